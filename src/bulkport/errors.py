@@ -1,0 +1,169 @@
+"""Every error that Bulkport raises on purpose, as one tree under `BulkportError`.
+
+Each class knows the HTTP status and the problem type (RFC 9457) it becomes at the HTTP edge, so a route never
+translates errors by hand. The docstring of a class is its default message.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class BulkportError(Exception):
+    """The request could not be carried out."""
+
+    status: ClassVar[int] = 500
+    """HTTP status (RFC 9110 §15)."""
+    title: ClassVar[str] = "Internal error"
+    """Short summary that is the same for every occurrence (RFC 9457 §3.1.3)."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(self.detail)
+
+    @property
+    def problem_type(self) -> str:
+        """A relative URI naming the kind of problem (RFC 9457 §3.1.1), such as `/problems/record-too-large`."""
+        name = type(self).__name__
+        words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
+        return f"/problems/{words.strip('-')}"
+
+    def members(self) -> Mapping[str, Any]:
+        """Extension members of the problem body (RFC 9457 §3.2); none by default."""
+        return {}
+
+    def headers(self) -> Mapping[str, str]:
+        """Response headers that go with the problem; none by default."""
+        return {}
+
+
+class ResourceDeclarationError(BulkportError):
+    """A resource is declared in a way that cannot work."""
+
+
+class BadRequest(BulkportError):
+    """The request is malformed."""
+
+    status = 400
+    title = "Bad request"
+
+
+class ValidationFailed(BulkportError):
+    """One or more validation errors occurred."""
+
+    status = 400
+    title = "Validation failed"
+
+    def __init__(self, errors: Mapping[str, Sequence[str]], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.errors = {path: list(messages) for path, messages in errors.items()}
+
+    def members(self) -> Mapping[str, Any]:
+        return {"errors": self.errors}
+
+
+class MalformedBody(BadRequest):
+    """The body is not what its Content-Type says."""
+
+    title = "Malformed body"
+
+
+class CorruptCompression(BadRequest):
+    """The compressed body is corrupt or ends too early."""
+
+    title = "Corrupt compressed body"
+
+
+class CsvHeaderError(BadRequest):
+    """The CSV header row does not fit the resource."""
+
+    title = "Unusable CSV header"
+
+
+class UploadInterrupted(BadRequest):
+    """The body ended before it was complete; nothing was kept."""
+
+    title = "Upload interrupted"
+
+
+class UploadTimedOut(BulkportError):
+    """The body arrived too slowly; nothing was kept."""
+
+    status = 408
+    title = "Upload timed out"
+
+
+class AuthenticationRequired(BulkportError):
+    """A valid API key is required in the x-api-key header."""
+
+    status = 401
+    title = "Unauthorized"
+
+    def headers(self) -> Mapping[str, str]:
+        return {"WWW-Authenticate": 'ApiKey realm="api", header="x-api-key"'}
+
+
+class Forbidden(BulkportError):
+    """This belongs to another user."""
+
+    status = 403
+    title = "Forbidden"
+
+
+class NotFound(BulkportError):
+    """There is nothing at this address."""
+
+    status = 404
+    title = "Not found"
+
+
+class JobNotFound(NotFound):
+    """Job not found"""
+
+    def members(self) -> Mapping[str, Any]:
+        return {"message": "Job not found"}
+
+
+class Conflict(BulkportError):
+    """The request conflicts with the current state."""
+
+    status = 409
+    title = "Conflict"
+
+
+class TooLarge(BulkportError):
+    """The body is larger than this server accepts."""
+
+    status = 413
+    title = "Content too large"
+
+
+class RecordTooLarge(TooLarge):
+    """One record is larger than this server accepts."""
+
+
+class DecompressionBomb(TooLarge):
+    """The compressed body expands beyond what this server accepts."""
+
+
+class UnsupportedMediaType(BulkportError):
+    """This Content-Type or Content-Encoding is not supported."""
+
+    status = 415
+    title = "Unsupported media type"
+
+
+class NotConfigured(BulkportError):
+    """This function is switched off until it is configured."""
+
+    status = 501
+    title = "Not configured"
+
+
+class ServiceUnavailable(BulkportError):
+    """The server is too busy or its database is away; try again shortly."""
+
+    status = 503
+    title = "Service unavailable"
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": "1"}

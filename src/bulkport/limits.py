@@ -1,0 +1,34 @@
+"""What one import may cost the server. Every number is a setting of the application."""
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class ImportLimits:
+    """Limits on the bodies that a bulk endpoint accepts.
+
+    Sizes are in bytes, times in seconds.
+    """
+
+    max_envelope_records: int = 1000
+    """Records in one JSON envelope; more is answered 400. Policy, not need: streams have no such cap."""
+    max_envelope_bytes: int = 32 * MIB
+    """Size of a JSON envelope after decompression; more is answered 413."""
+    max_body_bytes: int = 64 * GIB
+    """Size of a streamed body after decompression; more is answered 413."""
+    max_record_bytes: int = 1 * MIB
+    """Size of one NDJSON line or CSV record; more is answered 413."""
+    max_compression_ratio: int = 200
+    """Decompressed bytes for each compressed byte, once `compression_ratio_floor_bytes` have come out."""
+    compression_ratio_floor_bytes: int = 16 * MIB
+    """Bodies below this decompressed size may have any ratio: short runs of repeated rows compress well."""
+    chunk_bytes: int = 640_000
+    """Target size of a chunk. 160 KB costs a third of the speed, 2 MB gains nothing but memory."""
+    body_idle_seconds: float = 60.0
+    """Longest silence of a client in the middle of a body; then 408."""
+    max_concurrent_uploads: int = 32
+    """Uploads that hold a database connection at one time; more are answered 503 with Retry-After."""

@@ -1,0 +1,3 @@
+DROP TABLE import_row_errors;
+DROP TABLE import_chunks;
+DROP TABLE bulk_import_jobs;

