@@ -1,0 +1,114 @@
+"""The server's answers, typed. Members that a newer server adds are ignored."""
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from bulkport.client.errors import RequestRefused, UnexpectedAnswer
+from bulkport.imports.states import ImportStatus
+
+_Answer = TypeVar("_Answer")
+
+_SHOWN_CHARACTERS = 200
+
+
+class AcceptedImport(msgspec.Struct, rename="camel", frozen=True):
+    """Answer to a body that was accepted: it is stored and queued."""
+
+    id: int
+    total_records: int
+    message: str = ""
+    hangfire_job_id: str = ""
+
+
+class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
+    """Where an import stands. Counts are rows, times aware UTC."""
+
+    id: int
+    status: ImportStatus
+    total_records: int
+    processed_records: int
+    success_count: int
+    failure_count: int
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    error_summary: str | None = None
+    rows_per_second: float | None = None
+    eta_seconds: float | None = None
+    warnings: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the import has ended; nothing of it changes any more."""
+        return self.status.is_final
+
+
+class FieldMessage(msgspec.Struct, rename="camel", frozen=True):
+    """What is wrong with one field; an empty name is the row as a whole."""
+
+    field: str
+    message: str
+
+
+class BadRow(msgspec.Struct, rename="camel", frozen=True):
+    """One row that was not imported."""
+
+    row: int
+    """1-based number of the row in the body."""
+    errors: list[FieldMessage]
+    record: Any = None
+    """The row as it was sent: an object, or text where it was none."""
+
+
+class BadRowPage(msgspec.Struct, rename="camel", frozen=True):
+    """One page of bad rows, in row order."""
+
+    items: list[BadRow]
+    next_cursor: str | None = None
+
+
+def decode(response: httpx.Response, answer: type[_Answer]) -> _Answer:
+    """The body of a successful response.
+
+    Raises
+    ------
+    RequestRefused
+        The status says that the request failed.
+    UnexpectedAnswer
+        The body is something else.
+    """
+    if not response.is_success:
+        raise _refusal(response)
+    try:
+        return msgspec.json.decode(response.content, type=answer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        shown = " ".join(response.text[:_SHOWN_CHARACTERS].split())
+        raise UnexpectedAnswer(
+            f"{response.url} did not answer as a Bulkport server ({error}): {shown or '(nothing)'}"
+        ) from error
+
+
+class _Problem(msgspec.Struct, rename="camel"):
+    title: str | None = None
+    detail: str | None = None
+    errors: dict[str, list[str]] | None = None
+    trace_id: str | None = None
+
+
+def _refusal(response: httpx.Response) -> RequestRefused:
+    try:
+        problem = msgspec.json.decode(response.content, type=_Problem)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # A proxy on the way, or another kind of server.
+        problem = _Problem()
+    phrase = response.reason_phrase or f"HTTP {response.status_code}"
+    return RequestRefused(
+        response.status_code,
+        title=problem.title or phrase,
+        detail=problem.detail or problem.title or phrase,
+        errors=problem.errors,
+        trace_id=problem.trace_id,
+    )

@@ -1,0 +1,59 @@
+"""What can go wrong between a client and a server."""
+
+from collections.abc import Mapping, Sequence
+
+from bulkport.errors import BulkportError
+
+
+class ClientError(BulkportError):
+    """The client could not do what it was asked to."""
+
+
+class SourceUnusable(ClientError):
+    """The file to be sent cannot be read."""
+
+
+class ServerUnreachable(ClientError):
+    """The server cannot be reached, or has stopped answering."""
+
+
+class UploadLost(ClientError):
+    """The connection was lost while a body was being sent, or before its answer came."""
+
+    def __init__(self, detail: str, *, may_be_accepted: bool) -> None:
+        super().__init__(detail)
+        self.may_be_accepted = may_be_accepted
+        """Whether the whole body had been sent, so that the import may exist."""
+
+
+class UnexpectedAnswer(ClientError):
+    """The server answered in a way that no Bulkport server does."""
+
+
+class RequestRefused(ClientError):
+    """The server refused the request and said why.
+
+    Parameters
+    ----------
+    http_status:
+        Status of the answer, 400 to 599.
+    title, detail, errors:
+        What its problem body says (RFC 9457); `errors` goes from field paths to messages.
+    trace_id:
+        Finds the request in the server's log.
+    """
+
+    def __init__(
+        self,
+        http_status: int,
+        *,
+        title: str,
+        detail: str,
+        errors: Mapping[str, Sequence[str]] | None = None,
+        trace_id: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.http_status = http_status
+        self.refusal = title
+        self.errors = {path: list(messages) for path, messages in (errors or {}).items()}
+        self.trace_id = trace_id

@@ -1,0 +1,80 @@
+"""The database that a command works on: the configured one, or the embedded one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from bulkport.errors import BulkportError
+from commandapi import embedded, migrations
+from commandapi.settings import Settings
+
+
+class DatabaseUnreachable(BulkportError):
+    """The database cannot be reached."""
+
+
+class MigrationsMissing(BulkportError):
+    """The database does not have the migrations that this program needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvidedDatabase:
+    """A running database."""
+
+    url: str
+    embedded_server: embedded.EmbeddedServer | None
+    """The server behind it where it is the embedded one."""
+
+    def migration_state(self) -> migrations.MigrationState:
+        """Which migrations it has and which this program knows.
+
+        Raises
+        ------
+        DatabaseUnreachable
+            It does not answer, or the URL is unusable.
+        """
+        try:
+            return migrations.state(self.url)
+        except OperationalError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise DatabaseUnreachable(f"The database of COMMANDAPI_DATABASE_URL cannot be reached: {reason}") from error
+        except ArgumentError as error:
+            raise DatabaseUnreachable(f"COMMANDAPI_DATABASE_URL is not a database URL: {error}") from error
+
+    def ensure_migrated(self) -> None:
+        """Bring the embedded database up to date; a configured one must be so, since it may serve other versions too.
+
+        Raises
+        ------
+        MigrationsMissing
+            A configured database is not at the newest migration.
+        DatabaseUnreachable
+            It does not answer.
+        """
+        state = self.migration_state()
+        if state.is_current:
+            return
+        if self.embedded_server is None:
+            raise MigrationsMissing(
+                f"The database is at migration {state.current or '(none)'}, this program needs {state.head}. "
+                "Run: commandapi db upgrade"
+            )
+        migrations.upgrade(self.url)
+
+
+@contextmanager
+def provide_database(settings: Settings) -> Iterator[ProvidedDatabase]:
+    """Have a database for as long as the context lasts, starting and stopping the embedded one as needed.
+
+    Raises
+    ------
+    EmbeddedDatabaseError
+        No URL is configured and the embedded database cannot be started.
+    """
+    if settings.database_url is not None:
+        yield ProvidedDatabase(url=settings.database_url, embedded_server=None)
+        return
+    with embedded.open_server(settings.data_dir) as server:
+        yield ProvidedDatabase(url=server.url, embedded_server=server)
