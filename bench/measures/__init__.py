@@ -1,0 +1,1 @@
+"""The measures, one module for each group of rows; `run` is what they share."""

@@ -1,0 +1,44 @@
+"""The table on the terminal and the JSON file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.dataset import PROJECT
+
+LATEST = PROJECT / "bench" / "results" / "latest.json"
+
+
+def print_table(console: Console, document: dict[str, Any]) -> None:
+    """Print one row for each target."""
+    table = Table(title="Command API against its peers, interleaved in one run", title_justify="left")
+    table.add_column("measure", ratio=3)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("target", no_wrap=True)
+    table.add_column("verdict")
+    table.add_column("product", style="dim")
+    table.add_column("peer", style="dim")
+    table.add_column("prototype", style="dim", no_wrap=True)
+    for row in document["rows"]:
+        verdict = row["verdict"]
+        style = "green" if verdict.startswith("meets") else "red" if verdict == "misses" else "yellow"
+        table.add_row(
+            row["measure"],
+            row["shown"],
+            row["target"],
+            f"[{style}]{verdict}[/]",
+            row["product"],
+            row["peer"],
+            row["prototype"],
+        )
+    console.print(table)
+
+
+def write_json(document: dict[str, Any]) -> Path:
+    """Write `bench/results/latest.json`."""
+    LATEST.parent.mkdir(exist_ok=True)
+    LATEST.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return LATEST

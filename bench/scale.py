@@ -1,0 +1,52 @@
+"""How much is measured: row counts, pairs and samples."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes of one run. All counts are rows or samples."""
+
+    rows: int = 1_000_000
+    """Rows of the main imports."""
+    busy_rows: int = 5_000_000
+    """Rows of the import beside which another user's small imports run."""
+    large_rows: int = 10_000_000
+    """Rows of the import whose memory is compared with that of `rows`, and beside which requests are timed."""
+    pairs: int = 5
+    """Times that product and `\\copy` take turns."""
+    command_pairs: int = 3
+    """The same for commands, which take several times as long."""
+    orm_rows: int = 10_000
+    django_rows: int = 100_000
+    celery_rows: int = 300_000
+    posts: int = 300
+    """Requests of 1,000 rows by one client."""
+    posts_by_each_of_eight: int = 60
+    small_jobs: int = 300
+    """Imports of ten rows."""
+    seconds: float = 25 * 60
+    """Measures that have not begun by then are skipped."""
+
+    def with_rows(self, rows: int) -> "Scale":
+        """The same with other row counts, the large imports in proportion."""
+        return replace(self, rows=rows, busy_rows=rows * 5, large_rows=rows * 10)
+
+
+FULL = Scale()
+
+QUICK = Scale(
+    rows=100_000,
+    busy_rows=500_000,
+    large_rows=1_000_000,
+    pairs=1,
+    command_pairs=1,
+    orm_rows=2_000,
+    django_rows=10_000,
+    celery_rows=40_000,
+    posts=60,
+    posts_by_each_of_eight=15,
+    small_jobs=60,
+    seconds=150,
+)
+"""A smoke run: shows that everything works, not how fast it is."""

@@ -1,0 +1,94 @@
+"""The rows of the table: what is measured, what it must reach, and what the prototype reached."""
+
+# ruff: noqa: RUF001  (the multiplication sign is the unit)
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Bound(StrEnum):
+    """On which side of the limit a value must lie."""
+
+    AT_MOST = "≤"
+    AT_LEAST = "≥"
+
+
+class Unit(StrEnum):
+    """What a value counts."""
+
+    RATIO = ""
+    TIMES = "×"
+    MILLISECONDS = "ms"
+    MEBIBYTES = "MiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One row of the table."""
+
+    key: str
+    measure: str
+    limit: float
+    unit: Unit
+    bound: Bound = Bound.AT_MOST
+    aim: float | None = None
+    """A better value than the limit, which is hoped for but not required."""
+    prototype: str = ""
+
+    def is_met_by(self, value: float) -> bool:
+        """Whether the value lies on the right side of the limit."""
+        return value <= self.limit if self.bound is Bound.AT_MOST else value >= self.limit
+
+    def show(self, value: float) -> str:
+        """The value with its unit, as short as its size allows."""
+        digits = 2 if self.unit is Unit.RATIO else 1 if abs(value) < 100 else 0
+        return f"{value:,.{digits}f} {self.unit}".strip()
+
+    @property
+    def text(self) -> str:
+        """The target in words, such as `≤ 1.25 (aim 1.00)`."""
+        aim = f" (aim {self.show(self.aim)})" if self.aim is not None else ""
+        return f"{self.bound} {self.show(self.limit)}{aim}"
+
+
+TARGETS = (
+    Target(
+        "platforms-ndjson",
+        r"platforms as NDJSON, 1 % bad: time over \copy's",
+        1.25,
+        Unit.RATIO,
+        aim=1.0,
+        prototype="1.08",
+    ),
+    Target("platforms-csv", r"the same as CSV: time over \copy's", 1.5, Unit.RATIO),
+    Target(
+        "commands-by-id", r"commands by platformId, foreign key: time over \copy's", 1.1, Unit.RATIO, prototype="0.94"
+    ),
+    Target("commands-by-name", r"commands by platformName: time over \copy's", 1.4, Unit.RATIO),
+    Target("orm-loop", "rows/s over one ORM insert + commit a row", 300, Unit.TIMES, Bound.AT_LEAST, prototype="494 ×"),
+    Target(
+        "django",
+        "rows/s over django-import-export, bulk with validation",
+        20,
+        Unit.TIMES,
+        Bound.AT_LEAST,
+        prototype="33 ×",
+    ),
+    Target("celery", "rows/s over Celery tasks of 1,000 rows", 10, Unit.TIMES, Bound.AT_LEAST, prototype="17 ×"),
+    Target("accepted", r"the NDJSON body accepted (202): time over \copy's", 0.2, Unit.RATIO, prototype="0.09"),
+    Target("post-alone-p50", "POST of 1,000 rows answered, alone: p50", 3, Unit.MILLISECONDS, prototype="0.7 ms"),
+    Target("post-alone-p99", "… alone: p99", 8, Unit.MILLISECONDS, prototype="0.9 ms"),
+    Target("post-eight-p99", "… eight clients at once: p99", 15, Unit.MILLISECONDS, prototype="4.4 ms"),
+    Target("post-beside-p99", "… beside a 10 M-row import: p99", 30, Unit.MILLISECONDS, prototype="16 ms"),
+    Target("completed-p50", "POST of 1,000 rows → Completed: p50", 20, Unit.MILLISECONDS, prototype="6 ms"),
+    Target("completed-p99", "… → Completed: p99", 40, Unit.MILLISECONDS, prototype="9 ms"),
+    Target("ten-rows-wait-p50", "10 rows: startedAt - createdAt: p50", 3, Unit.MILLISECONDS),
+    Target("ten-rows-run-p50", "10 rows: completedAt - startedAt: p50", 5, Unit.MILLISECONDS),
+    Target(
+        "memory-growth", "peak memory, 1 M → 10 M rows: most that a process grew", 8, Unit.MEBIBYTES, prototype="1 MiB"
+    ),
+    Target("memory-api", "peak memory of the API process, 10 M rows", 120, Unit.MEBIBYTES, prototype="47 MiB"),
+    Target("memory-worker", "peak memory of the larger worker, 10 M rows", 100, Unit.MEBIBYTES, prototype="43 MiB"),
+    Target("fairness-p99", "another user's 10 rows → Completed, beside a 5 M-row import: p99", 200, Unit.MILLISECONDS),
+)
+"""Every row of the table, in its order."""
