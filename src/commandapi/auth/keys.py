@@ -1,0 +1,159 @@
+"""Making, verifying, listing and revoking API keys.
+
+Every function works on a connection the caller owns. On an autocommit connection each is a transaction of its own;
+inside a caller's transaction it is part of that.
+"""
+
+import hmac
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import class_row, tuple_row
+
+from bulkport.errors import BadRequest, Conflict
+from bulkport.identifiers import UserId
+from commandapi.auth import key_format, queries
+
+Connection = psycopg.AsyncConnection[Any]
+
+MAX_USER_ID_CHARACTERS: Final = 255
+"""OpenID Connect Core 1.0 §2 allows a `sub` no more."""
+
+_NO_HASH: Final = bytes(32)
+
+
+class TooManyApiKeys(Conflict):
+    """You have as many live API keys as one user may have; revoke one first."""
+
+    title = "Too many API keys"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRecord:
+    """What is kept of a key; nothing in it opens anything."""
+
+    id: int
+    key_index: uuid.UUID
+    """The key's first 36 characters."""
+    description: str | None
+    created_at: datetime
+    last_used_at: datetime | None
+    """Time of the last request with the key, to the minute."""
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A key just made: the only time that its text exists outside its owner's hands."""
+
+    text: str
+    record: ApiKeyRecord
+
+    def __repr__(self) -> str:
+        return f"IssuedKey(text=<secret>, record={self.record!r})"
+
+
+async def create_key(connection: Connection, user_id: str, description: str | None = None) -> str:
+    """Make a key for `user_id` and return its text, 79 characters; see `issue_key`."""
+    return (await issue_key(connection, user_id, description)).text
+
+
+async def issue_key(
+    connection: Connection, user_id: str, description: str | None = None, *, live_limit: int | None = None
+) -> IssuedKey:
+    """Make a key.
+
+    Parameters
+    ----------
+    user_id:
+        The tenant whose requests the key will authenticate, such as a token's `sub`.
+    description:
+        A note for the owner, to tell keys apart.
+    live_limit:
+        Most keys the user may have that are not revoked, this one included; None: any number.
+
+    Raises
+    ------
+    BadRequest
+        If `user_id` is blank, longer than 255 characters or cannot be stored, or `description` cannot be stored.
+    TooManyApiKeys
+        If the user has `live_limit` keys already.
+    """
+    if not user_id.strip() or len(user_id) > MAX_USER_ID_CHARACTERS or not _is_storable(user_id):
+        raise BadRequest(f"A user id is 1 to {MAX_USER_ID_CHARACTERS} characters of text, and not blank.")
+    if description is not None and not _is_storable(description):
+        raise BadRequest("The description holds characters that cannot be stored.")
+    key = key_format.generate()
+    async with connection.transaction():
+        if live_limit is not None:
+            await connection.execute(queries.LOCK_USER, (user_id,))
+            async with connection.cursor(row_factory=tuple_row) as cursor:
+                await cursor.execute(queries.COUNT_LIVE_KEYS, (user_id,))
+                row = await cursor.fetchone()
+            if row is not None and row[0] >= live_limit:
+                raise TooManyApiKeys
+        async with connection.cursor(row_factory=class_row(ApiKeyRecord)) as inserting:
+            await inserting.execute(queries.INSERT_KEY, (key.index, key.secret_hash, user_id, description))
+            record = await inserting.fetchone()
+    assert record is not None
+    return IssuedKey(text=key.text, record=record)
+
+
+async def verify_key(connection: Connection, text: str) -> UserId | None:
+    """The user whose live key `text` is, or None.
+
+    One query by the key's index answers it. What cannot be a key is refused without asking the database; a well-formed
+    key costs the same whether its index is unknown, its secret wrong, or it is revoked. The first use in a minute is
+    also written down, in a statement of its own.
+    """
+    key = key_format.parse(text)
+    if key is None:
+        return None
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(queries.SELECT_FOR_VERIFICATION, (key.index,), prepare=True)
+        row = await cursor.fetchone()
+        user_id, stored_hash, is_live, is_use_due = row or (None, _NO_HASH, False, False)
+        is_secret_right = hmac.compare_digest(key.secret_hash, bytes(stored_hash))
+        if user_id is None or not is_secret_right or not is_live:
+            return None
+        if is_use_due:
+            await cursor.execute(queries.NOTE_USE, (key.index,))
+    return UserId(user_id)
+
+
+async def list_keys(
+    connection: Connection, user_id: str, *, limit: int, before: int | None = None
+) -> list[ApiKeyRecord]:
+    """At most `limit` keys of `user_id`, revoked ones included, newest first, from those with an id below `before`."""
+    async with connection.cursor(row_factory=class_row(ApiKeyRecord)) as cursor:
+        await cursor.execute(queries.SELECT_KEYS, {"user_id": user_id, "limit": limit, "before": before})
+        return await cursor.fetchall()
+
+
+async def find_key(connection: Connection, user_id: str, key_id: int) -> ApiKeyRecord | None:
+    """The key with the id `key_id`; None when there is none or it is another user's."""
+    async with connection.cursor(row_factory=class_row(ApiKeyRecord)) as cursor:
+        await cursor.execute(queries.SELECT_KEY, (key_id, user_id))
+        return await cursor.fetchone()
+
+
+async def revoke_key(connection: Connection, user_id: str, key_id: int) -> bool:
+    """Revoke a key of `user_id`: it is refused from the next request on.
+
+    Revoking a revoked key changes nothing. False when there is no such key or it is another user's.
+    """
+    cursor = await connection.execute(queries.REVOKE_KEY, (key_id, user_id))
+    return await cursor.fetchone() is not None
+
+
+def _is_storable(text: str) -> bool:
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
+        return False
+    return True

@@ -1,0 +1,50 @@
+"""Every SQL statement on API keys."""
+
+from typing import Final
+
+_KEY_COLUMNS: Final = "id, key_index, description, created_at, last_used_at, revoked_at"
+
+# A revoked key is read like any other, so that refusing it costs what accepting it does.
+SELECT_FOR_VERIFICATION: Final = """
+    SELECT user_id, secret_hash, revoked_at IS NULL,
+           last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute'
+    FROM api_keys WHERE key_index = %s
+"""
+
+# Written at most once a minute and key. A crash may lose it, so it does not wait for the disk: the setting holds for
+# this statement's own transaction, its commit included. SKIP LOCKED: of several requests at once, one writes.
+NOTE_USE: Final = """
+    WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+         stale AS (
+             SELECT k.id FROM api_keys k, unhurried
+             WHERE k.key_index = %s
+               AND (k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - interval '1 minute')
+             FOR UPDATE OF k SKIP LOCKED
+         )
+    UPDATE api_keys SET last_used_at = clock_timestamp() FROM stale WHERE api_keys.id = stale.id
+"""
+
+INSERT_KEY: Final = f"""
+    INSERT INTO api_keys (key_index, secret_hash, user_id, description)
+    VALUES (%s, %b, %s, %s)
+    RETURNING {_KEY_COLUMNS}
+"""
+
+# Taken before keys are counted, so that two requests of one user cannot both find room for the last key.
+LOCK_USER: Final = "SELECT pg_advisory_xact_lock(hashtextextended('commandapi.api_keys:' || %s, 0))"
+
+COUNT_LIVE_KEYS: Final = "SELECT count(*) FROM api_keys WHERE user_id = %s AND revoked_at IS NULL"
+
+SELECT_KEY: Final = f"SELECT {_KEY_COLUMNS} FROM api_keys WHERE id = %s AND user_id = %s"
+
+SELECT_KEYS: Final = f"""
+    SELECT {_KEY_COLUMNS} FROM api_keys
+    WHERE user_id = %(user_id)s AND (%(before)s::bigint IS NULL OR id < %(before)s)
+    ORDER BY id DESC LIMIT %(limit)s
+"""
+
+REVOKE_KEY: Final = """
+    UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp())
+    WHERE id = %s AND user_id = %s
+    RETURNING id
+"""
