@@ -39,6 +39,7 @@ MEASURES = (
     Measure("fairness", ("fairness-p99",), latency.fairness),
     Measure("beside", ("post-beside-p99",), latency.beside_large_import),
 )
+WIDTH_IN_A_FILE = 200
 NAMES = [measure.name for measure in MEASURES]
 
 
@@ -52,6 +53,8 @@ def main(
 ) -> None:
     """Measure the Command API against its peers. A full run takes up to 25 minutes and renders docs/benchmarks.md."""
     console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH_IN_A_FILE
     if render:
         write_document(json.loads(LATEST.read_text(encoding="utf-8")))
         console.print(f"rendered {DOCUMENT}")

@@ -1,7 +1,8 @@
 """Celery on Redis: a CSV file as tasks of 1,000 rows.
 
 Run as `python -m bench.peers.celery_import URL FILE orm|core` beside a worker of `bench.peers.celery_tasks`, which
-has the database's URL already; prints the seconds from opening the file to the last task's result. Redis keeps nothing on disk, which favours the peer.
+has the database's URL already; prints the seconds from opening the file to the last task's result. Redis keeps
+nothing on disk, which favours the peer.
 """
 
 import csv
