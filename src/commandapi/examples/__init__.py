@@ -1,0 +1,1 @@
+"""Example data for a first look: platforms as CSV, commands as NDJSON."""

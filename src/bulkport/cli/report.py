@@ -1,0 +1,73 @@
+"""What is shown when an import has ended: the counts, the warnings, the first bad rows."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bulkport.cli.wording import harmless, lasting
+from bulkport.client import BadRow, ImportProgress
+from bulkport.imports.states import ImportStatus
+
+_COLOURS = {
+    ImportStatus.COMPLETED: "green",
+    ImportStatus.PARTIAL_SUCCESS: "yellow",
+    ImportStatus.FAILED: "red",
+    ImportStatus.CANCELLED: "red",
+}
+
+
+def print_report(console: Console, progress: ImportProgress, bad_rows: Sequence[BadRow], *, report_url: str) -> None:
+    """Print how an import ended.
+
+    Parameters
+    ----------
+    bad_rows:
+        The first of its bad rows.
+    report_url:
+        Where all of them can be had.
+    """
+    console.print(_counts(progress))
+    for warning in progress.warnings:
+        console.print(Text.assemble(("warning: ", "yellow"), harmless(warning)), soft_wrap=True)
+    if progress.error_summary is not None and not bad_rows:
+        console.print(Text(harmless(progress.error_summary, longest=600), style="red"), soft_wrap=True)
+    if bad_rows:
+        console.print(_bad_rows(bad_rows))
+        if more := progress.failure_count - len(bad_rows):
+            console.print(f"and {more:,} more", highlight=False)
+        console.print(Text(f"All bad rows: {report_url} (JSON, or text/csv or application/x-ndjson by Accept)"))
+
+
+def _counts(progress: ImportProgress) -> Table:
+    table = Table(title=f"Import {progress.id}", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("status", Text(str(progress.status), style=_COLOURS.get(progress.status, "")))
+    table.add_row("rows", f"{progress.total_records:,}")
+    table.add_row("imported", f"{progress.success_count:,}")
+    table.add_row("failed", Text(f"{progress.failure_count:,}", style="red" if progress.failure_count else ""))
+    if progress.completed_at is not None:
+        seconds = (progress.completed_at - progress.created_at).total_seconds()
+        table.add_row("time", lasting(seconds))
+    if progress.rows_per_second:
+        table.add_row("rate", f"{progress.rows_per_second:,.0f} rows/s")
+    return table
+
+
+def _bad_rows(rows: Sequence[BadRow]) -> Table:
+    table = Table(title="First bad rows" if len(rows) > 1 else "Bad row", title_justify="left")
+    table.add_column("row", justify="right", no_wrap=True)
+    table.add_column("what is wrong", overflow="fold")
+    table.add_column("record", overflow="ellipsis", no_wrap=True, max_width=60)
+    for row in rows:
+        messages = ", ".join(error.message for error in row.errors)
+        table.add_row(f"{row.row:,}", Text(harmless(messages)), Text(_shown_record(row.record)))
+    return table
+
+
+def _shown_record(record: object) -> str:
+    if isinstance(record, dict):
+        return harmless(", ".join(f"{name}={value}" for name, value in record.items()), longest=120)
+    return harmless(str(record), longest=120)

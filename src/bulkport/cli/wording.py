@@ -1,0 +1,43 @@
+"""Numbers and foreign text as people read them in a terminal."""
+
+import unicodedata
+from typing import Final
+
+_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def sized(count: float) -> str:
+    """A size in bytes with its unit (`32.1 MB`); units are decimal, as a disk's are."""
+    unit = 0
+    while count >= 999.95 and unit < len(_UNITS) - 1:
+        count /= 1000
+        unit += 1
+    return f"{count:.0f} {_UNITS[0]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"
+
+
+def lasting(seconds: float) -> str:
+    """A duration: `0.34 s`, `12.1 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 9.995:
+        return f"{seconds:.2f} s"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 100:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: `1 row`, `32,136 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def harmless(text: str, *, longest: int = 300) -> str:
+    """Text that someone else wrote, on one line, without characters that steer a terminal (ECMA-48)."""
+    cut = text if len(text) <= longest else text[: longest - 1] + "…"
+    return "".join(" " if letter in "\t\r\n" else letter if _is_visible(letter) else "�" for letter in cut)
+
+
+def _is_visible(letter: str) -> bool:
+    return unicodedata.category(letter) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
