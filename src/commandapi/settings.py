@@ -3,12 +3,14 @@
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bulkport.limits import ImportLimits
+from commandapi.registrations.issuer_url import IssuerUrl, is_insecure
 
 
 class Environment(StrEnum):
@@ -35,24 +37,28 @@ class Settings(BaseSettings):
     )
     log_level: str = "INFO"
 
-    oidc_issuer: str | None = Field(
+    oidc_issuer: IssuerUrl | None = Field(
         default=None, description="OpenID Connect issuer, such as https://tenant.example/"
     )
     oidc_audience: str | None = Field(default=None, description="Audience that a token must be for.")
+    oidc_cache_seconds: float = Field(
+        default=600, gt=0, description="How long the issuer's keys are used before they are fetched again."
+    )
+    oidc_refresh_seconds: float = Field(
+        default=10,
+        ge=0,
+        description="Least time between two requests to the issuer that an unknown key or a failure causes.",
+    )
+    oidc_timeout_seconds: float = Field(default=5, gt=0, description="Longest wait for the issuer.")
+    max_api_keys: int = Field(default=20, ge=1, description="Live API keys that a user may register.")
 
     docs_enabled: bool | None = Field(default=None, description="API docs page; unset: in development only.")
 
-    api_pool_size: int = Field(
-        default=10, ge=1, description="Database connections for requests, a server process."
-    )
+    api_pool_size: int = Field(default=10, ge=1, description="Database connections for requests, a server process.")
     upload_limit: int = Field(default=32, ge=1, description="Streamed uploads at one time, a server process.")
 
-    worker_concurrency: int = Field(
-        default=20, ge=1, description="Background jobs at one time, a worker process."
-    )
-    worker_chunk_slots: int = Field(
-        default=2, ge=1, description="Chunks processed at one time, a worker process."
-    )
+    worker_concurrency: int = Field(default=20, ge=1, description="Background jobs at one time, a worker process.")
+    worker_chunk_slots: int = Field(default=2, ge=1, description="Chunks processed at one time, a worker process.")
     worker_nice: int = Field(default=5, ge=0, le=19, description="Niceness of workers that serve starts.")
     worker_heartbeat_seconds: float = Field(default=3.0, gt=0)
     worker_stalled_seconds: float = Field(
@@ -60,17 +66,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Silence after which a worker counts as dead and its jobs are taken over.",
     )
-    worker_shutdown_seconds: float = Field(
-        default=20.0, ge=0, description="Grace for running jobs on SIGTERM."
-    )
+    worker_shutdown_seconds: float = Field(default=20.0, ge=0, description="Grace for running jobs on SIGTERM.")
 
     import_lanes: int = Field(default=2, ge=1, description="Background jobs that work on one large import.")
-    import_max_attempts: int = Field(
-        default=10, ge=1, description="Attempts without progress before an import fails."
-    )
-    import_retry_base_seconds: float = Field(
-        default=1.0, gt=0, description="First wait between attempts; doubles."
-    )
+    import_max_attempts: int = Field(default=10, ge=1, description="Attempts without progress before an import fails.")
+    import_retry_base_seconds: float = Field(default=1.0, gt=0, description="First wait between attempts; doubles.")
     import_retry_max_seconds: float = Field(default=60.0, gt=0)
 
     max_envelope_records: int = Field(default=1000, ge=1)
@@ -80,6 +80,17 @@ class Settings(BaseSettings):
     max_compression_ratio: int = Field(default=200, ge=1)
     chunk_bytes: int = Field(default=640_000, ge=1)
     body_idle_seconds: float = Field(default=60.0, gt=0)
+
+    @field_validator("oidc_issuer", "oidc_audience", mode="before")
+    @classmethod
+    def _unset_when_blank(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @model_validator(mode="after")
+    def _require_https_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and self.oidc_issuer and is_insecure(self.oidc_issuer):
+            raise ValueError("COMMANDAPI_OIDC_ISSUER must be an https address in production")
+        return self
 
     def import_limits(self) -> ImportLimits:
         """The limits of the bulk endpoints."""

@@ -1,31 +1,21 @@
 """API keys: who calls.
 
 A key is a GUID, by which it is found, followed by a secret, of which only the SHA-256 is stored. Routes depend on
-`current_user`; registrations and the command line make keys with `issue_key` and `create_key`.
+`current_user`; registrations and the command line make and revoke keys with the functions of `commandapi.auth.keys`.
 """
 
-from commandapi.auth.current_user import current_user
-from commandapi.auth.keys import (
-    ApiKeyRecord,
-    IssuedKey,
-    TooManyApiKeys,
-    create_key,
-    find_key,
-    issue_key,
-    list_keys,
-    revoke_key,
-    verify_key,
-)
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "ApiKeyRecord",
-    "IssuedKey",
-    "TooManyApiKeys",
-    "create_key",
-    "current_user",
-    "find_key",
-    "issue_key",
-    "list_keys",
-    "revoke_key",
-    "verify_key",
-]
+if TYPE_CHECKING:
+    from commandapi.auth.authentication import current_user
+
+__all__ = ["current_user"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: `commandapi keys create` needs the keys but no web framework, which takes a second.
+    if name == "current_user":
+        from commandapi.auth.authentication import current_user  # noqa: PLC0415
+
+        return current_user
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

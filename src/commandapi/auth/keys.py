@@ -82,7 +82,7 @@ async def issue_key(
     TooManyApiKeys
         If the user has `live_limit` keys already.
     """
-    if not user_id.strip() or len(user_id) > MAX_USER_ID_CHARACTERS or not _is_storable(user_id):
+    if not is_user_id(user_id):
         raise BadRequest(f"A user id is 1 to {MAX_USER_ID_CHARACTERS} characters of text, and not blank.")
     if description is not None and not _is_storable(description):
         raise BadRequest("The description holds characters that cannot be stored.")
@@ -147,6 +147,11 @@ async def revoke_key(connection: Connection, user_id: str, key_id: int) -> bool:
     """
     cursor = await connection.execute(queries.REVOKE_KEY, (key_id, user_id))
     return await cursor.fetchone() is not None
+
+
+def is_user_id(text: str) -> bool:
+    """Whether `text` can be a user id: not blank, at most 255 characters, and storable as text."""
+    return bool(text.strip()) and len(text) <= MAX_USER_ID_CHARACTERS and _is_storable(text)
 
 
 def _is_storable(text: str) -> bool:

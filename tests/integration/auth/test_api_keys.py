@@ -11,14 +11,13 @@ import psycopg
 import pytest
 
 from bulkport.errors import BadRequest
-from commandapi.auth import (
+from commandapi.auth import key_format, queries
+from commandapi.auth.keys import (
     TooManyApiKeys,
     create_key,
     find_key,
     issue_key,
-    key_format,
     list_keys,
-    queries,
     revoke_key,
     verify_key,
 )

@@ -1,0 +1,72 @@
+"""The dependency that the registration routes authenticate with."""
+
+from typing import Annotated, Final
+
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import Request
+
+from bulkport.errors import NotConfigured
+from bulkport.identifiers import UserId
+from commandapi.registrations.errors import TokenRequired
+from commandapi.registrations.issuer import OidcIssuer
+from commandapi.registrations.tokens import TokenVerifier
+from commandapi.settings import Settings
+
+_scheme: Final = HTTPBearer(
+    scheme_name="SignIn",
+    bearerFormat="JWT",
+    description="A JWT of the OpenID Connect issuer that this server is configured with.",
+    auto_error=False,
+)
+
+
+async def signed_in_user(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_scheme)]
+) -> UserId:
+    """The user whose token came as `Authorization: Bearer …` (RFC 6750 §2.1).
+
+    Raises
+    ------
+    NotConfigured
+        If the server has no issuer.
+    TokenRequired, InvalidToken
+        If there is no Bearer token, or it is not valid.
+    IssuerUnavailable
+        If the issuer's keys are needed and cannot be had.
+    """
+    verifier = _verifier(request.app)
+    if credentials is None:
+        raise TokenRequired
+    return await verifier.verify(credentials.credentials)
+
+
+def _verifier(app: FastAPI) -> TokenVerifier:
+    """The application's one verifier, which holds the issuer's keys; made when it is first needed."""
+    verifier: TokenVerifier | None = getattr(app.state, "token_verifier", None)
+    if verifier is None:
+        app.state.token_verifier = verifier = _make_verifier(app.state.settings)
+    return verifier
+
+
+def _make_verifier(settings: Settings) -> TokenVerifier:
+    if settings.oidc_issuer is None or settings.oidc_audience is None:
+        unset = [
+            name
+            for name, value in (
+                ("COMMANDAPI_OIDC_ISSUER", settings.oidc_issuer),
+                ("COMMANDAPI_OIDC_AUDIENCE", settings.oidc_audience),
+            )
+            if value is None
+        ]
+        raise NotConfigured(
+            f"Registration needs a sign-in service: set {' and '.join(unset)}. "
+            "Without one, the operator makes API keys with `commandapi keys create --user USER_ID`."
+        )
+    issuer = OidcIssuer(
+        settings.oidc_issuer,
+        cache_seconds=settings.oidc_cache_seconds,
+        refresh_seconds=settings.oidc_refresh_seconds,
+        timeout_seconds=settings.oidc_timeout_seconds,
+    )
+    return TokenVerifier(issuer, settings.oidc_audience)
