@@ -19,12 +19,14 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.util import base64_to_int
 
 from commandapi.registrations.errors import IssuerUnavailable
+from commandapi.registrations.issuer_url import is_web_address
 
 logger = logging.getLogger(__name__)
 
 PublicKey = RSAKey | ECKey | OKPKey
 
 _MAX_DOCUMENT_BYTES: Final = 2**20
+_KEY_TYPES: Final = ("RSA", "EC", "OKP")
 _MIN_RSA_BITS: Final = 2048
 """RFC 7518 §3.3."""
 
@@ -156,8 +158,8 @@ class OidcIssuer:
         if not isinstance(issuer, str) or issuer.rstrip("/") != self._url:
             raise _UnusableAnswerError(f"its discovery document is of another issuer, {issuer!r:.200}")
         # What is found through https must not then be read over a connection that anyone can change.
-        schemes = ("https://",) if self._url.startswith("https:") else ("https://", "http://")
-        if not isinstance(jwks_uri, str) or not jwks_uri.startswith(schemes):
+        scheme = "https://" if self._url.startswith("https:") else "http"
+        if not isinstance(jwks_uri, str) or not is_web_address(jwks_uri) or not jwks_uri.startswith(scheme):
             raise _UnusableAnswerError(f"its discovery document has no usable jwks_uri, but {jwks_uri!r:.200}")
         return issuer, jwks_uri
 
@@ -196,7 +198,7 @@ def _usable_keys(jwks: dict[str, Any]) -> tuple[PublicKey, ...]:
 
 
 def _import_key(entry: Any) -> PublicKey | None:
-    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("kty") not in {"RSA", "EC", "OKP"}:
+    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("kty") not in _KEY_TYPES:
         return None
     try:
         if entry["kty"] == "RSA" and base64_to_int(entry["n"]).bit_length() < _MIN_RSA_BITS:

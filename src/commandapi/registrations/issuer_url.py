@@ -1,4 +1,4 @@
-"""What the identifier of an issuer may be (OpenID Connect Discovery 1.0 §3)."""
+"""Addresses of an issuer and of its documents (OpenID Connect Discovery 1.0 §3)."""
 
 import ipaddress
 from typing import Annotated
@@ -7,20 +7,17 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator
 
 
-def _check(url: str) -> str:
-    url = url.strip()
-    parts = urlsplit(url)
-    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be an address such as https://tenant.example/, without a query")
-    return url
+def is_web_address(url: str) -> bool:
+    """Whether `url` is an absolute http or https address with a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that are no IPv6 address, or a port beyond 65535
+        return False
 
 
-IssuerUrl = Annotated[str, AfterValidator(_check)]
-"""An http or https address without a query, a fragment or credentials."""
-
-
-def is_insecure(url: IssuerUrl) -> bool:
-    """Whether others on the network could change what this address answers: plain http to another machine."""
+def is_insecure(url: str) -> bool:
+    """Whether others on the network could change what a web address answers: plain http to another machine."""
     parts = urlsplit(url)
     if parts.scheme == "https" or parts.hostname == "localhost":
         return False
@@ -28,3 +25,14 @@ def is_insecure(url: IssuerUrl) -> bool:
         return not ipaddress.ip_address(parts.hostname or "").is_loopback
     except ValueError:
         return True
+
+
+def _check_issuer(url: str) -> str:
+    url = url.strip()
+    if not is_web_address(url) or {"?", "#", "@"} & set(url):
+        raise ValueError("must be an address such as https://tenant.example/, without a query")
+    return url
+
+
+IssuerUrl = Annotated[str, AfterValidator(_check_issuer)]
+"""A web address without a query, a fragment or credentials."""

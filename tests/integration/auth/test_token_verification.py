@@ -5,13 +5,12 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from issuer_server import AUDIENCE, IssuerServer, rsa_key, serve_issuer
+from issuer_server import AUDIENCE, IssuerServer, rsa_key
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from commandapi.registrations.errors import InvalidToken
@@ -22,10 +21,9 @@ FIRST_KEY = rsa_key()
 STRANGERS_KEY = rsa_key()
 
 
-@pytest.fixture
-def issuer() -> Iterator[IssuerServer]:
-    with serve_issuer(FIRST_KEY) as server:
-        yield server
+@pytest.fixture(scope="session")
+def issuer_key() -> RSAKey:
+    return FIRST_KEY
 
 
 @pytest.fixture
