@@ -1,0 +1,66 @@
+"""API keys over HTTP."""
+
+import httpx
+import psycopg
+import pytest
+
+from commandapi.auth import key_format
+from commandapi.auth.keys import issue_key, revoke_key
+
+ROUTE = "/api/platforms"
+KEY = key_format.generate().text
+
+
+async def test_key_opens_the_api_until_it_is_revoked(client: httpx.AsyncClient, database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as other_process:
+        issued = await issue_key(other_process, "ann")
+        headers = {"x-api-key": issued.text}
+        assert (await client.get(ROUTE, headers=headers)).status_code == 200
+        await revoke_key(other_process, "ann", issued.record.id)
+        assert (await client.get(ROUTE, headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([], id="none"),
+        pytest.param([(b"x-api-key", b"")], id="empty"),
+        pytest.param([(b"x-api-key", KEY.encode())], id="unknown"),
+        pytest.param([(b"x-api-key", KEY.encode()[:-1])], id="short"),
+        pytest.param([(b"x-api-key", b"\xff" * 79)], id="not ASCII"),
+        pytest.param([(b"x-api-key", KEY.encode()[:-1] + b"\0")], id="NUL"),
+        pytest.param([(b"x-api-key", KEY.encode()[:-3] + "é".encode())], id="UTF-8"),
+        pytest.param([(b"x-api-key", b"A" * 10_000_000)], id="huge"),
+        pytest.param([(b"x-api-key", b"'; DROP TABLE api_keys; --")], id="injection"),
+        pytest.param([(b"authorization", b"Bearer " + KEY.encode())], id="wrong header"),
+    ],
+)
+async def test_without_a_good_key_the_answer_is_401(
+    client: httpx.AsyncClient, headers: list[tuple[bytes, bytes]]
+) -> None:
+    answer = await client.get(ROUTE, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"].startswith("ApiKey ")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["title"] == "Unauthorized"
+    assert KEY not in answer.text
+
+
+async def test_all_refusals_read_the_same(client: httpx.AsyncClient, database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        revoked = await issue_key(connection, "ann")
+        live = await issue_key(connection, "ann")
+        await revoke_key(connection, "ann", revoked.record.id)
+    answers = [
+        (await client.get(ROUTE, headers={"x-api-key": key})).json()
+        for key in (revoked.text, live.text[:36] + KEY[36:], KEY, "x")
+    ]
+    assert len({(answer["type"], answer["title"], answer["detail"]) for answer in answers}) == 1
+
+
+async def test_description_names_the_header(client: httpx.AsyncClient) -> None:
+    description = (await client.get("/openapi.json")).json()
+    scheme = description["components"]["securitySchemes"]["ApiKey"]
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-api-key")
+    assert description["paths"][ROUTE]["get"]["security"] == [{"ApiKey": []}]
