@@ -186,3 +186,9 @@ def _open_tree(folder: Path) -> None:
             mode = stat.S_IMODE(path.stat().st_mode)
             runs = path.is_dir() or bool(mode & stat.S_IXUSR)
             path.chmod(mode | (0o055 if runs else 0o044))
+
+
+def give(path: Path, account: Account) -> None:
+    """Make a file or folder that root has made the account's own."""
+    if account.changes_user:
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)

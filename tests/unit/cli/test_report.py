@@ -1,0 +1,81 @@
+"""What is shown when an import has ended, and what its exit code says."""
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from bulkport.cli import ExitCode
+from bulkport.cli.report import print_report
+from bulkport.client import BadRow, FieldMessage, ImportProgress
+from bulkport.imports.states import ImportStatus
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+URL = "http://server/api/imports/9/errors"
+
+
+def report(
+    *,
+    failed: int = 0,
+    bad_rows: list[BadRow] | None = None,
+    warnings: list[str] | None = None,
+    summary: str | None = None,
+) -> str:
+    progress = ImportProgress(
+        id=9,
+        status=ImportStatus.PARTIAL_SUCCESS if failed else ImportStatus.COMPLETED,
+        total_records=7232,
+        processed_records=7232,
+        success_count=7232 - failed,
+        failure_count=failed,
+        created_at=NOW,
+        started_at=NOW,
+        completed_at=NOW + timedelta(seconds=1.5),
+        rows_per_second=4821.3,
+        warnings=warnings or [],
+        error_summary=summary,
+    )
+    output = io.StringIO()
+    print_report(Console(file=output, width=120), progress, bad_rows or [], report_url=URL)
+    return output.getvalue()
+
+
+def test_counts_time_and_rate_are_shown() -> None:
+    shown = report()
+    for text in ("Import 9", "Completed", "7,232", "1.50 s", "4,821 rows/s"):
+        assert text in shown
+    assert URL not in shown
+
+
+def test_bad_rows_are_shown_with_the_place_of_the_rest() -> None:
+    bad = BadRow(17, [FieldMessage("platformName", "platformName must not be blank")], {"platformName": "  "})
+    shown = report(failed=3, bad_rows=[bad])
+    for text in ("17", "platformName must not be blank", "platformName=", "and 2 more", URL):
+        assert text in shown
+
+
+def test_foreign_markup_is_shown_as_it_is_and_steers_nothing() -> None:
+    bad = BadRow(1, [FieldMessage("", "[red]bad[/red]")], "\x1b]0;title\x07[link=http://evil]x[/link]")
+    shown = report(failed=1, bad_rows=[bad], warnings=["unknown field [bold]colour[/bold] \x1b[2J"])
+    assert "[red]bad[/red]" in shown
+    assert "unknown field [bold]colour[/bold]" in shown
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+
+
+def test_fatal_error_is_shown_when_no_row_is_to_blame() -> None:
+    assert "Fatal error: the disk is full" in report(summary="Fatal error: the disk is full")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (ImportStatus.COMPLETED, 0),
+        (ImportStatus.PARTIAL_SUCCESS, 1),
+        (ImportStatus.FAILED, 2),
+        (ImportStatus.CANCELLED, 2),
+    ],
+)
+def test_exit_code_says_how_the_import_ended(status: ImportStatus, code: int) -> None:
+    assert ExitCode.of(status) == code

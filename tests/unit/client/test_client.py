@@ -1,0 +1,233 @@
+"""The client against a server that answers as it is told."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bulkport.client import (
+    BodyKind,
+    BulkportClient,
+    ClientError,
+    FileSource,
+    RequestRefused,
+    ServerUnreachable,
+    Source,
+    StreamSource,
+    UnexpectedAnswer,
+    UploadLost,
+)
+from bulkport.formats.media_type import BodyFormat
+from bulkport.formats.preferences import Handling
+
+CSV = BodyKind(BodyFormat.CSV)
+
+ACCEPTED = httpx.Response(
+    202, json={"id": 9, "hangfireJobId": "9", "message": "Bulk import job successfully queued", "totalRecords": 2}
+)
+
+
+def progress(status: str, processed: int = 0) -> dict[str, object]:
+    return {
+        "id": 9,
+        "hangfireJobId": "9",
+        "status": status,
+        "totalRecords": 2,
+        "processedRecords": processed,
+        "successCount": processed,
+        "failureCount": 0,
+        "createdAt": "2026-01-02T03:04:05.678Z",
+        "startedAt": None,
+        "completedAt": None,
+        "errorSummary": None,
+        "aMemberOfTheFuture": True,
+    }
+
+
+class Server(httpx.BaseTransport):
+    """Answers requests with what `answers` yields: a response, or an exception in the transport."""
+
+    def __init__(self, *answers: httpx.Response | Exception, reads_body: bool = True) -> None:
+        self._answers: Iterator[httpx.Response | Exception] = iter(answers)
+        self._reads_body = reads_body
+        self.requests: list[httpx.Request] = []
+        self.bodies: list[bytes] = []
+        self.waits: list[float] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = next(self._answers)
+        if self._reads_body and not isinstance(answer, httpx.ConnectError):
+            self.bodies.append(request.read())
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def client(self, url: str = "http://server", key: str = "key") -> BulkportClient:
+        return BulkportClient(url, api_key=key, transport=self, sleep=self.waits.append)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Source:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"platformName\nDocker\nGit\n")
+    return FileSource(path)
+
+
+def test_file_is_sent_with_its_length_kind_and_wishes(rows: Source) -> None:
+    server = Server(ACCEPTED)
+    sent: list[int] = []
+    with server.client() as client:
+        accepted = client.submit(
+            "platforms",
+            rows,
+            BodyKind(BodyFormat.CSV, "gzip", ";"),
+            handling=Handling.STRICT,
+            on_sent=sent.append,
+        )
+    (request,) = server.requests
+    assert (accepted.id, accepted.total_records) == (9, 2)
+    assert request.url == "http://server/api/platforms/bulk?delimiter=%3B"
+    assert request.headers["content-type"] == "text/csv"
+    assert request.headers["content-encoding"] == "gzip"
+    assert request.headers["content-length"] == "24"
+    assert "transfer-encoding" not in request.headers
+    assert request.headers["prefer"] == "handling=strict"
+    assert request.headers["x-api-key"] == "key"
+    assert server.bodies == [b"platformName\nDocker\nGit\n"]
+    assert sent == [0, 24]
+
+
+def test_stream_of_unknown_length_is_sent_in_chunks() -> None:
+    server = Server(ACCEPTED)
+    server.client().submit("platforms", StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin"), CSV)
+    assert server.requests[0].headers["transfer-encoding"] == "chunked"
+    assert server.bodies == [b"platformName\nGit\n"]
+
+
+def test_refused_connection_is_tried_again_also_for_a_stream() -> None:
+    server = Server(httpx.ConnectError("refused"), httpx.ConnectError("refused"), ACCEPTED)
+    server.client().submit("platforms", StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin"), CSV)
+    assert len(server.requests) == 3
+    assert server.bodies == [b"platformName\nGit\n"]
+    assert server.waits == sorted(server.waits)
+
+
+def test_server_that_stays_away_is_given_up_in_bounded_time(rows: Source) -> None:
+    server = Server(*[httpx.ConnectError("connection refused")] * 100)
+    with pytest.raises(ServerUnreachable, match="http://server cannot be reached: connection refused"):
+        server.client().submit("platforms", rows, CSV)
+    assert 1 < sum(server.waits) <= 5
+
+
+def test_busy_server_that_did_not_read_the_body_is_asked_again_after_its_time(rows: Source) -> None:
+    server = Server(httpx.Response(503, headers={"retry-after": "3"}), ACCEPTED, reads_body=False)
+    assert server.client().submit("platforms", rows, CSV).id == 9
+    assert server.waits == [3]
+
+
+def test_busy_server_that_had_the_whole_body_is_not_sent_it_twice(rows: Source) -> None:
+    server = Server(httpx.Response(503, headers={"retry-after": "1"}), ACCEPTED)
+    with pytest.raises(RequestRefused) as refused:
+        server.client().submit("platforms", rows, CSV)
+    assert refused.value.http_status == 503
+    assert len(server.requests) == 1
+
+
+def test_connection_lost_behind_the_body_says_that_it_may_be_accepted(rows: Source) -> None:
+    server = Server(httpx.ReadError("reset"), ACCEPTED)
+    with pytest.raises(UploadLost) as lost:
+        server.client().submit("platforms", rows, CSV)
+    assert lost.value.may_be_accepted
+    assert len(server.requests) == 1
+
+
+def test_connection_lost_in_the_body_says_that_nothing_was_kept(rows: Source) -> None:
+    server = Server(httpx.WriteError("broken pipe"), ACCEPTED, reads_body=False)
+    with pytest.raises(UploadLost, match="Nothing of them was kept") as lost:
+        server.client().submit("platforms", rows, CSV)
+    assert not lost.value.may_be_accepted
+
+
+def test_problem_becomes_a_refusal_with_its_messages(rows: Source) -> None:
+    problem = {
+        "title": "Validation failed",
+        "status": 400,
+        "detail": "One or more validation errors occurred.",
+        "errors": {"platforms[3].platformName": ["platformName is required"]},
+        "traceId": "abc",
+    }
+    server = Server(httpx.Response(400, json=problem, headers={"content-type": "application/problem+json"}))
+    with pytest.raises(RequestRefused) as refused:
+        server.client().submit("platforms", rows, CSV)
+    assert refused.value.http_status == 400
+    assert refused.value.refusal == "Validation failed"
+    assert refused.value.errors == problem["errors"]
+    assert refused.value.trace_id == "abc"
+
+
+def test_answer_of_another_kind_of_server_is_reported_as_such(rows: Source) -> None:
+    server = Server(httpx.Response(200, text="<html>It works!</html>"))
+    with pytest.raises(UnexpectedAnswer, match="It works!"):
+        server.client().submit("platforms", rows, CSV)
+
+
+def test_refusal_without_a_problem_body_keeps_its_status() -> None:
+    server = Server(httpx.Response(404, text="no such page"))
+    with pytest.raises(RequestRefused, match="Not Found") as refused:
+        server.client().check_access()
+    assert refused.value.http_status == 404
+
+
+def test_follow_asks_until_the_import_is_settled() -> None:
+    states = [progress("Pending"), progress("Processing", 1), progress("Completed", 2)]
+    server = Server(*(httpx.Response(200, json=state) for state in states))
+    seen = list(server.client().follow(9))
+    assert [(step.status, step.processed_records) for step in seen] == [
+        ("Pending", 0),
+        ("Processing", 1),
+        ("Completed", 2),
+    ]
+    assert {request.url.path for request in server.requests} == {"/api/imports/9"}
+
+
+def test_follow_survives_a_server_that_is_restarted() -> None:
+    server = Server(
+        httpx.Response(200, json=progress("Processing", 1)),
+        httpx.ReadError("reset"),
+        httpx.ConnectError("refused"),
+        httpx.Response(503, headers={"retry-after": "1"}),
+        httpx.Response(200, json=progress("Completed", 2)),
+    )
+    assert [step.status for step in server.client().follow(9)] == ["Processing", "Completed"]
+
+
+def test_bad_rows_come_page_by_page_as_they_are_needed() -> None:
+    def page(first: int, cursor: str | None) -> httpx.Response:
+        items = [
+            {"row": row, "errors": [{"field": "platformName", "message": "bad"}], "record": {"platformName": ""}}
+            for row in (first, first + 1)
+        ]
+        return httpx.Response(200, json={"items": items, "nextCursor": cursor})
+
+    server = Server(page(1, "two"), page(7, None))
+    rows = server.client().bad_rows(9, page_size=2)
+    assert next(rows).row == 1
+    assert len(server.requests) == 1
+    assert [row.row for row in rows] == [2, 7, 8]
+    assert server.requests[1].url.params["cursor"] == "two"
+    assert server.requests[0].url.params["limit"] == "2"
+
+
+@pytest.mark.parametrize("url", ["", "server", "ftp://server", "http://", "http://[::1", "http://server:port"])
+def test_what_is_no_address_is_said_so(url: str) -> None:
+    with pytest.raises(ClientError, match="address"):
+        BulkportClient(url, api_key="key")
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "two\nlines", "\x00"])
+def test_what_can_be_no_key_is_said_so(key: str) -> None:
+    with pytest.raises(ClientError, match="key"):
+        BulkportClient("http://server", api_key=key)
