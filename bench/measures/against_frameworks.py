@@ -68,8 +68,8 @@ def frameworks(run: Run, product: Product) -> None:
             run.results.skipped["celery"] = _REDIS_HINT
         else:
             peers += [
-                _Peer("celery", "celery_import", scale.celery_rows, celery_environment, ("orm",)),
-                _Peer("celery-core", "celery_import", scale.celery_rows, celery_environment, ("core",)),
+                _Peer("celery", "celery_import", scale.celery_rows, celery_environment, ("core",)),
+                _Peer("celery-add-all", "celery_import", scale.celery_rows, celery_environment, ("orm",)),
             ]
         rounds = min(ROUNDS, scale.pairs)
         for number in range(rounds):
@@ -85,7 +85,7 @@ def frameworks(run: Run, product: Product) -> None:
         "rows_per_second": {key: [round(rate) for rate in found] for key, found in rates.items()},
     }
     for peer in peers:
-        if peer.key != "celery-core":
+        if peer.key != "celery-add-all":
             run.results.put(
                 peer.key,
                 median_ratio(rates["product"], rates[peer.key]),
