@@ -8,6 +8,5 @@ An application adds it with the names of its resources::
 
 from bulkport.cli.exit_codes import ExitCode
 from bulkport.cli.import_command import add_import_command
-from bulkport.cli.run_import import ImportRequest, run_import
 
-__all__ = ["ExitCode", "ImportRequest", "add_import_command", "run_import"]
+__all__ = ["ExitCode", "add_import_command"]

@@ -7,7 +7,6 @@ import typer
 from rich.console import Console
 
 from bulkport.cli.exit_codes import ExitCode
-from bulkport.cli.run_import import ImportRequest, run_import
 from bulkport.formats.media_type import BodyFormat
 
 
@@ -75,6 +74,8 @@ def add_import_command(
 
         Exit code 0: all rows were imported. 1: some rows failed. 2: the import failed or could not be sent.
         """
+        from bulkport.cli.run_import import ImportRequest, run_import  # noqa: PLC0415  # slow to import
+
         messages = Console(stderr=True)
         if not api_key:
             messages.print(

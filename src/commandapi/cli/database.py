@@ -1,5 +1,6 @@
 """The database that a command works on: the configured one, or the embedded one."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from bulkport.errors import BulkportError
 from commandapi import embedded, migrations
 from commandapi.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 class DatabaseUnreachable(BulkportError):
@@ -61,7 +64,8 @@ class ProvidedDatabase:
                 f"The database is at migration {state.current or '(none)'}, this program needs {state.head}. "
                 "Run: commandapi db upgrade"
             )
-        migrations.upgrade(self.url)
+        after = migrations.upgrade(self.url)
+        _log.info("migrated the embedded database from %s to %s", state.current or "(none)", after.current)
 
 
 @contextmanager
@@ -73,6 +77,8 @@ def provide_database(settings: Settings) -> Iterator[ProvidedDatabase]:
     EmbeddedDatabaseError
         No URL is configured and the embedded database cannot be started.
     """
+    # Its "Context impl" lines tell nobody anything.
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     if settings.database_url is not None:
         yield ProvidedDatabase(url=settings.database_url, embedded_server=None)
         return

@@ -1,0 +1,89 @@
+# Everything a contributor needs: make run, make test, make lint, make bench, make docs.
+# Needs make and Python 3.11 or newer; the rest is installed into .venv and .uv, here in this folder.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+SEARCHED := python3 python3.13 python3.12 python3.11 python
+PYTHON := $(or $(PYTHON),$(shell for python in $(SEARCHED); do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$python; break; fi; done))
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+UV := UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never .uv/bin/uv
+BIN := .venv/bin
+
+.PHONY: help
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+.PHONY: setup
+setup: .venv/.runtime ## Install what the server needs
+	@echo "Ready: $$($(BIN)/python --version) in .venv"
+
+.PHONY: run
+run: .venv/.runtime ## Serve with example data until Ctrl-C (HOST=…, PORT=…)
+	@exec $(BIN)/python -m commandapi demo --host $(HOST) --port $(PORT)
+
+.PHONY: test
+test: .venv/.development browser ## Run all tests (ARGS=… goes to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: .venv/.development ## Check style, types and the dependencies between packages
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: bench
+bench: .venv/.bench ## Measure, and compare with psql \copy, an ORM, Celery and others (ARGS=…)
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: docs
+docs: .venv/.development ## Write the reference of the command line anew
+	@mkdir -p docs/reference
+	@$(BIN)/typer commandapi.cli.main utils docs --name commandapi --title "The command line" --output docs/reference/command-line.md
+
+# The browser tests drive Debian's Chromium. It is installed where it is missing and may be; else they are skipped.
+.PHONY: browser
+browser:
+ifneq ($(wildcard tests/browser/test_*.py),)
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; fi
+	@command -v chromium >/dev/null || echo "There is no Chromium (apt-get install chromium): browser tests are skipped."
+endif
+
+.venv/.runtime: pyproject.toml uv.lock | .uv/bin/uv
+	@echo "Installing what the server needs into .venv …"
+	@$(UV) sync --quiet --frozen --inexact --no-default-groups --python "$(PYTHON)"
+	@touch $@
+
+.venv/.development: pyproject.toml uv.lock | .uv/bin/uv
+	@echo "Installing what development needs into .venv …"
+	@$(UV) sync --quiet --frozen --inexact --python "$(PYTHON)"
+	@touch $@ .venv/.runtime
+
+.venv/.bench: pyproject.toml uv.lock | .uv/bin/uv
+	@echo "Installing what the benchmarks need into .venv …"
+	@$(UV) sync --quiet --frozen --inexact --group bench --python "$(PYTHON)"
+	@touch $@ .venv/.development .venv/.runtime
+
+# uv lives beside the environment that it keeps, since it removes from that what the lock does not name.
+.uv/bin/uv:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or newer is needed, and none of these is: $(SEARCHED)." >&2; \
+		echo "Install one, or say where it is: make PYTHON=/path/to/python3" >&2; exit 1; fi
+	@if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "$(PYTHON) is not Python 3.11 or newer." >&2; exit 1; fi
+	@echo "Installing uv into .uv …"
+	@if ! "$(PYTHON)" -m venv --clear .uv >.uv.log 2>&1; then \
+		if [ -s .uv.log ]; then cat .uv.log >&2; fi; rm -rf .uv .uv.log; \
+		echo "$(PYTHON) cannot make virtual environments (Debian and Ubuntu: apt-get install python3-venv)." >&2; exit 1; fi
+	@rm -f .uv.log
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.PHONY: clean
+clean: ## Remove what was installed here; data and settings stay
+	@rm -rf .venv .uv dist

@@ -1,0 +1,6 @@
+"""`python -m commandapi` is the command `commandapi`."""
+
+from commandapi.cli import main
+
+if __name__ == "__main__":
+    main()

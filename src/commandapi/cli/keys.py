@@ -1,0 +1,83 @@
+"""`commandapi keys`: API keys, for the operator."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from commandapi.cli.quiet import quiet_settings
+
+if TYPE_CHECKING:
+    import psycopg
+
+app = typer.Typer(no_args_is_help=True, help="API keys.")
+
+_Result = TypeVar("_Result")
+
+User = Annotated[
+    str, typer.Option("--user", metavar="USER_ID", help="Whose key: a token's `sub`, or any name.", show_default=False)
+]
+
+
+@app.command()
+def create(
+    user: User,
+    description: Annotated[str | None, typer.Option(help="A note, to tell keys apart.", show_default=False)] = None,
+) -> None:
+    """Make an API key and print it, and nothing else, on standard output.
+
+    A server that runs already accepts it. It is shown this once: only a hash of it is stored.
+    """
+    from commandapi.auth.keys import create_key  # noqa: PLC0415  # slow to import
+
+    typer.echo(_in_database(lambda connection: create_key(connection, user, description)))
+
+
+@app.command("list")
+def list_user_keys(user: User) -> None:
+    """List a user's keys, newest first, without their secrets."""
+    from commandapi.auth.keys import list_keys  # noqa: PLC0415
+
+    records = _in_database(lambda connection: list_keys(connection, user, limit=1000))
+    table = Table("id", "key starts with", "description", "created", "last used", "revoked")
+    for record in records:
+        times = (record.created_at, record.last_used_at, record.revoked_at)
+        table.add_row(
+            str(record.id),
+            f"{str(record.key_index)[:8]}…",
+            Text(record.description or ""),
+            *("" if time is None else f"{time:%Y-%m-%d %H:%M}" for time in times),
+        )
+    Console().print(table)
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[int, typer.Argument(help="The key's id, as `keys list` shows it.", show_default=False)],
+    user: User,
+) -> None:
+    """Revoke a key: it is refused from the next request on."""
+    from commandapi.auth.keys import revoke_key  # noqa: PLC0415
+
+    if not _in_database(lambda connection: revoke_key(connection, user, key_id)):
+        typer.echo(f"{user} has no key {key_id}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"key {key_id} is revoked")
+
+
+def _in_database(work: "Callable[[psycopg.AsyncConnection[Any]], Awaitable[_Result]]") -> _Result:
+    import psycopg  # noqa: PLC0415  # slow to import
+
+    from commandapi.cli.database import provide_database  # noqa: PLC0415
+
+    async def run(url: str) -> _Result:
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            return await work(connection)
+
+    with provide_database(quiet_settings()) as database:
+        database.ensure_migrated()
+        return asyncio.run(run(database.url))

@@ -1,0 +1,36 @@
+"""`commandapi worker`: a worker server alone."""
+
+from typing import Annotated
+
+import typer
+
+
+def worker(
+    *,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Background jobs at one time.",
+            show_default="COMMANDAPI_WORKER_CONCURRENCY, or 20",
+            metavar="N",
+        ),
+    ] = None,
+) -> None:
+    """Run background jobs; any number of workers, on any machine that reaches the database.
+
+    The first Ctrl-C or SIGTERM lets running jobs end, a second one leaves them to other workers.
+    """
+    from commandapi import worker_process  # noqa: PLC0415  # slow to import
+    from commandapi.cli.database import provide_database  # noqa: PLC0415
+    from commandapi.logs import configure_logging  # noqa: PLC0415
+    from commandapi.settings import Settings  # noqa: PLC0415
+
+    settings = Settings()
+    configure_logging(settings)
+    with provide_database(settings) as database:
+        database.ensure_migrated()
+        worker_process.run(
+            settings.model_copy(update={"database_url": database.url}),
+            concurrency=concurrency or settings.worker_concurrency,
+        )
