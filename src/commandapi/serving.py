@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -252,5 +253,7 @@ def _address_in_use(host: str, port: int, error: OSError) -> AddressInUse:
 
 def run(plan: ServePlan, bound: socket.socket) -> None:
     """`serve` on an event loop of its own."""
+    # Its "Started server process" lines say less than the one line with the addresses.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(serve(plan, bound))

@@ -1,11 +1,9 @@
 """The embedded PostgreSQL: made, shared, taken over and stopped."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,15 +23,6 @@ with embedded.open_server(Path(sys.argv[1])) as server:
     print(server.pid, flush=True)
     sys.stdin.readline()
 """
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="commandapi-test-"))
-    yield folder / "data"
-    with embedded.open_server(folder / "data"):
-        pass  # whatever a failed test left running is taken over and stopped
-    shutil.rmtree(folder)
 
 
 @contextmanager

@@ -1,0 +1,27 @@
+"""Data folders and servers for the tests of the command line."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from running_server import RunningServer, temporary_data_dir
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with temporary_data_dir() as data_dir:
+        yield data_dir
+
+
+@pytest.fixture
+def start_server(data_dir: Path) -> Iterator[Callable[..., RunningServer]]:
+    """Starts servers on the test's data folder."""
+    servers: list[RunningServer] = []
+
+    def start(*arguments: str, extra: Mapping[str, str] | None = None) -> RunningServer:
+        servers.append(RunningServer(data_dir, arguments, extra))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

@@ -1,0 +1,165 @@
+"""`commandapi serve`: what it starts, says, survives and leaves behind (nothing)."""
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg
+import pytest
+from running_server import RunningServer, commandapi, until
+
+from commandapi.embedded.processes import is_alive
+
+StartServer = Callable[..., RunningServer]
+
+
+def all_processes_of(server: RunningServer) -> set[int]:
+    return {server.process.pid, server.database_pid, *server.workers}
+
+
+def test_one_line_says_where_everything_is(start_server: StartServer) -> None:
+    server = start_server("--workers", "1").wait_until_ready()
+    assert re.fullmatch(
+        r"Command API: (http://127\.0\.0\.1:\d+)  docs: \1/docs  dashboard: \1/hangfire\n", server.stdout
+    )
+    assert httpx.get(f"{server.url}/health/ready", trust_env=False).status_code == 200
+    assert httpx.get(f"{server.url}/docs", trust_env=False).status_code == 200
+
+
+def test_production_has_no_docs(start_server: StartServer) -> None:
+    server = start_server("--workers", "0", extra={"COMMANDAPI_ENVIRONMENT": "production"}).wait_until_ready()
+    assert "docs: off" in server.stdout
+    assert httpx.get(f"{server.url}/docs", trust_env=False).status_code == 404
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_stops_everything_that_was_started(start_server: StartServer, number: signal.Signals) -> None:
+    server = start_server("--workers", "2").wait_until_ready()
+    until(lambda: len(server.workers) == 2, "two workers")
+    processes = all_processes_of(server)
+    server.send(number)
+    assert server.wait() == 0
+    assert {pid for pid in processes if is_alive(pid)} == set()
+
+
+def test_second_ctrl_c_does_not_wait_for_open_requests(start_server: StartServer) -> None:
+    server = start_server("--workers", "1").wait_until_ready()
+    key = server.make_key()
+    processes = all_processes_of(server)
+    address = httpx.URL(server.url)
+    with socket.create_connection((address.host, address.port)) as connection:
+        connection.sendall(
+            f"POST /api/platforms HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n"
+            "content-length: 100\r\n\r\n{".encode()
+        )
+        until(lambda: has_connection(server), "the request to arrive")
+        server.send(signal.SIGINT)
+        until(lambda: not accepts(address), "the first Ctrl-C to be noticed")
+        server.send(signal.SIGINT)
+        assert server.process.wait(8) == 0
+    assert {pid for pid in processes if is_alive(pid)} == set()
+
+
+def has_connection(server: RunningServer) -> bool:
+    connections = psutil.Process(server.process.pid).net_connections(kind="tcp")
+    return any(connection.status == psutil.CONN_ESTABLISHED for connection in connections)
+
+
+def accepts(address: httpx.URL) -> bool:
+    try:
+        socket.create_connection((address.host, address.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_ctrl_c_while_starting_leaves_nothing(start_server: StartServer, data_dir: Path) -> None:
+    server = start_server("--workers", "1")
+    until((data_dir / "postgres" / "postmaster.pid").exists, "the database to start")
+    database = server.database_pid
+    server.send(signal.SIGINT)
+    server.wait()
+    assert not is_alive(database)
+
+
+def test_killed_worker_is_started_again_and_said_so(start_server: StartServer) -> None:
+    server = start_server("--workers", "2").wait_until_ready()
+    until(lambda: len(server.workers) == 2, "two workers")
+    before = server.workers
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: len(server.workers) == 2 and victim not in server.workers, "another worker")
+    assert len(server.workers - before) == 1
+    assert re.search(rf"worker \d \(pid {victim}\) was killed by SIGKILL; starting it again", server.stderr)
+
+
+def test_killed_server_leaves_no_worker_and_a_sound_database(start_server: StartServer) -> None:
+    server = start_server("--workers", "2").wait_until_ready()
+    key = server.make_key()
+    until(lambda: len(server.workers) == 2, "two workers")
+    workers = server.workers
+    server.send(signal.SIGKILL)
+    server.process.wait()
+    until(lambda: not any(is_alive(pid) for pid in workers), "the workers to end", seconds=30)
+    again = start_server("--workers", "0").wait_until_ready()
+    with again.client(key) as client:
+        assert client.get("/api/platforms").status_code == 200
+
+
+def test_killed_embedded_database_is_started_again(start_server: StartServer) -> None:
+    server = start_server("--workers", "0").wait_until_ready()
+    key = server.make_key()
+    killed = server.database_pid
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: "had died and was started again" in server.stderr, "the database to be started again")
+    assert server.database_pid != killed
+    with server.client(key) as client:
+        until(lambda: client.get("/api/platforms").status_code == 200, "the API to answer again")
+
+
+def test_key_made_by_another_process_works_at_once(start_server: StartServer) -> None:
+    server = start_server("--workers", "0").wait_until_ready()
+    with server.client(server.make_key()) as client:
+        assert client.get("/api/platforms").status_code == 200
+    with server.client("no key") as client:
+        assert client.get("/api/platforms").status_code == 401
+
+
+def test_port_in_use_is_said_so(start_server: StartServer, data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = commandapi("serve", "--port", str(port), data_dir=data_dir)
+    assert done.returncode == 1
+    assert f"Cannot serve at 127.0.0.1:{port}: Address already in use. Choose another with --port." in done.stderr
+    assert not data_dir.exists(), "nothing is started for a server that cannot serve"
+
+
+def test_configured_database_must_be_migrated_first(start_server: StartServer, server_url: str, data_dir: Path) -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE not_migrated")
+        url = server_url.replace("/postgres?", "/not_migrated?")
+        extra = {"COMMANDAPI_DATABASE_URL": url}
+        try:
+            done = commandapi("serve", "--port", "0", data_dir=data_dir, extra=extra)
+            assert done.returncode == 1
+            assert "Run: commandapi db upgrade" in done.stderr
+            assert commandapi("db", "upgrade", data_dir=data_dir, extra=extra).returncode == 0
+            server = start_server("--workers", "1", extra=extra).wait_until_ready()
+            assert httpx.get(f"{server.url}/health/ready", trust_env=False).status_code == 200
+            assert not data_dir.exists(), "no embedded database is started beside a configured one"
+            server.close()
+        finally:
+            connection.execute("DROP DATABASE not_migrated WITH (FORCE)")
+
+
+def test_unreachable_database_is_said_so(data_dir: Path) -> None:
+    extra = {"COMMANDAPI_DATABASE_URL": "postgresql://ada@127.0.0.1:1/shop"}
+    done = commandapi("serve", "--port", "0", data_dir=data_dir, extra=extra)
+    assert done.returncode == 1
+    assert "error: The database of COMMANDAPI_DATABASE_URL cannot be reached" in done.stderr
+    assert "Traceback" not in done.stderr
