@@ -20,8 +20,8 @@ from commandapi.app import create_app
 from commandapi.embedded import EmbeddedDatabaseError, EmbeddedServer
 from commandapi.settings import Settings
 from commandapi.supervisor import WorkerCommand, WorkerSupervisor
-from commandapi.worker_process import SERVER_NAME_VARIABLE, event_loop_factory
 from commandapi.wiring import rescue_server
+from commandapi.worker_process import SERVER_NAME_VARIABLE, event_loop_factory
 
 # Requests in flight get this long after the first Ctrl-C; a second one ends them at once.
 _REQUEST_GRACE_SECONDS: Final = 10

@@ -138,7 +138,7 @@ def test_format_and_delimiter_can_be_said(run: Importer, tmp_path: Path) -> None
 
 
 def test_standard_input_is_streamed(run: Importer) -> None:
-    code, output, messages = run("-", "--format", "csv", stdin=GOOD)
+    code, _output, messages = run("-", "--format", "csv", stdin=GOOD)
     assert code == 0
     assert "uploaded standard input: 36 bytes" in messages
     code, _, messages = run("-", stdin=GOOD)
