@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from bulkport.errors import BulkportError
 from commandapi.app import create_app
 from commandapi.embedded import EmbeddedDatabaseError, EmbeddedServer
+from commandapi.listening import Addresses, AddressInUse
 from commandapi.settings import Settings
 from commandapi.supervisor import WorkerCommand, WorkerSupervisor
 from commandapi.wiring import rescue_server
@@ -29,25 +30,8 @@ _DATABASE_CHECK_SECONDS: Final = 1.0
 _WORKER_CLOSING_SECONDS: Final = 8.0
 
 
-class AddressInUse(BulkportError):
-    """The address to serve at cannot be used."""
-
-
 class ServerFailed(BulkportError):
     """The server could not start; its log says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where a running server answers."""
-
-    api: str
-    docs: str | None
-    """None where the docs page is off."""
-    dashboard: str
-
-    def __str__(self) -> str:
-        return f"Command API: {self.api}  docs: {self.docs or 'off'}  dashboard: {self.dashboard}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +51,6 @@ class ServePlan:
     """Called once, in the event loop, when requests are answered. It must not block."""
 
 
-@contextmanager
-def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """The server's socket, bound but not listening yet: clients are refused until the server is ready.
-
-    Raises
-    ------
-    AddressInUse
-        Another server has the port, or the address is not of this machine.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise AddressInUse(f"{host} is not an address to serve at: {error.strerror or error}") from error
-    with bound:
-        try:
-            if os.name == "posix":
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-        except OSError as error:
-            raise _address_in_use(host, port, error) from error
-        yield bound
-
-
 async def serve(plan: ServePlan, bound: socket.socket) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP, then stop everything that was started.
 
@@ -106,7 +64,7 @@ async def serve(plan: ServePlan, bound: socket.socket) -> None:
         The application could not start.
     """
     app = create_app(plan.settings)
-    addresses = _addresses(app, plan, bound)
+    addresses = Addresses.of(bound, plan.host, shows_docs=plan.settings.shows_docs)
     server = _Server(_uvicorn_config(app), lambda: plan.when_ready(addresses))
     supervisor = _supervisor(plan)
 
@@ -122,7 +80,7 @@ async def serve(plan: ServePlan, bound: socket.socket) -> None:
             try:
                 await server.serve(sockets=[bound])
             except OSError as error:
-                raise _address_in_use(plan.host, plan.port, error) from error
+                raise AddressInUse.at(plan.host, plan.port, error) from error
             except SystemExit as error:
                 raise ServerFailed("The server could not start; see its log above.") from error
             if not server.started:
@@ -180,20 +138,6 @@ def _supervisor(plan: ServePlan) -> WorkerSupervisor:
     )
 
 
-def _addresses(app: FastAPI, plan: ServePlan, bound: socket.socket) -> Addresses:
-    host, port = bound.getsockname()[:2]
-    if host in {"0.0.0.0", "::"}:  # noqa: S104  # read, not bound: nobody can visit "all addresses"
-        host = "127.0.0.1" if bound.family == socket.AF_INET else "::1"
-    elif plan.host == "localhost":
-        host = plan.host
-    root = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    return Addresses(
-        api=root,
-        docs=f"{root}/docs" if plan.settings.shows_docs else None,
-        dashboard=f"{root}/hangfire",
-    )
-
-
 async def _watch_database(plan: ServePlan) -> None:
     """Start the embedded database again when its process has died, as the operator of a configured one would."""
     server = plan.embedded_server
@@ -235,7 +179,9 @@ async def _beside_until_done(supervisor: WorkerSupervisor) -> AsyncIterator[None
 @contextmanager
 def _signals_to(handler: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    handled = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    handled = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup(1) sets it
+        handled.append(signal.SIGHUP)
     for number in handled:
         loop.add_signal_handler(number, handler)
     try:
@@ -245,10 +191,6 @@ def _signals_to(handler: Callable[[], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
             # What remains is stopping the embedded database: another Ctrl-C must not cut that short.
             signal.signal(number, signal.SIG_IGN)
-
-
-def _address_in_use(host: str, port: int, error: OSError) -> AddressInUse:
-    return AddressInUse(f"Cannot serve at {host}:{port}: {error.strerror or error}. Choose another with --port.")
 
 
 def run(plan: ServePlan, bound: socket.socket) -> None:

@@ -54,6 +54,9 @@ class Bars(ProgressDisplay):
             redirect_stderr=False,
         )
         self._upload = self._bars.add_task(f"Uploading {name}", total=size, amount=_amount_of_bytes)
+        self._processing = self._bars.add_task(
+            "Processing", total=None, visible=False, start=False, amount=_amount_of_rows, progress=None
+        )
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -70,7 +73,8 @@ class Bars(ProgressDisplay):
     def show_accepted(self, rows: int) -> None:
         sent = int(self._bars.tasks[self._upload].completed)
         self._bars.update(self._upload, total=sent, completed=sent)
-        self._processing = self._bars.add_task("Processing", total=rows, amount=_amount_of_rows, progress=None)
+        self._bars.start_task(self._processing)
+        self._bars.update(self._processing, total=rows, visible=True)
 
     def show_progress(self, progress: ImportProgress) -> None:
         self._bars.update(

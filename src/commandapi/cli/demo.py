@@ -13,7 +13,7 @@ from rich.text import Text
 from commandapi.cli.serve import Host, Port, Workers, print_line, run_server
 
 if TYPE_CHECKING:
-    from commandapi.serving import Addresses
+    from commandapi.listening import Addresses
 
 _USER: Final = "demo"
 _EXAMPLES: Final = {"platforms": "platforms.csv", "commands": "commands.ndjson"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from commandapi.serving import Addresses
+    from commandapi.listening import Addresses
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def run_server(*, host: str, port: int, workers: int | None, when_ready: "Callab
     when_ready:
         Called in the event loop with the addresses and the database's URL. It must not block.
     """
-    from commandapi import serving  # noqa: PLC0415  # slow to import
+    from commandapi import listening, serving  # noqa: PLC0415  # slow to import
     from commandapi.cli.database import provide_database  # noqa: PLC0415
     from commandapi.logs import configure_logging  # noqa: PLC0415
     from commandapi.settings import Settings  # noqa: PLC0415
@@ -50,7 +50,7 @@ def run_server(*, host: str, port: int, workers: int | None, when_ready: "Callab
     configure_logging(settings)
     with (
         _signals_end_the_start(),
-        serving.bound_socket(host, port) as bound,
+        listening.bound_socket(host, port) as bound,
         provide_database(settings) as database,
     ):
         database.ensure_migrated()
@@ -79,7 +79,8 @@ def _signals_end_the_start() -> Iterator[None]:
         raise SystemExit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, unwind)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, unwind)
     yield
 
 
