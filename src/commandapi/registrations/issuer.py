@@ -198,7 +198,7 @@ def _usable_keys(jwks: dict[str, Any]) -> tuple[PublicKey, ...]:
 
 
 def _import_key(entry: Any) -> PublicKey | None:
-    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("kty") not in _KEY_TYPES:
+    if not isinstance(entry, dict) or entry.get("kty") not in _KEY_TYPES:
         return None
     try:
         if entry["kty"] == "RSA" and base64_to_int(entry["n"]).bit_length() < _MIN_RSA_BITS:

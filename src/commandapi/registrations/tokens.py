@@ -125,7 +125,7 @@ def _parse(token: str) -> CompactSignature:
         signed = jws.extract_compact(token.encode("ascii"), registry=_REGISTRY)
         header = signed.headers()
         _REGISTRY.check_header(header)
-    except (JoseError, RecursionError, ValueError, TypeError, AttributeError):
+    except (JoseError, RecursionError, ValueError, TypeError):
         # joserfc takes for granted that the header is a JSON object, and not a deep one.
         raise InvalidToken("The token is not a signed JWT.") from None
     if header["alg"] not in ALGORITHMS:

@@ -143,16 +143,21 @@ async def test_noting_use_leaves_the_connection_durable(connection: Connection) 
     assert await cursor.fetchone() == ("on",)
 
 
-async def test_live_limit_holds_under_concurrency(database_url: str) -> None:
-    async def register() -> bool:
-        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as own:
-            try:
-                await issue_key(own, "ann", live_limit=3)
-            except TooManyApiKeys:
-                return False
-            return True
-
-    assert sum(await asyncio.gather(*(register() for _ in range(10)))) == 3
+async def test_live_limit_holds_when_two_keys_are_made_at_once(connection: Connection, database_url: str) -> None:
+    async with (
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as second,
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as observer,
+    ):
+        async with connection.transaction():
+            await issue_key(connection, "ann", live_limit=1)
+            other = asyncio.create_task(issue_key(second, "ann", live_limit=1))
+            async with asyncio.timeout(30):
+                while not other.done():
+                    cursor = await observer.execute("SELECT pg_blocking_pids(%s)", (second.info.backend_pid,))
+                    if await cursor.fetchone() == ([connection.info.backend_pid],):
+                        break
+        with pytest.raises(TooManyApiKeys):
+            await other
 
 
 async def test_revoked_keys_and_other_users_do_not_count(connection: Connection) -> None:
