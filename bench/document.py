@@ -47,8 +47,9 @@ def _table(document: dict[str, Any]) -> str:
 
 def _misses(document: dict[str, Any]) -> str:
     missed = [row for row in document["rows"] if row["verdict"] == "misses"]
+    unknown = [row for row in document["rows"] if row["value"] is None]
     if not missed:
-        return "Every row meets its target."
+        return f"{len(unknown)} rows were not measured." if unknown else "Every row meets its target."
     return "\n".join(
         f"- **{row['measure']}** ({row['shown']}, target {row['target']}): "
         f"{TRIED.get(row['key'], 'not yet looked into.')}"
