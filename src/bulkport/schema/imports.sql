@@ -18,6 +18,7 @@ CREATE TABLE bulk_import_jobs (
     started_at         timestamptz,
     completed_at       timestamptz,
     -- Set once, when the job settles. Until then the counts are sums over import_chunks.
+    processed_count    bigint,
     success_count      bigint,
     failure_count      bigint,
     error_summary      text        CHECK (length(error_summary) <= 500),

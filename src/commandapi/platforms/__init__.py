@@ -1,0 +1,1 @@
+"""Platforms: the tools that commands belong to, such as Docker or Git."""

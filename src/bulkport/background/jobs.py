@@ -1,0 +1,55 @@
+"""A background job as its engine knows it, and the states it goes through."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from bulkport.identifiers import BackgroundJobId
+
+JSONValue: TypeAlias = "str | int | float | bool | None | Sequence[JSONValue] | Mapping[str, JSONValue]"
+"""What the arguments of a background job may be made of."""
+
+DEFAULT_QUEUE = "default"
+
+
+class JobState(StrEnum):
+    """Where a background job stands."""
+
+    ENQUEUED = "enqueued"
+    """Waiting in its queue; a free worker takes it at once."""
+    SCHEDULED = "scheduled"
+    """Waiting for its time."""
+    RETRYING = "retrying"
+    """An attempt ended in an error; waiting for the next one."""
+    PROCESSING = "processing"
+    """A worker runs it."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """The last allowed attempt ended in an error, or the job cannot be run at all."""
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job will never run (again)."""
+        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundJob:
+    """A snapshot of one background job."""
+
+    id: BackgroundJobId
+    task: str
+    queue: str
+    args: Mapping[str, JSONValue]
+    state: JobState
+    attempts: int
+    """Attempts begun that count: those that ended in an error, and the present or successful one. Going back to
+    the queue by `RetryLater`, by a shutdown or after the death of a worker counts as none."""
+    priority: int
+    scheduled_at: datetime | None
+    """Not to be started before this time (aware, UTC); None: at once."""
+    last_error: str | None
+    """Type and message of the last attempt's error, if one failed."""

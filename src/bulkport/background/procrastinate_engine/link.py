@@ -1,0 +1,134 @@
+"""A database connection that outlives the database: lost, it is made anew and the statement is sent again.
+
+Only statements that may be sent twice go through it: reads, and writes that are fenced (see `queries.py`).
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Any, LiteralString
+
+import psycopg
+import structlog
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import DictRow, dict_row
+
+_log = structlog.get_logger(__name__)
+
+RECONNECT_FIRST_SECONDS = 0.05
+RECONNECT_MAX_SECONDS = 1.0
+_CONNECT_TIMEOUT_SECONDS = 5
+
+_NOTICE_A_DEAD_PEER: Mapping[str, Any] = {
+    "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "fallback_application_name": "bulkport worker",
+}
+
+
+class LinkClosed(psycopg.OperationalError):
+    """The database is away and waiting for it was given up."""
+
+
+def patient_conninfo(database_url: str) -> str:
+    """`database_url` with settings that tell a dead peer from a slow one within about ten seconds.
+
+    See PostgreSQL's manual, "Parameter Key Words"; what the URL itself says goes first.
+    """
+    stated = psycopg.conninfo.conninfo_to_dict(database_url)
+    return make_conninfo(database_url, **{k: v for k, v in _NOTICE_A_DEAD_PEER.items() if k not in stated})
+
+
+class Backoff:
+    """Waits that double, with chance in them, up to a bound."""
+
+    def __init__(self, first: float = RECONNECT_FIRST_SECONDS, longest: float = RECONNECT_MAX_SECONDS) -> None:
+        self._first = self._next = first
+        self._longest = longest
+
+    def next_delay(self) -> float:
+        """Seconds to wait now."""
+        delay = self._next * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+        self._next = min(self._longest, self._next * 2)
+        return delay
+
+    def reset(self) -> None:
+        """Start again at the first wait."""
+        self._next = self._first
+
+
+async def wait_for_event(event: asyncio.Event, timeout: float) -> bool:  # noqa: ASYNC109 - the event is the point
+    """Wait until `event` is set, at most `timeout` seconds; whether it is set."""
+    try:
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    except TimeoutError:
+        return event.is_set()
+    return True
+
+
+class DatabaseLink:
+    """One autocommit connection shared by all coroutines of a worker; statements take turns on it.
+
+    Parameters
+    ----------
+    database_url
+        Where to connect.
+    abandon
+        Once set, statements raise `LinkClosed` in place of waiting for a lost database.
+    """
+
+    def __init__(self, database_url: str, abandon: asyncio.Event) -> None:
+        self._conninfo = patient_conninfo(database_url)
+        self._abandon = abandon
+        self._connection: psycopg.AsyncConnection[DictRow] | None = None
+        self._connecting = asyncio.Lock()
+
+    async def fetch_all(
+        self, query: LiteralString, arguments: Mapping[str, Any], give_up: asyncio.Event | None = None
+    ) -> list[DictRow]:
+        """Run one statement and return its rows, waiting for the database as long as it is away.
+
+        Parameters
+        ----------
+        give_up
+            Stop waiting when this is set; by default the link's `abandon`.
+
+        Raises
+        ------
+        LinkClosed
+            Waiting was given up.
+        psycopg.Error
+            PostgreSQL refused the statement; the connection is fine.
+        """
+        while True:
+            connection = await self._connected(give_up or self._abandon)
+            try:
+                cursor = await connection.execute(query, arguments)
+                return await cursor.fetchall() if cursor.description else []
+            except psycopg.OperationalError as error:
+                if not connection.broken and not connection.closed:
+                    raise
+                _log.warning("database connection lost", error=str(error).strip())
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _connected(self, give_up: asyncio.Event) -> psycopg.AsyncConnection[DictRow]:
+        async with self._connecting:
+            backoff = Backoff()
+            while self._connection is None or self._connection.closed:
+                if give_up.is_set() or self._abandon.is_set():
+                    raise LinkClosed("the worker is stopping and the database is away")
+                try:
+                    self._connection = await psycopg.AsyncConnection.connect(
+                        self._conninfo, autocommit=True, row_factory=dict_row
+                    )
+                except psycopg.OperationalError:
+                    await wait_for_event(give_up, backoff.next_delay())
+            return self._connection

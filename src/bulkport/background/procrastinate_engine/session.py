@@ -1,0 +1,145 @@
+"""A worker from the lease it takes out to the lease it gives back: Procrastinate's worker, with what keeps it safe."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+
+import structlog
+from procrastinate.app import App
+from procrastinate.worker import Worker
+
+from bulkport.background.errors import WorkerLost
+from bulkport.background.port import WorkerOptions
+from bulkport.background.procrastinate_engine.connector import LinkConnector
+from bulkport.background.procrastinate_engine.engine_log import quieten_procrastinate
+from bulkport.background.procrastinate_engine.execution import RunAgainStrategy, TaskRunner
+from bulkport.background.procrastinate_engine.ledger import JobLedger
+from bulkport.background.procrastinate_engine.link import DatabaseLink
+from bulkport.background.procrastinate_engine.pulse import Pulse
+from bulkport.background.procrastinate_engine.rescue import Rescuer
+from bulkport.background.tasks import TaskDefinition
+
+_log = structlog.get_logger(__name__)
+
+_NEVER_SECONDS = 1e8
+_CANCEL_POLL_SECONDS = 2.0
+_HAND_BACK_SECONDS = 5.0
+"""Time that cancelled jobs have, after the grace period, to end and be put back."""
+
+
+class WorkerSession:
+    """One run of a worker.
+
+    It ends when `stop` is set: no job is claimed any more, running jobs get `options.shutdown_seconds`, then they
+    are cancelled and put back. It ends too when the worker has been silent for so long that another server may
+    soon take its jobs over: it cancels them first, so that no job runs twice at one time.
+    """
+
+    def __init__(self, tasks: Iterable[TaskDefinition], options: WorkerOptions, stop: asyncio.Event) -> None:
+        self._options = options
+        self._stop = stop
+        self._ending = asyncio.Event()
+        self._abandon = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._registered = asyncio.Event()
+        self._pulse: Pulse | None = None
+        self._worker_id = 0
+        self._link = DatabaseLink(options.database_url, self._abandon)
+        self._connector = LinkConnector(options.database_url, self._link)
+        self._ledger = JobLedger(self._connector, self._link, options, self._ending, self._start_pulse, self._lost.set)
+        self._ledger.call_when_due(lambda: asyncio.ensure_future(self._connector.wake()))
+        self._app = self._make_app(tasks)
+
+    async def run(self) -> None:
+        """Run until stopped or lost; see `JobEngine.run_worker`."""
+        options = self._options
+        worker = Worker(
+            self._app,
+            queues=options.queues,
+            name=None,
+            concurrency=options.concurrency,
+            fetch_job_polling_interval=options.poll_seconds,
+            abort_job_polling_interval=_CANCEL_POLL_SECONDS,
+            shutdown_graceful_timeout=options.shutdown_seconds,
+            install_signal_handlers=False,
+            update_heartbeat_interval=_NEVER_SECONDS,
+        )
+        running = asyncio.create_task(worker.run(), name="worker")
+        duties = [
+            asyncio.create_task(self._stop.wait(), name="stop"),
+            asyncio.create_task(self._watch_pulse(), name="pulse watch"),
+            asyncio.create_task(self._rescue(), name="rescue"),
+        ]
+        try:
+            await asyncio.wait({running, *duties}, return_when=asyncio.FIRST_COMPLETED)
+            self._ending.set()
+            if self._lost.is_set():
+                _log.warning("worker lost its lease; its running jobs are cancelled", worker_id=self._worker_id)
+                worker.shutdown_graceful_timeout = 0
+            worker.stop()
+            await self._drain(running)
+        finally:
+            await self._end(duties, running)
+        if running.done():
+            running.result()
+        if self._lost.is_set() and not self._stop.is_set():
+            raise WorkerLost
+        for duty in duties:
+            if duty.done() and not duty.cancelled():
+                duty.result()
+
+    def _make_app(self, tasks: Iterable[TaskDefinition]) -> App:
+        quieten_procrastinate()
+        app = App(connector=self._connector)
+        app.job_manager = self._ledger
+        for definition in tasks:
+            runner = TaskRunner(definition, self._ledger, self._ending.is_set)
+            app.task(name=definition.name, pass_context=True, retry=RunAgainStrategy())(runner.run)
+        return app
+
+    def _start_pulse(self, worker_id: int) -> None:
+        self._worker_id = worker_id
+        self._pulse = Pulse(self._options.database_url, worker_id, self._options.heartbeat_seconds)
+        self._pulse.start()
+        self._registered.set()
+        _log.info("worker started", worker_id=worker_id, server=self._options.server_name)
+
+    async def _watch_pulse(self) -> None:
+        await self._registered.wait()
+        assert self._pulse is not None
+        longest_silence = self._options.stalled_seconds - self._options.heartbeat_seconds
+        while not self._pulse.evicted and self._pulse.silence < longest_silence:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(1.0, self._options.heartbeat_seconds / 2)):
+                    await self._lost.wait()
+                    return
+        self._lost.set()
+
+    async def _rescue(self) -> None:
+        await self._registered.wait()
+        await Rescuer(self._link, self._ledger, self._options, self._worker_id).run()
+
+    async def _drain(self, running: asyncio.Task[None]) -> None:
+        """Wait for the jobs to end: after a stop only for so long, otherwise until the database takes their outcome."""
+        while not running.done():
+            stopping = asyncio.ensure_future(self._stop.wait())
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if self._stop.is_set():
+                await asyncio.wait({running}, timeout=self._options.shutdown_seconds + _HAND_BACK_SECONDS)
+                self._abandon.set()
+                await asyncio.wait({running}, timeout=1.0)
+                return
+
+    async def _end(self, duties: list[asyncio.Task[None]], running: asyncio.Task[None]) -> None:
+        for duty in duties:
+            duty.cancel()
+        await asyncio.gather(*duties, return_exceptions=True)
+        if not running.done():
+            # The pulse goes on: these jobs live as long as the process, and must not be started elsewhere before.
+            _log.error("jobs cannot be stopped; they end with the process", worker_id=self._worker_id)
+            return
+        if self._pulse is not None:
+            self._pulse.stop()
+        await self._link.close()
+        _log.info("worker stopped", worker_id=self._worker_id)

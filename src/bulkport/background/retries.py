@@ -1,0 +1,66 @@
+"""When a background job runs again: after an error (`RetryPolicy`) or because it asks to (`RetryLater`)."""
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and after what wait a failed attempt is repeated.
+
+    The wait doubles from `base_seconds` up to `max_seconds`; `jitter` takes a random part of it away, so that jobs
+    that failed together do not come back together.
+
+    Examples
+    --------
+    >>> [RetryPolicy(base_seconds=1, max_seconds=5, jitter=0).delay_after(n) for n in (1, 2, 3, 4)]
+    [1.0, 2.0, 4.0, 5.0]
+    """
+
+    max_attempts: int = 10
+    """Attempts that may end in an error before the job has failed for good; 1 means no retry."""
+    base_seconds: float = 1.0
+    """Wait after the first failed attempt."""
+    max_seconds: float = 60.0
+    """Longest wait."""
+    jitter: float = 0.2
+    """Largest share of the wait that chance takes away, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1 or self.base_seconds < 0 or self.max_seconds < 0 or not 0 <= self.jitter <= 1:
+            raise ValueError(f"not a usable retry policy: {self}")
+
+    def allows_attempt_after(self, failures: int) -> bool:
+        """Whether another attempt is made after `failures` attempts have ended in an error."""
+        return failures < self.max_attempts
+
+    def delay_after(self, failures: int) -> float:
+        """Seconds to wait after the `failures`-th failed attempt (1-based)."""
+        # 2.0**1024 overflows; no wait needs more than 2**62 doublings of its base.
+        wait = min(self.max_seconds, self.base_seconds * 2.0 ** min(failures - 1, 62))
+        return wait * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, guards nothing
+
+
+NO_RETRY = RetryPolicy(max_attempts=1)
+"""The first error is final."""
+
+
+class RetryLater(Exception):  # noqa: N818 - a request of the task, not an error
+    """Raised by a task to have the same background job run again later.
+
+    It keeps its id and its arguments, counts as no failed attempt and is not logged as an error. A long task
+    uses it to give way to others, or to wait for something.
+
+    Parameters
+    ----------
+    delay_seconds
+        Wait before the job may start again; 0 puts it back in its queue at once.
+    lower_priority
+        Take one off the job's priority, so that jobs queued meanwhile at its former priority go first. Long jobs
+        that do so after each slice of work share the workers evenly.
+    """
+
+    def __init__(self, delay_seconds: float = 0.0, lower_priority: bool = False) -> None:
+        self.delay_seconds = max(0.0, delay_seconds)
+        self.lower_priority = lower_priority
+        super().__init__(f"run again in {self.delay_seconds} s")

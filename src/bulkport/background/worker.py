@@ -1,0 +1,121 @@
+"""A worker server: what a worker process runs from its start to its end."""
+
+import asyncio
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Sequence
+
+import psycopg
+import structlog
+
+from bulkport.background.errors import WorkerLost
+from bulkport.background.port import JobEngine, WorkerOptions
+
+_log = structlog.get_logger(__name__)
+
+_FIRST_RESTART_SECONDS = 0.2
+_LONGEST_RESTART_SECONDS = 5.0
+
+
+class WorkerServer:
+    """Runs the jobs of an engine until it is told to stop, whatever happens to the database meanwhile.
+
+    Parameters
+    ----------
+    engine
+        With its tasks declared.
+    database_url
+        The server opens three connections of its own.
+    queues
+        Queues to serve; None: all.
+    concurrency
+        Jobs that run at one time.
+    name
+        Unique among all servers, also over time. A parent that starts this process gives it a fresh name, and says
+        it to `JobEngine.rescue` when it has seen the process die. None: a name is made up.
+    heartbeat_seconds, stalled_seconds, shutdown_seconds, poll_seconds
+        See `WorkerOptions`.
+
+    Examples
+    --------
+    >>> stop = asyncio.Event()
+    >>> stop_on_signals(stop)
+    >>> await WorkerServer(engine, database_url).run(stop)
+    """
+
+    def __init__(
+        self,
+        engine: JobEngine,
+        database_url: str,
+        *,
+        queues: Sequence[str] | None = None,
+        concurrency: int = 20,
+        name: str | None = None,
+        heartbeat_seconds: float = 3.0,
+        stalled_seconds: float = 12.0,
+        shutdown_seconds: float = 20.0,
+        poll_seconds: float = 1.0,
+    ) -> None:
+        if stalled_seconds < 3 * heartbeat_seconds:
+            raise ValueError("stalled_seconds must be at least three times heartbeat_seconds")
+        self._engine = engine
+        self._options = WorkerOptions(
+            database_url=database_url,
+            server_name=name or new_server_name(),
+            queues=queues,
+            concurrency=concurrency,
+            heartbeat_seconds=heartbeat_seconds,
+            stalled_seconds=stalled_seconds,
+            shutdown_seconds=shutdown_seconds,
+            poll_seconds=poll_seconds,
+        )
+
+    @property
+    def name(self) -> str:
+        """The server's name, as `JobEngine.rescue` takes it."""
+        return self._options.server_name
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run jobs until `stop` is set; return when the running ones have ended or been handed back.
+
+        A job that cannot be cancelled is left running: end the process then, and it starts elsewhere.
+        """
+        delay = _FIRST_RESTART_SECONDS
+        while not stop.is_set():
+            try:
+                await self._engine.run_worker(self._options, stop)
+            except WorkerLost:
+                delay = _FIRST_RESTART_SECONDS
+                continue
+            except psycopg.OperationalError as error:
+                _log.warning("worker cannot run", error=str(error).strip(), retry_seconds=delay)
+            except Exception:
+                # One of the two edges where everything is caught: a worker server does not end by itself.
+                _log.exception("worker ended unexpectedly", retry_seconds=delay)
+            else:
+                continue
+            try:
+                async with asyncio.timeout(delay):
+                    await stop.wait()
+            except TimeoutError:
+                delay = min(2 * delay, _LONGEST_RESTART_SECONDS)
+
+
+def new_server_name() -> str:
+    """A name that no other server has or had."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on SIGTERM or SIGINT (POSIX; elsewhere Ctrl-C raises KeyboardInterrupt as usual).
+
+    Call it in the main thread with the event loop running.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:
+            return

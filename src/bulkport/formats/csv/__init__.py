@@ -1,0 +1,23 @@
+r"""CSV (text/csv): a header row and records, quoted as RFC 4180 says.
+
+A record ends at a `\n` that is not inside quotes; `\r` before it belongs to the line end. Quotes open only at the
+start of a field. What RFC 4180 does not allow (text after a closing quote, a quote inside an unquoted field, an open
+quote at the end of the body) spoils one record, never its neighbours: the damaged field goes on, unquoted, to the next
+delimiter or newline.
+A line without any character is blank and is no record.
+"""
+
+from bulkport.formats.csv.dialect import BadRecord, CsvDialect, parse_delimiter
+from bulkport.formats.csv.header import CsvColumns, match_header
+from bulkport.formats.csv.parser import csv_records
+from bulkport.formats.csv.splitter import CsvSplitter
+
+__all__ = [
+    "BadRecord",
+    "CsvColumns",
+    "CsvDialect",
+    "CsvSplitter",
+    "csv_records",
+    "match_header",
+    "parse_delimiter",
+]

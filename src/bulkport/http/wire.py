@@ -1,0 +1,52 @@
+"""Types that every JSON body of the API is made of."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainValidator, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from bulkport.errors import NotFound
+from bulkport.identifiers import MAX_BIGINT
+
+_ID: Final = re.compile(r"[1-9][0-9]{0,18}")
+
+
+class WireModel(BaseModel):
+    """Base of models whose JSON names are the camelCase of their fields'; they take no other names."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class WireView(WireModel):
+    """Base of models that answers are made of: taken from objects with attributes of the fields' names."""
+
+    model_config = ConfigDict(from_attributes=True, populate_by_name=True)
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time.astimezone(UTC)
+
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A point in time. It is kept in UTC, so in JSON it is ISO 8601 ending in `Z` whatever the database session's zone."""
+
+
+def parse_id(text: object) -> int:
+    """The id in a path segment.
+
+    Raises
+    ------
+    NotFound
+        If the segment is no positive 64-bit integer in plain decimal digits: nothing has such an id.
+    """
+    if isinstance(text, str) and _ID.fullmatch(text) and (value := int(text)) <= MAX_BIGINT:
+        return value
+    raise NotFound
+
+
+_ID_SCHEMA: Final[dict[str, Any]] = {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_BIGINT}
+
+PathId = Annotated[int, PlainValidator(parse_id), WithJsonSchema(_ID_SCHEMA)]
+"""Path parameter that is an id. What cannot be an id is answered 404, like an id that nothing has."""

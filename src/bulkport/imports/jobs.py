@@ -1,0 +1,125 @@
+"""Reading import jobs: one, a user's list, and the report of bad rows."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from bulkport.errors import Forbidden, JobNotFound
+from bulkport.identifiers import ImportId, UserId
+from bulkport.imports import queries
+from bulkport.imports.states import ImportStatus
+
+_ERROR_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ImportJob:
+    """An import job as its user sees it. Counts are rows, sizes bytes, times aware UTC."""
+
+    id: int
+    user_id: str
+    resource: str
+    background_job_id: str
+    format: str
+    handling: str
+    status: str
+    total_records: int
+    body_bytes: int
+    processed_count: int
+    success_count: int
+    failure_count: int
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    error_summary: str | None
+    attempts: int
+    warnings: list[str]
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Rows processed a second since the job started; None before its first row."""
+        if self.started_at is None or self.processed_count == 0:
+            return None
+        seconds = ((self.completed_at or datetime.now(UTC)) - self.started_at).total_seconds()
+        return round(self.processed_count / max(seconds, 1e-3), 1)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds until the last row at the present rate; 0 when settled, None while unknown."""
+        if ImportStatus(self.status).is_final:
+            return 0.0
+        rate = self.rows_per_second
+        return round((self.total_records - self.processed_count) / rate, 1) if rate else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRow:
+    """One bad row of the report; `errors` and `record` are JSON texts as stored."""
+
+    row: int
+    errors: str
+    record: str
+
+
+async def get_job(
+    connection: AsyncConnection[Any], job_id: ImportId, user_id: UserId, resource: str | None = None
+) -> ImportJob:
+    """One import job of this user.
+
+    Raises
+    ------
+    JobNotFound
+        If there is no such job, or it is one of another resource than `resource`.
+    Forbidden
+        If it belongs to another user.
+    """
+    async with connection.cursor(row_factory=class_row(ImportJob)) as cursor:
+        job = await (await cursor.execute(queries.SELECT_JOB, (job_id,))).fetchone()
+    if job is None or (resource is not None and job.resource != resource):
+        raise JobNotFound
+    if job.user_id != user_id:
+        raise Forbidden("This import job belongs to another user.")
+    return job
+
+
+async def list_jobs(
+    connection: AsyncConnection[Any],
+    user_id: UserId,
+    *,
+    resource: str | None = None,
+    status: ImportStatus | None = None,
+    before: ImportId | None = None,
+    limit: int = 50,
+) -> list[ImportJob]:
+    """This user's import jobs, newest first, those with an id below `before`."""
+    parameters = {"user_id": user_id, "resource": resource, "status": status, "before": before, "limit": limit}
+    async with connection.cursor(row_factory=class_row(ImportJob)) as cursor:
+        return await (await cursor.execute(queries.SELECT_JOBS, parameters)).fetchall()
+
+
+async def list_row_errors(
+    connection: AsyncConnection[Any], job_id: ImportId, *, after_row: int = 0, limit: int = _ERROR_PAGE
+) -> list[ReportedRow]:
+    """Up to `limit` bad rows with a row number above `after_row`, in row order."""
+    async with connection.cursor() as cursor:
+        await cursor.execute(queries.SELECT_ROW_ERRORS, (job_id, after_row, limit))
+        return [ReportedRow(*row) for row in await cursor.fetchall()]
+
+
+async def iterate_row_errors(connection: AsyncConnection[Any], job_id: ImportId) -> AsyncIterator[ReportedRow]:
+    """Every bad row in row order, read page by page so that memory stays flat."""
+    after_row = 0
+    while page := await list_row_errors(connection, job_id, after_row=after_row):
+        for reported in page:
+            yield reported
+        after_row = page[-1].row
+
+
+async def csv_header(connection: AsyncConnection[Any], job_id: ImportId) -> list[str] | None:
+    """The header row of a CSV import's body; None for other formats."""
+    row = await (await connection.execute(queries.SELECT_CSV_COLUMNS, (job_id,))).fetchone()
+    return row[0]["header"] if row and row[0] else None

@@ -1,0 +1,38 @@
+"""The states of an import job and of its chunks."""
+
+from enum import StrEnum
+
+
+class ImportStatus(StrEnum):
+    """What the client sees as `status`."""
+
+    PENDING = "Pending"
+    PROCESSING = "Processing"
+    COMPLETED = "Completed"
+    """No row failed."""
+    PARTIAL_SUCCESS = "PartialSuccess"
+    """Some rows failed."""
+    FAILED = "Failed"
+    """All rows failed, any row failed under strict handling, or a fatal error after the last attempt."""
+    CANCELLED = "Cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job has settled: a final status never changes."""
+        return self not in (ImportStatus.PENDING, ImportStatus.PROCESSING)
+
+    @classmethod
+    def of_counts(cls, *, success_count: int, failure_count: int) -> "ImportStatus":
+        """The final status of a lenient job whose every row was processed."""
+        if failure_count == 0:
+            return cls.COMPLETED
+        return cls.PARTIAL_SUCCESS if success_count else cls.FAILED
+
+
+class ChunkState(StrEnum):
+    """Where a chunk stands."""
+
+    PENDING = "pending"
+    CHECKED = "checked"
+    """Strict handling only: its rows are valid or reported, and none is written yet."""
+    DONE = "done"

@@ -1,0 +1,57 @@
+"""The few words about bad rows that a status answer has room for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from bulkport.resources import Resource
+
+MAX_SUMMARY_ERRORS: Final = 10
+MAX_SUMMARY_LENGTH: Final = 500
+_MAX_NAME_LENGTH: Final = 100
+
+
+def error_summary(resource: Resource, errors: Sequence[tuple[int, Any, Any]], total: int) -> str | None:
+    """Summarise bad rows as `Platform 'NAME': MESSAGE, MESSAGE; … (and N more)`.
+
+    Parameters
+    ----------
+    errors:
+        The first bad rows in row order, at most ten: row number, list of `{"field", "message"}`, record.
+    total:
+        How many bad rows there are in all.
+
+    Returns
+    -------
+    At most 500 characters, cut at a whole error; None when there is no bad row.
+    """
+    if total == 0:
+        return None
+    entries = [
+        f"{resource.label} '{_name(resource, row, record)}': {', '.join(error['message'] for error in row_errors)}"
+        for row, row_errors, record in errors[:MAX_SUMMARY_ERRORS]
+    ]
+    for shown in range(len(entries), 0, -1):
+        text = "; ".join(entries[:shown]) + _more(total - shown)
+        if len(text) <= MAX_SUMMARY_LENGTH:
+            return text
+    rest = _more(total - 1)
+    return entries[0][: MAX_SUMMARY_LENGTH - len(rest) - 1] + "…" + rest
+
+
+def fatal_summary(message: str) -> str:
+    """`Fatal error: MESSAGE`, at most 500 characters."""
+    text = f"Fatal error: {' '.join(message.replace(chr(0), '').split())}"
+    return text if len(text) <= MAX_SUMMARY_LENGTH else text[: MAX_SUMMARY_LENGTH - 1] + "…"
+
+
+def _more(count: int) -> str:
+    return f" (and {count} more)" if count else ""
+
+
+def _name(resource: Resource, row: int, record: Any) -> str:
+    value = record.get(resource.wire_names[resource.label_field]) if isinstance(record, Mapping) else None
+    if value is None or value == "":
+        return f"row {row}"
+    # The name is the client's text: what PostgreSQL cannot store, or a line break, has no place in a summary.
+    text = " ".join(str(value).replace(chr(0), "").encode("utf-8", "replace").decode().split()) or f"row {row}"
+    return text if len(text) <= _MAX_NAME_LENGTH else text[: _MAX_NAME_LENGTH - 1] + "…"

@@ -1,0 +1,71 @@
+"""One attempt of a background job at an import: what it needs to know, read when it begins."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from bulkport.formats.csv import CsvColumns, CsvDialect
+from bulkport.formats.media_type import BodyFormat
+from bulkport.formats.preferences import Handling
+from bulkport.identifiers import ImportId, UserId
+from bulkport.processing import queries
+from bulkport.processing.references import NameResolver
+from bulkport.processing.table import TargetTable, read_table
+from bulkport.resources import Resource, Resources
+from bulkport.validation import RowValidator
+
+
+@dataclass(slots=True)
+class Attempt:
+    """An import job as a lane works on it."""
+
+    job_id: ImportId
+    user_id: UserId
+    resource: Resource
+    handling: Handling
+    format: BodyFormat
+    dialect: CsvDialect | None
+    columns: CsvColumns | None
+    total_chunks: int
+    number_without_progress: int
+    """This attempt and those right before it in which no chunk was finished."""
+    last_fault: str | None
+    table: TargetTable
+    validator: RowValidator
+    resolvers: dict[str, NameResolver] = field(default_factory=dict)
+
+
+async def begin_attempt(
+    connection: AsyncConnection[Any], resources: Resources, job_id: ImportId, *, joins: bool
+) -> Attempt | None:
+    """Begin to work on an import; None when it has settled already, or is gone.
+
+    Parameters
+    ----------
+    joins:
+        Whether this is an assistant: it joins the current attempt and does not count as one of its own.
+    """
+    if joins:
+        await connection.execute(queries.MARK_STARTED, {"job_id": job_id})
+    statement = queries.JOIN_ATTEMPT if joins else queries.BEGIN_ATTEMPT
+    row = await (await connection.execute(statement, {"job_id": job_id})).fetchone()
+    if row is None:
+        return None
+    name, user_id, handling, body_format, csv, total_chunks, fruitless, fault = row
+    resource = resources[name]
+    return Attempt(
+        job_id=job_id,
+        user_id=user_id,
+        resource=resource,
+        handling=Handling(handling),
+        format=BodyFormat(body_format),
+        dialect=CsvDialect(csv["header"], csv["delimiter"]) if csv else None,
+        columns=CsvColumns(csv["fields"], csv["unknown"]) if csv else None,
+        total_chunks=total_chunks,
+        number_without_progress=fruitless,
+        last_fault=fault,
+        table=await read_table(connection, resource),
+        validator=RowValidator(resource, streamed=body_format != BodyFormat.JSON),
+        resolvers={reference.field: NameResolver(reference) for reference in resource.references},
+    )

@@ -1,0 +1,106 @@
+"""Every SQL statement of the workers' data path. Statements on resource tables are built where the table is known."""
+
+from typing import Final
+
+BEGIN_ATTEMPT: Final = """
+    UPDATE bulk_import_jobs j SET
+        status = 'Processing',
+        started_at = coalesce(j.started_at, clock_timestamp()),
+        attempts = j.attempts + 1,
+        fruitless_attempts = CASE WHEN done.count > j.progress_mark THEN 1 ELSE j.fruitless_attempts + 1 END,
+        progress_mark = done.count
+    FROM (SELECT count(*)::integer AS count FROM import_chunks WHERE job_id = %(job_id)s AND state <> 'pending') done
+    WHERE j.id = %(job_id)s AND j.completed_at IS NULL
+    RETURNING j.resource, j.user_id, j.handling, j.format, j.csv_columns, j.total_chunks, j.fruitless_attempts,
+              j.last_fault
+"""
+
+JOIN_ATTEMPT: Final = """
+    SELECT resource, user_id, handling, format, csv_columns, total_chunks, fruitless_attempts, last_fault
+    FROM bulk_import_jobs WHERE id = %(job_id)s AND completed_at IS NULL
+"""
+
+MARK_STARTED: Final = """
+    UPDATE bulk_import_jobs SET status = 'Processing', started_at = clock_timestamp()
+    WHERE id = %(job_id)s AND status = 'Pending'
+"""
+
+# The job's row is locked FOR SHARE so that it cannot settle under a chunk in flight. A killed worker's chunk is
+# simply not locked any more: no lease, no clean-up.
+CLAIM_CHUNK: Final = """
+    SELECT c.chunk_number, c.first_row, c.record_count, c.payload
+    FROM bulk_import_jobs j JOIN import_chunks c ON c.job_id = j.id
+    WHERE j.id = %s AND j.status = 'Processing' AND c.state = 'pending'
+    ORDER BY c.chunk_number LIMIT 1
+    FOR SHARE OF j FOR UPDATE OF c SKIP LOCKED
+"""
+
+CHECKED_CHUNKS: Final = """
+    SELECT chunk_number, first_row, record_count, payload FROM import_chunks
+    WHERE job_id = %s AND chunk_number > %s AND state = 'checked' ORDER BY chunk_number LIMIT 1
+"""
+
+FINISH_CHUNK: Final = """
+    UPDATE import_chunks SET
+        state = %(state)s,
+        success_count = %(success_count)s,
+        failure_count = %(failure_count)s,
+        unknown_fields = %(unknown_fields)s,
+        payload = CASE WHEN %(state)s = 'done' THEN NULL ELSE payload END,
+        finished_at = clock_timestamp()
+    WHERE job_id = %(job_id)s AND chunk_number = %(chunk_number)s
+"""
+
+FINISH_CHECKED_CHUNKS: Final = """
+    UPDATE import_chunks SET
+        state = 'done', success_count = record_count, payload = NULL, finished_at = clock_timestamp()
+    WHERE job_id = %s
+"""
+
+INSERT_ROW_ERRORS: Final = """
+    INSERT INTO import_row_errors (job_id, row_number, errors, record)
+    SELECT %s, row_number, errors::jsonb, record::json
+    FROM unnest(%b::bigint[], %b::text[], %b::text[]) AS bad (row_number, errors, record)
+"""
+
+ADD_FAILURES: Final = """
+    UPDATE import_chunks c SET failure_count = c.failure_count + bad.count
+    FROM (
+        SELECT ch.chunk_number, count(*)::integer AS count
+        FROM unnest(%(rows)b::bigint[]) AS refused (row_number)
+        JOIN import_chunks ch
+          ON ch.job_id = %(job_id)s AND refused.row_number >= ch.first_row
+         AND refused.row_number < ch.first_row + ch.record_count
+        GROUP BY ch.chunk_number
+    ) bad
+    WHERE c.job_id = %(job_id)s AND c.chunk_number = bad.chunk_number
+"""
+
+RECORD_FAULT: Final = """
+    UPDATE bulk_import_jobs SET last_fault = %(fault)s WHERE id = %(job_id)s AND completed_at IS NULL
+    RETURNING fruitless_attempts
+"""
+
+ADD_WARNING: Final = "UPDATE bulk_import_jobs SET warnings = warnings || jsonb_build_array(%s::text) WHERE id = %s"
+
+# Unfinished imports that are old enough to have been picked up, for the watchdog.
+UNFINISHED_JOBS: Final = """
+    SELECT id, background_job_id FROM bulk_import_jobs
+    WHERE completed_at IS NULL AND created_at < clock_timestamp() - make_interval(secs => %s)
+    ORDER BY id LIMIT 1000
+"""
+
+TABLE_COLUMNS: Final = """
+    SELECT attname, format_type(atttypid, NULL)
+    FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+"""
+
+# Unique keys that consist of plain columns; a partial or expression index is left to the row-by-row way.
+UNIQUE_KEYS: Final = """
+    SELECT array_agg(a.attname ORDER BY k.position)
+    FROM pg_index i
+    CROSS JOIN LATERAL unnest(i.indkey[:i.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, position)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
+    GROUP BY i.indexrelid ORDER BY i.indexrelid
+"""

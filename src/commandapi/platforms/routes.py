@@ -1,0 +1,88 @@
+"""Routes to list platforms and to read and change single ones."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Response, status
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import InstrumentedAttribute
+
+from bulkport.errors import NotFound
+from bulkport.http.bodies import JsonBody
+from bulkport.http.wire import PathId
+from commandapi.auth import current_user
+from commandapi.database import Sessions
+from commandapi.paging import Page, read_page
+from commandapi.platforms.models import Platform
+from commandapi.platforms.schemas import PlatformBody, PlatformQuery, PlatformView
+
+router = APIRouter(prefix="/api/platforms", tags=["platforms"], dependencies=[Depends(current_user)])
+
+_SORT_COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
+    "platformName": Platform.platform_name,
+    "id": Platform.id,
+    "createdAt": Platform.created_at,
+}
+
+_platform_body: Final = JsonBody(PlatformBody)
+
+
+@router.get("")
+async def list_platforms(query: Annotated[PlatformQuery, Query()], sessions: Sessions) -> Page[PlatformView]:
+    """One page of the platforms, optionally those with a text in their name."""
+    async with sessions() as session:
+        return await read_page(
+            session,
+            select(Platform),
+            query,
+            Page[PlatformView],
+            identity=Platform.id,
+            sort_by=_SORT_COLUMNS[query.sort_by],
+            search_in=[Platform.platform_name],
+        )
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=_platform_body.openapi)
+async def create_platform(
+    body: Annotated[PlatformBody, Depends(_platform_body)], sessions: Sessions, response: Response
+) -> PlatformView:
+    """Add a platform; `Location` is its address."""
+    platform = Platform(**body.model_dump())
+    async with sessions.begin() as session:
+        session.add(platform)
+    response.headers["Location"] = f"/api/platforms/{platform.id}"
+    return PlatformView.model_validate(platform)
+
+
+@router.get("/{platform_id}")
+async def get_platform(platform_id: PathId, sessions: Sessions) -> PlatformView:
+    """One platform."""
+    async with sessions() as session:
+        platform = await session.get(Platform, platform_id)
+    if platform is None:
+        raise _no_platform(platform_id)
+    return PlatformView.model_validate(platform)
+
+
+@router.put("/{platform_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_platform_body.openapi)
+async def replace_platform(
+    platform_id: PathId, body: Annotated[PlatformBody, Depends(_platform_body)], sessions: Sessions
+) -> None:
+    """Replace a platform's fields."""
+    statement = update(Platform).where(Platform.id == platform_id).values(**body.model_dump())
+    async with sessions.begin() as session:
+        replaced = await session.scalar(statement.returning(Platform.id))
+    if replaced is None:
+        raise _no_platform(platform_id)
+
+
+@router.delete("/{platform_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_platform(platform_id: PathId, sessions: Sessions) -> None:
+    """Remove a platform and all its commands."""
+    async with sessions.begin() as session:
+        removed = await session.scalar(delete(Platform).where(Platform.id == platform_id).returning(Platform.id))
+    if removed is None:
+        raise _no_platform(platform_id)
+
+
+def _no_platform(platform_id: int) -> NotFound:
+    return NotFound(f"There is no platform {platform_id}.")
