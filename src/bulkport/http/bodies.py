@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from bulkport.errors import MalformedBody, TooLarge, UnsupportedMediaType, ValidationFailed
 from bulkport.formats.media_type import BodyFormat, parse_content_type
-from bulkport.http.problems import messages_by_path
+from bulkport.http.validation_errors import messages_by_path
 from bulkport.limits import MIB
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -68,7 +68,7 @@ class JsonBody(Generic[ModelT]):
         try:
             body = self._model.model_validate_json(data, strict=True)
         except ValidationError as invalid:
-            errors = invalid.errors(include_url=False, include_input=False)
+            errors = invalid.errors(include_url=False)
             if errors[0]["type"] == "json_invalid":
                 reason = errors[0].get("ctx", {}).get("error", "syntax error")
                 raise MalformedBody(f"The body is not valid JSON: {reason}.") from None

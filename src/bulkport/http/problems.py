@@ -96,7 +96,8 @@ def install(app: FastAPI, *, database_errors: Iterable[type[Exception]] = ()) ->
     app.add_exception_handler(BulkportError, _bulkport_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    for error in (psycopg.OperationalError, psycopg.InterfaceError, *database_errors):
+    unreachable: list[type[Exception]] = [psycopg.OperationalError, psycopg.InterfaceError, *database_errors]
+    for error in unreachable:
         app.add_exception_handler(error, _database_error)
 
 

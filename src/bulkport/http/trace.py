@@ -22,8 +22,8 @@ trace_id_of_request: ContextVar[str | None] = ContextVar("trace_id_of_request", 
 def trace_id_from(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The caller's trace id where the raw ASGI `headers` carry exactly one valid `traceparent`, else a random one."""
     sent = [value for name, value in headers if name == b"traceparent"]
-    if len(sent) == 1 and (found := _TRACEPARENT.fullmatch(sent[0])):
-        # Members behind the flags are for versions to come (§3.2.4); version 00 has none.
-        if not (found["version"] == b"00" and found["later"]):
-            return found["trace"].decode("ascii")
-    return os.urandom(16).hex()
+    found = _TRACEPARENT.fullmatch(sent[0]) if len(sent) == 1 else None
+    # Members behind the flags are for versions to come (§3.2.4); version 00 has none.
+    if found is None or (found["version"] == b"00" and found["later"]):
+        return os.urandom(16).hex()
+    return found["trace"].decode("ascii")
