@@ -43,12 +43,15 @@ class Decompressor(ABC):
         DecompressionBomb
             If more than `max_compression_ratio` bytes come out for each that went in.
         TooLarge
-            If more than the largest body comes out, or a zstd frame needs a window of more than 8 MiB.
+            If more than the largest body goes in or comes out, or a zstd frame needs a window of more than 8 MiB.
         """
         view = memoryview(data)
         for start in range(0, len(view), _INPUT_BYTES):
             bite = bytes(view[start : start + _INPUT_BYTES])
             self.bytes_in += len(bite)
+            if self.bytes_in > self._max_bytes:
+                # Members and frames may be empty, so that a body without end need give nothing.
+                raise self._too_large()
             for plain in self._expand(bite):
                 self._account(len(plain))
                 yield plain
@@ -69,9 +72,17 @@ class Decompressor(ABC):
     def _account(self, size: int) -> None:
         self.bytes_out += size
         if self.bytes_out > self._max_bytes:
-            raise TooLarge(f"The body is larger than {self._max_bytes:,} bytes.")
+            raise self._too_large()
         if self.bytes_out > max(self._ratio_floor, self.bytes_in * self._max_ratio):
             raise DecompressionBomb(f"The compressed body expands to more than {self._max_ratio} times its size.")
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body is larger than {self._max_bytes:,} bytes.")
+
+    def _too_short(self, encoding: str) -> CorruptCompression:
+        if not self.bytes_in:
+            return CorruptCompression(f"The body is empty, which is no {encoding} data.")
+        return CorruptCompression(f"The {encoding} data ends too early.")
 
 
 class _Identity(Decompressor):
@@ -103,7 +114,7 @@ class _Gzip(Decompressor):
 
     def finish(self) -> None:
         if not self._member.eof:
-            raise CorruptCompression("The gzip data ends too early.")
+            raise self._too_short("gzip")
 
 
 class _Zstd(Decompressor):
@@ -140,7 +151,7 @@ class _Zstd(Decompressor):
 
     def finish(self) -> None:
         if not self._frame.eof:
-            raise CorruptCompression("The zstd data ends too early.")
+            raise self._too_short("zstd")
 
 
 _DECOMPRESSORS: Final[dict[str, type[Decompressor]]] = {

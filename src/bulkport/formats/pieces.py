@@ -58,8 +58,8 @@ class BufferingSplitter(ABC):
     def __init__(self, limits: ImportLimits) -> None:
         self._chunk_bytes = limits.chunk_bytes
         self._max_record_bytes = limits.max_record_bytes
-        self._pending: list[memoryview] = []
-        self._size = 0
+        # One buffer, not a list of what was fed: bites of a few bytes would cost a hundred times their size.
+        self._buffer = bytearray()
         self._threshold = SNIFF_BYTES
         self._is_sniffed = False
         self._has_begun = False
@@ -68,13 +68,13 @@ class BufferingSplitter(ABC):
     def feed(self, data: bytes) -> Iterator[Piece]:
         """See `RecordSplitter.feed`."""
         rest = memoryview(data)
-        while self._size + len(rest) >= self._threshold:
+        while len(self._buffer) + len(rest) >= self._threshold:
             # Cutting exactly at the threshold makes the pieces independent of how the body was fed.
-            bite = self._threshold - self._size
-            self._keep(rest[:bite])
+            bite = self._threshold - len(self._buffer)
+            self._buffer += rest[:bite]
             rest = rest[bite:]
             yield from self._cut(is_final=False)
-        self._keep(rest)
+        self._buffer += rest
 
     def finish(self) -> Iterator[Piece]:
         """See `RecordSplitter.finish`."""
@@ -92,13 +92,8 @@ class BufferingSplitter(ABC):
         """Bytes at the start of the body that are no records (a header); None while more is needed to tell."""
         return 0
 
-    def _keep(self, data: memoryview) -> None:
-        if data:
-            self._pending.append(data)
-            self._size += len(data)
-
     def _cut(self, *, is_final: bool) -> Iterator[Piece]:
-        block = b"".join(self._pending)
+        block = bytes(self._buffer)
         if not self._is_sniffed:
             block = block[text_start(block) :]
             self._is_sniffed = True
@@ -135,9 +130,8 @@ class BufferingSplitter(ABC):
         self._hold(rest, max(least, min(2 * len(rest), self._max_record_bytes + 1)))
 
     def _hold(self, rest: bytes, threshold: int) -> None:
-        self._pending = [memoryview(rest)]
-        self._size = len(rest)
-        self._threshold = max(threshold, self._size + 1)
+        self._buffer = bytearray(rest)
+        self._threshold = max(threshold, len(rest) + 1)
 
     def _check_sizes(self, payload: bytes) -> None:
         if len(payload) <= self._max_record_bytes:

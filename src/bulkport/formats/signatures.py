@@ -16,6 +16,7 @@ _FOREIGN: Final = (
     (b"\x1f\x8b", "The body is gzip data; name it in Content-Encoding."),
     (b"\x28\xb5\x2f\xfd", "The body is zstd data; name it in Content-Encoding."),
     (b"PK\x03\x04", "The body is a ZIP archive or a spreadsheet file; send text."),
+    (b"\xd0\xcf\x11\xe0", "The body is an old spreadsheet file (.xls); send text."),
 )
 
 

@@ -54,7 +54,9 @@ def _check_required(header: list[str], fields: list[str | None], resource: Resou
             missing.append(f"{wire} (or {resource.wire_names[substitute]})" if substitute else wire)
     if missing:
         detail = f"The CSV header has no column {', '.join(missing)}."
-        if len(header) == 1 and any(sign in header[0] for sign in ",;|\t"):
+        if header[0].lstrip().startswith(("{", "[")):
+            detail += " Is the body JSON? Then its Content-Type is another."
+        elif len(header) == 1 and any(sign in header[0] for sign in ",;|\t"):
             detail += " Is another delimiter needed (?delimiter=)?"
         raise CsvHeaderError(detail)
     if not any(fields):

@@ -3,11 +3,10 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from bulkport.formats.csv.dialect import BadRecord, CsvDialect
-from bulkport.formats.csv.grammar import field_text, quoted_field_text, record_text
+from bulkport.formats.csv.grammar import field_text, proper_records, record_text, skeleton
 
 _ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
 
@@ -22,9 +21,10 @@ def csv_records(payload: bytes, dialect: CsvDialect) -> list[list[str] | BadReco
         text = payload.decode()
     except UnicodeDecodeError:
         # In surrogateescape form the bad bytes stay within their record and spoil no other.
-        return list(_read_one_by_one(payload.decode(errors="surrogateescape"), dialect))
-    rows = _read_quoted(text, dialect) if '"' in text else _read_unquoted(text, dialect)
-    return list(_read_one_by_one(text, dialect)) if rows is None else rows
+        return _read_mixed(payload.decode(errors="surrogateescape"), dialect)
+    if _is_proper(payload, dialect.delimiter):
+        return _read_proper(text, dialect)
+    return _read_mixed(text, dialect)
 
 
 def split_record(record: str, delimiter: str) -> list[str] | BadRecord:
@@ -47,11 +47,42 @@ def split_record(record: str, delimiter: str) -> list[str] | BadRecord:
     return _bad(record, "a quote must open its field, and be doubled inside it")
 
 
-def _read_unquoted(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord] | None:
+def _is_proper(payload: bytes, delimiter: str) -> bool:
+    """Whether every record is written as RFC 4180 says."""
+    bones: bytes | None = payload
+    if b'"' in payload:
+        parts = payload.split(b'"')
+        bones = skeleton(parts, delimiter) if len(parts) % 2 else None
+    return bones is not None and not (b"\r" in bones and b"\r" in bones.replace(b"\r\n", b"\n").removesuffix(b"\r"))
+
+
+def _read_mixed(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
+    """The records of a text with something irregular in it: alone what is irregular, in runs what is not."""
+    rows: list[list[str] | BadRecord] = []
+    match_run = proper_records(dialect.delimiter).match
+    match_record = record_text(dialect.delimiter).match
+    position = 0
+    while position < len(text):
+        run = match_run(text, position)
+        if run is not None and run[0]:
+            rows += _read_proper(run[0], dialect)
+            position = run.end()
+            continue
+        found = match_record(text, position)
+        if found is None:
+            rows.append(_unclosed(text[position:]))
+            break
+        position = found.end()
+        if record := found[1].removesuffix("\r"):
+            rows.append(_read_record(record, dialect))
+    return rows
+
+
+def _read_proper(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
+    if '"' in text:
+        return _read_quoted(text, dialect)
     if "\r" in text:
         text = text.replace("\r\n", "\n").removesuffix("\r")
-        if "\r" in text:
-            return None
     lines = [line for line in text.split("\n") if line]
     delimiter, width = dialect.delimiter, len(dialect.header)
     if width == 1 and delimiter not in text:
@@ -62,35 +93,41 @@ def _read_unquoted(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord
     return [row if len(row) == width else _wrong_width(line, row, width) for row, line in zip(rows, lines, strict=True)]
 
 
-def _read_quoted(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord] | None:
-    outside = quoted_field_text(dialect.delimiter).sub("_", text)
-    if '"' in outside or "\r" in outside.replace("\r\n", "\n").removesuffix("\r"):
-        return None
+def _read_quoted(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
+    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=dialect.delimiter)
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline="\n"), delimiter=dialect.delimiter) if row]
+        rows = [row for row in reader if row]
     except csv.Error:  # a field above csv.field_size_limit
-        return None
-    if not _have_width(rows, len(dialect.header)):
-        return None
-    return rows  # type: ignore[return-value]  # a list of the wider type, without a copy
+        return [
+            _read_record(record, dialect)
+            for found in record_text(dialect.delimiter).finditer(text)  # every record of it matches
+            if (record := found[1].removesuffix("\r"))
+        ]
+    if _have_width(rows, len(dialect.header)):
+        return rows  # type: ignore[return-value]  # a list of the wider type, without a copy
+    return _with_bad_widths(text, dialect)
 
 
-def _read_one_by_one(text: str, dialect: CsvDialect) -> Iterator[list[str] | BadRecord]:
-    """The exact way, for text with something irregular in it: about five times slower."""
+def _with_bad_widths(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
+    """A second reading, for the raw text of records with another number of fields than the header."""
     width = len(dialect.header)
-    match = record_text(dialect.delimiter).match
-    position = 0
-    while position < len(text):
-        found = match(text, position)
-        if found is None:
-            yield _bad(text[position:], "a quote is opened but never closed")
-            return
-        record = found[1].removesuffix("\r")
-        position = found.end()
-        if record:
-            row = split_record(record, dialect.delimiter)
-            is_odd = isinstance(row, list) and len(row) != width
-            yield _wrong_width(record, row, width) if is_odd else row  # type: ignore[arg-type]  # a list if odd
+    lines = text.split("\n")
+    rows: list[list[str] | BadRecord] = []
+    start = 0
+    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=dialect.delimiter)
+    for row in reader:
+        if row:
+            record = "" if len(row) == width else "\n".join(lines[start : reader.line_num]).removesuffix("\r")
+            rows.append(_wrong_width(record, row, width) if record else row)
+        start = reader.line_num
+    return rows
+
+
+def _read_record(record: str, dialect: CsvDialect) -> list[str] | BadRecord:
+    row = split_record(record, dialect.delimiter)
+    if isinstance(row, BadRecord) or len(row) == len(dialect.header):
+        return row
+    return _wrong_width(record, row, len(dialect.header))
 
 
 def _have_width(rows: list[list[str]], width: int) -> bool:
@@ -98,7 +135,15 @@ def _have_width(rows: list[list[str]], width: int) -> bool:
 
 
 def _wrong_width(record: str, row: list[str], width: int) -> BadRecord:
-    return BadRecord(record, f"the row has {len(row)} fields where the header has {width}")
+    fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+    return BadRecord(record, f"the row has {fields} where the header has {width}")
+
+
+def _unclosed(record: str) -> BadRecord:
+    message = "a quote is opened but never closed"
+    if lines := record.rstrip("\r\n").count("\n"):
+        message += f", so {lines} more {'line' if lines == 1 else 'lines'} to the end of the body belong to this row"
+    return _bad(record, message)
 
 
 def _bad(record: str, message: str) -> BadRecord:

@@ -1,13 +1,17 @@
 """Cut a CSV body into pieces without parsing it (accepting side)."""
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from bulkport.errors import CsvHeaderError, MalformedBody, RecordTooLarge
 from bulkport.formats.csv.dialect import BadRecord, CsvDialect, parse_delimiter
-from bulkport.formats.csv.grammar import quoted_field_bytes, record_line
+from bulkport.formats.csv.grammar import record_line, skeleton
 from bulkport.formats.csv.parser import split_record
 from bulkport.formats.pieces import BufferingSplitter, Scan
 from bulkport.limits import ImportLimits
+
+_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 
 
 class CsvSplitter(BufferingSplitter):
@@ -32,7 +36,6 @@ class CsvSplitter(BufferingSplitter):
         self.header: list[str] | None = None
         """Cells of the header row, once it has arrived: always before the first piece is given."""
         self._record = record_line(self.delimiter)
-        self._quoted_field = quoted_field_bytes(self.delimiter)
 
     @property
     def dialect(self) -> CsvDialect | None:
@@ -63,22 +66,45 @@ class CsvSplitter(BufferingSplitter):
         return self._scan_quoted(block)
 
     def _scan_quoted(self, block: bytes) -> Scan:
-        end = records = 0
-        for found in self._record.finditer(block):
-            if found.start() != end:
+        parts = block.split(b'"')
+        bones = skeleton(parts, self.delimiter)
+        if bones is None:
+            return self._scan_one_by_one(block)
+        end = bones.rfind(b"\n") + 1
+        if not end:
+            return Scan(0, 0)
+        # The same newline in the block: the last one of the parts outside quotes.
+        rest = len(parts[-1]) + 1 if len(parts) % 2 == 0 else 0
+        for position in range((len(parts) - 1) // 2 * 2, -1, -2):
+            part = parts[position]
+            newline = part.rfind(b"\n")
+            if newline >= 0:
+                rest += len(part) - newline - 1
                 break
-            end = found.end()
-            records += not _is_blank(found[0])
+            rest += len(part) + len(parts[position - 1]) + 2
+        return Scan(len(block) - rest, _count_lines(bones[:end]))
+
+    def _scan_one_by_one(self, block: bytes) -> Scan:
+        end = records = 0
+        for record in self._read_records(block):
+            end += len(record)
+            records += not _is_blank(record)
         return Scan(end, records)
+
+    def _read_records(self, block: bytes) -> Iterator[bytes]:
+        """Each complete record of a block with its newline, blank lines too."""
+        match = self._record.match
+        found = match(block)
+        while found is not None:
+            yield found[0]
+            found = match(block, found.end())
 
     def _record_sizes(self, payload: bytes) -> Iterator[int]:
         end = 0
-        for found in self._record.finditer(payload):
-            if found.start() != end:
-                break
-            end = found.end()
-            if not _is_blank(found[0]):
-                yield len(found[0]) - 1
+        for record in self._read_records(payload):
+            end += len(record)
+            if not _is_blank(record):
+                yield len(record) - 1
         if end < len(payload):
             yield len(payload) - end
 
@@ -88,9 +114,9 @@ def _is_blank(line: bytes) -> bool:
 
 
 def _count_lines(payload: bytes) -> int:
-    """Count the records of a payload without quotes whose lines all end with a newline."""
+    """Count the records of a payload whose every newline ends a record, and that ends with one."""
     lines = payload.count(b"\n")
-    if b"\n\n" in payload or b"\n\r\n" in payload or payload.startswith((b"\n", b"\r\n")):
+    if _BLANK_LINE.search(payload) or payload.startswith((b"\n", b"\r\n")):
         lines -= sum(1 for line in payload.split(b"\n")[:-1] if line in {b"", b"\r"})
     return lines
 
@@ -100,6 +126,8 @@ def _read_header(record: bytes, delimiter: str) -> list[str]:
         text = record.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
         raise MalformedBody("The CSV header is not valid UTF-8.") from error
+    if "\r" in text and '"' not in text:
+        raise CsvHeaderError("The CSV lines end with carriage returns alone; end them with newlines.")
     cells = split_record(text, delimiter)
     if isinstance(cells, BadRecord):
         raise CsvHeaderError(f"The CSV header cannot be read: {cells.message}.")
