@@ -1,0 +1,220 @@
+"""The fast lane: rows decoded and checked by msgspec, or column by column, without Pydantic.
+
+What the fast lane accepts is accepted, with the values Pydantic would give; whatever it refuses is left for Pydantic
+to judge. So it may refuse too much, and never too little.
+"""
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+
+from bulkport.resources import Resource
+from bulkport.validation.cells import read_cells
+from bulkport.validation.lookups import Lookup
+from bulkport.validation.translation import PlainField, TextRule, translate
+from bulkport.validation.unknown_fields import UnknownFields
+
+# Pydantic's parser stops at 200 levels; brackets are counted instead, which is cheap and never too few.
+_MAX_BRACKETS: Final = 100
+_UNUSABLE: Final = frozenset({'"', "\\", *map(chr, range(32))})
+_REFUSALS: Final = (msgspec.DecodeError, ValueError, RecursionError)
+
+
+class FastLane:
+    """Decodes the rows of one resource.
+
+    Rows are msgspec structs with the model's field names as attributes, one for each lookup as well (`name_attribute`).
+    An id that is not given is `msgspec.UNSET`, and so is a name.
+    """
+
+    def __init__(
+        self, fields: Sequence[PlainField], lookups: Sequence[Lookup], *, forbids_unknown_fields: bool
+    ) -> None:
+        self._lookups = lookups
+        self._learns = not forbids_unknown_fields
+        self._learned: list[str] = []
+        self._ids: dict[str, Any] = {}
+        members: list[tuple[str, str, Any, Any]] = []
+        substituted = {lookup.id_field for lookup in lookups}
+        for field in fields:
+            kind, default = field.type, field.default
+            if field.name in substituted:
+                self._ids[field.name] = kind
+                if default is msgspec.NODEFAULT:
+                    kind, default = kind | msgspec.UnsetType, msgspec.UNSET
+            members.append((field.name, field.wire_name, kind, default))
+        members += [
+            (name_attribute(number), lookup.name_wire, str | msgspec.UnsetType, msgspec.UNSET)
+            for number, lookup in enumerate(lookups)
+        ]
+        # Fields without a default come first: so the positional constructor knows all of them.
+        self._members = sorted(members, key=lambda member: member[3] is not msgspec.NODEFAULT)
+        self._fields = {field.name: field for field in fields}
+        self._not_blank = [
+            attrgetter(field.name) for field in fields if isinstance(field.rule, TextRule) and field.rule.not_blank
+        ]
+        self._compile()
+
+    def decode_json(self, records: Sequence[bytes], unknown_fields: UnknownFields) -> tuple[list[Any], list[int]]:
+        """Decode rows of JSON.
+
+        Returns
+        -------
+        A row for each record, None where it was not accepted; and the positions of those.
+        """
+        given = records
+        if self._learned:
+            # Only unknown fields may nest, and only as deep as Pydantic's parser takes.
+            given = [record if record.count(b"[") + record.count(b"{") <= _MAX_BRACKETS else b"" for record in records]
+        rows: list[Any] = []
+        refused: list[int] = []
+        rest = iter(given)
+        while len(rows) < len(given):
+            try:
+                # The rows before a refused record stay in the list, so its length is that record's position.
+                rows.extend(map(self._decoder.decode, rest))
+            except _REFUSALS:
+                position = len(rows)
+                record = given[position]
+                row = self._learn_from(record, unknown_fields) if self._learns else None
+                rows.append(row)
+                if row is None:
+                    refused.append(position)
+        if blank := self._blank_rows(rows):
+            for position in blank:
+                rows[position] = None
+            refused = sorted({*refused, *blank})
+        return rows, refused
+
+    def decode_cells(
+        self, columns: Sequence[Sequence[str]], fields: Sequence[str | None]
+    ) -> tuple[list[Any], list[int]] | None:
+        """Make rows of columns of text cells (an empty cell is no value).
+
+        Parameters
+        ----------
+        fields:
+            Field of the resource for each column; None where it is not read.
+
+        Returns
+        -------
+        As `decode_json`; None where a column is of a type whose text Pydantic alone can read.
+        """
+        by_field = {field: cells for field, cells in zip(fields, columns, strict=True) if field is not None}
+        names = {lookup.name_field: name_attribute(number) for number, lookup in enumerate(self._lookups)}
+        by_attribute = {names.get(field, field): cells for field, cells in by_field.items()}
+        size = len(columns[0])
+        values: list[Sequence[Any]] = []
+        refused: set[int] = set()
+        for attribute, _, _, default in self._members:
+            cells = by_attribute.get(attribute)
+            if cells is None:
+                if default is msgspec.NODEFAULT:
+                    return None
+                values.append([default] * size)
+            elif attribute in names.values():
+                values.append([cell or msgspec.UNSET for cell in cells])
+            else:
+                field = self._fields[attribute]
+                if field.rule is None:
+                    return None
+                empty = None if default is msgspec.NODEFAULT and field.is_nullable else default
+                column, suspects = read_cells(cells, field.rule, empty)
+                values.append(column)
+                refused |= suspects
+        rows: list[Any] = list(map(self._struct, *values))
+        for position in refused:
+            rows[position] = None
+        return rows, sorted(refused)
+
+    def takes_id(self, field: str, value: Any) -> bool:
+        """Whether a value found by name is as good as one that the row gives itself."""
+        try:
+            return bool(msgspec.convert(value, self._ids[field], strict=True) == value)
+        except msgspec.ValidationError:
+            return False
+
+    def _compile(self) -> None:
+        self._struct = self._make_struct(self._members)
+        learned = [(f"_unknown_{i}", name, Any, None) for i, name in enumerate(self._learned)]
+        self._decoder = msgspec.json.Decoder(self._make_struct([*self._members, *learned]) if learned else self._struct)
+
+    def _make_struct(self, members: Sequence[tuple[str, str, Any, Any]]) -> type[msgspec.Struct]:
+        return msgspec.defstruct(
+            "Row",
+            [
+                (attribute, kind) if default is msgspec.NODEFAULT else (attribute, kind, default)
+                for attribute, _, kind, default in members
+            ],
+            rename={attribute: wire for attribute, wire, _, _ in members},
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+
+    def _learn_from(self, record: bytes, unknown_fields: UnknownFields) -> Any:
+        """The row of a record that has fields not seen before; None where that is not all that stands against it.
+
+        Unknown fields become members of the struct whose values are checked as JSON and left alone: so rows that have
+        them keep their speed.
+        """
+        names = [name for name in unknown_fields.note(record) if _is_learnable(name)]
+        if not names:
+            return None
+        self._learned += names
+        self._compile()
+        if record.count(b"[") + record.count(b"{") > _MAX_BRACKETS:
+            return None
+        try:
+            return self._decoder.decode(record)
+        except _REFUSALS:
+            return None
+
+    def _blank_rows(self, rows: Sequence[Any]) -> set[int]:
+        blank: set[int] = set()
+        if not self._not_blank:
+            return blank
+        accepted: Iterable[int] = range(len(rows))
+        if None in rows:
+            accepted = [position for position, row in enumerate(rows) if row is not None]
+            rows = [rows[position] for position in accepted]
+        for field in self._not_blank:
+            values = list(map(field, rows))
+            # `isspace` knows every space that `\\s` knows, and is false for empty text.
+            try:
+                suspicious = "" in values or True in map(str.isspace, values)
+            except TypeError:  # a null among them
+                suspicious = True
+            if suspicious:
+                blank.update(
+                    position
+                    for position, value in zip(accepted, values, strict=True)
+                    if value is not None and (not value or value.isspace())
+                )
+        return blank
+
+
+def name_attribute(number: int) -> str:
+    """Attribute of a row that holds the name for a lookup."""
+    return f"_name_{number}"
+
+
+def fast_lane(resource: Resource, lookups: Sequence[Lookup]) -> FastLane | None:
+    """The fast lane for a resource; None where its model needs Pydantic for every row."""
+    model = translate(resource.model)
+    if model is None:
+        return None
+    substituted = {lookup.id_field for lookup in lookups}
+    for field in model.fields:
+        if field.name in substituted and field.default not in (msgspec.NODEFAULT, None):
+            return None
+    try:
+        return FastLane(model.fields, lookups, forbids_unknown_fields=model.forbids_unknown_fields)
+    except (TypeError, ValueError):  # constraints that msgspec does not know, such as bounds beyond 64 bits
+        return None
+
+
+def _is_learnable(name: str) -> bool:
+    """Whether msgspec takes the name for a member."""
+    return len(name) <= UnknownFields.MAX_LENGTH and _UNUSABLE.isdisjoint(name)
