@@ -17,12 +17,14 @@ from commandapi.database import open_database
 from commandapi.docs_page import add_docs_page
 from commandapi.logs import log_request
 from commandapi.platforms.routes import router as platforms_router
+from commandapi.registrations.routes import router as registrations_router
 from commandapi.settings import Settings
 
 _DESCRIPTION = """\
 A catalogue of platforms and of the commands that do things on them, with durable bulk imports.
 
-Every `/api` route needs an API key in the header `x-api-key`.
+Every `/api` route needs an API key in the header `x-api-key`, but for the registrations: there a signed-in user, known
+by the Bearer token of the sign-in service, makes, lists and revokes their own API keys.
 """
 
 
@@ -73,10 +75,11 @@ def create_app(settings: Settings) -> FastAPI:
         log_request(exchange)
 
     app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe)
-    problems.install(app, database_errors=[sqlalchemy.exc.OperationalError])
+    problems.install(app, database_errors=[sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError])
 
     app.include_router(platforms_router)
     app.include_router(commands_router)
+    app.include_router(registrations_router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     if settings.shows_docs:

@@ -97,9 +97,7 @@ async def delete_command(command_id: PathId, sessions: Sessions) -> None:
         raise _no_command(command_id)
 
 
-async def _read_commands(
-    session: AsyncSession, commands: Select[Command], query: CommandQuery
-) -> Page[CommandView]:
+async def _read_commands(session: AsyncSession, commands: Select[Command], query: CommandQuery) -> Page[CommandView]:
     return await read_page(
         session,
         commands,

@@ -1,6 +1,7 @@
 """Registrations by users who signed in at oidc-provider-mock, a provider in a process of its own."""
 
-from conftest import OpenClient, run_provider
+from auth_clients import OpenClient
+from provider_process import run_provider
 
 ROUTE = "/api/registrations"
 CLIENT_ID = "command-api"

@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import psycopg
 import pytest
+from auth_clients import OpenClient
 from issuer_server import AUDIENCE, DISCOVERY, IssuerServer
-
-from conftest import OpenClient
 
 ROUTE = "/api/registrations"
 
