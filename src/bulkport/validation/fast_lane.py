@@ -82,7 +82,7 @@ class FastLane:
                 rows.append(row)
                 if row is None:
                     refused.append(position)
-        if blank := self._blank_rows(rows):
+        if blank := self._blank_rows(rows, has_gaps=bool(refused)):
             for position in blank:
                 rows[position] = None
             refused = sorted({*refused, *blank})
@@ -171,12 +171,12 @@ class FastLane:
         except _REFUSALS:
             return None
 
-    def _blank_rows(self, rows: Sequence[Any]) -> set[int]:
+    def _blank_rows(self, rows: Sequence[Any], *, has_gaps: bool) -> set[int]:
         blank: set[int] = set()
         if not self._not_blank:
             return blank
         accepted: Iterable[int] = range(len(rows))
-        if None in rows:
+        if has_gaps:
             accepted = [position for position, row in enumerate(rows) if row is not None]
             rows = [rows[position] for position in accepted]
         for field in self._not_blank:

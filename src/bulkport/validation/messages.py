@@ -1,6 +1,6 @@
 """What is wrong with a field, in words for the person who made the data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pydantic_core import ErrorDetails
@@ -151,7 +151,7 @@ def _mismatch(context: Mapping[str, Any]) -> str:
     return "must not be blank" if pattern == NOT_BLANK_PATTERN else f"must match the pattern {pattern}"
 
 
-_SPECIAL: Final = {
+_SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "string_too_long": lambda context: f"must be at most {_characters(context['max_length'])}",
     "string_too_short": _too_short,
     "string_pattern_mismatch": _mismatch,

@@ -108,7 +108,7 @@ def translate(model: type[BaseModel]) -> PlainModel | None:
 
 
 def _plain_model(model: type[BaseModel]) -> PlainModel:
-    schema: Mapping[str, Any] = model.__pydantic_core_schema__  # type: ignore[assignment] # a TypedDict like any other
+    schema: Mapping[str, Any] = model.__pydantic_core_schema__
     config = schema.get("config", {})
     _require(schema["type"] == "model" and schema.keys() <= _MODEL and config.keys() <= _MODEL_CONFIG)
     _require(schema["cls"] is model and not schema.get("custom_init") and not schema.get("root_model"))

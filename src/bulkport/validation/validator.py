@@ -69,7 +69,7 @@ class RowValidator:
             else:
                 rows, refused = self._lane.decode_json(records, self._unknown_fields)
                 batch = Batch(Sources(records), first_row, rows)
-                left = sorted({*refused, *self._sort_out_ids(batch)})
+                left = sorted({*refused, *self._sort_out_ids(batch, has_gaps=bool(refused))})
             for position in left:
                 record = records[position]
                 self._unknown_fields.note(record)
@@ -134,9 +134,10 @@ class RowValidator:
         else:
             for position, row in zip(whole, rows, strict=True):
                 batch.rows[position] = row
-        return sorted({*(whole[i] for i in refused), *self._sort_out_ids(batch)})
+        left = {whole[i] for i in refused}
+        return sorted(left | self._sort_out_ids(batch, has_gaps=bool(left) or len(whole) < len(cells)))
 
-    def _sort_out_ids(self, batch: Batch) -> set[int]:
+    def _sort_out_ids(self, batch: Batch, *, has_gaps: bool) -> set[int]:
         """Note the rows of the fast lane that give a name, and take back those that give both, or nothing needed.
 
         Returns
@@ -147,23 +148,25 @@ class RowValidator:
         for number, lookup in enumerate(self._lookups):
             is_required = self._resource.model.model_fields[lookup.id_field].is_required()
             name_of, id_of = attrgetter(name_attribute(number)), attrgetter(lookup.id_field)
-            names: set[str] = set()
-            positions = []
-            for position, row in enumerate(batch.rows):
-                if row is None:
-                    continue
-                name, given = name_of(row), id_of(row)
-                if name is not msgspec.UNSET:
-                    if given is msgspec.UNSET or given is None:
-                        names.add(name)
-                        positions.append(position)
-                    else:
-                        left.add(position)
-                elif given is msgspec.UNSET and is_required:
-                    left.add(position)
-            if names:
-                batch.lookups[lookup.id_field] = names
-                batch.named[lookup.id_field] = positions
+            accepted: Sequence[int] = range(len(batch.rows))
+            rows = batch.rows
+            if has_gaps:
+                accepted = [position for position, row in enumerate(rows) if row is not None]
+                rows = [rows[position] for position in accepted]
+            names, given = list(map(name_of, rows)), list(map(id_of, rows))
+            unset = names.count(msgspec.UNSET)
+            if unset < len(rows):
+                named = [i for i, name in enumerate(names) if name is not msgspec.UNSET]
+                doubled = {accepted[i] for i in named if given[i] is not msgspec.UNSET and given[i] is not None}
+                left |= doubled
+                batch.named[lookup.id_field] = [accepted[i] for i in named if accepted[i] not in doubled]
+                batch.lookups[lookup.id_field] = {names[i] for i in named}
+            if unset and is_required and msgspec.UNSET in given:
+                left.update(
+                    position
+                    for position, name, value in zip(accepted, names, given, strict=True)
+                    if name is msgspec.UNSET and value is msgspec.UNSET
+                )
         for position in left:
             batch.rows[position] = None
         return left
