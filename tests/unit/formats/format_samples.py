@@ -1,11 +1,12 @@
 """What the tests of the formats share: small limits, a resource, and ways to feed a splitter."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from bulkport.formats import Piece, RecordSplitter
+from bulkport.formats import Decompressor, Piece, RecordSplitter
 from bulkport.limits import ImportLimits
 from bulkport.resources import Reference, Resource
 
@@ -60,3 +61,9 @@ def bites_of(body: bytes, sizes: Sequence[int]) -> list[bytes]:
         bites.append(body[position : position + size])
         position, turn = position + size, turn + 1
     return bites
+
+
+def feed_all(taker: RecordSplitter | Decompressor, bites: Iterable[bytes]) -> None:
+    """Feed bites, and drop what comes out."""
+    for bite in bites:
+        deque(taker.feed(bite), maxlen=0)

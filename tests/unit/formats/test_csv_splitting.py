@@ -4,9 +4,12 @@ import csv
 import io
 import time
 import tracemalloc
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import repeat
 
 import pytest
-from format_samples import SMALL, bites_of, split
+from format_samples import SMALL, bites_of, feed_all, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +18,6 @@ from bulkport.formats import BadRecord, CsvDialect, CsvSplitter, csv_records
 from bulkport.formats.csv.grammar import record_text
 from bulkport.limits import MIB, ImportLimits
 
-DELIMITERS = st.sampled_from([",", ";", "\t", "|"])
 CELLS = st.text(alphabet=st.sampled_from(list('ab",;\t|\n\r é\u2028\x00')), max_size=8)
 SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=5)
 
@@ -39,37 +41,38 @@ def read(body: bytes, sizes: list[int], delimiter: str = ",") -> tuple[list[list
     return [row for part in rows for row in part], [piece.records for piece in pieces]
 
 
-@given(
-    rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=20),
-    delimiter=DELIMITERS,
-    newline=st.sampled_from(["\n", "\r\n"]),
-    quote_all=st.booleans(),
-    blank_lines=st.integers(0, 2),
-    is_ended=st.booleans(),
-    bom=st.booleans(),
-    sizes=SIZES,
-)
-@settings(max_examples=300)
-def test_rows_are_those_of_the_csv_module_wherever_the_body_is_cut(
-    rows: list[list[str]],
-    delimiter: str,
-    newline: str,
-    quote_all: bool,
-    blank_lines: int,
-    is_ended: bool,
-    bom: bool,
-    sizes: list[int],
-) -> None:
+@dataclass(frozen=True)
+class CsvBody:
+    """A body, and what is in it."""
+
+    delimiter: str
+    rows: list[list[str]]
+    text: str
+    has_bom: bool
+
+
+@st.composite
+def csv_bodies(draw: st.DrawFn) -> CsvBody:
+    delimiter = draw(st.sampled_from([",", ";", "\t", "|"]))
+    newline = draw(st.sampled_from(["\n", "\r\n"]))
+    quote_all = draw(st.booleans())
+    rows = draw(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=20))
     lines = [write(row, delimiter, newline, quote_all=quote_all) for row in [["a", "b", "c"], *rows]]
-    text = (newline * blank_lines).join(lines)
-    text = text if is_ended else text.removesuffix(newline)
-    body = (b"\xef\xbb\xbf" if bom else b"") + text.encode()
-    assert list(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))[1:] == rows
+    text = (newline * draw(st.integers(0, 2))).join(lines)
+    return CsvBody(delimiter, rows, text if draw(st.booleans()) else text.removesuffix(newline), draw(st.booleans()))
 
-    read_rows, counts = read(body, sizes, delimiter)
 
-    assert read_rows == rows
-    assert (read_rows, counts) == read(body, [len(body)], delimiter)
+@given(body=csv_bodies(), sizes=SIZES)
+@settings(max_examples=300)
+def test_rows_are_those_of_the_csv_module_wherever_the_body_is_cut(body: CsvBody, sizes: list[int]) -> None:
+    reader = csv.reader(io.StringIO(body.text, newline=""), delimiter=body.delimiter)
+    assert [row for row in reader if row][1:] == body.rows
+    data = (b"\xef\xbb\xbf" if body.has_bom else b"") + body.text.encode()
+
+    rows, counts = read(data, sizes, body.delimiter)
+
+    assert rows == body.rows
+    assert (rows, counts) == read(data, [len(data)], body.delimiter)
 
 
 @given(
@@ -134,7 +137,7 @@ def test_improper_header_is_refused(body: bytes, message: str) -> None:
 @pytest.mark.parametrize("delimiter", [";", "|", "\t", "tab", "\\t"])
 def test_delimiter_may_be_another(delimiter: str) -> None:
     splitter = CsvSplitter(SMALL, delimiter)
-    split(splitter, ["a{0}b\n".format(splitter.delimiter).encode()])
+    split(splitter, [f"a{splitter.delimiter}b\n".encode()])
     assert splitter.dialect == CsvDialect(["a", "b"], splitter.delimiter)
 
 
@@ -153,8 +156,7 @@ def test_large_record_is_refused_without_being_held(start: bytes) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(RecordTooLarge, match="Record 2 is larger"):
-            for _ in range(100 * MIB // len(bite)):
-                list(splitter.feed(bite))
+            feed_all(splitter, repeat(bite, 100 * MIB // len(bite)))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -178,15 +180,21 @@ def test_large_header_is_refused() -> None:
         b"a,b\n" + b'"",""\n' * 150_000,
         b'"' + b"z" * 900_000,
     ],
-    ids=["open quote", "irregular, then open", "quotes inside", "doubled", "doubled, delimited", "empty cells", "header"],
+    ids=[
+        "open quote",
+        "irregular, then open",
+        "quotes inside",
+        "doubled",
+        "doubled, delimited",
+        "empty cells",
+        "header",
+    ],
 )
 def test_hostile_quotes_take_linear_time(body: bytes) -> None:
     started = time.process_time()
     splitter = CsvSplitter(ImportLimits())
-    try:
+    with suppress(CsvHeaderError):
         for piece in split(splitter, bites_of(body, [65_536])):
             assert splitter.dialect is not None
             csv_records(piece.payload, splitter.dialect)
-    except CsvHeaderError as error:
-        assert body.startswith(b'"'), error
     assert time.process_time() - started < 4

@@ -2,9 +2,10 @@ r"""NDJSON: the same records wherever the body is cut, lines split at `\n` only,
 
 import time
 import tracemalloc
+from itertools import repeat
 
 import pytest
-from format_samples import SMALL, bites_of, split
+from format_samples import SMALL, bites_of, feed_all, split
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,8 +73,7 @@ def test_large_record_is_refused_without_being_held() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(RecordTooLarge):
-            for _ in range(100 * MIB // len(bite)):
-                assert list(splitter.feed(bite)) == []
+            feed_all(splitter, repeat(bite, 100 * MIB // len(bite)))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
