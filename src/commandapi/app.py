@@ -42,8 +42,8 @@ class CommandApi(FastAPI):
 def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
-    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `pool`, `sessions` and
-    `newest_migration`. The database need not be there yet: requests are answered 503 until it is.
+    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `pool`, `sessions`,
+    `reading_sessions` and `newest_migration`. The database need not be there yet: requests are answered 503 until it is.
 
     Parameters
     ----------
@@ -95,4 +95,5 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
     async with open_database(settings.database_url, pool_size=settings.api_pool_size) as database:
         app.state.pool = database.pool
         app.state.sessions = database.sessions
+        app.state.reading_sessions = database.reading_sessions
         yield

@@ -1,11 +1,11 @@
 """The connections of one server process to its database.
 
-There is one pool, psycopg's. Imports take raw connections from it for COPY; the CRUD routes go through SQLAlchemy, whose
-engine borrows from the same pool, so `api_pool_size` is the whole number of connections.
+There is one pool, psycopg's. Imports take raw connections from it for COPY; the CRUD routes go through SQLAlchemy,
+whose engine borrows from the same pool, so `api_pool_size` is the whole number of connections.
 """
 
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -32,7 +32,20 @@ class Database:
     pool: AsyncPool
     """Connections in autocommit mode, each given back as it was taken."""
     sessions: async_sessionmaker[AsyncSession]
-    """SQLAlchemy sessions on connections of the same pool."""
+    """SQLAlchemy sessions on connections of the same pool, each a transaction."""
+    reading_sessions: async_sessionmaker[AsyncSession]
+    """The same without a transaction: it spares a read the round trips of BEGIN and ROLLBACK."""
+
+
+class _PooledConnection(psycopg.AsyncConnection[Any]):
+    """SQLAlchemy adds its notice handler each time it borrows a connection, and psycopg would keep every one."""
+
+    _has_notice_handler = False
+
+    def add_notice_handler(self, callback: Callable[[psycopg.errors.Diagnostic], None]) -> None:
+        if not self._has_notice_handler:
+            self._has_notice_handler = True
+            super().add_notice_handler(callback)
 
 
 @asynccontextmanager
@@ -52,6 +65,7 @@ async def open_database(database_url: str, *, pool_size: int, acquire_seconds: f
     """
     pool: AsyncPool = AsyncConnectionPool(
         database_url,
+        connection_class=_PooledConnection,
         kwargs={"autocommit": True},
         min_size=min(2, pool_size),
         max_size=pool_size,
@@ -71,7 +85,12 @@ async def open_database(database_url: str, *, pool_size: int, acquire_seconds: f
     engine = create_async_engine("postgresql+psycopg://", poolclass=NullPool, async_creator=borrow)
     await pool.open(wait=False)
     try:
-        yield Database(pool=pool, sessions=async_sessionmaker(engine, expire_on_commit=False))
+        reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        yield Database(
+            pool=pool,
+            sessions=async_sessionmaker(engine, expire_on_commit=False),
+            reading_sessions=async_sessionmaker(reading, expire_on_commit=False),
+        )
     finally:
         await engine.dispose()
         await pool.close()
@@ -100,10 +119,17 @@ async def _to_autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.set_autocommit(True)
 
 
-def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
-    """Dependency: the application's session factory."""
+async def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
+    """Dependency: the application's session factory. Not `def`, which FastAPI would run in a thread."""
     sessions: async_sessionmaker[AsyncSession] = request.app.state.sessions
     return sessions
 
 
+async def get_reading_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
+    """Dependency: the application's factory of sessions that only read."""
+    sessions: async_sessionmaker[AsyncSession] = request.app.state.reading_sessions
+    return sessions
+
+
 Sessions = Annotated[async_sessionmaker[AsyncSession], Depends(get_sessions)]
+ReadingSessions = Annotated[async_sessionmaker[AsyncSession], Depends(get_reading_sessions)]

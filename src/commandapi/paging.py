@@ -52,7 +52,7 @@ class Page(WireView, Generic[ItemT]):
 
 async def read_page(
     session: AsyncSession,
-    matching: Select[tuple[Any]],
+    matching: Select[Any],
     query: PageQuery,
     page: type[Page[ItemT]],
     *,

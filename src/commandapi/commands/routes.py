@@ -17,7 +17,7 @@ from bulkport.http.wire import PathId
 from commandapi.auth import current_user
 from commandapi.commands.models import Command
 from commandapi.commands.schemas import CommandBody, CommandQuery, CommandView
-from commandapi.database import Sessions
+from commandapi.database import ReadingSessions, Sessions
 from commandapi.paging import Page, read_page
 from commandapi.platforms.models import Platform
 
@@ -35,7 +35,7 @@ _command_body: Final = JsonBody(CommandBody)
 
 
 @router.get("/commands")
-async def list_commands(query: Annotated[CommandQuery, Query()], sessions: Sessions) -> Page[CommandView]:
+async def list_commands(query: Annotated[CommandQuery, Query()], sessions: ReadingSessions) -> Page[CommandView]:
     """One page of the commands, optionally those with a text in what they do or in their line."""
     async with sessions() as session:
         return await _read_commands(session, select(Command), query)
@@ -43,7 +43,7 @@ async def list_commands(query: Annotated[CommandQuery, Query()], sessions: Sessi
 
 @router.get("/platforms/{platform_id}/commands")
 async def list_commands_of_platform(
-    platform_id: PathId, query: Annotated[CommandQuery, Query()], sessions: Sessions
+    platform_id: PathId, query: Annotated[CommandQuery, Query()], sessions: ReadingSessions
 ) -> Page[CommandView]:
     """One page of a platform's commands."""
     async with sessions() as session:
@@ -66,7 +66,7 @@ async def create_command(
 
 
 @router.get("/commands/{command_id}")
-async def get_command(command_id: PathId, sessions: Sessions) -> CommandView:
+async def get_command(command_id: PathId, sessions: ReadingSessions) -> CommandView:
     """One command."""
     async with sessions() as session:
         command = await session.get(Command, command_id)

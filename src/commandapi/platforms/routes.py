@@ -10,7 +10,7 @@ from bulkport.errors import NotFound
 from bulkport.http.bodies import JsonBody
 from bulkport.http.wire import PathId
 from commandapi.auth import current_user
-from commandapi.database import Sessions
+from commandapi.database import ReadingSessions, Sessions
 from commandapi.paging import Page, read_page
 from commandapi.platforms.models import Platform
 from commandapi.platforms.schemas import PlatformBody, PlatformQuery, PlatformView
@@ -27,7 +27,7 @@ _platform_body: Final = JsonBody(PlatformBody)
 
 
 @router.get("")
-async def list_platforms(query: Annotated[PlatformQuery, Query()], sessions: Sessions) -> Page[PlatformView]:
+async def list_platforms(query: Annotated[PlatformQuery, Query()], sessions: ReadingSessions) -> Page[PlatformView]:
     """One page of the platforms, optionally those with a text in their name."""
     async with sessions() as session:
         return await read_page(
@@ -54,7 +54,7 @@ async def create_platform(
 
 
 @router.get("/{platform_id}")
-async def get_platform(platform_id: PathId, sessions: Sessions) -> PlatformView:
+async def get_platform(platform_id: PathId, sessions: ReadingSessions) -> PlatformView:
     """One platform."""
     async with sessions() as session:
         platform = await session.get(Platform, platform_id)
