@@ -1,6 +1,7 @@
 """Bad rows as they are reported."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -68,7 +69,9 @@ class JsonRecord:
         try:
             text = self.raw.decode()
             value = _DECODER.decode(text)
-        except (ValueError, RecursionError):  # the text is not UTF-8, not JSON, or has too long a number
+            if _SURROGATE.search(text):
+                json.dumps(value, ensure_ascii=False).encode()  # raises where half of a pair stands alone
+        except (ValueError, RecursionError):  # not UTF-8, not JSON, half a surrogate pair, or too long a number
             return None
         if not isinstance(value, dict):
             return None
@@ -110,6 +113,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
@@ -129,4 +133,4 @@ def _json_text(value: object) -> str:
     try:
         return msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
-        return json.dumps(value, ensure_ascii=True).encode().decode("unicode_escape", "replace")
+        return json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()

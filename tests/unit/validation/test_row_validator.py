@@ -203,6 +203,15 @@ def test_unknown_fields_are_ignored_and_noted() -> None:
     assert validator.unknown_fields == {"notes", "n", 'x"\N{REPLACEMENT CHARACTER}'}
 
 
+@pytest.mark.parametrize(("depth", "is_valid"), [(50, True), (190, True), (250, False), (5000, False)])
+def test_unknown_fields_may_nest_as_deep_as_pydantic_takes(depth: int, is_valid: bool) -> None:
+    validator = RowValidator(PLATFORMS, streamed=True)
+    deep = b'{"platformName":"a","notes":' + b"[" * depth + b"]" * depth + b"}"
+    for records in ([deep], [b'{"platformName":"a","notes":1}', deep], [deep, deep]):
+        valid = validator.finish(validator.decode_json(records, 1), {})
+        assert (len(records) in valid.row_numbers) == is_valid
+
+
 def test_noted_unknown_fields_are_bounded() -> None:
     validator = RowValidator(PLATFORMS, streamed=True)
     records = [json.dumps({"platformName": "a", f"{i:03}" * 100: 1}).encode() for i in range(200)]
