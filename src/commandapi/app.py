@@ -43,7 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
     Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `pool`, `sessions`,
-    `reading_sessions` and `newest_migration`. The database need not be there yet: requests are answered 503 until it is.
+    `reading_sessions` and `newest_migration`. The database need not be there yet: requests are answered 503 until it
+    is.
 
     Parameters
     ----------
