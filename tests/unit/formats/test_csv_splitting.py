@@ -5,7 +5,7 @@ import io
 import time
 import tracemalloc
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkport.errors import BadRequest, CsvHeaderError, RecordTooLarge
-from bulkport.formats import BadRecord, CsvDialect, CsvSplitter, csv_records
+from bulkport.formats import BadRecord, CsvDialect, CsvSplitter, NdjsonSplitter, csv_records
 from bulkport.formats.csv.grammar import record_text
 from bulkport.limits import MIB, ImportLimits
 
@@ -162,6 +162,22 @@ def test_large_record_is_refused_without_being_held(start: bytes) -> None:
         tracemalloc.stop()
     # Split at its quotes, a block is there in parts beside the whole.
     assert peak < 8 * limits.max_record_bytes
+
+
+@pytest.mark.parametrize(("size", "is_refused"), [(400, False), (401, True)])
+@pytest.mark.parametrize("chunk_bytes", [24, 1000])
+def test_record_may_have_just_the_largest_size(chunk_bytes: int, size: int, is_refused: bool) -> None:
+    limits = replace(SMALL, chunk_bytes=chunk_bytes)
+    body = b'a\n1\n"2"\n\n"' + b"\n" * (size - 2) + b'"\n' + b"4\n" * 500
+    for splitter, text, number in (
+        (CsvSplitter(limits), body, 3),
+        (NdjsonSplitter(limits), b"1\n\n" + b"x" * size + b"\n" + b"4\n" * 500, 2),
+    ):
+        if is_refused:
+            with pytest.raises(RecordTooLarge, match=f"Record {number} is larger than 400 bytes"):
+                split(splitter, [text])
+        else:
+            assert sum(piece.records for piece in split(splitter, [text])) == number + 500
 
 
 def test_large_header_is_refused() -> None:
