@@ -1,0 +1,104 @@
+"""What is refused of a body before anything looks at its fields."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from application_client import assert_problem
+
+PLATFORMS = "/api/platforms"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+async def test_stranger_is_refused_before_the_body_is_read(stranger: httpx.AsyncClient, method: str) -> None:
+    was_read = False
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal was_read
+        was_read = True
+        yield b"not JSON"
+
+    address = PLATFORMS if method in ("GET", "POST") else f"{PLATFORMS}/1"
+    answer = await stranger.request(method, address, content=body(), headers=JSON)
+    assert_problem(answer, 401)
+    assert not was_read
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "application/jsonp"},
+        {"Content-Type": "nonsense"},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/x-ndjson"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_other_content_is_unsupported(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    answer = await client.post(PLATFORMS, content=b'{"platformName":"Docker"}', headers=headers)
+    assert_problem(answer, 415)
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=UTF-8", 'Application/JSON;charset="utf-8"'])
+async def test_json_may_be_spelled_differently(client: httpx.AsyncClient, content_type: str) -> None:
+    headers = {"Content-Type": content_type}
+    answer = await client.post(PLATFORMS, content=b'{"platformName":"Docker"}', headers=headers)
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"   ", id="blank"),
+        pytest.param(b'{"platformName":', id="truncated"),
+        pytest.param(b"{'platformName': 'x'}", id="single quotes"),
+        pytest.param(b'{"platformName":"a"} x', id="trailing text"),
+        pytest.param(b'{"platformName":"\xff\xfe"}', id="not UTF-8"),
+        pytest.param(b'{"platformName":"\\ud800"}', id="lone surrogate"),
+        pytest.param(b'{"platformName":"a\nb"}', id="raw line break in text"),
+        pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b'{"platformName":NaN}', id="NaN"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b'"Docker"', id="text"),
+        pytest.param(b"\x00", id="NUL"),
+    ],
+)
+async def test_malformed_body_is_a_bad_request(client: httpx.AsyncClient, content: bytes) -> None:
+    problem = assert_problem(await client.post(PLATFORMS, content=content, headers=JSON), 400)
+    assert problem["detail"]
+    assert (await client.get(PLATFORMS)).json()["totalCount"] == 0
+
+
+@pytest.mark.parametrize("is_length_told", [True, False])
+async def test_body_that_is_too_large_is_refused(client: httpx.AsyncClient, is_length_told: bool) -> None:
+    parts_read = 0
+
+    async def parts() -> AsyncIterator[bytes]:
+        nonlocal parts_read
+        for _ in range(1000):
+            parts_read += 1
+            yield b" " * 65_536
+
+    headers = JSON | ({"Content-Length": str(1000 * 65_536)} if is_length_told else {})
+    answer = await client.post(PLATFORMS, content=parts(), headers=headers)
+    assert_problem(answer, 413)
+    assert parts_read <= (0 if is_length_told else 17)
+
+
+@pytest.mark.parametrize("escape", [b"\\u0000", b"\\u0000 and more"])
+async def test_nul_in_text_is_refused_and_named(client: httpx.AsyncClient, escape: bytes) -> None:
+    answer = await client.post(PLATFORMS, content=b'{"platformName":"a%sb"}' % escape, headers=JSON)
+    assert list(assert_problem(answer, 400)["errors"]) == ["platformName"]
+
+
+async def test_escaped_backslash_before_zeros_is_no_nul(client: httpx.AsyncClient) -> None:
+    answer = await client.post(PLATFORMS, content=b'{"platformName":"a\\\\u0000b"}', headers=JSON)
+    assert answer.status_code == 201
+    assert answer.json()["platformName"] == "a\\u0000b"

@@ -1,0 +1,56 @@
+"""Methods and addresses that an API has besides those it is made for."""
+
+import httpx
+import pytest
+
+from application_client import assert_problem
+
+PLATFORMS = "/api/platforms"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", PLATFORMS, "GET, HEAD, POST, OPTIONS"),
+        ("PATCH", f"{PLATFORMS}/1", "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("POST", "/health/live", "GET, HEAD, OPTIONS"),
+        ("PROPFIND", "/api/commands", "GET, HEAD, POST, OPTIONS"),
+    ],
+)
+async def test_method_that_is_not_possible_is_answered_with_those_that_are(
+    client: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answer = await client.request(method, path)
+    problem = assert_problem(answer, 405)
+    assert answer.headers["allow"] == allowed
+    assert allowed in problem["detail"]
+
+
+async def test_options_names_the_methods(stranger: httpx.AsyncClient) -> None:
+    answer = await stranger.options(PLATFORMS)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
+
+
+async def test_head_is_get_without_content(client: httpx.AsyncClient) -> None:
+    got, headed = await client.get(PLATFORMS), await client.head(PLATFORMS)
+    assert (headed.status_code, headed.content) == (200, b"")
+    assert headed.headers["content-length"] == got.headers["content-length"]
+    assert (await client.head(f"{PLATFORMS}/1")).status_code == 404
+
+
+async def test_head_needs_a_key_like_get(stranger: httpx.AsyncClient) -> None:
+    answer = await stranger.head(PLATFORMS)
+    assert (answer.status_code, answer.content) == (401, b"")
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/api", "/api/", "/api/nothing", f"{PLATFORMS}/", "/api/platforms/1/x"])
+async def test_unknown_address_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+    assert_problem(await client.get(path), 404)
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/nothing", PLATFORMS, f"{PLATFORMS}/1"])
+async def test_every_answer_of_the_api_stays_out_of_caches(client: httpx.AsyncClient, path: str) -> None:
+    for method in ("GET", "HEAD", "POST", "PATCH", "OPTIONS"):
+        answer = await client.request(method, path)
+        assert answer.headers.get_list("cache-control") == ["no-store"], (method, path, answer.status_code)

@@ -1,0 +1,117 @@
+"""Health checks, metrics, the API's description and its docs page."""
+
+import re
+
+import httpx
+import psycopg
+import pytest
+import schemathesis
+from fastapi import FastAPI
+
+from application_client import assert_problem, client_of, open_application
+from commandapi.settings import Environment
+
+
+async def test_health_and_metrics_need_no_key(stranger: httpx.AsyncClient) -> None:
+    for path in ("/health/live", "/health/ready"):
+        answer = await stranger.get(path)
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (await stranger.get("/metrics")).status_code == 200
+
+
+async def test_server_with_another_migration_is_alive_but_not_ready(
+    stranger: httpx.AsyncClient, database_url: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        problem = assert_problem(await stranger.get("/health/ready"), 503)
+        assert "0001" in problem["detail"]
+        assert "commandapi db upgrade" in problem["detail"]
+        await connection.execute("DROP TABLE alembic_version")
+        assert "none" in assert_problem(await stranger.get("/health/ready"), 503)["detail"]
+    assert (await stranger.get("/health/live")).status_code == 200
+
+
+async def test_server_without_database_is_alive_but_not_ready(unreachable_url: str) -> None:
+    async with open_application(unreachable_url) as app, client_of(app) as stranger:
+        app.state.pool.timeout = 0.2
+        assert (await stranger.get("/health/live")).status_code == 200
+        assert_problem(await stranger.get("/health/ready"), 503)
+
+
+async def test_metrics_count_by_route_and_not_by_path(client: httpx.AsyncClient) -> None:
+    for path in ("/api/platforms/1", "/api/platforms/2", "/api/strange", "/api/stranger"):
+        await client.get(path)
+    await client.request("ODD", "/api/platforms")
+    text = (await client.get("/metrics")).text
+    assert 'http_requests_total{method="GET",route="/api/platforms/{platform_id}",status="404"} 2.0' in text
+    assert 'http_requests_total{method="GET",route="none",status="404"} 2.0' in text
+    assert 'method="other"' in text
+    assert "strange" not in text
+    assert 'http_request_duration_seconds_count{method="GET",route="/api/platforms/{platform_id}"} 2.0' in text
+
+
+async def test_docs_page_loads_nothing_from_elsewhere(stranger: httpx.AsyncClient) -> None:
+    assert (await stranger.get("/")).headers["location"] == "docs"
+    page = await stranger.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "http" not in page.headers["content-security-policy"]
+    addresses = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+    assert len(addresses) == 4
+    for address in addresses:
+        assert not re.match(r"(?i)https?:|//", address)
+        if not address.startswith("data:"):
+            answer = await stranger.get(f"/{address}")
+            assert answer.status_code == 200
+            assert answer.content
+    start = (await stranger.get("/docs/start.js")).text
+    assert 'url: "openapi.json"' in start
+    assert "http" not in start
+
+
+async def test_docs_are_for_development_unless_switched_on(database_url: str) -> None:
+    for environment, enabled, status in (
+        (Environment.PRODUCTION, None, 404),
+        (Environment.PRODUCTION, True, 200),
+        (Environment.DEVELOPMENT, None, 200),
+        (Environment.DEVELOPMENT, False, 404),
+    ):
+        settings = {"environment": environment, "docs_enabled": enabled}
+        async with open_application(database_url, **settings) as app, client_of(app) as stranger:
+            for path in ("/openapi.json", "/docs", "/docs/start.js", "/docs/files/swagger-ui-bundle.js"):
+                assert (await stranger.get(path)).status_code == status, (environment, enabled, path)
+            assert (await stranger.get("/redoc")).status_code == 404
+            assert (await stranger.get("/health/live")).status_code == 200
+
+
+async def test_description_is_valid_openapi(stranger: httpx.AsyncClient) -> None:
+    description = (await stranger.get("/openapi.json")).json()
+    assert description["openapi"].startswith("3.1")
+    schemathesis.openapi.from_dict(description).validate()
+
+
+async def test_description_tells_every_problem(app: FastAPI, stranger: httpx.AsyncClient) -> None:
+    description = (await stranger.get("/openapi.json")).json()
+    assert description == (await stranger.get("/openapi.json")).json()
+    assert "Bearer token" in description["info"]["description"]
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for path, item in description["paths"].items():
+        for method, operation in item.items():
+            responses = operation["responses"]
+            assert "422" not in responses
+            if path.startswith("/api"):
+                assert {"401", "503"} <= responses.keys(), (method, path)
+                assert operation["security"]
+            if "requestBody" in operation:
+                assert {"400", "413", "415"} <= responses.keys(), (method, path)
+            for status, response in responses.items():
+                assert status[0] in "2345"
+                if status >= "400":
+                    assert response["content"] == problem, (method, path, status)
+
+
+@pytest.fixture
+def unreachable_url(server_url: str) -> str:
+    """A database that is not there."""
+    return f"{server_url.partition('?')[0].rsplit('/', 1)[0]}/no_such_database?{server_url.partition('?')[2]}"
