@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from bulkport.identifiers import BackgroundJobId
 
-JSONValue: TypeAlias = "str | int | float | bool | None | Sequence[JSONValue] | Mapping[str, JSONValue]"
+JSONValue: TypeAlias = "str | int | float | bool | Sequence[JSONValue] | Mapping[str, JSONValue] | None"
 """What the arguments of a background job may be made of."""
 
 DEFAULT_QUEUE = "default"

@@ -41,6 +41,9 @@ class RetryPolicy:
         return wait * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, guards nothing
 
 
+DEFAULT_RETRY = RetryPolicy()
+"""What a task has that states none."""
+
 NO_RETRY = RetryPolicy(max_attempts=1)
 """The first error is final."""
 

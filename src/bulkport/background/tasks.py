@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bulkport.background.jobs import JSONValue
-from bulkport.background.retries import RetryPolicy
+from bulkport.background.retries import DEFAULT_RETRY, RetryPolicy
 from bulkport.identifiers import BackgroundJobId
 
 
@@ -65,7 +65,7 @@ class TaskDefinition:
 
     name: str
     function: TaskFunction
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = DEFAULT_RETRY
     on_failure: FailureHook | None = None
     """Called with the last error once no attempt is left, before the job is marked as failed. When it raises, the
     job does not fail yet: it comes back after `retry.max_seconds` and the hook gets another chance, so what it

@@ -83,7 +83,9 @@ class WorkerServer:
         A job that cannot be cancelled is left running: end the process then, and it starts elsewhere.
         """
         delay = _FIRST_RESTART_SECONDS
+        loop = asyncio.get_running_loop()
         while not stop.is_set():
+            started = loop.time()
             try:
                 await self._engine.run_worker(self._options, stop)
             except WorkerLost:
@@ -95,7 +97,11 @@ class WorkerServer:
                 # One of the two edges where everything is caught: a worker server does not end by itself.
                 _log.exception("worker ended unexpectedly", retry_seconds=delay)
             else:
-                continue
+                if stop.is_set():
+                    return
+                _log.error("worker ended unasked", retry_seconds=delay)
+            if loop.time() - started > _LONGEST_RESTART_SECONDS:
+                delay = _FIRST_RESTART_SECONDS
             try:
                 async with asyncio.timeout(delay):
                     await stop.wait()

@@ -1,7 +1,7 @@
 """What Procrastinate's worker uses to talk to PostgreSQL, over connections that survive a restart of it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, LiteralString
 
 import psycopg
@@ -29,8 +29,14 @@ class LinkConnector(BaseAsyncConnector):
     def __init__(self, database_url: str, link: DatabaseLink) -> None:
         self._conninfo = patient_conninfo(database_url)
         self._link = link
-        self._wake: Notify | None = None
-        self._channel = ""
+        self._wake: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self._waking: set[asyncio.Task[None]] = set()
+        self._notified = 0
+
+    @property
+    def notified(self) -> int:
+        """Notifications passed on so far; a count that moved says that there may be new jobs."""
+        return self._notified
 
     async def open_async(self, pool: Any | None = None) -> None:
         """Nothing to open: the link connects when first used."""
@@ -56,9 +62,13 @@ class LinkConnector(BaseAsyncConnector):
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
         """Pass notifications on until cancelled. After each (re)connect the worker is woken, as it may have missed
         some."""
-        self._wake = on_notification
         names = list(channels)
-        self._channel = names[0]
+
+        async def pass_on(channel: str, payload: str) -> None:
+            self._notified += 1
+            await on_notification(channel=channel, payload=payload)
+
+        self._wake = lambda: pass_on(names[0], _WAKE)
         backoff = Backoff()
         while True:
             try:
@@ -66,20 +76,22 @@ class LinkConnector(BaseAsyncConnector):
                     for name in names:
                         await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(name)))
                     backoff.reset()
-                    await self.wake()
-                    await self._pass_on(connection, on_notification)
+                    await pass_on(names[0], _WAKE)
+                    await self._listen(connection, pass_on)
             except psycopg.OperationalError as error:
                 delay = backoff.next_delay()
                 _log.info("listening connection lost", error=str(error).strip(), retry_seconds=round(delay, 2))
                 await asyncio.sleep(delay)
 
-    async def wake(self) -> None:
+    def wake(self) -> None:
         """Have the worker look for jobs now."""
         if self._wake is not None:
-            await self._wake(channel=self._channel, payload=_WAKE)
+            waking = asyncio.create_task(self._wake())
+            self._waking.add(waking)
+            waking.add_done_callback(self._waking.discard)
 
     @staticmethod
-    async def _pass_on(connection: psycopg.AsyncConnection[Any], on_notification: Notify) -> None:
+    async def _listen(connection: psycopg.AsyncConnection[Any], on_notification: Notify) -> None:
         while True:
             async for notification in connection.notifies(timeout=_LISTEN_CHECK_SECONDS):
                 await on_notification(channel=notification.channel, payload=notification.payload)

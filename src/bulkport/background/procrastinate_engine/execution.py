@@ -16,6 +16,7 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.utils import utcnow
 
 from bulkport.background.errors import ArgumentsDoNotFit
+from bulkport.background.procrastinate_engine.error_text import describe, printable
 from bulkport.background.procrastinate_engine.ledger import JobLedger
 from bulkport.background.retries import RetryLater
 from bulkport.background.tasks import JobContext, TaskDefinition
@@ -112,7 +113,7 @@ class TaskRunner:
             log.exception("failed attempt could not be counted")
         if policy.allows_attempt_after(failures) and not isinstance(error, ArgumentsDoNotFit):
             delay = policy.delay_after(failures)
-            log.warning("attempt failed", retry_seconds=round(delay, 2), exc_info=_printable(error))
+            log.warning("attempt failed", retry_seconds=round(delay, 2), exc_info=printable(error))
             return _RunAgain(delay)
         if self._definition.on_failure is not None:
             try:
@@ -120,7 +121,7 @@ class TaskRunner:
             except BaseException:
                 log.exception("failure could not be settled", retry_seconds=policy.max_seconds)
                 return _RunAgain(policy.max_seconds)
-        log.error("job failed", exc_info=_printable(error))
+        log.error("job failed", exc_info=printable(error))
         return _Failed()
 
     def _context(self, engine_context: EngineContext, failures: int) -> JobContext:
@@ -141,25 +142,6 @@ class TaskRunner:
             self._signature.bind(context, **args)
         except TypeError as error:
             raise ArgumentsDoNotFit(f"the arguments do not fit {self._definition.name}: {error}") from None
-
-
-def describe(error: BaseException) -> str:
-    """The error's type and message; its type alone when its `str()` raises."""
-    try:
-        message = str(error)
-    except Exception:
-        message = "(its message cannot be shown)"
-    name = type(error).__qualname__
-    return f"{name}: {message}" if message else name
-
-
-def _printable(error: BaseException) -> BaseException:
-    """The error itself, or a stand-in with its traceback when loggers would choke on its `str()`."""
-    try:
-        str(error)
-    except Exception:
-        return RuntimeError(describe(error)).with_traceback(error.__traceback__)
-    return error
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, T]) -> T:

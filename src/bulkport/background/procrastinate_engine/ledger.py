@@ -4,19 +4,22 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
 import structlog
-from procrastinate.connector import BaseConnector
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 from procrastinate.utils import utcnow
 from psycopg.rows import DictRow
 
+from bulkport.background.errors import UnknownTask
 from bulkport.background.port import WorkerOptions
 from bulkport.background.procrastinate_engine import queries
+from bulkport.background.procrastinate_engine.connector import LinkConnector
+from bulkport.background.procrastinate_engine.error_text import describe
 from bulkport.background.procrastinate_engine.link import Backoff, DatabaseLink, LinkClosed, wait_for_event
 
 _log = structlog.get_logger(__name__)
@@ -35,11 +38,13 @@ class JobLedger(JobManager):
     Parameters
     ----------
     connector
-        Where Procrastinate's own statements go.
+        Where Procrastinate's own statements and notifications go.
     link
         Where this ledger's statements go.
     options
         The server's options.
+    known_tasks
+        Names of the tasks that this process can run.
     stop_claiming
         Set when the worker ends: no job is claimed any more.
     on_registered
@@ -50,26 +55,25 @@ class JobLedger(JobManager):
 
     def __init__(
         self,
-        connector: BaseConnector,
+        connector: LinkConnector,
         link: DatabaseLink,
         options: WorkerOptions,
+        *,
+        known_tasks: AbstractSet[str],
         stop_claiming: asyncio.Event,
         on_registered: Callable[[int], None],
         on_evicted: Callable[[], None],
     ) -> None:
         super().__init__(connector)
+        self._notifier = connector
         self._link = link
         self._options = options
+        self._known_tasks = known_tasks
         self._stop_claiming = stop_claiming
         self._on_registered = on_registered
         self._on_evicted = on_evicted
         self._claimed: dict[int, bool] = {}
         self._due: set[asyncio.TimerHandle] = set()
-        self._wake: Callable[[], Any] = lambda: None
-
-    def call_when_due(self, wake: Callable[[], Any]) -> None:
-        """Have `wake` called when a job that this worker put off comes due."""
-        self._wake = wake
 
     # What Procrastinate's worker calls
 
@@ -108,30 +112,39 @@ class JobLedger(JobManager):
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Claim the next job, if there is one."""
-        try:
-            rows = await self._link.fetch_all(
-                queries.FETCH,
-                {"queues": None if queues is None else list(queues), "worker_id": worker_id},
-                give_up=self._stop_claiming,
-            )
-        except LinkClosed:
-            return None
-        except psycopg.Error:
-            # Such as a statement timeout, or two workers that raced for one lock.
-            _log.exception("job could not be claimed", worker_id=worker_id)
-            await wait_for_event(self._stop_claiming, _PAUSE_AFTER_REFUSAL_SECONDS)
-            return None
-        if not rows:
-            self._on_evicted()
-            return None
-        if rows[0]["id"] is None:
-            return None
-        job = Job.from_row(rows[0])
+        arguments = {"queues": None if queues is None else list(queues), "worker_id": worker_id}
+        while not self._stop_claiming.is_set():
+            notified = self._notifier.notified
+            try:
+                rows = await self._link.fetch_all(queries.FETCH, arguments, give_up=self._stop_claiming)
+            except LinkClosed:
+                break
+            except psycopg.Error:
+                # Such as a statement timeout, or two workers that raced for one lock.
+                _log.exception("job could not be claimed", worker_id=worker_id)
+                await wait_for_event(self._stop_claiming, _PAUSE_AFTER_REFUSAL_SECONDS)
+                break
+            if not rows:
+                self._on_evicted()
+                break
+            if rows[0]["id"] is not None:
+                return await self._hold(Job.from_row(rows[0]))
+            if notified == self._notifier.notified:
+                break
+            # Procrastinate's worker forgets a notification that came in while it fetched: look once more.
+        return None
+
+    async def _hold(self, job: Job) -> Job:
         assert job.id is not None
         self._claimed[job.id] = False
         if job.task_name not in self._known_tasks:
-            # The worker fails it; this is the line in the log about it.
-            _log.error("job failed", job_id=job.id, task=job.task_name, error="no task of this name is known here")
+            # The worker fails it; what is kept and logged about it is written here.
+            error = UnknownTask(f"no task named {job.task_name} is declared in this worker")
+            _log.error("job failed", job_id=job.id, task=job.task_name, error=describe(error))
+            try:
+                await self.record_failure(job, 1, describe(error))
+            except psycopg.Error:
+                _log.exception("failed attempt could not be counted", job_id=job.id)
         return job
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
@@ -166,9 +179,9 @@ class JobLedger(JobManager):
         return rows[0]["failures"] if rows else 0
 
     async def record_failure(self, job: Job, failures: int, error: str) -> None:
-        """Keep the number of failed attempts and the last one's error."""
+        """Keep the number of failed attempts and the last one's error, if the job is still this run's."""
         text = error[:_ERROR_TEXT_LENGTH].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-        await self._link.fetch_all(queries.RECORD_FAILURE, {"job_id": job.id, "failures": failures, "error": text})
+        await self._link.fetch_all(queries.RECORD_FAILURE, _fence(job) | {"failures": failures, "error": text})
 
     # What looks for lost jobs calls
 
@@ -179,7 +192,7 @@ class JobLedger(JobManager):
     async def _persist(self, query: LiteralString, job: Job, outcome: str, **arguments: Any) -> None:
         assert job.id is not None
         self._claimed[job.id] = True
-        arguments |= {"job_id": job.id, "worker_id": job.worker_id, "attempts": job.attempts}
+        arguments |= _fence(job)
         log = _log.bind(job_id=job.id, task=job.task_name, outcome=outcome)
         backoff = Backoff(first=0.2)
         try:
@@ -208,7 +221,12 @@ class JobLedger(JobManager):
     def _wake_after(self, delay: float) -> None:
         def fire() -> None:
             self._due.discard(handle)
-            self._wake()
+            self._notifier.wake()
 
         handle = asyncio.get_running_loop().call_later(delay, fire)
         self._due.add(handle)
+
+
+def _fence(job: Job) -> dict[str, Any]:
+    """What tells this run of the job from any other; see `queries.py`."""
+    return {"job_id": job.id, "worker_id": job.worker_id, "attempts": job.attempts}

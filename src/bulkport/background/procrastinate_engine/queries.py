@@ -85,7 +85,8 @@ FAILURES: Final[LiteralString] = "SELECT failures FROM background_failures WHERE
 
 RECORD_FAILURE: Final[LiteralString] = """
 INSERT INTO background_failures AS failure (job_id, failures, error, failed_at)
-VALUES (%(job_id)s, %(failures)s, %(error)s, now())
+SELECT id, %(failures)s, %(error)s, now() FROM procrastinate_jobs
+WHERE id = %(job_id)s AND status = 'doing' AND worker_id = %(worker_id)s AND attempts = %(attempts)s
 ON CONFLICT (job_id) DO UPDATE
     SET failures = EXCLUDED.failures, error = EXCLUDED.error, failed_at = EXCLUDED.failed_at
 """
@@ -105,12 +106,17 @@ DELETE FROM background_servers WHERE %(names)s::text[] IS NULL OR name = ANY(%(n
 """
 
 # Safe when several servers do it at once: a job that another one is just putting back is skipped, and one that has
-# been put back is no longer 'doing' when its lock is had.
+# been put back is no longer the same run when its lock is had. (The run is compared and not only the status: a
+# third server may hold the job by then, one whose lease is younger than this statement's snapshot.)
 REQUEUE_ORPHANS: Final[LiteralString] = """
-WITH orphan AS MATERIALIZED (
-    SELECT id, queue_name, abort_requested, worker_id FROM procrastinate_jobs job
+WITH lost AS MATERIALIZED (
+    SELECT id, worker_id, attempts FROM procrastinate_jobs job
     WHERE status = 'doing'
       AND NOT EXISTS (SELECT FROM background_servers server WHERE server.worker_id = job.worker_id)
+), orphan AS MATERIALIZED (
+    SELECT job.id, job.queue_name, job.abort_requested, job.worker_id
+    FROM procrastinate_jobs job JOIN lost USING (id)
+    WHERE job.status = 'doing' AND job.attempts = lost.attempts AND job.worker_id IS NOT DISTINCT FROM lost.worker_id
     FOR UPDATE OF job SKIP LOCKED
 )
 SELECT id, worker_id,

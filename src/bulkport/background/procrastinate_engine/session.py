@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from procrastinate.app import App
+from procrastinate.job_context import AbortReason
 from procrastinate.worker import Worker
 
 from bulkport.background.errors import WorkerLost
@@ -27,6 +29,31 @@ _HAND_BACK_SECONDS = 5.0
 """Time that cancelled jobs have, after the grace period, to end and be put back."""
 
 
+class _JobWorker(Worker):
+    """Procrastinate's worker, with a way to end the jobs that it is already waiting for."""
+
+    async def cancel_jobs(self) -> None:
+        """Cancel the running jobs and put them back, as at the end of a grace period."""
+        self.shutdown_graceful_timeout = 0
+        self.request_stop()
+        await self._abort_running_jobs()
+
+    async def _abort_running_jobs(self) -> None:
+        # The original cancels a job again that is being cancelled, and so interrupts the writing of its outcome.
+        for task, context in list(self._running_jobs.items()):
+            if context.job.id not in self._job_ids_to_abort:
+                self._abort_job(task, context, AbortReason.SHUTDOWN)
+        await asyncio.gather(*self._running_jobs, return_exceptions=True)
+
+    def request_stop(self) -> None:
+        """Claim no more jobs, and end when the running ones have ended or their grace period has."""
+        super().stop()  # type: ignore[no-untyped-call]
+
+    async def run_until_stopped(self) -> None:
+        """Run; see `request_stop`."""
+        await super().run()  # type: ignore[no-untyped-call]
+
+
 class WorkerSession:
     """One run of a worker.
 
@@ -46,14 +73,22 @@ class WorkerSession:
         self._worker_id = 0
         self._link = DatabaseLink(options.database_url, self._abandon)
         self._connector = LinkConnector(options.database_url, self._link)
-        self._ledger = JobLedger(self._connector, self._link, options, self._ending, self._start_pulse, self._lost.set)
-        self._ledger.call_when_due(lambda: asyncio.ensure_future(self._connector.wake()))
-        self._app = self._make_app(tasks)
+        definitions = list(tasks)
+        self._ledger = JobLedger(
+            self._connector,
+            self._link,
+            options,
+            known_tasks={definition.name for definition in definitions},
+            stop_claiming=self._ending,
+            on_registered=self._start_pulse,
+            on_evicted=self._lost.set,
+        )
+        self._app = self._make_app(definitions)
 
     async def run(self) -> None:
         """Run until stopped or lost; see `JobEngine.run_worker`."""
         options = self._options
-        worker = Worker(
+        worker = _JobWorker(
             self._app,
             queues=options.queues,
             name=None,
@@ -64,8 +99,8 @@ class WorkerSession:
             install_signal_handlers=False,
             update_heartbeat_interval=_NEVER_SECONDS,
         )
-        running = asyncio.create_task(worker.run(), name="worker")
-        duties = [
+        running = asyncio.create_task(worker.run_until_stopped(), name="worker")
+        duties: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._stop.wait(), name="stop"),
             asyncio.create_task(self._watch_pulse(), name="pulse watch"),
             asyncio.create_task(self._rescue(), name="rescue"),
@@ -73,11 +108,14 @@ class WorkerSession:
         try:
             await asyncio.wait({running, *duties}, return_when=asyncio.FIRST_COMPLETED)
             self._ending.set()
-            if self._lost.is_set():
-                _log.warning("worker lost its lease; its running jobs are cancelled", worker_id=self._worker_id)
-                worker.shutdown_graceful_timeout = 0
-            worker.stop()
-            await self._drain(running)
+            worker.request_stop()
+            await self._drain(worker, running)
+        except asyncio.CancelledError:
+            self._ending.set()
+            self._abandon.set()
+            ended = asyncio.gather(worker.cancel_jobs(), running, return_exceptions=True)
+            await asyncio.wait({ended}, timeout=_HAND_BACK_SECONDS)
+            raise
         finally:
             await self._end(duties, running)
         if running.done():
@@ -119,19 +157,26 @@ class WorkerSession:
         await self._registered.wait()
         await Rescuer(self._link, self._ledger, self._options, self._worker_id).run()
 
-    async def _drain(self, running: asyncio.Task[None]) -> None:
+    async def _drain(self, worker: _JobWorker, running: asyncio.Task[None]) -> None:
         """Wait for the jobs to end: after a stop only for so long, otherwise until the database takes their outcome."""
-        while not running.done():
-            stopping = asyncio.ensure_future(self._stop.wait())
+        cancelling = asyncio.create_task(self._cancel_when_lost(worker))
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            if self._stop.is_set():
+            if not running.done():
                 await asyncio.wait({running}, timeout=self._options.shutdown_seconds + _HAND_BACK_SECONDS)
                 self._abandon.set()
                 await asyncio.wait({running}, timeout=1.0)
-                return
+        finally:
+            stopping.cancel()
+            cancelling.cancel()
 
-    async def _end(self, duties: list[asyncio.Task[None]], running: asyncio.Task[None]) -> None:
+    async def _cancel_when_lost(self, worker: _JobWorker) -> None:
+        await self._lost.wait()
+        _log.warning("worker lost its lease; its running jobs are cancelled", worker_id=self._worker_id)
+        await worker.cancel_jobs()
+
+    async def _end(self, duties: list[asyncio.Task[Any]], running: asyncio.Task[None]) -> None:
         for duty in duties:
             duty.cancel()
         await asyncio.gather(*duties, return_exceptions=True)

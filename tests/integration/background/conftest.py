@@ -1,0 +1,16 @@
+"""A database with the engine in it for each test."""
+
+from collections.abc import AsyncIterator
+
+import engine_worker
+import psycopg
+import pytest
+from engine_site import EngineSite
+
+
+@pytest.fixture
+async def site(database_url: str) -> AsyncIterator[EngineSite]:
+    """The test's database, with the tables its tasks write to."""
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(engine_worker.TABLES)
+        yield EngineSite(database_url, connection)
