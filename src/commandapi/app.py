@@ -8,10 +8,12 @@ from typing import Any
 import sqlalchemy.exc
 from fastapi import FastAPI
 
+from bulkport.facade import Bulkport
 from bulkport.http import problems
 from bulkport.http.middleware import EdgeMiddleware, Exchange
 from bulkport.http.openapi import describe_problems
 from commandapi import health, metrics
+from commandapi.auth import current_user
 from commandapi.commands.routes import router as commands_router
 from commandapi.database import open_database
 from commandapi.docs_page import add_docs_page
@@ -19,6 +21,7 @@ from commandapi.logs import log_request
 from commandapi.platforms.routes import router as platforms_router
 from commandapi.registrations.routes import router as registrations_router
 from commandapi.settings import Settings
+from commandapi.wiring import build_bulkport
 
 _DESCRIPTION = """\
 A catalogue of platforms and of the commands that do things on them, with durable bulk imports.
@@ -42,7 +45,7 @@ class CommandApi(FastAPI):
 def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
-    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `pool`, `sessions`,
+    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `pool`, `sessions`,
     `reading_sessions` and `newest_migration`. The database need not be there yet: requests are answered 503 until it
     is.
 
@@ -78,6 +81,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe)
     problems.install(app, database_errors=[sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError])
 
+    app.state.bulkport = bulkport = build_bulkport(settings)
+    app.include_router(bulkport.router(authenticate=current_user))
     app.include_router(platforms_router)
     app.include_router(commands_router)
     app.include_router(registrations_router)
@@ -97,4 +102,6 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
         app.state.pool = database.pool
         app.state.sessions = database.sessions
         app.state.reading_sessions = database.reading_sessions
-        yield
+        bulkport: Bulkport = app.state.bulkport
+        async with bulkport.connect(settings.database_url, pool=database.pool):
+            yield

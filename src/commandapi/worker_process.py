@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from typing import Final
 
 from commandapi.logs import configure_logging
@@ -83,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

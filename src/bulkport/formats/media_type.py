@@ -26,12 +26,18 @@ class BodyFormat(StrEnum):
         """Whether the body may have any length and is split as it arrives."""
         return self is not BodyFormat.JSON
 
+    @property
+    def media_type(self) -> str:
+        """Its media type, without parameters."""
+        return _MEDIA_TYPES[self]
 
-_FORMATS: Final = {
-    "application/json": BodyFormat.JSON,
-    "application/x-ndjson": BodyFormat.NDJSON,
-    "text/csv": BodyFormat.CSV,
+
+_MEDIA_TYPES: Final = {
+    BodyFormat.JSON: "application/json",
+    BodyFormat.NDJSON: "application/x-ndjson",
+    BodyFormat.CSV: "text/csv",
 }
+_FORMATS: Final = {media_type: body_format for body_format, media_type in _MEDIA_TYPES.items()}
 
 
 def parse_content_type(content_type: str | None) -> BodyFormat:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainValidator, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from bulkport.errors import NotFound
-from bulkport.identifiers import MAX_BIGINT
+from bulkport.errors import JobNotFound, NotFound
+from bulkport.identifiers import MAX_BIGINT, ImportId
 
 _ID: Final = re.compile(r"[1-9][0-9]{0,18}")
 
@@ -46,7 +46,24 @@ def parse_id(text: object) -> int:
     raise NotFound
 
 
+def parse_job_id(text: object) -> ImportId:
+    """The id of an import job in a path segment.
+
+    Raises
+    ------
+    JobNotFound
+        If no import job can have this id.
+    """
+    try:
+        return ImportId(parse_id(text))
+    except NotFound:
+        raise JobNotFound from None
+
+
 _ID_SCHEMA: Final[dict[str, Any]] = {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_BIGINT}
 
 PathId = Annotated[int, PlainValidator(parse_id), WithJsonSchema(_ID_SCHEMA)]
 """Path parameter that is an id. What cannot be an id is answered 404, like an id that nothing has."""
+
+JobId = Annotated[ImportId, PlainValidator(parse_job_id), WithJsonSchema(_ID_SCHEMA)]
+"""Path parameter that is the id of an import job."""

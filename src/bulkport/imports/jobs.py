@@ -1,9 +1,8 @@
 """Reading import jobs: one, a user's list, and the report of bad rows."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
@@ -13,7 +12,8 @@ from bulkport.identifiers import ImportId, UserId
 from bulkport.imports import queries
 from bulkport.imports.states import ImportStatus
 
-_ERROR_PAGE = 1000
+MAX_REPORT_PAGE: Final = 1000
+_MAX_PAGE_BYTES: Final = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +102,16 @@ async def list_jobs(
 
 
 async def list_row_errors(
-    connection: AsyncConnection[Any], job_id: ImportId, *, after_row: int = 0, limit: int = _ERROR_PAGE
+    connection: AsyncConnection[Any], job_id: ImportId, *, after_row: int = 0, limit: int = MAX_REPORT_PAGE
 ) -> list[ReportedRow]:
-    """Up to `limit` bad rows with a row number above `after_row`, in row order."""
+    """Bad rows with a row number above `after_row`, in row order: up to `limit`, fewer where they are large.
+
+    An empty list means that there are no more.
+    """
+    parameters = {"job_id": job_id, "after_row": after_row, "limit": limit, "max_bytes": _MAX_PAGE_BYTES}
     async with connection.cursor() as cursor:
-        await cursor.execute(queries.SELECT_ROW_ERRORS, (job_id, after_row, limit))
+        await cursor.execute(queries.SELECT_ROW_ERRORS, parameters)
         return [ReportedRow(*row) for row in await cursor.fetchall()]
-
-
-async def iterate_row_errors(connection: AsyncConnection[Any], job_id: ImportId) -> AsyncIterator[ReportedRow]:
-    """Every bad row in row order, read page by page so that memory stays flat."""
-    after_row = 0
-    while page := await list_row_errors(connection, job_id, after_row=after_row):
-        for reported in page:
-            yield reported
-        after_row = page[-1].row
 
 
 async def csv_header(connection: AsyncConnection[Any], job_id: ImportId) -> list[str] | None:

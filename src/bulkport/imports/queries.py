@@ -40,11 +40,22 @@ SELECT_JOBS: Final = f"""
 
 SELECT_OWNER: Final = "SELECT user_id, resource FROM bulk_import_jobs WHERE id = %s"
 
+# Pages are bounded by bytes too: a bad row may be as large as a record may be.
 SELECT_ROW_ERRORS: Final = """
-    SELECT row_number, errors::text, record::text
-    FROM import_row_errors
-    WHERE job_id = %s AND row_number > %s
-    ORDER BY row_number LIMIT %s
+    SELECT row_number, errors, record
+    FROM (
+        SELECT row_number, errors, record,
+               sum(octet_length(errors) + octet_length(record)) OVER (ORDER BY row_number ROWS UNBOUNDED PRECEDING)
+               - octet_length(errors) - octet_length(record) AS bytes_before
+        FROM (
+            SELECT row_number, errors::text AS errors, record::text AS record
+            FROM import_row_errors
+            WHERE job_id = %(job_id)s AND row_number > %(after_row)s
+            ORDER BY row_number LIMIT %(limit)s
+        ) AS page
+    ) AS measured
+    WHERE bytes_before < %(max_bytes)s
+    ORDER BY row_number
 """
 
 SELECT_CSV_COLUMNS: Final = "SELECT csv_columns FROM bulk_import_jobs WHERE id = %s"

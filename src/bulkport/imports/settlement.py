@@ -108,5 +108,3 @@ async def lock_job(connection: AsyncConnection[Any], job_id: ImportId) -> Import
     """Lock the job's row, waiting for chunks in flight; its status, or None when it was pruned."""
     row = await (await connection.execute(queries.LOCK_JOB, (job_id,))).fetchone()
     return None if row is None else ImportStatus(row[0])
-
-

@@ -15,11 +15,16 @@ from psycopg_pool import AsyncConnectionPool
 
 from bulkport.background.port import JobEngine
 from bulkport.errors import ServiceUnavailable, ValidationFailed
-from bulkport.formats.csv import CsvColumns, CsvSplitter, match_header
-from bulkport.formats.envelope import parse_envelope
-from bulkport.formats.media_type import BodyFormat
-from bulkport.formats.preferences import Handling
-from bulkport.formats.splitting import Piece
+from bulkport.formats import (
+    BodyFormat,
+    CsvColumns,
+    CsvDialect,
+    CsvSplitter,
+    Handling,
+    Piece,
+    match_header,
+    parse_envelope,
+)
 from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.intake import queries
 from bulkport.intake.upload import BodyReader, PieceReader, Upload, no_records, read_whole
@@ -102,8 +107,8 @@ class Intake:
         # Until the second piece the whole body may fit into one: then no connection waits for the client.
         stream = aiter(pieces)
         first = await anext(stream, None)
-        if isinstance(pieces.splitter, CsvSplitter) and pieces.splitter.header is not None:
-            writer.csv = (pieces.splitter, match_header(pieces.splitter.header, upload.resource))
+        if isinstance(pieces.splitter, CsvSplitter) and (dialect := pieces.splitter.dialect) is not None:
+            writer.csv = (dialect, match_header(dialect.header, upload.resource))
         if first is None:
             raise no_records()
         second = await anext(stream, None)
@@ -141,7 +146,7 @@ class _ImportWriter:
         self._id: ImportId | None = None
         self._records = 0
         self._chunks = 0
-        self.csv: tuple[CsvSplitter, CsvColumns] | None = None
+        self.csv: tuple[CsvDialect, CsvColumns] | None = None
 
     async def add(self, connection: AsyncConnection[Any], piece: Piece) -> None:
         """Write the next piece as a chunk."""
@@ -187,11 +192,11 @@ class _ImportWriter:
     def _csv_columns(self) -> str | None:
         if self.csv is None:
             return None
-        splitter, columns = self.csv
+        dialect, columns = self.csv
         return json.dumps(
             {
-                "header": splitter.header,
-                "delimiter": splitter.delimiter,
+                "header": dialect.header,
+                "delimiter": dialect.delimiter,
                 "fields": columns.fields,
                 "unknown": columns.unknown,
             }

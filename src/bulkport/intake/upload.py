@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from bulkport.errors import BadRequest, TooLarge, UploadTimedOut
-from bulkport.formats.compression import decompressor
-from bulkport.formats.csv import CsvSplitter
-from bulkport.formats.media_type import BodyFormat
-from bulkport.formats.ndjson import NdjsonSplitter
-from bulkport.formats.preferences import Handling
-from bulkport.formats.splitting import Piece
+from bulkport.errors import BadRequest, UploadTimedOut
+from bulkport.formats import (
+    BodyFormat,
+    CsvSplitter,
+    Handling,
+    NdjsonSplitter,
+    Piece,
+    decompressor,
+)
 from bulkport.identifiers import UserId
 from bulkport.limits import ImportLimits
 from bulkport.resources import Resource
@@ -39,27 +41,23 @@ class BodyReader:
     UploadTimedOut
         If the client is silent for longer than the limit.
     TooLarge
-        If the body, decompressed, is larger than `max_bytes`.
+        If the body, decompressed, is larger than `max_bytes` or expands beyond measure.
+    CorruptCompression
+        If the body cannot be decompressed.
     """
 
     def __init__(self, upload: Upload, limits: ImportLimits, max_bytes: int) -> None:
         self._body = aiter(upload.body)
-        self._decompressor = decompressor(upload.content_encoding, limits)
+        self._decompressor = decompressor(upload.content_encoding, limits, max_bytes=max_bytes)
         self._idle_seconds = limits.body_idle_seconds
-        self._max_bytes = max_bytes
         self.received = 0
         """Bytes received so far, before decompression."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
         while data := await self._receive():
             for part in self._decompressor.feed(data):
-                size += len(part)
-                if size > self._max_bytes:
-                    raise TooLarge(f"The body is larger than {self._max_bytes:,} bytes, this server's limit.")
                 yield part
-        for part in self._decompressor.finish():
-            yield part
+        self._decompressor.finish()
 
     async def _receive(self) -> bytes:
         while True:

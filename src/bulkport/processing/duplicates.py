@@ -40,7 +40,7 @@ async def find_duplicates(connection: AsyncConnection[Any], table: TargetTable, 
 
 def _statement(table: TargetTable, key: tuple[int, ...]) -> sql.Composed:
     names = [sql.Identifier(table.resource.column_names[i]) for i in key]
-    types = [sql.SQL(table.column_types[i]) for i in key]  # type: ignore[arg-type] # named by the catalogue
+    types = [sql.SQL(table.column_types[i]) for i in key]  # named by the catalogue
     return sql.SQL("""
         WITH given AS MATERIALIZED (
             SELECT {typed}, ordinality::integer - 1 AS position
@@ -53,9 +53,7 @@ def _statement(table: TargetTable, key: tuple[int, ...]) -> sql.Composed:
             FROM given WHERE num_nulls({names}) = 0
         ) AS numbered WHERE occurrence > 1
     """).format(
-        typed=sql.SQL(", ").join(
-            sql.SQL("{0}::{1} AS {0}").format(n, t) for n, t in zip(names, types, strict=True)
-        ),
+        typed=sql.SQL(", ").join(sql.SQL("{0}::{1} AS {0}").format(n, t) for n, t in zip(names, types, strict=True)),
         arrays=sql.SQL(", ").join([sql.SQL("%b::text[]")] * len(key)),
         names=sql.SQL(", ").join(names),
         table=table.identifier,

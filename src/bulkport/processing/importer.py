@@ -41,7 +41,7 @@ class AttemptPolicy:
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the given attempt (1-based), with up to a fifth of jitter."""
-        seconds = min(self.max_seconds, self.base_seconds * 2 ** min(attempt - 1, 30))
+        seconds = min(self.max_seconds, self.base_seconds * 2.0 ** min(attempt - 1, 30))
         return seconds * random.uniform(0.8, 1.0)  # noqa: S311 # spreads retries, guards nothing
 
 
@@ -79,7 +79,9 @@ class Importer:
         # An import counts its attempts itself, by progress; what gets past it is the engine's to retry.
         retry = RetryPolicy(max_attempts=self._policy.max_attempts, base_seconds=self._policy.base_seconds)
         return [
-            TaskDefinition(name=PROCESS_IMPORT, function=self.process_import, retry=retry),
+            TaskDefinition(
+                name=PROCESS_IMPORT, function=self.process_import, retry=retry, on_failure=self.settle_failure
+            ),
             TaskDefinition(name=ASSIST_IMPORT, function=self.assist_import, retry=RetryPolicy(max_attempts=1)),
         ]
 
@@ -110,6 +112,10 @@ class Importer:
             delay = self._policy.delay(attempt.number_without_progress)
             log.warning("import attempt failed", fault=fault, retry_in_seconds=round(delay, 1), exc_info=True)
             raise RetryLater(delay) from error
+
+    async def settle_failure(self, context: JobContext, error: BaseException) -> None:
+        """Settle the import of a background job that has failed for good, whatever it failed of."""
+        await self._fail(ImportId(int(str(context.args["import_id"]))), describe(error))
 
     async def assist_import(self, context: JobContext, *, import_id: int) -> None:
         """Task: help with an import's chunks. A fault is left to the import's own job, which meets it too."""

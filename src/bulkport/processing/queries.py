@@ -8,7 +8,8 @@ BEGIN_ATTEMPT: Final = """
         started_at = coalesce(j.started_at, clock_timestamp()),
         attempts = j.attempts + 1,
         fruitless_attempts = CASE WHEN done.count > j.progress_mark THEN 1 ELSE j.fruitless_attempts + 1 END,
-        progress_mark = done.count
+        progress_mark = done.count,
+        last_fault = CASE WHEN done.count > j.progress_mark THEN NULL ELSE j.last_fault END
     FROM (SELECT count(*)::integer AS count FROM import_chunks WHERE job_id = %(job_id)s AND state <> 'pending') done
     WHERE j.id = %(job_id)s AND j.completed_at IS NULL
     RETURNING j.resource, j.user_id, j.handling, j.format, j.csv_columns, j.total_chunks, j.fruitless_attempts,
@@ -89,6 +90,13 @@ UNFINISHED_JOBS: Final = """
     WHERE completed_at IS NULL AND created_at < clock_timestamp() - make_interval(secs => %s)
     ORDER BY id LIMIT 1000
 """
+
+LOCK_LOST_JOB: Final = """
+    SELECT id FROM bulk_import_jobs
+    WHERE id = %s AND background_job_id = %s AND completed_at IS NULL FOR UPDATE SKIP LOCKED
+"""
+
+REPLACE_BACKGROUND_JOB: Final = "UPDATE bulk_import_jobs SET background_job_id = %s WHERE id = %s"
 
 TABLE_COLUMNS: Final = """
     SELECT attname, format_type(atttypid, NULL)

@@ -67,7 +67,7 @@ async def existing_ids(
     ).format(
         id=sql.Identifier(reference.column),
         table=table_identifier(reference.table),
-        kind=sql.SQL(column_type),  # type: ignore[arg-type] # named by the catalogue
+        kind=sql.SQL(column_type),  # named by the catalogue
     )
     rows = await (await connection.execute(statement, (list(by_text),))).fetchall()
     return {by_text[text] for (text,) in rows if text in by_text}

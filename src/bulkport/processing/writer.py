@@ -76,10 +76,11 @@ async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
         )
         order = sql.SQL("DESC")
     else:
-        action, order = sql.SQL("NOTHING"), sql.SQL("ASC")
+        action, order = sql.Composed([sql.SQL("NOTHING")]), sql.SQL("ASC")
     statement = sql.SQL(
         "INSERT INTO {table} ({columns}) "
-        "SELECT DISTINCT ON ({key}) {columns} FROM (SELECT {typed}, ordinality FROM {given}) AS typed ({columns}, ordinality) "
+        "SELECT DISTINCT ON ({key}) {columns} "
+        "FROM (SELECT {typed}, ordinality FROM {given}) AS typed ({columns}, ordinality) "
         "ORDER BY {key}, ordinality {order} "
         "ON CONFLICT ({key}) DO {action}"
     ).format(
@@ -111,6 +112,6 @@ def given_rows(
 def typed_columns(table: TargetTable) -> sql.Composed:
     """The columns of `given`, cast from text to the table's types."""
     return sql.SQL(", ").join(
-        sql.SQL("given.{}::{}").format(sql.Identifier(name), sql.SQL(kind))  # type: ignore[arg-type] # named by the catalogue
+        sql.SQL("given.{}::{}").format(sql.Identifier(name), sql.SQL(kind))  # named by the catalogue
         for name, kind in zip(table.resource.column_names, table.column_types, strict=True)
     )

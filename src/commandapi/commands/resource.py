@@ -10,7 +10,7 @@ from pydantic import Field
 from bulkport.http.wire import WireModel
 from bulkport.identifiers import MAX_BIGINT
 from bulkport.resources import Reference, Resource
-from bulkport.validation.not_blank import NotBlank
+from bulkport.validation import NotBlank
 
 HowTo = Annotated[str, NotBlank, Field(max_length=250, examples=["List all running containers"])]
 CommandLine = Annotated[str, NotBlank, Field(examples=["docker ps"])]

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from bulkport.http.wire import WireModel
 from bulkport.resources import Resource
-from bulkport.validation.not_blank import NotBlank
+from bulkport.validation import NotBlank
 
 PlatformName = Annotated[str, NotBlank, Field(max_length=100, examples=["Docker"])]
 

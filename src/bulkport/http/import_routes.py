@@ -1,0 +1,145 @@
+"""`/api/imports`: a user's import jobs of all resources, each in full and with its report of bad rows."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import StreamingResponse
+from starlette.requests import Request
+
+from bulkport.errors import ValidationFailed
+from bulkport.formats import BodyFormat
+from bulkport.http.bulk_routes import Authenticate
+from bulkport.http.connected import Connected
+from bulkport.http.error_report import chosen_format, csv_lines, json_page, ndjson_lines
+from bulkport.http.job_views import JobDetail, JobPage
+from bulkport.http.wire import JobId
+from bulkport.identifiers import MAX_BIGINT, ImportId, UserId
+from bulkport.imports.jobs import MAX_REPORT_PAGE, ReportedRow, csv_header, get_job, list_jobs, list_row_errors
+from bulkport.imports.states import ImportStatus
+from bulkport.resources import Resources
+
+_Cursor = Annotated[str | None, Query(description="`nextCursor` of the page before.")]
+
+
+def import_router(resources: Resources, connected: Callable[[], Connected], authenticate: Authenticate) -> APIRouter:
+    """Routes under `/api/imports`. The parameters are those of `bulk_router`."""
+    router = APIRouter(prefix="/api/imports", tags=["imports"])
+
+    @router.get("")
+    async def list_imports(
+        user_id: Annotated[UserId, Depends(authenticate)],
+        resource: Annotated[str | None, Query(description="Only imports of this resource.")] = None,
+        status: Annotated[ImportStatus | None, Query(description="Only imports with this status.")] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        cursor: _Cursor = None,
+    ) -> JobPage:
+        """Own imports, newest first."""
+        if resource is not None and resource not in resources:
+            raise ValidationFailed({"resource": [f"resource must be one of {', '.join(sorted(resources))}"]})
+        before = None if cursor is None else ImportId(_position(cursor))
+        async with connected().pool.connection() as connection:
+            # One more than asked for tells whether there is another page.
+            jobs = await list_jobs(
+                connection, user_id, resource=resource, status=status, before=before, limit=limit + 1
+            )
+        page = jobs[:limit]
+        next_cursor = str(page[-1].id) if len(jobs) > limit else None
+        return JobPage(items=[JobDetail.of(job) for job in page], next_cursor=next_cursor)
+
+    @router.get("/{job_id}")
+    async def get_import(job_id: JobId, user_id: Annotated[UserId, Depends(authenticate)]) -> JobDetail:
+        """One import in full."""
+        async with connected().pool.connection() as connection:
+            return JobDetail.of(await get_job(connection, job_id, user_id))
+
+    @router.get("/{job_id}/errors", responses={200: _REPORT}, response_class=Response)
+    async def get_import_errors(
+        job_id: JobId,
+        request: Request,
+        user_id: Annotated[UserId, Depends(authenticate)],
+        limit: Annotated[int, Query(ge=1, le=MAX_REPORT_PAGE, description="Of a JSON page.")] = 100,
+        cursor: _Cursor = None,
+    ) -> Response:
+        """Every bad row with what is wrong with it, in row order.
+
+        As JSON it comes in pages; as `application/x-ndjson` or `text/csv` the whole is one answer. While the import
+        runs, the report has the bad rows found so far.
+        """
+        after_row = 0 if cursor is None else _position(cursor)
+        async with connected().pool.connection() as connection:
+            job = await get_job(connection, job_id, user_id)
+            report_format = chosen_format(request.headers.get("accept"))
+            if report_format is BodyFormat.JSON:
+                rows = await list_row_errors(connection, job_id, after_row=after_row, limit=limit)
+                more = rows and await list_row_errors(connection, job_id, after_row=rows[-1].row, limit=1)
+                body = json_page(rows, next_cursor=str(rows[-1].row) if more else None)
+                return Response(body, media_type="application/json", headers=_VARY)
+            columns = await csv_header(connection, job_id) or list(resources[job.resource].wire_names.values())
+        pages = _pages(connected, job_id, after_row)
+        lines = csv_lines(columns, pages) if report_format is BodyFormat.CSV else ndjson_lines(pages)
+        suffix = str(report_format)
+        name = f'attachment; filename="import-{job_id}-errors.{suffix}"'
+        return StreamingResponse(
+            lines, media_type=report_format.media_type, headers={**_VARY, "Content-Disposition": name}
+        )
+
+    return router
+
+
+_VARY: Final = {"Vary": "Accept"}
+
+
+async def _pages(
+    connected: Callable[[], Connected], job_id: ImportId, after_row: int
+) -> AsyncIterator[list[ReportedRow]]:
+    """The report page by page. No connection is held while a slow client reads."""
+    while True:
+        async with connected().pool.connection() as connection:
+            page = await list_row_errors(connection, job_id, after_row=after_row)
+        if not page:
+            return
+        yield page
+        after_row = page[-1].row
+
+
+def _position(cursor: str) -> int:
+    if cursor.isascii() and cursor.isdecimal() and len(cursor) < 20 and int(cursor) <= MAX_BIGINT:
+        return int(cursor)
+    raise ValidationFailed({"cursor": ["cursor must be the nextCursor of an earlier page"]})
+
+
+_ROW_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["row", "errors", "record"],
+    "properties": {
+        "row": {"type": "integer", "description": "1-based number of the row in the body."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+        "record": {"description": "The record as it was sent, or its raw text where it could not be read."},
+    },
+}
+_REPORT: Final[dict[str, Any]] = {
+    "description": "The bad rows.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "title": "BadRowPage",
+                "type": "object",
+                "required": ["items", "nextCursor"],
+                "properties": {
+                    "items": {"type": "array", "items": _ROW_SCHEMA},
+                    "nextCursor": {"type": ["string", "null"]},
+                },
+            }
+        },
+        "application/x-ndjson": {"schema": {"type": "string"}},
+        "text/csv": {"schema": {"type": "string"}},
+    },
+}
