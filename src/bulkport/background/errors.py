@@ -9,17 +9,17 @@ class JobAlreadyQueued(Conflict):
     title = "Already queued"
 
 
-class UnknownTask(BulkportError):  # noqa: N818 - as its base
+class UnknownTask(BulkportError):
     """No task of this name is declared in this process."""
 
 
-class TaskAlreadyDeclared(BulkportError):  # noqa: N818 - as its base
+class TaskAlreadyDeclared(BulkportError):
     """A task of this name is declared already."""
 
 
-class ArgumentsDoNotFit(BulkportError):  # noqa: N818 - as its base
+class ArgumentsDoNotFit(BulkportError):
     """The stored arguments do not fit the task's function."""
 
 
-class WorkerLost(BulkportError):  # noqa: N818 - as its base
+class WorkerLost(BulkportError):
     """This worker's claim on its jobs has ended: it was silent for too long and may have been replaced."""

@@ -48,7 +48,7 @@ NO_RETRY = RetryPolicy(max_attempts=1)
 """The first error is final."""
 
 
-class RetryLater(Exception):  # noqa: N818 - a request of the task, not an error
+class RetryLater(Exception):
     """Raised by a task to have the same background job run again later.
 
     It keeps its id and its arguments, counts as no failed attempt and is not logged as an error. A long task

@@ -97,6 +97,24 @@ class EngineSite:
             await running
 
     @asynccontextmanager
+    async def cancelled_worker(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """A worker in this process, and what cancels the coroutine it runs in."""
+        engine = ProcrastinateEngine()
+        engine_worker.Tasks(self.url, "cancelled").declare(engine)
+        server = WorkerServer(engine, self.url, name="cancelled")
+        running = asyncio.create_task(server.run(asyncio.Event()))
+
+        async def cancel() -> None:
+            running.cancel()
+            await asyncio.wait({running})
+
+        try:
+            await self.serving("cancelled")
+            yield cancel
+        finally:
+            await cancel()
+
+    @asynccontextmanager
     async def process(self, name: str, **options: float) -> AsyncIterator[asyncio.subprocess.Process]:
         """A worker process; killed at the end if it still runs."""
         arguments = [f"--{option}={value}" for option, value in options.items()]

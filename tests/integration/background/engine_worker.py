@@ -24,7 +24,7 @@ CREATE TABLE gates (name text PRIMARY KEY)
 QUICK_RETRY = RetryPolicy(max_attempts=3, base_seconds=0.05, max_seconds=0.1, jitter=0)
 
 
-class Unspeakable(Exception):
+class UnspeakableError(Exception):
     """An error that cannot be shown."""
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ class Tasks:
         await self.write(context, "ended")
 
     async def unspeakable(self, context: JobContext) -> None:
-        raise Unspeakable
+        raise UnspeakableError
 
     async def exit(self, context: JobContext) -> None:
         raise SystemExit(3)

@@ -27,14 +27,14 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
-class _RunAgain(Exception):  # noqa: N818 - a decision on its way to `RunAgainStrategy`
+class _RunAgain(Exception):
     def __init__(self, delay_seconds: float = 0.0, priority: int | None = None) -> None:
         self.delay_seconds = delay_seconds
         self.priority = priority
         super().__init__()
 
 
-class _Failed(Exception):  # noqa: N818 - as above
+class _Failed(Exception):
     """The last attempt failed."""
 
 
