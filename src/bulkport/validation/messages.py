@@ -113,10 +113,12 @@ def sentence(name: str, description: str) -> str:
     name:
         Wire name of the field, or empty where the message is about the whole row.
     """
-    if not name or name in description:
+    if not name:
         message = description
     elif description.startswith(_PREDICATES):
         message = f"{name} {description}"
+    elif re.search(rf"\b{re.escape(name)}\b", description):
+        message = description
     else:
         message = f"{name}: {description}"
     return message if len(message) <= MAX_MESSAGE_LENGTH else message[: MAX_MESSAGE_LENGTH - 1] + "…"
