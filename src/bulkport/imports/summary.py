@@ -50,8 +50,8 @@ def _more(count: int) -> str:
 
 def _name(resource: Resource, row: int, record: Any) -> str:
     value = record.get(resource.wire_names[resource.label_field]) if isinstance(record, Mapping) else None
-    if value is None or value == "":
+    if value is None:
         return f"row {row}"
     # The name is the client's text: what PostgreSQL cannot store, or a line break, has no place in a summary.
-    text = " ".join(str(value).replace(chr(0), "").encode("utf-8", "replace").decode().split()) or f"row {row}"
+    text = " ".join(str(value).replace(chr(0), "").encode("utf-8", "replace").decode().split())
     return text if len(text) <= _MAX_NAME_LENGTH else text[: _MAX_NAME_LENGTH - 1] + "…"

@@ -58,14 +58,17 @@ class Lane:
     async def _work_once(self) -> bool:
         """Process one chunk, or settle. Returns whether the import has settled."""
         try:
-            async with self._turns.turn(self._attempt.user_id), self._pool.connection() as connection:
-                async with connection.transaction():
-                    chunk = await self._claim(connection)
-                    if chunk is not None:
-                        await self._process(connection, chunk)
-                        if self._attempt.total_chunks > 1 or self._attempt.handling is Handling.STRICT:
-                            return False
-                        return await settlement.settle_if_done(connection, self._attempt.job_id, self._attempt.resource)
+            async with (
+                self._turns.turn(self._attempt.user_id),
+                self._pool.connection() as connection,
+                connection.transaction(),
+            ):
+                chunk = await self._claim(connection)
+                if chunk is not None:
+                    await self._process(connection, chunk)
+                    if self._attempt.total_chunks > 1 or self._attempt.handling is Handling.STRICT:
+                        return False
+                    return await settlement.settle_if_done(connection, self._attempt.job_id, self._attempt.resource)
             return await self._settle()
         except (errors.DeadlockDetected, errors.SerializationFailure):
             # Two chunks wanted the same keys in another order: one goes first, the other again.
