@@ -98,7 +98,8 @@ class JobEngine(Protocol):
         priority
             Higher goes first; among equals, first come, first served.
         lock
-            Of the jobs with one lock, only one runs at a time, in the order they were queued.
+            Of the jobs with one lock, only one runs at a time, by priority and then in the order they were queued.
+            One that waits for its time or its next attempt holds back those behind it.
         queueing_lock
             Of the jobs with one queueing lock, only one waits at a time.
 

@@ -85,7 +85,7 @@ class WorkerServer:
         delay = _FIRST_RESTART_SECONDS
         loop = asyncio.get_running_loop()
         while not stop.is_set():
-            started = loop.time()
+            due = loop.time() + _LONGEST_RESTART_SECONDS
             try:
                 await self._engine.run_worker(self._options, stop)
             except WorkerLost:
@@ -100,13 +100,12 @@ class WorkerServer:
                 if stop.is_set():
                     return
                 _log.error("worker ended unasked", retry_seconds=delay)
-            if loop.time() - started > _LONGEST_RESTART_SECONDS:
-                delay = _FIRST_RESTART_SECONDS
             try:
                 async with asyncio.timeout(delay):
                     await stop.wait()
             except TimeoutError:
-                delay = min(2 * delay, _LONGEST_RESTART_SECONDS)
+                ran_well = loop.time() > due + delay
+                delay = _FIRST_RESTART_SECONDS if ran_well else min(2 * delay, _LONGEST_RESTART_SECONDS)
 
 
 def new_server_name() -> str:

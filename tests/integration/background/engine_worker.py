@@ -64,7 +64,7 @@ class Tasks:
         await self.write(context, text)
 
     async def wait(self, context: JobContext, gate: str) -> None:
-        """Wait for a gate to open, over whatever happens to the database."""
+        """Wait for a gate to open (for all, or as `gate/worker` for this worker), whatever happens to the database."""
         await self.write(context, "begun")
         try:
             while not await self._is_open(gate):
@@ -108,7 +108,9 @@ class Tasks:
     async def _is_open(self, gate: str) -> bool:
         try:
             async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
-                cursor = await connection.execute("SELECT FROM gates WHERE name = %s", (gate,))
+                cursor = await connection.execute(
+                    "SELECT FROM gates WHERE name = ANY(%s)", ([gate, f"{gate}/{self._worker}"],)
+                )
                 return await cursor.fetchone() is not None
         except psycopg.OperationalError:
             return False

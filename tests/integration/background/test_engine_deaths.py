@@ -91,14 +91,18 @@ async def test_a_frozen_worker_cannot_write_the_outcome_of_a_job_that_went_on(si
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
         frozen.send_signal(signal.SIGSTOP)
-        assert await site.engine.rescue(["frozen"], site.connection) == [job_id]
-        assert await site.engine.cancel(job_id, site.connection)
-        await site.open_gate()
-        frozen.send_signal(signal.SIGCONT)
-        # By its next heartbeat at the latest it knows, and takes out a new lease.
-        await site.serving("frozen")
-        await site.reaches(await site.enqueue("note"), JobState.SUCCEEDED)
-    assert (await site.job(job_id)).state is JobState.CANCELLED
+        async with site.worker(name="healthy"):
+            assert await site.engine.rescue(["frozen"], site.connection) == [job_id]
+            await site.happens("begun", job_id, worker="healthy")
+            await site.open_gate("gate/frozen")
+            frozen.send_signal(signal.SIGCONT)
+            # By its next heartbeat at the latest it knows that it was replaced, and takes out a new lease.
+            await site.serving("frozen")
+            assert len(await site.events(job_id, worker="frozen")) == 2
+            assert (await site.job(job_id)).state is JobState.PROCESSING
+            await site.open_gate("gate/healthy")
+            await site.reaches(job_id, JobState.SUCCEEDED)
+    assert await site.events(job_id, worker="healthy") == ["begun", "ended"]
 
 
 async def test_a_worker_survives_the_loss_of_its_connections_and_writes_the_outcome(site: EngineSite) -> None:
