@@ -11,7 +11,7 @@ from bulkport.formats.preferences import Handling
 from bulkport.identifiers import ImportId, UserId
 from bulkport.processing import queries
 from bulkport.processing.references import NameResolver
-from bulkport.processing.table import TargetTable, read_table
+from bulkport.processing.table import TableCatalogue, TargetTable
 from bulkport.resources import Resource, Resources
 from bulkport.validation import RowValidator
 
@@ -37,7 +37,12 @@ class Attempt:
 
 
 async def begin_attempt(
-    connection: AsyncConnection[Any], resources: Resources, job_id: ImportId, *, joins: bool
+    connection: AsyncConnection[Any],
+    resources: Resources,
+    tables: TableCatalogue,
+    job_id: ImportId,
+    *,
+    joins: bool,
 ) -> Attempt | None:
     """Begin to work on an import; None when it has settled already, or is gone.
 
@@ -65,7 +70,7 @@ async def begin_attempt(
         total_chunks=total_chunks,
         number_without_progress=fruitless,
         last_fault=fault,
-        table=await read_table(connection, resource),
+        table=await tables.get(connection, resource),
         validator=RowValidator(resource, streamed=body_format != BodyFormat.JSON),
         resolvers={reference.field: NameResolver(reference) for reference in resource.references},
     )

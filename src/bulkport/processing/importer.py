@@ -15,6 +15,7 @@ from bulkport.imports import settlement
 from bulkport.processing import queries
 from bulkport.processing.attempt import Attempt, begin_attempt
 from bulkport.processing.lane import Lane
+from bulkport.processing.table import TableCatalogue
 from bulkport.processing.turns import Turns
 from bulkport.resources import Resources
 
@@ -72,6 +73,7 @@ class Importer:
         self._policy = policy
         self._turns = Turns(chunk_slots)
         self._job_slots = job_slots
+        self._tables = TableCatalogue()
         self._lanes = 0
 
     def tasks(self) -> list[TaskDefinition]:
@@ -89,7 +91,7 @@ class Importer:
         """Task: process an import until it has settled."""
         job_id = ImportId(import_id)
         async with self._pool.connection() as connection:
-            attempt = await begin_attempt(connection, self._resources, job_id, joins=False)
+            attempt = await begin_attempt(connection, self._resources, self._tables, job_id, joins=False)
         if attempt is None:
             return
         log = _log.bind(import_id=job_id, user_id=attempt.user_id, resource=attempt.resource.name)
@@ -103,6 +105,7 @@ class Importer:
         except RetryLater:
             raise
         except Exception as error:
+            self._tables.forget()
             fault = describe(error)
             last = attempt.number_without_progress >= self._policy.max_attempts
             await self._record_fault(job_id, fault, last=last)
@@ -121,7 +124,9 @@ class Importer:
         """Task: help with an import's chunks. A fault is left to the import's own job, which meets it too."""
         try:
             async with self._pool.connection() as connection:
-                attempt = await begin_attempt(connection, self._resources, ImportId(import_id), joins=True)
+                attempt = await begin_attempt(
+                    connection, self._resources, self._tables, ImportId(import_id), joins=True
+                )
             if attempt is not None:
                 await self._work(attempt, context)
         except RetryLater:

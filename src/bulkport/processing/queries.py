@@ -2,6 +2,8 @@
 
 from typing import Final
 
+# Its commit need not wait for the disk: all that a crash of PostgreSQL could lose is the count of an attempt that
+# has done nothing yet. What the attempt does is committed as ever, and after it.
 BEGIN_ATTEMPT: Final = """
     UPDATE bulk_import_jobs j SET
         status = 'Processing',
@@ -10,8 +12,9 @@ BEGIN_ATTEMPT: Final = """
         fruitless_attempts = CASE WHEN done.count > j.progress_mark THEN 1 ELSE j.fruitless_attempts + 1 END,
         progress_mark = done.count,
         last_fault = CASE WHEN done.count > j.progress_mark THEN NULL ELSE j.last_fault END
-    FROM (SELECT count(*)::integer AS count FROM import_chunks WHERE job_id = %(job_id)s AND state <> 'pending') done
-    WHERE j.id = %(job_id)s AND j.completed_at IS NULL
+    FROM (SELECT count(*)::integer AS count FROM import_chunks WHERE job_id = %(job_id)s AND state <> 'pending') done,
+         (SELECT set_config('synchronous_commit', 'off', true) AS setting) unhurried
+    WHERE j.id = %(job_id)s AND j.completed_at IS NULL AND unhurried.setting = 'off'
     RETURNING j.resource, j.user_id, j.handling, j.format, j.csv_columns, j.total_chunks, j.fruitless_attempts,
               j.last_fault
 """

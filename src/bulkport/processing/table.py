@@ -1,5 +1,7 @@
 """What the database says of a resource's table: column types and unique keys."""
 
+import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +39,31 @@ class TargetTable:
     def columns(self) -> sql.Composed:
         """The imported columns, quoted, for a column list."""
         return sql.SQL(", ").join(map(sql.Identifier, self.resource.column_names))
+
+
+class TableCatalogue:
+    """Tables of resources, looked up once and remembered for a while.
+
+    A migration may change a table under a running worker: what is remembered is looked up again after
+    `max_age_seconds`, and at once when an attempt has failed (`forget`).
+    """
+
+    def __init__(self, max_age_seconds: float = 30.0) -> None:
+        self._max_age_seconds = max_age_seconds
+        self._tables: dict[str, tuple[float, TargetTable]] = {}
+
+    async def get(self, connection: AsyncConnection[Any], resource: Resource) -> TargetTable:
+        """The table of `resource`; raises as `read_table`."""
+        now = time.monotonic()
+        looked_up_at, table = self._tables.get(resource.name, (-math.inf, None))
+        if table is None or now - looked_up_at > self._max_age_seconds:
+            table = await read_table(connection, resource)
+            self._tables[resource.name] = (now, table)
+        return table
+
+    def forget(self) -> None:
+        """Look every table up again when it is next needed."""
+        self._tables.clear()
 
 
 async def read_table(connection: AsyncConnection[Any], resource: Resource) -> TargetTable:
