@@ -1,5 +1,6 @@
 """What is wrong with a field, in words for the person who made the data."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
