@@ -1,21 +1,36 @@
-"""Pools of database connections that survive a restart of PostgreSQL."""
+"""Database connections that notice a dead peer, and pools of them that survive a restart of PostgreSQL."""
 
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
-from bulkport.background.procrastinate_engine.link import patient_conninfo
-
 AsyncPool: TypeAlias = AsyncConnectionPool[AsyncConnection[Any]]
+
+_NOTICE_A_DEAD_PEER: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "fallback_application_name": "bulkport",
+}
 
 
 @asynccontextmanager
 async def open_pool(
-    database_url: str, *, name: str, most: int, least: int = 1, acquire_seconds: float = 10.0
+    database_url: str,
+    *,
+    name: str,
+    most: int,
+    least: int = 1,
+    acquire_seconds: float = 10.0,
+    connection_class: type[AsyncConnection[Any]] = AsyncConnection,
+    reset: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
 ) -> AsyncIterator[AsyncPool]:
     """A pool of autocommit connections, open for as long as the context lasts.
 
@@ -27,14 +42,18 @@ async def open_pool(
         Connections at one time, and those kept open while idle.
     acquire_seconds:
         Longest wait for a free connection; after it, `psycopg_pool.PoolTimeout`.
+    reset:
+        Undoes what a borrower may have left on a connection.
     """
     pool: AsyncPool = AsyncConnectionPool(
         patient_conninfo(database_url),
+        connection_class=connection_class,
         kwargs={"autocommit": True},
         min_size=min(least, most),
         max_size=most,
         timeout=acquire_seconds,
         check=discard_if_dropped,
+        reset=reset,
         close_returns=True,
         open=False,
         name=name,
@@ -63,3 +82,12 @@ async def discard_if_dropped(connection: AsyncConnection[Any]) -> None:
         if not poll.poll(0):
             return
     await AsyncConnectionPool.check_connection(connection)
+
+
+def patient_conninfo(database_url: str) -> str:
+    """`database_url` with settings that tell a dead peer from a slow one within about ten seconds.
+
+    See PostgreSQL's manual, "Parameter Key Words"; what the URL itself says goes first.
+    """
+    stated = conninfo_to_dict(database_url)
+    return make_conninfo(database_url, **{k: v for k, v in _NOTICE_A_DEAD_PEER.items() if k not in stated})

@@ -4,7 +4,6 @@ There is one pool, psycopg's. Imports take raw connections from it for COPY; the
 whose engine borrows from the same pool, so `api_pool_size` is the whole number of connections.
 """
 
-import select
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,13 +11,12 @@ from typing import Annotated, Any
 
 import psycopg
 from fastapi import Depends
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from starlette.requests import Request
 
-AsyncPool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
+from bulkport.pools import AsyncPool, open_pool
 
 
 class Base(DeclarativeBase):
@@ -63,56 +61,31 @@ async def open_database(database_url: str, *, pool_size: int, acquire_seconds: f
     acquire_seconds:
         Longest wait for a free connection; after it, `psycopg_pool.PoolTimeout`.
     """
-    pool: AsyncPool = AsyncConnectionPool(
+    async with open_pool(
         database_url,
-        connection_class=_PooledConnection,
-        kwargs={"autocommit": True},
-        min_size=min(2, pool_size),
-        max_size=pool_size,
-        timeout=acquire_seconds,
-        check=discard_if_dropped,
-        reset=_to_autocommit,
-        close_returns=True,
-        open=False,
         name="api",
-    )
+        most=pool_size,
+        least=2,
+        acquire_seconds=acquire_seconds,
+        connection_class=_PooledConnection,
+        reset=_to_autocommit,
+    ) as pool:
 
-    async def borrow() -> psycopg.AsyncConnection[Any]:
-        connection = await pool.getconn()
-        await connection.set_autocommit(False)
-        return connection
+        async def borrow() -> psycopg.AsyncConnection[Any]:
+            connection = await pool.getconn()
+            await connection.set_autocommit(False)
+            return connection
 
-    engine = create_async_engine("postgresql+psycopg://", poolclass=NullPool, async_creator=borrow)
-    await pool.open(wait=False)
-    try:
+        engine = create_async_engine("postgresql+psycopg://", poolclass=NullPool, async_creator=borrow)
         reading = engine.execution_options(isolation_level="AUTOCOMMIT")
-        yield Database(
-            pool=pool,
-            sessions=async_sessionmaker(engine, expire_on_commit=False),
-            reading_sessions=async_sessionmaker(reading, expire_on_commit=False),
-        )
-    finally:
-        await engine.dispose()
-        await pool.close()
-
-
-async def discard_if_dropped(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Refuse an idle connection that the server has closed, as after a restart of PostgreSQL.
-
-    An idle connection has nothing to read unless the server said goodbye. Asking the socket spares every request the
-    round trip of psycopg's own check.
-
-    Raises
-    ------
-    psycopg.OperationalError
-        If the connection is gone; the pool then takes another.
-    """
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN)
-        if not poll.poll(0):
-            return
-    await AsyncConnectionPool.check_connection(connection)
+        try:
+            yield Database(
+                pool=pool,
+                sessions=async_sessionmaker(engine, expire_on_commit=False),
+                reading_sessions=async_sessionmaker(reading, expire_on_commit=False),
+            )
+        finally:
+            await engine.dispose()
 
 
 async def _to_autocommit(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from bulkport.errors import ServiceUnavailable
+from bulkport.pools import AsyncPool
 from commandapi import migrations
-from commandapi.database import AsyncPool
 
 _ACQUIRE_SECONDS: Final = 2.0
 

@@ -8,8 +8,8 @@ from starlette.requests import Request
 
 from bulkport.errors import AuthenticationRequired
 from bulkport.identifiers import UserId
+from bulkport.pools import AsyncPool
 from commandapi.auth.keys import verify_key
-from commandapi.database import AsyncPool
 
 _scheme: Final = APIKeyHeader(
     name="x-api-key",

@@ -9,8 +9,8 @@ from bulkport.errors import NotFound
 from bulkport.http.bodies import JsonBody
 from bulkport.http.wire import PathId
 from bulkport.identifiers import MAX_BIGINT, UserId
+from bulkport.pools import AsyncPool
 from commandapi.auth.keys import find_key, issue_key, list_keys, revoke_key
-from commandapi.database import AsyncPool
 from commandapi.registrations.schemas import NewRegistration, Registration, RegistrationBody, RegistrationList
 from commandapi.registrations.signed_in_user import signed_in_user
 from commandapi.settings import Settings

@@ -10,7 +10,8 @@ from procrastinate.connector import BaseAsyncConnector, Notify
 from procrastinate.exceptions import NoResult
 from psycopg import sql
 
-from bulkport.background.procrastinate_engine.link import Backoff, DatabaseLink, patient_conninfo
+from bulkport.background.procrastinate_engine.link import Backoff, DatabaseLink
+from bulkport.pools import patient_conninfo
 
 _log = structlog.get_logger(__name__)
 

@@ -10,36 +10,18 @@ from typing import Any, LiteralString
 
 import psycopg
 import structlog
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
+
+from bulkport.pools import patient_conninfo
 
 _log = structlog.get_logger(__name__)
 
 RECONNECT_FIRST_SECONDS = 0.05
 RECONNECT_MAX_SECONDS = 1.0
-_CONNECT_TIMEOUT_SECONDS = 5
-
-_NOTICE_A_DEAD_PEER: Mapping[str, Any] = {
-    "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "fallback_application_name": "bulkport worker",
-}
 
 
 class LinkClosed(psycopg.OperationalError):
     """The database is away and waiting for it was given up."""
-
-
-def patient_conninfo(database_url: str) -> str:
-    """`database_url` with settings that tell a dead peer from a slow one within about ten seconds.
-
-    See PostgreSQL's manual, "Parameter Key Words"; what the URL itself says goes first.
-    """
-    stated = psycopg.conninfo.conninfo_to_dict(database_url)
-    return make_conninfo(database_url, **{k: v for k, v in _NOTICE_A_DEAD_PEER.items() if k not in stated})
 
 
 class Backoff:

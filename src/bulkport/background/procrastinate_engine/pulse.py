@@ -7,7 +7,8 @@ import psycopg
 import structlog
 
 from bulkport.background.procrastinate_engine import queries
-from bulkport.background.procrastinate_engine.link import Backoff, patient_conninfo
+from bulkport.background.procrastinate_engine.link import Backoff
+from bulkport.pools import patient_conninfo
 
 _log = structlog.get_logger(__name__)
 
