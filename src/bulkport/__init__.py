@@ -3,7 +3,8 @@
 An application declares resources and gets endpoints that take any number of records, and workers that store them
 exactly once::
 
-    bulkport = Bulkport([Resource(name="products", label="Product", label_field="name", model=Product, table="products")])
+    products = Resource(name="products", label="Product", label_field="name", model=Product, table="products")
+    bulkport = Bulkport([products])
 
 `Bulkport` (`facade.py`) is where to begin reading. A request to import goes through `http` and `intake`; a worker
 through `background` and `processing`; `docs/walkthrough.md` follows one import all the way.
