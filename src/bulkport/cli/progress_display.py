@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from bulkport.cli.wording import counted, lasting, sized
@@ -47,8 +48,8 @@ class Bars(ProgressDisplay):
         self._bars = Progress(
             SpinnerColumn(finished_text=" "),
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            _Amount(),
+            BarColumn(bar_width=None),
+            _Amount(table_column=Column(no_wrap=True)),
             console=console,
             redirect_stdout=False,
             redirect_stderr=False,

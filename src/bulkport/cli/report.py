@@ -34,10 +34,11 @@ def print_report(console: Console, progress: ImportProgress, bad_rows: Sequence[
     if progress.error_summary is not None and not bad_rows:
         console.print(Text(harmless(progress.error_summary, longest=600), style="red"), soft_wrap=True)
     if bad_rows:
-        console.print(_bad_rows(bad_rows))
+        console.print(_bad_rows(bad_rows, console.width))
         if more := progress.failure_count - len(bad_rows):
             console.print(f"and {more:,} more", highlight=False)
-        console.print(Text(f"All bad rows: {report_url} (JSON, or text/csv or application/x-ndjson by Accept)"))
+        where = f"All bad rows: {report_url} (JSON, or text/csv or application/x-ndjson by Accept)"
+        console.print(Text(where), soft_wrap=True)
 
 
 def _counts(progress: ImportProgress) -> Table:
@@ -56,11 +57,11 @@ def _counts(progress: ImportProgress) -> Table:
     return table
 
 
-def _bad_rows(rows: Sequence[BadRow]) -> Table:
+def _bad_rows(rows: Sequence[BadRow], width: int) -> Table:
     table = Table(title="First bad rows" if len(rows) > 1 else "Bad row", title_justify="left")
     table.add_column("row", justify="right", no_wrap=True)
     table.add_column("what is wrong", overflow="fold")
-    table.add_column("record", overflow="ellipsis", no_wrap=True, max_width=60)
+    table.add_column("record", overflow="ellipsis", no_wrap=True, max_width=max(10, width // 3))
     for row in rows:
         messages = ", ".join(error.message for error in row.errors)
         table.add_row(f"{row.row:,}", Text(harmless(messages)), Text(_shown_record(row.record)))

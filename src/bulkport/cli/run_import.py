@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bulkport.cli.exit_codes import ExitCode
-from bulkport.cli.progress_display import progress_display
+from bulkport.cli.progress_display import ProgressDisplay, progress_display
 from bulkport.cli.report import print_report
 from bulkport.cli.wording import harmless
 from bulkport.client import (
@@ -68,18 +68,20 @@ def run_import(request: ImportRequest, *, output: Console, messages: Console) ->
         Gets progress and what went wrong: standard error.
     """
     accepted: AcceptedImport | None = None
+    sending: _Sending | None = None
     try:
         kind = _kind_of(request)
         source = _source_of(request.file)
         with BulkportClient(request.url, api_key=request.api_key) as client:
             client.check_access()
             with progress_display(messages, _name_of(request.file), source.size) as display:
+                sending = _Sending(source, display)
                 accepted = client.submit(
                     request.resource,
                     source,
                     kind,
                     handling=Handling.STRICT if request.is_strict else None,
-                    on_sent=display.show_sent,
+                    on_sent=sending.note,
                 )
                 display.show_accepted(accepted.total_records)
                 if not request.follows:
@@ -98,9 +100,33 @@ def run_import(request: ImportRequest, *, output: Console, messages: Console) ->
             messages.print(Text(f"Import {accepted.id} was accepted before and goes on."), soft_wrap=True)
         return ExitCode.NOT_IMPORTED
     except KeyboardInterrupt:
-        what = "Nothing was imported." if accepted is None else f"Import {accepted.id} goes on."
+        if accepted is not None:
+            what = f"Import {accepted.id} goes on."
+        elif sending is not None and sending.may_be_complete:
+            what = "The server had not answered yet; it may have accepted the import."
+        else:
+            what = "Nothing was imported."
         messages.print(Text(f"Stopped. {what}"), soft_wrap=True)
         return ExitCode.INTERRUPTED
+
+
+class _Sending:
+    """How much of a source has gone out, for one who interrupts it."""
+
+    def __init__(self, source: Source, display: ProgressDisplay) -> None:
+        self._source = source
+        self._display = display
+        self._sent = 0
+
+    def note(self, sent: int) -> None:
+        """So many bytes are sent."""
+        self._sent = sent
+        self._display.show_sent(sent)
+
+    @property
+    def may_be_complete(self) -> bool:
+        """Whether the server may have the whole body; of a stream nobody knows where it ends."""
+        return self._sent > 0 if self._source.size is None else self._sent == self._source.size
 
 
 def _kind_of(request: ImportRequest) -> BodyKind:

@@ -57,8 +57,6 @@ def main() -> None:
         _fail(error.detail)
     except ValidationError as error:
         _fail("\n".join(_setting_messages(error)))
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def _fail(message: str) -> None:

@@ -21,6 +21,7 @@ def report(
     bad_rows: list[BadRow] | None = None,
     warnings: list[str] | None = None,
     summary: str | None = None,
+    width: int = 120,
 ) -> str:
     progress = ImportProgress(
         id=9,
@@ -37,7 +38,7 @@ def report(
         error_summary=summary,
     )
     output = io.StringIO()
-    print_report(Console(file=output, width=120), progress, bad_rows or [], report_url=URL)
+    print_report(Console(file=output, width=width), progress, bad_rows or [], report_url=URL)
     return output.getvalue()
 
 
@@ -53,6 +54,13 @@ def test_bad_rows_are_shown_with_the_place_of_the_rest() -> None:
     shown = report(failed=3, bad_rows=[bad])
     for text in ("17", "platformName must not be blank", "platformName=", "and 2 more", URL):
         assert text in shown
+
+
+def test_messages_and_the_address_of_the_rest_stay_readable_in_a_narrow_terminal() -> None:
+    bad = BadRow(3, [FieldMessage("platformName", "platformName must be at most 100 characters")], "x" * 120)
+    shown = report(failed=1, bad_rows=[bad], width=80)
+    assert "platformName must be at most 100" in shown
+    assert f"All bad rows: {URL} (JSON, or text/csv or application/x-ndjson by Accept)" in shown
 
 
 def test_foreign_markup_is_shown_as_it_is_and_steers_nothing() -> None:
