@@ -101,8 +101,9 @@ LOCK_LOST_JOB: Final = """
 
 REPLACE_BACKGROUND_JOB: Final = "UPDATE bulk_import_jobs SET background_job_id = %s WHERE id = %s"
 
+# With -1 a type without length: NULL would give `character` and `bit`, which in SQL mean a length of 1.
 TABLE_COLUMNS: Final = """
-    SELECT attname, format_type(atttypid, NULL)
+    SELECT attname, format_type(atttypid, -1)
     FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
 """
 
