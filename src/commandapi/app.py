@@ -12,7 +12,7 @@ from bulkport.facade import Bulkport
 from bulkport.http import problems
 from bulkport.http.middleware import EdgeMiddleware, Exchange
 from bulkport.http.openapi import describe_problems
-from commandapi import health, metrics
+from commandapi import health, metrics, migrations
 from commandapi.auth import current_user
 from commandapi.commands.routes import router as commands_router
 from commandapi.database import open_database
@@ -97,7 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
 async def _serve(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     assert settings.database_url is not None
-    app.state.newest_migration = health.newest_migration()
+    app.state.newest_migration = migrations.head()
     async with open_database(settings.database_url, pool_size=settings.api_pool_size) as database:
         app.state.pool = database.pool
         app.state.sessions = database.sessions

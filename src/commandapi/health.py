@@ -4,11 +4,9 @@
 exactly the migrations that this program knows.
 """
 
-from pathlib import Path
 from typing import Final, Literal
 
 import psycopg
-from alembic.script import ScriptDirectory
 from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -28,11 +26,6 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-def newest_migration() -> str | None:
-    """The newest migration this program knows."""
-    return ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
-
-
 @router.get("/live")
 async def check_live() -> Health:
     """The process serves requests."""
@@ -43,10 +36,10 @@ async def check_live() -> Health:
 async def check_ready(request: Request) -> Health:
     """The database answers and is migrated."""
     pool: AsyncPool = request.app.state.pool
-    needed: str | None = request.app.state.newest_migration
+    needed: str = request.app.state.newest_migration
     try:
         async with pool.connection(timeout=_ACQUIRE_SECONDS) as connection:
-            cursor = await connection.execute("SELECT version_num FROM alembic_version")
+            cursor = await connection.execute(migrations.SELECT_CURRENT)
             row = await cursor.fetchone()
     except psycopg.errors.UndefinedTable:
         row = None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy.exc import ArgumentError, OperationalError
+import psycopg
 
 from bulkport.errors import BulkportError
 from commandapi import embedded, migrations
@@ -40,11 +40,12 @@ class ProvidedDatabase:
         """
         try:
             return migrations.state(self.url)
-        except OperationalError as error:
-            reason = str(error.orig).strip().splitlines()[0]
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[0]
             raise DatabaseUnreachable(f"The database of COMMANDAPI_DATABASE_URL cannot be reached: {reason}") from error
-        except ArgumentError as error:
-            raise DatabaseUnreachable(f"COMMANDAPI_DATABASE_URL is not a database URL: {error}") from error
+        except psycopg.ProgrammingError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise DatabaseUnreachable(f"COMMANDAPI_DATABASE_URL is not a database URL: {reason}") from error
 
     def ensure_migrated(self) -> None:
         """Bring the embedded database up to date; a configured one must be so, since it may serve other versions too.
@@ -64,7 +65,7 @@ class ProvidedDatabase:
                 f"The database is at migration {state.current or '(none)'}, this program needs {state.head}. "
                 "Run: commandapi db upgrade"
             )
-        after = migrations.upgrade(self.url)
+        after = migrations.upgrade_apart(self.url)
         _log.info("migrated the embedded database from %s to %s", state.current or "(none)", after.current)
 
 

@@ -1,17 +1,21 @@
 """Database migrations: Alembic, driven from the program so that they work from an installed wheel.
 
-Every table is here, those of Bulkport and of its background engine included.
+Every table is here, those of Bulkport and of its background engine included. Alembic is loaded only where it migrates:
+a server that asks where its database stands need not carry it along for its whole life.
 """
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, create_engine
-from sqlalchemy.engine import make_url
+import psycopg
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+SELECT_CURRENT: Final = "SELECT version_num FROM alembic_version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +33,62 @@ class MigrationState:
         return self.current == self.head
 
 
+def head() -> str:
+    """The newest revision this program knows. Files are named for their revision, which are counted."""
+    return max(path.name for path in (Path(__file__).parent / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
+def state(database_url: str) -> MigrationState:
+    """Which revision the database has and which one this program needs.
+
+    Raises
+    ------
+    psycopg.Error
+        If the database cannot be asked.
+    """
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        try:
+            row = connection.execute(SELECT_CURRENT).fetchone()
+        except psycopg.errors.UndefinedTable:
+            row = None
+    return MigrationState(current=row[0] if row else None, head=head())
+
+
 def upgrade(database_url: str, revision: str = "head") -> MigrationState:
     """Migrate up to `revision`; does nothing where the database is there already.
 
     Two processes may call it at once: the second waits for the first.
     """
+    from alembic import command  # noqa: PLC0415
+
     command.upgrade(_config(database_url), revision)
     return state(database_url)
 
 
+def upgrade_apart(database_url: str) -> MigrationState:
+    """`upgrade` in a process of its own, for a server that lives long after it."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
+        return apart.submit(upgrade, database_url).result()
+
+
 def downgrade(database_url: str, revision: str = "base") -> MigrationState:
     """Migrate down to `revision`; `base` removes every table with its data, `-1` undoes one migration."""
+    from alembic import command  # noqa: PLC0415
+
     command.downgrade(_config(database_url), revision)
     return state(database_url)
 
 
-def state(database_url: str) -> MigrationState:
-    """Which revision the database has and which one this program needs."""
-    head = ScriptDirectory.from_config(_config(database_url)).get_current_head()
-    if head is None:
-        raise RuntimeError("this installation carries no migrations")
-    engine = create_engine(sqlalchemy_url(database_url), poolclass=NullPool)
-    with engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    engine.dispose()
-    return MigrationState(current=current, head=head)
-
-
 def sqlalchemy_url(database_url: str) -> str:
     """The same database with SQLAlchemy's name for psycopg 3 (`postgresql+psycopg://…`)."""
+    from sqlalchemy.engine import make_url  # noqa: PLC0415
+
     return make_url(database_url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
-def _config(database_url: str) -> Config:
+def _config(database_url: str) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["database_url"] = sqlalchemy_url(database_url)

@@ -1,0 +1,18 @@
+"""The newest migration is known without Alembic, and is the one that Alembic would name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+
+from commandapi import migrations
+
+
+def test_the_head_is_the_one_of_alembic() -> None:
+    assert migrations.head() == ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
+
+
+def test_a_server_does_not_carry_alembic_along() -> None:
+    program = "import sys, commandapi.serving, commandapi.cli.database; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
