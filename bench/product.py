@@ -140,7 +140,7 @@ def _wait_until_ready(server: Server) -> None:
 
 
 def _processes(pid: int, port: int) -> dict[str, int]:
-    """Name the processes below `pid`: who listens on the port is the API; `worker` in the command line is a worker."""
+    """Name the processes below `pid`: who listens on the port is the API; the module `worker_process` is a worker."""
     deadline = time.monotonic() + _START_PATIENCE_SECONDS
     while True:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
@@ -150,7 +150,7 @@ def _processes(pid: int, port: int) -> dict[str, int]:
                 connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
                 for connection in process.net_connections("tcp")
             )
-            if "worker" in process.cmdline():
+            if any(part.endswith("worker_process") for part in process.cmdline()):
                 roles[f"worker {sum(name.startswith('worker') for name in roles) + 1}"] = process.pid
             elif listens and process.pid != pid:
                 roles["api"] = process.pid

@@ -1,0 +1,75 @@
+"""`errorSummary`: the first bad rows in at most 500 characters."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from bulkport.imports.summary import MAX_SUMMARY_LENGTH, error_summary, fatal_summary
+from bulkport.resources import Resource
+
+
+class Thing(BaseModel):
+    name: str
+
+
+THINGS = Resource(name="things", label="Thing", label_field="name", model=Thing, table="things")
+
+
+def _bad(number: int, name: Any = "x", *messages: str) -> tuple[int, Any, Any]:
+    errors = [{"field": "name", "message": message} for message in messages or ("name is bad",)]
+    return number, errors, {"name": name}
+
+
+def test_no_bad_row_no_summary() -> None:
+    assert error_summary(THINGS, [], 0) is None
+
+
+def test_rows_and_messages() -> None:
+    summary = error_summary(THINGS, [_bad(1, "A", "one", "two"), _bad(7, "B", "three")], 2)
+    assert summary == "Thing 'A': one, two; Thing 'B': three"
+
+
+def test_ten_rows_are_shown_and_the_rest_counted() -> None:
+    summary = error_summary(THINGS, [_bad(number, str(number)) for number in range(10)], 1234)
+    assert summary is not None
+    assert summary.count("Thing '") == 10
+    assert summary.endswith("Thing '9': name is bad (and 1224 more)")
+
+
+def test_it_is_cut_at_a_whole_error() -> None:
+    summary = error_summary(THINGS, [_bad(number, "n" * 90) for number in range(10)], 10)
+    assert summary is not None
+    assert len(summary) <= MAX_SUMMARY_LENGTH
+    shown = summary.count("Thing '")
+    assert summary.endswith(f"name is bad (and {10 - shown} more)")
+    assert summary.count(f"'{'n' * 90}': name is bad") == shown > 1
+
+
+def test_one_error_that_is_too_long_is_cut_inside() -> None:
+    summary = error_summary(THINGS, [_bad(1, "A", "m" * 600), _bad(2)], 2)
+    assert summary is not None
+    assert len(summary) == MAX_SUMMARY_LENGTH
+    assert summary.endswith("m… (and 1 more)")
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        ({"name": ""}, ""),
+        ({"name": "two\nlines\tand\0nul"}, "two lines andnul"),
+        ({"name": "\ud800"}, "?"),
+        ({"name": 12}, "12"),
+        ({"name": None}, "row 3"),
+        ({}, "row 3"),
+        ("not an object", "row 3"),
+        ({"name": "n" * 200}, "n" * 99 + "…"),
+    ],
+)
+def test_names(record: Any, name: str) -> None:
+    assert error_summary(THINGS, [(3, [{"field": "", "message": "m"}], record)], 1) == f"Thing '{name}': m"
+
+
+def test_a_fatal_error_is_one_line() -> None:
+    assert fatal_summary("disk\n  full\0") == "Fatal error: disk full"
+    assert len(fatal_summary("x" * 1000)) == MAX_SUMMARY_LENGTH
