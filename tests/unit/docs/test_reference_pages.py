@@ -1,0 +1,97 @@
+"""The reference pages have everything that the code has, and point to nothing that is not there."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic_core import PydanticUndefined
+
+from bulkport import errors
+from bulkport.errors import BulkportError, ResourceDeclarationError
+from bulkport.http.error_report import NotAcceptable
+from commandapi.app import create_app
+from commandapi.auth.keys import TooManyApiKeys
+from commandapi.registrations import errors as registration_errors
+from commandapi.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+REFERENCE = ROOT / "docs" / "reference"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def read(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_described_with_its_default(name: str) -> None:
+    default = Settings.model_fields[name].default
+    row = re.search(rf"^\| `COMMANDAPI_{name.upper()}` \| (.*?) \| .+ \|$", read("settings.md"), re.MULTILINE)
+    assert row is not None
+    if default is None:
+        assert row[1] == "unset"
+    elif default is not PydanticUndefined:
+        assert row[1] == f"`{default.value if isinstance(default, Enum) else default}`"
+
+
+def test_no_setting_is_described_that_is_not_there() -> None:
+    described = set(re.findall(r"^\| `COMMANDAPI_(\w+)`", read("settings.md"), re.MULTILINE))
+    assert described == {name.upper() for name in Settings.model_fields}
+
+
+def problem_classes() -> Iterator[type[BulkportError]]:
+    for module in (errors, registration_errors):
+        for _, found in inspect.getmembers(module, inspect.isclass):
+            if issubclass(found, BulkportError) and found is not ResourceDeclarationError:
+                yield found
+    yield from (NotAcceptable, TooManyApiKeys)
+
+
+def test_every_problem_is_described() -> None:
+    described = set(re.findall(r"^\| `(/problems/[a-z-]+)` \| (\d+) \| ([^|]+) \|", read("problems.md"), re.MULTILINE))
+    expected = {(problem_type(found), str(found.status), found.title) for found in problem_classes()}
+    assert described == expected
+
+
+def problem_type(found: type[BulkportError]) -> str:
+    # The type depends on the class alone, so no instance needs to be made of its own arguments.
+    return found.__new__(found).problem_type
+
+
+def api_routes(app: FastAPI) -> set[tuple[str, str]]:
+    description: dict[str, Any] = app.openapi()
+    return {(method.upper(), path) for path, item in description["paths"].items() for method in item}
+
+
+def test_every_route_is_described() -> None:
+    page = read("http-api.md")
+    described = {
+        (method, path.split("?")[0]) for method, path in re.findall(r"`(GET|POST|PUT|DELETE) (/[^` ]*)`", page)
+    }
+    app = create_app(Settings(database_url="postgresql://nowhere/none"))
+    assert described == api_routes(app) | {("GET", "/metrics")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_walkthrough_names_functions_that_exist() -> None:
+    text = (ROOT / "docs" / "walkthrough.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:bulkport|commandapi)/[\w/]+\.(?:py|sql))(?::([\w.]+))?`", text)
+    assert len(named) > 20
+    for file, function in named:
+        path = ROOT / "src" / file
+        assert path.exists(), file
+        name = function.rpartition(".")[2]
+        assert re.search(rf"\b(?:def|class) {name}\b|^{name}\b", path.read_text(encoding="utf-8"), re.MULTILINE), (
+            f"{file} has no {function}"
+        )
