@@ -31,6 +31,7 @@ from bulkport.intake.upload import BodyReader, PieceReader, Upload, no_records, 
 from bulkport.limits import ImportLimits
 from bulkport.processing.chunk import compress
 from bulkport.processing.importer import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
+from bulkport.resources import ConflictPolicy
 from bulkport.validation import validate_envelope
 
 
@@ -168,7 +169,9 @@ class _ImportWriter:
         upload = self._upload
         arguments = {"import_id": int(self._id)}
         background_job_id = await self._engine.enqueue(connection, PROCESS_IMPORT, arguments, queue=IMPORT_QUEUE)
-        for _ in range(min(self._lanes, self._chunks) - 1):
+        # Under UPDATE the last row of the body wins: one lane alone takes the chunks in body order.
+        lanes = 1 if upload.resource.conflict is ConflictPolicy.UPDATE else self._lanes
+        for _ in range(min(lanes, self._chunks) - 1):
             await self._engine.enqueue(connection, ASSIST_IMPORT, arguments, queue=IMPORT_QUEUE)
         handling = upload.handling or Handling.LENIENT
         await connection.execute(

@@ -107,6 +107,8 @@ TABLE_COLUMNS: Final = """
     FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
 """
 
+DEFERRED_CONSTRAINTS: Final = "SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(%s) AND condeferred"
+
 # Unique keys that consist of plain columns; a partial or expression index is left to the row-by-row way.
 UNIQUE_KEYS: Final = """
     SELECT array_agg(a.attname ORDER BY k.position)

@@ -42,7 +42,7 @@ class NameResolver:
         reference = self._reference
         assert reference.lookup_column is not None
         statement = sql.SQL(
-            "SELECT {name}, min({id}) FROM {table} WHERE {name} = ANY(%b::text[]) GROUP BY {name}"
+            "SELECT DISTINCT ON ({name}) {name}, {id} FROM {table} WHERE {name} = ANY(%b::text[]) ORDER BY {name}, {id}"
         ).format(
             name=sql.Identifier(reference.lookup_column),
             id=sql.Identifier(reference.column),

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, errors
 from bulkport.processing.duplicates import find_duplicates
 from bulkport.processing.rows import Refusal, WritableRows
 from bulkport.processing.table import TargetTable
+from bulkport.resources import ConflictPolicy
 
 WriteRows = Callable[[AsyncConnection[Any], TargetTable, WritableRows], Awaitable[None]]
 
@@ -43,17 +44,20 @@ async def write_around_refusals(
     -------
     The refused rows in order of position.
     """
-    if not isinstance(error, errors.UniqueViolation) or not table.unique_keys:
+    # Under SKIP and UPDATE a row whose key is stored is no bad row, and may well be the row that is stored.
+    policy = table.resource.conflict
+    if not isinstance(error, errors.UniqueViolation) or not table.unique_keys or policy is not ConflictPolicy.REJECT:
         return await _write_in_windows(connection, table, rows, write)
     duplicates = await find_duplicates(connection, table, rows)
     known = duplicates.stored | duplicates.repeated
     refusals = await _write_at(
         connection, table, rows, write, [position for position in range(rows.size) if position not in known]
     )
-    refusals += [_duplicate(table, position, key) for position, key in duplicates.stored.items()]
     repeated = [position for position in duplicates.repeated if position not in duplicates.stored]
-    if len(refusals) > len(duplicates.stored):
-        # The row that came first may be among the refused ones: then a later one with its key is welcome.
+    # The row that came first may be a refused one itself: then a later one with its key is welcome.
+    is_certain = not refusals and len(table.unique_keys) == 1
+    refusals += [_duplicate(table, position, key) for position, key in duplicates.stored.items()]
+    if not is_certain:
         refusals += await _write_at(connection, table, rows, write, repeated)
     else:
         refusals += [_duplicate(table, position, duplicates.repeated[position]) for position in repeated]

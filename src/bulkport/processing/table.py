@@ -29,6 +29,8 @@ class TargetTable:
     """
     unique_keys: tuple[tuple[int, ...], ...]
     """Unique keys that lie wholly in imported columns, as positions in `resource.column_names`."""
+    has_deferred_constraints: bool
+    """Whether PostgreSQL checks some of the table's constraints at commit only, unless told otherwise."""
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -84,10 +86,12 @@ async def read_table(connection: AsyncConnection[Any], resource: Resource) -> Ta
         )
     positions = {column: position for position, column in enumerate(resource.column_names)}
     keys = await (await connection.execute(queries.UNIQUE_KEYS, (name,))).fetchall()
+    deferred = await (await connection.execute(queries.DEFERRED_CONSTRAINTS, (name,))).fetchall()
     return TargetTable(
         resource=resource,
         column_types=tuple(types[column] for column in resource.column_names),
         unique_keys=tuple(
             tuple(positions[column] for column in key) for (key,) in keys if all(column in positions for column in key)
         ),
+        has_deferred_constraints=bool(deferred),
     )

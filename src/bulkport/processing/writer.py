@@ -34,6 +34,9 @@ async def write_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
     """
     if not rows.size:
         return []
+    if table.has_deferred_constraints:
+        # At the commit of the chunk it would be too late to tell which row breaks them.
+        await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     write = copy_rows if table.resource.conflict is ConflictPolicy.REJECT else merge_rows
     first = insert_rows if write is copy_rows and rows.size < _COPY_THRESHOLD else write
     try:
@@ -64,8 +67,8 @@ async def insert_rows(connection: AsyncConnection[Any], table: TargetTable, rows
 async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> None:
     """Write rows under the conflict policies SKIP and UPDATE.
 
-    Of several rows with one key, SKIP keeps the first and UPDATE the last. Rows go in by key, so that two chunks
-    lock their common keys in the same order.
+    Of several rows with one key, SKIP keeps the first and UPDATE the last; a key with a null in it is no other row's.
+    Rows go in by key, so that two chunks lock their common keys in the same order.
     """
     resource = table.resource
     key = sql.SQL(", ").join(map(sql.Identifier, resource.conflict_key))
@@ -79,14 +82,15 @@ async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
         action, order = sql.Composed([sql.SQL("NOTHING")]), sql.SQL("ASC")
     statement = sql.SQL(
         "INSERT INTO {table} ({columns}) "
-        "SELECT DISTINCT ON ({key}) {columns} "
+        "SELECT DISTINCT ON ({key}, {alone}) {columns} "
         "FROM (SELECT {typed}, ordinality FROM {given}) AS typed ({columns}, ordinality) "
-        "ORDER BY {key}, ordinality {order} "
+        "ORDER BY {key}, {alone}, ordinality {order} "
         "ON CONFLICT ({key}) DO {action}"
     ).format(
         table=table.identifier,
         columns=table.columns,
         key=key,
+        alone=sql.SQL("CASE WHEN num_nulls({}) > 0 THEN ordinality END").format(key),
         typed=typed_columns(table),
         given=given_rows(table, with_ordinality=True),
         order=order,
