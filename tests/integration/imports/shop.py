@@ -140,9 +140,7 @@ PARTS = Resource(
     model=Part,
     table="public.parts",
     references=(
-        Reference(
-            "maker", table="shelf.makers", label="Maker", lookup_field="maker_name", lookup_column="maker_name"
-        ),
+        Reference("maker", table="shelf.makers", label="Maker", lookup_field="maker_name", lookup_column="maker_name"),
     ),
 )
 

@@ -77,7 +77,8 @@ def _expected(products: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 async def _stored(site: OpenShop) -> list[tuple[Any, ...]]:
     return await fetch(
         site.url,
-        "SELECT sku, title, quantity, price, available_from, size, currency, note, stock_code FROM products ORDER BY id",
+        "SELECT sku, title, quantity, price, available_from, size, currency, note, stock_code"
+        " FROM products ORDER BY id",
     )
 
 

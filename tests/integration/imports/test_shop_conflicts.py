@@ -1,0 +1,100 @@
+"""What the conflict policies promise for rows whose key is stored already, or occurs again."""
+
+from typing import Any
+
+from shop_site import OpenShop
+
+from import_steps import NDJSON, STRICT, execute, fetch, imported, messages, ndjson
+
+STORED = "INSERT INTO offers VALUES ('A', '111', 'stored A'), ('B', '222', 'stored B')"
+
+
+def offer(sku: str, title: str, barcode: str | None = None) -> dict[str, Any]:
+    return {"sku": sku, "title": title, "barcode": barcode}
+
+
+async def _offers(site: OpenShop) -> dict[str, tuple[str | None, str]]:
+    return {sku: rest for sku, *rest in await fetch(site.url, "SELECT sku, barcode, title FROM offers")}
+
+
+async def test_reject_reports_rows_with_a_taken_key(open_shop: OpenShop) -> None:
+    await execute(open_shop.url, STORED)
+    rows = [offer("A", "new"), offer("C", "first"), offer("C", "again"), offer("D", "new", "222"), offer("E", "new")]
+    job = await imported(open_shop.api, "/api/offers-reject/bulk", content=ndjson(rows), headers=NDJSON)
+    assert (job["status"], job["successCount"]) == ("PartialSuccess", 2)
+    assert await messages(open_shop.api, job["id"]) == {
+        1: [("sku", "Offer with this sku already exists")],
+        3: [("sku", "Offer with this sku already exists")],
+        4: [("barcode", "Offer with this barcode already exists")],
+    }
+    assert await _offers(open_shop) == {
+        "A": ["111", "stored A"],
+        "B": ["222", "stored B"],
+        "C": [None, "first"],
+        "E": [None, "new"],
+    }
+
+
+async def test_a_repeated_key_is_free_when_its_first_row_is_refused(open_shop: OpenShop) -> None:
+    await execute(open_shop.url, "INSERT INTO offers VALUES ('A', '111', 'stored')")
+    rows = [offer("C", "refused for its barcode", "111"), offer("C", "welcome"), offer("C", "too late")]
+    job = await imported(open_shop.api, "/api/offers-reject/bulk", content=ndjson(rows), headers=NDJSON)
+    assert list(await messages(open_shop.api, job["id"])) == [1, 3]
+    assert (await _offers(open_shop))["C"] == [None, "welcome"]
+
+
+async def test_skip_leaves_stored_rows_and_keeps_the_first(open_shop: OpenShop) -> None:
+    await execute(open_shop.url, STORED)
+    rows = [offer("A", "new"), offer("C", "first"), offer("C", "again"), offer("D", "new")]
+    for headers in (NDJSON, {**NDJSON, **STRICT}):
+        job = await imported(open_shop.api, "/api/offers-skip/bulk", content=ndjson(rows), headers=headers)
+        assert (job["status"], job["successCount"]) == ("Completed", 4)
+        stored = {sku: title for sku, (_, title) in (await _offers(open_shop)).items()}
+        assert stored == {"A": "stored A", "B": "stored B", "C": "first", "D": "new"}
+
+
+async def test_update_replaces_stored_rows_and_keeps_the_last(open_shop: OpenShop) -> None:
+    await execute(open_shop.url, STORED)
+    rows = [offer("A", "new", "111"), offer("C", "first"), offer("C", "again"), offer("D", "new")]
+    for headers in (NDJSON, {**NDJSON, **STRICT}):
+        job = await imported(open_shop.api, "/api/offers-update/bulk", content=ndjson(rows), headers=headers)
+        assert (job["status"], job["successCount"]) == ("Completed", 4)
+        stored = {sku: title for sku, (_, title) in (await _offers(open_shop)).items()}
+        assert stored == {"A": "new", "B": "stored B", "C": "again", "D": "new"}
+
+
+async def test_the_last_row_of_a_body_wins_over_all_its_chunks(small_chunks: OpenShop) -> None:
+    rows = [offer(f"S{i % 7}", f"{i:04} {'x' * 40}") for i in range(700)]
+    job = await imported(small_chunks.api, "/api/offers-update/bulk", content=ndjson(rows), headers=NDJSON)
+    assert (job["status"], job["successCount"]) == ("Completed", 700)
+    stored = {sku: title[:4] for sku, (_, title) in (await _offers(small_chunks)).items()}
+    assert stored == {f"S{i % 7}": f"{i:04}" for i in range(693, 700)}
+    # No second background job works on the import beside its own: chunks are written in body order.
+    assert await fetch(small_chunks.url, "SELECT count(*) FROM procrastinate_jobs") == [(1,)]
+
+
+async def test_another_key_is_the_databases_to_refuse_under_skip_and_update(open_shop: OpenShop) -> None:
+    for policy, title in {"skip": "stored A", "update": "new A"}.items():
+        await execute(open_shop.url, f"TRUNCATE offers; {STORED}")
+        rows = [offer("A", "new A", "111"), offer("C", "has B's barcode", "222"), offer("D", "new", "444")]
+        job = await imported(open_shop.api, f"/api/offers-{policy}/bulk", content=ndjson(rows), headers=NDJSON)
+        assert await messages(open_shop.api, job["id"]) == {
+            2: [("barcode", "Offer with this barcode already exists")]
+        }, policy
+        assert await _offers(open_shop) == {
+            "A": ["111", title],
+            "B": ["222", "stored B"],
+            "D": ["444", "new"],
+        }
+
+
+async def test_rows_without_a_key_never_collide(open_shop: OpenShop) -> None:
+    rows = [
+        {"title": "one"},
+        {"title": "two", "code": None},
+        {"title": "three", "code": "X"},
+        {"title": "4", "code": "X"},
+    ]
+    job = await imported(open_shop.api, "/api/coupons/bulk", content=ndjson(rows), headers=NDJSON)
+    assert (job["status"], job["successCount"]) == ("Completed", 4)
+    assert await fetch(open_shop.url, "SELECT title FROM coupons ORDER BY title") == [("one",), ("three",), ("two",)]
