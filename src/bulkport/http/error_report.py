@@ -65,14 +65,23 @@ async def ndjson_lines(pages: AsyncIterator[list[ReportedRow]]) -> AsyncIterator
         yield "".join(f"{_entry(row)}\n" for row in page).encode()
 
 
-async def csv_lines(columns: Sequence[str], pages: AsyncIterator[list[ReportedRow]]) -> AsyncIterator[bytes]:
+async def csv_lines(
+    columns: Sequence[str], pages: AsyncIterator[list[ReportedRow]], *, header: Sequence[str] | None = None
+) -> AsyncIterator[bytes]:
     """The input's columns, then `row` and `error`; RFC 4180.
 
     A record that could not be taken apart stands in the first column as it came.
+
+    Parameters
+    ----------
+    columns:
+        Member of the records for each column.
+    header:
+        What the columns are called in the header row; None: as in the records.
     """
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*columns, "row", "error"])
+    writer.writerow([*(header or columns), "row", "error"])
     yield text.getvalue().encode()
     async for page in pages:
         text.seek(0)

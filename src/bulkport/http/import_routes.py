@@ -75,9 +75,14 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
                 more = rows and await list_row_errors(connection, job_id, after_row=rows[-1].row, limit=1)
                 body = json_page(rows, next_cursor=str(rows[-1].row) if more else None)
                 return Response(body, media_type="application/json", headers=_VARY)
-            columns = await csv_header(connection, job_id) or list(resources[job.resource].wire_names.values())
+            header = await csv_header(connection, job_id, resources[job.resource].wire_names)
         pages = _pages(connected, job_id, after_row)
-        lines = csv_lines(columns, pages) if report_format is BodyFormat.CSV else ndjson_lines(pages)
+        if report_format is BodyFormat.NDJSON:
+            lines = ndjson_lines(pages)
+        elif header is None:
+            lines = csv_lines(list(resources[job.resource].wire_names.values()), pages)
+        else:
+            lines = csv_lines(header.names, pages, header=header.cells)
         suffix = str(report_format)
         name = f'attachment; filename="import-{job_id}-errors.{suffix}"'
         return StreamingResponse(

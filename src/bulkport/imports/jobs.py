@@ -1,5 +1,6 @@
 """Reading import jobs: one, a user's list, and the report of bad rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -114,7 +115,29 @@ async def list_row_errors(
         return [ReportedRow(*row) for row in await cursor.fetchall()]
 
 
-async def csv_header(connection: AsyncConnection[Any], job_id: ImportId) -> list[str] | None:
-    """The header row of a CSV import's body; None for other formats."""
+@dataclass(frozen=True, slots=True)
+class CsvHeader:
+    """The header row of a CSV body, and what its columns are called in reported records."""
+
+    cells: list[str]
+    """As the client wrote them."""
+    names: list[str]
+    """The wire name of each column, or the client's where it is unknown."""
+
+
+async def csv_header(
+    connection: AsyncConnection[Any], job_id: ImportId, wire_names: Mapping[str, str]
+) -> CsvHeader | None:
+    """The header row of a CSV import's body; None for other formats.
+
+    Parameters
+    ----------
+    wire_names:
+        Name on the wire for each field of the import's resource.
+    """
     row = await (await connection.execute(queries.SELECT_CSV_COLUMNS, (job_id,))).fetchone()
-    return row[0]["header"] if row and row[0] else None
+    if row is None or row[0] is None:
+        return None
+    unknown = iter(row[0]["unknown"])
+    names = [next(unknown) if field is None else wire_names[field] for field in row[0]["fields"]]
+    return CsvHeader(row[0]["header"], names)
