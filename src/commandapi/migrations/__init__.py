@@ -4,18 +4,25 @@ Every table is here, those of Bulkport and of its background engine included. Al
 a server that asks where its database stands need not carry it along for its whole life.
 """
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from bulkport.errors import BulkportError
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
 SELECT_CURRENT: Final = "SELECT version_num FROM alembic_version"
+
+
+class MigrationFailed(BulkportError):
+    """The database could not be migrated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,24 @@ def upgrade(database_url: str, revision: str = "head") -> MigrationState:
 
 
 def upgrade_apart(database_url: str) -> MigrationState:
-    """`upgrade` in a process of its own, for a server that lives long after it."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
-        return apart.submit(upgrade, database_url).result()
+    """`upgrade` in a process of its own, for a server that lives long after it.
+
+    Raises
+    ------
+    MigrationFailed
+        The process failed; the error has what it said.
+    """
+    # -P: a folder named commandapi where the program is run from must not be taken for the package.
+    done = subprocess.run(  # the program itself
+        [sys.executable, "-P", "-m", "commandapi", "db", "upgrade"],
+        env={**os.environ, "COMMANDAPI_DATABASE_URL": database_url},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise MigrationFailed(f"The database could not be migrated.\n{done.stderr.decode(errors='replace').strip()}")
+    return state(database_url)
 
 
 def downgrade(database_url: str, revision: str = "base") -> MigrationState:
