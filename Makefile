@@ -46,7 +46,7 @@ docs: .venv/.development ## Write the reference of the command line anew
 	@mkdir -p docs/reference
 	@$(BIN)/typer commandapi.cli.main utils docs --name commandapi --title "The command line" --output docs/reference/command-line.md
 
-# The browser tests drive Debian's Chromium. It is installed where it is missing and may be; else they are skipped.
+# The browser tests drive Debian's Chromium. It is installed where it is missing and may be.
 .PHONY: browser
 browser:
 ifneq ($(wildcard tests/browser/test_*.py),)

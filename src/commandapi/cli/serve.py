@@ -24,7 +24,7 @@ Workers = Annotated[
 
 
 def serve(*, host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = None) -> None:
-    """Serve the API and the dashboard, with worker processes beside them.
+    """Serve the API, with worker processes beside it.
 
     Prints one line with the addresses when it is ready, and runs until Ctrl-C, which stops everything it started.
     """
