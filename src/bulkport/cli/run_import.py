@@ -70,8 +70,8 @@ def run_import(request: ImportRequest, *, output: Console, messages: Console) ->
     accepted: AcceptedImport | None = None
     sending: _Sending | None = None
     try:
-        kind = _kind_of(request)
         source = _source_of(request.file)
+        kind = _kind_of(request)
         with BulkportClient(request.url, api_key=request.api_key) as client:
             client.check_access()
             with progress_display(messages, _name_of(request.file), source.size) as display:
