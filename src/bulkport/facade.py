@@ -9,7 +9,8 @@ from fastapi import APIRouter
 from psycopg import AsyncConnection
 
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
-from bulkport.background.worker import WorkerServer
+from bulkport.background.sessions import session_mark
+from bulkport.background.worker import WorkerServer, new_server_name
 from bulkport.errors import ServiceUnavailable
 from bulkport.http.bulk_routes import Authenticate, bulk_router
 from bulkport.http.connected import Connected
@@ -110,7 +111,10 @@ class Bulkport:
             Unique among all servers, also over time; None: one is made. See `rescue`.
         """
         options = settings or WorkerSettings()
-        async with open_pool(database_url, name="worker", most=options.chunk_slots + 4) as pool:
+        name = server_name or new_server_name()
+        async with open_pool(
+            database_url, name="worker", most=options.chunk_slots + 4, application_name=session_mark(name)
+        ) as pool:
             engine = ProcrastinateEngine(pool)
             importer = Importer(
                 self.resources,
@@ -125,7 +129,7 @@ class Bulkport:
                 engine,
                 database_url,
                 concurrency=options.concurrency,
-                name=server_name,
+                name=name,
                 heartbeat_seconds=options.heartbeat_seconds,
                 stalled_seconds=options.stalled_seconds,
                 shutdown_seconds=options.shutdown_seconds,

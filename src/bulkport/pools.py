@@ -29,6 +29,7 @@ async def open_pool(
     most: int,
     least: int = 1,
     acquire_seconds: float = 10.0,
+    application_name: str | None = None,
     connection_class: type[AsyncConnection[Any]] = AsyncConnection,
     reset: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
 ) -> AsyncIterator[AsyncPool]:
@@ -42,13 +43,15 @@ async def open_pool(
         Connections at one time, and those kept open while idle.
     acquire_seconds:
         Longest wait for a free connection; after it, `psycopg_pool.PoolTimeout`.
+    application_name:
+        What PostgreSQL calls the connections; None: what the URL says.
     reset:
         Undoes what a borrower may have left on a connection.
     """
     pool: AsyncPool = AsyncConnectionPool(
         patient_conninfo(database_url),
         connection_class=connection_class,
-        kwargs={"autocommit": True},
+        kwargs={"autocommit": True} | ({"application_name": application_name} if application_name else {}),
         min_size=min(least, most),
         max_size=most,
         timeout=acquire_seconds,

@@ -91,18 +91,32 @@ ON CONFLICT (job_id) DO UPDATE
     SET failures = EXCLUDED.failures, error = EXCLUDED.error, failed_at = EXCLUDED.failed_at
 """
 
+# What the tasks of an evicted server have open is rolled back, and its row locks are free: see `sessions.py`. Only
+# sessions of our own role: those of others may not be ended.
+_END_SESSIONS: Final[LiteralString] = """
+SELECT count(pg_terminate_backend(session.pid)) FROM pg_stat_activity session
+WHERE session.application_name = 'bulkport worker ' || md5(evicted.name)
+  AND session.datname = current_database() AND session.usename = current_user AND session.pid <> pg_backend_pid()
+"""
+
 LIST_HEARTBEATS: Final[LiteralString] = "SELECT worker_id, last_heartbeat FROM background_servers"
 
 # Only if the heartbeat is still the one that was watched: a server that came back in this very moment stays.
-EVICT_SILENT: Final[LiteralString] = """
-DELETE FROM background_servers server
-USING unnest(%(worker_ids)s::bigint[], %(heartbeats)s::timestamptz[]) AS silent (worker_id, heartbeat)
-WHERE server.worker_id = silent.worker_id AND server.last_heartbeat = silent.heartbeat
-RETURNING server.worker_id, server.name, server.host, server.process_id
+EVICT_SILENT: Final[LiteralString] = f"""
+WITH evicted AS (
+    DELETE FROM background_servers server
+    USING unnest(%(worker_ids)s::bigint[], %(heartbeats)s::timestamptz[]) AS silent (worker_id, heartbeat)
+    WHERE server.worker_id = silent.worker_id AND server.last_heartbeat = silent.heartbeat
+    RETURNING server.worker_id, server.name, server.host, server.process_id
+)
+SELECT evicted.*, ({_END_SESSIONS}) AS ended_sessions FROM evicted
 """
 
-EVICT_NAMED: Final[LiteralString] = """
-DELETE FROM background_servers WHERE %(names)s::text[] IS NULL OR name = ANY(%(names)s)
+EVICT_NAMED: Final[LiteralString] = f"""
+WITH evicted AS (
+    DELETE FROM background_servers WHERE %(names)s::text[] IS NULL OR name = ANY(%(names)s) RETURNING name
+)
+SELECT ({_END_SESSIONS}) FROM evicted
 """
 
 # Safe when several servers do it at once: a job that another one is just putting back is skipped, and one that has
