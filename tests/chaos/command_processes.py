@@ -110,7 +110,11 @@ class Site:
         self.database_url = database_url
         self.key = key
         self.chance = chance
-        self.environment: dict[str, str] = {"COMMANDAPI_DATABASE_URL": database_url, **HASTY}
+        self.environment: dict[str, str] = {
+            "COMMANDAPI_DATABASE_URL": database_url,
+            "COMMANDAPI_LOG_LEVEL": "WARNING",
+            **HASTY,
+        }
         """`COMMANDAPI_…` settings of every process."""
         self.processes: list[CommandProcess] = []
         self._folder = folder
@@ -130,7 +134,9 @@ class Site:
         return server.wait_until_ready()
 
     def client(self, server: CommandServer) -> httpx.Client:
-        return httpx.Client(base_url=server.url, headers={"x-api-key": self.key}, trust_env=False, timeout=30)
+        return httpx.Client(
+            base_url=server.url, headers={"x-api-key": self.key}, trust_env=False, timeout=30, verify=False
+        )
 
     def rows(self, statement: str, *arguments: object) -> list[Any]:
         """Run one statement."""
@@ -145,6 +151,11 @@ class Site:
     def serving(self) -> set[int]:
         """Ids of the processes that may take jobs now."""
         return {row[0] for row in self.rows("SELECT process_id FROM background_servers")}
+
+    def kill_child(self, server: CommandServer, pid: int) -> None:
+        """Kill a process that one of this site's servers has started."""
+        (child,) = (child for child in psutil.Process(server.pid).children() if child.pid == pid)
+        child.kill()
 
     def wait_for_workers(self, *workers: CommandProcess) -> None:
         wanted = {worker.pid for worker in workers}

@@ -1,0 +1,104 @@
+"""What stays broken fails an import after its last attempt, in words; what is mended in time does not."""
+
+import pytest
+from command_processes import Site, until
+from followed_import import FollowedImport, stored
+from import_bodies import platforms
+
+pytestmark = pytest.mark.chaos
+
+ATTEMPTS = 3
+SETTINGS = {"import_max_attempts": ATTEMPTS, "import_retry_base_seconds": 0.05, "import_retry_max_seconds": 0.2}
+
+
+def trigger(action: str) -> str:
+    """A trigger on each write of platforms."""
+    return f"""
+        CREATE FUNCTION sabotage() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {action}; RETURN NULL; END $$;
+        CREATE TRIGGER sabotage AFTER INSERT ON platforms FOR EACH STATEMENT EXECUTE FUNCTION sabotage();
+    """
+
+
+SABOTAGES = {
+    "table renamed": ("ALTER TABLE platforms RENAME TO elsewhere", "table platforms does not exist"),
+    "column missing": (
+        "ALTER TABLE platforms RENAME COLUMN platform_name TO name",
+        "table platforms has no column platform_name",
+    ),
+    "function missing": (trigger("PERFORM no_such_function()"), "function no_such_function() does not exist"),
+    "disk fault": (trigger("RAISE EXCEPTION 'the disk is on fire' USING ERRCODE = '58030'"), "the disk is on fire"),
+    "connection cut": (
+        trigger("PERFORM pg_terminate_backend(pg_backend_pid())"),
+        "terminating connection due to administrator command",
+    ),
+    "not allowed": (
+        # Superusers may do anything: the refusal is a trigger's, with the code of a real one.
+        trigger("RAISE EXCEPTION 'permission denied for table platforms' USING ERRCODE = '42501'"),
+        "permission denied for table platforms",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "handling"), [*((sabotage, "lenient") for sabotage in SABOTAGES), ("disk fault", "strict")]
+)
+def test_a_lasting_fault_fails_an_import_after_its_last_attempt(site: Site, sabotage: str, handling: str) -> None:
+    statement, words = SABOTAGES[sabotage]
+    site.rows(statement)
+    body = platforms(600, chance=site.chance, bad_share=0.01 if handling == "lenient" else 0)
+    site.wait_for_workers(site.start_worker(**SETTINGS))
+    with site.client(site.start_server(chunk_bytes=10_000)) as client:
+        job = FollowedImport.send(client, body, prefer=f"handling={handling}")
+        job.until_settled()
+        assert job.last["status"] == "Failed"
+        assert job.last["errorSummary"].startswith("Fatal error: ")
+        assert words in job.last["errorSummary"]
+        assert job.last["successCount"] == 0
+        until(lambda: not _unfinished_background_jobs(site), "the background jobs to end")
+        assert job.look() == job.last
+
+
+def test_rows_stored_before_a_lasting_fault_are_counted(site: Site) -> None:
+    body = platforms(5_000, chance=site.chance, bad_share=0.01)
+    poison = body.good[3_000]
+    site.rows(
+        f"""
+        CREATE FUNCTION sabotage() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'the disk is on fire' USING ERRCODE = '58030'; END $$;
+        CREATE TRIGGER sabotage BEFORE INSERT ON platforms FOR EACH ROW WHEN (NEW.platform_name = '{poison}')
+        EXECUTE FUNCTION sabotage();
+        """
+    )
+    site.wait_for_workers(site.start_worker(**SETTINGS))
+    with site.client(site.start_server(chunk_bytes=10_000, import_lanes=1)) as client:
+        job = FollowedImport.send(client, body)
+        job.until_settled()
+        assert job.last["status"] == "Failed"
+        assert job.last["errorSummary"].startswith("Fatal error: the disk is on fire")
+        kept = stored(site, body)
+        report = [entry["row"] for entry in job.report()]
+        assert kept == [name for name in body.good if name <= kept[-1]]
+        assert job.last["successCount"] == len(kept) > 0
+        assert job.last["failureCount"] == len(report)
+        assert report == [row for row in sorted(body.bad) if row <= job.last["processedRecords"]]
+        # Attempts that got further do not count against the import; those at the bad chunk do.
+        detail = client.get(f"/api/imports/{job.id}").json()
+        assert ATTEMPTS <= detail["attempts"] <= ATTEMPTS + 1
+
+
+def test_a_fault_that_is_mended_costs_nothing(site: Site) -> None:
+    body = platforms(2_000, chance=site.chance, bad_share=0.01)
+    site.rows("ALTER TABLE platforms RENAME TO elsewhere")
+    site.wait_for_workers(site.start_worker(import_max_attempts=1000, import_retry_base_seconds=0.05))
+    with site.client(site.start_server(chunk_bytes=10_000)) as client:
+        job = FollowedImport.send(client, body)
+        until(lambda: site.rows("SELECT 1 FROM background_failures"), "an attempt to fail")
+        assert job.look()["status"] in {"Pending", "Processing"}
+        site.rows("ALTER TABLE elsewhere RENAME TO platforms")
+        job.until_settled()
+        job.assert_exact(site)
+
+
+def _unfinished_background_jobs(site: Site) -> int:
+    count: int = site.value("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")
+    return count

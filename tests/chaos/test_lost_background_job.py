@@ -1,0 +1,75 @@
+"""An import whose background job is lost is queued anew, once, and loses and doubles nothing."""
+
+import asyncio
+
+import pytest
+from command_processes import Site, until
+from followed_import import FollowedImport
+from import_bodies import platforms
+
+from bulkport.background.procrastinate_engine import ProcrastinateEngine
+from bulkport.pools import open_pool
+from bulkport.processing.watchdog import Watchdog
+
+pytestmark = pytest.mark.chaos
+
+LOSSES = {
+    "deleted": "DELETE FROM procrastinate_jobs",
+    "cancelled": "UPDATE procrastinate_jobs SET status = 'cancelled'",
+    "failed": "UPDATE procrastinate_jobs SET status = 'failed'",
+    "ended": "UPDATE procrastinate_jobs SET status = 'succeeded'",
+}
+
+
+async def look(site: Site, *, watchdogs: int = 1) -> list[int]:
+    """Have watchdogs look once, all at the same time."""
+    async with open_pool(site.database_url, name="watchdogs", most=watchdogs) as pool:
+        dogs = [Watchdog(pool, ProcrastinateEngine(pool)) for _ in range(watchdogs)]
+        return sorted(await asyncio.gather(*(dog.look(grace_seconds=0) for dog in dogs)))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+async def test_a_lost_background_job_is_replaced_once(site: Site, loss: str) -> None:
+    body = platforms(2_000, chance=site.chance, bad_share=0.01)
+    with site.client(site.start_server(chunk_bytes=10_000)) as client:
+        job = FollowedImport.send(client, body)
+        lost_id = job.look()["hangfireJobId"]
+        assert await look(site) == [0]
+        site.rows(LOSSES[loss])
+        assert await look(site, watchdogs=4) == [0, 0, 0, 1]
+        assert await look(site) == [0]
+        site.start_worker()
+        job.until_settled()
+        job.assert_exact(site)
+        new_id = job.last["hangfireJobId"]
+        assert new_id != lost_id
+        assert await look(site) == [0]
+        until(
+            lambda: site.value("SELECT status FROM procrastinate_jobs WHERE id = %s::bigint", new_id) == "succeeded", ""
+        )
+
+
+async def test_a_background_job_deleted_while_it_runs_doubles_nothing(site: Site) -> None:
+    body = platforms(100_000, chance=site.chance, bad_share=0.01)
+    site.wait_for_workers(site.start_worker(), site.start_worker())
+    with site.client(site.start_server(chunk_bytes=20_000)) as client:
+        job = FollowedImport.send(client, body)
+        job.until(lambda now: now["processedRecords"] > 10_000)
+        site.rows("DELETE FROM procrastinate_jobs")
+        # A job row that a worker holds is left alone; with luck the watchdog comes between two chunks.
+        while not job.look()["completedAt"] and await look(site) == [0]:
+            pass
+        job.until_settled()
+        job.assert_exact(site)
+        assert site.value("SELECT max(id) FROM platforms") == len(body.good)
+
+
+def test_a_worker_looks_for_lost_background_jobs_by_itself(site: Site) -> None:
+    body = platforms(2_000, chance=site.chance, bad_share=0.01)
+    with site.client(site.start_server(chunk_bytes=10_000)) as client:
+        job = FollowedImport.send(client, body)
+        site.rows("DELETE FROM procrastinate_jobs")
+        site.rows("UPDATE bulk_import_jobs SET created_at = created_at - interval '1 minute'")
+        site.start_worker()
+        job.until_settled()
+        job.assert_exact(site)
