@@ -26,12 +26,12 @@ def run_example(url: str, *arguments: str) -> "subprocess.Popen[bytes]":
 
 
 @pytest.fixture
-def empty_database(server_url: str, database_url: str) -> Iterator[str]:
+def empty_database(database_url: str) -> str:
     """A database of the test's own without any table."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
-    yield database_url
+    return database_url
 
 
 @pytest.fixture
