@@ -129,6 +129,7 @@ async def work(options: argparse.Namespace) -> None:
         heartbeat_seconds=options.heartbeat,
         stalled_seconds=options.stalled,
         shutdown_seconds=options.shutdown,
+        poll_seconds=options.poll,
     ).run(stop)
 
 
@@ -136,7 +137,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("name")
-    for option, default in (("--heartbeat", 3.0), ("--stalled", 12.0), ("--shutdown", 20.0)):
+    for option, default in (("--heartbeat", 3.0), ("--stalled", 12.0), ("--shutdown", 20.0), ("--poll", 1.0)):
         parser.add_argument(option, type=float, default=default)
     parser.add_argument("--concurrency", type=int, default=5)
     asyncio.run(work(parser.parse_args()))

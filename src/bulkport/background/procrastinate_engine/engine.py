@@ -119,7 +119,12 @@ class ProcrastinateEngine:
     ) -> list[BackgroundJobId]:
         """See `JobEngine.rescue`."""
         names = None if server_names is None else list(server_names)
-        async with self._connection(connection) as used, used.cursor(row_factory=tuple_row) as cursor:
+        async with (
+            self._connection(connection) as used,
+            # Together, or another server finds the jobs first and they are missing from the answer.
+            used.transaction(),
+            used.cursor(row_factory=tuple_row) as cursor,
+        ):
             await cursor.execute(queries.EVICT_NAMED, {"names": names})
             rows = await (await cursor.execute(queries.REQUEUE_ORPHANS)).fetchall()
         return [BackgroundJobId(str(row[0])) for row in rows]
