@@ -84,13 +84,15 @@ SETTLE_JOB: Final = """
         success_count = %(success_count)s,
         failure_count = %(failure_count)s,
         error_summary = %(error_summary)s,
-        warnings = warnings || %(warnings)s::jsonb
+        warnings = warnings || (
+            SELECT CASE WHEN count(*) = 0 THEN '[]'
+                   ELSE jsonb_build_array('Unknown fields were ignored: ' || string_agg(field, ', ' ORDER BY field)) END
+            FROM (
+                SELECT DISTINCT unnest(unknown_fields) AS field FROM import_chunks
+                WHERE job_id = %(job_id)s AND unknown_fields IS NOT NULL ORDER BY field LIMIT 50
+            ) AS unknown
+        )
     WHERE id = %(job_id)s AND completed_at IS NULL
 """
 
 DROP_PAYLOADS: Final = "UPDATE import_chunks SET payload = NULL WHERE job_id = %s AND payload IS NOT NULL"
-
-SELECT_UNKNOWN_FIELDS: Final = """
-    SELECT DISTINCT unnest(unknown_fields) AS field FROM import_chunks
-    WHERE job_id = %s AND unknown_fields IS NOT NULL ORDER BY field LIMIT 50
-"""

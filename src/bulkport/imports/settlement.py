@@ -4,7 +4,6 @@ A lane holds `FOR SHARE` on the job's row while it works on a chunk, and settlin
 that are written here are those of every committed chunk, and no chunk can be committed after them.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,8 +75,6 @@ async def settle(
     summary: str | None,
 ) -> None:
     """Write the final status and counts, and drop what is left of the payloads. The caller holds the job's lock."""
-    fields = [row[0] for row in await (await connection.execute(queries.SELECT_UNKNOWN_FIELDS, (job_id,))).fetchall()]
-    warnings = [f"Unknown fields were ignored: {', '.join(fields)}"] if fields else []
     await connection.execute(
         queries.SETTLE_JOB,
         {
@@ -87,7 +84,6 @@ async def settle(
             "success_count": progress.success_count,
             "failure_count": progress.failure_count,
             "error_summary": summary,
-            "warnings": json.dumps(warnings),
         },
     )
     if progress.unfinished_chunks:

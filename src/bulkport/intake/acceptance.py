@@ -95,7 +95,7 @@ class Intake:
         if upload.handling is not Handling.LENIENT and (errors := validate_envelope(records, upload.resource)):
             raise ValidationFailed(errors)
         writer = _ImportWriter(self._engine, upload, self._lanes)
-        async with self._pool.connection() as connection, connection.transaction():
+        async with self._transaction() as connection:
             for piece in _pieces(records, limits.chunk_bytes):
                 await writer.add(connection, piece)
             return await writer.finish(connection, reader.received)
@@ -114,7 +114,7 @@ class Intake:
             raise no_records()
         second = await anext(stream, None)
         if second is None:
-            async with self._pool.connection() as connection, connection.transaction():
+            async with self._transaction() as connection:
                 await writer.add(connection, first)
                 return await writer.finish(connection, reader.received)
         async with self._upload_connection() as connection, connection.transaction():
@@ -124,6 +124,12 @@ class Intake:
             async for piece in stream:
                 await writer.add(connection, piece)
             return await writer.finish(connection, reader.received)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A transaction for a body that is here. Its statements go out together where none waits for another."""
+        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+            yield connection
 
     @asynccontextmanager
     async def _upload_connection(self) -> AsyncIterator[AsyncConnection[Any]]:
