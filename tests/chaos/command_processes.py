@@ -145,6 +145,12 @@ class Site:
         cursor = self._connection.execute(statement.encode(), arguments or None)
         return cursor.fetchall() if cursor.description else []
 
+    def reconnect(self) -> None:
+        """Forget the connection, which a crash of the database has broken."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
     def value(self, statement: str, *arguments: object) -> Any:
         return self.rows(statement, *arguments)[0][0]
 

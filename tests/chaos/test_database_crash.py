@@ -1,0 +1,146 @@
+"""PostgreSQL crashes under running imports and comes back: workers and API go on, and nothing is lost or doubled."""
+
+import random
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg
+import pytest
+from command_processes import Site, open_site, until
+from followed_import import FollowedImport, stored
+from import_bodies import Body, platforms
+from process_nursery import Nursery
+
+from commandapi import embedded, migrations
+from commandapi.auth.keys import create_key
+from commandapi.embedded import EmbeddedServer
+
+pytestmark = pytest.mark.chaos
+
+CHUNK_BYTES = 20_000
+SLOW_WRITES = """
+    CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.03); RETURN NULL; END $$;
+    CREATE TRIGGER slow AFTER INSERT ON platforms FOR EACH STATEMENT EXECUTE FUNCTION wait();
+"""
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedServer]:
+    """A server that a test may crash."""
+    with (
+        tempfile.TemporaryDirectory(prefix="commandapi-chaos-") as folder,
+        embedded.open_server(Path(folder) / "data") as server,
+    ):
+        migrations.upgrade(server.url)
+        yield server
+
+
+@pytest.fixture
+async def site(nursery: Nursery, server: EmbeddedServer, chance: random.Random) -> AsyncIterator[Site]:
+    async with await psycopg.AsyncConnection.connect(server.url, autocommit=True) as connection:
+        await connection.execute("DELETE FROM platforms; DROP FUNCTION IF EXISTS wait CASCADE")
+        key = await create_key(connection, f"user {chance.random()}")
+    with open_site(nursery, server.url, key, chance) as site:
+        yield site
+
+
+def crash(server: EmbeddedServer) -> None:
+    """Kill the server's main process; the others end with it, without a word."""
+    assert server.pid is not None
+    psutil.Process(server.pid).kill()
+    until(lambda: not server.is_running(), "the server to be gone")
+
+
+def assert_unavailable(answer: httpx.Response) -> None:
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == 503
+
+
+def look_while_away(job: FollowedImport) -> None:
+    """Look at an import while the database may be away."""
+    answer = job.client.get(f"/api/{job.body.resource}/bulk/{job.id}/status")
+    if answer.status_code == 200:
+        job.note(answer.json())
+    else:
+        assert_unavailable(answer)
+
+
+def test_an_import_outlives_crashes_of_the_database(site: Site, server: EmbeddedServer) -> None:
+    site.rows(SLOW_WRITES)
+    body = platforms(100_000, chance=site.chance, bad_share=0.01)
+    site.wait_for_workers(site.start_worker(), site.start_worker())
+    with site.client(site.start_server(chunk_bytes=CHUNK_BYTES)) as client, ThreadPoolExecutor(1) as restarting:
+        job = FollowedImport.send(client, body)
+        for share in (0.1, 0.4, 0.7):
+            point = int(body.rows * share * site.chance.uniform(0.8, 1.2))
+            job.until(lambda now, point=point: now["processedRecords"] >= point)
+            crash(server)
+            back = restarting.submit(server.ensure_running)
+            while not back.done():
+                look_while_away(job)
+            assert back.result()
+            site.reconnect()
+            until(lambda: client.get("/health/ready").status_code == 200, "the API to be ready")
+        job.until_settled()
+        job.assert_exact(site)
+
+
+def test_the_api_says_503_while_the_database_is_away_and_the_import_ends_when_it_is_back(
+    site: Site, server: EmbeddedServer
+) -> None:
+    body = platforms(50_000, chance=site.chance)
+    # Strict handling, and an attempt fails for good at its first fault that is the import's own.
+    worker = site.start_worker(import_max_attempts=2)
+    site.wait_for_workers(worker)
+    with site.client(site.start_server(chunk_bytes=CHUNK_BYTES)) as client:
+        job = FollowedImport.send(client, body, prefer="handling=strict")
+        job.until(lambda now: now["processedRecords"] >= site.chance.randint(5_000, 20_000))
+        crash(server)
+        requests: list[Callable[[], httpx.Response]] = [
+            lambda: client.get(f"/api/platforms/bulk/{job.id}/status"),
+            lambda: client.get(f"/api/imports/{job.id}"),
+            lambda: client.get("/api/platforms"),
+            lambda: client.post("/api/platforms", json={"platformName": "lost"}),
+            lambda: client.post("/api/platforms/bulk", json={"platforms": [{"platformName": "lost"}]}),
+            lambda: client.post("/api/platforms/bulk", content=body.data, headers=NDJSON),
+            lambda: client.get("/health/ready"),
+        ]
+        with ThreadPoolExecutor(len(requests)) as pool:
+            answers = [pool.submit(request) for request in requests]
+            assert client.get("/health/live").status_code == 200
+        for answer in answers:
+            assert_unavailable(answer.result())
+        # The outage outlasts the attempt that it interrupted, and the worker's lease.
+        until(lambda: "its running jobs are cancelled" in worker.stderr, "the attempt to end")
+        assert server.ensure_running()
+        site.reconnect()
+        until(lambda: client.get("/health/ready").status_code == 200, "the API to be ready")
+        job.until_settled()
+        job.assert_exact(site)
+
+
+def test_an_upload_that_the_database_did_not_outlive_leaves_nothing(site: Site, server: EmbeddedServer) -> None:
+    body = platforms(20_000, chance=site.chance)
+    before = site.value("SELECT count(*) FROM import_chunks"), site.value("SELECT count(*) FROM bulk_import_jobs")
+
+    def crashing(body: Body) -> Iterator[bytes]:
+        half = len(body.data) // 2
+        yield body.data[:half]
+        query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+        until(lambda: site.value(query), "chunks to be stored")
+        crash(server)
+        assert server.ensure_running()
+        yield body.data[half:]
+
+    with site.client(site.start_server(chunk_bytes=CHUNK_BYTES)) as client:
+        assert_unavailable(client.post("/api/platforms/bulk", content=crashing(body), headers=NDJSON))
+        site.reconnect()
+        after = site.value("SELECT count(*) FROM import_chunks"), site.value("SELECT count(*) FROM bulk_import_jobs")
+        assert after == before
+        assert stored(site, body) == []
