@@ -59,9 +59,7 @@ class Reference:
 
     def __post_init__(self) -> None:
         if (self.lookup_field is None) != (self.lookup_column is None):
-            raise ResourceDeclarationError(
-                f"reference {self.field!r}: lookup_field and lookup_column go together"
-            )
+            raise ResourceDeclarationError(f"reference {self.field!r}: lookup_field and lookup_column go together")
 
 
 @dataclass(frozen=True)
