@@ -55,6 +55,9 @@ async def open_pool(
         min_size=min(least, most),
         max_size=most,
         timeout=acquire_seconds,
+        # Waits between tries to connect double until this time is over; then the next borrower starts afresh. With
+        # psycopg's default of 300 s a pool may stay empty for as long again as the database was away.
+        reconnect_timeout=acquire_seconds,
         check=discard_if_dropped,
         reset=reset,
         close_returns=True,
