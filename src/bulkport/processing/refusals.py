@@ -36,31 +36,32 @@ def is_row_refusal(error: psycopg.Error) -> bool:
 
 
 async def write_around_refusals(
-    connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, write: WriteRows, error: psycopg.Error
+    connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, write: WriteRows
 ) -> list[Refusal]:
-    """Write every row that the database takes, after `error` refused them as a whole.
+    """Write every row that the database takes, after it refused them as a whole.
 
     Returns
     -------
     The refused rows in order of position.
     """
     # Under SKIP and UPDATE a row whose key is stored is no bad row, and may well be the row that is stored.
-    policy = table.resource.conflict
-    if not isinstance(error, errors.UniqueViolation) or not table.unique_keys or policy is not ConflictPolicy.REJECT:
+    if not table.unique_keys or table.resource.conflict is not ConflictPolicy.REJECT:
         return await _write_in_windows(connection, table, rows, write)
-    duplicates = await find_duplicates(connection, table, rows)
-    known = duplicates.stored | duplicates.repeated
-    refusals = await _write_at(
-        connection, table, rows, write, [position for position in range(rows.size) if position not in known]
-    )
-    repeated = [position for position in duplicates.repeated if position not in duplicates.stored]
-    # The row that came first may be a refused one itself: then a later one with its key is welcome.
-    is_certain = not refusals and len(table.unique_keys) == 1
-    refusals += [_duplicate(table, position, key) for position, key in duplicates.stored.items()]
-    if not is_certain:
-        refusals += await _write_at(connection, table, rows, write, repeated)
-    else:
-        refusals += [_duplicate(table, position, duplicates.repeated[position]) for position in repeated]
+    refusals: list[Refusal] = []
+    left = list(range(rows.size))
+    while left:
+        duplicates = await find_duplicates(connection, table, rows.take(left))
+        known = duplicates.stored | duplicates.repeated
+        fresh = [position for i, position in enumerate(left) if i not in known]
+        refused = await _write_at(connection, table, rows, write, fresh)
+        refusals += refused
+        refusals += [_duplicate(table, left[i], key) for i, key in duplicates.stored.items()]
+        repeated = {left[i]: key for i, key in duplicates.repeated.items() if i not in duplicates.stored}
+        if not refused and len(table.unique_keys) == 1:
+            refusals += [_duplicate(table, position, key) for position, key in repeated.items()]
+            break
+        # The row that had the key first may be a refused one itself: then a later one is welcome.
+        left = sorted(repeated)
     return sorted(refusals, key=lambda refusal: refusal.position)
 
 

@@ -45,7 +45,7 @@ async def write_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
     except psycopg.Error as error:
         if not is_row_refusal(error):
             raise
-        return await write_around_refusals(connection, table, rows, write, error)
+        return await write_around_refusals(connection, table, rows, write)
     return []
 
 
