@@ -1,10 +1,11 @@
 """What the conflict policies promise for rows whose key is stored already, or occurs again."""
 
+from hashlib import sha256
 from typing import Any
 
 from shop_site import OpenShop
 
-from import_steps import NDJSON, STRICT, execute, fetch, imported, messages, ndjson
+from import_steps import NDJSON, STRICT, bad_rows, execute, fetch, imported, messages, ndjson
 
 STORED = "INSERT INTO offers VALUES ('A', '111', 'stored A'), ('B', '222', 'stored B')"
 
@@ -41,6 +42,17 @@ async def test_a_repeated_key_is_free_when_its_first_row_is_refused(open_shop: O
     job = await imported(open_shop.api, "/api/offers-reject/bulk", content=ndjson(rows), headers=NDJSON)
     assert list(await messages(open_shop.api, job["id"])) == [1, 3]
     assert (await _offers(open_shop))["C"] == [None, "welcome"]
+
+
+async def test_thousands_of_duplicates_are_found_together(open_shop: OpenShop) -> None:
+    rows = [offer(f"S{i % 4000}", "title", f"{i % 3000}") for i in range(8000)]
+    rows[0]["title"] = "too wide for the index of its key"
+    rows[0]["sku"] = "".join(sha256(bytes([i])).hexdigest() for i in range(200))
+    job = await imported(open_shop.api, "/api/offers-reject/bulk", content=ndjson(rows), headers=NDJSON)
+    bad = [entry["row"] for entry in await bad_rows(open_shop.api, job["id"])]
+    # Row 3001 has the barcode of row 1, which was refused; from row 3002 on barcode or key, and then both, are taken.
+    assert bad == [1, *range(3002, 8001)]
+    assert job["successCount"] == 3000
 
 
 async def test_skip_leaves_stored_rows_and_keeps_the_first(open_shop: OpenShop) -> None:
