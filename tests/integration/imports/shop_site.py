@@ -1,6 +1,6 @@
 """A shop that is open: its application, a worker and a client."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +23,8 @@ class OpenShop:
 
 
 @asynccontextmanager
-async def opened(url: str, **limits: Any) -> AsyncIterator[OpenShop]:
-    """A shop on the database at `url`."""
+async def opened(url: str, *, worker: Mapping[str, Any] | None = None, **limits: Any) -> AsyncIterator[OpenShop]:
+    """A shop on the database at `url`, with settings of its worker and the limits of its imports."""
     bulkport = shop.shop_bulkport(**limits)
     app = shop.shop_app(bulkport, url)
 
@@ -37,7 +37,7 @@ async def opened(url: str, **limits: Any) -> AsyncIterator[OpenShop]:
 
     async with (
         app.router.lifespan_context(app),
-        running_worker(bulkport, url),
+        running_worker(bulkport, url, **(worker or {})),
         client("sam") as api,
         client("rob") as rival,
     ):

@@ -1,0 +1,59 @@
+"""Faults that are no row's: tried again, and at last said in the status; an import never stays in the middle."""
+
+import asyncio
+from typing import Any
+
+from shop_site import opened
+
+from bulkport.processing.importer import AttemptPolicy
+from import_steps import NDJSON, STRICT, WAIT_SECONDS, accepted, execute, fetch, imported, ndjson, settled
+
+OFFERS = "/api/offers-reject/bulk"
+ROWS = [{"sku": f"S{i}", "title": "T"} for i in range(100)]
+HANDLINGS: list[dict[str, str]] = [NDJSON, {**NDJSON, **STRICT}]
+
+
+def _worker(attempts: int) -> dict[str, Any]:
+    return {"attempts": AttemptPolicy(max_attempts=attempts, base_seconds=0.02, max_seconds=0.1)}
+
+
+async def test_a_lasting_fault_ends_the_import(shop_url: str) -> None:
+    async with opened(shop_url, worker=_worker(3), chunk_bytes=500) as site:
+        for change, words in {
+            "ALTER TABLE offers RENAME title TO name": "table offers has no column title",
+            "ALTER TABLE offers RENAME TO sold": "table offers does not exist",
+        }.items():
+            await execute(site.url, change)
+            for headers in HANDLINGS:
+                job = await imported(site.api, OFFERS, content=ndjson(ROWS), headers=headers)
+                assert (job["status"], job["successCount"], job["failureCount"]) == ("Failed", 0, 0)
+                assert job["errorSummary"] == f"Fatal error: resource 'offers-reject': {words}"
+                assert job["attempts"] == 3
+        assert await fetch(site.url, "SELECT payload FROM import_chunks WHERE payload IS NOT NULL") == []
+
+
+async def test_an_import_goes_on_where_a_fault_stopped_it(shop_url: str) -> None:
+    async with opened(shop_url, worker=_worker(1000), chunk_bytes=500) as site:
+        # A full disk is no row's fault.
+        await execute(
+            site.url,
+            """
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = 'disk_full'; END $$;
+            """,
+        )
+        for headers in HANDLINGS:
+            await execute(
+                site.url,
+                "TRUNCATE offers; CREATE TRIGGER full_disk BEFORE INSERT ON offers FOR EACH ROW"
+                " WHEN (NEW.sku = 'S70') EXECUTE FUNCTION refuse()",
+            )
+            job_id = await accepted(site.api, OFFERS, content=ndjson(ROWS), headers=headers)
+            async with asyncio.timeout(WAIT_SECONDS):
+                while (job := (await site.api.get(f"/api/imports/{job_id}")).json())["attempts"] < 3:
+                    assert job["status"] in {"Pending", "Processing"}
+                    await asyncio.sleep(0.02)
+            await execute(site.url, "DROP TRIGGER full_disk ON offers")
+            job = await settled(site.api, job_id)
+            assert (job["status"], job["successCount"], job["errorSummary"]) == ("Completed", 100, None)
+            assert await fetch(site.url, "SELECT count(*) FROM offers") == [(100,)]
