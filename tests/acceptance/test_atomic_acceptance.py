@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from catalogue_site import PLATFORMS, platforms
@@ -137,6 +138,18 @@ async def test_a_refusal_reaches_a_client_that_is_still_sending(api: ServedApi) 
         client.headers["x-api-key"] = "none"
         assert (await client.post(PLATFORMS, content=body, headers=NDJSON)).status_code == 401
     await _is_clean(api)
+
+
+async def test_a_client_that_waits_for_leave_is_given_it_only_with_a_key(api: ServedApi) -> None:
+    expects = {**NDJSON, "expect": "100-continue", "content-length": str(len(PART))}
+    async with api.begun(PLATFORMS, expects) as upload:
+        assert (await upload.answer())[0] == 100
+        await upload.send(PART)
+        assert (await upload.answer())[0] == 202
+    async with replace(api, key="none").begun(PLATFORMS, expects) as upload:
+        assert (await upload.answer())[0] == 401
+    async with api.begun(PLATFORMS, {**expects, "content-type": "text/plain"}) as upload:
+        assert (await upload.answer())[0] == 415
 
 
 async def test_uploads_at_one_time_do_not_mix(database_url: str) -> None:

@@ -108,6 +108,33 @@ async def test_error_report_is_complete_and_in_row_order(database_url: str) -> N
         assert_problem(await site.ann.get(path, params={"cursor": "x"}), 400)
 
 
+async def test_pages_of_large_records_are_short_and_complete(site: CatalogueSite) -> None:
+    rows = [{"platformName": "", "note": str(i) * 900_000} for i in range(8)]
+    job = await imported(site.ann, PLATFORMS, content=ndjson(rows), headers=NDJSON)
+    path = f"/api/imports/{job['id']}/errors"
+    first = (await site.ann.get(path)).json()
+    assert 1 <= len(first["items"]) < 8
+    rest = (await site.ann.get(path, params={"cursor": first["nextCursor"]})).json()
+    assert [entry["record"] for entry in (*first["items"], *rest["items"])] == rows
+    assert rest["nextCursor"] is None
+    assert [entry["record"] for entry in await bad_rows(site.ann, job["id"])] == rows
+
+
+async def test_the_client_chooses_the_form_of_the_report(idle_site: CatalogueSite) -> None:
+    job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
+    for accept, media_type in {
+        "*/*": "application/json",
+        "application/*;q=0.5, image/png": "application/json",
+        "text/html, text/*;q=0.8, */*;q=0.1": "text/csv",
+        "text/csv;q=0.5, application/x-ndjson": "application/x-ndjson",
+        "application/json;q=0, text/csv": "text/csv",
+        "TEXT/CSV; header=present": "text/csv",
+    }.items():
+        answer = await idle_site.ann.get(f"/api/imports/{job_id}/errors", headers={"accept": accept})
+        assert answer.headers["content-type"].split(";")[0] == media_type, accept
+        assert "Accept" in answer.headers["vary"]
+
+
 async def test_csv_report_has_the_columns_of_the_body(site: CatalogueSite) -> None:
     body = b'note;Platform Name;=x\n"a\n""b""";;1\nc;ok;2\nd;e\n;" ";\n'
     job = await imported(site.ann, PLATFORMS, params={"delimiter": ";"}, content=body, headers=CSV)

@@ -1,5 +1,7 @@
 """Whose import job is whose: 401 without a key before all else, 403 for another user's job, 404 for none."""
 
+from collections.abc import AsyncIterator
+
 from catalogue_site import COMMANDS, PLATFORMS, CatalogueSite, platforms
 
 from application_client import client_of, open_application
@@ -78,7 +80,7 @@ async def test_without_a_valid_key_nothing_else_is_told(idle_site: CatalogueSite
 async def test_a_strangers_body_is_not_read(database_url: str) -> None:
     asked = 0
 
-    async def body():  # type: ignore[no-untyped-def]
+    async def body() -> AsyncIterator[bytes]:
         nonlocal asked
         asked += 1
         yield b"{}"
