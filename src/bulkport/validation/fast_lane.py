@@ -4,7 +4,8 @@ What the fast lane accepts is accepted, with the values Pydantic would give; wha
 to judge. So it may refuse too much, and never too little.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from operator import attrgetter
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import msgspec
 
 from bulkport.resources import Resource
 from bulkport.validation.cells import read_cells
+from bulkport.validation.gaps import without
 from bulkport.validation.lookups import Lookup
 from bulkport.validation.translation import PlainField, TextRule, translate
 from bulkport.validation.unknown_fields import UnknownFields
@@ -82,7 +84,7 @@ class FastLane:
                 rows.append(row)
                 if row is None:
                     refused.append(position)
-        if blank := self._blank_rows(rows, has_gaps=bool(refused)):
+        if blank := self._blank_rows(rows, refused):
             for position in blank:
                 rows[position] = None
             refused = sorted({*refused, *blank})
@@ -171,27 +173,20 @@ class FastLane:
         except _REFUSALS:
             return None
 
-    def _blank_rows(self, rows: Sequence[Any], *, has_gaps: bool) -> set[int]:
+    def _blank_rows(self, rows: Sequence[Any], refused: Sequence[int]) -> set[int]:
         blank: set[int] = set()
         if not self._not_blank:
             return blank
-        accepted: Iterable[int] = range(len(rows))
-        if has_gaps:
-            accepted = [position for position, row in enumerate(rows) if row is not None]
-            rows = [rows[position] for position in accepted]
+        accepted = without(range(len(rows)), refused)
+        rows = without(rows, refused)
         for field in self._not_blank:
             values = list(map(field, rows))
             # `isspace` knows every space that `\\s` knows, and is false for empty text.
             try:
-                suspicious = "" in values or True in map(str.isspace, values)
+                blank.update(compress(accepted, map(str.isspace, values)))
             except TypeError:  # a null among them
-                suspicious = True
-            if suspicious:
-                blank.update(
-                    position
-                    for position, value in zip(accepted, values, strict=True)
-                    if value is not None and (not value or value.isspace())
-                )
+                blank.update(compress(accepted, [value is not None and value.isspace() for value in values]))
+            blank.update(accepted[i] for i in _positions_of("", values))
         return blank
 
 
@@ -218,3 +213,13 @@ def fast_lane(resource: Resource, lookups: Sequence[Lookup]) -> FastLane | None:
 def _is_learnable(name: str) -> bool:
     """Whether msgspec takes the name for a member."""
     return len(name) <= UnknownFields.MAX_LENGTH and _UNUSABLE.isdisjoint(name)
+
+
+def _positions_of(value: object, values: list[Any]) -> Iterator[int]:
+    position = -1
+    while True:
+        try:
+            position = values.index(value, position + 1)
+        except ValueError:
+            return
+        yield position

@@ -69,7 +69,7 @@ class JsonRecord:
         try:
             text = self.raw.decode()
             value = _DECODER.decode(text)
-            if _SURROGATE.search(text):
+            if "\\u" in text and _SURROGATE.search(text):
                 json.dumps(value, ensure_ascii=False).encode()  # raises where half of a pair stands alone
         except (ValueError, RecursionError):  # not UTF-8, not JSON, half a surrogate pair, or too long a number
             return None

@@ -13,6 +13,7 @@ from bulkport.formats.csv import BadRecord, CsvColumns
 from bulkport.resources import Resource
 from bulkport.validation.batch import Batch, Sources, ValidRows
 from bulkport.validation.fast_lane import fast_lane, name_attribute
+from bulkport.validation.gaps import without
 from bulkport.validation.judge import JsonJudge, TextJudge, Verdict, json_keys
 from bulkport.validation.lookups import NamedRow, lookups_of
 from bulkport.validation.row_errors import FieldError, RowError
@@ -211,28 +212,24 @@ class RowValidator:
         self._enter(batch, position, verdict)
 
     def _tell_apart(self, batch: Batch) -> ValidRows:
-        rows, first_row = batch.rows, batch.first_row
-        positions: Sequence[int] = range(len(rows))
+        first_row = batch.first_row
         refused = dict(batch.refused)
-        if refused:
-            positions = [position for position in positions if position not in refused]
-            rows = [rows[position] for position in positions]
+        gaps = sorted(refused)
+        rows = without(batch.rows, gaps)
+        row_numbers = without(range(first_row, first_row + len(batch.rows)), gaps)
         columns: list[list[Any]] = []
         for field in self._resource.field_names:
             columns.append(list(map(attrgetter(field), rows)))
             for i, fault in unstorable(columns[-1]).items():
-                wire = self._resource.wire_names[field]
-                refused.setdefault(positions[i], [])
-                refused[positions[i]] = [*refused[positions[i]], FieldError(wire, f"{wire} {fault}")]
-        if len(refused) > len(batch.rows) - len(positions):
-            kept = [i for i, position in enumerate(positions) if position not in refused]
-            positions = [positions[i] for i in kept]
+                position, wire = row_numbers[i] - first_row, self._resource.wire_names[field]
+                refused[position] = [*refused.get(position, ()), FieldError(wire, f"{wire} {fault}")]
+        if len(refused) > len(gaps):
+            kept = [i for i, number in enumerate(row_numbers) if number - first_row not in refused]
+            row_numbers = [row_numbers[i] for i in kept]
             columns = [[column[i] for i in kept] for column in columns]
         return ValidRows(
             columns=columns,
-            row_numbers=range(first_row, first_row + len(positions))
-            if isinstance(positions, range)
-            else [first_row + position for position in positions],
+            row_numbers=row_numbers,
             errors=[
                 RowError(first_row + position, refused[position], batch.sources.record(position))
                 for position in sorted(refused)
