@@ -38,8 +38,6 @@ SELECT_JOBS: Final = f"""
     ORDER BY j.id DESC
 """
 
-SELECT_OWNER: Final = "SELECT user_id, resource FROM bulk_import_jobs WHERE id = %s"
-
 # Pages are bounded by bytes too: a bad row may be as large as a record may be.
 SELECT_ROW_ERRORS: Final = """
     SELECT row_number, errors, record
