@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from followed_import import FollowedImport, stored
 from import_bodies import Body, platforms
 from process_nursery import Nursery
 
+from bulkport.pools import open_pool
 from commandapi import embedded, migrations
 from commandapi.auth.keys import create_key
 from commandapi.embedded import EmbeddedServer
@@ -144,3 +146,24 @@ def test_an_upload_that_the_database_did_not_outlive_leaves_nothing(site: Site, 
         after = site.value("SELECT count(*) FROM import_chunks"), site.value("SELECT count(*) FROM bulk_import_jobs")
         assert after == before
         assert stored(site, body) == []
+
+
+async def test_connections_are_back_as_soon_as_the_database_is(server: EmbeddedServer) -> None:
+    async with open_pool(server.url, name="patient", most=3, acquire_seconds=0.3) as pool:
+
+        async def is_usable() -> bool:
+            try:
+                async with pool.connection() as connection:
+                    await connection.execute("SELECT 1")
+            except psycopg.OperationalError:
+                return False
+            return True
+
+        assert await is_usable()
+        crash(server)
+        # psycopg's own tries come at 0, 1, 3, 7 and 15 seconds.
+        away_until = time.monotonic() + 3.5
+        while time.monotonic() < away_until:
+            assert not await is_usable()
+        assert server.ensure_running()
+        assert any([await is_usable() for _ in range(3)])
