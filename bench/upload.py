@@ -17,7 +17,7 @@ from bench.connection import Connection, Server
 from bench.dataset import PROJECT, Body
 from bench.imports import FinishedImport, import_file
 
-POLL_SECONDS = 0.005
+POLL_SECONDS = 0.02
 
 
 class Upload:

@@ -66,6 +66,9 @@ class TaskDefinition:
     name: str
     function: TaskFunction
     retry: RetryPolicy = DEFAULT_RETRY
+    is_heavy: bool = False
+    """Whether a run keeps its whole process busy. A server that runs such a job leaves the next one to an idler
+    server for a moment before it claims it itself, so that work spreads over all processes."""
     on_failure: FailureHook | None = None
     """Called with the last error once no attempt is left, before the job is marked as failed. When it raises, the
     job does not fail yet: it comes back after `retry.max_seconds` and the hook gets another chance, so what it

@@ -82,9 +82,15 @@ class Importer:
         retry = RetryPolicy(max_attempts=self._policy.max_attempts, base_seconds=self._policy.base_seconds)
         return [
             TaskDefinition(
-                name=PROCESS_IMPORT, function=self.process_import, retry=retry, on_failure=self.settle_failure
+                name=PROCESS_IMPORT,
+                function=self.process_import,
+                retry=retry,
+                on_failure=self.settle_failure,
+                is_heavy=True,
             ),
-            TaskDefinition(name=ASSIST_IMPORT, function=self.assist_import, retry=RetryPolicy(max_attempts=1)),
+            TaskDefinition(
+                name=ASSIST_IMPORT, function=self.assist_import, retry=RetryPolicy(max_attempts=1), is_heavy=True
+            ),
         ]
 
     async def process_import(self, context: JobContext, *, import_id: int) -> None:

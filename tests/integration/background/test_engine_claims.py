@@ -47,6 +47,7 @@ async def test_a_job_queued_while_the_worker_looked_is_claimed_at_once(site: Eng
         link,
         WorkerOptions(site.url, "worker"),
         known_tasks={"note"},
+        heavy_tasks=set(),
         stop_claiming=asyncio.Event(),
         on_registered=lambda _: None,
         on_evicted=lambda: None,

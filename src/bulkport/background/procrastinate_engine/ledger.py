@@ -26,6 +26,8 @@ _log = structlog.get_logger(__name__)
 
 _PERSIST_TRIES = 3
 _PAUSE_AFTER_REFUSAL_SECONDS = 1.0
+_DEFERENCE_SECONDS = 0.01
+"""Time that a server busy with a heavy job leaves to the others to claim the next one: some pickups long."""
 _ERROR_TEXT_LENGTH = 10_000
 
 
@@ -45,6 +47,8 @@ class JobLedger(JobManager):
         The server's options.
     known_tasks
         Names of the tasks that this process can run.
+    heavy_tasks
+        Names of those that keep the process busy.
     stop_claiming
         Set when the worker ends: no job is claimed any more.
     on_registered
@@ -60,6 +64,7 @@ class JobLedger(JobManager):
         options: WorkerOptions,
         *,
         known_tasks: AbstractSet[str],
+        heavy_tasks: AbstractSet[str],
         stop_claiming: asyncio.Event,
         on_registered: Callable[[int], None],
         on_evicted: Callable[[], None],
@@ -69,10 +74,12 @@ class JobLedger(JobManager):
         self._link = link
         self._options = options
         self._known_tasks = known_tasks
+        self._heavy_tasks = heavy_tasks
         self._stop_claiming = stop_claiming
         self._on_registered = on_registered
         self._on_evicted = on_evicted
         self._claimed: dict[int, bool] = {}
+        self._heavy: set[int] = set()
         self._due: set[asyncio.TimerHandle] = set()
 
     # What Procrastinate's worker calls
@@ -113,6 +120,8 @@ class JobLedger(JobManager):
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Claim the next job, if there is one."""
         arguments = {"queues": None if queues is None else list(queues), "worker_id": worker_id}
+        if self._heavy:
+            await wait_for_event(self._stop_claiming, _DEFERENCE_SECONDS)
         while not self._stop_claiming.is_set():
             notified = self._notifier.notified
             try:
@@ -137,6 +146,8 @@ class JobLedger(JobManager):
     async def _hold(self, job: Job) -> Job:
         assert job.id is not None
         self._claimed[job.id] = False
+        if job.task_name in self._heavy_tasks:
+            self._heavy.add(job.id)
         if job.task_name not in self._known_tasks:
             # The worker fails it; what is kept and logged about it is written here.
             error = UnknownTask(f"no task named {job.task_name} is declared in this worker")
@@ -212,6 +223,7 @@ class JobLedger(JobManager):
                     return
         finally:
             del self._claimed[job.id]
+            self._heavy.discard(job.id)
 
     @staticmethod
     def _note_if_gone(rows: list[DictRow], log: Any) -> None:

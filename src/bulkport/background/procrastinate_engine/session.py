@@ -79,6 +79,7 @@ class WorkerSession:
             self._link,
             options,
             known_tasks={definition.name for definition in definitions},
+            heavy_tasks={definition.name for definition in definitions if definition.is_heavy},
             stop_claiming=self._ending,
             on_registered=self._start_pulse,
             on_evicted=self._lost.set,
