@@ -79,7 +79,7 @@ def test_an_import_outlives_crashes_of_the_database(site: Site, server: Embedded
     site.wait_for_workers(site.start_worker(), site.start_worker())
     with site.client(site.start_server(chunk_bytes=CHUNK_BYTES)) as client, ThreadPoolExecutor(1) as restarting:
         job = FollowedImport.send(client, body)
-        for share in (0.1, 0.4, 0.7):
+        for share in (0.2, 0.6):
             point = int(body.rows * share * site.chance.uniform(0.8, 1.2))
             job.until(lambda now, point=point: now["processedRecords"] >= point)
             crash(server)

@@ -31,11 +31,6 @@ SABOTAGES = {
         trigger("PERFORM pg_terminate_backend(pg_backend_pid())"),
         "terminating connection due to administrator command",
     ),
-    "not allowed": (
-        # Superusers may do anything: the refusal is a trigger's, with the code of a real one.
-        trigger("RAISE EXCEPTION 'permission denied for table platforms' USING ERRCODE = '42501'"),
-        "permission denied for table platforms",
-    ),
 }
 
 
