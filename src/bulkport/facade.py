@@ -48,6 +48,8 @@ class Bulkport:
                 yield
 
         app = FastAPI(lifespan=lifespan)
+        app.add_middleware(EdgeMiddleware, private_path="/api")
+        problems.install(app)
         app.include_router(bulkport.router(authenticate=current_user))
 
     In a worker process::

@@ -168,9 +168,13 @@ class Importer:
 
 
 def describe(error: BaseException) -> str:
-    """An exception's text, whatever its `str()` does; its class where it has none. At most 400 characters."""
+    """An exception's text, whatever its `str()` does; its class where it has none. At most 400 characters.
+
+    Of an error of PostgreSQL only the message: its context quotes statements and rows, which are not the client's.
+    """
     try:
-        text = str(error).strip()
+        said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+        text = (said or str(error)).strip()
     except Exception:
         text = ""
     text = text.replace("\0", "").encode("utf-8", "replace").decode()
