@@ -93,7 +93,12 @@ def test_killed_worker_is_started_again_and_said_so(start_server: StartServer) -
     before = server.workers
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
-    until(lambda: len(server.workers - before) == 1 and victim not in server.workers, "another worker")
+
+    def is_replaced() -> bool:
+        workers = server.workers
+        return len(workers) == 2 and len(workers - before) == 1 and victim not in workers
+
+    until(is_replaced, "another worker")
     assert re.search(rf"worker \d \(pid {victim}\) was killed by SIGKILL; starting it again", server.stderr)
 
 
