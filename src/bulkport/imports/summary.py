@@ -1,6 +1,6 @@
 """The few words about bad rows that a status answer has room for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from bulkport.resources import Resource
@@ -8,6 +8,7 @@ from bulkport.resources import Resource
 MAX_SUMMARY_ERRORS: Final = 10
 MAX_SUMMARY_LENGTH: Final = 500
 _MAX_NAME_LENGTH: Final = 100
+_MAX_WARNED_FIELDS: Final = 50
 
 
 def error_summary(resource: Resource, errors: Sequence[tuple[int, Any, Any]], total: int) -> str | None:
@@ -42,6 +43,11 @@ def fatal_summary(message: str) -> str:
     """`Fatal error: MESSAGE`, at most 500 characters."""
     text = f"Fatal error: {' '.join(message.replace(chr(0), '').split())}"
     return text if len(text) <= MAX_SUMMARY_LENGTH else text[: MAX_SUMMARY_LENGTH - 1] + "…"
+
+
+def unknown_fields_warning(names: Iterable[str]) -> str:
+    """What an import's `warnings` say of fields that its resource does not have; it names the first 50."""
+    return f"Unknown fields were ignored: {', '.join(sorted(names)[:_MAX_WARNED_FIELDS])}"
 
 
 def _more(count: int) -> str:

@@ -16,6 +16,16 @@ from bulkport.resources import Resource, Resources
 from bulkport.validation import RowValidator
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk as it is stored."""
+
+    number: int
+    first_row: int
+    record_count: int
+    payload: bytes
+
+
 @dataclass(slots=True)
 class Attempt:
     """An import job as a lane works on it."""
@@ -31,6 +41,8 @@ class Attempt:
     number_without_progress: int
     """This attempt and those right before it in which no chunk was finished."""
     last_fault: str | None
+    sole_chunk: Chunk | None
+    """The only chunk of an import that has no other, if it is pending; read, not locked."""
     table: TargetTable
     validator: RowValidator
     resolvers: dict[str, NameResolver] = field(default_factory=dict)
@@ -57,7 +69,7 @@ async def begin_attempt(
     row = await (await connection.execute(statement, {"job_id": job_id})).fetchone()
     if row is None:
         return None
-    name, user_id, handling, body_format, csv, total_chunks, fruitless, fault = row
+    name, user_id, handling, body_format, csv, total_chunks, fruitless, fault, *chunk = row
     resource = resources[name]
     return Attempt(
         job_id=job_id,
@@ -70,6 +82,7 @@ async def begin_attempt(
         total_chunks=total_chunks,
         number_without_progress=fruitless,
         last_fault=fault,
+        sole_chunk=Chunk(*chunk) if total_chunks == 1 and chunk[-1] is not None else None,
         table=await tables.get(connection, resource),
         validator=RowValidator(resource, streamed=body_format != BodyFormat.JSON),
         resolvers={reference.field: NameResolver(reference) for reference in resource.references},

@@ -17,7 +17,7 @@ from bulkport.formats.media_type import BodyFormat
 from bulkport.formats.ndjson import ndjson_records
 from bulkport.imports.states import ChunkState
 from bulkport.processing import queries
-from bulkport.processing.attempt import Attempt
+from bulkport.processing.attempt import Attempt, Chunk
 from bulkport.processing.references import existing_ids
 from bulkport.processing.rows import Refusal, WritableRows
 from bulkport.validation import Batch, FieldError, RowError, ValidRows
@@ -26,16 +26,6 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedChunk:
-    """A chunk locked by the current transaction."""
-
-    number: int
-    first_row: int
-    record_count: int
-    payload: bytes
 
 
 @dataclass(slots=True)
@@ -62,7 +52,7 @@ def compress(records: bytes) -> bytes:
     return zstd.compress(records, level=1)
 
 
-async def decode_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk: ClaimedChunk) -> DecodedChunk:
+async def decode_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk) -> DecodedChunk:
     """Decode and validate a chunk's records, resolve names and check references."""
     batch = _decode(attempt, chunk)
     resolved = {
@@ -89,7 +79,7 @@ async def decode_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk
 async def finish_chunk(
     connection: AsyncConnection[Any],
     attempt: Attempt,
-    chunk: ClaimedChunk,
+    chunk: Chunk,
     errors: Sequence[RowError],
     state: ChunkState,
 ) -> None:
@@ -111,18 +101,19 @@ async def finish_chunk(
 
 async def insert_row_errors(connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]) -> None:
     """Add bad rows to the import's error report."""
-    await connection.execute(
-        queries.INSERT_ROW_ERRORS,
-        (
-            attempt.job_id,
-            [error.row for error in errors],
-            [_errors_json(error.errors) for error in errors],
-            [error.record_json() for error in errors],
-        ),
+    await connection.execute(queries.INSERT_ROW_ERRORS, (attempt.job_id, *report_columns(errors)))
+
+
+def report_columns(errors: Sequence[RowError]) -> tuple[list[int], list[str], list[str]]:
+    """Bad rows as the error report stores them: row numbers, messages as JSON, records as JSON."""
+    return (
+        [error.row for error in errors],
+        [_errors_json(error.errors) for error in errors],
+        [error.record_json() for error in errors],
     )
 
 
-def _decode(attempt: Attempt, chunk: ClaimedChunk) -> Batch:
+def _decode(attempt: Attempt, chunk: Chunk) -> Batch:
     records = zstd.decompress(chunk.payload)
     if attempt.format is BodyFormat.CSV:
         assert attempt.dialect is not None

@@ -127,7 +127,10 @@ class Importer:
         await self._fail(ImportId(int(str(context.args["import_id"]))), describe(error))
 
     async def assist_import(self, context: JobContext, *, import_id: int) -> None:
-        """Task: help with an import's chunks. A fault is left to the import's own job, which meets it too."""
+        """Task: help with an import's chunks, until the import has settled.
+
+        A fault is counted by the import's own job, which meets it too; the assistant just comes back later.
+        """
         try:
             async with self._pool.connection() as connection:
                 attempt = await begin_attempt(
@@ -138,7 +141,9 @@ class Importer:
         except RetryLater:
             raise
         except Exception as error:
-            _log.warning("import assistant stopped", import_id=import_id, fault=describe(error))
+            delay = self._policy.delay(1)
+            _log.warning("import assistant paused", import_id=import_id, fault=describe(error), retry_in_seconds=delay)
+            raise RetryLater(delay) from error
 
     async def _work(self, attempt: Attempt, context: JobContext) -> None:
         self._lanes += 1

@@ -17,8 +17,9 @@ from bulkport.formats.preferences import Handling
 from bulkport.imports import settlement
 from bulkport.imports.states import ChunkState
 from bulkport.processing import queries
-from bulkport.processing.attempt import Attempt
-from bulkport.processing.chunk import ClaimedChunk, decode_chunk, finish_chunk
+from bulkport.processing.attempt import Attempt, Chunk
+from bulkport.processing.chunk import decode_chunk, finish_chunk
+from bulkport.processing.express import can_go_express, go_express
 from bulkport.processing.strict import write_checked_chunks
 from bulkport.processing.turns import Turns
 from bulkport.processing.writer import write_rows
@@ -48,12 +49,22 @@ class Lane:
         RetryLater
             If the lane hands its slot over, because others wait for it or the worker stops.
         """
+        if await self._went_express():
+            return
         started = time.monotonic()
         while not await self._work_once():
             if self._context.stopping:
                 raise RetryLater(0)
             if time.monotonic() - started > _SHIFT_SECONDS and others_wait():
                 raise RetryLater(0, lower_priority=True)
+
+    async def _went_express(self) -> bool:
+        """Process an import of one small chunk the short way. Returns whether the import has settled."""
+        attempt = self._attempt
+        if attempt.sole_chunk is None or not can_go_express(attempt, attempt.sole_chunk):
+            return False
+        async with self._turns.turn(attempt.user_id), self._pool.connection() as connection:
+            return await go_express(connection, attempt, attempt.sole_chunk)
 
     async def _work_once(self) -> bool:
         """Process one chunk, or settle. Returns whether the import has settled."""
@@ -77,11 +88,11 @@ class Lane:
                 raise
             return False
 
-    async def _claim(self, connection: AsyncConnection[Any]) -> ClaimedChunk | None:
+    async def _claim(self, connection: AsyncConnection[Any]) -> Chunk | None:
         row = await (await connection.execute(queries.CLAIM_CHUNK, (self._attempt.job_id,))).fetchone()
-        return None if row is None else ClaimedChunk(*row)
+        return None if row is None else Chunk(*row)
 
-    async def _process(self, connection: AsyncConnection[Any], chunk: ClaimedChunk) -> None:
+    async def _process(self, connection: AsyncConnection[Any], chunk: Chunk) -> None:
         attempt = self._attempt
         decoded = await decode_chunk(connection, attempt, chunk)
         if attempt.handling is Handling.STRICT:

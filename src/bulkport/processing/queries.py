@@ -12,15 +12,17 @@ BEGIN_ATTEMPT: Final = """
         fruitless_attempts = CASE WHEN done.count > j.progress_mark THEN 1 ELSE j.fruitless_attempts + 1 END,
         progress_mark = done.count,
         last_fault = CASE WHEN done.count > j.progress_mark THEN NULL ELSE j.last_fault END
-    FROM (SELECT count(*)::integer AS count FROM import_chunks WHERE job_id = %(job_id)s AND state <> 'pending') done,
+    FROM (SELECT count(*)::integer AS count FROM import_chunks WHERE job_id = %(job_id)s AND state <> 'pending') done
+    LEFT JOIN import_chunks c ON c.job_id = %(job_id)s AND c.chunk_number = 0 AND c.state = 'pending',
          (SELECT set_config('synchronous_commit', 'off', true) AS setting) unhurried
     WHERE j.id = %(job_id)s AND j.completed_at IS NULL AND unhurried.setting = 'off'
     RETURNING j.resource, j.user_id, j.handling, j.format, j.csv_columns, j.total_chunks, j.fruitless_attempts,
-              j.last_fault
+              j.last_fault, c.chunk_number, c.first_row, c.record_count,
+              CASE WHEN j.total_chunks = 1 THEN c.payload END
 """
 
 JOIN_ATTEMPT: Final = """
-    SELECT resource, user_id, handling, format, csv_columns, total_chunks, fruitless_attempts, last_fault
+    SELECT resource, user_id, handling, format, csv_columns, total_chunks, fruitless_attempts, last_fault, NULL
     FROM bulk_import_jobs WHERE id = %(job_id)s AND completed_at IS NULL
 """
 

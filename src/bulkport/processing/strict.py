@@ -14,8 +14,8 @@ from psycopg import AsyncConnection
 from bulkport.imports import settlement
 from bulkport.imports.states import ImportStatus
 from bulkport.processing import queries
-from bulkport.processing.attempt import Attempt
-from bulkport.processing.chunk import ClaimedChunk, decode_chunk, insert_row_errors
+from bulkport.processing.attempt import Attempt, Chunk
+from bulkport.processing.chunk import decode_chunk, insert_row_errors
 from bulkport.processing.turns import Turns
 from bulkport.processing.writer import write_rows
 from bulkport.validation import RowError
@@ -56,19 +56,19 @@ async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attemp
     await settlement.settle(connection, attempt.job_id, status, progress, summary)
 
 
-async def _checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> AsyncIterator[ClaimedChunk]:
+async def _checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> AsyncIterator[Chunk]:
     number = -1
     while True:
         cursor = await connection.execute(queries.CHECKED_CHUNKS, (attempt.job_id, number))
         row = await cursor.fetchone()
         if row is None:
             return
-        chunk = ClaimedChunk(*row)
+        chunk = Chunk(*row)
         yield chunk
         number = chunk.number
 
 
-async def _write_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk: ClaimedChunk) -> list[RowError]:
+async def _write_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk) -> list[RowError]:
     decoded = await decode_chunk(connection, attempt, chunk)
     # A reference that existed when the chunk was checked may be gone by now; that is a refusal like any other.
     return decoded.errors + decoded.report(attempt, await write_rows(connection, attempt.table, decoded.rows))

@@ -17,7 +17,7 @@ from bulkport.processing.table import TargetTable
 from bulkport.resources import ConflictPolicy
 
 # Below this many rows the round trips of COPY cost more than its speed gains.
-_COPY_THRESHOLD: Final = 2_000
+COPY_THRESHOLD: Final = 2_000
 
 
 async def write_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> list[Refusal]:
@@ -38,7 +38,7 @@ async def write_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
         # At the commit of the chunk it would be too late to tell which row breaks them.
         await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     write = copy_rows if table.resource.conflict is ConflictPolicy.REJECT else merge_rows
-    first = insert_rows if write is copy_rows and rows.size < _COPY_THRESHOLD else write
+    first = insert_rows if write is copy_rows and rows.size < COPY_THRESHOLD else write
     try:
         async with connection.transaction():
             await first(connection, table, rows)
@@ -100,14 +100,23 @@ async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
 
 
 def given_rows(
-    table: TargetTable, positions: Sequence[int] | None = None, *, with_ordinality: bool = False
+    table: TargetTable,
+    positions: Sequence[int] | None = None,
+    *,
+    with_ordinality: bool = False,
+    parameters: Sequence[sql.Composable] | None = None,
 ) -> sql.Composed:
-    """`unnest(%b::text[], …) AS given (…)`: one parameter for each column, all or those at `positions`."""
+    """`unnest(%b::text[], …) AS given (…)`: one parameter for each column, all or those at `positions`.
+
+    `parameters` are the placeholders of these columns where they have names.
+    """
     names = table.resource.column_names
     chosen = [sql.Identifier(names[i]) for i in (range(len(names)) if positions is None else positions)]
     aliases = [*chosen, sql.Identifier("ordinality")] if with_ordinality else chosen
     return sql.SQL("unnest({}) {} AS given ({})").format(
-        sql.SQL(", ").join([sql.SQL("%b::text[]")] * len(chosen)),
+        sql.SQL(", ").join(
+            sql.SQL("{}::text[]").format(parameter) for parameter in parameters or [sql.SQL("%b")] * len(chosen)
+        ),
         sql.SQL("WITH ORDINALITY" if with_ordinality else ""),
         sql.SQL(", ").join(aliases),
     )
