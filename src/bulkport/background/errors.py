@@ -23,3 +23,7 @@ class ArgumentsDoNotFit(BulkportError):
 
 class WorkerLost(BulkportError):
     """This worker's claim on its jobs has ended: it was silent for too long and may have been replaced."""
+
+
+class TaskDeclarationError(BulkportError):
+    """A task is declared in a way that cannot work."""
