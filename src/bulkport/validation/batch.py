@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
+
+from bulkport.formats.csv import BadRecord, CsvRecords
 from bulkport.validation.lookups import NamedRow
 from bulkport.validation.row_errors import FieldError, JsonRecord, RowError, SourceRecord, TextRecord, UnreadableRecord
 
@@ -12,30 +15,30 @@ from bulkport.validation.row_errors import FieldError, JsonRecord, RowError, Sou
 class Sources:
     """The records of a batch as they came."""
 
-    records: Sequence[Any]
-    """Raw JSON, cells, or a record that could not be taken apart."""
-    names: Sequence[str] | None = None
+    records: Sequence[bytes] | CsvRecords
+    names: Sequence[str] = ()
     """Name of each column, for records of cells."""
 
     def record(self, position: int) -> SourceRecord:
         """The record at a position, ready to be reported."""
         record = self.records[position]
-        if self.names is None:
-            return JsonRecord(bytes(record))
-        if isinstance(record, list | tuple):
+        if isinstance(record, BadRecord):
+            return UnreadableRecord(record.raw)
+        if isinstance(record, list):
             return TextRecord(record, self.names)
-        return UnreadableRecord(record.raw)
+        return JsonRecord(bytes(record))
 
 
 @dataclass(slots=True)
 class Batch:
-    """Decoded rows; those that give names in place of ids still wait for them."""
+    """Decoded rows, column by column; those that give names in place of ids still wait for them."""
 
     sources: Sources
     first_row: int
     """1-based number of the first record in the body."""
-    rows: list[Any]
-    """An object with the model's fields as attributes for each record; None where there is none (yet)."""
+    columns: dict[str, list[Any]]
+    """Values by attribute, one for each record. What stands at the place of a record that is refused, or waits, means
+    nothing."""
     fields: Sequence[str | None] = ()
     """Field of the resource for each column, for records of cells."""
     refused: dict[int, Sequence[FieldError]] = field(default_factory=dict)
@@ -46,6 +49,16 @@ class Batch:
     """Positions of accepted rows that lack only the id, by id field."""
     lookups: dict[str, set[str]] = field(default_factory=dict)
     """Names to be resolved to ids, by the field of the reference."""
+
+    @property
+    def size(self) -> int:
+        """How many records there are."""
+        return len(self.sources.records)
+
+    def enter(self, position: int, row: BaseModel) -> None:
+        """Put a row that Pydantic has accepted in its place."""
+        for name in type(row).model_fields:
+            self.columns[name][position] = getattr(row, name)
 
 
 @dataclass(frozen=True, slots=True)

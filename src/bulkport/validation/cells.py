@@ -1,6 +1,6 @@
 """Columns of text cells read as values, for the types whose text is plain."""
 
-from collections.abc import Sequence
+from itertools import compress, count
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +11,7 @@ from bulkport.validation.translation import IntRule, TextRule
 _MAX_DIGITS: Final = 18
 
 
-def read_cells(cells: Sequence[str], rule: TextRule | IntRule, empty: Any) -> tuple[Sequence[Any], set[int]]:
+def read_cells(cells: list[str], rule: TextRule | IntRule, empty: Any) -> tuple[list[Any], set[int]]:
     """Read a column.
 
     Parameters
@@ -21,43 +21,32 @@ def read_cells(cells: Sequence[str], rule: TextRule | IntRule, empty: Any) -> tu
 
     Returns
     -------
-    A value for each cell, and the positions of those that Pydantic has to judge.
+    A new list with a value for each cell, and the positions of those that Pydantic has to judge.
     """
     if isinstance(rule, TextRule):
         return _read_text(cells, rule, empty)
     return _read_ints(cells, rule, empty)
 
 
-def _read_text(cells: Sequence[str], rule: TextRule, empty: Any) -> tuple[Sequence[Any], set[int]]:
-    shortest = max(rule.min_length, 1)
-    longest = rule.max_length
-    lengths = set(map(len, cells))
-    if (
-        min(lengths, default=shortest) >= shortest
-        and (longest is None or max(lengths, default=0) <= longest)
-        and not (rule.not_blank and True in map(str.isspace, cells))
-    ):
-        return cells, set()
-    suspects = {
-        position
-        for position, cell in enumerate(cells)
-        if cell
-        and not (
-            len(cell) >= rule.min_length
-            and (longest is None or len(cell) <= longest)
-            and not (rule.not_blank and cell.isspace())
-        )
-    }
-    if 0 not in lengths:
-        return cells, suspects
-    if empty is not msgspec.NODEFAULT:
-        return [cell or empty for cell in cells], suspects
-    if rule.not_blank or rule.min_length:
-        suspects.update(position for position, cell in enumerate(cells) if not cell)
-    return cells, suspects
+def _read_text(cells: list[str], rule: TextRule, empty: Any) -> tuple[list[Any], set[int]]:
+    lengths = list(map(len, cells))
+    shortest, longest = min(lengths, default=1), max(lengths, default=0)
+    suspects: set[int] = set()
+    if rule.max_length is not None and longest > rule.max_length:
+        suspects.update(position for position, length in enumerate(lengths) if length > rule.max_length)
+    if shortest < rule.min_length:
+        suspects.update(position for position, length in enumerate(lengths) if 0 < length < rule.min_length)
+    if rule.not_blank:
+        suspects.update(compress(count(), map(str.isspace, cells)))
+    if not shortest:
+        if empty is not msgspec.NODEFAULT:
+            return [cell or empty for cell in cells], suspects
+        if rule.not_blank or rule.min_length:
+            suspects.update(position for position, length in enumerate(lengths) if not length)
+    return list(cells), suspects
 
 
-def _read_ints(cells: Sequence[str], rule: IntRule, empty: Any) -> tuple[Sequence[Any], set[int]]:
+def _read_ints(cells: list[str], rule: IntRule, empty: Any) -> tuple[list[Any], set[int]]:
     text = "".join(cells)
     if text.isascii() and text.isdigit() and "" not in cells and max(map(len, cells)) <= _MAX_DIGITS:
         values: list[Any] = list(map(int, cells))

@@ -1,19 +1,18 @@
-"""The fast lane: rows decoded and checked by msgspec, or column by column, without Pydantic.
+"""The fast lane: rows decoded by msgspec and checked column by column, without Pydantic.
 
 What the fast lane accepts is accepted, with the values Pydantic would give; whatever it refuses is left for Pydantic
 to judge. So it may refuse too much, and never too little.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import compress
+from collections.abc import Sequence
+from itertools import compress, count
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from bulkport.resources import Resource
 from bulkport.validation.cells import read_cells
-from bulkport.validation.gaps import without
 from bulkport.validation.lookups import Lookup
 from bulkport.validation.translation import PlainField, TextRule, translate
 from bulkport.validation.unknown_fields import UnknownFields
@@ -21,14 +20,20 @@ from bulkport.validation.unknown_fields import UnknownFields
 # Pydantic's parser stops at 200 levels; brackets are counted instead, which is cheap and never too few.
 _MAX_BRACKETS: Final = 100
 _UNUSABLE: Final = frozenset({'"', "\\", *map(chr, range(32))})
+_NO_VALUE: Final = "-"
+"""Stands where no row was accepted, in a column whose values must not be blank."""
 _REFUSALS: Final = (msgspec.DecodeError, ValueError, RecursionError)
+
+
+Columns: TypeAlias = dict[str, list[Any]]
 
 
 class FastLane:
     """Decodes the rows of one resource.
 
-    Rows are msgspec structs with the model's field names as attributes, one for each lookup as well (`name_attribute`).
-    An id that is not given is `msgspec.UNSET`, and so is a name.
+    What it gives are columns: values by attribute, one for each record. Attributes are the model's field names, and one
+    for each lookup (`name_attribute`). An id that is not given is `msgspec.UNSET`, and so is a name. What stands at the
+    place of a refused record means nothing.
     """
 
     def __init__(
@@ -54,24 +59,27 @@ class FastLane:
         # Fields without a default come first: so the positional constructor knows all of them.
         self._members = sorted(members, key=lambda member: member[3] is not msgspec.NODEFAULT)
         self._fields = {field.name: field for field in fields}
-        self._not_blank = [
-            attrgetter(field.name) for field in fields if isinstance(field.rule, TextRule) and field.rule.not_blank
-        ]
+        self._not_blank = [field.name for field in fields if isinstance(field.rule, TextRule) and field.rule.not_blank]
+        names = {name_attribute(number) for number in range(len(lookups))}
+        self._stand_ins = {
+            name: msgspec.UNSET if name in names else _NO_VALUE if name in self._not_blank else None
+            for name, *_ in self._members
+        }
         self._compile()
 
-    def decode_json(self, records: Sequence[bytes], unknown_fields: UnknownFields) -> tuple[list[Any], list[int]]:
+    def decode_json(self, records: Sequence[bytes], unknown_fields: UnknownFields) -> tuple[Columns, set[int]]:
         """Decode rows of JSON.
 
         Returns
         -------
-        A row for each record, None where it was not accepted; and the positions of those.
+        The columns, and the positions of the records that were not accepted.
         """
         given = records
         if self._learned:
             # Only unknown fields may nest, and only as deep as Pydantic's parser takes.
             given = [record if record.count(b"[") + record.count(b"{") <= _MAX_BRACKETS else b"" for record in records]
         rows: list[Any] = []
-        refused: list[int] = []
+        refused: set[int] = set()
         rest = iter(given)
         while len(rows) < len(given):
             try:
@@ -81,19 +89,18 @@ class FastLane:
                 position = len(rows)
                 record = given[position]
                 row = self._learn_from(record, unknown_fields) if self._learns else None
-                rows.append(row)
                 if row is None:
-                    refused.append(position)
-        if blank := self._blank_rows(rows, refused):
-            for position in blank:
-                rows[position] = None
-            refused = sorted({*refused, *blank})
-        return rows, refused
+                    refused.add(position)
+                rows.append(row or self._stand_in)
+        columns = {name: list(map(attrgetter(name), rows)) for name, *_ in self._members}
+        for name in self._not_blank:
+            refused |= _blank_positions(columns[name])
+        return columns, refused
 
     def decode_cells(
-        self, columns: Sequence[Sequence[str]], fields: Sequence[str | None]
-    ) -> tuple[list[Any], list[int]] | None:
-        """Make rows of columns of text cells (an empty cell is no value).
+        self, columns: Sequence[list[str]], fields: Sequence[str | None]
+    ) -> tuple[Columns, set[int]] | None:
+        """Read columns of text cells (an empty cell is no value).
 
         Parameters
         ----------
@@ -108,28 +115,24 @@ class FastLane:
         names = {lookup.name_field: name_attribute(number) for number, lookup in enumerate(self._lookups)}
         by_attribute = {names.get(field, field): cells for field, cells in by_field.items()}
         size = len(columns[0])
-        values: list[Sequence[Any]] = []
+        values: Columns = {}
         refused: set[int] = set()
         for attribute, _, _, default in self._members:
             cells = by_attribute.get(attribute)
             if cells is None:
                 if default is msgspec.NODEFAULT:
                     return None
-                values.append([default] * size)
+                values[attribute] = [default] * size
             elif attribute in names.values():
-                values.append([cell or msgspec.UNSET for cell in cells])
+                values[attribute] = [cell or msgspec.UNSET for cell in cells]
             else:
                 field = self._fields[attribute]
                 if field.rule is None:
                     return None
                 empty = None if default is msgspec.NODEFAULT and field.is_nullable else default
-                column, suspects = read_cells(cells, field.rule, empty)
-                values.append(column)
+                values[attribute], suspects = read_cells(cells, field.rule, empty)
                 refused |= suspects
-        rows: list[Any] = list(map(self._struct, *values))
-        for position in refused:
-            rows[position] = None
-        return rows, sorted(refused)
+        return values, refused
 
     def takes_id(self, field: str, value: Any) -> bool:
         """Whether a value found by name is as good as one that the row gives itself."""
@@ -139,9 +142,10 @@ class FastLane:
             return False
 
     def _compile(self) -> None:
-        self._struct = self._make_struct(self._members)
+        struct = self._make_struct(self._members)
+        self._stand_in = struct(**self._stand_ins)
         learned = [(f"_unknown_{i}", name, Any, None) for i, name in enumerate(self._learned)]
-        self._decoder = msgspec.json.Decoder(self._make_struct([*self._members, *learned]) if learned else self._struct)
+        self._decoder = msgspec.json.Decoder(self._make_struct([*self._members, *learned]) if learned else struct)
 
     def _make_struct(self, members: Sequence[tuple[str, str, Any, Any]]) -> type[msgspec.Struct]:
         return msgspec.defstruct(
@@ -173,22 +177,6 @@ class FastLane:
         except _REFUSALS:
             return None
 
-    def _blank_rows(self, rows: Sequence[Any], refused: Sequence[int]) -> set[int]:
-        blank: set[int] = set()
-        if not self._not_blank:
-            return blank
-        accepted = without(range(len(rows)), refused)
-        rows = without(rows, refused)
-        for field in self._not_blank:
-            values = list(map(field, rows))
-            # `isspace` knows every space that `\\s` knows, and is false for empty text.
-            try:
-                blank.update(compress(accepted, map(str.isspace, values)))
-            except TypeError:  # a null among them
-                blank.update(compress(accepted, [value is not None and value.isspace() for value in values]))
-            blank.update(accepted[i] for i in _positions_of("", values))
-        return blank
-
 
 def name_attribute(number: int) -> str:
     """Attribute of a row that holds the name for a lookup."""
@@ -215,11 +203,17 @@ def _is_learnable(name: str) -> bool:
     return len(name) <= UnknownFields.MAX_LENGTH and _UNUSABLE.isdisjoint(name)
 
 
-def _positions_of(value: object, values: list[Any]) -> Iterator[int]:
+def _blank_positions(values: list[Any]) -> set[int]:
+    """Positions of texts without a visible character."""
+    # `isspace` knows every space that `\\s` knows, and is false for empty text.
+    try:
+        blank = set(compress(count(), map(str.isspace, values)))
+    except TypeError:  # a null among them
+        blank = set(compress(count(), [value is not None and value.isspace() for value in values]))
     position = -1
     while True:
         try:
-            position = values.index(value, position + 1)
+            position = values.index("", position + 1)
         except ValueError:
-            return
-        yield position
+            return blank
+        blank.add(position)

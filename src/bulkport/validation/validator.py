@@ -1,15 +1,14 @@
 """From the records of a chunk to valid rows and row errors."""
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
 from typing import Any
 
 import msgspec
 from pydantic import BaseModel
 
-from bulkport.formats.csv import BadRecord, CsvColumns
+from bulkport.formats.csv import CsvColumns, CsvRecords
 from bulkport.resources import Resource
 from bulkport.validation.batch import Batch, Sources, ValidRows
 from bulkport.validation.fast_lane import fast_lane, name_attribute
@@ -65,19 +64,19 @@ class RowValidator:
         """
         with _collector_paused():
             if self._lane is None:
-                batch = Batch(Sources(records), first_row, [None] * len(records))
+                batch = Batch(Sources(records), first_row, self._no_values(len(records)))
                 left: Iterable[int] = range(len(records))
             else:
-                rows, refused = self._lane.decode_json(records, self._unknown_fields)
-                batch = Batch(Sources(records), first_row, rows)
-                left = sorted({*refused, *self._sort_out_ids(batch, has_gaps=bool(refused))})
+                columns, refused = self._lane.decode_json(records, self._unknown_fields)
+                batch = Batch(Sources(records), first_row, columns)
+                left = sorted(refused | self._sort_out_ids(batch, refused))
             for position in left:
                 record = records[position]
                 self._unknown_fields.note(record)
                 self._enter(batch, position, self._json_judge.judge(record))
         return batch
 
-    def decode_text(self, rows: Sequence[list[str] | BadRecord], columns: CsvColumns, first_row: int) -> Batch:
+    def decode_text(self, records: CsvRecords, columns: CsvColumns, first_row: int) -> Batch:
         """Decode records of text cells.
 
         Parameters
@@ -88,19 +87,17 @@ class RowValidator:
             1-based number of the first record in the body.
         """
         with _collector_paused():
-            batch = Batch(
-                Sources(rows, self._column_names(columns)), first_row, [None] * len(rows), fields=columns.fields
-            )
-            whole: Sequence[int] = range(len(rows))
-            if BadRecord in set(map(type, rows)):
-                whole = [position for position, row in enumerate(rows) if not isinstance(row, BadRecord)]
-                batch.refused = {
-                    position: [FieldError("", row.message)]
-                    for position, row in enumerate(rows)
-                    if isinstance(row, BadRecord)
-                }
-            for position in self._enter_fast_cells(batch, whole, columns):
-                self._enter(batch, position, self._text_judge.judge(rows[position], columns.fields))  # type: ignore[arg-type] # whole
+            decoded = None if self._lane is None else self._lane.decode_cells(records.columns, columns.fields)
+            values = self._no_values(len(records)) if decoded is None else decoded[0]
+            batch = Batch(Sources(records, self._column_names(columns)), first_row, values, fields=columns.fields)
+            batch.refused = {position: [FieldError("", bad.message)] for position, bad in records.bad.items()}
+            if decoded is None:
+                left = set(range(len(records)))
+            else:
+                refused = decoded[1] | records.bad.keys()
+                left = refused | self._sort_out_ids(batch, refused)
+            for position in sorted(left - records.bad.keys()):
+                self._judge_cells(batch, position)
         return batch
 
     def finish(self, batch: Batch, resolved: Mapping[str, Mapping[str, Any]]) -> ValidRows:
@@ -113,68 +110,40 @@ class RowValidator:
         """
         with _collector_paused():
             self._put_ids(batch, resolved)
-            judge = self._json_judge if batch.sources.names is None else self._text_judge
+            judge = self._text_judge if isinstance(batch.sources.records, CsvRecords) else self._json_judge
             for position, row in batch.waiting.items():
                 self._enter(batch, position, judge.judge_named(row, resolved))
             return self._tell_apart(batch)
 
-    def _enter_fast_cells(self, batch: Batch, whole: Sequence[int], columns: CsvColumns) -> Iterable[int]:
-        """Enter the rows that the fast lane takes, and return the positions of the others among `whole`."""
-        if self._lane is None or not whole:
-            return whole
-        cells = batch.sources.records
-        table = list(
-            zip(*(cells if len(whole) == len(cells) else [cells[position] for position in whole]), strict=True)
-        )
-        decoded = self._lane.decode_cells(table, columns.fields)
-        if decoded is None:
-            return whole
-        rows, refused = decoded
-        if len(whole) == len(cells):
-            batch.rows = rows
-        else:
-            for position, row in zip(whole, rows, strict=True):
-                batch.rows[position] = row
-        left = {whole[i] for i in refused}
-        return sorted(left | self._sort_out_ids(batch, has_gaps=bool(left) or len(whole) < len(cells)))
-
-    def _sort_out_ids(self, batch: Batch, *, has_gaps: bool) -> set[int]:
-        """Note the rows of the fast lane that give a name, and take back those that give both, or nothing needed.
+    def _sort_out_ids(self, batch: Batch, refused: Collection[int]) -> set[int]:
+        """Note the rows of the fast lane that give a name, and find those that give both, or nothing needed.
 
         Returns
         -------
-        The positions of those taken back.
+        The positions of those that must be judged anew.
         """
         left: set[int] = set()
         for number, lookup in enumerate(self._lookups):
             is_required = self._resource.model.model_fields[lookup.id_field].is_required()
-            name_of, id_of = attrgetter(name_attribute(number)), attrgetter(lookup.id_field)
-            accepted: Sequence[int] = range(len(batch.rows))
-            rows = batch.rows
-            if has_gaps:
-                accepted = [position for position, row in enumerate(rows) if row is not None]
-                rows = [rows[position] for position in accepted]
-            names, given = list(map(name_of, rows)), list(map(id_of, rows))
+            names, given = batch.columns[name_attribute(number)], batch.columns[lookup.id_field]
             unset = names.count(msgspec.UNSET)
-            if unset < len(rows):
-                named = [i for i, name in enumerate(names) if name is not msgspec.UNSET]
-                doubled = {accepted[i] for i in named if given[i] is not msgspec.UNSET and given[i] is not None}
+            if unset < batch.size:
+                named = [i for i, name in enumerate(names) if name is not msgspec.UNSET and i not in refused]
+                doubled = {i for i in named if given[i] is not msgspec.UNSET and given[i] is not None}
                 left |= doubled
-                batch.named[lookup.id_field] = [accepted[i] for i in named if accepted[i] not in doubled]
+                batch.named[lookup.id_field] = [i for i in named if i not in doubled] if doubled else named
                 batch.lookups[lookup.id_field] = {names[i] for i in named}
             if unset and is_required and msgspec.UNSET in given:
                 left.update(
-                    position
-                    for position, name, value in zip(accepted, names, given, strict=True)
+                    i
+                    for i, (name, value) in enumerate(zip(names, given, strict=True))
                     if name is msgspec.UNSET and value is msgspec.UNSET
                 )
-        for position in left:
-            batch.rows[position] = None
         return left
 
     def _enter(self, batch: Batch, position: int, verdict: Verdict) -> None:
         if isinstance(verdict, BaseModel):
-            batch.rows[position] = verdict
+            batch.enter(position, verdict)
         elif isinstance(verdict, NamedRow):
             batch.waiting[position] = verdict
             for field, name in verdict.names.items():
@@ -189,37 +158,38 @@ class RowValidator:
             positions = batch.named.get(lookup.id_field)
             if not positions or self._lane is None:
                 continue
-            name_of = attrgetter(name_attribute(number))
+            names, given = batch.columns[name_attribute(number)], batch.columns[lookup.id_field]
             ids = resolved.get(lookup.id_field, {})
             taken = {name: value for name, value in ids.items() if self._lane.takes_id(lookup.id_field, value)}
             for position in positions:
-                row = batch.rows[position]
-                if row is None:
-                    continue
-                name = name_of(row)
+                name = names[position]
                 if name in taken:
-                    setattr(row, lookup.id_field, taken[name])
-                else:
+                    given[position] = taken[name]
+                elif position not in batch.refused and position not in batch.waiting:
                     # The name is unknown, or the model may refuse the id: Pydantic tells.
-                    batch.rows[position] = None
                     self._judge_again(batch, position)
 
     def _judge_again(self, batch: Batch, position: int) -> None:
         """Let Pydantic have a row that the fast lane had accepted."""
-        names = batch.sources.names
         record = batch.sources.records[position]
-        verdict = self._json_judge.judge(record) if names is None else self._text_judge.judge(record, batch.fields)
-        self._enter(batch, position, verdict)
+        if isinstance(record, bytes):
+            self._enter(batch, position, self._json_judge.judge(record))
+        else:
+            self._judge_cells(batch, position)
+
+    def _judge_cells(self, batch: Batch, position: int) -> None:
+        cells = batch.sources.records[position]
+        assert isinstance(cells, list)
+        self._enter(batch, position, self._text_judge.judge(cells, batch.fields))
 
     def _tell_apart(self, batch: Batch) -> ValidRows:
         first_row = batch.first_row
         refused = dict(batch.refused)
         gaps = sorted(refused)
-        rows = without(batch.rows, gaps)
-        row_numbers = without(range(first_row, first_row + len(batch.rows)), gaps)
-        columns: list[list[Any]] = []
+        row_numbers = without(range(first_row, first_row + batch.size), gaps)
+        columns: list[Sequence[Any]] = []
         for field in self._resource.field_names:
-            columns.append(list(map(attrgetter(field), rows)))
+            columns.append(without(batch.columns[field], gaps))
             for i, fault in unstorable(columns[-1]).items():
                 position, wire = row_numbers[i] - first_row, self._resource.wire_names[field]
                 refused[position] = [*refused.get(position, ()), FieldError(wire, f"{wire} {fault}")]
@@ -237,6 +207,9 @@ class RowValidator:
             sources=batch.sources,
             first_row=first_row,
         )
+
+    def _no_values(self, size: int) -> dict[str, list[Any]]:
+        return {name: [None] * size for name in self._resource.field_names}
 
     def _column_names(self, columns: CsvColumns) -> list[str]:
         unknown = iter(columns.unknown)

@@ -10,7 +10,7 @@ GOOD = b'1,2\n"x ""y""\nz",4\n'
 
 def the_bad_one(record: bytes) -> BadRecord:
     """The bad record between good ones, which must be read as if it was not there."""
-    rows = csv_records(GOOD + record + b"\n" + GOOD, DIALECT)
+    rows = list(csv_records(GOOD + record + b"\n" + GOOD, DIALECT))
     good = [["1", "2"], ['x "y"\nz', "4"]]
     assert [rows[:2], rows[3:]] == [good, good]
     bad = rows[2]
@@ -36,12 +36,12 @@ def test_bad_record_spoils_no_other(record: bytes, message: str) -> None:
 
 
 def test_bad_records_of_unquoted_text_keep_their_text() -> None:
-    rows = csv_records(b"1,2\r\n3\r\n4,5,6\r\n7,8\r\n", DIALECT)
+    rows = list(csv_records(b"1,2\r\n3\r\n4,5,6\r\n7,8\r\n", DIALECT))
     assert [row.raw if isinstance(row, BadRecord) else row for row in rows] == [["1", "2"], "3", "4,5,6", ["7", "8"]]
 
 
 def test_stray_quote_takes_no_more_than_the_next_quoted_field() -> None:
-    rows = csv_records(b'1,"2\n3,4\n5,"6"\n7,8\n', DIALECT)
+    rows = list(csv_records(b'1,"2\n3,4\n5,"6"\n7,8\n', DIALECT))
     assert rows[1:] == [["7", "8"]]
     assert isinstance(rows[0], BadRecord)
     assert rows[0].raw == '1,"2\n3,4\n5,"6"'
@@ -60,13 +60,13 @@ def test_stray_quote_takes_no_more_than_the_next_quoted_field() -> None:
     ],
 )
 def test_open_quote_at_the_end_is_one_bad_record_with_all_it_took(rest: bytes, message: str) -> None:
-    rows = csv_records(b'1,2\n3,"4' + rest, DIALECT)
+    rows = list(csv_records(b'1,2\n3,"4' + rest, DIALECT))
     assert rows == [["1", "2"], BadRecord((b'3,"4' + rest).decode(), message)]
 
 
 def test_latin1_text_spoils_only_the_rows_with_foreign_bytes() -> None:
     lines = ["Docker,1", "Café,2", '"Git, ""hub""",3', '"Müller",4']
-    rows = csv_records("\n".join(lines).encode("latin-1"), DIALECT)
+    rows = list(csv_records("\n".join(lines).encode("latin-1"), DIALECT))
     assert [row.raw if isinstance(row, BadRecord) else row for row in rows] == [
         ["Docker", "1"],
         "Caf\ufffd,2",
@@ -77,8 +77,8 @@ def test_latin1_text_spoils_only_the_rows_with_foreign_bytes() -> None:
 
 def test_fields_above_the_csv_modules_limit_are_read() -> None:
     large = "x" * 200_000
-    assert csv_records(f'1,2\n"{large}",3\n"4",5\n'.encode(), DIALECT) == [["1", "2"], [large, "3"], ["4", "5"]]
+    assert list(csv_records(f'1,2\n"{large}",3\n"4",5\n'.encode(), DIALECT)) == [["1", "2"], [large, "3"], ["4", "5"]]
 
 
 def test_cells_of_one_column_and_blank_lines() -> None:
-    assert csv_records(b'a\r\n\r\n""\r\n b \r\n', CsvDialect(["x"])) == [["a"], [""], [" b "]]
+    assert list(csv_records(b'a\r\n\r\n""\r\n b \r\n', CsvDialect(["x"]))) == [["a"], [""], [" b "]]

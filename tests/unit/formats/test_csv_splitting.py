@@ -36,7 +36,7 @@ def read(body: bytes, sizes: list[int], delimiter: str = ",") -> tuple[list[list
     splitter = CsvSplitter(SMALL, delimiter)
     pieces = split(splitter, bites_of(body, sizes))
     assert splitter.dialect is not None
-    rows = [csv_records(piece.payload, splitter.dialect) for piece in pieces]
+    rows = [list(csv_records(piece.payload, splitter.dialect)) for piece in pieces]
     assert [len(part) for part in rows] == [piece.records for piece in pieces]
     return [row for part in rows for row in part], [piece.records for piece in pieces]
 

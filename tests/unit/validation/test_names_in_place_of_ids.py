@@ -7,7 +7,7 @@ import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from bulkport.formats.csv import match_header
+from bulkport.formats.csv import CsvRecords, match_header
 from bulkport.resources import Reference, Resource
 from bulkport.validation import NotBlank, RowValidator, ValidRows, validate_envelope
 
@@ -52,7 +52,7 @@ def judge_text(model: type[BaseModel], *rows: list[str]) -> ValidRows:
     resource = commands(model)
     validator = RowValidator(resource, streamed=True)
     columns = match_header(["how to", "platform id", "platform name"], resource)
-    return validator.finish(validator.decode_text(list(rows), columns, 1), IDS)
+    return validator.finish(validator.decode_text(CsvRecords.of_rows(rows, len(columns.fields)), columns, 1), IDS)
 
 
 def messages(valid: ValidRows) -> list[str]:

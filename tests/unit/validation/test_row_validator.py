@@ -11,7 +11,7 @@ import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from bulkport.formats.csv import BadRecord, match_header
+from bulkport.formats.csv import BadRecord, CsvRecords, match_header
 from bulkport.resources import Resource
 from bulkport.validation import NotBlank, RowValidator, ValidRows, validate_envelope
 from bulkport.validation.unknown_fields import UnknownFields
@@ -75,7 +75,9 @@ def judge(model: type[BaseModel], *records: bytes | str, first_row: int = 1) -> 
 def judge_cells(model: type[BaseModel], header: list[str], *rows: list[str] | BadRecord) -> ValidRows:
     resource = resource_of(model)
     validator = RowValidator(resource, streamed=True)
-    return validator.finish(validator.decode_text(list(rows), match_header(header, resource), 1), {})
+    return validator.finish(
+        validator.decode_text(CsvRecords.of_rows(rows, len(header)), match_header(header, resource), 1), {}
+    )
 
 
 def messages(valid: ValidRows) -> list[str]:

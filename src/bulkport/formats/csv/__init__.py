@@ -13,12 +13,14 @@ A line without any character is blank and is no record.
 from bulkport.formats.csv.dialect import BadRecord, CsvDialect, parse_delimiter
 from bulkport.formats.csv.header import CsvColumns, match_header
 from bulkport.formats.csv.parser import csv_records
+from bulkport.formats.csv.records import CsvRecords
 from bulkport.formats.csv.splitter import CsvSplitter
 
 __all__ = [
     "BadRecord",
     "CsvColumns",
     "CsvDialect",
+    "CsvRecords",
     "CsvSplitter",
     "csv_records",
     "match_header",

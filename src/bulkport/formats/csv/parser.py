@@ -3,28 +3,32 @@
 import csv
 import io
 import re
+from itertools import repeat
 from typing import Final
 
 from bulkport.formats.csv.dialect import BadRecord, CsvDialect
 from bulkport.formats.csv.grammar import field_text, proper_records, record_text, skeleton
+from bulkport.formats.csv.records import CsvRecords
 
 _ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
 
 
-def csv_records(payload: bytes, dialect: CsvDialect) -> list[list[str] | BadRecord]:
-    """The cells of each record of a piece, in order; a record that cannot be read is a `BadRecord`.
+def csv_records(payload: bytes, dialect: CsvDialect) -> CsvRecords:
+    """The cells of each record of a piece; a record that cannot be read is a `BadRecord`.
 
     A record is bad when it is not quoted as RFC 4180 says, has another number of fields than the header, has a
     carriage return outside quotes, or is not UTF-8. Blank lines are skipped, as `CsvSplitter` does.
     """
+    width = len(dialect.header)
     try:
         text = payload.decode()
     except UnicodeDecodeError:
         # In surrogateescape form the bad bytes stay within their record and spoil no other.
-        return _read_mixed(payload.decode(errors="surrogateescape"), dialect)
-    if _is_proper(payload, dialect.delimiter):
-        return _read_proper(text, dialect)
-    return _read_mixed(text, dialect)
+        return CsvRecords.of_rows(_read_mixed(payload.decode(errors="surrogateescape"), dialect), width)
+    if not _is_proper(payload, dialect.delimiter):
+        return CsvRecords.of_rows(_read_mixed(text, dialect), width)
+    records = _read_columns(text, dialect)
+    return CsvRecords.of_rows(_read_proper(text, dialect), width) if records is None else records
 
 
 def split_record(record: str, delimiter: str) -> list[str] | BadRecord:
@@ -76,6 +80,40 @@ def _read_mixed(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
         if record := found[1].removesuffix("\r"):
             rows.append(_read_record(record, dialect))
     return rows
+
+
+def _read_columns(text: str, dialect: CsvDialect) -> CsvRecords | None:
+    """Proper records column by column; None when one has another width than the header, or a newline in a field."""
+    delimiter, width = dialect.delimiter, len(dialect.header)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").removesuffix("\r")
+    lines = [line for line in text.split("\n") if line]
+    quoted = [position for position, line in enumerate(lines) if '"' in line] if '"' in text else []
+    rows = [lines[position] for position in quoted]
+    if any(row.count('"') % 2 for row in rows):
+        return None
+    # What is quoted is read by itself, and a line of empty cells keeps its place meanwhile.
+    blank = delimiter * (width - 1)
+    for position in quoted:
+        lines[position] = blank
+    if width == 1:
+        if delimiter in "\n".join(lines):
+            return None
+        columns = [lines]
+    elif set(map(str.count, lines, repeat(delimiter))) - {width - 1}:
+        return None
+    else:
+        cells = delimiter.join(lines).split(delimiter) if lines else []
+        columns = [cells[start::width] for start in range(width)]
+    try:
+        for position, row in zip(quoted, csv.reader(rows, delimiter=delimiter), strict=True):
+            if len(row) != width:
+                return None
+            for column, cell in zip(columns, row, strict=True):
+                column[position] = cell
+    except csv.Error:  # a field above csv.field_size_limit
+        return None
+    return CsvRecords(columns)
 
 
 def _read_proper(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
