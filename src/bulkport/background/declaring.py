@@ -1,0 +1,190 @@
+"""Declared tasks: a function with its name and options, and calls of it that can be enqueued."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypedDict, TypeVar, overload
+
+from typing_extensions import Unpack
+
+from bulkport.background.arguments import TaskArguments
+from bulkport.background.errors import TaskDeclarationError
+from bulkport.background.jobs import DEFAULT_QUEUE, JSONValue
+from bulkport.background.retries import DEFAULT_RETRY, RetryPolicy
+from bulkport.background.running import RunLimits, TaskThreads, run_in_thread, run_on_loop
+from bulkport.background.tasks import FailureHook, JobContext, TaskDefinition
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_MOST_NAME_LENGTH: Final = 200
+_INTEGER_RANGE: Final = range(-(2**31), 2**31)
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """How a job is queued.
+
+    Raises
+    ------
+    ValueError
+        An option cannot be used.
+    """
+
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    """Higher goes first; among equals, first come, first served."""
+    unique_key: str | None = None
+    """Of the jobs with one unique key, only one waits at a time; it is free again as soon as that one starts."""
+    concurrency_key: str | None = None
+    """Of the jobs with one concurrency key, at most `concurrency_limit` run at one time."""
+    concurrency_limit: int = 1
+    user_id: str | None = None
+    """For whom the job works; jobs can be searched by it."""
+
+    def __post_init__(self) -> None:
+        if not self.queue or len(self.queue) > _MOST_NAME_LENGTH:
+            raise ValueError(f"a queue's name has 1 to {_MOST_NAME_LENGTH} characters: {self.queue!r}")
+        if self.priority not in _INTEGER_RANGE:
+            raise ValueError(f"a priority is a 32-bit integer: {self.priority}")
+        if self.concurrency_limit < 1 or self.concurrency_limit not in _INTEGER_RANGE:
+            raise ValueError(f"a concurrency limit is at least 1: {self.concurrency_limit}")
+
+
+class OptionChanges(TypedDict, total=False):
+    """Options to change; see `JobOptions`."""
+
+    queue: str
+    priority: int
+    unique_key: str | None
+    concurrency_key: str | None
+    concurrency_limit: int
+    user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobCall:
+    """A call of a task, its arguments checked, that can be enqueued any number of times."""
+
+    task: str
+    args: Mapping[str, JSONValue]
+    options: JobOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSettings:
+    """What a task's declaration says beside its function."""
+
+    name: str | None = None
+    """None: module and qualified name of the function."""
+    retry: RetryPolicy = DEFAULT_RETRY
+    timeout_seconds: float | None = None
+    cancel_grace_seconds: float = 30.0
+    max_result_bytes: int = 65_536
+    is_heavy: bool = False
+    on_failure: FailureHook | None = None
+
+
+class Task(Generic[P, R]):
+    """A declared task.
+
+    Its calls are typed like the function, without the `JobContext` if that is the first parameter; one elsewhere is
+    filled in as well, but type checkers ask callers for it.
+
+    Parameters
+    ----------
+    function
+        What its jobs run, in a thread unless it is a coroutine function.
+    settings
+        How they run.
+    options
+        How they are queued, unless a call says otherwise.
+
+    Raises
+    ------
+    TaskDeclarationError
+        It cannot work.
+    """
+
+    def __init__(self, function: Callable[..., R], settings: TaskSettings, options: JobOptions) -> None:
+        self.function = function
+        self.settings = settings
+        self.job_options = options
+        self.name = settings.name or _name_of(function)
+        if len(self.name) > _MOST_NAME_LENGTH:
+            raise TaskDeclarationError(f"a task's name has at most {_MOST_NAME_LENGTH} characters: {self.name}")
+        self._arguments = TaskArguments(function, self.name)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> JobCall:
+        """A call to be enqueued.
+
+        Raises
+        ------
+        ArgumentsDoNotFit
+            Naming each argument that is missing, unknown or of the wrong type.
+        """
+        return JobCall(self.name, self._arguments.to_stored(args, kwargs), self.job_options)
+
+    def options(self, **changes: Unpack[OptionChanges]) -> "Task[P, R]":
+        """The same task, whose calls are queued with other options; see `JobOptions`.
+
+        Raises
+        ------
+        ValueError
+            An option cannot be used.
+        """
+        changed: Task[P, R] = object.__new__(type(self))
+        changed.__dict__ = self.__dict__ | {"job_options": replace(self.job_options, **changes)}
+        return changed
+
+    def definition(self, threads: TaskThreads) -> TaskDefinition:
+        """The task as a worker's engine knows it.
+
+        Parameters
+        ----------
+        threads
+            Where a sync function runs.
+        """
+        settings, function, arguments = self.settings, self.function, self._arguments
+        limits = RunLimits(settings.timeout_seconds, settings.cancel_grace_seconds)
+        is_async = inspect.iscoroutinefunction(function)
+
+        async def run(context: JobContext, /, **stored: JSONValue) -> Any:
+            typed = arguments.from_stored(stored)
+
+            def call(limited: JobContext) -> Any:
+                return arguments.call(function, typed, limited)
+
+            if is_async:
+                return await run_on_loop(call, context, limits)
+            return await run_in_thread(call, context, limits, threads)
+
+        return TaskDefinition(
+            self.name,
+            run,
+            settings.retry,
+            is_heavy=settings.is_heavy,
+            max_result_bytes=settings.max_result_bytes,
+            cancel_grace_seconds=settings.cancel_grace_seconds,
+            on_failure=settings.on_failure,
+        )
+
+
+class TaskDecorator(Protocol):
+    """Makes a task of a function."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[JobContext, P], R], /) -> Task[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    try:
+        return f"{function.__module__}.{function.__qualname__}"
+    except AttributeError:
+        raise TaskDeclarationError(f"{function!r} has no name of its own: give the task one with name=") from None
