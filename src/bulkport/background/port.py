@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import psycopg
+from psycopg import sql
 
 from bulkport.background.jobs import DEFAULT_QUEUE, BackgroundJob, JobState, JSONValue
 from bulkport.background.retries import NO_RETRY, RetryLater, RetryPolicy
@@ -124,6 +125,14 @@ class JobEngine(Protocol):
         queueing_lock: str | None = None,
     ) -> BackgroundJobId:
         """Queue a job that starts no earlier than `at` (aware); otherwise as `enqueue`."""
+        ...
+
+    def enqueue_call(self, task: str, args: sql.Composable, *, queue: str = DEFAULT_QUEUE) -> sql.Composed:
+        """An SQL expression that queues a job each time it is evaluated, and gives the job's id (bigint or text).
+
+        For a statement of the caller's own that stores something and queues the job for it in one round trip. `args`
+        is an expression of type jsonb.
+        """
         ...
 
     async def cancel(self, job_id: BackgroundJobId, connection: Connection | None = None) -> bool:

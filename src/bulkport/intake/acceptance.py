@@ -5,12 +5,13 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
 from bulkport.background.port import JobEngine
@@ -94,29 +95,24 @@ class Intake:
         records = parse_envelope(await read_whole(reader), upload.resource, limits)
         if upload.handling is not Handling.LENIENT and (errors := validate_envelope(records, upload.resource)):
             raise ValidationFailed(errors)
-        writer = _ImportWriter(self._engine, upload, self._lanes)
-        async with self._transaction() as connection:
-            for piece in _pieces(records, limits.chunk_bytes):
-                await writer.add(connection, piece)
-            return await writer.finish(connection, reader.received)
+        return await self._accept_whole(_Import(upload), _pieces(records, limits.chunk_bytes), reader.received)
 
     async def _accept_stream(self, upload: Upload) -> AcceptedImport:
         limits = self._limits
         reader = BodyReader(upload, limits, limits.max_body_bytes)
         pieces = PieceReader(upload, reader, limits)
-        writer = _ImportWriter(self._engine, upload, self._lanes)
+        description = _Import(upload)
         # Until the second piece the whole body may fit into one: then no connection waits for the client.
         stream = aiter(pieces)
         first = await anext(stream, None)
         if isinstance(pieces.splitter, CsvSplitter) and (dialect := pieces.splitter.dialect) is not None:
-            writer.csv = (dialect, match_header(dialect.header, upload.resource))
+            description.csv = (dialect, match_header(dialect.header, upload.resource))
         if first is None:
             raise no_records()
         second = await anext(stream, None)
         if second is None:
-            async with self._transaction() as connection:
-                await writer.add(connection, first)
-                return await writer.finish(connection, reader.received)
+            return await self._accept_whole(description, [first], reader.received)
+        writer = _ImportWriter(self._engine, description, self._lanes)
         async with self._upload_connection() as connection, connection.transaction():
             await connection.execute(queries.LIMIT_IDLE, (f"{round(limits.body_idle_seconds * 2 + 30)}s",))
             await writer.add(connection, first)
@@ -125,11 +121,24 @@ class Intake:
                 await writer.add(connection, piece)
             return await writer.finish(connection, reader.received)
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A transaction for a body that is here. Its statements go out together where none waits for another."""
-        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
-            yield connection
+    async def _accept_whole(self, description: "_Import", pieces: Sequence[Piece], body_bytes: int) -> AcceptedImport:
+        """Store an import whose body is here."""
+        engine, args = self._engine, sql.SQL("import.args")
+        statement = queries.ACCEPT_WHOLE.format(
+            process=engine.enqueue_call(PROCESS_IMPORT, args, queue=IMPORT_QUEUE),
+            assist=engine.enqueue_call(ASSIST_IMPORT, args, queue=IMPORT_QUEUE),
+        )
+        first_rows = list(accumulate((piece.records for piece in pieces), initial=1))
+        parameters = description.row(first_rows[-1] - 1, len(pieces), body_bytes) | {
+            "assistants": description.lanes(self._lanes, len(pieces)) - 1,
+            "first_rows": first_rows[:-1],
+            "records": [piece.records for piece in pieces],
+            "payloads": [compress(piece.payload) for piece in pieces],
+        }
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(statement, parameters)).fetchone()
+        assert row is not None
+        return description.accepted(ImportId(row[0]), BackgroundJobId(row[1]), parameters["total_records"])
 
     @asynccontextmanager
     async def _upload_connection(self) -> AsyncIterator[AsyncConnection[Any]]:
@@ -143,60 +152,38 @@ class Intake:
             self._uploads -= 1
 
 
-class _ImportWriter:
-    """Writes one import, inside the caller's transaction."""
+class _Import:
+    """What an import is, apart from its records."""
 
-    def __init__(self, engine: JobEngine, upload: Upload, lanes: int) -> None:
-        self._engine = engine
+    def __init__(self, upload: Upload) -> None:
         self._upload = upload
-        self._lanes = lanes
-        self._id: ImportId | None = None
-        self._records = 0
-        self._chunks = 0
+        self._handling = upload.handling or Handling.LENIENT
         self.csv: tuple[CsvDialect, CsvColumns] | None = None
+        """How a CSV body is written, and what its columns are; known with its header."""
 
-    async def add(self, connection: AsyncConnection[Any], piece: Piece) -> None:
-        """Write the next piece as a chunk."""
-        if self._id is None:
-            row = await (await connection.execute(queries.NEXT_IMPORT_ID)).fetchone()
-            assert row is not None
-            self._id = ImportId(row[0])
-        payload = compress(piece.payload)
-        await connection.execute(
-            queries.INSERT_CHUNK, (self._id, self._chunks, self._records + 1, piece.records, payload)
-        )
-        self._chunks += 1
-        self._records += piece.records
-
-    async def finish(self, connection: AsyncConnection[Any], body_bytes: int) -> AcceptedImport:
-        """Write the job and enqueue its background jobs."""
-        if self._id is None:
-            raise no_records()
-        upload = self._upload
-        arguments = {"import_id": int(self._id)}
-        background_job_id = await self._engine.enqueue(connection, PROCESS_IMPORT, arguments, queue=IMPORT_QUEUE)
+    def lanes(self, most: int, chunks: int) -> int:
+        """Background jobs that may work on it."""
         # Under UPDATE the last row of the body wins: one lane alone takes the chunks in body order.
-        lanes = 1 if upload.resource.conflict is ConflictPolicy.UPDATE else self._lanes
-        for _ in range(min(lanes, self._chunks) - 1):
-            await self._engine.enqueue(connection, ASSIST_IMPORT, arguments, queue=IMPORT_QUEUE)
-        handling = upload.handling or Handling.LENIENT
-        await connection.execute(
-            queries.INSERT_JOB,
-            {
-                "id": self._id,
-                "resource": upload.resource.name,
-                "user_id": upload.user_id,
-                "background_job_id": background_job_id,
-                "format": upload.format,
-                "handling": handling,
-                "total_records": self._records,
-                "total_chunks": self._chunks,
-                "body_bytes": body_bytes,
-                "csv_columns": self._csv_columns(),
-                "warnings": json.dumps(self._warnings()),
-            },
-        )
-        return AcceptedImport(self._id, background_job_id, self._records, handling)
+        return 1 if self._upload.resource.conflict is ConflictPolicy.UPDATE else min(most, chunks)
+
+    def row(self, records: int, chunks: int, body_bytes: int) -> dict[str, Any]:
+        """What its row in `bulk_import_jobs` holds from the start, but for its ids."""
+        upload = self._upload
+        return {
+            "resource": upload.resource.name,
+            "user_id": upload.user_id,
+            "format": upload.format,
+            "handling": self._handling,
+            "total_records": records,
+            "total_chunks": chunks,
+            "body_bytes": body_bytes,
+            "csv_columns": self._csv_columns(),
+            "warnings": json.dumps(self._warnings()),
+        }
+
+    def accepted(self, id_: ImportId, background_job_id: BackgroundJobId, records: int) -> AcceptedImport:
+        """What the client is told."""
+        return AcceptedImport(id_, background_job_id, records, self._handling)
 
     def _csv_columns(self) -> str | None:
         if self.csv is None:
@@ -215,6 +202,42 @@ class _ImportWriter:
         if self.csv is None or not self.csv[1].unknown:
             return []
         return [f"Unknown fields were ignored: {', '.join(self.csv[1].unknown)}"]
+
+
+class _ImportWriter:
+    """Writes an import piece by piece as it arrives, inside the caller's transaction."""
+
+    def __init__(self, engine: JobEngine, description: _Import, lanes: int) -> None:
+        self._engine = engine
+        self._description = description
+        self._lanes = lanes
+        self._id: ImportId | None = None
+        self._records = 0
+        self._chunks = 0
+
+    async def add(self, connection: AsyncConnection[Any], piece: Piece) -> None:
+        """Write the next piece as a chunk."""
+        if self._id is None:
+            row = await (await connection.execute(queries.NEXT_IMPORT_ID)).fetchone()
+            assert row is not None
+            self._id = ImportId(row[0])
+        payload = compress(piece.payload)
+        await connection.execute(
+            queries.INSERT_CHUNK, (self._id, self._chunks, self._records + 1, piece.records, payload)
+        )
+        self._chunks += 1
+        self._records += piece.records
+
+    async def finish(self, connection: AsyncConnection[Any], body_bytes: int) -> AcceptedImport:
+        """Write the job and enqueue its background jobs."""
+        assert self._id is not None
+        arguments = {"import_id": int(self._id)}
+        background_job_id = await self._engine.enqueue(connection, PROCESS_IMPORT, arguments, queue=IMPORT_QUEUE)
+        for _ in range(self._description.lanes(self._lanes, self._chunks) - 1):
+            await self._engine.enqueue(connection, ASSIST_IMPORT, arguments, queue=IMPORT_QUEUE)
+        row = self._description.row(self._records, self._chunks, body_bytes)
+        await connection.execute(queries.INSERT_JOB, row | {"id": self._id, "background_job_id": background_job_id})
+        return self._description.accepted(self._id, background_job_id, self._records)
 
 
 def _pieces(records: list[bytes], chunk_bytes: int) -> list[Piece]:

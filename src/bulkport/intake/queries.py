@@ -2,11 +2,39 @@
 
 from typing import Final
 
+from psycopg import sql
+
 NEXT_IMPORT_ID: Final = "SELECT nextval(pg_get_serial_sequence('bulk_import_jobs', 'id'))"
 
 INSERT_CHUNK: Final = """
     INSERT INTO import_chunks (job_id, chunk_number, first_row, record_count, payload) VALUES (%s, %s, %s, %s, %b)
 """
+
+# A whole import by one statement: each of its round trips would cost more than storing a small body does.
+# `created_at` is the moment of acceptance, as below.
+ACCEPT_WHOLE: Final = sql.SQL("""
+    WITH import AS MATERIALIZED (
+        SELECT id, jsonb_build_object('import_id', id) AS args
+        FROM nextval(pg_get_serial_sequence('bulk_import_jobs', 'id')) AS id
+    ), own AS MATERIALIZED (
+        SELECT ({process})::text AS job_id FROM import
+    ), assistants AS MATERIALIZED (
+        SELECT count({assist}) FROM import, generate_series(1, %(assistants)s)
+    ), job AS (
+        INSERT INTO bulk_import_jobs (
+            id, resource, user_id, background_job_id, format, handling, total_records, total_chunks, body_bytes,
+            csv_columns, warnings, created_at)
+        SELECT import.id, %(resource)s, %(user_id)s, own.job_id, %(format)s, %(handling)s, %(total_records)s,
+            %(total_chunks)s, %(body_bytes)s, %(csv_columns)s::jsonb, %(warnings)s::jsonb, clock_timestamp()
+        FROM import, own
+    ), chunks AS (
+        INSERT INTO import_chunks (job_id, chunk_number, first_row, record_count, payload)
+        SELECT import.id, piece.number - 1, piece.first_row, piece.records, piece.payload
+        FROM import, unnest(%(first_rows)b::bigint[], %(records)b::integer[], %(payloads)b::bytea[])
+            WITH ORDINALITY AS piece (first_row, records, payload, number)
+    )
+    SELECT import.id, own.job_id FROM import, own, assistants
+""")
 
 # `created_at` is the moment of acceptance, not of the first byte: a long upload was no job yet.
 INSERT_JOB: Final = """

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from procrastinate.manager import QUEUEING_LOCK_CONSTRAINT
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg.errors import UniqueViolation
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
@@ -79,6 +79,10 @@ class ProcrastinateEngine:
         if at.utcoffset() is None:
             raise ValueError("a job's time needs a time zone")
         return await self._insert(connection, (queue, task, priority, lock, queueing_lock, Jsonb(args), at))
+
+    def enqueue_call(self, task: str, args: sql.Composable, *, queue: str = DEFAULT_QUEUE) -> sql.Composed:
+        """See `JobEngine.enqueue_call`."""
+        return queries.ENQUEUE_CALL.format(task=task, queue=queue, args=args)
 
     async def cancel(self, job_id: BackgroundJobId, connection: AsyncConnection[Any] | None = None) -> bool:
         """See `JobEngine.cancel`."""

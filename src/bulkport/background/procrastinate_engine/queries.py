@@ -9,11 +9,19 @@ expression because PostgreSQL may evaluate a select list before it locks the row
 
 from typing import Final, LiteralString
 
+from psycopg import sql
+
 ENQUEUE: Final[LiteralString] = """
 SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
     %s::varchar, %s::varchar, %s::integer, %s::text, %s::text, %s::jsonb, %s::timestamptz
 )]::procrastinate_job_to_defer_v1[]))
 """
+
+ENQUEUE_CALL: Final = sql.SQL("""
+(procrastinate_defer_jobs_v1(ARRAY[
+    ROW({queue}, {task}, 0, NULL, NULL, {args}, NULL)
+]::procrastinate_job_to_defer_v1[]))[1]
+""")
 
 CANCEL: Final[LiteralString] = "SELECT procrastinate_cancel_job_v1(%s::bigint, true, false)"
 
