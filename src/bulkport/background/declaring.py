@@ -3,9 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypedDict, TypeVar, overload
-
-from typing_extensions import Unpack
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from bulkport.background.arguments import TaskArguments
 from bulkport.background.errors import TaskDeclarationError
