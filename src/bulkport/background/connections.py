@@ -1,0 +1,76 @@
+"""The caller's connection, of whatever kind it is, as the psycopg connection in it.
+
+SQLAlchemy is not needed: its classes are looked at only in a process that has imported it.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import psycopg
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as SqlConnection
+    from sqlalchemy.ext.asyncio import AsyncConnection as AsyncSqlConnection
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
+
+AsyncPsycopg: TypeAlias = psycopg.AsyncConnection[Any]
+SyncPsycopg: TypeAlias = psycopg.Connection[Any]
+SyncConnection: TypeAlias = "SyncPsycopg | Session | SqlConnection"
+"""A connection of code without an event loop: psycopg's, or SQLAlchemy's session or connection on psycopg."""
+AnyConnection: TypeAlias = "AsyncPsycopg | AsyncSession | AsyncSqlConnection | SyncConnection"
+"""A psycopg connection, or SQLAlchemy's session or connection on psycopg; sync or async."""
+
+
+async def psycopg_in(connection: "AnyConnection") -> AsyncPsycopg | SyncPsycopg:
+    """The psycopg connection in which the caller's transaction is, or will be.
+
+    Raises
+    ------
+    TypeError
+        There is none.
+    """
+    if isinstance(connection, psycopg.AsyncConnection):
+        return connection
+    if "sqlalchemy.ext.asyncio" in sys.modules:
+        from sqlalchemy.ext import asyncio as alchemy  # noqa: PLC0415 - only if the caller has it
+
+        if isinstance(connection, alchemy.AsyncSession | alchemy.async_scoped_session):
+            connection = await connection.connection()
+        if isinstance(connection, alchemy.AsyncConnection):
+            if not connection.in_transaction():
+                # As any statement of SQLAlchemy's would; otherwise its commit() would do nothing.
+                await connection.begin()
+            driver = (await connection.get_raw_connection()).driver_connection
+            if isinstance(driver, psycopg.AsyncConnection):
+                return driver
+            raise _unusable(driver)
+    return sync_psycopg_in(connection)  # type: ignore[arg-type] # what is left of the union
+
+
+def sync_psycopg_in(connection: "SyncConnection") -> SyncPsycopg:
+    """As `psycopg_in`, without an event loop."""
+    if isinstance(connection, psycopg.Connection):
+        return connection
+    if "sqlalchemy" in sys.modules:
+        import sqlalchemy  # noqa: PLC0415 - only if the caller has it
+        from sqlalchemy import orm  # noqa: PLC0415
+
+        if isinstance(connection, orm.Session | orm.scoped_session):
+            connection = connection.connection()
+        if isinstance(connection, sqlalchemy.Connection):
+            if not connection.in_transaction():
+                connection.begin()
+            driver = connection.connection.driver_connection
+            if isinstance(driver, psycopg.Connection):
+                return driver
+            raise _unusable(driver)
+    raise _unusable(connection)
+
+
+def _unusable(connection: object) -> TypeError:
+    kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
+    return TypeError(
+        f"jobs cannot be enqueued through a {kind}: it takes a psycopg connection, or a SQLAlchemy session or "
+        "connection whose driver is psycopg"
+    )
