@@ -49,10 +49,11 @@ def parse_envelope(body: bytes, resource: Resource, limits: ImportLimits) -> lis
     if len(found) > limits.max_envelope_records:
         message = f"Bulk import cannot exceed {limits.max_envelope_records} {plural} per request"
         raise _refused(resource, message)
-    records = [bytes(record) for record in found]
-    for number, record in enumerate(records, start=1):
-        if len(record) > limits.max_record_bytes:
-            raise RecordTooLarge(f"Record {number} is larger than {limits.max_record_bytes:,} bytes.")
+    records = list(map(bytes, found))
+    sizes = list(map(len, records))
+    if (largest := max(sizes)) > limits.max_record_bytes:
+        number = sizes.index(largest) + 1
+        raise RecordTooLarge(f"Record {number} is larger than {limits.max_record_bytes:,} bytes.")
     if b"\n" in body:
         # JSON strings hold no raw newline (RFC 8259 §7), so these stand between tokens.
         records = [record.replace(b"\n", b" ") for record in records]

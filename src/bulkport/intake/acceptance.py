@@ -242,6 +242,9 @@ class _ImportWriter:
 
 def _pieces(records: list[bytes], chunk_bytes: int) -> list[Piece]:
     """Records of an envelope as pieces of about `chunk_bytes`."""
+    whole = b"\n".join(records)
+    if len(whole) <= chunk_bytes:
+        return [Piece(whole, len(records))]
     pieces: list[Piece] = []
     start = size = 0
     for position, record in enumerate(records):

@@ -5,11 +5,14 @@ to judge. So it may refuse too much, and never too little.
 """
 
 from collections.abc import Sequence
+from copy import copy
+from functools import lru_cache
 from itertools import compress, count
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 import msgspec
+from pydantic import BaseModel
 
 from bulkport.resources import Resource
 from bulkport.validation.cells import read_cells
@@ -66,6 +69,12 @@ class FastLane:
             for name, *_ in self._members
         }
         self._compile()
+
+    def fresh(self) -> "FastLane":
+        """A lane that has learned nothing yet; what is costly to make is shared."""
+        lane = copy(self)
+        lane._learned = []  # noqa: SLF001 # its own class
+        return lane
 
     def decode_json(self, records: Sequence[bytes], unknown_fields: UnknownFields) -> tuple[Columns, set[int]]:
         """Decode rows of JSON.
@@ -183,17 +192,23 @@ def name_attribute(number: int) -> str:
     return f"_name_{number}"
 
 
-def fast_lane(resource: Resource, lookups: Sequence[Lookup]) -> FastLane | None:
-    """The fast lane for a resource; None where its model needs Pydantic for every row."""
-    model = translate(resource.model)
-    if model is None:
+def fast_lane(resource: Resource, lookups: tuple[Lookup, ...]) -> FastLane | None:
+    """A fast lane for one import into a resource; None where its model needs Pydantic for every row."""
+    lane = _lane_of(resource.model, lookups)
+    return None if lane is None else lane.fresh()
+
+
+@lru_cache(maxsize=256)
+def _lane_of(model: type[BaseModel], lookups: tuple[Lookup, ...]) -> FastLane | None:
+    plain = translate(model)
+    if plain is None:
         return None
     substituted = {lookup.id_field for lookup in lookups}
-    for field in model.fields:
+    for field in plain.fields:
         if field.name in substituted and field.default not in (msgspec.NODEFAULT, None):
             return None
     try:
-        return FastLane(model.fields, lookups, forbids_unknown_fields=model.forbids_unknown_fields)
+        return FastLane(plain.fields, lookups, forbids_unknown_fields=plain.forbids_unknown_fields)
     except (TypeError, ValueError):  # constraints that msgspec does not know, such as bounds beyond 64 bits
         return None
 
