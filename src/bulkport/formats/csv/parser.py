@@ -83,37 +83,43 @@ def _read_mixed(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
 
 
 def _read_columns(text: str, dialect: CsvDialect) -> CsvRecords | None:
-    """Proper records column by column; None when one has another width than the header, or a newline in a field."""
+    """Proper records column by column; None where a field has a newline in it."""
     delimiter, width = dialect.delimiter, len(dialect.header)
     if "\r" in text:
         text = text.replace("\r\n", "\n").removesuffix("\r")
     lines = [line for line in text.split("\n") if line]
-    quoted = [position for position, line in enumerate(lines) if '"' in line] if '"' in text else []
-    rows = [lines[position] for position in quoted]
-    if any(row.count('"') % 2 for row in rows):
+    # What is quoted or of another width is read by itself, and a line of empty cells keeps its place meanwhile.
+    apart = {position: line for position, line in enumerate(lines) if '"' in line} if '"' in text else {}
+    if any(line.count('"') % 2 for line in apart.values()):
         return None
-    # What is quoted is read by itself, and a line of empty cells keeps its place meanwhile.
-    blank = delimiter * (width - 1)
-    for position in quoted:
-        lines[position] = blank
-    if width == 1:
-        if delimiter in "\n".join(lines):
-            return None
-        columns = [lines]
-    elif set(map(str.count, lines, repeat(delimiter))) - {width - 1}:
-        return None
-    else:
-        cells = delimiter.join(lines).split(delimiter) if lines else []
-        columns = [cells[start::width] for start in range(width)]
     try:
-        for position, row in zip(quoted, csv.reader(rows, delimiter=delimiter), strict=True):
-            if len(row) != width:
-                return None
-            for column, cell in zip(columns, row, strict=True):
-                column[position] = cell
+        rows = dict(zip(apart, csv.reader(apart.values(), delimiter=delimiter), strict=True))
     except csv.Error:  # a field above csv.field_size_limit
         return None
-    return CsvRecords(columns)
+    blank = delimiter * (width - 1)
+    for position in apart:
+        lines[position] = blank
+    if width == 1:
+        misfits = [position for position, line in enumerate(lines) if delimiter in line] if delimiter in text else []
+    else:
+        found = map(str.count, lines, repeat(delimiter))
+        misfits = [position for position, count in enumerate(found) if count != width - 1]
+    for position in misfits:
+        apart[position] = lines[position]
+        rows[position] = lines[position].split(delimiter)
+        lines[position] = blank
+    columns = [lines]
+    if width > 1:
+        cells = delimiter.join(lines).split(delimiter) if lines else []
+        columns = [cells[start::width] for start in range(width)]
+    bad: dict[int, BadRecord] = {}
+    for position, row in rows.items():
+        if len(row) != width:
+            bad[position] = _wrong_width(apart[position], row, width)
+            continue
+        for column, cell in zip(columns, row, strict=True):
+            column[position] = cell
+    return CsvRecords(columns, bad)
 
 
 def _read_proper(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
