@@ -4,17 +4,25 @@ Any type that Pydantic knows may be used: dates, UUIDs, decimals, enums, datacla
 annotation takes JSON and gives JSON.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, NotRequired, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic import (
+    ConfigDict,
+    PlainSerializer,
+    PydanticSchemaGenerationError,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 from typing_extensions import TypedDict  # Pydantic takes no other before Python 3.12
 
 from bulkport.background.errors import ArgumentsDoNotFit, TaskDeclarationError
 from bulkport.background.jobs import JSONValue
-from bulkport.background.storable import NotStorable, require_storable
+from bulkport.background.storable import HALF_A_PAIR, NotStorable, require_storable
 from bulkport.background.tasks import JobContext
 
 T = TypeVar("T")
@@ -23,6 +31,16 @@ RESERVED_NAMES: Final = frozenset({"at", "connection", "in_"})
 """Names that `enqueue` and `schedule` have for themselves."""
 
 _CONFIG: Final = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+
+def _to_storable(value: Any) -> Any:
+    plain = to_jsonable_python(value)
+    require_storable(plain)
+    return plain
+
+
+_ANYTHING: Final[Any] = Annotated[Any, PlainSerializer(_to_storable, when_used="json")]
+"""Pydantic by itself stores NaN as null where there is no type."""
 
 
 class TaskArguments:
@@ -45,7 +63,7 @@ class TaskArguments:
     def __init__(self, function: Callable[..., Any], task: str) -> None:
         self._task = task
         try:
-            hints = get_type_hints(function, include_extras=True)
+            hints = get_type_hints(_annotated_in(function), include_extras=True)
         except NameError as error:
             raise TaskDeclarationError(f"task {task}: its annotations cannot be resolved: {error}") from error
         every = inspect.signature(function).parameters.values()
@@ -82,6 +100,8 @@ class TaskArguments:
             )
             # Read back, as not all that can be written as JSON can be read again.
             self._adapter.validate_json(require_storable(stored), by_alias=True, by_name=True)
+        except UnicodeEncodeError:
+            raise ArgumentsDoNotFit(f"{self._task}: {HALF_A_PAIR}") from None
         except (PydanticSerializationError, NotStorable) as error:
             raise ArgumentsDoNotFit(f"{self._task}: {error}") from None
         except ValidationError as error:
@@ -124,6 +144,8 @@ class TaskArguments:
         members = {}
         for parameter in stored:
             annotation = hints.get(parameter.name, Any)
+            if annotation is Any:
+                annotation = _ANYTHING
             members[parameter.name] = annotation if parameter.default is parameter.empty else NotRequired[annotation]
         shape: Any = TypedDict("Arguments", members)  # type: ignore[misc] # its members are known at run time only
         setattr(shape, "__pydantic_config__", _CONFIG)  # noqa: B010 - mypy knows no such attribute
@@ -142,3 +164,9 @@ def _is_context(annotation: Any) -> bool:
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return annotation is JobContext
+
+
+def _annotated_in(function: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if inspect.isroutine(function) else type(function).__call__

@@ -1,11 +1,13 @@
 """Text and JSON as PostgreSQL can store them: `text` has no NUL and no lone surrogate, `jsonb` no NaN either."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from bulkport.background.jobs import JSONValue
+
+HALF_A_PAIR: Final = "not storable: text with half of a surrogate pair"
 
 
 class NotStorable(ValueError):
@@ -29,6 +31,8 @@ def storable_json(value: Any, *, most_bytes: int) -> JSONValue:
     """
     try:
         plain: JSONValue = to_jsonable_python(value)
+    except UnicodeEncodeError:
+        raise NotStorable(HALF_A_PAIR) from None
     except (PydanticSerializationError, ValueError) as error:
         raise NotStorable(f"not JSON: {error}") from None
     size = len(require_storable(plain))
@@ -48,7 +52,7 @@ def require_storable(value: JSONValue) -> bytes:
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        raise NotStorable("not storable: text with half of a surrogate pair") from None
+        raise NotStorable(HALF_A_PAIR) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise NotStorable(f"not JSON: {error}") from None
     # The escape may also stand for a backslash and five characters; only then is a closer look needed.
