@@ -17,7 +17,7 @@ from bench.connection import Connection, Server
 from bench.dataset import PROJECT, Body
 from bench.imports import FinishedImport, import_file
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 
 
 class Upload:
