@@ -76,6 +76,12 @@ class Intake:
         self._limits = limits
         self._lanes = lanes
         self._uploads = 0
+        args = sql.SQL("import.args")
+        # Put together once: that takes as long as sending it.
+        self._accept_whole_statement = queries.ACCEPT_WHOLE.format(
+            process=engine.enqueue_call(PROCESS_IMPORT, args, queue=IMPORT_QUEUE),
+            assist=engine.enqueue_call(ASSIST_IMPORT, args, queue=IMPORT_QUEUE),
+        ).as_bytes()
 
     async def accept(self, upload: Upload) -> AcceptedImport:
         """Take in a body and queue its import.
@@ -123,11 +129,6 @@ class Intake:
 
     async def _accept_whole(self, description: "_Import", pieces: Sequence[Piece], body_bytes: int) -> AcceptedImport:
         """Store an import whose body is here."""
-        engine, args = self._engine, sql.SQL("import.args")
-        statement = queries.ACCEPT_WHOLE.format(
-            process=engine.enqueue_call(PROCESS_IMPORT, args, queue=IMPORT_QUEUE),
-            assist=engine.enqueue_call(ASSIST_IMPORT, args, queue=IMPORT_QUEUE),
-        )
         first_rows = list(accumulate((piece.records for piece in pieces), initial=1))
         parameters = description.row(first_rows[-1] - 1, len(pieces), body_bytes) | {
             "assistants": description.lanes(self._lanes, len(pieces)) - 1,
@@ -136,7 +137,7 @@ class Intake:
             "payloads": [compress(piece.payload) for piece in pieces],
         }
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(statement, parameters)).fetchone()
+            row = await (await connection.execute(self._accept_whole_statement, parameters)).fetchone()
         assert row is not None
         return description.accepted(ImportId(row[0]), BackgroundJobId(row[1]), parameters["total_records"])
 

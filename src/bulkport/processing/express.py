@@ -6,7 +6,8 @@ is as atomic. Where PostgreSQL refuses a row the statement leaves nothing, and t
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import psycopg
@@ -19,6 +20,7 @@ from bulkport.imports.summary import MAX_SUMMARY_ERRORS, error_summary, unknown_
 from bulkport.processing.attempt import Attempt, Chunk
 from bulkport.processing.chunk import decode_chunk, report_columns
 from bulkport.processing.refusals import is_row_refusal
+from bulkport.processing.table import TargetTable
 from bulkport.processing.writer import COPY_THRESHOLD, given_rows, typed_columns
 from bulkport.resources import ConflictPolicy
 from bulkport.validation import RowError
@@ -53,11 +55,9 @@ async def go_express(connection: AsyncConnection[Any], attempt: Attempt, chunk: 
     """
     # References are looked up without a lock here: the foreign key notices one that went away, and refuses.
     decoded = await decode_chunk(connection, attempt, chunk)
-    columns = {f"column_{i}": values for i, values in enumerate(decoded.rows.columns)}
+    columns = {_parameter(number): values for number, values in enumerate(decoded.rows.columns)}
     try:
-        cursor = await connection.execute(
-            _statement(attempt, columns), columns | _outcome(attempt, chunk, decoded.errors)
-        )
+        cursor = await connection.execute(_statement(attempt.table), columns | _outcome(attempt, chunk, decoded.errors))
     except psycopg.Error as error:
         if not is_row_refusal(error):
             raise
@@ -97,10 +97,21 @@ _STATEMENT: Final = sql.SQL("""
 """)
 
 
-def _statement(attempt: Attempt, parameters: Iterable[str]) -> sql.Composed:
-    table = attempt.table
-    given = given_rows(table, parameters=[sql.Placeholder(name, PyFormat.BINARY) for name in parameters])
-    return _STATEMENT.format(table=table.identifier, columns=table.columns, typed=typed_columns(table), given=given)
+@lru_cache(maxsize=64)
+def _statement(table: TargetTable) -> bytes:
+    parameters = [
+        sql.Placeholder(_parameter(number), PyFormat.BINARY) for number in range(len(table.resource.column_names))
+    ]
+    return _STATEMENT.format(
+        table=table.identifier,
+        columns=table.columns,
+        typed=typed_columns(table),
+        given=given_rows(table, parameters=parameters),
+    ).as_bytes()
+
+
+def _parameter(number: int) -> str:
+    return f"column_{number}"
 
 
 def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError]) -> dict[str, Any]:

@@ -17,9 +17,9 @@ def table_identifier(name: str) -> sql.Identifier:
     return sql.Identifier(*name.split("."))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TargetTable:
-    """The table of a resource, as the database has it now."""
+    """The table of a resource, as the database has it now. Two are equal if they come from the same look at it."""
 
     resource: Resource
     column_types: tuple[str, ...]
