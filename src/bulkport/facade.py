@@ -3,18 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from fastapi import APIRouter
 from psycopg import AsyncConnection
 
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from bulkport.background.sessions import session_mark
 from bulkport.background.worker import WorkerServer, new_server_name
 from bulkport.errors import ServiceUnavailable
-from bulkport.http.bulk_routes import Authenticate, bulk_router
 from bulkport.http.connected import Connected
-from bulkport.http.import_routes import import_router
 from bulkport.intake.acceptance import Intake
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool, open_pool
@@ -22,6 +19,11 @@ from bulkport.processing.importer import Importer
 from bulkport.processing.watchdog import Watchdog
 from bulkport.resources import Resource, Resources
 from bulkport.worker_settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from bulkport.http.bulk_routes import Authenticate
 
 
 class Bulkport:
@@ -63,7 +65,7 @@ class Bulkport:
         self._lanes = lanes
         self._connected: Connected | None = None
 
-    def router(self, authenticate: Authenticate) -> APIRouter:
+    def router(self, authenticate: "Authenticate") -> "APIRouter":
         """Routes of the bulk endpoints and of `/api/imports`.
 
         Parameters
@@ -71,6 +73,12 @@ class Bulkport:
         authenticate:
             FastAPI dependency that returns the request's user id (text), or raises.
         """
+        # Imported when asked for: a worker process needs no web framework, which takes a second and 20 MiB.
+        from fastapi import APIRouter  # noqa: PLC0415
+
+        from bulkport.http.bulk_routes import bulk_router  # noqa: PLC0415
+        from bulkport.http.import_routes import import_router  # noqa: PLC0415
+
         router = APIRouter()
         for resource in self.resources.values():
             router.include_router(bulk_router(resource, self._get_connected, authenticate))

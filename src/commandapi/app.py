@@ -10,7 +10,8 @@ from fastapi import FastAPI
 
 from bulkport.facade import Bulkport
 from bulkport.http import problems
-from bulkport.http.middleware import EdgeMiddleware, Exchange
+from bulkport.http.exchange import Exchange
+from bulkport.http.middleware import EdgeMiddleware
 from bulkport.http.openapi import describe_problems
 from commandapi import health, metrics, migrations
 from commandapi.auth import current_user

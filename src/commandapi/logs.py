@@ -10,7 +10,7 @@ import sys
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
-from bulkport.http.middleware import Exchange
+from bulkport.http.exchange import Exchange
 from bulkport.http.trace import trace_id_of_request
 from commandapi.settings import Environment, Settings
 

@@ -6,7 +6,6 @@ queue is made here, only one closure for each request.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final
 
@@ -14,25 +13,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bulkport.http import problems
+from bulkport.http.exchange import Exchange
 from bulkport.http.trace import trace_id_from, trace_id_of_request
 
 logger = logging.getLogger(__name__)
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request and how it was answered."""
-
-    method: str
-    path: str
-    route: str | None
-    """Path template of the route that answered, such as `/api/platforms/{platform_id}`; None where there is none."""
-    status: int | None
-    """None when the client went away before an answer began."""
-    seconds: float
-    """From the request's headers to the last byte of the answer."""
 
 
 class EdgeMiddleware:
