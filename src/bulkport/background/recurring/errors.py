@@ -15,3 +15,7 @@ class UnknownRecurringJob(BulkportError):
 
     status = 404
     title = "Unknown recurring job"
+
+
+class RecurringJobAlreadyDeclared(BulkportError):
+    """A recurring job of this id is declared already."""

@@ -1,0 +1,133 @@
+"""SQL of recurring jobs. Every statement is complete in itself and safe to be sent twice, `TRIGGER` excepted."""
+
+from typing import Final, LiteralString
+
+_RECENT_JOBS: Final[LiteralString] = """
+    SELECT job_id, state, started_at, finished_at FROM background_jobs
+    WHERE recurring_id = recurring.recurring_id ORDER BY job_id DESC LIMIT 100
+"""
+
+_READ: Final[LiteralString] = f"""
+SELECT recurring.*, clock_timestamp() AS read_at,
+       recurring.paused_at IS NULL AND recurring.next_at < clock_timestamp() - interval '1 minute' AS is_overdue,
+       CASE WHEN last_job.state = 'enqueued'
+                 AND EXISTS (SELECT FROM procrastinate_jobs WHERE id = last_job.job_id AND status = 'doing')
+            THEN 'processing' ELSE last_job.state::text END AS last_job_state,
+       (SELECT avg(extract(epoch FROM finished_at - started_at))::float8
+        FROM (SELECT started_at, finished_at FROM ({_RECENT_JOBS}) AS recent
+              WHERE state = 'succeeded' ORDER BY job_id DESC LIMIT 20) AS succeeded) AS average_seconds
+FROM background_recurring recurring
+LEFT JOIN background_jobs last_job ON last_job.job_id = recurring.last_job_id
+"""
+
+GET: Final[LiteralString] = f"{_READ} WHERE recurring.recurring_id = %(id)s"
+
+SEARCH: Final[LiteralString] = f"""
+{_READ}
+WHERE (%(after)s::text IS NULL OR recurring.recurring_id > %(after)s)
+  AND (%(text)s::text IS NULL OR strpos(lower(recurring.recurring_id || ' ' || recurring.task), lower(%(text)s)) > 0)
+ORDER BY recurring.recurring_id LIMIT %(limit)s
+"""
+
+NOW: Final[LiteralString] = "SELECT clock_timestamp() AS now"
+
+# What stays the same is not written; what was paused stays paused.
+ADD_OR_UPDATE: Final[LiteralString] = """
+INSERT INTO background_recurring AS kept
+    (recurring_id, task, args, queue, priority, cron, timezone, missed, overlap, in_code, next_at)
+VALUES (%(id)s, %(task)s, %(args)s, %(queue)s, %(priority)s, %(cron)s, %(timezone)s, %(missed)s, %(overlap)s,
+        %(in_code)s, %(next_at)s)
+ON CONFLICT (recurring_id) DO UPDATE SET
+    task = EXCLUDED.task, args = EXCLUDED.args, queue = EXCLUDED.queue, priority = EXCLUDED.priority,
+    cron = EXCLUDED.cron, timezone = EXCLUDED.timezone, missed = EXCLUDED.missed, overlap = EXCLUDED.overlap,
+    in_code = EXCLUDED.in_code, updated_at = clock_timestamp(),
+    next_at = CASE WHEN kept.next_at IS NULL OR (kept.cron, kept.timezone) <> (EXCLUDED.cron, EXCLUDED.timezone)
+                   THEN EXCLUDED.next_at ELSE kept.next_at END
+WHERE (kept.task, kept.args, kept.queue, kept.priority, kept.cron, kept.timezone, kept.missed, kept.overlap,
+       kept.in_code)
+   <> (EXCLUDED.task, EXCLUDED.args, EXCLUDED.queue, EXCLUDED.priority, EXCLUDED.cron, EXCLUDED.timezone,
+       EXCLUDED.missed, EXCLUDED.overlap, EXCLUDED.in_code)
+"""
+
+# Nobody acts on them: they were declared by code that no longer runs.
+FORGET_UNDECLARED: Final[LiteralString] = """
+DELETE FROM background_recurring
+WHERE in_code AND recurring_id <> ALL(%(declared)s::text[])
+  AND paused_at IS NULL AND next_at < clock_timestamp() - interval '7 days'
+RETURNING recurring_id
+"""
+
+REMOVE: Final[LiteralString] = "DELETE FROM background_recurring WHERE recurring_id = %(id)s RETURNING recurring_id"
+
+PAUSE: Final[LiteralString] = """
+UPDATE background_recurring SET paused_at = COALESCE(paused_at, clock_timestamp())
+WHERE recurring_id = %(id)s RETURNING recurring_id
+"""
+
+# No row: the schedule has changed since it was read, and the next tick with it.
+RESUME: Final[LiteralString] = """
+UPDATE background_recurring
+SET paused_at = NULL, next_at = CASE WHEN paused_at IS NULL THEN next_at ELSE %(next_at)s END
+WHERE recurring_id = %(id)s AND updated_at = %(updated_at)s RETURNING recurring_id
+"""
+
+_MADE: Final[LiteralString] = """
+made AS MATERIALIZED (
+    SELECT enqueued.job_id
+    FROM due CROSS JOIN LATERAL background_enqueue_v1((
+        SELECT jsonb_agg(jsonb_build_object(
+            'task', due.task, 'args', due.args, 'queue', due.queue, 'priority', due.priority,
+            'recurring_id', due.recurring_id,
+            'concurrency_key', CASE WHEN NOT due.overlap THEN 'bulkport recurring ' || due.recurring_id END,
+            'concurrency_limit', 1))
+        FROM generate_series(1, %(jobs)s)
+    )) AS enqueued
+    WHERE %(jobs)s > 0
+)
+"""
+
+TRIGGER: Final[LiteralString] = f"""
+WITH due AS MATERIALIZED (SELECT * FROM background_recurring WHERE recurring_id = %(id)s FOR UPDATE), {_MADE}
+UPDATE background_recurring recurring SET last_job_id = made.job_id FROM made WHERE recurring.recurring_id = %(id)s
+RETURNING made.job_id
+"""
+
+# Those that come due within the horizon; `seconds_left` is negative for those that are due.
+LIST_DUE: Final[LiteralString] = f"""
+SELECT recurring.recurring_id AS id, recurring.cron, recurring.timezone, recurring.missed, recurring.next_at AS due_at,
+       recurring.updated_at, clock.now, extract(epoch FROM recurring.next_at - clock.now)::float8 AS seconds_left,
+       CASE WHEN NOT recurring.overlap
+            THEN (SELECT min(job_id) FROM ({_RECENT_JOBS}) AS recent
+                  WHERE state IN ('enqueued', 'scheduled', 'awaiting', 'retrying')) END AS unfinished_job
+FROM (SELECT clock_timestamp() AS now) AS clock CROSS JOIN background_recurring recurring
+WHERE recurring.paused_at IS NULL AND recurring.next_at <= clock.now + make_interval(secs => %(horizon)s)
+  AND (NOT recurring.in_code OR recurring.recurring_id = ANY(%(declared)s::text[]))
+ORDER BY recurring.next_at LIMIT 100
+"""
+
+# Of all servers that see a tick, one finds it as it was seen. A row that somebody holds is left for the next look:
+# waiting would hold up what else the worker's connection has to do.
+_DUE: Final[LiteralString] = """
+due AS MATERIALIZED (
+    SELECT * FROM background_recurring
+    WHERE recurring_id = %(id)s AND next_at = %(due_at)s AND updated_at = %(updated_at)s AND paused_at IS NULL
+    FOR UPDATE SKIP LOCKED
+)
+"""
+
+ACT: Final[LiteralString] = f"""
+WITH {_DUE}, {_MADE}
+UPDATE background_recurring recurring
+SET next_at = %(next_at)s, last_at = %(last_at)s, last_note = %(note)s,
+    last_job_id = COALESCE((SELECT max(job_id) FROM made), recurring.last_job_id)
+FROM due WHERE recurring.recurring_id = due.recurring_id
+RETURNING ARRAY(SELECT job_id FROM made ORDER BY job_id) AS job_ids
+"""
+
+POSTPONE: Final[LiteralString] = f"""
+WITH {_DUE}
+UPDATE background_recurring recurring
+SET next_at = clock_timestamp() + make_interval(secs => %(delay)s), last_note = %(note)s
+FROM due WHERE recurring.recurring_id = due.recurring_id
+RETURNING recurring.recurring_id
+"""

@@ -1,0 +1,184 @@
+"""Recurring jobs in the engine's tables."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any, LiteralString
+
+import psycopg
+import structlog
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import Jsonb
+
+from bulkport.background.connections import AsyncPsycopg, SyncPsycopg
+from bulkport.background.jobs import JobState
+from bulkport.background.procrastinate_engine import recurring_queries as queries
+from bulkport.background.recurring.definitions import MissedRuns, RecurringDefinition, RecurringJob
+from bulkport.background.recurring.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
+from bulkport.background.recurring.schedule import Schedule
+from bulkport.identifiers import BackgroundJobId
+
+_log = structlog.get_logger(__name__)
+
+Connection = AsyncPsycopg | SyncPsycopg
+
+
+class ProcrastinateRecurringStore:
+    """A `RecurringStore` on the engine's tables.
+
+    Parameters
+    ----------
+    borrow
+        Gives a connection for calls that are given none.
+    """
+
+    def __init__(self, borrow: Callable[[], AbstractAsyncContextManager[AsyncPsycopg]]) -> None:
+        self._borrow = borrow
+        self._declared: dict[str, RecurringDefinition] = {}
+
+    @property
+    def declared(self) -> Mapping[str, RecurringDefinition]:
+        """See `RecurringStore.declared`."""
+        return self._declared
+
+    def declare(self, definition: RecurringDefinition) -> None:
+        """See `RecurringStore.declare`."""
+        if definition.id in self._declared:
+            raise RecurringJobAlreadyDeclared(f"the recurring job {definition.id} is declared already")
+        self._declared[definition.id] = definition
+
+    async def write_declared(self, connection: Connection | None = None) -> None:
+        """See `RecurringStore.write_declared`."""
+        # In order, so that two servers that start together do not wait for each other in a circle.
+        for recurring_id in sorted(self._declared):
+            await self._write(self._declared[recurring_id], connection, in_code=True)
+        for row in await self._fetch(connection, queries.FORGET_UNDECLARED, {"declared": list(self._declared)}):
+            _log.warning("recurring job forgotten: no code declares it any more", recurring_id=row["recurring_id"])
+
+    async def add_or_update(
+        self, definition: RecurringDefinition, connection: Connection | None = None
+    ) -> RecurringJob:
+        """See `RecurringStore.add_or_update`."""
+        await self._write(definition, connection, in_code=False)
+        return await self._existing(definition.id, connection)
+
+    async def remove(self, recurring_id: str, connection: Connection | None = None) -> bool:
+        """See `RecurringStore.remove`."""
+        return bool(await self._fetch(connection, queries.REMOVE, {"id": recurring_id}))
+
+    async def pause(self, recurring_id: str, connection: Connection | None = None) -> RecurringJob:
+        """See `RecurringStore.pause`."""
+        await self._fetch(connection, queries.PAUSE, {"id": recurring_id})
+        return await self._existing(recurring_id, connection)
+
+    async def resume(self, recurring_id: str, connection: Connection | None = None) -> RecurringJob:
+        """See `RecurringStore.resume`."""
+        while True:
+            row = await self._row(recurring_id, connection)
+            schedule = Schedule(row["cron"], row["timezone"])
+            arguments = {
+                "id": recurring_id,
+                "updated_at": row["updated_at"],
+                "next_at": schedule.next_after(row["read_at"]),
+            }
+            if await self._fetch(connection, queries.RESUME, arguments):
+                return await self._existing(recurring_id, connection)
+
+    async def trigger(self, recurring_id: str, connection: Connection | None = None) -> BackgroundJobId:
+        """See `RecurringStore.trigger`."""
+        rows = await self._fetch(connection, queries.TRIGGER, {"id": recurring_id, "jobs": 1})
+        if not rows:
+            raise _unknown(recurring_id)
+        return BackgroundJobId(str(rows[0]["job_id"]))
+
+    async def get(self, recurring_id: str, connection: Connection | None = None) -> RecurringJob | None:
+        """See `RecurringStore.get`."""
+        rows = await self._fetch(connection, queries.GET, {"id": recurring_id})
+        return _recurring_job(rows[0]) if rows else None
+
+    async def search(
+        self,
+        text: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+        connection: Connection | None = None,
+    ) -> Sequence[RecurringJob]:
+        """See `RecurringStore.search`."""
+        rows = await self._fetch(connection, queries.SEARCH, {"text": text, "after": after, "limit": limit})
+        return [_recurring_job(row) for row in rows]
+
+    async def _write(self, definition: RecurringDefinition, connection: Connection | None, *, in_code: bool) -> None:
+        now = (await self._fetch(connection, queries.NOW, {}))[0]["now"]
+        arguments = {
+            "id": definition.id,
+            "task": definition.task,
+            "args": Jsonb(definition.args),
+            "queue": definition.queue,
+            "priority": definition.priority,
+            "cron": definition.cron,
+            "timezone": definition.timezone,
+            "missed": definition.missed,
+            "overlap": definition.overlap,
+            "in_code": in_code,
+            "next_at": definition.schedule.next_after(now),
+        }
+        await self._fetch(connection, queries.ADD_OR_UPDATE, arguments)
+
+    async def _existing(self, recurring_id: str, connection: Connection | None) -> RecurringJob:
+        return _recurring_job(await self._row(recurring_id, connection))
+
+    async def _row(self, recurring_id: str, connection: Connection | None) -> DictRow:
+        rows = await self._fetch(connection, queries.GET, {"id": recurring_id})
+        if not rows:
+            raise _unknown(recurring_id)
+        return rows[0]
+
+    async def _fetch(
+        self, given: Connection | None, query: LiteralString, arguments: Mapping[str, Any]
+    ) -> list[DictRow]:
+        if isinstance(given, psycopg.Connection):
+            with given.cursor(row_factory=dict_row) as cursor:
+                cursor.execute(query, arguments)
+                return cursor.fetchall() if cursor.description else []
+        if given is None:
+            async with self._borrow() as borrowed:
+                return await self._fetch(borrowed, query, arguments)
+        async with given.cursor(row_factory=dict_row) as waiting:
+            await waiting.execute(query, arguments)
+            return await waiting.fetchall() if waiting.description else []
+
+
+def _unknown(recurring_id: str) -> UnknownRecurringJob:
+    return UnknownRecurringJob(f"there is no recurring job {recurring_id!r}")
+
+
+def _recurring_job(row: DictRow) -> RecurringJob:
+    return RecurringJob(
+        definition=RecurringDefinition(
+            id=row["recurring_id"],
+            task=row["task"],
+            cron=row["cron"],
+            timezone=row["timezone"],
+            args=row["args"],
+            queue=row["queue"],
+            priority=row["priority"],
+            missed=MissedRuns(row["missed"]),
+            overlap=row["overlap"],
+        ),
+        in_code=row["in_code"],
+        paused_at=_utc(row["paused_at"]),
+        next_at=_utc(row["next_at"]),
+        is_overdue=row["is_overdue"],
+        last_at=_utc(row["last_at"]),
+        last_note=row["last_note"],
+        last_job_id=None if row["last_job_id"] is None else BackgroundJobId(str(row["last_job_id"])),
+        last_job_state=None if row["last_job_state"] is None else JobState(row["last_job_state"]),
+        average_seconds=row["average_seconds"],
+        created_at=row["created_at"].astimezone(UTC),
+        updated_at=row["updated_at"].astimezone(UTC),
+    )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)

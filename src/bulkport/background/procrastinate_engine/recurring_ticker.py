@@ -1,0 +1,94 @@
+"""Making the jobs of recurring jobs when they are due. Every worker does it; each tick is acted on once."""
+
+from collections.abc import Callable, Collection
+from typing import Final
+
+import psycopg
+import structlog
+from psycopg.rows import DictRow
+
+from bulkport.background.procrastinate_engine import recurring_queries as queries
+from bulkport.background.procrastinate_engine.link import DatabaseLink, LinkClosed
+from bulkport.background.recurring.definitions import MissedRuns
+from bulkport.background.recurring.errors import InvalidSchedule
+from bulkport.background.recurring.schedule import Schedule
+from bulkport.background.recurring.ticks import plan_ticks
+
+_log = structlog.get_logger(__name__)
+
+_AGAIN_SECONDS: Final = 0.02
+"""Until the next look after something was due: more may be, or another server holds it."""
+_POSTPONED_SECONDS: Final = 60.0
+
+
+class RecurringTicker:
+    """Acts on due ticks.
+
+    Parameters
+    ----------
+    link
+        The worker's connection.
+    declared
+        Ids of the recurring jobs that this process declares in code.
+    horizon_seconds
+        Longest time between two looks; a recurring job that is added to come due sooner may be so late.
+    """
+
+    def __init__(
+        self, link: DatabaseLink, declared: Callable[[], Collection[str]], horizon_seconds: float = 1.0
+    ) -> None:
+        self._link = link
+        self._declared = declared
+        self._horizon = horizon_seconds
+
+    async def tick(self) -> float:
+        """Act on what is due.
+
+        Returns
+        -------
+        Seconds until the next look: to the moment if a tick comes before the longest time is over.
+
+        Raises
+        ------
+        psycopg.Error
+            The database cannot be asked.
+        """
+        arguments = {"horizon": self._horizon, "declared": list(self._declared())}
+        rows = await self._link.fetch_all(queries.LIST_DUE, arguments)
+        due = [row for row in rows if row["seconds_left"] <= 0]
+        for row in due:
+            await self._act(row)
+        if due:
+            return _AGAIN_SECONDS
+        return min((row["seconds_left"] for row in rows), default=self._horizon)
+
+    async def _act(self, due: DictRow) -> None:
+        try:
+            plan = plan_ticks(
+                Schedule(due["cron"], due["timezone"]),
+                MissedRuns(due["missed"]),
+                due_at=due["due_at"],
+                now=due["now"],
+                unfinished_job=due["unfinished_job"],
+            )
+        except InvalidSchedule as error:
+            # Another server may know the zone; this one looks again later.
+            await self._postpone(due, str(error))
+            return
+        arguments = due | {"jobs": plan.jobs, "last_at": plan.last_at, "next_at": plan.next_at, "note": plan.note}
+        try:
+            acted = await self._link.fetch_all(queries.ACT, arguments)
+        except LinkClosed:
+            raise
+        except psycopg.Error as error:
+            # One that cannot be enqueued does not hold up the others.
+            await self._postpone(due, f"no job was made: {error}".strip())
+            return
+        if acted:
+            level = _log.info if plan.note is None else _log.warning
+            level("recurring job is due", recurring_id=due["id"], job_ids=acted[0]["job_ids"], note=plan.note)
+
+    async def _postpone(self, due: DictRow, note: str) -> None:
+        postponed = await self._link.fetch_all(queries.POSTPONE, due | {"delay": _POSTPONED_SECONDS, "note": note})
+        if postponed:
+            _log.error("recurring job cannot run", recurring_id=due["id"], error=note)
