@@ -17,7 +17,7 @@ from bench.results import Results
 from bench.scale import Scale
 from bench.upload import Upload
 
-SMALL_POLL_SECONDS = 0.001
+SMALL_POLL_SECONDS = 0.004
 """Between two status requests for a small import."""
 _SMALL_PATIENCE_SECONDS = 60.0
 _IDLE_PATIENCE_SECONDS = 120.0
