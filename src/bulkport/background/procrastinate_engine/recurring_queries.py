@@ -72,17 +72,17 @@ WHERE recurring_id = %(id)s AND updated_at = %(updated_at)s RETURNING recurring_
 """
 
 _MADE: Final[LiteralString] = """
-made AS MATERIALIZED (
+job AS (
+    SELECT jsonb_build_object(
+        'task', task, 'args', args, 'queue', queue, 'priority', priority, 'recurring_id', recurring_id,
+        'concurrency_key', CASE WHEN NOT overlap THEN 'bulkport recurring ' || recurring_id END,
+        'concurrency_limit', 1) AS description
+    FROM due
+), made AS MATERIALIZED (
     SELECT enqueued.job_id
-    FROM due CROSS JOIN LATERAL background_enqueue_v1((
-        SELECT jsonb_agg(jsonb_build_object(
-            'task', due.task, 'args', due.args, 'queue', due.queue, 'priority', due.priority,
-            'recurring_id', due.recurring_id,
-            'concurrency_key', CASE WHEN NOT due.overlap THEN 'bulkport recurring ' || due.recurring_id END,
-            'concurrency_limit', 1))
-        FROM generate_series(1, %(jobs)s)
-    )) AS enqueued
-    WHERE %(jobs)s > 0
+    FROM (SELECT jsonb_agg(description) AS jobs FROM job CROSS JOIN generate_series(1, %(jobs)s) HAVING count(*) > 0)
+        AS listed
+    CROSS JOIN LATERAL background_enqueue_v1(listed.jobs) AS enqueued
 )
 """
 
