@@ -5,14 +5,15 @@ _PROCESSOR = (
     "PostgreSQL 1.8 and the API 0.4, while \\copy keeps one processor busy and leaves the other idle."
 )
 _TRIPS = (
-    "One request is one pass through uvicorn, Starlette and FastAPI, one query for the key and one statement that stores "
-    "everything (it was five exchanges). Of the API's processor time for it, sampled, psycopg and asyncio take 46 %, the "
+    "One request is one pass through uvicorn, Starlette and FastAPI, one query for the key and one statement that "
+    "stores "
+    "all of it (it was five exchanges). Of the API's processor time, sampled, psycopg and asyncio take 46 %, the "
     "1,000 rows (parsed, checked, compressed) 30 %, the web layers 17 %; then PostgreSQL's log is flushed."
 )
 _CONTENTION = (
     "The API shares two processors with two workers and PostgreSQL, which carry the same imports out meanwhile; each "
     "request costs the API 3.6 ms of processor time, so eight at once wait for each other. Fewer exchanges with the "
-    "database and less work for each row took the p99 from 155 to about 100 ms; workers run at a lower priority already."
+    "database and less work for each row took the p99 from 155 to about 100 ms; workers have a lower priority already."
 )
 
 TRIED: dict[str, str] = {
@@ -26,7 +27,8 @@ TRIED: dict[str, str] = {
     "post-alone-p99": _TRIPS,
     "post-eight-p99": _CONTENTION,
     "post-beside-p99": _CONTENTION,
-    "completed-p50": "Answering takes a third of it. The worker needs four exchanges with PostgreSQL (it was thirteen): "
+    "completed-p50": "Answering takes a third of it. The worker needs four exchanges with PostgreSQL "
+    "(it was thirteen): "
     "claim, begin, write and settle, end. The status requests take their share of the processors.",
     "completed-p99": "As for the p50.",
     "ten-rows-wait-p50": "A notification reaches both workers, each asks for the job, and the one that gets it begins "
