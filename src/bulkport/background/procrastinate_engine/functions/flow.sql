@@ -4,29 +4,19 @@
 -- the jobs that waited (they are younger, their ids higher), and concurrency keys last; each by ascending key. Between
 -- deep graphs a deadlock stays possible; PostgreSQL ends one side, and the statement can be sent again.
 
-
--- Puts jobs, parked until now, into Procrastinate's queue. Procrastinate notifies workers of new jobs only, so these
--- are announced here.
+-- Puts jobs, parked until now, into Procrastinate's queue.
 CREATE FUNCTION background_start_v1(ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM procrastinate_retry_job_v2(job.job_id, NULL, job.priority, job.queue, NULL),
-            background_announce_v1(job.queue, job.job_id)
-    FROM (
-        SELECT job_id, priority, queue FROM background_jobs
-        WHERE job_id = ANY(ids) ORDER BY priority DESC, job_id
-    ) AS job;
+    PERFORM procrastinate_retry_job_v2(job_id, NULL, priority, queue, NULL)
+    FROM background_jobs WHERE job_id = ANY(ids);
+    PERFORM background_announce_v1(started.queue)
+    FROM (SELECT DISTINCT queue FROM background_jobs WHERE job_id = ANY(ids)) AS started;
 END;
 $$;
 
--- Wakes the workers that serve a queue. The job only names the cause.
-CREATE FUNCTION background_announce_v1(queue text, job_id bigint) RETURNS void LANGUAGE sql AS $$
-    SELECT pg_notify('procrastinate_queue_v1#' || queue, notice), pg_notify('procrastinate_any_queue_v1', notice)
-    FROM (SELECT json_build_object('type', 'job_inserted', 'job_id', job_id)::text) AS announcement (notice);
-$$;
-
--- Changes the state of jobs whose rows the caller has locked, with what is kept of it: counts and history. One that
--- becomes 'enqueued' and has a concurrency key is parked: background_fill_keys_v1 starts it.
-CREATE FUNCTION background_move_v1(ids bigint[], new_state background_job_state, why text, by text)
+-- Changes the state of jobs whose rows the caller has locked, with what is kept of it: counts, and history unless
+-- `why` is NULL. One that becomes 'enqueued' and has a concurrency key is parked: background_fill_keys_v1 starts it.
+CREATE FUNCTION background_move_v1(ids bigint[], new_state background_job_state, why text, who text)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     moment timestamptz := clock_timestamp();
@@ -43,7 +33,7 @@ BEGIN
             due_at = NULL,
             finished_at = CASE WHEN is_final THEN COALESCE(job.finished_at, moment) END,
             parents_left = 0,
-            search_text = CASE WHEN is_final THEN background_search_text_v1(job.args, job.error) END
+            search_text = CASE WHEN is_final THEN background_search_text_v1(job.args, job.error_type, job.error) END
         FROM before WHERE job.job_id = before.job_id
         RETURNING job.job_id, job.task, job.queue, before.state AS left_state
     ), counted AS (
@@ -52,7 +42,7 @@ BEGIN
         WHERE left_state <> new_state GROUP BY task, queue, left_state
     )
     INSERT INTO background_history (job_id, at, state, reason, actor)
-    SELECT job_id, moment, new_state, why, by FROM moved ORDER BY job_id;
+    SELECT job_id, moment, new_state, why, who FROM moved WHERE why IS NOT NULL ORDER BY job_id;
 END;
 $$;
 
@@ -127,9 +117,9 @@ $$;
 
 -- Makes jobs 'enqueued' that the caller has locked, and starts those without a concurrency key. Returns the keys of
 -- the others, for background_fill_keys_v1.
-CREATE FUNCTION background_make_ready_v1(ids bigint[], why text, by text) RETURNS text[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION background_make_ready_v1(ids bigint[], why text, who text) RETURNS text[] LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM background_move_v1(ids, 'enqueued', why, by);
+    PERFORM background_move_v1(ids, 'enqueued', why, who);
     PERFORM background_start_v1(ARRAY(
         SELECT job_id FROM background_jobs WHERE job_id = ANY(ids) AND concurrency_key IS NULL
     ));
@@ -139,14 +129,14 @@ BEGIN
 END;
 $$;
 
--- Lets jobs run that are parked in Procrastinate ('scheduled', 'retrying', 'awaiting', or ended unsuccessfully). The
--- caller holds the locks of their rows, and has seen under them that the jobs are to run.
-CREATE FUNCTION background_release_v1(ids bigint[], why text DEFAULT 'due', by text DEFAULT NULL)
-RETURNS void LANGUAGE plpgsql AS $$
+-- Lets jobs run that are parked in Procrastinate ('scheduled', 'retrying', 'awaiting', or ended unsuccessfully), and
+-- returns their number. The caller holds the locks of their rows, and has seen under them that the jobs are to run.
+CREATE FUNCTION background_release_v1(ids bigint[], why text, who text) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
     IF cardinality(ids) > 0 THEN
-        PERFORM background_fill_keys_v1(background_make_ready_v1(ids, why, by), '{}');
+        PERFORM background_fill_keys_v1(background_make_ready_v1(ids, why, who), '{}');
     END IF;
+    RETURN COALESCE(cardinality(ids), 0);
 END;
 $$;
 
@@ -386,8 +376,8 @@ BEGIN
 END;
 $$;
 
--- Settles what hangs on a run that has ended, in the transaction that wrote the job's new state. A job that goes on
--- at once ('enqueued') keeps its slot.
+-- Settles what hangs on a run that has ended, in the transaction that wrote the job's new state. The job gives its
+-- slot back; one that goes on at once ('enqueued') has been parked and competes for a slot again.
 CREATE FUNCTION background_after_end_v1(ended bigint, new_state background_job_state)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -397,7 +387,7 @@ DECLARE
 BEGIN
     IF new_state IN ('succeeded', 'failed', 'cancelled') THEN
         PERFORM background_settle_v1(ARRAY[ended], freed);
-    ELSIF new_state <> 'enqueued' THEN
+    ELSE
         PERFORM background_fill_keys_v1('{}', freed);
     END IF;
 END;
