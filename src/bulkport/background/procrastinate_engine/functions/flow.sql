@@ -112,6 +112,11 @@ BEGIN
 END;
 $$;
 
+-- The keys of those of the jobs that are parked.
+CREATE FUNCTION background_parked_keys_v1(ids bigint[]) RETURNS text[] LANGUAGE sql STABLE AS $$
+    SELECT ARRAY(SELECT DISTINCT concurrency_key FROM background_jobs WHERE job_id = ANY(ids) AND parked);
+$$;
+
 
 -- Releasing ------------------------------------------------------------------------------------------------------
 
@@ -322,9 +327,7 @@ DECLARE
     children bigint[];
     hopeless bigint[];
     decided record;
-    wanted text[] := ARRAY(
-        SELECT DISTINCT concurrency_key FROM background_jobs WHERE job_id = ANY(held) AND parked
-    );
+    wanted text[] := background_parked_keys_v1(held);
 BEGIN
     LOOP
         children := ARRAY(
