@@ -4,6 +4,12 @@
 -- the jobs that waited (they are younger, their ids higher), and concurrency keys last; each by ascending key. Between
 -- deep graphs a deadlock stays possible; PostgreSQL ends one side, and the statement can be sent again.
 
+-- Wakes the workers that serve a queue; the job only names the cause (0: several). Procrastinate does so for new jobs.
+CREATE FUNCTION background_announce_v1(queue text, cause bigint DEFAULT 0) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_notify('procrastinate_queue_v1#' || queue, notice), pg_notify('procrastinate_any_queue_v1', notice)
+    FROM (SELECT json_build_object('type', 'job_inserted', 'job_id', cause)::text) AS announcement (notice);
+$$;
+
 -- Puts jobs, parked until now, into Procrastinate's queue.
 CREATE FUNCTION background_start_v1(ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -136,7 +142,8 @@ $$;
 
 -- Lets jobs run that are parked in Procrastinate ('scheduled', 'retrying', 'awaiting', or ended unsuccessfully), and
 -- returns their number. The caller holds the locks of their rows, and has seen under them that the jobs are to run.
-CREATE FUNCTION background_release_v1(ids bigint[], why text, who text) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION background_release_v1(ids bigint[], why text DEFAULT 'its time came', who text DEFAULT NULL)
+RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
     IF cardinality(ids) > 0 THEN
         PERFORM background_fill_keys_v1(background_make_ready_v1(ids, why, who), '{}');
