@@ -39,7 +39,8 @@ BEGIN
             due_at = NULL,
             finished_at = CASE WHEN is_final THEN COALESCE(job.finished_at, moment) END,
             parents_left = 0,
-            search_text = CASE WHEN is_final THEN background_search_text_v1(job.args, job.error_type, job.error) END
+            search_text = CASE WHEN is_final THEN
+                background_search_text_v1(job.args, concat_ws(': ', job.error_type, job.error)) END
         FROM before WHERE job.job_id = before.job_id
         RETURNING job.job_id, job.task, job.queue, before.state AS left_state
     ), counted AS (
