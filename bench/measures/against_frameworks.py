@@ -1,11 +1,8 @@
 """The product in turn with an ORM loop, django-import-export and Celery, whose slower rates need fewer rows."""
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +11,11 @@ from statistics import median
 from bench.dataset import PROJECT
 from bench.measures.run import Run
 from bench.product import Product
+from bench.redis import REDIS_HINT, end, redis
 from bench.samples import median_ratio
 
 ROUNDS = 3
 _PEER_PATIENCE_SECONDS = 180
-_REDIS_HINT = "redis-server is not installed (Debian: apt-get install redis-server)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def frameworks(run: Run, product: Product) -> None:
             _Peer("django", "django_import", scale.django_rows, os.environ),
         ]
         if celery_environment is None:
-            run.results.skipped["celery"] = _REDIS_HINT
+            run.results.skipped["celery"] = REDIS_HINT
         else:
             peers += [
                 _Peer("celery", "celery_import", scale.celery_rows, celery_environment, ("core",)),
@@ -97,21 +94,13 @@ def frameworks(run: Run, product: Product) -> None:
 @contextmanager
 def _celery(run: Run) -> Iterator[Mapping[str, str] | None]:
     """Run Redis and a Celery worker of two processes; yields the environment of a producer, or None without Redis."""
-    redis_server = shutil.which("redis-server")
-    if redis_server is None:
-        yield None
-        return
-    port = _free_port()
     folder = run.folder / "redis"
-    folder.mkdir()
-    environment = _environment(port, run.database.url)
-    with (folder / "log").open("wb") as log:
-        redis = subprocess.Popen(
-            [redis_server, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", ""],
-            stdout=log,
-        )
-        try:
-            _wait_for_port(port)
+    with redis(folder) as redis_url:
+        if redis_url is None:
+            yield None
+            return
+        environment = os.environ | {"BENCH_REDIS_URL": redis_url, "BENCH_DATABASE_URL": run.database.url}
+        with (folder / "celery.log").open("wb") as log:
             worker = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "celery", "-A", "bench.peers.celery_tasks", "worker"),
@@ -126,39 +115,4 @@ def _celery(run: Run) -> Iterator[Mapping[str, str] | None]:
             try:
                 yield environment
             finally:
-                _end(worker)
-        finally:
-            _end(redis)
-
-
-def _environment(port: int, database_url: str) -> dict[str, str]:
-    return os.environ | {"BENCH_REDIS_URL": f"redis://127.0.0.1:{port}/0", "BENCH_DATABASE_URL": database_url}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+                end(worker)

@@ -1,0 +1,89 @@
+"""`python -m bench.peers.jobs SYSTEM URL ACTION …`: one action; what it measured is printed as JSON."""
+
+import asyncio
+import importlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from bench.peers.jobs.system import JobClient, JobSystem, read_stamp
+
+_SYSTEMS: Final = {
+    "bare": ("bench.peers.jobs.bare", "Bare"),
+    "pgqueuer": ("bench.peers.jobs.pgqueuer_jobs", "PgQueuerJobs"),
+    "celery": ("bench.peers.jobs.celery_jobs", "CeleryJobs"),
+}
+_BATCH: Final = 1000
+_WARM_UP: Final = 20
+_IDLE_SECONDS: Final = 0.02
+"""Between two jobs whose pickup is timed: the worker has nothing to do."""
+_STAMP_PATIENCE_SECONDS: Final = 10.0
+
+
+async def enqueue(client: JobClient, count: str) -> dict[str, float]:
+    """Jobs a second: one by one, a thousand a call, and each in a transaction with one row."""
+
+    async def rate(act: Callable[[], Awaitable[None]], times: int, jobs: int) -> float:
+        for _ in range(min(_WARM_UP, times)):
+            await act()
+        started = time.perf_counter()
+        for _ in range(times):
+            await act()
+        return jobs / (time.perf_counter() - started)
+
+    number = int(count)
+    batches = max(2, number // 100)
+    return {
+        "single": await rate(client.enqueue_one, number, number),
+        "transaction": await rate(client.enqueue_with_row, number, number),
+        "batch": await rate(lambda: client.enqueue_many(_BATCH), batches, batches * _BATCH),
+    }
+
+
+async def burst(client: JobClient, count: str) -> None:
+    """Enqueue at once."""
+    await client.enqueue_many(int(count))
+
+
+async def pickup(client: JobClient, count: str) -> list[float]:
+    """Milliseconds from before a job is enqueued to its first line, one job at a time."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        path = Path(os.environ["BENCH_STAMPS"])
+        path.unlink(missing_ok=True)
+        receiver.bind(str(path))
+        receiver.settimeout(_STAMP_PATIENCE_SECONDS)
+        found = []
+        for _ in range(_WARM_UP + int(count)):
+            await client.enqueue_stamp(time.perf_counter())
+            found.append(read_stamp(receiver) * 1000)
+            await asyncio.sleep(_IDLE_SECONDS)
+        return found[_WARM_UP:]
+
+
+_ACTIONS: Final = {"enqueue": enqueue, "burst": burst, "pickup": pickup}
+
+
+def main(name: str, url: str, action: str, *arguments: str) -> None:
+    """Carry out one action."""
+    module, kind = _SYSTEMS[name]
+    system: JobSystem = getattr(importlib.import_module(module), kind)(url)
+    if action == "work":
+        system.work()
+    elif action == "install":
+        asyncio.run(system.install())
+    else:
+        print(json.dumps(asyncio.run(_with_client(system, action, arguments))))
+
+
+async def _with_client(system: JobSystem, action: str, arguments: tuple[str, ...]) -> object:
+    async with system.client() as client:
+        return await _ACTIONS[action](client, *arguments)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
