@@ -47,7 +47,7 @@ DECLARE
     freed text[] := background_withdraw_v1(waiting);
 BEGIN
     PERFORM background_move_v1(waiting, 'cancelled', COALESCE(why, 'cancelled while it waited'), who);
-    DELETE FROM background_continuations WHERE child_id = ANY(waiting);
+    UPDATE background_continuations SET settled = true WHERE child_id = ANY(waiting) AND NOT settled;
     PERFORM procrastinate_cancel_job_v1(id, true, false) FROM unnest(running) AS id;
     INSERT INTO background_history (job_id, state, reason, actor)
     SELECT id, 'enqueued', COALESCE('asked to stop: ' || why, 'asked to stop'), who FROM unnest(running) AS id;
@@ -125,14 +125,15 @@ BEGIN
 END;
 $$;
 
--- Queues a new job like one that has succeeded, and returns its id.
+-- Queues a new job like one that Procrastinate no longer has, and returns its id.
 CREATE FUNCTION background_repeat_v1(origin bigint, why text, who text)
 RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
     new_id bigint;
+    origin_state background_job_state;
 BEGIN
-    SELECT made.job_id INTO new_id FROM background_jobs job, background_enqueue_v1(jsonb_build_array(
+    SELECT made.job_id, job.state INTO new_id, origin_state FROM background_jobs job, background_enqueue_v1(jsonb_build_array(
         jsonb_strip_nulls(jsonb_build_object(
             'task', job.task, 'queue', job.queue, 'priority', job.priority, 'user_id', job.user_id,
             'concurrency_key', job.concurrency_key, 'concurrency_limit', job.concurrency_limit,
@@ -140,13 +141,13 @@ BEGIN
         )) || jsonb_build_object('args', job.args)
     )) AS made WHERE job.job_id = origin;
     INSERT INTO background_history (job_id, state, reason, actor) VALUES
-        (origin, 'succeeded', concat_ws(': ', 'queued again as job ' || new_id, why), who),
+        (origin, origin_state, concat_ws(': ', 'queued again as job ' || new_id, why), who),
         (new_id, 'enqueued', concat_ws(': ', 'repeats job ' || origin, why), who);
     RETURN new_id;
 END;
 $$;
 
--- Runs jobs again that have ended: 'requeued'; 'repeated' by a new job when it had succeeded, its id in new_job_id;
+-- Runs jobs again that have ended: 'requeued'; 'repeated' by a new job, its id in new_job_id, if it had succeeded;
 -- 'already waiting', 'already running', 'unique key taken' (another job waits under it) or 'unknown'.
 CREATE FUNCTION background_requeue_v1(job_ids bigint[], why text, who text)
 RETURNS TABLE (job_id bigint, what text, new_job_id bigint)
@@ -157,17 +158,19 @@ DECLARE
     wanted text[] := '{}';
 BEGIN
     FOR target IN
-        SELECT held.job_id, held.stands, job.unique_key
-        FROM background_hold_v1(job_ids) AS held LEFT JOIN background_jobs job ON job.job_id = held.job_id
+        SELECT held.job_id, held.stands, job.unique_key, queued.id IS NOT NULL AS is_parked
+        FROM background_hold_v1(job_ids) AS held
+        LEFT JOIN background_jobs job ON job.job_id = held.job_id
+        LEFT JOIN procrastinate_jobs queued ON queued.id = held.job_id
     LOOP
         job_id := target.job_id;
         new_job_id := NULL;
-        IF target.stands = 'succeeded' THEN
-            new_job_id := background_repeat_v1(job_id, why, who);
-            what := 'repeated';
-        ELSIF target.stands NOT IN ('failed', 'cancelled') THEN
+        IF target.stands NOT IN ('succeeded', 'failed', 'cancelled') THEN
             what := CASE WHEN target.stands IN ('running', 'stopping') THEN 'already running'
                          WHEN target.stands = 'unknown' THEN 'unknown' ELSE 'already waiting' END;
+        ELSIF NOT target.is_parked THEN
+            new_job_id := background_repeat_v1(job_id, why, who);
+            what := 'repeated';
         ELSE
             what := 'requeued';
             IF target.unique_key IS NULL THEN

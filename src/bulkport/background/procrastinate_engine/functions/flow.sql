@@ -339,25 +339,25 @@ DECLARE
 BEGIN
     LOOP
         children := ARRAY(
-            SELECT child_id FROM background_continuations WHERE parent_id = ANY(parents)
-            UNION SELECT child_id FROM background_continuations WHERE batch_id = ANY(batches)
+            SELECT child_id FROM background_continuations WHERE parent_id = ANY(parents) AND NOT settled
+            UNION SELECT child_id FROM background_continuations WHERE batch_id = ANY(batches) AND NOT settled
         );
         EXIT WHEN cardinality(children) = 0;
         PERFORM FROM procrastinate_jobs WHERE id = ANY(children) ORDER BY id FOR UPDATE;
         PERFORM FROM background_jobs WHERE job_id = ANY(children) ORDER BY job_id FOR UPDATE;
         hopeless := '{}';
-        -- A child hears of a parent once: by the deletion of the link between them.
+        -- A child hears of a parent once: when the link between them is marked.
         FOR decided IN
             WITH by_job AS (
-                DELETE FROM background_continuations link USING background_jobs parent
-                WHERE link.parent_id = ANY(parents) AND parent.job_id = link.parent_id
+                UPDATE background_continuations link SET settled = true FROM background_jobs parent
+                WHERE link.parent_id = ANY(parents) AND NOT link.settled AND parent.job_id = link.parent_id
                 RETURNING link.child_id, link.on_outcome, parent.state::text AS outcome,
                           'job ' || parent.job_id || ' ' || parent.state AS event
             ), by_batch AS (
-                DELETE FROM background_continuations link
-                USING (SELECT batch_id, background_batch_outcome_v1(batch_id) AS outcome FROM unnest(batches) AS batch_id)
+                UPDATE background_continuations link SET settled = true
+                FROM (SELECT batch_id, background_batch_outcome_v1(batch_id) AS outcome FROM unnest(batches) AS batch_id)
                     AS parent
-                WHERE link.batch_id = parent.batch_id
+                WHERE link.batch_id = parent.batch_id AND NOT link.settled
                 RETURNING link.child_id, link.on_outcome, parent.outcome,
                           'batch ' || parent.batch_id || ' ' || parent.outcome AS event
             ), heard AS (
@@ -376,7 +376,7 @@ BEGIN
                 wanted := wanted || background_make_ready_v1(decided.ids, decided.reason, NULL);
             ELSE
                 PERFORM background_move_v1(decided.ids, 'cancelled', 'waited in vain: ' || decided.reason, NULL);
-                DELETE FROM background_continuations WHERE child_id = ANY(decided.ids);
+                UPDATE background_continuations SET settled = true WHERE child_id = ANY(decided.ids) AND NOT settled;
                 hopeless := hopeless || decided.ids;
             END IF;
         END LOOP;
