@@ -1,12 +1,28 @@
 """What can go wrong when background work is asked for or carried out."""
 
-from bulkport.errors import BulkportError, Conflict
+from bulkport.errors import BadRequest, BulkportError, Conflict
+from bulkport.identifiers import BackgroundJobId
 
 
 class JobAlreadyQueued(Conflict):
-    """A background job with this queueing lock is already waiting."""
+    """A background job with this unique key is already waiting."""
 
     title = "Already queued"
+
+    def __init__(self, job_id: BackgroundJobId) -> None:
+        super().__init__()
+        self.job_id = job_id
+        """The job that waits."""
+
+
+class ParentNotFound(BulkportError):
+    """There is no such job or batch to wait for."""
+
+
+class BatchClosed(Conflict):
+    """The batch takes no more jobs."""
+
+    title = "Batch closed"
 
 
 class UnknownTask(BulkportError):
@@ -21,9 +37,32 @@ class ArgumentsDoNotFit(BulkportError):
     """The stored arguments do not fit the task's function."""
 
 
+class WorkerDied(BulkportError):
+    """The worker has died so often while it ran this job that the job is given up."""
+
+
 class WorkerLost(BulkportError):
     """This worker's claim on its jobs has ended: it was silent for too long and may have been replaced."""
 
 
 class TaskDeclarationError(BulkportError):
     """A task is declared in a way that cannot work."""
+
+
+class InvalidJobQuery(BadRequest, ValueError):
+    """The search for background jobs is not one that can be made."""
+
+    title = "Invalid job query"
+
+
+class InvalidCursor(BadRequest, ValueError):
+    """The cursor is not one that a page of this search came with."""
+
+    title = "Invalid cursor"
+
+
+class SearchTookTooLong(BulkportError):
+    """The search took too long and was given up; a narrower one (a state, a task, a time) is faster."""
+
+    status = 503
+    title = "Search took too long"

@@ -21,6 +21,8 @@ class JobState(StrEnum):
     """Waiting in its queue; a free worker takes it at once."""
     SCHEDULED = "scheduled"
     """Waiting for its time."""
+    AWAITING = "awaiting"
+    """Waiting for other jobs to end."""
     RETRYING = "retrying"
     """An attempt ended in an error; waiting for the next one."""
     PROCESSING = "processing"
@@ -53,3 +55,6 @@ class BackgroundJob:
     """Not to be started before this time (aware, UTC); None: at once."""
     last_error: str | None
     """Type and message of the last attempt's error, if one failed."""
+    user_id: str | None = None
+    result: JSONValue = None
+    """What the task returned, if it succeeded with a result that could be kept."""

@@ -25,14 +25,19 @@ class RetryPolicy:
     """Longest wait."""
     jitter: float = 0.2
     """Largest share of the wait that chance takes away, 0 to 1."""
+    final: tuple[type[BaseException], ...] = ()
+    """Exceptions that are never retried; see also `FinalError`."""
+    max_lost_runs: int | None = 5
+    """Runs whose worker may die, as one that takes too much memory does, before the job has failed for good. They are
+    no failed attempts; None: any number."""
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1 or self.base_seconds < 0 or self.max_seconds < 0 or not 0 <= self.jitter <= 1:
             raise ValueError(f"not a usable retry policy: {self}")
 
-    def allows_attempt_after(self, failures: int) -> bool:
-        """Whether another attempt is made after `failures` attempts have ended in an error."""
-        return failures < self.max_attempts
+    def allows_attempt_after(self, failures: int, error: BaseException | None = None) -> bool:
+        """Whether another attempt is made after `failures` attempts have ended in an error, the last one in `error`."""
+        return failures < self.max_attempts and not isinstance(error, (FinalError, *self.final))
 
     def delay_after(self, failures: int) -> float:
         """Seconds to wait after the `failures`-th failed attempt (1-based)."""
@@ -46,6 +51,10 @@ DEFAULT_RETRY = RetryPolicy()
 
 NO_RETRY = RetryPolicy(max_attempts=1)
 """The first error is final."""
+
+
+class FinalError(Exception):
+    """Raised by a task to have its background job fail now, whatever attempts are left."""
 
 
 class RetryLater(Exception):

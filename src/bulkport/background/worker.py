@@ -6,17 +6,25 @@ import signal
 import socket
 import uuid
 from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
 import psycopg
 import structlog
 
 from bulkport.background.errors import WorkerLost
-from bulkport.background.port import JobEngine, WorkerOptions
+from bulkport.background.port import JobEngine, RetryPolicy, WorkerOptions
 
 _log = structlog.get_logger(__name__)
 
 _FIRST_RESTART_SECONDS = 0.2
 _LONGEST_RESTART_SECONDS = 5.0
+
+
+class FurtherOptions(TypedDict, total=False):
+    """Seldom needed; see `WorkerOptions`."""
+
+    blocked_seconds: float
+    unknown_task_retry: RetryPolicy
 
 
 class WorkerServer:
@@ -27,7 +35,7 @@ class WorkerServer:
     engine
         With its tasks declared.
     database_url
-        The server opens three connections of its own.
+        The server opens four connections of its own.
     queues
         Queues to serve; None: all.
     concurrency
@@ -35,7 +43,7 @@ class WorkerServer:
     name
         Unique among all servers, also over time. A parent that starts this process gives it a fresh name, and says
         it to `JobEngine.rescue` when it has seen the process die. None: a name is made up.
-    heartbeat_seconds, stalled_seconds, shutdown_seconds, poll_seconds
+    heartbeat_seconds, stalled_seconds, shutdown_seconds, poll_seconds, further
         See `WorkerOptions`.
 
     Examples
@@ -57,6 +65,7 @@ class WorkerServer:
         stalled_seconds: float = 12.0,
         shutdown_seconds: float = 20.0,
         poll_seconds: float = 1.0,
+        **further: Unpack[FurtherOptions],
     ) -> None:
         if stalled_seconds < 3 * heartbeat_seconds:
             raise ValueError("stalled_seconds must be at least three times heartbeat_seconds")
@@ -70,6 +79,7 @@ class WorkerServer:
             stalled_seconds=stalled_seconds,
             shutdown_seconds=shutdown_seconds,
             poll_seconds=poll_seconds,
+            **further,
         )
 
     @property

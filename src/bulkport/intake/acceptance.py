@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
-from bulkport.background.port import JobEngine
+from bulkport.background.port import JobEngine, NewJob
 from bulkport.errors import ServiceUnavailable, ValidationFailed
 from bulkport.formats import (
     BodyFormat,
@@ -76,11 +76,11 @@ class Intake:
         self._limits = limits
         self._lanes = lanes
         self._uploads = 0
-        args = sql.SQL("import.args")
+        args, user_id = sql.SQL("import.args"), sql.Placeholder("user_id")
         # Put together once: that takes as long as sending it.
         self._accept_whole_statement = queries.ACCEPT_WHOLE.format(
-            process=engine.enqueue_call(PROCESS_IMPORT, args, queue=IMPORT_QUEUE),
-            assist=engine.enqueue_call(ASSIST_IMPORT, args, queue=IMPORT_QUEUE),
+            process=engine.enqueue_call(PROCESS_IMPORT, args, queue=IMPORT_QUEUE, user_id=user_id),
+            assist=engine.enqueue_call(ASSIST_IMPORT, args, queue=IMPORT_QUEUE, user_id=user_id),
         ).as_bytes()
 
     async def accept(self, upload: Upload) -> AcceptedImport:
@@ -162,6 +162,11 @@ class _Import:
         self.csv: tuple[CsvDialect, CsvColumns] | None = None
         """How a CSV body is written, and what its columns are; known with its header."""
 
+    @property
+    def user_id(self) -> str:
+        """Whose import it is."""
+        return self._upload.user_id
+
     def lanes(self, most: int, chunks: int) -> int:
         """Background jobs that may work on it."""
         # Under UPDATE the last row of the body wins: one lane alone takes the chunks in body order.
@@ -233,9 +238,15 @@ class _ImportWriter:
         """Write the job and enqueue its background jobs."""
         assert self._id is not None
         arguments = {"import_id": int(self._id)}
-        background_job_id = await self._engine.enqueue(connection, PROCESS_IMPORT, arguments, queue=IMPORT_QUEUE)
-        for _ in range(self._description.lanes(self._lanes, self._chunks) - 1):
-            await self._engine.enqueue(connection, ASSIST_IMPORT, arguments, queue=IMPORT_QUEUE)
+        assistants = self._description.lanes(self._lanes, self._chunks) - 1
+        own, *_ = await self._engine.enqueue_many(
+            connection,
+            [
+                NewJob(task, arguments, IMPORT_QUEUE, user_id=self._description.user_id)
+                for task in (PROCESS_IMPORT, *[ASSIST_IMPORT] * assistants)
+            ],
+        )
+        background_job_id = own.id
         row = self._description.row(self._records, self._chunks, body_bytes)
         await connection.execute(queries.INSERT_JOB, row | {"id": self._id, "background_job_id": background_job_id})
         return self._description.accepted(self._id, background_job_id, self._records)

@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 class ImportFailed(Exception):
-    """The import was settled as Failed after its last attempt."""
+    """The import has failed after its last attempt, and so has its background job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,13 @@ class Importer:
     def tasks(self) -> list[TaskDefinition]:
         """The tasks to register with the engine."""
         # An import counts its attempts itself, by progress; what gets past it is the engine's to retry.
-        retry = RetryPolicy(max_attempts=self._policy.max_attempts, base_seconds=self._policy.base_seconds)
+        # So it does with the deaths of workers.
+        retry = RetryPolicy(
+            max_attempts=self._policy.max_attempts,
+            base_seconds=self._policy.base_seconds,
+            final=(ImportFailed,),
+            max_lost_runs=None,
+        )
         return [
             TaskDefinition(
                 name=PROCESS_IMPORT,
@@ -89,7 +95,10 @@ class Importer:
                 is_heavy=True,
             ),
             TaskDefinition(
-                name=ASSIST_IMPORT, function=self.assist_import, retry=RetryPolicy(max_attempts=1), is_heavy=True
+                name=ASSIST_IMPORT,
+                function=self.assist_import,
+                retry=RetryPolicy(max_attempts=1, max_lost_runs=None),
+                is_heavy=True,
             ),
         ]
 
@@ -103,9 +112,9 @@ class Importer:
         log = _log.bind(import_id=job_id, user_id=attempt.user_id, resource=attempt.resource.name)
         if attempt.number_without_progress > self._policy.max_attempts:
             times = attempt.number_without_progress - 1
-            await self._fail(job_id, attempt.last_fault or f"the worker stopped {times} times without progress")
             log.error("import failed", reason="attempts used up", attempts=times)
-            return
+            # What it is to be settled with, by `settle_failure`.
+            raise ImportFailed(attempt.last_fault or f"the worker stopped {times} times without progress")
         try:
             await self._work(attempt, context)
         except RetryLater:

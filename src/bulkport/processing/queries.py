@@ -91,7 +91,7 @@ ADD_WARNING: Final = "UPDATE bulk_import_jobs SET warnings = warnings || jsonb_b
 
 # Unfinished imports that are old enough to have been picked up, for the watchdog.
 UNFINISHED_JOBS: Final = """
-    SELECT id, background_job_id FROM bulk_import_jobs
+    SELECT id, background_job_id, user_id FROM bulk_import_jobs
     WHERE completed_at IS NULL AND created_at < clock_timestamp() - make_interval(secs => %s)
     ORDER BY id LIMIT 1000
 """

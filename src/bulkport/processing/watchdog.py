@@ -14,7 +14,7 @@ import psycopg
 import psycopg_pool
 import structlog
 
-from bulkport.background.port import JobEngine
+from bulkport.background.port import JobEngine, NewJob
 from bulkport.identifiers import BackgroundJobId
 from bulkport.pools import AsyncPool
 from bulkport.processing import queries
@@ -49,20 +49,22 @@ class Watchdog:
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(queries.UNFINISHED_JOBS, (grace_seconds,))).fetchall()
             requeued = 0
-            for import_id, background_job_id in rows:
+            for import_id, background_job_id, user_id in rows:
                 job = await self._engine.look_up(BackgroundJobId(background_job_id), connection)
                 if job is None or job.state.is_final:
-                    requeued += await self._requeue(connection, import_id, background_job_id)
+                    requeued += await self._requeue(connection, import_id, background_job_id, user_id)
             return requeued
 
-    async def _requeue(self, connection: psycopg.AsyncConnection[object], import_id: int, lost_job_id: str) -> bool:
+    async def _requeue(
+        self, connection: psycopg.AsyncConnection[object], import_id: int, lost_job_id: str, user_id: str
+    ) -> bool:
         async with connection.transaction():
             # Several workers look: the one that still finds the lost job's id under the lock does it.
             cursor = await connection.execute(queries.LOCK_LOST_JOB, (import_id, lost_job_id))
             if await cursor.fetchone() is None:
                 return False
             new_id = await self._engine.enqueue(
-                connection, PROCESS_IMPORT, {"import_id": import_id}, queue=IMPORT_QUEUE
+                connection, NewJob(PROCESS_IMPORT, {"import_id": import_id}, IMPORT_QUEUE, user_id=user_id)
             )
             await connection.execute(queries.REPLACE_BACKGROUND_JOB, (new_id, import_id))
         _log.warning("import had lost its background job and was queued anew", import_id=import_id, job_id=new_id)

@@ -14,6 +14,7 @@ import engine_worker
 import psycopg
 
 from bulkport.background import BackgroundJob, JobState, JSONValue
+from bulkport.background.port import NewJob
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from bulkport.background.worker import WorkerServer
 from bulkport.identifiers import BackgroundJobId
@@ -32,7 +33,10 @@ class EngineSite:
         self.engine = ProcrastinateEngine()
 
     async def enqueue(self, task: str, /, **args: JSONValue) -> BackgroundJobId:
-        return await self.engine.enqueue(self.connection, task, args)
+        return await self.add(NewJob(task, args))
+
+    async def add(self, job: NewJob) -> BackgroundJobId:
+        return await self.engine.enqueue(self.connection, job)
 
     async def job(self, job_id: BackgroundJobId) -> BackgroundJob:
         job = await self.engine.look_up(job_id, self.connection)

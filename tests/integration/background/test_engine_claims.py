@@ -25,7 +25,7 @@ class _LateLink(DatabaseLink):
         self, query: LiteralString, arguments: Mapping[str, Any], give_up: asyncio.Event | None = None
     ) -> list[DictRow]:
         rows = await super().fetch_all(query, arguments, give_up)
-        if query is queries.FETCH:
+        if query is queries.CLAIM:
             self.claims += 1
             if self.claims == 1:
                 notified = self.connector.notified
@@ -51,6 +51,7 @@ async def test_a_job_queued_while_the_worker_looked_is_claimed_at_once(site: Eng
         stop_claiming=asyncio.Event(),
         on_registered=lambda _: None,
         on_evicted=lambda: None,
+        on_waiting=lambda _: None,
     )
     worker_id = await ledger.register_worker()
     listening = asyncio.create_task(ledger.listen_for_jobs(on_notification=_ignore))

@@ -127,7 +127,7 @@ async def test_jobs_run_once_while_connections_are_lost_all_the_time(site: Engin
 
         async def all_ended() -> bool:
             await site.value(query)
-            ended = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'"
+            ended = "SELECT count(*) FROM background_jobs WHERE state = 'succeeded'"
             return int(await site.value(ended)) == len(jobs)
 
         await eventually(all_ended, "all jobs succeeded")

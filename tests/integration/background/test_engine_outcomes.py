@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from engine_site import EngineSite
+from engine_worker import QUICK_RETRY
 
 from bulkport.background import JobState
 
@@ -34,10 +35,8 @@ async def test_between_attempts_a_job_is_retrying(site: EngineSite) -> None:
             while (await site.job(job_id)).last_error is None:
                 await asyncio.sleep(0)
         await site.reaches(job_id, JobState.SUCCEEDED)
-    types = (
-        "SELECT array_agg(type::text ORDER BY id) FROM procrastinate_events WHERE job_id = %s AND type <> 'scheduled'"
-    )
-    assert await site.value(types, int(job_id)) == ["deferred", "started", "deferred_for_retry", "started", "succeeded"]
+    query = "SELECT array_agg(outcome || ' ' || (retry_at > ended_at)) FROM background_runs WHERE job_id = %s"
+    assert await site.value(query, int(job_id)) == ["failed true"]
 
 
 async def test_after_the_last_attempt_the_hook_settles_and_the_job_has_failed(site: EngineSite) -> None:
@@ -70,9 +69,10 @@ async def test_arguments_that_do_not_fit_fail_at_once(site: EngineSite) -> None:
 
 async def test_an_unknown_task_fails_and_says_why(site: EngineSite) -> None:
     job_id = await site.enqueue("nobody knows")
-    async with site.worker():
+    async with site.worker(unknown_task_retry=QUICK_RETRY):
         job = await site.reaches(job_id, JobState.FAILED)
         await site.reaches(await site.enqueue("note"), JobState.SUCCEEDED)
+    assert job.attempts == 3
     assert job.last_error == "UnknownTask: no task named nobody knows is declared in this worker"
 
 

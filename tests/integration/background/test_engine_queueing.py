@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from bulkport.background import JobState, TaskDefinition
 from bulkport.background.errors import JobAlreadyQueued, TaskAlreadyDeclared
+from bulkport.background.port import EnqueuedJob, NewJob, Parent
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from bulkport.identifiers import BackgroundJobId
 
@@ -19,7 +20,7 @@ from bulkport.identifiers import BackgroundJobId
 async def test_a_job_is_queued_with_its_transaction(site: EngineSite) -> None:
     async with await psycopg.AsyncConnection.connect(site.url) as connection, site.worker():
         async with connection.transaction():
-            job_id = await site.engine.enqueue(connection, "note", {})
+            job_id = await site.engine.enqueue(connection, NewJob("note", {}))
             assert await site.engine.look_up(job_id, site.connection) is None
         assert not connection.closed
         assert (await site.reaches(job_id, JobState.SUCCEEDED)).attempts == 1
@@ -29,7 +30,7 @@ async def test_a_job_is_queued_with_its_transaction(site: EngineSite) -> None:
 async def test_a_rolled_back_transaction_leaves_no_job(site: EngineSite) -> None:
     async with await psycopg.AsyncConnection.connect(site.url) as connection, site.worker():
         async with connection.transaction(force_rollback=True):
-            gone = await site.engine.enqueue(connection, "note", {})
+            gone = await site.engine.enqueue(connection, NewJob("note", {}))
         assert await site.engine.look_up(gone, site.connection) is None
         await site.reaches(await site.enqueue("note"), JobState.SUCCEEDED)
     assert await site.events(gone) == []
@@ -48,7 +49,7 @@ async def test_enqueue_is_one_statement_and_quick(site: EngineSite) -> None:
     async with await psycopg.AsyncConnection.connect(site.url, cursor_factory=Counting) as connection:
         for _ in range(200):
             begun = time.perf_counter()
-            await site.engine.enqueue(connection, "note", {"text": "ada"})
+            await site.engine.enqueue(connection, NewJob("note", {"text": "ada"}))
             took.append(time.perf_counter() - begun)
     assert sent == 200
     # Some 0.2 ms with the machine to itself; the bound only tells one round trip from several.
@@ -61,8 +62,8 @@ async def test_a_waiting_worker_is_notified(site: EngineSite) -> None:
         for _ in range(10):
             job_id = await site.enqueue("note")
             await site.reaches(job_id, JobState.SUCCEEDED)
-            query = "SELECT extract(epoch FROM max(at) FILTER (WHERE type = 'started') - min(at))"
-            waited.append(float(await site.value(f"{query} FROM procrastinate_events WHERE job_id = %s", int(job_id))))
+            query = "SELECT extract(epoch FROM started_at - created_at)::float FROM background_jobs WHERE job_id = %s"
+            waited.append(await site.value(query, int(job_id)))
     assert min(waited) < 0.05
 
 
@@ -77,7 +78,7 @@ async def test_many_jobs_at_once_all_run_without_polling(site: EngineSite) -> No
 
 
 async def test_arguments_priority_and_attempt_reach_the_task(site: EngineSite) -> None:
-    job_id = await site.engine.enqueue(site.connection, "note", {"text": "ünï"}, priority=7)
+    job_id = await site.add(NewJob("note", {"text": "ünï"}, priority=7))
     async with site.worker() as tasks:
         await site.reaches(job_id, JobState.SUCCEEDED)
     (context,) = tasks.contexts
@@ -89,59 +90,64 @@ async def test_arguments_priority_and_attempt_reach_the_task(site: EngineSite) -
 
 async def test_higher_priority_goes_first_and_equals_in_order(site: EngineSite) -> None:
     for text, priority in (("c", 0), ("d", 0), ("e", -1), ("a", 2), ("b", 1)):
-        await site.engine.enqueue(site.connection, "note", {"text": text}, priority=priority)
+        await site.add(NewJob("note", {"text": text}, priority=priority))
     async with site.worker(concurrency=1):
         await site.happens("e")
     assert await site.events() == ["a", "b", "c", "d", "e"]
 
 
 async def test_a_worker_serves_only_its_queues(site: EngineSite) -> None:
-    other = await site.engine.enqueue(site.connection, "note", {}, queue="other")
+    other = await site.add(NewJob("note", {}, "other"))
     async with site.worker(queues=["mine", "yours"], poll_seconds=60):
         for queue in ("mine", "yours"):
-            job_id = await site.engine.enqueue(site.connection, "note", {}, queue=queue)
+            job_id = await site.add(NewJob("note", {}, queue))
             assert (await site.reaches(job_id, JobState.SUCCEEDED)).queue == queue
     assert (await site.job(other)).state is JobState.ENQUEUED
 
 
-async def test_jobs_of_one_lock_run_one_at_a_time_in_order(site: EngineSite) -> None:
-    first, second = [
-        await site.engine.enqueue(site.connection, "wait", {"gate": gate}, lock="one") for gate in ("first", "second")
-    ]
-    async with site.worker(poll_seconds=0.1):
-        await site.happens("begun", first)
-        free = await site.enqueue("note")
-        await site.reaches(free, JobState.SUCCEEDED)
-        assert (await site.job(second)).state is JobState.ENQUEUED
-        await site.open_gate("first")
-        await site.happens("begun", second)
-        assert (await site.job(first)).state is JobState.SUCCEEDED
-        await site.open_gate("second")
-        await site.reaches(second, JobState.SUCCEEDED)
-
-
-async def test_a_queueing_lock_lets_one_job_wait(site: EngineSite) -> None:
-    async def enqueue() -> BackgroundJobId:
-        return await site.engine.enqueue(site.connection, "wait", {"gate": "gate"}, queueing_lock="only")
-
-    waiting = await enqueue()
-    with pytest.raises(JobAlreadyQueued):
-        await enqueue()
+async def test_a_unique_key_lets_one_job_wait(site: EngineSite) -> None:
+    only = NewJob("wait", {"gate": "gate"}, unique_key="only")
+    waiting = await site.add(only)
     async with await psycopg.AsyncConnection.connect(site.url) as connection:
-        with pytest.raises(JobAlreadyQueued):
-            await site.engine.enqueue(connection, "wait", {"gate": "gate"}, queueing_lock="only")
-        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
-            await connection.execute("SELECT 1")
+        with pytest.raises(JobAlreadyQueued) as refused:
+            await site.engine.enqueue(connection, only)
+        assert refused.value.job_id == waiting
+        # The transaction goes on.
+        other = await site.engine.enqueue(connection, NewJob("note", {}, unique_key="other"))
     async with site.worker():
         await site.happens("begun", waiting)
-        second = await enqueue()
+        second = await site.add(only)
+        assert second != waiting
         await site.open_gate()
-        await site.reaches(second, JobState.SUCCEEDED)
+        for job_id in (waiting, other, second):
+            await site.reaches(job_id, JobState.SUCCEEDED)
+
+
+async def test_two_transactions_with_one_unique_key_make_one_job(site: EngineSite) -> None:
+    jobs = [NewJob("note", {}, unique_key=key) for key in ("a", "b", "a")]
+    async with (
+        await psycopg.AsyncConnection.connect(site.url) as first,
+        await psycopg.AsyncConnection.connect(site.url) as second,
+    ):
+        a, b, again = await site.engine.enqueue_many(first, jobs)
+        assert (a.is_new, b.is_new, again) == (True, True, EnqueuedJob(a.id, is_new=False))
+        late = asyncio.create_task(site.engine.enqueue_many(second, jobs[::-1]))
+        await eventually(lambda: is_waiting(site, second), "the second waits for the first")
+        await first.commit()
+        assert await late == [EnqueuedJob(id_, is_new=False) for id_ in (a.id, b.id, a.id)]
+        await second.commit()
+    assert await site.value("SELECT array_agg(id ORDER BY id) FROM procrastinate_jobs") == [int(a.id), int(b.id)]
+    assert await site.value("SELECT array_agg(job_id ORDER BY job_id) FROM background_jobs") == [int(a.id), int(b.id)]
+
+
+async def is_waiting(site: EngineSite, connection: psycopg.AsyncConnection[Any]) -> bool:
+    query = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
+    return bool(await site.value(query, connection.info.backend_pid))
 
 
 async def test_a_scheduled_job_waits_for_its_time(site: EngineSite) -> None:
     at = datetime.now(UTC) + timedelta(seconds=0.6)
-    job_id = await site.engine.schedule(site.connection, "note", {}, at=at)
+    job_id = await site.add(NewJob("note", {}, at=at))
     job = await site.job(job_id)
     assert (job.state, job.scheduled_at) == (JobState.SCHEDULED, at)
     async with site.worker(poll_seconds=0.05):
@@ -149,9 +155,19 @@ async def test_a_scheduled_job_waits_for_its_time(site: EngineSite) -> None:
     assert await site.value("SELECT at FROM runs") >= at
 
 
-async def test_a_time_without_zone_is_refused(site: EngineSite) -> None:
-    with pytest.raises(ValueError, match="time zone"):
-        await site.engine.schedule(site.connection, "note", {}, at=datetime(2030, 1, 1))  # noqa: DTZ001
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"at": datetime(2030, 1, 1)},  # noqa: DTZ001
+        {"at": datetime(2030, 1, 1, tzinfo=UTC), "delay": 1.0},
+        {"delay": 1.0, "parents": (Parent(batch_id=1),)},
+        {"queue": ""},
+        {"queue": "q" * 129},
+    ],
+)
+def test_a_job_that_cannot_be_queued_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"time zone|one of them|1 to 128"):
+        NewJob("note", {}, **wrong)
 
 
 async def test_looking_up_and_cancelling_what_is_no_job(site: EngineSite) -> None:

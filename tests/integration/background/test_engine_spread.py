@@ -25,6 +25,7 @@ async def _ledger(site: EngineSite, name: str, stack: AsyncExitStack) -> tuple[J
         stop_claiming=asyncio.Event(),
         on_registered=lambda _: None,
         on_evicted=lambda: None,
+        on_waiting=lambda _: None,
     )
     return ledger, await ledger.register_worker()
 

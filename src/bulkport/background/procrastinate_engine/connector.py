@@ -1,8 +1,9 @@
 """What Procrastinate's worker uses to talk to PostgreSQL, over connections that survive a restart of it."""
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
 import psycopg
 import structlog
@@ -18,6 +19,9 @@ _log = structlog.get_logger(__name__)
 _WAKE = '{"type": "job_inserted", "job_id": 0}'
 """A notification as Procrastinate's trigger sends it; the worker looks for jobs, whatever the id."""
 
+_CHORES: Final = "background_chores_v1"
+"""Where `background_hurry_v1` says that a chore is to be done."""
+
 _LISTEN_CHECK_SECONDS = 15.0
 
 
@@ -25,13 +29,19 @@ class LinkConnector(BaseAsyncConnector):
     """A Procrastinate connector on a `DatabaseLink`, with a listener that comes back after a lost connection.
 
     Procrastinate's own listener ends for good, unnoticed, when it cannot reconnect at once.
+
+    Parameters
+    ----------
+    hurry
+        Called with the name of a chore and the seconds in which it is to be done.
     """
 
-    def __init__(self, database_url: str, link: DatabaseLink) -> None:
+    def __init__(
+        self, database_url: str, link: DatabaseLink, hurry: Callable[[str, float], None] = lambda *_: None
+    ) -> None:
         self._conninfo = patient_conninfo(database_url)
         self._link = link
-        self._wake: Callable[[], Coroutine[Any, Any, None]] | None = None
-        self._waking: set[asyncio.Task[None]] = set()
+        self._hurry = hurry
         self._notified = 0
 
     @property
@@ -66,15 +76,18 @@ class LinkConnector(BaseAsyncConnector):
         names = list(channels)
 
         async def pass_on(channel: str, payload: str) -> None:
+            if channel == _CHORES:
+                wish = json.loads(payload)
+                self._hurry(wish["chore"], wish["seconds"])
+                return
             self._notified += 1
             await on_notification(channel=channel, payload=payload)
 
-        self._wake = lambda: pass_on(names[0], _WAKE)
         backoff = Backoff()
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
-                    for name in names:
+                    for name in (*names, _CHORES):
                         await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(name)))
                     backoff.reset()
                     await pass_on(names[0], _WAKE)
@@ -84,16 +97,11 @@ class LinkConnector(BaseAsyncConnector):
                 _log.info("listening connection lost", error=str(error).strip(), retry_seconds=round(delay, 2))
                 await asyncio.sleep(delay)
 
-    def wake(self) -> None:
-        """Have the worker look for jobs now."""
-        if self._wake is not None:
-            waking = asyncio.create_task(self._wake())
-            self._waking.add(waking)
-            waking.add_done_callback(self._waking.discard)
-
     @staticmethod
-    async def _listen(connection: psycopg.AsyncConnection[Any], on_notification: Notify) -> None:
+    async def _listen(
+        connection: psycopg.AsyncConnection[Any], pass_on: Callable[[str, str], Coroutine[Any, Any, None]]
+    ) -> None:
         while True:
             async for notification in connection.notifies(timeout=_LISTEN_CHECK_SECONDS):
-                await on_notification(channel=notification.channel, payload=notification.payload)
+                await pass_on(notification.channel, notification.payload)
             await connection.execute("SELECT 1")

@@ -1,33 +1,27 @@
 """The engine port on Procrastinate."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import UTC
+from typing import Any
 
-from procrastinate.manager import QUEUEING_LOCK_CONSTRAINT
 from psycopg import AsyncConnection, sql
-from psycopg.errors import UniqueViolation
-from psycopg.rows import tuple_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from bulkport.background.errors import JobAlreadyQueued, TaskAlreadyDeclared
-from bulkport.background.jobs import DEFAULT_QUEUE, BackgroundJob, JobState, JSONValue
+from bulkport.background.jobs import DEFAULT_QUEUE, BackgroundJob, JobState
 from bulkport.background.port import WorkerOptions
+from bulkport.background.port.queueing import Connection, EnqueuedJob, NewJob, SyncConnection
 from bulkport.background.procrastinate_engine import queries
+from bulkport.background.procrastinate_engine.enqueueing import enqueued_jobs, refusals, row_of
+from bulkport.background.procrastinate_engine.error_text import join_error
+from bulkport.background.procrastinate_engine.job_numbers import number_of
 from bulkport.background.procrastinate_engine.session import WorkerSession
 from bulkport.background.tasks import TaskDefinition
-from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
-
-_STATES: Final = {
-    "doing": JobState.PROCESSING,
-    "succeeded": JobState.SUCCEEDED,
-    "failed": JobState.FAILED,
-    "cancelled": JobState.CANCELLED,
-    "aborted": JobState.CANCELLED,
-}
+from bulkport.identifiers import BackgroundJobId
 
 
 class ProcrastinateEngine:
@@ -49,74 +43,62 @@ class ProcrastinateEngine:
             raise TaskAlreadyDeclared(f"the task {definition.name} is declared already")
         self._tasks[definition.name] = definition
 
-    async def enqueue(
+    async def enqueue(self, connection: Connection, job: NewJob) -> BackgroundJobId:
+        """See `JobQueue.enqueue`."""
+        (enqueued,) = await self.enqueue_many(connection, (job,))
+        if not enqueued.is_new:
+            raise JobAlreadyQueued(enqueued.id)
+        return enqueued.id
+
+    async def enqueue_many(self, connection: Connection, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
+        """See `JobQueue.enqueue_many`."""
+        wanted = [row_of(job) for job in jobs]
+        if not wanted:
+            return []
+        with refusals():
+            async with connection.cursor(row_factory=tuple_row) as cursor:
+                await cursor.execute(queries.ENQUEUE, (Jsonb(wanted),))
+                return enqueued_jobs(await cursor.fetchall())
+
+    def enqueue_many_sync(self, connection: SyncConnection, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
+        """See `JobQueue.enqueue_many_sync`."""
+        wanted = [row_of(job) for job in jobs]
+        if not wanted:
+            return []
+        with refusals(), connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(queries.ENQUEUE, (Jsonb(wanted),))
+            return enqueued_jobs(cursor.fetchall())
+
+    def enqueue_call(
         self,
-        connection: AsyncConnection[Any],
         task: str,
-        args: Mapping[str, JSONValue],
+        args: sql.Composable,
         *,
         queue: str = DEFAULT_QUEUE,
-        priority: int = 0,
-        lock: str | None = None,
-        queueing_lock: str | None = None,
-    ) -> BackgroundJobId:
-        """See `JobEngine.enqueue`."""
-        return await self._insert(connection, (queue, task, priority, lock, queueing_lock, Jsonb(args), None))
-
-    async def schedule(
-        self,
-        connection: AsyncConnection[Any],
-        task: str,
-        args: Mapping[str, JSONValue],
-        *,
-        at: datetime,
-        queue: str = DEFAULT_QUEUE,
-        priority: int = 0,
-        lock: str | None = None,
-        queueing_lock: str | None = None,
-    ) -> BackgroundJobId:
-        """See `JobEngine.schedule`."""
-        if at.utcoffset() is None:
-            raise ValueError("a job's time needs a time zone")
-        return await self._insert(connection, (queue, task, priority, lock, queueing_lock, Jsonb(args), at))
-
-    def enqueue_call(self, task: str, args: sql.Composable, *, queue: str = DEFAULT_QUEUE) -> sql.Composed:
-        """See `JobEngine.enqueue_call`."""
-        return queries.ENQUEUE_CALL.format(task=task, queue=queue, args=args)
+        user_id: sql.Composable | None = None,
+    ) -> sql.Composed:
+        """See `JobQueue.enqueue_call`."""
+        return queries.ENQUEUE_CALL.format(task=task, queue=queue, args=args, user_id=user_id or sql.NULL)
 
     async def cancel(self, job_id: BackgroundJobId, connection: AsyncConnection[Any] | None = None) -> bool:
         """See `JobEngine.cancel`."""
-        number = _number(job_id)
+        number = number_of(job_id)
         if number is None:
             return False
         async with self._connection(connection) as used, used.cursor(row_factory=tuple_row) as cursor:
             row = await (await cursor.execute(queries.CANCEL, (number,))).fetchone()
-        return row is not None and row[0] is not None
+        return row is not None and row[0] in {"cancelled", "asked to stop"}
 
     async def look_up(
         self, job_id: BackgroundJobId, connection: AsyncConnection[Any] | None = None
     ) -> BackgroundJob | None:
         """See `JobEngine.look_up`."""
-        number = _number(job_id)
+        number = number_of(job_id)
         if number is None:
             return None
-        async with self._connection(connection) as used, used.cursor(row_factory=tuple_row) as cursor:
+        async with self._connection(connection) as used, used.cursor(row_factory=dict_row) as cursor:
             row = await (await cursor.execute(queries.LOOK_UP, (number,))).fetchone()
-        if row is None:
-            return None
-        task, queue, args, status, scheduled_at, is_ahead, priority, failures, error = row
-        state = _STATES.get(status) or _waiting_state(failures, is_ahead=bool(is_ahead))
-        return BackgroundJob(
-            id=BackgroundJobId(str(number)),
-            task=task,
-            queue=queue,
-            args=args,
-            state=state,
-            attempts=failures + (state in {JobState.PROCESSING, JobState.SUCCEEDED}),
-            priority=priority,
-            scheduled_at=None if scheduled_at is None else scheduled_at.astimezone(UTC),
-            last_error=error,
-        )
+        return None if row is None else _snapshot(number, row)
 
     async def rescue(
         self, server_names: Sequence[str] | None = None, connection: AsyncConnection[Any] | None = None
@@ -130,23 +112,12 @@ class ProcrastinateEngine:
             used.cursor(row_factory=tuple_row) as cursor,
         ):
             await cursor.execute(queries.EVICT_NAMED, {"names": names})
-            rows = await (await cursor.execute(queries.REQUEUE_ORPHANS)).fetchall()
+            rows = await (await cursor.execute(queries.RESCUE)).fetchall()
         return [BackgroundJobId(str(row[0])) for row in rows]
 
     async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
         """See `JobEngine.run_worker`."""
         await WorkerSession(self._tasks.values(), options, stop).run()
-
-    async def _insert(self, connection: AsyncConnection[Any], job: tuple[object, ...]) -> BackgroundJobId:
-        try:
-            async with connection.cursor(row_factory=tuple_row) as cursor:
-                row = await (await cursor.execute(queries.ENQUEUE, job)).fetchone()
-        except UniqueViolation as error:
-            if error.diag.constraint_name == QUEUEING_LOCK_CONSTRAINT:
-                raise JobAlreadyQueued from error
-            raise
-        assert row is not None
-        return BackgroundJobId(str(row[0]))
 
     @asynccontextmanager
     async def _connection(self, given: AsyncConnection[Any] | None) -> AsyncIterator[AsyncConnection[Any]]:
@@ -159,15 +130,25 @@ class ProcrastinateEngine:
             yield connection
 
 
-def _waiting_state(failures: int, *, is_ahead: bool) -> JobState:
-    if failures:
-        return JobState.RETRYING
-    return JobState.SCHEDULED if is_ahead else JobState.ENQUEUED
-
-
-def _number(job_id: str) -> int | None:
-    """The engine's number for an id that may come from outside; None when it cannot be one."""
-    if not (job_id.isascii() and job_id.isdecimal()):
-        return None
-    number = int(job_id) if len(job_id) <= len(str(MAX_BIGINT)) else 0
-    return number if 0 < number <= MAX_BIGINT else None
+def _snapshot(number: int, row: DictRow) -> BackgroundJob:
+    last_error = row["error_type"] and join_error(row["error_type"], row["error"])
+    state = JobState(row["state"])
+    if state is JobState.ENQUEUED and not row["parked"] and row["status"] != "todo":
+        if row["status"] == "doing":
+            state = JobState.PROCESSING
+        else:
+            # Somebody has taken it out of Procrastinate's tables.
+            state, last_error = JobState.FAILED, "JobLost: it is no longer in its queue"
+    return BackgroundJob(
+        id=BackgroundJobId(str(number)),
+        task=row["task"],
+        queue=row["queue"],
+        args=row["args"],
+        state=state,
+        attempts=row["failures"] + (state in {JobState.PROCESSING, JobState.SUCCEEDED}),
+        priority=row["priority"],
+        scheduled_at=row["due_at"] and row["due_at"].astimezone(UTC),
+        last_error=last_error,
+        user_id=row["user_id"],
+        result=row["result"],
+    )

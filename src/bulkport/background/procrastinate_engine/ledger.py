@@ -5,15 +5,16 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from importlib import metadata
+from typing import Any, Final
 
 import psycopg
 import structlog
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
-from procrastinate.utils import utcnow
-from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
 from bulkport.background.errors import UnknownTask
 from bulkport.background.port import WorkerOptions
@@ -21,6 +22,9 @@ from bulkport.background.procrastinate_engine import queries
 from bulkport.background.procrastinate_engine.connector import LinkConnector
 from bulkport.background.procrastinate_engine.error_text import describe
 from bulkport.background.procrastinate_engine.link import Backoff, DatabaseLink, LinkClosed, wait_for_event
+from bulkport.background.procrastinate_engine.notes import notes_of_run
+from bulkport.background.procrastinate_engine.outcomes import Ending, RunOutcome
+from bulkport.background.run_notes import RunNotes
 
 _log = structlog.get_logger(__name__)
 
@@ -28,7 +32,21 @@ _PERSIST_TRIES = 3
 _PAUSE_AFTER_REFUSAL_SECONDS = 1.0
 _DEFERENCE_SECONDS = 0.01
 """Time that a server busy with a heavy job leaves to the others to claim the next one: some pickups long."""
-_ERROR_TEXT_LENGTH = 10_000
+_DISTRIBUTION: Final = "commandapi"
+_WAITING: Final = frozenset({"scheduled", "retrying"})
+
+
+@dataclass(slots=True)
+class Claim:
+    """A job in this worker's hands, and what came of its runs before."""
+
+    failures: int = 0
+    runs: int = 0
+    lost_runs: int = 0
+    """Runs during which the worker died."""
+    is_begun: bool = False
+    """Whether its coroutine runs, so that it will surely be given back."""
+    outcome: RunOutcome | None = None
 
 
 class JobLedger(JobManager):
@@ -55,6 +73,8 @@ class JobLedger(JobManager):
         Called with the worker id as soon as there is a lease.
     on_evicted
         Called when a claim finds the lease gone.
+    on_waiting
+        Called with the seconds until a job that ended here is to run again, if it waits for that.
     """
 
     def __init__(
@@ -68,6 +88,7 @@ class JobLedger(JobManager):
         stop_claiming: asyncio.Event,
         on_registered: Callable[[int], None],
         on_evicted: Callable[[], None],
+        on_waiting: Callable[[float], None],
     ) -> None:
         super().__init__(connector)
         self._notifier = connector
@@ -78,9 +99,9 @@ class JobLedger(JobManager):
         self._stop_claiming = stop_claiming
         self._on_registered = on_registered
         self._on_evicted = on_evicted
-        self._claimed: dict[int, bool] = {}
+        self._on_waiting = on_waiting
+        self._claims: dict[int, Claim] = {}
         self._heavy: set[int] = set()
-        self._due: set[asyncio.TimerHandle] = set()
 
     # What Procrastinate's worker calls
 
@@ -92,6 +113,7 @@ class JobLedger(JobManager):
                 "name": self._options.server_name,
                 "host": socket.gethostname(),
                 "process_id": os.getpid(),
+                "version": metadata.version(_DISTRIBUTION),
                 "queues": None if self._options.queues is None else list(self._options.queues),
                 "concurrency": self._options.concurrency,
             },
@@ -103,8 +125,6 @@ class JobLedger(JobManager):
 
     async def unregister_worker(self, worker_id: int) -> None:
         """Give the lease back; with the database away it runs out by itself."""
-        for due in self._due:
-            due.cancel()
         try:
             await self._link.fetch_all(queries.UNREGISTER, {"worker_id": worker_id}, give_up=self._stop_claiming)
         except psycopg.Error as error:
@@ -125,7 +145,7 @@ class JobLedger(JobManager):
         while not self._stop_claiming.is_set():
             notified = self._notifier.notified
             try:
-                rows = await self._link.fetch_all(queries.FETCH, arguments, give_up=self._stop_claiming)
+                rows = await self._link.fetch_all(queries.CLAIM, arguments, give_up=self._stop_claiming)
             except LinkClosed:
                 break
             except psycopg.Error:
@@ -137,30 +157,35 @@ class JobLedger(JobManager):
                 self._on_evicted()
                 break
             if rows[0]["id"] is not None:
-                return await self._hold(Job.from_row(rows[0]))
+                return self._hold(rows[0])
             if notified == self._notifier.notified:
                 break
             # Procrastinate's worker forgets a notification that came in while it fetched: look once more.
         return None
 
-    async def _hold(self, job: Job) -> Job:
-        assert job.id is not None
-        self._claimed[job.id] = False
+    def _hold(self, row: dict[str, Any]) -> Job:
+        job = Job.from_row(row)
+        claim = self._claims[row["id"]] = Claim(row["failures"] or 0, row["runs"] or 0, row["lost_runs"])
         if job.task_name in self._heavy_tasks:
-            self._heavy.add(job.id)
+            self._heavy.add(row["id"])
         if job.task_name not in self._known_tasks:
-            # The worker fails it; what is kept and logged about it is written here.
-            error = UnknownTask(f"no task named {job.task_name} is declared in this worker")
-            _log.error("job failed", job_id=job.id, task=job.task_name, error=describe(error))
-            try:
-                await self.record_failure(job, 1, describe(error))
-            except psycopg.Error:
-                _log.exception("failed attempt could not be counted", job_id=job.id)
+            claim.outcome = self._outcome_of_unknown(job, claim)
         return job
 
+    def _outcome_of_unknown(self, job: Job, claim: Claim) -> RunOutcome:
+        policy, failures = self._options.unknown_task_retry, claim.failures + 1
+        error = UnknownTask(f"no task named {job.task_name} is declared in this worker")
+        log = _log.bind(job_id=job.id, task=job.task_name, attempt=failures, error=describe(error))
+        if policy.allows_attempt_after(failures):
+            delay = policy.delay_after(failures)
+            log.warning("task not known here", retry_seconds=round(delay, 2))
+            return RunOutcome.of_error(Ending.RETRY, error, 0.0, delay)
+        log.error("job failed")
+        return RunOutcome.of_error(Ending.FAILED, error, 0.0)
+
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
-        """Write a final outcome."""
-        await self._persist(queries.FINISH, job, status.value, status=status.value)
+        """Write the outcome that was decided on; without one, the run was cut off before it began."""
+        await self._write(job)
 
     async def retry_job(
         self,
@@ -170,46 +195,60 @@ class JobLedger(JobManager):
         queue: str | None = None,
         lock: str | None = None,
     ) -> None:
-        """Put a job back in its queue."""
-        # Handed on as a delay: the database's clock decides, so that servers' clocks need not agree.
-        delay = 0.0 if retry_at is None else max(0.0, (retry_at - utcnow()).total_seconds())
-        await self._persist(queries.RUN_AGAIN, job, "again", delay=delay, priority=priority)
-        if delay > 0 and not self._stop_claiming.is_set():
-            self._wake_after(delay)
+        """As `finish_job`: what comes next is part of the outcome."""
+        await self._write(job)
 
     # What runs the tasks calls
 
+    def claim_of(self, job: Job) -> Claim:
+        """What is known of a job in hand."""
+        assert job.id is not None
+        return self._claims[job.id]
+
     def begin(self, job: Job) -> None:
         """Note that the job's coroutine runs; from here on it will surely be finished or put back."""
-        assert job.id is not None
-        self._claimed[job.id] = True
+        self.claim_of(job).is_begun = True
 
-    async def failures(self, job: Job) -> int:
-        """Attempts of the job that ended in an error so far."""
-        rows = await self._link.fetch_all(queries.FAILURES, {"job_id": job.id})
-        return rows[0]["failures"] if rows else 0
+    def decide(self, job: Job, outcome: RunOutcome) -> None:
+        """Note how the run has ended; it is written next."""
+        self.claim_of(job).outcome = outcome
 
-    async def record_failure(self, job: Job, failures: int, error: str) -> None:
-        """Keep the number of failed attempts and the last one's error, if the job is still this run's."""
-        text = error[:_ERROR_TEXT_LENGTH].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-        await self._link.fetch_all(queries.RECORD_FAILURE, _fence(job) | {"failures": failures, "error": text})
+    async def notes_of(self, job: Job) -> RunNotes:
+        """Where the job's run takes its notes.
+
+        Raises
+        ------
+        psycopg.Error
+            What earlier runs have kept cannot be read.
+        """
+        return await notes_of_run(self._link, _fence(job), may_have_kept=self.claim_of(job).runs > 0)
 
     # What looks for lost jobs calls
 
     def holds(self, job_id: int, *, started: bool) -> bool:
         """Whether this worker has the job in hand; `started`: and its coroutine has begun."""
-        return self._claimed.get(job_id, False) if started else job_id in self._claimed
+        claim = self._claims.get(job_id)
+        return claim is not None and (claim.is_begun or not started)
 
-    async def _persist(self, query: LiteralString, job: Job, outcome: str, **arguments: Any) -> None:
+    async def put_back(self, job_id: int, worker_id: int, attempts: int) -> bool:
+        """Put a job back that this worker should run but does not; whether it was still so."""
+        fence = {"job_id": job_id, "worker_id": worker_id, "attempts": attempts}
+        lost = RunOutcome(Ending.LOST)
+        rows = await self._link.fetch_all(queries.END_RUN, fence | self._arguments(lost))
+        return rows[0]["entered"] is not None
+
+    async def _write(self, job: Job) -> None:
         assert job.id is not None
-        self._claimed[job.id] = True
-        arguments |= _fence(job)
-        log = _log.bind(job_id=job.id, task=job.task_name, outcome=outcome)
+        claim = self._claims[job.id]
+        claim.is_begun = True
+        outcome = claim.outcome or RunOutcome(Ending.HANDED_BACK)
+        arguments = _fence(job) | self._arguments(outcome)
+        log = _log.bind(job_id=job.id, task=job.task_name, outcome=outcome.ending)
         backoff = Backoff(first=0.2)
         try:
             for last_try in (*[False] * (_PERSIST_TRIES - 1), True):
                 try:
-                    rows = await self._link.fetch_all(query, arguments)
+                    rows = await self._link.fetch_all(queries.END_RUN, arguments)
                 except LinkClosed:
                     log.warning("job outcome not written: the database is away; the job will run again")
                     return
@@ -219,24 +258,28 @@ class JobLedger(JobManager):
                         return
                     await asyncio.sleep(backoff.next_delay())
                 else:
-                    self._note_if_gone(rows, log)
+                    if rows[0]["entered"] is None:
+                        log.warning("job outcome not written: the job is no longer this worker's")
+                    elif rows[0]["entered"] in _WAITING:
+                        self._on_waiting(outcome.delay_seconds)
                     return
         finally:
-            del self._claimed[job.id]
+            del self._claims[job.id]
             self._heavy.discard(job.id)
 
-    @staticmethod
-    def _note_if_gone(rows: list[DictRow], log: Any) -> None:
-        if not rows:
-            log.warning("job outcome not written: the job is no longer this worker's")
-
-    def _wake_after(self, delay: float) -> None:
-        def fire() -> None:
-            self._due.discard(handle)
-            self._notifier.wake()
-
-        handle = asyncio.get_running_loop().call_later(delay, fire)
-        self._due.add(handle)
+    def _arguments(self, outcome: RunOutcome) -> dict[str, Any]:
+        return {
+            "outcome": outcome.ending.value,
+            "server": self._options.server_name,
+            "seconds": outcome.seconds,
+            "result": None if outcome.result is None else Jsonb(outcome.result),
+            "note": outcome.note,
+            "error_type": outcome.error_type,
+            "error": outcome.error,
+            "traceback": outcome.traceback,
+            "delay": outcome.delay_seconds,
+            "priority": outcome.priority,
+        }
 
 
 def _fence(job: Job) -> dict[str, Any]:

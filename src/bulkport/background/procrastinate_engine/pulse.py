@@ -2,15 +2,20 @@
 
 import threading
 import time
+from pathlib import Path
+from typing import Final
 
 import psycopg
 import structlog
 
 from bulkport.background.procrastinate_engine import queries
 from bulkport.background.procrastinate_engine.link import Backoff
+from bulkport.background.procrastinate_engine.loop_watch import LoopWatch
 from bulkport.pools import patient_conninfo
 
 _log = structlog.get_logger(__name__)
+
+_STATUS: Final = Path("/proc/self/status")
 
 
 class Pulse:
@@ -27,12 +32,15 @@ class Pulse:
         Whose lease it is.
     interval
         Seconds between two beats.
+    watch
+        Looked through between the beats: this thread also runs while the event loop does not.
     """
 
-    def __init__(self, database_url: str, worker_id: int, interval: float) -> None:
+    def __init__(self, database_url: str, worker_id: int, interval: float, watch: LoopWatch) -> None:
         self._conninfo = patient_conninfo(database_url)
         self._worker_id = worker_id
         self._interval = interval
+        self._watch = watch
         self._stopped = threading.Event()
         self._evicted = threading.Event()
         self._last_beat = time.monotonic()
@@ -63,7 +71,7 @@ class Pulse:
                 with psycopg.connect(self._conninfo, autocommit=True) as connection:
                     while self._beat(connection):
                         backoff.reset()
-                        if self._stopped.wait(self._interval):
+                        if self._wait_for_next_beat():
                             return
                     self._evicted.set()
                     return
@@ -72,9 +80,26 @@ class Pulse:
                 _log.info("heartbeat missed", worker_id=self._worker_id, error=str(error).strip())
                 self._stopped.wait(delay)
 
+    def _wait_for_next_beat(self) -> bool:
+        """Whether the pulse was stopped."""
+        while (left := self._last_beat + self._interval - time.monotonic()) > 0:
+            if self._stopped.wait(min(left, self._watch.look_seconds)):
+                return True
+            self._watch.look()
+        return self._stopped.is_set()
+
     def _beat(self, connection: psycopg.Connection) -> bool:
         sent = time.monotonic()
-        alive = connection.execute(queries.HEARTBEAT, (self._worker_id,)).fetchone() is not None
+        alive = connection.execute(queries.HEARTBEAT, (_resident_bytes(), self._worker_id)).fetchone() is not None
         if alive:
             self._last_beat = sent
         return alive
+
+
+def _resident_bytes() -> int | None:
+    """Memory that this process has resident; None where the platform has no such file (see proc_pid_status(5))."""
+    try:
+        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), None)

@@ -1,10 +1,9 @@
-"""Every SQL statement of the adapter.
+"""The SQL statements of queueing and running jobs. What they do is in `functions/`, in the database.
 
 Procrastinate's tables are read, and their rows locked, but written only through Procrastinate's functions.
 A statement that moves a job on is fenced: it first locks the job's row where `worker_id` and `attempts` are still
 those of the run it speaks for, so that neither a repeated statement (its first answer was lost) nor a worker that
-was given up for dead can move a job that has gone on without it. The lock is taken in a MATERIALIZED common table
-expression because PostgreSQL may evaluate a select list before it locks the row.
+was given up for dead can move a job that has gone on without it.
 """
 
 from typing import Final, LiteralString
@@ -12,34 +11,39 @@ from typing import Final, LiteralString
 from psycopg import sql
 
 ENQUEUE: Final[LiteralString] = """
-SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
-    %s::varchar, %s::varchar, %s::integer, %s::text, %s::text, %s::jsonb, %s::timestamptz
-)]::procrastinate_job_to_defer_v1[]))
+SELECT enqueued."position", enqueued.job_id, enqueued.is_new FROM background_enqueue_v1(%s::jsonb) AS enqueued
 """
 
-ENQUEUE_CALL: Final = sql.SQL("""
-(procrastinate_defer_jobs_v1(ARRAY[
-    ROW({queue}, {task}, 0, NULL, NULL, {args}, NULL)
-]::procrastinate_job_to_defer_v1[]))[1]
-""")
+ENQUEUE_CALL: Final = sql.SQL("background_enqueue_now_v1({task}, {queue}, 0, {args}, {user_id})")
 
-CANCEL: Final[LiteralString] = "SELECT procrastinate_cancel_job_v1(%s::bigint, true, false)"
+CANCEL: Final[LiteralString] = """
+SELECT what FROM background_cancel_v1(ARRAY[%s::bigint], NULL, NULL)
+"""
 
 LOOK_UP: Final[LiteralString] = """
-SELECT job.task_name, job.queue_name, job.args, job.status::text, job.scheduled_at,
-       job.scheduled_at > now(), job.priority, COALESCE(failure.failures, 0), failure.error
-FROM procrastinate_jobs job LEFT JOIN background_failures failure ON failure.job_id = job.id
-WHERE job.id = %s
+SELECT job.task, job.queue, job.args, job.state::text, job.parked, queued.status::text, job.due_at, job.priority,
+       job.failures, job.error_type, job.error, job.user_id, job.result
+FROM background_jobs job LEFT JOIN procrastinate_jobs queued ON queued.id = job.job_id
+WHERE job.job_id = %s
 """
 
 # A server that comes back under its name takes its own lease over; what it ran before is then nobody's.
 REGISTER: Final[LiteralString] = """
-INSERT INTO background_servers (worker_id, name, host, process_id, queues, concurrency)
-SELECT worker.worker_id, %(name)s, %(host)s, %(process_id)s, %(queues)s::text[], %(concurrency)s
+WITH replaced AS MATERIALIZED (
+    SELECT * FROM background_servers WHERE name = %(name)s FOR UPDATE
+), lost AS (
+    INSERT INTO background_lost_servers (worker_id, name, host, process_id, started_at, last_heartbeat)
+    SELECT worker_id, name, host, process_id, started_at, last_heartbeat FROM replaced ON CONFLICT DO NOTHING
+), forgotten AS (
+    DELETE FROM background_lost_servers WHERE lost_at < now() - interval '30 days'
+)
+INSERT INTO background_servers (worker_id, name, host, process_id, version, queues, concurrency)
+SELECT worker.worker_id, %(name)s, %(host)s, %(process_id)s, %(version)s, %(queues)s::text[], %(concurrency)s
 FROM procrastinate_register_worker_v1() AS worker
 ON CONFLICT (name) DO UPDATE SET
     worker_id = EXCLUDED.worker_id, host = EXCLUDED.host, process_id = EXCLUDED.process_id,
-    queues = EXCLUDED.queues, concurrency = EXCLUDED.concurrency, started_at = now(), last_heartbeat = now()
+    version = EXCLUDED.version, queues = EXCLUDED.queues, concurrency = EXCLUDED.concurrency,
+    memory_bytes = NULL, started_at = now(), last_heartbeat = now()
 RETURNING worker_id
 """
 
@@ -48,56 +52,22 @@ UNREGISTER: Final[LiteralString] = "DELETE FROM background_servers WHERE worker_
 # No row: the lease is gone.
 HEARTBEAT: Final[LiteralString] = """
 WITH lease AS (
-    UPDATE background_servers SET last_heartbeat = now() WHERE worker_id = %s RETURNING worker_id
+    UPDATE background_servers SET last_heartbeat = now(), memory_bytes = COALESCE(%s::bigint, memory_bytes)
+    WHERE worker_id = %s RETURNING worker_id
 )
 SELECT procrastinate_update_heartbeat_v1(worker_id) FROM lease
 """
 
-# No row: the lease is gone. A row of NULLs: nothing to do.
-FETCH: Final[LiteralString] = """
-SELECT job.id, job.status, job.task_name, job.priority, job.lock, job.queueing_lock, job.args,
-       job.scheduled_at, job.queue_name, job.attempts, job.worker_id
-FROM background_servers server
-CROSS JOIN LATERAL procrastinate_fetch_job_v2(%(queues)s::varchar[], server.worker_id) AS job
-WHERE server.worker_id = %(worker_id)s
+CLAIM: Final[LiteralString] = "SELECT * FROM background_claim_v1(%(queues)s::varchar[], %(worker_id)s)"
+
+END_RUN: Final[LiteralString] = """
+SELECT background_end_run_v1(
+    %(job_id)s::bigint, %(worker_id)s::bigint, %(attempts)s::integer, %(outcome)s::text, %(server)s::text,
+    %(seconds)s::float8, %(result)s::jsonb, %(note)s::text, %(error_type)s::text, %(error)s::text,
+    %(traceback)s::text, %(delay)s::float8, %(priority)s::integer)::text AS entered
 """
 
-FINISH: Final[LiteralString] = """
-WITH run AS MATERIALIZED (
-    SELECT id FROM procrastinate_jobs
-    WHERE id = %(job_id)s AND status = 'doing' AND worker_id = %(worker_id)s AND attempts = %(attempts)s
-    FOR UPDATE
-)
-SELECT id, procrastinate_finish_job_v1(id, %(status)s::procrastinate_job_status, false)::text FROM run
-"""
-
-# Back to the queue; a job whose cancellation was requested meanwhile ends instead. Procrastinate notifies workers
-# of new jobs only, so a job that may start at once is announced here.
-RUN_AGAIN: Final[LiteralString] = """
-WITH run AS MATERIALIZED (
-    SELECT id, queue_name, abort_requested FROM procrastinate_jobs
-    WHERE id = %(job_id)s AND status = 'doing' AND worker_id = %(worker_id)s AND attempts = %(attempts)s
-    FOR UPDATE
-)
-SELECT id,
-       CASE WHEN abort_requested THEN procrastinate_finish_job_v1(id, 'aborted', false)::text
-            ELSE procrastinate_retry_job_v2(
-                id, now() + make_interval(secs => %(delay)s), %(priority)s::integer, NULL, NULL)::text
-       END,
-       CASE WHEN %(delay)s = 0 THEN pg_notify('procrastinate_queue_v1#' || queue_name, announcement)::text
-            || pg_notify('procrastinate_any_queue_v1', announcement)::text END
-FROM run, LATERAL (SELECT json_build_object('type', 'job_inserted', 'job_id', id)::text) AS notice (announcement)
-"""
-
-FAILURES: Final[LiteralString] = "SELECT failures FROM background_failures WHERE job_id = %(job_id)s"
-
-RECORD_FAILURE: Final[LiteralString] = """
-INSERT INTO background_failures AS failure (job_id, failures, error, failed_at)
-SELECT id, %(failures)s, %(error)s, now() FROM procrastinate_jobs
-WHERE id = %(job_id)s AND status = 'doing' AND worker_id = %(worker_id)s AND attempts = %(attempts)s
-ON CONFLICT (job_id) DO UPDATE
-    SET failures = EXCLUDED.failures, error = EXCLUDED.error, failed_at = EXCLUDED.failed_at
-"""
+RELEASE_DUE: Final[LiteralString] = "SELECT released, next_seconds FROM background_release_due_v1(%(most)s)"
 
 # What the tasks of an evicted server have open is rolled back, and its row locks are free: see `sessions.py`. Only
 # sessions of our own role: those of others may not be ended.
@@ -109,46 +79,33 @@ WHERE session.application_name = 'bulkport worker ' || md5(evicted.name)
 
 LIST_HEARTBEATS: Final[LiteralString] = "SELECT worker_id, last_heartbeat FROM background_servers"
 
+_KEEP_NAMES: Final[LiteralString] = """
+kept AS (
+    INSERT INTO background_lost_servers (worker_id, name, host, process_id, started_at, last_heartbeat)
+    SELECT worker_id, name, host, process_id, started_at, last_heartbeat FROM evicted ON CONFLICT DO NOTHING
+)
+"""
+
 # Only if the heartbeat is still the one that was watched: a server that came back in this very moment stays.
 EVICT_SILENT: Final[LiteralString] = f"""
 WITH evicted AS (
     DELETE FROM background_servers server
     USING unnest(%(worker_ids)s::bigint[], %(heartbeats)s::timestamptz[]) AS silent (worker_id, heartbeat)
     WHERE server.worker_id = silent.worker_id AND server.last_heartbeat = silent.heartbeat
-    RETURNING server.worker_id, server.name, server.host, server.process_id
-)
-SELECT evicted.*, ({_END_SESSIONS}) AS ended_sessions FROM evicted
+    RETURNING server.*
+), {_KEEP_NAMES}
+SELECT evicted.worker_id, evicted.name, evicted.host, evicted.process_id, ({_END_SESSIONS}) AS ended_sessions
+FROM evicted
 """
 
 EVICT_NAMED: Final[LiteralString] = f"""
 WITH evicted AS (
-    DELETE FROM background_servers WHERE %(names)s::text[] IS NULL OR name = ANY(%(names)s) RETURNING name
-)
+    DELETE FROM background_servers WHERE %(names)s::text[] IS NULL OR name = ANY(%(names)s) RETURNING *
+), {_KEEP_NAMES}
 SELECT ({_END_SESSIONS}) FROM evicted
 """
 
-# Safe when several servers do it at once: a job that another one is just putting back is skipped, and one that has
-# been put back is no longer the same run when its lock is had. (The run is compared and not only the status: a
-# third server may hold the job by then, one whose lease is younger than this statement's snapshot.)
-REQUEUE_ORPHANS: Final[LiteralString] = """
-WITH lost AS MATERIALIZED (
-    SELECT id, worker_id, attempts FROM procrastinate_jobs job
-    WHERE status = 'doing'
-      AND NOT EXISTS (SELECT FROM background_servers server WHERE server.worker_id = job.worker_id)
-), orphan AS MATERIALIZED (
-    SELECT job.id, job.queue_name, job.abort_requested, job.worker_id
-    FROM procrastinate_jobs job JOIN lost USING (id)
-    WHERE job.status = 'doing' AND job.attempts = lost.attempts AND job.worker_id IS NOT DISTINCT FROM lost.worker_id
-    FOR UPDATE OF job SKIP LOCKED
-)
-SELECT id, worker_id,
-       CASE WHEN abort_requested THEN procrastinate_finish_job_v1(id, 'aborted', false)::text
-            ELSE procrastinate_retry_job_v2(id, now(), NULL, NULL, NULL)::text
-       END,
-       pg_notify('procrastinate_queue_v1#' || queue_name, announcement)::text
-       || pg_notify('procrastinate_any_queue_v1', announcement)::text
-FROM orphan, LATERAL (SELECT json_build_object('type', 'job_inserted', 'job_id', id)::text) AS notice (announcement)
-"""
+RESCUE: Final[LiteralString] = "SELECT job_id, lost_worker_id, server, entered::text FROM background_rescue_v1()"
 
 LIST_OWN_JOBS: Final[LiteralString] = """
 SELECT id, attempts FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = %(worker_id)s

@@ -7,7 +7,6 @@ does not run them, because it could not write their outcome or never heard that 
 
 import asyncio
 import time
-from typing import Any
 
 import psycopg
 import structlog
@@ -56,9 +55,14 @@ class Rescuer:
     async def look(self) -> None:
         """Look once."""
         await self._evict_silent_servers()
-        orphans = await self._link.fetch_all(queries.REQUEUE_ORPHANS, {})
-        for orphan in orphans:
-            _log.warning("job of a lost worker taken over", job_id=orphan["id"], lost_worker_id=orphan["worker_id"])
+        for orphan in await self._link.fetch_all(queries.RESCUE, {}):
+            _log.warning(
+                "job of a lost worker taken over",
+                job_id=orphan["job_id"],
+                lost_worker_id=orphan["lost_worker_id"],
+                server=orphan["server"],
+                state=orphan["entered"],
+            )
         await self._run_own_lost_jobs()
 
     async def _evict_silent_servers(self) -> None:
@@ -84,7 +88,6 @@ class Rescuer:
         rows = await self._link.fetch_all(queries.LIST_OWN_JOBS, {"worker_id": self._worker_id})
         not_run = {(row["id"], row["attempts"]) for row in rows if not self._ledger.holds(row["id"], started=True)}
         for job_id, attempts in sorted(not_run & self._suspects):
-            arguments: dict[str, Any] = {"job_id": job_id, "worker_id": self._worker_id, "attempts": attempts}
-            if await self._link.fetch_all(queries.RUN_AGAIN, arguments | {"delay": 0.0, "priority": None}):
+            if await self._ledger.put_back(job_id, self._worker_id, attempts):
                 _log.warning("job that this worker had lost put back", job_id=job_id)
         self._suspects = not_run - self._suspects

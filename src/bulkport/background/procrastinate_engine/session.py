@@ -1,27 +1,33 @@
 """A worker from the lease it takes out to the lease it gives back: Procrastinate's worker, with what keeps it safe."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import structlog
 from procrastinate.app import App
-from procrastinate.job_context import AbortReason
+from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.worker import Worker
 
 from bulkport.background.errors import WorkerLost
 from bulkport.background.port import WorkerOptions
 from bulkport.background.procrastinate_engine.connector import LinkConnector
 from bulkport.background.procrastinate_engine.engine_log import quieten_procrastinate
-from bulkport.background.procrastinate_engine.execution import RunAgainStrategy, TaskRunner
+from bulkport.background.procrastinate_engine.execution import TaskRunner
+from bulkport.background.procrastinate_engine.housekeeping import RELEASE_DUE, Chore, Housekeeping, due_chore
 from bulkport.background.procrastinate_engine.ledger import JobLedger
 from bulkport.background.procrastinate_engine.link import DatabaseLink
+from bulkport.background.procrastinate_engine.loop_watch import LoopWatch
 from bulkport.background.procrastinate_engine.pulse import Pulse
 from bulkport.background.procrastinate_engine.rescue import Rescuer
+from bulkport.background.running import report_unended
 from bulkport.background.tasks import TaskDefinition
 
 _log = structlog.get_logger(__name__)
+
+ChoreFactory = Callable[[DatabaseLink], Chore]
+"""Makes a chore that works on the given connection, which is for chores alone."""
 
 _NEVER_SECONDS = 1e8
 _CANCEL_POLL_SECONDS = 2.0
@@ -30,7 +36,30 @@ _HAND_BACK_SECONDS = 5.0
 
 
 class _JobWorker(Worker):
-    """Procrastinate's worker, with a way to end the jobs that it is already waiting for."""
+    """Procrastinate's worker, with a way to end the jobs that it is already waiting for.
+
+    Parameters
+    ----------
+    cancel_grace
+        Seconds by a task's name; see `TaskDefinition.cancel_grace_seconds`.
+    """
+
+    def __init__(self, app: App, cancel_grace: Mapping[str, float], **options: Any) -> None:
+        super().__init__(app, **options)
+        self._cancel_grace = cancel_grace
+
+    def running_jobs(self) -> dict[asyncio.Task[Any], tuple[int, str]]:
+        """Id and task of each running job, by the asyncio task it runs in."""
+        return {run: (context.job.id or 0, context.job.task_name) for run, context in self._running_jobs.items()}
+
+    def _abort_job(self, process_job_task: asyncio.Task[Any], context: JobContext, reason: AbortReason) -> None:
+        super()._abort_job(process_job_task, context, reason)
+        job, why = context.job, "it was cancelled" if reason is AbortReason.USER_REQUEST else "its worker shuts down"
+        seconds = self._cancel_grace.get(job.task_name, 0.0)
+        report = asyncio.get_running_loop().call_later(
+            seconds, report_unended, job.id, job.task_name, process_job_task, why, seconds
+        )
+        process_job_task.add_done_callback(lambda _: report.cancel())
 
     async def cancel_jobs(self) -> None:
         """Cancel the running jobs and put them back, as at the end of a grace period."""
@@ -62,7 +91,13 @@ class WorkerSession:
     soon take its jobs over: it cancels them first, so that no job runs twice at one time.
     """
 
-    def __init__(self, tasks: Iterable[TaskDefinition], options: WorkerOptions, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        tasks: Iterable[TaskDefinition],
+        options: WorkerOptions,
+        stop: asyncio.Event,
+        chores: Iterable[ChoreFactory] = (),
+    ) -> None:
         self._options = options
         self._stop = stop
         self._ending = asyncio.Event()
@@ -70,10 +105,16 @@ class WorkerSession:
         self._lost = asyncio.Event()
         self._registered = asyncio.Event()
         self._pulse: Pulse | None = None
+        self._loop_watch: LoopWatch | None = None
         self._worker_id = 0
         self._link = DatabaseLink(options.database_url, self._abandon)
-        self._connector = LinkConnector(options.database_url, self._link)
+        self._chores_link = DatabaseLink(options.database_url, self._abandon)
+        self._housekeeping = Housekeeping(
+            [due_chore(self._chores_link, options.poll_seconds), *(make(self._chores_link) for make in chores)]
+        )
+        self._connector = LinkConnector(options.database_url, self._link, self._housekeeping.hurry)
         definitions = list(tasks)
+        self._cancel_grace = {definition.name: definition.cancel_grace_seconds for definition in definitions}
         self._ledger = JobLedger(
             self._connector,
             self._link,
@@ -83,6 +124,7 @@ class WorkerSession:
             stop_claiming=self._ending,
             on_registered=self._start_pulse,
             on_evicted=self._lost.set,
+            on_waiting=lambda seconds: self._housekeeping.hurry(RELEASE_DUE, seconds),
         )
         self._app = self._make_app(definitions)
 
@@ -91,6 +133,7 @@ class WorkerSession:
         options = self._options
         worker = _JobWorker(
             self._app,
+            self._cancel_grace,
             queues=options.queues,
             name=None,
             concurrency=options.concurrency,
@@ -100,11 +143,14 @@ class WorkerSession:
             install_signal_handlers=False,
             update_heartbeat_interval=_NEVER_SECONDS,
         )
+        self._loop_watch = LoopWatch(options.blocked_seconds, worker.running_jobs)
         running = asyncio.create_task(worker.run_until_stopped(), name="worker")
         duties: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._stop.wait(), name="stop"),
             asyncio.create_task(self._watch_pulse(), name="pulse watch"),
             asyncio.create_task(self._rescue(), name="rescue"),
+            asyncio.create_task(self._keep_house(), name="housekeeping"),
+            asyncio.create_task(self._loop_watch.tick(), name="loop watch"),
         ]
         try:
             await asyncio.wait({running, *duties}, return_when=asyncio.FIRST_COMPLETED)
@@ -133,12 +179,13 @@ class WorkerSession:
         app.job_manager = self._ledger
         for definition in tasks:
             runner = TaskRunner(definition, self._ledger, self._ending.is_set)
-            app.task(name=definition.name, pass_context=True, retry=RunAgainStrategy())(runner.run)
+            app.task(name=definition.name, pass_context=True)(runner.run)
         return app
 
     def _start_pulse(self, worker_id: int) -> None:
         self._worker_id = worker_id
-        self._pulse = Pulse(self._options.database_url, worker_id, self._options.heartbeat_seconds)
+        assert self._loop_watch is not None
+        self._pulse = Pulse(self._options.database_url, worker_id, self._options.heartbeat_seconds, self._loop_watch)
         self._pulse.start()
         self._registered.set()
         _log.info("worker started", worker_id=worker_id, server=self._options.server_name)
@@ -157,6 +204,10 @@ class WorkerSession:
     async def _rescue(self) -> None:
         await self._registered.wait()
         await Rescuer(self._link, self._ledger, self._options, self._worker_id).run()
+
+    async def _keep_house(self) -> None:
+        await self._registered.wait()
+        await self._housekeeping.run()
 
     async def _drain(self, worker: _JobWorker, running: asyncio.Task[None]) -> None:
         """Wait for the jobs to end: after a stop only for so long, otherwise until the database takes their outcome."""
@@ -188,4 +239,5 @@ class WorkerSession:
         if self._pulse is not None:
             self._pulse.stop()
         await self._link.close()
+        await self._chores_link.close()
         _log.info("worker stopped", worker_id=self._worker_id)

@@ -1,0 +1,45 @@
+"""The engine port: all that Bulkport asks of a job engine.
+
+An engine stores background jobs in PostgreSQL and runs them in worker processes. Application code holds a
+`JobEngine`; which engine it is decides only the line that makes it.
+
+- `queueing.py`: jobs are queued
+- `engine.py`: jobs are run, and the whole of the port
+
+Examples
+--------
+In the caller's own transaction, so that a rolled-back request leaves no job behind::
+
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute("INSERT INTO reports …")
+        job_id = await engine.enqueue(connection, NewJob("send_report", {"recipient": "ada@example.org"}))
+"""
+
+from bulkport.background.jobs import DEFAULT_QUEUE, BackgroundJob, JobState, JSONValue
+from bulkport.background.port.engine import JobEngine, WorkerOptions
+from bulkport.background.port.queueing import Connection, EnqueuedJob, JobQueue, NewJob, Outcome, Parent
+from bulkport.background.retries import NO_RETRY, FinalError, RetryLater, RetryPolicy
+from bulkport.background.tasks import JobContext, TaskDefinition
+from bulkport.identifiers import BackgroundJobId
+
+__all__ = [
+    "DEFAULT_QUEUE",
+    "NO_RETRY",
+    "BackgroundJob",
+    "BackgroundJobId",
+    "Connection",
+    "EnqueuedJob",
+    "FinalError",
+    "JSONValue",
+    "JobContext",
+    "JobEngine",
+    "JobQueue",
+    "JobState",
+    "NewJob",
+    "Outcome",
+    "Parent",
+    "RetryLater",
+    "RetryPolicy",
+    "TaskDefinition",
+    "WorkerOptions",
+]

@@ -1,0 +1,97 @@
+"""Running jobs, and the whole of the port."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bulkport.background.jobs import BackgroundJob
+from bulkport.background.port.queueing import Connection, JobQueue
+from bulkport.background.retries import DEFAULT_RETRY, RetryPolicy
+from bulkport.background.tasks import TaskDefinition
+from bulkport.identifiers import BackgroundJobId
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker server behaves. Times are in seconds."""
+
+    database_url: str
+    server_name: str
+    """Unique among all servers, also over time; see `JobEngine.rescue`."""
+    queues: Sequence[str] | None = None
+    """Queues to serve; None: all."""
+    concurrency: int = 20
+    """Jobs that run at one time."""
+    heartbeat_seconds: float = 3.0
+    stalled_seconds: float = 12.0
+    """Silence after which other servers take a server for dead and run its jobs."""
+    shutdown_seconds: float = 20.0
+    """Grace for running jobs when the server is asked to stop."""
+    poll_seconds: float = 1.0
+    """How often to look for jobs of which no notification came."""
+    blocked_seconds: float = 2.0
+    """A task that keeps the event loop to itself for so long is reported in the log."""
+    unknown_task_retry: RetryPolicy = DEFAULT_RETRY
+    """What becomes of a job whose task this server does not know: another server, one of a newer version, may."""
+
+
+class JobEngine(JobQueue, Protocol):
+    """Stores background jobs and runs them."""
+
+    def add_task(self, definition: TaskDefinition) -> None:
+        """Declare a task, so that this process can run its jobs.
+
+        Raises
+        ------
+        TaskAlreadyDeclared
+            Its name is taken.
+        """
+        ...
+
+    async def cancel(self, job_id: BackgroundJobId, connection: Connection | None = None) -> bool:
+        """Cancel a job: a waiting one is gone at once, a running one is asked to stop.
+
+        Returns
+        -------
+        False when there is no such job or it has ended already.
+        """
+        ...
+
+    async def look_up(self, job_id: BackgroundJobId, connection: Connection | None = None) -> BackgroundJob | None:
+        """The job as it stands now; None when there is no such job."""
+        ...
+
+    async def rescue(
+        self, server_names: Sequence[str] | None = None, connection: Connection | None = None
+    ) -> list[BackgroundJobId]:
+        """Take the jobs of servers over that are known to be dead, now.
+
+        Workers find dead servers by themselves within `WorkerOptions.stalled_seconds` and a little more. Whoever
+        saw a worker process end (its parent) need not wait: it names the server, and its jobs start elsewhere at
+        once. Naming a server that still runs makes its jobs run twice until it notices.
+
+        Parameters
+        ----------
+        server_names
+            Names as given to `WorkerServer`. None: every server, for one who knows that none can be alive, say
+            because it has just started the database.
+
+        Returns
+        -------
+        The jobs put back in their queues, including any that no server owned.
+        """
+        ...
+
+    async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
+        """Run jobs until `stop` is set, then drain; what `WorkerServer` does around it makes it last.
+
+        Raises
+        ------
+        WorkerLost
+            The server was silent for so long that others may have taken its jobs over. Its running jobs were
+            cancelled; it can be run again at once.
+        psycopg.Error
+            The worker could not begin.
+        """
+        ...
