@@ -6,6 +6,7 @@ import engine_worker
 import psycopg
 import pytest
 from engine_site import EngineSite
+from recurring_site import RecurringSite
 
 
 @pytest.fixture
@@ -14,3 +15,10 @@ async def site(database_url: str) -> AsyncIterator[EngineSite]:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute(engine_worker.TABLES)
         yield EngineSite(database_url, connection)
+
+
+@pytest.fixture
+async def recurring_site(database_url: str) -> AsyncIterator[RecurringSite]:
+    """The test's database, with stores and tickers of recurring jobs."""
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        yield RecurringSite(database_url, connection)

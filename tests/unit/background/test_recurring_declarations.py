@@ -4,10 +4,9 @@ import pytest
 
 from bulkport.background.declaring import JobOptions, Task, TaskSettings
 from bulkport.background.errors import ArgumentsDoNotFit
-from bulkport.background.recurring.definitions import MissedRuns, RecurringDefinition
+from bulkport.background.port.recurring import MissedRuns, RecurringDefinition, RecurringStore
 from bulkport.background.recurring.errors import InvalidSchedule, RecurringJobAlreadyDeclared
 from bulkport.background.recurring.recurring_jobs import RecurringJobs
-from bulkport.background.recurring.store import RecurringStore
 
 
 async def send(recipient: str, copies: int = 1) -> None: ...

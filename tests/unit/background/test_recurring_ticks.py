@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bulkport.background.recurring.definitions import MissedRuns
+from bulkport.background.port.recurring import MissedRuns
 from bulkport.background.recurring.schedule import Schedule
 from bulkport.background.recurring.ticks import TickPlan, plan_ticks
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from bulkport.background.jobs import BackgroundJob
 from bulkport.background.port.queueing import Connection, JobQueue
+from bulkport.background.port.recurring import RecurringStore
 from bulkport.background.retries import DEFAULT_RETRY, RetryPolicy
 from bulkport.background.tasks import TaskDefinition
 from bulkport.identifiers import BackgroundJobId
@@ -38,6 +39,11 @@ class WorkerOptions:
 
 class JobEngine(JobQueue, Protocol):
     """Stores background jobs and runs them."""
+
+    @property
+    def recurring(self) -> RecurringStore:
+        """Jobs that come again and again."""
+        ...
 
     def add_task(self, definition: TaskDefinition) -> None:
         """Declare a task, so that this process can run its jobs.

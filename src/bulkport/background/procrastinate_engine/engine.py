@@ -19,7 +19,9 @@ from bulkport.background.procrastinate_engine import queries
 from bulkport.background.procrastinate_engine.enqueueing import enqueued_jobs, refusals, row_of
 from bulkport.background.procrastinate_engine.error_text import join_error
 from bulkport.background.procrastinate_engine.job_numbers import number_of
-from bulkport.background.procrastinate_engine.session import WorkerSession
+from bulkport.background.procrastinate_engine.recurring_store import ProcrastinateRecurringStore
+from bulkport.background.procrastinate_engine.recurring_ticker import RecurringTicker
+from bulkport.background.procrastinate_engine.session import ChoreFactory, WorkerSession
 from bulkport.background.tasks import TaskDefinition
 from bulkport.identifiers import BackgroundJobId
 
@@ -36,6 +38,12 @@ class ProcrastinateEngine:
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None) -> None:
         self._pool = pool
         self._tasks: dict[str, TaskDefinition] = {}
+        self._recurring = ProcrastinateRecurringStore(self._connection)
+
+    @property
+    def recurring(self) -> ProcrastinateRecurringStore:
+        """See `JobEngine.recurring`."""
+        return self._recurring
 
     def add_task(self, definition: TaskDefinition) -> None:
         """See `JobEngine.add_task`."""
@@ -117,10 +125,11 @@ class ProcrastinateEngine:
 
     async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
         """See `JobEngine.run_worker`."""
-        await WorkerSession(self._tasks.values(), options, stop).run()
+        chores: list[ChoreFactory] = [lambda link: RecurringTicker(link, self._recurring.declared).chore()]
+        await WorkerSession(self._tasks.values(), options, stop, chores).run()
 
     @asynccontextmanager
-    async def _connection(self, given: AsyncConnection[Any] | None) -> AsyncIterator[AsyncConnection[Any]]:
+    async def _connection(self, given: AsyncConnection[Any] | None = None) -> AsyncIterator[AsyncConnection[Any]]:
         if given is not None:
             yield given
             return

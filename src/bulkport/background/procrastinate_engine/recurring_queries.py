@@ -2,6 +2,9 @@
 
 from typing import Final, LiteralString
 
+TICK: Final = "recurring"
+"""Name of the chore that acts on ticks."""
+
 _RECENT_JOBS: Final[LiteralString] = """
     SELECT job_id, state, started_at, finished_at FROM background_jobs
     WHERE recurring_id = recurring.recurring_id ORDER BY job_id DESC LIMIT 100
@@ -31,8 +34,16 @@ ORDER BY recurring.recurring_id LIMIT %(limit)s
 
 NOW: Final[LiteralString] = "SELECT clock_timestamp() AS now"
 
+# The workers look again in time, if they would not do so before the next tick.
+_HURRY: Final[LiteralString] = f"""
+SELECT recurring_id,
+       background_hurry_v1('{TICK}', extract(epoch FROM next_at - clock_timestamp())::float8)::text
+FROM written
+"""
+
 # What stays the same is not written; what was paused stays paused.
-ADD_OR_UPDATE: Final[LiteralString] = """
+ADD_OR_UPDATE: Final[LiteralString] = f"""
+WITH written AS (
 INSERT INTO background_recurring AS kept
     (recurring_id, task, args, queue, priority, cron, timezone, missed, overlap, in_code, next_at)
 VALUES (%(id)s, %(task)s, %(args)s, %(queue)s, %(priority)s, %(cron)s, %(timezone)s, %(missed)s, %(overlap)s,
@@ -47,6 +58,8 @@ WHERE (kept.task, kept.args, kept.queue, kept.priority, kept.cron, kept.timezone
        kept.in_code)
    <> (EXCLUDED.task, EXCLUDED.args, EXCLUDED.queue, EXCLUDED.priority, EXCLUDED.cron, EXCLUDED.timezone,
        EXCLUDED.missed, EXCLUDED.overlap, EXCLUDED.in_code)
+RETURNING recurring_id, next_at
+) {_HURRY}
 """
 
 # Nobody acts on them: they were declared by code that no longer runs.
@@ -65,18 +78,20 @@ WHERE recurring_id = %(id)s RETURNING recurring_id
 """
 
 # No row: the schedule has changed since it was read, and the next tick with it.
-RESUME: Final[LiteralString] = """
+RESUME: Final[LiteralString] = f"""
+WITH written AS (
 UPDATE background_recurring
 SET paused_at = NULL, next_at = CASE WHEN paused_at IS NULL THEN next_at ELSE %(next_at)s END
-WHERE recurring_id = %(id)s AND updated_at = %(updated_at)s RETURNING recurring_id
+WHERE recurring_id = %(id)s AND updated_at = %(updated_at)s RETURNING recurring_id, next_at
+) {_HURRY}
 """
 
 _MADE: Final[LiteralString] = """
 job AS (
     SELECT jsonb_build_object(
-        'task', task, 'args', args, 'queue', queue, 'priority', priority, 'recurring_id', recurring_id,
-        'concurrency_key', CASE WHEN NOT overlap THEN 'bulkport recurring ' || recurring_id END,
-        'concurrency_limit', 1) AS description
+        'task', task, 'args', args, 'queue', queue, 'priority', priority, 'recurring_id', recurring_id
+    ) || CASE WHEN overlap THEN '{}' ELSE jsonb_build_object(
+        'concurrency_key', 'bulkport recurring ' || recurring_id, 'concurrency_limit', 1) END AS description
     FROM due
 ), made AS MATERIALIZED (
     SELECT enqueued.job_id

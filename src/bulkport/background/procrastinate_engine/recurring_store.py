@@ -1,8 +1,9 @@
 """Recurring jobs in the engine's tables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, LiteralString
 
 import psycopg
@@ -12,8 +13,8 @@ from psycopg.types.json import Jsonb
 
 from bulkport.background.connections import AsyncPsycopg, SyncPsycopg
 from bulkport.background.jobs import JobState
+from bulkport.background.port.recurring import MissedRuns, RecurringDefinition, RecurringJob
 from bulkport.background.procrastinate_engine import recurring_queries as queries
-from bulkport.background.recurring.definitions import MissedRuns, RecurringDefinition, RecurringJob
 from bulkport.background.recurring.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
 from bulkport.background.recurring.schedule import Schedule
 from bulkport.identifiers import BackgroundJobId
@@ -21,6 +22,8 @@ from bulkport.identifiers import BackgroundJobId
 _log = structlog.get_logger(__name__)
 
 Connection = AsyncPsycopg | SyncPsycopg
+Fetch = Callable[[LiteralString, Mapping[str, Any]], Awaitable[list[DictRow]]]
+"""Runs one statement with arguments by name and gives its rows."""
 
 
 class ProcrastinateRecurringStore:
@@ -45,21 +48,18 @@ class ProcrastinateRecurringStore:
         """See `RecurringStore.declare`."""
         if definition.id in self._declared:
             raise RecurringJobAlreadyDeclared(f"the recurring job {definition.id} is declared already")
+        Schedule(definition.cron, definition.timezone)  # refused here, and not when a worker starts
         self._declared[definition.id] = definition
 
     async def write_declared(self, connection: Connection | None = None) -> None:
         """See `RecurringStore.write_declared`."""
-        # In order, so that two servers that start together do not wait for each other in a circle.
-        for recurring_id in sorted(self._declared):
-            await self._write(self._declared[recurring_id], connection, in_code=True)
-        for row in await self._fetch(connection, queries.FORGET_UNDECLARED, {"declared": list(self._declared)}):
-            _log.warning("recurring job forgotten: no code declares it any more", recurring_id=row["recurring_id"])
+        await write_declared(partial(self._fetch, connection), self._declared)
 
     async def add_or_update(
         self, definition: RecurringDefinition, connection: Connection | None = None
     ) -> RecurringJob:
         """See `RecurringStore.add_or_update`."""
-        await self._write(definition, connection, in_code=False)
+        await _write(partial(self._fetch, connection), definition, in_code=False)
         return await self._existing(definition.id, connection)
 
     async def remove(self, recurring_id: str, connection: Connection | None = None) -> bool:
@@ -108,23 +108,6 @@ class ProcrastinateRecurringStore:
         rows = await self._fetch(connection, queries.SEARCH, {"text": text, "after": after, "limit": limit})
         return [_recurring_job(row) for row in rows]
 
-    async def _write(self, definition: RecurringDefinition, connection: Connection | None, *, in_code: bool) -> None:
-        now = (await self._fetch(connection, queries.NOW, {}))[0]["now"]
-        arguments = {
-            "id": definition.id,
-            "task": definition.task,
-            "args": Jsonb(definition.args),
-            "queue": definition.queue,
-            "priority": definition.priority,
-            "cron": definition.cron,
-            "timezone": definition.timezone,
-            "missed": definition.missed,
-            "overlap": definition.overlap,
-            "in_code": in_code,
-            "next_at": definition.schedule.next_after(now),
-        }
-        await self._fetch(connection, queries.ADD_OR_UPDATE, arguments)
-
     async def _existing(self, recurring_id: str, connection: Connection | None) -> RecurringJob:
         return _recurring_job(await self._row(recurring_id, connection))
 
@@ -147,6 +130,33 @@ class ProcrastinateRecurringStore:
         async with given.cursor(row_factory=dict_row) as waiting:
             await waiting.execute(query, arguments)
             return await waiting.fetchall() if waiting.description else []
+
+
+async def write_declared(fetch: Fetch, declared: Mapping[str, RecurringDefinition]) -> None:
+    """Write what code declares where it is new or changed, and forget what no code has acted on for a week."""
+    # In order, so that two servers that start together do not wait for each other in a circle.
+    for recurring_id in sorted(declared):
+        await _write(fetch, declared[recurring_id], in_code=True)
+    for row in await fetch(queries.FORGET_UNDECLARED, {"declared": list(declared)}):
+        _log.warning("recurring job forgotten: no code declares it any more", recurring_id=row["recurring_id"])
+
+
+async def _write(fetch: Fetch, definition: RecurringDefinition, *, in_code: bool) -> None:
+    (row,) = await fetch(queries.NOW, {})
+    arguments = {
+        "id": definition.id,
+        "task": definition.task,
+        "args": Jsonb(definition.args),
+        "queue": definition.queue,
+        "priority": definition.priority,
+        "cron": definition.cron,
+        "timezone": definition.timezone,
+        "missed": definition.missed,
+        "overlap": definition.overlap,
+        "in_code": in_code,
+        "next_at": definition.schedule.next_after(row["now"]),
+    }
+    await fetch(queries.ADD_OR_UPDATE, arguments)
 
 
 def _unknown(recurring_id: str) -> UnknownRecurringJob:

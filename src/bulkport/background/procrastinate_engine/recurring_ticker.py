@@ -1,15 +1,18 @@
 """Making the jobs of recurring jobs when they are due. Every worker does it; each tick is acted on once."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Mapping
 from typing import Final
 
 import psycopg
 import structlog
 from psycopg.rows import DictRow
 
+from bulkport.background.port.recurring import MissedRuns, RecurringDefinition
 from bulkport.background.procrastinate_engine import recurring_queries as queries
+from bulkport.background.procrastinate_engine.housekeeping import Chore
 from bulkport.background.procrastinate_engine.link import DatabaseLink, LinkClosed
-from bulkport.background.recurring.definitions import MissedRuns
+from bulkport.background.procrastinate_engine.recurring_queries import TICK
+from bulkport.background.procrastinate_engine.recurring_store import write_declared
 from bulkport.background.recurring.errors import InvalidSchedule
 from bulkport.background.recurring.schedule import Schedule
 from bulkport.background.recurring.ticks import plan_ticks
@@ -29,17 +32,22 @@ class RecurringTicker:
     link
         The worker's connection.
     declared
-        Ids of the recurring jobs that this process declares in code.
+        The recurring jobs that this process declares in code. They are written before the first tick.
     horizon_seconds
-        Longest time between two looks; a recurring job that is added to come due sooner may be so late.
+        Longest time between two looks.
     """
 
     def __init__(
-        self, link: DatabaseLink, declared: Callable[[], Collection[str]], horizon_seconds: float = 1.0
+        self, link: DatabaseLink, declared: Mapping[str, RecurringDefinition], horizon_seconds: float = 5.0
     ) -> None:
         self._link = link
         self._declared = declared
         self._horizon = horizon_seconds
+        self._is_written = False
+
+    def chore(self) -> Chore:
+        """The worker's part in it."""
+        return Chore(TICK, self._horizon, self.tick)
 
     async def tick(self) -> float:
         """Act on what is due.
@@ -53,7 +61,10 @@ class RecurringTicker:
         psycopg.Error
             The database cannot be asked.
         """
-        arguments = {"horizon": self._horizon, "declared": list(self._declared())}
+        if not self._is_written:
+            await write_declared(self._link.fetch_all, self._declared)
+            self._is_written = True
+        arguments = {"horizon": self._horizon, "declared": list(self._declared)}
         rows = await self._link.fetch_all(queries.LIST_DUE, arguments)
         due = [row for row in rows if row["seconds_left"] <= 0]
         for row in due:
@@ -82,7 +93,7 @@ class RecurringTicker:
             raise
         except psycopg.Error as error:
             # One that cannot be enqueued does not hold up the others.
-            await self._postpone(due, f"no job was made: {error}".strip())
+            await self._postpone(due, f"no job was made: {error.diag.message_primary or error}")
             return
         if acted:
             level = _log.info if plan.note is None else _log.warning

@@ -5,10 +5,9 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpac
 
 from bulkport.background.connections import AnyConnection, AsyncPsycopg, SyncPsycopg, psycopg_in
 from bulkport.background.declaring import JobCall, Task
-from bulkport.background.recurring.definitions import MissedRuns, RecurringDefinition, RecurringJob
+from bulkport.background.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringStore
 from bulkport.background.recurring.errors import RecurringJobAlreadyDeclared
 from bulkport.background.recurring.schedule import Schedule
-from bulkport.background.recurring.store import RecurringStore
 from bulkport.identifiers import BackgroundJobId
 
 P = ParamSpec("P")

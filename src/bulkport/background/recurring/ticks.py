@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import Final
 
-from bulkport.background.recurring.definitions import MissedRuns
+from bulkport.background.port.recurring import MissedRuns
 from bulkport.background.recurring.schedule import Schedule
 
 ON_TIME: Final = timedelta(seconds=60)
