@@ -42,6 +42,7 @@ class Tasks:
 
     def declare(self, engine: ProcrastinateEngine) -> None:
         for name, function, retry in (
+            ("nothing", self.nothing, QUICK_RETRY),
             ("note", self.note, QUICK_RETRY),
             ("wait", self.wait, QUICK_RETRY),
             ("fail", self.fail, QUICK_RETRY),
@@ -58,6 +59,9 @@ class Tasks:
                 "INSERT INTO runs (job_id, attempt, worker, event) VALUES (%s, %s, %s, %s)",
                 (context.job_id, context.attempt, self._worker, event),
             )
+
+    async def nothing(self, context: JobContext) -> None:
+        """Nothing, so that it can be done often."""
 
     async def note(self, context: JobContext, text: str = "ran") -> None:
         self.contexts.append(context)

@@ -1,0 +1,154 @@
+"""Orders to jobs, and pausing and limiting queues."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, LiteralString
+
+from psycopg.errors import DeadlockDetected
+from psycopg.rows import tuple_row
+
+from bulkport.background.port.control import (
+    Cancel,
+    Change,
+    Delete,
+    Effect,
+    Order,
+    OrderResult,
+    OrderSummary,
+    Requeue,
+    Reschedule,
+    RunNow,
+    require_queue_name,
+)
+from bulkport.background.port.queueing import Connection
+from bulkport.background.procrastinate_engine.job_numbers import job_id_of, number_of
+from bulkport.background.reading.query import JobIds, JobQuery
+from bulkport.identifiers import BackgroundJobId
+from bulkport.pools import AsyncPool
+
+JOBS_A_TRANSACTION: Final = 500
+"""Jobs that an order for many locks at one time."""
+_MOST_TRIES: Final = 5
+
+# See functions/control.sql. The last column is the job that repeats this one.
+_STATEMENTS: Final[Mapping[type[Order], LiteralString]] = {
+    Cancel: "SELECT job_id, what, NULL FROM background_cancel_v1(%(ids)s, %(reason)s, %(actor)s)",
+    Delete: "SELECT job_id, what, NULL FROM background_delete_v1(%(ids)s, %(reason)s, %(actor)s)",
+    Requeue: "SELECT job_id, what, new_job_id FROM background_requeue_v1(%(ids)s, %(reason)s, %(actor)s)",
+    RunNow: "SELECT job_id, what, NULL FROM background_run_now_v1(%(ids)s, %(reason)s, %(actor)s)",
+    Reschedule: (
+        "SELECT job_id, what, NULL FROM background_reschedule_v1("
+        "%(ids)s, %(at)s::timestamptz, %(delay)s::double precision, %(reason)s, %(actor)s)"
+    ),
+    Change: (
+        "SELECT job_id, what, NULL FROM background_change_v1("
+        "%(ids)s, %(priority)s::integer, %(queue)s, %(reason)s, %(actor)s)"
+    ),
+}
+
+FindIds = Callable[[JobQuery, str | None, int], Awaitable[JobIds]]
+"""The ids of jobs that a query finds: after which cursor, and how many at most."""
+
+
+class JobController:
+    """A `JobControl` on the engine's functions.
+
+    Parameters
+    ----------
+    pool
+        For calls that are given no connection; its connections are autocommit ones.
+    find_ids
+        Finds the jobs of orders by query.
+    """
+
+    def __init__(self, pool: AsyncPool | None, find_ids: FindIds) -> None:
+        self._pool = pool
+        self._find_ids = find_ids
+
+    async def order(
+        self, order: Order, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+    ) -> list[OrderResult]:
+        """See `JobControl.order`."""
+        numbers: list[int] = []
+        results: list[OrderResult] = []
+        for job_id in dict.fromkeys(job_ids):
+            number = number_of(job_id)
+            if number is None:
+                results.append(OrderResult(job_id, Effect.UNKNOWN))
+            else:
+                numbers.append(number)
+        if numbers:
+            rows = await self._fetch(_STATEMENTS[type(order)], _arguments(order) | {"ids": numbers}, connection)
+            results += [
+                OrderResult(job_id_of(number), Effect(what), None if new is None else job_id_of(new))
+                for number, what, new in rows
+            ]
+        return results
+
+    async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
+        """See `JobControl.order_all`."""
+        effects: Counter[Effect] = Counter()
+        cursor: str | None = None
+        while True:
+            page = await self._find_ids(query, cursor, JOBS_A_TRANSACTION)
+            effects.update(result.effect for result in await self.order(order, page.ids))
+            cursor = page.next_cursor
+            if cursor is None:
+                return OrderSummary(dict(effects))
+
+    async def pause_queue(self, name: str, *, actor: str | None = None, connection: Connection | None = None) -> None:
+        """See `JobControl.pause_queue`."""
+        require_queue_name(name)
+        await self._fetch(
+            "SELECT background_pause_queue_v1(%(name)s, %(actor)s)", {"name": name, "actor": actor}, connection
+        )
+
+    async def resume_queue(self, name: str, connection: Connection | None = None) -> None:
+        """See `JobControl.resume_queue`."""
+        require_queue_name(name)
+        await self._fetch("SELECT background_resume_queue_v1(%(name)s)", {"name": name}, connection)
+
+    async def limit_queue(self, name: str, most: int | None, connection: Connection | None = None) -> None:
+        """See `JobControl.limit_queue`."""
+        require_queue_name(name)
+        if most is not None and most < 1:
+            raise ValueError("a queue that is to run no job is paused")
+        await self._fetch(
+            "SELECT background_limit_queue_v1(%(name)s, %(most)s::integer)", {"name": name, "most": most}, connection
+        )
+
+    async def _fetch(
+        self, query: LiteralString, arguments: Mapping[str, Any], given: Connection | None
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement; again when PostgreSQL ended it to solve a deadlock, unless the transaction is not ours."""
+        tries_left = 1 if given is not None else _MOST_TRIES
+        while True:
+            tries_left -= 1
+            try:
+                async with self._connection(given) as connection, connection.cursor(row_factory=tuple_row) as cursor:
+                    await cursor.execute(query, arguments)
+                    return await cursor.fetchall()
+            except DeadlockDetected:
+                if not tries_left:
+                    raise
+
+    @asynccontextmanager
+    async def _connection(self, given: Connection | None) -> AsyncIterator[Connection]:
+        if given is not None:
+            yield given
+            return
+        if self._pool is None:
+            raise RuntimeError("this engine has no pool: pass a connection")
+        async with self._pool.connection() as connection:
+            yield connection
+
+
+def _arguments(order: Order) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"reason": order.reason, "actor": order.actor}
+    match order:
+        case Reschedule():
+            arguments |= {"at": order.at, "delay": order.delay}
+        case Change():
+            arguments |= {"priority": order.priority, "queue": order.queue}
+    return arguments
