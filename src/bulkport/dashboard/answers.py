@@ -1,0 +1,94 @@
+"""Pages as responses: what the frame around a page needs, compression, and the pages that say what went wrong."""
+
+import gzip
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bulkport.dashboard import cookies, csrf, flash
+from bulkport.dashboard.access.viewers import Viewer
+from bulkport.dashboard.pages import Counts, PageRequest
+from bulkport.dashboard.rendering import Renderer
+from bulkport.dashboard.security_headers import NO_STORE, PAGE_HEADERS
+from bulkport.dashboard.shared_counts import SharedCounts
+from bulkport.dashboard.static_files import accepts_gzip
+
+logger = logging.getLogger(__name__)
+
+_LEAST_COMPRESSED: Final = 1000
+_GZIP_LEVEL: Final = 5
+
+
+class Answers:
+    """Makes responses of templates."""
+
+    def __init__(self, renderer: Renderer, counts: SharedCounts) -> None:
+        self._renderer = renderer
+        self._counts = counts
+
+    def page(
+        self,
+        request: Request,
+        viewer: Viewer,
+        template: str,
+        page_request: PageRequest,
+        *,
+        counts: Counts,
+        variables: Mapping[str, Any],
+        section: str = "",
+        is_live: bool = False,
+        status: int = 200,
+    ) -> Response:
+        """A page in its frame, for one viewer."""
+        key, is_new_key = csrf.form_key(request)
+        message = flash.take(request)
+        theme = request.cookies.get(cookies.THEME, "")
+        html = self._renderer.page(
+            template,
+            page_request,
+            counts,
+            {
+                **variables,
+                "viewer": viewer,
+                "csrf": csrf.token(key, viewer),
+                "theme": theme if theme in {"light", "dark"} else "auto",
+                "flash": message,
+                "section": section,
+                "live": f"live/{page_request.address}" if is_live else "",
+            },
+        )
+        response = html_response(request, html, status)
+        if is_new_key:
+            cookies.set_cookie(response, request, cookies.FORM_KEY, key)
+        if message is not None:
+            cookies.delete_cookie(response, request, cookies.FLASH)
+        return response
+
+    async def trouble(
+        self, request: Request, viewer: Viewer, page_request: PageRequest, status: int, text: str
+    ) -> Response:
+        """A page in its frame that says why there is no other."""
+        try:
+            counts = await self._counts.read()
+        except Exception:
+            # The page must come even if the database is away; it tells of worse than missing counts.
+            logger.debug("no counts for a page that tells of a failure", exc_info=True)
+            counts = Counts()
+        variables = {"status": status, "heading": HTTPStatus(status).phrase, "text": text}
+        return self.page(
+            request, viewer, "trouble.html", page_request, counts=counts, variables=variables, status=status
+        )
+
+
+def html_response(request: Request, html: str, status: int = 200) -> Response:
+    """A page with all its headers, compressed where the browser takes it."""
+    content = html.encode("utf-8", "replace")
+    headers = {**PAGE_HEADERS, **NO_STORE, "Vary": "Accept-Encoding"}
+    if len(content) >= _LEAST_COMPRESSED and accepts_gzip(request):
+        headers["Content-Encoding"] = "gzip"
+        content = gzip.compress(content, _GZIP_LEVEL, mtime=0)
+    return Response(content, status, headers, media_type="text/html")

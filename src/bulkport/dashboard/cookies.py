@@ -1,0 +1,59 @@
+"""Cookies of the dashboard. Over https their names keep other hosts of the domain from setting them (RFC 6265bis)."""
+
+from typing import Final, Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+FLASH: Final = "bulkport_flash"
+FORM_KEY: Final = "bulkport_form"
+SESSION: Final = "bulkport_session"
+SIGN_IN: Final = "bulkport_sign_in"
+THEME: Final = "bulkport_theme"
+"""The one that the script sets as well; it has no prefix."""
+
+
+def is_secure(request: Request) -> bool:
+    """Whether the request came over https, as far as this server knows."""
+    return request.url.scheme == "https"
+
+
+def read(request: Request, name: str) -> str | None:
+    """The cookie's value."""
+    return request.cookies.get(_full_name(request, name))
+
+
+def set_cookie(
+    response: Response,
+    request: Request,
+    name: str,
+    value: str,
+    *,
+    max_age: int | None = None,
+    same_site: Literal["lax", "strict"] = "lax",
+) -> None:
+    """Set a cookie that scripts cannot read.
+
+    Parameters
+    ----------
+    max_age:
+        Seconds; None: until the browser ends.
+    """
+    response.set_cookie(
+        _full_name(request, name),
+        value,
+        max_age=max_age,
+        path="/",
+        secure=is_secure(request),
+        httponly=name != THEME,
+        samesite=same_site,
+    )
+
+
+def delete_cookie(response: Response, request: Request, name: str) -> None:
+    """Make the browser forget a cookie."""
+    set_cookie(response, request, name, "", max_age=0)
+
+
+def _full_name(request: Request, name: str) -> str:
+    return f"__Host-{name}" if is_secure(request) and name != THEME else name

@@ -1,0 +1,119 @@
+"""Numbers, durations, sizes and times as a person would say them. Pure functions; templates know them as filters."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+_MINUTE: Final = 60
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+
+NOTHING: Final = "—"
+"""What stands where a value is not known."""
+
+
+def number(value: float | None) -> str:
+    """A count with thousands separated: `4,118,902`; a fraction keeps one digit: `0.4`."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, int) or value == int(value) or abs(value) >= 100:
+        return f"{round(value):,}"
+    return f"{value:,.1f}"
+
+
+def short_number(value: float | None) -> str:
+    """A number where space is scarce: `999`, `1.2k`, `612k`, `4.1M`."""
+    if value is None:
+        return NOTHING
+    for unit, suffix in ((1, ""), (1e3, "k"), (1e6, "M")):
+        scaled = value / unit
+        if abs(scaled) < 99.95:
+            return f"{scaled:.1f}".removesuffix(".0") + suffix
+        # What would be rounded up to 1,000 is written in the next unit.
+        if abs(scaled) < 999.5:
+            return f"{scaled:.0f}{suffix}"
+    return f"{value / 1e9:.1f}".removesuffix(".0") + "G"
+
+
+def percent(part: float | None, whole: float | None) -> str:
+    """How much of `whole` is `part`, rounded down: `68 %`; what is not done never reads as 100 %."""
+    if part is None or not whole:
+        return NOTHING
+    share = max(0.0, min(1.0, part / whole))
+    return "< 1 %" if 0 < share < 0.01 else f"{int(share * 100)} %"
+
+
+def duration(seconds: float | None) -> str:
+    """How long something took: `0.4 ms`, `38 ms`, `1.3 s`, `21 s`, `3 min 12 s`, `2 h 05 min`, `4 d 3 h`."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
+    if seconds < 0.0995:
+        milliseconds = seconds * 1000
+        return f"{milliseconds:.1f} ms" if 0 < milliseconds < 9.95 else f"{milliseconds:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    return elapsed(seconds)
+
+
+def elapsed(seconds: float) -> str:
+    """How long something goes on, in whole seconds: `3 s`, `3 min 12 s`. `dashboard.js` counts on likewise."""
+    whole = max(0, round(seconds))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def coarse_duration(seconds: float) -> str:
+    """How long, in one unit: `now`, `12 s`, `4 min`, `3 h`, `9 d`, as relative times use it. So does `dashboard.js`."""
+    size = abs(seconds)
+    if size < 1:
+        return "now"
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if size >= unit:
+            return f"{int(size // unit)} {name}"
+    return f"{int(size)} s"
+
+
+def relative(at: datetime | None, now: datetime) -> str:
+    """`12 s ago`, `in 38 s`, `now`."""
+    if at is None:
+        return NOTHING
+    ahead = (at - now).total_seconds()
+    text = coarse_duration(ahead)
+    if text == "now":
+        return text
+    return f"in {text}" if ahead > 0 else f"{text} ago"
+
+
+def exact(at: datetime | None) -> str:
+    """The whole time, in UTC: `2026-07-01 14:03:19.724 UTC`."""
+    return NOTHING if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} UTC"
+
+
+def machine_time(at: datetime) -> str:
+    """ISO 8601 with milliseconds, for `<time datetime>`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def size(count: int | None) -> str:
+    """Bytes in binary units: `812 B`, `4.0 KiB`, `1.5 GiB`."""
+    if count is None:
+        return NOTHING
+    if count < 1024:
+        return f"{count} B"
+    amount = count / 1024
+    for unit in ("KiB", "MiB", "GiB"):
+        if amount < 1023.95:
+            return f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """The count with its noun: `1 job`, `12 jobs`, `0 retries`."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"

@@ -1,0 +1,267 @@
+"""An application with a dashboard whose data a test holds in its hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from jinja2 import DictLoader
+
+from bulkport.dashboard import (
+    Access,
+    Action,
+    ActionRefused,
+    ActionRequest,
+    Counts,
+    Dashboard,
+    Done,
+    Entry,
+    LoopbackAccess,
+    Page,
+    PageNotFound,
+    PageRequest,
+    Role,
+    Search,
+    Section,
+    Viewer,
+)
+from bulkport.dashboard.charts import Series, bars, lines
+from bulkport.dashboard.live.hub import Hub
+from bulkport.dashboard.overview import ImportInFlight, ListedJob, Overview, Tile, overview_page
+from bulkport.dashboard.tables import Column, Paging, Sorting
+from bulkport.http import problems
+from bulkport.http.middleware import EdgeMiddleware
+
+JOBS = """\
+{% extends "frame.html" %}
+{% import "components.html" as ui %}
+{% block title %}Jobs · {{ title }}{% endblock %}
+{% block main %}
+{{ ui.heading("Jobs") }}
+<section class="panel"{{ fragment("jobs") }}>
+{% block live_jobs %}
+{% call ui.bulk(request) %}{{ ui.action(request, "jobs/requeue", "Requeue", question="Requeue the chosen jobs?") }}{{ ui.action(request, "jobs/touch", "Touch") }}{% endcall %}
+{% call ui.table(request, columns, sorting, is_pickable=true, caption="Jobs") %}
+{% for job in jobs %}
+<tr data-row id="job-{{ job.id }}">{{ ui.pick(request, job.id, "Choose job " ~ job.id) }}<td class="grow"><a href="{{ request.link("jobs/" ~ job.id) }}"><code>{{ job.task }}</code></a><span class="sub cut">{{ job.note }}</span></td><td>{{ ui.state(job.state) }}</td><td class="n minor">{{ job.took | duration }}</td><td class="n">{{ ago(job.at) }}</td></tr>
+{% endfor %}
+{% endcall %}
+{{ ui.pages(request, paging, jobs | length) }}
+{% endblock %}
+</section>
+{% endblock %}
+"""
+
+JOB = """\
+{% extends "frame.html" %}
+{% import "components.html" as ui %}
+{% import "charts.html" as charts %}
+{% block title %}Job {{ job.id }} · {{ title }}{% endblock %}
+{% block main %}
+{% call ui.heading(job.task, [("Jobs", request.link("jobs"))]) %}{{ ui.action(request, "jobs/requeue", "Requeue", [("id", job.id)], "Requeue job " ~ job.id ~ "?") }}{% endcall %}
+{{ ui.tabs("Views", [("Overview", request.here(view=none), true), ("Logs", request.here(view="logs"), false)]) }}
+<div class="row">
+<div class="stack"{{ fragment("job") }}>
+{% block live_job %}
+{% call ui.panel("Call") %}{{ ui.code("await jobs.enqueue(" ~ job.task ~ ")", "Call") }}{% endcall %}
+{% call ui.panel("Attempt 1") %}{{ ui.traceback(job.traceback, "attempt-1") }}{% endcall %}
+{% endblock %}
+</div>
+<div class="stack">{% call ui.panel("Facts") %}{{ ui.facts([("Queue", "mail"), ("State", ui.state(job.state)), ("Progress", ui.progress(30, 100, 2)), ("Trend", charts.spark([1, 4, 2, 8], "8 now"))]) }}{% endcall %}</div>
+</div>
+{% endblock %}
+"""
+
+
+@dataclass
+class Job:
+    """A row of the site."""
+
+    id: int
+    task: str
+    state: str
+    at: datetime
+    note: str = ""
+    took: float | None = None
+    traceback: str = 'Traceback (most recent call last):\n  File "mail.py", line 3, in send\nValueError: no recipient\n'
+
+
+@dataclass
+class SiteData:
+    """What the site shows; a test changes it. `loads` counts how often it was looked at."""
+
+    counts: dict[str, int] = field(default_factory=lambda: {"failed": 0, "enqueued": 3, "jobs": 3})
+    jobs: list[Job] = field(default_factory=list)
+    overview: Overview = field(default_factory=Overview)
+    loads: int = 0
+    error: Exception | None = None
+    audit: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+    async def read_counts(self) -> Counts:
+        if self.error is not None:
+            raise self.error
+        return Counts(dict(self.counts))
+
+    async def read_overview(self, request: PageRequest) -> Overview:
+        self.loads += 1
+        return self.overview
+
+    async def load_jobs(self, request: PageRequest) -> Mapping[str, Any]:
+        self.loads += 1
+        columns = [
+            Column("Job"),
+            Column("State", sort_key="state"),
+            Column("Took", sort_key="took", is_number=True, is_minor=True),
+            Column("When", is_number=True),
+        ]
+        state = request.query.get("state")
+        return {
+            "jobs": [job for job in self.jobs if state in {"", job.state}],
+            "columns": columns,
+            "sorting": Sorting.of(request, ["state", "took"], "took"),
+            "paging": Paging(Paging.size_of(request), "abc"),
+        }
+
+    async def load_job(self, request: PageRequest) -> Mapping[str, Any]:
+        for job in self.jobs:
+            if job.id == request.params["job_id"]:
+                return {"job": job}
+        raise PageNotFound(f"There is no job {request.params['job_id']}.")
+
+    async def record(self, actor: str, action: str, target: str, outcome: str) -> None:
+        self.audit.append((actor, action, target, outcome))
+
+
+def sample_data() -> SiteData:
+    """Enough of everything to look at."""
+    now = datetime.now(UTC)
+    positions = [f"-{second} s" for second in range(90, 0, -1)]
+    succeeded = Series("succeeded", [640 + 120 * ((index * 7) % 5) for index in range(90)], "ok", is_filled=True)
+    failed = Series("failed", [index % 9 for index in range(90)], "bad", is_dashed=True)
+    hours = [f"{hour:02}:00" for hour in range(24)]
+    long_error = "ConnectTimeout: hooks.example.org:443 did not answer within ten seconds, and not at the second try"
+    return SiteData(
+        counts={"failed": 17, "enqueued": 1272, "jobs": 1284, "processing": 2, "succeeded": 4118902, "imports": 2},
+        jobs=[
+            Job(1, "send_webhook", "failed", now - timedelta(seconds=12), long_error, 10.01),
+            Job(2, "rebuild_search_index", "processing", now - timedelta(minutes=3), "41 %"),
+            Job(3, "reports.monthly.with_a_name_that_goes_on.send_monthly_report", "succeeded", now, "", 0.0014),
+            Job(4, "send_report", "retrying", now + timedelta(seconds=38), "ValueError: no recipient", 0.2),
+            Job(5, "send_report", "scheduled", now + timedelta(hours=3)),
+        ],
+        overview=Overview(
+            tiles=(
+                Tile("Enqueued", "1,272", "oldest waits 0.4 s", "jobs", (("state", "enqueued"),)),
+                Tile("Processing", "2", "of 16 slots", "jobs", (("state", "processing"),)),
+                Tile("Scheduled", "214", "next in 38 s", "jobs", (("state", "scheduled"),)),
+                Tile("Succeeded", "4,118,902", "641 a second", "jobs", (("state", "succeeded"),)),
+                Tile("Failed", "17", "+3 in the last hour", "jobs", (("state", "failed"),), is_bad=True),
+                Tile("Pickup", "1.3 ms", "p99 4.1 ms"),
+            ),
+            realtime=lines(positions, [succeeded, failed], x_labels=[(0, "−90 s"), (45, "−45 s"), (89, "now")]),
+            history=bars(
+                hours,
+                [
+                    Series("succeeded", [4000 + 900 * (hour % 7) for hour in range(24)], "ok"),
+                    Series("failed", [40 * (hour % 3) for hour in range(24)], "bad"),
+                ],
+            ),
+            failed_last=[ListedJob(1, "send_webhook", long_error, now - timedelta(seconds=12), "attempt 3 of 10")],
+            running=[ListedJob(2, "rebuild_search_index", "41 %", now - timedelta(minutes=3), "worker-a:2211")],
+            imports=[
+                ImportInFlight(4812, "platforms", "auth0|alice", "csv.gz", 6842113, 27368, 10_000_000, 612_000, 5.2),
+                ImportInFlight(4810, "commands", "auth0|chen", "ndjson", 0, 0, None, None, None),
+            ],
+        ),
+    )
+
+
+def sections() -> Sequence[Section]:
+    states = ("enqueued", "scheduled", "processing", "succeeded", "failed", "awaiting", "cancelled")
+    return [
+        Section("overview", "Overview", ""),
+        Section(
+            "jobs",
+            "Jobs",
+            "jobs",
+            "jobs",
+            entries=(
+                Entry("All", "jobs", (("state", ""),)),
+                *(
+                    Entry(state.capitalize(), "jobs", (("state", state),), state, is_alarming=state == "failed")
+                    for state in states
+                ),
+            ),
+        ),
+        Section("imports", "Imports", "imports", "imports"),
+        Section("retries", "Retries", "retries", "failed", is_alarming=True),
+    ]
+
+
+async def _requeue(request: ActionRequest) -> Done:
+    ids = request.form.numbers()
+    if not ids:
+        raise ActionRefused("No job was chosen.")
+    return Done(f"{len(ids)} requeued.", target=f"jobs {ids}")
+
+
+async def _question(request: ActionRequest) -> str:
+    return f"Requeue {len(request.form.numbers())} jobs?"
+
+
+async def _touch(request: ActionRequest) -> Done:
+    return Done("Touched.", target="nothing")
+
+
+async def _break(request: ActionRequest) -> Done:
+    raise RuntimeError("broken")
+
+
+def build_site(
+    data: SiteData, access: Access | None = None, *, path: str = "/hangfire", hub: Hub | None = None, root_path: str = ""
+) -> FastAPI:
+    """The application; `app.state.dashboard` is its dashboard."""
+    app = FastAPI(root_path=root_path, redirect_slashes=False)
+    problems.install(app)
+    app.add_middleware(EdgeMiddleware, private_path="/api")
+    dashboard = Dashboard(
+        [
+            overview_page(data.read_overview),
+            Page("jobs", "test_jobs.html", data.load_jobs, section="jobs"),
+            Page("jobs/{job_id:int}", "test_job.html", data.load_job, section="jobs"),
+        ],
+        sections(),
+        access=access or LoopbackAccess(),
+        audit=data,
+        actions=[
+            Action("jobs/requeue", "Requeue", _requeue, _question),
+            Action("jobs/touch", "Touch", _touch),
+            Action("jobs/break", "Break", _break),
+        ],
+        counts=data.read_counts,
+        search=Search("jobs", "text", "Search jobs"),
+        title="Shop",
+        loaders=[DictLoader({"test_jobs.html": JOBS, "test_job.html": JOB})],
+        hub=hub,
+    )
+    dashboard.mount(app, path)
+    app.state.dashboard = dashboard
+    return app
+
+
+class FixedAccess(LoopbackAccess):
+    """Everyone is the same viewer, whom a test may change."""
+
+    def __init__(self, role: Role = Role.OPERATOR, name: str = "ann") -> None:
+        self.current: Viewer | None = Viewer(name, role)
+
+    async def viewer(self, request: Any) -> Viewer | None:
+        return self.current
+
+
+def browser_of(app: FastAPI, *, base_url: str = "http://localhost", client: str = "127.0.0.1") -> httpx.AsyncClient:
+    """A client that keeps cookies, as a browser."""
+    transport = httpx.ASGITransport(app, client=(client, 50000))
+    return httpx.AsyncClient(transport=transport, base_url=base_url)
