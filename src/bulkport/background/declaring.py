@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from bulkport.background.arguments import TaskArguments
 from bulkport.background.errors import TaskDeclarationError
 from bulkport.background.jobs import DEFAULT_QUEUE, JSONValue
+from bulkport.background.port.queueing import MOST_NAME_LENGTH
 from bulkport.background.retries import DEFAULT_RETRY, RetryPolicy
 from bulkport.background.running import RunLimits, TaskThreads, run_in_thread, run_on_loop
 from bulkport.background.tasks import FailureHook, JobContext, TaskDefinition
@@ -15,7 +16,6 @@ from bulkport.background.tasks import FailureHook, JobContext, TaskDefinition
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_MOST_NAME_LENGTH: Final = 200
 _INTEGER_RANGE: Final = range(-(2**31), 2**31)
 
 
@@ -41,8 +41,8 @@ class JobOptions:
     """For whom the job works; jobs can be searched by it."""
 
     def __post_init__(self) -> None:
-        if not self.queue or len(self.queue) > _MOST_NAME_LENGTH:
-            raise ValueError(f"a queue's name has 1 to {_MOST_NAME_LENGTH} characters: {self.queue!r}")
+        if not self.queue or len(self.queue) > MOST_NAME_LENGTH:
+            raise ValueError(f"a queue's name has 1 to {MOST_NAME_LENGTH} characters: {self.queue!r}")
         if self.priority not in _INTEGER_RANGE:
             raise ValueError(f"a priority is a 32-bit integer: {self.priority}")
         if self.concurrency_limit < 1 or self.concurrency_limit not in _INTEGER_RANGE:
@@ -71,16 +71,51 @@ class JobCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSettings:
-    """What a task's declaration says beside its function."""
+    """How the jobs of a task run. Times are in seconds.
+
+    Raises
+    ------
+    ValueError
+        A setting cannot be used.
+    """
 
     name: str | None = None
-    """None: module and qualified name of the function."""
+    """By which stored jobs refer to it; None: module and qualified name of the function. Named, it can be moved."""
     retry: RetryPolicy = DEFAULT_RETRY
     timeout_seconds: float | None = None
+    """A run that takes longer is cancelled, and the attempt has failed with `TimeoutError`; None: no limit."""
     cancel_grace_seconds: float = 30.0
+    """A run that has not ended so long after its cancellation is reported in the log."""
     max_result_bytes: int = 65_536
+    """A result whose JSON is longer is not kept."""
     is_heavy: bool = False
+    """See `TaskDefinition.is_heavy`."""
     on_failure: FailureHook | None = None
+    """See `TaskDefinition.on_failure`."""
+
+    def __post_init__(self) -> None:
+        if self.timeout_seconds is not None and self.timeout_seconds <= 0:
+            raise ValueError(f"a run cannot end within {self.timeout_seconds} s")
+
+
+class DeclarationOptions(TypedDict, total=False):
+    """What a task's declaration may say; see `TaskSettings` and `JobOptions`."""
+
+    name: str
+    retry: RetryPolicy
+    timeout_seconds: float | None
+    cancel_grace_seconds: float
+    max_result_bytes: int
+    is_heavy: bool
+    on_failure: FailureHook | None
+    queue: str
+    priority: int
+    concurrency_key: str | None
+    concurrency_limit: int
+
+
+_SETTINGS: Final = frozenset(each.name for each in fields(TaskSettings))
+_DECLARED_JOB_OPTIONS: Final = DeclarationOptions.__optional_keys__ - _SETTINGS
 
 
 class Task(Generic[P, R]):
@@ -109,8 +144,8 @@ class Task(Generic[P, R]):
         self.settings = settings
         self.job_options = options
         self.name = settings.name or _name_of(function)
-        if len(self.name) > _MOST_NAME_LENGTH:
-            raise TaskDeclarationError(f"a task's name has at most {_MOST_NAME_LENGTH} characters: {self.name}")
+        if len(self.name) > MOST_NAME_LENGTH:
+            raise TaskDeclarationError(f"a task's name has at most {MOST_NAME_LENGTH} characters: {self.name}")
         self._arguments = TaskArguments(function, self.name)
 
     def __repr__(self) -> str:
@@ -169,6 +204,23 @@ class Task(Generic[P, R]):
             cancel_grace_seconds=settings.cancel_grace_seconds,
             on_failure=settings.on_failure,
         )
+
+
+def declared_task(function: Callable[..., R], options: Mapping[str, Any]) -> Task[..., R]:
+    """The task of a function, as its declaration says; `options` are those of `DeclarationOptions`.
+
+    Raises
+    ------
+    TaskDeclarationError
+        There is a parameter that no job could fill, or an unknown option.
+    ValueError
+        An option cannot be used.
+    """
+    given = dict(options)
+    settings = {name: given.pop(name) for name in _SETTINGS if name in given}
+    if unknown := given.keys() - _DECLARED_JOB_OPTIONS:
+        raise TaskDeclarationError(f"a task's declaration has no {', '.join(sorted(unknown))}=")
+    return Task(function, TaskSettings(**settings), JobOptions(**given))
 
 
 class TaskDecorator(Protocol):
