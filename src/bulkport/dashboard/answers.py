@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bulkport.dashboard import cookies, csrf, flash
-from bulkport.dashboard.access.viewers import Viewer
-from bulkport.dashboard.pages import Counts, PageRequest
+from bulkport.dashboard.access.notices import Link
+from bulkport.dashboard.access.viewers import Role, Viewer
+from bulkport.dashboard.pages import Counts, PageRequest, Query
 from bulkport.dashboard.rendering import Renderer
 from bulkport.dashboard.security_headers import NO_STORE, PAGE_HEADERS
 from bulkport.dashboard.shared_counts import SharedCounts
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 _LEAST_COMPRESSED: Final = 1000
 _GZIP_LEVEL: Final = 5
+_CHOSEN: Final = ("light", "dark")
 
 
 class Answers:
@@ -55,7 +57,7 @@ class Answers:
                 **variables,
                 "viewer": viewer,
                 "csrf": csrf.token(key, viewer),
-                "theme": theme if theme in {"light", "dark"} else "auto",
+                "theme": theme if theme in _CHOSEN else "auto",
                 "flash": message,
                 "section": section,
                 "live": f"live/{page_request.address}" if is_live else "",
@@ -67,6 +69,16 @@ class Answers:
         if message is not None:
             cookies.delete_cookie(response, request, cookies.FLASH)
         return response
+
+    def notice(self, request: Request, status: int, heading: str, text: str, link: Link | None) -> Response:
+        """A page for one who is no viewer."""
+        theme = request.cookies.get(cookies.THEME, "")
+        # A route below the dashboard has the path there; before that the route of the application knows the rest.
+        path = request.path_params.get("rest", request.scope["path"].removeprefix("/"))
+        page_request = PageRequest(path, {}, Query(), Role.READ_ONLY)
+        variables = {"heading": heading, "text": text, "link": link, "theme": theme if theme in _CHOSEN else "auto"}
+        html = self._renderer.page("notice.html", page_request, Counts(), variables)
+        return html_response(request, html, status)
 
     async def trouble(
         self, request: Request, viewer: Viewer, page_request: PageRequest, status: int, text: str

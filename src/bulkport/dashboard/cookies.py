@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 FLASH: Final = "bulkport_flash"
 FORM_KEY: Final = "bulkport_form"
+RETURN: Final = "bulkport_return"
 SESSION: Final = "bulkport_session"
 SIGN_IN: Final = "bulkport_sign_in"
 THEME: Final = "bulkport_theme"

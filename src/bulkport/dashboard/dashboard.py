@@ -16,6 +16,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bulkport.dashboard import cookies, csrf, flash
+from bulkport.dashboard.access import notices
 from bulkport.dashboard.access.viewers import Access, Viewer, not_found
 from bulkport.dashboard.actions import Action, ActionRequest, Audit, Form, perform
 from bulkport.dashboard.answers import Answers
@@ -141,6 +142,7 @@ class Dashboard:
         path:
             Below the dashboard, without a slash at its beginning; None: the dashboard's own without its last slash.
         """
+        scope = {**scope, notices.SHOW: self._answers.notice, notices.URL: _own_url(scope, path)}
         request = Request(scope, receive)
         viewer = await self._access.viewer(request)
         # The script and the style of a sign-in page are nobody's secret, unlike whether there is a dashboard at all.
@@ -315,6 +317,17 @@ def _page_request(request: Request, viewer: Viewer, *, below: str = "") -> PageR
         query=Query.parse(request.url.query),
         role=viewer.role,
     )
+
+
+def _own_url(scope: Scope, path: str | None) -> str:
+    """The dashboard's address as far as the request tells, without a slash at its end."""
+    url = Request(scope).url
+    below = "" if path is None else path
+    own = url.path.removesuffix(below).rstrip("/")
+    root: str = scope.get("root_path", "")
+    # A proxy that removes a prefix of the path leaves it in the root path alone (ASGI: `root_path`).
+    prefix = "" if own.startswith(root) else root.rstrip("/")
+    return f"{url.scheme}://{url.netloc}{prefix}{own}"
 
 
 def _lead_to(page_request: PageRequest, address: str) -> Response:

@@ -1,7 +1,7 @@
 """Forms as browsers post them, and the addresses they lead back to."""
 
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from starlette.requests import Request
 
@@ -37,9 +37,14 @@ async def read_form(request: Request) -> Form:
 def way_back(form: Form) -> str:
     """The page that a form was on, relative to the dashboard; never an address elsewhere."""
     back = form.get("back", "")
+    return back if is_inside(back) else ""
+
+
+def is_inside(address: str) -> bool:
+    """Whether an address relative to the dashboard stays in it."""
     try:
-        parts = urlsplit(back)
+        parts = urlsplit(address)
     except ValueError:
-        return ""
-    is_inside = not (parts.scheme or parts.netloc or back.startswith("/") or "\\" in back or not back.isprintable())
-    return back if is_inside and ".." not in parts.path.split("/") else ""
+        return False
+    leads_away = parts.scheme or parts.netloc or address.startswith("/") or "\\" in address or not address.isprintable()
+    return not leads_away and ".." not in unquote(parts.path).split("/")

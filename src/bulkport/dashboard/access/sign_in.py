@@ -1,0 +1,239 @@
+"""Sign-in with OpenID Connect: authorization code flow with PKCE, `state` and `nonce` (OpenID Connect Core 1.0 §3.1,
+RFC 7636, RFC 9700), and a signed cookie afterwards.
+
+What belongs to the provider (its addresses, its keys) is behind `IdentityProvider`. The session is in the cookie alone:
+nothing is stored, and it ends with its time, with signing out, or when the secret changes.
+"""
+
+import base64
+import hashlib
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from bulkport.dashboard import cookies, csrf
+from bulkport.dashboard.access.notices import URL, notice
+from bulkport.dashboard.access.viewers import Role, Viewer
+from bulkport.dashboard.forms import is_inside, read_form
+from bulkport.errors import BulkportError
+
+logger = logging.getLogger(__name__)
+
+_FLOW_SECONDS: Final = 600
+_MAX_NAME_CHARACTERS: Final = 255
+
+
+class SignInFailed(Exception):
+    """The provider's answer cannot be trusted; the message, for the log, says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One attempt to sign in."""
+
+    state: str
+    nonce: str
+    code_verifier: str
+    redirect_uri: str
+
+    @property
+    def code_challenge(self) -> str:
+        """S256 of the verifier (RFC 7636 §4.2)."""
+        digest = hashlib.sha256(self.code_verifier.encode()).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+class IdentityProvider(Protocol):
+    """The OpenID Connect provider."""
+
+    async def authorization_url(self, flow: Flow) -> str:
+        """Where the browser is sent to sign in. Raises a `BulkportError` if the provider is away."""
+        ...
+
+    async def claims(self, flow: Flow, code: str) -> Mapping[str, Any]:
+        """Redeem the code, and verify the ID token, its nonce included. Raises `SignInFailed`, or a `BulkportError` if
+        the provider is away.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoleClaim:
+    """How claims become a role."""
+
+    name: str = "roles"
+    """Of the claim; where there is none of this name, dots lead into objects: `realm_access.roles`."""
+    operator: str = "operator"
+    read_only: str = "viewer"
+
+    def role_in(self, claims: Mapping[str, Any]) -> Role | None:
+        """The role; None for one who has neither."""
+        found = claims.get(self.name)
+        if found is None:
+            found = claims
+            for part in self.name.split("."):
+                found = found.get(part) if isinstance(found, Mapping) else None
+        values = found.split() if isinstance(found, str) else found if isinstance(found, list) else []
+        if self.operator in values:
+            return Role.OPERATOR
+        return Role.READ_ONLY if self.read_only in values else None
+
+
+class SignInAccess:
+    """Those see the dashboard who sign in with the provider and have a role.
+
+    Parameters
+    ----------
+    secret:
+        Signs the cookies; the same for all servers behind one address.
+    session_seconds:
+        How long a sign-in lasts.
+    public_url:
+        Address of the dashboard as browsers know it, where a proxy hides it; None: what the request says.
+    """
+
+    def __init__(
+        self,
+        provider: IdentityProvider,
+        *,
+        secret: str,
+        roles: RoleClaim | None = None,
+        session_seconds: float = 8 * 3600,
+        public_url: str | None = None,
+    ) -> None:
+        self._provider = provider
+        self._roles = roles or RoleClaim()
+        self._session_seconds = session_seconds
+        self._public_url = public_url.rstrip("/") if public_url else None
+        self._sessions = URLSafeTimedSerializer(secret, salt="bulkport dashboard session")
+        self._flows = URLSafeTimedSerializer(secret, salt="bulkport dashboard sign-in")
+
+    async def viewer(self, request: Request) -> Viewer | None:
+        """Whom the session cookie names."""
+        match _loads(self._sessions, cookies.read(request, cookies.SESSION), self._session_seconds):
+            case {"name": str(name), "role": str(role), "id": str(session)} if role in set(Role):
+                return Viewer(name, Role(role), session, can_sign_out=True)
+            case _:
+                return None
+
+    def refuse(self, request: Request) -> Response:
+        """To the sign-in, and back afterwards."""
+        path: str | None = request.path_params.get("rest")
+        if request.method != "GET" or request.headers.get("accept", "").startswith("text/event-stream"):
+            return notice(request, 401, "Sign in again", "Your sign-in has ended.", ("Sign in", "sign-in"))
+        if path is None:
+            return RedirectResponse(request.url.path.rpartition("/")[2] + "/", 307)
+        query = f"?{request.url.query}" if request.url.query else ""
+        response = RedirectResponse("../" * path.count("/") + "sign-in", 303)
+        cookies.set_cookie(response, request, cookies.RETURN, path + query, max_age=_FLOW_SECONDS)
+        return response
+
+    def routes(self) -> Sequence[Route]:
+        """Sign in, come back from the provider, sign out."""
+        return (
+            Route("/sign-in", self._sign_in),
+            Route("/sign-in/callback", self._come_back),
+            Route("/sign-out", self._sign_out, methods=["POST"]),
+            Route("/signed-out", _signed_out),
+        )
+
+    async def _sign_in(self, request: Request) -> Response:
+        flow = Flow(
+            state=secrets.token_urlsafe(32),
+            nonce=secrets.token_urlsafe(32),
+            code_verifier=secrets.token_urlsafe(48),
+            redirect_uri=self._callback_url(request),
+        )
+        try:
+            address = await self._provider.authorization_url(flow)
+        except BulkportError as error:
+            return notice(request, error.status, "Sign-in is not possible now", error.detail, ("Try again", "sign-in"))
+        response = RedirectResponse(address, 303, headers={"Cache-Control": "no-store"})
+        content = [flow.state, flow.nonce, flow.code_verifier, flow.redirect_uri]
+        cookies.set_cookie(response, request, cookies.SIGN_IN, self._flows.dumps(content), max_age=_FLOW_SECONDS)
+        return response
+
+    async def _come_back(self, request: Request) -> Response:
+        response = await self._try_to_finish(request)
+        cookies.delete_cookie(response, request, cookies.SIGN_IN)
+        cookies.delete_cookie(response, request, cookies.RETURN)
+        return response
+
+    async def _try_to_finish(self, request: Request) -> Response:
+        again = ("Sign in", "sign-in")
+        match _loads(self._flows, cookies.read(request, cookies.SIGN_IN), _FLOW_SECONDS):
+            case [str(state), str(nonce), str(verifier), str(redirect_uri)]:
+                flow = Flow(state, nonce, verifier, redirect_uri)
+            case _:
+                return notice(request, 400, "That took too long", "The sign-in was not begun in this browser.", again)
+        if not secrets.compare_digest(request.query_params.get("state", "").encode(), flow.state.encode()):
+            return notice(request, 400, "Sign-in failed", "The answer belongs to another sign-in.", again)
+        code = request.query_params.get("code")
+        if not code:
+            reason = request.query_params.get("error_description") or request.query_params.get("error") or ""
+            logger.info("sign-in was refused by the provider: %.200s", reason)
+            return notice(request, 403, "Sign-in failed", "The sign-in service refused it.", again)
+        try:
+            claims = await self._provider.claims(flow, code)
+        except SignInFailed as error:
+            logger.warning("sign-in failed: %s", error)
+            return notice(request, 403, "Sign-in failed", "The sign-in service's answer was not accepted.", again)
+        except BulkportError as error:
+            return notice(request, error.status, "Sign-in is not possible now", error.detail, again)
+        return self._admit(request, claims)
+
+    def _admit(self, request: Request, claims: Mapping[str, Any]) -> Response:
+        name = _name_in(claims)
+        role = self._roles.role_in(claims)
+        if role is None:
+            logger.warning("%s signed in and has no role for the dashboard", name)
+            text = f"You are signed in as {name}, who has no role here. An administrator can give you one."
+            return notice(request, 403, "No access", text, ("Sign in as somebody else", "sign-in"))
+        wanted = cookies.read(request, cookies.RETURN) or ""
+        response = RedirectResponse("../" + (wanted if is_inside(wanted) else ""), 303)
+        session = self._sessions.dumps({"name": name, "role": role, "id": secrets.token_urlsafe(16)})
+        cookies.set_cookie(response, request, cookies.SESSION, session, max_age=int(self._session_seconds))
+        return response
+
+    async def _sign_out(self, request: Request) -> Response:
+        viewer = await self.viewer(request)
+        form = await read_form(request)
+        if viewer is not None and csrf.refusal(request, viewer, form.get(csrf.FIELD, "")):
+            return notice(request, 403, "Not signed out", "The form was refused; reload the page.", ("Back", ""))
+        response = RedirectResponse("signed-out", 303)
+        cookies.delete_cookie(response, request, cookies.SESSION)
+        return response
+
+    def _callback_url(self, request: Request) -> str:
+        if self._public_url:
+            return f"{self._public_url}/sign-in/callback"
+        return f"{request.scope[URL]}/sign-in/callback"
+
+
+async def _signed_out(request: Request) -> Response:
+    return notice(request, 200, "Signed out", "You have left the dashboard.", ("Sign in again", "sign-in"))
+
+
+def _loads(serializer: URLSafeTimedSerializer, text: str | None, max_age: float) -> Any:
+    if not text:
+        return None
+    try:
+        return serializer.loads(text, max_age=int(max_age))
+    except BadData:
+        return None
+
+
+def _name_in(claims: Mapping[str, Any]) -> str:
+    """Whom the audit names: what the provider vouches for (`sub`), and a readable name before it."""
+    subject = str(claims.get("sub", ""))
+    for claim in ("email", "preferred_username", "name"):
+        if isinstance(value := claims.get(claim), str) and value.strip() and value != subject:
+            return f"{value.strip()} ({subject})"[:_MAX_NAME_CHARACTERS]
+    return subject[:_MAX_NAME_CHARACTERS]
