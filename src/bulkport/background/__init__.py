@@ -1,36 +1,53 @@
-"""Background work: jobs that are queued in a database transaction and run in worker processes.
+"""Background jobs: work that is queued in a database transaction and done in worker processes.
 
-The port (`port.py`) is all that the rest of Bulkport knows of a job engine: queue a job in a given transaction,
-schedule, cancel, look up, and run a worker. `procrastinate_engine` is the engine behind it, and the only package
-that imports Procrastinate. `WorkerServer` (`worker.py`) is what a worker process runs.
+    jobs = BackgroundJobs()
 
-    engine = ProcrastinateEngine(pool)
-    engine.add_task(TaskDefinition("send_report", send_report, RetryPolicy(max_attempts=5)))
+    @jobs.task(queue="mail", retry=RetryPolicy(max_attempts=5))
+    async def send_report(context: JobContext, recipient: str) -> int: ...
 
-    async with pool.connection() as connection, connection.transaction():
-        await engine.enqueue(connection, "send_report", {"recipient": "ada@example.org"})
+    async with jobs.connect(DATABASE_URL):                                         # in the application
+        await jobs.enqueue(send_report, "ada@example.org")
+        await jobs.enqueue(send_report.call("ada@example.org"), connection=session)   # in a transaction of yours
 
-    await WorkerServer(engine, database_url).run(stop)          # in a worker process
+    await jobs.run_worker(DATABASE_URL, stop)                                      # in a worker process
 
 What a task may rely on: it runs at least once if the enqueueing transaction commits; an error runs it again by its
 `RetryPolicy`; `RetryLater` runs it again without an error; a worker that dies has its jobs taken over by others.
 A task that must take effect once writes its effect in one transaction that tells whether it happened already.
+
+`BackgroundJobs` is what an application holds. Below it is the port (`port/`), all that Bulkport asks of a job engine;
+`procrastinate_engine` is the engine behind it, and the only package that imports Procrastinate. `WorkerServer`
+(`worker.py`) is what a worker process runs.
 """
 
+from bulkport.background.background_jobs import BackgroundJobs
+from bulkport.background.batches import Batch
+from bulkport.background.declaring import JobCall, JobOptions, Task
+from bulkport.background.interruptions import JobCancelled, StopRequested
 from bulkport.background.jobs import BackgroundJob, JobState, JSONValue
-from bulkport.background.port import JobEngine, WorkerOptions
-from bulkport.background.retries import NO_RETRY, RetryLater, RetryPolicy
+from bulkport.background.port import EnqueuedJob, JobEngine, Outcome, WorkerOptions
+from bulkport.background.retries import NO_RETRY, FinalError, RetryLater, RetryPolicy
 from bulkport.background.tasks import JobContext, TaskDefinition
 
 __all__ = [
     "NO_RETRY",
     "BackgroundJob",
+    "BackgroundJobs",
+    "Batch",
+    "EnqueuedJob",
+    "FinalError",
     "JSONValue",
+    "JobCall",
+    "JobCancelled",
     "JobContext",
     "JobEngine",
+    "JobOptions",
     "JobState",
+    "Outcome",
     "RetryLater",
     "RetryPolicy",
+    "StopRequested",
+    "Task",
     "TaskDefinition",
     "WorkerOptions",
 ]

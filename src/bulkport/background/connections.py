@@ -48,6 +48,16 @@ async def psycopg_in(connection: "AnyConnection") -> AsyncPsycopg | SyncPsycopg:
     return sync_psycopg_in(connection)  # type: ignore[arg-type] # what is left of the union
 
 
+async def async_psycopg_in(connection: "AnyConnection | None") -> AsyncPsycopg | None:
+    """As `psycopg_in`, for what is not done through a sync connection; None stays None."""
+    if connection is None:
+        return None
+    inner = await psycopg_in(connection)
+    if not isinstance(inner, psycopg.AsyncConnection):
+        raise TypeError("this takes an async connection; only enqueueing takes a sync one")
+    return inner
+
+
 def sync_psycopg_in(connection: "SyncConnection") -> SyncPsycopg:
     """As `psycopg_in`, without an event loop."""
     if isinstance(connection, psycopg.Connection):

@@ -1,0 +1,111 @@
+"""Background jobs for code without an event loop."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final, ParamSpec, Self, overload
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from bulkport.background.connections import SyncConnection, sync_psycopg_in
+from bulkport.background.declaring import JobCall, Task
+from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of
+from bulkport.background.port import EnqueuedJob, JobQueue, NewJob, Outcome
+from bulkport.identifiers import BackgroundJobId
+from bulkport.pools import patient_conninfo
+
+P = ParamSpec("P")
+
+_ACQUIRE_SECONDS: Final = 10.0
+
+
+class SyncJobs:
+    """Enqueues jobs without an event loop; it is `BackgroundJobs.sync`.
+
+    Each call takes `connection=`: psycopg's, or SQLAlchemy's session or connection on psycopg. Without it there must
+    be a pool: see `connect`. Parameters and errors are those of the method of the same name of `BackgroundJobs`.
+    """
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+        self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+
+    @contextmanager
+    def connect(self, database_url: str, *, most: int = 4) -> Iterator[Self]:
+        """Be connected to the database for as long as the context lasts.
+
+        Parameters
+        ----------
+        most
+            Connections at one time.
+        """
+        with ConnectionPool(
+            patient_conninfo(database_url),
+            kwargs={"autocommit": True},
+            min_size=0,
+            max_size=most,
+            timeout=_ACQUIRE_SECONDS,
+            reconnect_timeout=_ACQUIRE_SECONDS,
+            check=ConnectionPool.check_connection,
+            name="jobs",
+        ) as pool:
+            self._pool = pool
+            try:
+                yield self
+            finally:
+                self._pool = None
+
+    @overload
+    def enqueue(self, call: JobCall, /, *, connection: "SyncConnection | None" = None) -> BackgroundJobId: ...
+
+    @overload
+    def enqueue(self, task: Task[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> BackgroundJobId: ...
+
+    @overload
+    def enqueue(
+        self, task: Task[..., Any], /, *args: Any, connection: "SyncConnection", **kwargs: Any
+    ) -> BackgroundJobId: ...
+
+    def enqueue(self, call: JobCall | Task[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundJobId:
+        """Queue a job."""
+        connection = kwargs.pop("connection", None)
+        return only_new(self._enqueue([new_job(call_of(call, args, kwargs))], connection))
+
+    def schedule(
+        self,
+        call: JobCall | Task[..., Any],
+        /,
+        *args: Any,
+        at: datetime | None = None,
+        in_: float | timedelta | None = None,
+        connection: "SyncConnection | None" = None,
+        **kwargs: Any,
+    ) -> BackgroundJobId:
+        """Queue a job for later."""
+        return only_new(self._enqueue([new_job(call_of(call, args, kwargs), at=at, in_=in_)], connection))
+
+    def continue_with(
+        self,
+        parents: BackgroundJobId | Iterable[BackgroundJobId],
+        call: JobCall,
+        *,
+        on: On = Outcome.SUCCEEDED,
+        connection: "SyncConnection | None" = None,
+    ) -> BackgroundJobId:
+        """Queue a job that runs when others have ended."""
+        return only_new(self._enqueue([new_job(call, parents=parents_of(parents, on))], connection))
+
+    def enqueue_many(
+        self, calls: Iterable[JobCall], *, connection: "SyncConnection | None" = None
+    ) -> list[EnqueuedJob]:
+        """Queue any number of jobs, all or none."""
+        return self._enqueue([new_job(call) for call in calls], connection)
+
+    def _enqueue(self, jobs: list[NewJob], connection: "SyncConnection | None") -> list[EnqueuedJob]:
+        if connection is not None:
+            return self._queue.enqueue_many_sync(sync_psycopg_in(connection), jobs)
+        if self._pool is None:
+            raise RuntimeError("not connected: pass connection=, or use jobs.sync.connect(...) around it")
+        with self._pool.connection() as own:
+            return self._queue.enqueue_many_sync(own, jobs)
