@@ -77,6 +77,8 @@ CREATE INDEX background_jobs_user ON background_jobs (user_id, state, created_at
 CREATE INDEX background_jobs_finished ON background_jobs (state, finished_at, job_id) WHERE finished_at IS NOT NULL;
 CREATE INDEX background_jobs_duration ON background_jobs (state, COALESCE(finished_at - started_at, interval '0'), job_id)
     WHERE finished_at IS NOT NULL;
+CREATE INDEX background_jobs_error_type ON background_jobs (error_type, state, created_at, job_id)
+    WHERE error_type IS NOT NULL;
 CREATE INDEX background_jobs_origin ON background_jobs (origin_id) WHERE origin_id IS NOT NULL;
 CREATE INDEX background_jobs_queue ON background_jobs (queue, state, created_at, job_id);
 CREATE INDEX background_jobs_due ON background_jobs (due_at) WHERE state IN ('scheduled', 'retrying');

@@ -1,0 +1,120 @@
+"""The reading side of the port."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from bulkport.background.errors import InvalidJobQuery
+from bulkport.background.procrastinate_engine.job_numbers import number_of
+from bulkport.background.procrastinate_engine.reading.details import read_batch, read_details, read_logs
+from bulkport.background.procrastinate_engine.reading.search import JobSearch
+from bulkport.background.procrastinate_engine.reading.servers import read_queues, read_servers
+from bulkport.background.procrastinate_engine.reading.snapshot import open_snapshot
+from bulkport.background.procrastinate_engine.reading.statistics import (
+    read_series,
+    read_statistics,
+    read_task_statistics,
+)
+from bulkport.background.reading.details import BatchStatus, JobDetails, JobLogLine
+from bulkport.background.reading.numbers import (
+    Granularity,
+    JobStatistics,
+    QueueStatus,
+    SeriesPoint,
+    ServerStatus,
+    TaskStatistics,
+)
+from bulkport.background.reading.query import JobCount, JobIds, JobPage, JobQuery
+from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
+from bulkport.pools import AsyncPool
+
+_MOST_LINES: Final = 1_000
+
+
+class ProcrastinateReader:
+    """A `JobReader`.
+
+    Parameters
+    ----------
+    pool
+        Pool of autocommit connections.
+    most_seconds
+        How long one statement may take before it is ended.
+    silent_seconds
+        Silence after which a server is shown as silent; `WorkerOptions.stalled_seconds` of the servers.
+    """
+
+    def __init__(self, pool: AsyncPool, *, most_seconds: float = 5.0, silent_seconds: float = 12.0) -> None:
+        self._pool = pool
+        self._most_seconds = most_seconds
+        self._silent_seconds = silent_seconds
+        self._search = JobSearch(pool, most_seconds)
+
+    async def search(self, query: JobQuery, *, cursor: str | None = None, limit: int = 50) -> JobPage:
+        """See `JobReader.search`."""
+        return await self._search.search(query, cursor, limit)
+
+    async def count(self, query: JobQuery, *, most: int = 10_000) -> JobCount:
+        """See `JobReader.count`."""
+        return await self._search.count(query, most)
+
+    async def ids(self, query: JobQuery, *, after: str | None = None, limit: int = 500) -> JobIds:
+        """See `JobReader.ids`."""
+        return await self._search.ids(query, after, limit)
+
+    async def details(self, job_id: BackgroundJobId) -> JobDetails | None:
+        """See `JobReader.details`."""
+        number = number_of(job_id)
+        if number is None:
+            return None
+        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+            return await read_details(snapshot, number)
+
+    async def logs(self, job_id: BackgroundJobId, *, after: int = 0, limit: int = 500) -> tuple[JobLogLine, ...]:
+        """See `JobReader.logs`."""
+        if not (1 <= limit <= _MOST_LINES and 0 <= after <= _MOST_LINES):
+            raise InvalidJobQuery(f"there are at most {_MOST_LINES:,} lines")
+        number = number_of(job_id)
+        if number is None:
+            return ()
+        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+            return await read_logs(snapshot, number, after, limit)
+
+    async def batch(self, batch_id: int) -> BatchStatus | None:
+        """See `JobReader.batch`."""
+        if not 0 < batch_id <= MAX_BIGINT:
+            return None
+        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+            return await read_batch(snapshot, batch_id)
+
+    async def statistics(self) -> JobStatistics:
+        """See `JobReader.statistics`."""
+        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+            return await read_statistics(snapshot, self._silent_seconds)
+
+    async def series(
+        self,
+        granularity: Granularity,
+        since: datetime,
+        *,
+        until: datetime | None = None,
+        task: str | None = None,
+        percentiles: bool = False,
+    ) -> list[SeriesPoint]:
+        """See `JobReader.series`."""
+        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+            return await read_series(snapshot, granularity, since, until, task, percentiles=percentiles)
+
+    async def task_statistics(self, window: timedelta = timedelta(days=1)) -> list[TaskStatistics]:
+        """See `JobReader.task_statistics`."""
+        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+            return await read_task_statistics(snapshot, window)
+
+    async def queues(self) -> list[QueueStatus]:
+        """See `JobReader.queues`."""
+        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+            return await read_queues(snapshot, self._silent_seconds)
+
+    async def servers(self) -> list[ServerStatus]:
+        """See `JobReader.servers`."""
+        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+            return await read_servers(snapshot, self._silent_seconds)

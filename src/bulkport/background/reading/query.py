@@ -1,0 +1,117 @@
+"""Which jobs are asked for, in which order, and a page of them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from bulkport.background.errors import InvalidJobQuery
+from bulkport.background.jobs import JobState
+from bulkport.background.reading.details import JobSummary
+from bulkport.background.storable import NotStorable, require_storable
+from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
+
+MOST_JOBS_A_PAGE: Final = 500
+
+
+class JobSort(StrEnum):
+    """What jobs are sorted by; among equals by id."""
+
+    CREATED = "created"
+    FINISHED = "finished"
+    """When the job ended. Jobs that have not ended are left out."""
+    DURATION = "duration"
+    """How long the last run took. Jobs that have not ended are left out; those that never ran took no time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which jobs, and in which order. What is not given does not restrict.
+
+    Raises
+    ------
+    InvalidJobQuery
+        A time without zone, or a text or number that no job can have.
+    """
+
+    states: Collection[JobState] = frozenset()
+    """Any of these; empty: whatever the state. ENQUEUED are those that wait, PROCESSING those that run."""
+    task: str | None = None
+    queue: str | None = None
+    user_id: str | None = None
+    text: str | None = None
+    """Part of the arguments, written as JSON or as they are, or of the type or message of the last error; upper
+    and lower case are the same."""
+    error_type: str | None = None
+    """Type of the last error, as the job has it."""
+    batch_id: int | None = None
+    recurring_id: str | None = None
+    created_since: datetime | None = None
+    """At this time (aware) or later."""
+    created_until: datetime | None = None
+    """Before this time (aware)."""
+    finished_since: datetime | None = None
+    """Ended at this time (aware) or later."""
+    finished_until: datetime | None = None
+    sort: JobSort = JobSort.CREATED
+    descending: bool = True
+    """Newest, latest or longest first."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "states", frozenset(JobState(state) for state in self.states))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, datetime) and value.utcoffset() is None:
+                raise InvalidJobQuery(f"{field.name} needs a time zone")
+            if isinstance(value, str):
+                try:
+                    require_storable(value)
+                except NotStorable as error:
+                    raise InvalidJobQuery(f"{field.name}: {error}") from None
+        if self.batch_id is not None and not 0 < self.batch_id <= MAX_BIGINT:
+            raise InvalidJobQuery("batch_id is not the id of a batch")
+
+    @property
+    def is_about_finished_jobs(self) -> bool:
+        """Whether only jobs that have ended can be found."""
+        by_time = self.finished_since is not None or self.finished_until is not None
+        return by_time or self.sort is not JobSort.CREATED
+
+    def walked_from(self, begun_at: datetime) -> "JobQuery":
+        """The same jobs from the oldest to the youngest, without those created since `begun_at`."""
+        states = self.states
+        if self.is_about_finished_jobs:
+            states = {state for state in self.states or JobState if state.is_final}
+        until = begun_at if self.created_until is None else min(begun_at, self.created_until)
+        return replace(self, states=states, created_until=until, sort=JobSort.CREATED, descending=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some of the jobs that a query finds, in its order."""
+
+    items: tuple[JobSummary, ...]
+    next_cursor: str | None
+    """Where the next page begins; None: this is the last one. A page may be short, even empty, and yet have a next
+    one: a search for text looks through so many jobs a page that no index covers."""
+    previous_cursor: str | None
+    """Where the page before ends; None: this is the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCount:
+    """How many jobs a query finds."""
+
+    jobs: int
+    is_more: bool
+    """There are more than `jobs`, but it was not worth counting them."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobIds:
+    """Some of the ids of jobs that a query finds."""
+
+    ids: tuple[BackgroundJobId, ...]
+    next_cursor: str | None
+    """Where to go on; None: these were the last ones."""
