@@ -15,6 +15,7 @@ from bulkport.background.enqueueing import On, call_of, new_job, only_new, paren
 from bulkport.background.errors import TaskAlreadyDeclared
 from bulkport.background.port import BackgroundJob, EnqueuedJob, NewJob, Outcome
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
+from bulkport.background.recurring.recurring_jobs import RecurringJobs
 from bulkport.background.running import TaskThreads
 from bulkport.background.sessions import session_mark
 from bulkport.background.sync import SyncJobs
@@ -63,6 +64,8 @@ class BackgroundJobs:
         self._engine = ProcrastinateEngine()
         self.sync = SyncJobs(self._engine)
         """The same for code without an event loop, as far as enqueueing goes."""
+        self.recurring = RecurringJobs(lambda: ProcrastinateEngine(self._pool).recurring)
+        """Jobs that are made again and again, by the clock."""
 
     # Declaring tasks
 
@@ -296,6 +299,8 @@ class BackgroundJobs:
             engine = ProcrastinateEngine(self._pool)
             for task in self._tasks.values():
                 engine.add_task(task.definition(threads))
+            for definition in self.recurring.declared:
+                engine.recurring.declare(definition)
             server = WorkerServer(
                 engine, database_url, queues=queues, concurrency=concurrency, name=server_name, **options
             )

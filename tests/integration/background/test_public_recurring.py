@@ -1,0 +1,50 @@
+"""Recurring jobs as an application sets them up, run by its own worker."""
+
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from engine_site import eventually
+from public_site import PublicSite
+
+from bulkport.background import BackgroundJobs, JobState
+
+
+@pytest.fixture
+async def public(database_url: str) -> AsyncIterator[PublicSite]:
+    jobs = BackgroundJobs()
+    async with jobs.connect(database_url):
+        yield PublicSite(database_url, jobs)
+
+
+async def test_one_declared_in_code_is_there_once_a_worker_runs_and_makes_its_jobs(public: PublicSite) -> None:
+    @public.jobs.recurring("clean-up", cron="0 3 * * *", timezone="Europe/Berlin")
+    @public.jobs.task
+    async def clean_up() -> str:
+        return "clean"
+
+    async with public.worker():
+
+        async def is_written() -> bool:
+            return await public.jobs.recurring.get("clean-up") is not None
+
+        await eventually(is_written, "the declaration is written")
+        job_id = await public.jobs.recurring.trigger("clean-up")
+        assert (await public.reaches(job_id, JobState.SUCCEEDED)).result == "clean"
+
+
+async def test_one_set_up_at_run_time_belongs_to_the_caller_s_transaction(public: PublicSite) -> None:
+    @public.jobs.task
+    async def report(recipient: str) -> str:
+        return recipient
+
+    call = report.call("ada")
+    async with await psycopg.AsyncConnection.connect(public.url) as connection:
+        await public.jobs.recurring.add_or_update("report", call, cron="0 8 * * MON", connection=connection)
+        await connection.rollback()
+    assert await public.jobs.recurring.get("report") is None
+    await public.jobs.recurring.add_or_update("report", call, cron="0 8 * * MON")
+    async with public.worker():
+        job_id = await public.jobs.recurring.trigger("report")
+        assert (await public.reaches(job_id, JobState.SUCCEEDED)).result == "ada"
+    assert await public.jobs.recurring.remove("report")
