@@ -26,6 +26,9 @@ from bulkport.background.declaring import JobCall, JobOptions, Task
 from bulkport.background.interruptions import JobCancelled, StopRequested
 from bulkport.background.jobs import BackgroundJob, JobState, JSONValue
 from bulkport.background.port import EnqueuedJob, JobEngine, Outcome, WorkerOptions
+from bulkport.background.port.control import Effect, OrderResult, OrderSummary
+from bulkport.background.reading.numbers import Granularity
+from bulkport.background.reading.query import JobPage, JobQuery, JobSort
 from bulkport.background.retries import NO_RETRY, FinalError, RetryLater, RetryPolicy
 from bulkport.background.tasks import JobContext, TaskDefinition
 
@@ -34,15 +37,22 @@ __all__ = [
     "BackgroundJob",
     "BackgroundJobs",
     "Batch",
+    "Effect",
     "EnqueuedJob",
     "FinalError",
+    "Granularity",
     "JSONValue",
     "JobCall",
     "JobCancelled",
     "JobContext",
     "JobEngine",
     "JobOptions",
+    "JobPage",
+    "JobQuery",
+    "JobSort",
     "JobState",
+    "OrderResult",
+    "OrderSummary",
     "Outcome",
     "RetryLater",
     "RetryPolicy",

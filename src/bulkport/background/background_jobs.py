@@ -13,11 +13,17 @@ from bulkport.background.connections import AnyConnection, AsyncPsycopg, SyncPsy
 from bulkport.background.declaring import DeclarationOptions, JobCall, Task, TaskDecorator, declared_task
 from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of
 from bulkport.background.errors import TaskAlreadyDeclared
+from bulkport.background.looking import Looking
 from bulkport.background.port import BackgroundJob, EnqueuedJob, NewJob, Outcome
+from bulkport.background.port.control import JobControl
+from bulkport.background.port.reading import JobReader
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
+from bulkport.background.procrastinate_engine.control import JobController
+from bulkport.background.procrastinate_engine.reading.reader import ProcrastinateReader
 from bulkport.background.recurring.recurring_jobs import RecurringJobs
 from bulkport.background.running import TaskThreads
 from bulkport.background.sessions import session_mark
+from bulkport.background.steering import Steering
 from bulkport.background.sync import SyncJobs
 from bulkport.background.tasks import JobContext
 from bulkport.background.worker import FurtherOptions, WorkerServer, new_server_name
@@ -37,7 +43,7 @@ class ServerOptions(FurtherOptions, total=False):
     poll_seconds: float
 
 
-class BackgroundJobs:
+class BackgroundJobs(Steering, Looking):
     """The background jobs of an application.
 
     It declares tasks and enqueues, schedules, finds and steers their jobs. It does no input or output until it is
@@ -264,6 +270,22 @@ class BackgroundJobs:
         async with self._connection(await async_psycopg_in(connection)) as used:
             assert isinstance(used, psycopg.AsyncConnection)
             return await self._engine.look_up(job_id, used)
+
+    @property
+    def reader(self) -> JobReader:
+        """All that can be asked about jobs, queues and servers.
+
+        Raises
+        ------
+        RuntimeError
+            Not connected.
+        """
+        if self._pool is None:
+            raise RuntimeError("not connected: use jobs.connect(...) around it")
+        return ProcrastinateReader(self._pool)
+
+    def _control(self) -> JobControl:
+        return JobController(self._pool, None if self._pool is None else ProcrastinateReader(self._pool))
 
     # Running
 
