@@ -5,12 +5,16 @@ A task writes down what happens to it in the table `runs`; `gates` is how a test
 
 import argparse
 import asyncio
+import os
+import signal
 import threading
+from datetime import date
 
 import psycopg
 
 from bulkport.background import JobContext, RetryLater, RetryPolicy, TaskDefinition
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
+from bulkport.background.retries import FinalError
 from bulkport.background.worker import WorkerServer, stop_on_signals
 
 TABLES = """
@@ -28,6 +32,11 @@ class UnspeakableError(Exception):
     """An error that cannot be shown."""
 
     def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class _Unspeakable:
+    def __repr__(self) -> str:
         raise ValueError("no words")
 
 
@@ -50,6 +59,9 @@ class Tasks:
             ("compute", self.compute, QUICK_RETRY),
             ("unspeakable", self.unspeakable, RetryPolicy(max_attempts=1)),
             ("exit", self.exit, RetryPolicy(max_attempts=1)),
+            ("give", self.give, QUICK_RETRY),
+            ("refuse", self.refuse, RetryPolicy(final=(LookupError,))),
+            ("die", self.die, RetryPolicy(max_lost_runs=2)),
         ):
             engine.add_task(TaskDefinition(name, function, retry, on_failure=self.failed))
 
@@ -102,6 +114,23 @@ class Tasks:
 
     async def exit(self, context: JobContext) -> None:
         raise SystemExit(3)
+
+    async def give(self, context: JobContext, what: str) -> object:
+        return {
+            "plain": {"name": "ada", "sizes": [1, 2.5, None]},
+            "date": date(2030, 1, 2),
+            "nul": "a\0b",
+            "large": "x" * 70_000,
+            "function": print,
+            "unspeakable": _Unspeakable(),
+        }[what]
+
+    async def refuse(self, context: JobContext, how: str) -> None:
+        raise {"FinalError": FinalError, "KeyError": KeyError}[how]("no use")
+
+    async def die(self, context: JobContext) -> None:
+        await self.write(context, "begun")
+        os.kill(os.getpid(), signal.SIGKILL)
 
     async def failed(self, context: JobContext, error: BaseException) -> None:
         if self.hook_errors_left:

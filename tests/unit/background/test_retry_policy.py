@@ -2,7 +2,7 @@
 
 import pytest
 
-from bulkport.background import NO_RETRY, RetryLater, RetryPolicy
+from bulkport.background import NO_RETRY, FinalError, RetryLater, RetryPolicy
 
 
 def test_waits_double_up_to_the_longest() -> None:
@@ -34,3 +34,10 @@ def test_a_policy_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
 def test_later_is_never_in_the_past() -> None:
     assert RetryLater(-5).delay_seconds == 0
     assert RetryLater(1.5, lower_priority=True).lower_priority
+
+
+def test_some_errors_are_final() -> None:
+    policy = RetryPolicy(max_attempts=5, final=(LookupError,))
+    assert not policy.allows_attempt_after(1, KeyError())
+    assert not policy.allows_attempt_after(1, FinalError())
+    assert policy.allows_attempt_after(1, ValueError())
