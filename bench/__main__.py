@@ -19,7 +19,7 @@ from bench.database import Database, postgres
 from bench.dataset import Dataset
 from bench.document import DOCUMENT, write_document
 from bench.machine import describe_machine
-from bench.measures import against_copy, against_frameworks, latency, load_generator, memory
+from bench.measures import against_copy, against_frameworks, background, latency, load_generator, memory
 from bench.measures.run import Measure, Run
 from bench.product import ProductInstallation
 from bench.report import LATEST, print_table, write_json
@@ -29,6 +29,7 @@ from bench.scale import FULL, QUICK, Scale
 MEASURES = (
     Measure("load-generator", (), alone=load_generator.load_generator),
     Measure("memory", ("memory-growth", "memory-api", "memory-worker"), alone=memory.memory),
+    Measure("background", background.JOB_ROWS, alone=background.background),
     Measure("platforms", ("platforms-ndjson", "accepted"), against_copy.platforms),
     Measure("csv", ("platforms-csv",), against_copy.platforms_csv),
     Measure("commands", ("commands-by-id", "commands-by-name"), against_copy.commands),
@@ -51,7 +52,7 @@ def main(
     rows: Annotated[int | None, typer.Option(min=10_000, help="Rows of the main imports.")] = None,
     render: Annotated[bool, typer.Option("--render", help="Only render docs/benchmarks.md from the last run.")] = False,
 ) -> None:
-    """Measure the Command API against its peers. A full run takes up to 25 minutes and renders docs/benchmarks.md."""
+    """Measure the Command API against its peers. A full run takes up to 35 minutes and renders docs/benchmarks.md."""
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH_IN_A_FILE

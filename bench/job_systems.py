@@ -35,6 +35,8 @@ class JobSystemProcesses:
     ----------
     name
         As `bench.peers.jobs` knows it.
+    database
+        Its database's name.
     server_url
         The run's PostgreSQL.
     folder
@@ -44,6 +46,7 @@ class JobSystemProcesses:
     """
 
     name: str
+    database: str
     server_url: str
     folder: Path
     environment: Mapping[str, str]
@@ -51,13 +54,13 @@ class JobSystemProcesses:
     @property
     def url(self) -> str:
         """Its database."""
-        return urlunsplit(urlsplit(self.server_url)._replace(path=f"/jobs_{self.name}"))
+        return urlunsplit(urlsplit(self.server_url)._replace(path=f"/{self.database}"))
 
     def install(self) -> None:
         """Give it a fresh database."""
         with psycopg.connect(self.server_url, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS jobs_{self.name} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE jobs_{self.name}")
+            connection.execute(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {self.database}")
         self._program("install")
 
     def enqueue_rates(self, jobs: int) -> dict[str, float]:
@@ -69,6 +72,12 @@ class JobSystemProcesses:
         """How long each of so many jobs took from its enqueueing to its first line, with one idle worker."""
         with self._workers(1):
             times: list[float] = self._program("pickup", str(jobs))
+            return times
+
+    def statistics_milliseconds(self, reads: int) -> list[float]:
+        """How long each of so many reads of the statistics took, beside a worker that moves counts; the product's."""
+        with self._workers(1):
+            times: list[float] = self._program("statistics", str(reads))
             return times
 
     def run_rate(self, jobs: int, processes: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 _PACKAGES = ("fastapi", "uvicorn", "pydantic", "msgspec", "psycopg", "procrastinate")
-_PEER_PACKAGES = ("sqlalchemy", "django", "django-import-export", "celery", "redis")
+_PEER_PACKAGES = ("sqlalchemy", "django", "django-import-export", "celery", "redis", "pgqueuer")
 
 
 def describe_machine(database_settings: dict[str, str]) -> dict[str, Any]:

@@ -25,7 +25,16 @@ class Scale:
     posts_by_each_of_eight: int = 60
     small_jobs: int = 300
     """Imports of ten rows."""
-    seconds: float = 25 * 60
+    background_jobs: int = 5_000
+    """Background jobs that do nothing, by one and by two workers."""
+    enqueued_jobs: int = 1_000
+    """Background jobs enqueued one by one."""
+    pickups: int = 150
+    """Background jobs whose pickup is timed, in each round."""
+    finished_jobs: int = 1_000_000
+    """Background jobs in the history."""
+    statistics_reads: int = 200
+    seconds: float = 35 * 60
     """Measures that have not begun by then are skipped."""
 
     def with_rows(self, rows: int) -> "Scale":
@@ -47,6 +56,11 @@ QUICK = Scale(
     posts=60,
     posts_by_each_of_eight=15,
     small_jobs=60,
-    seconds=150,
+    background_jobs=1_000,
+    enqueued_jobs=200,
+    pickups=40,
+    finished_jobs=50_000,
+    statistics_reads=50,
+    seconds=200,
 )
 """A smoke run: shows that everything works, not how fast it is."""

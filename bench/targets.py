@@ -90,5 +90,27 @@ TARGETS = (
     Target("memory-api", "peak memory of the API process, 10 M rows", 120, Unit.MEBIBYTES, prototype="47 MiB"),
     Target("memory-worker", "peak memory of the larger worker, 10 M rows", 100, Unit.MEBIBYTES, prototype="43 MiB"),
     Target("fairness-p99", "another user's 10 rows → Completed, beside a 5 M-row import: p99", 200, Unit.MILLISECONDS),
+    Target("jobs-single", "jobs enqueued/s, one by one: over Procrastinate alone", 0.85, Unit.RATIO, Bound.AT_LEAST),
+    Target("jobs-transaction", "… each in a transaction with one row", 0.85, Unit.RATIO, Bound.AT_LEAST),
+    Target("jobs-batch", "… 1,000 in a call", 0.85, Unit.RATIO, Bound.AT_LEAST),
+    Target("jobs-one", "no-op jobs/s, one worker: over Procrastinate alone", 0.85, Unit.RATIO, Bound.AT_LEAST),
+    Target("jobs-two", "… two workers", 0.85, Unit.RATIO, Bound.AT_LEAST),
+    Target(
+        "jobs-single-history",
+        "jobs enqueued/s with 1 M finished ones: over Procrastinate alone with none",
+        0.85,
+        Unit.RATIO,
+        Bound.AT_LEAST,
+    ),
+    Target(
+        "jobs-two-history",
+        "no-op jobs/s with 1 M finished ones, two workers: over Procrastinate alone with none",
+        0.85,
+        Unit.RATIO,
+        Bound.AT_LEAST,
+    ),
+    Target("jobs-pickup-p50", "job enqueued → its first line, idle worker: p50", 3, Unit.MILLISECONDS),
+    Target("jobs-pickup-p99", "… p99", 10, Unit.MILLISECONDS),
+    Target("jobs-statistics", "statistics read, 1 M jobs: p50", 5, Unit.MILLISECONDS),
 )
 """Every row of the table, in its order."""

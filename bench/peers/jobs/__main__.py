@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from bench.peers.jobs.system import JobClient, JobSystem, read_stamp
+from bench.peers.jobs.system import JobClient, JobSystem, StatisticsClient, read_stamp
 
 _SYSTEMS: Final = {
+    "bulkport": ("bench.peers.jobs.bulkport_jobs", "BulkportJobs"),
     "bare": ("bench.peers.jobs.bare", "Bare"),
     "pgqueuer": ("bench.peers.jobs.pgqueuer_jobs", "PgQueuerJobs"),
     "celery": ("bench.peers.jobs.celery_jobs", "CeleryJobs"),
@@ -65,7 +66,19 @@ async def pickup(client: JobClient, count: str) -> list[float]:
         return found[_WARM_UP:]
 
 
-_ACTIONS: Final = {"enqueue": enqueue, "burst": burst, "pickup": pickup}
+async def statistics(client: JobClient, count: str) -> list[float]:
+    """Milliseconds of each read of the statistics, in the product."""
+    assert isinstance(client, StatisticsClient)
+    found = []
+    for _ in range(_WARM_UP + int(count)):
+        started = time.perf_counter()
+        await client.read_statistics()
+        found.append((time.perf_counter() - started) * 1000)
+        await asyncio.sleep(_IDLE_SECONDS)
+    return found[_WARM_UP:]
+
+
+_ACTIONS: Final = {"enqueue": enqueue, "burst": burst, "pickup": pickup, "statistics": statistics}
 
 
 def main(name: str, url: str, action: str, *arguments: str) -> None:

@@ -6,7 +6,7 @@ import struct
 import time
 from contextlib import AbstractAsyncContextManager
 from functools import cache
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 CONCURRENCY: Final = 20
 """Jobs that one worker process runs at a time; Celery's processes run one."""
@@ -34,6 +34,15 @@ class JobClient(Protocol):
 
     async def enqueue_stamp(self, sent: float) -> None:
         """Enqueue a job that tells how long ago `sent` was, a reading of `time.perf_counter`, once it runs."""
+        ...
+
+
+@runtime_checkable
+class StatisticsClient(Protocol):
+    """Reads how many jobs there are and how they fare; the product alone has such numbers."""
+
+    async def read_statistics(self) -> None:
+        """Read them once."""
         ...
 
 

@@ -1,0 +1,51 @@
+"""A history of finished background jobs, made up in SQL as the engine would have left it."""
+
+from typing import Final
+
+import psycopg
+
+_JOBS: Final = """
+INSERT INTO background_jobs (
+    job_id, task, queue, priority, state, args, user_id, created_at, ready_at, started_at, finished_at, runs, failures,
+    server, error_type, error, search_text)
+SELECT made.job_id, made.task, made.queue, 0, made.state, made.args, made.user_id, made.at, made.at, made.at,
+       made.at + made.took,
+       1, (made.state = 'failed')::integer, 'server-' || made.job_id %% 4, made.error_type, made.error,
+       concat_ws(' ', made.args::text, made.error_type, made.error)
+FROM (
+    SELECT number AS job_id, 'task-' || number %% 50 AS task, 'queue-' || number %% 5 AS queue,
+           CASE WHEN number %% 100 = 0 THEN 'failed' ELSE 'succeeded' END::background_job_state AS state,
+           jsonb_build_object('recipient', 'user' || number || '@example.org', 'report', number %% 1000) AS args,
+           'user-' || number %% 1000 AS user_id,
+           now() - make_interval(secs => (%(jobs)s - number) * 604800.0 / %(jobs)s) AS at,
+           make_interval(secs => 0.01 + number %% 100 * 0.01) AS took,
+           CASE WHEN number %% 100 = 0 THEN 'ConnectionError' END AS error_type,
+           CASE WHEN number %% 100 = 0 THEN 'host mail-' || number %% 7 || ' does not answer' END AS error
+    FROM generate_series(1, %(jobs)s) AS number
+) AS made
+"""
+_IDS: Final = "SELECT setval(pg_get_serial_sequence('procrastinate_jobs', 'id'), %(jobs)s)"
+_COUNTS: Final = """
+INSERT INTO background_counts (task, queue, state, jobs)
+SELECT task, queue, state, count(*) FROM background_jobs GROUP BY task, queue, state
+"""
+_REMOVE_WAITING: Final = """
+DELETE FROM background_jobs WHERE state = 'enqueued';
+TRUNCATE procrastinate_jobs CASCADE;
+TRUNCATE background_deltas;
+"""
+
+
+def add_history(database_url: str, jobs: int) -> None:
+    """Make up finished jobs of the last week, one in a hundred failed, of 50 tasks and 1,000 users."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for statement in (_JOBS, _IDS):
+            connection.execute(statement, {"jobs": jobs})
+        connection.execute(_COUNTS)
+        connection.execute("VACUUM ANALYZE")
+
+
+def remove_waiting_jobs(database_url: str) -> None:
+    """Leave the finished ones only."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(_REMOVE_WAITING)

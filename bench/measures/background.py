@@ -1,0 +1,125 @@
+"""Background jobs: the product in turn with Procrastinate alone, PgQueuer and Celery, each on fresh tables."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Final
+
+from bench.job_history import add_history, remove_waiting_jobs
+from bench.job_systems import JobSystemProcesses
+from bench.measures.run import Run
+from bench.redis import REDIS_HINT, redis
+from bench.samples import median_ratio, percentile, spread
+
+_ROUNDS: Final = 5
+_PRODUCT: Final = "bulkport"
+_HISTORY: Final = "bulkport with history"
+_PEERS: Final = {"bare": "Procrastinate alone", "pgqueuer": "PgQueuer", "celery": "Celery"}
+JOB_ROWS: Final = (
+    "jobs-single",
+    "jobs-transaction",
+    "jobs-batch",
+    "jobs-one",
+    "jobs-two",
+    "jobs-single-history",
+    "jobs-two-history",
+    "jobs-pickup-p50",
+    "jobs-pickup-p99",
+    "jobs-statistics",
+)
+"""The rows of the table that it fills."""
+_WAYS: Final = ("single", "transaction", "batch", "one", "two")
+"""Ways to enqueue, and numbers of worker processes."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """A value of each round, by way and system."""
+
+    rates: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    """Jobs a second."""
+    pickups: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Milliseconds, by system."""
+
+    def add(self, way: str, system: str, rate: float) -> None:
+        self.rates[way][system].append(rate)
+
+
+def background(run: Run) -> None:
+    """Jobs enqueued and run a second, how soon an idle worker takes one up, and what statistics cost."""
+    found = _Found()
+    scale = run.scale
+    with _systems(run) as systems:
+        history = JobSystemProcesses(_PRODUCT, "bench_jobs_history", run.database.url, run.folder / "jobs", {})
+        run.say(f"{scale.finished_jobs:,} finished jobs are made up")
+        history.install()
+        add_history(history.url, scale.finished_jobs)
+        rounds = min(_ROUNDS, scale.pairs)
+        for number in range(rounds):
+            run.say(f"background jobs: round {number + 1} of {rounds}")
+            for system in systems:
+                system.install()
+                _measure(run, system, system.name, found)
+            _measure(run, history, _HISTORY, found)
+            remove_waiting_jobs(history.url)
+        run.database.settle()
+        statistics = history.statistics_milliseconds(scale.statistics_reads)
+    _put(run, found, statistics)
+
+
+def _measure(run: Run, system: JobSystemProcesses, name: str, found: _Found) -> None:
+    scale = run.scale
+    for way, processes in (("one", 1), ("two", 2)):
+        run.database.settle()
+        found.add(way, name, system.run_rate(scale.background_jobs, processes))
+    run.database.settle()
+    found.pickups[name] += system.pickup_milliseconds(scale.pickups)
+    run.database.settle()
+    for way, rate in system.enqueue_rates(scale.enqueued_jobs).items():
+        found.add(way, name, rate)
+
+
+@contextmanager
+def _systems(run: Run) -> Iterator[list[JobSystemProcesses]]:
+    """The product and its peers; without Redis, no Celery."""
+    folder = run.folder / "jobs"
+    folder.mkdir()
+    with redis(folder / "redis") as redis_url:
+        names = [_PRODUCT, *_PEERS]
+        if redis_url is None:
+            names.remove("celery")
+            run.say(f"background jobs without Celery: {REDIS_HINT}")
+        environment = {"BENCH_REDIS_URL": redis_url or ""}
+        yield [JobSystemProcesses(name, f"bench_jobs_{name}", run.database.url, folder, environment) for name in names]
+
+
+def _put(run: Run, found: _Found, statistics: list[float]) -> None:
+    details: dict[str, Any] = {}
+    for way in _WAYS:
+        rates = found.rates[way]
+        details[f"{way}_per_second"] = {name: [round(rate) for rate in of_system] for name, of_system in rates.items()}
+        peers = "; ".join(f"{title} {_rate(rates[name])}" for name, title in _PEERS.items() if name in rates)
+        for key, name in ((f"jobs-{way}", _PRODUCT), (f"jobs-{way}-history", _HISTORY)):
+            if key in JOB_ROWS:
+                ratio = median_ratio(rates[name], rates["bare"])
+                run.results.put(key, ratio, f"{_rate(rates[name])} jobs/s", peers)
+    details["pickup_ms"] = {name: spread(times) for name, times in found.pickups.items()}
+    details["statistics_ms"] = spread(statistics)
+    run.results.details["background"] = details
+    for percent in (50, 99):
+        peers = "; ".join(
+            f"{title} {percentile(found.pickups[name], percent):.1f} ms"
+            for name, title in _PEERS.items()
+            if name in found.pickups
+        )
+        value = percentile(found.pickups[_PRODUCT], percent)
+        run.results.put(f"jobs-pickup-p{percent}", value, f"of {len(found.pickups[_PRODUCT])} jobs", peers)
+    run.results.put(
+        "jobs-statistics", median(statistics), f"p99 {percentile(statistics, 99):.1f} ms of {len(statistics)} reads"
+    )
+
+
+def _rate(rates: list[float]) -> str:
+    return f"{median(rates):,.0f}"
