@@ -108,10 +108,10 @@ async def test_a_sealed_batch_takes_no_more_jobs(site: EngineSite) -> None:
 
 async def test_jobs_that_end_at_one_time_end_their_batch(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
-    jobs = await enqueue(site, *(gated(batch_id=batch_id) for _ in range(40)))
+    jobs = await enqueue(site, *(gated(batch_id=batch_id) for _ in range(24)))
     (child,) = await enqueue(site, after(batch_id))
     await seal_batch(site.connection, batch_id)
-    async with site.process("one", concurrency=20), site.process("two", concurrency=20):
+    async with site.process("one", concurrency=12), site.process("two", concurrency=12):
         await become(site, jobs, "running")
         await site.open_gate()
         await site.reaches(child, JobState.SUCCEEDED)

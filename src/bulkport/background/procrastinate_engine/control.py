@@ -1,9 +1,9 @@
 """Orders to jobs, and pausing and limiting queues."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, Protocol
 
 from psycopg.errors import DeadlockDetected
 from psycopg.rows import tuple_row
@@ -47,8 +47,13 @@ _STATEMENTS: Final[Mapping[type[Order], LiteralString]] = {
     ),
 }
 
-FindIds = Callable[[JobQuery, str | None, int], Awaitable[JobIds]]
-"""The ids of jobs that a query finds: after which cursor, and how many at most."""
+
+class IdFinder(Protocol):
+    """What finds the jobs of orders by query."""
+
+    async def ids(self, query: JobQuery, *, after: str | None = None, limit: int = 500) -> JobIds:
+        """See `JobReader.ids`."""
+        ...
 
 
 class JobController:
@@ -58,13 +63,13 @@ class JobController:
     ----------
     pool
         For calls that are given no connection; its connections are autocommit ones.
-    find_ids
-        Finds the jobs of orders by query.
+    finder
+        Finds the jobs of orders by query; not needed for others.
     """
 
-    def __init__(self, pool: AsyncPool | None, find_ids: FindIds) -> None:
+    def __init__(self, pool: AsyncPool | None = None, finder: IdFinder | None = None) -> None:
         self._pool = pool
-        self._find_ids = find_ids
+        self._finder = finder
 
     async def order(
         self, order: Order, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
@@ -88,10 +93,12 @@ class JobController:
 
     async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
         """See `JobControl.order_all`."""
+        if self._finder is None:
+            raise RuntimeError("this controller has nothing that finds jobs")
         effects: Counter[Effect] = Counter()
         cursor: str | None = None
         while True:
-            page = await self._find_ids(query, cursor, JOBS_A_TRANSACTION)
+            page = await self._finder.ids(query, after=cursor, limit=JOBS_A_TRANSACTION)
             effects.update(result.effect for result in await self.order(order, page.ids))
             cursor = page.next_cursor
             if cursor is None:

@@ -4,9 +4,10 @@
 -- asked twice it does nothing the second time. `why` and `who` are kept in the jobs' history.
 
 -- Locks jobs, and tells how each stands: 'unknown', 'waiting' in its queue, 'running', 'stopping' (it runs and has been
--- asked to stop), or its state.
+-- asked to stop), or its state. (Whatever else is to be known of them is read here as well: the statement that calls
+-- this function does not see what happened while it waited for the locks.)
 CREATE FUNCTION background_hold_v1(ids bigint[])
-RETURNS TABLE (job_id bigint, stands text)
+RETURNS TABLE (job_id bigint, stands text, unique_key text, is_in_procrastinate boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM procrastinate_jobs queued WHERE queued.id = ANY(ids) ORDER BY queued.id FOR UPDATE;
@@ -17,7 +18,8 @@ BEGIN
                     WHEN job.state <> 'enqueued' THEN job.state::text
                     WHEN queued.status <> 'doing' THEN 'waiting'
                     WHEN queued.abort_requested THEN 'stopping'
-                    ELSE 'running' END
+                    ELSE 'running' END,
+               job.unique_key, queued.id IS NOT NULL
         FROM (SELECT DISTINCT unnest(ids) AS id) AS asked
         LEFT JOIN background_jobs job ON job.job_id = asked.id
         LEFT JOIN procrastinate_jobs queued ON queued.id = asked.id
@@ -157,18 +159,13 @@ DECLARE
     revived bigint[] := '{}';
     wanted text[] := '{}';
 BEGIN
-    FOR target IN
-        SELECT held.job_id, held.stands, job.unique_key, queued.id IS NOT NULL AS is_parked
-        FROM background_hold_v1(job_ids) AS held
-        LEFT JOIN background_jobs job ON job.job_id = held.job_id
-        LEFT JOIN procrastinate_jobs queued ON queued.id = held.job_id
-    LOOP
+    FOR target IN SELECT * FROM background_hold_v1(job_ids) LOOP
         job_id := target.job_id;
         new_job_id := NULL;
         IF target.stands NOT IN ('succeeded', 'failed', 'cancelled') THEN
             what := CASE WHEN target.stands IN ('running', 'stopping') THEN 'already running'
                          WHEN target.stands = 'unknown' THEN 'unknown' ELSE 'already waiting' END;
-        ELSIF NOT target.is_parked THEN
+        ELSIF NOT target.is_in_procrastinate THEN
             new_job_id := background_repeat_v1(job_id, why, who);
             what := 'repeated';
         ELSE

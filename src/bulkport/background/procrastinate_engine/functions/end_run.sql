@@ -138,7 +138,7 @@ BEGIN
         INSERT INTO background_history (job_id, at, state, reason)
         VALUES (ended_id, ended_at, entered, COALESCE(run_error, 'it was stopped while it ran'));
     END IF;
-    IF job.concurrency_key IS NOT NULL AND entered <> 'enqueued'
+    IF job.concurrency_key IS NOT NULL AND (entered <> 'enqueued' OR outcome = 'again')
         OR entered IN ('failed', 'cancelled') AND (job.has_children OR job.batch_id IS NOT NULL)
     THEN
         PERFORM background_after_end_v1(ended_id, entered);

@@ -388,7 +388,7 @@ END;
 $$;
 
 -- Settles what hangs on a run that has ended, in the transaction that wrote the job's new state. The job gives its
--- slot back; one that goes on at once ('enqueued') has been parked and competes for a slot again.
+-- slot back; one that goes on at once ('enqueued') waits for a slot again, behind those of higher priority.
 CREATE FUNCTION background_after_end_v1(ended bigint, new_state background_job_state)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -398,8 +398,12 @@ DECLARE
 BEGIN
     IF new_state IN ('succeeded', 'failed', 'cancelled') THEN
         PERFORM background_settle_v1(ARRAY[ended], freed);
-    ELSE
-        PERFORM background_fill_keys_v1('{}', freed);
+        RETURN;
     END IF;
+    IF new_state = 'enqueued' AND freed <> '{}' THEN
+        PERFORM procrastinate_finish_job_v1(ended, 'failed', false);
+        UPDATE background_jobs SET parked = true WHERE job_id = ended;
+    END IF;
+    PERFORM background_fill_keys_v1('{}', freed);
 END;
 $$;
