@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from jinja2 import DictLoader
+from jinja2 import FileSystemLoader
 
 from bulkport.dashboard import (
     Access,
@@ -33,46 +34,6 @@ from bulkport.dashboard.overview import ImportInFlight, ListedJob, Overview, Til
 from bulkport.dashboard.tables import Column, Paging, Sorting
 from bulkport.http import problems
 from bulkport.http.middleware import EdgeMiddleware
-
-JOBS = """\
-{% extends "frame.html" %}
-{% import "components.html" as ui %}
-{% block title %}Jobs · {{ title }}{% endblock %}
-{% block main %}
-{{ ui.heading("Jobs") }}
-<section class="panel"{{ fragment("jobs") }}>
-{% block live_jobs %}
-{% call ui.bulk(request) %}{{ ui.action(request, "jobs/requeue", "Requeue", question="Requeue the chosen jobs?") }}{{ ui.action(request, "jobs/touch", "Touch") }}{% endcall %}
-{% call ui.table(request, columns, sorting, is_pickable=true, caption="Jobs") %}
-{% for job in jobs %}
-<tr data-row id="job-{{ job.id }}">{{ ui.pick(request, job.id, "Choose job " ~ job.id) }}<td class="grow"><a href="{{ request.link("jobs/" ~ job.id) }}"><code>{{ job.task }}</code></a><span class="sub cut">{{ job.note }}</span></td><td>{{ ui.state(job.state) }}</td><td class="n minor">{{ job.took | duration }}</td><td class="n">{{ ago(job.at) }}</td></tr>
-{% endfor %}
-{% endcall %}
-{{ ui.pages(request, paging, jobs | length) }}
-{% endblock %}
-</section>
-{% endblock %}
-"""
-
-JOB = """\
-{% extends "frame.html" %}
-{% import "components.html" as ui %}
-{% import "charts.html" as charts %}
-{% block title %}Job {{ job.id }} · {{ title }}{% endblock %}
-{% block main %}
-{% call ui.heading(job.task, [("Jobs", request.link("jobs"))]) %}{{ ui.action(request, "jobs/requeue", "Requeue", [("id", job.id)], "Requeue job " ~ job.id ~ "?") }}{% endcall %}
-{{ ui.tabs("Views", [("Overview", request.here(view=none), true), ("Logs", request.here(view="logs"), false)]) }}
-<div class="row">
-<div class="stack"{{ fragment("job") }}>
-{% block live_job %}
-{% call ui.panel("Call") %}{{ ui.code("await jobs.enqueue(" ~ job.task ~ ")", "Call") }}{% endcall %}
-{% call ui.panel("Attempt 1") %}{{ ui.traceback(job.traceback, "attempt-1") }}{% endcall %}
-{% endblock %}
-</div>
-<div class="stack">{% call ui.panel("Facts") %}{{ ui.facts([("Queue", "mail"), ("State", ui.state(job.state)), ("Progress", ui.progress(30, 100, 2)), ("Trend", charts.spark([1, 4, 2, 8], "8 now"))]) }}{% endcall %}</div>
-</div>
-{% endblock %}
-"""
 
 
 @dataclass
@@ -160,7 +121,7 @@ def sample_data() -> SiteData:
                 Tile("Failed", "17", "+3 in the last hour", "jobs", (("state", "failed"),), is_bad=True),
                 Tile("Pickup", "1.3 ms", "p99 4.1 ms"),
             ),
-            realtime=lines(positions, [succeeded, failed], x_labels=[(0, "−90 s"), (45, "−45 s"), (89, "now")]),
+            realtime=lines(positions, [succeeded, failed], x_labels=[(0, "-90 s"), (45, "-45 s"), (89, "now")]),
             history=bars(
                 hours,
                 [
@@ -220,10 +181,15 @@ async def _break(request: ActionRequest) -> Done:
 
 
 def build_site(
-    data: SiteData, access: Access | None = None, *, path: str = "/hangfire", hub: Hub | None = None, root_path: str = ""
+    data: SiteData,
+    access: Access | None = None,
+    *,
+    path: str = "/hangfire",
+    hub: Hub | None = None,
+    root_path: str = "",
 ) -> FastAPI:
     """The application; `app.state.dashboard` is its dashboard."""
-    app = FastAPI(root_path=root_path, redirect_slashes=False)
+    app = FastAPI(redirect_slashes=False)
     problems.install(app)
     app.add_middleware(EdgeMiddleware, private_path="/api")
     dashboard = Dashboard(
@@ -243,7 +209,7 @@ def build_site(
         counts=data.read_counts,
         search=Search("jobs", "text", "Search jobs"),
         title="Shop",
-        loaders=[DictLoader({"test_jobs.html": JOBS, "test_job.html": JOB})],
+        loaders=[FileSystemLoader(Path(__file__).parent / "dashboard_templates")],
         hub=hub,
     )
     dashboard.mount(app, path)
@@ -261,7 +227,9 @@ class FixedAccess(LoopbackAccess):
         return self.current
 
 
-def browser_of(app: FastAPI, *, base_url: str = "http://localhost", client: str = "127.0.0.1") -> httpx.AsyncClient:
+def browser_of(
+    app: FastAPI, *, base_url: str = "http://localhost", client: str = "127.0.0.1", root_path: str = ""
+) -> httpx.AsyncClient:
     """A client that keeps cookies, as a browser."""
-    transport = httpx.ASGITransport(app, client=(client, 50000))
+    transport = httpx.ASGITransport(app, client=(client, 50000), root_path=root_path)
     return httpx.AsyncClient(transport=transport, base_url=base_url)

@@ -8,14 +8,17 @@ from typing import Any
 import sqlalchemy.exc
 from fastapi import FastAPI
 
+from bulkport.errors import ServiceUnavailable
 from bulkport.facade import Bulkport
 from bulkport.http import problems
 from bulkport.http.exchange import Exchange
 from bulkport.http.middleware import EdgeMiddleware
 from bulkport.http.openapi import describe_problems
+from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
 from commandapi.auth import current_user
 from commandapi.commands.routes import router as commands_router
+from commandapi.dashboard import build_dashboard
 from commandapi.database import open_database
 from commandapi.docs_page import add_docs_page
 from commandapi.logs import log_request
@@ -46,9 +49,9 @@ class CommandApi(FastAPI):
 def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
-    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `pool`, `sessions`,
-    `reading_sessions` and `newest_migration`. The database need not be there yet: requests are answered 503 until it
-    is.
+    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `dashboard`, `pool`,
+    `sessions`, `reading_sessions` and `newest_migration`. The database need not be there yet: requests are answered
+    503 until it is.
 
     Parameters
     ----------
@@ -91,7 +94,16 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(metrics.router)
     if settings.shows_docs:
         add_docs_page(app)
+    app.state.dashboard = dashboard = build_dashboard(settings, lambda: _pool_of(app))
+    dashboard.mount(app, settings.dashboard_path)
     return app
+
+
+def _pool_of(app: FastAPI) -> AsyncPool:
+    pool: AsyncPool | None = getattr(app.state, "pool", None)
+    if pool is None:
+        raise ServiceUnavailable
+    return pool
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ class Addresses:
         return f"Command API: {self.api}  docs: {self.docs or 'off'}  dashboard: {self.dashboard}"
 
     @classmethod
-    def of(cls, bound: socket.socket, host: str, *, shows_docs: bool) -> "Addresses":
+    def of(cls, bound: socket.socket, host: str, *, shows_docs: bool, dashboard_path: str) -> "Addresses":
         """The addresses behind a bound socket; `host` is what it was asked to be bound to."""
         visited, port = bound.getsockname()[:2]
         if visited in {"0.0.0.0", "::"}:  # noqa: S104  # read, not bound: nobody can visit "all addresses"
@@ -40,7 +40,7 @@ class Addresses:
         elif host == "localhost":
             visited = host
         root = f"http://[{visited}]:{port}" if ":" in visited else f"http://{visited}:{port}"
-        return cls(api=root, docs=f"{root}/docs" if shows_docs else None, dashboard=f"{root}/hangfire")
+        return cls(api=root, docs=f"{root}/docs" if shows_docs else None, dashboard=f"{root}{dashboard_path}")
 
 
 @contextmanager

@@ -64,7 +64,9 @@ async def serve(plan: ServePlan, bound: socket.socket) -> None:
         The application could not start.
     """
     app = create_app(plan.settings)
-    addresses = Addresses.of(bound, plan.host, shows_docs=plan.settings.shows_docs)
+    addresses = Addresses.of(
+        bound, plan.host, shows_docs=plan.settings.shows_docs, dashboard_path=plan.settings.dashboard_path
+    )
     server = _Server(_uvicorn_config(app), lambda: plan.when_ready(addresses))
     supervisor = _supervisor(plan)
 
@@ -73,6 +75,7 @@ async def serve(plan: ServePlan, bound: socket.socket) -> None:
             server.force_exit = True
             supervisor.hurry.set()
         server.should_exit = True
+        app.state.dashboard.end_streams()
         supervisor.stop.set()
 
     with _signals_to(ask_to_stop):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 import platformdirs
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bulkport.limits import ImportLimits
@@ -54,6 +54,34 @@ class Settings(BaseSettings):
 
     docs_enabled: bool | None = Field(default=None, description="API docs page; unset: in development only.")
 
+    dashboard_path: str = Field(default="/hangfire", pattern=r"^(/[\w.~-]+)+$", description="Where the dashboard is.")
+    dashboard_oidc_client_id: str | None = Field(
+        default=None, description="What the issuer knows the dashboard by; unset: nobody signs in to it."
+    )
+    dashboard_oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Unset: the dashboard is a public client, which PKCE protects."
+    )
+    dashboard_oidc_scope: str = Field(default="openid profile email", description="What the sign-in asks for.")
+    dashboard_role_claim: str = Field(
+        default="roles", min_length=1, description="Claim of the ID token with the roles; dots lead into objects."
+    )
+    dashboard_operator_role: str = Field(default="operator", min_length=1, description="Role of those who act.")
+    dashboard_viewer_role: str = Field(default="viewer", min_length=1, description="Role of those who only look.")
+    dashboard_session_secret: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Signs the dashboard's cookies; the same for all servers. Required for sign-in in production.",
+    )
+    dashboard_session_seconds: float = Field(default=28800, gt=0, description="How long a sign-in lasts.")
+    dashboard_public_url: str | None = Field(
+        default=None,
+        description="The dashboard's address as browsers know it, where a proxy hides it; the sign-in returns there.",
+    )
+    dashboard_masked_names: str = Field(
+        default="password,token,secret,api_key,authorization",
+        description="Names of arguments whose values the dashboard hides, separated by commas.",
+    )
+
     api_pool_size: int = Field(default=10, ge=1, description="Database connections for requests, a server process.")
     upload_limit: int = Field(default=32, ge=1, description="Streamed uploads at one time, a server process.")
 
@@ -81,7 +109,15 @@ class Settings(BaseSettings):
     chunk_bytes: int = Field(default=640_000, ge=1)
     body_idle_seconds: float = Field(default=60.0, gt=0)
 
-    @field_validator("oidc_issuer", "oidc_audience", mode="before")
+    @field_validator(
+        "oidc_issuer",
+        "oidc_audience",
+        "dashboard_oidc_client_id",
+        "dashboard_oidc_client_secret",
+        "dashboard_session_secret",
+        "dashboard_public_url",
+        mode="before",
+    )
     @classmethod
     def _unset_when_blank(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
@@ -90,6 +126,18 @@ class Settings(BaseSettings):
     def _require_https_in_production(self) -> Self:
         if self.environment is Environment.PRODUCTION and self.oidc_issuer and is_insecure(self.oidc_issuer):
             raise ValueError("COMMANDAPI_OIDC_ISSUER must be an https address in production")
+        return self
+
+    @model_validator(mode="after")
+    def _require_what_sign_in_needs(self) -> Self:
+        if self.dashboard_oidc_client_id is None:
+            return self
+        if self.oidc_issuer is None:
+            raise ValueError("COMMANDAPI_DASHBOARD_OIDC_CLIENT_ID needs COMMANDAPI_OIDC_ISSUER")
+        if self.environment is Environment.PRODUCTION and self.dashboard_session_secret is None:
+            raise ValueError(
+                "COMMANDAPI_DASHBOARD_OIDC_CLIENT_ID needs COMMANDAPI_DASHBOARD_SESSION_SECRET in production"
+            )
         return self
 
     def import_limits(self) -> ImportLimits:
@@ -104,6 +152,11 @@ class Settings(BaseSettings):
             body_idle_seconds=self.body_idle_seconds,
             max_concurrent_uploads=self.upload_limit,
         )
+
+    @property
+    def masked_names(self) -> list[str]:
+        """`dashboard_masked_names`, one by one."""
+        return [name.strip() for name in self.dashboard_masked_names.split(",") if name.strip()]
 
     @property
     def shows_docs(self) -> bool:

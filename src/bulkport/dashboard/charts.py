@@ -145,7 +145,7 @@ def bars(positions: Sequence[str], series: Sequence[Series], *, x_labels: Sequen
     """A bar chart with one bar for each position, in which the series are stacked; otherwise as `lines`."""
     _check(positions, series)
     sums = [sum(one.values[index] or 0 for one in series) for index in range(len(positions))]
-    top = nice_ceiling(max(_TICKS, *sums))
+    top = nice_ceiling(max([_TICKS, *sums]))
     slot = (WIDTH - _RIGHT - _LEFT) / max(1, len(positions))
     width = round(max(1.0, slot * 0.72), 1)
     drawn: list[Bar] = []

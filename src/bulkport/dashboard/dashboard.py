@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bulkport.dashboard import cookies, csrf, flash
@@ -36,6 +36,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 _VIEWER: Final = "bulkport.viewer"
 """Where the scope of a request has who sent it."""
+_OF_THE_APPLICATION: Final = frozenset({"router", "route", "endpoint", "starlette.exception_handlers"})
+"""Parts of a scope that the dashboard does not take over: its errors become pages, not the application's answers."""
 _THEMES: Final = ("light", "dark", "auto")
 _THEME_SECONDS: Final = 365 * 24 * 3600
 
@@ -125,9 +127,9 @@ class Dashboard:
         # Not a Mount, which goes astray where a proxy removes a prefix that the application knows as its root_path.
         # Streams, which last, have a route of their own: those who time requests can tell them from pages.
         app.router.routes += [
-            Route(path, _Below(self, None)),
-            Route(f"{path}/live/{{rest:path}}", _Below(self, "live/")),
-            Route(f"{path}/{{rest:path}}", _Below(self, "")),
+            _NamedRoute(path, _Below(self, None)),
+            _NamedRoute(f"{path}/live/{{rest:path}}", _Below(self, "live/")),
+            _NamedRoute(f"{path}/{{rest:path}}", _Below(self, "")),
         ]
 
     def end_streams(self) -> None:
@@ -158,7 +160,7 @@ class Dashboard:
         self, path: str, viewer: Viewer | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         inner = {
-            **{name: value for name, value in scope.items() if name not in {"router", "route", "endpoint"}},
+            **{name: value for name, value in scope.items() if name not in _OF_THE_APPLICATION},
             "path": f"/{path}",
             "raw_path": quote(f"/{path}").encode(),
             "root_path": "",
@@ -279,6 +281,14 @@ class Dashboard:
 
 class _Refused(Exception):
     """The viewer may not do this; the message says why."""
+
+
+class _NamedRoute(Route):
+    """A route that says in the scope which one it is, as FastAPI's do, for those who count requests."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        return match, {**child_scope, "route": self} if match is not Match.NONE else child_scope
 
 
 class _Below:

@@ -9,7 +9,8 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -84,6 +85,7 @@ class OidcIssuer:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._tls: ssl.SSLContext | None = None
+        self._document: Mapping[str, Any] = {}
         self._current: SigningKeys | None = None
         self._asked_at: float | None = None
         self._has_failed = False
@@ -121,6 +123,47 @@ class OidcIssuer:
                 return than
             return await self._ask(jwks_uri=than.jwks_uri, issuer=than.issuer)
 
+    async def endpoint(self, name: str) -> str:
+        """An address of the discovery document, such as its `token_endpoint`.
+
+        Raises
+        ------
+        IssuerUnavailable
+            As `signing_keys`; also if the document has no such address.
+        """
+        await self.signing_keys()
+        url = self._document.get(name)
+        if not isinstance(url, str) or not is_web_address(url) or not url.startswith(self._scheme):
+            logger.warning("issuer %s: its discovery document has no usable %s, but %.200r", self._url, name, url)
+            raise IssuerUnavailable
+        return url
+
+    async def supports(self, name: str) -> Sequence[str]:
+        """A list of the discovery document, such as its `token_endpoint_auth_methods_supported`; empty where it has
+        none.
+
+        Raises
+        ------
+        IssuerUnavailable
+            As `signing_keys`.
+        """
+        await self.signing_keys()
+        listed = self._document.get(name)
+        return [entry for entry in listed if isinstance(entry, str)] if isinstance(listed, list) else []
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client for requests to the issuer."""
+        if self._tls is None:
+            self._tls = await asyncio.to_thread(httpx.create_ssl_context)  # reads every root certificate
+        async with httpx.AsyncClient(timeout=self._timeout_seconds, verify=self._tls) as client:
+            yield client
+
+    @property
+    def _scheme(self) -> str:
+        # What is found through https must not then be read over a connection that anyone can change.
+        return "https://" if self._url.startswith("https:") else "http"
+
     def _fresh(self) -> SigningKeys | None:
         current = self._current
         if current is not None and self._clock() - current.fetched_at < self._cache_seconds:
@@ -138,9 +181,7 @@ class OidcIssuer:
         """Fetch the keys; where `jwks_uri` is not known, through the discovery document. The lock is held."""
         started_at = self._clock()
         try:
-            if self._tls is None:
-                self._tls = await asyncio.to_thread(httpx.create_ssl_context)  # reads every root certificate
-            async with httpx.AsyncClient(timeout=self._timeout_seconds, verify=self._tls) as client:
+            async with self.client() as client:
                 if issuer is None or jwks_uri is None:
                     issuer, jwks_uri = await self._discover(client)
                 keys = _usable_keys(await self._get(client, jwks_uri))
@@ -157,10 +198,9 @@ class OidcIssuer:
         issuer, jwks_uri = document.get("issuer"), document.get("jwks_uri")
         if not isinstance(issuer, str) or issuer.rstrip("/") != self._url:
             raise _UnusableAnswerError(f"its discovery document is of another issuer, {issuer!r:.200}")
-        # What is found through https must not then be read over a connection that anyone can change.
-        scheme = "https://" if self._url.startswith("https:") else "http"
-        if not isinstance(jwks_uri, str) or not is_web_address(jwks_uri) or not jwks_uri.startswith(scheme):
+        if not isinstance(jwks_uri, str) or not is_web_address(jwks_uri) or not jwks_uri.startswith(self._scheme):
             raise _UnusableAnswerError(f"its discovery document has no usable jwks_uri, but {jwks_uri!r:.200}")
+        self._document = document
         return issuer, jwks_uri
 
     async def _get(self, client: httpx.AsyncClient, url: str) -> dict[str, Any]:

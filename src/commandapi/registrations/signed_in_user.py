@@ -63,10 +63,14 @@ def _make_verifier(settings: Settings) -> TokenVerifier:
             f"Registration needs a sign-in service: set {' and '.join(unset)}. "
             "Without one, the operator makes API keys with `commandapi keys create --user USER_ID`."
         )
-    issuer = OidcIssuer(
-        settings.oidc_issuer,
+    return TokenVerifier(make_issuer(settings, settings.oidc_issuer), settings.oidc_audience)
+
+
+def make_issuer(settings: Settings, url: str) -> OidcIssuer:
+    """The issuer at `url`, asked as often and as patiently as the settings say."""
+    return OidcIssuer(
+        url,
         cache_seconds=settings.oidc_cache_seconds,
         refresh_seconds=settings.oidc_refresh_seconds,
         timeout_seconds=settings.oidc_timeout_seconds,
     )
-    return TokenVerifier(issuer, settings.oidc_audience)

@@ -58,7 +58,11 @@ class TokenVerifier:
         self._audience = audience
 
     async def verify(self, token: str) -> UserId:
-        """The user a token is about: its `sub`.
+        """The user a token is about: its `sub`. Raises as `claims`."""
+        return UserId((await self.claims(token))["sub"])
+
+    async def claims(self, token: str) -> dict[str, Any]:
+        """All claims of a token; its `sub` can be a user id.
 
         Raises
         ------
@@ -78,9 +82,9 @@ class TokenVerifier:
             keys = await self._issuer.newer_keys(keys)
             if not _is_signed_by_one_of(keys.candidates(key_id), signed):
                 raise InvalidToken("The token is not signed with a key of the sign-in service.")
-        return self._subject(signed.payload, keys)
+        return self._valid_claims(signed.payload, keys)
 
-    def _subject(self, payload: bytes, keys: SigningKeys) -> UserId:
+    def _valid_claims(self, payload: bytes, keys: SigningKeys) -> dict[str, Any]:
         try:
             claims = json.loads(payload)
         except (ValueError, RecursionError):
@@ -102,9 +106,9 @@ class TokenVerifier:
             raise InvalidToken("The token must have the claims iss, aud, exp and sub.") from None
         except InvalidClaimError as error:
             raise InvalidToken(_WRONG_CLAIM.get(error.claim, "A claim of the token is malformed.")) from None
-        if not is_user_id(subject := claims["sub"]):
+        if not is_user_id(claims["sub"]):
             raise InvalidToken("The sub of the token cannot be a user id.")
-        return UserId(subject)
+        return claims
 
 
 _WRONG_CLAIM: Final = {

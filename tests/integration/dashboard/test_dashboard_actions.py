@@ -1,0 +1,154 @@
+"""What operators do: refused, asked about, done, audited and told."""
+
+import re
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from bulkport.dashboard import AuditLog, Role, Viewer
+from bulkport.pools import open_pool
+from dashboard_site import FixedAccess, SiteData, browser_of, build_site, sample_data
+
+
+async def token_of(browser: httpx.AsyncClient) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', (await browser.get("/hangfire/jobs")).text)
+    assert found is not None
+    return found[1]
+
+
+async def post(browser: httpx.AsyncClient, action: str, fields: Any, **headers: str) -> httpx.Response:
+    return await browser.post(f"/hangfire/do/{action}", data=fields, headers=headers)
+
+
+async def test_action_is_done_audited_and_told_once() -> None:
+    data = sample_data()
+    async with browser_of(build_site(data, FixedAccess())) as browser:
+        form = {"csrf": await token_of(browser), "id": ["1", "4"], "confirmed": "yes", "back": "jobs?state=failed"}
+        answer = await post(browser, "jobs/requeue", form)
+        assert (answer.status_code, answer.headers["location"]) == (303, "../../jobs?state=failed")
+        assert data.audit == [("ann", "jobs/requeue", "jobs [1, 4]", "2 requeued.")]
+        assert "2 requeued." in (await browser.get("/hangfire/jobs")).text
+        assert "2 requeued." not in (await browser.get("/hangfire/jobs")).text
+
+
+async def test_without_script_the_question_is_a_page() -> None:
+    data = sample_data()
+    async with browser_of(build_site(data, FixedAccess())) as browser:
+        form = {"csrf": await token_of(browser), "id": ["1", "4"], "back": "jobs"}
+        asked = await post(browser, "jobs/requeue", form)
+        assert asked.status_code == 200
+        assert "Requeue 2 jobs?" in asked.text
+        assert data.audit == []
+        fields: dict[str, list[str]] = {}
+        confirm_form = asked.text[asked.text.index('class="pad question"') :].split("</form>")[0]
+        for name, value in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', confirm_form):
+            fields.setdefault(name, []).append(value)
+        done = await post(browser, "jobs/requeue", fields)
+        assert done.headers["location"] == "../../jobs"
+        assert data.audit[0][2] == "jobs [1, 4]"
+
+
+async def test_action_that_is_refused_says_why_and_is_audited() -> None:
+    data = sample_data()
+    async with browser_of(build_site(data, FixedAccess())) as browser:
+        form = {"csrf": await token_of(browser), "confirmed": "yes", "back": "jobs"}
+        await post(browser, "jobs/requeue", form)
+        page = (await browser.get("/hangfire/jobs")).text
+    assert re.search(r'class="flash bad"[^>]*>.*No job was chosen\.', page)
+    assert data.audit == [("ann", "jobs/requeue", "", "No job was chosen.")]
+
+
+async def test_action_that_breaks_is_audited() -> None:
+    data = sample_data()
+    async with browser_of(build_site(data, FixedAccess())) as browser:
+        answer = await post(browser, "jobs/break", {"csrf": await token_of(browser), "id": "7"})
+    assert answer.status_code == 500
+    assert data.audit == [("ann", "jobs/break", "id=7", "failed")]
+
+
+async def test_read_only_viewers_see_no_buttons_and_cannot_act() -> None:
+    data = sample_data()
+    async with browser_of(build_site(data, FixedAccess(Role.READ_ONLY))) as browser:
+        page = (await browser.get("/hangfire/jobs")).text
+        assert "do/jobs" not in page
+        assert "data-pick" not in page
+        answer = await post(browser, "jobs/touch", {"csrf": await token_of(browser)})
+    assert answer.status_code == 403
+    assert data.audit == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers"),
+    [
+        ({"id": "1"}, {}),
+        ({"csrf": "wrong"}, {}),
+        ({"csrf": None}, {"Sec-Fetch-Site": "cross-site"}),
+        ({"csrf": None}, {"Origin": "http://evil.example"}),
+    ],
+    ids=["no token", "wrong token", "another site", "another origin"],
+)
+async def test_forms_that_are_not_the_dashboards_own_are_refused(
+    fields: dict[str, str | None], headers: dict[str, str]
+) -> None:
+    data = sample_data()
+    async with browser_of(build_site(data, FixedAccess())) as browser:
+        token = await token_of(browser)
+        sent = {name: token if value is None else value for name, value in fields.items()}
+        answer = await post(browser, "jobs/touch", sent, **headers)
+    assert answer.status_code == 403
+    assert "The form was refused" in answer.text
+    assert data.audit == []
+
+
+async def test_token_of_another_viewer_in_the_same_browser_is_refused() -> None:
+    access = FixedAccess()
+    data = sample_data()
+    async with browser_of(build_site(data, access)) as browser:
+        token = await token_of(browser)
+        access.current = Viewer("bob", Role.OPERATOR)
+        assert (await post(browser, "jobs/touch", {"csrf": token})).status_code == 403
+    assert data.audit == []
+
+
+async def test_bodies_that_are_no_forms_are_refused() -> None:
+    async with browser_of(build_site(SiteData(), FixedAccess())) as browser:
+        token = await token_of(browser)
+        as_json = await browser.post("/hangfire/do/jobs/touch", json={"csrf": token})
+        too_long = await post(browser, "jobs/touch", {"csrf": token, "id": "1" * 2**20})
+        unknown = await post(browser, "jobs/nothing", {"csrf": token})
+        by_get = await browser.get("/hangfire/do/jobs/touch")
+    assert (as_json.status_code, too_long.status_code, unknown.status_code, by_get.status_code) == (400, 400, 404, 405)
+
+
+async def test_message_from_a_forged_cookie_is_text_only() -> None:
+    async with browser_of(build_site(SiteData(), FixedAccess())) as browser:
+        for forged in ("x", "W10=", "WyJhIiwxXQ==", "é"):
+            answer = await browser.get("/hangfire/", headers={"Cookie": f"bulkport_flash={forged}".encode()})
+            assert answer.status_code == 200
+            assert 'class="flash' not in answer.text
+
+
+async def test_audit_is_kept_in_the_database(database_url: str) -> None:
+    async with open_pool(database_url, name="audit", most=2) as pool:
+        audit = AuditLog(lambda: pool)
+        await audit.record("ann", "jobs/requeue", "job 1", "1 requeued.\0")
+        await audit.record("bob", "queues/pause", "mail", "Paused.")
+        newest, oldest = await audit.entries()
+        assert (newest.actor, newest.action, newest.target, newest.outcome) == (
+            "bob",
+            "queues/pause",
+            "mail",
+            "Paused.",
+        )
+        assert oldest.outcome == "1 requeued.\N{REPLACEMENT CHARACTER}"
+        assert [entry.id for entry in await audit.entries(before=newest.id, limit=1)] == [oldest.id]
+
+
+async def test_action_whose_audit_cannot_be_kept_is_an_error_and_not_silent(database_url: str) -> None:
+    async with open_pool(database_url, name="audit", most=1) as pool:
+        async with pool.connection() as connection:
+            await connection.execute("DROP TABLE background_audit")
+        with pytest.raises(psycopg.Error):
+            await AuditLog(lambda: pool).record("ann", "jobs/touch", "", "done")

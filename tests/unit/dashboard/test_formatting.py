@@ -1,0 +1,109 @@
+"""Numbers, durations, sizes and times read as a person would say them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bulkport.dashboard import formatting
+
+NOW = datetime(2026, 7, 1, 14, 3, 19, 724_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (1234, "1,234"), (4_118_902, "4,118,902"), (0.44, "0.4"), (1234.5, "1,234"), (3.0, "3"), (None, "—")],
+)
+def test_counts_have_their_thousands_separated(value: float | None, text: str) -> None:
+    assert formatting.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.25, "0.2"),
+        (999, "999"),
+        (999.9, "1k"),
+        (1200, "1.2k"),
+        (99_960, "100k"),
+        (612_000, "612k"),
+        (999_600, "1M"),
+        (4_118_902, "4.1M"),
+        (2e9, "2G"),
+        (-1200, "-1.2k"),
+        (None, "—"),
+    ],
+)
+def test_short_numbers_have_units(value: float | None, text: str) -> None:
+    assert formatting.short_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 ms"),
+        (0.0004, "0.4 ms"),
+        (0.038, "38 ms"),
+        (0.0994, "99 ms"),
+        (0.0999, "0.1 s"),
+        (0.4, "0.4 s"),
+        (9.96, "10 s"),
+        (59.6, "1 min 00 s"),
+        (192, "3 min 12 s"),
+        (3599.7, "1 h 00 min"),
+        (7500, "2 h 05 min"),
+        (86_399, "23 h 59 min"),
+        (356_400, "4 d 3 h"),
+        (-2, "-2.0 s"),
+        (None, "—"),
+    ],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert formatting.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("ahead", "text"),
+    [
+        (0, "now"),
+        (-0.9, "now"),
+        (-12, "12 s ago"),
+        (-59.9, "59 s ago"),
+        (-180, "3 min ago"),
+        (-7300, "2 h ago"),
+        (-800_000, "9 d ago"),
+        (38, "in 38 s"),
+        (7300, "in 2 h"),
+    ],
+)
+def test_relative_times(ahead: float, text: str) -> None:
+    assert formatting.relative(NOW + timedelta(seconds=ahead), NOW) == text
+
+
+def test_exact_times_are_utc_whatever_their_zone() -> None:
+    elsewhere = NOW.astimezone(tz=None)
+    assert formatting.exact(elsewhere) == "2026-07-01 14:03:19.724 UTC"
+    assert formatting.machine_time(elsewhere) == "2026-07-01T14:03:19.724Z"
+    assert formatting.exact(None) == formatting.relative(None, NOW) == "—"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (4096, "4.0 KiB"), (1_048_570, "1.0 MiB"), (3 * 2**39, "1.5 TiB"), (None, "—")],
+)
+def test_sizes(count: int | None, text: str) -> None:
+    assert formatting.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [(0, 10, "0 %"), (1, 1000, "< 1 %"), (999, 1000, "99 %"), (10, 10, "100 %"), (11, 10, "100 %"), (1, 0, "—")],
+)
+def test_only_what_is_done_reads_as_hundred_percent(part: float, whole: float, text: str) -> None:
+    assert formatting.percent(part, whole) == text
+
+
+def test_plurals() -> None:
+    assert formatting.plural(1, "job") == "1 job"
+    assert formatting.plural(1200, "job") == "1,200 jobs"
+    assert formatting.plural(0, "retry", "retries") == "0 retries"

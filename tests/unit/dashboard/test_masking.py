@@ -1,0 +1,54 @@
+"""Values of names that look like secrets are hidden, wherever they are."""
+
+import pytest
+
+from bulkport.dashboard.masking import MASK, Masking
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "PASSWORD",
+        "db_password",
+        "passwords",
+        "access-token",
+        "accessToken",
+        "refreshTokens",
+        "client_secret",
+        "apiKey",
+        "APIKey",
+        "X-Api-Key",
+        "apikey",
+        "old_api_keys",
+        "Authorization",
+    ],
+)
+def test_spellings_that_are_hidden(name: str) -> None:
+    assert Masking().hides(name)
+
+
+@pytest.mark.parametrize("name", ["keyboard", "api", "key", "tokenizer", "secretary", "author", "recipient", ""])
+def test_other_names_are_shown(name: str) -> None:
+    assert not Masking().hides(name)
+
+
+def test_values_are_hidden_at_any_depth_and_others_kept() -> None:
+    value = {
+        "to": "ada",
+        "auth": {"password": {"old": 1}, "tries": 3},
+        "list": [{"token": "t"}, "plain"],
+        "secret": None,
+    }
+    assert Masking().apply(value) == {
+        "to": "ada",
+        "auth": {"password": MASK, "tries": 3},
+        "list": [{"token": MASK}, "plain"],
+        "secret": None,
+    }
+
+
+def test_names_are_the_applications_choice() -> None:
+    masking = Masking(["iban"])
+    assert masking.hides("IBAN")
+    assert not masking.hides("password")
