@@ -13,6 +13,7 @@ import structlog
 
 from bulkport.background.errors import WorkerLost
 from bulkport.background.port import JobEngine, RetryPolicy, WorkerOptions
+from bulkport.background.retention import RetentionPolicy
 
 _log = structlog.get_logger(__name__)
 
@@ -25,6 +26,7 @@ class FurtherOptions(TypedDict, total=False):
 
     blocked_seconds: float
     unknown_task_retry: RetryPolicy
+    retention: RetentionPolicy
 
 
 class WorkerServer:

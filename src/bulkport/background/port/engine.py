@@ -8,6 +8,7 @@ from typing import Protocol
 from bulkport.background.jobs import BackgroundJob
 from bulkport.background.port.queueing import Connection, JobQueue
 from bulkport.background.port.recurring import RecurringStore
+from bulkport.background.retention import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.background.retries import DEFAULT_RETRY, RetryPolicy
 from bulkport.background.tasks import TaskDefinition
 from bulkport.identifiers import BackgroundJobId
@@ -35,6 +36,8 @@ class WorkerOptions:
     """A task that keeps the event loop to itself for so long is reported in the log."""
     unknown_task_retry: RetryPolicy = DEFAULT_RETRY
     """What becomes of a job whose task this server does not know: another server, one of a newer version, may."""
+    retention: RetentionPolicy = DEFAULT_RETENTION
+    """How long finished jobs are kept. Every server prunes, each by its own policy."""
 
 
 class JobEngine(JobQueue, Protocol):

@@ -18,6 +18,7 @@ from bulkport.background.port.queueing import Connection, EnqueuedJob, NewJob, S
 from bulkport.background.procrastinate_engine import queries
 from bulkport.background.procrastinate_engine.enqueueing import enqueued_jobs, refusals, row_of
 from bulkport.background.procrastinate_engine.error_text import join_error
+from bulkport.background.procrastinate_engine.history_chores import prune_chore, rollup_chore
 from bulkport.background.procrastinate_engine.job_numbers import number_of
 from bulkport.background.procrastinate_engine.recurring_store import ProcrastinateRecurringStore
 from bulkport.background.procrastinate_engine.recurring_ticker import RecurringTicker
@@ -125,7 +126,11 @@ class ProcrastinateEngine:
 
     async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
         """See `JobEngine.run_worker`."""
-        chores: list[ChoreFactory] = [lambda link: RecurringTicker(link, self._recurring.declared).chore()]
+        chores: list[ChoreFactory] = [
+            lambda link: RecurringTicker(link, self._recurring.declared).chore(),
+            rollup_chore,
+            lambda link: prune_chore(link, options.retention),
+        ]
         await WorkerSession(self._tasks.values(), options, stop, chores).run()
 
     @asynccontextmanager

@@ -54,6 +54,12 @@ _RUNS: Final = sql.SQL("job.job_id = ANY (ARRAY(SELECT id FROM procrastinate_job
 # A hashed subplan: it does not depend on how many jobs the planner believes to run.
 _WAITS: Final = sql.SQL("job.job_id NOT IN (SELECT id FROM procrastinate_jobs WHERE status = 'doing')")
 
+# One look-up for each job that is looked at, and none for those after the last one found; a join of another kind would
+# read the whole table.
+_JOBS: Final = sql.SQL(
+    "CROSS JOIN LATERAL (SELECT * FROM background_jobs WHERE background_jobs.job_id = next.job_id OFFSET 0) AS job"
+)
+
 _FINISHED_TEXT: Final[LiteralString] = "job.search_text"
 _UNFINISHED_TEXT: Final[LiteralString] = (
     "background_search_text_v1(job.args, concat_ws(': ', job.error_type, job.error))"
@@ -121,34 +127,24 @@ class StateQuery:
         Rows have `found`, `value` and `job_id`. One with `found` false is the last one looked at, of more than `most`.
         """
         text = sql.SQL(
-            "WITH found AS MATERIALIZED (SELECT value, job_id FROM ("
-            "SELECT {value} AS value, job.* FROM background_jobs job WHERE {ordered} {order} LIMIT {most}"
-            ") AS job WHERE {rest} ORDER BY value {direction}, job_id {direction} LIMIT {limit}) "
-            "SELECT true AS found, value, job_id FROM found UNION ALL SELECT false, value, job_id FROM ("
-            "SELECT {value} AS value, job_id FROM background_jobs job WHERE {ordered} {order} OFFSET {before} LIMIT 1"
-            ") AS last WHERE (SELECT count(*) FROM found) < {limit}"
+            "WITH found AS MATERIALIZED (SELECT next.value, next.job_id FROM ({next}) AS next {jobs} WHERE {rest} "
+            "ORDER BY next.value {direction}, next.job_id {direction} LIMIT {limit}) "
+            "SELECT true AS found, value, job_id FROM found "
+            "UNION ALL SELECT false, value, job_id FROM ({last}) AS last WHERE (SELECT count(*) FROM found) < {limit}"
         ).format(
-            value=self._value,
-            ordered=_all(self._ordered, self._beyond(start)),
-            order=self._order(start),
-            most=most,
+            next=self._next(start, sql.SQL("LIMIT {}").format(most)),
+            jobs=_JOBS,
             rest=_all(self._rest),
             direction=self._direction(start),
             limit=limit,
-            before=most - 1,
+            last=self._next(start, sql.SQL("OFFSET {} LIMIT 1").format(most - 1)),
         )
         return Statement(text, self._arguments(start))
 
     def take(self, start: "Start", limit: int) -> Statement:
         """The first `limit` jobs, for a query without rest. Rows as of `scan`, all of them found."""
-        text = sql.SQL(
-            "SELECT true AS found, {value} AS value, job.job_id FROM background_jobs job WHERE {ordered} {order} "
-            "LIMIT {limit}"
-        ).format(
-            value=self._value,
-            ordered=_all(self._ordered, self._beyond(start)),
-            order=self._order(start),
-            limit=limit,
+        text = sql.SQL("SELECT true AS found, value, job_id FROM ({}) AS next").format(
+            self._next(start, sql.SQL("LIMIT {}").format(limit))
         )
         return Statement(text, self._arguments(start))
 
@@ -180,12 +176,24 @@ class StateQuery:
     def count_scanned(self, most: int) -> Statement:
         """How many jobs there are among the first `most` in the order, as `jobs`, and whether that are not all of them,
         as `is_cut`."""
-        start = Start(None, False)
+        start = Start(None, is_backward=False)
         text = sql.SQL(
-            "SELECT count(*) FILTER (WHERE {rest}) AS jobs, count(*) = {most} AS is_cut FROM ("
-            "SELECT job.* FROM background_jobs job WHERE {ordered} {order} LIMIT {most}) AS job"
-        ).format(rest=_all(self._rest), ordered=_all(self._ordered), order=self._order(start), most=most)
+            "SELECT count(*) FILTER (WHERE {rest}) AS jobs, count(*) = {most} AS is_cut FROM ({next}) AS next {jobs}"
+        ).format(rest=_all(self._rest), most=most, next=self._next(start, sql.SQL("LIMIT {}").format(most)), jobs=_JOBS)
         return Statement(text, self._arguments(start))
+
+    def _next(self, start: "Start", limit: sql.Composable) -> sql.Composed:
+        """The jobs beyond the start, in the order, as `value` and `job_id`; nothing else, so that one index tells it
+        all and the planner takes that one."""
+        return sql.SQL(
+            "SELECT {value} AS value, job.job_id FROM background_jobs job WHERE {ordered} "
+            "ORDER BY {value} {direction}, job.job_id {direction} {limit}"
+        ).format(
+            value=self._value,
+            ordered=_all(self._ordered, self._beyond(start)),
+            direction=self._direction(start),
+            limit=limit,
+        )
 
     def _filters(self) -> Iterator[sql.Composed]:
         for name in (*_LEADING_FILTERS, *_OTHER_FILTERS):
@@ -211,11 +219,6 @@ class StateQuery:
 
     def _direction(self, start: "Start") -> sql.SQL:
         return sql.SQL("DESC" if self._goes_down(start) else "ASC")
-
-    def _order(self, start: "Start") -> sql.Composed:
-        return sql.SQL("ORDER BY {value} {direction}, job.job_id {direction}").format(
-            value=self._value, direction=self._direction(start)
-        )
 
     def _arguments(self, start: "Start") -> dict[str, Any]:
         query = self._query

@@ -26,9 +26,9 @@ MOST_ARGS_BYTES: Final = 8_192
 """Arguments that take more room than this are not read for a list: 500 jobs of a page would be too much together."""
 FIRST_SCANNED: Final = 2_000
 """Jobs of one state that are looked at first."""
-MOST_SCANNED: Final = 20_000
+MOST_SCANNED: Final = 10_000
 """Jobs of one state that are looked at for one page."""
-MOST_GATHERED: Final = 5_000
+MOST_GATHERED: Final = 20_000
 """Jobs of one state that are gathered and sorted."""
 GATHER_SECONDS: Final = 0.5
 """How long gathering may take."""
@@ -147,14 +147,20 @@ async def _complete(
 
 async def _count(snapshot: Snapshot, part: StateQuery, most: int) -> JobCount:
     if not part.has_rest:
-        rows: Sequence[DictRow] | None = (await snapshot.find_each([part.count(most)]))[0]
-    elif part.can_be_gathered:
-        rows = await snapshot.try_to_gather(part.count(most), GATHER_SECONDS)
-    else:
-        rows = None
-    if rows is None:
-        rows = (await snapshot.find_each([part.count_scanned(MOST_SCANNED)]))[0]
-    return JobCount(rows[0]["jobs"], is_more=rows[0]["is_cut"])
+        return _job_count(await snapshot.find_each([part.count(most)]))
+    if part.can_be_gathered:
+        first = _job_count(await snapshot.find_each([part.count_scanned(FIRST_SCANNED)]))
+        if not first.is_more:
+            return first
+        if 2 * first.jobs < FIRST_SCANNED:
+            gathered = await snapshot.try_to_gather(part.count(most), GATHER_SECONDS)
+            if gathered is not None:
+                return _job_count([gathered])
+    return _job_count(await snapshot.find_each([part.count_scanned(2 * most)]))
+
+
+def _job_count(rows: Sequence[Sequence[DictRow]]) -> JobCount:
+    return JobCount(rows[0][0]["jobs"], is_more=rows[0][0]["is_cut"])
 
 
 def _stretch(rows: Sequence[DictRow]) -> _Stretch:

@@ -49,22 +49,22 @@ LEFT JOIN LATERAL (
 ORDER BY named.name
 """)
 
+# One row for each job that a server runs, and one for a server that runs none.
 _SERVERS: Final = sql.SQL("""
-SELECT worker_id, name, host, process_id, version, queues, concurrency, memory_bytes, started_at, last_heartbeat,
-       extract(epoch FROM clock_timestamp() - last_heartbeat)::float8 AS silence
-FROM background_servers ORDER BY name
-""")
-
-_RUNNING: Final = sql.SQL("""
-SELECT entry.worker_id, entry.id AS job_id, entry.task_name AS task, entry.queue_name AS queue, job.user_id,
-       (SELECT max(event.at) FROM procrastinate_events event
-        WHERE event.job_id = entry.id AND event.type = 'started') AS started_at,
-       progress.done, progress.total, progress.message
-FROM procrastinate_jobs entry
-LEFT JOIN background_jobs job ON job.job_id = entry.id
-LEFT JOIN background_progress progress ON progress.job_id = entry.id
-WHERE entry.status = 'doing' AND entry.worker_id IS NOT NULL
-ORDER BY started_at, job_id
+SELECT server.worker_id, server.name, server.host, server.process_id, server.version, server.queues,
+       server.concurrency, server.memory_bytes, server.started_at AS up_since, server.last_heartbeat,
+       extract(epoch FROM clock_timestamp() - server.last_heartbeat)::float8 AS silence,
+       run.job_id, run.task, run.queue, job.user_id, run.started_at, progress.done, progress.total, progress.message
+FROM background_servers server
+LEFT JOIN (
+    SELECT entry.worker_id, entry.id AS job_id, entry.task_name AS task, entry.queue_name AS queue,
+           (SELECT max(event.at) FROM procrastinate_events event
+            WHERE event.job_id = entry.id AND event.type = 'started') AS started_at
+    FROM procrastinate_jobs entry WHERE entry.status = 'doing'
+) AS run ON run.worker_id = server.worker_id
+LEFT JOIN background_jobs job ON job.job_id = run.job_id
+LEFT JOIN background_progress progress ON progress.job_id = run.job_id
+ORDER BY server.name, run.started_at, run.job_id
 """)
 
 
@@ -90,9 +90,12 @@ async def read_queues(snapshot: Snapshot, silent_seconds: float) -> list[QueueSt
 
 async def read_servers(snapshot: Snapshot, silent_seconds: float) -> list[ServerStatus]:
     """Every server, by name, with what it runs."""
+    rows = await snapshot.fetch_all(_SERVERS)
     running: dict[int, list[RunningJob]] = defaultdict(list)
-    for row in await snapshot.fetch_all(_RUNNING):
-        running[row["worker_id"]].append(_running_job(row))
+    for row in rows:
+        if row["job_id"] is not None:
+            running[row["worker_id"]].append(_running_job(row))
+    servers = {row["worker_id"]: row for row in rows}
     return [
         ServerStatus(
             name=row["name"],
@@ -102,13 +105,13 @@ async def read_servers(snapshot: Snapshot, silent_seconds: float) -> list[Server
             queues=None if row["queues"] is None else tuple(row["queues"]),
             concurrency=row["concurrency"],
             memory_bytes=row["memory_bytes"],
-            started_at=in_utc(row["started_at"]),
+            started_at=in_utc(row["up_since"]),
             last_heartbeat=in_utc(row["last_heartbeat"]),
             silence_seconds=max(0.0, row["silence"]),
             is_silent=row["silence"] > silent_seconds,
-            running=tuple(running[row["worker_id"]]),
+            running=tuple(running[worker_id]),
         )
-        for row in await snapshot.fetch_all(_SERVERS)
+        for worker_id, row in servers.items()
     ]
 
 

@@ -38,31 +38,27 @@ not_moved AS MATERIALIZED (
 )
 """
 
-_COUNTS: Final = sql.SQL(f"""
-WITH {COUNTED}
-SELECT queue, state::text, sum(jobs)::bigint AS jobs FROM counted GROUP BY queue, state HAVING sum(jobs) > 0
-""")
-
-_RUNNING: Final = sql.SQL("""
-SELECT queue_name AS queue, count(*) AS jobs FROM procrastinate_jobs WHERE status = 'doing' GROUP BY queue_name
-""")
-
-_TOTALS: Final = sql.SQL("""
-SELECT COALESCE(sum(succeeded), 0)::bigint AS succeeded, COALESCE(sum(failed), 0)::bigint AS failed,
-       COALESCE(sum(retried), 0)::bigint AS retried, COALESCE(sum(cancelled), 0)::bigint AS cancelled,
-       COALESCE(sum(enqueued), 0)::bigint AS enqueued
-FROM (
+# One statement: what it counts it counts at one moment, and it is asked for every second.
+_STATISTICS: Final = sql.SQL(f"""
+WITH {COUNTED}, by_state AS (
+    SELECT queue, state::text, sum(jobs)::bigint AS jobs FROM counted GROUP BY queue, state HAVING sum(jobs) > 0
+), running AS (
+    SELECT queue_name AS queue, count(*) AS jobs FROM procrastinate_jobs WHERE status = 'doing' GROUP BY queue_name
+), total AS (
     SELECT succeeded, failed, retried, cancelled, enqueued FROM background_series WHERE granularity = 'all'
     UNION ALL
     SELECT sum(jobs) FILTER (WHERE entered_state = 'succeeded'), sum(jobs) FILTER (WHERE entered_state = 'failed'),
            sum(jobs) FILTER (WHERE entered_state = 'retrying'), sum(jobs) FILTER (WHERE entered_state = 'cancelled'),
            sum(jobs) FILTER (WHERE left_state IS NULL)
-    FROM background_deltas
-) AS part
-""")
-
-_OTHERS: Final = sql.SQL("""
+    FROM not_moved
+)
 SELECT clock_timestamp() AS as_of,
+       (SELECT COALESCE(json_agg(by_state), '[]') FROM by_state) AS counts,
+       (SELECT COALESCE(json_object_agg(queue, jobs), '{{}}') FROM running) AS running,
+       (SELECT to_json(sums) FROM (
+            SELECT COALESCE(sum(succeeded), 0) AS succeeded, COALESCE(sum(failed), 0) AS failed,
+                   COALESCE(sum(retried), 0) AS retried, COALESCE(sum(cancelled), 0) AS cancelled,
+                   COALESCE(sum(enqueued), 0) AS enqueued FROM total) AS sums) AS totals,
        (SELECT count(*) FROM (
             SELECT FROM background_jobs WHERE state IN ('scheduled', 'retrying') AND due_at < clock_timestamp()
             LIMIT %(most_overdue)s) AS due) AS overdue,
@@ -124,29 +120,26 @@ SELECT background_bucket_v1(%(granularity)s, %(since)s) AS since,
 
 async def read_statistics(snapshot: Snapshot, silent_seconds: float) -> JobStatistics:
     """All jobs in numbers."""
-    counts = await snapshot.fetch_all(_COUNTS)
-    running = {row["queue"]: row["jobs"] for row in await snapshot.fetch_all(_RUNNING)}
-    totals = await snapshot.fetch_one(_TOTALS)
-    others = await snapshot.fetch_one(_OTHERS, {"silent_seconds": silent_seconds, "most_overdue": MOST_OVERDUE})
-    assert totals is not None
-    assert others is not None
+    row = await snapshot.fetch_one(_STATISTICS, {"silent_seconds": silent_seconds, "most_overdue": MOST_OVERDUE})
+    assert row is not None
+    running: dict[str, int] = row["running"]
     states = dict.fromkeys(JobState, 0)
     waiting: dict[str, int] = {}
-    for row in counts:
-        states[JobState(row["state"])] += row["jobs"]
-        if row["state"] == JobState.ENQUEUED:
-            waiting[row["queue"]] = row["jobs"] - running.get(row["queue"], 0)
+    for count in row["counts"]:
+        states[JobState(count["state"])] += count["jobs"]
+        if count["state"] == JobState.ENQUEUED:
+            waiting[count["queue"]] = count["jobs"] - running.get(count["queue"], 0)
     states[JobState.PROCESSING] = sum(running.values())
     states[JobState.ENQUEUED] = max(0, states[JobState.ENQUEUED] - states[JobState.PROCESSING])
     return JobStatistics(
-        as_of=in_utc(others["as_of"]),
+        as_of=in_utc(row["as_of"]),
         states=states,
         waiting={queue: jobs for queue, jobs in waiting.items() if jobs > 0},
-        overdue=others["overdue"],
-        totals=JobTotals(**totals),
-        servers=others["servers"],
-        silent_servers=others["silent_servers"],
-        recurring=others["recurring"],
+        overdue=row["overdue"],
+        totals=JobTotals(**row["totals"]),
+        servers=row["servers"],
+        silent_servers=row["silent_servers"],
+        recurring=row["recurring"],
     )
 
 
