@@ -48,7 +48,7 @@ async def _is_clean(api: ServedApi) -> None:
 
 
 async def _clear(api: ServedApi) -> None:
-    await execute(api.url, "TRUNCATE bulk_import_jobs, import_chunks, procrastinate_jobs CASCADE")
+    await execute(api.url, "TRUNCATE bulk_import_jobs, import_chunks, procrastinate_jobs, background_jobs CASCADE")
 
 
 async def test_a_broken_upload_leaves_nothing(api: ServedApi) -> None:

@@ -13,7 +13,7 @@ from import_bodies import Body, platforms
 pytestmark = pytest.mark.chaos
 
 CHUNK_BYTES = 10_000
-TABLES = ("bulk_import_jobs", "import_chunks", "import_row_errors", "procrastinate_jobs")
+TABLES = ("bulk_import_jobs", "import_chunks", "import_row_errors", "procrastinate_jobs", "background_jobs")
 
 
 def in_parts(body: Body, lines: int) -> Iterator[bytes]:
@@ -114,6 +114,6 @@ def _assert_whole(site: Site, body: Body) -> None:
         "SELECT count(*), sum(record_count) FROM import_chunks WHERE job_id = %s AND payload IS NOT NULL", job_id
     )
     assert (stored_chunks, stored_records) == (chunks, body.rows)
-    assert site.value("SELECT args->>'import_id' FROM procrastinate_jobs WHERE id = %s::bigint", background_job_id) == (
-        str(job_id)
-    )
+    assert site.value(
+        "SELECT args->>'import_id' FROM background_jobs WHERE job_id = %s::bigint", background_job_id
+    ) == (str(job_id))

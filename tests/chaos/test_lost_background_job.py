@@ -45,7 +45,7 @@ async def test_a_lost_background_job_is_replaced_once(site: Site, loss: str) -> 
         assert new_id != lost_id
         assert await look(site) == [0]
         until(
-            lambda: site.value("SELECT status FROM procrastinate_jobs WHERE id = %s::bigint", new_id) == "succeeded", ""
+            lambda: site.value("SELECT state FROM background_jobs WHERE job_id = %s::bigint", new_id) == "succeeded", ""
         )
 
 

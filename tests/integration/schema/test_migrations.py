@@ -7,11 +7,14 @@ import psycopg
 
 from commandapi import migrations
 
+# An extension stays: others may use it, and who installed it is not known.
 _LEFT_OVER = """
-    SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'alembic_version%'
-    UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
-    UNION ALL SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
-        AND typname NOT LIKE '%alembic_version'
+    SELECT name FROM (
+        SELECT oid, relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT oid, proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        UNION ALL SELECT oid, typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typelem = 0
+    ) AS object
+    WHERE name NOT LIKE 'alembic_version%' AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = oid AND deptype = 'e')
 """
 
 
