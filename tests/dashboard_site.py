@@ -195,8 +195,8 @@ def build_site(
     dashboard = Dashboard(
         [
             overview_page(data.read_overview),
-            Page("jobs", "test_jobs.html", data.load_jobs, section="jobs"),
-            Page("jobs/{job_id:int}", "test_job.html", data.load_job, section="jobs"),
+            Page("jobs", "test_jobs.html", data.load_jobs, section="jobs", every=0.25),
+            Page("jobs/{job_id:int}", "test_job.html", data.load_job, section="jobs", every=0.25),
         ],
         sections(),
         access=access or LoopbackAccess(),
