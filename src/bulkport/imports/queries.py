@@ -69,8 +69,12 @@ SELECT_PROGRESS: Final = """
            coalesce(sum(success_count), 0)::bigint,
            coalesce(sum(failure_count), 0)::bigint,
            count(*) FILTER (WHERE state = 'pending'),
-           count(*) FILTER (WHERE state <> 'done')
-    FROM import_chunks WHERE job_id = %s
+           count(*) FILTER (WHERE state <> 'done'),
+           ARRAY(
+               SELECT field FROM import_chunks c, unnest(c.unknown_fields) AS field WHERE c.job_id = %(job_id)s
+               GROUP BY field ORDER BY field COLLATE "C" LIMIT %(most_fields)s
+           )
+    FROM import_chunks WHERE job_id = %(job_id)s
 """
 
 SETTLE_JOB: Final = """
@@ -82,14 +86,7 @@ SETTLE_JOB: Final = """
         success_count = %(success_count)s,
         failure_count = %(failure_count)s,
         error_summary = %(error_summary)s,
-        warnings = warnings || (
-            SELECT CASE WHEN count(*) = 0 THEN '[]'
-                   ELSE jsonb_build_array('Unknown fields were ignored: ' || string_agg(field, ', ' ORDER BY field)) END
-            FROM (
-                SELECT DISTINCT unnest(unknown_fields) AS field FROM import_chunks
-                WHERE job_id = %(job_id)s AND unknown_fields IS NOT NULL ORDER BY field LIMIT 50
-            ) AS unknown
-        )
+        warnings = warnings || %(warnings)s::jsonb
     WHERE id = %(job_id)s AND completed_at IS NULL
 """
 

@@ -4,6 +4,7 @@ A lane holds `FOR SHARE` on the job's row while it works on a chunk, and settlin
 that are written here are those of every committed chunk, and no chunk can be committed after them.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,13 @@ from psycopg import AsyncConnection
 from bulkport.identifiers import ImportId
 from bulkport.imports import queries
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.summary import MAX_SUMMARY_ERRORS, error_summary, fatal_summary
+from bulkport.imports.summary import (
+    MAX_SUMMARY_ERRORS,
+    MAX_WARNED_FIELDS,
+    error_summary,
+    fatal_summary,
+    unknown_fields_warnings,
+)
 from bulkport.resources import Resource
 
 
@@ -27,11 +34,15 @@ class Progress:
     """Chunks that nobody has finished or checked."""
     unfinished_chunks: int
     """Chunks that are not done; under strict handling checked ones count here too."""
+    unknown_fields: list[str]
+    """The first of the fields that rows have and the resource does not, by name."""
 
 
 async def read_progress(connection: AsyncConnection[Any], job_id: ImportId) -> Progress:
     """How far the job is, by its committed chunks (and those of this transaction)."""
-    row = await (await connection.execute(queries.SELECT_PROGRESS, (job_id,))).fetchone()
+    # One more than is told shows that there are others.
+    parameters = {"job_id": job_id, "most_fields": MAX_WARNED_FIELDS + 1}
+    row = await (await connection.execute(queries.SELECT_PROGRESS, parameters)).fetchone()
     assert row is not None
     return Progress(*row)
 
@@ -84,6 +95,7 @@ async def settle(
             "success_count": progress.success_count,
             "failure_count": progress.failure_count,
             "error_summary": summary,
+            "warnings": json.dumps(unknown_fields_warnings(progress.unknown_fields)),
         },
     )
     if progress.unfinished_chunks:

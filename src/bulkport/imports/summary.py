@@ -7,8 +7,8 @@ from bulkport.resources import Resource
 
 MAX_SUMMARY_ERRORS: Final = 10
 MAX_SUMMARY_LENGTH: Final = 500
+MAX_WARNED_FIELDS: Final = 50
 _MAX_NAME_LENGTH: Final = 100
-_MAX_WARNED_FIELDS: Final = 50
 
 
 def error_summary(resource: Resource, errors: Sequence[tuple[int, Any, Any]], total: int) -> str | None:
@@ -45,9 +45,19 @@ def fatal_summary(message: str) -> str:
     return text if len(text) <= MAX_SUMMARY_LENGTH else text[: MAX_SUMMARY_LENGTH - 1] + "…"
 
 
-def unknown_fields_warning(names: Iterable[str]) -> str:
-    """What an import's `warnings` say of fields that its resource does not have; it names the first 50."""
-    return f"Unknown fields were ignored: {', '.join(sorted(names)[:_MAX_WARNED_FIELDS])}"
+def unknown_fields_warnings(names: Iterable[str]) -> list[str]:
+    """What an import's `warnings` say of fields that its resource does not have: nothing, or one line with the first.
+
+    Parameters
+    ----------
+    names:
+        Their names. The first 50 are told, each once and with at most 100 characters.
+    """
+    told = list(dict.fromkeys(map(_shortened, names)))
+    if not told:
+        return []
+    others = " and others" if len(told) > MAX_WARNED_FIELDS else ""
+    return [f"Unknown fields were ignored: {', '.join(told[:MAX_WARNED_FIELDS])}{others}"]
 
 
 def _more(count: int) -> str:
@@ -59,5 +69,8 @@ def _name(resource: Resource, row: int, record: Any) -> str:
     if value is None:
         return f"row {row}"
     # The name is the client's text: what PostgreSQL cannot store, or a line break, has no place in a summary.
-    text = " ".join(str(value).replace(chr(0), "").encode("utf-8", "replace").decode().split())
-    return text if len(text) <= _MAX_NAME_LENGTH else text[: _MAX_NAME_LENGTH - 1] + "…"
+    return _shortened(" ".join(str(value).replace(chr(0), "").encode("utf-8", "replace").decode().split()))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _MAX_NAME_LENGTH else name[: _MAX_NAME_LENGTH - 1] + "…"

@@ -27,6 +27,7 @@ from bulkport.formats import (
     parse_envelope,
 )
 from bulkport.identifiers import BackgroundJobId, ImportId
+from bulkport.imports.summary import unknown_fields_warnings
 from bulkport.intake import queries
 from bulkport.intake.upload import BodyReader, PieceReader, Upload, no_records, read_whole
 from bulkport.limits import ImportLimits
@@ -184,7 +185,7 @@ class _Import:
             "total_chunks": chunks,
             "body_bytes": body_bytes,
             "csv_columns": self._csv_columns(),
-            "warnings": json.dumps(self._warnings()),
+            "warnings": json.dumps(unknown_fields_warnings(self.csv[1].unknown if self.csv else ())),
         }
 
     def accepted(self, id_: ImportId, background_job_id: BackgroundJobId, records: int) -> AcceptedImport:
@@ -203,11 +204,6 @@ class _Import:
                 "unknown": columns.unknown,
             }
         )
-
-    def _warnings(self) -> list[str]:
-        if self.csv is None or not self.csv[1].unknown:
-            return []
-        return [f"Unknown fields were ignored: {', '.join(self.csv[1].unknown)}"]
 
 
 class _ImportWriter:

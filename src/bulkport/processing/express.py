@@ -16,7 +16,7 @@ from psycopg.adapt import PyFormat
 
 from bulkport.formats.preferences import Handling
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.summary import MAX_SUMMARY_ERRORS, error_summary, unknown_fields_warning
+from bulkport.imports.summary import MAX_SUMMARY_ERRORS, error_summary, unknown_fields_warnings
 from bulkport.processing.attempt import Attempt, Chunk
 from bulkport.processing.chunk import decode_chunk, report_columns
 from bulkport.processing.refusals import is_row_refusal
@@ -129,7 +129,7 @@ def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError]) -> dict
         "bad": bad,
         "summary": error_summary(attempt.resource, first, bad),
         "unknown": unknown or None,
-        "warnings": json.dumps([unknown_fields_warning(unknown)] if unknown else []),
+        "warnings": json.dumps(unknown_fields_warnings(unknown)),
         "bad_rows": rows,
         "bad_errors": messages,
         "bad_records": records,

@@ -29,6 +29,12 @@ def test_unknown_and_nameless_columns_are_collected() -> None:
     assert columns == CsvColumns([None, "platform_name", None, None], ["Colour", "(column 3)", "x"])
 
 
+def test_each_unknown_column_has_a_name_of_its_own() -> None:
+    columns = match_header(["a (column 4)", "platformName", "a", "a", "(column 5)", ""], PLATFORMS)
+    assert columns.unknown == ["a (column 4)", "a", "a (column 4) (column 4)", "(column 5)", "(column 6)"]
+    assert match_header(["x", "x", "platformName"], PLATFORMS).unknown == ["x", "x (column 2)"]
+
+
 @pytest.mark.parametrize(
     ("header", "message"),
     [

@@ -52,7 +52,7 @@ def test_stray_quote_takes_no_more_than_the_next_quoted_field() -> None:
     [
         (b"", "a quote is opened but never closed"),
         (b"\n", "a quote is opened but never closed"),
-        (b"\n3,4\n", "a quote is opened but never closed, so 1 more line to the end of the body belong to this row"),
+        (b"\n3,4\n", "a quote is opened but never closed, so 1 more line to the end of the body belongs to this row"),
         (
             b"\n3,4\n5,6",
             "a quote is opened but never closed, so 2 more lines to the end of the body belong to this row",

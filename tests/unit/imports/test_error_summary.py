@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from bulkport.imports.summary import MAX_SUMMARY_LENGTH, error_summary, fatal_summary
+from bulkport.imports.summary import MAX_SUMMARY_LENGTH, error_summary, fatal_summary, unknown_fields_warnings
 from bulkport.resources import Resource
 
 
@@ -73,3 +73,14 @@ def test_names(record: Any, name: str) -> None:
 def test_a_fatal_error_is_one_line() -> None:
     assert fatal_summary("disk\n  full\0") == "Fatal error: disk full"
     assert len(fatal_summary("x" * 1000)) == MAX_SUMMARY_LENGTH
+
+
+def test_unknown_fields_are_told_once_each() -> None:
+    assert unknown_fields_warnings([]) == []
+    assert unknown_fields_warnings(["b", "a", "B", "a"]) == ["Unknown fields were ignored: b, a, B"]
+
+
+def test_many_and_long_unknown_fields_are_told_in_part() -> None:
+    (warning,) = unknown_fields_warnings([f"{number:02}{'x' * 200}" for number in range(60)])
+    assert warning.endswith(f", 49{'x' * 97}… and others")
+    assert warning.count("…") == 50

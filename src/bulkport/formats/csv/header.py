@@ -13,7 +13,9 @@ class CsvColumns:
     fields: list[str | None]
     """Field of the resource for each column, in order; None where the column is unknown and not read."""
     unknown: list[str]
-    """Names of the unknown columns, as they were written; a nameless one as `(column 3)`."""
+    """Names of the unknown columns, as they were written, but each its own: a nameless one is `(column 3)`, and a
+    second `a` is `a (column 3)`. They are members of reported records.
+    """
 
 
 def match_header(header: list[str], resource: Resource) -> CsvColumns:
@@ -36,12 +38,14 @@ def match_header(header: list[str], resource: Resource) -> CsvColumns:
         if name is not None and name in fields[:position]:
             raise CsvHeaderError(f"The CSV header has the column {resource.wire_names[name]} twice.")
     _check_required(header, fields, resource)
-    unknown = [
-        cell.strip() or f"(column {number})"
-        for number, (cell, field) in enumerate(zip(header, fields, strict=True), start=1)
-        if field is None
-    ]
-    return CsvColumns(fields, unknown)
+    unknown: dict[str, None] = {}
+    for number, (cell, name) in enumerate(zip(header, fields, strict=True), start=1):
+        if name is None:
+            own = cell.strip()
+            while not own or own in unknown:
+                own = f"{own} (column {number})".lstrip()
+            unknown[own] = None
+    return CsvColumns(fields, list(unknown))
 
 
 def _check_required(header: list[str], fields: list[str | None], resource: Resource) -> None:

@@ -186,7 +186,8 @@ def _wrong_width(record: str, row: list[str], width: int) -> BadRecord:
 def _unclosed(record: str) -> BadRecord:
     message = "a quote is opened but never closed"
     if lines := record.rstrip("\r\n").count("\n"):
-        message += f", so {lines} more {'line' if lines == 1 else 'lines'} to the end of the body belong to this row"
+        more, belong = ("1 more line", "belongs") if lines == 1 else (f"{lines} more lines", "belong")
+        message += f", so {more} to the end of the body {belong} to this row"
     return _bad(record, message)
 
 

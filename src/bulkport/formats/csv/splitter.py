@@ -126,6 +126,8 @@ def _read_header(record: bytes, delimiter: str) -> list[str]:
         text = record.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
         raise MalformedBody("The CSV header is not valid UTF-8.") from error
+    if "\0" in text:
+        raise MalformedBody("The CSV header has a NUL byte, which no text has.")
     if "\r" in text and '"' not in text:
         raise CsvHeaderError("The CSV lines end with carriage returns alone; end them with newlines.")
     cells = split_record(text, delimiter)
