@@ -42,11 +42,12 @@ async def go_express(connection: AsyncConnection[Any], attempt: Attempt, chunk: 
     Parameters
     ----------
     chunk:
-        As read, not locked: the statement locks it and does nothing when it is not pending any more.
+        As read, not locked: the statement locks it, and does nothing where it is not pending any more or another lane
+        has it.
 
     Returns
     -------
-    Whether this call settled the import. If not, nothing is done, and the usual way must be gone.
+    Whether this call settled the import. If not, it has done nothing, and the usual way is to be gone.
 
     Raises
     ------
@@ -65,13 +66,14 @@ async def go_express(connection: AsyncConnection[Any], attempt: Attempt, chunk: 
     return await cursor.fetchone() is not None
 
 
-# Each part reads from the ones before it, so that all of them see the locked chunk, and the job is settled last.
+# Each part reads from the ones before it, so that all of them see the locked chunk, and the job is settled last. What
+# another lane has locked is not waited for: that would keep this worker's turn.
 _STATEMENT: Final = sql.SQL("""
     WITH job AS MATERIALIZED (
-        SELECT id FROM bulk_import_jobs WHERE id = %(job_id)s AND status = 'Processing' FOR UPDATE
+        SELECT id FROM bulk_import_jobs WHERE id = %(job_id)s AND status = 'Processing' FOR UPDATE SKIP LOCKED
     ), chunk AS MATERIALIZED (
         SELECT c.job_id, c.chunk_number FROM job JOIN import_chunks c ON c.job_id = job.id
-        WHERE c.state = 'pending' FOR UPDATE OF c
+        WHERE c.state = 'pending' FOR UPDATE OF c SKIP LOCKED
     ), written AS (
         INSERT INTO {table} ({columns}) SELECT {typed} FROM chunk, {given} RETURNING 1
     ), reported AS (

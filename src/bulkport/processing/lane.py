@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import psycopg
 from psycopg import AsyncConnection, errors
 from psycopg_pool import AsyncConnectionPool
 
@@ -27,6 +26,8 @@ from bulkport.processing.writer import write_rows
 # How long a lane works on while others wait for its slot.
 _SHIFT_SECONDS: Final = 2.0
 _MAX_CONFLICTS: Final = 10
+# Two imports, or two chunks of one, wanted the same keys in another order: one goes first, the other again.
+_CONFLICTS: Final = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
 class Lane:
@@ -64,7 +65,10 @@ class Lane:
         if attempt.sole_chunk is None or not can_go_express(attempt, attempt.sole_chunk):
             return False
         async with self._turns.turn(attempt.user_id), self._pool.connection() as connection:
-            return await go_express(connection, attempt, attempt.sole_chunk)
+            try:
+                return await go_express(connection, attempt, attempt.sole_chunk)
+            except _CONFLICTS:
+                return False
 
     async def _work_once(self) -> bool:
         """Process one chunk, or settle. Returns whether the import has settled."""
@@ -81,8 +85,7 @@ class Lane:
                         return False
                     return await settlement.settle_if_done(connection, self._attempt.job_id, self._attempt.resource)
             return await self._settle()
-        except (errors.DeadlockDetected, errors.SerializationFailure):
-            # Two chunks wanted the same keys in another order: one goes first, the other again.
+        except _CONFLICTS:
             self._conflicts += 1
             if self._conflicts > _MAX_CONFLICTS:
                 raise
@@ -118,5 +121,5 @@ class Lane:
                 await connection.execute("SET LOCAL lock_timeout = 0")
                 await write_checked_chunks(connection, attempt, self._turns)
                 return True
-        except psycopg.errors.LockNotAvailable:
+        except errors.LockNotAvailable:
             return False
