@@ -1,15 +1,15 @@
 """Lists in pages: the query parameters, the envelope, and the two statements behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Select, func, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from bulkport.http.wire import WireModel, WireView
+from bulkport.http.wire import WireQuery, WireView
 
 ItemT = TypeVar("ItemT", bound=WireView)
 
@@ -22,8 +22,8 @@ def _without_nul(text: str) -> str:
     return text
 
 
-class PageQuery(WireModel):
-    """Query parameters that every list takes; a resource's own adds `sort_by`. An empty parameter is one not given."""
+class PageQuery(WireQuery):
+    """Query parameters that every list takes; a resource's own adds `sort_by`."""
 
     page_index: Annotated[int, Field(ge=1, le=2**31 - 1, description="Page to read, from 1.")] = 1
     page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="Items on a page.")] = 20
@@ -31,11 +31,6 @@ class PageQuery(WireModel):
         str, AfterValidator(_without_nul), Field(description="Text to find anywhere in an item, in any case.")
     ] = ""
     descending: Annotated[bool, Field(description="Sort from the last to the first.")] = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty(cls, values: Any) -> Any:
-        return {name: value for name, value in values.items() if value != ""} if isinstance(values, Mapping) else values
 
 
 class Page(WireView, Generic[ItemT]):

@@ -53,6 +53,7 @@ CASES: dict[str, Case] = {
     "csv with the column twice": (400, CSV, b"platformName,platform_name\nA,B\n", "twice"),
     "csv header open quote": (400, CSV, b'"platformName\nA\n', "never closed"),
     "csv header not utf-8": (400, CSV, b"platformName,\xff\nA,B\n", "not valid UTF-8"),
+    "csv header nul": (400, CSV, b"platformName,a\0b\nA,B\n", "NUL"),
     "csv lone carriage returns": (400, CSV, b"platformName\rA\rB\r", "carriage returns"),
     "csv utf-16": (400, CSV, "platformName\nA\n".encode("utf-16"), "UTF-16"),
     "csv record too large": (413, CSV, b'platformName\nA\n"' + NOISE + b'"\n', "Record 2 is larger than"),
@@ -92,6 +93,17 @@ async def test_bad_bodies_are_refused_and_leave_nothing(database_url: str) -> No
             detail = assert_problem(answer, status)["detail"]
             assert any(word in detail for word in words.split("|")), f"{name}: {detail}"
             assert await kept(site.url) == NOTHING, name
+
+
+async def test_lines_of_a_header_count_together(idle_site: CatalogueSite) -> None:
+    body = ndjson(platforms(1))
+    for headers in (
+        [("content-type", "application/x-ndjson"), ("content-type", "text/csv")],
+        [("content-type", "application/x-ndjson"), ("content-encoding", "identity"), ("content-encoding", "gzip")],
+    ):
+        assert_problem(await idle_site.ann.post(PLATFORMS, content=body, headers=headers), 415)
+    assert_problem(await idle_site.ann.post("/api/platforms", content=body, headers=[*JSON.items(), *CSV.items()]), 415)
+    assert await kept(idle_site.url) == NOTHING
 
 
 async def test_what_the_request_asks_for_must_exist(idle_site: CatalogueSite) -> None:

@@ -148,6 +148,24 @@ async def test_csv_report_has_the_columns_of_the_body(site: CatalogueSite) -> No
     ]
 
 
+async def test_csv_report_keeps_columns_of_one_name_apart(site: CatalogueSite) -> None:
+    body = b"platformName,note,note\n,1,2\n"
+    job = await imported(site.ann, PLATFORMS, content=body, headers=CSV)
+    assert job["warnings"] == ["Unknown fields were ignored: note, note (column 3)"]
+    report = await site.ann.get(f"/api/imports/{job['id']}/errors", headers={"accept": "text/csv"})
+    assert report.text.splitlines() == ["platformName,note,note,row,error", ",1,2,1,platformName must not be blank"]
+
+
+async def test_empty_parameters_and_lines_of_accept_mean_what_they_say(idle_site: CatalogueSite) -> None:
+    job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
+    page = (await idle_site.ann.get("/api/imports?resource=&status=&limit=&cursor=")).json()
+    assert [job["id"] for job in page["items"]] == [job_id]
+    path = f"/api/imports/{job_id}/errors"
+    assert (await idle_site.ann.get(f"{path}?limit=&cursor=")).json() == {"items": [], "nextCursor": None}
+    answer = await idle_site.ann.get(path, headers=[("accept", "image/png"), ("accept", "text/csv")])
+    assert answer.headers["content-type"].startswith("text/csv")
+
+
 async def test_an_import_without_bad_rows_has_an_empty_report(idle_site: CatalogueSite) -> None:
     job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
     path = f"/api/imports/{job_id}/errors"

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from bulkport.errors import MalformedBody, TooLarge, UnsupportedMediaType, ValidationFailed
 from bulkport.formats.media_type import BodyFormat, parse_content_type
+from bulkport.http.headers import field_value
 from bulkport.http.validation_errors import messages_by_path
 from bulkport.limits import MIB
 
@@ -96,12 +97,12 @@ class JsonBody(Generic[ModelT]):
 
 def _require_json(request: Request) -> None:
     try:
-        is_json = parse_content_type(request.headers.get("content-type")) is BodyFormat.JSON
+        is_json = parse_content_type(field_value(request.headers, "content-type")) is BodyFormat.JSON
     except UnsupportedMediaType:
         is_json = False
     if not is_json:
         raise UnsupportedMediaType("Send the body as JSON in UTF-8, with the header Content-Type: application/json.")
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if (field_value(request.headers, "content-encoding") or "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("A compressed body is accepted by the bulk endpoints only.")
 
 

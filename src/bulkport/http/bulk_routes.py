@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from bulkport.errors import UploadInterrupted
 from bulkport.formats import BodyFormat, Handling, parse_content_type, parse_delimiter, parse_prefer
 from bulkport.http.connected import Connected
+from bulkport.http.headers import field_value
 from bulkport.http.job_views import JobStatus, status_path
 from bulkport.http.wire import JobId
 from bulkport.identifiers import UserId
@@ -60,8 +61,8 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
         upload = Upload(
             resource=resource,
             user_id=user_id,
-            format=parse_content_type(headers.get("content-type")),
-            content_encoding=headers.get("content-encoding"),
+            format=parse_content_type(field_value(headers, "content-type")),
+            content_encoding=field_value(headers, "content-encoding"),
             handling=preferred,
             delimiter=parse_delimiter(delimiter),
             body=_body(request),

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 from starlette.requests import Request
 
 from bulkport.errors import ValidationFailed
@@ -12,14 +13,31 @@ from bulkport.formats import BodyFormat
 from bulkport.http.bulk_routes import Authenticate
 from bulkport.http.connected import Connected
 from bulkport.http.error_report import chosen_format, csv_lines, json_page, ndjson_lines
+from bulkport.http.headers import field_value
 from bulkport.http.job_views import JobDetail, JobPage
-from bulkport.http.wire import JobId
+from bulkport.http.wire import JobId, WireQuery
 from bulkport.identifiers import MAX_BIGINT, ImportId, UserId
 from bulkport.imports.jobs import MAX_REPORT_PAGE, ReportedRow, csv_header, get_job, list_jobs, list_row_errors
 from bulkport.imports.states import ImportStatus
 from bulkport.resources import Resources
 
-_Cursor = Annotated[str | None, Query(description="`nextCursor` of the page before.")]
+_Cursor = Annotated[str | None, Field(description="`nextCursor` of the page before.")]
+
+
+class ImportQuery(WireQuery):
+    """Query parameters of the list of imports."""
+
+    resource: Annotated[str | None, Field(description="Only imports of this resource.")] = None
+    status: Annotated[ImportStatus | None, Field(description="Only imports with this status.")] = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: _Cursor = None
+
+
+class ReportQuery(WireQuery):
+    """Query parameters of an import's report of bad rows."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_REPORT_PAGE, description="Of a JSON page.")] = 100
+    cursor: _Cursor = None
 
 
 def import_router(resources: Resources, connected: Callable[[], Connected], authenticate: Authenticate) -> APIRouter:
@@ -28,23 +46,24 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
 
     @router.get("")
     async def list_imports(
-        user_id: Annotated[UserId, Depends(authenticate)],
-        resource: Annotated[str | None, Query(description="Only imports of this resource.")] = None,
-        status: Annotated[ImportStatus | None, Query(description="Only imports with this status.")] = None,
-        limit: Annotated[int, Query(ge=1, le=100)] = 20,
-        cursor: _Cursor = None,
+        user_id: Annotated[UserId, Depends(authenticate)], query: Annotated[ImportQuery, Query()]
     ) -> JobPage:
         """Own imports, newest first."""
-        if resource is not None and resource not in resources:
+        if query.resource is not None and query.resource not in resources:
             raise ValidationFailed({"resource": [f"resource must be one of {', '.join(sorted(resources))}"]})
-        before = None if cursor is None else ImportId(_position(cursor))
+        before = None if query.cursor is None else ImportId(_position(query.cursor))
         async with connected().pool.connection() as connection:
             # One more than asked for tells whether there is another page.
             jobs = await list_jobs(
-                connection, user_id, resource=resource, status=status, before=before, limit=limit + 1
+                connection,
+                user_id,
+                resource=query.resource,
+                status=query.status,
+                before=before,
+                limit=query.limit + 1,
             )
-        page = jobs[:limit]
-        next_cursor = str(page[-1].id) if len(jobs) > limit else None
+        page = jobs[: query.limit]
+        next_cursor = str(page[-1].id) if len(jobs) > query.limit else None
         return JobPage(items=[JobDetail.of(job) for job in page], next_cursor=next_cursor)
 
     @router.get("/{job_id}")
@@ -58,20 +77,19 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
         job_id: JobId,
         request: Request,
         user_id: Annotated[UserId, Depends(authenticate)],
-        limit: Annotated[int, Query(ge=1, le=MAX_REPORT_PAGE, description="Of a JSON page.")] = 100,
-        cursor: _Cursor = None,
+        query: Annotated[ReportQuery, Query()],
     ) -> Response:
         """Every bad row with what is wrong with it, in row order.
 
         As JSON it comes in pages; as `application/x-ndjson` or `text/csv` the whole is one answer. While the import
         runs, the report has the bad rows found so far.
         """
-        after_row = 0 if cursor is None else _position(cursor)
+        after_row = 0 if query.cursor is None else _position(query.cursor)
         async with connected().pool.connection() as connection:
             job = await get_job(connection, job_id, user_id)
-            report_format = chosen_format(request.headers.get("accept"))
+            report_format = chosen_format(field_value(request.headers, "accept"))
             if report_format is BodyFormat.JSON:
-                rows = await list_row_errors(connection, job_id, after_row=after_row, limit=limit)
+                rows = await list_row_errors(connection, job_id, after_row=after_row, limit=query.limit)
                 more = rows and await list_row_errors(connection, job_id, after_row=rows[-1].row, limit=1)
                 body = json_page(rows, next_cursor=str(rows[-1].row) if more else None)
                 return Response(body, media_type="application/json", headers=_VARY)

@@ -1,10 +1,19 @@
-"""Types that every JSON body of the API is made of."""
+"""Types that the JSON bodies, the query parameters and the paths of the API are made of."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from bulkport.errors import JobNotFound, NotFound
@@ -17,6 +26,15 @@ class WireModel(BaseModel):
     """Base of models whose JSON names are the camelCase of their fields'; they take no other names."""
 
     model_config = ConfigDict(alias_generator=to_camel)
+
+
+class WireQuery(WireModel):
+    """Base of models of query parameters. An empty parameter (`?status=&limit=`) is one not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, values: Any) -> Any:
+        return {name: value for name, value in values.items() if value != ""} if isinstance(values, Mapping) else values
 
 
 class WireView(WireModel):

@@ -11,8 +11,9 @@ from bulkport.identifiers import UserId
 from bulkport.pools import AsyncPool
 from commandapi.auth.keys import verify_key
 
+_HEADER: Final = "x-api-key"
 _scheme: Final = APIKeyHeader(
-    name="x-api-key",
+    name=_HEADER,
     scheme_name="ApiKey",
     description="An API key of 79 characters, from `POST /api/registrations` or `commandapi keys create`.",
     auto_error=False,
@@ -25,9 +26,10 @@ async def current_user(request: Request, api_key: Annotated[str | None, Security
     Raises
     ------
     AuthenticationRequired
-        If there is no key, or it is malformed, unknown or revoked. Which of them is not told.
+        If there is no key or more than one, or it is malformed, unknown or revoked. Which of them is not told.
     """
-    if api_key is None:
+    # Of two keys, which one counts would be a matter of who reads the request.
+    if api_key is None or len(request.headers.getlist(_HEADER)) > 1:
         raise AuthenticationRequired
     pool: AsyncPool = request.app.state.pool
     async with pool.connection() as connection:

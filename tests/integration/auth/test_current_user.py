@@ -47,6 +47,14 @@ async def test_without_a_good_key_the_answer_is_401(
     assert KEY not in answer.text
 
 
+async def test_two_keys_are_as_good_as_none(client: httpx.AsyncClient, database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        keys = [(await issue_key(connection, user)).text for user in ("ann", "bob")]
+    for sent, status in ((keys[:1], 200), (keys, 401), (keys[:1] * 2, 401)):
+        answer = await client.get(ROUTE, headers=[("x-api-key", key) for key in sent])
+        assert answer.status_code == status
+
+
 async def test_all_refusals_read_the_same(client: httpx.AsyncClient, database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         revoked = await issue_key(connection, "ann")

@@ -1,0 +1,11 @@
+"""Request headers as one value each, however many lines a client, or a proxy on the way, made of them."""
+
+from starlette.datastructures import Headers
+
+
+def field_value(headers: Headers, name: str) -> str | None:
+    """All lines of a header joined by commas (RFC 9110 §5.3); None when there is none.
+
+    Reading the first line alone would take a body for something else than the next reader of the request does.
+    """
+    return ", ".join(headers.getlist(name)) or None
