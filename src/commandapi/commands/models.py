@@ -1,12 +1,14 @@
 """The table of commands."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from commandapi.database import Base
 from commandapi.platforms.models import Platform
+from commandapi.rows import RowsById
 
 
 class Command(Base):
@@ -19,3 +21,6 @@ class Command(Base):
     command_line: Mapped[str] = mapped_column(Text)
     platform_id: Mapped[int] = mapped_column(BigInteger, ForeignKey(Platform.id, ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+COMMANDS_BY_ID: Final = RowsById(Command, Command.id, "command")

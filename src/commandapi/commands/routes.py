@@ -6,20 +6,20 @@ from typing import Annotated, Any, Final
 
 import psycopg
 from fastapi import APIRouter, Depends, Query, Response, status
-from sqlalchemy import Select, delete, exists, select, update
+from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from bulkport.errors import NotFound, ValidationFailed
+from bulkport.errors import ValidationFailed
 from bulkport.http.bodies import JsonBody
 from bulkport.http.wire import PathId
 from commandapi.auth import current_user
-from commandapi.commands.models import Command
+from commandapi.commands.models import COMMANDS_BY_ID, Command
 from commandapi.commands.schemas import CommandBody, CommandQuery, CommandView
 from commandapi.database import ReadingSessions, Sessions
 from commandapi.paging import Page, read_page
-from commandapi.platforms.models import Platform
+from commandapi.platforms.models import PLATFORMS_BY_ID
 
 router = APIRouter(prefix="/api", tags=["commands"], dependencies=[Depends(current_user)])
 
@@ -47,8 +47,7 @@ async def list_commands_of_platform(
 ) -> Page[CommandView]:
     """One page of a platform's commands."""
     async with sessions() as session:
-        if not await session.scalar(select(exists().where(Platform.id == platform_id))):
-            raise NotFound(f"There is no platform {platform_id}.")
+        await PLATFORMS_BY_ID.require(session, platform_id)
         return await _read_commands(session, select(Command).where(Command.platform_id == platform_id), query)
 
 
@@ -69,10 +68,7 @@ async def create_command(
 async def get_command(command_id: PathId, sessions: ReadingSessions) -> CommandView:
     """One command."""
     async with sessions() as session:
-        command = await session.get(Command, command_id)
-    if command is None:
-        raise _no_command(command_id)
-    return CommandView.model_validate(command)
+        return CommandView.model_validate(await COMMANDS_BY_ID.get(session, command_id))
 
 
 @router.put("/commands/{command_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_command_body.openapi)
@@ -80,21 +76,16 @@ async def replace_command(
     command_id: PathId, body: Annotated[CommandBody, Depends(_command_body)], sessions: Sessions
 ) -> None:
     """Replace a command's fields."""
-    statement = update(Command).where(Command.id == command_id).values(**body.model_dump())
     with _platform_must_exist(body.platform_id):
         async with sessions.begin() as session:
-            replaced = await session.scalar(statement.returning(Command.id))
-    if replaced is None:
-        raise _no_command(command_id)
+            await COMMANDS_BY_ID.replace(session, command_id, body.model_dump())
 
 
 @router.delete("/commands/{command_id}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_command(command_id: PathId, sessions: Sessions) -> None:
     """Remove a command."""
     async with sessions.begin() as session:
-        removed = await session.scalar(delete(Command).where(Command.id == command_id).returning(Command.id))
-    if removed is None:
-        raise _no_command(command_id)
+        await COMMANDS_BY_ID.remove(session, command_id)
 
 
 async def _read_commands(session: AsyncSession, commands: Select[Command], query: CommandQuery) -> Page[CommandView]:
@@ -119,7 +110,3 @@ def _platform_must_exist(platform_id: int) -> Iterator[None]:
             raise
         message = f"platformId {platform_id} does not exist"
         raise ValidationFailed({"platformId": [message]}) from None
-
-
-def _no_command(command_id: int) -> NotFound:
-    return NotFound(f"There is no command {command_id}.")

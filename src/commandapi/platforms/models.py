@@ -1,11 +1,13 @@
 """The table of platforms."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import BigInteger, DateTime, Identity, String, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from commandapi.database import Base
+from commandapi.rows import RowsById
 
 
 class Platform(Base):
@@ -16,3 +18,6 @@ class Platform(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     platform_name: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+PLATFORMS_BY_ID: Final = RowsById(Platform, Platform.id, "platform")

@@ -3,16 +3,15 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response, status
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from bulkport.errors import NotFound
 from bulkport.http.bodies import JsonBody
 from bulkport.http.wire import PathId
 from commandapi.auth import current_user
 from commandapi.database import ReadingSessions, Sessions
 from commandapi.paging import Page, read_page
-from commandapi.platforms.models import Platform
+from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
 from commandapi.platforms.schemas import PlatformBody, PlatformQuery, PlatformView
 
 router = APIRouter(prefix="/api/platforms", tags=["platforms"], dependencies=[Depends(current_user)])
@@ -57,10 +56,7 @@ async def create_platform(
 async def get_platform(platform_id: PathId, sessions: ReadingSessions) -> PlatformView:
     """One platform."""
     async with sessions() as session:
-        platform = await session.get(Platform, platform_id)
-    if platform is None:
-        raise _no_platform(platform_id)
-    return PlatformView.model_validate(platform)
+        return PlatformView.model_validate(await PLATFORMS_BY_ID.get(session, platform_id))
 
 
 @router.put("/{platform_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_platform_body.openapi)
@@ -68,21 +64,12 @@ async def replace_platform(
     platform_id: PathId, body: Annotated[PlatformBody, Depends(_platform_body)], sessions: Sessions
 ) -> None:
     """Replace a platform's fields."""
-    statement = update(Platform).where(Platform.id == platform_id).values(**body.model_dump())
     async with sessions.begin() as session:
-        replaced = await session.scalar(statement.returning(Platform.id))
-    if replaced is None:
-        raise _no_platform(platform_id)
+        await PLATFORMS_BY_ID.replace(session, platform_id, body.model_dump())
 
 
 @router.delete("/{platform_id}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_platform(platform_id: PathId, sessions: Sessions) -> None:
     """Remove a platform and all its commands."""
     async with sessions.begin() as session:
-        removed = await session.scalar(delete(Platform).where(Platform.id == platform_id).returning(Platform.id))
-    if removed is None:
-        raise _no_platform(platform_id)
-
-
-def _no_platform(platform_id: int) -> NotFound:
-    return NotFound(f"There is no platform {platform_id}.")
+        await PLATFORMS_BY_ID.remove(session, platform_id)

@@ -1,0 +1,58 @@
+"""Single rows of a mapped table by their id: what every resource's routes do alike."""
+
+from typing import Any, Final, Generic, TypeVar
+
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from bulkport.errors import NotFound
+from commandapi.database import Base
+
+MappedT = TypeVar("MappedT", bound=Base)
+
+
+class RowsById(Generic[MappedT]):
+    """Finds, replaces and removes rows, and says `There is no platform 7.` where there is none.
+
+    Every method raises `NotFound` for an id that no row has. Those that write want a session in a transaction.
+
+    Parameters
+    ----------
+    identity:
+        The mapped class's id.
+    label:
+        What one row is called in messages, such as `platform`.
+    """
+
+    def __init__(self, mapped: type[MappedT], identity: InstrumentedAttribute[int], label: str) -> None:
+        self._mapped: Final = mapped
+        self._identity: Final = identity
+        self._label: Final = label
+
+    async def get(self, session: AsyncSession, row_id: int) -> MappedT:
+        """The row."""
+        found = await session.get(self._mapped, row_id)
+        if found is None:
+            raise self._missing(row_id)
+        return found
+
+    async def require(self, session: AsyncSession, row_id: int) -> None:
+        """See that there is such a row."""
+        if not await session.scalar(select(exists().where(self._identity == row_id))):
+            raise self._missing(row_id)
+
+    async def replace(self, session: AsyncSession, row_id: int, values: dict[str, Any]) -> None:
+        """Replace columns of the row."""
+        statement = update(self._mapped).where(self._identity == row_id).values(values).returning(self._identity)
+        if await session.scalar(statement) is None:
+            raise self._missing(row_id)
+
+    async def remove(self, session: AsyncSession, row_id: int) -> None:
+        """Remove the row."""
+        statement = delete(self._mapped).where(self._identity == row_id).returning(self._identity)
+        if await session.scalar(statement) is None:
+            raise self._missing(row_id)
+
+    def _missing(self, row_id: int) -> NotFound:
+        return NotFound(f"There is no {self._label} {row_id}.")
