@@ -1,6 +1,7 @@
 """What is shown when an import has ended: the counts, the warnings, the first bad rows."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +11,9 @@ from bulkport.cli.wording import harmless, lasting
 from bulkport.client import BadRow, ImportProgress
 from bulkport.imports.states import ImportStatus
 
-_COLOURS = {
+# A shorter wait for a worker is nothing to wonder about.
+_LEAST_WAIT_SECONDS: Final = 0.1
+_COLOURS: Final = {
     ImportStatus.COMPLETED: "green",
     ImportStatus.PARTIAL_SUCCESS: "yellow",
     ImportStatus.FAILED: "red",
@@ -49,9 +52,12 @@ def _counts(progress: ImportProgress) -> Table:
     table.add_row("rows", f"{progress.total_records:,}")
     table.add_row("imported", f"{progress.success_count:,}")
     table.add_row("failed", Text(f"{progress.failure_count:,}", style="red" if progress.failure_count else ""))
-    if progress.completed_at is not None:
-        seconds = (progress.completed_at - progress.created_at).total_seconds()
-        table.add_row("time", lasting(seconds))
+    if progress.started_at is not None and progress.completed_at is not None:
+        # The rate is that of the processing, so that is the time beside it.
+        waited = (progress.started_at - progress.created_at).total_seconds()
+        if waited >= _LEAST_WAIT_SECONDS:
+            table.add_row("waited", lasting(waited))
+        table.add_row("time", lasting((progress.completed_at - progress.started_at).total_seconds()))
     if progress.rows_per_second:
         table.add_row("rate", f"{progress.rows_per_second:,.0f} rows/s")
     return table

@@ -4,13 +4,13 @@ import asyncio
 import os
 import threading
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from commandapi.cli.serve import Host, Port, Workers, print_line, run_server
+from commandapi.cli.serve import Host, Port, print_line, run_server
 
 if TYPE_CHECKING:
     from commandapi.listening import Addresses
@@ -19,13 +19,17 @@ _USER: Final = "demo"
 _EXAMPLES: Final = {"platforms": "platforms.csv", "commands": "commands.ndjson"}
 
 
-def demo(*, host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = None) -> None:
+# Not 0 as in `serve`: the examples are imported by workers.
+_Workers = Annotated[
+    int | None, typer.Option(min=1, help="Worker processes beside the API.", show_default="one per core", metavar="N")
+]
+
+
+def demo(*, host: Host = "127.0.0.1", port: Port = 8000, workers: _Workers = None) -> None:
     """Serve as `serve` does, with example platforms and commands and an API key to try it with.
 
     The examples are imported through the API, once: only while there is no platform yet.
     """
-    if workers == 0:
-        raise typer.BadParameter("the examples are imported by workers; at least one is needed")
     # The log of every request would tear the progress bars apart.
     os.environ.setdefault("COMMANDAPI_LOG_LEVEL", "WARNING")
 

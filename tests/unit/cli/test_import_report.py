@@ -21,6 +21,7 @@ def report(
     bad_rows: list[BadRow] | None = None,
     warnings: list[str] | None = None,
     summary: str | None = None,
+    waited: float = 0.0,
     width: int = 120,
 ) -> str:
     progress = ImportProgress(
@@ -30,7 +31,7 @@ def report(
         processed_records=7232,
         success_count=7232 - failed,
         failure_count=failed,
-        created_at=NOW,
+        created_at=NOW - timedelta(seconds=waited),
         started_at=NOW,
         completed_at=NOW + timedelta(seconds=1.5),
         rows_per_second=4821.3,
@@ -47,6 +48,13 @@ def test_counts_time_and_rate_are_shown() -> None:
     for text in ("Import 9", "Completed", "7,232", "1.50 s", "4,821 rows/s"):
         assert text in shown
     assert URL not in shown
+
+
+def test_time_and_rate_are_those_of_the_processing_and_a_wait_is_told_apart() -> None:
+    assert "waited" not in report(waited=0.05)
+    shown = report(waited=2.5)
+    for text in ("waited", "2.50 s", "1.50 s", "4,821 rows/s"):
+        assert text in shown
 
 
 def test_bad_rows_are_shown_with_the_place_of_the_rest() -> None:
