@@ -96,7 +96,13 @@ class Bulkport:
         """
         async with (
             self._pool_or_own(pool, database_url) as shared,
-            open_pool(database_url, name="uploads", most=self.limits.max_concurrent_uploads, least=0) as uploads,
+            open_pool(
+                database_url,
+                name="uploads",
+                most=self.limits.max_concurrent_uploads,
+                least=0,
+                acquire_seconds=self.limits.database_wait_seconds,
+            ) as uploads,
         ):
             intake = Intake(ProcrastinateEngine(), shared, uploads, self.limits, self._lanes)
             self._connected = Connected(shared, intake)
@@ -168,5 +174,7 @@ class Bulkport:
         if pool is not None:
             yield pool
             return
-        async with open_pool(database_url, name="imports", most=10) as own:
+        async with open_pool(
+            database_url, name="imports", most=10, acquire_seconds=self.limits.database_wait_seconds
+        ) as own:
             yield own

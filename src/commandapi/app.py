@@ -111,7 +111,9 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     assert settings.database_url is not None
     app.state.newest_migration = migrations.head()
-    async with open_database(settings.database_url, pool_size=settings.api_pool_size) as database:
+    async with open_database(
+        settings.database_url, pool_size=settings.api_pool_size, acquire_seconds=settings.database_wait_seconds
+    ) as database:
         app.state.pool = database.pool
         app.state.sessions = database.sessions
         app.state.reading_sessions = database.reading_sessions

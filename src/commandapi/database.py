@@ -47,7 +47,7 @@ class _PooledConnection(psycopg.AsyncConnection[Any]):
 
 
 @asynccontextmanager
-async def open_database(database_url: str, *, pool_size: int, acquire_seconds: float = 10.0) -> AsyncIterator[Database]:
+async def open_database(database_url: str, *, pool_size: int, acquire_seconds: float) -> AsyncIterator[Database]:
     """Open the pool for as long as the context lasts.
 
     It does not wait for the database: a server may start before it, and answers 503 until it is there.

@@ -54,7 +54,7 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [present for present in root.handlers if not isinstance(present, _Handler)]
     root.addHandler(handler)
-    root.setLevel(settings.log_level.upper())
+    root.setLevel(settings.log_level)
     # The request log says the same with the route, the duration and the trace id.
     logging.getLogger("uvicorn.access").disabled = True
 

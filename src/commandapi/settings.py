@@ -3,10 +3,10 @@
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
 import platformdirs
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bulkport.limits import ImportLimits
@@ -18,6 +18,13 @@ class Environment(StrEnum):
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
+"""Least severe message that is logged; any case."""
 
 
 class Settings(BaseSettings):
@@ -35,7 +42,7 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_data_path("commandapi"),
         description="Folder of the embedded database.",
     )
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
 
     oidc_issuer: IssuerUrl | None = Field(
         default=None, description="OpenID Connect issuer, such as https://tenant.example/"
@@ -83,6 +90,9 @@ class Settings(BaseSettings):
     )
 
     api_pool_size: int = Field(default=10, ge=1, description="Database connections for requests, a server process.")
+    database_wait_seconds: float = Field(
+        default=3.0, gt=0, description="Longest wait of a request for a database connection; then it is answered 503."
+    )
     upload_limit: int = Field(default=32, ge=1, description="Streamed uploads at one time, a server process.")
 
     worker_concurrency: int = Field(default=20, ge=1, description="Background jobs at one time, a worker process.")
@@ -151,6 +161,7 @@ class Settings(BaseSettings):
             chunk_bytes=self.chunk_bytes,
             body_idle_seconds=self.body_idle_seconds,
             max_concurrent_uploads=self.upload_limit,
+            database_wait_seconds=self.database_wait_seconds,
         )
 
     @property
