@@ -86,6 +86,10 @@ def serve_issuer(first_key: PrivateKey) -> Iterator[IssuerServer]:
             self.end_headers()
             self.wfile.write(body)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def log_message(self, *_: object) -> None:
             pass
 
