@@ -1,0 +1,65 @@
+"""Pages in a browser that is watched: what it asks for, complains of and refuses."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Page
+
+from dashboard_site import SiteData
+
+
+@dataclass(frozen=True)
+class BrowserSite:
+    """A running dashboard."""
+
+    data: SiteData
+    url: str
+
+
+@dataclass
+class WatchedPage:
+    """A page, and all that went wrong in it."""
+
+    page: Page
+    origin: str
+    complaints: list[str] = field(default_factory=list)
+
+    def assert_clean(self) -> None:
+        """No console message, no script error, no CSP violation, and no request elsewhere."""
+        assert self.complaints == []
+
+
+@contextmanager
+def watched(
+    browser: Browser,
+    site: BrowserSite,
+    *,
+    width: int = 1360,
+    height: int = 900,
+    theme: Literal["light", "dark"] = "light",
+    **options: Any,
+) -> Iterator[WatchedPage]:
+    """A page of a new profile."""
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme, **options)
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    watch = WatchedPage(page, "{0.scheme}://{0.netloc}".format(urlsplit(site.url)))
+
+    def see_request(address: str) -> None:
+        if not address.startswith((watch.origin, "data:")):
+            watch.complaints.append(f"a request to {address}")
+
+    page.on("console", lambda message: watch.complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: watch.complaints.append(f"error: {error}"))
+    page.on("request", lambda request: see_request(request.url))
+    if options.get("java_script_enabled", True):
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', (event) => console.error('CSP', event.violatedDirective))"
+        )
+    try:
+        yield watch
+    finally:
+        context.close()
