@@ -6,7 +6,10 @@ import engine_worker
 import psycopg
 import pytest
 from engine_site import EngineSite
+from reading_site import ReadingSite
 from recurring_site import RecurringSite
+
+from bulkport.pools import open_pool
 
 
 @pytest.fixture
@@ -22,3 +25,13 @@ async def recurring_site(database_url: str) -> AsyncIterator[RecurringSite]:
     """The test's database, with stores and tickers of recurring jobs."""
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         yield RecurringSite(database_url, connection)
+
+
+@pytest.fixture
+async def reading_site(database_url: str) -> AsyncIterator[ReadingSite]:
+    """The test's database, with a reader of its jobs."""
+    async with (
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection,
+        open_pool(database_url, name="reading", most=2) as pool,
+    ):
+        yield ReadingSite(database_url, connection, pool)

@@ -46,7 +46,7 @@ _KEPT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Where values lie, in seconds; read from a histogram, so off by at most an eighth."""
+    """Where values lie, in seconds; read from a histogram, so off by at most a quarter."""
 
     p50: float
     p95: float

@@ -156,7 +156,7 @@ async def _count(snapshot: Snapshot, part: StateQuery, most: int) -> JobCount:
             gathered = await snapshot.try_to_gather(part.count(most), GATHER_SECONDS)
             if gathered is not None:
                 return _job_count([gathered])
-    return _job_count(await snapshot.find_each([part.count_scanned(2 * most)]))
+    return _job_count(await snapshot.find_each([part.count_scanned(max(2 * most, MOST_SCANNED))]))
 
 
 def _job_count(rows: Sequence[Sequence[DictRow]]) -> JobCount:
