@@ -84,8 +84,8 @@ class Action:
     """On its button: `Requeue`."""
     run: Callable[[ActionRequest], Awaitable[Done]]
     """Does it. Must come to the same when it is done twice. Raises `ActionRefused`."""
-    question: Callable[[ActionRequest], Awaitable[str]] | None = None
-    """What is asked before it is done, with numbers; None: it is done at once."""
+    question: Callable[[ActionRequest], Awaitable[str | None]] | None = None
+    """What is asked before it is done, with numbers; if that is None, it is done at once."""
 
 
 class Audit(Protocol):

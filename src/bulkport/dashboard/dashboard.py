@@ -248,8 +248,7 @@ class Dashboard:
             raise _Refused("You may look, but only operators act.")
         asked = ActionRequest(viewer, form)
         page_request = _page_request(request, viewer)
-        if action.question is not None and "confirmed" not in form:
-            question = await action.question(asked)
+        if action.question is not None and "confirmed" not in form and (question := await action.question(asked)):
             fields = [(name, value) for name, value in form.fields() if name != csrf.FIELD]
             variables = {"action": action, "question": question, "fields": fields, "back": way_back(form)}
             counts = await self._counts.read()

@@ -18,6 +18,8 @@ Render = Callable[[], Awaitable[Sequence[Fragment]]]
 
 _LOOK_SECONDS: Final = 0.25
 """How often it is looked for topics that are due and for a server that is about to stop."""
+_REST: Final = 9.0
+"""How much longer than a look took it is waited for the next, at least: what is hard to find is looked for rarely."""
 
 
 class TooManyViewers(ServiceUnavailable):
@@ -165,7 +167,12 @@ class Hub:
     async def _look(self, topic: _Topic) -> None:
         try:
             async with self._looks:
-                fragments = await topic.render()
+                begun = self._clock()
+                try:
+                    fragments = await topic.render()
+                finally:
+                    ended = self._clock()
+                    topic.due_at = max(topic.due_at, ended + _REST * (ended - begun))
         except Exception:
             if not topic.is_stale:
                 logger.warning("a page of the dashboard cannot be kept up to date", exc_info=True)
