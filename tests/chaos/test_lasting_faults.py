@@ -51,6 +51,8 @@ def test_a_lasting_fault_fails_an_import_after_its_last_attempt(site: Site, sabo
         assert job.last["successCount"] == 0
         until(lambda: not _unfinished_background_jobs(site), "the background jobs to end")
         assert job.look() == job.last
+        state = "SELECT state FROM background_jobs WHERE job_id = %s::bigint"
+        assert site.value(state, job.last["hangfireJobId"]) == "failed"
 
 
 def test_rows_stored_before_a_lasting_fault_are_counted(site: Site) -> None:

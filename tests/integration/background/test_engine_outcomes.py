@@ -8,6 +8,7 @@ from engine_site import EngineSite
 from engine_worker import QUICK_RETRY
 
 from bulkport.background import JobState
+from bulkport.background.port import NewJob
 
 
 async def test_a_failed_attempt_is_repeated_after_its_wait(site: EngineSite) -> None:
@@ -65,6 +66,13 @@ async def test_arguments_that_do_not_fit_fail_at_once(site: EngineSite) -> None:
     assert job.last_error is not None
     assert job.last_error.startswith("ArgumentsDoNotFit: ")
     assert await site.events(job_id) == ["settled ArgumentsDoNotFit last=False"]
+
+
+async def test_arguments_that_procrastinate_itself_cannot_pass_on_fail_at_once(site: EngineSite) -> None:
+    job_id = await site.add(NewJob("note", {"self": 1}))
+    async with site.worker():
+        job = await site.reaches(job_id, JobState.FAILED)
+    assert job.last_error == "ArgumentsDoNotFit: no task can be called with arguments of these names"
 
 
 async def test_an_unknown_task_fails_and_says_why(site: EngineSite) -> None:

@@ -16,7 +16,7 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 from psycopg.types.json import Jsonb
 
-from bulkport.background.errors import UnknownTask
+from bulkport.background.errors import ArgumentsDoNotFit, UnknownTask
 from bulkport.background.port import WorkerOptions
 from bulkport.background.procrastinate_engine import queries
 from bulkport.background.procrastinate_engine.connector import LinkConnector
@@ -184,7 +184,11 @@ class JobLedger(JobManager):
         return RunOutcome.of_error(Ending.FAILED, error, 0.0)
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
-        """Write the outcome that was decided on; without one, the run was cut off before it began."""
+        """Write the outcome that was decided on; without one, the run was cut off before it began, or could not."""
+        if status is Status.FAILED and self.claim_of(job).outcome is None:
+            error = ArgumentsDoNotFit("no task can be called with arguments of these names")
+            _log.error("job failed", job_id=job.id, task=job.task_name, error=describe(error))
+            self.decide(job, RunOutcome.of_error(Ending.FAILED, error, 0.0))
         await self._write(job)
 
     async def retry_job(
