@@ -45,6 +45,12 @@ function morphChildren(from, to) {
       gone.remove();
     }
     const known = wanted.id ? named.get(wanted.id) : undefined;
+    // Space that stood before a removed element is dropped rather than what comes next moved, which would lose its focus.
+    while (known && place && place !== known && place.nodeType === Node.TEXT_NODE) {
+      const space = place;
+      place = place.nextSibling;
+      space.remove();
+    }
     if (known && isSame(known, wanted)) {
       if (known === place) place = place.nextSibling;
       else from.insertBefore(known, place);
