@@ -32,8 +32,8 @@ def job(task: str, args: dict[str, JSONValue], **options: object) -> NewJob:
 async def give(site: EngineSite, order: Order, *job_ids: BackgroundJobId) -> list[Effect]:
     """The effects of an order, in the order of the jobs."""
     results = await JobController().order(order, job_ids, site.connection)
-    effects = {result.job_id: result.effect for result in results}
-    return [effects[job_id] for job_id in job_ids]
+    assert [result.job_id for result in results] == list(job_ids)
+    return [result.effect for result in results]
 
 
 async def states(site: EngineSite, job_ids: Iterable[BackgroundJobId]) -> list[str]:

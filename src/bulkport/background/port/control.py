@@ -1,5 +1,6 @@
 """Steering jobs and queues."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -158,6 +159,11 @@ class OrderSummary:
     effects: Mapping[Effect, int] = field(default_factory=dict)
     """Jobs by effect, none of them 0."""
 
+    @classmethod
+    def of(cls, results: Iterable[OrderResult]) -> "OrderSummary":
+        """Of what came of it for each job."""
+        return cls(Counter(result.effect for result in results))
+
     @property
     def done(self) -> int:
         """Jobs for which the order was carried out."""
@@ -182,7 +188,7 @@ class JobControl(Protocol):
 
         Returns
         -------
-        What came of it for each job, by ascending id.
+        What came of it for each job, in their order.
         """
         ...
 

@@ -75,21 +75,15 @@ class JobController:
         self, order: Order, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
     ) -> list[OrderResult]:
         """See `JobControl.order`."""
-        numbers: list[int] = []
-        results: list[OrderResult] = []
-        for job_id in dict.fromkeys(job_ids):
-            number = number_of(job_id)
-            if number is None:
-                results.append(OrderResult(job_id, Effect.UNKNOWN))
-            else:
-                numbers.append(number)
-        if numbers:
-            rows = await self._fetch(_STATEMENTS[type(order)], _arguments(order) | {"ids": numbers}, connection)
-            results += [
-                OrderResult(job_id_of(number), Effect(what), None if new is None else job_id_of(new))
-                for number, what, new in rows
-            ]
-        return results
+        numbers = {job_id: number_of(job_id) for job_id in job_ids}
+        known = sorted({number for number in numbers.values() if number is not None})
+        rows: dict[int | None, tuple[Effect, BackgroundJobId | None]] = {None: (Effect.UNKNOWN, None)}
+        if known:
+            for number, what, new in await self._fetch(
+                _STATEMENTS[type(order)], _arguments(order) | {"ids": known}, connection
+            ):
+                rows[number] = Effect(what), None if new is None else job_id_of(new)
+        return [OrderResult(job_id, *rows[number]) for job_id, number in numbers.items()]
 
     async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
         """See `JobControl.order_all`."""

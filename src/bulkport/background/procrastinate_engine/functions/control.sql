@@ -27,6 +27,24 @@ BEGIN
 END;
 $$;
 
+-- Locks those that wait for the jobs, directly or not, together with them: a cancellation goes through all of these, and
+-- locking them as it comes to them would be another order of locks than that of orders that name them.
+CREATE FUNCTION background_hold_family_v1(ids bigint[])
+RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM background_hold_v1(ARRAY(
+        WITH RECURSIVE family AS (
+            SELECT unnest(ids) AS id
+            UNION
+            SELECT link.child_id FROM family JOIN background_continuations link ON link.parent_id = family.id
+            WHERE NOT link.settled
+        )
+        SELECT id FROM family
+    ));
+END;
+$$;
+
 -- Takes jobs that wait out of Procrastinate's queue, if they are in it. Returns the keys of the slots they held.
 CREATE FUNCTION background_withdraw_v1(ids bigint[])
 RETURNS text[]
@@ -66,6 +84,7 @@ DECLARE
     waiting bigint[] := '{}';
     running bigint[] := '{}';
 BEGIN
+    PERFORM background_hold_family_v1(job_ids);
     FOR target IN SELECT * FROM background_hold_v1(job_ids) LOOP
         job_id := target.job_id;
         IF target.stands IN ('waiting', 'scheduled', 'retrying', 'awaiting') THEN
@@ -95,6 +114,7 @@ DECLARE
     running bigint[] := '{}';
     ended bigint[] := '{}';
 BEGIN
+    PERFORM background_hold_family_v1(job_ids);
     FOR target IN SELECT * FROM background_hold_v1(job_ids) LOOP
         job_id := target.job_id;
         what := 'deleted';
@@ -157,17 +177,17 @@ LANGUAGE plpgsql AS $$
 DECLARE
     target record;
     revived bigint[] := '{}';
+    repeated bigint[] := '{}';
     wanted text[] := '{}';
 BEGIN
     FOR target IN SELECT * FROM background_hold_v1(job_ids) LOOP
         job_id := target.job_id;
-        new_job_id := NULL;
         IF target.stands NOT IN ('succeeded', 'failed', 'cancelled') THEN
             what := CASE WHEN target.stands IN ('running', 'stopping') THEN 'already running'
                          WHEN target.stands = 'unknown' THEN 'unknown' ELSE 'already waiting' END;
         ELSIF NOT target.is_in_procrastinate THEN
-            new_job_id := background_repeat_v1(job_id, why, who);
-            what := 'repeated';
+            repeated := repeated || job_id;
+            CONTINUE;
         ELSE
             what := 'requeued';
             IF target.unique_key IS NULL THEN
@@ -183,7 +203,22 @@ BEGIN
         RETURN NEXT;
     END LOOP;
     wanted := wanted || background_revive_v1(revived, why, who);
-    PERFORM background_fill_keys_v1(wanted || background_parked_keys_v1(job_ids), '{}');
+    wanted := wanted || background_parked_keys_v1(job_ids);
+    -- The new jobs take slots too: all keys are locked before, to keep to the order.
+    PERFORM FROM background_keys slots
+    WHERE slots.concurrency_key = ANY(wanted) OR slots.concurrency_key IN (
+        SELECT origin.concurrency_key FROM background_jobs origin WHERE origin.job_id = ANY(repeated)
+    ) ORDER BY slots.concurrency_key FOR UPDATE;
+    what := 'repeated';
+    FOR target IN
+        SELECT origin.job_id FROM background_jobs origin WHERE origin.job_id = ANY(repeated)
+        ORDER BY origin.concurrency_key, origin.job_id
+    LOOP
+        job_id := target.job_id;
+        new_job_id := background_repeat_v1(job_id, why, who);
+        RETURN NEXT;
+    END LOOP;
+    PERFORM background_fill_keys_v1(wanted, '{}');
 END;
 $$;
 
