@@ -48,11 +48,14 @@ class Rollup:
         rows = await self._link.fetch_all(_ROLL_UP, {"most": MOST_MOVED})
         if not rows:
             return None
+        if rows[0]["moved"] == MOST_MOVED:
+            return 0.0
+        # Only now: the space of deltas that are still to be moved cannot be given back.
         if rows[0]["deltas_bytes"] > self._vacuum_bytes:
             await self._link.fetch_all(_VACUUM, {})
             left = (await self._link.fetch_all(_SIZE, {}))[0]["bytes"]
             self._vacuum_bytes = max(_VACUUM_BYTES, 2 * left)
-        return 0.0 if rows[0]["moved"] == MOST_MOVED else None
+        return None
 
 
 def rollup_chore(link: DatabaseLink) -> Chore:
