@@ -1,5 +1,6 @@
 """What is done to jobs and queues after they were enqueued, as an application asks for it."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -134,6 +135,16 @@ class Steering(Protocol):
     ) -> OrderSummary:
         """`run_now` all jobs that a query finds."""
         return await self._control().order_all(RunNow(reason=reason, actor=actor), query)
+
+    async def order(
+        self, order: Order, job_ids: Iterable[BackgroundJobId], *, connection: "AnyConnection | None" = None
+    ) -> list[OrderResult]:
+        """Do one thing to up to some thousand jobs in one transaction; `OrderSummary.of` sums up what came of it."""
+        return await self._control().order(order, job_ids, await async_psycopg_in(connection))
+
+    async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
+        """Do one thing to all jobs that a query finds."""
+        return await self._control().order_all(order, query)
 
     async def pause_queue(
         self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None

@@ -49,6 +49,8 @@ class Paging:
     next_cursor: str | None
     """None: this is the last page."""
     sizes: tuple[int, ...] = (25, 50, 100, 250)
+    previous_cursor: str | None = None
+    """None: this is the first page, or the list cannot go back."""
 
     @classmethod
     def size_of(cls, request: PageRequest, default: int = 50) -> int:

@@ -207,7 +207,7 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     const dialog = $("#confirm");
     const yes = $("button[value=yes]", dialog);
-    $("h2", dialog).textContent = button.dataset.confirm;
+    $("h2", dialog).textContent = button.dataset.confirm.replace("{chosen}", picks().filter((box) => box.checked).length);
     yes.textContent = button.textContent;
     dialog.returnValue = "";
     dialog.onclose = () => {
