@@ -85,6 +85,8 @@ AS $$
         RETURNING batch_id
     ), waits AS (
         DELETE FROM background_continuations WHERE batch_id IN (SELECT batch_id FROM gone)
+    ), shares AS (
+        DELETE FROM background_batch_shares WHERE batch_id IN (SELECT batch_id FROM gone)
     )
     SELECT count(*) FROM gone
 $$;
