@@ -126,9 +126,18 @@ async def test_a_later_run_goes_on_from_the_checkpoint(public: PublicSite) -> No
     assert job.result == 2
 
 
-async def test_a_run_that_is_no_longer_its_worker_s_writes_no_notes(public: PublicSite) -> None:
+PARKED = "SELECT procrastinate_finish_job_v1({job}, 'failed', false)"
+CLAIMED_BY_ANOTHER = """
+SELECT procrastinate_retry_job_v2({job}, now(), NULL, NULL, NULL);
+SELECT procrastinate_fetch_job_v2(NULL, worker.worker_id) FROM procrastinate_register_worker_v1() AS worker
+"""
+
+
+@pytest.mark.parametrize("taken", [PARKED, CLAIMED_BY_ANOTHER], ids=["parked", "claimed by another"])
+async def test_a_run_that_is_no_longer_its_worker_s_writes_no_notes(public: PublicSite, taken: str) -> None:
     """The job is taken away while it runs, as from a worker that was given up for dead."""
     gate = asyncio.Event()
+    ended = asyncio.Event()
 
     @public.jobs.task
     async def talk(context: JobContext) -> None:
@@ -136,6 +145,7 @@ async def test_a_run_that_is_no_longer_its_worker_s_writes_no_notes(public: Publ
         await gate.wait()
         context.log("after")
         context.save_checkpoint("after")
+        ended.set()
 
     async with public.worker():
         job_id = await public.jobs.enqueue(talk)
@@ -144,9 +154,11 @@ async def test_a_run_that_is_no_longer_its_worker_s_writes_no_notes(public: Publ
             return bool(await lines(public, job_id))
 
         await eventually(has_line, "the first line")
-        async with await psycopg.AsyncConnection.connect(public.url, autocommit=True) as connection:
-            await connection.execute("SELECT procrastinate_finish_job_v1(%s::bigint, 'failed', false)", (int(job_id),))
+        async with await psycopg.AsyncConnection.connect(public.url) as connection:
+            await connection.execute(taken.replace("{job}", f"{int(job_id)}::bigint").encode())
         gate.set()
+        await ended.wait()
+    # The worker has ended, so its last notes have been written or refused.
     assert [line[3] for line in await lines(public, job_id)] == ["before"]
     assert await progress(public, job_id) is None
 
