@@ -137,7 +137,7 @@ async def test_a_job_that_kills_its_workers_fails_in_the_end(site: EngineSite) -
         async with site.process(name) as worker:
             await worker.wait()
         await site.engine.rescue([name], site.connection)
-    async with site.worker():
+    async with site.process("third"):
         job = await site.reaches(job_id, JobState.FAILED)
     assert job.last_error == "WorkerDied: the worker died 2 times while it ran this job"
     assert await site.events(job_id) == ["begun", "begun", "settled WorkerDied last=False"]
