@@ -29,6 +29,7 @@ from bulkport.background.port import EnqueuedJob, JobEngine, Outcome, WorkerOpti
 from bulkport.background.port.control import Effect, OrderResult, OrderSummary
 from bulkport.background.reading.numbers import Granularity
 from bulkport.background.reading.query import JobPage, JobQuery, JobSort
+from bulkport.background.retention import RetentionPolicy
 from bulkport.background.retries import NO_RETRY, FinalError, RetryLater, RetryPolicy
 from bulkport.background.tasks import JobContext, TaskDefinition
 
@@ -54,6 +55,7 @@ __all__ = [
     "OrderResult",
     "OrderSummary",
     "Outcome",
+    "RetentionPolicy",
     "RetryLater",
     "RetryPolicy",
     "StopRequested",

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from engine_site import eventually
 from public_site import PublicSite
 
-from bulkport.background import BackgroundJobs, Effect, JobQuery, JobState, RetryPolicy
+from bulkport.background import BackgroundJobs, Effect, JobQuery, JobState, RetentionPolicy, RetryPolicy
 
 
 @pytest.fixture
@@ -85,3 +86,18 @@ async def test_a_paused_queue_waits(public: PublicSite) -> None:
         assert len(await public.jobs.servers()) == 1
         await public.jobs.resume_queue("mail")
         await public.reaches(job_id, JobState.SUCCEEDED)
+
+
+async def test_a_worker_forgets_what_it_is_told_to(public: PublicSite) -> None:
+    @public.jobs.task
+    async def note() -> None: ...
+
+    job_id = await public.jobs.enqueue(note)
+    async with public.worker():
+        await public.reaches(job_id, JobState.SUCCEEDED)
+
+    async def is_gone() -> bool:
+        return await public.jobs.get(job_id) is None
+
+    async with public.worker(retention=RetentionPolicy(succeeded=timedelta(0))):
+        await eventually(is_gone, "the job is pruned")
