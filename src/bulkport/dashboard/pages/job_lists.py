@@ -121,8 +121,12 @@ class JobLists:
         page = await self._jobs.search(query, cursor=request.query.get("cursor") or None, limit=size)
         sortable = {sort.value for sort in (JobSort if found.is_about_ended else (JobSort.CREATED,))}
         columns = [
-            column if column.sort_key in sortable else replace(column, sort_key=None)
-            for column in (_COLUMNS[key] for key in keys)
+            replace(
+                _COLUMNS[key],
+                sort_key=_COLUMNS[key].sort_key if _COLUMNS[key].sort_key in sortable else None,
+                is_minor=_COLUMNS[key].is_minor or (key == "created" and keys[-1] != key),
+            )
+            for key in keys
         ]
         return JobList(
             name,

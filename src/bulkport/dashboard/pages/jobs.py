@@ -1,6 +1,6 @@
 """The jobs: all of them, or those of one state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bulkport.background.jobs import JobState
@@ -83,6 +83,7 @@ def jobs_part(jobs: SteeredJobs, masking: Masking, related: RelatedTo = related_
             "empty": _EMPTY[state],
             "actions": ACTIONS_ON[state],
             "without_filters": address_without_filters(request),
+            "waiting": await _waiting(jobs) if state is JobState.ENQUEUED else (),
             "job_address": _numbered(request.query.get("text"), request),
         }
 
@@ -103,6 +104,11 @@ def jobs_part(jobs: SteeredJobs, masking: Masking, related: RelatedTo = related_
         pages=[Page("jobs", "jobs.html", load, section="jobs"), job_page(jobs, masking, related)],
         actions=job_actions(jobs),
     )
+
+
+async def _waiting(jobs: SteeredJobs) -> Sequence[tuple[str, int]]:
+    """Queues in which jobs wait, and how many."""
+    return sorted((await jobs.statistics()).waiting.items())
 
 
 def _label(state: JobState) -> str:

@@ -1,0 +1,126 @@
+"""An application with real background jobs, workers for them, and the dashboard's pages about jobs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from fastapi import FastAPI
+
+from bulkport.background import BackgroundJobs, JobContext, JobState, RetryPolicy
+from bulkport.dashboard import Access, AuditLog, Dashboard, LoopbackAccess, Masking, Section
+from bulkport.dashboard.live.hub import Hub
+from bulkport.dashboard.overview import Overview, overview_page
+from bulkport.dashboard.pages.job_counts import job_counts
+from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_part
+from bulkport.dashboard.pages.recurring import recurring_part
+from bulkport.dashboard.pages.retries import retries_part
+from bulkport.identifiers import BackgroundJobId
+from bulkport.pools import AsyncPool, open_pool
+
+GATES = "CREATE TABLE gates (name text PRIMARY KEY)"
+"""What jobs of `wait` wait for."""
+
+
+class JobsSite:
+    """One database's jobs, and the tasks they are of."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.jobs = BackgroundJobs()
+        jobs = self.jobs
+
+        @jobs.task(name="send_report", queue="mail")
+        async def send_report(context: JobContext, recipient: str, month: str = "July") -> Mapping[str, Any]:
+            context.log(f"sent to {recipient}")
+            return {"sent": 1, "token": "a-secret"}
+
+        @jobs.task(name="strict", retry=RetryPolicy(max_attempts=1))
+        async def strict(reason: str, password: str = "hunter2") -> None:
+            raise ValueError(reason)
+
+        @jobs.task(name="flaky", retry=RetryPolicy(max_attempts=3, base_seconds=3600, jitter=0))
+        async def flaky(reason: str) -> None:
+            raise ConnectionError(reason)
+
+        @jobs.task(name="wait")
+        async def wait(context: JobContext, gate: str) -> str:
+            context.progress(3, 10, "reading pages")
+            context.log("begun")
+            while not await self._is_open(gate):
+                context.check()
+                await asyncio.sleep(0.02)
+            context.progress(10, 10, "all read")
+            return "through"
+
+        self.send_report = send_report
+        self.strict = strict
+        self.flaky = flaky
+        self.wait = wait
+
+    async def open_gate(self, gate: str) -> None:
+        """Let the jobs that wait for it go on."""
+        async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
+            await connection.execute("INSERT INTO gates VALUES (%s)", (gate,))
+
+    async def _is_open(self, gate: str) -> bool:
+        async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
+            return (await connection.execute("SELECT FROM gates WHERE name = %s", (gate,))).rowcount > 0
+
+    async def reaches(self, job_id: BackgroundJobId, state: JobState) -> None:
+        """Wait until the job is in this state."""
+        seen = None
+        try:
+            async with asyncio.timeout(30):
+                while seen is not state:
+                    await asyncio.sleep(0.02)
+                    details = await self.jobs.details(job_id)
+                    seen = None if details is None else details.job.state
+        except TimeoutError:
+            raise AssertionError(f"job {job_id} is {seen} and not {state}") from None
+
+    @asynccontextmanager
+    async def worker(self, **options: Any) -> AsyncIterator[None]:
+        """A worker of the tasks, in this process."""
+        stop = asyncio.Event()
+        running = asyncio.create_task(self.jobs.run_worker(self.url, stop, poll_seconds=0.1, **options))
+        try:
+            yield
+        finally:
+            stop.set()
+            await running
+
+    def build(self, pool: AsyncPool, access: Access | None = None, *, hub: Hub | None = None) -> FastAPI:
+        """The application with the dashboard at /hangfire."""
+        masking = Masking()
+        parts = [jobs_part(self.jobs, masking), retries_part(self.jobs, masking), recurring_part(self.jobs, masking)]
+        dashboard = Dashboard(
+            [overview_page(_no_overview), *(page for part in parts for page in part.pages)],
+            [Section("overview", "Overview", ""), *(part.section for part in parts)],
+            access=access or LoopbackAccess(),
+            audit=AuditLog(lambda: pool),
+            actions=[action for part in parts for action in part.actions],
+            counts=job_counts(self.jobs),
+            search=JOB_SEARCH,
+            title="Shop",
+            hub=hub,
+        )
+        app = FastAPI(redirect_slashes=False)
+        dashboard.mount(app)
+        app.state.dashboard = dashboard
+        return app
+
+
+async def _no_overview(request: object) -> Overview:
+    return Overview()
+
+
+@asynccontextmanager
+async def open_jobs_site(url: str) -> AsyncIterator[tuple[JobsSite, AsyncPool]]:
+    """The site of a fresh database, connected."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute(GATES)
+    site = JobsSite(url)
+    async with open_pool(url, name="dashboard", most=5) as pool, site.jobs.connect(pool=pool):
+        yield site, pool

@@ -1,0 +1,80 @@
+"""From the address of a list to the jobs that are meant."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bulkport.background import JobSort, JobState
+from bulkport.background.errors import InvalidJobQuery
+from bulkport.background.port.control import Effect, OrderSummary
+from bulkport.dashboard import PageRequest, Query, Role
+from bulkport.dashboard.pages.job_filters import JobFilter, in_words, sorting_of
+from bulkport.dashboard.pages.job_outcomes import jobs_in_words, outcome_in_words
+from bulkport.identifiers import BackgroundJobId
+
+
+def found(address: str, state: JobState | None = None) -> JobFilter:
+    return JobFilter.of(Query.parse(address), state=state)
+
+
+def test_every_field_narrows_down_the_query() -> None:
+    one = found("state=failed&task=t&queue=q&user=u&text=x&error=E&recurring=r&batch=7&since=2026-07-01&sort=created")
+    query = one.query
+    assert (query.states, query.task, query.queue, query.user_id, query.text) == ({JobState.FAILED}, "t", "q", "u", "x")
+    assert (query.error_type, query.recurring_id, query.batch_id) == ("E", "r", 7)
+    assert (query.finished_since, query.created_since) == (datetime(2026, 7, 1, tzinfo=UTC), None)
+    assert one.is_narrowed
+    assert not found("state=failed&sort=created&size=25").is_narrowed
+
+
+def test_times_are_of_the_creation_unless_only_ended_jobs_are_meant() -> None:
+    query = found("since=2026-07-01T14:00&until=2026-07-01T16:00%2B02:00").query
+    assert query.created_since == query.created_until == datetime(2026, 7, 1, 14, tzinfo=UTC)
+    recent = found("within=hour&since=2026-07-01").query.created_since
+    assert recent is not None
+    assert timedelta(minutes=59) < datetime.now(UTC) - recent < timedelta(minutes=61)
+
+
+@pytest.mark.parametrize(
+    "address", ["state=lost", "batch=0", "batch=x", "batch=٣", "within=year", "since=monday", "until=25:00", "task=%00"]
+)
+def test_filter_that_cannot_be_applied_is_refused(address: str) -> None:
+    with pytest.raises(InvalidJobQuery):
+        found(address)
+
+
+def test_page_about_a_state_keeps_to_it() -> None:
+    assert found("state=failed", JobState.RETRYING).query.states == {JobState.RETRYING}
+    assert in_words(Query.parse("state=failed&task=t"), state=JobState.RETRYING) == "all retrying jobs with task t"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("", JobSort.CREATED),
+        ("sort=duration", JobSort.CREATED),
+        ("state=failed", JobSort.FINISHED),
+        ("state=failed&within=day", JobSort.FINISHED),
+        ("state=failed&task=t", JobSort.CREATED),
+        ("state=failed&task=t&sort=duration", JobSort.DURATION),
+        ("state=enqueued&sort=finished", JobSort.CREATED),
+    ],
+)
+def test_order_is_one_that_an_index_has(address: str, expected: JobSort) -> None:
+    request = PageRequest("jobs", {}, Query.parse(address), Role.OPERATOR)
+    assert sorting_of(request, JobFilter.of(request.query)).key == expected
+
+
+def test_outcomes_are_told_in_words() -> None:
+    summary = OrderSummary({Effect.ALREADY_ENDED: 1, Effect.REQUEUED: 1200, Effect.UNKNOWN: 2})
+    assert outcome_in_words(summary) == "1,200 requeued, 1 had already ended, 2 are no longer there."
+    assert outcome_in_words(OrderSummary()) == "There was no such job any more."
+    for effect in Effect:
+        assert outcome_in_words(OrderSummary({effect: 1})).startswith("1 ")
+
+
+def test_jobs_are_named_as_far_as_they_are_few() -> None:
+    ids = [BackgroundJobId(str(number)) for number in range(1, 13)]
+    assert jobs_in_words(ids[:1]) == "job 1"
+    assert jobs_in_words(ids[:3]) == "jobs 1, 2 and 3"
+    assert jobs_in_words(ids) == "jobs 1, 2, 3, 4, 5 and 7 more"
