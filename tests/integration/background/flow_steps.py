@@ -1,6 +1,8 @@
 """What tests of flow and control do to a site and ask of it."""
 
+import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 from engine_site import EngineSite, eventually
 
@@ -34,6 +36,12 @@ async def give(site: EngineSite, order: Order, *job_ids: BackgroundJobId) -> lis
     results = await JobController().order(order, job_ids, site.connection)
     assert [result.job_id for result in results] == list(job_ids)
     return [result.effect for result in results]
+
+
+async def is_waiting(task: asyncio.Task[Any]) -> bool:
+    """Whether the task waits for a lock, as far as one can tell by waiting a little."""
+    done, _ = await asyncio.wait({task}, timeout=0.15)
+    return not done
 
 
 async def states(site: EngineSite, job_ids: Iterable[BackgroundJobId]) -> list[str]:

@@ -3,11 +3,11 @@
 import asyncio
 import random
 
-import psycopg
 from engine_site import EngineSite
-from flow_steps import be_consistent, become, enqueue, job, note, states
+from flow_steps import be_consistent, become, enqueue, give, is_waiting, job, note, states
+from hand_worker import hand_worker
 
-from bulkport.background.port.control import Cancel, Change, Delete, Order, Requeue, Reschedule, RunNow
+from bulkport.background.port.control import Cancel, Change, Delete, Effect, Order, Requeue, Reschedule, RunNow
 from bulkport.background.port.queueing import NewJob, Outcome, Parent
 from bulkport.background.procrastinate_engine.batches import open_batch, seal_batch
 from bulkport.background.procrastinate_engine.control import JobController
@@ -82,7 +82,7 @@ async def test_a_cancellation_and_a_claim_at_one_time_have_one_winner(site: Engi
         for _ in range(40):
             (job_id,) = await enqueue(site, note(text="ran"))
             (result,) = await control.order(Cancel(), [job_id])
-            if result.effect == "cancelled":
+            if result.effect is Effect.CANCELLED:
                 assert await states(site, [job_id]) == ["cancelled"]
                 assert await site.events(job_id) == []
         await be_consistent(site)
@@ -90,26 +90,11 @@ async def test_a_cancellation_and_a_claim_at_one_time_have_one_winner(site: Engi
 
 async def test_an_order_waits_for_the_end_of_a_run_and_sees_it(site: EngineSite) -> None:
     (job_id,) = await enqueue(site, job("nothing", {}))
-    claim = """
-        SELECT id, attempts, worker_id FROM background_claim_v1(NULL, (
-            INSERTED
-        ))
-    """.replace("INSERTED", "SELECT worker_id FROM background_servers")
-    async with await psycopg.AsyncConnection.connect(site.url) as worker:
-        await worker.execute(
-            "INSERT INTO background_servers (worker_id, name, host, process_id, version, concurrency)"
-            " SELECT worker_id, 'w', 'h', 1, '0', 1 FROM procrastinate_register_worker_v1()"
-        )
-        row = await (await worker.execute(claim)).fetchone()
-        assert row is not None
+    async with hand_worker(site.url) as worker:
+        assert await worker.claim() == job_id
+        await worker.end(job_id)
+        ordered = asyncio.create_task(give(site, Requeue(), job_id))
+        assert await is_waiting(ordered)
         await worker.commit()
-        await worker.execute(
-            "SELECT background_end_run_v1(%s, %s, %s, 'succeeded', 'w', 0.1)", (row[0], row[2], row[1])
-        )
-        ordered = asyncio.create_task(JobController().order(Requeue(), [job_id], site.connection))
-        done, _ = await asyncio.wait({ordered}, timeout=0.1)
-        assert not done
-        await worker.commit()
-        (result,) = await ordered
-    assert result.effect == "repeated"
+        assert await ordered == [Effect.REPEATED]
     await be_consistent(site)

@@ -1,11 +1,13 @@
 """Batches: many jobs, and what follows when the last of them has ended."""
 
+import asyncio
 import os
 import signal
 
 import pytest
 from engine_site import HASTY, EngineSite, eventually
-from flow_steps import be_consistent, become, enqueue, gated, give, job, note, reasons, states
+from flow_steps import be_consistent, become, enqueue, gated, give, is_waiting, job, note, reasons, states
+from hand_worker import hand_worker
 
 from bulkport.background import JobState
 from bulkport.background.errors import BatchClosed, ParentNotFound
@@ -104,6 +106,51 @@ async def test_a_sealed_batch_takes_no_more_jobs(site: EngineSite) -> None:
     with pytest.raises(ParentNotFound, match="batch 4711"):
         await enqueue(site, after(4711))
     assert await site.value("SELECT count(*) FROM background_jobs") == 0
+
+
+async def test_the_last_two_jobs_of_a_batch_see_each_other_end(site: EngineSite) -> None:
+    batch_id = await open_batch(site.connection)
+    jobs = await enqueue(site, note(batch_id=batch_id), note(batch_id=batch_id))
+    (child,) = await enqueue(site, after(batch_id))
+    await seal_batch(site.connection, batch_id)
+    async with hand_worker(site.url) as one, hand_worker(site.url) as two:
+        assert [await one.claim(), await two.claim()] == jobs
+        await one.end(jobs[0])
+        ending = asyncio.create_task(two.end(jobs[1]))
+        assert await is_waiting(ending)
+        await one.commit()
+        await ending
+        await two.commit()
+    assert await states(site, [child]) == ["enqueued"]
+    await be_consistent(site)
+
+
+async def test_a_batch_sealed_while_its_last_job_is_just_ending_ends(site: EngineSite) -> None:
+    batch_id = await open_batch(site.connection)
+    (last,) = await enqueue(site, note(batch_id=batch_id))
+    (child,) = await enqueue(site, after(batch_id))
+    async with hand_worker(site.url) as worker:
+        assert await worker.claim() == last
+        await worker.end(last)
+        sealing = asyncio.create_task(seal_batch(site.connection, batch_id))
+        assert await is_waiting(sealing)
+        await worker.commit()
+        assert await sealing
+    assert await states(site, [child]) == ["enqueued"]
+    await be_consistent(site)
+
+
+async def test_jobs_of_a_batch_that_end_at_one_time_do_not_wait_for_each_other(site: EngineSite) -> None:
+    batch_id = await open_batch(site.connection)
+    jobs = await enqueue(site, *(note(batch_id=batch_id) for _ in range(40)))
+    await seal_batch(site.connection, batch_id)
+    async with hand_worker(site.url) as one, hand_worker(site.url) as two:
+        assert [await one.claim(), await two.claim()] == jobs[:2]
+        await one.end(jobs[0])
+        await asyncio.wait_for(two.end(jobs[1]), 10)
+        await one.commit()
+        await two.commit()
+    await be_consistent(site)
 
 
 async def test_jobs_that_end_at_one_time_end_their_batch(site: EngineSite) -> None:

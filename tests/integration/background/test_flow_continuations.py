@@ -1,11 +1,13 @@
 """Jobs that wait for other jobs."""
 
+import asyncio
 import os
 import signal
 
 import pytest
 from engine_site import HASTY, EngineSite
-from flow_steps import be_consistent, become, enqueue, gated, give, job, note, reasons, states
+from flow_steps import be_consistent, become, enqueue, gated, give, is_waiting, job, note, reasons, states
+from hand_worker import hand_worker
 
 from bulkport.background import JobState
 from bulkport.background.errors import ParentNotFound
@@ -126,6 +128,34 @@ async def test_a_child_with_a_concurrency_key_waits_for_a_slot_too(site: EngineS
         await become(site, [holder, parent, child], "running", "succeeded", "parked")
         await site.open_gate()
         await site.reaches(child, JobState.SUCCEEDED)
+    await be_consistent(site)
+
+
+async def test_a_child_queued_while_its_parent_is_just_ending_hears_of_it(site: EngineSite) -> None:
+    (parent,) = await enqueue(site, note())
+    (first,) = await enqueue(site, after(parent))
+    async with hand_worker(site.url) as worker:
+        assert await worker.claim() == parent
+        await worker.end(parent)
+        queueing = asyncio.create_task(enqueue(site, after(parent)))
+        assert await is_waiting(queueing)
+        await worker.commit()
+        (second,) = await queueing
+    assert await states(site, [first, second]) == ["enqueued", "enqueued"]
+    await be_consistent(site)
+
+
+async def test_a_parent_that_ends_waits_for_a_child_that_is_just_being_queued(site: EngineSite) -> None:
+    (parent,) = await enqueue(site, note())
+    async with hand_worker(site.url) as worker:
+        assert await worker.claim() == parent
+        async with site.connection.transaction():
+            (child,) = await enqueue(site, after(parent))
+            ending = asyncio.create_task(worker.end(parent))
+            assert await is_waiting(ending)
+        await ending
+        await worker.commit()
+    assert await states(site, [child]) == ["enqueued"]
     await be_consistent(site)
 
 
