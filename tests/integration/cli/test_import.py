@@ -115,11 +115,11 @@ def test_strict_import_with_a_bad_row_is_exit_code_2(run: Importer, tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("rows.csv.gz", gzip.compress(GOOD)),
+        ("rows.csv.gz", gzip.compress(GOOD, mtime=0)),
         ("rows.csv.zst", zstd.compress(GOOD)),
         ("rows.tsv", b"id\tplatformName\n1\tGit, the\n"),
         ("rows.ndjson", b'{"platformName":"Git"}\n{"platformName":"Docker"}\n'),
-        ("rows.jsonl.gz", gzip.compress(b'{"platformName":"Git"}\n')),
+        ("rows.jsonl.gz", gzip.compress(b'{"platformName":"Git"}\n', mtime=0)),
         ("rows.json", b'{"platforms":[{"platformName":"Git"}]}'),
     ],
 )
@@ -183,7 +183,7 @@ def test_bad_rows_of_an_envelope_are_named(run: Importer, tmp_path: Path) -> Non
     ("name", "content", "message"),
     [
         ("broken.json", b'{"platforms":[', "error: 400 "),
-        ("broken.csv.gz", gzip.compress(GOOD)[:-5], "error: 400 "),
+        ("broken.csv.gz", gzip.compress(GOOD, mtime=0)[:-5], "error: 400 "),
         ("header.csv", b"colour\nred\n", "platformName"),
         ("large.ndjson", b'{"platformName":"Git"}\n' * 50_000, "error: 413 "),
     ],
