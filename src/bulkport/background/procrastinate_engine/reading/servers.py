@@ -13,7 +13,7 @@ from bulkport.background.reading.numbers import QueueStatus, RunningJob, ServerS
 
 # The longest waiting one is looked for among the first by creation only: an index by the time since when jobs are
 # ready would cost each job more than this is worth.
-_QUEUES: Final = sql.SQL(f"""
+QUEUES: Final = sql.SQL(f"""
 WITH {COUNTED}, unfinished AS (
     SELECT queue, state, sum(jobs)::bigint AS jobs FROM counted
     WHERE state IN ('enqueued', 'scheduled', 'retrying') GROUP BY queue, state HAVING sum(jobs) > 0
@@ -50,7 +50,7 @@ ORDER BY named.name
 """)
 
 # One row for each job that a server runs, and one for a server that runs none.
-_SERVERS: Final = sql.SQL("""
+SERVERS: Final = sql.SQL("""
 SELECT server.worker_id, server.name, server.host, server.process_id, server.version, server.queues,
        server.concurrency, server.memory_bytes, server.started_at AS up_since, server.last_heartbeat,
        extract(epoch FROM clock_timestamp() - server.last_heartbeat)::float8 AS silence,
@@ -84,13 +84,13 @@ async def read_queues(snapshot: Snapshot, silent_seconds: float) -> list[QueueSt
             concurrency_limit=row["concurrency_limit"],
             servers=row["servers"],
         )
-        for row in await snapshot.fetch_all(_QUEUES, {"silent_seconds": silent_seconds})
+        for row in await snapshot.fetch_all(QUEUES, {"silent_seconds": silent_seconds})
     ]
 
 
 async def read_servers(snapshot: Snapshot, silent_seconds: float) -> list[ServerStatus]:
     """Every server, by name, with what it runs."""
-    rows = await snapshot.fetch_all(_SERVERS)
+    rows = await snapshot.fetch_all(SERVERS)
     running: dict[int, list[RunningJob]] = defaultdict(list)
     for row in rows:
         if row["job_id"] is not None:

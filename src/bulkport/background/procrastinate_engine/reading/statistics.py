@@ -39,7 +39,7 @@ not_moved AS MATERIALIZED (
 """
 
 # One statement: what it counts it counts at one moment, and it is asked for every second.
-_STATISTICS: Final = sql.SQL(f"""
+STATISTICS: Final = sql.SQL(f"""
 WITH {COUNTED}, by_state AS (
     SELECT queue, state::text, sum(jobs)::bigint AS jobs FROM counted GROUP BY queue, state HAVING sum(jobs) > 0
 ), running AS (
@@ -106,7 +106,7 @@ _STEP_SLOTS: Final = sql.SQL(f"{_BUCKETS} SELECT starts_at AS key, {_SLOTS} GROU
 _TASKS: Final = sql.SQL(f"{_BUCKETS} SELECT task AS key, {_SUMS} FROM bucket GROUP BY 1")
 _TASK_SLOTS: Final = sql.SQL(f"{_BUCKETS} SELECT task AS key, {_SLOTS} GROUP BY 1, slot ORDER BY 1, slot")
 
-_UNFINISHED: Final = sql.SQL(f"""
+_UNFINISHED_BY_TASK: Final = sql.SQL(f"""
 WITH {COUNTED}
 SELECT task, sum(jobs)::bigint AS jobs FROM counted
 WHERE state IN ('enqueued', 'scheduled', 'awaiting', 'retrying') GROUP BY task HAVING sum(jobs) > 0
@@ -120,7 +120,7 @@ SELECT background_bucket_v1(%(granularity)s, %(since)s) AS since,
 
 async def read_statistics(snapshot: Snapshot, silent_seconds: float) -> JobStatistics:
     """All jobs in numbers."""
-    row = await snapshot.fetch_one(_STATISTICS, {"silent_seconds": silent_seconds, "most_overdue": MOST_OVERDUE})
+    row = await snapshot.fetch_one(STATISTICS, {"silent_seconds": silent_seconds, "most_overdue": MOST_OVERDUE})
     assert row is not None
     running: dict[str, int] = row["running"]
     states = dict.fromkeys(JobState, 0)
@@ -195,7 +195,7 @@ async def read_task_statistics(snapshot: Snapshot, window: timedelta) -> list[Ta
     }
     totals = {row.pop("key"): JobTotals(**row) for row in await snapshot.fetch_all(_TASKS, arguments)}
     spread = _percentiles(await snapshot.fetch_all(_TASK_SLOTS, arguments))
-    unfinished = {row["task"]: row["jobs"] for row in await snapshot.fetch_all(_UNFINISHED)}
+    unfinished = {row["task"]: row["jobs"] for row in await snapshot.fetch_all(_UNFINISHED_BY_TASK)}
     return [
         TaskStatistics(
             task, totals.get(task, JobTotals()), *spread.get(task, (None, None)), unfinished=unfinished.get(task, 0)
