@@ -141,7 +141,6 @@ CREATE TABLE background_batches (
     user_id text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     sealed boolean NOT NULL DEFAULT false,  -- no job is added any more; only then can it end
-    has_children boolean NOT NULL DEFAULT false,
     finished_at timestamptz
 );
 CREATE INDEX background_batches_open ON background_batches (batch_id) WHERE finished_at IS NULL;
