@@ -18,13 +18,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bulkport.dashboard import cookies, csrf, flash
 from bulkport.dashboard.access import notices
 from bulkport.dashboard.access.viewers import Access, Viewer, not_found
-from bulkport.dashboard.actions import Action, ActionRequest, Audit, Form, perform
+from bulkport.dashboard.actions import Action, ActionRefused, ActionRequest, Audit, Form, perform
 from bulkport.dashboard.answers import Answers
 from bulkport.dashboard.forms import read_form, way_back
 from bulkport.dashboard.live.hub import Hub
 from bulkport.dashboard.live.stream import EventStream
-from bulkport.dashboard.pages import CountsSource, Page, PageNotFound, PageRequest, Query, Search, Section, no_counts
+from bulkport.dashboard.pages import (
+    CountsSource,
+    Download,
+    Page,
+    PageNotFound,
+    PageRequest,
+    Query,
+    Search,
+    Section,
+    no_counts,
+)
 from bulkport.dashboard.rendering import Fragment, Renderer
+from bulkport.dashboard.security_headers import NO_STORE, PAGE_HEADERS
 from bulkport.dashboard.shared_counts import SharedCounts
 from bulkport.dashboard.static_files import StaticFiles
 from bulkport.errors import BadRequest, BulkportError, ServiceUnavailable
@@ -55,6 +66,8 @@ class Dashboard:
         Where it is kept what operators did.
     actions:
         What operators can do. A page's button posts to `do/` and the action's name.
+    downloads:
+        Files that the pages offer.
     counts:
         The numbers in the navigation.
     search:
@@ -80,6 +93,7 @@ class Dashboard:
         access: Access,
         audit: Audit,
         actions: Sequence[Action] = (),
+        downloads: Sequence[Download] = (),
         counts: CountsSource = no_counts,
         search: Search | None = None,
         title: str = "Background jobs",
@@ -100,6 +114,7 @@ class Dashboard:
             [
                 *open_routes,
                 *(Route(f"/{page.path}", self._page_endpoint(page)) for page in pages),
+                *(Route(f"/{download.path}", _download_endpoint(download)) for download in downloads),
                 *(Route(f"/live/{page.path}", self._live_endpoint(page)) for page in pages),
                 Route("/do/{name:path}", self._act, methods=["POST"]),
                 Route("/theme", self._choose_theme, methods=["POST"]),
@@ -248,7 +263,7 @@ class Dashboard:
             raise _Refused("You may look, but only operators act.")
         asked = ActionRequest(viewer, form)
         page_request = _page_request(request, viewer)
-        if action.question is not None and "confirmed" not in form and (question := await action.question(asked)):
+        if "confirmed" not in form and (question := await _question(action, asked)):
             fields = [(name, value) for name, value in form.fields() if name != csrf.FIELD]
             variables = {"action": action, "question": question, "fields": fields, "back": way_back(form)}
             counts = await self._counts.read()
@@ -276,6 +291,15 @@ class Dashboard:
 
     async def _static_file(self, request: Request) -> Response:
         return self._static.answer(request, f"static/{request.path_params['name']}") or not_found(request)
+
+
+async def _question(action: Action, asked: ActionRequest) -> str | None:
+    """What is asked before the action is carried out; None: nothing is."""
+    try:
+        return None if action.question is None else await action.question(asked)
+    except ActionRefused:
+        # It is refused when it is tried as well, and then that is told and audited as ever.
+        return None
 
 
 class _Refused(Exception):
@@ -310,6 +334,15 @@ class _Asgi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+
+def _download_endpoint(download: Download) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        response = await download.answer(_page_request(request, _viewer(request)))
+        response.headers.update({**PAGE_HEADERS, **NO_STORE})
+        return response
+
+    return answer
 
 
 def _viewer(request: Request) -> Viewer:

@@ -1,0 +1,68 @@
+"""What a browser does with the pages about jobs: read them, press buttons, answer questions."""
+
+import html
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import urljoin
+
+import httpx
+
+from bulkport.dashboard import Access, Role
+from dashboard_site import FixedAccess, browser_of
+from jobs_dashboard_site import JobsSite, open_jobs_site
+
+
+class Operator:
+    """One who looks at the dashboard of a site and acts."""
+
+    def __init__(self, site: JobsSite, browser: httpx.AsyncClient) -> None:
+        self.site = site
+        self.jobs = site.jobs
+        self._browser = browser
+
+    async def page(self, address: str, *, status: int = 200) -> str:
+        """The page at an address relative to the dashboard."""
+        answer = await self._browser.get(f"/hangfire/{address}")
+        assert answer.status_code == status, answer.text
+        return answer.text
+
+    async def rows(self, address: str) -> list[int]:
+        """Numbers of the jobs in the list at an address, in its order."""
+        return [int(number) for number in re.findall(r'<tr data-row id="job-(\d+)"', await self.page(address))]
+
+    async def press(
+        self, action: str, fields: Mapping[str, str | Sequence[str]], *, back: str = "jobs", confirm: bool = True
+    ) -> str:
+        """Press a button on the page `back`; the page that follows, with a question answered before if there is one."""
+        found = re.search(r'name="csrf" value="([^"]+)"', await self.page(back))
+        assert found is not None
+        query = back.partition("?")[2]
+        form = {"csrf": found[1], "back": back, "filter": query, **fields}
+        answer = await self._browser.post(f"/hangfire/do/{action}", data=form)
+        if answer.status_code == 200 and confirm:
+            self.question = html.unescape(re.findall(r"<h1>(.*?)</h1>", answer.text)[0])
+            answer = await self._browser.post(f"/hangfire/do/{action}", data={**form, "confirmed": "yes"})
+        if answer.status_code == 200:
+            return answer.text
+        assert answer.status_code == 303, answer.text
+        self.led_to = answer.headers["location"]
+        return (await self._browser.get(urljoin(f"/hangfire/do/{action}", self.led_to))).text
+
+    async def said(self, action: str, fields: Mapping[str, str | Sequence[str]], *, back: str = "jobs") -> str:
+        """Press a button; what the next page says was done."""
+        page = await self.press(action, fields, back=back)
+        found = re.search(r'class="flash[^>]*>.*?</svg>(.*?)</div>', page, re.DOTALL)
+        assert found is not None, page
+        return html.unescape(found[1])
+
+
+@asynccontextmanager
+async def operating(url: str, access: Access | None = None) -> AsyncIterator[Operator]:
+    """A site in a fresh database, and an operator called ann at it."""
+    async with open_jobs_site(url) as (site, pool), browser_of(site.build(pool, access or FixedAccess())) as browser:
+        yield Operator(site, browser)
+
+
+READER = FixedAccess(Role.READ_ONLY)
+"""One who only looks."""

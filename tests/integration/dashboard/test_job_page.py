@@ -1,0 +1,153 @@
+"""The page of one job."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from dashboard_forms import Operator, operating
+from live_client import until, watch
+
+from bulkport.background import JobContext, JobState
+from bulkport.dashboard.live.hub import Hub
+from bulkport.identifiers import MAX_BIGINT
+from dashboard_site import FixedAccess
+from jobs_dashboard_site import open_jobs_site
+
+
+@pytest.fixture
+async def operator(database_url: str) -> AsyncIterator[Operator]:
+    async with operating(database_url) as one:
+        yield one
+
+
+def steps(page: str) -> list[str]:
+    return re.findall(r"<li class=\"\w*\"><div><strong>([^<]+)</strong>", page)
+
+
+async def test_failed_job_tells_why(operator: Operator) -> None:
+    site = operator.site
+    job_id = await site.jobs.enqueue(site.strict.options(user_id="alice").call("no <recipient>"))
+    async with site.worker(name="worker-a"):
+        await site.reaches(job_id, JobState.FAILED)
+    page = await operator.page(f"jobs/{job_id}")
+    assert "strict(reason=&#34;no &lt;recipient&gt;&#34;" in page
+    assert "hunter2" not in page
+    assert "Traceback (most recent call last):" in page
+    assert "ValueError: no &lt;recipient&gt;" in page
+    assert "worker-a" in page
+    assert "for <code>alice</code>" in page
+    assert steps(page) == ["Failed", "Created"]
+    assert re.search(r"<details id=\"traceback-1\" open>", page)
+
+
+async def test_result_and_log_of_a_job_are_shown_and_masked(operator: Operator) -> None:
+    site = operator.site
+    job_id = await site.jobs.enqueue(site.send_report, "ada@example.org")
+    async with site.worker():
+        await site.reaches(job_id, JobState.SUCCEEDED)
+    page = await operator.page(f"jobs/{job_id}")
+    assert "sent to ada@example.org" in page
+    assert "&#34;sent&#34;: 1" in page
+    assert "a-secret" not in page
+    assert steps(page) == ["Succeeded", "Created"]
+    assert "await jobs.enqueue(" in page
+
+
+async def test_what_a_job_belongs_to_is_linked(operator: Operator) -> None:
+    site = operator.site
+    parent = await site.jobs.enqueue(site.wait, "gate")
+    child = await site.jobs.continue_with(parent, site.send_report.call("next"), on="failed")
+    async with site.jobs.batch("July") as batch:
+        batch.add(site.send_report.call("b"))
+    await site.jobs.recurring.add_or_update("nightly", site.send_report.call("n"), cron="0 3 * * *")
+    recurring = await site.jobs.recurring.trigger("nightly")
+    page = await operator.page(f"jobs/{parent}")
+    assert f'<tr data-row id="child-{child}">' in page
+    assert "when this job has failed" in page
+    assert f'<tr data-row id="parent-{parent}">' in await operator.page(f"jobs/{child}")
+    (in_batch,) = await operator.rows("jobs?batch=1")
+    page = await operator.page(f"jobs/{in_batch}")
+    assert "July" in page
+    assert "0 of 1 ended" in page
+    page = await operator.page(f"jobs/{recurring}")
+    assert 'href="../recurring?text=nightly"' in page
+    assert "by the recurring job nightly" in page
+
+
+async def test_running_job_moves_while_it_is_watched(database_url: str) -> None:
+    async with open_jobs_site(database_url) as (site, pool):
+        job_id = await site.jobs.enqueue(site.wait, "gate")
+        app = site.build(pool, FixedAccess(), hub=Hub(is_stopping=lambda: False))
+        async with site.worker(), watch(app, f"jobs/{job_id}") as viewer:
+            await until(lambda: "3 of 10 · reading pages" in "".join(viewer.fragments("live_work")), "progress")
+            await site.open_gate("gate")
+            await until(lambda: "10 of 10 · all read" in "".join(viewer.fragments("live_work")), "its end")
+            await until(lambda: "Run again" in viewer.fragments("live_job_head")[-1], "its buttons")
+            await until(lambda: "Succeeded" in viewer.fragments("live_history")[-1], "its history")
+
+
+async def test_running_job_is_asked_to_stop(operator: Operator) -> None:
+    site = operator.site
+    job_id = await site.jobs.enqueue(site.wait, "never")
+    async with site.worker():
+        await site.reaches(job_id, JobState.PROCESSING)
+        page = f"jobs/{job_id}"
+        said = await operator.said("jobs/cancel", {"id": job_id}, back=page)
+        assert said == f"Job {job_id}: asked to stop."
+        assert operator.question == f"Cancel job {job_id}?"
+        await site.reaches(job_id, JobState.CANCELLED)
+    said = await operator.said("jobs/cancel", {"id": job_id}, back=page)
+    assert said == f"Job {job_id}: had already ended."
+    assert await operator.said("jobs/requeue", {"id": job_id}, back=page) == f"Job {job_id}: requeued."
+
+
+async def test_succeeded_job_is_run_again_as_a_new_one(operator: Operator) -> None:
+    site = operator.site
+    job_id = await site.jobs.enqueue(site.send_report, "ada")
+    async with site.worker():
+        await site.reaches(job_id, JobState.SUCCEEDED)
+    await operator.press("jobs/requeue", {"id": job_id}, back=f"jobs/{job_id}", confirm=False)
+    new = operator.led_to.rpartition("/")[2]
+    assert new != job_id
+    assert f"repeats job {job_id}" in await operator.page(f"jobs/{new}")
+    assert f'href="../jobs/{new}"' in await operator.page(f"jobs/{job_id}")
+    assert await operator.said("jobs/delete", {"id": job_id}, back=f"jobs/{job_id}") == f"Job {job_id}: deleted."
+
+
+async def test_scheduled_job_is_run_now(operator: Operator) -> None:
+    site = operator.site
+    job_id = await site.jobs.schedule(site.send_report, "ada", in_=3600)
+    assert "Run now" in await operator.page(f"jobs/{job_id}")
+    await operator.said("jobs/run-now", {"id": job_id}, back=f"jobs/{job_id}")
+    assert await operator.rows("jobs?state=enqueued") == [int(job_id)]
+
+
+async def test_large_arguments_are_left_out_of_lists_and_shown_on_the_page(operator: Operator) -> None:
+    site = operator.site
+    text = "".join(f"{number:08}" for number in range(20_000))
+    job_id = await site.jobs.enqueue(site.send_report, text)
+    assert "00000001" not in await operator.page("jobs")
+    assert "00000001" in await operator.page(f"jobs/{job_id}")
+
+
+@pytest.mark.parametrize("number", ["999", str(MAX_BIGINT), str(MAX_BIGINT + 1), "9" * 30])
+async def test_job_that_is_not_there_is_told(operator: Operator, number: str) -> None:
+    assert "There is no job" in await operator.page(f"jobs/{number}", status=404)
+
+
+async def test_long_log_shows_its_end_first(operator: Operator) -> None:
+    site = operator.site
+
+    @site.jobs.task(name="chatter")
+    def chatter(context: JobContext) -> None:
+        for number in range(1_200):
+            context.log(f"line number {number}")
+
+    job_id = await site.jobs.enqueue(chatter)
+    async with site.worker():
+        await site.reaches(job_id, JobState.SUCCEEDED)
+    page = await operator.page(f"jobs/{job_id}")
+    assert "only the first 1,000 lines of a job are kept" in page
+    assert "line number 0<" not in page
+    page = await operator.page(f"jobs/{job_id}?lines=all")
+    assert "line number 1<" in page

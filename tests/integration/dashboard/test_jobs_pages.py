@@ -1,0 +1,189 @@
+"""The lists of jobs: what they show, and what is done to the chosen ones and to all that match."""
+
+import re
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from dashboard_forms import READER, Operator, operating
+
+from bulkport.background import JobState
+from bulkport.identifiers import BackgroundJobId
+
+
+@pytest.fixture
+async def operator(database_url: str) -> AsyncIterator[Operator]:
+    async with operating(database_url) as one:
+        yield one
+
+
+def numbers(ids: list[BackgroundJobId]) -> list[int]:
+    return [int(job_id) for job_id in ids]
+
+
+async def failed_jobs(operator: Operator, count: int) -> list[BackgroundJobId]:
+    site = operator.site
+    ids = [job.id for job in await site.jobs.enqueue_many([site.strict.call(f"row {n}") for n in range(count)])]
+    async with site.worker():
+        for job_id in ids:
+            await site.reaches(job_id, JobState.FAILED)
+    return ids
+
+
+async def test_each_state_has_a_view_with_its_count(operator: Operator) -> None:
+    site = operator.site
+    (failed,) = await failed_jobs(operator, 1)
+    enqueued = await site.jobs.enqueue(site.send_report.options(user_id="alice").call("ada@example.org"))
+    scheduled = await site.jobs.schedule(site.send_report, "bob@example.org", in_=3600)
+    awaiting = await site.jobs.continue_with(enqueued, site.send_report.call("next@example.org"))
+    cancelled = await site.jobs.enqueue(site.send_report, "eve@example.org")
+    await site.jobs.cancel(cancelled)
+    views = {
+        "enqueued": enqueued,
+        "scheduled": scheduled,
+        "awaiting": awaiting,
+        "failed": failed,
+        "cancelled": cancelled,
+    }
+    for state, job_id in views.items():
+        assert await operator.rows(f"jobs?state={state}") == [int(job_id)], state
+        page = await operator.page(f"jobs?state={state}")
+        assert re.search(r'aria-current="page">\w+<span class="count[ hot]*">1</span></a>', page), state
+    assert await operator.rows("jobs") == sorted(map(int, views.values()), reverse=True)
+    assert "ValueError: row 0" in await operator.page("jobs?state=failed")
+    page = await operator.page("jobs?state=enqueued")
+    assert "alice" in page
+    assert "recipient=&#34;ada@example.org&#34;" in page
+
+
+@pytest.mark.parametrize(
+    "state", ["", "enqueued", "scheduled", "awaiting", "retrying", "processing", "succeeded", "failed", "cancelled"]
+)
+async def test_empty_view_says_what_to_do(operator: Operator, state: str) -> None:
+    page = await operator.page(f"jobs?state={state}")
+    assert 'class="empty"' in page
+    assert 'class="bulk"' not in page
+
+
+async def test_filters_are_in_the_address(operator: Operator) -> None:
+    site = operator.site
+    ada = await site.jobs.enqueue(site.send_report.options(user_id="u1").call("ada@example.org"))
+    bob = await site.jobs.enqueue(site.send_report.options(queue="slow").call("bob@example.org"))
+    gate = await site.jobs.enqueue(site.wait, "gate")
+    found = {
+        "task=wait": [gate],
+        "queue=slow": [bob],
+        "user=u1": [ada],
+        "text=ADA@": [ada],
+        "state=enqueued&task=send_report": [bob, ada],
+        "within=hour": [gate, bob, ada],
+        "until=2020-01-01": [],
+        "order=asc": [ada, bob, gate],
+        "batch=1": [],
+    }
+    for query, expected in found.items():
+        assert await operator.rows(f"jobs?{query}") == numbers(expected), query
+    page = await operator.page("jobs?state=enqueued&queue=slow&text=bob&batch=3")
+    assert 'name="state" value="enqueued"' in page
+    assert 'name="text" value="bob"' in page
+    assert 'href="../jobs?queue=slow&amp;state=enqueued&amp;text=bob"' in page or 'title="Remove this filter"' in page
+    assert "No job matches" in page
+    assert '<option value="send_report">' in page
+    assert f"jobs/{ada}" in await operator.page(f"jobs?text=%23{ada}")
+
+
+@pytest.mark.parametrize("query", ["state=nothing", "since=yesterday", "batch=none", "cursor=abc", "task=%00"])
+async def test_address_that_makes_no_sense_is_told(operator: Operator, query: str) -> None:
+    page = await operator.page(f"jobs?{query}", status=400)
+    assert "Bad Request" in page
+
+
+async def test_pages_follow_one_another_and_lead_back(operator: Operator) -> None:
+    site = operator.site
+    ids = numbers([job.id for job in await site.jobs.enqueue_many([site.wait.call(f"g{n}") for n in range(60)])])
+    address, seen = "jobs?size=25", []
+    pages = []
+    while True:
+        pages.append(await operator.rows(address))
+        seen += pages[-1]
+        page = await operator.page(address)
+        following = re.search(r'href="\./(jobs\?[^"]+)" rel="next"', page)
+        if following is None:
+            break
+        address = following[1].replace("&amp;", "&")
+    assert seen == ids[::-1]
+    assert [len(page) for page in pages] == [25, 25, 10]
+    back = re.search(r'href="\./(jobs\?[^"]+)" rel="prev"', page)
+    assert back is not None
+    assert await operator.rows(back[1].replace("&amp;", "&")) == pages[1]
+
+
+async def test_enqueued_jobs_are_told_by_queue(operator: Operator) -> None:
+    site = operator.site
+    for queue in ("mail", "mail", "slow"):
+        await site.jobs.enqueue(site.send_report.options(queue=queue).call("ada"))
+    page = await operator.page("jobs?state=enqueued")
+    assert re.search(r'queue=mail&amp;state=enqueued"[^>]*>mail<span class="count">2</span>', page)
+
+
+async def test_chosen_jobs_are_requeued_once(operator: Operator) -> None:
+    ids = await failed_jobs(operator, 3)
+    chosen = {"id": ids[:2]}
+    back = "jobs?state=failed"
+    assert await operator.said("jobs/requeue", chosen, back=back) == "2 requeued."
+    assert operator.question == "Requeue 2 jobs?"
+    assert await operator.rows(back) == numbers(ids[2:])
+    assert (
+        await operator.said("jobs/requeue", {"id": ids}, back=back) == "1 requeued, 2 were already waiting for workers."
+    )
+    details = await operator.jobs.details(ids[0])
+    assert details is not None
+    assert [entry.change.actor for entry in details.timeline if entry.change] == ["ann"]
+
+
+async def test_all_that_match_are_meant_with_their_number(operator: Operator) -> None:
+    site = operator.site
+    failed = await failed_jobs(operator, 30)
+    other = await site.jobs.enqueue(site.send_report, "ada")
+    back = "jobs?state=failed&task=strict&size=25"
+    page = await operator.page(back)
+    assert "All 30 that match:" in page
+    assert await operator.said("jobs/requeue", {"all": "jobs"}, back=back) == "30 requeued."
+    assert operator.question == "Requeue 30 jobs: all failed jobs with task strict?"
+    assert await operator.said("jobs/delete", {"all": "jobs"}, back="jobs?state=enqueued&task=strict") == "30 deleted."
+    assert await operator.rows("jobs?state=enqueued") == [int(other)]
+    assert set(await operator.rows("jobs?state=cancelled")) == set(numbers(failed))
+    async with await psycopg.AsyncConnection.connect(site.url) as connection:
+        entries = await (
+            await connection.execute("SELECT actor, action, target, outcome FROM background_audit ORDER BY id")
+        ).fetchall()
+    assert entries == [
+        ("ann", "jobs/requeue", "all failed jobs with task strict", "30 requeued."),
+        ("ann", "jobs/delete", "all enqueued jobs with task strict", "30 deleted."),
+    ]
+
+
+async def test_all_jobs_whatever_their_state_are_never_offered(operator: Operator) -> None:
+    site = operator.site
+    await site.jobs.enqueue_many([site.wait.call(f"g{n}") for n in range(30)])
+    assert "that match:" not in await operator.page("jobs?size=25")
+    assert "that match:" in await operator.page("jobs?size=25&state=enqueued")
+
+
+async def test_filter_that_is_no_longer_right_acts_on_nothing(operator: Operator) -> None:
+    (failed,) = await failed_jobs(operator, 1)
+    page = await operator.press("jobs/requeue", {"all": "jobs", "filter": "state=failed&since=never"})
+    assert "&#39;never&#39; is no time" in page
+    assert "No job was chosen." in await operator.press("jobs/requeue", {})
+    assert "There is no such list" in await operator.press("jobs/requeue", {"all": "imports"})
+    assert await operator.said("jobs/requeue", {"id": "999"}) == "Job 999: is no longer there."
+    assert await operator.rows("jobs?state=failed") == [int(failed)]
+
+
+async def test_those_who_only_look_have_no_buttons_and_cannot_act(database_url: str) -> None:
+    async with operating(database_url, READER) as reader:
+        job_id = await reader.jobs.enqueue(reader.site.send_report, "ada")
+        for address in ("jobs", f"jobs/{job_id}", "retries", "recurring"):
+            page = await reader.page(address)
+            assert "do/jobs" not in page, address
+            assert "data-pick" not in page, address

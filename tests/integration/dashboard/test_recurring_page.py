@@ -1,0 +1,66 @@
+"""Recurring jobs, as they are shown and steered."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from dashboard_forms import Operator, operating
+
+from bulkport.background import JobState
+
+
+@pytest.fixture
+async def operator(database_url: str) -> AsyncIterator[Operator]:
+    async with operating(database_url) as one:
+        await one.jobs.recurring.add_or_update(
+            "nightly", one.site.send_report.call("all@example.org"), cron="0 3 * * *", timezone="Europe/Berlin"
+        )
+        yield one
+
+
+async def test_schedule_and_last_run_are_told(operator: Operator) -> None:
+    site = operator.site
+    page = await operator.page("recurring")
+    assert "At 03:00 every day (Europe/Berlin)" in page
+    assert "0 3 * * *" in page
+    assert "not yet" in page
+    job_id = await site.jobs.recurring.trigger("nightly")
+    async with site.worker():
+        await site.reaches(job_id, JobState.SUCCEEDED)
+    page = await operator.page("recurring")
+    assert f'href="./jobs/{job_id}"' in page
+    assert "Succeeded" in page
+    assert await operator.rows("jobs?recurring=nightly") == [int(job_id)]
+
+
+async def test_it_is_triggered_paused_resumed_and_removed(operator: Operator) -> None:
+    fields = {"recurring": "nightly"}
+    await operator.press("recurring/trigger", fields, back="recurring")
+    assert operator.led_to == "../../jobs/1"
+    assert await operator.said("recurring/pause", fields, back="recurring") == "nightly is paused."
+    page = await operator.page("recurring")
+    assert "Paused" in page
+    assert "Resume" in page
+    assert await operator.said("recurring/resume", fields, back="recurring") == "nightly goes on with its next tick."
+    assert await operator.said("recurring/remove", fields, back="recurring") == "nightly is removed."
+    assert operator.question == "Remove nightly? Its jobs stay."
+    assert "No recurring jobs" in await operator.page("recurring")
+    assert await operator.said("recurring/remove", fields, back="recurring") == "nightly had already been removed."
+    assert await operator.said("recurring/pause", fields, back="recurring") == (
+        "There is no recurring job nightly any more."
+    )
+    assert await operator.said("recurring/pause", {}, back="recurring") == "No recurring job was named."
+
+
+async def test_recurring_jobs_are_searched_and_paged(operator: Operator) -> None:
+    for number in range(3):
+        await operator.jobs.recurring.add_or_update(f"clean-{number}", operator.site.wait.call("g"), cron="@daily")
+    page = await operator.page("recurring?text=night")
+    assert 'id="recurring-nightly"' in page
+    assert 'id="recurring-clean-0"' not in page
+    assert "No recurring job matches" in await operator.page("recurring?text=nothing")
+    page = await operator.page("recurring?size=2")
+    assert 'id="recurring-clean-1"' in page
+    assert 'id="recurring-clean-2"' not in page
+    page = await operator.page("recurring?size=2&cursor=clean-1")
+    assert 'id="recurring-clean-2"' in page
+    assert "End of the list" in page

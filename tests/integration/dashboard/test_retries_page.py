@@ -1,0 +1,33 @@
+"""What waits for its next attempt."""
+
+from dashboard_forms import operating
+
+from bulkport.background import JobState
+
+
+async def test_waiting_jobs_tell_why_and_are_retried_now(database_url: str) -> None:
+    async with operating(database_url) as operator:
+        site = operator.site
+        assert "Nothing waits for another attempt" in await operator.page("retries")
+        first, second = [
+            job.id for job in await site.jobs.enqueue_many([site.flaky.call(f"host-{n}") for n in range(2)])
+        ]
+        await site.jobs.enqueue(site.send_report, "ada")
+        async with site.worker():
+            await site.reaches(first, JobState.RETRYING)
+            await site.reaches(second, JobState.RETRYING)
+        assert set(await operator.rows("retries")) == {int(first), int(second)}
+        page = await operator.page("retries")
+        assert "ConnectionError: host-1" in page
+        assert 'Retries<span class="count hot">2</span>' in page
+        assert 'data-tick="ago">in ' in page
+        assert await operator.rows("retries?text=host-1&state=failed") == [int(second)]
+        back = "retries?text=host-1"
+        assert await operator.said("jobs/run-now", {"all": "retries"}, back=back) == (
+            "1 runs as soon as a worker is free."
+        )
+        assert operator.question == "Run now 1 job: all retrying jobs with text host-1?"
+        assert await operator.rows("retries") == [int(first)]
+        assert await operator.rows("jobs?state=enqueued") == [int(second)]
+        said = await operator.said("jobs/run-now", {"id": [first, second]}, back="retries")
+        assert said == "1 runs as soon as a worker is free, 1 was already waiting for a worker."
