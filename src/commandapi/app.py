@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy.exc
 from fastapi import FastAPI
 
+from bulkport.background import BackgroundJobs
 from bulkport.errors import ServiceUnavailable
 from bulkport.facade import Bulkport
 from bulkport.http import problems
@@ -49,9 +50,9 @@ class CommandApi(FastAPI):
 def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
-    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `dashboard`, `pool`,
-    `sessions`, `reading_sessions` and `newest_migration`. The database need not be there yet: requests are answered
-    503 until it is.
+    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `jobs`, `dashboard`,
+    `pool`, `sessions`, `reading_sessions` and `newest_migration`. The database need not be there yet: requests are
+    answered 503 until it is.
 
     Parameters
     ----------
@@ -94,7 +95,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(metrics.router)
     if settings.shows_docs:
         add_docs_page(app)
-    app.state.dashboard = dashboard = build_dashboard(settings, lambda: _pool_of(app))
+    app.state.jobs = jobs = BackgroundJobs()
+    app.state.dashboard = dashboard = build_dashboard(settings, jobs, bulkport.resources, lambda: _pool_of(app))
     dashboard.mount(app, settings.dashboard_path)
     return app
 
@@ -118,5 +120,6 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
         app.state.sessions = database.sessions
         app.state.reading_sessions = database.reading_sessions
         bulkport: Bulkport = app.state.bulkport
-        async with bulkport.connect(settings.database_url, pool=database.pool):
+        jobs: BackgroundJobs = app.state.jobs
+        async with bulkport.connect(settings.database_url, pool=database.pool), jobs.connect(pool=database.pool):
             yield

@@ -3,28 +3,61 @@
 import secrets
 from collections.abc import Callable
 
-from bulkport.dashboard import Access, AuditLog, ClosedAccess, Dashboard, LoopbackAccess, PageRequest, Section
+from bulkport.background import BackgroundJobs
+from bulkport.dashboard import (
+    Access,
+    AuditLog,
+    ClosedAccess,
+    Dashboard,
+    LoopbackAccess,
+    Masking,
+    PageRequest,
+    Section,
+)
 from bulkport.dashboard.access.sign_in import RoleClaim, SignInAccess
 from bulkport.dashboard.overview import Overview, overview_page
+from bulkport.dashboard.pages.imports import imports_part, related_import, with_import_counts
+from bulkport.dashboard.pages.job_counts import job_counts
+from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_part
+from bulkport.dashboard.pages.recurring import recurring_part
+from bulkport.dashboard.pages.retries import retries_part
+from bulkport.imports.operators import OperatedImports
 from bulkport.pools import AsyncPool
+from bulkport.resources import Resources
 from commandapi.registrations.identity_provider import OidcIdentityProvider
 from commandapi.registrations.signed_in_user import make_issuer
 from commandapi.settings import Environment, Settings
 
 
-def build_dashboard(settings: Settings, pool: Callable[[], AsyncPool]) -> Dashboard:
+def build_dashboard(
+    settings: Settings, jobs: BackgroundJobs, resources: Resources, pool: Callable[[], AsyncPool]
+) -> Dashboard:
     """The dashboard, to be mounted.
 
     Parameters
     ----------
+    jobs:
+        The application's background jobs, imports among them; connected as long as it serves.
     pool:
         Gives the application's connections once it is connected.
     """
+    masking = Masking(settings.masked_names)
+    imports = OperatedImports(pool, resources)
+    parts = [
+        jobs_part(jobs, masking, related_import),
+        imports_part(imports),
+        retries_part(jobs, masking),
+        recurring_part(jobs, masking),
+    ]
     return Dashboard(
-        [overview_page(_read_overview)],
-        [Section("overview", "Overview", "")],
+        [overview_page(_read_overview), *(page for part in parts for page in part.pages)],
+        [Section("overview", "Overview", ""), *(part.section for part in parts)],
         access=access_by(settings),
         audit=AuditLog(pool),
+        actions=[action for part in parts for action in part.actions],
+        downloads=[download for part in parts for download in part.downloads],
+        counts=with_import_counts(job_counts(jobs), imports),
+        search=JOB_SEARCH,
         title="Command API",
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bulkport.dashboard.actions import Action
-from bulkport.dashboard.pages import Page, Section
+from bulkport.dashboard.pages import Download, Page, Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,3 +14,4 @@ class Part:
     section: Section
     pages: Sequence[Page]
     actions: Sequence[Action] = ()
+    downloads: Sequence[Download] = ()

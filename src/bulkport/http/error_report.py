@@ -12,7 +12,7 @@ import msgspec
 
 from bulkport.errors import BulkportError
 from bulkport.formats import BodyFormat
-from bulkport.imports.jobs import ReportedRow
+from bulkport.imports.jobs import CsvHeader, ReportedRow
 
 _FORMATS: Final = {
     **{body_format.media_type: body_format for body_format in BodyFormat},
@@ -57,6 +57,34 @@ def json_page(rows: Sequence[ReportedRow], *, next_cursor: str | None) -> bytes:
     """`{"items": […], "nextCursor": …}`."""
     items = ",".join(map(_entry, rows))
     return f'{{"items":[{items}],"nextCursor":{_json(next_cursor)}}}'.encode()
+
+
+def report_lines(
+    report_format: BodyFormat,
+    pages: AsyncIterator[list[ReportedRow]],
+    *,
+    header: CsvHeader | None,
+    wire_names: Sequence[str],
+) -> AsyncIterator[bytes]:
+    """The whole report as NDJSON or CSV.
+
+    Parameters
+    ----------
+    header:
+        Of the import's body, where that was CSV.
+    wire_names:
+        The columns of a CSV report on an import that had no header.
+    """
+    if report_format is BodyFormat.NDJSON:
+        return ndjson_lines(pages)
+    if header is None:
+        return csv_lines(wire_names, pages)
+    return csv_lines(header.names, pages, header=header.cells)
+
+
+def report_disposition(job_id: int, report_format: BodyFormat) -> str:
+    """`Content-Disposition` of a whole report: under which name it is saved."""
+    return f'attachment; filename="import-{job_id}-errors.{report_format}"'
 
 
 async def ndjson_lines(pages: AsyncIterator[list[ReportedRow]]) -> AsyncIterator[bytes]:

@@ -1,6 +1,6 @@
 """`/api/imports`: a user's import jobs of all resources, each in full and with its report of bad rows."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -12,12 +12,12 @@ from bulkport.errors import ValidationFailed
 from bulkport.formats import BodyFormat
 from bulkport.http.bulk_routes import Authenticate
 from bulkport.http.connected import Connected
-from bulkport.http.error_report import chosen_format, csv_lines, json_page, ndjson_lines
+from bulkport.http.error_report import chosen_format, json_page, report_disposition, report_lines
 from bulkport.http.headers import field_value
 from bulkport.http.job_views import JobDetail, JobPage
 from bulkport.http.wire import JobId, WireQuery
 from bulkport.identifiers import MAX_BIGINT, ImportId, UserId
-from bulkport.imports.jobs import MAX_REPORT_PAGE, ReportedRow, csv_header, get_job, list_jobs, list_row_errors
+from bulkport.imports.jobs import MAX_REPORT_PAGE, csv_header, get_job, list_jobs, list_row_errors, row_error_pages
 from bulkport.imports.states import ImportStatus
 from bulkport.resources import Resources
 
@@ -94,36 +94,18 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
                 body = json_page(rows, next_cursor=str(rows[-1].row) if more else None)
                 return Response(body, media_type="application/json", headers=_VARY)
             header = await csv_header(connection, job_id, resources[job.resource].wire_names)
-        pages = _pages(connected, job_id, after_row)
-        if report_format is BodyFormat.NDJSON:
-            lines = ndjson_lines(pages)
-        elif header is None:
-            lines = csv_lines(list(resources[job.resource].wire_names.values()), pages)
-        else:
-            lines = csv_lines(header.names, pages, header=header.cells)
-        suffix = str(report_format)
-        name = f'attachment; filename="import-{job_id}-errors.{suffix}"'
+        pages = row_error_pages(connected().pool, job_id, after_row=after_row)
+        wire_names = list(resources[job.resource].wire_names.values())
         return StreamingResponse(
-            lines, media_type=report_format.media_type, headers={**_VARY, "Content-Disposition": name}
+            report_lines(report_format, pages, header=header, wire_names=wire_names),
+            media_type=report_format.media_type,
+            headers={**_VARY, "Content-Disposition": report_disposition(job_id, report_format)},
         )
 
     return router
 
 
 _VARY: Final = {"Vary": "Accept"}
-
-
-async def _pages(
-    connected: Callable[[], Connected], job_id: ImportId, after_row: int
-) -> AsyncIterator[list[ReportedRow]]:
-    """The report page by page. No connection is held while a slow client reads."""
-    while True:
-        async with connected().pool.connection() as connection:
-            page = await list_row_errors(connection, job_id, after_row=after_row)
-        if not page:
-            return
-        yield page
-        after_row = page[-1].row
 
 
 def _position(cursor: str) -> int:

@@ -1,6 +1,6 @@
 """Reading import jobs: one, a user's list, and the report of bad rows."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,6 +12,7 @@ from bulkport.errors import Forbidden, JobNotFound
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports import queries
 from bulkport.imports.states import ImportStatus
+from bulkport.pools import AsyncPool
 
 MAX_REPORT_PAGE: Final = 1000
 _MAX_PAGE_BYTES: Final = 4 * 2**20
@@ -113,6 +114,17 @@ async def list_row_errors(
     async with connection.cursor() as cursor:
         await cursor.execute(queries.SELECT_ROW_ERRORS, parameters)
         return [ReportedRow(*row) for row in await cursor.fetchall()]
+
+
+async def row_error_pages(pool: AsyncPool, job_id: ImportId, *, after_row: int = 0) -> AsyncIterator[list[ReportedRow]]:
+    """All bad rows above `after_row`, page by page. No connection is held while a slow client reads."""
+    while True:
+        async with pool.connection() as connection:
+            page = await list_row_errors(connection, job_id, after_row=after_row)
+        if not page:
+            return
+        yield page
+        after_row = page[-1].row
 
 
 @dataclass(frozen=True, slots=True)

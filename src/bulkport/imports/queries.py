@@ -56,6 +56,58 @@ SELECT_ROW_ERRORS: Final = """
     ORDER BY row_number
 """
 
+# Of all users, for operators. `operators.py` puts the conditions in.
+SELECT_FOUND_JOBS: Final = f"""
+    SELECT {_JOB_COLUMNS}, j.total_chunks, j.last_fault
+    FROM (SELECT * FROM bulk_import_jobs WHERE {{conditions}} ORDER BY id DESC LIMIT %(limit)s) j {_CHUNK_SUMS}
+    ORDER BY j.id DESC
+"""
+
+SELECT_ID_BOUNDS: Final = "SELECT min(id), max(id) FROM bulk_import_jobs"
+
+COUNT_UNFINISHED: Final = "SELECT count(*) FROM bulk_import_jobs WHERE completed_at IS NULL"
+
+# A chunk is worked on while the transaction that locked it goes on: its number stands in xmax, and those that go on
+# are in the snapshot or after it. To try the locks instead would keep lanes from the chunks. xmax is the lower half of
+# a transaction's number, hence the remainders.
+SELECT_CHUNK_CELLS: Final = """
+    WITH moment AS MATERIALIZED (
+        SELECT pg_snapshot_xmax(seen)::text::bigint & 4294967295 AS next_number,
+               ARRAY(SELECT x::text::bigint & 4294967295 FROM pg_snapshot_xip(seen) x) AS going_on
+        FROM pg_current_snapshot() seen
+    )
+    SELECT min(c.chunk_number), count(*),
+           count(*) FILTER (WHERE c.state = 'done'),
+           count(*) FILTER (WHERE c.state = 'checked'),
+           count(*) FILTER (
+               WHERE c.state = 'pending' AND c.locker <> 0
+                 AND (c.locker = ANY (going_on) OR ((c.locker - next_number) & 4294967295) < 2147483648)
+           ),
+           sum(c.record_count)::bigint, sum(c.failure_count)::bigint
+    FROM moment, (
+        SELECT chunk_number, state, record_count, failure_count, xmax::text::bigint AS locker
+        FROM import_chunks WHERE job_id = %(job_id)s
+    ) c
+    GROUP BY c.chunk_number::bigint * %(cells)s / %(total_chunks)s
+    ORDER BY 1
+"""
+
+# Values that a message quotes make no kind of their own.
+SELECT_ERROR_KINDS: Final = r"""
+    SELECT field, message, count(*) AS rows, min(row_number) AS first_row
+    FROM (
+        SELECT row_number, error ->> 'field' AS field,
+               regexp_replace(
+                   regexp_replace(error ->> 'message', '''.*''', '''…'''), ' \S+ does not exist$', ' … does not exist'
+               ) AS message
+        FROM (
+            SELECT row_number, errors FROM import_row_errors WHERE job_id = %(job_id)s
+            ORDER BY row_number LIMIT %(most_rows)s
+        ) looked_at, jsonb_array_elements(errors) error
+    ) told
+    GROUP BY field, message ORDER BY rows DESC, first_row, field, message LIMIT %(most_kinds)s
+"""
+
 SELECT_CSV_COLUMNS: Final = "SELECT csv_columns FROM bulk_import_jobs WHERE id = %s"
 
 SELECT_FIRST_ROW_ERRORS: Final = """

@@ -7,6 +7,7 @@ puts the parts together that it has use for.
 from bulkport.dashboard.pages.page import (
     Counts,
     CountsSource,
+    Download,
     Entry,
     Load,
     Page,
@@ -21,6 +22,7 @@ from bulkport.dashboard.pages.page import (
 __all__ = [
     "Counts",
     "CountsSource",
+    "Download",
     "Entry",
     "Load",
     "Page",

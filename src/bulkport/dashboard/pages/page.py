@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
+from starlette.responses import Response
+
 from bulkport.dashboard.access.viewers import Role
 
 MAX_QUERY_FIELDS: Final = 100
@@ -123,6 +125,16 @@ class Page:
     """Key of the section it belongs to."""
     every: float = 1.0
     """Seconds between two looks at what it shows while somebody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that a page offers."""
+
+    path: str
+    """As of a page."""
+    answer: Callable[[PageRequest], Awaitable[Response]]
+    """Gives the file. Raises `PageNotFound`."""
 
 
 @dataclass(frozen=True, slots=True)

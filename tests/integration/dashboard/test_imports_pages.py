@@ -1,0 +1,109 @@
+"""The pages about imports, of real imports by a real worker."""
+
+import html
+import json
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+
+from command_site import CommandSite, open_command_site, until
+from import_steps import settled
+
+PLATFORMS = [{"platformName": f"Platform {number}"} for number in range(60)]
+
+
+@pytest.fixture
+async def site(database_url: str) -> AsyncIterator[CommandSite]:
+    """An open Command API whose imports are cut into chunks of a few rows."""
+    async with open_command_site(database_url, chunk_bytes=200) as site:
+        yield site
+
+
+def listed(page: str) -> list[int]:
+    return [int(number) for number in re.findall(r'<tr data-row id="import-(\d+)"', page)]
+
+
+def words(page: str) -> str:
+    """The text of a page on one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+async def test_empty_lists_say_what_to_do(site: CommandSite) -> None:
+    assert "What clients send to a bulk endpoint is listed here" in await site.page("imports")
+    assert "No import is under way" in await site.page("imports?status=in-flight")
+    assert "No import matches" in await site.page("imports?user=nobody")
+    assert "There is no import 7" in await site.page("imports/7", status=404)
+    assert "There is no import" in await site.page("imports/99999999999999999999999", status=404)
+
+
+async def test_list_narrows_down_and_pages(site: CommandSite) -> None:
+    good = [await site.send(PLATFORMS[start : start + 10]) for start in (0, 10, 20)]
+    async with site.worker():
+        bad = await site.send([{"platformName": ""}])
+        for import_id in (*good, bad):
+            await settled(site.api, import_id)
+    waiting = await site.send(PLATFORMS[30:40])
+    newest = [waiting, bad, *reversed(good)]
+    assert listed(await site.page("imports")) == newest
+    assert listed(await site.page("imports?status=Completed")) == list(reversed(good))
+    assert listed(await site.page("imports?status=Failed")) == [bad]
+    assert listed(await site.page("imports?status=in-flight")) == [waiting]
+    assert listed(await site.page("imports?user=ann&resource=platforms")) == newest
+    assert listed(await site.page("imports?user=bob")) == []
+    assert listed(await site.page("imports?resource=commands")) == []
+    assert "Open import 3" in await site.page("imports?user=%233")
+    first = await site.page("imports?size=2")
+    assert listed(first) == newest[:2]
+    found = re.search(r'href="([^"]+)" rel="next"', first)
+    assert found is not None
+    second = await site.page(html.unescape(found[1]).removeprefix("./"))
+    assert listed(second) == newest[2:4]
+
+
+async def test_import_shows_what_is_wrong_and_gives_the_whole_report(site: CommandSite) -> None:
+    records = [*PLATFORMS[:20], *({"platformName": name} for name in ("x" * 101, "", ""))]
+    import_id = await site.send(records)
+    async with site.worker():
+        await settled(site.api, import_id)
+    page = await site.page(f"imports/{import_id}")
+    text = words(page)
+    assert "Partial success" in text
+    assert re.search(r"Written 20\b.*Bad rows 3\b", text)
+    kinds = [words(kind) for kind in re.findall(r'<tr data-row id="kind-\d+">(.*?)</tr>', page, re.DOTALL)]
+    assert kinds == [
+        "platformName platformName must not be blank 2 22",
+        "platformName platformName must be at most 100 characters 1 21",
+    ]
+    assert re.findall(r'<tr data-row id="row-(\d+)"', page) == ["21", "22", "23"]
+    csv = await site.browser.get(f"/hangfire/imports/{import_id}/errors.csv")
+    assert csv.status_code == 200
+    assert csv.headers["content-disposition"] == f'attachment; filename="import-{import_id}-errors.csv"'
+    assert csv.headers["cache-control"] == "no-store"
+    assert len(csv.text.splitlines()) == 4
+    lines = (await site.browser.get(f"/hangfire/imports/{import_id}/errors.ndjson")).text.splitlines()
+    assert [json.loads(line)["row"] for line in lines] == [21, 22, 23]
+    assert (await site.browser.get(f"/hangfire/imports/{import_id}/errors.pdf")).status_code == 404
+
+
+async def test_chunk_map_tells_what_is_in_hand(site: CommandSite) -> None:
+    import_id = await site.send(PLATFORMS)
+    assert "0 in hand" in await site.page(f"imports/{import_id}")
+    async with site.worker(chunk_slots=1):
+        async with site.held():
+
+            async def has_one_in_hand() -> bool:
+                return "0 done, 0 checked, 1 in hand" in await site.page(f"imports/{import_id}")
+
+            await until(has_one_in_hand, "a chunk in hand")
+        await settled(site.api, import_id)
+    page = await site.page(f"imports/{import_id}")
+    assert "0 in hand, 0 waiting" in page
+    assert "Every row was written" in page
+
+
+async def test_import_and_its_background_job_lead_to_each_other(site: CommandSite) -> None:
+    import_id = await site.send(PLATFORMS)
+    job_id = (await site.status_of(import_id))["hangfireJobId"]
+    assert f'href="../jobs/{job_id}"' in await site.page(f"imports/{import_id}")
+    assert f'href="../imports/{import_id}"' in await site.page(f"jobs/{job_id}")
