@@ -8,6 +8,7 @@ import logging
 import sys
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from bulkport.http.exchange import Exchange
@@ -22,6 +23,7 @@ def configure_logging(settings: Settings) -> None:
 
     It belongs to the process and not to the application object: call it once, where the process starts.
     """
+    # Tracebacks without the values of variables: those hold keys and clients' data, and take seconds to print.
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         _add_trace_id,
@@ -30,9 +32,12 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if settings.environment is Environment.PRODUCTION:
-        render: list[Processor] = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        tracebacks = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+        render: list[Processor] = [tracebacks, structlog.processors.JSONRenderer()]
     else:
-        render = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        render = [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
