@@ -149,6 +149,15 @@ async def test_rollups_at_one_time_move_each_delta_once(reading_site: ReadingSit
     assert (await reading_site.reader.statistics()).totals.succeeded == 100
 
 
+async def test_a_rollup_does_not_wait_for_another(reading_site: ReadingSite) -> None:
+    await add(reading_site, "succeeded")
+    async with reading_site.pool.connection() as other, other.transaction():
+        await other.execute("SELECT moved FROM background_rollup_v1()")
+        await reading_site.connection.execute("SET lock_timeout = '10s'")
+        assert await roll_up(reading_site) is None
+    assert await roll_up(reading_site) == 0
+
+
 async def test_a_series_has_no_gaps(reading_site: ReadingSite) -> None:
     for minutes, task in ((0, "report"), (0, "mail"), (3, "report")):
         await add(

@@ -110,6 +110,11 @@ class StateQuery:
         self._ordered, self._rest = ordered, rest
 
     @property
+    def state(self) -> JobState:
+        """The state of the jobs, ENQUEUED also of those that run."""
+        return self._state
+
+    @property
     def has_rest(self) -> bool:
         """Whether the index of the order cannot tell all of the query."""
         return bool(self._rest)
