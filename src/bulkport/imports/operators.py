@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from bulkport.errors import JobNotFound
 from bulkport.identifiers import ImportId
 from bulkport.imports import queries
+from bulkport.imports.cancelling import CancelEffect, cancel_import
 from bulkport.imports.jobs import CsvHeader, ImportJob, ReportedRow, csv_header, list_row_errors, row_error_pages
 from bulkport.imports.states import ImportStatus
 from bulkport.pools import AsyncPool
@@ -82,7 +83,7 @@ class ErrorKind:
 
 
 class OperatedImports:
-    """Reads imports of all users.
+    """Reads and cancels imports of all users.
 
     Parameters
     ----------
@@ -127,6 +128,11 @@ class OperatedImports:
         assert row is not None
         count: int = row[0]
         return count
+
+    async def cancel(self, import_id: ImportId) -> CancelEffect:
+        """Cancel an import, as `cancel_import` does."""
+        async with self._pool().connection() as connection:
+            return await cancel_import(connection, import_id)
 
     async def chunks(self, job: OperatedImport, *, cells: int) -> list[ChunkCell]:
         """The chunks of an import, put together to at most `cells`."""

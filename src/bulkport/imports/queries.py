@@ -142,4 +142,14 @@ SETTLE_JOB: Final = """
     WHERE id = %(job_id)s AND completed_at IS NULL
 """
 
+REQUEST_CANCELLATION: Final = """
+    INSERT INTO import_cancellations (job_id)
+    SELECT id FROM bulk_import_jobs WHERE id = %s AND completed_at IS NULL
+    ON CONFLICT DO NOTHING
+"""
+
+SELECT_CANCELLATION: Final = "SELECT FROM import_cancellations WHERE job_id = %s"
+
+DELETE_CANCELLATION: Final = "DELETE FROM import_cancellations WHERE job_id = %s"
+
 DROP_PAYLOADS: Final = "UPDATE import_chunks SET payload = NULL WHERE job_id = %s AND payload IS NOT NULL"

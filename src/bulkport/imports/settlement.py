@@ -16,6 +16,7 @@ from bulkport.imports.states import ImportStatus
 from bulkport.imports.summary import (
     MAX_SUMMARY_ERRORS,
     MAX_WARNED_FIELDS,
+    cancelled_summary,
     error_summary,
     fatal_summary,
     unknown_fields_warnings,
@@ -48,7 +49,7 @@ async def read_progress(connection: AsyncConnection[Any], job_id: ImportId) -> P
 
 
 async def settle_if_done(connection: AsyncConnection[Any], job_id: ImportId, resource: Resource) -> bool:
-    """Settle a job with no unfinished chunk; inside the caller's transaction.
+    """Settle a job that has no unfinished chunk, or is to be cancelled; inside the caller's transaction.
 
     Returns
     -------
@@ -59,7 +60,7 @@ async def settle_if_done(connection: AsyncConnection[Any], job_id: ImportId, res
         return True
     progress = await read_progress(connection, job_id)
     if progress.unfinished_chunks:
-        return False
+        return await cancel_if_asked(connection, job_id, progress)
     final = ImportStatus.of_counts(success_count=progress.success_count, failure_count=progress.failure_count)
     await settle(connection, job_id, final, progress, await summarize_rows(connection, job_id, resource, progress))
     return True
@@ -75,6 +76,23 @@ async def fail(connection: AsyncConnection[Any], job_id: ImportId, message: str)
         return False
     progress = await read_progress(connection, job_id)
     await settle(connection, job_id, ImportStatus.FAILED, progress, fatal_summary(message))
+    return True
+
+
+async def is_to_be_cancelled(connection: AsyncConnection[Any], job_id: ImportId) -> bool:
+    """Whether it was asked for that the job stops."""
+    return (await connection.execute(queries.SELECT_CANCELLATION, (job_id,))).rowcount > 0
+
+
+async def cancel_if_asked(connection: AsyncConnection[Any], job_id: ImportId, progress: Progress) -> bool:
+    """Settle a job as Cancelled if that was asked for. The caller holds the job's lock, and it has unfinished chunks.
+
+    Rows of finished chunks stay; under strict handling there are none. Returns whether it is settled now.
+    """
+    if not await is_to_be_cancelled(connection, job_id):
+        return False
+    await settle(connection, job_id, ImportStatus.CANCELLED, progress, cancelled_summary(progress.success_count))
+    await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
     return True
 
 

@@ -15,6 +15,7 @@ class ImportStatus(StrEnum):
     FAILED = "Failed"
     """All rows failed, any row failed under strict handling, or a fatal error after the last attempt."""
     CANCELLED = "Cancelled"
+    """An operator stopped it. Rows of chunks that were finished before are there, unless handling was strict."""
 
     @property
     def is_final(self) -> bool:

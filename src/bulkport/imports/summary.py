@@ -45,6 +45,11 @@ def fatal_summary(message: str) -> str:
     return text if len(text) <= MAX_SUMMARY_LENGTH else text[: MAX_SUMMARY_LENGTH - 1] + "…"
 
 
+def cancelled_summary(written: int) -> str:
+    """What is told of an import that was cancelled after so many rows were written."""
+    return f"Cancelled by an operator; {_rows(written)} written before"
+
+
 def unknown_fields_warnings(names: Iterable[str]) -> list[str]:
     """What an import's `warnings` say of fields that its resource does not have: nothing, or one line with the first.
 
@@ -58,6 +63,10 @@ def unknown_fields_warnings(names: Iterable[str]) -> list[str]:
         return []
     others = " and others" if len(told) > MAX_WARNED_FIELDS else ""
     return [f"Unknown fields were ignored: {', '.join(told[:MAX_WARNED_FIELDS])}{others}"]
+
+
+def _rows(count: int) -> str:
+    return "no row was" if count == 0 else "1 row was" if count == 1 else f"{count} rows were"
 
 
 def _more(count: int) -> str:

@@ -116,7 +116,10 @@ class Lane:
                     return True
                 if attempt.handling is not Handling.STRICT:
                     return await settlement.settle_if_done(connection, attempt.job_id, attempt.resource)
-                if (await settlement.read_progress(connection, attempt.job_id)).pending_chunks:
+                progress = await settlement.read_progress(connection, attempt.job_id)
+                if await settlement.cancel_if_asked(connection, attempt.job_id, progress):
+                    return True
+                if progress.pending_chunks:
                     return False
                 await connection.execute("SET LOCAL lock_timeout = 0")
                 await write_checked_chunks(connection, attempt, self._turns)

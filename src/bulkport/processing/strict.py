@@ -28,6 +28,10 @@ class _Refused(Exception):
     """The database refused rows: take back everything that was written."""
 
 
+class _Cancelled(Exception):
+    """The import is to stop: take back everything that was written."""
+
+
 async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attempt, turns: Turns) -> None:
     """Write every chunk of a wholly checked import and settle it, inside the caller's transaction.
 
@@ -40,12 +44,17 @@ async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attemp
         try:
             async with connection.transaction():
                 async for chunk in _checked_chunks(connection, attempt):
+                    if await settlement.is_to_be_cancelled(connection, attempt.job_id):
+                        raise _Cancelled
                     async with turns.turn(attempt.user_id):
                         refused += await _write_chunk(connection, attempt, chunk)
                     if len(refused) >= _MAX_REFUSED_ROWS:
                         break
                 if refused:
                     raise _Refused
+        except _Cancelled:
+            await settlement.cancel_if_asked(connection, attempt.job_id, progress)
+            return
         except _Refused:
             await _report(connection, attempt, refused)
         else:

@@ -54,6 +54,13 @@ ALTER TABLE import_chunks ALTER COLUMN payload SET STORAGE EXTERNAL;
 
 CREATE INDEX import_chunks_unfinished_idx ON import_chunks (job_id, chunk_number) WHERE state <> 'done';
 
+-- Imports that are to stop before their next chunk. No column of the job, whose row lanes hold while they work; and no
+-- foreign key, whose check would wait for them.
+CREATE TABLE import_cancellations (
+    job_id       bigint      PRIMARY KEY,
+    requested_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- One row for each bad row. No foreign key: its trigger would cost a lookup for each of maybe millions of errors.
 CREATE TABLE import_row_errors (
     job_id     bigint NOT NULL,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bulkport.background.reading.details import JobSummary
+from bulkport.dashboard.pages.imports_cancel import cancel_import_action
 from bulkport.dashboard.pages.imports_one import import_page, report_download
 from bulkport.dashboard.pages.job import Related
 from bulkport.dashboard.pages.page import Counts, CountsSource, Entry, Page, PageRequest, Section
@@ -23,6 +24,7 @@ _COLUMNS: Final = (
     Column("Size", is_number=True, is_minor=True),
     Column("Speed", is_number=True, is_minor=True),
     Column("Created", is_number=True),
+    Column(""),
 )
 _EMPTY: Final = {
     "": ("No imports yet", "What clients send to a bulk endpoint is listed here."),
@@ -31,7 +33,7 @@ _EMPTY: Final = {
 
 
 def imports_part(imports: OperatedImports) -> Part:
-    """The list, and the page of one import with its report."""
+    """The list, the page of one import with its report, and the action that cancels one."""
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         status = _status_of(request)
@@ -72,6 +74,7 @@ def imports_part(imports: OperatedImports) -> Part:
             ),
         ),
         pages=[Page("imports", "imports.html", load, section="imports"), import_page(imports)],
+        actions=[cancel_import_action(imports)],
         downloads=[report_download(imports)],
     )
 

@@ -1,0 +1,151 @@
+"""Cancelling imports, on the dashboard and beside workers that are busy with them."""
+
+import asyncio
+import html
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from bulkport.identifiers import ImportId
+from bulkport.imports import cancelling
+from command_site import CommandSite, open_command_site, until
+from import_steps import settled
+
+PLATFORMS = [{"platformName": f"Platform {number}"} for number in range(60)]
+STRICT = "handling=strict"
+
+
+@pytest.fixture
+async def site(database_url: str) -> AsyncIterator[CommandSite]:
+    """An open Command API whose imports are cut into chunks of a few rows."""
+    async with open_command_site(database_url, chunk_bytes=200) as site:
+        yield site
+
+
+async def cancel(site: CommandSite, import_id: int) -> str:
+    """Press the button, answer the question; what is said."""
+    page = await site.page(f"imports/{import_id}")
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None
+    form = {"csrf": found[1], "back": f"imports/{import_id}", "id": str(import_id)}
+    asked = await site.browser.post("/hangfire/do/imports/cancel", data=form)
+    assert f"Cancel import {import_id}?" in asked.text
+    answer = await site.browser.post("/hangfire/do/imports/cancel", data={**form, "confirmed": "yes"})
+    assert answer.status_code == 303
+    flash = re.search(r'class="flash[^>]*>.*?</svg>(.*?)</div>', await site.page(f"imports/{import_id}"), re.DOTALL)
+    assert flash is not None
+    return html.unescape(flash[1])
+
+
+async def value(site: CommandSite, query: str) -> Any:
+    async with await psycopg.AsyncConnection.connect(site.url) as connection:
+        row = await (await connection.execute(query)).fetchone()  # type: ignore[call-overload]
+        return None if row is None else row[0]
+
+
+async def in_hand(site: CommandSite, import_id: int, words: str = "1 in hand") -> None:
+    async def has() -> bool:
+        return words in await site.page(f"imports/{import_id}")
+
+    await until(has, f"import {import_id} with {words}")
+
+
+async def assert_cancelled(site: CommandSite, import_id: int) -> dict[str, Any]:
+    """It has settled as Cancelled, with the counts of what is there, and nothing is left of it."""
+    job = await settled(site.api, import_id)
+    assert job["status"] == "Cancelled"
+    assert job["completedAt"] is not None
+    assert job["successCount"] == await value(site, "SELECT count(*) FROM platforms")
+    assert job["errorSummary"].startswith("Cancelled by an operator; ")
+    assert await value(site, "SELECT count(*) FROM import_chunks WHERE payload IS NOT NULL") == 0
+    assert await value(site, "SELECT count(*) FROM import_cancellations") == 0
+    return job
+
+
+async def test_waiting_import_is_cancelled_at_once_and_never_begun(site: CommandSite) -> None:
+    import_id = await site.send(PLATFORMS)
+    assert await cancel(site, import_id) == f"Import {import_id}: cancelled; the rows it had written stay."
+    job = await assert_cancelled(site, import_id)
+    assert job["errorSummary"] == "Cancelled by an operator; no row was written before"
+    assert await cancel(site, import_id) == f"Import {import_id}: had already ended."
+    async with site.worker():
+        later = await site.send(PLATFORMS[:3])
+        assert (await settled(site.api, later))["successCount"] == 3
+    assert (await site.status_of(import_id)) == job
+    assert await value(site, "SELECT count(*) FROM platforms") == 3
+    assert "Cancelled" in await site.page(f"imports/{import_id}")
+    audit = await value(
+        site, "SELECT array_agg(action || ' ' || target || ' ' || outcome ORDER BY id) FROM background_audit"
+    )
+    assert audit == [
+        f"imports/cancel import {import_id} Import {import_id}: cancelled; the rows it had written stay.",
+        f"imports/cancel import {import_id} Import {import_id}: had already ended.",
+    ]
+
+
+async def test_lane_stops_between_chunks_and_settles(site: CommandSite) -> None:
+    import_id = await site.send(PLATFORMS)
+    async with site.worker(chunk_slots=1):
+        async with site.held():
+            await in_hand(site, import_id)
+            assert await cancel(site, import_id) == f"Import {import_id}: stops when the chunks in hand are finished."
+            assert (await site.status_of(import_id))["status"] == "Processing"
+        job = await assert_cancelled(site, import_id)
+    assert 0 < job["successCount"] < len(PLATFORMS)
+    assert job["successCount"] == job["processedRecords"]
+
+
+async def test_strict_import_is_taken_back_in_the_middle_of_its_writing(site: CommandSite) -> None:
+    import_id = await site.send(PLATFORMS, prefer=STRICT)
+    async with site.worker(chunk_slots=1):
+        async with site.held():
+
+            async def is_writing() -> bool:
+                return bool(
+                    await value(
+                        site,
+                        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'platforms'::regclass)",
+                    )
+                )
+
+            await until(is_writing, "the writing of all chunks")
+            assert "stops when" in await cancel(site, import_id)
+        job = await assert_cancelled(site, import_id)
+    assert job["successCount"] == 0
+    assert await value(site, "SELECT count(*) FROM platforms") == 0
+
+
+async def test_buttons_are_there_for_imports_under_way_only(site: CommandSite) -> None:
+    import_id = await site.send(PLATFORMS)
+    assert "do/imports/cancel" in await site.page(f"imports/{import_id}")
+    assert "do/imports/cancel" in await site.page("imports")
+    await cancel(site, import_id)
+    assert "do/imports/cancel" not in await site.page(f"imports/{import_id}")
+    assert "do/imports/cancel" not in await site.page("imports")
+
+
+async def test_import_that_has_ended_stays_as_it_is(site: CommandSite) -> None:
+    async with site.worker():
+        import_id = await site.send(PLATFORMS[:3])
+        job = await settled(site.api, import_id)
+    assert await cancel(site, import_id) == f"Import {import_id}: had already ended."
+    assert await site.status_of(import_id) == job
+    assert "do/imports/cancel" not in await site.page(f"imports/{import_id}")
+
+
+async def test_cancelling_races_with_the_end_and_one_wins(site: CommandSite) -> None:
+    async with site.worker(), await psycopg.AsyncConnection.connect(site.url, autocommit=True) as connection:
+        for number in range(12):
+            import_id = await site.send(PLATFORMS[:10])
+            await asyncio.sleep(0.004 * number)
+            effect = await cancelling.cancel_import(connection, ImportId(import_id))
+            job = await settled(site.api, import_id)
+            was_cancelled = effect is not cancelling.CancelEffect.ALREADY_ENDED
+            assert (job["status"] == "Cancelled") is was_cancelled, (effect, job)
+    statuses = await value(site, "SELECT sum(success_count) FROM bulk_import_jobs")
+    assert statuses == await value(site, "SELECT count(*) FROM platforms")
+    async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as connection:
+        assert await cancelling.cancel_import(connection, ImportId(10**9)) is cancelling.CancelEffect.UNKNOWN
