@@ -68,7 +68,8 @@ class JobList:
     """As `job_actions.LISTS` has it."""
     found: JobFilter
     rows: Sequence[JobRow]
-    count: JobCount
+    count: JobCount | None
+    """None: it would take as long as finding them; see `job_actions` for the question before all are acted on."""
     keys: Sequence[str]
     """Of the columns."""
     columns: Sequence[Column]
@@ -132,7 +133,7 @@ class JobLists:
             name,
             found,
             [self._row(job) for job in page.items],
-            await count_of(self._jobs, found, most=_MOST_COUNTED),
+            None if found.query.text else await count_of(self._jobs, found, most=_MOST_COUNTED),
             keys,
             columns,
             sorting,

@@ -94,6 +94,8 @@ class PageRequest:
 
     def link(self, path: str = "", query: "Query | None" = None, /, **fields: str | int | None) -> str:
         """A link from this page to another of the dashboard: `link("jobs", state="failed")`."""
+        if query is None and not fields:
+            return self.root + quote(path)
         whole = (query or Query()).with_(**fields)
         text = str(whole)
         return self.root + quote(path) + (f"?{text}" if text else "")
