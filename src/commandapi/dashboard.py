@@ -11,14 +11,14 @@ from bulkport.dashboard import (
     Dashboard,
     LoopbackAccess,
     Masking,
-    PageRequest,
     Section,
 )
 from bulkport.dashboard.access.sign_in import RoleClaim, SignInAccess
-from bulkport.dashboard.overview import Overview, overview_page
+from bulkport.dashboard.overview import overview_page
 from bulkport.dashboard.pages.imports import imports_part, related_import, with_import_counts
 from bulkport.dashboard.pages.job_counts import job_counts
 from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_part
+from bulkport.dashboard.pages.overview import read_overview
 from bulkport.dashboard.pages.recurring import recurring_part
 from bulkport.dashboard.pages.retries import retries_part
 from bulkport.imports.operators import OperatedImports
@@ -50,7 +50,7 @@ def build_dashboard(
         recurring_part(jobs, masking),
     ]
     return Dashboard(
-        [overview_page(_read_overview), *(page for part in parts for page in part.pages)],
+        [overview_page(read_overview(jobs, imports)), *(page for part in parts for page in part.pages)],
         [Section("overview", "Overview", ""), *(part.section for part in parts)],
         access=access_by(settings),
         audit=AuditLog(pool),
@@ -85,7 +85,3 @@ def access_by(settings: Settings) -> Access:
             public_url=settings.dashboard_public_url,
         )
     return LoopbackAccess() if settings.environment is Environment.DEVELOPMENT else ClosedAccess()
-
-
-async def _read_overview(request: PageRequest) -> Overview:
-    return Overview()

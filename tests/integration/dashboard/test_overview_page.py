@@ -1,0 +1,100 @@
+"""The first page, of real jobs and imports."""
+
+import html
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bulkport.background import JobState
+from bulkport.dashboard.access.viewers import Role
+from bulkport.dashboard.overview import overview_page
+from bulkport.dashboard.pages import PageRequest, Query
+from bulkport.dashboard.pages.overview import read_overview
+from command_site import CommandSite, open_command_site, until
+from import_steps import settled
+from jobs_dashboard_site import open_jobs_site
+
+PLATFORMS = [{"platformName": f"Platform {number}"} for number in range(60)]
+HERE = PageRequest("", {}, Query(), Role.OPERATOR)
+
+
+@pytest.fixture
+async def site(database_url: str) -> AsyncIterator[CommandSite]:
+    """An open Command API whose imports are cut into chunks of a few rows."""
+    async with open_command_site(database_url, chunk_bytes=200) as site:
+        yield site
+
+
+def words(page: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+async def test_empty_overview_says_what_to_do(site: CommandSite) -> None:
+    for period in ("", "?period=week", "?period=nonsense"):
+        text = words(await site.page(period))
+        assert "Enqueued 0 nothing waits" in text
+        assert "Nothing failed" in text
+        assert "Nothing runs" in text
+        assert "No import is under way" in text
+        assert "Servers 0" in text
+
+
+async def test_overview_shows_imports_under_way_and_what_works_on_them(site: CommandSite) -> None:
+    import_id = await site.send(PLATFORMS)
+    page = await site.page("")
+    assert f'id="import-{import_id}"' in page
+    assert "do/imports/cancel" in page
+    async with site.worker():
+        async with site.held():
+
+            async def is_running() -> bool:
+                text = words(await site.page(""))
+                return (
+                    "Servers 1 all alive" in text and "bulkport.process_import" in text and "Processing 0" not in text
+                )
+
+            await until(is_running, "the import's job on the overview")
+        await settled(site.api, import_id)
+
+        async def is_done() -> bool:
+            page = await site.page("")
+            return f'id="import-{import_id}"' not in page and "Nothing runs" in page
+
+        await until(is_done, "an overview without the import")
+
+
+async def test_jobs_that_ended_are_in_the_numbers_and_graphs(database_url: str) -> None:
+    async with open_jobs_site(database_url) as (site, _pool):
+        read = read_overview(site.jobs)
+        good = await site.jobs.enqueue(site.send_report, "ada@example.org")
+        bad = await site.jobs.enqueue(site.strict, "no such month")
+        async with site.worker():
+            await site.reaches(good, JobState.SUCCEEDED)
+            await site.reaches(bad, JobState.FAILED)
+
+            async def are_in_the_graph() -> bool:
+                overview = await read(HERE)
+                assert overview.realtime is not None
+                return [sum(value or 0 for value in curve.series.values) for curve in overview.realtime.curves] == [
+                    1,
+                    1,
+                ]
+
+            await until(are_in_the_graph, "both jobs in the graph of seconds")
+        overview = await read_overview(site.jobs)(HERE)
+        assert overview.imports is None
+        assert overview.failed_last is not None
+        assert [(job.job_id, job.task, job.note) for job in overview.failed_last] == [
+            (int(bad), "strict", "ValueError: no such month")
+        ]
+        tiles = {tile.label: tile for tile in overview.tiles}
+        assert tiles["Succeeded"].value == "1"
+        assert tiles["Failed"].value == "1"
+        assert tiles["Failed"].is_bad
+        assert tiles["Failed"].note == "+1 in the last hour"
+        assert overview.history is not None
+        assert [sum(value or 0 for value in one.values) for one in overview.history.series] == [1, 1]
+        assert overview.latency is not None
+        assert any(value is not None for value in overview.latency.curves[0].series.values)
+        assert overview_page(read).path == ""
