@@ -1,0 +1,247 @@
+"""The pages about jobs in a real browser, with real jobs and a real worker."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from jobs_browser_site import JobsBrowserSite, serving_jobs
+from playwright.sync_api import Browser, Page, expect
+from watched_page import watched
+
+from bulkport.background import JobState
+from bulkport.identifiers import BackgroundJobId
+
+Theme = Literal["light", "dark"]
+
+
+@pytest.fixture
+def jobs_site(database_url: str) -> Iterator[JobsBrowserSite]:
+    with serving_jobs(database_url) as site:
+        yield site
+
+
+def is_live(page: Page) -> None:
+    expect(page.locator(".live")).to_have_attribute("data-state", "on")
+
+
+def fail(site: JobsBrowserSite, count: int) -> list[BackgroundJobId]:
+    """Jobs that have failed."""
+    calls = [site.site.strict.call(f"row {number}") for number in range(count)]
+    ids = [job.id for job in site.do(site.jobs.enqueue_many(calls))]
+    for job_id in ids:
+        site.do(site.site.reaches(job_id, JobState.FAILED))
+    return ids
+
+
+def some_of_everything(site: JobsBrowserSite) -> dict[str, BackgroundJobId]:
+    """A job in each state, and a recurring one."""
+    jobs, tasks = site.jobs, site.site
+    (failed,) = fail(site, 1)
+    long = "a name that goes on and on and has no end at all in the width of any screen@example.org"
+    made = {
+        "failed": failed,
+        "succeeded": site.do(jobs.enqueue(tasks.send_report.options(user_id="auth0|alice", priority=5).call(long))),
+        "retrying": site.do(jobs.enqueue(tasks.flaky, f"{long} did not answer")),
+        "processing": site.do(jobs.enqueue(tasks.wait, "gate")),
+        "scheduled": site.do(jobs.schedule(tasks.send_report, "later", in_=3600)),
+        "cancelled": site.do(jobs.schedule(tasks.send_report, "never", in_=3600)),
+    }
+    made["awaiting"] = site.do(jobs.continue_with(made["processing"], tasks.send_report.call("next")))
+    site.do(jobs.cancel(made["cancelled"]))
+    site.do(jobs.recurring.add_or_update("nightly", tasks.send_report.call("all"), cron="0 3 * * *"))
+    site.do(jobs.recurring.add_or_update("paused-" + "long-" * 20, tasks.wait.call("g"), cron="*/15 * * * MON-FRI"))
+    site.do(jobs.recurring.pause("paused-" + "long-" * 20))
+    for name, job_id in made.items():
+        site.do(tasks.reaches(job_id, JobState(name)))
+    return made
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_are_clean_accessible_and_fit_every_width(
+    browser: Browser, jobs_site: JobsBrowserSite, theme: Theme
+) -> None:
+    made = some_of_everything(jobs_site)
+    pages = ["jobs", *(f"jobs?state={state}" for state in JobState), "jobs?text=nothing&batch=7&since=2026-01-01"]
+    pages += [f"jobs/{job_id}" for job_id in made.values()] + ["retries", "recurring", "recurring?text=nothing"]
+    with watched(browser, jobs_site, theme=theme) as watch:
+        page = watch.page
+        for path in pages:
+            page.goto(jobs_site.url + path)
+            is_live(page)
+            for summary in page.locator("details:not([open]) > summary").all():
+                summary.click()
+            found: Any = Axe().run(page).response["violations"]
+            told = [(path, one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
+            assert told == []
+            for width in (360, 768, 1360, 2560):
+                page.set_viewport_size({"width": width, "height": 800})
+                assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
+        watch.assert_clean()
+
+
+def test_lists_move_while_they_are_watched(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(jobs_site.url + "jobs?state=processing")
+        is_live(page)
+        expect(page.locator(".empty")).to_contain_text("Nothing runs")
+        job_id = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.wait, "gate"))
+        row = page.locator(f"#job-{job_id}")
+        expect(row).to_contain_text("3 of 10 · reading pages")
+        expect(page.locator(".side a[aria-current]")).to_have_text(re.compile(r"Processing\s*1"))
+        jobs_site.do(jobs_site.site.open_gate("gate"))
+        expect(row).to_have_count(0)
+        watch.assert_clean()
+
+
+def test_job_page_moves_while_it_is_watched(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    job_id = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.wait, "gate"))
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(f"{jobs_site.url}jobs/{job_id}")
+        bar = page.get_by_role("progressbar", name="Progress of the job")
+        expect(bar).to_have_attribute("aria-valuenow", "30")
+        jobs_site.do(jobs_site.site.open_gate("gate"))
+        expect(bar).to_have_attribute("aria-valuenow", "100")
+        expect(page.locator(".timeline li").first).to_contain_text("Succeeded")
+        expect(page.get_by_role("button", name="Run again")).to_be_visible()
+        watch.assert_clean()
+
+
+def test_filters_go_into_the_address_and_stay_in_the_form(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    made = some_of_everything(jobs_site)
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(jobs_site.url + "jobs?state=succeeded")
+        page.get_by_label("User").fill("auth0|alice")
+        page.locator("select[name=within]").select_option("Last hour")
+        page.get_by_role("button", name="Find").click()
+        expect(page).to_have_url(re.compile(r"jobs\?state=succeeded&.*user=auth0%7Calice&within=hour"))
+        expect(page.get_by_label("User")).to_have_value("auth0|alice")
+        expect(page.locator("tr[data-row]")).to_have_count(1)
+        expect(page.locator(f"#job-{made['succeeded']}")).to_be_visible()
+        page.get_by_role("link", name="Took").click()
+        expect(page.locator("th[aria-sort=descending]")).to_contain_text("Took")
+        expect(page).to_have_url(re.compile("sort=duration"))
+        page.get_by_role("link", name="Clear").click()
+        expect(page).to_have_url(re.compile(r"jobs\?.*state=succeeded"))
+        page.keyboard.press("/")
+        page.keyboard.type("ROW 0")
+        page.keyboard.press("Enter")
+        expect(page.locator("tr[data-row]")).to_have_count(1)
+        expect(page.locator(f"#job-{made['failed']}")).to_be_visible()
+        watch.assert_clean()
+
+
+def test_chosen_jobs_are_requeued_after_a_question(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    ids = fail(jobs_site, 3)
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(jobs_site.url + "jobs?state=failed")
+        is_live(page)
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+        expect(page.locator("[data-picked]")).to_have_text("2 chosen:")
+        page.get_by_role("button", name="Requeue", exact=True).click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("Requeue the chosen jobs (2)?")
+        dialog.get_by_role("button", name="Keep as it is").click()
+        expect(page.locator("[data-picked]")).to_have_text("2 chosen:")
+        page.get_by_role("button", name="Requeue", exact=True).click()
+        dialog.get_by_role("button", name="Requeue").click()
+        expect(page.locator(".flash")).to_have_text("2 requeued.")
+        assert len(ids) == 3
+        watch.assert_clean()
+
+
+def test_all_that_match_are_deleted_with_their_number_told(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    fail(jobs_site, 27)
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(jobs_site.url + "jobs?state=failed&task=strict&size=25")
+        page.get_by_role("button", name="Delete all…").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Delete 27 jobs: all failed jobs with task strict?")
+        page.get_by_role("button", name="Delete").click()
+        expect(page.locator(".flash")).to_have_text("27 deleted.")
+        expect(page.locator(".empty")).to_contain_text("No job matches")
+        watch.assert_clean()
+
+
+def test_actions_of_a_job(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    made = some_of_everything(jobs_site)
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(f"{jobs_site.url}jobs/{made['processing']}")
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        expect(page.locator(".flash")).to_have_text(f"Job {made['processing']}: asked to stop.")
+        expect(page.get_by_role("button", name="Requeue")).to_be_visible()
+        page.goto(f"{jobs_site.url}jobs/{made['scheduled']}")
+        page.get_by_role("button", name="Run now").click()
+        expect(page.locator(".timeline li").first).to_contain_text("Succeeded")
+        page.get_by_role("button", name="Run again").click()
+        expect(page.locator(".facts-list")).to_contain_text(f"Repeats#{made['scheduled']}")
+        page.goto(f"{jobs_site.url}jobs/{made['failed']}")
+        expect(page.locator("#traceback-1 pre")).to_contain_text("ValueError: row 0")
+        page.get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(page.locator(".flash")).to_have_text(f"Job {made['failed']}: deleted.")
+        watch.assert_clean()
+
+
+def test_retries_are_retried_now(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    job_id = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.flaky, "no answer"))
+    jobs_site.do(jobs_site.site.reaches(job_id, JobState.RETRYING))
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(jobs_site.url + "retries")
+        row = page.locator(f"#job-{job_id}")
+        expect(row).to_contain_text("ConnectionError: no answer")
+        expect(row.locator("time").last).to_have_text(re.compile(r"in \d+ (s|min)"))
+        page.get_by_label(f"Choose job {job_id}").check()
+        page.get_by_role("button", name="Retry now").click()
+        page.get_by_role("dialog").get_by_role("button", name="Retry now").click()
+        expect(page.locator(".flash")).to_contain_text("runs as soon as a worker is free")
+        expect(row.locator("td.n").first).to_have_text("2")
+        watch.assert_clean()
+
+
+def test_recurring_jobs_are_steered(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    add = jobs_site.jobs.recurring.add_or_update
+    jobs_site.do(add("nightly", jobs_site.site.send_report.call("all"), cron="0 3 * * *", timezone="Europe/Berlin"))
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(jobs_site.url + "recurring")
+        row = page.locator("#recurring-nightly")
+        expect(row).to_contain_text("At 03:00 every day (Europe/Berlin)")
+        row.get_by_role("button", name="Pause").click()
+        expect(page.locator(".flash")).to_have_text("nightly is paused.")
+        expect(row).to_contain_text("Paused")
+        row.get_by_role("button", name="Resume").click()
+        row.get_by_role("button", name="Run now").click()
+        expect(page).to_have_url(re.compile(r"jobs/\d+$"))
+        expect(page.locator(".timeline li").first).to_contain_text("Succeeded")
+        page.goto(jobs_site.url + "recurring?text=night")
+        expect(row).to_contain_text("Succeeded")
+        row.get_by_role("button", name="Remove").click()
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        expect(page.locator(".flash")).to_have_text("nightly is removed.")
+        watch.assert_clean()
+
+
+def test_pages_work_without_script(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    fail(jobs_site, 2)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(jobs_site.url + "jobs?state=failed")
+    for box in page.get_by_label(re.compile("Choose job")).all():
+        box.check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Delete 2 jobs?")
+    page.get_by_role("button", name="Delete").click()
+    expect(page.locator(".flash")).to_have_text("2 deleted.")
+    context.close()
