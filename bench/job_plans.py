@@ -110,7 +110,8 @@ jobs.
         print(f"| {title} | {await _timed(read)} |")
     for title, query in SEARCHES.items():
         print(f"\n## {title}\n\n`{_shown(query)}`")
-        part = next(part for part in state_queries(query) if part.state.is_final)
+        finished = [part for part in state_queries(query) if part.state.is_final]
+        part = finished[0]
         start = Start(None, is_backward=False)
         if not part.has_rest:
             await _print_plan(connection, "", part.take(start, _PAGE))
@@ -119,7 +120,7 @@ jobs.
         if part.can_be_gathered:
             for setting in _ONLY_BITMAPS:
                 await connection.execute(f"SET {setting} = off")
-            await _print_plan(connection, "Gathered:", part.gather(start, _PAGE, MOST_GATHERED))
+            await _print_plan(connection, "Gathered:", part.gather(finished[1:], start, _PAGE, MOST_GATHERED))
             await connection.execute("RESET ALL")
 
 

@@ -49,6 +49,7 @@ FROM background_jobs WHERE state <> 'succeeded'
 FAILED = frozenset({JobState.FAILED})
 SUCCEEDED = frozenset({JobState.SUCCEEDED})
 HOUR = timedelta(hours=1)
+START = Start(None, is_backward=False)
 
 MAIN_QUERIES: Final[list[dict[str, Any]]] = [
     {},
@@ -121,7 +122,7 @@ async def plan_of(connection: psycopg.AsyncConnection[Any], statement: Statement
 def looks(part: StateQuery, start: Start) -> list[Statement]:
     """The statements that look at jobs in their order."""
     if not part.has_rest:
-        return [part.take(start, 51), part.count(10_001)]
+        return [part.take(start, 51), part.count((), 10_001)]
     scans = [part.scan(start, 51, most) for most in (search.FIRST_SCANNED, search.MOST_SCANNED)]
     return [*scans, part.count_scanned(search.MOST_SCANNED)]
 
@@ -133,7 +134,7 @@ async def test_no_search_reads_the_whole_table(many_jobs: psycopg.AsyncConnectio
             for descending in (True, False):
                 query = JobQuery(**arguments, sort=sort, descending=descending)
                 for part in state_queries(query):
-                    for start in (Start(None, is_backward=False), Start(Place(middle, 50_000), is_backward=True)):
+                    for start in (START, Start(Place(middle, 50_000), is_backward=True)):
                         for statement in looks(part, start):
                             plan = await plan_of(many_jobs, statement)
                             assert "Seq Scan on background_jobs" not in plan, f"{query}\n{plan}"
@@ -147,7 +148,7 @@ async def test_pages_are_read_in_the_order_of_an_index(many_jobs: psycopg.AsyncC
             for part in state_queries(query):
                 if part.has_rest or JobState.PROCESSING in query.states or arguments.get("task") == "rare":
                     continue
-                plan = await plan_of(many_jobs, part.take(Start(None, is_backward=False), 51))
+                plan = await plan_of(many_jobs, part.take(START, 51))
                 assert "Sort" not in plan or "rows=51" not in plan.splitlines()[0], f"{query}\n{plan}"
 
 
@@ -157,10 +158,10 @@ async def test_gathering_goes_by_bitmaps(many_jobs: psycopg.AsyncConnection[Any]
     for arguments in MAIN_QUERIES:
         for part in state_queries(JobQuery(**arguments)):
             if part.has_rest and part.can_be_gathered:
-                plan = await plan_of(many_jobs, part.gather(Start(None, is_backward=False), 51, search.MOST_GATHERED))
+                plan = await plan_of(many_jobs, part.gather((), START, 51, search.MOST_GATHERED))
                 assert "Bitmap Heap Scan on background_jobs" in plan, plan
     (part,) = state_queries(JobQuery(text="USER12345@", states=SUCCEEDED))
-    plan = await plan_of(many_jobs, part.gather(Start(None, is_backward=False), 51, search.MOST_GATHERED))
+    plan = await plan_of(many_jobs, part.gather((), START, 51, search.MOST_GATHERED))
     assert "background_jobs_search" in plan
 
 

@@ -8,7 +8,7 @@ what there is by whatever other indexes tell it, unless that is too much, and so
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
@@ -86,14 +86,14 @@ class StateQuery:
 
     def __init__(self, query: JobQuery, state: JobState, wanted: frozenset[JobState]) -> None:
         self._query = query
-        self._state = state
+        self.state = state
         self._value = sql.SQL(_VALUES[query.sort])
-        ordered = [sql.SQL("job.state = {}").format(state.value)]
+        ordered: list[sql.Composed] = []
         rest = list(self._filters())
-        if query.sort is JobSort.CREATED and rest:
-            ordered.append(rest.pop(0))
-        elif query.sort is not JobSort.CREATED:
+        if query.sort is not JobSort.CREATED:
             ordered.append(sql.SQL("job.finished_at IS NOT NULL").format())
+        elif rest:
+            ordered.append(rest.pop(0))
         for name, condition in _ORDERED_TIMES[query.sort].items():
             if getattr(query, name) is not None:
                 ordered.append(sql.SQL(condition).format())
@@ -102,17 +102,12 @@ class StateQuery:
                 rest.append(sql.SQL(condition).format())
         if query.text:
             rest.append(self._text_condition(query.text))
+        self.is_waiting_only = state is JobState.ENQUEUED and JobState.PROCESSING not in wanted
         if state is JobState.ENQUEUED and JobState.ENQUEUED not in wanted:
             # Few enough to look at all of them.
-            ordered, rest = [*ordered, _RUNS.format(), *rest], []
-        elif state is JobState.ENQUEUED and JobState.PROCESSING not in wanted:
-            ordered.append(_WAITS.format())
-        self._ordered, self._rest = ordered, rest
-
-    @property
-    def state(self) -> JobState:
-        """The state of the jobs, ENQUEUED also of those that run."""
-        return self._state
+            ordered, rest = [_RUNS.format(), *ordered, *rest], []
+        self._shared, self._rest = ordered, rest
+        self._ordered = [_of_states([self]), *ordered]
 
     @property
     def has_rest(self) -> bool:
@@ -124,7 +119,7 @@ class StateQuery:
         """Whether other indexes tell the rest. There is none on the texts of jobs that are not finished, and the one
         on texts tells little of those without three letters or digits in a row."""
         text = self._query.text
-        return not text or (self._state.is_final and re.search(r"[^\W_]{3}", text) is not None)
+        return not text or (self.state.is_final and re.search(r"[^\W_]{3}", text) is not None)
 
     def scan(self, start: "Start", limit: int, most: int) -> Statement:
         """The first `limit` jobs among the `most` next ones in the order.
@@ -153,9 +148,12 @@ class StateQuery:
         )
         return Statement(text, self._arguments(start))
 
-    def gather(self, start: "Start", limit: int, most: int) -> Statement:
-        """The first `limit` jobs, if there are at most `most` in all. Rows have `jobs`, their number, `value` and
-        `job_id`; with more than `most` jobs they are worth nothing."""
+    def gather(self, others: Sequence["StateQuery"], start: "Start", limit: int, most: int) -> Statement:
+        """The first `limit` jobs of this state and of others of the same query, if there are at most `most` in all.
+
+        Rows have `jobs`, their number, `value` and `job_id`; with more than `most` jobs they are worth nothing. All
+        states together, because the index on texts does not tell states apart.
+        """
         text = sql.SQL(
             "WITH gathered AS MATERIALIZED ("
             "SELECT {value} AS value, job.job_id FROM background_jobs job WHERE {conditions} LIMIT {enough}) "
@@ -163,20 +161,21 @@ class StateQuery:
             "ORDER BY value {direction}, job_id {direction} LIMIT {limit}"
         ).format(
             value=self._value,
-            conditions=_all(self._ordered, self._rest, self._beyond(start)),
+            conditions=_all([_of_states([self, *others])], self._shared, self._rest, self._beyond(start)),
             enough=most + 1,
             direction=self._direction(start),
             limit=limit,
         )
         return Statement(text, self._arguments(start))
 
-    def count(self, most: int) -> Statement:
-        """How many jobs there are, up to `most`, as `jobs`."""
+    def count(self, others: Sequence["StateQuery"], most: int) -> Statement:
+        """How many jobs of this state and of others of the same query there are, up to `most`, as `jobs`; `is_cut` is
+        false."""
         text = sql.SQL(
             "SELECT count(*) AS jobs, false AS is_cut FROM ("
             "SELECT FROM background_jobs job WHERE {conditions} LIMIT {most}) AS job"
-        ).format(conditions=_all(self._ordered, self._rest), most=most)
-        return Statement(text, self._arguments(Start(None, False)))
+        ).format(conditions=_all([_of_states([self, *others])], self._shared, self._rest), most=most)
+        return Statement(text, self._arguments(Start(None, is_backward=False)))
 
     def count_scanned(self, most: int) -> Statement:
         """How many jobs there are among the first `most` in the order, as `jobs`, and whether that are not all of them,
@@ -206,7 +205,7 @@ class StateQuery:
                 yield sql.SQL("job.{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
 
     def _text_condition(self, text: str) -> sql.Composed:
-        where = sql.SQL(_FINISHED_TEXT if self._state.is_final else _UNFINISHED_TEXT)
+        where = sql.SQL(_FINISHED_TEXT if self.state.is_final else _UNFINISHED_TEXT)
         patterns = ["text"] if _as_json(text) == text else ["text", "json_text"]
         either = [sql.SQL("{} ILIKE {}").format(where, sql.Placeholder(name)) for name in patterns]
         return sql.SQL("({})").format(sql.SQL(" OR ").join(either))
@@ -253,6 +252,19 @@ def state_queries(query: JobQuery) -> list[StateQuery]:
         wanted = frozenset(state for state in wanted if state.is_final)
     stored = {JobState.ENQUEUED if state is JobState.PROCESSING else state for state in wanted}
     return [StateQuery(query, state, wanted) for state in JobState if state in stored]
+
+
+def _of_states(parts: Sequence[StateQuery]) -> sql.Composed:
+    if len(parts) == 1:
+        states = sql.SQL("job.state = {}").format(parts[0].state.value)
+    else:
+        names = sql.SQL(", ").join(sql.Literal(part.state.value) for part in parts)
+        states = sql.SQL("job.state IN ({})").format(names)
+    if not any(part.is_waiting_only for part in parts):
+        return states
+    if len(parts) == 1:
+        return sql.SQL("{} AND {}").format(states, _WAITS)
+    return sql.SQL("{} AND (job.state <> 'enqueued' OR {})").format(states, _WAITS)
 
 
 def _all(*conditions: list[sql.Composed]) -> sql.Composable:

@@ -16,7 +16,12 @@ from psycopg.rows import DictRow
 from bulkport.background.errors import InvalidJobQuery
 from bulkport.background.procrastinate_engine.job_numbers import job_id_of
 from bulkport.background.procrastinate_engine.reading.cursors import PageCursor, Place, WalkCursor
-from bulkport.background.procrastinate_engine.reading.finding import Start, Statement, StateQuery, state_queries
+from bulkport.background.procrastinate_engine.reading.finding import (
+    Start,
+    Statement,
+    StateQuery,
+    state_queries,
+)
 from bulkport.background.procrastinate_engine.reading.rows import SUMMARIES, in_utc, summary_of
 from bulkport.background.procrastinate_engine.reading.snapshot import Snapshot, open_snapshot
 from bulkport.background.reading.query import MOST_JOBS_A_PAGE, JobCount, JobIds, JobPage, JobQuery
@@ -76,7 +81,7 @@ class JobSearch:
         if most < 1:
             raise InvalidJobQuery("there is nothing to count up to")
         async with open_snapshot(self._pool, self._most_seconds) as snapshot:
-            counts = [await _count(snapshot, part, most + 1) for part in state_queries(query)]
+            counts = await _count_parts(snapshot, state_queries(query), most + 1)
         jobs = sum(count.jobs for count in counts)
         return JobCount(min(jobs, most), is_more=jobs > most or any(count.is_more for count in counts))
 
@@ -109,13 +114,7 @@ class _Stretch:
 async def _look(snapshot: Snapshot, query: JobQuery, start: PageCursor | None, limit: int) -> _Stretch:
     begin = Start(None, is_backward=False) if start is None else Start(start.place, start.is_backward)
     goes_down = query.descending != begin.is_backward
-    parts = state_queries(query)
-    stretches = [
-        await _complete(snapshot, part, begin, limit + 1, rows)
-        for part, rows in zip(
-            parts, await snapshot.find_each(_first_look(part, begin, limit + 1) for part in parts), strict=True
-        )
-    ]
+    stretches = await _look_into_states(snapshot, state_queries(query), begin, limit + 1)
     places = sorted((place for stretch in stretches for place in stretch.places), key=_order, reverse=goes_down)
     ends = sorted((stretch.onward for stretch in stretches if stretch.onward), key=_order, reverse=goes_down)
     if ends:
@@ -132,35 +131,50 @@ def _first_look(part: StateQuery, start: Start, limit: int) -> Statement:
     return part.scan(start, limit, FIRST_SCANNED if part.can_be_gathered else MOST_SCANNED)
 
 
-async def _complete(
-    snapshot: Snapshot, part: StateQuery, start: Start, limit: int, first: Sequence[DictRow]
-) -> _Stretch:
-    """What was found of one state, at first sight or by a closer look."""
-    stretch = _stretch(first)
-    if stretch.onward is None or not part.can_be_gathered:
-        return stretch
-    gathered = await snapshot.try_to_gather(part.gather(start, limit, MOST_GATHERED), GATHER_SECONDS)
+async def _look_into_states(
+    snapshot: Snapshot, parts: Sequence[StateQuery], start: Start, limit: int
+) -> list[_Stretch]:
+    first = await snapshot.find_each(_first_look(part, start, limit) for part in parts)
+    stretches = [_stretch(rows) for rows in first]
+    unmet = [
+        part
+        for part, stretch in zip(parts, stretches, strict=True)
+        if stretch.onward is not None and part.can_be_gathered
+    ]
+    if not unmet:
+        return stretches
+    met = [stretch for part, stretch in zip(parts, stretches, strict=True) if part not in unmet]
+    gathered = await snapshot.try_to_gather(unmet[0].gather(unmet[1:], start, limit, MOST_GATHERED), GATHER_SECONDS)
     if gathered is not None and not (gathered and gathered[0]["jobs"] > MOST_GATHERED):
-        return _Stretch([_place(row) for row in gathered], None)
-    return _stretch((await snapshot.find_each([part.scan(start, limit, MOST_SCANNED)]))[0])
+        return [*met, _Stretch([_place(row) for row in gathered], None)]
+    closer = await snapshot.find_each(part.scan(start, limit, MOST_SCANNED) for part in unmet)
+    return [*met, *map(_stretch, closer)]
 
 
-async def _count(snapshot: Snapshot, part: StateQuery, most: int) -> JobCount:
-    if not part.has_rest:
-        return _job_count(await snapshot.find_each([part.count(most)]))
-    if part.can_be_gathered:
-        first = _job_count(await snapshot.find_each([part.count_scanned(FIRST_SCANNED)]))
-        if not first.is_more:
-            return first
-        if 2 * first.jobs < FIRST_SCANNED:
-            gathered = await snapshot.try_to_gather(part.count(most), GATHER_SECONDS)
-            if gathered is not None:
-                return _job_count([gathered])
-    return _job_count(await snapshot.find_each([part.count_scanned(max(2 * most, MOST_SCANNED))]))
+async def _count_parts(snapshot: Snapshot, parts: Sequence[StateQuery], most: int) -> list[JobCount]:
+    first = await snapshot.find_each(
+        part.count_scanned(FIRST_SCANNED if part.can_be_gathered else MOST_SCANNED)
+        if part.has_rest
+        else part.count((), most)
+        for part in parts
+    )
+    counts = dict(zip(parts, map(_job_count, first), strict=True))
+    unmet = [part for part, count in counts.items() if count.is_more and part.can_be_gathered]
+    rare = [part for part in unmet if 2 * counts[part].jobs < FIRST_SCANNED]
+    frequent = [part for part in unmet if part not in rare]
+    met = [count for part, count in counts.items() if part not in unmet]
+    if rare:
+        gathered = await snapshot.try_to_gather(rare[0].count(rare[1:], most), GATHER_SECONDS)
+        if gathered is None:
+            frequent = unmet
+        else:
+            met.append(_job_count(gathered))
+    closer = await snapshot.find_each(part.count_scanned(max(2 * most, MOST_SCANNED)) for part in frequent)
+    return [*met, *map(_job_count, closer)]
 
 
-def _job_count(rows: Sequence[Sequence[DictRow]]) -> JobCount:
-    return JobCount(rows[0][0]["jobs"], is_more=rows[0][0]["is_cut"])
+def _job_count(rows: Sequence[DictRow]) -> JobCount:
+    return JobCount(rows[0]["jobs"], is_more=rows[0]["is_cut"])
 
 
 def _stretch(rows: Sequence[DictRow]) -> _Stretch:
