@@ -21,6 +21,7 @@ from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_part
 from bulkport.dashboard.pages.overview import read_overview
 from bulkport.dashboard.pages.recurring import recurring_part
 from bulkport.dashboard.pages.retries import retries_part
+from bulkport.dashboard.pages.servers import servers_part
 from bulkport.imports.operators import OperatedImports
 from bulkport.pools import AsyncPool
 from bulkport.resources import Resources
@@ -48,6 +49,7 @@ def build_dashboard(
         imports_part(imports),
         retries_part(jobs, masking),
         recurring_part(jobs, masking),
+        servers_part(jobs),
     ]
     return Dashboard(
         [overview_page(read_overview(jobs, imports)), *(page for part in parts for page in part.pages)],

@@ -1,0 +1,73 @@
+"""The pages of servers and queues, of real workers."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from parts_site import PartsSite, open_parts
+
+from bulkport.background import JobState
+from bulkport.dashboard import Role
+from bulkport.dashboard.pages.servers import servers_part
+from command_site import until
+from dashboard_site import FixedAccess
+
+
+@pytest.fixture
+async def site(database_url: str) -> AsyncIterator[PartsSite]:
+    async with open_parts(database_url, lambda site, _: [servers_part(site.jobs)]) as site:
+        yield site
+
+
+async def test_empty_pages_say_what_to_do(site: PartsSite) -> None:
+    assert "Jobs wait until a worker runs" in await site.page("servers")
+    assert "A queue is listed here as soon as a job was put into it" in await site.page("queues")
+
+
+async def test_server_shows_what_it_runs(site: PartsSite) -> None:
+    job_id = await site.jobs.enqueue(site.site.wait, "gate")
+    async with site.site.worker(name="worker-a", concurrency=4):
+        await site.site.reaches(job_id, JobState.PROCESSING)
+        row = await site.row("servers", "server-worker-a")
+        assert "Alive" in row
+        assert "1 of 4" in row
+        assert "wait " in row
+        assert f'href="./jobs/{job_id}"' in await site.page("servers")
+        await site.site.open_gate("gate")
+        await site.site.reaches(job_id, JobState.SUCCEEDED)
+        assert "0 of 4 nothing all" in await site.row("servers", "server-worker-a")
+
+
+async def test_queue_is_paused_resumed_and_limited(site: PartsSite) -> None:
+    first = await site.jobs.enqueue(site.site.send_report, "ada@example.org")
+    assert "No server 1 0 0 0" in await site.row("queues", "queue-mail")
+    assert await site.said("queues/pause", "queues", queue="mail") == "Queue mail is paused; jobs that run go on."
+    assert "by ann" in await site.row("queues", "queue-mail")
+    async with site.site.worker():
+
+        async def is_served() -> bool:
+            return (await site.row("queues", "queue-mail")).endswith("1 Resume")
+
+        await until(is_served, "a server of the queue")
+        assert "Paused" in await site.row("queues", "queue-mail")
+        assert await site.said("queues/resume", "queues", queue="mail") == "Queue mail goes on."
+        await site.site.reaches(first, JobState.SUCCEEDED)
+    assert "Pause" in await site.row("queues", "queue-mail")
+    limited = await site.said("queues/limit", "queues", limited="mail", limit="2")
+    assert limited == "Queue mail runs at most 2 jobs at one time."
+    assert "at most 2 jobs at once" in await site.row("queues", "queue-mail")
+    for wrong in ("0", "-1", "two", "1000000"):
+        assert "A limit is a number" in await site.said("queues/limit", "queues", limited="mail", limit=wrong)
+    assert "has no limit" in await site.said("queues/limit", "queues", limited="mail", limit="")
+    assert "at most" not in await site.row("queues", "queue-mail")
+
+
+async def test_queue_without_a_name_and_with_an_impossible_one_are_refused(site: PartsSite) -> None:
+    assert await site.said("queues/pause", "queues") == "No queue was named."
+    assert "Not possible" in await site.said("queues/pause", "queues", queue="q" * 1000)
+
+
+async def test_one_who_only_looks_has_no_buttons(database_url: str) -> None:
+    reader = FixedAccess(Role.READ_ONLY)
+    async with open_parts(database_url, lambda site, _: [servers_part(site.jobs)], reader) as site:
+        await site.jobs.enqueue(site.site.send_report, "ada@example.org")
+        assert "do/queues" not in await site.page("queues")
