@@ -15,6 +15,7 @@ from bulkport.dashboard import (
 )
 from bulkport.dashboard.access.sign_in import RoleClaim, SignInAccess
 from bulkport.dashboard.overview import overview_page
+from bulkport.dashboard.pages.audit import audit_part
 from bulkport.dashboard.pages.imports import imports_part, related_import, with_import_counts
 from bulkport.dashboard.pages.job_counts import job_counts
 from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_part
@@ -22,6 +23,7 @@ from bulkport.dashboard.pages.overview import read_overview
 from bulkport.dashboard.pages.recurring import recurring_part
 from bulkport.dashboard.pages.retries import retries_part
 from bulkport.dashboard.pages.servers import servers_part
+from bulkport.dashboard.pages.tasks import tasks_part
 from bulkport.imports.operators import OperatedImports
 from bulkport.pools import AsyncPool
 from bulkport.resources import Resources
@@ -44,18 +46,21 @@ def build_dashboard(
     """
     masking = Masking(settings.masked_names)
     imports = OperatedImports(pool, resources)
+    audit = AuditLog(pool)
     parts = [
         jobs_part(jobs, masking, related_import),
         imports_part(imports),
         retries_part(jobs, masking),
         recurring_part(jobs, masking),
         servers_part(jobs),
+        tasks_part(jobs),
+        audit_part(audit),
     ]
     return Dashboard(
         [overview_page(read_overview(jobs, imports)), *(page for part in parts for page in part.pages)],
         [Section("overview", "Overview", ""), *(part.section for part in parts)],
         access=access_by(settings),
-        audit=AuditLog(pool),
+        audit=audit,
         actions=[action for part in parts for action in part.actions],
         downloads=[download for part in parts for download in part.downloads],
         counts=with_import_counts(job_counts(jobs), imports),

@@ -1,0 +1,43 @@
+"""The audit: what operators did, newest first."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from bulkport.dashboard.audit import AuditEntry
+from bulkport.dashboard.pages.page import Page, PageRequest, Section
+from bulkport.dashboard.parts import Part
+from bulkport.dashboard.tables import Column, Paging
+from bulkport.identifiers import MAX_BIGINT
+
+_COLUMNS: Final = (
+    Column("When"),
+    Column("Who"),
+    Column("What"),
+    Column("What came of it"),
+)
+
+
+class KeptAudit(Protocol):
+    """Where entries are kept; `AuditLog` is one."""
+
+    async def entries(self, *, before: int | None = None, limit: int = 50) -> Sequence[AuditEntry]:
+        """Entries with an id below `before`, newest first."""
+        ...
+
+
+def audit_part(audit: KeptAudit) -> Part:
+    """The page."""
+
+    async def load(request: PageRequest) -> Mapping[str, Any]:
+        size = Paging.size_of(request)
+        before = request.query.number("cursor", 0, least=0, most=MAX_BIGINT) or None
+        # One more than is shown tells whether there is a next page.
+        found = await audit.entries(before=before, limit=size + 1)
+        shown = found[:size]
+        return {
+            "entries": shown,
+            "columns": _COLUMNS,
+            "paging": Paging(size, str(shown[-1].id) if len(found) > size else None),
+        }
+
+    return Part(section=Section("audit", "Audit", "audit"), pages=[Page("audit", "audit.html", load, section="audit")])

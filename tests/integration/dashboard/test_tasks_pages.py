@@ -1,0 +1,72 @@
+"""The pages about tasks, and the audit, of real jobs and actions."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from parts_site import PartsSite, open_parts, words
+
+from bulkport.background import JobState
+from bulkport.dashboard.pages.audit import audit_part
+from bulkport.dashboard.pages.servers import servers_part
+from bulkport.dashboard.pages.tasks import tasks_part
+from command_site import until
+
+
+@pytest.fixture
+async def site(database_url: str) -> AsyncIterator[PartsSite]:
+    async with open_parts(
+        database_url, lambda site, audit: [tasks_part(site.jobs), servers_part(site.jobs), audit_part(audit)]
+    ) as site:
+        yield site
+
+
+async def test_empty_pages_say_what_to_do(site: PartsSite) -> None:
+    assert "A task is listed as soon as a job of it was enqueued" in await site.page("tasks")
+    assert "No task matches" in await site.page("tasks?text=mail")
+    assert "No job of the task nobody" in await site.page("tasks/nobody", status=404)
+    assert "What operators do on these pages is kept here" in await site.page("audit")
+
+
+async def test_tasks_are_counted_searched_and_sorted(site: PartsSite) -> None:
+    good = [await site.jobs.enqueue(site.site.send_report, "ada@example.org") for _ in range(3)]
+    bad = await site.jobs.enqueue(site.site.strict, "no such month")
+    async with site.site.worker():
+        for job_id in good:
+            await site.site.reaches(job_id, JobState.SUCCEEDED)
+        await site.site.reaches(bad, JobState.FAILED)
+    waiting = await site.jobs.enqueue(site.site.strict, "later")
+
+    async def is_counted() -> bool:
+        return re.match("strict 1 0 1 100 % .+ ms", await site.row("tasks", "task-strict")) is not None
+
+    await until(is_counted, f"counts with job {waiting} waiting")
+    assert (await site.row("tasks", "task-send_report")).startswith("send_report 0 3 0 0 %")
+    assert "task-strict" not in await site.page("tasks?text=SEND")
+
+    async def order(query: str) -> list[str]:
+        return re.findall(r'<tr data-row id="task-(\w+)"', await site.page(f"tasks?{query}"))
+
+    assert await order("") == ["send_report", "strict"]
+    assert await order("sort=failed&order=desc") == ["strict", "send_report"]
+    assert await order("sort=succeeded&order=desc") == ["send_report", "strict"]
+    for window in ("hour", "day", "week"):
+        page = await site.page(f"tasks/strict?window={window}")
+        assert "Failed 1 100 % of those that ended" in words(page)
+        numbers = re.search(r'id="ended-data">(.*?)</details>', page, re.DOTALL)
+        assert numbers is not None
+        rows = re.findall(r'<td class="n">(\d+)</td><td class="n">(\d+)</td>', numbers[1])
+        assert len(rows) == {"hour": 60, "day": 24, "week": 168}[window]
+        assert sum(int(failed) for _, failed in rows) == 1
+
+
+async def test_audit_shows_who_did_what(site: PartsSite) -> None:
+    for number in range(4):
+        await site.said("queues/pause", "queues", queue=f"queue-{number}")
+    page = await site.page("audit?size=3")
+    entries = [words(row) for row in re.findall(r'<tr data-row id="entry-\d+">(.*?)</tr>', page, re.DOTALL)]
+    assert [re.search(r"queue-\d", entry)[0] for entry in entries] == ["queue-3", "queue-2", "queue-1"]  # type: ignore[index]
+    assert re.search(r"UTC ann queues/pause queue queue-3 Queue queue-3 is paused; jobs that run go on\.$", entries[0])
+    found = re.search(r'href="\./([^"]+)" rel="next"', page)
+    assert found is not None
+    assert "queue-0" in await site.page(found[1].replace("&amp;", "&"))
