@@ -1,0 +1,109 @@
+"""Overview, imports, servers, queues, tasks and audit in a real browser, with real imports and a real worker."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from command_browser_site import CommandBrowserSite, serving_commands
+from playwright.sync_api import Browser, Page, expect
+from watched_page import watched
+
+from import_steps import settled
+
+Theme = Literal["light", "dark"]
+PLATFORMS = [{"platformName": f"Platform {number}"} for number in range(60)]
+
+
+@pytest.fixture
+def commands(database_url: str) -> Iterator[CommandBrowserSite]:
+    with serving_commands(database_url) as site:
+        yield site
+
+
+def is_live(page: Page) -> None:
+    expect(page.locator(".live")).to_have_attribute("data-state", "on")
+
+
+def fill(commands: CommandBrowserSite) -> tuple[int, int]:
+    """An import with bad rows and one in the middle of its work; their numbers."""
+    site = commands.site
+    commands.do(commands.stack.enter_async_context(site.worker(chunk_slots=1)))
+    records = [*PLATFORMS[:20], {"platformName": ""}, {"platformName": "long " * 40}]
+    ended = commands.do(site.send(records))
+    commands.do(settled(site.api, ended))
+    commands.do(site.jobs.pause_queue("mail", actor="ann"))
+    commands.do(commands.stack.enter_async_context(site.held()))
+    return ended, commands.do(site.send(PLATFORMS))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_are_clean_accessible_and_fit_any_width(
+    browser: Browser, commands: CommandBrowserSite, theme: Theme, tmp_path: Path
+) -> None:
+    ended, running = fill(commands)
+    addresses = ["", "imports", f"imports/{ended}", f"imports/{running}", "servers", "queues", "tasks"]
+    addresses += ["tasks/bulkport.process_import?window=hour", "audit"]
+    pictures = Path(os.environ.get("DASHBOARD_PICTURES", tmp_path))
+    with watched(browser, commands, theme=theme) as watch:
+        for address in addresses:
+            watch.page.set_viewport_size({"width": 1360, "height": 900})
+            watch.page.goto(commands.url + address)
+            is_live(watch.page)
+            name = re.sub(r"\W+", "-", address) or "overview"
+            watch.page.screenshot(path=pictures / f"{name}-{theme}.png", full_page=True)
+            for summary in watch.page.locator("summary").all():
+                summary.click()
+            found: Any = Axe().run(watch.page).response["violations"]
+            problems = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
+            assert problems == [], address
+            watch.page.set_viewport_size({"width": 360, "height": 800})
+            overflow = watch.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert overflow <= 0, (address, overflow)
+            watch.page.screenshot(path=pictures / f"{name}-narrow-{theme}.png", full_page=True)
+        watch.assert_clean()
+
+
+def test_import_is_cancelled_and_the_page_follows_it_live(browser: Browser, commands: CommandBrowserSite) -> None:
+    with watched(browser, commands) as watch:
+        page = watch.page
+        page.goto(commands.url + "imports")
+        is_live(page)
+        expect(page.get_by_text("No imports yet")).to_be_visible()
+        import_id = commands.do(commands.site.send(PLATFORMS))
+        row = page.locator(f"#import-{import_id}")
+        expect(row).to_contain_text("Pending")
+        row.get_by_role("button", name="Cancel").click()
+        page.locator("#confirm").get_by_role("button", name="Cancel").click()
+        expect(page.locator(".flash")).to_have_text(f"Import {import_id}: cancelled; the rows it had written stay.")
+        expect(row).to_contain_text("Cancelled")
+        expect(row.get_by_role("button")).to_have_count(0)
+        page.goto(commands.url + "imports?status=Cancelled")
+        expect(row).to_be_visible()
+        page.goto(commands.url + "audit")
+        expect(page.locator("tbody tr")).to_contain_text([f"import {import_id}"])
+        watch.assert_clean()
+
+
+def test_import_moves_on_live(browser: Browser, commands: CommandBrowserSite) -> None:
+    ended, running = fill(commands)
+    with watched(browser, commands) as watch:
+        page = watch.page
+        page.goto(commands.url + f"imports/{running}")
+        is_live(page)
+        expect(page.get_by_text("1 in hand").last).to_be_visible()
+        commands.do(commands.site.jobs.pause_queue("imports", actor="ann"))
+        page.goto(commands.url + "queues")
+        is_live(page)
+        expect(page.locator("#queue-imports")).to_contain_text("Paused")
+        page.locator("#queue-imports").get_by_role("button", name="Resume").click()
+        expect(page.locator(".flash")).to_have_text("Queue imports goes on.")
+        expect(page.locator("#queue-imports")).not_to_contain_text("Paused")
+        page.goto(commands.url + f"imports/{ended}")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Report, CSV").click()
+        assert download.value.suggested_filename == f"import-{ended}-errors.csv"
+        watch.assert_clean()
