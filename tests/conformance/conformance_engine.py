@@ -1,0 +1,42 @@
+"""The engine under test: the only module of the suite that names one.
+
+To hold another engine to the suite, give `engine_under_test` another answer.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from bulkport.background import BackgroundJobs, JobEngine
+from bulkport.background.procrastinate_engine import ProcrastinateEngine
+
+AnyConnection = psycopg.AsyncConnection[Any]
+
+
+@dataclass(frozen=True)
+class EngineUnderTest:
+    """What the suite asks of an engine beyond its port: how it is made, and how time is made to pass for it."""
+
+    application: Callable[[], BackgroundJobs]
+    """What an application holds, without tasks."""
+    port: Callable[[], JobEngine]
+    """The port, without a pool: each call is given a connection."""
+    miss_ticks: Callable[[AnyConnection, str, timedelta], Awaitable[None]]
+    """Make a recurring job look as if nobody had acted on its ticks for so long; servers notice it at once."""
+
+
+def engine_under_test() -> EngineUnderTest:
+    """The engine that the suite is about."""
+    return EngineUnderTest(BackgroundJobs, ProcrastinateEngine, _miss_ticks)
+
+
+async def _miss_ticks(connection: AnyConnection, recurring_id: str, since: timedelta) -> None:
+    await connection.execute(
+        "UPDATE background_recurring SET next_at = date_trunc('minute', clock_timestamp()) - %s::interval"
+        " WHERE recurring_id = %s",
+        (since, recurring_id),
+    )
+    await connection.execute("SELECT background_hurry_v1('recurring', 0)")
