@@ -29,7 +29,7 @@ from bulkport.pools import AsyncPool
 
 MOST_ARGS_BYTES: Final = 8_192
 """Arguments that take more room than this are not read for a list: 500 jobs of a page would be too much together."""
-FIRST_SCANNED: Final = 2_000
+FIRST_SCANNED: Final = 1_000
 """Jobs of one state that are looked at first."""
 MOST_SCANNED: Final = 10_000
 """Jobs of one state that are looked at for one page."""
