@@ -16,7 +16,7 @@ BIN := .venv/bin
 
 .PHONY: help
 help: ## Say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 .PHONY: setup
 setup: .venv/.runtime ## Install what the server needs
@@ -45,6 +45,10 @@ bench: .venv/.bench ## Measure, and compare with psql \copy, an ORM, Celery and 
 docs: .venv/.development ## Write the reference of the command line anew
 	@mkdir -p docs/reference
 	@$(BIN)/typer commandapi.cli.main utils docs --name commandapi --title "The command line" --output docs/reference/command-line.md
+
+.PHONY: screenshots
+screenshots: .venv/.development ## Take the pictures of the dashboard anew, in about two minutes (needs Chromium)
+	@$(BIN)/python -m screenshots docs/images
 
 # The browser tests drive Debian's Chromium. It is installed where it is missing and may be.
 .PHONY: browser

