@@ -12,7 +12,7 @@ from bulkport.background.batches import Batch
 from bulkport.background.connections import AnyConnection, AsyncPsycopg, SyncPsycopg, async_psycopg_in, psycopg_in
 from bulkport.background.declaring import DeclarationOptions, JobCall, Task, TaskDecorator, declared_task
 from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of
-from bulkport.background.errors import TaskAlreadyDeclared
+from bulkport.background.errors import NotConnected, TaskAlreadyDeclared
 from bulkport.background.looking import Looking
 from bulkport.background.port import BackgroundJob, EnqueuedJob, NewJob, Outcome
 from bulkport.background.port.control import JobControl
@@ -281,7 +281,7 @@ class BackgroundJobs(Steering, Looking):
             Not connected.
         """
         if self._pool is None:
-            raise RuntimeError("not connected: use jobs.connect(...) around it")
+            raise NotConnected("not connected: use jobs.connect(...) around it")
         return ProcrastinateReader(self._pool)
 
     def _control(self) -> JobControl:

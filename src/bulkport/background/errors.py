@@ -66,3 +66,7 @@ class SearchTookTooLong(BulkportError):
 
     status = 503
     title = "Search took too long"
+
+
+class NotConnected(RuntimeError):
+    """`BackgroundJobs` was used outside of its `connect`."""

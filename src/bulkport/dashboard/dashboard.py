@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bulkport.background.errors import NotConnected
 from bulkport.dashboard import cookies, csrf, flash
 from bulkport.dashboard.access import notices
 from bulkport.dashboard.access.viewers import Access, Viewer, not_found
@@ -211,6 +212,8 @@ class Dashboard:
                 error.status < HTTPStatus.INTERNAL_SERVER_ERROR or error.status == ServiceUnavailable.status
             ):
                 status, text = error.status, error.detail
+            case NotConnected():
+                status, text = 503, "The server is just starting or stopping."
             case psycopg.OperationalError() | psycopg.InterfaceError():
                 logger.warning("the database cannot be reached: %s", error)
                 status, text = 503, "The database cannot be reached at the moment."

@@ -89,7 +89,8 @@ def accepts(address: httpx.URL) -> bool:
 
 def test_ctrl_c_while_starting_leaves_nothing(start_server: StartServer, data_dir: Path) -> None:
     server = start_server("--workers", "1")
-    until((data_dir / "postgres" / "postmaster.pid").exists, "the database to start")
+    file = data_dir / "postgres" / "postmaster.pid"
+    until(lambda: file.exists() and file.read_text(), "the database to start")
     database = server.database_pid
     server.send(signal.SIGINT)
     server.wait()

@@ -84,7 +84,8 @@ async def test_application_decides_by_a_hook() -> None:
 
 
 async def test_command_api_shows_it_at_this_machine_in_development_only() -> None:
-    for environment, status in ((Environment.DEVELOPMENT, 200), (Environment.PRODUCTION, 404)):
+    # 503: it is shown, and has no database.
+    for environment, status in ((Environment.DEVELOPMENT, 503), (Environment.PRODUCTION, 404)):
         app = create_app(Settings(database_url=NOWHERE, environment=environment))
         async with browser_of(app) as browser:
             assert (await browser.get("/hangfire/")).status_code == status
@@ -93,7 +94,7 @@ async def test_command_api_shows_it_at_this_machine_in_development_only() -> Non
 async def test_command_api_serves_it_where_the_setting_says() -> None:
     app = create_app(Settings(database_url=NOWHERE, dashboard_path="/internal/jobs"))
     async with browser_of(app) as browser:
-        assert (await browser.get("/internal/jobs/")).status_code == 200
+        assert (await browser.get("/internal/jobs/")).status_code == 503
         assert (await browser.get("/hangfire/")).status_code == 404
 
 

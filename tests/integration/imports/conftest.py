@@ -6,9 +6,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-import shop
 from shop_site import OpenShop, opened
 
+import shop
 from bulkport.schema import upgrade_sql
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import shop
 
+import shop
 from bulkport import Bulkport
 from import_steps import running_worker
 
