@@ -94,7 +94,7 @@ CREATE INDEX background_jobs_search ON background_jobs USING gin (search_text gi
 CREATE TABLE background_runs (
     job_id bigint NOT NULL,
     run integer NOT NULL,  -- 1-based, counting every run
-    outcome text NOT NULL,  -- failed, again (the task asked to run again), handed_back (shutdown), lost (its server died), cancelled
+    outcome text NOT NULL,  -- failed, again (the task asked to run again), handed_back (shutdown), lost (its server died), cancelled, succeeded (of a deleted job)
     server text,
     started_at timestamptz,
     ended_at timestamptz NOT NULL,

@@ -131,6 +131,10 @@ BEGIN
         END IF;
         RETURN NEXT;
     END LOOP;
+    -- As long as a job is 'succeeded', its row tells of the successful run; from now on nothing else would.
+    INSERT INTO background_runs (job_id, run, outcome, server, started_at, ended_at)
+    SELECT job.job_id, job.runs, 'succeeded', job.server, job.started_at, job.finished_at
+    FROM background_jobs job WHERE job.job_id = ANY(ended) AND job.state = 'succeeded';
     PERFORM background_move_v1(ended, 'cancelled', COALESCE(why, 'deleted'), who);
     PERFORM background_stop_v1(waiting, running, job_ids, COALESCE(why, 'deleted'), who);
 END;
