@@ -14,6 +14,8 @@ from bulkport.background import NO_RETRY, BackgroundJobs, FinalError, JobContext
 
 QUICK = RetryPolicy(max_attempts=3, base_seconds=0.02, max_seconds=0.05)
 POLL_SECONDS = 0.01
+IN_CODE = "in code"
+"""Id of the recurring job that every server of the suite declares."""
 
 
 class UnspeakableError(Exception):
@@ -35,6 +37,7 @@ class Tasks:
     """All of them, by name."""
 
     add: Task[..., int]
+    add_nothing: Task[..., None]
     shout: Task[..., str]
     remind: Task[..., str]
     work: Task[..., None]
@@ -43,6 +46,7 @@ class Tasks:
     stay_deaf: Task[..., None]
     stumble: Task[..., str]
     stumble_slowly: Task[..., None]
+    fall: Task[..., None]
     refuse: Task[..., None]
     later: Task[..., int]
     overtime: Task[..., None]
@@ -66,6 +70,10 @@ def declare(jobs: BackgroundJobs, diary: Diary) -> Tasks:
     async def add(context: JobContext, a: int, b: int = 1) -> int:
         tell(context, "ran")
         return a + b
+
+    @jobs.task(name="add_nothing")
+    async def add_nothing(context: JobContext) -> None:
+        tell(context, "ran")
 
     @jobs.task(name="shout")
     def shout(context: JobContext, words: str) -> str:
@@ -127,6 +135,12 @@ def declare(jobs: BackgroundJobs, diary: Diary) -> Tasks:
 
     @jobs.task(name="stumble_slowly", retry=RetryPolicy(max_attempts=4, base_seconds=0.4, jitter=0.5))
     def stumble_slowly(context: JobContext) -> None:
+        tell(context, "tried")
+        raise ConnectionError("no answer")
+
+    @jobs.task(name="fall", retry=RetryPolicy(max_attempts=2, base_seconds=3_600, max_seconds=3_600))
+    async def fall(context: JobContext) -> None:
+        """Its second attempt is an hour away."""
         tell(context, "tried")
         raise ConnectionError("no answer")
 
@@ -192,4 +206,5 @@ def declare(jobs: BackgroundJobs, diary: Diary) -> Tasks:
         threading.Event().wait(seconds)
         tell(context, "ended")
 
+    jobs.recurring(IN_CODE, cron="0 0 1 1 *", timezone="Europe/Berlin")(add_nothing)
     return Tasks(**{name: task for name, task in locals().items() if isinstance(task, Task)})

@@ -7,6 +7,7 @@ import pytest
 from conformance_site import ConformanceSite, Home
 
 from bulkport.background import JobCall, JobQuery, JobState
+from bulkport.background.declaring import OptionChanges
 from bulkport.background.errors import JobAlreadyQueued
 from bulkport.identifiers import BackgroundJobId
 
@@ -96,7 +97,7 @@ async def test_the_limit_of_a_key_is_never_exceeded_and_other_keys_do_not_wait(s
 async def test_mutual_exclusion_holds_across_tasks_queues_and_failures(site: ConformanceSite) -> None:
     ids = []
     for number in range(6):
-        options = {"concurrency_key": "ledger", "queue": f"exclusive {number % 2}"}
+        options: OptionChanges = {"concurrency_key": "ledger", "queue": f"exclusive {number % 2}"}
         ids.append(await site.jobs.enqueue(site.tasks.work.options(**options).call(0.02)))
         ids.append(await site.jobs.enqueue(site.tasks.stumble.options(**options).call(1)))
     for job in await site.all_ended(ids):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from conformance_site import ConformanceSite, Home, eventually
+from conformance_site import ConformanceSite, Home
 
 from bulkport.background import Effect, JobState, RetryPolicy
 from bulkport.background.reading.details import RunOutcome
@@ -88,16 +88,13 @@ def test_by_default_there_are_ten_attempts_with_growing_waits() -> None:
 
 
 async def test_a_job_between_two_attempts_is_retrying_and_can_be_run_now(site: ConformanceSite) -> None:
-    job_id = await site.jobs.enqueue(site.tasks.stumble_slowly)
-    found: set[JobState] = set()
-
-    async def is_retrying() -> bool:
-        found.add((await site.job(job_id)).state)
-        return JobState.RETRYING in found
-
-    await eventually(is_retrying, "an attempt to come")
-    assert (await site.jobs.run_now(job_id)).effect in {Effect.RELEASED, Effect.ALREADY_WAITING, Effect.ALREADY_RUNNING}
-    await site.ended(job_id)
+    job_id = await site.jobs.enqueue(site.tasks.fall)
+    job = await site.reaches(job_id, JobState.RETRYING)
+    assert (job.attempts, job.last_error) == (1, "ConnectionError: no answer")
+    assert job.scheduled_at is not None
+    assert (await site.jobs.run_now(job_id)).effect is Effect.RELEASED
+    job = await site.ended(job_id)
+    assert (job.state, job.attempts) == (JobState.FAILED, 2)
 
 
 async def test_a_task_may_ask_to_run_again_which_is_no_failure(site: ConformanceSite) -> None:
