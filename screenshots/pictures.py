@@ -17,6 +17,7 @@ WARM_UP_SECONDS: Final = 95
 _REPLACE: Final = """([path, other]) => {
   for (const code of document.querySelectorAll("pre")) code.textContent = code.textContent.replaceAll(path, other);
 }"""
+_STREAM_MILLISECONDS: Final = 2_000
 _WIDTH: Final = 1360
 _HEIGHT: Final = 860
 
@@ -79,7 +80,8 @@ async def _take(browser: Browser, address: str, file: Path, theme: str) -> None:
     assert answer.status == 200, f"{address}: {answer.status}"
     # The state of the stream shows on the page.
     await page.locator('.live[data-state="on"]').wait_for()
-    # Where this folder lies is nobody's business. It is in tracebacks.
+    # Where this folder lies is nobody's business. It is in tracebacks, and in those that the stream begins with.
+    await page.wait_for_timeout(_STREAM_MILLISECONDS)
     await page.evaluate(_REPLACE, [f"{Path(__file__).parents[1]}/", "/srv/shop/"])
     await page.screenshot(path=file)
     await page.close()

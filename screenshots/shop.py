@@ -37,7 +37,7 @@ class Shop:
             await asyncio.sleep(chance.uniform(0.01, 0.08))
             return {"message_id": f"<{order_id}.{template}@shop.example>"}
 
-        @jobs.task(name="send_webhook", queue="webhooks", retry=RetryPolicy(max_attempts=4, base_seconds=2))
+        @jobs.task(name="send_webhook", queue="webhooks", retry=RetryPolicy(max_attempts=4, base_seconds=6))
         async def send_webhook(url: str, event: str, order_id: int, api_key: str = "whsec_4fX") -> int:
             await asyncio.sleep(chance.uniform(0.02, 0.2))
             if "erp" in url:
