@@ -72,10 +72,15 @@ async def test_nothing_of_a_paused_queue_starts_and_what_runs_goes_on(site: Conf
 
 
 async def test_the_limit_of_a_queue_is_never_exceeded(site: ConformanceSite) -> None:
+    await site.serving("one", "two")
     await site.jobs.limit_queue("narrow", 3)
-    ids = await enqueued(site, [site.tasks.work.options(queue="narrow").call(0.02) for _ in range(40)])
-    await site.all_ended(ids)
-    assert site.diary.most_at_once(*ids) == 3
+    staying = await enqueued(site, [site.tasks.stay.options(queue="narrow", priority=1).call("narrow")] * 4)
+    await site.happens("begun", *staying, times=3)
+    seconds = [0.01 + 0.005 * (number % 4) for number in range(40)]
+    ids = await enqueued(site, [site.tasks.work.options(queue="narrow").call(each) for each in seconds])
+    site.diary.open_gate("narrow")
+    await site.all_ended([*staying, *ids])
+    assert site.diary.most_at_once(*staying, *ids) == 3
     assert len(site.diary.notes(*ids, event="begun")) == 40
 
 
@@ -84,25 +89,35 @@ async def test_the_limit_of_a_key_is_never_exceeded_and_other_keys_do_not_wait(s
         task = site.tasks.work.options(concurrency_key=user, concurrency_limit=limit)
         return [task.call(0.02) for _ in range(count)]
 
-    ada = await enqueued(site, calls("user-ada", 30, 2))
+    stay = site.tasks.stay.options(concurrency_key="user-ada", concurrency_limit=2)
+    ada = await enqueued(site, [stay.call("keys")] * 3)
+    await site.happens("begun", *ada, times=2)
+    ada += await enqueued(site, calls("user-ada", 30, 2))
+    # Those of the other key start and end while the first one's are held up.
     alan = await enqueued(site, calls("user-alan", 5, 1))
-    await site.all_ended([*ada, *alan])
+    await site.all_ended(alan)
+    assert len(site.diary.notes(*ada)) == 2
+    site.diary.open_gate("keys")
+    await site.all_ended(ada)
     assert site.diary.most_at_once(*ada) == 2
     assert site.diary.most_at_once(*alan) == 1
-    ends = {job_id: note.at for job_id in (ada[-1], alan[0]) for note in site.diary.notes(job_id, event="begun")}
-    assert ends[alan[0]] < ends[ada[-1]]
-    assert len(site.diary.notes(*ada, *alan, event="begun")) == 35
+    assert len(site.diary.notes(*ada, *alan, event="begun")) == 38
 
 
 async def test_mutual_exclusion_holds_across_tasks_queues_and_failures(site: ConformanceSite) -> None:
+    site.diary.open_gate("ledger")
     ids = []
     for number in range(6):
         options: OptionChanges = {"concurrency_key": "ledger", "queue": f"exclusive {number % 2}"}
-        ids.append(await site.jobs.enqueue(site.tasks.work.options(**options).call(0.02)))
-        ids.append(await site.jobs.enqueue(site.tasks.stumble.options(**options).call(1)))
+        ids += [
+            await site.jobs.enqueue(site.tasks.work.options(**options).call(0.02)),
+            await site.jobs.enqueue(site.tasks.stay_in_thread.options(**options).call("ledger")),
+            await site.jobs.enqueue(site.tasks.stumble.options(**options).call(1)),
+        ]
     for job in await site.all_ended(ids):
         assert job.state is JobState.SUCCEEDED
     assert site.diary.most_at_once(*ids) == 1
+    assert len(site.diary.notes(*ids, event="ended")) == 12
 
 
 async def test_what_is_cancelled_frees_its_place(site: ConformanceSite) -> None:
