@@ -99,14 +99,17 @@ async def test_a_long_task_goes_on_elsewhere_from_its_checkpoint(site: Conforman
 async def test_a_draining_server_keeps_its_jobs_however_long_they_take(site: ConformanceSite) -> None:
     """Its heartbeat goes on until its last job has ended: others, which find silent servers soon, leave it alone."""
     with site.server("draining", shutdown_seconds=60, **HASTY) as draining:
-        job_id = await site.jobs.enqueue(site.tasks.work, 3 * HASTY["stalled_seconds"])
+        job_id = await site.jobs.enqueue(site.tasks.stay, "draining")
         await site.happens("begun", job_id)
         with site.server("watching", **HASTY):
             await site.serving("watching")
             draining.send(signal.SIGTERM)
+            later = await site.jobs.schedule(site.tasks.work, in_=3 * HASTY["stalled_seconds"])
+            await site.succeeds(later)
+            assert {note.server for note in site.diary.notes(later)} == {"watching"}
+            assert (await site.job(job_id)).state is JobState.PROCESSING
+            site.diary.open_gate("draining")
             assert await draining.ends() == 0
             assert (await site.job(job_id)).state is JobState.SUCCEEDED
-            later = await site.jobs.enqueue(site.tasks.work)
-            await site.succeeds(later)
     assert site.diary.events(job_id) == ["begun", "ended"]
     assert {note.server for note in site.diary.notes(job_id)} == {"draining"}
