@@ -15,7 +15,7 @@ from bulkport.http.connected import Connected
 from bulkport.intake.acceptance import Intake
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool, open_pool
-from bulkport.processing.importer import Importer
+from bulkport.processing.importer import IMPORT_QUEUE, Importer
 from bulkport.processing.watchdog import Watchdog
 from bulkport.resources import Resource, Resources
 from bulkport.worker_settings import WorkerSettings
@@ -144,6 +144,8 @@ class Bulkport:
             server = WorkerServer(
                 engine,
                 database_url,
+                # An application's own jobs are for the workers that know its tasks.
+                queues=[IMPORT_QUEUE],
                 concurrency=options.concurrency,
                 name=name,
                 heartbeat_seconds=options.heartbeat_seconds,
