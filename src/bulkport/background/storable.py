@@ -14,9 +14,9 @@ class NotStorable(ValueError):
     """A value cannot be stored as JSON."""
 
 
-def storable_text(text: str, most: int) -> str:
-    """`text`, cut to `most` characters, with a replacement for each character that PostgreSQL refuses."""
-    if len(text) > most:
+def storable_text(text: str, most: int | None = None) -> str:
+    """`text`, cut to `most` characters if given, with a replacement for each character that PostgreSQL refuses."""
+    if most is not None and len(text) > most:
         text = text[: most - 1] + "…"
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 

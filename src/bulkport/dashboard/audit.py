@@ -7,6 +7,7 @@ from typing import Final
 
 from psycopg.rows import class_row
 
+from bulkport.background.storable import storable_text
 from bulkport.pools import AsyncPool
 
 _RECORD: Final = "INSERT INTO background_audit (actor, action, target, outcome) VALUES (%s, %s, %s, %s)"
@@ -53,8 +54,7 @@ class AuditLog:
         psycopg.Error
             If it cannot be kept.
         """
-        # PostgreSQL's text has no NUL.
-        values = [value.replace("\0", "\N{REPLACEMENT CHARACTER}") for value in (actor, action, target, outcome)]
+        values = [storable_text(value) for value in (actor, action, target, outcome)]
         async with self._pool().connection() as connection:
             await connection.execute(_RECORD, values)
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from psycopg import AsyncConnection
 
+from bulkport.background.storable import storable_text
 from bulkport.formats.csv import csv_records
 from bulkport.formats.media_type import BodyFormat
 from bulkport.formats.ndjson import ndjson_records
@@ -130,9 +131,5 @@ def _row_error(attempt: Attempt, valid: ValidRows, position: int, field: str, me
 def _errors_json(errors: Sequence[FieldError]) -> str:
     # Messages may quote the client's text, and jsonb takes neither NUL nor lone surrogates.
     return msgspec.json.encode(
-        [{"field": _storable(error.field), "message": _storable(error.message)} for error in errors]
+        [{"field": storable_text(error.field), "message": storable_text(error.message)} for error in errors]
     ).decode()
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

@@ -14,7 +14,7 @@ from bulkport.background.recurring.errors import InvalidSchedule
 from bulkport.background.recurring.schedule import Schedule
 from bulkport.identifiers import BackgroundJobId
 
-AnyConnection: TypeAlias = psycopg.AsyncConnection[Any] | psycopg.Connection[Any]
+PsycopgConnection: TypeAlias = psycopg.AsyncConnection[Any] | psycopg.Connection[Any]
 
 _MOST_ID_LENGTH: Final = 200
 
@@ -137,7 +137,7 @@ class RecurringStore(Protocol):
         """
         ...
 
-    async def write_declared(self, connection: AnyConnection | None = None) -> None:
+    async def write_declared(self, connection: PsycopgConnection | None = None) -> None:
         """Write those declared in code, where they are new or changed; a pause stays. Those that no code has acted
         on for a week are forgotten.
 
@@ -149,7 +149,7 @@ class RecurringStore(Protocol):
         ...
 
     async def add_or_update(
-        self, definition: RecurringDefinition, connection: AnyConnection | None = None
+        self, definition: RecurringDefinition, connection: PsycopgConnection | None = None
     ) -> RecurringJob:
         """Add one, or change the one of its id. The next tick changes only with the cron expression or the zone.
 
@@ -160,11 +160,11 @@ class RecurringStore(Protocol):
         """
         ...
 
-    async def remove(self, recurring_id: str, connection: AnyConnection | None = None) -> bool:
+    async def remove(self, recurring_id: str, connection: PsycopgConnection | None = None) -> bool:
         """Remove one; its jobs stay. False when there is none."""
         ...
 
-    async def pause(self, recurring_id: str, connection: AnyConnection | None = None) -> RecurringJob:
+    async def pause(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
         """Let it make no jobs until it is resumed.
 
         Raises
@@ -174,7 +174,7 @@ class RecurringStore(Protocol):
         """
         ...
 
-    async def resume(self, recurring_id: str, connection: AnyConnection | None = None) -> RecurringJob:
+    async def resume(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
         """Let it go on with the next tick from now.
 
         Raises
@@ -186,7 +186,7 @@ class RecurringStore(Protocol):
         """
         ...
 
-    async def trigger(self, recurring_id: str, connection: AnyConnection | None = None) -> BackgroundJobId:
+    async def trigger(self, recurring_id: str, connection: PsycopgConnection | None = None) -> BackgroundJobId:
         """Make a job now; the next tick stays as it is.
 
         Raises
@@ -196,7 +196,7 @@ class RecurringStore(Protocol):
         """
         ...
 
-    async def get(self, recurring_id: str, connection: AnyConnection | None = None) -> RecurringJob | None:
+    async def get(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob | None:
         """How it stands; None when there is none."""
         ...
 
@@ -206,7 +206,7 @@ class RecurringStore(Protocol):
         *,
         after: str | None = None,
         limit: int = 100,
-        connection: AnyConnection | None = None,
+        connection: PsycopgConnection | None = None,
     ) -> Sequence[RecurringJob]:
         """Those whose id or task contains `text`, in the order of their ids, from the one following `after`."""
         ...

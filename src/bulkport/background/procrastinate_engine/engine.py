@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC
 from typing import Any
 
 from psycopg import AsyncConnection, sql
@@ -23,6 +22,7 @@ from bulkport.background.procrastinate_engine.job_numbers import number_of
 from bulkport.background.procrastinate_engine.recurring_store import ProcrastinateRecurringStore
 from bulkport.background.procrastinate_engine.recurring_ticker import RecurringTicker
 from bulkport.background.procrastinate_engine.session import ChoreFactory, WorkerSession
+from bulkport.background.procrastinate_engine.times import utc_or_none
 from bulkport.background.tasks import TaskDefinition
 from bulkport.identifiers import BackgroundJobId
 
@@ -161,7 +161,7 @@ def _snapshot(number: int, row: DictRow) -> BackgroundJob:
         state=state,
         attempts=row["failures"] + (state in {JobState.PROCESSING, JobState.SUCCEEDED}),
         priority=row["priority"],
-        scheduled_at=row["due_at"] and row["due_at"].astimezone(UTC),
+        scheduled_at=utc_or_none(row["due_at"]),
         last_error=last_error,
         user_id=row["user_id"],
         result=row["result"],

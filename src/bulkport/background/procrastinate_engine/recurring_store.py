@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, LiteralString
 
@@ -15,6 +14,7 @@ from bulkport.background.connections import AsyncPsycopg, SyncPsycopg
 from bulkport.background.jobs import JobState
 from bulkport.background.port.recurring import MissedRuns, RecurringDefinition, RecurringJob
 from bulkport.background.procrastinate_engine import recurring_queries as queries
+from bulkport.background.procrastinate_engine.times import in_utc, utc_or_none
 from bulkport.background.recurring.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
 from bulkport.background.recurring.schedule import Schedule
 from bulkport.identifiers import BackgroundJobId
@@ -177,18 +177,14 @@ def _recurring_job(row: DictRow) -> RecurringJob:
             overlap=row["overlap"],
         ),
         in_code=row["in_code"],
-        paused_at=_utc(row["paused_at"]),
-        next_at=_utc(row["next_at"]),
+        paused_at=utc_or_none(row["paused_at"]),
+        next_at=utc_or_none(row["next_at"]),
         is_overdue=row["is_overdue"],
-        last_at=_utc(row["last_at"]),
+        last_at=utc_or_none(row["last_at"]),
         last_note=row["last_note"],
         last_job_id=None if row["last_job_id"] is None else BackgroundJobId(str(row["last_job_id"])),
         last_job_state=None if row["last_job_state"] is None else JobState(row["last_job_state"]),
         average_seconds=row["average_seconds"],
-        created_at=row["created_at"].astimezone(UTC),
-        updated_at=row["updated_at"].astimezone(UTC),
+        created_at=in_utc(row["created_at"]),
+        updated_at=in_utc(row["updated_at"]),
     )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)

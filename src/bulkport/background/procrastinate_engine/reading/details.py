@@ -8,13 +8,9 @@ from psycopg import sql
 
 from bulkport.background.jobs import JobState
 from bulkport.background.procrastinate_engine.job_numbers import job_id_of
-from bulkport.background.procrastinate_engine.reading.rows import (
-    SUMMARIES,
-    in_utc,
-    summary_of,
-    utc_or_none,
-)
+from bulkport.background.procrastinate_engine.reading.rows import SUMMARIES, summary_of
 from bulkport.background.procrastinate_engine.reading.snapshot import Snapshot
+from bulkport.background.procrastinate_engine.times import in_utc, utc_or_none
 from bulkport.background.reading.details import (
     MOST_EVENTS,
     MOST_LINKS,

@@ -1,11 +1,11 @@
 """Rows of jobs, and the objects they become."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
 from bulkport.background.jobs import JobState
 from bulkport.background.procrastinate_engine.job_numbers import job_id_of
+from bulkport.background.procrastinate_engine.times import in_utc, utc_or_none
 from bulkport.background.reading.details import JobSummary
 from bulkport.background.run_notes import Progress
 
@@ -65,13 +65,3 @@ def summary_of(row: Mapping[str, Any]) -> JobSummary:
 def progress_of(row: Mapping[str, Any]) -> Progress | None:
     """The progress in a row, if there is any: a row may be there for a checkpoint alone."""
     return None if row["done"] is None else Progress(row["done"], row["total"], row["message"])
-
-
-def in_utc(time: datetime) -> datetime:
-    """The same moment in UTC: the database may answer in another zone."""
-    return time.astimezone(UTC)
-
-
-def utc_or_none(time: datetime | None) -> datetime | None:
-    """As `in_utc`, of a time that may be missing."""
-    return None if time is None else in_utc(time)

@@ -22,8 +22,9 @@ from bulkport.background.procrastinate_engine.reading.finding import (
     StateQuery,
     state_queries,
 )
-from bulkport.background.procrastinate_engine.reading.rows import SUMMARIES, in_utc, summary_of
+from bulkport.background.procrastinate_engine.reading.rows import SUMMARIES, summary_of
 from bulkport.background.procrastinate_engine.reading.snapshot import Snapshot, open_snapshot
+from bulkport.background.procrastinate_engine.times import in_utc
 from bulkport.background.reading.query import MOST_JOBS_A_PAGE, JobCount, JobIds, JobPage, JobQuery
 from bulkport.pools import AsyncPool
 

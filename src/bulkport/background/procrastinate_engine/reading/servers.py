@@ -6,9 +6,10 @@ from typing import Any, Final
 from psycopg import sql
 
 from bulkport.background.procrastinate_engine.job_numbers import job_id_of
-from bulkport.background.procrastinate_engine.reading.rows import in_utc, progress_of, utc_or_none
+from bulkport.background.procrastinate_engine.reading.rows import progress_of
 from bulkport.background.procrastinate_engine.reading.snapshot import Snapshot
 from bulkport.background.procrastinate_engine.reading.statistics import COUNTED
+from bulkport.background.procrastinate_engine.times import in_utc, utc_or_none
 from bulkport.background.reading.numbers import QueueStatus, RunningJob, ServerStatus
 
 # The longest waiting one is looked for among the first by creation only: an index by the time since when jobs are

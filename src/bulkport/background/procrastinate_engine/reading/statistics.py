@@ -9,8 +9,8 @@ from psycopg import sql
 
 from bulkport.background.errors import InvalidJobQuery
 from bulkport.background.jobs import JobState
-from bulkport.background.procrastinate_engine.reading.rows import in_utc
 from bulkport.background.procrastinate_engine.reading.snapshot import Snapshot
+from bulkport.background.procrastinate_engine.times import in_utc
 from bulkport.background.reading.numbers import (
     Granularity,
     JobStatistics,
