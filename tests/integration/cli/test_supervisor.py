@@ -20,7 +20,9 @@ from pathlib import Path
 from commandapi.supervisor import stdin_closed
 async def main():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sys.exit, 0)
-    (Path(sys.argv[1]) / str(os.getpid())).write_text(os.environ["NAME"])
+    file = Path(sys.argv[1]) / f".{os.getpid()}"
+    file.write_text(os.environ["NAME"])
+    file.rename(file.with_name(file.name[1:]))  # there with all that is in it, or not there
     await stdin_closed()
 asyncio.run(main())
 """
@@ -65,7 +67,7 @@ class Supervised:
 
     @property
     def pids(self) -> set[int]:
-        return {int(path.name) for path in self.folder.iterdir()}
+        return {int(path.name) for path in self.folder.iterdir() if not path.name.startswith(".")}
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE_SECONDS):
