@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+# Many processes are started here, each in half the time when bytecode is kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 SEARCHED := python3 python3.13 python3.12 python3.11 python
 PYTHON := $(or $(PYTHON),$(shell for python in $(SEARCHED); do \
