@@ -19,7 +19,7 @@ from bench.database import Database, postgres
 from bench.dataset import Dataset
 from bench.document import DOCUMENT, write_document
 from bench.machine import describe_machine
-from bench.measures import against_copy, against_frameworks, background, latency, load_generator, memory
+from bench.measures import against_copy, against_frameworks, background, dashboard, latency, load_generator, memory
 from bench.measures.run import Measure, Run
 from bench.product import ProductInstallation
 from bench.report import LATEST, print_table, write_json
@@ -30,6 +30,7 @@ MEASURES = (
     Measure("load-generator", (), alone=load_generator.load_generator),
     Measure("memory", ("memory-growth", "memory-api", "memory-worker"), alone=memory.memory),
     Measure("background", background.JOB_ROWS, alone=background.background),
+    Measure("dashboard", dashboard.DASHBOARD_ROWS, alone=dashboard.dashboard),
     Measure("platforms", ("platforms-ndjson", "accepted"), against_copy.platforms),
     Measure("csv", ("platforms-csv",), against_copy.platforms_csv),
     Measure("commands", ("commands-by-id", "commands-by-name"), against_copy.commands),

@@ -29,6 +29,27 @@ _COUNTS: Final = """
 INSERT INTO background_counts (task, queue, state, jobs)
 SELECT task, queue, state, count(*) FROM background_jobs GROUP BY task, queue, state
 """
+_RUNS: Final = """
+INSERT INTO background_runs (job_id, run, outcome, server, started_at, ended_at, error_type, error, traceback)
+SELECT job_id, 1, 'failed', server, started_at, finished_at, error_type, error,
+       repeat('  File "/srv/app/mail.py", line 1, in send' || chr(10), 30) || error_type || ': ' || error
+FROM background_jobs WHERE state = 'failed'
+"""
+_SERIES: Final = """
+INSERT INTO background_series (granularity, starts_at, task, succeeded, failed, enqueued, durations, latencies)
+SELECT granularity, starts_at, task, sum(jobs) FILTER (WHERE state = 'succeeded'),
+       COALESCE(sum(jobs) FILTER (WHERE state = 'failed'), 0), sum(jobs),
+       background_histogram_v1(array_agg(slot), array_agg(jobs)),
+       background_histogram_v1(array_agg(1), array_agg(jobs))
+FROM (
+    SELECT size.granularity, background_bucket_v1(size.granularity, finished_at) AS starts_at, task, state,
+           background_histogram_slot_v1(1000 * extract(epoch FROM finished_at - started_at)) AS slot, count(*) AS jobs
+    FROM background_jobs, background_granularities_v1() AS size
+    WHERE size.kept IS NULL OR finished_at > now() - size.kept
+    GROUP BY 1, 2, 3, 4, 5
+) AS counted
+GROUP BY granularity, starts_at, task
+"""
 _REMOVE_WAITING: Final = """
 DELETE FROM background_jobs WHERE state = 'enqueued';
 TRUNCATE procrastinate_jobs CASCADE;
@@ -37,11 +58,14 @@ TRUNCATE background_deltas;
 
 
 def add_history(database_url: str, jobs: int) -> None:
-    """Make up finished jobs of the last week, one in a hundred failed, of 50 tasks and 1,000 users."""
+    """Make up finished jobs of the last week, one in a hundred failed, of 50 tasks and 1,000 users; with tracebacks,
+    counts and time series.
+    """
     with psycopg.connect(database_url, autocommit=True) as connection:
         for statement in (_JOBS, _IDS):
             connection.execute(statement, {"jobs": jobs})
-        connection.execute(_COUNTS)
+        for statement in (_COUNTS, _RUNS, _SERIES):
+            connection.execute(statement)
         connection.execute("VACUUM ANALYZE")
 
 

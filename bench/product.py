@@ -34,12 +34,12 @@ class Product:
 
 
 class ProductInstallation:
-    """The `commandapi` command on one database."""
+    """The `commandapi` command on one database; in development, the dashboard is open to this machine."""
 
-    def __init__(self, database_url: str, log: Path) -> None:
+    def __init__(self, database_url: str, log: Path, environment: str = "production") -> None:
         self._environment = os.environ | {
             "COMMANDAPI_DATABASE_URL": database_url,
-            "COMMANDAPI_ENVIRONMENT": "production",
+            "COMMANDAPI_ENVIRONMENT": environment,
         }
         self._log = log
         self._keys: dict[str, str] = {}

@@ -34,6 +34,10 @@ class Scale:
     finished_jobs: int = 1_000_000
     """Background jobs in the history."""
     statistics_reads: int = 200
+    page_reads: int = 60
+    """Of each page of the dashboard."""
+    watched_requests: int = 300
+    """API requests with dashboards open, and without, in each of `pairs` rounds."""
     seconds: float = 35 * 60
     """Measures that have not begun by then are skipped."""
 
@@ -61,6 +65,8 @@ QUICK = Scale(
     pickups=40,
     finished_jobs=50_000,
     statistics_reads=50,
+    page_reads=10,
+    watched_requests=60,
     seconds=200,
 )
 """A smoke run: shows that everything works, not how fast it is."""

@@ -20,6 +20,7 @@ class Unit(StrEnum):
     TIMES = "×"
     MILLISECONDS = "ms"
     MEBIBYTES = "MiB"
+    KILOBYTES = "kB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +113,10 @@ TARGETS = (
     Target("jobs-pickup-p50", "job enqueued → its first line, idle worker: p50", 3, Unit.MILLISECONDS),
     Target("jobs-pickup-p99", "… p99", 10, Unit.MILLISECONDS),
     Target("jobs-statistics", "statistics read, 1 M jobs: p50", 5, Unit.MILLISECONDS),
+    Target(
+        "dashboard-page", "the dashboard's slowest page, 1 M finished jobs, 10,000 failed: p95", 50, Unit.MILLISECONDS
+    ),
+    Target("dashboard-visit", "transferred at the first visit of the dashboard", 60, Unit.KILOBYTES),
+    Target("dashboard-open", "an API request beside ten open dashboards: p50 over that without", 1.1, Unit.RATIO),
 )
 """Every row of the table, in its order."""

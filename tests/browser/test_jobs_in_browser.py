@@ -96,6 +96,35 @@ def test_lists_move_while_they_are_watched(browser: Browser, jobs_site: JobsBrow
         watch.assert_clean()
 
 
+_SEES_FIRST_UPDATE = """
+window.fragments = new Set();
+window.EventSource = class extends EventSource {
+  constructor(address) {
+    super(address);
+    this.addEventListener("fragment", (event) => window.fragments.add(JSON.parse(event.data).name));
+  }
+};
+document.addEventListener("DOMContentLoaded", () => {
+  for (const element of document.querySelectorAll("*")) element.isOfThePage = true;
+});
+"""
+_HAS_ALL = "[...document.querySelectorAll('[data-fragment]')].every(({dataset}) => fragments.has(dataset.fragment))"
+_FOREIGN = "[...document.querySelectorAll('main *')].filter((e) => !e.isOfThePage).map((e) => e.outerHTML)"
+
+
+def test_the_first_update_leaves_the_pages_own_elements(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    """They hold what is chosen, opened and focused."""
+    failed, *_ = some_of_everything(jobs_site).values()
+    with watched(browser, jobs_site) as watch:
+        watch.page.add_init_script(_SEES_FIRST_UPDATE)
+        for path in ("jobs", "jobs?state=failed", f"jobs/{failed}", "retries", "recurring"):
+            watch.page.goto(jobs_site.url + path)
+            watch.page.wait_for_function(_HAS_ALL)
+            assert watch.page.locator("[data-fragment] *").count() > 10
+            assert watch.page.evaluate(_FOREIGN) == [], path
+        watch.assert_clean()
+
+
 def test_job_page_moves_while_it_is_watched(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     job_id = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.wait, "gate"))
     with watched(browser, jobs_site) as watch:

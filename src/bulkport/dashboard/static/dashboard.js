@@ -13,6 +13,16 @@ function isSame(a, b) {
   return a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id || "") === (b.id || "");
 }
 
+// The next node like `wanted`, which has no id: of elements the kind is told by their first class. Text is where it is,
+// and elements that are wanted by their id are not passed.
+function alike(place, wanted, wantedIds) {
+  const isText = wanted.nodeType !== Node.ELEMENT_NODE;
+  for (let next = place; next && !wantedIds.has(next.id); next = isText ? null : next.nextSibling) {
+    if (isSame(next, wanted) && next.classList?.[0] === wanted.classList?.[0]) return next;
+  }
+  return null;
+}
+
 function morphAttributes(from, to) {
   const kept = keptAttributes[from.nodeName] ?? [];
   for (const { name } of [...from.attributes]) {
@@ -36,7 +46,7 @@ function morph(from, to) {
 function morphChildren(from, to) {
   const named = new Map();
   for (const child of from.children) if (child.id) named.set(child.id, child);
-  const wantedIds = new Set([...to.children].map((child) => child.id));
+  const wantedIds = new Set([...to.children].map((child) => child.id).filter(Boolean));
   let place = from.firstChild;
   for (const wanted of [...to.childNodes]) {
     while (place?.id && !wantedIds.has(place.id)) {
@@ -44,20 +54,18 @@ function morphChildren(from, to) {
       place = place.nextSibling;
       gone.remove();
     }
-    const known = wanted.id ? named.get(wanted.id) : undefined;
-    // Space that stood before a removed element is dropped rather than what comes next moved, which would lose its focus.
-    while (known && place && place !== known && place.nodeType === Node.TEXT_NODE) {
-      const space = place;
+    const known = wanted.id ? named.get(wanted.id) : alike(place, wanted, wantedIds);
+    // What stands before it and is not wanted by its id is dropped rather than what comes next moved, which would lose
+    // its focus.
+    while (known && place && place !== known && !wantedIds.has(place.id)) {
+      const dropped = place;
       place = place.nextSibling;
-      space.remove();
+      dropped.remove();
     }
     if (known && isSame(known, wanted)) {
       if (known === place) place = place.nextSibling;
       else from.insertBefore(known, place);
       morph(known, wanted);
-    } else if (place && !place.id && isSame(place, wanted)) {
-      morph(place, wanted);
-      place = place.nextSibling;
     } else {
       from.insertBefore(document.importNode(wanted, true), place);
     }
