@@ -37,7 +37,7 @@ FROM background_jobs WHERE state = 'failed'
 """
 _SERIES: Final = """
 INSERT INTO background_series (granularity, starts_at, task, succeeded, failed, enqueued, durations, latencies)
-SELECT granularity, starts_at, task, sum(jobs) FILTER (WHERE state = 'succeeded'),
+SELECT granularity, starts_at, task, COALESCE(sum(jobs) FILTER (WHERE state = 'succeeded'), 0),
        COALESCE(sum(jobs) FILTER (WHERE state = 'failed'), 0), sum(jobs),
        background_histogram_v1(array_agg(slot), array_agg(jobs)),
        background_histogram_v1(array_agg(1), array_agg(jobs))
