@@ -24,7 +24,7 @@ from bench.job_history import add_history
 from bulkport.background.jobs import JobState
 from bulkport.background.procrastinate_engine.reading import ProcrastinateReader
 from bulkport.background.procrastinate_engine.reading.finding import Start, Statement, state_queries
-from bulkport.background.procrastinate_engine.reading.search import FIRST_SCANNED, MOST_GATHERED
+from bulkport.background.procrastinate_engine.reading.search import FIRST_SCANNED, MOST_ANCHORED, MOST_GATHERED
 from bulkport.background.reading.numbers import Granularity
 from bulkport.background.reading.query import JobQuery, JobSort
 from bulkport.pools import open_pool
@@ -124,6 +124,9 @@ jobs.
         if part.can_be_gathered:
             for setting in _ONLY_BITMAPS:
                 await connection.execute(f"SET {setting} = off")
+            if part.anchor is not None:
+                statement = part.gather_by_anchor(finished[1:], start, _PAGE, MOST_ANCHORED)
+                await _print_plan(connection, f"Gathered by `{part.anchor}`:", statement)
             await _print_plan(connection, "Gathered:", part.gather(finished[1:], start, _PAGE, MOST_GATHERED))
             await connection.execute("RESET ALL")
 

@@ -40,7 +40,7 @@ _PAGES: Final = {
     "by end": "jobs?sort=finished",
     "longest succeeded": "jobs?state=succeeded&sort=duration",
     "longest of a task": "jobs?task=task-7&sort=duration",
-    "250 a page": "jobs?size=250",
+    "200 a page": "jobs?size=200",
     "a job": "jobs/{middle}",
     "a failed job": "jobs/{failed}",
     "retries": "retries",

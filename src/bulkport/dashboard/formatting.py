@@ -92,12 +92,18 @@ def relative(at: datetime | None, now: datetime) -> str:
 
 def exact(at: datetime | None) -> str:
     """The whole time, in UTC: `2026-07-01 14:03:19.724 UTC`."""
-    return NOTHING if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} UTC"
+    return NOTHING if at is None else machine_and_exact_time(at)[1]
 
 
 def machine_time(at: datetime) -> str:
     """ISO 8601 with milliseconds, for `<time datetime>`."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return machine_and_exact_time(at)[0]
+
+
+def machine_and_exact_time(at: datetime) -> tuple[str, str]:
+    """What `machine_time` and `exact` give, at the price of one."""
+    text = at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6]
+    return f"{text}Z", f"{text.replace('T', ' ')} UTC"
 
 
 def size(count: int | None) -> str:

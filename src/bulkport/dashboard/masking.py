@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from bulkport.background.jobs import JSONValue
@@ -9,6 +10,7 @@ from bulkport.background.jobs import JSONValue
 DEFAULT_MASKED_NAMES: Final = ("password", "token", "secret", "api_key", "authorization")
 MASK: Final = "••••••"
 
+_MOST_REMEMBERED: Final = 4096
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -21,9 +23,11 @@ class Masking:
 
     def __init__(self, names: Iterable[str] = DEFAULT_MASKED_NAMES) -> None:
         self._names = frozenset("".join(_words(name)) for name in names) - {""}
-
-    def hides(self, name: str) -> bool:
+        # A list of jobs has the same few names again and again.
+        self.hides = lru_cache(_MOST_REMEMBERED)(self._hides)
         """Whether a value of this name is hidden."""
+
+    def _hides(self, name: str) -> bool:
         words = _words(name)
         runs = ("".join(words[start:end]) for start in range(len(words)) for end in range(start + 1, len(words) + 1))
         return any(run in self._names or run.removesuffix("s") in self._names for run in runs)

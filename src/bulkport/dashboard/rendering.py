@@ -118,8 +118,8 @@ def running_for(since: datetime | None) -> Markup | str:
 
 def _time(at: datetime, tick: str, text: str) -> Markup:
     # Nothing in it needs escaping, and long lists have several in each row.
-    exact = formatting.exact(at)
-    return Markup(f'<time datetime="{formatting.machine_time(at)}" title="{exact}" data-tick="{tick}">{text}</time>')  # noqa: S704
+    machine, exact = formatting.machine_and_exact_time(at)
+    return Markup(f'<time datetime="{machine}" title="{exact}" data-tick="{tick}">{text}</time>')  # noqa: S704
 
 
 def _fragment_mark(name: str) -> Markup:

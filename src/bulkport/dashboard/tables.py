@@ -48,11 +48,11 @@ class Paging:
     """Rows on a page."""
     next_cursor: str | None
     """None: this is the last page."""
-    sizes: tuple[int, ...] = (25, 50, 100, 250)
+    sizes: tuple[int, ...] = (25, 50, 100, 200)
     previous_cursor: str | None = None
     """None: this is the first page, or the list cannot go back."""
 
     @classmethod
     def size_of(cls, request: PageRequest, default: int = 50) -> int:
         """The page size that the query's field `size` asks for."""
-        return request.query.number("size", default, least=1, most=250)
+        return request.query.number("size", default, least=1, most=200)

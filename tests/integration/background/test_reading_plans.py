@@ -124,7 +124,7 @@ def looks(part: StateQuery, start: Start) -> list[Statement]:
     if not part.has_rest:
         return [part.take(start, 51), part.count((), 10_001)]
     scans = [part.scan(start, 51, most) for most in (search.FIRST_SCANNED, search.MOST_SCANNED)]
-    return [*scans, part.count_scanned(search.MOST_SCANNED)]
+    return [*scans, part.count_scanned(search.MOST_SCANNED, 1_001)]
 
 
 async def test_no_search_reads_the_whole_table(many_jobs: psycopg.AsyncConnection[Any]) -> None:
@@ -162,6 +162,9 @@ async def test_gathering_goes_by_bitmaps(many_jobs: psycopg.AsyncConnection[Any]
                 assert "Bitmap Heap Scan on background_jobs" in plan, plan
     (part,) = state_queries(JobQuery(text="USER12345@", states=SUCCEEDED))
     plan = await plan_of(many_jobs, part.gather((), START, 51, search.MOST_GATHERED))
+    assert "background_jobs_search" in plan
+    assert part.anchor == "USER12345"
+    plan = await plan_of(many_jobs, part.gather_by_anchor((), START, 51, search.MOST_ANCHORED))
     assert "background_jobs_search" in plan
 
 

@@ -34,7 +34,11 @@ def some_jobs(count: int) -> list[Job]:
             "user_id": source.choice([None, "ada", "grace"]),
             "batch_id": source.choice([None, 1, 2]),
             "recurring_id": source.choice([None, "nightly"]),
-            "args": {"to": source.choice(["Ada@example.org", "grace@example.org"]), "mark": source.choice("xyz") * 2},
+            "args": {
+                "to": source.choice(["Ada@example.org", "grace@example.org"]),
+                "mark": source.choice("xyz") * 2,
+                "file": f"page{number % 5}000.pdf",
+            },
             "error_type": source.choice([None, "ValueError"]),
             "created_at": created,
             "started_at": None,
@@ -82,6 +86,12 @@ QUERIES: list[tuple[dict[str, Any], Callable[[Job], bool]]] = [
     ({"text": "xx"}, lambda job: job["args"]["mark"] == "xx"),
     ({"text": "valueerr", "task": "mail"}, lambda job: (job["error_type"], job["task"]) == ("ValueError", "mail")),
     ({"text": "nowhere"}, lambda job: False),
+    ({"text": "PAGE3000.p"}, lambda job: job["args"]["file"] == "page3000.pdf"),
+    (
+        {"text": "page2000.pdf", "task": "mail"},
+        lambda job: (job["args"]["file"], job["task"]) == ("page2000.pdf", "mail"),
+    ),
+    ({"text": "page3000.png"}, lambda job: False),
     ({"task": "nowhere"}, lambda job: False),
     ({"created_since": EARLY, "created_until": LATE}, within("created_at", EARLY, LATE)),
     ({"finished_since": EARLY, "finished_until": LATE}, within("finished_at", EARLY, LATE)),
@@ -99,11 +109,16 @@ QUERIES: list[tuple[dict[str, Any], Callable[[Job], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize("bounds", [(2_000, 10_000, 20_000), (5, 12, 1_000), (3, 7, 4)], ids=["wide", "gather", "scan"])
+@pytest.mark.parametrize(
+    "bounds",
+    [(2_000, 10_000, 20_000, 2_000), (5, 12, 1_000, 1_000), (5, 12, 1_000, 4), (3, 7, 4, 4)],
+    ids=["wide", "gather", "gather without a rare word", "scan"],
+)
 async def test_every_query_finds_what_it_should(
-    reading_site: ReadingSite, monkeypatch: pytest.MonkeyPatch, bounds: tuple[int, int, int]
+    reading_site: ReadingSite, monkeypatch: pytest.MonkeyPatch, bounds: tuple[int, int, int, int]
 ) -> None:
-    for name, value in zip(("FIRST_SCANNED", "MOST_SCANNED", "MOST_GATHERED"), bounds, strict=True):
+    names = ("FIRST_SCANNED", "MOST_SCANNED", "MOST_GATHERED", "MOST_ANCHORED")
+    for name, value in zip(names, bounds, strict=True):
         monkeypatch.setattr(search, name, value)
     jobs = some_jobs(150)
     await reading_site.put_all(jobs)

@@ -60,6 +60,8 @@ _JOBS: Final = sql.SQL(
     "CROSS JOIN LATERAL (SELECT * FROM background_jobs WHERE background_jobs.job_id = next.job_id OFFSET 0) AS job"
 )
 
+_LEAST_ANCHOR: Final = 4
+
 _FINISHED_TEXT: Final[LiteralString] = "job.search_text"
 _UNFINISHED_TEXT: Final[LiteralString] = (
     "background_search_text_v1(job.args, concat_ws(': ', job.error_type, job.error))"
@@ -168,6 +170,37 @@ class StateQuery:
         )
         return Statement(text, self._arguments(start))
 
+    @property
+    def anchor(self) -> str | None:
+        """The word of the text that is likely to be rare: the longest with a digit in it, such as the number of
+        something. None: there is none, or it is the whole text."""
+        words = [word for word in re.findall(r"[^\W_]+", self._query.text or "") if re.search(r"\d", word)]
+        longest = max(words, key=len, default="")
+        return longest if _LEAST_ANCHOR <= len(longest) < len(self._query.text or "") else None
+
+    def gather_by_anchor(self, others: Sequence["StateQuery"], start: "Start", limit: int, most: int) -> Statement:
+        """As `gather`, but by the `anchor` of the text alone, if at most `most` jobs have that.
+
+        The index on texts reads an entry for each job that has any three letters of the text, so what is asked of it
+        costs the more the more words there are. Rows as of `gather`; there is one at least, without `job_id` if no job
+        was found.
+        """
+        text = sql.SQL(
+            "WITH anchored AS MATERIALIZED ("
+            "SELECT * FROM background_jobs job WHERE {text} ILIKE %(anchor)s LIMIT {enough}), "
+            "gathered AS MATERIALIZED (SELECT {value} AS value, job.job_id FROM anchored job WHERE {conditions}) "
+            "SELECT all_of_them.jobs, value, job_id FROM (SELECT count(*) AS jobs FROM anchored) AS all_of_them "
+            "LEFT JOIN gathered ON true ORDER BY value {direction}, job_id {direction} LIMIT {limit}"
+        ).format(
+            text=sql.SQL(_FINISHED_TEXT),
+            enough=most + 1,
+            value=self._value,
+            conditions=_all([_of_states([self, *others])], self._shared, self._rest, self._beyond(start)),
+            direction=self._direction(start),
+            limit=limit,
+        )
+        return Statement(text, {**self._arguments(start), "anchor": _pattern(self.anchor or "")})
+
     def count(self, others: Sequence["StateQuery"], most: int) -> Statement:
         """How many jobs of this state and of others of the same query there are, up to `most`, as `jobs`; `is_cut` is
         false."""
@@ -177,13 +210,20 @@ class StateQuery:
         ).format(conditions=_all([_of_states([self, *others])], self._shared, self._rest), most=most)
         return Statement(text, self._arguments(Start(None, is_backward=False)))
 
-    def count_scanned(self, most: int) -> Statement:
-        """How many jobs there are among the first `most` in the order, as `jobs`, and whether that are not all of them,
-        as `is_cut`."""
+    def count_scanned(self, scanned: int, most: int) -> Statement:
+        """How many jobs there are among the first `scanned` in the order, up to `most`, as `jobs`; and whether there
+        may be more than these, as `is_cut`."""
         start = Start(None, is_backward=False)
         text = sql.SQL(
-            "SELECT count(*) FILTER (WHERE {rest}) AS jobs, count(*) = {most} AS is_cut FROM ({next}) AS next {jobs}"
-        ).format(rest=_all(self._rest), most=most, next=self._next(start, sql.SQL("LIMIT {}").format(most)), jobs=_JOBS)
+            "SELECT jobs, jobs = {most} OR EXISTS ({last}) AS is_cut FROM (SELECT count(*) AS jobs FROM ("
+            "SELECT FROM ({next}) AS next {jobs} WHERE {rest} LIMIT {most}) AS found) AS counted"
+        ).format(
+            most=most,
+            last=self._next(start, sql.SQL("OFFSET {} LIMIT 1").format(scanned - 1)),
+            next=self._next(start, sql.SQL("LIMIT {}").format(scanned)),
+            jobs=_JOBS,
+            rest=_all(self._rest),
+        )
         return Statement(text, self._arguments(start))
 
     def _next(self, start: "Start", limit: sql.Composable) -> sql.Composed:

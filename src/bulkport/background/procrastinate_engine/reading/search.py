@@ -36,6 +36,8 @@ MOST_SCANNED: Final = 10_000
 """Jobs of one state that are looked at for one page."""
 MOST_GATHERED: Final = 20_000
 """Jobs of one state that are gathered and sorted."""
+MOST_ANCHORED: Final = 2_000
+"""Jobs with the rarest word of a text that are gathered by it."""
 GATHER_SECONDS: Final = 0.5
 """How long gathering may take."""
 
@@ -145,22 +147,27 @@ async def _look_into_states(
     if not unmet:
         return stretches
     met = [stretch for part, stretch in zip(parts, stretches, strict=True) if part not in unmet]
-    gathered = await snapshot.try_to_gather(unmet[0].gather(unmet[1:], start, limit, MOST_GATHERED), GATHER_SECONDS)
-    if gathered is not None and not (gathered and gathered[0]["jobs"] > MOST_GATHERED):
-        return [*met, _Stretch([_place(row) for row in gathered], None)]
+    first_part, others = unmet[0], unmet[1:]
+    ways = [(first_part.gather(others, start, limit, MOST_GATHERED), MOST_GATHERED)]
+    if first_part.anchor is not None:
+        ways.insert(0, (first_part.gather_by_anchor(others, start, limit, MOST_ANCHORED), MOST_ANCHORED))
+    for statement, most in ways:
+        gathered = await snapshot.try_to_gather(statement, GATHER_SECONDS)
+        if gathered is not None and not (gathered and gathered[0]["jobs"] > most):
+            return [*met, _Stretch([_place(row) for row in gathered if row["job_id"] is not None], None)]
     closer = await snapshot.find_each(part.scan(start, limit, MOST_SCANNED) for part in unmet)
     return [*met, *map(_stretch, closer)]
 
 
 async def _count_parts(snapshot: Snapshot, parts: Sequence[StateQuery], most: int) -> list[JobCount]:
     first = await snapshot.find_each(
-        part.count_scanned(FIRST_SCANNED if part.can_be_gathered else MOST_SCANNED)
+        part.count_scanned(FIRST_SCANNED if part.can_be_gathered else MOST_SCANNED, most)
         if part.has_rest
         else part.count((), most)
         for part in parts
     )
     counts = dict(zip(parts, map(_job_count, first), strict=True))
-    unmet = [part for part, count in counts.items() if count.is_more and part.can_be_gathered]
+    unmet = [part for part, count in counts.items() if count.is_more and count.jobs < most and part.can_be_gathered]
     rare = [part for part in unmet if 2 * counts[part].jobs < FIRST_SCANNED]
     frequent = [part for part in unmet if part not in rare]
     met = [count for part, count in counts.items() if part not in unmet]
@@ -170,7 +177,7 @@ async def _count_parts(snapshot: Snapshot, parts: Sequence[StateQuery], most: in
             frequent = unmet
         else:
             met.append(_job_count(gathered))
-    closer = await snapshot.find_each(part.count_scanned(max(2 * most, MOST_SCANNED)) for part in frequent)
+    closer = await snapshot.find_each(part.count_scanned(max(2 * most, MOST_SCANNED), most) for part in frequent)
     return [*met, *map(_job_count, closer)]
 
 
