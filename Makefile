@@ -49,7 +49,7 @@ docs: .venv/.development ## Write the reference of the command line anew
 	@$(BIN)/typer commandapi.cli.main utils docs --name commandapi --title "The command line" --output docs/reference/command-line.md
 
 .PHONY: screenshots
-screenshots: .venv/.development ## Take the pictures of the dashboard anew, in about two minutes (needs Chromium)
+screenshots: .venv/.development ## Take the pictures of the dashboard anew, in about three minutes (needs Chromium; smaller with pngquant)
 	@$(BIN)/python -m screenshots docs/images
 
 # The browser tests drive Debian's Chromium. It is installed where it is missing and may be.

@@ -2,24 +2,30 @@
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from playwright.async_api import Browser, async_playwright
 
 from bulkport.background import JobQuery, JobState
+from screenshots.operating import operate
 from screenshots.server import Site
 
-WARM_UP_SECONDS: Final = 95
-"""How long the shop trades before: the realtime graph shows 90 seconds."""
+_BEFORE_OPERATING_SECONDS: Final = 60
+"""How long the shop trades until something has failed for good."""
+_AFTER_OPERATING_SECONDS: Final = 60
+"""How long until something has failed again; the realtime graph shows 90 seconds."""
+_ROWS_BEFORE: Final = 20_000
+"""Rows of a long import that are done when its pictures are taken."""
 
 _REPLACE: Final = """([path, other]) => {
   for (const code of document.querySelectorAll("pre")) code.textContent = code.textContent.replaceAll(path, other);
 }"""
 _STREAM_MILLISECONDS: Final = 2_000
-_WIDTH: Final = 1360
-_HEIGHT: Final = 860
+_WIDE: Final = 1360
+_NARROW: Final = 390
 
 
 async def _job(site: Site, **query: object) -> str:
@@ -35,44 +41,71 @@ async def _failed_job(site: Site) -> str:
     return await _job(site, task="send_webhook", states={JobState.FAILED})
 
 
-Address = str | Callable[[Site], Awaitable[str]]
+async def _long_import(site: Site) -> str:
+    import_id = await site.clients.begin_long()
+    await site.clients.until_rows(import_id, _ROWS_BEFORE)
+    return f"imports/{import_id}"
 
-PAGES: Final[Mapping[str, Address]] = {
-    "dashboard-jobs": "jobs",
-    "dashboard-failed": "jobs?state=failed",
-    "dashboard-job": _failed_job,
-    "dashboard-running-job": _running_job,
-    "dashboard-retries": "retries",
-    "dashboard-recurring": "recurring",
-}
-"""Name of the picture, and the address of its page relative to the dashboard."""
 
-DARK: Final = frozenset({"dashboard-job"})
-"""Those that are taken in the dark theme as well."""
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a page."""
+
+    name: str
+    address: str | Callable[[Site], Awaitable[str]]
+    """Relative to the dashboard."""
+    is_dark_too: bool = False
+    """Whether it is taken in the dark theme as well, with `-dark` at the end of the name."""
+    width: int = _WIDE
+    height: int = 860
+
+
+PICTURES: Final = (
+    # The first ones while the long import is under way.
+    Picture("dashboard-import", _long_import, height=1080),
+    Picture("dashboard-overview", "", is_dark_too=True, height=1200),
+    Picture("dashboard-imports", "imports"),
+    Picture("dashboard-jobs", "jobs"),
+    Picture("dashboard-failed", "jobs?state=failed"),
+    Picture("dashboard-narrow", "jobs?state=failed", width=_NARROW, height=844),
+    Picture("dashboard-job", _failed_job, is_dark_too=True),
+    Picture("dashboard-running-job", _running_job),
+    Picture("dashboard-retries", "retries"),
+    Picture("dashboard-recurring", "recurring"),
+    Picture("dashboard-servers", "servers", height=560),
+    Picture("dashboard-queues", "queues", height=640),
+    Picture("dashboard-tasks", "tasks?window=hour", height=600),
+    Picture("dashboard-task", "tasks/send_webhook?window=hour", height=1100),
+    Picture("dashboard-audit", "audit", height=640),
+)
 
 
 async def take_pictures(site: Site, folder: Path) -> None:
-    """Take all pictures; those of the dark theme have `-dark` at the end of their names."""
+    """Take all pictures."""
     await site.shop.open()
     trading = asyncio.create_task(site.shop.trade())
     try:
-        await asyncio.sleep(WARM_UP_SECONDS)
+        await site.clients.open()
+        await asyncio.sleep(_BEFORE_OPERATING_SECONDS)
+        await operate(site.dashboard)
+        await asyncio.sleep(_AFTER_OPERATING_SECONDS)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            for name, address in PAGES.items():
-                path = address if isinstance(address, str) else await address(site)
-                await _take(browser, site.dashboard + path, folder / f"{name}.png", "light")
-                if name in DARK:
-                    await _take(browser, site.dashboard + path, folder / f"{name}-dark.png", "dark")
+            for picture in PICTURES:
+                path = picture.address if isinstance(picture.address, str) else await picture.address(site)
+                await _take(browser, site.dashboard + path, folder / f"{picture.name}.png", picture, "light")
+                if picture.is_dark_too:
+                    await _take(browser, site.dashboard + path, folder / f"{picture.name}-dark.png", picture, "dark")
             await browser.close()
     finally:
         trading.cancel()
         await asyncio.gather(trading, return_exceptions=True)
+    await _make_smaller(folder)
 
 
-async def _take(browser: Browser, address: str, file: Path, theme: str) -> None:
+async def _take(browser: Browser, address: str, file: Path, picture: Picture, theme: str) -> None:
     page = await browser.new_page(
-        viewport={"width": _WIDTH, "height": _HEIGHT},
+        viewport={"width": picture.width, "height": picture.height},
         color_scheme="dark" if theme == "dark" else "light",
     )
     answer = await page.goto(address)
@@ -85,3 +118,13 @@ async def _take(browser: Browser, address: str, file: Path, theme: str) -> None:
     await page.evaluate(_REPLACE, [f"{Path(__file__).parents[1]}/", "/srv/shop/"])
     await page.screenshot(path=file)
     await page.close()
+
+
+async def _make_smaller(folder: Path) -> None:
+    """Give the pictures a palette, where there is a tool for it."""
+    tool = shutil.which("pngquant")
+    if tool is not None:
+        names = [f"{picture.name}{theme}.png" for picture in PICTURES for theme in ("", "-dark")]
+        files = [folder / name for name in names if (folder / name).exists()]
+        process = await asyncio.create_subprocess_exec(tool, "--force", "--ext=.png", "--speed=1", *map(str, files))
+        assert await process.wait() == 0

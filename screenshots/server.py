@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,8 @@ from commandapi.app import create_app
 from commandapi.auth.keys import create_key
 from commandapi.settings import Settings
 from commandapi.wiring import build_bulkport
-from screenshots.shop import QUEUES, Shop
+from screenshots.clients import Clients
+from screenshots.shop import QUEUES, USERS, Shop
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class Site:
 
     dashboard: str
     """Address of the dashboard, with a slash at its end."""
-    api: httpx.AsyncClient
-    """Of a user with a key."""
+    clients: Clients
     shop: Shop
 
 
@@ -60,15 +60,27 @@ async def running_site() -> AsyncIterator[Site]:
             ):
                 while not server.started:
                     await asyncio.sleep(0.05)
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                    key = await create_key(connection, "auth0|alice")
-                async with httpx.AsyncClient(base_url=origin, headers={"x-api-key": key}, timeout=60) as api:
+                async with _users(url, origin) as users:
                     try:
-                        yield Site(f"{origin}/hangfire/", api, shop)
+                        yield Site(f"{origin}/hangfire/", Clients(users, random.Random(11)), shop)
                     finally:
                         stop.set()
                         app.state.dashboard.end_streams()
                         server.should_exit = True
+
+
+@asynccontextmanager
+async def _users(url: str, origin: str) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """A client of each user of the API."""
+    async with AsyncExitStack() as stack:
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            keys = [await create_key(connection, user) for user in USERS]
+        yield [
+            await stack.enter_async_context(
+                httpx.AsyncClient(base_url=origin, headers={"x-api-key": key}, timeout=60, trust_env=False)
+            )
+            for key in keys
+        ]
 
 
 @contextmanager

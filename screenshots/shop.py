@@ -11,7 +11,7 @@ QUEUES = ("default", "mail", "webhooks", "reports", "slow")
 
 _PEOPLE = ("ada", "chen", "grace", "kofi", "lena", "mateo", "noor", "yuki")
 _HOSTS = ("hooks.example.org", "api.example.net", "erp.example.com")
-_USERS = ("auth0|alice", "auth0|bo", "google-oauth2|104233", "auth0|dana")
+USERS = ("auth0|alice", "auth0|bo", "google-oauth2|104233", "auth0|dana")
 
 
 class ConnectTimeout(OSError):
@@ -110,13 +110,13 @@ class Shop:
             calls.append(self.resize_picture.call(f"products/{self._number()}.jpg", [320, 640, 1280]))
             if self._chance.random() < 0.1:
                 recipient = self._chance.choice((f"{self._chance.choice(_PEOPLE)}@shop.example", "Accounting"))
-                user = self._chance.choice(_USERS)
+                user = self._chance.choice(USERS)
                 calls.append(self.send_report.options(user_id=user).call(recipient, "July"))
             await self.jobs.enqueue_many(calls)
             await asyncio.sleep(self._chance.uniform(0.1, 0.5))
 
     def _mail(self, template: str) -> Any:
-        person, user = self._chance.choice(_PEOPLE), self._chance.choice(_USERS)
+        person, user = self._chance.choice(_PEOPLE), self._chance.choice(USERS)
         options = self.send_mail.options(user_id=user)
         return options.call(f"{person}{self._chance.randrange(100)}@example.org", template, self._number())
 
