@@ -148,6 +148,8 @@ REQUEST_CANCELLATION: Final = """
     ON CONFLICT DO NOTHING
 """
 
+SELECT_STATUS: Final = "SELECT status FROM bulk_import_jobs WHERE id = %s"
+
 SELECT_CANCELLATION: Final = "SELECT FROM import_cancellations WHERE job_id = %s"
 
 DELETE_CANCELLATION: Final = "DELETE FROM import_cancellations WHERE job_id = %s"

@@ -84,6 +84,12 @@ async def is_to_be_cancelled(connection: AsyncConnection[Any], job_id: ImportId)
     return (await connection.execute(queries.SELECT_CANCELLATION, (job_id,))).rowcount > 0
 
 
+async def is_cancelled(connection: AsyncConnection[Any], job_id: ImportId) -> bool:
+    """Whether the job has settled as Cancelled."""
+    row = await (await connection.execute(queries.SELECT_STATUS, (job_id,))).fetchone()
+    return row is not None and ImportStatus(row[0]) is ImportStatus.CANCELLED
+
+
 async def cancel_if_asked(connection: AsyncConnection[Any], job_id: ImportId, progress: Progress) -> bool:
     """Settle a job as Cancelled if that was asked for. The caller holds the job's lock, and it has unfinished chunks.
 

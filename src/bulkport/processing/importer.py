@@ -9,6 +9,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from bulkport.background.interruptions import JobCancelled
 from bulkport.background.port import JobContext, RetryLater, RetryPolicy, TaskDefinition
 from bulkport.identifiers import ImportId
 from bulkport.imports import settlement
@@ -103,11 +104,18 @@ class Importer:
         ]
 
     async def process_import(self, context: JobContext, *, import_id: int) -> None:
-        """Task: process an import until it has settled."""
+        """Task: process an import until it has settled.
+
+        Raises
+        ------
+        JobCancelled
+            If it has settled as Cancelled, so that its background job ends as cancelled too.
+        """
         job_id = ImportId(import_id)
         async with self._pool.connection() as connection:
             attempt = await begin_attempt(connection, self._resources, self._tables, job_id, joins=False)
         if attempt is None:
+            await self._end_as_import(job_id)
             return
         log = _log.bind(import_id=job_id, user_id=attempt.user_id, resource=attempt.resource.name)
         if attempt.number_without_progress > self._policy.max_attempts:
@@ -116,7 +124,7 @@ class Importer:
             # What it is to be settled with, by `settle_failure`.
             raise ImportFailed(attempt.last_fault or f"the worker stopped {times} times without progress")
         try:
-            await self._work(attempt, context)
+            may_be_cancelled = await self._work(attempt, context)
         except RetryLater:
             raise
         except Exception as error:
@@ -130,6 +138,13 @@ class Importer:
             delay = self._policy.delay(attempt.number_without_progress)
             log.warning("import attempt failed", fault=fault, retry_in_seconds=round(delay, 1), exc_info=True)
             raise RetryLater(delay) from error
+        if may_be_cancelled:
+            await self._end_as_import(job_id)
+
+    async def _end_as_import(self, job_id: ImportId) -> None:
+        async with self._pool.connection() as connection:
+            if await settlement.is_cancelled(connection, job_id):
+                raise JobCancelled("the import was cancelled")
 
     async def settle_failure(self, context: JobContext, error: BaseException) -> None:
         """Settle the import of a background job that has failed for good, whatever it failed of."""
@@ -154,10 +169,10 @@ class Importer:
             _log.warning("import assistant paused", import_id=import_id, fault=describe(error), retry_in_seconds=delay)
             raise RetryLater(delay) from error
 
-    async def _work(self, attempt: Attempt, context: JobContext) -> None:
+    async def _work(self, attempt: Attempt, context: JobContext) -> bool:
         self._lanes += 1
         try:
-            await Lane(self._pool, self._turns, attempt, context).work(others_wait=self._others_wait)
+            return await Lane(self._pool, self._turns, attempt, context).work(others_wait=self._others_wait)
         finally:
             self._lanes -= 1
 

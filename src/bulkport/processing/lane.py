@@ -42,8 +42,8 @@ class Lane:
         self._context = context
         self._conflicts = 0
 
-    async def work(self, *, others_wait: Callable[[], bool]) -> None:
-        """Process chunks until the import has settled.
+    async def work(self, *, others_wait: Callable[[], bool]) -> bool:
+        """Process chunks until the import has settled. Returns whether it may have been cancelled.
 
         Raises
         ------
@@ -51,13 +51,14 @@ class Lane:
             If the lane hands its slot over, because others wait for it or the worker stops.
         """
         if await self._went_express():
-            return
+            return False
         started = time.monotonic()
         while not await self._work_once():
             if self._context.stopping:
                 raise RetryLater(0)
             if time.monotonic() - started > _SHIFT_SECONDS and others_wait():
                 raise RetryLater(0, lower_priority=True)
+        return True
 
     async def _went_express(self) -> bool:
         """Process an import of one small chunk the short way. Returns whether the import has settled."""

@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from bulkport.identifiers import ImportId
+from bulkport.background import JobState
+from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import cancelling
 from command_site import CommandSite, open_command_site, until
 from import_steps import settled
@@ -65,6 +66,16 @@ async def assert_cancelled(site: CommandSite, import_id: int) -> dict[str, Any]:
     return job
 
 
+async def job_ends(site: CommandSite, import_id: int, state: JobState) -> None:
+    """The import's own background job reads as the import does."""
+    job_id = await value(site, f"SELECT background_job_id FROM bulk_import_jobs WHERE id = {import_id}")
+
+    async def has_ended() -> bool:
+        return (await site.jobs.get(BackgroundJobId(job_id))).state is state
+
+    await until(has_ended, f"job {job_id} {state}")
+
+
 async def test_waiting_import_is_cancelled_at_once_and_never_begun(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
     assert await cancel(site, import_id) == f"Import {import_id}: cancelled; the rows it had written stay."
@@ -74,6 +85,8 @@ async def test_waiting_import_is_cancelled_at_once_and_never_begun(site: Command
     async with site.worker():
         later = await site.send(PLATFORMS[:3])
         assert (await settled(site.api, later))["successCount"] == 3
+        await job_ends(site, import_id, JobState.CANCELLED)
+        await job_ends(site, later, JobState.SUCCEEDED)
     assert (await site.status_of(import_id)) == job
     assert await value(site, "SELECT count(*) FROM platforms") == 3
     assert "Cancelled" in await site.page(f"imports/{import_id}")
@@ -94,6 +107,7 @@ async def test_lane_stops_between_chunks_and_settles(site: CommandSite) -> None:
             assert await cancel(site, import_id) == f"Import {import_id}: stops when the chunks in hand are finished."
             assert (await site.status_of(import_id))["status"] == "Processing"
         job = await assert_cancelled(site, import_id)
+        await job_ends(site, import_id, JobState.CANCELLED)
     assert 0 < job["successCount"] < len(PLATFORMS)
     assert job["successCount"] == job["processedRecords"]
 
@@ -114,6 +128,7 @@ async def test_strict_import_is_taken_back_in_the_middle_of_its_writing(site: Co
             await until(is_writing, "the writing of all chunks")
             assert "stops when" in await cancel(site, import_id)
         job = await assert_cancelled(site, import_id)
+        await job_ends(site, import_id, JobState.CANCELLED)
     assert job["successCount"] == 0
     assert await value(site, "SELECT count(*) FROM platforms") == 0
 
