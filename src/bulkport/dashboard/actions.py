@@ -1,5 +1,6 @@
 """What operators can do, and the one way in which all of it is done: checked, carried out, audited, told."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,11 @@ async def perform(action: Action, request: ActionRequest, audit: Audit) -> tuple
     except ActionRefused as error:
         done = Done(error.detail, target=_asked_for(request.form), is_good=False)
     except Exception:
-        await _try_to_record(audit, request, action, "failed")
+        await _try_to_record(audit, request, action, "failed; a part of it may be done")
+        raise
+    except asyncio.CancelledError:
+        # The server stops. What many jobs were meant by is done page by page, so that some of it may stay.
+        await _try_to_record(audit, request, action, "interrupted; a part of it may be done")
         raise
     await audit.record(
         request.viewer.name, action.name, done.target[:MAX_TARGET_CHARACTERS], done.text[:_MAX_OUTCOME_CHARACTERS]

@@ -25,7 +25,8 @@ class Flash:
 
 def give(response: Response, request: Request, message: Flash) -> None:
     """Leave a message for the page that `response` leads to."""
-    content = json.dumps([message.text[:_MAX_CHARACTERS], message.is_good]).encode()
+    # As it is: escapes could make the cookie longer than the 4096 bytes that browsers keep.
+    content = json.dumps([message.text[:_MAX_CHARACTERS], message.is_good], ensure_ascii=False).encode()
     cookies.set_cookie(
         response,
         request,

@@ -41,7 +41,10 @@ async def test_others_get_what_is_said_of_a_path_that_does_not_exist(client: str
     assert {**answer.headers, "content-length": ""} == {**missing.headers, "content-length": ""}
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Host", "Via"])
+@pytest.mark.parametrize(
+    "header",
+    ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Host", "Via", "X-Forwarded-Proto", "CF-Connecting-IP"],
+)
 async def test_what_came_through_a_proxy_is_not_from_this_machine(header: str) -> None:
     async with browser_of(site()) as browser:
         assert (await browser.get("/hangfire/", headers={header: "127.0.0.1"})).status_code == 404
@@ -51,6 +54,13 @@ async def test_what_came_through_a_proxy_is_not_from_this_machine(header: str) -
 async def test_host_names_that_were_made_to_lead_here_are_refused(host: str) -> None:
     async with browser_of(site(), base_url=f"http://{host}") as browser:
         assert (await browser.get("/hangfire/")).status_code == 404
+
+
+@pytest.mark.parametrize("host", ["", "localhost:evil", "evil.example:99999999", "a b", "[::1", "\xfcber.example"])
+async def test_hosts_that_no_url_can_have_are_refused(host: str) -> None:
+    async with browser_of(site()) as browser:
+        answer = await browser.get("/hangfire/", headers={"Host": host.encode("latin-1")})  # type: ignore[dict-item]
+    assert answer.status_code == 404
 
 
 async def test_client_whose_address_is_unknown_is_refused() -> None:

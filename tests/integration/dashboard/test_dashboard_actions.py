@@ -1,5 +1,6 @@
 """What operators do: refused, asked about, done, audited and told."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 
 from bulkport.dashboard import AuditLog, Role, Viewer
+from bulkport.dashboard.actions import Action, ActionRequest, Done, Form, perform
 from bulkport.pools import open_pool
 from dashboard_site import FixedAccess, SiteData, browser_of, build_site, sample_data
 
@@ -65,7 +67,27 @@ async def test_action_that_breaks_is_audited() -> None:
     async with browser_of(build_site(data, FixedAccess())) as browser:
         answer = await post(browser, "jobs/break", {"csrf": await token_of(browser), "id": "7"})
     assert answer.status_code == 500
-    assert data.audit == [("ann", "jobs/break", "id=7", "failed")]
+    assert data.audit == [("ann", "jobs/break", "id=7", "failed; a part of it may be done")]
+
+
+async def test_action_that_a_stopping_server_interrupts_is_audited() -> None:
+    data = sample_data()
+    has_begun = asyncio.Event()
+
+    async def run(request: ActionRequest) -> Done:
+        has_begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    asked = ActionRequest(Viewer("ann", Role.OPERATOR), Form([("all", "jobs"), ("filter", "state=failed")]))
+    running = asyncio.create_task(perform(Action("jobs/delete", "Delete", run), asked, data))
+    await has_begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert data.audit == [
+        ("ann", "jobs/delete", "all=jobs, filter=state=failed", "interrupted; a part of it may be done")
+    ]
 
 
 async def test_read_only_viewers_see_no_buttons_and_cannot_act() -> None:

@@ -58,6 +58,8 @@ async def test_recurring_jobs_are_searched_and_paged(operator: Operator) -> None
     assert 'id="recurring-nightly"' in page
     assert 'id="recurring-clean-0"' not in page
     assert "No recurring job matches" in await operator.page("recurring?text=nothing")
+    for field in ("text", "cursor"):
+        assert "has such a character" in await operator.page(f"recurring?{field}=%00", status=400)
     page = await operator.page("recurring?size=2")
     assert 'id="recurring-clean-1"' in page
     assert 'id="recurring-clean-2"' not in page

@@ -63,6 +63,7 @@ async def test_queue_is_paused_resumed_and_limited(site: PartsSite) -> None:
 
 async def test_queue_without_a_name_and_with_an_impossible_one_are_refused(site: PartsSite) -> None:
     assert await site.said("queues/pause", "queues") == "No queue was named."
+    assert await site.said("queues/pause", "queues", queue="a\0b") == "No queue was named."
     assert "Not possible" in await site.said("queues/pause", "queues", queue="q" * 1000)
 
 

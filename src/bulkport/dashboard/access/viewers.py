@@ -1,6 +1,7 @@
 """Who looks at the dashboard, and what decides it."""
 
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -91,8 +92,8 @@ class LoopbackAccess(ClosedAccess):
     """Whoever sits at this machine is an operator, for development. Others get 404.
 
     A request that came through a proxy is from somebody else, even if the proxy runs here: one with forwarding headers,
-    or for a host name that is not this machine's own. The latter also keeps out web pages whose host name was made to
-    lead to this machine (DNS rebinding).
+    or for a host that is not this machine's own. The latter also keeps out web pages whose host name was made to lead
+    to this machine (DNS rebinding).
     """
 
     async def viewer(self, request: Request) -> Viewer | None:
@@ -100,13 +101,19 @@ class LoopbackAccess(ClosedAccess):
         return Viewer("local developer", Role.OPERATOR) if _is_from_here(request) else None
 
 
-_FORWARDING_HEADERS: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDING_HEADERS: Final = ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
+_FORWARDING_PREFIX: Final = "x-forwarded-"
+_HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[0-9a-z.-]+))(?::\d{1,5})?", re.IGNORECASE)
 
 
 def _is_from_here(request: Request) -> bool:
-    if any(name in request.headers for name in _FORWARDING_HEADERS):
+    if any(name in _FORWARDING_HEADERS or name.startswith(_FORWARDING_PREFIX) for name in request.headers):
         return False
-    return request.client is not None and _is_loopback(request.client.host) and _is_loopback(request.url.hostname or "")
+    # Not the URL's host, which is the server's own where the header is none that a URL can have.
+    host = _HOST.fullmatch(request.headers.get("host", ""))
+    if host is None or request.client is None:
+        return False
+    return _is_loopback(request.client.host) and _is_loopback(host["v6"] or host["name"])
 
 
 def _is_loopback(host: str) -> bool:

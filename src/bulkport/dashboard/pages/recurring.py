@@ -10,6 +10,7 @@ from bulkport.dashboard.pages.page import Page, PageRequest, Section
 from bulkport.dashboard.parts import Part
 from bulkport.dashboard.steered_jobs import SteeredJobs
 from bulkport.dashboard.tables import Paging
+from bulkport.errors import BadRequest
 
 _FIELD = "recurring"
 _MOST_ID_LENGTH = 200
@@ -27,9 +28,11 @@ def recurring_part(jobs: SteeredJobs, masking: Masking) -> Part:
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         size = Paging.size_of(request)
-        text = request.query.get("text") or None
+        text, after = request.query.get("text") or None, request.query.get("cursor") or None
+        if "\0" in f"{text}{after}":
+            raise BadRequest("No recurring job has such a character in its name.")
         # One more than is shown tells whether there is a next page.
-        found = await jobs.recurring.list(text, after=request.query.get("cursor") or None, limit=size + 1)
+        found = await jobs.recurring.list(text, after=after, limit=size + 1)
         shown = found[:size]
         return {
             "recurring": shown,

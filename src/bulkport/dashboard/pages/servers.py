@@ -126,6 +126,6 @@ def _limit(jobs: SteeredJobs) -> Steer:
 
 def _queue(request: ActionRequest, field: str = "queue") -> str:
     queue = request.form.get(field, "")
-    if not queue:
+    if not queue or "\0" in queue:
         raise ActionRefused("No queue was named.")
     return queue
