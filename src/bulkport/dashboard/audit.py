@@ -1,7 +1,7 @@
 """The audit: who did what to which jobs, when, and what came of it (table `background_audit`)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +16,9 @@ _ENTRIES: Final = """\
 SELECT id, at, actor, action, target, outcome
 FROM background_audit
 WHERE id < %(before)s
+  AND (%(actor)s::text IS NULL OR actor = %(actor)s)
+  AND (%(action)s::text IS NULL OR action = %(action)s)
+  AND (%(target)s::text IS NULL OR strpos(lower(target), lower(%(target)s)) > 0)
 ORDER BY id DESC
 LIMIT %(limit)s"""
 
@@ -32,6 +35,20 @@ class AuditEntry:
     action: str
     target: str
     outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries are wanted; None: any."""
+
+    actor: str | None = None
+    action: str | None = None
+    """Its name: `jobs/requeue`."""
+    target: str | None = None
+    """A part of it, in any case."""
+
+
+EVERYTHING: Final = AuditFilter()
 
 
 class AuditLog:
@@ -58,7 +75,9 @@ class AuditLog:
         async with self._pool().connection() as connection:
             await connection.execute(_RECORD, values)
 
-    async def entries(self, *, before: int | None = None, limit: int = 50) -> list[AuditEntry]:
+    async def entries(
+        self, wanted: AuditFilter = EVERYTHING, *, before: int | None = None, limit: int = 50
+    ) -> list[AuditEntry]:
         """Entries, newest first.
 
         Parameters
@@ -66,9 +85,12 @@ class AuditLog:
         before:
             Id of the last entry of the page before.
         """
+        texts = {name: text and storable_text(text) for name, text in asdict(wanted).items()}
         async with (
             self._pool().connection() as connection,
             connection.cursor(row_factory=class_row(AuditEntry)) as cursor,
         ):
-            await cursor.execute(_ENTRIES, {"before": _MAX_BIGINT if before is None else before, "limit": limit})
+            await cursor.execute(
+                _ENTRIES, {**texts, "before": _MAX_BIGINT if before is None else before, "limit": limit}
+            )
             return await cursor.fetchall()

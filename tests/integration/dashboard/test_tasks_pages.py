@@ -70,3 +70,21 @@ async def test_audit_shows_who_did_what(site: PartsSite) -> None:
     found = re.search(r'href="\./([^"]+)" rel="next"', page)
     assert found is not None
     assert "queue-0" in await site.page(found[1].replace("&amp;", "&"))
+
+
+async def test_audit_is_narrowed_down(site: PartsSite) -> None:
+    await site.said("queues/pause", "queues", queue="mail")
+    await site.said("queues/pause", "queues", queue="reports")
+    await site.said("queues/resume", "queues", queue="mail")
+
+    async def entries(query: str) -> list[str]:
+        return re.findall(r'title="queue ([^"]+)"', await site.page(f"audit?{query}"))
+
+    assert await entries("") == ["mail", "reports", "mail"]
+    assert await entries("actor=ann") == ["mail", "reports", "mail"]
+    assert await entries("action=queues/pause") == ["reports", "mail"]
+    assert await entries("action=queues/pause&target=MAIL") == ["mail"]
+    assert await entries("actor=ann&size=1") == ["mail"]
+    for query in ("actor=bob", "actor=ann%00", "target=100%25", "target=%5C_"):
+        assert "Nothing matches" in await site.page(f"audit?{query}")
+    assert 'href="./audit?action=queues%2Fpause&amp;size=9"' in await site.page("audit?cursor=99&size=9")

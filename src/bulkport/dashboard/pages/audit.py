@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from bulkport.dashboard.audit import AuditEntry
+from bulkport.dashboard.audit import EVERYTHING, AuditEntry, AuditFilter
 from bulkport.dashboard.pages.page import Page, PageRequest, Section
 from bulkport.dashboard.parts import Part
 from bulkport.dashboard.tables import Column, Paging
@@ -15,13 +15,16 @@ _COLUMNS: Final = (
     Column("What"),
     Column("What came of it"),
 )
+_FILTERS: Final = ("actor", "action", "target")
 
 
 class KeptAudit(Protocol):
     """Where entries are kept; `AuditLog` is one."""
 
-    async def entries(self, *, before: int | None = None, limit: int = 50) -> Sequence[AuditEntry]:
-        """Entries with an id below `before`, newest first."""
+    async def entries(
+        self, wanted: AuditFilter = EVERYTHING, *, before: int | None = None, limit: int = 50
+    ) -> Sequence[AuditEntry]:
+        """Entries that are wanted, with an id below `before`, newest first."""
         ...
 
 
@@ -32,10 +35,13 @@ def audit_part(audit: KeptAudit) -> Part:
         size = Paging.size_of(request)
         before = request.query.number("cursor", 0, least=0, most=MAX_BIGINT) or None
         # One more than is shown tells whether there is a next page.
-        found = await audit.entries(before=before, limit=size + 1)
+        wanted = AuditFilter(**{name: request.query.get(name) or None for name in _FILTERS})
+        found = await audit.entries(wanted, before=before, limit=size + 1)
         shown = found[:size]
         return {
             "entries": shown,
+            "is_narrowed": wanted != EVERYTHING,
+            "without_filters": request.here(**dict.fromkeys((*_FILTERS, "cursor"))),
             "columns": _COLUMNS,
             "paging": Paging(size, str(shown[-1].id) if len(found) > size else None),
         }
