@@ -108,7 +108,8 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const element of document.querySelectorAll("*")) element.isOfThePage = true;
 });
 """
-_HAS_ALL = "[...document.querySelectorAll('[data-fragment]')].every(({dataset}) => fragments.has(dataset.fragment))"
+_HAS_ALL = """() => [...document.querySelectorAll("[data-fragment]")]
+.every(({dataset}) => fragments.has(dataset.fragment))"""
 _FOREIGN = "[...document.querySelectorAll('main *')].filter((e) => !e.isOfThePage).map((e) => e.outerHTML)"
 
 
@@ -274,3 +275,51 @@ def test_pages_work_without_script(browser: Browser, jobs_site: JobsBrowserSite)
     page.get_by_role("button", name="Delete").click()
     expect(page.locator(".flash")).to_have_text("2 deleted.")
     context.close()
+
+
+def test_button_that_becomes_another_while_a_question_is_open_does_nothing(
+    browser: Browser, jobs_site: JobsBrowserSite
+) -> None:
+    job_id = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.wait, "gate"))
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(f"{jobs_site.url}jobs/{job_id}")
+        is_live(page)
+        page.get_by_role("button", name="Cancel").click()
+        jobs_site.do(jobs_site.site.open_gate("gate"))
+        expect(page.locator(".head button", has_text="Run again")).to_have_count(1)
+        page.locator("#confirm").get_by_role("button", name="Cancel").click()
+        expect(page.locator("#confirm")).to_be_hidden()
+        page.wait_for_timeout(300)
+        assert page.locator(".flash").count() == 0
+        assert jobs_site.do(jobs_site.jobs.statistics()).states[JobState.SUCCEEDED] == 1
+        assert sum(jobs_site.do(jobs_site.jobs.statistics()).states.values()) == 1
+        watch.assert_clean()
+
+
+def test_who_presses_twice_means_once(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    job_id = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.send_report, "ada@example.org"))
+    jobs_site.do(jobs_site.site.reaches(job_id, JobState.SUCCEEDED))
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        orders: list[str] = []
+        page.on("request", lambda request: orders.append(request.url) if "/do/" in request.url else None)
+        page.goto(f"{jobs_site.url}jobs/{job_id}")
+        page.get_by_role("button", name="Run again").dblclick()
+        expect(page.locator(".flash")).to_contain_text("queued again as a new job")
+        assert len(orders) == 1
+        assert sum(jobs_site.do(jobs_site.jobs.statistics()).states.values()) == 2
+        page.go_back()
+        page.get_by_role("button", name="Run again").click()
+        expect(page.locator(".flash")).to_contain_text("queued again as a new job")
+        assert len(orders) == 2
+
+
+def test_place_in_a_long_row_is_seen_on_a_narrow_screen(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    with watched(browser, jobs_site, width=360) as watch:
+        for path in ("jobs?state=cancelled", "recurring"):
+            watch.page.goto(jobs_site.url + path)
+            for place in watch.page.locator(":is(.nav, .side) > [aria-current]").all():
+                box = place.bounding_box()
+                assert box is not None
+                assert box["x"] + box["width"] <= 360, path

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,10 @@ from import_steps import settled
 
 Theme = Literal["light", "dark"]
 PLATFORMS = [{"platformName": f"Platform {number}"} for number in range(60)]
+
+_SIDEWAYS = """[...document.querySelectorAll(".scroll")].filter((one) => one.scrollWidth > one.clientWidth + 1)
+.map((one) => one.querySelector("caption")?.textContent ?? one.outerHTML)"""
+"""Tables that a narrow screen shows only a part of."""
 
 
 @pytest.fixture
@@ -63,6 +68,7 @@ def test_pages_are_clean_accessible_and_fit_any_width(
             watch.page.set_viewport_size({"width": 360, "height": 800})
             overflow = watch.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert overflow <= 0, (address, overflow)
+            assert watch.page.evaluate(_SIDEWAYS) == [], address
             watch.page.screenshot(path=pictures / f"{name}-narrow-{theme}.png", full_page=True)
         watch.assert_clean()
 
@@ -89,12 +95,60 @@ def test_import_is_cancelled_and_the_page_follows_it_live(browser: Browser, comm
 
 
 def test_import_moves_on_live(browser: Browser, commands: CommandBrowserSite) -> None:
-    ended, running = fill(commands)
+    commands.do(commands.stack.enter_async_context(commands.site.worker(chunk_slots=1)))
+    held = AsyncExitStack()
+    commands.do(held.enter_async_context(commands.site.held()))
+    running = commands.do(commands.site.send(PLATFORMS))
     with watched(browser, commands) as watch:
         page = watch.page
         page.goto(commands.url + f"imports/{running}")
         is_live(page)
-        expect(page.get_by_text("1 in hand").last).to_be_visible()
+        page.evaluate("window.isTheFirstPage = true")
+        expect(page.locator("main")).to_contain_text("1 in hand")
+        expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_visible()
+        commands.do(held.aclose())
+        expect(page.locator("main")).to_contain_text("0 in hand")
+        expect(page.get_by_role("progressbar").first).to_have_attribute("aria-valuenow", "100")
+        expect(page.locator(".tile", has_text="Written")).to_contain_text(str(len(PLATFORMS)))
+        expect(page.locator("main")).to_contain_text("Completed")
+        expect(page.get_by_role("button", name="Cancel", exact=True)).to_have_count(0)
+        assert page.evaluate("window.isTheFirstPage")
+        watch.assert_clean()
+
+
+_SUCCEEDED = """() => {
+  const cells = document.querySelectorAll("#realtime tbody td:first-of-type");
+  const counts = [...cells].map((cell) => Number(cell.textContent));
+  return [counts.reduce((sum, one) => sum + one, 0), counts.findIndex((one) => one > 0)];
+}"""
+
+
+def test_graph_moves_while_jobs_run(browser: Browser, commands: CommandBrowserSite) -> None:
+    commands.do(commands.stack.enter_async_context(commands.site.worker()))
+    with watched(browser, commands) as watch:
+        page = watch.page
+        page.goto(commands.url)
+        is_live(page)
+        page.evaluate("window.isTheFirstPage = true")
+        assert page.evaluate(_SUCCEEDED) == [0, -1]
+        curve = page.locator("#realtime .line").first
+        flat = curve.get_attribute("d") or curve.get_attribute("points")
+        for _ in range(3):
+            commands.do(settled(commands.site.api, commands.do(commands.site.send(PLATFORMS[:3]))))
+        page.wait_for_function(f"() => ({_SUCCEEDED})()[0] === 3")
+        assert (curve.get_attribute("d") or curve.get_attribute("points")) != flat
+        # A point a second: what has happened moves away from now.
+        then = page.evaluate(_SUCCEEDED)[1]
+        page.wait_for_function(f"() => ({_SUCCEEDED})()[1] <= {then - 2}")
+        assert page.evaluate(_SUCCEEDED)[0] == 3
+        assert page.evaluate("window.isTheFirstPage")
+        watch.assert_clean()
+
+
+def test_queue_is_resumed_and_a_report_downloaded(browser: Browser, commands: CommandBrowserSite) -> None:
+    ended, _ = fill(commands)
+    with watched(browser, commands) as watch:
+        page = watch.page
         commands.do(commands.site.jobs.pause_queue("imports", actor="ann"))
         page.goto(commands.url + "queues")
         is_live(page)

@@ -10,7 +10,10 @@ const $$ = (selector, within = document) => [...within.querySelectorAll(selector
 const keptAttributes = { DETAILS: ["open"], INPUT: ["hidden"], BUTTON: ["hidden"], svg: ["data-at"] };
 
 function isSame(a, b) {
-  return a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id || "") === (b.id || "");
+  if (a.nodeType !== b.nodeType || a.nodeName !== b.nodeName || (a.id || "") !== (b.id || "")) return false;
+  // A button that does something else is another one: it must not change between a question and its answer, nor under
+  // a finger.
+  return a.nodeName !== "BUTTON" || ["formaction", "value"].every((name) => a.getAttribute(name) === b.getAttribute(name));
 }
 
 // The next node like `wanted`, which has no id: of elements the kind is told by their first class. Text is where it is,
@@ -239,6 +242,14 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// Who presses twice means once. Coming back to the page allows it again.
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "act") return;
+  if ("sent" in event.target.dataset) event.preventDefault();
+  event.target.dataset.sent = "";
+});
+addEventListener("pageshow", () => { delete $("#act")?.dataset.sent; });
+
 function setTheme(button, theme) {
   root.dataset.theme = theme;
   const secure = location.protocol === "https:" ? "; Secure" : "";
@@ -326,4 +337,9 @@ document.addEventListener("pointerout", (event) => {
 document.addEventListener("focusout", ({ target }) => { if (target.matches("[data-chart]")) stopReading(target); });
 
 dress(document);
+// On narrow screens the place where one is may be beyond the edge of its row.
+for (const current of $$(".nav > [aria-current], .side > [aria-current]")) {
+  const bar = current.parentElement;
+  bar.scrollLeft += Math.max(0, current.getBoundingClientRect().right - bar.getBoundingClientRect().right);
+}
 open();
