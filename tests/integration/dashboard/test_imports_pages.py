@@ -32,7 +32,8 @@ def words(page: str) -> str:
 async def test_empty_lists_say_what_to_do(site: CommandSite) -> None:
     assert "What clients send to a bulk endpoint is listed here" in await site.page("imports")
     assert "No import is under way" in await site.page("imports?status=in-flight")
-    assert "No import matches" in await site.page("imports?user=nobody")
+    for query in ("user=nobody", "user=a%00", "resource=%00"):
+        assert "No import matches" in await site.page(f"imports?{query}")
     assert "There is no import 7" in await site.page("imports/7", status=404)
     assert "There is no import" in await site.page("imports/99999999999999999999999", status=404)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bulkport.background.reading.details import JobSummary
+from bulkport.background.storable import storable_text
 from bulkport.dashboard.pages.imports_cancel import cancel_import_action
 from bulkport.dashboard.pages.imports_one import import_page, report_download
 from bulkport.dashboard.pages.job import Related
@@ -40,8 +41,8 @@ def imports_part(imports: OperatedImports) -> Part:
         size = Paging.size_of(request)
         wanted = ImportFilter(
             statuses=_statuses(status),
-            resource=request.query.get("resource") or None,
-            user_id=request.query.get("user") or None,
+            resource=storable_text(request.query.get("resource")) or None,
+            user_id=storable_text(request.query.get("user")) or None,
         )
         cursor = request.query.get("cursor")
         before = ImportId(request.query.number("cursor", 0, least=0, most=2**62)) if cursor.isdecimal() else None
