@@ -48,7 +48,7 @@ class Clients:
 
     async def begin_long(self) -> int:
         """Begin two long imports of two users; the id of the one with more mistakes."""
-        await self._import_commands(2, LONG_ROWS // 4, share_of_mistakes=0)
+        await self._import_commands(2, LONG_ROWS // 2, share_of_mistakes=0)
         return await self._import_commands(0, LONG_ROWS, share_of_mistakes=1 / 700)
 
     async def until_rows(self, import_id: int, rows: int) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from playwright.async_api import Browser, async_playwright
 
 from bulkport.background import JobQuery, JobState
+from screenshots.history import make_up_yesterday
 from screenshots.operating import operate
 from screenshots.server import Site
 
@@ -17,7 +18,7 @@ _BEFORE_OPERATING_SECONDS: Final = 60
 """How long the shop trades until something has failed for good."""
 _AFTER_OPERATING_SECONDS: Final = 60
 """How long until something has failed again; the realtime graph shows 90 seconds."""
-_ROWS_BEFORE: Final = 20_000
+_ROWS_BEFORE: Final = 60_000
 """Rows of a long import that are done when its pictures are taken."""
 
 _REPLACE: Final = """([path, other]) => {
@@ -26,6 +27,7 @@ _REPLACE: Final = """([path, other]) => {
 _STREAM_MILLISECONDS: Final = 2_000
 _WIDE: Final = 1360
 _NARROW: Final = 390
+_PLAIN_HEIGHT: Final = 860
 
 
 async def _job(site: Site, **query: object) -> str:
@@ -57,13 +59,14 @@ class Picture:
     is_dark_too: bool = False
     """Whether it is taken in the dark theme as well, with `-dark` at the end of the name."""
     width: int = _WIDE
-    height: int = 860
+    height: int | None = _PLAIN_HEIGHT
+    """None: as high as the page is."""
 
 
 PICTURES: Final = (
     # The first ones while the long import is under way.
     Picture("dashboard-import", _long_import, height=1080),
-    Picture("dashboard-overview", "", is_dark_too=True, height=1200),
+    Picture("dashboard-overview", "", is_dark_too=True, height=None),
     Picture("dashboard-imports", "imports"),
     Picture("dashboard-jobs", "jobs"),
     Picture("dashboard-failed", "jobs?state=failed"),
@@ -74,8 +77,8 @@ PICTURES: Final = (
     Picture("dashboard-recurring", "recurring"),
     Picture("dashboard-servers", "servers", height=560),
     Picture("dashboard-queues", "queues", height=640),
-    Picture("dashboard-tasks", "tasks?window=hour", height=600),
-    Picture("dashboard-task", "tasks/send_webhook?window=hour", height=1100),
+    Picture("dashboard-tasks", "tasks?window=day", height=600),
+    Picture("dashboard-task", "tasks/send_webhook?window=day", height=None),
     Picture("dashboard-audit", "audit", height=640),
 )
 
@@ -89,6 +92,7 @@ async def take_pictures(site: Site, folder: Path) -> None:
         await asyncio.sleep(_BEFORE_OPERATING_SECONDS)
         await operate(site.dashboard)
         await asyncio.sleep(_AFTER_OPERATING_SECONDS)
+        await make_up_yesterday(site.database_url)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             for picture in PICTURES:
@@ -105,7 +109,7 @@ async def take_pictures(site: Site, folder: Path) -> None:
 
 async def _take(browser: Browser, address: str, file: Path, picture: Picture, theme: str) -> None:
     page = await browser.new_page(
-        viewport={"width": picture.width, "height": picture.height},
+        viewport={"width": picture.width, "height": picture.height or _PLAIN_HEIGHT},
         color_scheme="dark" if theme == "dark" else "light",
     )
     answer = await page.goto(address)
@@ -116,7 +120,7 @@ async def _take(browser: Browser, address: str, file: Path, picture: Picture, th
     # Where this folder lies is nobody's business. It is in tracebacks, and in those that the stream begins with.
     await page.wait_for_timeout(_STREAM_MILLISECONDS)
     await page.evaluate(_REPLACE, [f"{Path(__file__).parents[1]}/", "/srv/shop/"])
-    await page.screenshot(path=file)
+    await page.screenshot(path=file, full_page=picture.height is None)
     await page.close()
 
 

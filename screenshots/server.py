@@ -34,6 +34,7 @@ class Site:
 
     dashboard: str
     """Address of the dashboard, with a slash at its end."""
+    database_url: str
     clients: Clients
     shop: Shop
 
@@ -62,7 +63,7 @@ async def running_site() -> AsyncIterator[Site]:
                     await asyncio.sleep(0.05)
                 async with _users(url, origin) as users:
                     try:
-                        yield Site(f"{origin}/hangfire/", Clients(users, random.Random(11)), shop)
+                        yield Site(f"{origin}/hangfire/", url, Clients(users, random.Random(11)), shop)
                     finally:
                         stop.set()
                         app.state.dashboard.end_streams()

@@ -58,12 +58,12 @@ class Shop:
 
         @jobs.task(name="rebuild_search_index", queue="slow")
         async def rebuild_search_index(context: JobContext, index: str) -> int:
-            total = 48_000
+            total = 128_000
             context.log(f"reading {total:,} documents of {index}")
             for done in range(0, total, 400):
                 context.check()
                 context.progress(done, total, f"indexing {index}")
-                if done % 8_000 == 0:
+                if done % 16_000 == 0:
                     context.log(f"{done:,} documents are in the new index")
                 await asyncio.sleep(1)
             return total
