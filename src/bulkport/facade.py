@@ -151,6 +151,7 @@ class Bulkport:
                 heartbeat_seconds=options.heartbeat_seconds,
                 stalled_seconds=options.stalled_seconds,
                 shutdown_seconds=options.shutdown_seconds,
+                retention=options.retention,
             )
             async with Watchdog(pool, engine).beside():
                 await server.run(stop)

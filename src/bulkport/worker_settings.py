@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from bulkport.background.retention import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.processing.importer import AttemptPolicy
 
 
@@ -18,5 +19,7 @@ class WorkerSettings:
     """Silence after which a worker counts as dead and its jobs are taken over."""
     shutdown_seconds: float = 20.0
     """Grace for running jobs when the worker is asked to stop."""
+    retention: RetentionPolicy = DEFAULT_RETENTION
+    """How long finished background jobs are kept."""
     attempts: AttemptPolicy = field(default_factory=AttemptPolicy)
     """How often an import that makes no progress is tried."""

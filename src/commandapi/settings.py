@@ -1,5 +1,6 @@
 """All settings of the Command API, read from the environment with the prefix `COMMANDAPI_`."""
 
+from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bulkport.background import RetentionPolicy
 from bulkport.limits import ImportLimits
 from commandapi.registrations.issuer_url import IssuerUrl, is_insecure
 
@@ -106,6 +108,13 @@ class Settings(BaseSettings):
     )
     worker_shutdown_seconds: float = Field(default=20.0, ge=0, description="Grace for running jobs on SIGTERM.")
 
+    jobs_keep_succeeded_days: float | None = Field(
+        default=7, ge=0, le=36_500, description="How long background jobs are kept that succeeded or were cancelled."
+    )
+    jobs_keep_failed_days: float | None = Field(
+        default=30, ge=0, le=36_500, description="How long failed background jobs are kept."
+    )
+
     import_lanes: int = Field(default=2, ge=1, description="Background jobs that work on one large import.")
     import_max_attempts: int = Field(default=10, ge=1, description="Attempts without progress before an import fails.")
     import_retry_base_seconds: float = Field(default=1.0, gt=0, description="First wait between attempts; doubles.")
@@ -131,6 +140,11 @@ class Settings(BaseSettings):
     @classmethod
     def _unset_when_blank(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("jobs_keep_succeeded_days", "jobs_keep_failed_days", mode="before")
+    @classmethod
+    def _for_good_when_never(cls, value: object) -> object:
+        return None if value == "never" else value
 
     @model_validator(mode="after")
     def _require_https_in_production(self) -> Self:
@@ -164,6 +178,11 @@ class Settings(BaseSettings):
             database_wait_seconds=self.database_wait_seconds,
         )
 
+    def job_retention(self) -> RetentionPolicy:
+        """How long finished background jobs are kept."""
+        succeeded, failed = _days(self.jobs_keep_succeeded_days), _days(self.jobs_keep_failed_days)
+        return RetentionPolicy(succeeded=succeeded, failed=failed, cancelled=succeeded)
+
     @property
     def masked_names(self) -> list[str]:
         """`dashboard_masked_names`, one by one."""
@@ -175,6 +194,10 @@ class Settings(BaseSettings):
         if self.docs_enabled is not None:
             return self.docs_enabled
         return self.environment is Environment.DEVELOPMENT
+
+
+def _days(days: float | None) -> timedelta | None:
+    return None if days is None else timedelta(days=days)
 
 
 @lru_cache

@@ -26,6 +26,7 @@ async def run_worker(
         heartbeat_seconds=settings.worker_heartbeat_seconds,
         stalled_seconds=settings.worker_stalled_seconds,
         shutdown_seconds=settings.worker_shutdown_seconds,
+        retention=settings.job_retention(),
         attempts=AttemptPolicy(
             max_attempts=settings.import_max_attempts,
             base_seconds=settings.import_retry_base_seconds,

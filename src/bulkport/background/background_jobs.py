@@ -11,7 +11,7 @@ import psycopg
 from bulkport.background.batches import Batch
 from bulkport.background.connections import AnyConnection, AsyncPsycopg, SyncPsycopg, async_psycopg_in, psycopg_in
 from bulkport.background.declaring import DeclarationOptions, JobCall, Task, TaskDecorator, declared_task
-from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of
+from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.background.errors import NotConnected, TaskAlreadyDeclared
 from bulkport.background.looking import Looking
 from bulkport.background.port import BackgroundJob, EnqueuedJob, NewJob, Outcome
@@ -187,9 +187,7 @@ class BackgroundJobs(Steering, Looking):
         ValueError
             Both or neither are given, or what is given is no such time.
         """
-        if (at is None) == (in_ is None):
-            raise ValueError("give either at= or in_=")
-        job = new_job(call_of(call, args, kwargs), at=at, in_=in_)
+        job = scheduled_job(call_of(call, args, kwargs), at, in_)
         return only_new(await self._enqueue([job], connection))
 
     async def enqueue_many(
@@ -334,6 +332,6 @@ class BackgroundJobs(Steering, Looking):
             yield await psycopg_in(given)
             return
         if self._pool is None:
-            raise RuntimeError("not connected: pass connection=, or use jobs.connect(...) around it")
+            raise NotConnected("not connected: pass connection=, or use jobs.connect(...) around it")
         async with self._pool.connection() as own:
             yield own

@@ -7,10 +7,12 @@ from bulkport.background.declaring import JobCall, Task
 from bulkport.background.enqueueing import On, call_of, new_job, require_new
 from bulkport.background.port import JobQueue, Outcome, Parent
 from bulkport.background.procrastinate_engine.batches import open_batch, seal_batch
+from bulkport.background.storable import storable_text
 
 P = ParamSpec("P")
 
 _JOBS_A_STATEMENT: Final = 1_000
+_MOST_DESCRIPTION_LENGTH: Final = 500
 
 
 class Batch:
@@ -26,7 +28,7 @@ class Batch:
     """
 
     def __init__(self, description: str | None, user_id: str | None) -> None:
-        self.description = description
+        self.description = None if description is None else storable_text(description, _MOST_DESCRIPTION_LENGTH)
         self.user_id = user_id
         self._id: int | None = None
         self._calls: list[JobCall] = []
@@ -61,7 +63,10 @@ class Batch:
         ------
         ArgumentsDoNotFit
             See `Task.call`.
+        RuntimeError
+            The batch is queued already.
         """
+        self._require_open()
         self._calls.append(call_of(call, args, kwargs))
 
     def then(self, call: JobCall, *, on: On = Outcome.SUCCEEDED) -> None:
@@ -71,8 +76,18 @@ class Batch:
         ----------
         on
             `succeeded`: if all did; `failed`: if one did not; `finished`: in any case. Otherwise it is cancelled.
+
+        Raises
+        ------
+        RuntimeError
+            The batch is queued already.
         """
+        self._require_open()
         self._continuations.append((call_of(call, (), {}), Outcome(on)))
+
+    def _require_open(self) -> None:
+        if self._id is not None:
+            raise RuntimeError("a batch takes no more jobs after the end of its block")
 
     async def queue(self, queue: JobQueue, connection: AsyncPsycopg) -> None:
         """Queue the batch in a transaction of the caller's.

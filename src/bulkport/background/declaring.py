@@ -8,7 +8,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypedD
 from bulkport.background.arguments import TaskArguments
 from bulkport.background.errors import TaskDeclarationError
 from bulkport.background.jobs import DEFAULT_QUEUE, JSONValue
-from bulkport.background.port.queueing import MOST_NAME_LENGTH
+from bulkport.background.port.queueing import is_integer, require_queue_name, require_task_name
 from bulkport.background.retries import DEFAULT_RETRY, RetryPolicy
 from bulkport.background.running import RunLimits, TaskThreads, run_in_thread, run_on_loop
 from bulkport.background.tasks import FailureHook, JobContext, TaskDefinition
@@ -16,7 +16,8 @@ from bulkport.background.tasks import FailureHook, JobContext, TaskDefinition
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_INTEGER_RANGE: Final = range(-(2**31), 2**31)
+_MOST_KEY_LENGTH: Final = 500
+"""In characters; PostgreSQL indexes no text much longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,14 @@ class JobOptions:
     """For whom the job works; jobs can be searched by it."""
 
     def __post_init__(self) -> None:
-        if not self.queue or len(self.queue) > MOST_NAME_LENGTH:
-            raise ValueError(f"a queue's name has 1 to {MOST_NAME_LENGTH} characters: {self.queue!r}")
-        if self.priority not in _INTEGER_RANGE:
+        require_queue_name(self.queue)
+        for name in ("unique_key", "concurrency_key", "user_id"):
+            value = getattr(self, name)
+            if value is not None and not (value.isprintable() and 0 < len(value) <= _MOST_KEY_LENGTH):
+                raise ValueError(f"{name} is 1 to {_MOST_KEY_LENGTH} printable characters: {value!r:.80}")
+        if not is_integer(self.priority):
             raise ValueError(f"a priority is a 32-bit integer: {self.priority}")
-        if self.concurrency_limit < 1 or self.concurrency_limit not in _INTEGER_RANGE:
+        if not is_integer(self.concurrency_limit) or self.concurrency_limit < 1:
             raise ValueError(f"a concurrency limit is at least 1: {self.concurrency_limit}")
 
 
@@ -144,8 +148,10 @@ class Task(Generic[P, R]):
         self.settings = settings
         self.job_options = options
         self.name = settings.name or _name_of(function)
-        if len(self.name) > MOST_NAME_LENGTH:
-            raise TaskDeclarationError(f"a task's name has at most {MOST_NAME_LENGTH} characters: {self.name}")
+        try:
+            require_task_name(self.name)
+        except ValueError as error:
+            raise TaskDeclarationError(str(error)) from None
         self._arguments = TaskArguments(function, self.name)
 
     def __repr__(self) -> str:

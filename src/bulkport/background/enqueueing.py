@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from bulkport.background.declaring import JobCall, Task
 from bulkport.background.errors import JobAlreadyQueued
@@ -11,9 +11,6 @@ from bulkport.identifiers import BackgroundJobId
 
 On: TypeAlias = Outcome | Literal["succeeded", "failed", "finished"]
 """How a job or a batch must have ended for a job that waits for it to run."""
-
-_LONGEST_DELAY_SECONDS: Final = 1e9
-"""Some 30 years; PostgreSQL's times end somewhere."""
 
 
 def call_of(what: JobCall | Task[..., Any], args: Sequence[object], kwargs: Mapping[str, object]) -> JobCall:
@@ -53,11 +50,9 @@ def new_job(
     Raises
     ------
     ValueError
-        The time has no zone, the wait is not a finite number of seconds from 0 on, or both are given.
+        See `require_start`; or both are given.
     """
     delay = in_.total_seconds() if isinstance(in_, timedelta) else in_
-    if delay is not None and not 0 <= delay < _LONGEST_DELAY_SECONDS:
-        raise ValueError(f"a job cannot start in {delay} s")
     options = call.options
     return NewJob(
         call.task,
@@ -73,6 +68,19 @@ def new_job(
         batch_id=batch_id,
         parents=tuple(parents),
     )
+
+
+def scheduled_job(call: JobCall, at: datetime | None, in_: float | timedelta | None) -> NewJob:
+    """The job of a call that is for later; otherwise as `new_job`.
+
+    Raises
+    ------
+    ValueError
+        Not exactly one of `at` and `in_` is given.
+    """
+    if (at is None) == (in_ is None):
+        raise ValueError("give either at= or in_=")
+    return new_job(call, at=at, in_=in_)
 
 
 def parents_of(parents: BackgroundJobId | Iterable[BackgroundJobId], on: On) -> list[Parent]:

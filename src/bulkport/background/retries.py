@@ -2,6 +2,9 @@
 
 import random
 from dataclasses import dataclass
+from typing import Final
+
+_LONGEST_WAIT_SECONDS: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class RetryPolicy:
     def delay_after(self, failures: int) -> float:
         """Seconds to wait after the `failures`-th failed attempt (1-based)."""
         # 2.0**1024 overflows; no wait needs more than 2**62 doublings of its base.
-        wait = min(self.max_seconds, self.base_seconds * 2.0 ** min(failures - 1, 62))
+        wait = min(self.max_seconds, _LONGEST_WAIT_SECONDS, self.base_seconds * 2.0 ** min(failures - 1, 62))
         return wait * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, guards nothing
 
 
@@ -66,13 +69,13 @@ class RetryLater(Exception):
     Parameters
     ----------
     delay_seconds
-        Wait before the job may start again; 0 puts it back in its queue at once.
+        Wait before the job may start again, at most some 30 years; 0 puts it back in its queue at once.
     lower_priority
         Take one off the job's priority, so that jobs queued meanwhile at its former priority go first. Long jobs
         that do so after each slice of work share the workers evenly.
     """
 
     def __init__(self, delay_seconds: float = 0.0, lower_priority: bool = False) -> None:
-        self.delay_seconds = max(0.0, delay_seconds)
+        self.delay_seconds = min(max(0.0, delay_seconds), _LONGEST_WAIT_SECONDS)
         self.lower_priority = lower_priority
         super().__init__(f"run again in {self.delay_seconds} s")

@@ -14,6 +14,7 @@ from typing import Final
 
 from bulkport.background.jobs import JSONValue
 from bulkport.background.storable import storable_json, storable_text
+from bulkport.identifiers import MAX_BIGINT
 
 WRITE_SECONDS: Final = 0.5
 """Shortest time between two writes of one run."""
@@ -65,6 +66,11 @@ class KeptNotes:
     lines: int = 0
 
 
+def _countable(number: int) -> int:
+    """A number that the table takes: one that it refuses would take the notes beside it along."""
+    return max(-MAX_BIGINT, min(int(number), MAX_BIGINT))
+
+
 NoteWriter = Callable[[PendingNotes], Awaitable[None]]
 """Writes notes if the run is still its worker's; never raises for a database that is away or refuses."""
 
@@ -100,8 +106,10 @@ class RunNotes:
     def set_progress(self, progress: Progress) -> None:
         """Note how far the run has come; only the latest is kept."""
         message = None if progress.message is None else storable_text(progress.message, _MOST_MESSAGE_LENGTH)
+        total = None if progress.total is None else _countable(progress.total)
+        noted = Progress(_countable(progress.done), total, message)
         with self._lock:
-            self._pending.progress = Progress(progress.done, progress.total, message)
+            self._pending.progress = noted
         self._schedule()
 
     def add_line(self, message: str, level: str) -> None:

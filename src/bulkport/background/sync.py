@@ -10,7 +10,8 @@ from psycopg_pool import ConnectionPool
 
 from bulkport.background.connections import SyncConnection, sync_psycopg_in
 from bulkport.background.declaring import JobCall, Task
-from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of
+from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
+from bulkport.background.errors import NotConnected
 from bulkport.background.port import EnqueuedJob, JobQueue, NewJob, Outcome
 from bulkport.identifiers import BackgroundJobId
 from bulkport.pools import patient_conninfo
@@ -83,7 +84,7 @@ class SyncJobs:
         **kwargs: Any,
     ) -> BackgroundJobId:
         """Queue a job for later."""
-        return only_new(self._enqueue([new_job(call_of(call, args, kwargs), at=at, in_=in_)], connection))
+        return only_new(self._enqueue([scheduled_job(call_of(call, args, kwargs), at, in_)], connection))
 
     def continue_with(
         self,
@@ -94,18 +95,18 @@ class SyncJobs:
         connection: "SyncConnection | None" = None,
     ) -> BackgroundJobId:
         """Queue a job that runs when others have ended."""
-        return only_new(self._enqueue([new_job(call, parents=parents_of(parents, on))], connection))
+        return only_new(self._enqueue([new_job(call_of(call, (), {}), parents=parents_of(parents, on))], connection))
 
     def enqueue_many(
         self, calls: Iterable[JobCall], *, connection: "SyncConnection | None" = None
     ) -> list[EnqueuedJob]:
         """Queue any number of jobs, all or none."""
-        return self._enqueue([new_job(call) for call in calls], connection)
+        return self._enqueue([new_job(call_of(call, (), {})) for call in calls], connection)
 
     def _enqueue(self, jobs: list[NewJob], connection: "SyncConnection | None") -> list[EnqueuedJob]:
         if connection is not None:
             return self._queue.enqueue_many_sync(sync_psycopg_in(connection), jobs)
         if self._pool is None:
-            raise RuntimeError("not connected: pass connection=, or use jobs.sync.connect(...) around it")
+            raise NotConnected("not connected: pass connection=, or use jobs.sync.connect(...) around it")
         with self._pool.connection() as own:
             return self._queue.enqueue_many_sync(own, jobs)

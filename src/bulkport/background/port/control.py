@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from bulkport.background.port.queueing import MOST_NAME_LENGTH, Connection
+from bulkport.background.port.queueing import Connection, is_integer, require_queue_name, require_start
 from bulkport.background.reading.query import JobQuery
 from bulkport.identifiers import BackgroundJobId
 
@@ -96,7 +96,7 @@ class Reschedule(Order):
     Raises
     ------
     ValueError
-        Not exactly one of `at` and `delay` is given, or `at` has no time zone.
+        Not exactly one of `at` and `delay` is given, or no job can start then.
     """
 
     at: datetime | None = None
@@ -106,8 +106,7 @@ class Reschedule(Order):
     def __post_init__(self) -> None:
         if (self.at is None) == (self.delay is None):
             raise ValueError("a job is rescheduled to a time or by a delay")
-        if self.at is not None and self.at.utcoffset() is None:
-            raise ValueError("a job's time needs a time zone")
+        require_start(self.at, self.delay)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +116,7 @@ class Change(Order):
     Raises
     ------
     ValueError
-        Neither is given, or the queue's name cannot be one.
+        Neither is given, the queue's name cannot be one, or the priority is no 32-bit integer.
     """
 
     priority: int | None = None
@@ -126,20 +125,10 @@ class Change(Order):
     def __post_init__(self) -> None:
         if self.priority is None and self.queue is None:
             raise ValueError("a priority or a queue is to be changed")
+        if self.priority is not None and not is_integer(self.priority):
+            raise ValueError(f"a priority is a 32-bit integer: {self.priority}")
         if self.queue is not None:
             require_queue_name(self.queue)
-
-
-def require_queue_name(name: str) -> None:
-    """Refuse a name that no queue can have.
-
-    Raises
-    ------
-    ValueError
-        It is empty or too long.
-    """
-    if not 0 < len(name) <= MOST_NAME_LENGTH:
-        raise ValueError(f"a queue has a name of 1 to {MOST_NAME_LENGTH} characters: {name!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ class WorkerOptions:
     blocked_seconds: float = 2.0
     """A task that keeps the event loop to itself for so long is reported in the log."""
     unknown_task_retry: RetryPolicy = DEFAULT_RETRY
-    """What becomes of a job whose task this server does not know: another server, one of a newer version, may."""
+    """How often in a row, and after what waits, a job may meet servers that do not know its task before it has failed:
+    another server, one of a newer version, may know it. It uses up none of the task's own attempts."""
     retention: RetentionPolicy = DEFAULT_RETENTION
     """How long finished jobs are kept. Every server prunes, each by its own policy."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -16,7 +16,13 @@ Connection: TypeAlias = psycopg.AsyncConnection[Any]
 SyncConnection: TypeAlias = psycopg.Connection[Any]
 
 MOST_NAME_LENGTH: Final = 128
-"""Longest name of a task or a queue, in characters."""
+"""Longest name of a task, in characters."""
+MOST_QUEUE_NAME_BYTES: Final = 40
+"""Longest name of a queue, in UTF-8: it is part of the name of a PostgreSQL channel, which has 63 bytes."""
+_LONGEST_DELAY_SECONDS: Final = 1e9
+"""Some 30 years."""
+_TIMES: Final = (datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
+"""Far from where the calendars of PostgreSQL and Python end: a job beyond could be stored, but not be read."""
 
 
 class Outcome(StrEnum):
@@ -26,6 +32,53 @@ class Outcome(StrEnum):
     FAILED = "failed"
     FINISHED = "finished"
     """However it ended."""
+
+
+def is_integer(value: object) -> bool:
+    """Whether PostgreSQL's `integer` takes it, which priorities and limits are."""
+    # Not by looking into a range: for what is no integer, Python would go through all of it.
+    return isinstance(value, int) and -(2**31) <= value < 2**31
+
+
+def require_task_name(name: str) -> None:
+    """Refuse a name that no task can have.
+
+    Raises
+    ------
+    ValueError
+        It is empty or too long.
+    """
+    if not 0 < len(name) <= MOST_NAME_LENGTH:
+        raise ValueError(f"a task has a name of 1 to {MOST_NAME_LENGTH} characters: {name!r}")
+
+
+def require_queue_name(name: str) -> None:
+    """Refuse a name that no queue can have.
+
+    Raises
+    ------
+    ValueError
+        It is empty, too long or not printable.
+    """
+    if not name.isprintable() or not 0 < len(name.encode()) <= MOST_QUEUE_NAME_BYTES:
+        raise ValueError(f"a queue has a printable name of 1 to {MOST_QUEUE_NAME_BYTES} bytes: {name!r}")
+
+
+def require_start(at: datetime | None, delay: float | None) -> None:
+    """Refuse a time at which no job can start, or a wait after which none can.
+
+    Raises
+    ------
+    ValueError
+        The time has no zone or is centuries away, or the wait is not a number of seconds from 0 to some 30 years.
+    """
+    if at is not None:
+        if at.utcoffset() is None:
+            raise ValueError("a job's time needs a time zone")
+        if not _TIMES[0] <= at < _TIMES[1]:
+            raise ValueError(f"a job cannot start at {at}")
+    if delay is not None and not 0 <= delay < _LONGEST_DELAY_SECONDS:
+        raise ValueError(f"a job cannot start in {delay} s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +136,9 @@ class NewJob:
     """What must have ended before it runs."""
 
     def __post_init__(self) -> None:
-        for name in (self.task, self.queue):
-            if not 0 < len(name) <= MOST_NAME_LENGTH:
-                raise ValueError(f"a task and a queue have names of 1 to {MOST_NAME_LENGTH} characters: {name!r}")
-        if self.at is not None and self.at.utcoffset() is None:
-            raise ValueError("a job's time needs a time zone")
+        require_task_name(self.task)
+        require_queue_name(self.queue)
+        require_start(self.at, self.delay)
         if (self.at is not None) + (self.delay is not None) + bool(self.parents) > 1:
             raise ValueError("a job waits for a time, a delay or other jobs, for one of them only")
 

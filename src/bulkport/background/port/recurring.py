@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import psycopg
 
 from bulkport.background.jobs import DEFAULT_QUEUE, JobState, JSONValue
-from bulkport.background.port.queueing import MOST_NAME_LENGTH
+from bulkport.background.port.queueing import require_queue_name, require_task_name
 from bulkport.background.recurring.errors import InvalidSchedule
 from bulkport.background.recurring.schedule import Schedule
 from bulkport.identifiers import BackgroundJobId
@@ -37,7 +37,7 @@ class RecurringDefinition:
     Raises
     ------
     ValueError
-        The id is empty, too long or not printable, or the name of the task or the queue is empty or too long.
+        The id is empty, too long or not printable, or the name of the task or the queue cannot be one.
     """
 
     id: str
@@ -57,9 +57,8 @@ class RecurringDefinition:
     def __post_init__(self) -> None:
         if not self.id.isprintable() or not 0 < len(self.id) <= _MOST_ID_LENGTH:
             raise ValueError(f"the id of a recurring job has 1 to {_MOST_ID_LENGTH} printable characters: {self.id!r}")
-        for name in (self.task, self.queue):
-            if not 0 < len(name) <= MOST_NAME_LENGTH:
-                raise ValueError(f"a task and a queue have names of 1 to {MOST_NAME_LENGTH} characters: {name!r}")
+        require_task_name(self.task)
+        require_queue_name(self.queue)
 
     @property
     def schedule(self) -> Schedule:

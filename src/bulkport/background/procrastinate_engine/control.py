@@ -19,17 +19,18 @@ from bulkport.background.port.control import (
     Requeue,
     Reschedule,
     RunNow,
-    require_queue_name,
 )
-from bulkport.background.port.queueing import Connection
+from bulkport.background.port.queueing import Connection, is_integer, require_queue_name
 from bulkport.background.procrastinate_engine.job_numbers import job_id_of, number_of
 from bulkport.background.reading.query import JobIds, JobQuery
+from bulkport.background.storable import storable_text
 from bulkport.identifiers import BackgroundJobId
 from bulkport.pools import AsyncPool
 
 JOBS_A_TRANSACTION: Final = 500
 """Jobs that an order for many locks at one time."""
 _MOST_TRIES: Final = 5
+_MOST_NOTE_LENGTH: Final = 2_000
 
 # See functions/control.sql. The last column is the job that repeats this one.
 _STATEMENTS: Final[Mapping[type[Order], LiteralString]] = {
@@ -102,7 +103,7 @@ class JobController:
         """See `JobControl.pause_queue`."""
         require_queue_name(name)
         await self._fetch(
-            "SELECT background_pause_queue_v1(%(name)s, %(actor)s)", {"name": name, "actor": actor}, connection
+            "SELECT background_pause_queue_v1(%(name)s, %(actor)s)", {"name": name, "actor": _note(actor)}, connection
         )
 
     async def resume_queue(self, name: str, connection: Connection | None = None) -> None:
@@ -113,8 +114,8 @@ class JobController:
     async def limit_queue(self, name: str, most: int | None, connection: Connection | None = None) -> None:
         """See `JobControl.limit_queue`."""
         require_queue_name(name)
-        if most is not None and most < 1:
-            raise ValueError("a queue that is to run no job is paused")
+        if most is not None and (not is_integer(most) or most < 1):
+            raise ValueError("a queue that is to run no job is paused; a limit is a whole number from 1 on")
         await self._fetch(
             "SELECT background_limit_queue_v1(%(name)s, %(most)s::integer)", {"name": name, "most": most}, connection
         )
@@ -145,8 +146,13 @@ class JobController:
             yield connection
 
 
+def _note(text: str | None) -> str | None:
+    """What somebody gave as a reason, or as a name, as it can be kept."""
+    return None if text is None else storable_text(text, _MOST_NOTE_LENGTH)
+
+
 def _arguments(order: Order) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"reason": order.reason, "actor": order.actor}
+    arguments: dict[str, Any] = {"reason": _note(order.reason), "actor": _note(order.actor)}
     match order:
         case Reschedule():
             arguments |= {"at": order.at, "delay": order.delay}

@@ -8,6 +8,7 @@ from psycopg.errors import ForeignKeyViolation, ObjectNotInPrerequisiteState
 
 from bulkport.background.errors import BatchClosed, ParentNotFound
 from bulkport.background.port.queueing import EnqueuedJob, NewJob, Parent
+from bulkport.background.procrastinate_engine.job_numbers import number_of
 from bulkport.identifiers import BackgroundJobId
 
 
@@ -46,5 +47,9 @@ def refusals() -> Iterator[None]:
 
 
 def _parent_row(parent: Parent) -> dict[str, Any]:
-    waits_for = {"batch_id": parent.batch_id} if parent.job_id is None else {"job_id": int(parent.job_id)}
-    return waits_for | {"on": parent.on.value}
+    if parent.job_id is None:
+        return {"batch_id": parent.batch_id, "on": parent.on.value}
+    number = number_of(parent.job_id)
+    if number is None:
+        raise ParentNotFound(f"there is no job {parent.job_id} to wait for")
+    return {"job_id": number, "on": parent.on.value}

@@ -14,7 +14,7 @@ def message_of(error: BaseException) -> str:
     """The error's message, storable and bounded; says so when its `str()` raises."""
     try:
         message = str(error)
-    except Exception:
+    except BaseException:
         message = "(its message cannot be shown)"
     return storable_text(message, _MOST_MESSAGE_LENGTH)
 
@@ -38,7 +38,7 @@ def printable(error: BaseException) -> BaseException:
     """The error itself, or a stand-in with its traceback when loggers would choke on its `str()`."""
     try:
         str(error)
-    except Exception:
+    except BaseException:
         return RuntimeError(describe(error)).with_traceback(error.__traceback__)
     return error
 
@@ -47,7 +47,7 @@ def traceback_of(error: BaseException) -> str:
     """The error's traceback with the errors it came from, storable; of a long one the end, which tells most."""
     try:
         text = "".join(traceback.format_exception(printable(error)))
-    except Exception:
+    except BaseException:
         # Such as one whose cause cannot show itself.
         text = "".join(traceback.format_tb(error.__traceback__)) + describe(error)
     if len(text) > _MOST_TRACEBACK_LENGTH:

@@ -20,7 +20,7 @@ from bulkport.background.errors import ArgumentsDoNotFit, UnknownTask
 from bulkport.background.port import WorkerOptions
 from bulkport.background.procrastinate_engine import queries
 from bulkport.background.procrastinate_engine.connector import LinkConnector
-from bulkport.background.procrastinate_engine.error_text import describe
+from bulkport.background.procrastinate_engine.error_text import describe, type_of
 from bulkport.background.procrastinate_engine.link import Backoff, DatabaseLink, LinkClosed, wait_for_event
 from bulkport.background.procrastinate_engine.notes import notes_of_run
 from bulkport.background.procrastinate_engine.outcomes import Ending, RunOutcome
@@ -157,29 +157,36 @@ class JobLedger(JobManager):
                 self._on_evicted()
                 break
             if rows[0]["id"] is not None:
-                return self._hold(rows[0])
+                return await self._hold(rows[0])
             if notified == self._notifier.notified:
                 break
             # Procrastinate's worker forgets a notification that came in while it fetched: look once more.
         return None
 
-    def _hold(self, row: dict[str, Any]) -> Job:
+    async def _hold(self, row: dict[str, Any]) -> Job:
         job = Job.from_row(row)
         claim = self._claims[row["id"]] = Claim(row["failures"] or 0, row["runs"] or 0, row["lost_runs"])
         if job.task_name in self._heavy_tasks:
             self._heavy.add(row["id"])
         if job.task_name not in self._known_tasks:
-            claim.outcome = self._outcome_of_unknown(job, claim)
+            claim.outcome = await self._outcome_of_unknown(job)
         return job
 
-    def _outcome_of_unknown(self, job: Job, claim: Claim) -> RunOutcome:
-        policy, failures = self._options.unknown_task_retry, claim.failures + 1
+    async def _outcome_of_unknown(self, job: Job) -> RunOutcome:
+        """Another server may know the task, so meeting it here uses up no attempt; too often in a row, and it fails."""
+        policy = self._options.unknown_task_retry
         error = UnknownTask(f"no task named {job.task_name} is declared in this worker")
-        log = _log.bind(job_id=job.id, task=job.task_name, attempt=failures, error=describe(error))
-        if policy.allows_attempt_after(failures):
-            delay = policy.delay_after(failures)
-            log.warning("task not known here", retry_seconds=round(delay, 2))
-            return RunOutcome.of_error(Ending.RETRY, error, 0.0, delay)
+        log = _log.bind(job_id=job.id, task=job.task_name, error=describe(error))
+        try:
+            rows = await self._link.fetch_all(queries.COUNT_UNKNOWN, {"job_id": job.id, "error_type": type_of(error)})
+        except psycopg.Error:
+            log.exception("earlier runs could not be counted")
+            return RunOutcome(Ending.HANDED_BACK)
+        times = rows[0]["runs"] + 1
+        if policy.allows_attempt_after(times):
+            delay = policy.delay_after(times)
+            log.warning("task not known here", times=times, retry_seconds=round(delay, 2))
+            return RunOutcome.of_error(Ending.AGAIN, error, 0.0, delay)
         log.error("job failed")
         return RunOutcome.of_error(Ending.FAILED, error, 0.0)
 

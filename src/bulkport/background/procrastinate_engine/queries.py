@@ -110,3 +110,10 @@ RESCUE: Final[LiteralString] = "SELECT job_id, lost_worker_id, server, entered::
 LIST_OWN_JOBS: Final[LiteralString] = """
 SELECT id, attempts FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = %(worker_id)s
 """
+
+COUNT_UNKNOWN: Final[LiteralString] = """
+SELECT count(*) AS runs FROM background_runs
+WHERE job_id = %(job_id)s AND error_type = %(error_type)s AND run > COALESCE(
+    (SELECT max(run) FROM background_runs WHERE job_id = %(job_id)s AND outcome = 'failed'), 0)
+"""
+"""Runs since the last failure, if any, that met no task."""
