@@ -6,30 +6,34 @@ import psycopg
 
 _LEAD_UP: Final[LiteralString] = """\
 WITH minutes AS (
-    SELECT *, dense_rank() OVER (ORDER BY starts_at) - 1 AS place FROM background_series WHERE granularity = 'minute'
+    SELECT *, dense_rank() OVER (ORDER BY starts_at) - 1 AS place
+    FROM background_series WHERE granularity = 'minute' AND starts_at < date_trunc('minute', now())
 ), so_far AS (
-    SELECT task, sum(succeeded) AS succeeded, sum(failed) AS failed, sum(retried) AS retried, sum(enqueued) AS enqueued
+    SELECT task, avg(succeeded) AS succeeded, avg(failed) AS failed, avg(retried) AS retried, avg(enqueued) AS enqueued
     FROM minutes GROUP BY task
-), hours AS (
+), before AS (
     SELECT
-        date_trunc('hour', now()) - n * interval '1 hour' AS starts_at,
-        n % (SELECT max(place) + 1 FROM minutes) AS place,
-        6 + 4 * sin(extract(hour FROM now() - n * interval '1 hour') * pi() / 12 - 2) + 2 * random() AS times
-    FROM generate_series(1, 24) AS n
+        date_trunc(%(unit)s, now()) - n * step AS starts_at,
+        floor(random() * (SELECT max(place) + 1 FROM minutes)) AS place,
+        %(times)s * (6 + 4 * sin(extract(hour FROM now() - n * step) * pi() / 12 - 2) + 2 * random()) AS times
+    FROM generate_series(1, %(count)s) AS n, CAST('1 ' || %(unit)s AS interval) AS step
 )
 INSERT INTO background_series (
     granularity, starts_at, task, succeeded, failed, retried, enqueued, durations, latencies
 )
 SELECT
-    'hour', hours.starts_at, task, so_far.succeeded * times, so_far.failed * times, so_far.retried * times,
+    %(unit)s, before.starts_at, task, so_far.succeeded * times, so_far.failed * times, so_far.retried * times,
     so_far.enqueued * times, durations, latencies
-FROM hours CROSS JOIN so_far LEFT JOIN minutes USING (place, task)
+FROM before CROSS JOIN so_far LEFT JOIN minutes USING (place, task)
 ON CONFLICT DO NOTHING"""
-"""What was done so far, several times an hour: more by day than by night."""
+"""What a minute did so far, and more by day than by night."""
+
+_UNITS: Final = ({"unit": "hour", "count": 24, "times": 10.0}, {"unit": "minute", "count": 60, "times": 0.1})
 
 
 async def make_up_yesterday(database_url: str) -> None:
     """Let the hours before have been like the last minutes."""
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute("SELECT setseed(0.5)")
-        await connection.execute(_LEAD_UP)
+        for unit in _UNITS:
+            await connection.execute(_LEAD_UP, unit)

@@ -16,9 +16,9 @@ from screenshots.server import Site
 
 _BEFORE_OPERATING_SECONDS: Final = 60
 """How long the shop trades until something has failed for good."""
-_AFTER_OPERATING_SECONDS: Final = 60
+_AFTER_OPERATING_SECONDS: Final = 65
 """How long until something has failed again; the realtime graph shows 90 seconds."""
-_ROWS_BEFORE: Final = 60_000
+_ROWS_BEFORE: Final = 50_000
 """Rows of a long import that are done when its pictures are taken."""
 
 _REPLACE: Final = """([path, other]) => {
@@ -75,11 +75,11 @@ PICTURES: Final = (
     Picture("dashboard-running-job", _running_job),
     Picture("dashboard-retries", "retries"),
     Picture("dashboard-recurring", "recurring"),
-    Picture("dashboard-servers", "servers", height=560),
-    Picture("dashboard-queues", "queues", height=640),
-    Picture("dashboard-tasks", "tasks?window=day", height=600),
+    Picture("dashboard-servers", "servers", height=400),
+    Picture("dashboard-queues", "queues", height=680),
+    Picture("dashboard-tasks", "tasks?window=day", height=720),
     Picture("dashboard-task", "tasks/send_webhook?window=day", height=None),
-    Picture("dashboard-audit", "audit", height=640),
+    Picture("dashboard-audit", "audit", height=760),
 )
 
 

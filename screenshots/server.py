@@ -107,7 +107,7 @@ async def _run_imports(settings: Settings, url: str, stop: asyncio.Event) -> Non
     async with open_pool(url, name="worker", most=8) as pool:
         engine = ProcrastinateEngine(pool)
         importer = Importer(
-            build_bulkport(settings).resources, pool, policy=AttemptPolicy(), chunk_slots=2, job_slots=4
+            build_bulkport(settings).resources, pool, policy=AttemptPolicy(), chunk_slots=1, job_slots=4
         )
         for task in importer.tasks():
             engine.add_task(task)
