@@ -25,7 +25,7 @@ class Scale:
     posts_by_each_of_eight: int = 60
     small_jobs: int = 300
     """Imports of ten rows."""
-    background_jobs: int = 5_000
+    background_jobs: int = 3_000
     """Background jobs that do nothing, by one and by two workers."""
     enqueued_jobs: int = 1_000
     """Background jobs enqueued one by one."""

@@ -13,7 +13,7 @@ from bench.measures.run import Run
 from bench.redis import REDIS_HINT, redis
 from bench.samples import median_ratio, percentile, spread
 
-_ROUNDS: Final = 5
+_ROUNDS: Final = 3
 _PRODUCT: Final = "bulkport"
 _HISTORY: Final = "bulkport with history"
 _PEERS: Final = {"bare": "Procrastinate alone", "pgqueuer": "PgQueuer", "celery": "Celery"}

@@ -24,7 +24,7 @@ _DATABASE: Final = "bench_dashboard"
 _ROOT: Final = "/hangfire/"
 _OPEN_DASHBOARDS: Final = 10
 _WARM_UP: Final = 5
-_API_REQUEST: Final = "/api/platforms?pageSize=20"
+_API_REQUEST: Final = "/api/platforms/1"
 _PAGES: Final = {
     "overview": "",
     "jobs": "jobs",
