@@ -27,7 +27,6 @@ from bulkport.dashboard.pages.tasks import tasks_part
 from bulkport.imports.operators import OperatedImports
 from bulkport.pools import AsyncPool
 from bulkport.resources import Resources
-from commandapi.registrations.identity_provider import OidcIdentityProvider
 from commandapi.registrations.signed_in_user import make_issuer
 from commandapi.settings import Environment, Settings
 
@@ -74,6 +73,8 @@ def access_by(settings: Settings) -> Access:
     machine, and in production nobody.
     """
     if settings.dashboard_oidc_client_id is not None and settings.oidc_issuer is not None:
+        from commandapi.registrations.identity_provider import OidcIdentityProvider  # noqa: PLC0415  # large
+
         secret, session_secret = settings.dashboard_oidc_client_secret, settings.dashboard_session_secret
         provider = OidcIdentityProvider(
             make_issuer(settings, settings.oidc_issuer),

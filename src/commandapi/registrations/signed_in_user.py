@@ -1,6 +1,6 @@
 """The dependency that the registration routes authenticate with."""
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import FastAPI, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -9,9 +9,11 @@ from starlette.requests import Request
 from bulkport.errors import NotConfigured
 from bulkport.identifiers import UserId
 from commandapi.registrations.errors import TokenRequired
-from commandapi.registrations.issuer import OidcIssuer
-from commandapi.registrations.tokens import TokenVerifier
 from commandapi.settings import Settings
+
+if TYPE_CHECKING:
+    from commandapi.registrations.issuer import OidcIssuer
+    from commandapi.registrations.tokens import TokenVerifier
 
 _scheme: Final = HTTPBearer(
     scheme_name="SignIn",
@@ -41,7 +43,7 @@ async def signed_in_user(
     return await verifier.verify(credentials.credentials)
 
 
-def _verifier(app: FastAPI) -> TokenVerifier:
+def _verifier(app: FastAPI) -> "TokenVerifier":
     """The application's one verifier, which holds the issuer's keys; made when it is first needed."""
     verifier: TokenVerifier | None = getattr(app.state, "token_verifier", None)
     if verifier is None:
@@ -49,7 +51,7 @@ def _verifier(app: FastAPI) -> TokenVerifier:
     return verifier
 
 
-def _make_verifier(settings: Settings) -> TokenVerifier:
+def _make_verifier(settings: Settings) -> "TokenVerifier":
     if settings.oidc_issuer is None or settings.oidc_audience is None:
         unset = [
             name
@@ -63,11 +65,15 @@ def _make_verifier(settings: Settings) -> TokenVerifier:
             f"Registration needs a sign-in service: set {' and '.join(unset)}. "
             "Without one, the operator makes API keys with `commandapi keys create --user USER_ID`."
         )
+    from commandapi.registrations.tokens import TokenVerifier  # noqa: PLC0415  # 15 MiB that few servers need
+
     return TokenVerifier(make_issuer(settings, settings.oidc_issuer), settings.oidc_audience)
 
 
-def make_issuer(settings: Settings, url: str) -> OidcIssuer:
+def make_issuer(settings: Settings, url: str) -> "OidcIssuer":
     """The issuer at `url`, asked as often and as patiently as the settings say."""
+    from commandapi.registrations.issuer import OidcIssuer  # noqa: PLC0415  # as above
+
     return OidcIssuer(
         url,
         cache_seconds=settings.oidc_cache_seconds,
