@@ -2,17 +2,18 @@
 
 import gzip
 import re
-import selectors
-import socket
-import threading
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import psycopg
 
 from bench.connection import Connection, Server, UnexpectedResponseError
+from bench.dataset import PROJECT
 from bench.job_history import add_history
 from bench.measures.run import Run
 from bench.product import ProductInstallation
@@ -23,6 +24,7 @@ DASHBOARD_ROWS: Final = ("dashboard-page", "dashboard-visit", "dashboard-open")
 _DATABASE: Final = "bench_dashboard"
 _ROOT: Final = "/hangfire/"
 _OPEN_DASHBOARDS: Final = 10
+_SETTLING_SECONDS: Final = 2.0
 _WARM_UP: Final = 5
 _API_REQUEST: Final = "/api/platforms/1"
 _PAGES: Final = {
@@ -136,31 +138,17 @@ def _measure_open_dashboards(run: Run, server: Server) -> None:
 
 @contextmanager
 def _open_dashboards(server: Server, count: int) -> Iterator[None]:
-    """Watch the overview and other pages as so many browsers do, and read what comes."""
-    stopped = threading.Event()
-    with ExitStack() as stack, selectors.DefaultSelector() as selector:
-        for number in range(count):
-            watched = stack.enter_context(socket.create_connection((server.host, server.port), timeout=10))
-            page = ("", "jobs", "jobs?state=failed", "servers", "tasks")[number % 5]
-            watched.sendall(f"GET {_ROOT}live/{page} HTTP/1.1\r\nHost: {server.host}:{server.port}\r\n\r\n".encode())
-            if not (head := watched.recv(65_536)).startswith(b"HTTP/1.1 200"):
-                raise UnexpectedResponseError(f"no live updates: {head[:200]!r}")
-            selector.register(watched, selectors.EVENT_READ)
-
-        def drain() -> None:
-            while not stopped.is_set():
-                for key, _ in selector.select(0.1):
-                    assert isinstance(key.fileobj, socket.socket)
-                    key.fileobj.recv(1_000_000)
-
-        reader = threading.Thread(target=drain, name="dashboards")
-        reader.start()
+    """Watch the overview and other pages as so many browsers do, in another process."""
+    command = [sys.executable, "-m", "bench.open_dashboards", server.host, str(server.port), str(count)]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE) as watching:
         try:
-            stopped.wait(2)
+            assert watching.stdout is not None
+            if watching.stdout.readline() != b"open\n":
+                raise UnexpectedResponseError("no live updates")
+            time.sleep(_SETTLING_SECONDS)
             yield
         finally:
-            stopped.set()
-            reader.join()
+            watching.terminate()
 
 
 def _answer_times(connection: Connection, request: bytes, count: int) -> list[float]:

@@ -23,6 +23,7 @@ from bulkport.dashboard.actions import Action, ActionRefused, ActionRequest, Aud
 from bulkport.dashboard.answers import Answers
 from bulkport.dashboard.forms import read_form, way_back
 from bulkport.dashboard.live.hub import Hub
+from bulkport.dashboard.live.rest import Rest
 from bulkport.dashboard.live.stream import EventStream
 from bulkport.dashboard.pages import (
     CountsSource,
@@ -246,8 +247,12 @@ class Dashboard:
             request = Request(scope, receive)
             page_request = _page_request(request, _viewer(request), below="live/")
 
+            rest = Rest()
+
             async def render() -> Sequence[Fragment]:
                 counts = await self._counts.read()
+                if page.follows_counts and rest.may_go_on(counts):
+                    return ()
                 variables = {**await page.load(page_request), "section": page.section}
                 return self._renderer.fragments(page.template, page_request, counts, variables)
 

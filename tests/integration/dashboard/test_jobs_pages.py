@@ -56,6 +56,16 @@ async def test_each_state_has_a_view_with_its_count(operator: Operator) -> None:
     assert "recipient=&#34;ada@example.org&#34;" in page
 
 
+async def test_a_search_does_not_tell_what_is_masked(operator: Operator) -> None:
+    site = operator.site
+    await site.jobs.enqueue(site.strict.call("plain reason", password="open-sesame"))
+    spoken = await site.jobs.enqueue(site.strict.call("she said open-sesame", password="x"))
+    assert await operator.rows("jobs?text=OPEN-sesame") == [int(spoken)]
+    async with site.worker():
+        await site.reaches(spoken, JobState.FAILED)
+    assert await operator.rows("jobs?text=OPEN-sesame") == [int(spoken)]
+
+
 @pytest.mark.parametrize(
     "state", ["", "enqueued", "scheduled", "awaiting", "retrying", "processing", "succeeded", "failed", "cancelled"]
 )

@@ -1,5 +1,6 @@
 """A page of jobs with its sorting, cursor and filters, for every page that lists jobs."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -132,7 +133,7 @@ class JobLists:
         return JobList(
             name,
             found,
-            [self._row(job) for job in page.items],
+            [self._row(job) for job in page.items if self._may_be_found(job, found.query.text)],
             None if found.query.text else await count_of(self._jobs, found, most=_MOST_COUNTED),
             keys,
             columns,
@@ -145,6 +146,16 @@ class JobLists:
                 if request.query.get(field)
             ],
         )
+
+    def _may_be_found(self, job: JobSummary, text: str | None) -> bool:
+        """Whether more than what is masked has the text: a search must not tell what cannot be seen."""
+        if not text or job.args is None:
+            return True
+        shown = self._masking.apply(job.args)
+        if shown == job.args:
+            return True
+        visible = json.dumps(shown, ensure_ascii=False) + f" {job.error_type or ''}: {job.error or ''}"
+        return any(part.casefold() in visible.casefold() for part in (text, json.dumps(text, ensure_ascii=False)[1:-1]))
 
     def _row(self, job: JobSummary) -> JobRow:
         error = ": ".join(part for part in (job.error_type, job.error) if part)

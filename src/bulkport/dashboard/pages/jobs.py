@@ -101,7 +101,7 @@ def jobs_part(jobs: SteeredJobs, masking: Masking, related: RelatedTo = related_
                 ),
             ),
         ),
-        pages=[Page("jobs", "jobs.html", load, section="jobs"), job_page(jobs, masking, related)],
+        pages=[Page("jobs", "jobs.html", load, section="jobs", follows_counts=True), job_page(jobs, masking, related)],
         actions=job_actions(jobs),
     )
 

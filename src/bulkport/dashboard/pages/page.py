@@ -127,6 +127,8 @@ class Page:
     """Key of the section it belongs to."""
     every: float = 1.0
     """Seconds between two looks at what it shows while somebody watches."""
+    follows_counts: bool = False
+    """Whether what it shows hardly changes unless jobs run or the counts change: then it is looked at less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,11 @@ class Counts:
     def get(self, name: str | None) -> int | None:
         """A count; None where it is not known."""
         return None if name is None else self.by_name.get(name)
+
+    @property
+    def tell_of_work(self) -> bool:
+        """Whether jobs run now, so that there is news that no count tells, such as progress."""
+        return bool(self.get("processing") or self.get("imports"))
 
 
 CountsSource = Callable[[], Awaitable[Counts]]

@@ -24,5 +24,5 @@ def retries_part(jobs: SteeredJobs, masking: Masking) -> Part:
 
     return Part(
         section=Section("retries", "Retries", "retries", JobState.RETRYING.value, is_alarming=True),
-        pages=[Page("retries", "retries.html", load, section="retries")],
+        pages=[Page("retries", "retries.html", load, section="retries", follows_counts=True)],
     )
