@@ -305,7 +305,8 @@ def test_who_presses_twice_means_once(browser: Browser, jobs_site: JobsBrowserSi
         orders: list[str] = []
         page.on("request", lambda request: orders.append(request.url) if "/do/" in request.url else None)
         page.goto(f"{jobs_site.url}jobs/{job_id}")
-        page.get_by_role("button", name="Run again").dblclick()
+        # At once: a second press that comes late enough meets the page of the new job.
+        page.get_by_role("button", name="Run again").evaluate("(button) => { button.click(); button.click(); }")
         expect(page.locator(".flash")).to_contain_text("queued again as a new job")
         assert len(orders) == 1
         assert sum(jobs_site.do(jobs_site.jobs.statistics()).states.values()) == 2
