@@ -244,7 +244,8 @@ document.addEventListener("click", (event) => {
 
 // Who presses twice means once. Coming back to the page allows it again.
 document.addEventListener("submit", (event) => {
-  if (event.target.id !== "act") return;
+  // Not its `id`: that is the field of this name.
+  if (!event.target.matches("#act")) return;
   if ("sent" in event.target.dataset) event.preventDefault();
   event.target.dataset.sent = "";
 });
