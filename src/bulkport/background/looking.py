@@ -14,6 +14,7 @@ from bulkport.background.reading.numbers import (
     TaskStatistics,
 )
 from bulkport.background.reading.query import JobCount, JobPage, JobQuery
+from bulkport.background.storable import storable_text
 from bulkport.identifiers import BackgroundJobId
 
 
@@ -30,7 +31,13 @@ class Looking(Protocol):
         return await self.reader.search(query, cursor=cursor, limit=limit)
 
     async def count(self, query: JobQuery, *, most: int = 10_000) -> JobCount:
-        """How many jobs a query finds, counted up to `most`."""
+        """How many jobs a query finds, counted up to `most`.
+
+        Raises
+        ------
+        InvalidJobQuery
+            `most` is no number of jobs.
+        """
         return await self.reader.count(query, most=most)
 
     async def details(self, job_id: BackgroundJobId) -> JobDetails | None:
@@ -59,7 +66,9 @@ class Looking(Protocol):
         percentiles: bool = False,
     ) -> list[SeriesPoint]:
         """What happened second by second, minute by minute, hour by hour or day by day, without gaps."""
-        return await self.reader.series(granularity, since, until=until, task=task, percentiles=percentiles)
+        # A name that cannot be stored is no task's.
+        name = None if task is None else storable_text(task)
+        return await self.reader.series(granularity, since, until=until, task=name, percentiles=percentiles)
 
     async def task_statistics(self, window: timedelta = timedelta(days=1)) -> list[TaskStatistics]:
         """What each task's jobs came to lately."""

@@ -35,7 +35,9 @@ class RetryPolicy:
     no failed attempts; None: any number."""
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1 or self.base_seconds < 0 or self.max_seconds < 0 or not 0 <= self.jitter <= 1:
+        # As what must hold, so that NaN is refused too.
+        waits = self.base_seconds >= 0 and self.max_seconds >= 0 and 0 <= self.jitter <= 1
+        if self.max_attempts < 1 or not waits:
             raise ValueError(f"not a usable retry policy: {self}")
 
     def allows_attempt_after(self, failures: int, error: BaseException | None = None) -> bool:

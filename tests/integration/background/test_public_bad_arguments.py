@@ -13,8 +13,10 @@ from public_site import PublicSite
 
 from bulkport.background import BackgroundJobs, JobContext, JobOptions, JobQuery, JobState, RetryLater, RetryPolicy
 from bulkport.background.declaring import JobCall
-from bulkport.background.errors import NotConnected, ParentNotFound
+from bulkport.background.errors import InvalidJobQuery, NotConnected, ParentNotFound
 from bulkport.background.port.control import Change, Reschedule
+from bulkport.background.reading.numbers import Granularity
+from bulkport.background.recurring.errors import UnknownRecurringJob
 
 LONGEST_QUEUE = "q" * 40
 
@@ -230,3 +232,32 @@ async def test_meeting_a_worker_that_does_not_know_the_task_uses_up_no_attempt(p
 
     async with public.worker():
         assert (await public.reaches(job_id, JobState.SUCCEEDED)).result == 1
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+async def test_a_recurring_job_whose_id_cannot_be_stored_is_not_there(jobs: BackgroundJobs, name: str) -> None:
+    recurring = jobs.recurring
+    assert await recurring.get(name) is None
+    assert await recurring.remove(name) is False
+    assert await recurring.list(name, after=name) == []
+    for act in (recurring.pause, recurring.resume, recurring.trigger):
+        with pytest.raises(UnknownRecurringJob):
+            await act(name)
+
+
+@pytest.mark.parametrize("wrong", [{"base_seconds": math.nan}, {"max_seconds": math.nan}, {"jitter": math.nan}])
+def test_a_retry_policy_has_no_wait_that_is_no_number(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not a usable retry policy"):
+        RetryPolicy(**wrong)
+
+
+@pytest.mark.parametrize("most", [0, -1, 2**31 - 1, 2**70])
+async def test_jobs_are_counted_up_to_a_number_that_can_be(jobs: BackgroundJobs, most: int) -> None:
+    with pytest.raises(InvalidJobQuery):
+        await jobs.count(JobQuery(), most=most)
+
+
+async def test_a_name_that_no_task_has_has_an_empty_series(jobs: BackgroundJobs) -> None:
+    points = await jobs.series(Granularity.HOUR, datetime.now(UTC) - timedelta(hours=2), task="a\0b")
+    assert len(points) >= 2
+    assert sum(point.totals.succeeded for point in points) == 0

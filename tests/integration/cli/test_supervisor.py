@@ -163,7 +163,7 @@ else:
 async def test_workers_end_when_their_parent_is_killed(tmp_path: Path, loop: str) -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), OBEDIENT, loop])
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while len(pids := {int(path.name) for path in tmp_path.iterdir()}) < 2:
+        while len(pids := {int(path.name) for path in tmp_path.iterdir() if path.name.isdecimal()}) < 2:
             await asyncio.sleep(0.01)
         parent.kill()
         parent.wait()

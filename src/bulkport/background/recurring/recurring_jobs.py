@@ -8,6 +8,7 @@ from bulkport.background.declaring import JobCall, Task
 from bulkport.background.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringStore
 from bulkport.background.recurring.errors import RecurringJobAlreadyDeclared
 from bulkport.background.recurring.schedule import Schedule
+from bulkport.background.storable import storable_text
 from bulkport.identifiers import BackgroundJobId
 
 P = ParamSpec("P")
@@ -132,7 +133,7 @@ class RecurringJobs:
         -------
         False when there is none.
         """
-        return await self._store().remove(recurring_id, await _inner(connection))
+        return await self._store().remove(_searched(recurring_id), await _inner(connection))
 
     async def pause(self, recurring_id: str, *, connection: "AnyConnection | None" = None) -> RecurringJob:
         """Let it make no jobs until it is resumed.
@@ -142,7 +143,7 @@ class RecurringJobs:
         UnknownRecurringJob
             There is none.
         """
-        return await self._store().pause(recurring_id, await _inner(connection))
+        return await self._store().pause(_searched(recurring_id), await _inner(connection))
 
     async def resume(self, recurring_id: str, *, connection: "AnyConnection | None" = None) -> RecurringJob:
         """Let it go on from now; the ticks of the pause are not made up for.
@@ -152,7 +153,7 @@ class RecurringJobs:
         UnknownRecurringJob
             There is none.
         """
-        return await self._store().resume(recurring_id, await _inner(connection))
+        return await self._store().resume(_searched(recurring_id), await _inner(connection))
 
     async def trigger(self, recurring_id: str, *, connection: "AnyConnection | None" = None) -> BackgroundJobId:
         """Make a job of it now, also while it is paused; the next tick stays as it is.
@@ -162,11 +163,11 @@ class RecurringJobs:
         UnknownRecurringJob
             There is none.
         """
-        return await self._store().trigger(recurring_id, await _inner(connection))
+        return await self._store().trigger(_searched(recurring_id), await _inner(connection))
 
     async def get(self, recurring_id: str, *, connection: "AnyConnection | None" = None) -> RecurringJob | None:
         """How it stands; None when there is none."""
-        return await self._store().get(recurring_id, await _inner(connection))
+        return await self._store().get(_searched(recurring_id), await _inner(connection))
 
     async def list(
         self,
@@ -183,7 +184,17 @@ class RecurringJobs:
         after
             The last id of the page before.
         """
-        return await self._store().search(text, after=after, limit=limit, connection=await _inner(connection))
+        return await self._store().search(
+            None if text is None else _searched(text),
+            after=None if after is None else _searched(after),
+            limit=limit,
+            connection=await _inner(connection),
+        )
+
+
+def _searched(text: str) -> str:
+    """Text that the database can compare; what cannot be stored is found nowhere."""
+    return storable_text(text)
 
 
 def _definition(

@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from bulkport.background.errors import InvalidJobQuery
+from bulkport.background.port.queueing import is_integer
 from bulkport.background.procrastinate_engine.job_numbers import job_id_of
 from bulkport.background.procrastinate_engine.reading.cursors import PageCursor, Place, WalkCursor
 from bulkport.background.procrastinate_engine.reading.finding import (
@@ -81,8 +82,8 @@ class JobSearch:
 
     async def count(self, query: JobQuery, most: int) -> JobCount:
         """See `JobReader.count`."""
-        if most < 1:
-            raise InvalidJobQuery("there is nothing to count up to")
+        if not is_integer(most + 1) or most < 1:
+            raise InvalidJobQuery(f"jobs are counted up to at least 1 and at most {2**31 - 2:,}")
         async with open_snapshot(self._pool, self._most_seconds) as snapshot:
             counts = await _count_parts(snapshot, state_queries(query), most + 1)
         jobs = sum(count.jobs for count in counts)
