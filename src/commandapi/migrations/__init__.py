@@ -42,7 +42,11 @@ class MigrationState:
 
 def head() -> str:
     """The newest revision this program knows. Files are named for their revision, which are counted."""
-    return max(path.name for path in (Path(__file__).parent / "versions").glob("[0-9]*.py")).partition("_")[0]
+    return max(_revisions())
+
+
+def _revisions() -> frozenset[str]:
+    return frozenset(path.name.partition("_")[0] for path in (Path(__file__).parent / "versions").glob("[0-9]*.py"))
 
 
 def state(database_url: str) -> MigrationState:
@@ -65,9 +69,21 @@ def upgrade(database_url: str, revision: str = "head") -> MigrationState:
     """Migrate up to `revision`; does nothing where the database is there already.
 
     Two processes may call it at once: the second waits for the first.
+
+    Raises
+    ------
+    MigrationFailed
+        Another version of the program made the database, and this one does not know its tables.
     """
     from alembic import command  # noqa: PLC0415
 
+    current = state(database_url).current
+    if current is not None and current not in _revisions():
+        raise MigrationFailed(
+            f"The database is at revision {current}, which this version does not know: another one made it, newer or "
+            "from before the first release. Use that version, or an empty database: another COMMANDAPI_DATA_DIR for "
+            "the embedded one."
+        )
     command.upgrade(_config(database_url), revision)
     return state(database_url)
 

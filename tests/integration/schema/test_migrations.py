@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import psycopg
+import pytest
 
 from commandapi import migrations
 
@@ -35,6 +36,14 @@ def test_one_step_down_and_up(database_url: str) -> None:
     head = migrations.state(database_url).current
     assert migrations.downgrade(database_url, "-1").current != head
     assert migrations.upgrade(database_url).current == head
+
+
+def test_a_database_of_another_version_is_refused_and_left_alone(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0003'")
+    with pytest.raises(migrations.MigrationFailed, match=r"revision 0003, which this version does not know.*DATA_DIR"):
+        migrations.upgrade(database_url)
+    assert migrations.state(database_url).current == "0003"
 
 
 def test_three_processes_may_migrate_at_once(database_url: str) -> None:

@@ -11,7 +11,7 @@ hour keeps to real time: `*/15 * * * *` is due every 15 minutes all day.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -32,6 +32,7 @@ _SHORTHANDS: Final = {
 _FIELDS: Final = 5
 _HOURS_OF_A_DAY: Final = 24
 _MOST_LENGTH: Final = 200
+_SECOND: Final = timedelta(seconds=1)
 
 
 class Schedule:
@@ -60,6 +61,7 @@ class Schedule:
         self.timezone = timezone
         self._zone = _zone(timezone)
         self._fields = _fields(cron)
+        self._is_for_every_hour = len(_parsed(self._fields, cron).hours) == _HOURS_OF_A_DAY
         self._expression = self._normalized()
         if self.next_after(datetime.now(UTC)) is None:
             raise InvalidSchedule(f"the cron expression {cron!r} is never due")
@@ -78,6 +80,9 @@ class Schedule:
 
     def ticks_after(self, moment: datetime) -> Iterator[datetime]:
         """Every time it is due after an aware one, in UTC, in order, without an end in sight."""
+        if self._is_for_every_hour:
+            yield from self._ticks_in_real_time(moment.astimezone(UTC).replace(microsecond=0))
+            return
         last = moment.astimezone(UTC)
         for local in CronSim(self._expression, last.astimezone(self._zone)):
             # In the second of two equal hours the clock on the wall starts from times that have been.
@@ -86,15 +91,52 @@ class Schedule:
                 last = tick
                 yield tick
 
+    def _ticks_in_real_time(self, start: datetime) -> Iterator[datetime]:
+        """Each time that a clock on the wall shows a minute of the schedule: between two changes of the clock its
+        distance from UTC is one, and a schedule has no gaps.
+        """
+        while True:
+            offset = self._offset_at(start)
+            for local in CronSim(self._expression, start.astimezone(timezone(offset))):
+                tick = local.astimezone(UTC)
+                if self._offset_at(tick) != offset:
+                    break
+                start = tick
+                yield tick
+            else:
+                return
+            # What is due at the very moment of the change is due by the new clock.
+            change = self._change_between(start, tick)
+            offset = self._offset_at(change)
+            first = next(CronSim(self._expression, (change - _SECOND).astimezone(timezone(offset)))).astimezone(UTC)
+            start = change
+            if first == change:
+                yield change
+
+    def _change_between(self, before: datetime, after: datetime) -> datetime:
+        """The second in which the clock changes, between two times of which it shows different offsets."""
+        offset = self._offset_at(before)
+        while after - before > _SECOND:
+            middle = before + (after - before) // (2 * _SECOND) * _SECOND
+            if self._offset_at(middle) == offset:
+                before = middle
+            else:
+                after = middle
+        return after
+
+    def _offset_at(self, moment: datetime) -> timedelta:
+        offset = moment.astimezone(self._zone).utcoffset()
+        assert offset is not None  # every ZoneInfo has one
+        return offset
+
     def _normalized(self) -> str:
         """The expression in which a star means what the module says.
 
         CronSim, like cron, takes a schedule for one of certain hours unless its minutes or hours begin with a star,
         and `*/15 2 * * *` would be left out with the hour, or come twice as often with the second one.
         """
-        parsed = _parsed(self._fields, self.cron)
         minutes, hours, *days = self._fields
-        if len(parsed.hours) == _HOURS_OF_A_DAY:
+        if self._is_for_every_hour:
             hours = "*"
         else:
             minutes, hours = minutes.replace("*", "0-59"), hours.replace("*", "0-23")

@@ -2,8 +2,8 @@
 
 from commandapi.migrations.scripts import run_script
 
-revision = "0003"
-down_revision = "0002"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

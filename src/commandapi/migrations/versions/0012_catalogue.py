@@ -2,8 +2,8 @@
 
 from commandapi.migrations.scripts import run_script
 
-revision = "0002"
-down_revision = "0001"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

@@ -3,7 +3,7 @@
 from bulkport import schema
 from commandapi.migrations.scripts import run_script
 
-revision = "0001"
+revision = "0011"
 down_revision = None
 branch_labels = None
 depends_on = None
