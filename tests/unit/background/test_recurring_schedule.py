@@ -158,7 +158,8 @@ def test_an_hourly_schedule_keeps_to_the_clock_where_it_goes_back_by_half_an_hou
     found = [f"{tick:%H:%M}" for tick in itertools.islice(ticks, 4)]
     assert found == ["14:30", "15:00", "16:00", "17:00"]
     just_before = datetime(1996, 3, 30, 14, 59, 59, 600_000, tzinfo=UTC)
-    assert Schedule("30 * * * *", "Australia/Lord_Howe").next_after(just_before) == datetime(1996, 3, 30, 15, tzinfo=UTC)
+    schedule = Schedule("30 * * * *", "Australia/Lord_Howe")
+    assert schedule.next_after(just_before) == datetime(1996, 3, 30, 15, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
