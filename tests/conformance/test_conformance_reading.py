@@ -122,6 +122,10 @@ async def test_what_cannot_be_asked_is_refused(site: ConformanceSite) -> None:
 
 
 async def test_statistics_are_those_of_what_ran(site: ConformanceSite) -> None:
+    async def is_quiet() -> bool:
+        return not (await site.jobs.count(JobQuery(states={JobState.ENQUEUED, JobState.PROCESSING}))).jobs
+
+    await eventually(is_quiet, "end of what other tests began")
     since = datetime.now(UTC)
     before = await site.jobs.statistics()
     jobs = await run_all(site, "numbers")

@@ -165,7 +165,7 @@ async def test_a_job_is_not_requeued_beside_another_one_with_its_unique_key(site
 
 async def test_a_rescheduled_job_starts_at_its_new_time(site: EngineSite) -> None:
     early, late, retrying = await enqueue(
-        site, note("early", delay=3600), note("late", queue="idle"), job("fail", {"times": 99}, queue="idle")
+        site, note("early", delay=3600), note("late"), job("fail", {"times": 99}, queue="idle", delay=3600)
     )
     await give(site, Reschedule(at=datetime.now(UTC) + timedelta(days=1)), late)
     assert await states(site, [late]) == ["scheduled"]
