@@ -1,8 +1,10 @@
 """Declared tasks: a function with its name and options, and calls of it that can be enqueued."""
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from bulkport.background.arguments import TaskArguments
@@ -241,6 +243,17 @@ class TaskDecorator(Protocol):
 
 def _name_of(function: Callable[..., Any]) -> str:
     try:
-        return f"{function.__module__}.{function.__qualname__}"
+        return f"{_module_of(function)}.{function.__qualname__}"
     except AttributeError:
         raise TaskDeclarationError(f"{function!r} has no name of its own: give the task one with name=") from None
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """The module under whose name others import the function: a worker started as a script must know their jobs."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    script = sys.modules["__main__"]
+    spec, path = getattr(script, "__spec__", None), getattr(script, "__file__", None)
+    if spec is not None:
+        return str(spec.name)
+    return "__main__" if path is None else Path(path).stem

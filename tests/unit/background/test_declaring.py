@@ -41,6 +41,29 @@ def test_a_task_is_named_for_its_function_unless_told() -> None:
     assert Task(send_report, TaskSettings(name="send"), JobOptions()).name == "send"
 
 
+SCRIPT = """
+from bulkport.background import BackgroundJobs
+
+@BackgroundJobs().task
+async def send() -> None: ...
+
+print(send.name)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(["shop/tasks.py"], "tasks.send"), (["-m", "shop.tasks"], "shop.tasks.send"), (["-c", SCRIPT], "__main__.send")],
+)
+def test_a_task_of_a_script_is_named_as_those_name_it_who_import_it(
+    command: list[str], name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "tasks.py").write_text(SCRIPT)
+    run = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == name
+
+
 def test_what_has_no_name_needs_one() -> None:
     nameless = functools.partial(send_report, "ada")
     with pytest.raises(TaskDeclarationError, match="name="):
