@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from bulkport.background import BackgroundJobs, JobEngine
+from bulkport.background import BackgroundJobs, EngineFactory, JobEngine
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
 
 AnyConnection = psycopg.AsyncConnection[Any]
@@ -20,17 +20,22 @@ AnyConnection = psycopg.AsyncConnection[Any]
 class EngineUnderTest:
     """What the suite asks of an engine beyond its port: how it is made, and how time is made to pass for it."""
 
-    application: Callable[[], BackgroundJobs]
-    """What an application holds, without tasks."""
-    port: Callable[[], JobEngine]
-    """The port, without a pool: each call is given a connection."""
+    factory: EngineFactory
     miss_ticks: Callable[[AnyConnection, str, timedelta], Awaitable[None]]
     """Make a recurring job look as if nobody had acted on its ticks for so long; servers notice it at once."""
+
+    def application(self) -> BackgroundJobs:
+        """What an application holds, without tasks."""
+        return BackgroundJobs(engine=self.factory)
+
+    def port(self) -> JobEngine:
+        """The port, without a pool: each call is given a connection."""
+        return self.factory()
 
 
 def engine_under_test() -> EngineUnderTest:
     """The engine that the suite is about."""
-    return EngineUnderTest(BackgroundJobs, ProcrastinateEngine, _miss_ticks)
+    return EngineUnderTest(ProcrastinateEngine, _miss_ticks)
 
 
 async def _miss_ticks(connection: AnyConnection, recurring_id: str, since: timedelta) -> None:

@@ -25,7 +25,7 @@ from bulkport.background.batches import Batch
 from bulkport.background.declaring import JobCall, JobOptions, Task
 from bulkport.background.interruptions import JobCancelled, StopRequested
 from bulkport.background.jobs import BackgroundJob, JobState, JSONValue
-from bulkport.background.port import EnqueuedJob, JobEngine, Outcome, WorkerOptions
+from bulkport.background.port import EngineFactory, EnqueuedJob, JobEngine, Outcome, WorkerOptions
 from bulkport.background.port.control import Effect, OrderResult, OrderSummary
 from bulkport.background.reading.numbers import Granularity
 from bulkport.background.reading.query import JobPage, JobQuery, JobSort
@@ -39,6 +39,7 @@ __all__ = [
     "BackgroundJobs",
     "Batch",
     "Effect",
+    "EngineFactory",
     "EnqueuedJob",
     "FinalError",
     "Granularity",

@@ -14,12 +14,10 @@ from bulkport.background.declaring import DeclarationOptions, JobCall, Task, Tas
 from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.background.errors import NotConnected, TaskAlreadyDeclared
 from bulkport.background.looking import Looking
-from bulkport.background.port import BackgroundJob, EnqueuedJob, NewJob, Outcome
+from bulkport.background.port import BackgroundJob, EngineFactory, EnqueuedJob, NewJob, Outcome
 from bulkport.background.port.control import JobControl
 from bulkport.background.port.reading import JobReader
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
-from bulkport.background.procrastinate_engine.control import JobController
-from bulkport.background.procrastinate_engine.reading.reader import ProcrastinateReader
 from bulkport.background.recurring.recurring_jobs import RecurringJobs
 from bulkport.background.running import TaskThreads
 from bulkport.background.sessions import session_mark
@@ -49,6 +47,12 @@ class BackgroundJobs(Steering, Looking):
     It declares tasks and enqueues, schedules, finds and steers their jobs. It does no input or output until it is
     connected; code without an event loop uses `sync`.
 
+    Parameters
+    ----------
+    engine
+        Makes the engine that stores and runs the jobs, once for each connected time and each worker. Whoever looks
+        at the same jobs uses the same one, and the database has its tables.
+
     Examples
     --------
     ::
@@ -64,13 +68,14 @@ class BackgroundJobs(Steering, Looking):
         await jobs.run_worker(DATABASE_URL, stop)                    # in a worker process
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, engine: EngineFactory = ProcrastinateEngine) -> None:
+        self._make_engine = engine
+        self._engine = engine()
         self._tasks: dict[str, Task[..., Any]] = {}
         self._pool: AsyncPool | None = None
-        self._engine = ProcrastinateEngine()
         self.sync = SyncJobs(self._engine)
         """The same for code without an event loop, as far as enqueueing goes."""
-        self.recurring = RecurringJobs(lambda: ProcrastinateEngine(self._pool).recurring)
+        self.recurring = RecurringJobs(lambda: self._engine.recurring)
         """Jobs that are made again and again, by the clock."""
 
     # Declaring tasks
@@ -132,11 +137,12 @@ class BackgroundJobs(Steering, Looking):
         async with AsyncExitStack() as stack:
             if database_url is not None:
                 pool = await stack.enter_async_context(open_pool(database_url, name="jobs", most=most))
-            before, self._pool = self._pool, pool
+            before = self._pool, self._engine
+            self._pool, self._engine = pool, self._make_engine(pool)
             try:
                 yield self
             finally:
-                self._pool = before
+                self._pool, self._engine = before
 
     # Enqueueing
 
@@ -280,10 +286,10 @@ class BackgroundJobs(Steering, Looking):
         """
         if self._pool is None:
             raise NotConnected("not connected: use jobs.connect(...) around it")
-        return ProcrastinateReader(self._pool)
+        return self._engine.reader
 
     def _control(self) -> JobControl:
-        return JobController(self._pool, None if self._pool is None else ProcrastinateReader(self._pool))
+        return self._engine.control
 
     # Running
 
@@ -316,7 +322,7 @@ class BackgroundJobs(Steering, Looking):
                 mark = session_mark(server_name)
                 pool = open_pool(database_url, name="jobs", most=concurrency, least=0, application_name=mark)
                 await stack.enter_async_context(self.connect(pool=await stack.enter_async_context(pool)))
-            engine = ProcrastinateEngine(self._pool)
+            engine = self._make_engine(self._pool)
             for task in self._tasks.values():
                 engine.add_task(task.definition(threads))
             for definition in self.recurring.declared:

@@ -6,7 +6,6 @@ from bulkport.background.connections import AsyncPsycopg
 from bulkport.background.declaring import JobCall, Task
 from bulkport.background.enqueueing import On, call_of, new_job, require_new
 from bulkport.background.port import JobQueue, Outcome, Parent
-from bulkport.background.procrastinate_engine.batches import open_batch, seal_batch
 from bulkport.background.storable import storable_text
 
 P = ParamSpec("P")
@@ -97,11 +96,11 @@ class Batch:
         JobAlreadyQueued
             A job with the unique key of one of its jobs is waiting.
         """
-        batch_id = await open_batch(connection, self.description, self.user_id)
+        batch_id = await queue.open_batch(connection, self.description, self.user_id)
         for begin in range(0, len(self._calls), _JOBS_A_STATEMENT):
             calls = self._calls[begin : begin + _JOBS_A_STATEMENT]
             require_new(await queue.enqueue_many(connection, [new_job(call, batch_id=batch_id) for call in calls]))
         waiting = [new_job(call, parents=[Parent(batch_id=batch_id, on=on)]) for call, on in self._continuations]
         require_new(await queue.enqueue_many(connection, waiting))
-        await seal_batch(connection, batch_id)
+        await queue.seal_batch(connection, batch_id)
         self._id = batch_id

@@ -1,9 +1,13 @@
 """The engine port: all that Bulkport asks of a job engine.
 
 An engine stores background jobs in PostgreSQL and runs them in worker processes. Application code holds a
-`JobEngine`; which engine it is decides only the line that makes it.
+`JobEngine`; which engine it is decides only the line that makes it, or the `EngineFactory` that `BackgroundJobs` is
+given.
 
-- `queueing.py`: jobs are queued
+- `queueing.py`: jobs are queued, alone and in batches
+- `reading.py`: what is kept of jobs, queues and servers
+- `control.py`: jobs and queues are steered
+- `recurring.py`: jobs that come again and again
 - `engine.py`: jobs are run, and the whole of the port
 
 Examples
@@ -16,7 +20,7 @@ In the caller's own transaction, so that a rolled-back request leaves no job beh
 """
 
 from bulkport.background.jobs import DEFAULT_QUEUE, BackgroundJob, JobState, JSONValue
-from bulkport.background.port.engine import JobEngine, WorkerOptions
+from bulkport.background.port.engine import EngineFactory, JobEngine, WorkerOptions
 from bulkport.background.port.queueing import Connection, EnqueuedJob, JobQueue, NewJob, Outcome, Parent
 from bulkport.background.retries import NO_RETRY, FinalError, RetryLater, RetryPolicy
 from bulkport.background.tasks import JobContext, TaskDefinition
@@ -28,6 +32,7 @@ __all__ = [
     "BackgroundJob",
     "BackgroundJobId",
     "Connection",
+    "EngineFactory",
     "EnqueuedJob",
     "FinalError",
     "JSONValue",

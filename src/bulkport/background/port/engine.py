@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bulkport.background.jobs import BackgroundJob
+from bulkport.background.port.control import JobControl
 from bulkport.background.port.queueing import Connection, JobQueue
+from bulkport.background.port.reading import JobReader
 from bulkport.background.port.recurring import RecurringStore
 from bulkport.background.retention import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.background.retries import DEFAULT_RETRY, RetryPolicy
 from bulkport.background.tasks import TaskDefinition
 from bulkport.identifiers import BackgroundJobId
+from bulkport.pools import AsyncPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,22 @@ class WorkerOptions:
 
 class JobEngine(JobQueue, Protocol):
     """Stores background jobs and runs them."""
+
+    @property
+    def reader(self) -> JobReader:
+        """All that can be asked about jobs, queues and servers.
+
+        Raises
+        ------
+        RuntimeError
+            The engine has no pool.
+        """
+        ...
+
+    @property
+    def control(self) -> JobControl:
+        """Orders to jobs and queues."""
+        ...
 
     @property
     def recurring(self) -> RecurringStore:
@@ -103,5 +122,20 @@ class JobEngine(JobQueue, Protocol):
             cancelled; it can be run again at once.
         psycopg.Error
             The worker could not begin.
+        """
+        ...
+
+
+class EngineFactory(Protocol):
+    """Makes engines: what `BackgroundJobs` is given to run on another one. The class of an engine is one."""
+
+    def __call__(self, pool: AsyncPool | None = None, /) -> JobEngine:
+        """Make an engine, without input or output.
+
+        Parameters
+        ----------
+        pool
+            An open pool of autocommit connections, for calls that are given no connection. Without it each call needs
+            one, and there is no `JobEngine.reader` and no order to the jobs of a query.
         """
         ...

@@ -190,6 +190,21 @@ class JobQueue(Protocol):
         """As `enqueue_many`, for code without an event loop."""
         ...
 
+    async def open_batch(
+        self, connection: Connection, description: str | None = None, user_id: str | None = None
+    ) -> int:
+        """Begin a batch, and give its id: jobs are queued into it by `NewJob.batch_id`."""
+        ...
+
+    async def seal_batch(self, connection: Connection, batch_id: int) -> bool:
+        """Let a batch take no more jobs: it ends with the last of those it has, at once if none is left.
+
+        Returns
+        -------
+        Whether there is such a batch. Sealing it again does nothing.
+        """
+        ...
+
     def enqueue_call(
         self,
         task: str,

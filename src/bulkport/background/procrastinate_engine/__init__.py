@@ -14,8 +14,8 @@ what keeps jobs from being lost or doubled:
 - `housekeeping.py` does the chores: releasing jobs that came due, statistics, retention, recurring jobs.
 - `pulse.py` keeps the lease; `silence.py` and `rescue.py` find the dead and take their jobs over. `loop_watch.py`
   sees tasks that block the event loop.
-- `control.py`, `reading/`, `batches.py` and `recurring_store.py` are the port's other halves; `schema.py` the
-  migration.
+- `control.py`, `reading/`, `batches.py` and `recurring_store.py` are the other parts of the port, which `engine.py`
+  hands out; `borrowing.py` has the connection that their calls work on. `schema.py` is the migration.
 
 Nothing but Bulkport's workers may run jobs of these tables: a plain Procrastinate worker holds no lease, so its
 running jobs would count as lost.

@@ -1,8 +1,7 @@
 """Orders to jobs, and pausing and limiting queues."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, LiteralString, Protocol
 
 from psycopg.errors import DeadlockDetected
@@ -21,6 +20,7 @@ from bulkport.background.port.control import (
     RunNow,
 )
 from bulkport.background.port.queueing import Connection, is_integer, require_queue_name
+from bulkport.background.procrastinate_engine.borrowing import borrow
 from bulkport.background.procrastinate_engine.job_numbers import job_id_of, number_of
 from bulkport.background.reading.query import JobIds, JobQuery
 from bulkport.background.storable import storable_text
@@ -128,22 +128,12 @@ class JobController:
         while True:
             tries_left -= 1
             try:
-                async with self._connection(given) as connection, connection.cursor(row_factory=tuple_row) as cursor:
+                async with borrow(self._pool, given) as connection, connection.cursor(row_factory=tuple_row) as cursor:
                     await cursor.execute(query, arguments)
                     return await cursor.fetchall()
             except DeadlockDetected:
                 if not tries_left:
                     raise
-
-    @asynccontextmanager
-    async def _connection(self, given: Connection | None) -> AsyncIterator[Connection]:
-        if given is not None:
-            yield given
-            return
-        if self._pool is None:
-            raise RuntimeError("this engine has no pool: pass a connection")
-        async with self._pool.connection() as connection:
-            yield connection
 
 
 def _note(text: str | None) -> str | None:

@@ -1,30 +1,33 @@
 """The engine port on Procrastinate."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import partial
 
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool
 
 from bulkport.background.errors import JobAlreadyQueued, TaskAlreadyDeclared
 from bulkport.background.jobs import DEFAULT_QUEUE, BackgroundJob, JobState
 from bulkport.background.port import WorkerOptions
 from bulkport.background.port.queueing import Connection, EnqueuedJob, NewJob, SyncConnection
 from bulkport.background.procrastinate_engine import queries
+from bulkport.background.procrastinate_engine.batches import open_batch, seal_batch
+from bulkport.background.procrastinate_engine.borrowing import borrow
+from bulkport.background.procrastinate_engine.control import JobController
 from bulkport.background.procrastinate_engine.enqueueing import enqueued_jobs, refusals, row_of
 from bulkport.background.procrastinate_engine.error_text import join_error
 from bulkport.background.procrastinate_engine.history_chores import prune_chore, rollup_chore
 from bulkport.background.procrastinate_engine.job_numbers import number_of
+from bulkport.background.procrastinate_engine.reading import ProcrastinateReader
 from bulkport.background.procrastinate_engine.recurring_store import ProcrastinateRecurringStore
 from bulkport.background.procrastinate_engine.recurring_ticker import RecurringTicker
 from bulkport.background.procrastinate_engine.session import ChoreFactory, WorkerSession
 from bulkport.background.procrastinate_engine.times import utc_or_none
 from bulkport.background.tasks import TaskDefinition
 from bulkport.identifiers import BackgroundJobId
+from bulkport.pools import AsyncPool
 
 
 class ProcrastinateEngine:
@@ -36,10 +39,24 @@ class ProcrastinateEngine:
         For calls that are given no connection; its connections are autocommit ones. Not needed to enqueue.
     """
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None) -> None:
+    def __init__(self, pool: AsyncPool | None = None) -> None:
         self._pool = pool
         self._tasks: dict[str, TaskDefinition] = {}
-        self._recurring = ProcrastinateRecurringStore(self._connection)
+        self._reader = None if pool is None else ProcrastinateReader(pool)
+        self._control = JobController(pool, self._reader)
+        self._recurring = ProcrastinateRecurringStore(partial(borrow, pool))
+
+    @property
+    def reader(self) -> ProcrastinateReader:
+        """See `JobEngine.reader`."""
+        if self._reader is None:
+            raise RuntimeError("this engine has no pool to read with")
+        return self._reader
+
+    @property
+    def control(self) -> JobController:
+        """See `JobEngine.control`."""
+        return self._control
 
     @property
     def recurring(self) -> ProcrastinateRecurringStore:
@@ -78,6 +95,16 @@ class ProcrastinateEngine:
             cursor.execute(queries.ENQUEUE, (Jsonb(wanted),))
             return enqueued_jobs(cursor.fetchall())
 
+    async def open_batch(
+        self, connection: Connection, description: str | None = None, user_id: str | None = None
+    ) -> int:
+        """See `JobQueue.open_batch`."""
+        return await open_batch(connection, description, user_id)
+
+    async def seal_batch(self, connection: Connection, batch_id: int) -> bool:
+        """See `JobQueue.seal_batch`."""
+        return await seal_batch(connection, batch_id)
+
     def enqueue_call(
         self,
         task: str,
@@ -89,33 +116,31 @@ class ProcrastinateEngine:
         """See `JobQueue.enqueue_call`."""
         return queries.ENQUEUE_CALL.format(task=task, queue=queue, args=args, user_id=user_id or sql.NULL)
 
-    async def cancel(self, job_id: BackgroundJobId, connection: AsyncConnection[Any] | None = None) -> bool:
+    async def cancel(self, job_id: BackgroundJobId, connection: Connection | None = None) -> bool:
         """See `JobEngine.cancel`."""
         number = number_of(job_id)
         if number is None:
             return False
-        async with self._connection(connection) as used, used.cursor(row_factory=tuple_row) as cursor:
+        async with borrow(self._pool, connection) as used, used.cursor(row_factory=tuple_row) as cursor:
             row = await (await cursor.execute(queries.CANCEL, (number,))).fetchone()
         return row is not None and row[0] in {"cancelled", "asked to stop"}
 
-    async def look_up(
-        self, job_id: BackgroundJobId, connection: AsyncConnection[Any] | None = None
-    ) -> BackgroundJob | None:
+    async def look_up(self, job_id: BackgroundJobId, connection: Connection | None = None) -> BackgroundJob | None:
         """See `JobEngine.look_up`."""
         number = number_of(job_id)
         if number is None:
             return None
-        async with self._connection(connection) as used, used.cursor(row_factory=dict_row) as cursor:
+        async with borrow(self._pool, connection) as used, used.cursor(row_factory=dict_row) as cursor:
             row = await (await cursor.execute(queries.LOOK_UP, (number,))).fetchone()
         return None if row is None else _snapshot(number, row)
 
     async def rescue(
-        self, server_names: Sequence[str] | None = None, connection: AsyncConnection[Any] | None = None
+        self, server_names: Sequence[str] | None = None, connection: Connection | None = None
     ) -> list[BackgroundJobId]:
         """See `JobEngine.rescue`."""
         names = None if server_names is None else list(server_names)
         async with (
-            self._connection(connection) as used,
+            borrow(self._pool, connection) as used,
             # Together, or another server finds the jobs first and they are missing from the answer.
             used.transaction(),
             used.cursor(row_factory=tuple_row) as cursor,
@@ -132,16 +157,6 @@ class ProcrastinateEngine:
             lambda link: prune_chore(link, options.retention),
         ]
         await WorkerSession(self._tasks.values(), options, stop, chores).run()
-
-    @asynccontextmanager
-    async def _connection(self, given: AsyncConnection[Any] | None = None) -> AsyncIterator[AsyncConnection[Any]]:
-        if given is not None:
-            yield given
-            return
-        if self._pool is None:
-            raise RuntimeError("this engine has no pool: pass a connection")
-        async with self._pool.connection() as connection:
-            yield connection
 
 
 def _snapshot(number: int, row: DictRow) -> BackgroundJob:
