@@ -72,23 +72,34 @@ async def test_a_query_finds_by_state_task_queue_user_text_error_and_time(site: 
     assert (await site.jobs.count(JobQuery(user_id="finder"), most=4)).is_more
 
 
+SORTED_BY = {
+    JobSort.CREATED: "created_at",
+    JobSort.FINISHED: "finished_at",
+    JobSort.DURATION: "duration_seconds",
+    JobSort.DUE: "due_at",
+}
+
+
 @pytest.mark.parametrize("sort", list(JobSort))
 @pytest.mark.parametrize("descending", [True, False])
 async def test_pages_in_any_order_hold_each_job_once_and_lead_both_ways(
     site: ConformanceSite, sort: JobSort, descending: bool
 ) -> None:
     user = f"pages {sort} {descending}"
-    calls = [site.tasks.work.options(user_id=user).call(0.001 * (number % 5)) for number in range(23)]
-    ids = [job.id for job in await site.jobs.enqueue_many(calls)]
-    await site.all_ended(ids)
+    if sort is JobSort.DUE:
+        task = site.tasks.add.options(user_id=user)
+        ids = [await site.jobs.schedule(task.call(1), in_=3_600 + number * 7 % 23) for number in range(23)]
+    else:
+        calls = [site.tasks.work.options(user_id=user).call(0.001 * (number % 5)) for number in range(23)]
+        ids = [job.id for job in await site.jobs.enqueue_many(calls)]
+        await site.all_ended(ids)
     query = JobQuery(user_id=user, sort=sort, descending=descending)
     pages = [await site.jobs.search(query, limit=5)]
     while (cursor := pages[-1].next_cursor) is not None:
         pages.append(await site.jobs.search(query, cursor=cursor, limit=5))
     jobs = [job for page in pages for job in page.items]
     assert sorted(job.id for job in jobs) == sorted(ids)
-    key = {JobSort.CREATED: "created_at", JobSort.FINISHED: "finished_at", JobSort.DURATION: "duration_seconds"}[sort]
-    keys = [getattr(job, key) for job in jobs]
+    keys = [getattr(job, SORTED_BY[sort]) for job in jobs]
     for first, second in pairwise(keys):
         assert first is not None
         assert second is not None
@@ -96,6 +107,27 @@ async def test_pages_in_any_order_hold_each_job_once_and_lead_both_ways(
     assert pages[0].previous_cursor is None
     back = await site.jobs.search(query, cursor=pages[1].previous_cursor, limit=5)
     assert back.items == pages[0].items
+
+
+async def test_what_comes_next_is_the_first_of_what_waits_for_a_time(site: ConformanceSite) -> None:
+    task = site.tasks.add.options(user_id="due")
+    late, soon, later = [await site.jobs.schedule(task.call(1), in_=seconds) for seconds in (7_200, 1_800, 9_000)]
+    waits_for_no_time = await site.jobs.continue_with([late], task.call(1))
+    retried = await site.jobs.enqueue(site.tasks.fall.options(user_id="due"))
+
+    async def waits() -> bool:
+        details = await site.jobs.details(retried)
+        return details is not None and details.job.state is JobState.RETRYING
+
+    await eventually(waits, "the wait for the next attempt")
+    query = JobQuery(user_id="due", sort=JobSort.DUE, descending=False)
+    assert await found(site, query) == [soon, retried, late, later]
+    await site.jobs.reschedule(soon, in_=8_000)
+    await site.jobs.run_now(late)
+    await site.succeeds(late)
+    assert await found(site, query) == [retried, soon, later]
+    assert waits_for_no_time not in await found(site, query)
+    assert await found(site, JobQuery(user_id="due", sort=JobSort.DUE, states={JobState.SUCCEEDED})) == []
 
 
 async def test_a_walk_through_pages_is_not_disturbed_by_new_jobs(site: ConformanceSite) -> None:

@@ -1,6 +1,6 @@
 """What the table of `components.html` is given: columns, how it is sorted, and the way to the next page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bulkport.dashboard.pages import PageRequest
@@ -26,17 +26,19 @@ class Sorting:
 
     key: str
     descending: bool
+    rising: Collection[str] = ()
+    """Keys of which the lowest value comes first, unless the query says otherwise; of others the highest does."""
 
     @classmethod
-    def of(cls, request: PageRequest, keys: Sequence[str], default: str, *, descending: bool = True) -> "Sorting":
+    def of(cls, request: PageRequest, keys: Sequence[str], default: str, *, rising: Collection[str] = ()) -> "Sorting":
         """What the query says, if it is one of `keys`; else `default`."""
         key = request.query.choice("sort", keys, default)
-        order = request.query.choice("order", ("asc", "desc"), "desc" if descending else "asc")
-        return cls(key, order == "desc")
+        order = request.query.choice("order", ("asc", "desc"), "asc" if key in rising else "desc")
+        return cls(key, order == "desc", rising)
 
     def link(self, request: PageRequest, key: str) -> str:
         """A link to the same page sorted by `key`; by the same key again: the other way round."""
-        descending = not self.descending if key == self.key else True
+        descending = not self.descending if key == self.key else key not in self.rising
         return request.here(sort=key, order="desc" if descending else "asc", cursor=None)
 
 

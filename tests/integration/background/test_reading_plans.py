@@ -17,21 +17,24 @@ from bulkport.background.procrastinate_engine.reading.cursors import Place
 from bulkport.background.procrastinate_engine.reading.finding import Start, Statement, StateQuery, state_queries
 from bulkport.background.reading.query import JobQuery, JobSort
 
-# 100,000 finished jobs, and 20,000 that wait.
+# 100,000 finished jobs, and 20,000 that wait: some for a time, some for their next attempt.
 HISTORY: Final = """
 INSERT INTO background_jobs (
     job_id, task, queue, priority, state, args, user_id, created_at, ready_at, started_at, finished_at, runs,
-    error_type, error, batch_id, search_text)
+    error_type, error, batch_id, due_at, search_text)
 SELECT number, task, 'queue-' || number % 4, 0, state, args, 'user-' || number % 500, at, at,
        CASE WHEN is_final THEN at + interval '1 s' END,
        CASE WHEN is_final THEN at + number % 100 * interval '1 s' END, is_final::integer, error_type, error,
        CASE WHEN number % 50 = 0 THEN 1 + number / 10000 END,
+       CASE WHEN state IN ('scheduled', 'retrying') THEN at + number % 100 * interval '1 h' END,
        CASE WHEN is_final THEN background_search_text_v1(args, concat_ws(': ', error_type, error)) END
 FROM (
     SELECT number, number <= 100000 AS is_final,
            CASE WHEN number % 20000 = 7 THEN 'rare' WHEN number < 10000 THEN 'old'
                 ELSE 'task-' || number % 10 END AS task,
-           CASE WHEN number > 100000 THEN 'enqueued' WHEN number % 100 = 0 THEN 'failed'
+           CASE WHEN number > 105000 AND number % 3 = 0 THEN 'scheduled'
+                WHEN number > 105000 AND number % 40 = 1 THEN 'retrying'
+                WHEN number > 100000 THEN 'enqueued' WHEN number % 100 = 0 THEN 'failed'
                 WHEN number % 300 = 1 THEN 'cancelled' ELSE 'succeeded' END::background_job_state AS state,
            jsonb_build_object('to', 'user' || number || '@example.org', 'mark', md5(number::text)) AS args,
            timestamptz '2026-03-01 12:00:00+00' + number * interval '1 s' AS at,
@@ -57,6 +60,9 @@ MAIN_QUERIES: Final[list[dict[str, Any]]] = [
     {"states": SUCCEEDED},
     {"states": [JobState.ENQUEUED]},
     {"states": [JobState.PROCESSING]},
+    {"states": [JobState.SCHEDULED]},
+    {"states": [JobState.RETRYING]},
+    {"states": [JobState.RETRYING], "task": "task-3"},
     {"task": "task-3"},
     {"task": "rare"},
     {"task": "old", "states": SUCCEEDED},

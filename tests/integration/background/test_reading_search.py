@@ -43,7 +43,10 @@ def some_jobs(count: int) -> list[Job]:
             "created_at": created,
             "started_at": None,
             "finished_at": None,
+            "due_at": None,
         }
+        if JobState(state) in WITH_DUE_TIME:
+            job["due_at"] = created + timedelta(seconds=source.randrange(100))
         if JobState(state).is_final:
             job["started_at"] = source.choice([None, created + timedelta(seconds=source.randrange(100))])
             job["finished_at"] = created + timedelta(seconds=100 + source.randrange(3))
@@ -57,11 +60,14 @@ def expected(jobs: list[Job], query: JobQuery, keeps: Callable[[Job], bool]) -> 
             return job["created_at"]
         if query.sort is JobSort.FINISHED:
             return job["finished_at"]
+        if query.sort is JobSort.DUE:
+            return job["due_at"]
         return job["finished_at"] - job["started_at"] if job["started_at"] else timedelta(0)
 
     kept = [job for job in jobs if keeps(job) and (not query.states or job["state"] in query.states)]
     if query.sort is not JobSort.CREATED:
-        kept = [job for job in kept if job["finished_at"] is not None]
+        time = "due_at" if query.sort is JobSort.DUE else "finished_at"
+        kept = [job for job in kept if job[time] is not None]
     kept.sort(key=lambda job: (value(job), job["job_id"]), reverse=query.descending)
     return [job["job_id"] for job in kept]
 
@@ -70,6 +76,7 @@ def within(name: str, since: datetime, until: datetime) -> Callable[[Job], bool]
     return lambda job: job[name] is not None and since <= job[name] < until
 
 
+WITH_DUE_TIME = {JobState.SCHEDULED, JobState.RETRYING}
 EARLY, LATE = NOON + timedelta(minutes=10), NOON + timedelta(minutes=25)
 QUERIES: list[tuple[dict[str, Any], Callable[[Job], bool]]] = [
     ({}, lambda job: True),

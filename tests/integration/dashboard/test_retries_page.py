@@ -19,6 +19,13 @@ async def test_waiting_jobs_tell_why_and_are_retried_now(database_url: str) -> N
             await site.reaches(first, JobState.RETRYING)
             await site.reaches(second, JobState.RETRYING)
         assert set(await operator.rows("retries")) == {int(first), int(second)}
+        await site.jobs.reschedule(first, in_=5)
+        assert await operator.rows("retries") == [int(first), int(second)]
+        await site.jobs.reschedule(first, in_=9_000)
+        # What is due next is the first.
+        assert await operator.rows("retries") == [int(second), int(first)]
+        assert await operator.rows("retries?order=desc") == [int(first), int(second)]
+        assert await operator.rows("retries?task=flaky") == [int(second), int(first)]
         page = await operator.page("retries")
         assert "ConnectionError: host-1" in page
 

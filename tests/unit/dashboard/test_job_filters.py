@@ -58,11 +58,40 @@ def test_page_about_a_state_keeps_to_it() -> None:
         ("state=failed&task=t", JobSort.CREATED),
         ("state=failed&task=t&sort=duration", JobSort.DURATION),
         ("state=enqueued&sort=finished", JobSort.CREATED),
+        ("state=enqueued&sort=due", JobSort.CREATED),
+        ("state=scheduled", JobSort.DUE),
+        ("state=retrying&task=t", JobSort.DUE),
+        ("state=scheduled&sort=created", JobSort.CREATED),
+        ("state=scheduled&sort=duration", JobSort.DUE),
+        ("state=failed&sort=due", JobSort.FINISHED),
     ],
 )
 def test_order_is_one_that_an_index_has(address: str, expected: JobSort) -> None:
     request = PageRequest("jobs", {}, Query.parse(address), Role.OPERATOR)
     assert sorting_of(request, JobFilter.of(request.query)).key == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "descending"),
+    [
+        ("state=scheduled", False),
+        ("state=scheduled&order=desc", True),
+        ("state=scheduled&sort=created", True),
+        ("state=failed", True),
+    ],
+)
+def test_what_comes_next_is_first_and_what_is_over_last(address: str, descending: bool) -> None:
+    request = PageRequest("jobs", {}, Query.parse(address), Role.OPERATOR)
+    sorting = sorting_of(request, JobFilter.of(request.query))
+    assert sorting.descending is descending
+    other = "asc" if descending else "desc"
+    assert f"order={other}" in sorting.link(request, sorting.key)
+
+
+def test_another_column_begins_with_what_matters_of_it() -> None:
+    request = PageRequest("jobs", {}, Query.parse("state=scheduled&sort=created"), Role.OPERATOR)
+    sorting = sorting_of(request, JobFilter.of(request.query))
+    assert sorting.link(request, "due") == "./jobs?order=asc&sort=due&state=scheduled"
 
 
 def test_outcomes_are_told_in_words() -> None:

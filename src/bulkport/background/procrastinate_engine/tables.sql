@@ -82,6 +82,8 @@ CREATE INDEX background_jobs_error_type ON background_jobs (error_type, state, c
 CREATE INDEX background_jobs_origin ON background_jobs (origin_id) WHERE origin_id IS NOT NULL;
 CREATE INDEX background_jobs_queue ON background_jobs (queue, state, created_at, job_id);
 CREATE INDEX background_jobs_due ON background_jobs (due_at) WHERE state IN ('scheduled', 'retrying');
+CREATE INDEX background_jobs_due_by_state ON background_jobs (state, due_at, job_id)
+    WHERE due_at IS NOT NULL AND state IN ('scheduled', 'retrying');
 CREATE INDEX background_jobs_parked ON background_jobs (concurrency_key, priority DESC, job_id) WHERE parked;
 CREATE INDEX background_jobs_batch ON background_jobs (batch_id, state, created_at, job_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX background_jobs_recurring ON background_jobs (recurring_id, job_id) WHERE recurring_id IS NOT NULL;

@@ -14,6 +14,8 @@ from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 
 MOST_JOBS_A_PAGE: Final = 500
 
+_WITH_DUE_TIME: Final = frozenset({JobState.SCHEDULED, JobState.RETRYING})
+
 
 class JobSort(StrEnum):
     """What jobs are sorted by; among equals by id."""
@@ -23,6 +25,8 @@ class JobSort(StrEnum):
     """When the job ended. Jobs that have not ended are left out."""
     DURATION = "duration"
     """How long the last run took. Jobs that have not ended are left out; those that never ran took no time."""
+    DUE = "due"
+    """When the time or the next attempt comes that a job waits for. Jobs that wait for none are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +77,23 @@ class JobQuery:
             raise InvalidJobQuery("batch_id is not the id of a batch")
 
     @property
-    def is_about_finished_jobs(self) -> bool:
-        """Whether only jobs that have ended can be found."""
-        by_time = self.finished_since is not None or self.finished_until is not None
-        return by_time or self.sort is not JobSort.CREATED
+    def possible_states(self) -> frozenset[JobState]:
+        """The states that jobs which the query finds can be in; empty: it finds none."""
+        possible = frozenset(self.states or JobState)
+        by_end = self.finished_since is not None or self.finished_until is not None
+        if by_end or self.sort in (JobSort.FINISHED, JobSort.DURATION):
+            possible = frozenset(state for state in possible if state.is_final)
+        if self.sort is JobSort.DUE:
+            possible &= _WITH_DUE_TIME
+        return possible
 
     def walked_from(self, begun_at: datetime) -> "JobQuery":
-        """The same jobs from the oldest to the youngest, without those created since `begun_at`."""
-        states = self.states
-        if self.is_about_finished_jobs:
-            states = {state for state in self.states or JobState if state.is_final}
+        """The same jobs from the oldest to the youngest, without those created since `begun_at`.
+
+        The query must find some state: see `possible_states`.
+        """
         until = begun_at if self.created_until is None else min(begun_at, self.created_until)
-        return replace(self, states=states, created_until=until, sort=JobSort.CREATED, descending=False)
+        return replace(self, states=self.possible_states, created_until=until, sort=JobSort.CREATED, descending=False)
 
 
 @dataclass(frozen=True, slots=True)

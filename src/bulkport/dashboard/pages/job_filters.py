@@ -1,5 +1,6 @@
 """Which jobs a page's address asks for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -44,6 +45,18 @@ class JobFilter:
         """Whether the times are those at which jobs ended."""
         return self.state is not None and self.state.is_final
 
+    @property
+    def is_about_waiting_for_time(self) -> bool:
+        """Whether the jobs wait for a time or for their next attempt."""
+        return self.state in (JobState.SCHEDULED, JobState.RETRYING)
+
+    @property
+    def sorts(self) -> Sequence[JobSort]:
+        """What the jobs can be sorted by."""
+        if self.is_about_ended:
+            return (JobSort.CREATED, JobSort.FINISHED, JobSort.DURATION)
+        return (JobSort.CREATED, JobSort.DUE) if self.is_about_waiting_for_time else (JobSort.CREATED,)
+
     @classmethod
     def of(cls, fields: Query, *, state: JobState | None = None) -> "JobFilter":
         """What the fields say.
@@ -83,12 +96,16 @@ class JobFilter:
 def sorting_of(request: PageRequest, found: JobFilter) -> Sorting:
     """By what the found jobs are sorted.
 
-    By default those that have ended last are the first. Together with a filter there is no index for that, so it is
-    then the latest created ones, unless the address asks for the other.
+    By default those that have ended last are the first, and of those that wait for a time the ones that come next.
+    Together with a filter there is no index for the end, so it is then the latest created ones, unless the address asks
+    for the other. (What waits for a time is little beside what has ended, so it is sorted by that with filters too.)
     """
-    keys = [sort.value for sort in (JobSort if found.is_about_ended else (JobSort.CREATED,))]
-    by_end = found.is_about_ended and not any(request.query.get(name) for name in FILTERS if name not in _TIMES)
-    return Sorting.of(request, keys, JobSort.FINISHED if by_end else JobSort.CREATED)
+    default = JobSort.CREATED
+    if found.is_about_ended and not any(request.query.get(name) for name in FILTERS if name not in _TIMES):
+        default = JobSort.FINISHED
+    elif found.is_about_waiting_for_time:
+        default = JobSort.DUE
+    return Sorting.of(request, found.sorts, default, rising=(JobSort.DUE,))
 
 
 def in_words(fields: Query, *, state: JobState | None = None) -> str:

@@ -30,9 +30,9 @@ _COLUMNS: Final = {
     "progress": Column("Progress", is_minor=True),
     "created": Column("Created", JobSort.CREATED, is_number=True),
     "waiting": Column("Waits for", is_number=True),
-    "due": Column("Due", is_number=True),
+    "due": Column("Due", JobSort.DUE, is_number=True),
     "last": Column("Last attempt", is_number=True, is_minor=True),
-    "next": Column("Next attempt", is_number=True),
+    "next": Column("Next attempt", JobSort.DUE, is_number=True),
     "running": Column("Runs for", is_number=True),
     "failures": Column("Failed attempts", is_number=True, is_minor=True),
     "latency": Column("Waited", is_number=True, is_minor=True),
@@ -121,11 +121,10 @@ class JobLists:
         query = replace(found.query, sort=JobSort(sorting.key), descending=sorting.descending)
         size = Paging.size_of(request)
         page = await self._jobs.search(query, cursor=request.query.get("cursor") or None, limit=size)
-        sortable = {sort.value for sort in (JobSort if found.is_about_ended else (JobSort.CREATED,))}
         columns = [
             replace(
                 _COLUMNS[key],
-                sort_key=_COLUMNS[key].sort_key if _COLUMNS[key].sort_key in sortable else None,
+                sort_key=_COLUMNS[key].sort_key if _COLUMNS[key].sort_key in found.sorts else None,
                 is_minor=_COLUMNS[key].is_minor or (key == "created" and keys[-1] != key),
             )
             for key in keys

@@ -48,7 +48,7 @@ def tasks_part(jobs: Looking) -> Part:
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         window = _window(request)
-        sorting = Sorting.of(request, list(_SORTED_BY), "task", descending=False)
+        sorting = Sorting.of(request, list(_SORTED_BY), "task", rising=("task",))
         text = request.query.get("text").lower()
         found = [one for one in await statistics.get(window) if text in one.task.lower()]
         return {

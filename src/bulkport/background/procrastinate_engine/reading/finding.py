@@ -22,6 +22,14 @@ _VALUES: Final[dict[JobSort, LiteralString]] = {
     JobSort.CREATED: "job.created_at",
     JobSort.FINISHED: "job.finished_at",
     JobSort.DURATION: "COALESCE(job.finished_at - job.started_at, interval '0')",
+    JobSort.DUE: "job.due_at",
+}
+
+# What the index of an order leaves out.
+_HAVING_VALUE: Final[dict[JobSort, LiteralString]] = {
+    JobSort.FINISHED: "job.finished_at IS NOT NULL",
+    JobSort.DURATION: "job.finished_at IS NOT NULL",
+    JobSort.DUE: "job.due_at IS NOT NULL",
 }
 
 # In the order in which they are likely to leave the fewest jobs; each has an index (…, state, created_at, job_id).
@@ -48,6 +56,7 @@ _ORDERED_TIMES: Final[dict[JobSort, dict[str, LiteralString]]] = {
         "created_since": "job.finished_at >= %(created_since)s",
     },
     JobSort.DURATION: {},
+    JobSort.DUE: {},
 }
 
 _RUNS: Final = sql.SQL("job.job_id = ANY (ARRAY(SELECT id FROM procrastinate_jobs WHERE status = 'doing'))")
@@ -93,7 +102,7 @@ class StateQuery:
         ordered: list[sql.Composed] = []
         rest = list(self._filters())
         if query.sort is not JobSort.CREATED:
-            ordered.append(sql.SQL("job.finished_at IS NOT NULL").format())
+            ordered.append(sql.SQL(_HAVING_VALUE[query.sort]).format())
         elif rest:
             ordered.append(rest.pop(0))
         for name, condition in _ORDERED_TIMES[query.sort].items():
@@ -287,9 +296,7 @@ class Start:
 
 def state_queries(query: JobQuery) -> list[StateQuery]:
     """The queries for single states that together find what `query` does; none: there can be no such job."""
-    wanted = frozenset(query.states or JobState)
-    if query.is_about_finished_jobs:
-        wanted = frozenset(state for state in wanted if state.is_final)
+    wanted = query.possible_states
     stored = {JobState.ENQUEUED if state is JobState.PROCESSING else state for state in wanted}
     return [StateQuery(query, state, wanted) for state in JobState if state in stored]
 
