@@ -17,6 +17,8 @@ MOST_MOVED: Final = 20_000
 """Deltas moved in one transaction."""
 MOST_PRUNED: Final = 500
 """Jobs, or batches, pruned in one transaction."""
+ABANDONED_AFTER: Final = timedelta(days=7)
+"""Without a new job, a batch that is still open is taken for one whose maker has died."""
 _VACUUM_BYTES: Final = 4 * 1024 * 1024
 
 _ROLL_UP: Final[LiteralString] = "SELECT moved, deltas_bytes FROM background_rollup_v1(%(most)s)"
@@ -26,6 +28,7 @@ _PRUNE: Final[LiteralString] = """
 SELECT pruned FROM background_prune_v1(%(state)s::background_job_state, %(age)s::interval, %(most)s)
 """
 _PRUNE_BATCHES: Final[LiteralString] = "SELECT background_prune_batches_v1(%(age)s::interval, %(most)s) AS pruned"
+_ABANDON_BATCHES: Final[LiteralString] = "SELECT background_abandon_batches_v1(%(age)s::interval, %(most)s) AS sealed"
 
 
 class Rollup:
@@ -64,10 +67,13 @@ def rollup_chore(link: DatabaseLink) -> Chore:
 
 
 def prune_chore(link: DatabaseLink, policy: RetentionPolicy) -> Chore:
-    """Removes what has been kept for long enough."""
+    """Removes what has been kept for long enough, and closes batches that have been left open."""
 
     async def prune() -> float | None:
         pruned, is_more = 0, False
+        rows = await link.fetch_all(_ABANDON_BATCHES, {"age": ABANDONED_AFTER, "most": MOST_PRUNED})
+        if rows[0]["sealed"]:
+            _log.warning("open batches sealed that nobody puts jobs into any more", batches=rows[0]["sealed"])
         for state, age in policy.ages():
             rows = await link.fetch_all(_PRUNE, {"state": state.value, "age": age, "most": MOST_PRUNED})
             jobs = rows[0]["pruned"] if rows else 0

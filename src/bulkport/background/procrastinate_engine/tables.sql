@@ -143,6 +143,7 @@ CREATE TABLE background_batches (
     user_id text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     sealed boolean NOT NULL DEFAULT false,  -- no job is added any more; only then can it end
+    abandoned boolean NOT NULL DEFAULT false,  -- retention sealed it, as whoever made it never did
     finished_at timestamptz
 );
 CREATE INDEX background_batches_open ON background_batches (batch_id) WHERE finished_at IS NULL;
@@ -174,6 +175,8 @@ CREATE TABLE background_queues (
     name text PRIMARY KEY,
     paused_at timestamptz,
     paused_by text,
+    changed_at timestamptz,  -- when it was last paused, resumed or limited, and by whom
+    changed_by text,
     concurrency_limit integer CHECK (concurrency_limit > 0)
 );
 CREATE INDEX background_queues_restrained ON background_queues (name)

@@ -155,6 +155,8 @@ class BatchStatus:
     created_at: datetime
     is_sealed: bool
     """No job is added any more."""
+    is_abandoned: bool
+    """It was never sealed by whoever made it. It counts as failed, since jobs may be missing."""
     finished_at: datetime | None
     states: Mapping[JobState, int]
     """Its jobs by state; those that run count as ENQUEUED. Those that have been pruned are missing."""

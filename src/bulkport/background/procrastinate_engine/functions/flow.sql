@@ -270,10 +270,12 @@ $$;
 
 -- Continuations --------------------------------------------------------------------------------------------------
 
--- How a batch has ended: well if all its jobs have succeeded.
+-- How a batch has ended: well if it is complete and all its jobs have succeeded.
 CREATE FUNCTION background_batch_outcome_v1(batch bigint) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN sum(unsuccessful) > 0 THEN 'failed' ELSE 'succeeded' END
-    FROM background_batch_shares WHERE batch_id = batch;
+    SELECT CASE WHEN whole.abandoned OR EXISTS (
+        SELECT FROM background_batch_shares share WHERE share.batch_id = batch AND share.unsuccessful > 0
+    ) THEN 'failed' ELSE 'succeeded' END
+    FROM background_batches whole WHERE whole.batch_id = batch;
 $$;
 
 -- Makes new jobs wait for their parents: they are in background_jobs as 'awaiting' with their number of parents, in

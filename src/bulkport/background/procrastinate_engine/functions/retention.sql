@@ -90,3 +90,28 @@ AS $$
     )
     SELECT count(*) FROM gone
 $$;
+
+-- Seals at most `most` batches that nobody has sealed, and put no job into for longer than `age`: whoever made them has
+-- died. They end with the last of their jobs, and have failed, as nobody knows what is missing. Returns their number.
+CREATE FUNCTION background_abandon_batches_v1(age interval, most integer) RETURNS bigint
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    before timestamptz := clock_timestamp() - age;
+    chosen bigint[];
+BEGIN
+    chosen := ARRAY(
+        SELECT batch_id FROM background_batches batch
+        WHERE finished_at IS NULL AND NOT sealed AND created_at < before
+          AND NOT EXISTS (SELECT FROM background_jobs job WHERE job.batch_id = batch.batch_id AND job.created_at >= before)
+        ORDER BY batch_id LIMIT most FOR NO KEY UPDATE SKIP LOCKED
+    );
+    -- Once more, to see a job that was put in until the lock was had.
+    UPDATE background_batches batch SET sealed = true, abandoned = true
+    WHERE batch.batch_id = ANY (chosen)
+      AND NOT EXISTS (SELECT FROM background_jobs job WHERE job.batch_id = batch.batch_id AND job.created_at >= before);
+    chosen := ARRAY(SELECT batch_id FROM background_batches WHERE batch_id = ANY (chosen) AND abandoned);
+    PERFORM background_settle_v1('{}', '{}', ended_batches => background_end_batches_v1(chosen));
+    RETURN cardinality(chosen);
+END;
+$$;

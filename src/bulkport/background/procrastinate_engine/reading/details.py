@@ -59,7 +59,7 @@ WHERE waits.parent_id = %(job_id)s ORDER BY waits.child_id LIMIT %(most_links)s
 """)
 
 _BATCH: Final = sql.SQL("""
-SELECT batch.batch_id, batch.description, batch.user_id, batch.created_at, batch.sealed, batch.finished_at
+SELECT batch.batch_id, batch.description, batch.user_id, batch.created_at, batch.sealed, batch.abandoned, batch.finished_at
 FROM background_batches batch WHERE batch.batch_id = %(batch_id)s
 """)
 
@@ -111,6 +111,7 @@ async def read_batch(snapshot: Snapshot, batch_id: int) -> BatchStatus | None:
         user_id=row["user_id"],
         created_at=in_utc(row["created_at"]),
         is_sealed=row["sealed"],
+        is_abandoned=row["abandoned"],
         finished_at=utc_or_none(row["finished_at"]),
         states={JobState(state["state"]): state["jobs"] for state in states},
     )
