@@ -97,13 +97,12 @@ async def test_cancelling_what_is_being_claimed_never_leaves_a_job_in_between(si
             assert len(begun) <= 1
 
 
-async def test_the_port_cancels_in_the_callers_transaction(site: ConformanceSite) -> None:
-    port = site.engine.port()
+async def test_a_cancellation_takes_effect_in_the_callers_transaction(site: ConformanceSite) -> None:
     job_id = await site.jobs.schedule(site.tasks.add, 1, in_=3_600)
     async with site.connection.transaction(force_rollback=True):
-        assert await port.cancel(job_id, site.connection)
+        assert (await site.jobs.cancel(job_id, connection=site.connection)).effect is Effect.CANCELLED
     assert (await site.job(job_id)).state is JobState.SCHEDULED
-    assert await port.cancel(job_id, site.connection)
-    assert not await port.cancel(job_id, site.connection)
-    assert not await port.cancel(BackgroundJobId("999999999"), site.connection)
+    assert (await site.jobs.cancel(job_id, connection=site.connection)).effect is Effect.CANCELLED
+    assert (await site.jobs.cancel(job_id, connection=site.connection)).effect is Effect.ALREADY_ENDED
+    assert (await site.jobs.cancel(BackgroundJobId("999999999"))).effect is Effect.UNKNOWN
     assert (await site.job(job_id)).state is JobState.CANCELLED

@@ -15,6 +15,7 @@ import psycopg
 
 from bulkport.background import BackgroundJob, JobState, JSONValue
 from bulkport.background.port import NewJob
+from bulkport.background.port.control import Cancel
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from bulkport.background.worker import WorkerServer
 from bulkport.identifiers import BackgroundJobId
@@ -42,6 +43,11 @@ class EngineSite:
         job = await self.engine.look_up(job_id, self.connection)
         assert job is not None
         return job
+
+    async def cancel(self, job_id: BackgroundJobId) -> bool:
+        """Whether there was something to cancel."""
+        (result,) = await self.engine.control.order(Cancel(), [job_id], self.connection)
+        return result.effect.is_done
 
     async def reaches(self, job_id: BackgroundJobId, state: JobState) -> BackgroundJob:
         async def has() -> bool:

@@ -9,7 +9,6 @@ from engine_site import EngineSite, eventually
 from bulkport.background.jobs import JSONValue
 from bulkport.background.port.control import Effect, Order
 from bulkport.background.port.queueing import NewJob
-from bulkport.background.procrastinate_engine.control import JobController
 from bulkport.identifiers import BackgroundJobId
 
 
@@ -33,7 +32,7 @@ def job(task: str, args: dict[str, JSONValue], **options: object) -> NewJob:
 
 async def give(site: EngineSite, order: Order, *job_ids: BackgroundJobId) -> list[Effect]:
     """The effects of an order, in the order of the jobs."""
-    results = await JobController().order(order, job_ids, site.connection)
+    results = await site.engine.control.order(order, job_ids, site.connection)
     assert [result.job_id for result in results] == list(job_ids)
     return [result.effect for result in results]
 

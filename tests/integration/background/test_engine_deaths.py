@@ -41,7 +41,7 @@ async def test_a_named_dead_worker_has_its_jobs_taken_over_at_once(site: EngineS
         await site.happens("begun", cancelled)
         dead.send_signal(signal.SIGKILL)
         await dead.wait()
-    await site.engine.cancel(cancelled, site.connection)
+    await site.cancel(cancelled)
     async with site.worker(name="alive", poll_seconds=60):
         assert await site.engine.rescue(["nobody"], site.connection) == []
         assert sorted(await site.engine.rescue(["dead"], site.connection)) == sorted([job_id, cancelled])

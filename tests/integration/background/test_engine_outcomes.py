@@ -123,9 +123,9 @@ async def test_run_later_with_lower_priority_lets_others_go_first(site: EngineSi
 
 async def test_a_waiting_job_is_cancelled_at_once(site: EngineSite) -> None:
     job_id = await site.enqueue("note")
-    assert await site.engine.cancel(job_id, site.connection)
+    assert await site.cancel(job_id)
     assert (await site.job(job_id)).state is JobState.CANCELLED
-    assert not await site.engine.cancel(job_id, site.connection)
+    assert not await site.cancel(job_id)
     async with site.worker():
         await site.reaches(await site.enqueue("note"), JobState.SUCCEEDED)
     assert await site.events(job_id) == []
@@ -135,16 +135,16 @@ async def test_a_running_job_is_asked_to_stop(site: EngineSite) -> None:
     job_id = await site.enqueue("wait", gate="gate")
     async with site.worker():
         await site.happens("begun", job_id)
-        assert await site.engine.cancel(job_id, site.connection)
+        assert await site.cancel(job_id)
         await site.reaches(job_id, JobState.CANCELLED)
-        assert not await site.engine.cancel(job_id, site.connection)
+        assert not await site.cancel(job_id)
     assert await site.events(job_id) == ["begun", "cancelled"]
 
 
 async def test_a_cancellation_in_a_transaction_waits_for_its_commit(site: EngineSite) -> None:
     job_id = await site.enqueue("note")
     async with site.connection.transaction(force_rollback=True):
-        assert await site.engine.cancel(job_id, site.connection)
+        assert await site.cancel(job_id)
     assert (await site.job(job_id)).state is JobState.ENQUEUED
 
 
@@ -152,5 +152,5 @@ async def test_an_ended_job_cannot_be_cancelled(site: EngineSite) -> None:
     job_id = await site.enqueue("note")
     async with site.worker():
         await site.reaches(job_id, JobState.SUCCEEDED)
-    assert not await site.engine.cancel(job_id, site.connection)
+    assert not await site.cancel(job_id)
     assert (await site.job(job_id)).state is JobState.SUCCEEDED

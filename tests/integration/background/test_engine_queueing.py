@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from bulkport.background import JobState, TaskDefinition
 from bulkport.background.errors import JobAlreadyQueued, TaskAlreadyDeclared
 from bulkport.background.port import EnqueuedJob, NewJob, Parent
+from bulkport.background.port.control import Cancel
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from bulkport.identifiers import BackgroundJobId
 
@@ -173,7 +174,7 @@ def test_a_job_that_cannot_be_queued_is_refused(wrong: dict[str, Any]) -> None:
 async def test_looking_up_and_cancelling_what_is_no_job(site: EngineSite) -> None:
     for text in ("1", "0", "-1", "", "x", "1.5", "٣", "9" * 30, str(2**63)):
         assert await site.engine.look_up(BackgroundJobId(text), site.connection) is None
-        assert not await site.engine.cancel(BackgroundJobId(text), site.connection)
+        assert not await site.cancel(BackgroundJobId(text))
 
 
 async def test_calls_without_a_connection_use_the_pool(site: EngineSite) -> None:
@@ -182,7 +183,7 @@ async def test_calls_without_a_connection_use_the_pool(site: EngineSite) -> None
         engine = ProcrastinateEngine(pool)
         assert (await engine.look_up(job_id)) == await site.job(job_id)
         assert await engine.rescue() == []
-        assert await engine.cancel(job_id)
+        await engine.control.order(Cancel(), [job_id])
     assert (await site.job(job_id)).state is JobState.CANCELLED
     with pytest.raises(RuntimeError, match="no pool"):
         await site.engine.look_up(job_id)

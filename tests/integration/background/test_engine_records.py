@@ -110,7 +110,7 @@ async def test_runs_without_an_error_are_kept_as_what_they_were(site: EngineSite
     assert (run["outcome"], run["server"]) == ("handed_back", "ends")
     async with site.worker():
         await site.happens("begun", stopped, times=2)
-        await site.engine.cancel(stopped, site.connection)
+        await site.cancel(stopped)
         await site.reaches(stopped, JobState.CANCELLED)
     assert [run["outcome"] for run in await runs_of(site, stopped)] == ["handed_back", "cancelled"]
     reasons = await rows(site, "SELECT state::text, reason FROM background_history WHERE job_id = %s", int(stopped))
@@ -152,7 +152,7 @@ async def test_every_change_of_state_is_counted_with_its_duration_and_latency(si
         await site.enqueue("later", times=1),
     ]
     cancelled = await site.add(NewJob("note", {}, delay=60))
-    await site.engine.cancel(cancelled, site.connection)
+    await site.cancel(cancelled)
     # Counts are as of the deltas: none are moved while a lock is held that the mover wants.
     await site.connection.execute("SELECT pg_advisory_lock(hashtextextended('background_rollup_v1', 0))")
     async with site.worker():

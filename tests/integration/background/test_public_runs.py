@@ -14,7 +14,6 @@ from public_site import PublicSite
 from structlog.testing import capture_logs
 
 from bulkport.background import BackgroundJobs, FinalError, JobContext, JobState, RetryLater, RetryPolicy
-from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from bulkport.background.run_notes import MOST_LINES
 from bulkport.identifiers import BackgroundJobId
 
@@ -44,8 +43,7 @@ async def lines(public: PublicSite, job_id: BackgroundJobId) -> list[tuple[int, 
 
 
 async def cancel(public: PublicSite, job_id: BackgroundJobId) -> None:
-    async with await psycopg.AsyncConnection.connect(public.url, autocommit=True) as connection:
-        assert await ProcrastinateEngine().cancel(job_id, connection)
+    assert (await public.jobs.cancel(job_id)).effect.is_done
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])

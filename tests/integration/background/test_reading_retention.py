@@ -129,7 +129,7 @@ async def test_parked_jobs_leave_procrastinate_too(site: EngineSite, link: Datab
         await site.reaches(failed, JobState.FAILED)
         await site.happens("begun", stopped)
         for job_id in (cancelled, stopped):
-            await site.engine.cancel(job_id, site.connection)
+            await site.cancel(job_id)
             await site.reaches(job_id, JobState.CANCELLED)
     assert await site.value("SELECT count(*) FROM procrastinate_jobs") == 4
     assert await prune(link, RetentionPolicy(failed=timedelta(0), cancelled=timedelta(0))) == 1
@@ -189,7 +189,7 @@ async def test_a_job_somebody_works_on_is_left_alone(reading_site: ReadingSite, 
 async def test_pruning_while_jobs_are_requeued_loses_none(site: EngineSite) -> None:
     ids = [int(await site.add(NewJob("note", {}, delay=600))) for _ in range(60)]
     for job_id in ids:
-        await site.engine.cancel(BackgroundJobId(str(job_id)), site.connection)
+        await site.cancel(BackgroundJobId(str(job_id)))
     pruning = DatabaseLink(site.url, asyncio.Event())
 
     async def requeue() -> set[int]:

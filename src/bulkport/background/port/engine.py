@@ -78,15 +78,6 @@ class JobEngine(JobQueue, Protocol):
         """
         ...
 
-    async def cancel(self, job_id: BackgroundJobId, connection: Connection | None = None) -> bool:
-        """Cancel a job: a waiting one is gone at once, a running one is asked to stop.
-
-        Returns
-        -------
-        False when there is no such job or it has ended already.
-        """
-        ...
-
     async def look_up(self, job_id: BackgroundJobId, connection: Connection | None = None) -> BackgroundJob | None:
         """The job as it stands now; None when there is no such job."""
         ...

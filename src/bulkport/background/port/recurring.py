@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Protocol, TypeAlias
-
-import psycopg
+from typing import Final, Protocol, TypeAlias
 
 from bulkport.background.jobs import DEFAULT_QUEUE, JobState, JSONValue
-from bulkport.background.port.queueing import require_queue_name, require_task_name
+from bulkport.background.port.queueing import Connection, SyncConnection, require_queue_name, require_task_name
 from bulkport.background.recurring.errors import InvalidSchedule
 from bulkport.background.recurring.schedule import Schedule
 from bulkport.identifiers import BackgroundJobId
 
-PsycopgConnection: TypeAlias = psycopg.AsyncConnection[Any] | psycopg.Connection[Any]
+PsycopgConnection: TypeAlias = Connection | SyncConnection
 
 _MOST_ID_LENGTH: Final = 200
 

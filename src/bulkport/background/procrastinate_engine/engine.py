@@ -19,7 +19,7 @@ from bulkport.background.procrastinate_engine.control import JobController
 from bulkport.background.procrastinate_engine.enqueueing import enqueued_jobs, refusals, row_of
 from bulkport.background.procrastinate_engine.error_text import join_error
 from bulkport.background.procrastinate_engine.history_chores import prune_chore, rollup_chore
-from bulkport.background.procrastinate_engine.job_numbers import number_of
+from bulkport.background.procrastinate_engine.job_numbers import job_id_of, number_of
 from bulkport.background.procrastinate_engine.reading import ProcrastinateReader
 from bulkport.background.procrastinate_engine.recurring_store import ProcrastinateRecurringStore
 from bulkport.background.procrastinate_engine.recurring_ticker import RecurringTicker
@@ -116,15 +116,6 @@ class ProcrastinateEngine:
         """See `JobQueue.enqueue_call`."""
         return queries.ENQUEUE_CALL.format(task=task, queue=queue, args=args, user_id=user_id or sql.NULL)
 
-    async def cancel(self, job_id: BackgroundJobId, connection: Connection | None = None) -> bool:
-        """See `JobEngine.cancel`."""
-        number = number_of(job_id)
-        if number is None:
-            return False
-        async with borrow(self._pool, connection) as used, used.cursor(row_factory=tuple_row) as cursor:
-            row = await (await cursor.execute(queries.CANCEL, (number,))).fetchone()
-        return row is not None and row[0] in {"cancelled", "asked to stop"}
-
     async def look_up(self, job_id: BackgroundJobId, connection: Connection | None = None) -> BackgroundJob | None:
         """See `JobEngine.look_up`."""
         number = number_of(job_id)
@@ -147,7 +138,7 @@ class ProcrastinateEngine:
         ):
             await cursor.execute(queries.EVICT_NAMED, {"names": names})
             rows = await (await cursor.execute(queries.RESCUE)).fetchall()
-        return [BackgroundJobId(str(row[0])) for row in rows]
+        return [job_id_of(row[0]) for row in rows]
 
     async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
         """See `JobEngine.run_worker`."""
@@ -169,7 +160,7 @@ def _snapshot(number: int, row: DictRow) -> BackgroundJob:
             # Somebody has taken it out of Procrastinate's tables.
             state, last_error = JobState.FAILED, "JobLost: it is no longer in its queue"
     return BackgroundJob(
-        id=BackgroundJobId(str(number)),
+        id=job_id_of(number),
         task=row["task"],
         queue=row["queue"],
         args=row["args"],

@@ -8,8 +8,7 @@ from psycopg.errors import ForeignKeyViolation, ObjectNotInPrerequisiteState
 
 from bulkport.background.errors import BatchClosed, ParentNotFound
 from bulkport.background.port.queueing import EnqueuedJob, NewJob, Parent
-from bulkport.background.procrastinate_engine.job_numbers import number_of
-from bulkport.identifiers import BackgroundJobId
+from bulkport.background.procrastinate_engine.job_numbers import job_id_of, number_of
 
 
 def row_of(job: NewJob) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def row_of(job: NewJob) -> dict[str, Any]:
 
 def enqueued_jobs(rows: Sequence[tuple[int, int, bool]]) -> list[EnqueuedJob]:
     """The answer, in the order of the question."""
-    return [EnqueuedJob(BackgroundJobId(str(job_id)), is_new) for _, job_id, is_new in sorted(rows)]
+    return [EnqueuedJob(job_id_of(job_id), is_new) for _, job_id, is_new in sorted(rows)]
 
 
 @contextmanager

@@ -16,10 +16,6 @@ SELECT enqueued."position", enqueued.job_id, enqueued.is_new FROM background_enq
 
 ENQUEUE_CALL: Final = sql.SQL("background_enqueue_now_v1({task}, {queue}, 0, {args}, {user_id})")
 
-CANCEL: Final[LiteralString] = """
-SELECT what FROM background_cancel_v1(ARRAY[%s::bigint], NULL, NULL)
-"""
-
 LOOK_UP: Final[LiteralString] = """
 SELECT job.task, job.queue, job.args, job.state::text, job.parked, queued.status::text, job.due_at, job.priority,
        job.failures, job.error_type, job.error, job.user_id, job.result

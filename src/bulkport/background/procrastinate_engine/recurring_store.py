@@ -10,10 +10,11 @@ import structlog
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
-from bulkport.background.connections import AsyncPsycopg, SyncPsycopg
 from bulkport.background.jobs import JobState
-from bulkport.background.port.recurring import MissedRuns, RecurringDefinition, RecurringJob
+from bulkport.background.port.queueing import Connection
+from bulkport.background.port.recurring import MissedRuns, PsycopgConnection, RecurringDefinition, RecurringJob
 from bulkport.background.procrastinate_engine import recurring_queries as queries
+from bulkport.background.procrastinate_engine.job_numbers import job_id_of
 from bulkport.background.procrastinate_engine.times import in_utc, utc_or_none
 from bulkport.background.recurring.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
 from bulkport.background.recurring.schedule import Schedule
@@ -21,7 +22,6 @@ from bulkport.identifiers import BackgroundJobId
 
 _log = structlog.get_logger(__name__)
 
-Connection = AsyncPsycopg | SyncPsycopg
 Fetch = Callable[[LiteralString, Mapping[str, Any]], Awaitable[list[DictRow]]]
 """Runs one statement with arguments by name and gives its rows."""
 
@@ -35,7 +35,7 @@ class ProcrastinateRecurringStore:
         Gives a connection for calls that are given none.
     """
 
-    def __init__(self, borrow: Callable[[], AbstractAsyncContextManager[AsyncPsycopg]]) -> None:
+    def __init__(self, borrow: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
         self._borrow = borrow
         self._declared: dict[str, RecurringDefinition] = {}
 
@@ -51,27 +51,27 @@ class ProcrastinateRecurringStore:
         Schedule(definition.cron, definition.timezone)  # refused here, and not when a worker starts
         self._declared[definition.id] = definition
 
-    async def write_declared(self, connection: Connection | None = None) -> None:
+    async def write_declared(self, connection: PsycopgConnection | None = None) -> None:
         """See `RecurringStore.write_declared`."""
         await write_declared(partial(self._fetch, connection), self._declared)
 
     async def add_or_update(
-        self, definition: RecurringDefinition, connection: Connection | None = None
+        self, definition: RecurringDefinition, connection: PsycopgConnection | None = None
     ) -> RecurringJob:
         """See `RecurringStore.add_or_update`."""
         await _write(partial(self._fetch, connection), definition, in_code=False)
         return await self._existing(definition.id, connection)
 
-    async def remove(self, recurring_id: str, connection: Connection | None = None) -> bool:
+    async def remove(self, recurring_id: str, connection: PsycopgConnection | None = None) -> bool:
         """See `RecurringStore.remove`."""
         return bool(await self._fetch(connection, queries.REMOVE, {"id": recurring_id}))
 
-    async def pause(self, recurring_id: str, connection: Connection | None = None) -> RecurringJob:
+    async def pause(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
         """See `RecurringStore.pause`."""
         await self._fetch(connection, queries.PAUSE, {"id": recurring_id})
         return await self._existing(recurring_id, connection)
 
-    async def resume(self, recurring_id: str, connection: Connection | None = None) -> RecurringJob:
+    async def resume(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
         """See `RecurringStore.resume`."""
         while True:
             row = await self._row(recurring_id, connection)
@@ -84,14 +84,14 @@ class ProcrastinateRecurringStore:
             if await self._fetch(connection, queries.RESUME, arguments):
                 return await self._existing(recurring_id, connection)
 
-    async def trigger(self, recurring_id: str, connection: Connection | None = None) -> BackgroundJobId:
+    async def trigger(self, recurring_id: str, connection: PsycopgConnection | None = None) -> BackgroundJobId:
         """See `RecurringStore.trigger`."""
         rows = await self._fetch(connection, queries.TRIGGER, {"id": recurring_id, "jobs": 1})
         if not rows:
             raise _unknown(recurring_id)
-        return BackgroundJobId(str(rows[0]["job_id"]))
+        return job_id_of(rows[0]["job_id"])
 
-    async def get(self, recurring_id: str, connection: Connection | None = None) -> RecurringJob | None:
+    async def get(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob | None:
         """See `RecurringStore.get`."""
         rows = await self._fetch(connection, queries.GET, {"id": recurring_id})
         return _recurring_job(rows[0]) if rows else None
@@ -102,23 +102,23 @@ class ProcrastinateRecurringStore:
         *,
         after: str | None = None,
         limit: int = 100,
-        connection: Connection | None = None,
+        connection: PsycopgConnection | None = None,
     ) -> Sequence[RecurringJob]:
         """See `RecurringStore.search`."""
         rows = await self._fetch(connection, queries.SEARCH, {"text": text, "after": after, "limit": limit})
         return [_recurring_job(row) for row in rows]
 
-    async def _existing(self, recurring_id: str, connection: Connection | None) -> RecurringJob:
+    async def _existing(self, recurring_id: str, connection: PsycopgConnection | None) -> RecurringJob:
         return _recurring_job(await self._row(recurring_id, connection))
 
-    async def _row(self, recurring_id: str, connection: Connection | None) -> DictRow:
+    async def _row(self, recurring_id: str, connection: PsycopgConnection | None) -> DictRow:
         rows = await self._fetch(connection, queries.GET, {"id": recurring_id})
         if not rows:
             raise _unknown(recurring_id)
         return rows[0]
 
     async def _fetch(
-        self, given: Connection | None, query: LiteralString, arguments: Mapping[str, Any]
+        self, given: PsycopgConnection | None, query: LiteralString, arguments: Mapping[str, Any]
     ) -> list[DictRow]:
         if isinstance(given, psycopg.Connection):
             with given.cursor(row_factory=dict_row) as cursor:
@@ -182,7 +182,7 @@ def _recurring_job(row: DictRow) -> RecurringJob:
         is_overdue=row["is_overdue"],
         last_at=utc_or_none(row["last_at"]),
         last_note=row["last_note"],
-        last_job_id=None if row["last_job_id"] is None else BackgroundJobId(str(row["last_job_id"])),
+        last_job_id=None if row["last_job_id"] is None else job_id_of(row["last_job_id"]),
         last_job_state=None if row["last_job_state"] is None else JobState(row["last_job_state"]),
         average_seconds=row["average_seconds"],
         created_at=in_utc(row["created_at"]),
