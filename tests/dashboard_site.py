@@ -28,6 +28,7 @@ from bulkport.dashboard import (
     Section,
     Viewer,
 )
+from bulkport.dashboard.actions import Begun, Outcome
 from bulkport.dashboard.charts import Series, bars, lines
 from bulkport.dashboard.live.hub import Hub
 from bulkport.dashboard.overview import ImportInFlight, ListedJob, Overview, Tile, overview_page
@@ -58,7 +59,8 @@ class SiteData:
     overview: Overview = field(default_factory=Overview)
     loads: int = 0
     error: Exception | None = None
-    audit: list[tuple[str, str, str, str]] = field(default_factory=list)
+    audit: list[tuple[str, str, str, str | None]] = field(default_factory=list)
+    forms: list[str] = field(default_factory=list)
 
     async def read_counts(self) -> Counts:
         if self.error is not None:
@@ -91,8 +93,21 @@ class SiteData:
                 return {"job": job}
         raise PageNotFound(f"There is no job {request.params['job_id']}.")
 
-    async def record(self, actor: str, action: str, target: str, outcome: str) -> None:
-        self.audit.append((actor, action, target, outcome))
+    async def begin(self, actor: str, action: str, target: str, form: str) -> Begun:
+        if form in self.forms:
+            return Begun(self.forms.index(form), is_new=False)
+        self.forms.append(form)
+        self.audit.append((actor, action, target, None))
+        return Begun(len(self.audit) - 1, is_new=True)
+
+    async def settle(self, entry_id: int, target: str, outcome: Outcome) -> None:
+        self.audit[entry_id] = (*self.audit[entry_id][:2], target, outcome.text)
+
+    async def break_off(self, entry_id: int, why: str) -> None:
+        self.audit[entry_id] = (*self.audit[entry_id][:3], why)
+
+    async def outcome(self, entry_id: int) -> Outcome:
+        return Outcome(self.audit[entry_id][3])
 
 
 def sample_data() -> SiteData:

@@ -5,15 +5,27 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 from bulkport.background.storable import storable_text
+from bulkport.dashboard.actions import Begun, Outcome
 from bulkport.pools import AsyncPool
 
-_RECORD: Final = "INSERT INTO background_audit (actor, action, target, outcome) VALUES (%s, %s, %s, %s)"
+_BEGIN: Final = """\
+INSERT INTO background_audit (actor, action, target, form) VALUES (%s, %s, %s, %s)
+ON CONFLICT (form) WHERE form IS NOT NULL DO NOTHING
+RETURNING id"""
+
+_BEGUN_BEFORE: Final = "SELECT id FROM background_audit WHERE form = %s"
+
+_SETTLE: Final = "UPDATE background_audit SET target = %s, outcome = %s, led_to = COALESCE(%s, led_to) WHERE id = %s"
+
+_BREAK_OFF: Final = "UPDATE background_audit SET outcome = concat_ws('; ', outcome, %s::text) WHERE id = %s"
+
+_OUTCOME: Final = "SELECT outcome AS text, led_to FROM background_audit WHERE id = %s"
 
 _ENTRIES: Final = """\
-SELECT id, at, actor, action, target, outcome
+SELECT id, at, actor, action, target, outcome, led_to
 FROM background_audit
 WHERE id < %(before)s
   AND (%(actor)s::text IS NULL OR actor = %(actor)s)
@@ -34,7 +46,10 @@ class AuditEntry:
     actor: str
     action: str
     target: str
-    outcome: str
+    outcome: str | None
+    """None: it is under way, or was broken off by the end of its server."""
+    led_to: str | None
+    """The page that tells more of it, relative to the dashboard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +78,39 @@ class AuditLog:
     def __init__(self, pool: Callable[[], AsyncPool]) -> None:
         self._pool = pool
 
-    async def record(self, actor: str, action: str, target: str, outcome: str) -> None:
-        """Keep one entry.
+    async def begin(self, actor: str, action: str, target: str, form: str) -> Begun:
+        """See `Audit.begin`.
 
         Raises
         ------
         psycopg.Error
             If it cannot be kept.
         """
-        values = [storable_text(value) for value in (actor, action, target, outcome)]
+        values = [storable_text(value) for value in (actor, action, target, form)]
+        async with self._pool().connection() as connection, connection.cursor(row_factory=scalar_row) as cursor:
+            entry_id = await (await cursor.execute(_BEGIN, values)).fetchone()
+            if entry_id is not None:
+                return Begun(entry_id, is_new=True)
+            known = await (await cursor.execute(_BEGUN_BEFORE, [form])).fetchone()
+            assert known is not None
+            return Begun(known, is_new=False)
+
+    async def settle(self, entry_id: int, target: str, outcome: Outcome) -> None:
+        """See `Audit.settle`."""
+        values = [text and storable_text(text) for text in (target, outcome.text, outcome.led_to)]
         async with self._pool().connection() as connection:
-            await connection.execute(_RECORD, values)
+            await connection.execute(_SETTLE, [*values, entry_id])
+
+    async def break_off(self, entry_id: int, why: str) -> None:
+        """See `Audit.break_off`."""
+        async with self._pool().connection() as connection:
+            await connection.execute(_BREAK_OFF, [why, entry_id])
+
+    async def outcome(self, entry_id: int) -> Outcome:
+        """See `Audit.outcome`."""
+        async with self._pool().connection() as connection, connection.cursor(row_factory=class_row(Outcome)) as cursor:
+            found = await (await cursor.execute(_OUTCOME, [entry_id])).fetchone()
+        return found or Outcome(None)
 
     async def entries(
         self, wanted: AuditFilter = EVERYTHING, *, before: int | None = None, limit: int = 50

@@ -1,5 +1,6 @@
 """What a browser does with the pages about jobs: read them, press buttons, answer questions."""
 
+import asyncio
 import html
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -49,12 +50,27 @@ class Operator:
         self.led_to = answer.headers["location"]
         return (await self._browser.get(urljoin(f"/hangfire/do/{action}", self.led_to))).text
 
+    async def send_twice(self, action: str, fields: Mapping[str, str], *, back: str) -> str:
+        """Send one form two times at once; what the page after the second says was done."""
+        token = re.search(r'name="csrf" value="([^"]+)"', await self.page(back))
+        assert token is not None
+        form = {"csrf": token[1], "back": back, "confirmed": "yes", **fields}
+        answers = [self._browser.post(f"/hangfire/do/{action}", data=form) for _ in range(2)]
+        locations = {answer.headers["location"] for answer in await asyncio.gather(*answers)}
+        (self.led_to,) = locations
+        await self._browser.post(f"/hangfire/do/{action}", data=form)
+        return said_on((await self._browser.get(urljoin(f"/hangfire/do/{action}", self.led_to))).text)
+
     async def said(self, action: str, fields: Mapping[str, str | Sequence[str]], *, back: str = "jobs") -> str:
         """Press a button; what the next page says was done."""
-        page = await self.press(action, fields, back=back)
-        found = re.search(r'class="flash[^>]*>.*?</svg>(.*?)</div>', page, re.DOTALL)
-        assert found is not None, page
-        return html.unescape(found[1])
+        return said_on(await self.press(action, fields, back=back))
+
+
+def said_on(page: str) -> str:
+    """What a page says was done."""
+    found = re.search(r'class="flash[^>]*>.*?</svg>(.*?)</div>', page, re.DOTALL)
+    assert found is not None, page
+    return html.unescape(found[1])
 
 
 @asynccontextmanager

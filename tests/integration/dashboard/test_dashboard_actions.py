@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from bulkport.dashboard import AuditLog, Role, Viewer
-from bulkport.dashboard.actions import Action, ActionRequest, Done, Form, perform
+from bulkport.dashboard.actions import Action, ActionRequest, Begun, Done, Form, Outcome, perform
 from bulkport.pools import open_pool
 from dashboard_site import FixedAccess, SiteData, browser_of, build_site, sample_data
 
@@ -33,6 +33,42 @@ async def test_action_is_done_audited_and_told_once() -> None:
         assert data.audit == [("ann", "jobs/requeue", "jobs [1, 4]", "2 requeued.")]
         assert "2 requeued." in (await browser.get("/hangfire/jobs")).text
         assert "2 requeued." not in (await browser.get("/hangfire/jobs")).text
+
+
+async def test_a_form_that_is_sent_twice_does_it_once() -> None:
+    data = sample_data()
+    async with browser_of(build_site(data, FixedAccess())) as browser:
+        token = await token_of(browser)
+        form = {"csrf": token, "id": ["1", "4"], "confirmed": "yes", "back": "jobs"}
+        for said in ("2 requeued.", "Sent twice, done once: 2 requeued."):
+            await post(browser, "jobs/requeue", form)
+            page = (await browser.get("/hangfire/jobs")).text
+            assert re.search(rf'class="flash"[^>]*>.*</svg>{said}</div>', page)
+        # Another choice on the same page is another form, and so is the same one on the page as it is loaded anew.
+        await post(browser, "jobs/requeue", {**form, "id": ["1"]})
+        await post(browser, "jobs/requeue", {**form, "csrf": await token_of(browser)})
+    assert [target for _, _, target, _ in data.audit] == ["jobs [1, 4]", "jobs [1]", "jobs [1, 4]"]
+
+
+async def test_a_form_that_is_sent_twice_at_once_waits_for_what_the_first_does() -> None:
+    data = sample_data()
+    go_on = asyncio.Event()
+    runs = 0
+
+    async def run(request: ActionRequest) -> Done:
+        nonlocal runs
+        runs += 1
+        await go_on.wait()
+        return Done("Done.", target="all", lead_to="jobs/7")
+
+    asked = ActionRequest(Viewer("ann", Role.OPERATOR), Form([("csrf", "a token")]))
+    action = Action("jobs/delete", "Delete", run)
+    both = [asyncio.create_task(perform(action, asked, data)) for _ in range(2)]
+    while len(data.forms) < 1 or not runs:
+        await asyncio.sleep(0.02)
+    go_on.set()
+    first, second = [flash.text for _, flash in await asyncio.gather(*both)]
+    assert (first, second, runs) == ("Done.", "Sent twice, done once: Done.", 1)
 
 
 async def test_without_script_the_question_is_a_page() -> None:
@@ -155,8 +191,13 @@ async def test_message_from_a_forged_cookie_is_text_only() -> None:
 async def test_audit_is_kept_in_the_database(database_url: str) -> None:
     async with open_pool(database_url, name="audit", most=2) as pool:
         audit = AuditLog(lambda: pool)
-        await audit.record("ann", "jobs/requeue", "job 1", "1 requeued.\0")
-        await audit.record("bob", "queues/pause", "mail", "Paused.")
+        first = await audit.begin("ann", "jobs/requeue", "id=1", "one form")
+        await audit.settle(first.entry_id, "job 1", Outcome("1 requeued.\0", "jobs/2"))
+        second = await audit.begin("bob", "queues/pause", "mail", "another form")
+        assert await audit.outcome(second.entry_id) == Outcome(None)
+        await audit.settle(second.entry_id, "mail", Outcome("Paused."))
+        assert await audit.begin("ann", "jobs/requeue", "id=1", "one form") == Begun(first.entry_id, is_new=False)
+        assert await audit.outcome(first.entry_id) == Outcome("1 requeued.\N{REPLACEMENT CHARACTER}", "jobs/2")
         newest, oldest = await audit.entries()
         assert (newest.actor, newest.action, newest.target, newest.outcome) == (
             "bob",
@@ -164,8 +205,11 @@ async def test_audit_is_kept_in_the_database(database_url: str) -> None:
             "mail",
             "Paused.",
         )
+        assert (oldest.target, oldest.led_to) == ("job 1", "jobs/2")
         assert oldest.outcome == "1 requeued.\N{REPLACEMENT CHARACTER}"
         assert [entry.id for entry in await audit.entries(before=newest.id, limit=1)] == [oldest.id]
+        await audit.break_off(second.entry_id, "interrupted")
+        assert await audit.outcome(second.entry_id) == Outcome("Paused.; interrupted")
 
 
 async def test_action_whose_audit_cannot_be_kept_is_an_error_and_not_silent(database_url: str) -> None:
@@ -173,4 +217,4 @@ async def test_action_whose_audit_cannot_be_kept_is_an_error_and_not_silent(data
         async with pool.connection() as connection:
             await connection.execute("DROP TABLE background_audit")
         with pytest.raises(psycopg.Error):
-            await AuditLog(lambda: pool).record("ann", "jobs/touch", "", "done")
+            await AuditLog(lambda: pool).begin("ann", "jobs/touch", "", "a form")

@@ -151,6 +151,19 @@ async def test_chosen_jobs_are_requeued_once(operator: Operator) -> None:
     assert [entry.change.actor for entry in details.timeline if entry.change] == ["ann"]
 
 
+async def test_a_finished_job_is_repeated_once_by_a_form_that_is_sent_twice(operator: Operator) -> None:
+    site = operator.site
+    job_id = await site.jobs.enqueue(site.send_report, "ada")
+    async with site.worker():
+        await site.reaches(job_id, JobState.SUCCEEDED)
+    said = await operator.send_twice("jobs/requeue", {"id": job_id}, back=f"jobs/{job_id}")
+    assert said == f"Sent twice, done once: Job {job_id}: queued again as a new job."
+    (repeated,) = await operator.rows("jobs?state=enqueued")
+    assert operator.led_to == f"../../jobs/{repeated}"
+    assert await operator.said("jobs/requeue", {"id": job_id}, back=f"jobs/{job_id}")
+    assert len(await operator.rows("jobs?state=enqueued")) == 2
+
+
 async def test_all_that_match_are_meant_with_their_number(operator: Operator) -> None:
     site = operator.site
     failed = await failed_jobs(operator, 30)

@@ -251,5 +251,8 @@ CREATE TABLE background_audit (
     actor text NOT NULL,
     action text NOT NULL,
     target text NOT NULL,
-    outcome text NOT NULL
+    outcome text,  -- NULL: it is under way, or was broken off by the end of its server
+    form text,  -- what tells the form that asked for it from every other: one form does one thing once
+    led_to text  -- the page that tells more of it
 );
+CREATE UNIQUE INDEX background_audit_form ON background_audit (form) WHERE form IS NOT NULL;

@@ -249,7 +249,15 @@ document.addEventListener("submit", (event) => {
   if ("sent" in event.target.dataset) event.preventDefault();
   event.target.dataset.sent = "";
 });
-addEventListener("pageshow", () => { delete $("#act")?.dataset.sent; });
+// A page that comes back as it was has the token of a form that may have been sent: what is done there now is more.
+addEventListener("pageshow", ({ persisted }) => {
+  const form = $("#act");
+  if (!form) return;
+  delete form.dataset.sent;
+  if (!persisted) return;
+  $("[name=again]", form)?.remove();
+  form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "again", value: Date.now() }));
+});
 
 function setTheme(button, theme) {
   root.dataset.theme = theme;
