@@ -10,8 +10,8 @@ import pytest
 from engine_site import EngineSite, eventually
 from psycopg_pool import AsyncConnectionPool
 
-from bulkport.background import JobState, TaskDefinition
-from bulkport.background.errors import JobAlreadyQueued, TaskAlreadyDeclared
+from bulkport.background import JobQuery, JobState, TaskDefinition
+from bulkport.background.errors import JobAlreadyQueued, NotConnected, TaskAlreadyDeclared
 from bulkport.background.port import EnqueuedJob, NewJob, Parent
 from bulkport.background.port.control import Cancel
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
@@ -182,11 +182,14 @@ async def test_calls_without_a_connection_use_the_pool(site: EngineSite) -> None
     async with AsyncConnectionPool(site.url, kwargs={"autocommit": True}, min_size=1, open=False) as pool:
         engine = ProcrastinateEngine(pool)
         assert (await engine.look_up(job_id)) == await site.job(job_id)
+        assert (await engine.reader.count(JobQuery())).jobs == 1
         assert await engine.rescue() == []
         await engine.control.order(Cancel(), [job_id])
     assert (await site.job(job_id)).state is JobState.CANCELLED
     with pytest.raises(RuntimeError, match="no pool"):
         await site.engine.look_up(job_id)
+    with pytest.raises(NotConnected, match="no pool"):
+        await site.engine.reader.count(JobQuery())
 
 
 def test_a_task_name_is_declared_once() -> None:

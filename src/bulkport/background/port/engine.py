@@ -53,7 +53,7 @@ class JobEngine(JobQueue, Protocol):
 
         Raises
         ------
-        RuntimeError
+        NotConnected
             The engine has no pool.
         """
         ...

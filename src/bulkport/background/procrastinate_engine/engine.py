@@ -8,7 +8,7 @@ from psycopg import sql
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
-from bulkport.background.errors import JobAlreadyQueued, TaskAlreadyDeclared
+from bulkport.background.errors import JobAlreadyQueued, NotConnected, TaskAlreadyDeclared
 from bulkport.background.jobs import DEFAULT_QUEUE, BackgroundJob, JobState
 from bulkport.background.port import WorkerOptions
 from bulkport.background.port.queueing import Connection, EnqueuedJob, NewJob, SyncConnection
@@ -50,7 +50,7 @@ class ProcrastinateEngine:
     def reader(self) -> ProcrastinateReader:
         """See `JobEngine.reader`."""
         if self._reader is None:
-            raise RuntimeError("this engine has no pool to read with")
+            raise NotConnected("this engine has no pool to read with")
         return self._reader
 
     @property
