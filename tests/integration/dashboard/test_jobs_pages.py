@@ -1,5 +1,6 @@
 """The lists of jobs: what they show, and what is done to the chosen ones and to all that match."""
 
+import hashlib
 import re
 from collections.abc import AsyncIterator
 
@@ -64,6 +65,18 @@ async def test_a_search_does_not_tell_what_is_masked(operator: Operator) -> None
     async with site.worker():
         await site.reaches(spoken, JobState.FAILED)
     assert await operator.rows("jobs?text=OPEN-sesame") == [int(spoken)]
+
+
+async def test_what_is_masked_is_not_told_by_long_arguments_nor_by_a_number(operator: Operator) -> None:
+    site = operator.site
+    # Lists are not given arguments that are this long.
+    long = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(250))
+    await site.jobs.enqueue(site.strict.call(long, password="open-sesame"))
+    await site.jobs.enqueue(site.strict.call("plain reason", password="open-sesame"))
+    spoken = await site.jobs.enqueue(site.strict.call(f"open-sesame {long}"))
+    assert await operator.rows("jobs?text=open-sesame") == [int(spoken)]
+    await operator.press("jobs/delete", {"all": "jobs"}, back="jobs?text=open-sesame")
+    assert operator.question == "Delete 1 job: all jobs with text open-sesame?"
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Final
 
 from bulkport.background.errors import InvalidJobQuery
-from bulkport.background.jobs import JobState
 from bulkport.background.port.control import Cancel, Delete, Effect, Order, OrderSummary, Requeue, RunNow
 from bulkport.background.reading.query import JobCount
 from bulkport.dashboard.actions import Action, ActionRefused, ActionRequest, Done, Form
-from bulkport.dashboard.formatting import number, plural
-from bulkport.dashboard.pages.job_filters import JobFilter, in_words
+from bulkport.dashboard.formatting import plural
+from bulkport.dashboard.pages.found_jobs import FoundJobs
+from bulkport.dashboard.pages.job_filters import LISTS, JobFilter, in_words
 from bulkport.dashboard.pages.job_outcomes import jobs_in_words, outcome_in_words
 from bulkport.dashboard.pages.page import Query
 from bulkport.dashboard.steered_jobs import SteeredJobs
@@ -17,25 +17,30 @@ from bulkport.identifiers import BackgroundJobId
 
 _MOST_COUNTED: Final = 100_000
 
-LISTS: Final[dict[str, JobState | None]] = {"jobs": None, "retries": JobState.RETRYING}
-"""The lists whose jobs can be meant with `all`, and the state that a list is about."""
 
-
-def job_actions(jobs: SteeredJobs) -> list[Action]:
+def job_actions(jobs: SteeredJobs, found_jobs: FoundJobs) -> list[Action]:
     """The actions `jobs/requeue`, `jobs/run-now`, `jobs/cancel` and `jobs/delete`.
 
     Their forms have the fields `id` of each job that is meant; or `all`, the list whose jobs are all meant, and
     `filter`, the query of that list's address.
     """
     return [
-        _action(jobs, "requeue", "Requeue", lambda actor: Requeue(actor=actor), asks_for_one=False),
-        _action(jobs, "run-now", "Run now", lambda actor: RunNow(actor=actor), asks_for_one=False),
-        _action(jobs, "cancel", "Cancel", lambda actor: Cancel(actor=actor), asks_for_one=True),
-        _action(jobs, "delete", "Delete", lambda actor: Delete(actor=actor), asks_for_one=True),
+        _action(jobs, found_jobs, "requeue", "Requeue", lambda actor: Requeue(actor=actor), asks_for_one=False),
+        _action(jobs, found_jobs, "run-now", "Run now", lambda actor: RunNow(actor=actor), asks_for_one=False),
+        _action(jobs, found_jobs, "cancel", "Cancel", lambda actor: Cancel(actor=actor), asks_for_one=True),
+        _action(jobs, found_jobs, "delete", "Delete", lambda actor: Delete(actor=actor), asks_for_one=True),
     ]
 
 
-def _action(jobs: SteeredJobs, name: str, label: str, order: Callable[[str], Order], *, asks_for_one: bool) -> Action:
+def _action(
+    jobs: SteeredJobs,
+    found_jobs: FoundJobs,
+    name: str,
+    label: str,
+    order: Callable[[str], Order],
+    *,
+    asks_for_one: bool,
+) -> Action:
     async def run(request: ActionRequest) -> Done:
         wanted = order(request.viewer.name)
         if request.form.get("all"):
@@ -54,7 +59,7 @@ def _action(jobs: SteeredJobs, name: str, label: str, order: Callable[[str], Ord
     async def question(request: ActionRequest) -> str | None:
         if request.form.get("all"):
             found, meant = _all_meant(request.form)
-            return f"{label} {_many(await count_of(jobs, found, most=_MOST_COUNTED))}: {meant}?"
+            return f"{label} {_many(await found_jobs.count(found, most=_MOST_COUNTED))}: {meant}?"
         chosen = _chosen(request.form)
         if len(chosen) == 1:
             return f"{label} job {chosen[0]}?" if asks_for_one else None
@@ -63,16 +68,10 @@ def _action(jobs: SteeredJobs, name: str, label: str, order: Callable[[str], Ord
     return Action(f"jobs/{name}", label, run, question)
 
 
-async def count_of(jobs: SteeredJobs, found: JobFilter, *, most: int) -> JobCount:
-    """How many jobs a filter finds, counted up to `most`; all jobs of a state are known without counting."""
-    if found.is_narrowed:
-        return await jobs.count(found.query, most=most)
-    states = (await jobs.statistics()).states
-    return JobCount(sum(states.values()) if found.state is None else states[found.state], is_more=False)
-
-
 def _many(count: JobCount) -> str:
-    return f"more than {number(count.jobs)} jobs" if count.is_more else plural(count.jobs, "job")
+    if count.is_more and not count.jobs:
+        return "those that are found"
+    return f"at least {plural(count.jobs, 'job')}" if count.is_more else plural(count.jobs, "job")
 
 
 def _chosen(form: Form) -> list[BackgroundJobId]:

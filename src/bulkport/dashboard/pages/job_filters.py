@@ -22,6 +22,8 @@ WITHIN: Final = {
 
 _TEXTS: Final = ("task", "queue", "user", "text", "error", "recurring")
 _TIMES: Final = ("within", "since", "until")
+LISTS: Final[dict[str, JobState | None]] = {"jobs": None, "retries": JobState.RETRYING}
+"""The lists whose jobs can all be meant, by the path of their page, and the state that a list is about."""
 FILTERS: Final = (*_TEXTS, "batch", *_TIMES)
 """The fields that narrow down what is found, beside `state`."""
 
@@ -58,13 +60,15 @@ class JobFilter:
         return (JobSort.CREATED, JobSort.DUE) if self.is_about_waiting_for_time else (JobSort.CREATED,)
 
     @classmethod
-    def of(cls, fields: Query, *, state: JobState | None = None) -> "JobFilter":
+    def of(cls, fields: Query, *, state: JobState | None = None, now: datetime | None = None) -> "JobFilter":
         """What the fields say.
 
         Parameters
         ----------
         state:
             Of a page that is about one state, whatever its address says.
+        now:
+            When stretches of time end; None: now.
 
         Raises
         ------
@@ -74,7 +78,7 @@ class JobFilter:
         if state is None and (name := fields.get("state")):
             state = _state(name)
         texts = {name: fields.get(name) or None for name in _TEXTS}
-        since, until = _since(fields), _time(fields, "until")
+        since, until = _since(fields, now or datetime.now(UTC)), _time(fields, "until")
         ended = state is not None and state.is_final
         query = JobQuery(
             states=frozenset() if state is None else {state},
@@ -131,14 +135,14 @@ def _batch(fields: Query) -> int | None:
     return int(text)
 
 
-def _since(fields: Query) -> datetime | None:
+def _since(fields: Query, now: datetime) -> datetime | None:
     name = fields.get("within")
     if not name:
         return _time(fields, "since")
     if name not in WITHIN:
         raise InvalidJobQuery(f"There is no stretch of time {name!r}.")
     # In whole seconds, so that one look at a page and the next one ask nearly the same.
-    earliest = datetime.now(UTC).replace(microsecond=0) - WITHIN[name][0]
+    earliest = now.replace(microsecond=0) - WITHIN[name][0]
     since = _time(fields, "since")
     return earliest if since is None else max(since, earliest)
 

@@ -1,6 +1,5 @@
 """A page of jobs with its sorting, cursor and filters, for every page that lists jobs."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -9,7 +8,7 @@ from bulkport.background.jobs import JobState
 from bulkport.background.reading.details import JobSummary
 from bulkport.background.reading.query import JobCount, JobSort
 from bulkport.dashboard.masking import Masking
-from bulkport.dashboard.pages.job_actions import count_of
+from bulkport.dashboard.pages.found_jobs import FoundJobs
 from bulkport.dashboard.pages.job_call import arguments_in_a_line
 from bulkport.dashboard.pages.job_filters import FILTERS, WITHIN, JobFilter, sorting_of
 from bulkport.dashboard.pages.job_names import JobNames, Names
@@ -66,11 +65,11 @@ class JobList:
     """What a list of jobs shows."""
 
     name: str
-    """As `job_actions.LISTS` has it."""
+    """As `job_filters.LISTS` has it."""
     found: JobFilter
     rows: Sequence[JobRow]
     count: JobCount | None
-    """None: it would take as long as finding them; see `job_actions` for the question before all are acted on."""
+    """None: each would have to be looked into; that is done before all are acted on."""
     keys: Sequence[str]
     """Of the columns."""
     columns: Sequence[Column]
@@ -97,6 +96,7 @@ class JobLists:
     def __init__(self, jobs: SteeredJobs, masking: Masking) -> None:
         self._jobs = jobs
         self._masking = masking
+        self._found = FoundJobs(jobs, masking)
         self._names = JobNames(jobs)
 
     async def read(
@@ -132,8 +132,8 @@ class JobLists:
         return JobList(
             name,
             found,
-            [self._row(job) for job in page.items if self._may_be_found(job, found.query.text)],
-            None if found.query.text else await count_of(self._jobs, found, most=_MOST_COUNTED),
+            [self._row(job) for job in page.items if await self._found.may_be_told(job, found.query.text)],
+            None if found.query.text else await self._found.count(found, most=_MOST_COUNTED),
             keys,
             columns,
             sorting,
@@ -145,16 +145,6 @@ class JobLists:
                 if request.query.get(field)
             ],
         )
-
-    def _may_be_found(self, job: JobSummary, text: str | None) -> bool:
-        """Whether more than what is masked has the text: a search must not tell what cannot be seen."""
-        if not text or job.args is None:
-            return True
-        shown = self._masking.apply(job.args)
-        if shown == job.args:
-            return True
-        visible = json.dumps(shown, ensure_ascii=False) + f" {job.error_type or ''}: {job.error or ''}"
-        return any(part.casefold() in visible.casefold() for part in (text, json.dumps(text, ensure_ascii=False)[1:-1]))
 
     def _row(self, job: JobSummary) -> JobRow:
         error = ": ".join(part for part in (job.error_type, job.error) if part)

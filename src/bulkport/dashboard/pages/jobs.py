@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from bulkport.background.jobs import JobState
 from bulkport.dashboard.masking import Masking
+from bulkport.dashboard.pages.found_jobs import FoundJobs
 from bulkport.dashboard.pages.job import RelatedTo, job_page, related_to_nothing
 from bulkport.dashboard.pages.job_actions import job_actions
 from bulkport.dashboard.pages.job_filters import JobFilter
@@ -102,7 +103,7 @@ def jobs_part(jobs: SteeredJobs, masking: Masking, related: RelatedTo = related_
             ),
         ),
         pages=[Page("jobs", "jobs.html", load, section="jobs", follows_counts=True), job_page(jobs, masking, related)],
-        actions=job_actions(jobs),
+        actions=job_actions(jobs, FoundJobs(jobs, masking)),
     )
 
 
