@@ -10,6 +10,7 @@ import psycopg
 
 from bulkport.background.batches import Batch
 from bulkport.background.connections import AnyConnection, AsyncPsycopg, SyncPsycopg, async_psycopg_in, psycopg_in
+from bulkport.background.deadlocks import despite_deadlocks
 from bulkport.background.declaring import DeclarationOptions, JobCall, Task, TaskDecorator, declared_task
 from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.background.errors import NotConnected, TaskAlreadyDeclared
@@ -255,14 +256,22 @@ class BackgroundJobs(Steering, Looking):
         """
         batch = Batch(description, user_id)
         yield batch
-        async with self._connection(await async_psycopg_in(connection)) as used:
-            assert isinstance(used, psycopg.AsyncConnection)
-            async with used.transaction():
-                await batch.queue(self._engine, used)
+        inner = await async_psycopg_in(connection)
+
+        async def queue() -> None:
+            async with self._connection(inner) as used:
+                assert isinstance(used, psycopg.AsyncConnection)
+                async with used.transaction():
+                    await batch.queue(self._engine, used)
+
+        await despite_deadlocks(queue, is_ours=inner is None)
 
     async def _enqueue(self, jobs: list[NewJob], connection: "AnyConnection | None") -> list[EnqueuedJob]:
-        async with self._connection(connection) as used:
-            return await self._enqueue_in(used, jobs)
+        async def enqueue() -> list[EnqueuedJob]:
+            async with self._connection(connection) as used:
+                return await self._enqueue_in(used, jobs)
+
+        return await despite_deadlocks(enqueue, is_ours=connection is None)
 
     async def _enqueue_in(self, connection: AsyncPsycopg | SyncPsycopg, jobs: list[NewJob]) -> list[EnqueuedJob]:
         if isinstance(connection, psycopg.AsyncConnection):

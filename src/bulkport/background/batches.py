@@ -3,7 +3,7 @@
 from typing import Any, Final, ParamSpec, overload
 
 from bulkport.background.connections import AsyncPsycopg
-from bulkport.background.declaring import JobCall, Task
+from bulkport.background.declaring import JobCall, Task, require_key
 from bulkport.background.enqueueing import On, call_of, new_job, require_new
 from bulkport.background.port import JobQueue, Outcome, Parent
 from bulkport.background.storable import storable_text
@@ -17,6 +17,11 @@ _MOST_DESCRIPTION_LENGTH: Final = 500
 class Batch:
     """Jobs to be queued together; made by `BackgroundJobs.batch`, which queues them at the end of its block.
 
+    Raises
+    ------
+    ValueError
+        No job can have the user id.
+
     Examples
     --------
     >>> async with jobs.batch("reports of July") as batch:
@@ -28,6 +33,8 @@ class Batch:
 
     def __init__(self, description: str | None, user_id: str | None) -> None:
         self.description = None if description is None else storable_text(description, _MOST_DESCRIPTION_LENGTH)
+        if user_id is not None:
+            require_key("user_id", user_id)
         self.user_id = user_id
         self._id: int | None = None
         self._calls: list[JobCall] = []

@@ -22,6 +22,18 @@ _MOST_KEY_LENGTH: Final = 500
 """In characters; PostgreSQL indexes no text much longer."""
 
 
+def require_key(name: str, value: str) -> None:
+    """Refuse a key or a user's id that cannot be kept; `name` is what it is called.
+
+    Raises
+    ------
+    ValueError
+        It is no text, empty, too long or not printable.
+    """
+    if not (isinstance(value, str) and value.isprintable() and 0 < len(value) <= _MOST_KEY_LENGTH):
+        raise ValueError(f"{name} is text of 1 to {_MOST_KEY_LENGTH} printable characters: {value!r:.80}")
+
+
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """How a job is queued.
@@ -47,8 +59,8 @@ class JobOptions:
         require_queue_name(self.queue)
         for name in ("unique_key", "concurrency_key", "user_id"):
             value = getattr(self, name)
-            if value is not None and not (value.isprintable() and 0 < len(value) <= _MOST_KEY_LENGTH):
-                raise ValueError(f"{name} is 1 to {_MOST_KEY_LENGTH} printable characters: {value!r:.80}")
+            if value is not None:
+                require_key(name, value)
         if not is_integer(self.priority):
             raise ValueError(f"a priority is a 32-bit integer: {self.priority}")
         if not is_integer(self.concurrency_limit) or self.concurrency_limit < 1:

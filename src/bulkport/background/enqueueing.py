@@ -90,7 +90,11 @@ def parents_of(parents: BackgroundJobId | Iterable[BackgroundJobId], on: On) -> 
     ------
     ValueError
         There is no job to wait for, or no such outcome.
+    TypeError
+        What is given is no id, and no ids.
     """
+    if not isinstance(parents, Iterable):
+        raise TypeError(f"the id of a job is text: {parents!r}")
     ids = [parents] if isinstance(parents, str) else list(parents)
     if not ids:
         raise ValueError("a continuation needs a job to wait for")

@@ -158,11 +158,15 @@ class Steering(Protocol):
         """
         await self._control().pause_queue(name, actor=actor, connection=await async_psycopg_in(connection))
 
-    async def resume_queue(self, name: str, *, connection: "AnyConnection | None" = None) -> None:
+    async def resume_queue(
+        self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
+    ) -> None:
         """Let a paused queue go on."""
-        await self._control().resume_queue(name, await async_psycopg_in(connection))
+        await self._control().resume_queue(name, await async_psycopg_in(connection), actor=actor)
 
-    async def limit_queue(self, name: str, most: int | None, *, connection: "AnyConnection | None" = None) -> None:
+    async def limit_queue(
+        self, name: str, most: int | None, *, actor: str | None = None, connection: "AnyConnection | None" = None
+    ) -> None:
         """Let at most `most` jobs of a queue run at one time, on all servers together; None: any number.
 
         Raises
@@ -170,7 +174,7 @@ class Steering(Protocol):
         ValueError
             `most` is less than 1, or no queue can have this name.
         """
-        await self._control().limit_queue(name, most, await async_psycopg_in(connection))
+        await self._control().limit_queue(name, most, await async_psycopg_in(connection), actor=actor)
 
     async def _order(self, order: Order, job_id: BackgroundJobId, connection: "AnyConnection | None") -> OrderResult:
         (result,) = await self._control().order(order, [job_id], await async_psycopg_in(connection))

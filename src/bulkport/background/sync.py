@@ -9,6 +9,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from bulkport.background.connections import SyncConnection, sync_psycopg_in
+from bulkport.background.deadlocks import despite_deadlocks_sync
 from bulkport.background.declaring import JobCall, Task
 from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.background.errors import NotConnected
@@ -108,5 +109,10 @@ class SyncJobs:
             return self._queue.enqueue_many_sync(sync_psycopg_in(connection), jobs)
         if self._pool is None:
             raise NotConnected("not connected: pass connection=, or use jobs.sync.connect(...) around it")
-        with self._pool.connection() as own:
-            return self._queue.enqueue_many_sync(own, jobs)
+        pool = self._pool
+
+        def enqueue() -> list[EnqueuedJob]:
+            with pool.connection() as own:
+                return self._queue.enqueue_many_sync(own, jobs)
+
+        return despite_deadlocks_sync(enqueue)

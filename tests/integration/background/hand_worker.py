@@ -17,13 +17,14 @@ class HandWorker:
         self._worker_id = worker_id
         self._attempts: dict[int, int] = {}
 
-    async def claim(self) -> BackgroundJobId | None:
-        """Claim the next job, and commit."""
+    async def claim(self, queues: list[str] | None = None, *, commit: bool = True) -> BackgroundJobId | None:
+        """Claim the next job, and commit unless told otherwise."""
         cursor = await self._connection.execute(
-            "SELECT id, attempts FROM background_claim_v1(NULL, %s)", (self._worker_id,)
+            "SELECT id, attempts FROM background_claim_v1(%s, %s)", (queues, self._worker_id)
         )
         row = await cursor.fetchone()
-        await self.commit()
+        if commit:
+            await self.commit()
         if row is None or row[0] is None:
             return None
         self._attempts[row[0]] = row[1]

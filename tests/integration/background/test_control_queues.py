@@ -1,18 +1,35 @@
 """Pausing queues, and limits of queues over several workers."""
 
+import asyncio
 import os
 import signal
 
 import pytest
 from engine_site import HASTY, EngineSite, eventually
-from flow_steps import be_consistent, become, enqueue, gated, most_at_one_time, note, states
+from flow_steps import be_consistent, become, enqueue, gated, is_waiting, most_at_one_time, note, states
+from hand_worker import hand_worker
 
 from bulkport.background import JobState
 from bulkport.background.port.control import Cancel
 from bulkport.background.procrastinate_engine.control import JobController
+from bulkport.background.procrastinate_engine.reading.reader import ProcrastinateReader
+from bulkport.pools import open_pool
 
 SELDOM = {"poll": 60.0}
 """A worker that hears of work by notification or not at all in this test."""
+
+
+async def last_change(site: EngineSite, queue: str) -> tuple[str | None, int | None, bool]:
+    """Who changed the queue last, its limit, and whether it is paused."""
+    cursor = await site.connection.execute(
+        "SELECT changed_by, concurrency_limit, paused_at IS NOT NULL FROM background_queues"
+        " WHERE name = %s AND changed_at IS NOT NULL",
+        (queue,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    by, limit, is_paused = row
+    return by, limit, is_paused
 
 
 async def test_a_paused_queue_stands_still_and_others_go_on(site: EngineSite) -> None:
@@ -119,3 +136,53 @@ async def test_a_caller_that_rolls_back_pauses_nothing(site: EngineSite) -> None
 
     async with site.worker():
         await eventually(is_done, "the job")
+
+
+async def test_who_changed_a_queue_last_is_kept(site: EngineSite) -> None:
+    control = JobController()
+    await control.pause_queue("mail", actor="ada", connection=site.connection)
+    assert await last_change(site, "mail") == ("ada", None, True)
+    await control.limit_queue("mail", 3, site.connection, actor="bob")
+    assert await last_change(site, "mail") == ("bob", 3, True)
+    await control.resume_queue("mail", site.connection, actor="cleo\0")
+    assert await last_change(site, "mail") == ("cleo\ufffd", 3, False)
+    # What changes nothing is nobody's change.
+    await control.resume_queue("mail", site.connection, actor="eve")
+    await control.limit_queue("mail", 3, site.connection, actor="eve")
+    assert await last_change(site, "mail") == ("cleo\ufffd", 3, False)
+    await control.limit_queue("mail", None, site.connection)
+    assert await last_change(site, "mail") == (None, None, False)
+
+    async with open_pool(site.url, name="reading", most=1) as pool:
+        (queue,) = [queue for queue in await ProcrastinateReader(pool).queues() if queue.name == "mail"]
+    assert queue.changed_at is not None
+    assert queue.changed_by is None
+
+
+@pytest.mark.parametrize("queues", [None, ["narrow"]])
+async def test_two_claims_at_one_time_do_not_take_the_last_place_together(
+    site: EngineSite, queues: list[str] | None
+) -> None:
+    await JobController().limit_queue("narrow", 1, site.connection)
+    first, second = await enqueue(site, note(queue="narrow"), note(queue="narrow"))
+    async with hand_worker(site.url) as one, hand_worker(site.url) as other:
+        assert await one.claim(queues, commit=False) == first
+        claiming = asyncio.create_task(other.claim(queues))
+        assert await is_waiting(claiming)
+        await one.commit()
+        assert await claiming is None
+        await one.end(first)
+        await one.commit()
+        assert await other.claim(queues) == second
+
+
+async def test_a_limit_set_while_jobs_are_claimed_counts_them(site: EngineSite) -> None:
+    await JobController().limit_queue("narrow", 2, site.connection)
+    await enqueue(site, *(note(queue="narrow") for _ in range(3)))
+    async with hand_worker(site.url) as one, hand_worker(site.url) as other:
+        assert await one.claim(commit=False) is not None
+        lowering = asyncio.create_task(JobController().limit_queue("narrow", 1, site.connection))
+        assert await is_waiting(lowering)
+        await one.commit()
+        await lowering
+        assert await other.claim() is None

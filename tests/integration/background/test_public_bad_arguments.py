@@ -17,6 +17,7 @@ from bulkport.background.errors import InvalidJobQuery, NotConnected, ParentNotF
 from bulkport.background.port.control import Change, Reschedule
 from bulkport.background.reading.numbers import Granularity
 from bulkport.background.recurring.errors import UnknownRecurringJob
+from bulkport.identifiers import BackgroundJobId
 
 LONGEST_QUEUE = "q" * 40
 
@@ -71,6 +72,36 @@ async def test_names_that_no_queue_can_have(jobs: BackgroundJobs, name: str) -> 
 def test_keys_that_cannot_be_kept(option: str, value: str) -> None:
     with pytest.raises(ValueError, match=option):
         JobOptions(**{option: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("user_id", ["", "x" * 501, "nul\0", "half \ud800", 7])
+async def test_users_that_no_batch_can_have(jobs: BackgroundJobs, user_id: Any) -> None:
+    with pytest.raises(ValueError, match="user_id"):
+        async with jobs.batch("for somebody", user_id=user_id):
+            raise AssertionError("the block is not entered")
+
+
+async def test_the_number_of_a_job_is_not_its_id(jobs: BackgroundJobs) -> None:
+    number: Any = int(await jobs.enqueue(ECHO))
+    for ask in (jobs.get, jobs.details, jobs.cancel, jobs.requeue, lambda parent: jobs.continue_with(parent, ECHO)):
+        with pytest.raises(TypeError, match="the id of a job is text"):
+            await ask(number)
+
+
+async def test_whatever_needs_a_connection_says_so() -> None:
+    jobs, job_id = BackgroundJobs(), BackgroundJobId("1")
+    for ask in (
+        lambda: jobs.get(job_id),
+        lambda: jobs.details(job_id),
+        lambda: jobs.cancel(job_id),
+        lambda: jobs.cancel_all(JobQuery()),
+        lambda: jobs.pause_queue("mail"),
+        jobs.statistics,
+        jobs.recurring.list,
+        lambda: jobs.recurring.trigger("nightly"),
+    ):
+        with pytest.raises(NotConnected, match=r"connect\("):
+            await ask()
 
 
 @pytest.mark.parametrize("option", ["unique_key", "concurrency_key", "user_id"])

@@ -192,11 +192,13 @@ class JobControl(Protocol):
         """Let no job of a queue start until it is resumed; those that run go on."""
         ...
 
-    async def resume_queue(self, name: str, connection: Connection | None = None) -> None:
+    async def resume_queue(self, name: str, connection: Connection | None = None, *, actor: str | None = None) -> None:
         """Let a paused queue go on; waiting workers start at once."""
         ...
 
-    async def limit_queue(self, name: str, most: int | None, connection: Connection | None = None) -> None:
+    async def limit_queue(
+        self, name: str, most: int | None, connection: Connection | None = None, *, actor: str | None = None
+    ) -> None:
         """Let at most `most` jobs of a queue run at one time, on all servers together; None: any number.
 
         Raises

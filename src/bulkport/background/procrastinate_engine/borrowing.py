@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bulkport.background.errors import NotConnected
 from bulkport.background.port.queueing import Connection
 from bulkport.pools import AsyncPool
 
@@ -13,13 +14,13 @@ async def borrow(pool: AsyncPool | None, given: Connection | None = None) -> Asy
 
     Raises
     ------
-    RuntimeError
+    NotConnected
         There is neither.
     """
     if given is not None:
         yield given
         return
     if pool is None:
-        raise RuntimeError("this engine has no pool: pass a connection")
+        raise NotConnected("not connected, so there is no pool: pass connection=, or use jobs.connect(...) around it")
     async with pool.connection() as connection:
         yield connection

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, LiteralString, Protocol
 
-from psycopg.errors import DeadlockDetected
 from psycopg.rows import tuple_row
 
+from bulkport.background.deadlocks import despite_deadlocks
+from bulkport.background.errors import NotConnected
 from bulkport.background.port.control import (
     Cancel,
     Change,
@@ -29,7 +30,6 @@ from bulkport.pools import AsyncPool
 
 JOBS_A_TRANSACTION: Final = 500
 """Jobs that an order for many locks at one time."""
-_MOST_TRIES: Final = 5
 _MOST_NOTE_LENGTH: Final = 2_000
 
 # See functions/control.sql. The last column is the job that repeats this one.
@@ -89,7 +89,7 @@ class JobController:
     async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
         """See `JobControl.order_all`."""
         if self._finder is None:
-            raise RuntimeError("this controller has nothing that finds jobs")
+            raise NotConnected("not connected, so there is no pool to find jobs with: use jobs.connect(...) around it")
         effects: Counter[Effect] = Counter()
         cursor: str | None = None
         while True:
@@ -106,34 +106,37 @@ class JobController:
             "SELECT background_pause_queue_v1(%(name)s, %(actor)s)", {"name": name, "actor": _note(actor)}, connection
         )
 
-    async def resume_queue(self, name: str, connection: Connection | None = None) -> None:
+    async def resume_queue(self, name: str, connection: Connection | None = None, *, actor: str | None = None) -> None:
         """See `JobControl.resume_queue`."""
         require_queue_name(name)
-        await self._fetch("SELECT background_resume_queue_v1(%(name)s)", {"name": name}, connection)
+        await self._fetch(
+            "SELECT background_resume_queue_v1(%(name)s, %(actor)s)", {"name": name, "actor": _note(actor)}, connection
+        )
 
-    async def limit_queue(self, name: str, most: int | None, connection: Connection | None = None) -> None:
+    async def limit_queue(
+        self, name: str, most: int | None, connection: Connection | None = None, *, actor: str | None = None
+    ) -> None:
         """See `JobControl.limit_queue`."""
         require_queue_name(name)
         if most is not None and (not is_integer(most) or most < 1):
             raise ValueError("a queue that is to run no job is paused; a limit is a whole number from 1 on")
         await self._fetch(
-            "SELECT background_limit_queue_v1(%(name)s, %(most)s::integer)", {"name": name, "most": most}, connection
+            "SELECT background_limit_queue_v1(%(name)s, %(most)s::integer, %(actor)s)",
+            {"name": name, "most": most, "actor": _note(actor)},
+            connection,
         )
 
     async def _fetch(
         self, query: LiteralString, arguments: Mapping[str, Any], given: Connection | None
     ) -> list[tuple[Any, ...]]:
-        """Run one statement; again when PostgreSQL ended it to solve a deadlock, unless the transaction is not ours."""
-        tries_left = 1 if given is not None else _MOST_TRIES
-        while True:
-            tries_left -= 1
-            try:
-                async with borrow(self._pool, given) as connection, connection.cursor(row_factory=tuple_row) as cursor:
-                    await cursor.execute(query, arguments)
-                    return await cursor.fetchall()
-            except DeadlockDetected:
-                if not tries_left:
-                    raise
+        """Run one statement."""
+
+        async def run() -> list[tuple[Any, ...]]:
+            async with borrow(self._pool, given) as connection, connection.cursor(row_factory=tuple_row) as cursor:
+                await cursor.execute(query, arguments)
+                return await cursor.fetchall()
+
+        return await despite_deadlocks(run, is_ours=given is None)
 
 
 def _note(text: str | None) -> str | None:

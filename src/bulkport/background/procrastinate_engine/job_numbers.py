@@ -4,7 +4,15 @@ from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 
 
 def number_of(job_id: str) -> int | None:
-    """The number for an id that may come from outside; None when no job can have it."""
+    """The number for an id that may come from outside; None when no job can have it.
+
+    Raises
+    ------
+    TypeError
+        It is no text.
+    """
+    if not isinstance(job_id, str):
+        raise TypeError(f"the id of a job is text: {job_id!r}")
     if not (job_id.isascii() and job_id.isdecimal()):
         return None
     number = int(job_id) if len(job_id) <= len(str(MAX_BIGINT)) else 0

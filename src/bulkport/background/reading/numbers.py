@@ -152,6 +152,10 @@ class QueueStatus:
     paused_by: str | None
     concurrency_limit: int | None
     """Most jobs of it that run at one time, on all servers together."""
+    changed_at: datetime | None
+    """When it was last paused, resumed or limited; None: never."""
+    changed_by: str | None
+    """By whom, if that was told."""
     servers: int
     """Servers that serve it and are not silent."""
 

@@ -1,7 +1,7 @@
 """Which jobs are asked for, in which order, and a page of them."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -36,7 +36,7 @@ class JobQuery:
     Raises
     ------
     InvalidJobQuery
-        A time without zone, or a text or number that no job can have.
+        A time without zone, an unknown state, or a text or number that no job can have.
     """
 
     states: Collection[JobState] = frozenset()
@@ -63,18 +63,17 @@ class JobQuery:
     """Newest, latest or longest first."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "states", frozenset(JobState(state) for state in self.states))
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, datetime) and value.utcoffset() is None:
-                raise InvalidJobQuery(f"{field.name} needs a time zone")
-            if isinstance(value, str):
-                try:
-                    require_storable(value)
-                except NotStorable as error:
-                    raise InvalidJobQuery(f"{field.name}: {error}") from None
-        if self.batch_id is not None and not 0 < self.batch_id <= MAX_BIGINT:
-            raise InvalidJobQuery("batch_id is not the id of a batch")
+        object.__setattr__(self, "states", _states(self.states))
+        object.__setattr__(self, "sort", _sort(self.sort))
+        for name in _TEXTS:
+            _require_text(name, getattr(self, name))
+        for name in _TIMES:
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, datetime) or value.utcoffset() is None):
+                raise InvalidJobQuery(f"{name} is a datetime with a time zone: {value!r:.80}")
+        number = self.batch_id
+        if number is not None and not (isinstance(number, int) and 0 < number <= MAX_BIGINT):
+            raise InvalidJobQuery(f"batch_id is not the id of a batch: {number!r:.80}")
 
     @property
     def possible_states(self) -> frozenset[JobState]:
@@ -94,6 +93,38 @@ class JobQuery:
         """
         until = begun_at if self.created_until is None else min(begun_at, self.created_until)
         return replace(self, states=self.possible_states, created_until=until, sort=JobSort.CREATED, descending=False)
+
+
+_TEXTS: Final = ("task", "queue", "user_id", "text", "error_type", "recurring_id")
+_TIMES: Final = ("created_since", "created_until", "finished_since", "finished_until")
+
+
+def _states(given: Collection[JobState]) -> frozenset[JobState]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidJobQuery(f"states takes several, such as {{JobState.FAILED}}: {given!r:.80}")
+    try:
+        return frozenset(map(JobState, given))
+    except ValueError as error:
+        raise InvalidJobQuery(f"states: {error}; there are {', '.join(JobState)}") from None
+
+
+def _sort(given: JobSort) -> JobSort:
+    try:
+        return JobSort(given)
+    except ValueError as error:
+        raise InvalidJobQuery(f"sort: {error}; there are {', '.join(JobSort)}") from None
+
+
+def _require_text(name: str, value: str | None) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        hint = ": give the task's name" if name == "task" else ""
+        raise InvalidJobQuery(f"{name} is text, not {value!r:.80}{hint}")
+    try:
+        require_storable(value)
+    except NotStorable as error:
+        raise InvalidJobQuery(f"{name}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

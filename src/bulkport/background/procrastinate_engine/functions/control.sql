@@ -354,23 +354,31 @@ $$;
 CREATE FUNCTION background_pause_queue_v1(queue text, who text)
 RETURNS void
 LANGUAGE sql AS $$
-    INSERT INTO background_queues AS known (name, paused_at, paused_by) VALUES (queue, clock_timestamp(), who)
-    ON CONFLICT (name) DO UPDATE SET paused_at = EXCLUDED.paused_at, paused_by = EXCLUDED.paused_by
+    INSERT INTO background_queues AS known (name, paused_at, paused_by, changed_at, changed_by)
+    VALUES (queue, clock_timestamp(), who, clock_timestamp(), who)
+    ON CONFLICT (name) DO UPDATE SET
+        paused_at = EXCLUDED.paused_at, paused_by = EXCLUDED.paused_by,
+        changed_at = EXCLUDED.changed_at, changed_by = EXCLUDED.changed_by
     WHERE known.paused_at IS NULL
 $$;
 
-CREATE FUNCTION background_resume_queue_v1(queue text)
+CREATE FUNCTION background_resume_queue_v1(queue text, who text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql AS $$
-    UPDATE background_queues SET paused_at = NULL, paused_by = NULL WHERE name = queue AND paused_at IS NOT NULL;
+    UPDATE background_queues SET paused_at = NULL, paused_by = NULL, changed_at = clock_timestamp(), changed_by = who
+    WHERE name = queue AND paused_at IS NOT NULL;
     SELECT background_announce_v1(queue)
 $$;
 
 -- Bounds how many jobs of a queue run at one time, on all servers together; NULL: no bound.
-CREATE FUNCTION background_limit_queue_v1(queue text, most integer)
+CREATE FUNCTION background_limit_queue_v1(queue text, most integer, who text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql AS $$
-    INSERT INTO background_queues (name, concurrency_limit) VALUES (queue, most)
-    ON CONFLICT (name) DO UPDATE SET concurrency_limit = EXCLUDED.concurrency_limit;
+    INSERT INTO background_queues AS known (name, concurrency_limit, changed_at, changed_by)
+    VALUES (queue, most, clock_timestamp(), who)
+    ON CONFLICT (name) DO UPDATE SET
+        concurrency_limit = EXCLUDED.concurrency_limit,
+        changed_at = EXCLUDED.changed_at, changed_by = EXCLUDED.changed_by
+    WHERE known.concurrency_limit IS DISTINCT FROM EXCLUDED.concurrency_limit;
     SELECT background_announce_v1(queue)
 $$;

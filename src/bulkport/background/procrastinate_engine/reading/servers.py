@@ -24,6 +24,7 @@ WITH {COUNTED}, unfinished AS (
     SELECT name FROM background_queues UNION SELECT queue FROM unfinished UNION SELECT queue FROM running
 )
 SELECT named.name, setting.paused_at, setting.paused_by, setting.concurrency_limit,
+       setting.changed_at, setting.changed_by,
        GREATEST(0, COALESCE(enqueued.jobs, 0) - COALESCE(running.jobs, 0)) AS waiting,
        COALESCE(running.jobs, 0) AS running, COALESCE(scheduled.jobs, 0) AS scheduled,
        COALESCE(retrying.jobs, 0) AS retrying, oldest.ready_at,
@@ -83,6 +84,8 @@ async def read_queues(snapshot: Snapshot, silent_seconds: float) -> list[QueueSt
             paused_at=utc_or_none(row["paused_at"]),
             paused_by=row["paused_by"],
             concurrency_limit=row["concurrency_limit"],
+            changed_at=utc_or_none(row["changed_at"]),
+            changed_by=row["changed_by"],
             servers=row["servers"],
         )
         for row in await snapshot.fetch_all(QUEUES, {"silent_seconds": silent_seconds})
