@@ -71,7 +71,7 @@ async def test_what_is_masked_is_not_told_by_long_arguments_nor_by_a_number(oper
     site = operator.site
     # Lists are not given arguments that are this long.
     long = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(250))
-    await site.jobs.enqueue(site.strict.call(long, password="open-sesame"))
+    await site.jobs.enqueue(site.strict.call("long", password=f"open-sesame {long}"))
     await site.jobs.enqueue(site.strict.call("plain reason", password="open-sesame"))
     spoken = await site.jobs.enqueue(site.strict.call(f"open-sesame {long}"))
     assert await operator.rows("jobs?text=open-sesame") == [int(spoken)]
