@@ -32,6 +32,7 @@ from bulkport.background.reading.query import JobPage, JobQuery, JobSort
 from bulkport.background.retention import RetentionPolicy
 from bulkport.background.retries import NO_RETRY, FinalError, RetryLater, RetryPolicy
 from bulkport.background.tasks import JobContext, TaskDefinition
+from bulkport.background.worker import stop_on_signals
 
 __all__ = [
     "NO_RETRY",
@@ -63,4 +64,5 @@ __all__ = [
     "Task",
     "TaskDefinition",
     "WorkerOptions",
+    "stop_on_signals",
 ]

@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 
 import psycopg
 import structlog
+from psycopg.errors import UndefinedColumn, UndefinedFunction, UndefinedTable
 
 from bulkport.background.errors import WorkerLost
 from bulkport.background.port import JobEngine, RetryPolicy, WorkerOptions
@@ -105,6 +106,12 @@ class WorkerServer:
                 continue
             except psycopg.OperationalError as error:
                 _log.warning("worker cannot run", error=str(error).strip(), retry_seconds=delay)
+            except (UndefinedTable, UndefinedColumn, UndefinedFunction) as error:
+                _log.warning(
+                    "worker cannot run: the database lacks the tables of this version",
+                    error=error.diag.message_primary,
+                    retry_seconds=delay,
+                )
             except Exception:
                 # One of the two edges where everything is caught: a worker server does not end by itself.
                 _log.exception("worker ended unexpectedly", retry_seconds=delay)
