@@ -12,6 +12,7 @@ from bulkport.background import BackgroundJobs, JobContext, JobState, RetryPolic
 from bulkport.dashboard import Access, AuditLog, Dashboard, LoopbackAccess, Masking, Section
 from bulkport.dashboard.live.hub import Hub
 from bulkport.dashboard.overview import Overview, overview_page
+from bulkport.dashboard.pages.audit import audit_part
 from bulkport.dashboard.pages.job_counts import job_counts
 from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_part
 from bulkport.dashboard.pages.recurring import recurring_part
@@ -91,15 +92,23 @@ class JobsSite:
             stop.set()
             await running
 
-    def build(self, pool: AsyncPool, access: Access | None = None, *, hub: Hub | None = None) -> FastAPI:
+    def build(
+        self, pool: AsyncPool, access: Access | None = None, *, hub: Hub | None = None, step_seconds: float = 2.0
+    ) -> FastAPI:
         """The application with the dashboard at /hangfire."""
         masking = Masking()
-        parts = [jobs_part(self.jobs, masking), retries_part(self.jobs, masking), recurring_part(self.jobs, masking)]
+        audit = AuditLog(lambda: pool)
+        parts = [
+            jobs_part(self.jobs, masking, lambda: pool, step_seconds=step_seconds),
+            retries_part(self.jobs, masking),
+            recurring_part(self.jobs, masking),
+            audit_part(audit),
+        ]
         dashboard = Dashboard(
             [overview_page(_no_overview), *(page for part in parts for page in part.pages)],
             [Section("overview", "Overview", ""), *(part.section for part in parts)],
             access=access or LoopbackAccess(),
-            audit=AuditLog(lambda: pool),
+            audit=audit,
             actions=[action for part in parts for action in part.actions],
             counts=job_counts(self.jobs),
             search=JOB_SEARCH,

@@ -47,7 +47,7 @@ def build_dashboard(
     imports = OperatedImports(pool, resources)
     audit = AuditLog(pool)
     parts = [
-        jobs_part(jobs, masking, related_import),
+        jobs_part(jobs, masking, pool, related_import),
         imports_part(imports),
         retries_part(jobs, masking),
         recurring_part(jobs, masking),

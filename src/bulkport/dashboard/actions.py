@@ -80,6 +80,8 @@ class Done:
     is_good: bool = True
     lead_to: str | None = None
     """Address relative to the dashboard to go on at; None: where the operator came from."""
+    is_told_there: bool = False
+    """Whether the page there tells by itself what was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class Action:
     """Does it. Must come to the same when another form asks for it again. Raises `ActionRefused`."""
     question: Callable[[ActionRequest], Awaitable[str | None]] | None = None
     """What is asked before it is done, with numbers; if that is None, it is done at once."""
+    is_audited: bool = True
+    """Whether it has an entry of its own in the audit; else it tells of itself in another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ class Audit(Protocol):
         ...
 
 
-async def perform(action: Action, request: ActionRequest, audit: Audit) -> tuple[Done, Flash]:
+async def perform(action: Action, request: ActionRequest, audit: Audit) -> tuple[Done, Flash | None]:
     """Do it, keep an entry in the audit whatever comes of it, and say what was done.
 
     A form that is sent twice, such as by a double press without script, does it once: the second time says what came of
@@ -148,15 +152,24 @@ async def perform(action: Action, request: ActionRequest, audit: Audit) -> tuple
     """
     if not request.viewer.is_operator:
         raise PermissionError
+    done = await (_run_audited(action, request, audit) if action.is_audited else _run(action, request))
+    return done, None if done.is_told_there else Flash(done.text, done.is_good)
+
+
+async def _run(action: Action, request: ActionRequest) -> Done:
+    try:
+        return await action.run(request)
+    except ActionRefused as error:
+        return Done(error.detail, target=_asked_for(request.form), is_good=False)
+
+
+async def _run_audited(action: Action, request: ActionRequest, audit: Audit) -> Done:
     form = _identity(action, request)
     begun = await audit.begin(request.viewer.name, action.name, _asked_for(request.form), form)
     if not begun.is_new:
-        done = await _done_before(audit, begun.entry_id)
-        return done, Flash(done.text, done.is_good)
+        return await _done_before(audit, begun.entry_id)
     try:
-        done = await action.run(replace(request, entry_id=begun.entry_id))
-    except ActionRefused as error:
-        done = Done(error.detail, target=_asked_for(request.form), is_good=False)
+        done = await _run(action, replace(request, entry_id=begun.entry_id))
     except Exception:
         await _try_to_break_off(audit, begun.entry_id, "failed; a part of it may be done")
         raise
@@ -166,7 +179,7 @@ async def perform(action: Action, request: ActionRequest, audit: Audit) -> tuple
         raise
     outcome = Outcome(done.text[:_MAX_OUTCOME_CHARACTERS], done.lead_to)
     await audit.settle(begun.entry_id, done.target[:MAX_TARGET_CHARACTERS], outcome)
-    return done, Flash(done.text, done.is_good)
+    return done
 
 
 async def _done_before(audit: Audit, entry_id: int) -> Done:

@@ -278,7 +278,8 @@ class Dashboard:
             return self._answers.page(request, viewer, "confirm.html", page_request, counts=counts, variables=variables)
         done, message = await perform(action, asked, self._audit)
         response = _lead_to(page_request, done.lead_to if done.lead_to is not None else way_back(form))
-        flash.give(response, request, message)
+        if message is not None:
+            flash.give(response, request, message)
         return response
 
     async def _choose_theme(self, request: Request) -> Response:

@@ -74,10 +74,12 @@ def said_on(page: str) -> str:
 
 
 @asynccontextmanager
-async def operating(url: str, access: Access | None = None) -> AsyncIterator[Operator]:
+async def operating(url: str, access: Access | None = None, *, step_seconds: float = 2.0) -> AsyncIterator[Operator]:
     """A site in a fresh database, and an operator called ann at it."""
-    async with open_jobs_site(url) as (site, pool), browser_of(site.build(pool, access or FixedAccess())) as browser:
-        yield Operator(site, browser)
+    async with open_jobs_site(url) as (site, pool):
+        app = site.build(pool, access or FixedAccess(), step_seconds=step_seconds)
+        async with browser_of(app) as browser:
+            yield Operator(site, browser)
 
 
 READER = FixedAccess(Role.READ_ONLY)

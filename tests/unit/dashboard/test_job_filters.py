@@ -43,6 +43,12 @@ def test_filter_that_cannot_be_applied_is_refused(address: str) -> None:
         found(address)
 
 
+def test_stretch_of_time_ends_when_it_is_told_to() -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    query = JobFilter.of(Query.parse("within=hour"), now=noon).query
+    assert query.created_since == noon - timedelta(hours=1)
+
+
 def test_page_about_a_state_keeps_to_it() -> None:
     assert found("state=failed", JobState.RETRYING).query.states == {JobState.RETRYING}
     assert in_words(Query.parse("state=failed&task=t"), state=JobState.RETRYING) == "all retrying jobs with task t"

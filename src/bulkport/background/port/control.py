@@ -184,7 +184,8 @@ class JobControl(Protocol):
     async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
         """Do something to all jobs that a query finds, page by page in transactions of their own.
 
-        Jobs created meanwhile are left out. Interrupted, it has done a part, and can be repeated.
+        Jobs created meanwhile are left out, and so are those that end meanwhile where only ended ones are found.
+        Interrupted, it has done a part, and can be repeated.
         """
         ...
 

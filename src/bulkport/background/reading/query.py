@@ -87,12 +87,20 @@ class JobQuery:
         return possible
 
     def walked_from(self, begun_at: datetime) -> "JobQuery":
-        """The same jobs from the oldest to the youngest, without those created since `begun_at`.
+        """The same jobs from the oldest to the youngest, without those created since `begun_at`, and without those
+        that have ended since where only ended ones are found.
 
         The query must find some state: see `possible_states`.
         """
-        until = begun_at if self.created_until is None else min(begun_at, self.created_until)
-        return replace(self, states=self.possible_states, created_until=until, sort=JobSort.CREATED, descending=False)
+        are_ended = all(state.is_final for state in self.possible_states)
+        return replace(
+            self,
+            states=self.possible_states,
+            created_until=min(begun_at, self.created_until or begun_at),
+            finished_until=min(begun_at, self.finished_until or begun_at) if are_ended else self.finished_until,
+            sort=JobSort.CREATED,
+            descending=False,
+        )
 
 
 _TEXTS: Final = ("task", "queue", "user_id", "text", "error_type", "recurring_id")

@@ -1,18 +1,21 @@
 """The jobs: all of them, or those of one state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from bulkport.background.jobs import JobState
 from bulkport.dashboard.masking import Masking
 from bulkport.dashboard.pages.found_jobs import FoundJobs
 from bulkport.dashboard.pages.job import RelatedTo, job_page, related_to_nothing
-from bulkport.dashboard.pages.job_actions import job_actions
+from bulkport.dashboard.pages.job_actions import ORDERS, job_actions
 from bulkport.dashboard.pages.job_filters import JobFilter
 from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
+from bulkport.dashboard.pages.order_store import OrderStore
+from bulkport.dashboard.pages.orders import STEP_SECONDS, Orders, order_actions, order_page
 from bulkport.dashboard.pages.page import Entry, Page, PageRequest, Search, Section
 from bulkport.dashboard.parts import Part
 from bulkport.dashboard.steered_jobs import SteeredJobs
+from bulkport.pools import AsyncPool
 
 JOB_SEARCH: Final = Search("jobs", "text", "Search jobs")
 """The search field at the top of every page."""
@@ -64,17 +67,30 @@ ACTIONS_ON: Final = {
 """What there is to do to jobs of a state, as `job_actions` names it."""
 
 
-def jobs_part(jobs: SteeredJobs, masking: Masking, related: RelatedTo = related_to_nothing) -> Part:
-    """The pages of jobs, and the page of one.
+def jobs_part(
+    jobs: SteeredJobs,
+    masking: Masking,
+    pool: Callable[[], AsyncPool],
+    related: RelatedTo = related_to_nothing,
+    *,
+    step_seconds: float = STEP_SECONDS,
+) -> Part:
+    """The pages of jobs, the page of one, and the page of an order for many.
 
     Parameters
     ----------
     masking:
         Hides arguments.
+    pool:
+        Gives the pool of autocommit connections once the application is connected; of the database of the jobs.
     related:
         What else a job belongs to, such as an import.
+    step_seconds:
+        How long a request goes on with an order for all jobs that match, before the next one does.
     """
     lists = JobLists(jobs, masking)
+    makes = {name: make for name, (_, make) in ORDERS.items()}
+    orders = Orders(jobs, FoundJobs(jobs, masking), OrderStore(pool), makes, step_seconds=step_seconds)
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         state = JobFilter.of(request.query).state
@@ -102,8 +118,12 @@ def jobs_part(jobs: SteeredJobs, masking: Masking, related: RelatedTo = related_
                 ),
             ),
         ),
-        pages=[Page("jobs", "jobs.html", load, section="jobs", follows_counts=True), job_page(jobs, masking, related)],
-        actions=job_actions(jobs, FoundJobs(jobs, masking)),
+        pages=[
+            Page("jobs", "jobs.html", load, section="jobs", follows_counts=True),
+            job_page(jobs, masking, related),
+            order_page(orders, {name: label for name, (label, _) in ORDERS.items()}),
+        ],
+        actions=[*job_actions(jobs, orders), *order_actions(orders)],
     )
 
 

@@ -173,8 +173,8 @@ const pageTitle = document.title;
 
 function dress(within) {
   tick(within);
-  for (const element of $$("[data-copy], [data-pick-all], [data-open]", within)) element.hidden = false;
-  for (const element of $$("[data-without-script]", within)) element.hidden = true;
+  for (const element of $$("[data-copy], [data-pick-all], [data-open], [data-with-script]", within)) element.hidden = false;
+  for (const element of $$("[data-without-script], [data-goes-on]", within)) element.hidden = true;
   const signal = $("[data-signal]", within);
   if (signal) {
     const failed = Number(signal.dataset.signal);
@@ -258,6 +258,30 @@ addEventListener("pageshow", ({ persisted }) => {
   $("[name=again]", form)?.remove();
   form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "again", value: Date.now() }));
 });
+
+// ── An order for many jobs goes on a step a request, as long as its page is open.
+
+const mostFailures = 20;
+
+async function goOn(failures = 0) {
+  const button = $("[data-goes-on]");
+  if (!button) return;
+  const fields = new URLSearchParams(new FormData(button.form));
+  fields.set(button.name, button.value);
+  try {
+    const answer = await fetch(button.formAction, { method: "POST", body: fields });
+    if (answer.status >= 400 && answer.status < 500) return location.reload();
+    if (!answer.ok) throw new Error(answer.status);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    morphChildren($("#main"), page.getElementById("main"));
+    dress($("#main"));
+    goOn();
+  } catch {
+    // The server is away for a moment, or the page is being left.
+    if (failures < mostFailures) setTimeout(goOn, 3000, failures + 1);
+    else button.hidden = false;
+  }
+}
 
 function setTheme(button, theme) {
   root.dataset.theme = theme;
@@ -352,3 +376,4 @@ for (const current of $$(".nav > [aria-current], .side > [aria-current]")) {
   bar.scrollLeft += Math.max(0, current.getBoundingClientRect().right - bar.getBoundingClientRect().right);
 }
 open();
+goOn();
