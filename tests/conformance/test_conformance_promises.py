@@ -81,7 +81,7 @@ Cancel
     cancelling.a_running_sync_task_sees_it_when_it_looks
     cancelling.a_task_that_does_not_heed_it_is_reported_after_its_deadline
     cancelling.cancelling_what_is_being_claimed_never_leaves_a_job_in_between
-    cancelling.the_port_cancels_in_the_callers_transaction
+    cancelling.a_cancellation_takes_effect_in_the_callers_transaction
 Control
     control.a_failed_job_is_requeued_under_its_id_with_its_failures_forgotten
     control.a_succeeded_job_is_repeated_by_a_new_one_and_stays
@@ -98,6 +98,7 @@ Search
     reading.a_query_finds_by_state_task_queue_user_text_error_and_time
     reading.pages_in_any_order_hold_each_job_once_and_lead_both_ways
     reading.a_walk_through_pages_is_not_disturbed_by_new_jobs
+    reading.what_comes_next_is_the_first_of_what_waits_for_a_time
     reading.what_cannot_be_asked_is_refused
 Retention
     reading.retention_prunes_by_state_and_age_and_nothing_that_is_waited_for
