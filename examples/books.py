@@ -6,7 +6,6 @@ python examples/books.py worker                 # as many as you like, on any ma
 python examples/books.py serve 8000
 """
 
-import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -21,7 +20,7 @@ from fastapi import FastAPI, Header
 from pydantic import BaseModel, Field, field_validator
 
 from bulkport import Bulkport, ConflictPolicy, NotBlank, Resource
-from bulkport.background.worker import stop_on_signals
+from bulkport.background.worker import run_until_signal
 from bulkport.errors import AuthenticationRequired
 from bulkport.http import problems
 from bulkport.http.middleware import EdgeMiddleware
@@ -93,11 +92,9 @@ problems.install(app)
 app.include_router(bulkport.router(authenticate=current_user))
 
 
-async def work() -> None:
+def work() -> None:
     """Carry imports out until Ctrl-C or SIGTERM."""
-    stop = asyncio.Event()
-    stop_on_signals(stop)
-    await bulkport.run_worker(DATABASE_URL, stop)
+    run_until_signal(lambda stop: bulkport.run_worker(DATABASE_URL, stop))
 
 
 def create_tables() -> None:
@@ -112,7 +109,7 @@ if __name__ == "__main__":
         case ["create-tables"]:
             create_tables()
         case ["worker"]:
-            asyncio.run(work())
+            work()
         case ["serve", port]:
             uvicorn.run(app, port=int(port), log_level="warning")
         case _:

@@ -15,6 +15,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from bulkport.background.worker import event_loop_factory
 from bulkport.errors import BulkportError
 from commandapi.app import create_app
 from commandapi.embedded import EmbeddedDatabaseError, EmbeddedServer
@@ -22,7 +23,7 @@ from commandapi.listening import Addresses, AddressInUse
 from commandapi.settings import Settings
 from commandapi.supervisor import WorkerCommand, WorkerSupervisor
 from commandapi.wiring import rescue_server
-from commandapi.worker_process import SERVER_NAME_VARIABLE, event_loop_factory
+from commandapi.worker_process import SERVER_NAME_VARIABLE
 
 # Requests in flight get this long after the first Ctrl-C; a second one ends them at once.
 _REQUEST_GRACE_SECONDS: Final = 10

@@ -6,12 +6,12 @@ is gone, which it sees by end of file on its standard input, and is less urgent 
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 from typing import Final
 
+from bulkport.background.worker import event_loop_factory
 from commandapi.logs import configure_logging
 from commandapi.settings import Settings
 from commandapi.supervisor import stdin_closed
@@ -62,15 +62,6 @@ def run(settings: Settings, *, concurrency: int, ends_with_parent: bool = False)
     configure_logging(settings)
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(work(settings, concurrency=concurrency, ends_with_parent=ends_with_parent))
-
-
-def event_loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
-    """uvloop's event loop where it exists; None: asyncio's own."""
-    with contextlib.suppress(ImportError):
-        import uvloop  # noqa: PLC0415  # not on Windows
-
-        return uvloop.Loop
-    return None
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ Options are those of `BackgroundJobs.run_worker`, and two more: `clock_seconds` 
 `edition` has it know other tasks, as a server of another version of the application does.
 """
 
-import asyncio
 import datetime as datetime_module
 import json
 import logging
@@ -43,14 +42,14 @@ def put_clock_wrong(seconds: float) -> None:
     datetime_module.datetime = WrongDatetime  # type: ignore[misc]
 
 
-async def work(url: str, folder: Path, name: str, edition: str, options: dict[str, Any]) -> None:
+def work(url: str, folder: Path, name: str, edition: str, options: dict[str, Any]) -> None:
     import conformance_editions
     import conformance_tasks
     from conformance_diary import Diary
     from conformance_engine import engine_under_test
 
     from bulkport.background import RetentionPolicy, RetryPolicy
-    from bulkport.background.worker import stop_on_signals
+    from bulkport.background.worker import run_until_signal
 
     jobs, diary = engine_under_test().application(), Diary(folder, name)
     if edition == "current":
@@ -63,9 +62,7 @@ async def work(url: str, folder: Path, name: str, edition: str, options: dict[st
     # How often a server meets what it does not know before it gives up: soon, or never as far as a test is concerned.
     patience = 5 if edition == "current" else 1_000
     options["unknown_task_retry"] = RetryPolicy(max_attempts=patience, base_seconds=0.05, max_seconds=0.1)
-    stop = asyncio.Event()
-    stop_on_signals(stop)
-    await jobs.run_worker(url, stop, name=name, **options)
+    run_until_signal(lambda stop: jobs.run_worker(url, stop, name=name, **options))
 
 
 def main() -> None:
@@ -78,7 +75,7 @@ def main() -> None:
     as_json = structlog.processors.JSONRenderer(default=repr)
     structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, as_json])
     logging.basicConfig(level=logging.WARNING)
-    asyncio.run(work(url, Path(folder), name, options.pop("edition", "current"), options))
+    work(url, Path(folder), name, options.pop("edition", "current"), options)
 
 
 if __name__ == "__main__":

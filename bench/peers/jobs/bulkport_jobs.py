@@ -1,6 +1,5 @@
 """The product: its library alone, as an application uses it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,8 +8,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from bench.peers.jobs.system import CONCURRENCY, ORDER_ROW, ROW_TABLE, JobClient, mark, stamp
 from bulkport import schema
-from bulkport.background import BackgroundJobs
-from bulkport.background.worker import stop_on_signals
+from bulkport.background import BackgroundJobs, run_until_signal
 
 jobs = BackgroundJobs()
 
@@ -69,10 +67,4 @@ class BulkportJobs:
 
     def work(self) -> None:
         """See `JobSystem.work`."""
-
-        async def run() -> None:
-            stop = asyncio.Event()
-            stop_on_signals(stop)
-            await jobs.run_worker(self._url, stop, concurrency=CONCURRENCY)
-
-        asyncio.run(run())
+        run_until_signal(lambda stop: jobs.run_worker(self._url, stop, concurrency=CONCURRENCY))

@@ -32,7 +32,7 @@ from bulkport.background.reading.query import JobPage, JobQuery, JobSort
 from bulkport.background.retention import RetentionPolicy
 from bulkport.background.retries import NO_RETRY, FinalError, RetryLater, RetryPolicy
 from bulkport.background.tasks import JobContext, TaskDefinition
-from bulkport.background.worker import stop_on_signals
+from bulkport.background.worker import run_until_signal, stop_on_signals
 
 __all__ = [
     "NO_RETRY",
@@ -64,5 +64,6 @@ __all__ = [
     "Task",
     "TaskDefinition",
     "WorkerOptions",
+    "run_until_signal",
     "stop_on_signals",
 ]

@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypedDict, Unpack
 
 import psycopg
@@ -130,6 +131,34 @@ class WorkerServer:
 def new_server_name() -> str:
     """A name that no other server has or had."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+
+
+def run_until_signal(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Be a worker process: call `run` on an event loop of its own, and set what it is given on SIGTERM or SIGINT.
+
+    It returns when `run` does: running jobs have ended by then, or been handed back.
+
+    Examples
+    --------
+    >>> run_until_signal(lambda stop: jobs.run_worker(DATABASE_URL, stop, queues=["mail"]))
+    """
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        await run(stop)
+
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        runner.run(work())
+
+
+def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop where it exists, in which jobs begin sooner; None: asyncio's own."""
+    with suppress(ImportError):
+        import uvloop  # noqa: PLC0415  # not on Windows
+
+        return uvloop.Loop
+    return None
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -58,6 +58,7 @@ def books(empty_database: str) -> Iterator[httpx.Client]:
             process.send_signal(signal.SIGTERM)
         for process in processes:
             process.wait(DEADLINE_SECONDS)
+        assert processes[1].returncode == 0
 
 
 def settle(client: httpx.Client, accepted: httpx.Response) -> dict[str, object]:
