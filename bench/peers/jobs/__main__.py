@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+import uvloop
+
 from bench.peers.jobs.system import JobClient, JobSystem, StatisticsClient, read_stamp
 
 _SYSTEMS: Final = {
@@ -88,9 +90,9 @@ def main(name: str, url: str, action: str, *arguments: str) -> None:
     if action == "work":
         system.work()
     elif action == "install":
-        asyncio.run(system.install())
+        uvloop.run(system.install())
     else:
-        print(json.dumps(asyncio.run(_with_client(system, action, arguments))))
+        print(json.dumps(uvloop.run(_with_client(system, action, arguments))))
 
 
 async def _with_client(system: JobSystem, action: str, arguments: tuple[str, ...]) -> object:

@@ -1,10 +1,10 @@
 """Procrastinate alone, on its own schema."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import procrastinate
+import uvloop
 from psycopg_pool import AsyncConnectionPool
 
 from bench.peers.jobs.system import CONCURRENCY, ORDER_ROW, ROW_TABLE, JobClient, mark, stamp
@@ -66,4 +66,4 @@ class Bare:
             async with self._app.open_async():
                 await self._app.run_worker_async(concurrency=CONCURRENCY)
 
-        asyncio.run(run())
+        uvloop.run(run())

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
+import uvloop
 from pgqueuer import PgQueuer
 from pgqueuer.db import AsyncpgDriver
 from pgqueuer.models import Job
@@ -74,7 +75,7 @@ class PgQueuerJobs:
 
                 await queuer.run(batch_size=CONCURRENCY // 2, max_concurrent_tasks=CONCURRENCY)
 
-        asyncio.run(run())
+        uvloop.run(run())
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
