@@ -314,7 +314,7 @@ class BackgroundJobs(Steering, Looking):
     ) -> None:
         """Run jobs until `stop` is set; for parameters see `WorkerServer`.
 
-        Tasks may enqueue jobs themselves: while it runs, this is connected.
+        Tasks may enqueue jobs themselves: while it runs, this is connected, and so is `sync`.
 
         Parameters
         ----------
@@ -326,9 +326,11 @@ class BackgroundJobs(Steering, Looking):
         server_name = name or new_server_name()
         threads = TaskThreads(concurrency)
         async with AsyncExitStack() as stack:
+            mark = session_mark(server_name)
+            if not self.sync.is_connected:
+                stack.enter_context(self.sync.connect(database_url, most=concurrency, application_name=mark))
             stack.callback(threads.close)
             if self._pool is None:
-                mark = session_mark(server_name)
                 pool = open_pool(database_url, name="jobs", most=concurrency, least=0, application_name=mark)
                 await stack.enter_async_context(self.connect(pool=await stack.enter_async_context(pool)))
             engine = self._make_engine(self._pool)

@@ -166,6 +166,8 @@ class Task(Generic[P, R]):
             require_task_name(self.name)
         except ValueError as error:
             raise TaskDeclarationError(str(error)) from None
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TaskDeclarationError(f"task {self.name}: a function that yields is not run by being called")
         self._arguments = TaskArguments(function, self.name)
 
     def __repr__(self) -> str:

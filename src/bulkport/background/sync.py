@@ -33,30 +33,39 @@ class SyncJobs:
         self._queue = queue
         self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can do without `connection=`."""
+        return self._pool is not None
+
     @contextmanager
-    def connect(self, database_url: str, *, most: int = 4) -> Iterator[Self]:
-        """Be connected to the database for as long as the context lasts.
+    def connect(self, database_url: str, *, most: int = 4, application_name: str | None = None) -> Iterator[Self]:
+        """Be connected to the database for as long as the context lasts. There are no connections until needed.
 
         Parameters
         ----------
         most
             Connections at one time.
+        application_name
+            What PostgreSQL calls them; None: what the URL says.
         """
-        with ConnectionPool(
+        pool = ConnectionPool(
             patient_conninfo(database_url),
-            kwargs={"autocommit": True},
+            kwargs={"autocommit": True} | ({"application_name": application_name} if application_name else {}),
             min_size=0,
             max_size=most,
             timeout=_ACQUIRE_SECONDS,
             reconnect_timeout=_ACQUIRE_SECONDS,
             check=ConnectionPool.check_connection,
+            open=False,
             name="jobs",
-        ) as pool:
-            self._pool = pool
-            try:
-                yield self
-            finally:
-                self._pool = None
+        )
+        before, self._pool = self._pool, pool
+        try:
+            yield self
+        finally:
+            self._pool = before
+            pool.close()
 
     @overload
     def enqueue(self, call: JobCall, /, *, connection: "SyncConnection | None" = None) -> BackgroundJobId: ...
@@ -110,6 +119,7 @@ class SyncJobs:
         if self._pool is None:
             raise NotConnected("not connected: pass connection=, or use jobs.sync.connect(...) around it")
         pool = self._pool
+        pool.open()
 
         def enqueue() -> list[EnqueuedJob]:
             with pool.connection() as own:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from bulkport.background import BackgroundJobs, JobContext, JobState, Task
 from bulkport.background.connections import AnyConnection, SyncConnection
 from bulkport.background.errors import ArgumentsDoNotFit, JobAlreadyQueued, TaskAlreadyDeclared, TaskDeclarationError
+from bulkport.identifiers import BackgroundJobId
 
 KINDS = ["psycopg", "psycopg sync", "session", "session sync", "connection", "connection sync"]
 
@@ -192,6 +193,37 @@ async def test_code_without_a_loop_has_a_pool_of_its_own(public: PublicSite) -> 
         ended = [await public.reaches(each, JobState.SUCCEEDED) for each in await ids(public)]
     assert [job.id for job in ended] == enqueued
     assert [job.result for job in ended] == [3, 3, 5, 7, 8]
+
+
+async def test_sync_tasks_enqueue_jobs_without_more_ado(public: PublicSite) -> None:
+    @public.jobs.task
+    def note() -> str:
+        return "noted"
+
+    @public.jobs.task
+    def hand_on() -> str:
+        return public.jobs.sync.enqueue(note)
+
+    handing = await public.jobs.enqueue(hand_on)
+    async with public.worker():
+        job = await public.reaches(handing, JobState.SUCCEEDED)
+        noting = await public.reaches(BackgroundJobId(str(job.result)), JobState.SUCCEEDED)
+        assert noting.result == "noted"
+    assert not public.jobs.sync.is_connected
+
+
+async def test_connections_of_code_without_a_loop_may_be_nested(public: PublicSite) -> None:
+    @public.jobs.task
+    def note() -> None: ...
+
+    def program() -> None:
+        with public.jobs.sync.connect(public.url):
+            with public.jobs.sync.connect(public.url):
+                public.jobs.sync.enqueue(note)
+            public.jobs.sync.enqueue(note)
+
+    await asyncio.to_thread(program)
+    assert await stored(public) == 2
 
 
 async def test_a_scheduled_job_waits_for_its_time(public: PublicSite) -> None:

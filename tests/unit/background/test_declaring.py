@@ -3,6 +3,7 @@
 import functools
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,18 @@ def test_what_has_no_name_needs_one() -> None:
     assert Task(nameless, TaskSettings(name="send"), JobOptions()).name == "send"
     with pytest.raises(TaskDeclarationError, match="128 characters"):
         Task(send_report, TaskSettings(name="x" * 129), JobOptions())
+
+
+def test_what_yields_is_refused() -> None:
+    def produce() -> Iterator[int]:
+        yield 1
+
+    async def produce_slowly() -> AsyncIterator[int]:
+        yield 1
+
+    for function in (produce, produce_slowly):
+        with pytest.raises(TaskDeclarationError, match="yields"):
+            task(function)
 
 
 def test_options_make_another_task_and_leave_this_one() -> None:

@@ -123,7 +123,7 @@ def _sort(given: JobSort) -> JobSort:
         raise InvalidJobQuery(f"sort: {error}; there are {', '.join(JobSort)}") from None
 
 
-def _require_text(name: str, value: str | None) -> None:
+def _require_text(name: str, value: object) -> None:
     if value is None:
         return
     if not isinstance(value, str):
