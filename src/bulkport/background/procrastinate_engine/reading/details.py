@@ -59,7 +59,8 @@ WHERE waits.parent_id = %(job_id)s ORDER BY waits.child_id LIMIT %(most_links)s
 """)
 
 _BATCH: Final = sql.SQL("""
-SELECT batch.batch_id, batch.description, batch.user_id, batch.created_at, batch.sealed, batch.abandoned, batch.finished_at
+SELECT batch.batch_id, batch.description, batch.user_id, batch.created_at, batch.sealed, batch.abandoned,
+       batch.finished_at
 FROM background_batches batch WHERE batch.batch_id = %(batch_id)s
 """)
 
