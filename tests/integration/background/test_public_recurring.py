@@ -48,3 +48,32 @@ async def test_one_set_up_at_run_time_belongs_to_the_caller_s_transaction(public
         job_id = await public.jobs.recurring.trigger("report")
         assert (await public.reaches(job_id, JobState.SUCCEEDED)).result == "ada"
     assert await public.jobs.recurring.remove("report")
+
+
+async def test_its_jobs_have_the_concurrency_key_and_the_user_of_its_call(public: PublicSite) -> None:
+    @public.jobs.task(concurrency_key="ledger")
+    async def book(note: str | None) -> None: ...
+
+    recurring = public.jobs.recurring
+    await recurring.add_or_update("book", book.options(user_id="ada").call(None), cron="@daily", overlap=False)
+    first, second = [await recurring.trigger("book") for _ in range(2)]
+    other = await public.jobs.enqueue(book, None)
+    for job_id, is_held_back in ((first, False), (second, True), (other, True)):
+        details = await public.jobs.details(job_id)
+        assert details is not None
+        assert (details.job.concurrency_key, details.job.is_held_back) == ("ledger", is_held_back)
+        assert details.job.args == {"note": None}
+        assert details.job.user_id == (None if job_id == other else "ada")
+
+    wide = book.options(concurrency_key="reports", concurrency_limit=2)
+    kept = await recurring.add_or_update("book", wide.call(None), cron="@daily")
+    assert (kept.definition.concurrency_key, kept.definition.concurrency_limit) == ("reports", 2)
+    assert kept.definition.user_id is None
+    third, fourth = [await recurring.trigger("book") for _ in range(2)]
+    kept = await recurring.add_or_update("book", book.options(concurrency_key=None).call(None), cron="@daily")
+    assert kept.definition.concurrency_key is None
+    fifth = await recurring.trigger("book")
+    for job_id, key in ((third, "reports"), (fourth, "reports"), (fifth, None)):
+        details = await public.jobs.details(job_id)
+        assert details is not None
+        assert (details.job.concurrency_key, details.job.is_held_back) == (key, False)

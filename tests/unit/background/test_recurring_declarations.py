@@ -62,7 +62,7 @@ def test_what_cannot_work_is_refused_at_the_declaration(recurring: RecurringJobs
         recurring("x", cron="@daily")(TASK)
     with pytest.raises(ValueError, match="is not a valid MissedRuns"):
         recurring("x", cron="@daily", args={"recipient": "ada"}, missed="never")(TASK)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="no keys or user"):
+    with pytest.raises(ValueError, match="no unique key"):
         recurring("x", cron="@daily", args={"recipient": "ada"})(TASK.options(unique_key="x"))
     assert not recurring.declared
 

@@ -47,10 +47,15 @@ class RecurringDefinition:
     args: Mapping[str, JSONValue]
     queue: str = DEFAULT_QUEUE
     priority: int = 0
+    user_id: str | None = None
+    concurrency_key: str | None = None
+    """Of all jobs with one concurrency key, at most `concurrency_limit` run at one time."""
+    concurrency_limit: int = 1
     missed: MissedRuns = MissedRuns.ONCE
     overlap: bool = True
     """Whether a tick makes a job although one that an earlier tick made has not ended. If not, the tick is left
-    out; and jobs that are there together all the same, say by hand, run one after another."""
+    out; and jobs that are there together all the same, say by hand, run one after another, unless a concurrency key
+    of their own says how many may."""
 
     def __post_init__(self) -> None:
         if not self.id.isprintable() or not 0 < len(self.id) <= _MOST_ID_LENGTH:

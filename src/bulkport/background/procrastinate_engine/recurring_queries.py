@@ -45,19 +45,24 @@ FROM written
 ADD_OR_UPDATE: Final[LiteralString] = f"""
 WITH written AS (
 INSERT INTO background_recurring AS kept
-    (recurring_id, task, args, queue, priority, cron, timezone, missed, overlap, in_code, next_at)
-VALUES (%(id)s, %(task)s, %(args)s, %(queue)s, %(priority)s, %(cron)s, %(timezone)s, %(missed)s, %(overlap)s,
-        %(in_code)s, %(next_at)s)
+    (recurring_id, task, args, queue, priority, user_id, concurrency_key, concurrency_limit, cron, timezone, missed,
+     overlap, in_code, next_at)
+VALUES (%(id)s, %(task)s, %(args)s, %(queue)s, %(priority)s, %(user_id)s, %(concurrency_key)s, %(concurrency_limit)s,
+        %(cron)s, %(timezone)s, %(missed)s, %(overlap)s, %(in_code)s, %(next_at)s)
 ON CONFLICT (recurring_id) DO UPDATE SET
     task = EXCLUDED.task, args = EXCLUDED.args, queue = EXCLUDED.queue, priority = EXCLUDED.priority,
+    user_id = EXCLUDED.user_id, concurrency_key = EXCLUDED.concurrency_key,
+    concurrency_limit = EXCLUDED.concurrency_limit,
     cron = EXCLUDED.cron, timezone = EXCLUDED.timezone, missed = EXCLUDED.missed, overlap = EXCLUDED.overlap,
     in_code = EXCLUDED.in_code, updated_at = clock_timestamp(),
     next_at = CASE WHEN kept.next_at IS NULL OR (kept.cron, kept.timezone) <> (EXCLUDED.cron, EXCLUDED.timezone)
                    THEN EXCLUDED.next_at ELSE kept.next_at END
-WHERE (kept.task, kept.args, kept.queue, kept.priority, kept.cron, kept.timezone, kept.missed, kept.overlap,
-       kept.in_code)
-   <> (EXCLUDED.task, EXCLUDED.args, EXCLUDED.queue, EXCLUDED.priority, EXCLUDED.cron, EXCLUDED.timezone,
-       EXCLUDED.missed, EXCLUDED.overlap, EXCLUDED.in_code)
+WHERE (kept.task, kept.args, kept.queue, kept.priority, kept.user_id, kept.concurrency_key, kept.concurrency_limit,
+       kept.cron, kept.timezone, kept.missed, kept.overlap, kept.in_code)
+   IS DISTINCT FROM
+      (EXCLUDED.task, EXCLUDED.args, EXCLUDED.queue, EXCLUDED.priority, EXCLUDED.user_id, EXCLUDED.concurrency_key,
+       EXCLUDED.concurrency_limit, EXCLUDED.cron, EXCLUDED.timezone, EXCLUDED.missed, EXCLUDED.overlap,
+       EXCLUDED.in_code)
 RETURNING recurring_id, next_at
 ) {_HURRY}
 """
@@ -88,10 +93,13 @@ WHERE recurring_id = %(id)s AND updated_at = %(updated_at)s RETURNING recurring_
 
 _MADE: Final[LiteralString] = """
 job AS (
-    SELECT jsonb_build_object(
-        'task', task, 'args', args, 'queue', queue, 'priority', priority, 'recurring_id', recurring_id
-    ) || CASE WHEN overlap THEN '{}' ELSE jsonb_build_object(
-        'concurrency_key', 'bulkport recurring ' || recurring_id, 'concurrency_limit', 1) END AS description
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+        'task', task, 'queue', queue, 'priority', priority, 'recurring_id', recurring_id, 'user_id', user_id
+    ) || CASE
+        WHEN concurrency_key IS NULL AND NOT overlap THEN jsonb_build_object(
+            'concurrency_key', 'bulkport recurring ' || recurring_id, 'concurrency_limit', 1)
+        ELSE jsonb_build_object('concurrency_key', concurrency_key, 'concurrency_limit', concurrency_limit)
+    END) || jsonb_build_object('args', args) AS description
     FROM due
 ), made AS MATERIALIZED (
     SELECT enqueued.job_id

@@ -198,6 +198,9 @@ CREATE TABLE background_recurring (
     cron text NOT NULL,
     timezone text NOT NULL,
     missed text NOT NULL CHECK (missed IN ('skip', 'once', 'all')),
+    user_id text,
+    concurrency_key text,
+    concurrency_limit integer,
     overlap boolean NOT NULL,  -- whether a run may start while the one before still runs
     in_code boolean NOT NULL DEFAULT false,  -- declared in code: comes back when a worker starts
     paused_at timestamptz,

@@ -208,8 +208,8 @@ def _definition(
     else:
         raise ValueError("the arguments are in the call already: args= goes with a task")
     of_call = call.options
-    if of_call.unique_key is not None or of_call.concurrency_key is not None or of_call.user_id is not None:
-        raise ValueError("a recurring job takes the queue and the priority of a task's options, and no keys or user")
+    if of_call.unique_key is not None:
+        raise ValueError("a recurring job has no unique key: overlap=False makes no second one while one has not ended")
     definition = RecurringDefinition(
         id=recurring_id,
         task=call.task,
@@ -218,6 +218,9 @@ def _definition(
         args=call.args,
         queue=options.get("queue", of_call.queue),
         priority=options.get("priority", of_call.priority),
+        user_id=of_call.user_id,
+        concurrency_key=of_call.concurrency_key,
+        concurrency_limit=of_call.concurrency_limit,
         missed=MissedRuns(options.get("missed", MissedRuns.ONCE)),
         overlap=options.get("overlap", True),
     )
