@@ -31,7 +31,7 @@ class JobsBrowserSite:
 
 
 @contextmanager
-def serving_jobs(database_url: str) -> Iterator[JobsBrowserSite]:
+def serving_jobs(database_url: str, *, step_seconds: float = 2.0) -> Iterator[JobsBrowserSite]:
     """Serve the dashboard of a fresh database, with a worker called worker-a, for as long as the context lasts."""
     started: list[JobsBrowserSite] = []
     failed: list[BaseException] = []
@@ -42,7 +42,7 @@ def serving_jobs(database_url: str) -> Iterator[JobsBrowserSite]:
         nonlocal stop
         stop = asyncio.Event()
         async with open_jobs_site(database_url) as (jobs_site, pool), jobs_site.worker(name="worker-a"):
-            app = jobs_site.build(pool)
+            app = jobs_site.build(pool, step_seconds=step_seconds)
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
             with socket.socket() as bound:
                 bound.bind(("127.0.0.1", 0))
