@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from engine_site import EngineSite, eventually
+from hand_worker import hand_worker
 from psycopg.rows import dict_row
 
 from bulkport.background import JobState
@@ -115,6 +116,30 @@ async def test_runs_without_an_error_are_kept_as_what_they_were(site: EngineSite
     assert [run["outcome"] for run in await runs_of(site, stopped)] == ["handed_back", "cancelled"]
     reasons = await rows(site, "SELECT state::text, reason FROM background_history WHERE job_id = %s", int(stopped))
     assert [row["state"] for row in reasons] == ["enqueued", "cancelled"]
+
+
+async def test_a_task_that_asks_to_run_again_for_ever_does_not_fill_the_tables(site: EngineSite) -> None:
+    job_id = await site.enqueue("give", what="plain")
+    await site.connection.execute(
+        "INSERT INTO background_runs (job_id, run, outcome, error_type, ended_at)"
+        " SELECT %(job)s, run, CASE WHEN run = 7 THEN 'lost' ELSE 'again' END, CASE WHEN run = 8 THEN 'Error' END,"
+        " clock_timestamp() - make_interval(secs => 2000 - run) FROM generate_series(1, 1000) AS run",
+        {"job": int(job_id)},
+    )
+    await site.connection.execute(
+        "INSERT INTO background_history (job_id, at, state, reason, actor)"
+        " SELECT job_id, ended_at - interval '0.5 s', 'enqueued', CASE WHEN run = 9 THEN 'requeued' ELSE 'its time came'"
+        " END, NULL FROM background_runs WHERE job_id = %(job)s",
+        {"job": int(job_id)},
+    )
+    await site.connection.execute("UPDATE background_jobs SET runs = 1000")
+    async with hand_worker(site.url) as worker:
+        assert await worker.claim() == job_id
+        await worker.end(job_id, "again")
+        await worker.commit()
+    assert [run["run"] for run in await runs_of(site, job_id)] == [7, 8, *range(101, 1002)]
+    changes = await rows(site, "SELECT reason FROM background_history WHERE job_id = %s ORDER BY id", int(job_id))
+    assert [change["reason"] for change in changes] == ["requeued", *["its time came"] * 900]
 
 
 async def test_a_run_whose_server_died_is_kept_under_its_name(site: EngineSite) -> None:

@@ -134,6 +134,9 @@ BEGIN
         ended_at, job.task, job.queue, 'enqueued', entered, 1,
         CASE WHEN outcome <> 'lost' THEN extract(epoch FROM ended_at - begun_at) * 1000 END,
         GREATEST(extract(epoch FROM begun_at - job.ready_at) * 1000, 0));
+    IF outcome = 'again' AND job.runs >= 1000 AND job.runs % 100 = 0 THEN
+        PERFORM background_forget_waits_v1(ended_id, job.runs - 900);
+    END IF;
     IF outcome = 'cancelled' THEN
         INSERT INTO background_history (job_id, at, state, reason)
         VALUES (ended_id, ended_at, entered, COALESCE(run_error, 'it was stopped while it ran'));
@@ -145,6 +148,18 @@ BEGIN
     END IF;
     RETURN entered;
 END;
+$$;
+
+-- A task may ask to run again for as long as it likes, say to look for something every second. Of these runs, and of its
+-- returns from the waits between them, those up to a run are forgotten; claims would read them all.
+CREATE FUNCTION background_forget_waits_v1(waiting_id bigint, last_run integer)
+RETURNS void
+LANGUAGE sql AS $$
+    DELETE FROM background_history
+    WHERE job_id = waiting_id AND actor IS NULL AND reason = 'its time came'
+      AND at < (SELECT max(ended_at) FROM background_runs WHERE job_id = waiting_id AND run <= last_run);
+    DELETE FROM background_runs
+    WHERE job_id = waiting_id AND run <= last_run AND outcome = 'again' AND error_type IS NULL;
 $$;
 
 -- A run that ended in a queue with a limit has made room there.
