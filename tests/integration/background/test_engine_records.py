@@ -128,8 +128,8 @@ async def test_a_task_that_asks_to_run_again_for_ever_does_not_fill_the_tables(s
     )
     await site.connection.execute(
         "INSERT INTO background_history (job_id, at, state, reason, actor)"
-        " SELECT job_id, ended_at - interval '0.5 s', 'enqueued', CASE WHEN run = 9 THEN 'requeued' ELSE 'its time came'"
-        " END, NULL FROM background_runs WHERE job_id = %(job)s",
+        " SELECT job_id, ended_at - interval '0.5 s', 'enqueued',"
+        " CASE WHEN run = 9 THEN 'requeued' ELSE 'its time came' END, NULL FROM background_runs WHERE job_id = %(job)s",
         {"job": int(job_id)},
     )
     await site.connection.execute("UPDATE background_jobs SET runs = 1000")
