@@ -15,7 +15,7 @@ from bulkport.background.declaring import DeclarationOptions, JobCall, Task, Tas
 from bulkport.background.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.background.errors import NotConnected, TaskAlreadyDeclared
 from bulkport.background.looking import Looking
-from bulkport.background.port import BackgroundJob, EngineFactory, EnqueuedJob, NewJob, Outcome
+from bulkport.background.port import BackgroundJob, EngineFactory, EnqueuedJob, JobEngine, NewJob, Outcome
 from bulkport.background.port.control import JobControl
 from bulkport.background.port.reading import JobReader
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
@@ -71,13 +71,21 @@ class BackgroundJobs(Steering, Looking):
 
     def __init__(self, *, engine: EngineFactory = ProcrastinateEngine) -> None:
         self._make_engine = engine
-        self._engine = engine()
+        self._links: list[tuple[AsyncPool | None, JobEngine]] = [(None, engine())]
+        """Of those who are connected; the last is used. They leave in any order, such as a worker before the server."""
         self._tasks: dict[str, Task[..., Any]] = {}
-        self._pool: AsyncPool | None = None
         self.sync = SyncJobs(self._engine)
         """The same for code without an event loop, as far as enqueueing goes."""
         self.recurring = RecurringJobs(lambda: self._engine.recurring)
         """Jobs that are made again and again, by the clock."""
+
+    @property
+    def _pool(self) -> AsyncPool | None:
+        return self._links[-1][0]
+
+    @property
+    def _engine(self) -> JobEngine:
+        return self._links[-1][1]
 
     # Declaring tasks
 
@@ -138,12 +146,12 @@ class BackgroundJobs(Steering, Looking):
         async with AsyncExitStack() as stack:
             if database_url is not None:
                 pool = await stack.enter_async_context(open_pool(database_url, name="jobs", most=most))
-            before = self._pool, self._engine
-            self._pool, self._engine = pool, self._make_engine(pool)
+            link = pool, self._make_engine(pool)
+            self._links.append(link)
             try:
                 yield self
             finally:
-                self._pool, self._engine = before
+                self._links.remove(link)
 
     # Enqueueing
 

@@ -31,12 +31,13 @@ class SyncJobs:
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+        self._pools: list[ConnectionPool[psycopg.Connection[Any]]] = []
+        """Of those who are connected; the last is used. Threads leave in any order."""
 
     @property
     def is_connected(self) -> bool:
         """Whether it can do without `connection=`."""
-        return self._pool is not None
+        return bool(self._pools)
 
     @contextmanager
     def connect(self, database_url: str, *, most: int = 4, application_name: str | None = None) -> Iterator[Self]:
@@ -60,11 +61,11 @@ class SyncJobs:
             open=False,
             name="jobs",
         )
-        before, self._pool = self._pool, pool
+        self._pools.append(pool)
         try:
             yield self
         finally:
-            self._pool = before
+            self._pools.remove(pool)
             pool.close()
 
     @overload
@@ -116,9 +117,9 @@ class SyncJobs:
     def _enqueue(self, jobs: list[NewJob], connection: "SyncConnection | None") -> list[EnqueuedJob]:
         if connection is not None:
             return self._queue.enqueue_many_sync(sync_psycopg_in(connection), jobs)
-        if self._pool is None:
+        if not self._pools:
             raise NotConnected("not connected: pass connection=, or use jobs.sync.connect(...) around it")
-        pool = self._pool
+        pool = self._pools[-1]
         pool.open()
 
         def enqueue() -> list[EnqueuedJob]:

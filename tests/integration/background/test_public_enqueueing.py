@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -14,7 +15,13 @@ from sqlalchemy.orm import Session
 
 from bulkport.background import BackgroundJobs, JobContext, JobState, Task
 from bulkport.background.connections import AnyConnection, SyncConnection
-from bulkport.background.errors import ArgumentsDoNotFit, JobAlreadyQueued, TaskAlreadyDeclared, TaskDeclarationError
+from bulkport.background.errors import (
+    ArgumentsDoNotFit,
+    JobAlreadyQueued,
+    NotConnected,
+    TaskAlreadyDeclared,
+    TaskDeclarationError,
+)
 from bulkport.identifiers import BackgroundJobId
 
 KINDS = ["psycopg", "psycopg sync", "session", "session sync", "connection", "connection sync"]
@@ -212,17 +219,30 @@ async def test_sync_tasks_enqueue_jobs_without_more_ado(public: PublicSite) -> N
     assert not public.jobs.sync.is_connected
 
 
-async def test_connections_of_code_without_a_loop_may_be_nested(public: PublicSite) -> None:
+async def test_whoever_is_connected_stays_so_when_others_leave(public: PublicSite) -> None:
     @public.jobs.task
     def note() -> None: ...
 
+    jobs = BackgroundJobs()
+    first, second = jobs.connect(public.url), jobs.connect(public.url)
+    async with AsyncExitStack() as stack:
+        await first.__aenter__()
+        await stack.enter_async_context(second)
+        await first.__aexit__(None, None, None)
+        await jobs.enqueue(note)
+    with pytest.raises(NotConnected):
+        await jobs.enqueue(note)
+
     def program() -> None:
-        with public.jobs.sync.connect(public.url):
-            with public.jobs.sync.connect(public.url):
-                public.jobs.sync.enqueue(note)
-            public.jobs.sync.enqueue(note)
+        sync_first, sync_second = jobs.sync.connect(public.url), jobs.sync.connect(public.url)
+        with ExitStack() as stack:
+            sync_first.__enter__()
+            stack.enter_context(sync_second)
+            sync_first.__exit__(None, None, None)
+            jobs.sync.enqueue(note)
 
     await asyncio.to_thread(program)
+    assert not jobs.sync.is_connected
     assert await stored(public) == 2
 
 
