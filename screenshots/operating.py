@@ -33,9 +33,15 @@ async def operate(dashboard: str) -> None:
     dashboard:
         Its address, with a slash at its end.
     """
+    for page, action, fields in _DEEDS:
+        await press(dashboard, page, action, fields)
+
+
+async def press(dashboard: str, page: str, action: str, fields: Mapping[str, str]) -> str:
+    """Press a button on a page; where that leads, relative to the dashboard."""
     async with httpx.AsyncClient(base_url=dashboard, timeout=60, trust_env=False) as browser:
-        for page, action, fields in _DEEDS:
-            token = re.search(r'name="csrf" value="([^"]+)"', (await browser.get(page)).text)
-            assert token is not None, page
-            answer = await browser.post(f"do/{action}", data={"csrf": token[1], "confirmed": "yes", **fields})
-            assert answer.status_code == httpx.codes.SEE_OTHER, f"{action}: {answer.status_code}"
+        token = re.search(r'name="csrf" value="([^"]+)"', (await browser.get(page)).text)
+        assert token is not None, page
+        answer = await browser.post(f"do/{action}", data={"csrf": token[1], "confirmed": "yes", **fields})
+        assert answer.status_code == httpx.codes.SEE_OTHER, f"{action}: {answer.status_code}"
+        return answer.headers["location"].replace("../", "")

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, async_playwright
 
 from bulkport.background import JobQuery, JobState
 from screenshots.history import make_up_yesterday
-from screenshots.operating import operate
+from screenshots.operating import operate, press
 from screenshots.server import Site
 
 _BEFORE_OPERATING_SECONDS: Final = 60
@@ -20,6 +20,10 @@ _AFTER_OPERATING_SECONDS: Final = 65
 """How long until something has failed again; the realtime graph shows 90 seconds."""
 _ROWS_BEFORE: Final = 50_000
 """Rows of a long import that are done when its pictures are taken."""
+
+_REPORTS: Final = 60_000
+"""Jobs that an order is for: so many that its pictures are taken while it is under way."""
+_REPORTS_AT_ONCE: Final = 5_000
 
 _REPLACE: Final = """([path, other]) => {
   for (const code of document.querySelectorAll("pre")) code.textContent = code.textContent.replaceAll(path, other);
@@ -47,6 +51,15 @@ async def _long_import(site: Site) -> str:
     import_id = await site.clients.begin_long()
     await site.clients.until_rows(import_id, _ROWS_BEFORE)
     return f"imports/{import_id}"
+
+
+async def _order_under_way(site: Site) -> str:
+    """An order for more jobs than one request does: reports, whose queue is paused."""
+    call = site.shop.send_report.call("ada@example.org", month="July")
+    for _ in range(_REPORTS // _REPORTS_AT_ONCE):
+        await site.shop.jobs.enqueue_many([call] * _REPORTS_AT_ONCE)
+    jobs = "state=enqueued&task=send_report"
+    return await press(site.dashboard, f"jobs?{jobs}", "jobs/delete", {"all": "jobs", "filter": jobs})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,8 @@ PICTURES: Final = (
     Picture("dashboard-tasks", "tasks?window=day", height=720),
     Picture("dashboard-task", "tasks/send_webhook?window=day", height=None),
     Picture("dashboard-audit", "audit", height=760),
+    # The last one, as it fills the lists.
+    Picture("dashboard-order", _order_under_way, height=420),
 )
 
 
