@@ -79,6 +79,20 @@ async def test_what_is_masked_is_not_told_by_long_arguments_nor_by_a_number(oper
     assert operator.question == "Delete 1 job: all jobs with text open-sesame?"
 
 
+async def test_a_page_of_what_is_masked_is_like_a_page_of_nothing(operator: Operator) -> None:
+    site = operator.site
+    spoken = await site.jobs.enqueue(site.strict.call("open-sesame"))
+    hidden = site.strict.call("plain reason", password="open-sesame")
+    await site.jobs.enqueue_many([hidden] * 7)
+    assert await operator.rows("jobs?text=open-sesame&size=2") == [int(spoken)]
+    await site.jobs.cancel(spoken)
+    address = "jobs?text=open-sesame&state=enqueued&size=2"
+    page, other = await operator.page(address), await operator.page(address.replace("open", "shut"))
+    assert "No job matches" in page
+    assert 'rel="next"' not in page
+    assert len(page) == len(other)
+
+
 @pytest.mark.parametrize(
     "state", ["", "enqueued", "scheduled", "awaiting", "retrying", "processing", "succeeded", "failed", "cancelled"]
 )

@@ -94,7 +94,6 @@ class JobLists:
     """
 
     def __init__(self, jobs: SteeredJobs, masking: Masking) -> None:
-        self._jobs = jobs
         self._masking = masking
         self._found = FoundJobs(jobs, masking)
         self._names = JobNames(jobs)
@@ -120,7 +119,7 @@ class JobLists:
         sorting = sorting_of(request, found)
         query = replace(found.query, sort=JobSort(sorting.key), descending=sorting.descending)
         size = Paging.size_of(request)
-        page = await self._jobs.search(query, cursor=request.query.get("cursor") or None, limit=size)
+        page = await self._found.page(query, request.query.get("cursor") or None, size)
         columns = [
             replace(
                 _COLUMNS[key],
@@ -132,7 +131,7 @@ class JobLists:
         return JobList(
             name,
             found,
-            [self._row(job) for job in page.items if await self._found.may_be_told(job, found.query.text)],
+            [self._row(job) for job in page.items],
             None if found.query.text else await self._found.count(found, most=_MOST_COUNTED),
             keys,
             columns,
