@@ -51,10 +51,13 @@ async def test_queue_is_paused_resumed_and_limited(site: PartsSite) -> None:
         assert "Paused" in await site.row("queues", "queue-mail")
         assert await site.said("queues/resume", "queues", queue="mail") == "Queue mail goes on."
         await site.site.reaches(first, JobState.SUCCEEDED)
+        assert "changed" in await site.row("queues", "queue-mail")
+        assert "by ann" in await site.row("queues", "queue-mail")
     assert "Pause" in await site.row("queues", "queue-mail")
     limited = await site.said("queues/limit", "queues", limited="mail", limit="2")
     assert limited == "Queue mail runs at most 2 jobs at one time."
     assert "at most 2 jobs at once" in await site.row("queues", "queue-mail")
+    assert "by ann" in await site.row("queues", "queue-mail")
     for wrong in ("0", "-1", "two", "1000000"):
         assert "A limit is a number" in await site.said("queues/limit", "queues", limited="mail", limit=wrong)
     assert "has no limit" in await site.said("queues/limit", "queues", limited="mail", limit="")

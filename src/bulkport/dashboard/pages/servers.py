@@ -104,7 +104,7 @@ async def _pause_question(request: ActionRequest) -> str:
 
 def _resume(jobs: SteeredJobs) -> Steer:
     async def resume(queue: str, request: ActionRequest) -> str:
-        await jobs.resume_queue(queue)
+        await jobs.resume_queue(queue, actor=request.viewer.name)
         return f"Queue {queue} goes on."
 
     return resume
@@ -114,11 +114,11 @@ def _limit(jobs: SteeredJobs) -> Steer:
     async def limit(queue: str, request: ActionRequest) -> str:
         text = request.form.get("limit", "").strip()
         if not text:
-            await jobs.limit_queue(queue, None)
+            await jobs.limit_queue(queue, None, actor=request.viewer.name)
             return f"Queue {queue} has no limit any more."
         if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= _MOST_LIMIT):
             raise ActionRefused(f"A limit is a number from 1 to {_MOST_LIMIT:,}; to run no job, pause the queue.")
-        await jobs.limit_queue(queue, int(text))
+        await jobs.limit_queue(queue, int(text), actor=request.viewer.name)
         return f"Queue {queue} runs at most {plural(int(text), 'job')} at one time."
 
     return limit
