@@ -30,7 +30,7 @@ run: .venv/.runtime ## Serve with example data until Ctrl-C (HOST=…, PORT=…)
 
 .PHONY: test
 test: .venv/.development browser ## Run all tests (ARGS=… goes to pytest)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: .venv/.development ## Check style, types and the dependencies between packages

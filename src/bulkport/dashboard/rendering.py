@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bulkport.dashboard import formatting
-from bulkport.dashboard.charts import band, bars, lines, sparkline
+from bulkport.dashboard.charts import Series, band, bars, lines, sparkline
 from bulkport.dashboard.pages import Counts, PageRequest, Search, Section
 from bulkport.dashboard.static_files import StaticFiles
 
@@ -72,6 +72,7 @@ class Renderer:
             "bar_chart": bars,
             "sparkline": sparkline,
             "band": band,
+            "chart_rows": chart_rows,
             "fragment": _fragment_mark,
             "ago": ago,
             "running_for": running_for,
@@ -114,6 +115,16 @@ def running_for(since: datetime | None) -> Markup | str:
     if since is None:
         return formatting.NOTHING
     return _time(since, "for", formatting.elapsed((datetime.now(UTC) - since).total_seconds()))
+
+
+def chart_rows(positions: Sequence[str], series: Sequence[Series], show: Callable[[float | None], str]) -> Markup:
+    """The rows of the table behind a chart: hundreds, too many for a template to make in the time there is."""
+    columns = [[f'<td class="n">{escape(show(value))}</td>' for value in one.values] for one in series]
+    rows = (
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>'
+        for name, *cells in zip(positions, *columns, strict=True)
+    )
+    return Markup("".join(rows))  # noqa: S704 # names and values are escaped
 
 
 def _time(at: datetime, tick: str, text: str) -> Markup:
