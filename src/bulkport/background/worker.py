@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -166,9 +167,8 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
     Call it in the main thread with the event loop running.
     """
+    if sys.platform == "win32":
+        return
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:
-            return
+        loop.add_signal_handler(number, stop.set)

@@ -9,7 +9,9 @@ from urllib.parse import urljoin
 
 import httpx
 
+from bulkport.background import JobCall, JobState
 from bulkport.dashboard import Access, Role
+from bulkport.identifiers import BackgroundJobId
 from dashboard_site import FixedAccess, browser_of
 from jobs_dashboard_site import JobsSite, open_jobs_site
 
@@ -36,10 +38,8 @@ class Operator:
         self, action: str, fields: Mapping[str, str | Sequence[str]], *, back: str = "jobs", confirm: bool = True
     ) -> str:
         """Press a button on the page `back`; the page that follows, with a question answered before if there is one."""
-        found = re.search(r'name="csrf" value="([^"]+)"', await self.page(back))
-        assert found is not None
         query = back.partition("?")[2]
-        form = {"csrf": found[1], "back": back, "filter": query, **fields}
+        form = {"csrf": await self._token(back), "back": back, "filter": query, **fields}
         answer = await self._browser.post(f"/hangfire/do/{action}", data=form)
         if answer.status_code == 200 and confirm:
             self.question = html.unescape(re.findall(r"<h1>(.*?)</h1>", answer.text)[0])
@@ -52,9 +52,7 @@ class Operator:
 
     async def send_twice(self, action: str, fields: Mapping[str, str], *, back: str) -> str:
         """Send one form two times at once; what the page after the second says was done."""
-        token = re.search(r'name="csrf" value="([^"]+)"', await self.page(back))
-        assert token is not None
-        form = {"csrf": token[1], "back": back, "confirmed": "yes", **fields}
+        form = {"csrf": await self._token(back), "back": back, "confirmed": "yes", **fields}
         answers = [self._browser.post(f"/hangfire/do/{action}", data=form) for _ in range(2)]
         locations = {answer.headers["location"] for answer in await asyncio.gather(*answers)}
         (self.led_to,) = locations
@@ -64,6 +62,19 @@ class Operator:
     async def said(self, action: str, fields: Mapping[str, str | Sequence[str]], *, back: str = "jobs") -> str:
         """Press a button; what the next page says was done."""
         return said_on(await self.press(action, fields, back=back))
+
+    async def ended(self, calls: Sequence[JobCall], state: JobState) -> list[BackgroundJobId]:
+        """Jobs that a worker has run, each to the state."""
+        ids = [job.id for job in await self.jobs.enqueue_many(calls)]
+        async with self.site.worker():
+            for job_id in ids:
+                await self.site.reaches(job_id, state)
+        return ids
+
+    async def _token(self, address: str) -> str:
+        found = re.search(r'name="csrf" value="([^"]+)"', await self.page(address))
+        assert found is not None
+        return found[1]
 
 
 def said_on(page: str) -> str:

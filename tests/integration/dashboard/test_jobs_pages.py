@@ -23,12 +23,8 @@ def numbers(ids: list[BackgroundJobId]) -> list[int]:
 
 
 async def failed_jobs(operator: Operator, count: int) -> list[BackgroundJobId]:
-    site = operator.site
-    ids = [job.id for job in await site.jobs.enqueue_many([site.strict.call(f"row {n}") for n in range(count)])]
-    async with site.worker():
-        for job_id in ids:
-            await site.reaches(job_id, JobState.FAILED)
-    return ids
+    call = operator.site.strict.call
+    return await operator.ended([call(f"row {n}") for n in range(count)], JobState.FAILED)
 
 
 async def test_each_state_has_a_view_with_its_count(operator: Operator) -> None:
