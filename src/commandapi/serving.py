@@ -15,8 +15,8 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from bulkport.background.worker import event_loop_factory
 from bulkport.errors import BulkportError
+from bulkport.processes import event_loop_factory, spare_loaded_objects
 from commandapi.app import create_app
 from commandapi.embedded import EmbeddedDatabaseError, EmbeddedServer
 from commandapi.listening import Addresses, AddressInUse
@@ -100,6 +100,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        spare_loaded_objects()
         if self.started and not self.should_exit:
             self._when_ready()
 

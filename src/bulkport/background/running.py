@@ -19,11 +19,10 @@ from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-import structlog
-
 from bulkport.background.tasks import JobContext
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 T = TypeVar("T")
 

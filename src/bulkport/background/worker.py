@@ -7,18 +7,18 @@ import socket
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import TypedDict, Unpack
 
 import psycopg
-import structlog
 from psycopg.errors import UndefinedColumn, UndefinedFunction, UndefinedTable
 
 from bulkport.background.errors import WorkerLost
 from bulkport.background.port import JobEngine, RetryPolicy, WorkerOptions
 from bulkport.background.retention import RetentionPolicy
+from bulkport.logs import get_logger, log_to_stderr
+from bulkport.processes import event_loop_factory, spare_loaded_objects
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _FIRST_RESTART_SECONDS = 0.2
 _LONGEST_RESTART_SECONDS = 5.0
@@ -137,7 +137,8 @@ def new_server_name() -> str:
 def run_until_signal(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Be a worker process: call `run` on an event loop of its own, and set what it is given on SIGTERM or SIGINT.
 
-    It returns when `run` does: running jobs have ended by then, or been handed back.
+    It returns when `run` does: running jobs have ended by then, or been handed back. A process that has set up no logs
+    prints those of the worker on its standard error.
 
     Examples
     --------
@@ -149,17 +150,10 @@ def run_until_signal(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         stop_on_signals(stop)
         await run(stop)
 
+    log_to_stderr()
+    spare_loaded_objects()
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(work())
-
-
-def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """uvloop's event loop where it exists, in which jobs begin sooner; None: asyncio's own."""
-    with suppress(ImportError):
-        import uvloop  # noqa: PLC0415  # not on Windows
-
-        return uvloop.Loop
-    return None
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
-import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -13,6 +12,7 @@ from bulkport.background.interruptions import JobCancelled
 from bulkport.background.port import JobContext, RetryLater, RetryPolicy, TaskDefinition
 from bulkport.identifiers import ImportId
 from bulkport.imports import settlement
+from bulkport.logs import get_logger
 from bulkport.processing import queries
 from bulkport.processing.attempt import Attempt, begin_attempt
 from bulkport.processing.lane import Lane
@@ -26,7 +26,7 @@ ASSIST_IMPORT: Final = "bulkport.assist_import"
 """A second pair of hands on an import of several chunks."""
 IMPORT_QUEUE: Final = "imports"
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class ImportFailed(Exception):

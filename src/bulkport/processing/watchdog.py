@@ -12,10 +12,10 @@ from typing import Final
 
 import psycopg
 import psycopg_pool
-import structlog
 
 from bulkport.background.port import JobEngine, NewJob
 from bulkport.identifiers import BackgroundJobId
+from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
 from bulkport.processing import queries
 from bulkport.processing.importer import IMPORT_QUEUE, PROCESS_IMPORT
@@ -24,7 +24,7 @@ _INTERVAL_SECONDS: Final = 10.0
 _GRACE_SECONDS: Final = 10.0
 """Age below which an unfinished import is nobody's business: its job may just be settling it."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Watchdog:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, LiteralString
 
 import psycopg
-import structlog
 from procrastinate.connector import BaseAsyncConnector, Notify
 from procrastinate.exceptions import NoResult
 from psycopg import sql
 
 from bulkport.background.procrastinate_engine.link import Backoff, DatabaseLink
+from bulkport.logs import get_logger
 from bulkport.pools import patient_conninfo
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _WAKE = '{"type": "job_inserted", "job_id": 0}'
 """A notification as Procrastinate's trigger sends it; the worker looks for jobs, whatever the id."""

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import structlog
 from procrastinate.job_context import AbortReason
 from procrastinate.job_context import JobContext as EngineContext
 
@@ -21,8 +20,9 @@ from bulkport.background.run_notes import RunNotes
 from bulkport.background.storable import NotStorable, storable_json
 from bulkport.background.tasks import JobContext, TaskDefinition
 from bulkport.identifiers import BackgroundJobId
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 T = TypeVar("T")
 

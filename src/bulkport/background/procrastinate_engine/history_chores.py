@@ -3,13 +3,12 @@
 from datetime import timedelta
 from typing import Final, LiteralString
 
-import structlog
-
 from bulkport.background.procrastinate_engine.housekeeping import Chore
 from bulkport.background.procrastinate_engine.link import DatabaseLink
 from bulkport.background.retention import RetentionPolicy
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 ROLL_UP_SECONDS: Final = 1.0
 PRUNE_SECONDS: Final = 300.0

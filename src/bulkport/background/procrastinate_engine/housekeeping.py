@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import psycopg
-import structlog
 
 from bulkport.background.procrastinate_engine import queries
 from bulkport.background.procrastinate_engine.link import DatabaseLink, LinkClosed
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 RELEASE_DUE: Final = "due"
 _MOST_RELEASED: Final = 500

@@ -11,7 +11,6 @@ from importlib import metadata
 from typing import Any, Final
 
 import psycopg
-import structlog
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 from psycopg.types.json import Jsonb
@@ -25,8 +24,9 @@ from bulkport.background.procrastinate_engine.link import Backoff, DatabaseLink,
 from bulkport.background.procrastinate_engine.notes import notes_of_run
 from bulkport.background.procrastinate_engine.outcomes import Ending, RunOutcome
 from bulkport.background.run_notes import RunNotes
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _PERSIST_TRIES = 3
 _PAUSE_AFTER_REFUSAL_SECONDS = 1.0
@@ -254,23 +254,23 @@ class JobLedger(JobManager):
         claim.is_begun = True
         outcome = claim.outcome or RunOutcome(Ending.HANDED_BACK)
         arguments = _fence(job) | self._arguments(outcome)
-        log = _log.bind(job_id=job.id, task=job.task_name, outcome=outcome.ending)
+        said = {"job_id": job.id, "task": job.task_name, "outcome": outcome.ending}
         backoff = Backoff(first=0.2)
         try:
             for last_try in (*[False] * (_PERSIST_TRIES - 1), True):
                 try:
                     rows = await self._link.fetch_all(queries.END_RUN, arguments)
                 except LinkClosed:
-                    log.warning("job outcome not written: the database is away; the job will run again")
+                    _log.warning("job outcome not written: the database is away; the job will run again", **said)
                     return
                 except psycopg.Error:
                     if last_try:
-                        log.exception("job outcome not written; the job will run again")
+                        _log.exception("job outcome not written; the job will run again", **said)
                         return
                     await asyncio.sleep(backoff.next_delay())
                 else:
                     if rows[0]["entered"] is None:
-                        log.warning("job outcome not written: the job is no longer this worker's")
+                        _log.warning("job outcome not written: the job is no longer this worker's", **said)
                     elif rows[0]["entered"] in _WAITING:
                         self._on_waiting(outcome.delay_seconds)
                     return

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any, LiteralString
 
 import psycopg
-import structlog
 from psycopg.rows import DictRow, dict_row
 
+from bulkport.logs import get_logger
 from bulkport.pools import patient_conninfo
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 RECONNECT_FIRST_SECONDS = 0.05
 RECONNECT_MAX_SECONDS = 1.0
@@ -90,7 +90,9 @@ class DatabaseLink:
             connection = await self._connected(give_up or self._abandon)
             try:
                 cursor = await connection.execute(query, arguments)
-                return await cursor.fetchall() if cursor.description else []
+                # Not `cursor.description`, which describes every column anew to say that there are some.
+                has_rows = cursor.pgresult is not None and cursor.pgresult.nfields
+                return await cursor.fetchall() if has_rows else []
             except psycopg.OperationalError as error:
                 if not connection.broken and not connection.closed:
                     raise

@@ -8,9 +8,9 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
-import structlog
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _TICKS_IN_LIMIT: Final = 4
 

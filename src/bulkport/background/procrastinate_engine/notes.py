@@ -4,13 +4,13 @@ import time
 from typing import Any, Final, LiteralString
 
 import psycopg
-import structlog
 from psycopg.types.json import Jsonb
 
 from bulkport.background.procrastinate_engine.link import DatabaseLink
 from bulkport.background.run_notes import KeptNotes, PendingNotes, RunNotes
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _READ: Final[LiteralString] = """
 SELECT (SELECT checkpoint FROM background_progress WHERE job_id = %(job_id)s) AS checkpoint,

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-import structlog
 
 from bulkport.background.procrastinate_engine import queries
 from bulkport.background.procrastinate_engine.link import Backoff
 from bulkport.background.procrastinate_engine.loop_watch import LoopWatch
+from bulkport.logs import get_logger
 from bulkport.pools import patient_conninfo
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _STATUS: Final = Path("/proc/self/status")
 

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, LiteralString
 
 import psycopg
-import structlog
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
@@ -19,8 +18,9 @@ from bulkport.background.procrastinate_engine.times import in_utc, utc_or_none
 from bulkport.background.recurring.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
 from bulkport.background.recurring.schedule import Schedule
 from bulkport.identifiers import BackgroundJobId
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 Fetch = Callable[[LiteralString, Mapping[str, Any]], Awaitable[list[DictRow]]]
 """Runs one statement with arguments by name and gives its rows."""

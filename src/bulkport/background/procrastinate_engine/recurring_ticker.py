@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import psycopg
-import structlog
 from psycopg.rows import DictRow
 
 from bulkport.background.port.recurring import MissedRuns, RecurringDefinition
@@ -16,8 +15,9 @@ from bulkport.background.procrastinate_engine.recurring_store import write_decla
 from bulkport.background.recurring.errors import InvalidSchedule
 from bulkport.background.recurring.schedule import Schedule
 from bulkport.background.recurring.ticks import plan_ticks
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _AGAIN_SECONDS: Final = 0.02
 """Until the next look after something was due: more may be, or another server holds it."""

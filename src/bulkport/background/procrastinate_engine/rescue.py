@@ -9,15 +9,15 @@ import asyncio
 import time
 
 import psycopg
-import structlog
 
 from bulkport.background.port import WorkerOptions
 from bulkport.background.procrastinate_engine import queries
 from bulkport.background.procrastinate_engine.ledger import JobLedger
 from bulkport.background.procrastinate_engine.link import DatabaseLink
 from bulkport.background.procrastinate_engine.silence import SilenceWatch
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Rescuer:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import structlog
 from procrastinate.app import App
 from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.worker import Worker
@@ -23,8 +22,9 @@ from bulkport.background.procrastinate_engine.pulse import Pulse
 from bulkport.background.procrastinate_engine.rescue import Rescuer
 from bulkport.background.running import report_unended
 from bulkport.background.tasks import TaskDefinition
+from bulkport.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 ChoreFactory = Callable[[DatabaseLink], Chore]
 """Makes a chore that works on the given connection, which is for chores alone."""
@@ -51,6 +51,10 @@ class _JobWorker(Worker):
     def running_jobs(self) -> dict[asyncio.Task[Any], tuple[int, str]]:
         """Id and task of each running job, by the asyncio task it runs in."""
         return {run: (context.job.id or 0, context.job.task_name) for run, context in self._running_jobs.items()}
+
+    def _log_extra(self, action: str, *_: Any, **__: Any) -> dict[str, Any]:
+        # Procrastinate describes the job four times a run, for lines that `engine_log` drops but for the action.
+        return {"action": action}
 
     def _abort_job(self, process_job_task: asyncio.Task[Any], context: JobContext, reason: AbortReason) -> None:
         super()._abort_job(process_job_task, context, reason)
