@@ -72,6 +72,26 @@ async def test_a_query_finds_by_state_task_queue_user_text_error_and_time(site: 
     assert (await site.jobs.count(JobQuery(user_id="finder"), most=4)).is_more
 
 
+async def test_answers_of_one_moment_agree_whatever_happens_meanwhile(site: ConformanceSite) -> None:
+    mine = JobQuery(user_id="momentary")
+    call = site.tasks.add.options(user_id="momentary", queue="momentary").call(1)
+    first = await site.jobs.schedule(call, in_=3_600)
+    async with site.jobs.reader.at_one_moment() as moment:
+        before = await moment.statistics()
+        second = await site.jobs.schedule(call, in_=3_600)
+        await site.jobs.cancel(first)
+
+        assert [job.state for job in (await moment.search(mine)).items] == [JobState.SCHEDULED]
+        assert [queue.scheduled for queue in await moment.queues() if queue.name == "momentary"] == [1]
+        assert (await moment.statistics()).states == before.states
+        details = await moment.details(first)
+        assert details is not None and details.job.state is JobState.SCHEDULED
+        assert await moment.details(second) is None
+
+    states = {job.id: job.state for job in (await site.jobs.search(mine)).items}
+    assert states == {first: JobState.CANCELLED, second: JobState.SCHEDULED}
+
+
 SORTED_BY = {
     JobSort.CREATED: "created_at",
     JobSort.FINISHED: "finished_at",

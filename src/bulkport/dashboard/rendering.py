@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape as escape_html
 from typing import Any, Final
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from bulkport.dashboard import formatting
 from bulkport.dashboard.charts import Series, band, bars, lines, sparkline
@@ -119,9 +120,10 @@ def running_for(since: datetime | None) -> Markup | str:
 
 def chart_rows(positions: Sequence[str], series: Sequence[Series], show: Callable[[float | None], str]) -> Markup:
     """The rows of the table behind a chart: hundreds, too many for a template to make in the time there is."""
-    columns = [[f'<td class="n">{escape(show(value))}</td>' for value in one.values] for one in series]
+    # Python's own escape: that of templates makes an object of each text.
+    columns = [[f'<td class="n">{escape_html(show(value))}</td>' for value in one.values] for one in series]
     rows = (
-        f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>'
+        f'<tr><th scope="row">{escape_html(name)}</th>{"".join(cells)}</tr>'
         for name, *cells in zip(positions, *columns, strict=True)
     )
     return Markup("".join(rows))  # noqa: S704 # names and values are escaped

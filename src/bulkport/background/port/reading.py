@@ -1,6 +1,6 @@
 """Reading: which jobs there are, one of them, and what they all come to.
 
-Each call reads one snapshot of the database and writes nothing.
+Each call reads one snapshot of the database and writes nothing; `at_one_moment` has several read the same.
 
 Examples
 --------
@@ -12,8 +12,9 @@ The failed jobs of a task since Monday, page by page::
         page = await reader.search(query, cursor=page.next_cursor)
 """
 
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, Self
 
 from bulkport.background.reading.details import BatchStatus, JobDetails, JobLogLine
 from bulkport.background.reading.numbers import (
@@ -30,6 +31,14 @@ from bulkport.identifiers import BackgroundJobId
 
 class JobReader(Protocol):
     """Reads what is kept of background jobs."""
+
+    def at_one_moment(self) -> AbstractAsyncContextManager[Self]:
+        """A reader whose answers are all of one moment, which is also cheaper than as many single ones.
+
+        Its calls come one after another, on a connection that is its own while the context lasts. None may follow one
+        that has failed.
+        """
+        ...
 
     async def search(self, query: JobQuery, *, cursor: str | None = None, limit: int = 50) -> JobPage:
         """A page of the jobs that a query finds.

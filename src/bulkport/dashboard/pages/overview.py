@@ -54,21 +54,25 @@ def read_overview(jobs: Looking, imports: OperatedImports | None = None) -> Read
     latency = Kept(read_minutes, seconds=_KEPT_SECONDS)
 
     async def read(request: PageRequest) -> Overview:
-        statistics = await jobs.statistics()
         period = request.query.choice("period", list(_PERIODS), "day")
-        # The second that goes on is left out: half of it would look like a slump.
-        seconds = await jobs.series(
-            Granularity.SECOND,
-            statistics.as_of - timedelta(seconds=_REALTIME_SECONDS),
-            until=statistics.as_of - timedelta(seconds=1),
-        )
+        # Before the moment is taken: these may need a connection of their own.
+        ended = await history.get(period)
         minutes = await latency.get(_LATENCY_MINUTES)
-        servers = await jobs.servers()
-        failed = await jobs.search(JobQuery(states={JobState.FAILED}, sort=JobSort.FINISHED), limit=_MOST_LISTED)
+        async with jobs.reader.at_one_moment() as now:
+            statistics = await now.statistics()
+            # The second that goes on is left out: half of it would look like a slump.
+            seconds = await now.series(
+                Granularity.SECOND,
+                statistics.as_of - timedelta(seconds=_REALTIME_SECONDS),
+                until=statistics.as_of - timedelta(seconds=1),
+            )
+            servers = await now.servers()
+            queues = await now.queues()
+            failed = await now.search(JobQuery(states={JobState.FAILED}, sort=JobSort.FINISHED), limit=_MOST_LISTED)
         return Overview(
-            tiles=_tiles(statistics, await jobs.queues(), servers, seconds, minutes),
+            tiles=_tiles(statistics, queues, servers, seconds, minutes),
             realtime=_realtime(seconds),
-            history=_history(await history.get(period), period),
+            history=_history(ended, period),
             latency=_latency(minutes),
             failed_last=[_failed(job) for job in failed.items],
             running=_running(servers),

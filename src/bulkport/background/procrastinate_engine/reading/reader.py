@@ -1,14 +1,17 @@
 """The reading side of the port."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Final, Self
 
 from bulkport.background.errors import InvalidJobQuery
 from bulkport.background.procrastinate_engine.job_numbers import number_of
 from bulkport.background.procrastinate_engine.reading.details import read_batch, read_details, read_logs
 from bulkport.background.procrastinate_engine.reading.search import JobSearch
 from bulkport.background.procrastinate_engine.reading.servers import read_queues, read_servers
-from bulkport.background.procrastinate_engine.reading.snapshot import open_snapshot
+from bulkport.background.procrastinate_engine.reading.snapshot import Snapshot, SnapshotSource, open_snapshot
 from bulkport.background.procrastinate_engine.reading.statistics import (
     read_series,
     read_statistics,
@@ -35,19 +38,30 @@ class ProcrastinateReader:
 
     Parameters
     ----------
-    pool
-        Pool of autocommit connections.
+    source
+        Pool of autocommit connections, each answer to be read from a snapshot of its own; or a snapshot, for all.
     most_seconds
-        How long one statement may take before it is ended.
+        How long one statement may take before it is ended; a snapshot that is given has its own limit.
     silent_seconds
         Silence after which a server is shown as silent; `WorkerOptions.stalled_seconds` of the servers.
     """
 
-    def __init__(self, pool: AsyncPool, *, most_seconds: float = 5.0, silent_seconds: float = 12.0) -> None:
-        self._pool = pool
-        self._most_seconds = most_seconds
+    def __init__(
+        self, source: AsyncPool | Snapshot, *, most_seconds: float = 5.0, silent_seconds: float = 12.0
+    ) -> None:
+        self._snapshot: SnapshotSource
+        if isinstance(source, Snapshot):
+            self._snapshot = lambda: nullcontext(source)
+        else:
+            self._snapshot = partial(open_snapshot, source, most_seconds)
         self._silent_seconds = silent_seconds
-        self._search = JobSearch(pool, most_seconds)
+        self._search = JobSearch(self._snapshot)
+
+    @asynccontextmanager
+    async def at_one_moment(self) -> AsyncIterator[Self]:
+        """See `JobReader.at_one_moment`."""
+        async with self._snapshot() as snapshot:
+            yield type(self)(snapshot, silent_seconds=self._silent_seconds)
 
     async def search(self, query: JobQuery, *, cursor: str | None = None, limit: int = 50) -> JobPage:
         """See `JobReader.search`."""
@@ -66,7 +80,7 @@ class ProcrastinateReader:
         number = number_of(job_id)
         if number is None:
             return None
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             return await read_details(snapshot, number)
 
     async def logs(self, job_id: BackgroundJobId, *, after: int = 0, limit: int = 500) -> tuple[JobLogLine, ...]:
@@ -76,19 +90,19 @@ class ProcrastinateReader:
         number = number_of(job_id)
         if number is None:
             return ()
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             return await read_logs(snapshot, number, after, limit)
 
     async def batch(self, batch_id: int) -> BatchStatus | None:
         """See `JobReader.batch`."""
         if not 0 < batch_id <= MAX_BIGINT:
             return None
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             return await read_batch(snapshot, batch_id)
 
     async def statistics(self) -> JobStatistics:
         """See `JobReader.statistics`."""
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             return await read_statistics(snapshot, self._silent_seconds)
 
     async def series(
@@ -101,20 +115,20 @@ class ProcrastinateReader:
         percentiles: bool = False,
     ) -> list[SeriesPoint]:
         """See `JobReader.series`."""
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             return await read_series(snapshot, granularity, since, until, task, percentiles=percentiles)
 
     async def task_statistics(self, window: timedelta = timedelta(days=1)) -> list[TaskStatistics]:
         """See `JobReader.task_statistics`."""
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             return await read_task_statistics(snapshot, window)
 
     async def queues(self) -> list[QueueStatus]:
         """See `JobReader.queues`."""
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             return await read_queues(snapshot, self._silent_seconds)
 
     async def servers(self) -> list[ServerStatus]:
         """See `JobReader.servers`."""
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             return await read_servers(snapshot, self._silent_seconds)

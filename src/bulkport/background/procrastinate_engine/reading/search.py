@@ -24,10 +24,9 @@ from bulkport.background.procrastinate_engine.reading.finding import (
     state_queries,
 )
 from bulkport.background.procrastinate_engine.reading.rows import SUMMARIES, summary_of
-from bulkport.background.procrastinate_engine.reading.snapshot import Snapshot, open_snapshot
+from bulkport.background.procrastinate_engine.reading.snapshot import Snapshot, SnapshotSource
 from bulkport.background.procrastinate_engine.times import in_utc
 from bulkport.background.reading.query import MOST_JOBS_A_PAGE, JobCount, JobIds, JobPage, JobQuery
-from bulkport.pools import AsyncPool
 
 MOST_ARGS_BYTES: Final = 8_192
 """Arguments that take more room than this are not read for a list: 500 jobs of a page would be too much together."""
@@ -48,21 +47,18 @@ class JobSearch:
 
     Parameters
     ----------
-    pool
-        Pool of autocommit connections.
-    most_seconds
-        How long a search may take before it is given up.
+    snapshot
+        Where to look.
     """
 
-    def __init__(self, pool: AsyncPool, most_seconds: float) -> None:
-        self._pool = pool
-        self._most_seconds = most_seconds
+    def __init__(self, snapshot: SnapshotSource) -> None:
+        self._snapshot = snapshot
 
     async def search(self, query: JobQuery, cursor: str | None, limit: int) -> JobPage:
         """See `JobReader.search`."""
         _check_limit(limit)
         start = None if cursor is None else PageCursor.parse(cursor, query.sort)
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             stretch = await _look(snapshot, query, start, limit)
             if start is not None and start.is_backward and not stretch.places and stretch.onward is None:
                 # Everything before is gone, or never was: this is the first page, whatever it has now.
@@ -84,7 +80,7 @@ class JobSearch:
         """See `JobReader.count`."""
         if not is_integer(most + 1) or most < 1:
             raise InvalidJobQuery(f"jobs are counted up to at least 1 and at most {2**31 - 2:,}")
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             counts = await _count_parts(snapshot, state_queries(query), most + 1)
         jobs = sum(count.jobs for count in counts)
         return JobCount(min(jobs, most), is_more=jobs > most or any(count.is_more for count in counts))
@@ -95,7 +91,7 @@ class JobSearch:
         start = None if after is None else WalkCursor.parse(after)
         if not state_queries(query):
             return JobIds((), None)
-        async with open_snapshot(self._pool, self._most_seconds) as snapshot:
+        async with self._snapshot() as snapshot:
             begun_at = await _now(snapshot) if start is None else start.begun_at
             walk = query.walked_from(begun_at)
             place = None if start is None else PageCursor(walk.sort, start.place, is_backward=False)

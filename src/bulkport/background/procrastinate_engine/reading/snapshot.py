@@ -1,8 +1,8 @@
 """Reading from one snapshot of the database, for a bounded time."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeAlias
 
 from psycopg import AsyncConnection, sql
 from psycopg.errors import QueryCanceled
@@ -57,6 +57,10 @@ class Snapshot:
         except QueryCanceled:
             return None
         return rows
+
+
+SnapshotSource: TypeAlias = Callable[[], AbstractAsyncContextManager[Snapshot]]
+"""Opens a snapshot, or hands out one that is open."""
 
 
 @asynccontextmanager
