@@ -17,8 +17,13 @@ _CONTENTION = (
 )
 
 _PICKUP = (
-    "The call that enqueues takes about 1.2 ms of it, a commit to the disk included; then a notification, the claim, "
-    "and the task's start. None of the peers on PostgreSQL is faster, and what Celery takes on Redis is close to it."
+    "Timed step by step, half of it is the call that enqueues (its commit to the disk and the notification included), "
+    "a third the claim with its commit; noticing the notification and starting the task share the rest. None of the "
+    "peers on PostgreSQL is faster, and what Celery takes on Redis is close to it. After 20 ms of idleness everything "
+    "takes longer: a plain SELECT 1 0.5 ms in place of 0.3. Taken: a statement's columns and a job's description are "
+    "no longer made up for nobody (0.15 ms); collections of garbage pass over what is loaded (a tenth of a second, now "
+    "and then). Not worth its price: claiming before Procrastinate's worker comes to the notification (0.12 ms). Not "
+    "taken: claims that do not wait for the disk (0.3 ms), since a crash of PostgreSQL could then start a job twice."
 )
 
 TRIED: dict[str, str] = {

@@ -85,7 +85,8 @@ async def test_answers_of_one_moment_agree_whatever_happens_meanwhile(site: Conf
         assert [queue.scheduled for queue in await moment.queues() if queue.name == "momentary"] == [1]
         assert (await moment.statistics()).states == before.states
         details = await moment.details(first)
-        assert details is not None and details.job.state is JobState.SCHEDULED
+        assert details is not None
+        assert details.job.state is JobState.SCHEDULED
         assert await moment.details(second) is None
 
     states = {job.id: job.state for job in (await site.jobs.search(mine)).items}

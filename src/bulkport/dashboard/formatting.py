@@ -6,6 +6,7 @@ from typing import Final
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
+_COARSE_UNITS: Final = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"))
 
 NOTHING: Final = "—"
 """What stands where a value is not known."""
@@ -73,7 +74,7 @@ def coarse_duration(seconds: float) -> str:
     size = abs(seconds)
     if size < 1:
         return "now"
-    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+    for unit, name in _COARSE_UNITS:
         if size >= unit:
             return f"{int(size // unit)} {name}"
     return f"{int(size)} s"
