@@ -63,10 +63,10 @@ class JobSystemProcesses:
             connection.execute(f"CREATE DATABASE {self.database}")
         self._program("install")
 
-    def enqueue_rates(self, jobs: int) -> dict[str, float]:
-        """Jobs enqueued a second: `single`, `batch` and `transaction`."""
-        rates: dict[str, float] = self._program("enqueue", str(jobs))
-        return rates
+    def enqueue_rate(self, way: str, jobs: int) -> float:
+        """Jobs enqueued a second, in one of the ways that `bench/peers/jobs` knows."""
+        rate: float = self._program("enqueue", way, str(jobs))
+        return rate
 
     def pickup_milliseconds(self, jobs: int) -> list[float]:
         """How long each of so many jobs took from its enqueueing to its first line, with one idle worker."""

@@ -1,7 +1,7 @@
 """Background jobs: the product in turn with Procrastinate alone, PgQueuer and Celery, each on fresh tables."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
@@ -30,7 +30,8 @@ JOB_ROWS: Final = (
     "jobs-statistics",
 )
 """The rows of the table that it fills."""
-_WAYS: Final = ("single", "transaction", "batch", "one", "two")
+_ENQUEUEING: Final = ("single", "transaction", "batch")
+_WAYS: Final = (*_ENQUEUEING, "one", "two")
 """Ways to enqueue, and numbers of worker processes."""
 
 
@@ -52,47 +53,58 @@ def background(run: Run) -> None:
     found = _Found()
     scale = run.scale
     with _systems(run) as systems:
-        history = JobSystemProcesses(_PRODUCT, "bench_jobs_history", run.database.url, run.folder / "jobs", {})
+        history = systems[_HISTORY]
         run.say(f"{scale.finished_jobs:,} finished jobs are made up")
         history.install()
         add_history(history.url, scale.finished_jobs)
         rounds = min(_ROUNDS, scale.pairs)
         for number in range(rounds):
             run.say(f"background jobs: round {number + 1} of {rounds}")
-            for system in systems:
-                system.install()
-                _measure(run, system, system.name, found)
-            _measure(run, history, _HISTORY, found)
+            for name, system in systems.items():
+                if name != _HISTORY:
+                    system.install()
+            # There and back: what is compared is measured one after the other, and neither always first.
+            _measure(run, dict(reversed(systems.items()) if number % 2 else systems.items()), found)
             remove_waiting_jobs(history.url)
         run.database.settle()
         statistics = history.statistics_milliseconds(scale.statistics_reads)
     _put(run, found, statistics)
 
 
-def _measure(run: Run, system: JobSystemProcesses, name: str, found: _Found) -> None:
+def _measure(run: Run, systems: Mapping[str, JobSystemProcesses], found: _Found) -> None:
+    """One way after the other, in all systems in turn: a machine with neighbours is not as fast a minute later."""
     scale = run.scale
     for way, processes in (("one", 1), ("two", 2)):
+        for name, system in systems.items():
+            run.database.settle()
+            found.add(way, name, system.run_rate(scale.background_jobs, processes))
+    for name, system in systems.items():
         run.database.settle()
-        found.add(way, name, system.run_rate(scale.background_jobs, processes))
-    run.database.settle()
-    found.pickups[name] += system.pickup_milliseconds(scale.pickups)
-    run.database.settle()
-    for way, rate in system.enqueue_rates(scale.enqueued_jobs).items():
-        found.add(way, name, rate)
+        found.pickups[name] += system.pickup_milliseconds(scale.pickups)
+    for way in _ENQUEUEING:
+        for name, system in systems.items():
+            run.database.settle()
+            found.add(way, name, system.enqueue_rate(way, scale.enqueued_jobs))
 
 
 @contextmanager
-def _systems(run: Run) -> Iterator[list[JobSystemProcesses]]:
-    """The product and its peers; without Redis, no Celery."""
+def _systems(run: Run) -> Iterator[dict[str, JobSystemProcesses]]:
+    """The product, with and without a history, and its peers; without Redis, no Celery."""
     folder = run.folder / "jobs"
     folder.mkdir()
     with redis(folder / "redis") as redis_url:
-        names = [_PRODUCT, *_PEERS]
+        # What ratios are made of stands side by side.
+        systems = {_PRODUCT: _PRODUCT, "bare": "bare", _HISTORY: _PRODUCT, "pgqueuer": "pgqueuer", "celery": "celery"}
         if redis_url is None:
-            names.remove("celery")
+            del systems["celery"]
             run.say(f"background jobs without Celery: {REDIS_HINT}")
         environment = {"BENCH_REDIS_URL": redis_url or ""}
-        yield [JobSystemProcesses(name, f"bench_jobs_{name}", run.database.url, folder, environment) for name in names]
+        yield {
+            name: JobSystemProcesses(
+                system, f"bench_jobs_{name.replace(' ', '_')}", run.database.url, folder, environment
+            )
+            for name, system in systems.items()
+        }
 
 
 def _put(run: Run, found: _Found, statistics: list[float]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from psycopg import AsyncConnection
 
+from bulkport.background.port import EngineFactory
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from bulkport.background.sessions import session_mark
 from bulkport.background.worker import WorkerServer, new_server_name
@@ -37,6 +38,8 @@ class Bulkport:
         What one import may cost the server.
     lanes:
         Background jobs that work on one import of several chunks.
+    engine:
+        Makes the engine that stores and runs the imports' background jobs. Server and workers use the same one.
 
     Examples
     --------
@@ -59,10 +62,18 @@ class Bulkport:
         await bulkport.run_worker(DATABASE_URL, stop)
     """
 
-    def __init__(self, resources: Iterable[Resource], *, limits: ImportLimits | None = None, lanes: int = 2) -> None:
+    def __init__(
+        self,
+        resources: Iterable[Resource],
+        *,
+        limits: ImportLimits | None = None,
+        lanes: int = 2,
+        engine: EngineFactory = ProcrastinateEngine,
+    ) -> None:
         self.resources = Resources(resources)
         self.limits = limits or ImportLimits()
         self._lanes = lanes
+        self._make_engine = engine
         self._connected: Connected | None = None
 
     def router(self, authenticate: "Authenticate") -> "APIRouter":
@@ -104,7 +115,7 @@ class Bulkport:
                 acquire_seconds=self.limits.database_wait_seconds,
             ) as uploads,
         ):
-            intake = Intake(ProcrastinateEngine(), shared, uploads, self.limits, self._lanes)
+            intake = Intake(self._make_engine(), shared, uploads, self.limits, self._lanes)
             self._connected = Connected(shared, intake)
             try:
                 yield self
@@ -131,7 +142,7 @@ class Bulkport:
         async with open_pool(
             database_url, name="worker", most=options.chunk_slots + 4, application_name=session_mark(name)
         ) as pool:
-            engine = ProcrastinateEngine(pool)
+            engine = self._make_engine(pool)
             importer = Importer(
                 self.resources,
                 pool,
@@ -165,7 +176,7 @@ class Bulkport:
             If the database is away; living workers then find out by themselves.
         """
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
-            await ProcrastinateEngine().rescue([server_name], connection)
+            await self._make_engine().rescue([server_name], connection)
 
     def _get_connected(self) -> Connected:
         if self._connected is None:

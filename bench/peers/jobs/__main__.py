@@ -28,24 +28,21 @@ _IDLE_SECONDS: Final = 0.02
 _STAMP_PATIENCE_SECONDS: Final = 10.0
 
 
-async def enqueue(client: JobClient, count: str) -> dict[str, float]:
-    """Jobs a second: one by one, a thousand a call, and each in a transaction with one row."""
+async def enqueue(client: JobClient, way: str, count: str) -> float:
+    """Jobs a second: one by one, each in a transaction with one row, or a thousand a call."""
+    if way == "batch":
+        return _BATCH * await _rate(lambda: client.enqueue_many(_BATCH), max(2, int(count) // 100))
+    return await _rate({"single": client.enqueue_one, "transaction": client.enqueue_with_row}[way], int(count))
 
-    async def rate(act: Callable[[], Awaitable[None]], times: int, jobs: int) -> float:
-        for _ in range(min(_WARM_UP, times)):
-            await act()
-        started = time.perf_counter()
-        for _ in range(times):
-            await act()
-        return jobs / (time.perf_counter() - started)
 
-    number = int(count)
-    batches = max(2, number // 100)
-    return {
-        "single": await rate(client.enqueue_one, number, number),
-        "transaction": await rate(client.enqueue_with_row, number, number),
-        "batch": await rate(lambda: client.enqueue_many(_BATCH), batches, batches * _BATCH),
-    }
+async def _rate(act: Callable[[], Awaitable[None]], times: int) -> float:
+    """Times a second, warmed up."""
+    for _ in range(min(_WARM_UP, times)):
+        await act()
+    started = time.perf_counter()
+    for _ in range(times):
+        await act()
+    return times / (time.perf_counter() - started)
 
 
 async def burst(client: JobClient, count: str) -> None:

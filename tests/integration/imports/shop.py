@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic.alias_generators import to_camel
 
 from bulkport import Bulkport, ConflictPolicy, ImportLimits, NotBlank, Reference, Resource
+from bulkport.background.port import EngineFactory
+from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from bulkport.http import problems
 from bulkport.http.middleware import EdgeMiddleware
 
@@ -145,9 +147,9 @@ PARTS = Resource(
 )
 
 
-def shop_bulkport(**limits: Any) -> Bulkport:
+def shop_bulkport(engine: EngineFactory = ProcrastinateEngine, **limits: Any) -> Bulkport:
     resources = [PRODUCTS, *map(offers, ConflictPolicy), COUPONS, PARTS]
-    return Bulkport(resources, limits=ImportLimits(**limits))
+    return Bulkport(resources, limits=ImportLimits(**limits), engine=engine)
 
 
 async def shopkeeper(x_shopkeeper: Annotated[str | None, Header()] = None) -> str:

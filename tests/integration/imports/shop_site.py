@@ -9,6 +9,8 @@ import httpx
 
 import shop
 from bulkport import Bulkport
+from bulkport.background.port import EngineFactory
+from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from import_steps import running_worker
 
 
@@ -23,9 +25,11 @@ class OpenShop:
 
 
 @asynccontextmanager
-async def opened(url: str, *, worker: Mapping[str, Any] | None = None, **limits: Any) -> AsyncIterator[OpenShop]:
-    """A shop on the database at `url`, with settings of its worker and the limits of its imports."""
-    bulkport = shop.shop_bulkport(**limits)
+async def opened(
+    url: str, *, worker: Mapping[str, Any] | None = None, engine: EngineFactory = ProcrastinateEngine, **limits: Any
+) -> AsyncIterator[OpenShop]:
+    """A shop on the database at `url`, with settings of its worker, its engine, and the limits of its imports."""
+    bulkport = shop.shop_bulkport(engine, **limits)
     app = shop.shop_app(bulkport, url)
 
     def client(shopkeeper: str) -> httpx.AsyncClient:

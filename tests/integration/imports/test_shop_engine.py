@@ -1,0 +1,50 @@
+"""An application chooses the engine of its imports: what is asked of one is asked of the engine that it has passed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from psycopg import sql
+from shop_site import opened
+
+from bulkport.background.jobs import DEFAULT_QUEUE
+from bulkport.background.port import Connection, WorkerOptions
+from bulkport.background.procrastinate_engine import ProcrastinateEngine
+from bulkport.identifiers import BackgroundJobId
+from import_steps import NDJSON, imported, ndjson
+
+
+def recorded(asked: set[str]) -> Callable[..., ProcrastinateEngine]:
+    """Engines that note what was asked of them."""
+
+    class Engine(ProcrastinateEngine):
+        def enqueue_call(
+            self,
+            task: str,
+            args: sql.Composable,
+            *,
+            queue: str = DEFAULT_QUEUE,
+            user_id: sql.Composable | None = None,
+        ) -> sql.Composed:
+            asked.add("enqueue")
+            return super().enqueue_call(task, args, queue=queue, user_id=user_id)
+
+        async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
+            asked.add("run")
+            await super().run_worker(options, stop)
+
+        async def rescue(
+            self, server_names: Sequence[str] | None = None, connection: Connection | None = None
+        ) -> list[BackgroundJobId]:
+            asked.add("rescue")
+            return await super().rescue(server_names, connection)
+
+    return Engine
+
+
+async def test_imports_run_on_the_engine_that_was_passed(shop_url: str) -> None:
+    asked: set[str] = set()
+    async with opened(shop_url, engine=recorded(asked)) as site:
+        job = await imported(site.api, "/api/coupons/bulk", content=ndjson([{"title": "ten"}]), headers=NDJSON)
+        assert job["status"] == "Completed"
+        await site.bulkport.rescue(shop_url, "nobody")
+    assert asked == {"enqueue", "run", "rescue"}
