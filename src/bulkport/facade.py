@@ -15,7 +15,7 @@ from bulkport.errors import ServiceUnavailable
 from bulkport.http.connected import Connected
 from bulkport.intake.acceptance import Intake
 from bulkport.limits import ImportLimits
-from bulkport.pools import AsyncPool, open_pool
+from bulkport.pools import AsyncPool, open_pool, prefer_indexes
 from bulkport.processing.importer import IMPORT_QUEUE, Importer
 from bulkport.processing.watchdog import Watchdog
 from bulkport.resources import Resource, Resources
@@ -113,6 +113,7 @@ class Bulkport:
                 most=self.limits.max_concurrent_uploads,
                 least=0,
                 acquire_seconds=self.limits.database_wait_seconds,
+                configure=prefer_indexes,
             ) as uploads,
         ):
             intake = Intake(self._make_engine(), shared, uploads, self.limits, self._lanes)
@@ -140,7 +141,11 @@ class Bulkport:
         options = settings or WorkerSettings()
         name = server_name or new_server_name()
         async with open_pool(
-            database_url, name="worker", most=options.chunk_slots + 4, application_name=session_mark(name)
+            database_url,
+            name="worker",
+            most=options.chunk_slots + 4,
+            application_name=session_mark(name),
+            configure=prefer_indexes,
         ) as pool:
             engine = self._make_engine(pool)
             importer = Importer(

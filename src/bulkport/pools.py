@@ -31,6 +31,7 @@ async def open_pool(
     acquire_seconds: float = 10.0,
     application_name: str | None = None,
     connection_class: type[AsyncConnection[Any]] = AsyncConnection,
+    configure: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
     reset: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
 ) -> AsyncIterator[AsyncPool]:
     """A pool of autocommit connections, open for as long as the context lasts.
@@ -45,6 +46,8 @@ async def open_pool(
         Longest wait for a free connection; after it, `psycopg_pool.PoolTimeout`.
     application_name:
         What PostgreSQL calls the connections; None: what the URL says.
+    configure:
+        Prepares a new connection.
     reset:
         Undoes what a borrower may have left on a connection.
     """
@@ -59,6 +62,7 @@ async def open_pool(
         # psycopg's default of 300 s a pool may stay empty for as long again as the database was away.
         reconnect_timeout=acquire_seconds,
         check=discard_if_dropped,
+        configure=configure,
         reset=reset,
         close_returns=True,
         open=False,
@@ -69,6 +73,16 @@ async def open_pool(
         yield pool
     finally:
         await pool.close()
+
+
+async def prefer_indexes(connection: AsyncConnection[Any]) -> None:
+    """Have the connection's statements read no table from end to end that has an index for them.
+
+    For those that are run again and again while tables grow. Checks of foreign keys are planned once a session: planned
+    when the other table is known to have a few rows, they would read all of it for each row that is written, also when
+    it has a hundred thousand a moment later, until autovacuum comes by.
+    """
+    await connection.execute("SET enable_seqscan = off")
 
 
 async def discard_if_dropped(connection: AsyncConnection[Any]) -> None:

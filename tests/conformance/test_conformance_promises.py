@@ -100,6 +100,7 @@ Search
     reading.a_walk_through_pages_is_not_disturbed_by_new_jobs
     reading.what_comes_next_is_the_first_of_what_waits_for_a_time
     reading.what_cannot_be_asked_is_refused
+    reading.answers_of_one_moment_agree_whatever_happens_meanwhile
 Retention
     reading.retention_prunes_by_state_and_age_and_nothing_that_is_waited_for
 Statistics

@@ -13,13 +13,13 @@ class HandWorker:
     """See the module; what it does stays open until `commit`."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], worker_id: int) -> None:
-        self._connection = connection
+        self.connection = connection
         self._worker_id = worker_id
         self._attempts: dict[int, int] = {}
 
     async def claim(self, queues: list[str] | None = None, *, commit: bool = True) -> BackgroundJobId | None:
         """Claim the next job, and commit unless told otherwise."""
-        cursor = await self._connection.execute(
+        cursor = await self.connection.execute(
             "SELECT id, attempts FROM background_claim_v1(%s, %s)", (queues, self._worker_id)
         )
         row = await cursor.fetchone()
@@ -33,13 +33,13 @@ class HandWorker:
     async def end(self, job_id: BackgroundJobId, outcome: str = "succeeded") -> None:
         """End the run of a job."""
         number = int(job_id)
-        await self._connection.execute(
+        await self.connection.execute(
             "SELECT background_end_run_v1(%s, %s, %s, %s, 'by hand', 0.01)",
             (number, self._worker_id, self._attempts.pop(number), outcome),
         )
 
     async def commit(self) -> None:
-        await self._connection.commit()
+        await self.connection.commit()
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@
 -- somebody else is just working on are left for the next time. No row: another session prunes.
 CREATE FUNCTION background_prune_v1(ended_as background_job_state, age interval, most integer)
     RETURNS TABLE (pruned bigint)
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SET enable_seqscan = off
 AS $$
 DECLARE
     chosen bigint[];
@@ -68,7 +68,7 @@ $$;
 
 -- Removes at most `most` batches that ended longer than `age` ago and have no jobs any more.
 CREATE FUNCTION background_prune_batches_v1(age interval, most integer) RETURNS bigint
-    LANGUAGE sql
+    LANGUAGE sql SET enable_seqscan = off
 AS $$
     WITH gone AS (
         DELETE FROM background_batches
@@ -94,7 +94,7 @@ $$;
 -- Seals at most `most` batches that nobody has sealed, and put no job into for longer than `age`: whoever made them has
 -- died. They end with the last of their jobs, and have failed, as nobody knows what is missing. Returns their number.
 CREATE FUNCTION background_abandon_batches_v1(age interval, most integer) RETURNS bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SET enable_seqscan = off
 AS $$
 DECLARE
     before timestamptz := clock_timestamp() - age;

@@ -125,7 +125,8 @@ BEGIN
         FROM background_granularities_v1() AS size
         WHERE EXISTS (
             SELECT FROM background_series old
-            WHERE old.granularity = size.granularity AND old.starts_at < clock_timestamp() - size.kept - size.slack
+            -- Not clock_timestamp(), for which an index would be read to its end.
+            WHERE old.granularity = size.granularity AND old.starts_at < now() - size.kept - size.slack
         )
     LOOP
         DELETE FROM background_series old WHERE old.granularity = spent.granularity AND old.starts_at < spent.before;
