@@ -1,4 +1,4 @@
-"""The library's logs: events with values, which go where the application has structlog's go.
+"""The logs of workers: events with values, which go where the application has structlog's go.
 
 An application that has not configured structlog gets them through the standard library's `logging`, as from any other
 library. (What structlog does by itself is for developers: with rich installed, a traceback takes a third of a second,
@@ -22,10 +22,12 @@ def get_logger(name: str) -> BoundLogger:
 
 def log_to_stderr() -> None:
     """Have this process print what the library logs, from INFO on, unless it has set up structlog or `logging`."""
-    if structlog.is_configured() or logging.getLogger().handlers:
+    library = logging.getLogger("bulkport")
+    if structlog.is_configured() or library.hasHandlers():
         return
     logging.basicConfig(format="%(asctime)s %(levelname)-8s %(message)s")
-    logging.getLogger("bulkport").setLevel(logging.INFO)
+    if library.level == logging.NOTSET:
+        library.setLevel(logging.INFO)
 
 
 class _Logger:

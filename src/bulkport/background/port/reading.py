@@ -33,7 +33,7 @@ class JobReader(Protocol):
     """Reads what is kept of background jobs."""
 
     def at_one_moment(self) -> AbstractAsyncContextManager[Self]:
-        """A reader whose answers are all of one moment, which is also cheaper than as many single ones.
+        """A reader whose answers are all of one moment, that of the first; cheaper than as many single ones, too.
 
         Its calls come one after another, on a connection that is its own while the context lasts. None may follow one
         that has failed.

@@ -78,7 +78,7 @@ $$;
 -- Cancels jobs: 'cancelled', 'asked to stop', 'already asked to stop', 'already ended' or 'unknown'.
 CREATE FUNCTION background_cancel_v1(job_ids bigint[], why text, who text)
 RETURNS TABLE (job_id bigint, what text)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     target record;
     waiting bigint[] := '{}';
@@ -107,7 +107,7 @@ $$;
 -- or 'unknown'. They are 'cancelled' then, until retention removes them.
 CREATE FUNCTION background_delete_v1(job_ids bigint[], why text, who text)
 RETURNS TABLE (job_id bigint, what text)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     target record;
     waiting bigint[] := '{}';
@@ -177,7 +177,7 @@ $$;
 -- 'already waiting', 'already running', 'unique key taken' (another job waits under it) or 'unknown'.
 CREATE FUNCTION background_requeue_v1(job_ids bigint[], why text, who text)
 RETURNS TABLE (job_id bigint, what text, new_job_id bigint)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     target record;
     revived bigint[] := '{}';
@@ -230,7 +230,7 @@ $$;
 -- other jobs' or 'unknown'.
 CREATE FUNCTION background_run_now_v1(job_ids bigint[], why text, who text)
 RETURNS TABLE (job_id bigint, what text)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     target record;
     due bigint[] := '{}';
@@ -257,7 +257,7 @@ CREATE FUNCTION background_reschedule_v1(
     job_ids bigint[], at timestamptz, delay double precision, why text, who text
 )
 RETURNS TABLE (job_id bigint, what text)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     target record;
     due timestamptz := COALESCE(at, clock_timestamp() + make_interval(secs => delay));
@@ -294,7 +294,7 @@ CREATE FUNCTION background_change_v1(
     job_ids bigint[], new_priority integer, new_queue text, why text, who text
 )
 RETURNS TABLE (job_id bigint, what text)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     target record;
     moment timestamptz := clock_timestamp();

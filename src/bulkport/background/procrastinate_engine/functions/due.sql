@@ -4,7 +4,7 @@
 -- many were released, and the seconds until the next one is due (0: one is already; NULL: none waits for a time).
 CREATE FUNCTION background_release_due_v1(most integer)
 RETURNS TABLE (released integer, next_seconds double precision)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     begun_at timestamptz := clock_timestamp();

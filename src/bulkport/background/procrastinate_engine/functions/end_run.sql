@@ -14,7 +14,7 @@ CREATE FUNCTION background_end_run_v1(
     new_priority integer DEFAULT NULL
 )
 RETURNS background_job_state
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     ended_at timestamptz;
     begun_at timestamptz;
@@ -182,7 +182,7 @@ $$;
 -- server may hold the job by then, one whose lease is younger than this statement's snapshot.)
 CREATE FUNCTION background_rescue_v1()
 RETURNS TABLE (job_id bigint, lost_worker_id bigint, server text, entered background_job_state)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     orphan record;

@@ -6,7 +6,7 @@ CREATE FUNCTION background_enqueue_now_v1(
     origin_id bigint DEFAULT NULL
 )
 RETURNS bigint
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     new_id bigint := (procrastinate_defer_jobs_v1(ARRAY[
         ROW(queue, task, priority, NULL, NULL, args, NULL)::procrastinate_job_to_defer_v1]))[1];
@@ -58,7 +58,7 @@ CREATE TYPE background_new_job AS (
 -- A job whose unique_key a waiting job has is not made: that job's id is returned, with is_new = false.
 CREATE FUNCTION background_enqueue_v1(jobs jsonb)
 RETURNS TABLE ("position" integer, job_id bigint, is_new boolean)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     first jsonb := jobs -> 0;

@@ -256,7 +256,7 @@ END;
 $$;
 
 -- Closes a batch: it takes no more jobs, and ends with the last of those it has. Returns whether there is one.
-CREATE FUNCTION background_seal_batch_v1(batch bigint) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+CREATE FUNCTION background_seal_batch_v1(batch bigint) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     UPDATE background_batches SET sealed = true WHERE batch_id = batch AND NOT sealed;
     IF FOUND THEN

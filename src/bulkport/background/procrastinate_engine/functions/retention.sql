@@ -5,7 +5,7 @@
 -- somebody else is just working on are left for the next time. No row: another session prunes.
 CREATE FUNCTION background_prune_v1(ended_as background_job_state, age interval, most integer)
     RETURNS TABLE (pruned bigint)
-    LANGUAGE plpgsql SET enable_seqscan = off
+    LANGUAGE plpgsql SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     chosen bigint[];
@@ -18,7 +18,7 @@ BEGIN
     END IF;
     chosen := ARRAY(
         SELECT job.job_id FROM background_jobs job
-        WHERE job.state = ended_as AND job.finished_at < clock_timestamp() - age
+        WHERE job.state = ended_as AND job.finished_at < now() - age
           AND NOT EXISTS (
               SELECT FROM background_batches batch WHERE batch.batch_id = job.batch_id AND batch.finished_at IS NULL)
           AND (NOT job.has_children OR NOT EXISTS (
@@ -41,7 +41,7 @@ BEGIN
     -- Once more, under the lock: it may have been requeued since.
     chosen := ARRAY(
         SELECT job.job_id FROM background_jobs job
-        WHERE job.job_id = ANY (chosen) AND job.state = ended_as AND job.finished_at < clock_timestamp() - age
+        WHERE job.job_id = ANY (chosen) AND job.state = ended_as AND job.finished_at < now() - age
         FOR UPDATE SKIP LOCKED
     );
     -- Procrastinate deletes only what is in its queue; nobody sees the job there, for it is gone in this transaction.
@@ -68,13 +68,13 @@ $$;
 
 -- Removes at most `most` batches that ended longer than `age` ago and have no jobs any more.
 CREATE FUNCTION background_prune_batches_v1(age interval, most integer) RETURNS bigint
-    LANGUAGE sql SET enable_seqscan = off
+    LANGUAGE sql SET enable_seqscan = off SET jit = off
 AS $$
     WITH gone AS (
         DELETE FROM background_batches
         WHERE batch_id IN (
             SELECT batch.batch_id FROM background_batches batch
-            WHERE batch.finished_at < clock_timestamp() - age
+            WHERE batch.finished_at < now() - age
               AND NOT EXISTS (SELECT FROM background_jobs job WHERE job.batch_id = batch.batch_id)
               AND NOT EXISTS (
                   SELECT FROM background_continuations waits JOIN background_jobs child ON child.job_id = waits.child_id
@@ -94,7 +94,7 @@ $$;
 -- Seals at most `most` batches that nobody has sealed, and put no job into for longer than `age`: whoever made them has
 -- died. They end with the last of their jobs, and have failed, as nobody knows what is missing. Returns their number.
 CREATE FUNCTION background_abandon_batches_v1(age interval, most integer) RETURNS bigint
-    LANGUAGE plpgsql SET enable_seqscan = off
+    LANGUAGE plpgsql SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     before timestamptz := clock_timestamp() - age;

@@ -1,7 +1,7 @@
 """The reading side of the port."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Self
@@ -11,7 +11,12 @@ from bulkport.background.procrastinate_engine.job_numbers import number_of
 from bulkport.background.procrastinate_engine.reading.details import read_batch, read_details, read_logs
 from bulkport.background.procrastinate_engine.reading.search import JobSearch
 from bulkport.background.procrastinate_engine.reading.servers import read_queues, read_servers
-from bulkport.background.procrastinate_engine.reading.snapshot import Snapshot, SnapshotSource, open_snapshot
+from bulkport.background.procrastinate_engine.reading.snapshot import (
+    Snapshot,
+    SnapshotSource,
+    open_snapshot,
+    share_snapshot,
+)
 from bulkport.background.procrastinate_engine.reading.statistics import (
     read_series,
     read_statistics,
@@ -51,7 +56,7 @@ class ProcrastinateReader:
     ) -> None:
         self._snapshot: SnapshotSource
         if isinstance(source, Snapshot):
-            self._snapshot = lambda: nullcontext(source)
+            self._snapshot = partial(share_snapshot, source)
         else:
             self._snapshot = partial(open_snapshot, source, most_seconds)
         self._silent_seconds = silent_seconds

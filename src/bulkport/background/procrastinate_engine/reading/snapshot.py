@@ -86,5 +86,14 @@ async def open_snapshot(pool: AsyncPool, most_seconds: float) -> AsyncIterator[S
         raise SearchTookTooLong from error
 
 
+@asynccontextmanager
+async def share_snapshot(snapshot: Snapshot) -> AsyncIterator[Snapshot]:
+    """A snapshot that is open, for one of several readings. Raises as `open_snapshot`."""
+    try:
+        yield snapshot
+    except QueryCanceled as error:
+        raise SearchTookTooLong from error
+
+
 def _timeout(seconds: float) -> sql.Composed:
     return sql.SQL("SET LOCAL statement_timeout = {}").format(max(1, round(seconds * 1000)))
