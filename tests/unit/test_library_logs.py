@@ -65,6 +65,7 @@ def test_structlog_gets_events_once_it_is_configured() -> None:
     [
         ("pass", "worker started worker_id=1"),
         ("logging.basicConfig()", ""),
+        ("logging.getLogger('bulkport').addHandler(logging.NullHandler())", ""),
         ("logging.basicConfig(level='INFO', format='%(name)s|%(message)s')", "bulkport|worker started worker_id=1"),
         ("structlog.configure(processors=[structlog.processors.JSONRenderer()])", '"event": "worker started"'),
     ],

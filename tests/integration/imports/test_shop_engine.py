@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from psycopg import sql
 from shop_site import opened
 
-from bulkport.background.jobs import DEFAULT_QUEUE
 from bulkport.background.port import Connection, WorkerOptions
 from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from bulkport.identifiers import BackgroundJobId
@@ -17,16 +17,9 @@ def recorded(asked: set[str]) -> Callable[..., ProcrastinateEngine]:
     """Engines that note what was asked of them."""
 
     class Engine(ProcrastinateEngine):
-        def enqueue_call(
-            self,
-            task: str,
-            args: sql.Composable,
-            *,
-            queue: str = DEFAULT_QUEUE,
-            user_id: sql.Composable | None = None,
-        ) -> sql.Composed:
+        def enqueue_call(self, *args: Any, **options: Any) -> sql.Composed:
             asked.add("enqueue")
-            return super().enqueue_call(task, args, queue=queue, user_id=user_id)
+            return super().enqueue_call(*args, **options)
 
         async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
             asked.add("run")

@@ -1,7 +1,7 @@
 """Reading from one snapshot of the database, for a bounded time."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
 from psycopg import AsyncConnection, sql
@@ -77,20 +77,24 @@ async def open_snapshot(pool: AsyncPool, most_seconds: float) -> AsyncIterator[S
     SearchTookTooLong
         A statement took longer and was ended.
     """
-    try:
+    with _given_up_in_time():
         async with pool.connection() as connection, connection.pipeline(), connection.transaction():
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             await connection.execute(_timeout(most_seconds))
             yield Snapshot(connection)
-    except QueryCanceled as error:
-        raise SearchTookTooLong from error
 
 
 @asynccontextmanager
 async def share_snapshot(snapshot: Snapshot) -> AsyncIterator[Snapshot]:
     """A snapshot that is open, for one of several readings. Raises as `open_snapshot`."""
-    try:
+    with _given_up_in_time():
         yield snapshot
+
+
+@contextmanager
+def _given_up_in_time() -> Iterator[None]:
+    try:
+        yield
     except QueryCanceled as error:
         raise SearchTookTooLong from error
 
