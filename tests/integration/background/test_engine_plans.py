@@ -12,6 +12,7 @@ import pytest
 from engine_site import EngineSite
 from hand_worker import HandWorker, hand_worker
 
+from bulkport.background.jobs import DEFAULT_QUEUE
 from bulkport.background.port import NewJob
 from bulkport.identifiers import BackgroundJobId
 
@@ -29,8 +30,8 @@ class Session:
         self._connection = connection
         self.worker = worker
 
-    async def queue(self, count: int) -> None:
-        await self._site.engine.enqueue_many(self._connection, [NewJob("note", {})] * count)
+    async def queue(self, count: int, queue: str = DEFAULT_QUEUE) -> None:
+        await self._site.engine.enqueue_many(self._connection, [NewJob("note", {}, queue)] * count)
 
     async def rows_read(self) -> int:
         """Rows of the engine's tables that the transaction has read so far."""
@@ -42,8 +43,8 @@ class Session:
         assert row is not None
         return int(row[0])
 
-    async def claimed(self) -> BackgroundJobId:
-        job_id = await self.worker.claim(commit=False)
+    async def claimed(self, queues: list[str] | None = None) -> BackgroundJobId:
+        job_id = await self.worker.claim(queues, commit=False)
         assert job_id is not None
         return job_id
 
@@ -77,3 +78,23 @@ async def test_a_burst_of_jobs_is_queued_claimed_and_ended_job_by_job(session: S
     for job_id in taken:
         await session.worker.end(job_id)
     assert await session.rows_read() - claimed < TAKEN * MOST_ROWS_A_JOB
+
+
+@pytest.mark.parametrize("is_paused", [False, True], ids=["not served here", "paused"])
+async def test_claims_do_not_pass_by_all_that_waits_in_another_queue(
+    site: EngineSite, session: Session, is_paused: bool
+) -> None:
+    if is_paused:
+        await site.connection.execute("SELECT background_pause_queue_v1('other', NULL)")
+    served = None if is_paused else ["mine"]
+    while (job_id := await session.worker.claim(commit=False)) is not None:
+        await session.worker.end(job_id)
+    await session.queue(MANY, "other")
+    await session.worker.commit()
+    await site.connection.execute("ANALYZE procrastinate_jobs")
+    before = await session.rows_read()
+    for _ in range(TAKEN):
+        assert await session.worker.claim(served, commit=False) is None
+        await session.queue(1, "mine")
+        await session.claimed(served)
+    assert await session.rows_read() - before < TAKEN * 3 * MOST_ROWS_A_JOB

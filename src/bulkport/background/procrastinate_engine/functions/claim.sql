@@ -15,7 +15,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off SET enable_bitmapscan = off SET enable_sort = off
-SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = auto
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -28,6 +28,16 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM background_queues WHERE paused_at IS NOT NULL OR concurrency_limit IS NOT NULL) THEN
         open_queues := background_open_queues_v1(queues);
+    END IF;
+    IF open_queues IS NOT NULL AND (
+        SELECT count(*) = 20 AND NOT bool_or(first.queue_name = ANY (open_queues))
+        FROM (
+            SELECT job.queue_name FROM procrastinate_jobs job WHERE job.status = 'todo'
+            ORDER BY job.priority DESC, job.id LIMIT 20
+        ) AS first)
+    THEN
+        -- Rather by the index of queues, planned for these very ones, than past all that waits in others.
+        PERFORM set_config('enable_sort', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true);
     END IF;
     claimed := procrastinate_fetch_job_v2(open_queues, claimant);
     id := claimed.id;
