@@ -61,17 +61,17 @@ ifneq ($(wildcard tests/browser/test_*.py),)
 	@command -v chromium >/dev/null || echo "There is no Chromium (apt-get install chromium): browser tests are skipped."
 endif
 
-.venv/.runtime: pyproject.toml uv.lock | .uv/bin/uv
+.venv/.runtime: pyproject.toml packages/bulkport/pyproject.toml apps/commandapi/pyproject.toml uv.lock | .uv/bin/uv
 	@echo "Installing what the server needs into .venv …"
 	@$(UV) sync --quiet --frozen --inexact --no-default-groups --python "$(PYTHON)"
 	@touch $@
 
-.venv/.development: pyproject.toml uv.lock | .uv/bin/uv
+.venv/.development: pyproject.toml packages/bulkport/pyproject.toml apps/commandapi/pyproject.toml uv.lock | .uv/bin/uv
 	@echo "Installing what development needs into .venv …"
 	@$(UV) sync --quiet --frozen --inexact --python "$(PYTHON)"
 	@touch $@ .venv/.runtime
 
-.venv/.bench: pyproject.toml uv.lock | .uv/bin/uv
+.venv/.bench: pyproject.toml packages/bulkport/pyproject.toml apps/commandapi/pyproject.toml uv.lock | .uv/bin/uv
 	@echo "Installing what the benchmarks need into .venv …"
 	@$(UV) sync --quiet --frozen --inexact --group bench --python "$(PYTHON)"
 	@touch $@ .venv/.development .venv/.runtime

@@ -21,14 +21,14 @@ from psycopg import sql
 
 from bench.database import postgres
 from bench.job_history import add_history
-from bulkport.background.jobs import JobState
-from bulkport.background.procrastinate_engine.reading import ProcrastinateReader
-from bulkport.background.procrastinate_engine.reading.finding import Start, Statement, state_queries
-from bulkport.background.procrastinate_engine.reading.search import FIRST_SCANNED, MOST_ANCHORED, MOST_GATHERED
-from bulkport.background.reading.numbers import Granularity
-from bulkport.background.reading.query import JobQuery, JobSort
+from bulkport.jobs.job import JobState
+from bulkport.jobs.procrastinate_engine.reading import ProcrastinateReader
+from bulkport.jobs.procrastinate_engine.reading.finding import Start, Statement, state_queries
+from bulkport.jobs.procrastinate_engine.reading.search import FIRST_SCANNED, MOST_ANCHORED, MOST_GATHERED
+from bulkport.jobs.reading.metrics import Granularity
+from bulkport.jobs.reading.query import JobQuery, JobSort
+from bulkport.migrations import upgrade_sql
 from bulkport.pools import open_pool
-from bulkport.schema import upgrade_sql
 
 JOBS: Final = 1_000_000
 READS: Final = 50

@@ -20,12 +20,12 @@ from fastapi import FastAPI, Header
 from pydantic import BaseModel, Field, field_validator
 
 from bulkport import Bulkport, ConflictPolicy, NotBlank, Resource
-from bulkport.background.worker import run_until_signal
 from bulkport.errors import AuthenticationRequired
-from bulkport.http import problems
-from bulkport.http.middleware import EdgeMiddleware
+from bulkport.fastapi import problems
+from bulkport.fastapi.middleware import EdgeMiddleware
 from bulkport.identifiers import UserId
-from bulkport.schema import upgrade_sql
+from bulkport.jobs.worker import run_until_signal
+from bulkport.migrations import upgrade_sql
 
 
 class Book(BaseModel):

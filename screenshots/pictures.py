@@ -9,7 +9,7 @@ from typing import Final
 
 from playwright.async_api import Browser, async_playwright
 
-from bulkport.background import JobQuery, JobState
+from bulkport.jobs import JobQuery, JobState
 from screenshots.history import make_up_yesterday
 from screenshots.operating import operate, press
 from screenshots.server import Site

@@ -15,10 +15,10 @@ import httpx
 import psycopg
 import uvicorn
 
-from bulkport.background.procrastinate_engine import ProcrastinateEngine
-from bulkport.background.worker import WorkerServer
+from bulkport.imports.process import IMPORT_QUEUE, AttemptPolicy, Importer
+from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.worker import WorkerServer
 from bulkport.pools import open_pool
-from bulkport.processing.importer import IMPORT_QUEUE, AttemptPolicy, Importer
 from commandapi import migrations
 from commandapi.app import create_app
 from commandapi.auth.keys import create_key

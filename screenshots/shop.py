@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from bulkport.background import BackgroundJobs, JobContext, RetryPolicy
+from bulkport.jobs import BackgroundJobs, JobContext, RetryPolicy
 
 QUEUES = ("default", "mail", "webhooks", "reports", "slow")
 

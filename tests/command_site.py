@@ -13,7 +13,7 @@ import psycopg
 from fastapi import FastAPI
 
 from application_client import client_of, make_key, open_application
-from bulkport.background import BackgroundJobs
+from bulkport.jobs import BackgroundJobs
 from dashboard_site import browser_of
 from import_steps import NDJSON, accepted, running_worker
 

@@ -33,8 +33,8 @@ from bulkport.dashboard.charts import Series, bars, lines
 from bulkport.dashboard.live.hub import Hub
 from bulkport.dashboard.overview import ImportInFlight, ListedJob, Overview, Tile, overview_page
 from bulkport.dashboard.tables import Column, Paging, Sorting
-from bulkport.http import problems
-from bulkport.http.middleware import EdgeMiddleware
+from bulkport.fastapi import problems
+from bulkport.fastapi.middleware import EdgeMiddleware
 
 
 @dataclass

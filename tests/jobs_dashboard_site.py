@@ -8,7 +8,6 @@ from typing import Any
 import psycopg
 from fastapi import FastAPI
 
-from bulkport.background import BackgroundJobs, JobContext, JobState, RetryPolicy
 from bulkport.dashboard import Access, AuditLog, Dashboard, LoopbackAccess, Masking, Section
 from bulkport.dashboard.live.hub import Hub
 from bulkport.dashboard.overview import Overview, overview_page
@@ -18,6 +17,7 @@ from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_part
 from bulkport.dashboard.pages.recurring import recurring_part
 from bulkport.dashboard.pages.retries import retries_part
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import BackgroundJobs, JobContext, JobState, RetryPolicy
 from bulkport.pools import AsyncPool, open_pool
 
 GATES = "CREATE TABLE gates (name text PRIMARY KEY)"

@@ -10,8 +10,8 @@ from jobs_browser_site import JobsBrowserSite, serving_jobs
 from playwright.sync_api import Browser, Page, expect
 from watched_page import watched
 
-from bulkport.background import JobState
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import JobState
 
 Theme = Literal["light", "dark"]
 

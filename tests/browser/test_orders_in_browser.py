@@ -10,9 +10,9 @@ from jobs_browser_site import JobsBrowserSite, serving_jobs
 from playwright.sync_api import Browser, Page, expect
 from watched_page import watched
 
-from bulkport.background import JobQuery, JobState
 from bulkport.dashboard.pages import found_jobs, order_store
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import JobQuery, JobState
 
 
 @pytest.fixture

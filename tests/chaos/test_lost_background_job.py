@@ -7,9 +7,9 @@ from command_processes import Site, until
 from followed_import import FollowedImport
 from import_bodies import platforms
 
-from bulkport.background.procrastinate_engine import ProcrastinateEngine
+from bulkport.imports.watchdog import Watchdog
+from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
 from bulkport.pools import open_pool
-from bulkport.processing.watchdog import Watchdog
 
 pytestmark = pytest.mark.chaos
 

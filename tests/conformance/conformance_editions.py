@@ -4,7 +4,7 @@ from typing import Literal
 
 from conformance_diary import Diary
 
-from bulkport.background import BackgroundJobs, JobContext
+from bulkport.jobs import BackgroundJobs, JobContext
 
 Edition = Literal["older", "newer"]
 

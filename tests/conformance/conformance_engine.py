@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 
-from bulkport.background import BackgroundJobs, EngineFactory, JobEngine
-from bulkport.background.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs import BackgroundJobs, EngineFactory, JobEngine
+from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
 
 AnyConnection = psycopg.AsyncConnection[Any]
 

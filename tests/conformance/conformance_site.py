@@ -17,9 +17,9 @@ import psycopg
 from conformance_diary import Diary
 from conformance_engine import EngineUnderTest
 
-from bulkport.background import BackgroundJob, BackgroundJobs, JobState
-from bulkport.background.reading.details import JobDetails
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import BackgroundJob, BackgroundJobs, JobState
+from bulkport.jobs.reading.details import JobDetails
 
 WAIT_SECONDS = 60.0
 HASTY = {"heartbeat_seconds": 0.25, "stalled_seconds": 1.25, "poll_seconds": 0.2}

@@ -48,8 +48,8 @@ def work(url: str, folder: Path, name: str, edition: str, options: dict[str, Any
     from conformance_diary import Diary
     from conformance_engine import engine_under_test
 
-    from bulkport.background import RetentionPolicy, RetryPolicy
-    from bulkport.background.worker import run_until_signal
+    from bulkport.jobs import RetentionPolicy, RetryPolicy
+    from bulkport.jobs.worker import run_until_signal
 
     jobs, diary = engine_under_test().application(), Diary(folder, name)
     if edition == "current":

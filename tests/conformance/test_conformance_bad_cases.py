@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from conformance_site import ConformanceSite, Home, ServerProcess, eventually
 
-from bulkport.background import JobCall, JobOptions, JobState
-from bulkport.background.errors import TaskAlreadyDeclared, TaskDeclarationError
-from bulkport.background.port import NewJob
+from bulkport.jobs import JobCall, JobOptions, JobState
+from bulkport.jobs.errors import TaskAlreadyDeclared, TaskDeclarationError
+from bulkport.jobs.port import NewJob
 
 
 @pytest.fixture(scope="module", autouse=True)

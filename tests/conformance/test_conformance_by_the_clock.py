@@ -10,10 +10,10 @@ import pytest
 from conformance_site import ConformanceSite, Home, eventually
 from conformance_tasks import IN_CODE
 
-from bulkport.background import JobQuery, JobState
-from bulkport.background.port.recurring import RecurringJob
-from bulkport.background.recurring.errors import InvalidSchedule, UnknownRecurringJob
-from bulkport.background.recurring.schedule import Schedule
+from bulkport.jobs import JobQuery, JobState
+from bulkport.jobs.port.recurring import RecurringJob
+from bulkport.jobs.recurring.errors import InvalidSchedule, UnknownRecurringJob
+from bulkport.jobs.recurring.schedule import Schedule
 
 RARELY = "0 0 1 1 *"
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from conformance_site import ConformanceSite, Home, ServerProcess, eventually
 
-from bulkport.background import Effect, JobState
-from bulkport.background.reading.details import RunOutcome
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import Effect, JobState
+from bulkport.jobs.reading.details import RunOutcome
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from conformance_site import ConformanceSite, Home
 
-from bulkport.background import Effect, JobQuery, JobState
-from bulkport.background.port.control import Change
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import Effect, JobQuery, JobState
+from bulkport.jobs.port.control import Change
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from conformance_site import ConformanceSite, Home
 
-from bulkport.background import Effect, JobState
+from bulkport.jobs import Effect, JobState
 
 
 @pytest.fixture(scope="module", autouse=True)

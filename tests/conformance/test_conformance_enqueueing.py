@@ -13,10 +13,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from bulkport.background import JobQuery, JobState
-from bulkport.background.connections import AnyConnection
-from bulkport.background.errors import ArgumentsDoNotFit
-from bulkport.background.port import NewJob
+from bulkport.jobs import JobQuery, JobState
+from bulkport.jobs.connections import AnyConnection
+from bulkport.jobs.errors import ArgumentsDoNotFit
+from bulkport.jobs.port import NewJob
 
 Roll = Callable[[], Awaitable[None]]
 

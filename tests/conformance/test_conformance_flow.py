@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from conformance_site import ConformanceSite, Home, eventually
 
-from bulkport.background import JobQuery, JobState, Outcome
-from bulkport.background.errors import ParentNotFound
-from bulkport.background.reading.details import BatchStatus
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import JobQuery, JobState, Outcome
+from bulkport.jobs.errors import ParentNotFound
+from bulkport.jobs.reading.details import BatchStatus
 
 ENDINGS = {Outcome.SUCCEEDED: JobState.SUCCEEDED, Outcome.FAILED: JobState.FAILED}
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from conformance_site import ConformanceSite, Home, eventually
 
-from bulkport.background import JobState
-from bulkport.background.reading.details import RunOutcome
+from bulkport.jobs import JobState
+from bulkport.jobs.reading.details import RunOutcome
 
 
 @pytest.fixture(scope="module", autouse=True)

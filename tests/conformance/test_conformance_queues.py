@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from conformance_site import ConformanceSite, Home
 
-from bulkport.background import JobCall, JobQuery, JobState
-from bulkport.background.declaring import OptionChanges
-from bulkport.background.errors import JobAlreadyQueued
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import JobCall, JobQuery, JobState
+from bulkport.jobs.errors import JobAlreadyQueued
+from bulkport.jobs.task import OptionChanges
 
 
 @pytest.fixture(scope="module", autouse=True)

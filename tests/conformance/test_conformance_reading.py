@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 from conformance_site import ConformanceSite, Home, ServerProcess, eventually
 
-from bulkport.background import Granularity, JobQuery, JobSort, JobState
-from bulkport.background.errors import InvalidCursor, InvalidJobQuery
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import Granularity, JobQuery, JobSort, JobState
+from bulkport.jobs.errors import InvalidCursor, InvalidJobQuery
 
 
 @pytest.fixture(scope="module", autouse=True)

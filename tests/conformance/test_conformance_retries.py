@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from conformance_site import ConformanceSite, Home
 
-from bulkport.background import Effect, JobState, RetryPolicy
-from bulkport.background.reading.details import RunOutcome
+from bulkport.jobs import Effect, JobState, RetryPolicy
+from bulkport.jobs.reading.details import RunOutcome
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,7 +5,7 @@ import sys
 
 _PROGRAM = """
 import asyncio, gc
-from bulkport.background import run_until_signal
+from bulkport.jobs import run_until_signal
 
 async def look(stop: asyncio.Event) -> None:
     print(gc.get_freeze_count() > 10_000, len(gc.get_objects()) < 10_000)

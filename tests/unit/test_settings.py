@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from bulkport.background import RetentionPolicy
+from bulkport.jobs import RetentionPolicy
 from commandapi.settings import Settings
 
 

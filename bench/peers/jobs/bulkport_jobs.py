@@ -7,8 +7,8 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from bench.peers.jobs.system import CONCURRENCY, ORDER_ROW, ROW_TABLE, JobClient, mark, stamp
-from bulkport import schema
-from bulkport.background import BackgroundJobs, run_until_signal
+from bulkport import migrations as schema
+from bulkport.jobs import BackgroundJobs, run_until_signal
 
 jobs = BackgroundJobs()
 

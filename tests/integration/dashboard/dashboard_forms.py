@@ -9,9 +9,9 @@ from urllib.parse import urljoin
 
 import httpx
 
-from bulkport.background import JobCall, JobState
 from bulkport.dashboard import Access, Role
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import JobCall, JobState
 from dashboard_site import FixedAccess, browser_of
 from jobs_dashboard_site import JobsSite, open_jobs_site
 

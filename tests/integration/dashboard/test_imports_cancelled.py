@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from bulkport.background import JobState
 from bulkport.identifiers import BackgroundJobId, ImportId
-from bulkport.imports import cancelling
+from bulkport.imports import cancel as cancelling
+from bulkport.jobs import JobState
 from command_site import CommandSite, open_command_site, until
 from import_steps import settled
 

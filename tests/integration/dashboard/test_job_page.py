@@ -7,9 +7,9 @@ import pytest
 from dashboard_forms import Operator, operating
 from live_client import until, watch
 
-from bulkport.background import JobContext, JobState
 from bulkport.dashboard.live.hub import Hub
 from bulkport.identifiers import MAX_BIGINT
+from bulkport.jobs import JobContext, JobState
 from dashboard_site import FixedAccess
 from jobs_dashboard_site import open_jobs_site
 

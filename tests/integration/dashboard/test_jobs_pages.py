@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from dashboard_forms import READER, Operator, operating
 
-from bulkport.background import JobState
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import JobState
 
 
 @pytest.fixture

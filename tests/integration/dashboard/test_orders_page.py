@@ -10,11 +10,11 @@ import psycopg
 import pytest
 from dashboard_forms import Operator, operating
 
-from bulkport.background import JobQuery, JobState
 from bulkport.dashboard import Role, Viewer
 from bulkport.dashboard.pages import found_jobs
 from bulkport.dashboard.pages.order_store import OrderStore
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import JobQuery, JobState
 from dashboard_site import FixedAccess
 
 ACCESS = FixedAccess()

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bulkport.background import JobState
 from bulkport.dashboard.access.viewers import Role
 from bulkport.dashboard.overview import overview_page
 from bulkport.dashboard.pages import PageRequest, Query
 from bulkport.dashboard.pages.overview import read_overview
+from bulkport.jobs import JobState
 from command_site import CommandSite, open_command_site, until
 from import_steps import settled
 from jobs_dashboard_site import open_jobs_site

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from dashboard_forms import Operator, operating
 
-from bulkport.background import JobState
+from bulkport.jobs import JobState
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 
 from dashboard_forms import operating
 
-from bulkport.background import JobState
+from bulkport.jobs import JobState
 
 
 async def test_waiting_jobs_tell_why_and_are_retried_now(database_url: str) -> None:

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 from parts_site import PartsSite, open_parts
 
-from bulkport.background import JobState
 from bulkport.dashboard import Role
 from bulkport.dashboard.pages.servers import servers_part
+from bulkport.jobs import JobState
 from command_site import until
 from dashboard_site import FixedAccess
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 from parts_site import PartsSite, open_parts, words
 
-from bulkport.background import JobState
 from bulkport.dashboard.pages.audit import audit_part
 from bulkport.dashboard.pages.servers import servers_part
 from bulkport.dashboard.pages.tasks import tasks_part
+from bulkport.jobs import JobState
 from command_site import until
 
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel
 
 from bulkport import Resource
-from bulkport.background import BackgroundJobs
+from bulkport.jobs import BackgroundJobs
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = ROOT / "docs" / "dashboard.md"

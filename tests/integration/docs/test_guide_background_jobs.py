@@ -21,8 +21,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from bulkport.background import BackgroundJob, BackgroundJobs, JobState
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import BackgroundJob, BackgroundJobs, JobState
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = ROOT / "docs" / "background-jobs.md"

@@ -9,7 +9,7 @@ import pytest
 from shop_site import OpenShop, opened
 
 import shop
-from bulkport.schema import upgrade_sql
+from bulkport.migrations import upgrade_sql
 
 
 @pytest.fixture(scope="session")

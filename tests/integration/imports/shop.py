@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic.alias_generators import to_camel
 
 from bulkport import Bulkport, ConflictPolicy, ImportLimits, NotBlank, Reference, Resource
-from bulkport.background.port import EngineFactory
-from bulkport.background.procrastinate_engine import ProcrastinateEngine
-from bulkport.http import problems
-from bulkport.http.middleware import EdgeMiddleware
+from bulkport.fastapi import problems
+from bulkport.fastapi.middleware import EdgeMiddleware
+from bulkport.jobs.port import EngineFactory
+from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
 
 TABLES = """
     CREATE SCHEMA shelf;

@@ -9,8 +9,8 @@ import httpx
 
 import shop
 from bulkport import Bulkport
-from bulkport.background.port import EngineFactory
-from bulkport.background.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.port import EngineFactory
+from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
 from import_steps import running_worker
 
 

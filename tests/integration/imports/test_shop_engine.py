@@ -7,9 +7,9 @@ from typing import Any
 from psycopg import sql
 from shop_site import opened
 
-from bulkport.background.port import Connection, WorkerOptions
-from bulkport.background.procrastinate_engine import ProcrastinateEngine
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.port import Connection, WorkerOptions
+from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
 from import_steps import NDJSON, imported, ndjson
 
 

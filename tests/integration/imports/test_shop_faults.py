@@ -5,7 +5,7 @@ from typing import Any
 
 from shop_site import opened
 
-from bulkport.processing.importer import AttemptPolicy
+from bulkport.imports.process import AttemptPolicy
 from import_steps import NDJSON, STRICT, WAIT_SECONDS, accepted, execute, fetch, imported, ndjson, settled
 
 OFFERS = "/api/offers-reject/bulk"

@@ -4,8 +4,8 @@ import asyncio
 
 from shop_site import OpenShop
 
-from bulkport.background import JobState
-from bulkport.background.background_jobs import BackgroundJobs
+from bulkport.jobs import JobState
+from bulkport.jobs.background_jobs import BackgroundJobs
 from import_steps import NDJSON, imported, ndjson
 
 

@@ -19,8 +19,8 @@ from bulkport.client import (
     UnexpectedAnswer,
     UploadLost,
 )
-from bulkport.formats.media_type import BodyFormat
-from bulkport.formats.preferences import Handling
+from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.formats.prefer_header import Handling
 
 CSV = BodyKind(BodyFormat.CSV)
 

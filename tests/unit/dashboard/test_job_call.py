@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bulkport.background import JobState
-from bulkport.background.reading.details import JobSummary
 from bulkport.dashboard.masking import Masking
 from bulkport.dashboard.pages.job_call import arguments_in_a_line, call_in_a_line, readable_call, readable_value
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import JobState
+from bulkport.jobs.reading.details import JobSummary
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bulkport.background import JobSort, JobState
-from bulkport.background.errors import InvalidJobQuery
-from bulkport.background.port.control import Effect, OrderSummary
 from bulkport.dashboard import PageRequest, Query, Role
 from bulkport.dashboard.pages.job_filters import JobFilter, in_words, sorting_of
 from bulkport.dashboard.pages.job_outcomes import jobs_in_words, outcome_in_words
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import JobSort, JobState
+from bulkport.jobs.errors import InvalidJobQuery
+from bulkport.jobs.port.control import Effect, OrderSummary
 
 
 def found(address: str, state: JobState | None = None) -> JobFilter:

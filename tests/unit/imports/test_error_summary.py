@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from bulkport.imports.resource import Resource
 from bulkport.imports.summary import MAX_SUMMARY_LENGTH, error_summary, fatal_summary, unknown_fields_warnings
-from bulkport.resources import Resource
 
 
 class Thing(BaseModel):

@@ -1,0 +1,125 @@
+"""The application object: what it is made of, and what lives as long as it serves."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import sqlalchemy.exc
+from fastapi import FastAPI
+
+from bulkport.app import Bulkport
+from bulkport.errors import ServiceUnavailable
+from bulkport.fastapi import problems
+from bulkport.fastapi.middleware import EdgeMiddleware
+from bulkport.fastapi.openapi import describe_problems
+from bulkport.fastapi.request_log import Exchange
+from bulkport.jobs import BackgroundJobs
+from bulkport.pools import AsyncPool
+from commandapi import health, metrics, migrations
+from commandapi.auth import current_user
+from commandapi.commands.routes import router as commands_router
+from commandapi.dashboard import build_dashboard
+from commandapi.database import open_database
+from commandapi.docs_page import add_docs_page
+from commandapi.logs import log_request
+from commandapi.platforms.routes import router as platforms_router
+from commandapi.registrations.routes import router as registrations_router
+from commandapi.settings import Settings
+from commandapi.wiring import build_bulkport
+
+_DESCRIPTION = """\
+A catalogue of platforms and of the commands that do things on them, with durable bulk imports.
+
+Every `/api` route needs an API key in the header `x-api-key`, but for the registrations: there a signed-in user, known
+by the Bearer token of the sign-in service, makes, lists and revokes their own API keys.
+"""
+
+
+class CommandApi(FastAPI):
+    """FastAPI with the problem responses in its OpenAPI description."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI description, made once."""
+        description = super().openapi()
+        if "Problem" not in description.get("components", {}).get("schemas", {}):
+            describe_problems(description)
+        return description
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The Command API.
+
+    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `jobs`, `dashboard`,
+    `pool`, `sessions`, `reading_sessions` and `newest_migration`. The database need not be there yet: requests are
+    answered 503 until it is.
+
+    Parameters
+    ----------
+    settings:
+        `database_url` must be set: starting the embedded database is the command line's task.
+
+    Raises
+    ------
+    ValueError
+        If `settings.database_url` is not set.
+    """
+    if settings.database_url is None:
+        raise ValueError("settings.database_url must be set")
+    app = CommandApi(
+        title="Command API",
+        version=version("commandapi"),
+        description=_DESCRIPTION,
+        lifespan=_serve,
+        openapi_url="/openapi.json" if settings.shows_docs else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.metrics = request_metrics = metrics.RequestMetrics()
+
+    def observe(exchange: Exchange) -> None:
+        request_metrics.observe(exchange)
+        log_request(exchange)
+
+    app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe)
+    problems.install(app, database_errors=[sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError])
+
+    app.state.bulkport = bulkport = build_bulkport(settings)
+    app.include_router(bulkport.router(authenticate=current_user))
+    app.include_router(platforms_router)
+    app.include_router(commands_router)
+    app.include_router(registrations_router)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    if settings.shows_docs:
+        add_docs_page(app)
+    app.state.jobs = jobs = BackgroundJobs()
+    app.state.dashboard = dashboard = build_dashboard(settings, jobs, bulkport.resources, lambda: _pool_of(app))
+    dashboard.mount(app, settings.dashboard_path)
+    return app
+
+
+def _pool_of(app: FastAPI) -> AsyncPool:
+    pool: AsyncPool | None = getattr(app.state, "pool", None)
+    if pool is None:
+        raise ServiceUnavailable
+    return pool
+
+
+@asynccontextmanager
+async def _serve(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    assert settings.database_url is not None
+    app.state.newest_migration = migrations.head()
+    async with open_database(
+        settings.database_url, pool_size=settings.api_pool_size, acquire_seconds=settings.database_wait_seconds
+    ) as database:
+        app.state.pool = database.pool
+        app.state.sessions = database.sessions
+        app.state.reading_sessions = database.reading_sessions
+        bulkport: Bulkport = app.state.bulkport
+        jobs: BackgroundJobs = app.state.jobs
+        async with bulkport.connect(settings.database_url, pool=database.pool), jobs.connect(pool=database.pool):
+            yield

@@ -1,0 +1,112 @@
+"""Routes to list commands, all or those of a platform, and to read and change single ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
+
+import psycopg
+from fastapi import APIRouter, Depends, Query, Response, status
+from sqlalchemy import Select, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from bulkport.errors import ValidationFailed
+from bulkport.fastapi.bodies import JsonBody
+from bulkport.fastapi.schemas import PathId
+from commandapi.auth import current_user
+from commandapi.commands.models import COMMANDS_BY_ID, Command
+from commandapi.commands.schemas import CommandBody, CommandQuery, CommandView
+from commandapi.database import ReadingSessions, Sessions
+from commandapi.paging import Page, read_page
+from commandapi.platforms.models import PLATFORMS_BY_ID
+
+router = APIRouter(prefix="/api", tags=["commands"], dependencies=[Depends(current_user)])
+
+_SORT_COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
+    "howTo": Command.how_to,
+    "commandLine": Command.command_line,
+    "platformId": Command.platform_id,
+    "id": Command.id,
+    "createdAt": Command.created_at,
+}
+
+_command_body: Final = JsonBody(CommandBody)
+
+
+@router.get("/commands")
+async def list_commands(query: Annotated[CommandQuery, Query()], sessions: ReadingSessions) -> Page[CommandView]:
+    """One page of the commands, optionally those with a text in what they do or in their line."""
+    async with sessions() as session:
+        return await _read_commands(session, select(Command), query)
+
+
+@router.get("/platforms/{platform_id}/commands")
+async def list_commands_of_platform(
+    platform_id: PathId, query: Annotated[CommandQuery, Query()], sessions: ReadingSessions
+) -> Page[CommandView]:
+    """One page of a platform's commands."""
+    async with sessions() as session:
+        await PLATFORMS_BY_ID.require(session, platform_id)
+        return await _read_commands(session, select(Command).where(Command.platform_id == platform_id), query)
+
+
+@router.post("/commands", status_code=status.HTTP_201_CREATED, openapi_extra=_command_body.openapi)
+async def create_command(
+    body: Annotated[CommandBody, Depends(_command_body)], sessions: Sessions, response: Response
+) -> CommandView:
+    """Add a command to a platform; `Location` is its address."""
+    command = Command(**body.model_dump())
+    with _platform_must_exist(body.platform_id):
+        async with sessions.begin() as session:
+            session.add(command)
+    response.headers["Location"] = f"/api/commands/{command.id}"
+    return CommandView.model_validate(command)
+
+
+@router.get("/commands/{command_id}")
+async def get_command(command_id: PathId, sessions: ReadingSessions) -> CommandView:
+    """One command."""
+    async with sessions() as session:
+        return CommandView.model_validate(await COMMANDS_BY_ID.get(session, command_id))
+
+
+@router.put("/commands/{command_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_command_body.openapi)
+async def replace_command(
+    command_id: PathId, body: Annotated[CommandBody, Depends(_command_body)], sessions: Sessions
+) -> None:
+    """Replace a command's fields."""
+    with _platform_must_exist(body.platform_id):
+        async with sessions.begin() as session:
+            await COMMANDS_BY_ID.replace(session, command_id, body.model_dump())
+
+
+@router.delete("/commands/{command_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_command(command_id: PathId, sessions: Sessions) -> None:
+    """Remove a command."""
+    async with sessions.begin() as session:
+        await COMMANDS_BY_ID.remove(session, command_id)
+
+
+async def _read_commands(session: AsyncSession, commands: Select[Command], query: CommandQuery) -> Page[CommandView]:
+    return await read_page(
+        session,
+        commands,
+        query,
+        Page[CommandView],
+        identity=Command.id,
+        sort_by=_SORT_COLUMNS[query.sort_by],
+        search_in=[Command.how_to, Command.command_line],
+    )
+
+
+@contextmanager
+def _platform_must_exist(platform_id: int) -> Iterator[None]:
+    """The foreign key decides, not a look before the write: the platform may go in between."""
+    try:
+        yield
+    except IntegrityError as refused:
+        if not isinstance(refused.orig, psycopg.errors.ForeignKeyViolation):
+            raise
+        message = f"platformId {platform_id} does not exist"
+        raise ValidationFailed({"platformId": [message]}) from None

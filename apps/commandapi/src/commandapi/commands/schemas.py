@@ -1,0 +1,32 @@
+"""JSON bodies of the command routes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bulkport.fastapi.schemas import UtcTime, WireView
+from commandapi.commands.resource import CommandRow
+from commandapi.paging import PageQuery
+
+
+class CommandBody(CommandRow):
+    """A command to create, or what it is to become."""
+
+
+class CommandView(WireView):
+    """A stored command."""
+
+    id: int
+    how_to: str
+    command_line: str
+    platform_id: int
+    created_at: UtcTime
+
+
+class CommandQuery(PageQuery):
+    """Query parameters of the lists of commands."""
+
+    sort_by: Annotated[
+        Literal["howTo", "commandLine", "platformId", "id", "createdAt"],
+        Field(description="Field to sort by; ties are sorted by id."),
+    ] = "howTo"

@@ -1,0 +1,56 @@
+"""Prometheus metrics of one server process."""
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bulkport.fastapi.request_log import Exchange
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# Half a millisecond to a minute: 1,000 rows are accepted in some milliseconds, a body of ten million in seconds.
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class RequestMetrics:
+    """Counts and times requests by method, route template and status.
+
+    Labels only take values that the program knows, so a stranger's paths and methods cannot make new series.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._requests = Counter(
+            "http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+        )
+        self._durations = Histogram(
+            "http_request_duration_seconds",
+            "Time from a request's headers to the last byte of its answer.",
+            ["method", "route"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+
+    def observe(self, exchange: Exchange) -> None:
+        """Count one request."""
+        method = exchange.method if exchange.method in _METHODS else "other"
+        route = exchange.route or "none"
+        status = "disconnected" if exchange.status is None else str(exchange.status)
+        self._requests.labels(method, route, status).inc()
+        self._durations.labels(method, route).observe(exchange.seconds)
+
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/metrics")
+async def read_metrics(request: Request) -> Response:
+    """The metrics in Prometheus' or OpenMetrics' text format, by `Accept`."""
+    metrics: RequestMetrics = request.app.state.metrics
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(metrics.registry), media_type=content_type)

@@ -1,0 +1,89 @@
+"""Lists in pages: the query parameters, the envelope, and the two statements behind them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+from sqlalchemy import Select, func, or_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from bulkport.fastapi.schemas import WireQuery, WireView
+
+ItemT = TypeVar("ItemT", bound=WireView)
+
+MAX_PAGE_SIZE: Final = 100
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul_character", "must not contain the character NUL")
+    return text
+
+
+class PageQuery(WireQuery):
+    """Query parameters that every list takes; a resource's own adds `sort_by`."""
+
+    page_index: Annotated[int, Field(ge=1, le=2**31 - 1, description="Page to read, from 1.")] = 1
+    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="Items on a page.")] = 20
+    search: Annotated[
+        str, AfterValidator(_without_nul), Field(description="Text to find anywhere in an item, in any case.")
+    ] = ""
+    descending: Annotated[bool, Field(description="Sort from the last to the first.")] = False
+
+
+class Page(WireView, Generic[ItemT]):
+    """One page of a list."""
+
+    items: list[ItemT]
+    page_index: int
+    page_size: int
+    total_count: Annotated[int, Field(description="Items on all pages together.")]
+    total_pages: int
+    has_previous_page: bool
+    has_next_page: bool
+
+
+async def read_page(
+    session: AsyncSession,
+    matching: Select[Any],
+    query: PageQuery,
+    page: type[Page[ItemT]],
+    *,
+    identity: InstrumentedAttribute[int],
+    sort_by: InstrumentedAttribute[Any],
+    search_in: Sequence[InstrumentedAttribute[str]],
+) -> Page[ItemT]:
+    """Read the page that `query` asks for.
+
+    Items that are equal in `sort_by` are ordered by their id, so none is on two pages.
+
+    Parameters
+    ----------
+    matching:
+        Selects the mapped objects, before search, order and limit.
+    page:
+        Model of the answer, such as `Page[PlatformView]`.
+    identity, sort_by, search_in:
+        Attributes of the mapped class: its id, the one to sort by, and those the search text may be found in.
+    """
+    if query.search:
+        matching = matching.where(or_(*(text.icontains(query.search, autoescape=True) for text in search_in)))
+    total_count = await session.scalar(matching.with_only_columns(func.count(), maintain_column_froms=True)) or 0
+    order = [column.desc() if query.descending else column.asc() for column in dict.fromkeys((sort_by, identity))]
+    found = await session.scalars(
+        matching.order_by(*order).limit(query.page_size).offset((query.page_index - 1) * query.page_size)
+    )
+    total_pages = -(-total_count // query.page_size)
+    return page.model_validate(
+        {
+            "items": found.all(),
+            "page_index": query.page_index,
+            "page_size": query.page_size,
+            "total_count": total_count,
+            "total_pages": total_pages,
+            "has_previous_page": query.page_index > 1,
+            "has_next_page": query.page_index < total_pages,
+        }
+    )

@@ -1,0 +1,75 @@
+"""Routes to list platforms and to read and change single ones."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Response, status
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from bulkport.fastapi.bodies import JsonBody
+from bulkport.fastapi.schemas import PathId
+from commandapi.auth import current_user
+from commandapi.database import ReadingSessions, Sessions
+from commandapi.paging import Page, read_page
+from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
+from commandapi.platforms.schemas import PlatformBody, PlatformQuery, PlatformView
+
+router = APIRouter(prefix="/api/platforms", tags=["platforms"], dependencies=[Depends(current_user)])
+
+_SORT_COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
+    "platformName": Platform.platform_name,
+    "id": Platform.id,
+    "createdAt": Platform.created_at,
+}
+
+_platform_body: Final = JsonBody(PlatformBody)
+
+
+@router.get("")
+async def list_platforms(query: Annotated[PlatformQuery, Query()], sessions: ReadingSessions) -> Page[PlatformView]:
+    """One page of the platforms, optionally those with a text in their name."""
+    async with sessions() as session:
+        return await read_page(
+            session,
+            select(Platform),
+            query,
+            Page[PlatformView],
+            identity=Platform.id,
+            sort_by=_SORT_COLUMNS[query.sort_by],
+            search_in=[Platform.platform_name],
+        )
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=_platform_body.openapi)
+async def create_platform(
+    body: Annotated[PlatformBody, Depends(_platform_body)], sessions: Sessions, response: Response
+) -> PlatformView:
+    """Add a platform; `Location` is its address."""
+    platform = Platform(**body.model_dump())
+    async with sessions.begin() as session:
+        session.add(platform)
+    response.headers["Location"] = f"/api/platforms/{platform.id}"
+    return PlatformView.model_validate(platform)
+
+
+@router.get("/{platform_id}")
+async def get_platform(platform_id: PathId, sessions: ReadingSessions) -> PlatformView:
+    """One platform."""
+    async with sessions() as session:
+        return PlatformView.model_validate(await PLATFORMS_BY_ID.get(session, platform_id))
+
+
+@router.put("/{platform_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_platform_body.openapi)
+async def replace_platform(
+    platform_id: PathId, body: Annotated[PlatformBody, Depends(_platform_body)], sessions: Sessions
+) -> None:
+    """Replace a platform's fields."""
+    async with sessions.begin() as session:
+        await PLATFORMS_BY_ID.replace(session, platform_id, body.model_dump())
+
+
+@router.delete("/{platform_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_platform(platform_id: PathId, sessions: Sessions) -> None:
+    """Remove a platform and all its commands."""
+    async with sessions.begin() as session:
+        await PLATFORMS_BY_ID.remove(session, platform_id)

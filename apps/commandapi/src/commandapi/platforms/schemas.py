@@ -1,0 +1,29 @@
+"""JSON bodies of the platform routes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bulkport.fastapi.schemas import UtcTime, WireView
+from commandapi.paging import PageQuery
+from commandapi.platforms.resource import PlatformRow
+
+
+class PlatformBody(PlatformRow):
+    """A platform to create, or what it is to become."""
+
+
+class PlatformView(WireView):
+    """A stored platform."""
+
+    id: int
+    platform_name: str
+    created_at: UtcTime
+
+
+class PlatformQuery(PageQuery):
+    """Query parameters of the list of platforms."""
+
+    sort_by: Annotated[
+        Literal["platformName", "id", "createdAt"], Field(description="Field to sort by; ties are sorted by id.")
+    ] = "platformName"

@@ -1,0 +1,111 @@
+"""Routes by which a signed-in user makes, lists and revokes their own API keys."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Response, status
+from starlette.requests import Request
+
+from bulkport.errors import NotFound
+from bulkport.fastapi.bodies import JsonBody
+from bulkport.fastapi.schemas import PathId
+from bulkport.identifiers import MAX_BIGINT, UserId
+from bulkport.pools import AsyncPool
+from commandapi.auth.keys import find_key, issue_key, list_keys, revoke_key
+from commandapi.registrations.schemas import NewRegistration, Registration, RegistrationBody, RegistrationList
+from commandapi.registrations.signed_in_user import signed_in_user
+from commandapi.settings import Settings
+
+router = APIRouter(
+    prefix="/api/registrations",
+    tags=["registrations"],
+    responses={
+        401: {"description": "The Bearer token is missing or not valid."},
+        501: {"description": "No sign-in service is configured."},
+        503: {"description": "The sign-in service or the database is away; try again shortly."},
+    },
+)
+
+SignedInUser = Annotated[UserId, Depends(signed_in_user)]
+
+_json_body: Final = JsonBody(RegistrationBody)
+
+
+async def _optional_body(request: Request) -> RegistrationBody:
+    if "transfer-encoding" not in request.headers and request.headers.get("content-length", "0") == "0":
+        return RegistrationBody()
+    return await _json_body(request)
+
+
+def _optional(openapi: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {**openapi["requestBody"], "required": False}}
+
+
+def _pool(request: Request) -> AsyncPool:
+    pool: AsyncPool = request.app.state.pool
+    return pool
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    openapi_extra=_optional(_json_body.openapi),
+    responses={409: {"description": "The user has as many live keys as one user may have."}},
+)
+async def register_key(
+    user_id: SignedInUser,
+    body: Annotated[RegistrationBody, Depends(_optional_body)],
+    request: Request,
+    response: Response,
+) -> NewRegistration:
+    """Make an API key for the signed-in user. The answer is the only place where it is ever shown."""
+    settings: Settings = request.app.state.settings
+    async with _pool(request).connection() as connection:
+        issued = await issue_key(connection, user_id, body.description, live_limit=settings.max_api_keys)
+    response.headers["Location"] = f"{router.prefix}/{issued.record.id}"
+    return NewRegistration(
+        id=issued.record.id,
+        api_key=issued.text,
+        description=issued.record.description,
+        created_at=issued.record.created_at,
+    )
+
+
+@router.get("")
+async def list_registrations(
+    user_id: SignedInUser,
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most keys in the answer.")] = 50,
+    cursor: Annotated[int | None, Query(ge=1, le=MAX_BIGINT, description="`nextCursor` of the page before.")] = None,
+) -> RegistrationList:
+    """The signed-in user's API keys, revoked ones included, newest first."""
+    async with _pool(request).connection() as connection:
+        records = await list_keys(connection, user_id, limit=limit + 1, before=cursor)
+    shown = records[:limit]
+    return RegistrationList(
+        items=[Registration.model_validate(record) for record in shown],
+        next_cursor=str(shown[-1].id) if len(records) > limit else None,
+    )
+
+
+@router.get("/{registration_id}")
+async def get_registration(user_id: SignedInUser, registration_id: PathId, request: Request) -> Registration:
+    """One API key of the signed-in user."""
+    async with _pool(request).connection() as connection:
+        record = await find_key(connection, user_id, registration_id)
+    if record is None:
+        raise _no_registration(registration_id)
+    return Registration.model_validate(record)
+
+
+@router.delete("/{registration_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def revoke_registration(user_id: SignedInUser, registration_id: PathId, request: Request) -> None:
+    """Revoke an API key of the signed-in user: it is refused from the next request on. Doing it again is no error."""
+    async with _pool(request).connection() as connection:
+        is_theirs = await revoke_key(connection, user_id, registration_id)
+    if not is_theirs:
+        raise _no_registration(registration_id)
+
+
+def _no_registration(registration_id: int) -> NotFound:
+    # The same for another user's, so that ids tell nothing.
+    return NotFound(f"You have no registration {registration_id}.")

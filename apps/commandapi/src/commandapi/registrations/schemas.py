@@ -1,0 +1,41 @@
+"""JSON bodies of the registration routes."""
+
+import uuid
+from typing import Annotated
+
+from pydantic import Field
+
+from bulkport.fastapi.schemas import UtcTime, WireModel, WireView
+
+
+class RegistrationBody(WireModel):
+    """An API key to make."""
+
+    description: Annotated[str | None, Field(max_length=200, description="A note, to tell keys apart.")] = None
+
+
+class NewRegistration(WireView):
+    """An API key just made. The key is shown this once."""
+
+    id: int
+    api_key: Annotated[str, Field(description="The key, for the header `x-api-key`. It cannot be read again.")]
+    description: str | None
+    created_at: UtcTime
+
+
+class Registration(WireView):
+    """An API key, without its secret."""
+
+    id: int
+    key_index: Annotated[uuid.UUID, Field(description="The key's first 36 characters.")]
+    description: str | None
+    created_at: UtcTime
+    last_used_at: Annotated[UtcTime | None, Field(description="Time of the last request with the key, to the minute.")]
+    revoked_at: Annotated[UtcTime | None, Field(description="Since when the key is refused.")]
+
+
+class RegistrationList(WireView):
+    """Some of a user's API keys, newest first."""
+
+    items: list[Registration]
+    next_cursor: Annotated[str | None, Field(description="`cursor` of the next page; null on the last.")]

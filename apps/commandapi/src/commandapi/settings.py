@@ -1,0 +1,206 @@
+"""All settings of the Command API, read from the environment with the prefix `COMMANDAPI_`."""
+
+from datetime import timedelta
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import platformdirs
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bulkport.jobs import RetentionPolicy
+from bulkport.limits import ImportLimits
+from commandapi.registrations.issuer_url import IssuerUrl, is_insecure
+
+
+class Environment(StrEnum):
+    """Where the server runs; decides on log format, docs page and what is reachable."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
+"""Least severe message that is logged; any case."""
+
+
+class Settings(BaseSettings):
+    """One field is one environment variable: `database_url` is `COMMANDAPI_DATABASE_URL`."""
+
+    model_config = SettingsConfigDict(env_prefix="COMMANDAPI_", extra="ignore")
+
+    environment: Environment = Environment.DEVELOPMENT
+    database_url: str | None = Field(
+        default=None,
+        description="PostgreSQL 15 or newer, such as postgresql://user:password@host/database. "
+        "Unset: an embedded PostgreSQL in data_dir.",
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("commandapi"),
+        description="Folder of the embedded database.",
+    )
+    log_level: LogLevel = "INFO"
+
+    oidc_issuer: IssuerUrl | None = Field(
+        default=None, description="OpenID Connect issuer, such as https://tenant.example/"
+    )
+    oidc_audience: str | None = Field(default=None, description="Audience that a token must be for.")
+    oidc_cache_seconds: float = Field(
+        default=600, gt=0, description="How long the issuer's keys are used before they are fetched again."
+    )
+    oidc_refresh_seconds: float = Field(
+        default=10,
+        ge=0,
+        description="Least time between two requests to the issuer that an unknown key or a failure causes.",
+    )
+    oidc_timeout_seconds: float = Field(default=5, gt=0, description="Longest wait for the issuer.")
+    max_api_keys: int = Field(default=20, ge=1, description="Live API keys that a user may register.")
+
+    docs_enabled: bool | None = Field(default=None, description="API docs page; unset: in development only.")
+
+    dashboard_path: str = Field(default="/hangfire", pattern=r"^(/[\w.~-]+)+$", description="Where the dashboard is.")
+    dashboard_oidc_client_id: str | None = Field(
+        default=None, description="What the issuer knows the dashboard by; unset: nobody signs in to it."
+    )
+    dashboard_oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Unset: the dashboard is a public client, which PKCE protects."
+    )
+    dashboard_oidc_scope: str = Field(default="openid profile email", description="What the sign-in asks for.")
+    dashboard_role_claim: str = Field(
+        default="roles", min_length=1, description="Claim of the ID token with the roles; dots lead into objects."
+    )
+    dashboard_operator_role: str = Field(default="operator", min_length=1, description="Role of those who act.")
+    dashboard_viewer_role: str = Field(default="viewer", min_length=1, description="Role of those who only look.")
+    dashboard_session_secret: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Signs the dashboard's cookies; the same for all servers. Required for sign-in in production.",
+    )
+    dashboard_session_seconds: float = Field(default=28800, gt=0, description="How long a sign-in lasts.")
+    dashboard_public_url: str | None = Field(
+        default=None,
+        description="The dashboard's address as browsers know it, where a proxy hides it; the sign-in returns there.",
+    )
+    dashboard_masked_names: str = Field(
+        default="password,token,secret,api_key,authorization",
+        description="Names of arguments whose values the dashboard hides, separated by commas.",
+    )
+
+    api_pool_size: int = Field(default=10, ge=1, description="Database connections for requests, a server process.")
+    database_wait_seconds: float = Field(
+        default=3.0, gt=0, description="Longest wait of a request for a database connection; then it is answered 503."
+    )
+    upload_limit: int = Field(default=32, ge=1, description="Streamed uploads at one time, a server process.")
+
+    worker_concurrency: int = Field(default=20, ge=1, description="Background jobs at one time, a worker process.")
+    worker_chunk_slots: int = Field(default=2, ge=1, description="Chunks processed at one time, a worker process.")
+    worker_nice: int = Field(default=5, ge=0, le=19, description="Niceness of workers that serve starts.")
+    worker_heartbeat_seconds: float = Field(default=3.0, gt=0)
+    worker_stalled_seconds: float = Field(
+        default=12.0,
+        gt=0,
+        description="Silence after which a worker counts as dead and its jobs are taken over.",
+    )
+    worker_shutdown_seconds: float = Field(default=20.0, ge=0, description="Grace for running jobs on SIGTERM.")
+
+    jobs_keep_succeeded_days: float | None = Field(
+        default=7, ge=0, le=36_500, description="How long background jobs are kept that succeeded or were cancelled."
+    )
+    jobs_keep_failed_days: float | None = Field(
+        default=30, ge=0, le=36_500, description="How long failed background jobs are kept."
+    )
+
+    import_lanes: int = Field(default=2, ge=1, description="Background jobs that work on one large import.")
+    import_max_attempts: int = Field(default=10, ge=1, description="Attempts without progress before an import fails.")
+    import_retry_base_seconds: float = Field(default=1.0, gt=0, description="First wait between attempts; doubles.")
+    import_retry_max_seconds: float = Field(default=60.0, gt=0)
+
+    max_envelope_records: int = Field(default=1000, ge=1)
+    max_envelope_bytes: int = Field(default=32 * 2**20, ge=1)
+    max_body_bytes: int = Field(default=64 * 2**30, ge=1)
+    max_record_bytes: int = Field(default=2**20, ge=1)
+    max_compression_ratio: int = Field(default=200, ge=1)
+    chunk_bytes: int = Field(default=640_000, ge=1)
+    body_idle_seconds: float = Field(default=60.0, gt=0)
+
+    @field_validator(
+        "oidc_issuer",
+        "oidc_audience",
+        "dashboard_oidc_client_id",
+        "dashboard_oidc_client_secret",
+        "dashboard_session_secret",
+        "dashboard_public_url",
+        mode="before",
+    )
+    @classmethod
+    def _unset_when_blank(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("jobs_keep_succeeded_days", "jobs_keep_failed_days", mode="before")
+    @classmethod
+    def _for_good_when_never(cls, value: object) -> object:
+        return None if value == "never" else value
+
+    @model_validator(mode="after")
+    def _require_https_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and self.oidc_issuer and is_insecure(self.oidc_issuer):
+            raise ValueError("COMMANDAPI_OIDC_ISSUER must be an https address in production")
+        return self
+
+    @model_validator(mode="after")
+    def _require_what_sign_in_needs(self) -> Self:
+        if self.dashboard_oidc_client_id is None:
+            return self
+        if self.oidc_issuer is None:
+            raise ValueError("COMMANDAPI_DASHBOARD_OIDC_CLIENT_ID needs COMMANDAPI_OIDC_ISSUER")
+        if self.environment is Environment.PRODUCTION and self.dashboard_session_secret is None:
+            raise ValueError(
+                "COMMANDAPI_DASHBOARD_OIDC_CLIENT_ID needs COMMANDAPI_DASHBOARD_SESSION_SECRET in production"
+            )
+        return self
+
+    def import_limits(self) -> ImportLimits:
+        """The limits of the bulk endpoints."""
+        return ImportLimits(
+            max_envelope_records=self.max_envelope_records,
+            max_envelope_bytes=self.max_envelope_bytes,
+            max_body_bytes=self.max_body_bytes,
+            max_record_bytes=self.max_record_bytes,
+            max_compression_ratio=self.max_compression_ratio,
+            chunk_bytes=self.chunk_bytes,
+            body_idle_seconds=self.body_idle_seconds,
+            max_concurrent_uploads=self.upload_limit,
+            database_wait_seconds=self.database_wait_seconds,
+        )
+
+    def job_retention(self) -> RetentionPolicy:
+        """How long finished background jobs are kept."""
+        succeeded, failed = _days(self.jobs_keep_succeeded_days), _days(self.jobs_keep_failed_days)
+        return RetentionPolicy(succeeded=succeeded, failed=failed, cancelled=succeeded)
+
+    @property
+    def masked_names(self) -> list[str]:
+        """`dashboard_masked_names`, one by one."""
+        return [name.strip() for name in self.dashboard_masked_names.split(",") if name.strip()]
+
+    @property
+    def shows_docs(self) -> bool:
+        """Whether `/openapi.json` and the docs page answer."""
+        if self.docs_enabled is not None:
+            return self.docs_enabled
+        return self.environment is Environment.DEVELOPMENT
+
+
+def _days(days: float | None) -> timedelta | None:
+    return None if days is None else timedelta(days=days)
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

@@ -1,0 +1,152 @@
+"""Bodies to send: what they are, and where they come from."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+from bulkport.client.errors import SourceUnusable
+from bulkport.imports.formats.media_type import BodyFormat
+
+_BLOCK_BYTES: Final = 256 * 1024
+
+_MEDIA_TYPES: Final = {
+    BodyFormat.JSON: "application/json",
+    BodyFormat.NDJSON: "application/x-ndjson",
+    BodyFormat.CSV: "text/csv",
+}
+_ENCODINGS: Final = {".gz": "gzip", ".zst": "zstd"}
+_SUFFIXES: Final = {
+    ".json": (BodyFormat.JSON, None),
+    ".ndjson": (BodyFormat.NDJSON, None),
+    ".jsonl": (BodyFormat.NDJSON, None),
+    ".csv": (BodyFormat.CSV, None),
+    ".tsv": (BodyFormat.CSV, "\t"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BodyKind:
+    """How a body is written."""
+
+    format: BodyFormat
+    encoding: str | None = None
+    """`gzip` or `zstd`; None: not compressed."""
+    delimiter: str | None = None
+    """What separates the fields of a CSV body; None: the server's default, a comma."""
+
+    @classmethod
+    def of_name(cls, name: str, *, format: BodyFormat | None = None) -> "BodyKind | None":  # noqa: A002  # the field's name
+        """What a file's name says: `rows.csv.gz` is CSV, compressed with gzip.
+
+        Parameters
+        ----------
+        format:
+            Has the last word where it is given; the name then only says the compression.
+
+        Returns
+        -------
+        None where neither the name nor `format` says it.
+        """
+        path = Path(name.lower())
+        encoding = _ENCODINGS.get(path.suffix)
+        if encoding is not None:
+            path = path.with_suffix("")
+        known, delimiter = _SUFFIXES.get(path.suffix, (None, None))
+        if format is not None and format is not known:
+            return cls(format, encoding)
+        return None if known is None else cls(known, encoding, delimiter)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The request headers that describe the body."""
+        headers = {"Content-Type": _MEDIA_TYPES[self.format]}
+        if self.encoding is not None:
+            headers["Content-Encoding"] = self.encoding
+        return headers
+
+
+class Source(Protocol):
+    """Where a body's bytes come from."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes in all; None where nobody knows."""
+        ...
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether `blocks` can be read from the start again."""
+        ...
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes, a piece at a time.
+
+        Raises
+        ------
+        SourceUnusable
+            They cannot be read.
+        """
+        ...
+
+
+class FileSource:
+    """The bytes of a regular file.
+
+    Raises
+    ------
+    SourceUnusable
+        There is no such file, it is a folder or the like, it is empty or it may not be read.
+    """
+
+    is_replayable: Final = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            if path.is_dir():
+                raise SourceUnusable(f"{path} is a folder, not a file.")
+            if path.exists() and not path.is_file():
+                raise SourceUnusable(f"{path} is not a regular file; send it through a StreamSource.")
+            with path.open("rb") as file:
+                self.size = os.fstat(file.fileno()).st_size
+        except FileNotFoundError:
+            raise SourceUnusable(f"{path} does not exist.") from None
+        except OSError as error:
+            raise SourceUnusable(f"{path} cannot be read: {error.strerror or error}.") from error
+        if self.size == 0:
+            raise SourceUnusable(f"{path} is empty; there is nothing to import.")
+
+    def blocks(self) -> Iterator[bytes]:
+        """The file's bytes, as many as it had at first: one that is still written to is cut there."""
+        remaining = self.size
+        try:
+            with self.path.open("rb") as file:
+                while block := file.read(min(_BLOCK_BYTES, remaining)):
+                    remaining -= len(block)
+                    yield block
+        except OSError as error:
+            raise SourceUnusable(f"{self.path} cannot be read: {error.strerror or error}.") from error
+        if remaining:
+            raise SourceUnusable(f"{self.path} became shorter while it was being sent.")
+
+
+class StreamSource:
+    """The bytes of an open stream, such as standard input. They can be read once; the stream stays open."""
+
+    is_replayable: Final = False
+    size: Final = None
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+
+    def blocks(self) -> Iterator[bytes]:
+        """The stream's bytes as they come, without waiting for a full block."""
+        read = getattr(self._stream, "read1", self._stream.read)
+        try:
+            while block := read(_BLOCK_BYTES):
+                yield block
+        except OSError as error:
+            raise SourceUnusable(f"{self._name} cannot be read: {error.strerror or error}.") from error

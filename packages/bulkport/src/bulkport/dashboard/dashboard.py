@@ -1,0 +1,390 @@
+"""The dashboard as an application mounts it: routes, and what happens to a request on its way to a page."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+import psycopg
+from jinja2 import BaseLoader
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match, Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bulkport.dashboard import cookies, csrf, flash
+from bulkport.dashboard.access import notices
+from bulkport.dashboard.access.viewers import Access, Viewer, not_found
+from bulkport.dashboard.actions import Action, ActionRefused, ActionRequest, Audit, Form, perform
+from bulkport.dashboard.answers import Answers
+from bulkport.dashboard.forms import read_form, way_back
+from bulkport.dashboard.live.hub import Hub
+from bulkport.dashboard.live.rest import Rest
+from bulkport.dashboard.live.stream import EventStream
+from bulkport.dashboard.pages import (
+    CountsSource,
+    Download,
+    Page,
+    PageNotFound,
+    PageRequest,
+    Query,
+    Search,
+    Section,
+    no_counts,
+)
+from bulkport.dashboard.rendering import Fragment, Renderer
+from bulkport.dashboard.security_headers import NO_STORE, PAGE_HEADERS
+from bulkport.dashboard.shared_counts import SharedCounts
+from bulkport.dashboard.static_files import StaticFiles
+from bulkport.errors import BadRequest, BulkportError, ServiceUnavailable
+from bulkport.fastapi.trace import trace_id_of_request
+from bulkport.jobs.errors import NotConnected
+
+logger = logging.getLogger(__name__)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_VIEWER: Final = "bulkport.viewer"
+"""Where the scope of a request has who sent it."""
+_OF_THE_APPLICATION: Final = frozenset({"router", "route", "endpoint", "starlette.exception_handlers"})
+"""Parts of a scope that the dashboard does not take over: its errors become pages, not the application's answers."""
+_THEMES: Final = ("light", "dark", "auto")
+_THEME_SECONDS: Final = 365 * 24 * 3600
+
+
+class Dashboard:
+    """Pages about background work, for any Starlette or FastAPI application.
+
+    Parameters
+    ----------
+    pages, sections:
+        What there is to see; see `bulkport.dashboard.pages`.
+    access:
+        Who may see it and who may act; see `bulkport.dashboard.access`.
+    audit:
+        Where it is kept what operators did.
+    actions:
+        What operators can do. A page's button posts to `do/` and the action's name.
+    downloads:
+        Files that the pages offer.
+    counts:
+        The numbers in the navigation.
+    search:
+        Where the search field leads; None: there is none.
+    title:
+        Name of the application.
+    loaders:
+        Where templates of further pages are.
+
+    Examples
+    --------
+    ::
+
+        dashboard = Dashboard(pages, sections, access=HookAccess(authorize), audit=AuditLog(lambda: app.state.pool))
+        dashboard.mount(app, "/hangfire")
+    """
+
+    def __init__(
+        self,
+        pages: Sequence[Page],
+        sections: Sequence[Section],
+        *,
+        access: Access,
+        audit: Audit,
+        actions: Sequence[Action] = (),
+        downloads: Sequence[Download] = (),
+        counts: CountsSource = no_counts,
+        search: Search | None = None,
+        title: str = "Background jobs",
+        loaders: Sequence[BaseLoader] = (),
+        hub: Hub | None = None,
+    ) -> None:
+        self._access = access
+        self._audit = audit
+        self._actions = {action.name: action for action in actions}
+        self._counts = SharedCounts(counts)
+        self._static = StaticFiles()
+        self._renderer = Renderer(title, sections, search, self._static, loaders)
+        self._answers = Answers(self._renderer, self._counts)
+        self._hub = hub or Hub()
+        open_routes = access.routes()
+        self._open_paths = frozenset(route.path for route in open_routes)
+        self._router = Router(
+            [
+                *open_routes,
+                *(Route(f"/{page.path}", self._page_endpoint(page)) for page in pages),
+                *(Route(f"/{download.path}", _download_endpoint(download)) for download in downloads),
+                *(Route(f"/live/{page.path}", self._live_endpoint(page)) for page in pages),
+                Route("/do/{name:path}", self._act, methods=["POST"]),
+                Route("/theme", self._choose_theme, methods=["POST"]),
+                Route("/static/{name}", self._static_file),
+            ],
+            redirect_slashes=False,
+            default=_nothing_here,
+        )
+
+    def mount(self, app: Starlette, path: str = "/hangfire") -> None:
+        """Serve the dashboard at and below `path` of `app`.
+
+        Parameters
+        ----------
+        path:
+            Beginning with a slash, without one at its end; such as `/hangfire` or `/internal/jobs`.
+
+        Raises
+        ------
+        ValueError
+            If `path` is no such path.
+        """
+        if not path.startswith("/") or path.endswith("/") or "{" in path or "//" in path:
+            raise ValueError("path must begin with a slash and not end with one, such as /hangfire")
+        # Not a Mount, which goes astray where a proxy removes a prefix that the application knows as its root_path.
+        # Streams, which last, have a route of their own: those who time requests can tell them from pages.
+        app.router.routes += [
+            _NamedRoute(path, _Below(self, None)),
+            _NamedRoute(f"{path}/live/{{rest:path}}", _Below(self, "live/")),
+            _NamedRoute(f"{path}/{{rest:path}}", _Below(self, "")),
+        ]
+
+    def end_streams(self) -> None:
+        """End all live streams, for good: for a server that is about to stop and handles signals itself."""
+        self._hub.close()
+
+    async def answer(self, path: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI 3).
+
+        Parameters
+        ----------
+        path:
+            Below the dashboard, without a slash at its beginning; None: the dashboard's own without its last slash.
+        """
+        scope = {**scope, notices.SHOW: self._answers.notice, notices.URL: _own_url(scope, path)}
+        request = Request(scope, receive)
+        viewer = await self._access.viewer(request)
+        # The script and the style of a sign-in page are nobody's secret, unlike whether there is a dashboard at all.
+        is_open = f"/{path}" in self._open_paths or (bool(self._open_paths) and f"{path}".startswith("static/"))
+        if viewer is None and not is_open:
+            await self._access.refuse(request)(scope, receive, send)
+        elif path is None:
+            await RedirectResponse(scope["path"].rpartition("/")[2] + "/", 307)(scope, receive, send)
+        else:
+            await self._answer_inside(path, viewer, scope, receive, send)
+
+    async def _answer_inside(
+        self, path: str, viewer: Viewer | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        inner = {
+            **{name: value for name, value in scope.items() if name not in _OF_THE_APPLICATION},
+            "path": f"/{path}",
+            "raw_path": quote(f"/{path}").encode(),
+            "root_path": "",
+            "path_params": {},
+            _VIEWER: viewer,
+        }
+        has_begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._router(inner, receive, send_on)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            if has_begun or viewer is None:
+                raise
+            response = await self._trouble(Request(inner, receive), viewer, error)
+            await response(inner, receive, send)
+
+    async def _trouble(self, request: Request, viewer: Viewer, error: Exception) -> Response:
+        match error:
+            case PageNotFound():
+                status, text = 404, str(error) or "There is nothing at this address."
+            case HTTPException():
+                status, text = error.status_code, "This address does not take such a request."
+            case _Refused():
+                status, text = 403, str(error)
+            case BulkportError() if (
+                error.status < HTTPStatus.INTERNAL_SERVER_ERROR or error.status == ServiceUnavailable.status
+            ):
+                status, text = error.status, error.detail
+            case NotConnected():
+                status, text = 503, "The server is just starting or stopping."
+            case psycopg.OperationalError() | psycopg.InterfaceError():
+                logger.warning("the database cannot be reached: %s", error)
+                status, text = 503, "The database cannot be reached at the moment."
+            case _:
+                logger.error("unexpected error", exc_info=error)
+                status, text = 500, f"Something went wrong; the server's log has it as {trace_id_of_request.get()}."
+        return await self._answers.trouble(request, viewer, _page_request(request, viewer), status, text)
+
+    def _page_endpoint(self, page: Page) -> Endpoint:
+        async def show(request: Request) -> Response:
+            viewer = _viewer(request)
+            page_request = _page_request(request, viewer)
+            counts = await self._counts.read()
+            variables = await page.load(page_request)
+            return self._answers.page(
+                request,
+                viewer,
+                page.template,
+                page_request,
+                counts=counts,
+                variables=variables,
+                section=page.section,
+                is_live=True,
+            )
+
+        return show
+
+    def _live_endpoint(self, page: Page) -> ASGIApp:
+        async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive)
+            page_request = _page_request(request, _viewer(request), below="live/")
+
+            rest = Rest()
+
+            async def render() -> Sequence[Fragment]:
+                counts = await self._counts.read()
+                if page.follows_counts and rest.may_go_on(counts):
+                    return ()
+                variables = {**await page.load(page_request), "section": page.section}
+                return self._renderer.fragments(page.template, page_request, counts, variables)
+
+            key = f"{page_request.role} {page_request.address}"
+            await EventStream(self._hub, key, render, every=page.every)(scope, receive, send)
+
+        return _Asgi(stream)
+
+    async def _act(self, request: Request) -> Response:
+        viewer = _viewer(request)
+        form = await self._accepted_form(request, viewer)
+        action = self._actions.get(request.path_params["name"])
+        if action is None:
+            raise PageNotFound("There is no such action.")
+        if not viewer.is_operator:
+            raise _Refused("You may look, but only operators act.")
+        asked = ActionRequest(viewer, form)
+        page_request = _page_request(request, viewer)
+        if "confirmed" not in form and (question := await _question(action, asked)):
+            fields = [(name, value) for name, value in form.fields() if name != csrf.FIELD]
+            variables = {"action": action, "question": question, "fields": fields, "back": way_back(form)}
+            counts = await self._counts.read()
+            return self._answers.page(request, viewer, "confirm.html", page_request, counts=counts, variables=variables)
+        done, message = await perform(action, asked, self._audit)
+        response = _lead_to(page_request, done.lead_to if done.lead_to is not None else way_back(form))
+        if message is not None:
+            flash.give(response, request, message)
+        return response
+
+    async def _choose_theme(self, request: Request) -> Response:
+        viewer = _viewer(request)
+        form = await self._accepted_form(request, viewer)
+        theme = form.get("theme", "")
+        if theme not in _THEMES:
+            raise BadRequest("There is no such theme.")
+        response = _lead_to(_page_request(request, viewer), way_back(form))
+        cookies.set_cookie(response, request, cookies.THEME, theme, max_age=_THEME_SECONDS)
+        return response
+
+    async def _accepted_form(self, request: Request, viewer: Viewer) -> Form:
+        form = await read_form(request)
+        if reason := csrf.refusal(request, viewer, form.get(csrf.FIELD, "")):
+            raise _Refused(f"The form was refused. {reason} Go back, reload the page and try again.")
+        return form
+
+    async def _static_file(self, request: Request) -> Response:
+        return self._static.answer(request, f"static/{request.path_params['name']}") or not_found(request)
+
+
+async def _question(action: Action, asked: ActionRequest) -> str | None:
+    """What is asked before the action is carried out; None: nothing is."""
+    try:
+        return None if action.question is None else await action.question(asked)
+    except ActionRefused:
+        # It is refused when it is tried as well, and then that is told and audited as ever.
+        return None
+
+
+class _Refused(Exception):
+    """The viewer may not do this; the message says why."""
+
+
+class _NamedRoute(Route):
+    """A route that says in the scope which one it is, as FastAPI's do, for those who count requests."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        return match, {**child_scope, "route": self} if match is not Match.NONE else child_scope
+
+
+class _Below:
+    """The dashboard below a path of the application, as an ASGI endpoint: a route calls functions with a request."""
+
+    def __init__(self, dashboard: Dashboard, prefix: str | None) -> None:
+        self._dashboard = dashboard
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = None if self._prefix is None else self._prefix + scope["path_params"]["rest"]
+        await self._dashboard.answer(path, scope, receive, send)
+
+
+class _Asgi:
+    """An ASGI function as a route's endpoint."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def _download_endpoint(download: Download) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        response = await download.answer(_page_request(request, _viewer(request)))
+        response.headers.update({**PAGE_HEADERS, **NO_STORE})
+        return response
+
+    return answer
+
+
+def _viewer(request: Request) -> Viewer:
+    viewer: Viewer | None = request.scope[_VIEWER]
+    if viewer is None:
+        raise PageNotFound
+    return viewer
+
+
+def _page_request(request: Request, viewer: Viewer, *, below: str = "") -> PageRequest:
+    return PageRequest(
+        path=request.scope["path"].removeprefix(f"/{below}"),
+        params=request.path_params,
+        query=Query.parse(request.url.query),
+        role=viewer.role,
+    )
+
+
+def _own_url(scope: Scope, path: str | None) -> str:
+    """The dashboard's address as far as the request tells, without a slash at its end."""
+    url = Request(scope).url
+    below = "" if path is None else path
+    own = url.path.removesuffix(below).rstrip("/")
+    root: str = scope.get("root_path", "")
+    # A proxy that removes a prefix of the path leaves it in the root path alone (ASGI: `root_path`).
+    prefix = "" if own.startswith(root) else root.rstrip("/")
+    return f"{url.scheme}://{url.netloc}{prefix}{own}"
+
+
+def _lead_to(page_request: PageRequest, address: str) -> Response:
+    # 303: the browser goes on with GET (RFC 9110 §15.4.4). A relative address is right below any prefix.
+    return RedirectResponse(page_request.root + address, 303)
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    raise PageNotFound

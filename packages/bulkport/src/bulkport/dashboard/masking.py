@@ -1,0 +1,48 @@
+"""Argument values that must not be shown, found by their names."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from bulkport.jobs.job import JSONValue
+
+DEFAULT_MASKED_NAMES: Final = ("password", "token", "secret", "api_key", "authorization")
+MASK: Final = "••••••"
+
+_MOST_REMEMBERED: Final = 4096
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+class Masking:
+    """Hides the values of some names, wherever they are in a job's arguments.
+
+    A name is hidden when a run of its words is one of `names`, in any spelling: `api_key` hides `apiKey`, `X-Api-Key`,
+    `APIKEY` and `old_api_keys`, but not `keyboard`.
+    """
+
+    def __init__(self, names: Iterable[str] = DEFAULT_MASKED_NAMES) -> None:
+        self._names = frozenset("".join(_words(name)) for name in names) - {""}
+        # A list of jobs has the same few names again and again.
+        self.hides = lru_cache(_MOST_REMEMBERED)(self._hides)
+        """Whether a value of this name is hidden."""
+
+    def _hides(self, name: str) -> bool:
+        words = _words(name)
+        runs = ("".join(words[start:end]) for start in range(len(words)) for end in range(start + 1, len(words) + 1))
+        return any(run in self._names or run.removesuffix("s") in self._names for run in runs)
+
+    def apply(self, value: JSONValue) -> JSONValue:
+        """The value with what is hidden replaced by `MASK`; None stays, for it tells nothing."""
+        if isinstance(value, Mapping):
+            return {
+                name: MASK if self.hides(name) and inner is not None else self.apply(inner)
+                for name, inner in value.items()
+            }
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [self.apply(inner) for inner in value]
+        return value
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORDS.findall(name)]

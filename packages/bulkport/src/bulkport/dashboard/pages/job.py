@@ -1,0 +1,93 @@
+"""One job: its call, what happened to it, each of its runs, what it logged, and what it belongs to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bulkport.dashboard.masking import Masking
+from bulkport.dashboard.pages.job_call import call_in_a_line, readable_call, readable_value
+from bulkport.dashboard.pages.job_timeline import attempts_of, steps_of
+from bulkport.dashboard.pages.page import Page, PageNotFound, PageRequest
+from bulkport.dashboard.steered_jobs import SteeredJobs
+from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
+from bulkport.jobs.job import JobState
+from bulkport.jobs.reading.details import JobDetails, JobLogLine, JobSummary
+
+_SHOWN_LINES: Final = 200
+_MOST_LINES: Final = 1_000
+_TITLE_CHARACTERS: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Something of the application that a job belongs to."""
+
+    name: str
+    """What it is: `Import`."""
+    label: str
+    """Which one: `#4812`."""
+    path: str
+    """Of its page, relative to the dashboard."""
+
+
+RelatedTo = Callable[[JobSummary], Sequence[Related]]
+
+
+def related_to_nothing(job: JobSummary) -> Sequence[Related]:
+    """For jobs that belong to nothing else."""
+    return ()
+
+
+def job_page(jobs: SteeredJobs, masking: Masking, related: RelatedTo) -> Page:
+    """The page. Its buttons are the actions of `jobs_part`."""
+
+    async def load(request: PageRequest) -> Mapping[str, Any]:
+        number: int = request.params["job_id"]
+        job_id = BackgroundJobId(str(number))
+        details = await jobs.details(job_id) if number <= MAX_BIGINT else None
+        if details is None:
+            raise PageNotFound(f"There is no job {number}. Jobs that ended long ago are pruned.")
+        shows_all = request.query.get("lines") == "all"
+        job = details.job
+        return {
+            "job": job,
+            "details": details,
+            "call_line": call_in_a_line(job, masking, _TITLE_CHARACTERS),
+            "call": readable_call(job, masking),
+            "result": None if details.result is None else readable_value(details.result, masking),
+            "checkpoint": None if details.checkpoint is None else readable_value(details.checkpoint, masking),
+            "steps": steps_of(details),
+            "attempts": attempts_of(details),
+            "lines": await _lines(jobs, details, shows_all=shows_all),
+            "actions": _actions(job),
+            "related": related(job),
+        }
+
+    return Page("jobs/{job_id:int}", "job.html", load, section="jobs")
+
+
+async def _lines(jobs: SteeredJobs, details: JobDetails, *, shows_all: bool) -> Sequence[JobLogLine]:
+    if not details.log_lines:
+        return ()
+    most = _MOST_LINES if shows_all else _SHOWN_LINES
+    # One line may be there beyond those that a job is allowed: it says so.
+    after = min(max(0, details.log_lines - most), _MOST_LINES)
+    return await jobs.logs(details.job.id, after=after, limit=most)
+
+
+def _actions(job: JobSummary) -> Sequence[tuple[str, str, str]]:
+    """What there is to do to the job: name, label and question of each."""
+    requeue = ("requeue", "Run again" if job.state is JobState.SUCCEEDED else "Requeue", "")
+    cancel = ("cancel", "Cancel", f"Cancel job {job.id}?")
+    delete = ("delete", "Delete", f"Delete job {job.id}?")
+    match job.state:
+        case JobState.SCHEDULED | JobState.RETRYING:
+            return [("run-now", "Run now", ""), cancel]
+        case JobState.ENQUEUED | JobState.AWAITING:
+            return [cancel]
+        case JobState.PROCESSING:
+            return [("cancel", "Cancel", f"Ask job {job.id} to stop? It ends when its task heeds that.")]
+        case JobState.CANCELLED:
+            return [requeue]
+        case _:
+            return [requeue, delete]

@@ -1,0 +1,17 @@
+"""The counts of jobs that stand in the navigation."""
+
+from bulkport.dashboard.pages.page import Counts, CountsSource
+from bulkport.jobs.inspect import Looking
+from bulkport.jobs.job import JobState
+
+
+def job_counts(jobs: Looking) -> CountsSource:
+    """Counts by job state (`failed`, …), and of `jobs` (those that have not ended), `servers` and `recurring`."""
+
+    async def read() -> Counts:
+        numbers = await jobs.statistics()
+        unfinished = sum(count for state, count in numbers.states.items() if not state.is_final)
+        by_state = {state.value: numbers.states[state] for state in JobState}
+        return Counts({**by_state, "jobs": unfinished, "servers": numbers.servers, "recurring": numbers.recurring})
+
+    return read

@@ -1,0 +1,28 @@
+"""The jobs that failed and wait for their next attempt: why, and until when."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bulkport.dashboard.masking import Masking
+from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
+from bulkport.dashboard.pages.page import Page, PageRequest, Section
+from bulkport.dashboard.parts import Part
+from bulkport.dashboard.steered_jobs import SteeredJobs
+from bulkport.jobs.job import JobState
+
+
+def retries_part(jobs: SteeredJobs, masking: Masking) -> Part:
+    """The page. Its buttons are the actions of `jobs_part`."""
+    lists = JobLists(jobs, masking)
+
+    async def load(request: PageRequest) -> Mapping[str, Any]:
+        keys = ("job", "queue", "failures", "last", "next")
+        return {
+            "list": await lists.read(request, "retries", keys, state=JobState.RETRYING),
+            "without_filters": address_without_filters(request),
+        }
+
+    return Part(
+        section=Section("retries", "Retries", "retries", JobState.RETRYING.value, is_alarming=True),
+        pages=[Page("retries", "retries.html", load, section="retries", follows_counts=True)],
+    )

@@ -1,0 +1,18 @@
+"""What the import routes need of a running server."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from bulkport.imports.ingest import Intake
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The parts that exist while a server is connected to its database."""
+
+    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    """Autocommit connections for short statements."""
+    intake: Intake

@@ -1,0 +1,112 @@
+"""Small JSON bodies, read only after the request was authenticated.
+
+FastAPI reads and parses a body before it runs any dependency, so a stranger's request would cost memory and be told
+what is wrong with its body. `JsonBody` is a dependency like any other and runs in its turn.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from bulkport.errors import MalformedBody, TooLarge, UnsupportedMediaType, ValidationFailed
+from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.validation_errors import messages_by_path
+from bulkport.imports.formats.media_type import BodyFormat, parse_content_type
+from bulkport.limits import MIB
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_NUL: Final = "\0"
+
+
+class JsonBody(Generic[ModelT]):
+    """Dependency that yields the request's body as a `model`.
+
+    Unknown fields are ignored. Types are strict, as the API's description says them: `"5"` and `true` are no integers.
+
+    ::
+
+        platform_body = JsonBody(PlatformBody)
+
+        @router.post("/api/platforms", openapi_extra=platform_body.openapi)
+        async def create(body: Annotated[PlatformBody, Depends(platform_body)]) -> …
+
+    Parameters
+    ----------
+    model:
+        What the body must be. Its aliases are the names on the wire.
+    max_bytes:
+        Longest body that is accepted.
+
+    Raises
+    ------
+    UnsupportedMediaType
+        If the Content-Type is not JSON, its charset not UTF-8, or the body is compressed.
+    TooLarge
+        If the body is longer than `max_bytes`.
+    MalformedBody
+        If the body is not JSON (RFC 8259), or no object.
+    ValidationFailed
+        If fields do not validate, or hold the character NUL, which PostgreSQL cannot store.
+    """
+
+    def __init__(self, model: type[ModelT], *, max_bytes: int = MIB) -> None:
+        self._model = model
+        self._max_bytes = max_bytes
+
+    @property
+    def openapi(self) -> dict[str, Any]:
+        """The body's part of the operation in the OpenAPI description."""
+        schema = self._model.model_json_schema(by_alias=True)
+        return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+    async def __call__(self, request: Request) -> ModelT:
+        """Read and validate the body of `request`."""
+        _require_json(request)
+        data = await self._read(request)
+        try:
+            body = self._model.model_validate_json(data, strict=True)
+        except ValidationError as invalid:
+            errors = invalid.errors(include_url=False)
+            if errors[0]["type"] == "json_invalid":
+                reason = errors[0].get("ctx", {}).get("error", "syntax error")
+                raise MalformedBody(f"The body is not valid JSON: {reason}.") from None
+            if not errors[0]["loc"]:
+                raise MalformedBody("The body must be a JSON object.") from None
+            raise ValidationFailed(messages_by_path(errors)) from None
+        if b"\\u0000" in data and (holders := list(_fields_with_nul(body))):
+            raise ValidationFailed({name: [f"{name} must not contain the character NUL"] for name in holders})
+        return body
+
+    async def _read(self, request: Request) -> bytes:
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self._max_bytes:
+            raise self._too_large()
+        received = bytearray()
+        async for part in request.stream():
+            received += part
+            if len(received) > self._max_bytes:
+                raise self._too_large()
+        return bytes(received)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body is larger than {self._max_bytes} bytes.")
+
+
+def _require_json(request: Request) -> None:
+    try:
+        is_json = parse_content_type(field_value(request.headers, "content-type")) is BodyFormat.JSON
+    except UnsupportedMediaType:
+        is_json = False
+    if not is_json:
+        raise UnsupportedMediaType("Send the body as JSON in UTF-8, with the header Content-Type: application/json.")
+    if (field_value(request.headers, "content-encoding") or "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("A compressed body is accepted by the bulk endpoints only.")
+
+
+def _fields_with_nul(body: BaseModel) -> Iterator[str]:
+    for name, value in body.model_dump(by_alias=True).items():
+        if isinstance(value, str) and _NUL in value:
+            yield name

@@ -1,0 +1,160 @@
+"""The report of an import's bad rows in its three formats.
+
+Rows are stored as JSON texts, and go out as they are in JSON and NDJSON.
+"""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from bulkport.errors import BulkportError
+from bulkport.imports.formats import BodyFormat
+from bulkport.imports.read import CsvHeader, ReportedRow
+
+_FORMATS: Final = {
+    **{body_format.media_type: body_format for body_format in BodyFormat},
+    "application/*": BodyFormat.JSON,
+    "*/*": BodyFormat.JSON,
+    "text/*": BodyFormat.CSV,
+}
+
+
+class NotAcceptable(BulkportError):
+    """The report comes as application/json, application/x-ndjson or text/csv."""
+
+    status = 406
+    title = "Not acceptable"
+
+
+def chosen_format(accept: str | None) -> BodyFormat:
+    """The format that an `Accept` header prefers (RFC 9110 §12.5.1); JSON without one.
+
+    Raises
+    ------
+    NotAcceptable
+        If it names none of the three.
+    """
+    if accept is None or not accept.strip():
+        return BodyFormat.JSON
+    best: tuple[float, int] | None = None
+    chosen = BodyFormat.JSON
+    for entry in accept.split(","):
+        media_range, *parameters = (part.strip().lower() for part in entry.split(";"))
+        found = _FORMATS.get(media_range)
+        # Of equal weights the more specific range counts, then the first.
+        rank = (_weight(parameters), -media_range.count("*"))
+        if found is not None and rank[0] > 0 and (best is None or rank > best):
+            best, chosen = rank, found
+    if best is None:
+        raise NotAcceptable
+    return chosen
+
+
+def json_page(rows: Sequence[ReportedRow], *, next_cursor: str | None) -> bytes:
+    """`{"items": […], "nextCursor": …}`."""
+    items = ",".join(map(_entry, rows))
+    return f'{{"items":[{items}],"nextCursor":{_json(next_cursor)}}}'.encode()
+
+
+def report_lines(
+    report_format: BodyFormat,
+    pages: AsyncIterator[list[ReportedRow]],
+    *,
+    header: CsvHeader | None,
+    wire_names: Sequence[str],
+) -> AsyncIterator[bytes]:
+    """The whole report as NDJSON or CSV.
+
+    Parameters
+    ----------
+    header:
+        Of the import's body, where that was CSV.
+    wire_names:
+        The columns of a CSV report on an import that had no header.
+    """
+    if report_format is BodyFormat.NDJSON:
+        return ndjson_lines(pages)
+    if header is None:
+        return csv_lines(wire_names, pages)
+    return csv_lines(header.names, pages, header=header.cells)
+
+
+def report_disposition(job_id: int, report_format: BodyFormat) -> str:
+    """`Content-Disposition` of a whole report: under which name it is saved."""
+    return f'attachment; filename="import-{job_id}-errors.{report_format}"'
+
+
+async def ndjson_lines(pages: AsyncIterator[list[ReportedRow]]) -> AsyncIterator[bytes]:
+    """One entry a line."""
+    async for page in pages:
+        yield "".join(f"{_entry(row)}\n" for row in page).encode()
+
+
+async def csv_lines(
+    columns: Sequence[str], pages: AsyncIterator[list[ReportedRow]], *, header: Sequence[str] | None = None
+) -> AsyncIterator[bytes]:
+    """The input's columns, then `row` and `error`; RFC 4180.
+
+    A record that could not be taken apart stands in the first column as it came.
+
+    Parameters
+    ----------
+    columns:
+        Member of the records for each column.
+    header:
+        What the columns are called in the header row; None: as in the records.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*(header or columns), "row", "error"])
+    yield text.getvalue().encode()
+    async for page in pages:
+        text.seek(0)
+        text.truncate()
+        writer.writerows([*_cells(columns, row.record), row.row, _messages(row.errors)] for row in page)
+        yield text.getvalue().encode("utf-8", "replace")
+
+
+def _entry(row: ReportedRow) -> str:
+    # A stored record may have line ends between its tokens; inside strings JSON has them escaped.
+    record = row.record.replace("\r", " ").replace("\n", " ")
+    return f'{{"row":{row.row},"errors":{row.errors},"record":{record}}}'
+
+
+def _messages(errors: str) -> str:
+    return "; ".join(error["message"] for error in msgspec.json.decode(errors))
+
+
+def _cells(columns: Sequence[str], record: str) -> list[str]:
+    try:
+        value = msgspec.json.decode(record)
+    except (msgspec.DecodeError, RecursionError):
+        value = record
+    if not isinstance(value, Mapping):
+        text = value if isinstance(value, str) else record
+        return [text, *[""] * (len(columns) - 1)]
+    return [_cell(value.get(column)) for column in columns]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return min(1.0, max(0.0, float(value)))
+            except ValueError:
+                return 0.0
+    return 1.0

@@ -1,0 +1,150 @@
+"""`/api/imports`: a user's import jobs of all resources, each in full and with its report of bad rows."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+from starlette.requests import Request
+
+from bulkport.errors import ValidationFailed
+from bulkport.fastapi.app_state import Connected
+from bulkport.fastapi.bulk import Authenticate
+from bulkport.fastapi.error_report import chosen_format, json_page, report_disposition, report_lines
+from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.job_views import JobDetail, JobPage
+from bulkport.fastapi.schemas import JobId, WireQuery
+from bulkport.identifiers import MAX_BIGINT, ImportId, UserId
+from bulkport.imports.formats import BodyFormat
+from bulkport.imports.read import MAX_REPORT_PAGE, csv_header, get_job, list_jobs, list_row_errors, row_error_pages
+from bulkport.imports.resource import Resources
+from bulkport.imports.states import ImportStatus
+
+_Cursor = Annotated[str | None, Field(description="`nextCursor` of the page before.")]
+
+
+class ImportQuery(WireQuery):
+    """Query parameters of the list of imports."""
+
+    resource: Annotated[str | None, Field(description="Only imports of this resource.")] = None
+    status: Annotated[ImportStatus | None, Field(description="Only imports with this status.")] = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: _Cursor = None
+
+
+class ReportQuery(WireQuery):
+    """Query parameters of an import's report of bad rows."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_REPORT_PAGE, description="Of a JSON page.")] = 100
+    cursor: _Cursor = None
+
+
+def import_router(resources: Resources, connected: Callable[[], Connected], authenticate: Authenticate) -> APIRouter:
+    """Routes under `/api/imports`. The parameters are those of `bulk_router`."""
+    router = APIRouter(prefix="/api/imports", tags=["imports"])
+
+    @router.get("")
+    async def list_imports(
+        user_id: Annotated[UserId, Depends(authenticate)], query: Annotated[ImportQuery, Query()]
+    ) -> JobPage:
+        """Own imports, newest first."""
+        if query.resource is not None and query.resource not in resources:
+            raise ValidationFailed({"resource": [f"resource must be one of {', '.join(sorted(resources))}"]})
+        before = None if query.cursor is None else ImportId(_position(query.cursor))
+        async with connected().pool.connection() as connection:
+            # One more than asked for tells whether there is another page.
+            jobs = await list_jobs(
+                connection,
+                user_id,
+                resource=query.resource,
+                status=query.status,
+                before=before,
+                limit=query.limit + 1,
+            )
+        page = jobs[: query.limit]
+        next_cursor = str(page[-1].id) if len(jobs) > query.limit else None
+        return JobPage(items=[JobDetail.of(job) for job in page], next_cursor=next_cursor)
+
+    @router.get("/{job_id}")
+    async def get_import(job_id: JobId, user_id: Annotated[UserId, Depends(authenticate)]) -> JobDetail:
+        """One import in full."""
+        async with connected().pool.connection() as connection:
+            return JobDetail.of(await get_job(connection, job_id, user_id))
+
+    @router.get("/{job_id}/errors", responses={200: _REPORT}, response_class=Response)
+    async def get_import_errors(
+        job_id: JobId,
+        request: Request,
+        user_id: Annotated[UserId, Depends(authenticate)],
+        query: Annotated[ReportQuery, Query()],
+    ) -> Response:
+        """Every bad row with what is wrong with it, in row order.
+
+        As JSON it comes in pages; as `application/x-ndjson` or `text/csv` the whole is one answer. While the import
+        runs, the report has the bad rows found so far.
+        """
+        after_row = 0 if query.cursor is None else _position(query.cursor)
+        async with connected().pool.connection() as connection:
+            job = await get_job(connection, job_id, user_id)
+            report_format = chosen_format(field_value(request.headers, "accept"))
+            if report_format is BodyFormat.JSON:
+                rows = await list_row_errors(connection, job_id, after_row=after_row, limit=query.limit)
+                more = rows and await list_row_errors(connection, job_id, after_row=rows[-1].row, limit=1)
+                body = json_page(rows, next_cursor=str(rows[-1].row) if more else None)
+                return Response(body, media_type="application/json", headers=_VARY)
+            header = await csv_header(connection, job_id, resources[job.resource].wire_names)
+        pages = row_error_pages(connected().pool, job_id, after_row=after_row)
+        wire_names = list(resources[job.resource].wire_names.values())
+        return StreamingResponse(
+            report_lines(report_format, pages, header=header, wire_names=wire_names),
+            media_type=report_format.media_type,
+            headers={**_VARY, "Content-Disposition": report_disposition(job_id, report_format)},
+        )
+
+    return router
+
+
+_VARY: Final = {"Vary": "Accept"}
+
+
+def _position(cursor: str) -> int:
+    if cursor.isascii() and cursor.isdecimal() and len(cursor) < 20 and int(cursor) <= MAX_BIGINT:
+        return int(cursor)
+    raise ValidationFailed({"cursor": ["cursor must be the nextCursor of an earlier page"]})
+
+
+_ROW_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["row", "errors", "record"],
+    "properties": {
+        "row": {"type": "integer", "description": "1-based number of the row in the body."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+        "record": {"description": "The record as it was sent, or its raw text where it could not be read."},
+    },
+}
+_REPORT: Final[dict[str, Any]] = {
+    "description": "The bad rows.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "title": "BadRowPage",
+                "type": "object",
+                "required": ["items", "nextCursor"],
+                "properties": {
+                    "items": {"type": "array", "items": _ROW_SCHEMA},
+                    "nextCursor": {"type": ["string", "null"]},
+                },
+            }
+        },
+        "application/x-ndjson": {"schema": {"type": "string"}},
+        "text/csv": {"schema": {"type": "string"}},
+    },
+}

@@ -1,0 +1,106 @@
+"""Import jobs as JSON."""
+
+from datetime import datetime
+from typing import Any, Self
+
+from bulkport.fastapi.schemas import UtcTime, WireView
+from bulkport.imports.read import ImportJob
+from bulkport.imports.states import ImportStatus
+
+
+class JobStatus(WireView):
+    """Where an import job stands."""
+
+    id: int
+    hangfire_job_id: str
+    """Id of the job's background job."""
+    status: ImportStatus
+    total_records: int
+    processed_records: int
+    success_count: int
+    failure_count: int
+    created_at: UtcTime
+    started_at: UtcTime | None
+    completed_at: UtcTime | None
+    error_summary: str | None
+    """The first bad rows in words, or `Fatal error: …`; the error report has them all."""
+
+    @classmethod
+    def of(cls, job: ImportJob) -> Self:
+        """The view of `job`."""
+        return cls(**_members(job))
+
+
+class JobLinks(WireView):
+    """Paths of what belongs to an import job."""
+
+    self: str
+    status: str
+    errors: str
+
+
+class JobDetail(JobStatus):
+    """An import job with everything that is known of it."""
+
+    resource: str
+    format: str
+    handling: str
+    bytes: int
+    """Size of the body as it was received, before decompression."""
+    rows_per_second: float | None
+    eta_seconds: float | None
+    attempts: int
+    warnings: list[str]
+    links: JobLinks
+
+    @classmethod
+    def of(cls, job: ImportJob) -> Self:
+        """The view of `job`."""
+        return cls(
+            **_members(job),
+            resource=job.resource,
+            format=job.format,
+            handling=job.handling,
+            bytes=job.body_bytes,
+            rows_per_second=job.rows_per_second,
+            eta_seconds=job.eta_seconds,
+            attempts=job.attempts,
+            warnings=job.warnings,
+            links=JobLinks(
+                self=f"/api/imports/{job.id}",
+                status=status_path(job.resource, job.id),
+                errors=f"/api/imports/{job.id}/errors",
+            ),
+        )
+
+
+class JobPage(WireView):
+    """Some of a user's import jobs, newest first."""
+
+    items: list[JobDetail]
+    next_cursor: str | None
+    """`cursor` of the next page; null on the last one."""
+
+
+def status_path(resource: str, job_id: int) -> str:
+    """Path at which an import job's status is answered."""
+    return f"/api/{resource}/bulk/{job_id}/status"
+
+
+def _members(job: ImportJob) -> dict[str, Any]:
+    times: dict[str, datetime | None] = {
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "completed_at": job.completed_at,
+    }
+    return {
+        "id": job.id,
+        "hangfire_job_id": job.background_job_id,
+        "status": ImportStatus(job.status),
+        "total_records": job.total_records,
+        "processed_records": job.processed_count,
+        "success_count": job.success_count,
+        "failure_count": job.failure_count,
+        "error_summary": job.error_summary,
+        **times,
+    }

@@ -1,0 +1,95 @@
+"""The outermost layer of the HTTP side, as one plain ASGI middleware.
+
+It is on the path of every upload, whose first answer is promised in milliseconds: no response object, no task and no
+queue is made here, only one closure for each request.
+"""
+
+import logging
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bulkport.fastapi import problems
+from bulkport.fastapi.request_log import Exchange
+from bulkport.fastapi.trace import trace_id_from, trace_id_of_request
+
+logger = logging.getLogger(__name__)
+
+_NO_STORE: Final = (b"cache-control", b"no-store")
+
+
+class EdgeMiddleware:
+    """Gives a request its trace id, keeps answers out of caches, and is the last place where an exception is caught.
+
+    - The trace id comes from `traceparent` or is random; see `bulkport.fastapi.trace`.
+    - Every answer at or under `private_path` carries `Cache-Control: no-store`.
+    - HEAD is answered as GET without the content (RFC 9110 §9.3.2); FastAPI's routes know nothing of it.
+    - An exception that nothing else handled is logged and becomes a problem with status 500 and no details. Where the
+      answer had already begun it is raised again, so that the server breaks off the connection.
+
+    Parameters
+    ----------
+    private_path:
+        Path without a trailing slash, such as `/api`.
+    observe:
+        Called once for each request, after its answer; must not raise.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, private_path: str = "/api", observe: Callable[[Exchange], None] | None = None
+    ) -> None:
+        self._app = app
+        self._private_path = private_path
+        self._private_prefix = private_path + "/"
+        self._observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI 3)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        path: str = scope["path"]
+        method: str = scope["method"]
+        is_private = path.startswith(self._private_prefix) or path == self._private_path
+        is_head = method == "HEAD"
+        status: int | None = None
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if is_private:
+                    message["headers"] = [
+                        *(header for header in message.get("headers", ()) if header[0].lower() != b"cache-control"),
+                        _NO_STORE,
+                    ]
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        # The server still needs to know that it was HEAD, so the original scope keeps it.
+        inner = {**scope, "method": "GET"} if is_head else scope
+        token = trace_id_of_request.set(trace_id_from(scope["headers"]))
+        try:
+            try:
+                await self._app(inner, receive, send_on)
+            except ClientDisconnect:
+                logger.info("the client went away")
+            except Exception:
+                logger.exception("unexpected error")
+                if status is not None:
+                    raise
+                await problems.internal_error(path)(inner, receive, send_on)
+        finally:
+            if self._observe is not None:
+                self._observe(Exchange(method, path, _template(inner), status, perf_counter() - started))
+            trace_id_of_request.reset(token)
+
+
+def _template(scope: Scope) -> str | None:
+    route: Any = scope.get("route")
+    return getattr(route, "path_format", None)

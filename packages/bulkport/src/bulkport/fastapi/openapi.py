@@ -1,0 +1,66 @@
+"""Problems in the OpenAPI description: every operation that needs a key says which errors it may
+answer, and what they look like."""
+
+from typing import Any, Final
+
+from bulkport.fastapi.problems import MEDIA_TYPE
+
+_TRACE_ID: Final = {"type": ["string", "null"], "description": "Finds this request in the server's log."}
+
+PROBLEM_SCHEMA: Final[dict[str, Any]] = {
+    "title": "Problem",
+    "description": "What went wrong (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "traceId"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference", "description": "The kind of problem."},
+        "title": {"type": "string", "description": "The kind of problem, in words."},
+        "status": {"type": "integer", "description": "The HTTP status."},
+        "detail": {"type": "string", "description": "This occurrence, in words."},
+        "instance": {"type": "string", "format": "uri-reference", "description": "Path of the request."},
+        "traceId": _TRACE_ID,
+        "errors": {
+            "type": "object",
+            "description": "With status 400: messages by the path of the field they are about.",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+}
+
+_SECURED: Final = {
+    "400": "The request is malformed.",
+    "401": "The API key is missing or not valid.",
+    "503": "The database is away; try again shortly.",
+}
+_WITH_PATH: Final = {"404": "There is nothing at this address."}
+_WITH_BODY: Final = {
+    "413": "The body is too large.",
+    "415": "The Content-Type or Content-Encoding is not supported.",
+}
+
+
+def describe_problems(description: dict[str, Any]) -> dict[str, Any]:
+    """Add the problem responses to an OpenAPI 3.1 `description`, which is changed and returned.
+
+    FastAPI's own answer to a parameter that does not validate (422) is taken out: here it is a problem with status 400.
+    What an operation already says of a status is kept, as words about the problem.
+    """
+    schemas = description.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    for path, item in description.get("paths", {}).items():
+        for operation in item.values():
+            responses = operation.setdefault("responses", {})
+            responses.pop("422", None)
+            expected = {
+                **(_SECURED if "security" in operation else {}),
+                **(_WITH_PATH if "{" in path else {}),
+                **(_WITH_BODY if "requestBody" in operation else {}),
+            }
+            for status, words in expected.items():
+                responses.setdefault(status, {"description": words})
+            for status, response in responses.items():
+                if status.startswith(("4", "5")):
+                    response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return description

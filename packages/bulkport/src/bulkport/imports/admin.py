@@ -1,0 +1,194 @@
+"""Imports as those see them who operate the service: of all users, and down to their chunks.
+
+Every call reads a bounded part of the tables, so that it is as fast with a million imports as with ten.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from bulkport.errors import JobNotFound
+from bulkport.identifiers import ImportId
+from bulkport.imports import queries
+from bulkport.imports.cancel import CancelEffect, cancel_import
+from bulkport.imports.read import CsvHeader, ImportJob, ReportedRow, csv_header, list_row_errors, row_error_pages
+from bulkport.imports.resource import Resource, Resources
+from bulkport.imports.states import ImportStatus
+from bulkport.pools import AsyncPool
+
+UNFINISHED: Final = frozenset({ImportStatus.PENDING, ImportStatus.PROCESSING})
+MOST_LOOKED_AT: Final = 5_000
+"""Bad rows whose errors are counted by kind: the first ones."""
+
+_STRETCH: Final = 20_000
+"""Ids that one page of a search looks through where no index leads to what it wants."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportFilter:
+    """Which imports are wanted; None: any."""
+
+    statuses: frozenset[ImportStatus] | None = None
+    resource: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatedImport(ImportJob):
+    """An import with what its user is not told."""
+
+    total_chunks: int
+    last_fault: str | None
+    """What ended the last attempt, if nothing was done since."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImports:
+    """A page of imports, newest first."""
+
+    items: Sequence[OperatedImport]
+    before: ImportId | None
+    """Where the next page begins; None: there is none. A page may be empty though there are more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCell:
+    """One chunk of an import, or some that follow each other."""
+
+    first_chunk: int
+    """Its number, from 0."""
+    chunks: int
+    done: int
+    checked: int
+    """Strict handling: checked, and not yet written."""
+    running: int
+    """Those that a worker has in hand right now."""
+    rows: int
+    failed_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """What is wrong with some of the rows."""
+
+    field: str
+    """On the wire; empty for an error of the whole row."""
+    message: str
+    """Without the values that it quotes."""
+    rows: int
+    first_row: int
+
+
+class OperatedImports:
+    """Reads and cancels imports of all users.
+
+    Parameters
+    ----------
+    pool:
+        Gives the pool of autocommit connections once the application is connected.
+    """
+
+    def __init__(self, pool: Callable[[], AsyncPool], resources: Resources) -> None:
+        self._pool = pool
+        self.resources = resources
+
+    async def find(self, wanted: ImportFilter, *, before: ImportId | None = None, limit: int = 50) -> FoundImports:
+        """Some of the wanted imports with an id below `before`."""
+        async with self._pool().connection() as connection:
+            lowest, highest = await _bounds(connection)
+            top = highest + 1 if before is None else min(before, highest + 1)
+            has_index = wanted.user_id is not None or (wanted.statuses is not None and wanted.statuses <= UNFINISHED)
+            floor = lowest if has_index else max(lowest, top - _STRETCH)
+            found = await _select(connection, wanted, top=top, floor=floor, limit=limit + 1)
+        if len(found) > limit:
+            return FoundImports(found[:limit], ImportId(found[limit - 1].id))
+        return FoundImports(found, ImportId(floor) if floor > lowest else None)
+
+    async def get(self, import_id: ImportId) -> OperatedImport:
+        """One import.
+
+        Raises
+        ------
+        JobNotFound
+            If there is no such import.
+        """
+        async with self._pool().connection() as connection:
+            found = await _select(connection, ImportFilter(), top=import_id + 1, floor=import_id, limit=1)
+        if not found:
+            raise JobNotFound
+        return found[0]
+
+    async def count_unfinished(self) -> int:
+        """How many imports have not settled."""
+        async with self._pool().connection() as connection:
+            row = await (await connection.execute(queries.COUNT_UNFINISHED)).fetchone()
+        assert row is not None
+        count: int = row[0]
+        return count
+
+    async def cancel(self, import_id: ImportId) -> CancelEffect:
+        """Cancel an import, as `cancel_import` does."""
+        async with self._pool().connection() as connection:
+            return await cancel_import(connection, import_id)
+
+    async def chunks(self, job: OperatedImport, *, cells: int) -> list[ChunkCell]:
+        """The chunks of an import, put together to at most `cells`."""
+        parameters = {"job_id": job.id, "cells": min(cells, job.total_chunks), "total_chunks": job.total_chunks}
+        async with self._pool().connection() as connection:
+            cursor = await connection.execute(queries.SELECT_CHUNK_CELLS, parameters)
+            return [ChunkCell(*row) for row in await cursor.fetchall()]
+
+    async def error_kinds(self, import_id: ImportId, *, most: int) -> list[ErrorKind]:
+        """What is wrong with the first `MOST_LOOKED_AT` bad rows, the most frequent first: up to `most` kinds."""
+        parameters = {"job_id": import_id, "most_rows": MOST_LOOKED_AT, "most_kinds": most}
+        async with self._pool().connection() as connection:
+            cursor = await connection.execute(queries.SELECT_ERROR_KINDS, parameters)
+            return [ErrorKind(*row) for row in await cursor.fetchall()]
+
+    async def bad_rows(self, import_id: ImportId, *, after_row: int = 0, limit: int) -> list[ReportedRow]:
+        """Bad rows in row order, as `list_row_errors` gives them."""
+        async with self._pool().connection() as connection:
+            return await list_row_errors(connection, import_id, after_row=after_row, limit=limit)
+
+    def all_bad_rows(self, import_id: ImportId) -> AsyncIterator[list[ReportedRow]]:
+        """All bad rows, page by page."""
+        return row_error_pages(self._pool(), import_id)
+
+    async def csv_header(self, job: OperatedImport, resource: Resource) -> CsvHeader | None:
+        """The header row of a CSV import's body; None for other formats."""
+        async with self._pool().connection() as connection:
+            return await csv_header(connection, ImportId(job.id), resource.wire_names)
+
+
+async def _bounds(connection: AsyncConnection[Any]) -> tuple[int, int]:
+    row = await (await connection.execute(queries.SELECT_ID_BOUNDS)).fetchone()
+    assert row is not None
+    return (row[0], row[1]) if row[0] is not None else (1, 0)
+
+
+async def _select(
+    connection: AsyncConnection[Any], wanted: ImportFilter, *, top: int, floor: int, limit: int
+) -> list[OperatedImport]:
+    conditions: list[LiteralString] = ["id < %(top)s AND id >= %(floor)s"]
+    if wanted.statuses is not None:
+        conditions.append("status = ANY (%(statuses)s)")
+        if wanted.statuses <= UNFINISHED:
+            conditions.append("completed_at IS NULL")
+    if wanted.resource is not None:
+        conditions.append("resource = %(resource)s")
+    if wanted.user_id is not None:
+        conditions.append("user_id = %(user_id)s")
+    parameters = {
+        "top": top,
+        "floor": floor,
+        "statuses": None if wanted.statuses is None else [status.value for status in wanted.statuses],
+        "resource": wanted.resource,
+        "user_id": wanted.user_id,
+        "limit": limit,
+    }
+    statement = queries.SELECT_FOUND_JOBS.replace("{conditions}", " AND ".join(conditions))
+    async with connection.cursor(row_factory=class_row(OperatedImport)) as cursor:
+        return await (await cursor.execute(statement, parameters)).fetchall()

@@ -1,0 +1,92 @@
+"""The second half of an import under strict handling: all rows in one transaction, or none.
+
+Chunks are checked first, in parallel and each in its own transaction, as under lenient handling but without writing.
+When all are checked and no row is bad, one lane writes them all in a single transaction, so that the rows become
+visible together. A worker killed in the middle leaves nothing, and the next attempt starts the write again.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection
+
+from bulkport.imports import complete as settlement
+from bulkport.imports import process_queries as queries
+from bulkport.imports.attempt import Attempt, Chunk
+from bulkport.imports.chunk import decode_chunk, insert_row_errors
+from bulkport.imports.fair_queue import Turns
+from bulkport.imports.states import ImportStatus
+from bulkport.imports.validation import RowError
+from bulkport.imports.write import write_rows
+
+# Row errors found while writing are held in memory until the rows are taken back.
+_MAX_REFUSED_ROWS: Final = 100_000
+
+
+class _Refused(Exception):
+    """The database refused rows: take back everything that was written."""
+
+
+class _Cancelled(Exception):
+    """The import is to stop: take back everything that was written."""
+
+
+async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attempt, turns: Turns) -> None:
+    """Write every chunk of a wholly checked import and settle it, inside the caller's transaction.
+
+    The caller holds the job's lock and has seen that every chunk is checked.
+    """
+    progress = await settlement.read_progress(connection, attempt.job_id)
+    status = ImportStatus.FAILED
+    if not progress.failure_count:
+        refused: list[RowError] = []
+        try:
+            async with connection.transaction():
+                async for chunk in _checked_chunks(connection, attempt):
+                    if await settlement.is_to_be_cancelled(connection, attempt.job_id):
+                        raise _Cancelled
+                    async with turns.turn(attempt.user_id):
+                        refused += await _write_chunk(connection, attempt, chunk)
+                    if len(refused) >= _MAX_REFUSED_ROWS:
+                        break
+                if refused:
+                    raise _Refused
+        except _Cancelled:
+            await settlement.cancel_if_asked(connection, attempt.job_id, progress)
+            return
+        except _Refused:
+            await _report(connection, attempt, refused)
+        else:
+            await connection.execute(queries.FINISH_CHECKED_CHUNKS, (attempt.job_id,))
+            status = ImportStatus.COMPLETED
+        progress = await settlement.read_progress(connection, attempt.job_id)
+    summary = await settlement.summarize_rows(connection, attempt.job_id, attempt.resource, progress)
+    await settlement.settle(connection, attempt.job_id, status, progress, summary)
+
+
+async def _checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> AsyncIterator[Chunk]:
+    number = -1
+    while True:
+        cursor = await connection.execute(queries.CHECKED_CHUNKS, (attempt.job_id, number))
+        row = await cursor.fetchone()
+        if row is None:
+            return
+        chunk = Chunk(*row)
+        yield chunk
+        number = chunk.number
+
+
+async def _write_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk) -> list[RowError]:
+    decoded = await decode_chunk(connection, attempt, chunk)
+    # A reference that existed when the chunk was checked may be gone by now; that is a refusal like any other.
+    return decoded.errors + decoded.report(attempt, await write_rows(connection, attempt.table, decoded.rows))
+
+
+async def _report(connection: psycopg.AsyncConnection[Any], attempt: Attempt, refused: list[RowError]) -> None:
+    await insert_row_errors(connection, attempt, refused)
+    rows = [error.row for error in refused]
+    await connection.execute(queries.ADD_FAILURES, {"job_id": attempt.job_id, "rows": rows})
+    if len(refused) >= _MAX_REFUSED_ROWS:
+        warning = f"The database refused more than {_MAX_REFUSED_ROWS} rows; rows after {rows[-1]} were not tried"
+        await connection.execute(queries.ADD_WARNING, (warning, attempt.job_id))

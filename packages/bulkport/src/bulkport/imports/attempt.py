@@ -1,0 +1,89 @@
+"""One attempt of a background job at an import: what it needs to know, read when it begins."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from bulkport.identifiers import ImportId, UserId
+from bulkport.imports import process_queries as queries
+from bulkport.imports.formats.csv import CsvColumns, CsvDialect
+from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.formats.prefer_header import Handling
+from bulkport.imports.references import NameResolver
+from bulkport.imports.resource import Resource, Resources
+from bulkport.imports.table import TableCatalogue, TargetTable
+from bulkport.imports.validation import RowValidator
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk as it is stored."""
+
+    number: int
+    first_row: int
+    record_count: int
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Attempt:
+    """An import job as a lane works on it."""
+
+    job_id: ImportId
+    user_id: UserId
+    resource: Resource
+    handling: Handling
+    format: BodyFormat
+    dialect: CsvDialect | None
+    columns: CsvColumns | None
+    total_chunks: int
+    number_without_progress: int
+    """This attempt and those right before it in which no chunk was finished."""
+    last_fault: str | None
+    sole_chunk: Chunk | None
+    """The only chunk of an import that has no other, if it is pending; read, not locked."""
+    table: TargetTable
+    validator: RowValidator
+    resolvers: dict[str, NameResolver] = field(default_factory=dict)
+
+
+async def begin_attempt(
+    connection: AsyncConnection[Any],
+    resources: Resources,
+    tables: TableCatalogue,
+    job_id: ImportId,
+    *,
+    joins: bool,
+) -> Attempt | None:
+    """Begin to work on an import; None when it has settled already, or is gone.
+
+    Parameters
+    ----------
+    joins:
+        Whether this is an assistant: it joins the current attempt and does not count as one of its own.
+    """
+    if joins:
+        await connection.execute(queries.MARK_STARTED, {"job_id": job_id})
+    statement = queries.JOIN_ATTEMPT if joins else queries.BEGIN_ATTEMPT
+    row = await (await connection.execute(statement, {"job_id": job_id})).fetchone()
+    if row is None:
+        return None
+    name, user_id, handling, body_format, csv, total_chunks, fruitless, fault, *chunk = row
+    resource = resources[name]
+    return Attempt(
+        job_id=job_id,
+        user_id=user_id,
+        resource=resource,
+        handling=Handling(handling),
+        format=BodyFormat(body_format),
+        dialect=CsvDialect(csv["header"], csv["delimiter"]) if csv else None,
+        columns=CsvColumns(csv["fields"], csv["unknown"]) if csv else None,
+        total_chunks=total_chunks,
+        number_without_progress=fruitless,
+        last_fault=fault,
+        sole_chunk=Chunk(*chunk) if total_chunks == 1 and chunk[-1] is not None else None,
+        table=await tables.get(connection, resource),
+        validator=RowValidator(resource, streamed=body_format != BodyFormat.JSON),
+        resolvers={reference.field: NameResolver(reference) for reference in resource.references},
+    )

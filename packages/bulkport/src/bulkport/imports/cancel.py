@@ -1,0 +1,60 @@
+"""Cancelling an import: a request that lanes heed before their next chunk, and the settlement as `Cancelled`.
+
+A lane in the middle of a chunk finishes it, and then settles the import itself. Where no lane has a chunk in hand, the
+one who asks settles it.
+"""
+
+from enum import StrEnum
+from typing import Any, Final
+
+from psycopg import AsyncConnection, errors
+
+from bulkport.identifiers import ImportId
+from bulkport.imports import complete as settlement
+from bulkport.imports import queries
+from bulkport.imports.states import ImportStatus
+
+_WAIT_FOR_CHUNKS: Final = "SET LOCAL lock_timeout = '2s'"
+
+
+class CancelEffect(StrEnum):
+    """What came of it."""
+
+    CANCELLED = "cancelled"
+    STOPPING = "stopping"
+    """It is cancelled as soon as the chunks in hand are finished, which takes longer than anyone likes to wait."""
+    ALREADY_ENDED = "already ended"
+    UNKNOWN = "unknown"
+    """There is no such import."""
+
+
+async def cancel_import(connection: AsyncConnection[Any], job_id: ImportId) -> CancelEffect:
+    """Cancel an import, on an autocommit connection. To do it again does no harm.
+
+    Waits up to 2 s for chunks in hand.
+    """
+    # Committed at once: what waits for the job's lock must not let lanes begin chunk after chunk meanwhile.
+    is_new = (await connection.execute(queries.REQUEST_CANCELLATION, (job_id,))).rowcount > 0
+    try:
+        async with connection.transaction():
+            await connection.execute(_WAIT_FOR_CHUNKS)
+            status = await settlement.lock_job(connection, job_id)
+            if status is None or status.is_final:
+                # Of an import that ended by itself meanwhile.
+                await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
+                return _effect(status, is_new=is_new)
+            progress = await settlement.read_progress(connection, job_id)
+            if not progress.unfinished_chunks:
+                # All rows are written, and a lane is about to say so.
+                await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
+                return CancelEffect.ALREADY_ENDED
+            await settlement.cancel_if_asked(connection, job_id, progress)
+            return CancelEffect.CANCELLED
+    except errors.LockNotAvailable:
+        return CancelEffect.STOPPING
+
+
+def _effect(status: ImportStatus | None, *, is_new: bool) -> CancelEffect:
+    if status is None:
+        return CancelEffect.UNKNOWN
+    return CancelEffect.CANCELLED if is_new and status is ImportStatus.CANCELLED else CancelEffect.ALREADY_ENDED

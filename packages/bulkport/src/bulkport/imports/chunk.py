@@ -1,0 +1,135 @@
+"""One chunk: from the compressed records to valid rows and row errors.
+
+Everything here happens inside the transaction that claimed the chunk, so rows, errors, counts and the chunk's state
+are committed together or not at all.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+
+from bulkport.imports import process_queries as queries
+from bulkport.imports.attempt import Attempt, Chunk
+from bulkport.imports.formats.csv import csv_records
+from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.formats.ndjson import ndjson_records
+from bulkport.imports.references import existing_ids
+from bulkport.imports.rows import Refusal, WritableRows
+from bulkport.imports.states import ChunkState
+from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows
+from bulkport.jobs.sanitize import storable_text
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+
+@dataclass(slots=True)
+class DecodedChunk:
+    """A chunk's rows, told apart."""
+
+    valid: ValidRows
+    kept: list[int]
+    """Positions in `valid` of the rows to write: those whose references exist."""
+    rows: WritableRows
+    """The rows to write, parallel to `kept`."""
+    errors: list[RowError]
+
+    def report(self, attempt: Attempt, refusals: Sequence[Refusal]) -> list[RowError]:
+        """The database's refusals as row errors."""
+        return [
+            _row_error(attempt, self.valid, self.kept[refusal.position], refusal.field, refusal.message)
+            for refusal in refusals
+        ]
+
+
+def compress(records: bytes) -> bytes:
+    """A chunk's payload as it is stored."""
+    return zstd.compress(records, level=1)
+
+
+async def decode_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk) -> DecodedChunk:
+    """Decode and validate a chunk's records, resolve names and check references."""
+    batch = _decode(attempt, chunk)
+    resolved = {
+        field: await attempt.resolvers[field].resolve(connection, names) for field, names in batch.lookups.items()
+    }
+    valid = attempt.validator.finish(batch, resolved)
+    errors = list(valid.errors)
+    kept: Sequence[int] = range(len(valid.row_numbers))
+    for reference in attempt.resource.references:
+        position = attempt.resource.field_names.index(reference.field)
+        values = valid.columns[position]
+        exist = await existing_ids(connection, reference, attempt.table.column_types[position], values)
+        missing = {i for i in kept if values[i] is not None and values[i] not in exist}
+        if missing:
+            errors += [
+                _row_error(attempt, valid, i, reference.field, f"{reference.label} {values[i]} does not exist")
+                for i in sorted(missing)
+            ]
+            kept = [i for i in kept if i not in missing]
+    columns = valid.columns if isinstance(kept, range) else [[column[i] for i in kept] for column in valid.columns]
+    return DecodedChunk(valid, list(kept), WritableRows.of_values(columns, attempt.table), errors)
+
+
+async def finish_chunk(
+    connection: AsyncConnection[Any],
+    attempt: Attempt,
+    chunk: Chunk,
+    errors: Sequence[RowError],
+    state: ChunkState,
+) -> None:
+    """Record a chunk's row errors, counts and new state."""
+    if errors:
+        await insert_row_errors(connection, attempt, errors)
+    await connection.execute(
+        queries.FINISH_CHUNK,
+        {
+            "job_id": attempt.job_id,
+            "chunk_number": chunk.number,
+            "state": state,
+            "success_count": chunk.record_count - len(errors) if state is ChunkState.DONE else 0,
+            "failure_count": len(errors),
+            "unknown_fields": sorted(attempt.validator.unknown_fields) or None,
+        },
+    )
+
+
+async def insert_row_errors(connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]) -> None:
+    """Add bad rows to the import's error report."""
+    await connection.execute(queries.INSERT_ROW_ERRORS, (attempt.job_id, *report_columns(errors)))
+
+
+def report_columns(errors: Sequence[RowError]) -> tuple[list[int], list[str], list[str]]:
+    """Bad rows as the error report stores them: row numbers, messages as JSON, records as JSON."""
+    return (
+        [error.row for error in errors],
+        [_errors_json(error.errors) for error in errors],
+        [error.record_json() for error in errors],
+    )
+
+
+def _decode(attempt: Attempt, chunk: Chunk) -> Batch:
+    records = zstd.decompress(chunk.payload)
+    if attempt.format is BodyFormat.CSV:
+        assert attempt.dialect is not None
+        assert attempt.columns is not None
+        return attempt.validator.decode_text(csv_records(records, attempt.dialect), attempt.columns, chunk.first_row)
+    return attempt.validator.decode_json(ndjson_records(records), chunk.first_row)
+
+
+def _row_error(attempt: Attempt, valid: ValidRows, position: int, field: str, message: str) -> RowError:
+    wire = attempt.resource.wire_names[field] if field else ""
+    return RowError(valid.row_numbers[position], [FieldError(wire, message)], valid.record(position))
+
+
+def _errors_json(errors: Sequence[FieldError]) -> str:
+    # Messages may quote the client's text, and jsonb takes neither NUL nor lone surrogates.
+    return msgspec.json.encode(
+        [{"field": storable_text(error.field), "message": storable_text(error.message)} for error in errors]
+    ).decode()

@@ -1,0 +1,142 @@
+"""Settling an import job: its final status, once, with everything that rides on that commit.
+
+A lane holds `FOR SHARE` on the job's row while it works on a chunk, and settling takes `FOR UPDATE`: so the counts
+that are written here are those of every committed chunk, and no chunk can be committed after them.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from bulkport.identifiers import ImportId
+from bulkport.imports import queries
+from bulkport.imports.resource import Resource
+from bulkport.imports.states import ImportStatus
+from bulkport.imports.summary import (
+    MAX_SUMMARY_ERRORS,
+    MAX_WARNED_FIELDS,
+    cancelled_summary,
+    error_summary,
+    fatal_summary,
+    unknown_fields_warnings,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Sums over a job's chunks."""
+
+    processed_count: int
+    success_count: int
+    failure_count: int
+    pending_chunks: int
+    """Chunks that nobody has finished or checked."""
+    unfinished_chunks: int
+    """Chunks that are not done; under strict handling checked ones count here too."""
+    unknown_fields: list[str]
+    """The first of the fields that rows have and the resource does not, by name."""
+
+
+async def read_progress(connection: AsyncConnection[Any], job_id: ImportId) -> Progress:
+    """How far the job is, by its committed chunks (and those of this transaction)."""
+    # One more than is told shows that there are others.
+    parameters = {"job_id": job_id, "most_fields": MAX_WARNED_FIELDS + 1}
+    row = await (await connection.execute(queries.SELECT_PROGRESS, parameters)).fetchone()
+    assert row is not None
+    return Progress(*row)
+
+
+async def settle_if_done(connection: AsyncConnection[Any], job_id: ImportId, resource: Resource) -> bool:
+    """Settle a job that has no unfinished chunk, or is to be cancelled; inside the caller's transaction.
+
+    Returns
+    -------
+    Whether the job is settled now, by this call or an earlier one.
+    """
+    status = await lock_job(connection, job_id)
+    if status is None or status.is_final:
+        return True
+    progress = await read_progress(connection, job_id)
+    if progress.unfinished_chunks:
+        return await cancel_if_asked(connection, job_id, progress)
+    final = ImportStatus.of_counts(success_count=progress.success_count, failure_count=progress.failure_count)
+    await settle(connection, job_id, final, progress, await summarize_rows(connection, job_id, resource, progress))
+    return True
+
+
+async def fail(connection: AsyncConnection[Any], job_id: ImportId, message: str) -> bool:
+    """Settle a job as Failed with `Fatal error: MESSAGE`, inside the caller's transaction.
+
+    Rows of finished chunks stay; under strict handling there are none. Returns whether this call settled it.
+    """
+    status = await lock_job(connection, job_id)
+    if status is None or status.is_final:
+        return False
+    progress = await read_progress(connection, job_id)
+    await settle(connection, job_id, ImportStatus.FAILED, progress, fatal_summary(message))
+    return True
+
+
+async def is_to_be_cancelled(connection: AsyncConnection[Any], job_id: ImportId) -> bool:
+    """Whether it was asked for that the job stops."""
+    return (await connection.execute(queries.SELECT_CANCELLATION, (job_id,))).rowcount > 0
+
+
+async def is_cancelled(connection: AsyncConnection[Any], job_id: ImportId) -> bool:
+    """Whether the job has settled as Cancelled."""
+    row = await (await connection.execute(queries.SELECT_STATUS, (job_id,))).fetchone()
+    return row is not None and ImportStatus(row[0]) is ImportStatus.CANCELLED
+
+
+async def cancel_if_asked(connection: AsyncConnection[Any], job_id: ImportId, progress: Progress) -> bool:
+    """Settle a job as Cancelled if that was asked for. The caller holds the job's lock, and it has unfinished chunks.
+
+    Rows of finished chunks stay; under strict handling there are none. Returns whether it is settled now.
+    """
+    if not await is_to_be_cancelled(connection, job_id):
+        return False
+    await settle(connection, job_id, ImportStatus.CANCELLED, progress, cancelled_summary(progress.success_count))
+    await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
+    return True
+
+
+async def settle(
+    connection: AsyncConnection[Any],
+    job_id: ImportId,
+    status: ImportStatus,
+    progress: Progress,
+    summary: str | None,
+) -> None:
+    """Write the final status and counts, and drop what is left of the payloads. The caller holds the job's lock."""
+    await connection.execute(
+        queries.SETTLE_JOB,
+        {
+            "job_id": job_id,
+            "status": status,
+            "processed_count": progress.processed_count,
+            "success_count": progress.success_count,
+            "failure_count": progress.failure_count,
+            "error_summary": summary,
+            "warnings": json.dumps(unknown_fields_warnings(progress.unknown_fields)),
+        },
+    )
+    if progress.unfinished_chunks:
+        await connection.execute(queries.DROP_PAYLOADS, (job_id,))
+
+
+async def summarize_rows(
+    connection: AsyncConnection[Any], job_id: ImportId, resource: Resource, progress: Progress
+) -> str | None:
+    """The job's `errorSummary` by its bad rows."""
+    if not progress.failure_count:
+        return None
+    cursor = await connection.execute(queries.SELECT_FIRST_ROW_ERRORS, (job_id, MAX_SUMMARY_ERRORS))
+    return error_summary(resource, await cursor.fetchall(), progress.failure_count)
+
+
+async def lock_job(connection: AsyncConnection[Any], job_id: ImportId) -> ImportStatus | None:
+    """Lock the job's row, waiting for chunks in flight; its status, or None when it was pruned."""
+    row = await (await connection.execute(queries.LOCK_JOB, (job_id,))).fetchone()
+    return None if row is None else ImportStatus(row[0])

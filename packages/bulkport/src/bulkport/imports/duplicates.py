@@ -1,0 +1,61 @@
+"""Finding all rows of a chunk that break a unique key, in one statement a key."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, sql
+
+from bulkport.imports.rows import WritableRows
+from bulkport.imports.table import TargetTable
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Rows that break a unique key, by position; the value is the key's column positions."""
+
+    stored: dict[int, tuple[int, ...]]
+    """Rows whose key is in the table already."""
+    repeated: dict[int, tuple[int, ...]]
+    """Rows whose key an earlier row of the chunk has."""
+
+
+async def find_duplicates(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Duplicates:
+    """Compare rows with the table and with each other, by the database's own equality of each type.
+
+    A key whose comparison fails (a value out of its type's range, say) is left to the row-by-row way.
+    """
+    duplicates = Duplicates({}, {})
+    for key in table.unique_keys:
+        try:
+            async with connection.transaction():
+                cursor = await connection.execute(_statement(table, key), [rows.columns[i] for i in key])
+                found = await cursor.fetchall()
+        except psycopg.DataError:
+            continue
+        for position, is_stored in found:
+            (duplicates.stored if is_stored else duplicates.repeated).setdefault(position, key)
+    return duplicates
+
+
+def _statement(table: TargetTable, key: tuple[int, ...]) -> sql.Composed:
+    names = [sql.Identifier(table.resource.column_names[i]) for i in key]
+    types = [sql.SQL(table.column_types[i]) for i in key]  # named by the catalogue
+    return sql.SQL("""
+        WITH given AS MATERIALIZED (
+            SELECT {typed}, ordinality::integer - 1 AS position
+            FROM unnest({arrays}) WITH ORDINALITY AS texts ({names}, ordinality)
+        )
+        SELECT position, true FROM given WHERE EXISTS (SELECT FROM {table} AS stored WHERE {same})
+        UNION ALL
+        SELECT position, false FROM (
+            SELECT position, row_number() OVER (PARTITION BY {names} ORDER BY position) AS occurrence
+            FROM given WHERE num_nulls({names}) = 0
+        ) AS numbered WHERE occurrence > 1
+    """).format(
+        typed=sql.SQL(", ").join(sql.SQL("{0}::{1} AS {0}").format(n, t) for n, t in zip(names, types, strict=True)),
+        arrays=sql.SQL(", ").join([sql.SQL("%b::text[]")] * len(key)),
+        names=sql.SQL(", ").join(names),
+        table=table.identifier,
+        same=sql.SQL(" AND ").join(sql.SQL("stored.{0} = given.{0}").format(name) for name in names),
+    )

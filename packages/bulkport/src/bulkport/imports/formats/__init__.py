@@ -1,0 +1,54 @@
+"""What a body is made of: media types, compression, records. Pure functions on bytes, no I/O.
+
+Accepting a body (`intake`) reads in this order::
+
+    form = parse_content_type(content_type)                  # JSON envelope, NDJSON or CSV
+    unpack = decompressor(content_encoding, limits)          # identity, gzip, zstd
+    splitter = NdjsonSplitter(limits)                        # or CsvSplitter(limits, delimiter)
+    for data in body:
+        for plain in unpack.feed(data):
+            for piece in splitter.feed(plain):
+                store(piece.payload, piece.records)          # complete records, about `chunk_bytes` of them
+
+and a worker takes a stored piece apart again with `ndjson_records` or `csv_records`. Both sides hold one
+definition of where a record ends, whatever the input: row numbers depend on it.
+"""
+
+from bulkport.imports.formats.chunking import Piece, RecordSplitter
+from bulkport.imports.formats.compression import Decompressor, decompressor
+from bulkport.imports.formats.csv import (
+    BadRecord,
+    CsvColumns,
+    CsvDialect,
+    CsvRecords,
+    CsvSplitter,
+    csv_records,
+    match_header,
+    parse_delimiter,
+)
+from bulkport.imports.formats.envelope import parse_envelope
+from bulkport.imports.formats.media_type import BodyFormat, parse_content_type
+from bulkport.imports.formats.ndjson import NdjsonSplitter, ndjson_records
+from bulkport.imports.formats.prefer_header import Handling, parse_prefer
+
+__all__ = [
+    "BadRecord",
+    "BodyFormat",
+    "CsvColumns",
+    "CsvDialect",
+    "CsvRecords",
+    "CsvSplitter",
+    "Decompressor",
+    "Handling",
+    "NdjsonSplitter",
+    "Piece",
+    "RecordSplitter",
+    "csv_records",
+    "decompressor",
+    "match_header",
+    "ndjson_records",
+    "parse_content_type",
+    "parse_delimiter",
+    "parse_envelope",
+    "parse_prefer",
+]

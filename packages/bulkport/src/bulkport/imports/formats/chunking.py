@@ -1,0 +1,144 @@
+"""Cut a stream of bytes into pieces of complete records, in bounded memory and linear time."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from bulkport.errors import RecordTooLarge
+from bulkport.imports.formats.sniffing import SNIFF_BYTES, text_start
+from bulkport.limits import ImportLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Complete records, byte for byte as they came: the payload of one chunk."""
+
+    payload: bytes
+    """Starts with the first byte of a record (or of a blank line before it) and ends with a record."""
+    records: int
+    """How many records the payload holds, at least one; blank lines are not records."""
+
+
+class RecordSplitter(Protocol):
+    """Cuts a body into pieces. The pieces depend on the bytes only, never on how they were fed."""
+
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """Take in `data`, and give the pieces that are complete. Iterate to the end before the next call.
+
+        Raises
+        ------
+        RecordTooLarge
+            As soon as one record is known to be larger than `max_record_bytes`.
+        MalformedBody
+            If the body is not UTF-8 text but UTF-16, UTF-32 or a compressed file.
+        """
+
+    def finish(self) -> Iterator[Piece]:
+        """Give what is left when the body has ended; its last record may lack the newline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The complete records at the start of a block."""
+
+    end: int
+    """Bytes up to and including the newline of the last complete record; 0 when there is none."""
+    records: int
+    """Records in these bytes, blank lines not counted."""
+
+
+class BufferingSplitter(ABC):
+    """The part that NDJSON and CSV share: gather a block, cut it after its last record, keep the rest.
+
+    A block is looked at when it has `chunk_bytes`; when one unfinished record fills it, next when it has doubled.
+    So a record is scanned at most a few times however long it is, however small the bites it comes in.
+    """
+
+    def __init__(self, limits: ImportLimits) -> None:
+        self._chunk_bytes = limits.chunk_bytes
+        self._max_record_bytes = limits.max_record_bytes
+        # One buffer, not a list of what was fed: bites of a few bytes would cost a hundred times their size.
+        self._buffer = bytearray()
+        self._threshold = SNIFF_BYTES
+        self._is_sniffed = False
+        self._has_begun = False
+        self._records = 0
+
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """See `RecordSplitter.feed`."""
+        rest = memoryview(data)
+        while len(self._buffer) + len(rest) >= self._threshold:
+            # Cutting exactly at the threshold makes the pieces independent of how the body was fed.
+            bite = self._threshold - len(self._buffer)
+            self._buffer += rest[:bite]
+            rest = rest[bite:]
+            yield from self._cut(is_final=False)
+        self._buffer += rest
+
+    def finish(self) -> Iterator[Piece]:
+        """See `RecordSplitter.finish`."""
+        yield from self._cut(is_final=True)
+
+    @abstractmethod
+    def _scan(self, block: bytes) -> Scan:
+        """Find the complete records of a block that starts with a record."""
+
+    @abstractmethod
+    def _record_sizes(self, payload: bytes) -> Iterator[int]:
+        """Size of each record of a payload, without its newline."""
+
+    def _begin(self, block: bytes, *, is_final: bool) -> int | None:
+        """Bytes at the start of the body that are no records (a header); None while more is needed to tell."""
+        return 0
+
+    def _cut(self, *, is_final: bool) -> Iterator[Piece]:
+        block = bytes(self._buffer)
+        if not self._is_sniffed:
+            block = block[text_start(block) :]
+            self._is_sniffed = True
+        if not self._has_begun:
+            start = self._begin(block, is_final=is_final)
+            if start is None:
+                self._carry(block, 0, least=1)
+                return
+            self._has_begun = True
+            block = block[start:]
+            if not is_final and len(block) < self._chunk_bytes:
+                self._hold(block, self._chunk_bytes)
+                return
+        scan = self._scan(block)
+        if is_final and scan.end < len(block):
+            scan = self._scan_end(block)
+        payload = block[: scan.end]
+        self._check_sizes(payload)
+        self._carry(block[scan.end :], scan.records, least=self._chunk_bytes)
+        self._records += scan.records
+        if scan.records:
+            yield Piece(payload, scan.records)
+
+    def _scan_end(self, block: bytes) -> Scan:
+        closed = self._scan(block + b"\n")
+        if closed.end == len(block) + 1:
+            return Scan(len(block), closed.records)
+        # The body ends inside a record (an open quote): it counts, and the worker reports it.
+        return Scan(len(block), closed.records + 1)
+
+    def _carry(self, rest: bytes, records_before: int, *, least: int) -> None:
+        if len(rest) > self._max_record_bytes:
+            raise self._too_large(self._records + records_before + 1)
+        self._hold(rest, max(least, min(2 * len(rest), self._max_record_bytes + 1)))
+
+    def _hold(self, rest: bytes, threshold: int) -> None:
+        self._buffer = bytearray(rest)
+        self._threshold = max(threshold, len(rest) + 1)
+
+    def _check_sizes(self, payload: bytes) -> None:
+        if len(payload) <= self._max_record_bytes:
+            return
+        for number, size in enumerate(self._record_sizes(payload), start=self._records + 1):
+            if size > self._max_record_bytes:
+                raise self._too_large(number)
+
+    def _too_large(self, number: int) -> RecordTooLarge:
+        return RecordTooLarge(f"Record {number} is larger than {self._max_record_bytes:,} bytes.")

@@ -1,0 +1,264 @@
+"""Accepting an import: its job, all its chunks and its background job, in one transaction.
+
+When the transaction commits, the import is durable and queued as a whole, and the client gets its 202. Whatever ends
+the upload before (a broken connection, a corrupt body, a killed server) leaves nothing.
+"""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from psycopg import AsyncConnection, sql
+from psycopg_pool import AsyncConnectionPool
+
+from bulkport.errors import ServiceUnavailable, ValidationFailed
+from bulkport.identifiers import BackgroundJobId, ImportId
+from bulkport.imports import ingest_queries as queries
+from bulkport.imports.chunk import compress
+from bulkport.imports.formats import (
+    BodyFormat,
+    CsvColumns,
+    CsvDialect,
+    CsvSplitter,
+    Handling,
+    Piece,
+    match_header,
+    parse_envelope,
+)
+from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
+from bulkport.imports.resource import ConflictPolicy
+from bulkport.imports.summary import unknown_fields_warnings
+from bulkport.imports.upload import BodyReader, PieceReader, Upload, no_records, read_whole
+from bulkport.imports.validation import validate_envelope
+from bulkport.jobs.port import JobEngine, NewJob
+from bulkport.limits import ImportLimits
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedImport:
+    """What the client is told with its 202."""
+
+    id: ImportId
+    background_job_id: BackgroundJobId
+    total_records: int
+    handling: Handling
+
+
+class Intake:
+    """Accepts imports.
+
+    Parameters
+    ----------
+    engine:
+        Where the background jobs go, in the same transaction.
+    pool:
+        Autocommit connections for bodies that have arrived whole.
+    upload_pool:
+        Autocommit connections for streams; each is held for as long as its client sends. Apart from `pool`, so that
+        slow clients never keep other requests waiting.
+    lanes:
+        Background jobs that may work on one import of several chunks.
+    """
+
+    def __init__(
+        self,
+        engine: JobEngine,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        upload_pool: AsyncConnectionPool[AsyncConnection[Any]],
+        limits: ImportLimits,
+        lanes: int,
+    ) -> None:
+        self._engine = engine
+        self._pool = pool
+        self._upload_pool = upload_pool
+        self._limits = limits
+        self._lanes = lanes
+        self._uploads = 0
+        args, user_id = sql.SQL("import.args"), sql.Placeholder("user_id")
+        # Put together once: that takes as long as sending it.
+        self._accept_whole_statement = queries.ACCEPT_WHOLE.format(
+            process=engine.enqueue_call(PROCESS_IMPORT, args, queue=IMPORT_QUEUE, user_id=user_id),
+            assist=engine.enqueue_call(ASSIST_IMPORT, args, queue=IMPORT_QUEUE, user_id=user_id),
+        ).as_bytes()
+
+    async def accept(self, upload: Upload) -> AcceptedImport:
+        """Take in a body and queue its import.
+
+        Raises
+        ------
+        BulkportError
+            If the body is refused; nothing of it is kept.
+        """
+        if upload.format is BodyFormat.JSON:
+            return await self._accept_envelope(upload)
+        return await self._accept_stream(upload)
+
+    async def _accept_envelope(self, upload: Upload) -> AcceptedImport:
+        limits = self._limits
+        reader = BodyReader(upload, limits, limits.max_envelope_bytes)
+        records = parse_envelope(await read_whole(reader), upload.resource, limits)
+        if upload.handling is not Handling.LENIENT and (errors := validate_envelope(records, upload.resource)):
+            raise ValidationFailed(errors)
+        return await self._accept_whole(_Import(upload), _pieces(records, limits.chunk_bytes), reader.received)
+
+    async def _accept_stream(self, upload: Upload) -> AcceptedImport:
+        limits = self._limits
+        reader = BodyReader(upload, limits, limits.max_body_bytes)
+        pieces = PieceReader(upload, reader, limits)
+        description = _Import(upload)
+        # Until the second piece the whole body may fit into one: then no connection waits for the client.
+        stream = aiter(pieces)
+        first = await anext(stream, None)
+        if isinstance(pieces.splitter, CsvSplitter) and (dialect := pieces.splitter.dialect) is not None:
+            description.csv = (dialect, match_header(dialect.header, upload.resource))
+        if first is None:
+            raise no_records()
+        second = await anext(stream, None)
+        if second is None:
+            return await self._accept_whole(description, [first], reader.received)
+        writer = _ImportWriter(self._engine, description, self._lanes)
+        async with self._upload_connection() as connection, connection.transaction():
+            await connection.execute(queries.LIMIT_IDLE, (f"{round(limits.body_idle_seconds * 2 + 30)}s",))
+            await writer.add(connection, first)
+            await writer.add(connection, second)
+            async for piece in stream:
+                await writer.add(connection, piece)
+            return await writer.finish(connection, reader.received)
+
+    async def _accept_whole(self, description: "_Import", pieces: Sequence[Piece], body_bytes: int) -> AcceptedImport:
+        """Store an import whose body is here."""
+        first_rows = list(accumulate((piece.records for piece in pieces), initial=1))
+        parameters = description.row(first_rows[-1] - 1, len(pieces), body_bytes) | {
+            "assistants": description.lanes(self._lanes, len(pieces)) - 1,
+            "first_rows": first_rows[:-1],
+            "records": [piece.records for piece in pieces],
+            "payloads": [compress(piece.payload) for piece in pieces],
+        }
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(self._accept_whole_statement, parameters)).fetchone()
+        assert row is not None
+        return description.accepted(ImportId(row[0]), BackgroundJobId(row[1]), parameters["total_records"])
+
+    @asynccontextmanager
+    async def _upload_connection(self) -> AsyncIterator[AsyncConnection[Any]]:
+        if self._uploads >= self._limits.max_concurrent_uploads:
+            raise ServiceUnavailable(f"{self._uploads} uploads are under way, this server's limit; try again shortly.")
+        self._uploads += 1
+        try:
+            async with self._upload_pool.connection() as connection:
+                yield connection
+        finally:
+            self._uploads -= 1
+
+
+class _Import:
+    """What an import is, apart from its records."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+        self._handling = upload.handling or Handling.LENIENT
+        self.csv: tuple[CsvDialect, CsvColumns] | None = None
+        """How a CSV body is written, and what its columns are; known with its header."""
+
+    @property
+    def user_id(self) -> str:
+        """Whose import it is."""
+        return self._upload.user_id
+
+    def lanes(self, most: int, chunks: int) -> int:
+        """Background jobs that may work on it."""
+        # Under UPDATE the last row of the body wins: one lane alone takes the chunks in body order.
+        return 1 if self._upload.resource.conflict is ConflictPolicy.UPDATE else min(most, chunks)
+
+    def row(self, records: int, chunks: int, body_bytes: int) -> dict[str, Any]:
+        """What its row in `bulk_import_jobs` holds from the start, but for its ids."""
+        upload = self._upload
+        return {
+            "resource": upload.resource.name,
+            "user_id": upload.user_id,
+            "format": upload.format,
+            "handling": self._handling,
+            "total_records": records,
+            "total_chunks": chunks,
+            "body_bytes": body_bytes,
+            "csv_columns": self._csv_columns(),
+            "warnings": json.dumps(unknown_fields_warnings(self.csv[1].unknown if self.csv else ())),
+        }
+
+    def accepted(self, id_: ImportId, background_job_id: BackgroundJobId, records: int) -> AcceptedImport:
+        """What the client is told."""
+        return AcceptedImport(id_, background_job_id, records, self._handling)
+
+    def _csv_columns(self) -> str | None:
+        if self.csv is None:
+            return None
+        dialect, columns = self.csv
+        return json.dumps(
+            {
+                "header": dialect.header,
+                "delimiter": dialect.delimiter,
+                "fields": columns.fields,
+                "unknown": columns.unknown,
+            }
+        )
+
+
+class _ImportWriter:
+    """Writes an import piece by piece as it arrives, inside the caller's transaction."""
+
+    def __init__(self, engine: JobEngine, description: _Import, lanes: int) -> None:
+        self._engine = engine
+        self._description = description
+        self._lanes = lanes
+        self._id: ImportId | None = None
+        self._records = 0
+        self._chunks = 0
+
+    async def add(self, connection: AsyncConnection[Any], piece: Piece) -> None:
+        """Write the next piece as a chunk."""
+        if self._id is None:
+            row = await (await connection.execute(queries.NEXT_IMPORT_ID)).fetchone()
+            assert row is not None
+            self._id = ImportId(row[0])
+        payload = compress(piece.payload)
+        await connection.execute(
+            queries.INSERT_CHUNK, (self._id, self._chunks, self._records + 1, piece.records, payload)
+        )
+        self._chunks += 1
+        self._records += piece.records
+
+    async def finish(self, connection: AsyncConnection[Any], body_bytes: int) -> AcceptedImport:
+        """Write the job and enqueue its background jobs."""
+        assert self._id is not None
+        arguments = {"import_id": int(self._id)}
+        assistants = self._description.lanes(self._lanes, self._chunks) - 1
+        own, *_ = await self._engine.enqueue_many(
+            connection,
+            [
+                NewJob(task, arguments, IMPORT_QUEUE, user_id=self._description.user_id)
+                for task in (PROCESS_IMPORT, *[ASSIST_IMPORT] * assistants)
+            ],
+        )
+        background_job_id = own.id
+        row = self._description.row(self._records, self._chunks, body_bytes)
+        await connection.execute(queries.INSERT_JOB, row | {"id": self._id, "background_job_id": background_job_id})
+        return self._description.accepted(self._id, background_job_id, self._records)
+
+
+def _pieces(records: list[bytes], chunk_bytes: int) -> list[Piece]:
+    """Records of an envelope as pieces of about `chunk_bytes`."""
+    whole = b"\n".join(records)
+    if len(whole) <= chunk_bytes:
+        return [Piece(whole, len(records))]
+    pieces: list[Piece] = []
+    start = size = 0
+    for position, record in enumerate(records):
+        size += len(record) + 1
+        if size >= chunk_bytes or position == len(records) - 1:
+            part = records[start : position + 1]
+            pieces.append(Piece(b"\n".join(part), len(part)))
+            start, size = position + 1, 0
+    return pieces

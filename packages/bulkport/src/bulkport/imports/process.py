@@ -1,0 +1,210 @@
+"""The background tasks that carry imports out, and what happens when an attempt goes wrong."""
+
+import random
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from bulkport.identifiers import ImportId
+from bulkport.imports import complete as settlement
+from bulkport.imports import process_queries as queries
+from bulkport.imports.attempt import Attempt, begin_attempt
+from bulkport.imports.chunk_worker import Lane
+from bulkport.imports.fair_queue import Turns
+from bulkport.imports.resource import Resources
+from bulkport.imports.table import TableCatalogue
+from bulkport.jobs.exceptions import JobCancelled
+from bulkport.jobs.port import JobContext, RetryLater, RetryPolicy, TaskDefinition
+from bulkport.logs import get_logger
+
+PROCESS_IMPORT: Final = "bulkport.process_import"
+"""The import's own background job: it ends when the import has settled. Its id is the client's `hangfireJobId`."""
+ASSIST_IMPORT: Final = "bulkport.assist_import"
+"""A second pair of hands on an import of several chunks."""
+IMPORT_QUEUE: Final = "imports"
+
+_log = get_logger(__name__)
+
+
+class ImportFailed(Exception):
+    """The import has failed after its last attempt, and so has its background job."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPolicy:
+    """How often an import that makes no progress is tried, and how long between tries (seconds, doubling)."""
+
+    max_attempts: int = 10
+    base_seconds: float = 1.0
+    max_seconds: float = 60.0
+
+    def delay(self, attempt: int) -> float:
+        """Seconds to wait after the given attempt (1-based), with up to a fifth of jitter."""
+        seconds = min(self.max_seconds, self.base_seconds * 2.0 ** min(attempt - 1, 30))
+        return seconds * random.uniform(0.8, 1.0)  # noqa: S311 # spreads retries, guards nothing
+
+
+class Importer:
+    """Carries imports out in a worker process.
+
+    Parameters
+    ----------
+    pool:
+        Autocommit connections; one for each chunk slot and two more are enough.
+    chunk_slots:
+        Chunks worked on at one time in this process. Two let one decode while PostgreSQL writes the other.
+    job_slots:
+        Background jobs this process runs at one time.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        *,
+        policy: AttemptPolicy,
+        chunk_slots: int,
+        job_slots: int,
+    ) -> None:
+        self._resources = resources
+        self._pool = pool
+        self._policy = policy
+        self._turns = Turns(chunk_slots)
+        self._job_slots = job_slots
+        self._tables = TableCatalogue()
+        self._lanes = 0
+
+    def tasks(self) -> list[TaskDefinition]:
+        """The tasks to register with the engine."""
+        # An import counts its attempts itself, by progress; what gets past it is the engine's to retry.
+        # So it does with the deaths of workers.
+        retry = RetryPolicy(
+            max_attempts=self._policy.max_attempts,
+            base_seconds=self._policy.base_seconds,
+            final=(ImportFailed,),
+            max_lost_runs=None,
+        )
+        return [
+            TaskDefinition(
+                name=PROCESS_IMPORT,
+                function=self.process_import,
+                retry=retry,
+                on_failure=self.settle_failure,
+                is_heavy=True,
+            ),
+            TaskDefinition(
+                name=ASSIST_IMPORT,
+                function=self.assist_import,
+                retry=RetryPolicy(max_attempts=1, max_lost_runs=None),
+                is_heavy=True,
+            ),
+        ]
+
+    async def process_import(self, context: JobContext, *, import_id: int) -> None:
+        """Task: process an import until it has settled.
+
+        Raises
+        ------
+        JobCancelled
+            If it has settled as Cancelled, so that its background job ends as cancelled too.
+        """
+        job_id = ImportId(import_id)
+        async with self._pool.connection() as connection:
+            attempt = await begin_attempt(connection, self._resources, self._tables, job_id, joins=False)
+        if attempt is None:
+            await self._end_as_import(job_id)
+            return
+        log = _log.bind(import_id=job_id, user_id=attempt.user_id, resource=attempt.resource.name)
+        if attempt.number_without_progress > self._policy.max_attempts:
+            times = attempt.number_without_progress - 1
+            log.error("import failed", reason="attempts used up", attempts=times)
+            # What it is to be settled with, by `settle_failure`.
+            raise ImportFailed(attempt.last_fault or f"the worker stopped {times} times without progress")
+        try:
+            may_be_cancelled = await self._work(attempt, context)
+        except RetryLater:
+            raise
+        except Exception as error:
+            self._tables.forget()
+            fault = describe(error)
+            last = attempt.number_without_progress >= self._policy.max_attempts
+            await self._record_fault(job_id, fault, last=last)
+            if last:
+                log.exception("import failed", fault=fault)
+                raise ImportFailed(fault) from error
+            delay = self._policy.delay(attempt.number_without_progress)
+            log.warning("import attempt failed", fault=fault, retry_in_seconds=round(delay, 1), exc_info=True)
+            raise RetryLater(delay) from error
+        if may_be_cancelled:
+            await self._end_as_import(job_id)
+
+    async def _end_as_import(self, job_id: ImportId) -> None:
+        async with self._pool.connection() as connection:
+            if await settlement.is_cancelled(connection, job_id):
+                raise JobCancelled("the import was cancelled")
+
+    async def settle_failure(self, context: JobContext, error: BaseException) -> None:
+        """Settle the import of a background job that has failed for good, whatever it failed of."""
+        await self._fail(ImportId(int(str(context.args["import_id"]))), describe(error))
+
+    async def assist_import(self, context: JobContext, *, import_id: int) -> None:
+        """Task: help with an import's chunks, until the import has settled.
+
+        A fault is counted by the import's own job, which meets it too; the assistant just comes back later.
+        """
+        try:
+            async with self._pool.connection() as connection:
+                attempt = await begin_attempt(
+                    connection, self._resources, self._tables, ImportId(import_id), joins=True
+                )
+            if attempt is not None:
+                await self._work(attempt, context)
+        except RetryLater:
+            raise
+        except Exception as error:
+            delay = self._policy.delay(1)
+            _log.warning("import assistant paused", import_id=import_id, fault=describe(error), retry_in_seconds=delay)
+            raise RetryLater(delay) from error
+
+    async def _work(self, attempt: Attempt, context: JobContext) -> bool:
+        self._lanes += 1
+        try:
+            return await Lane(self._pool, self._turns, attempt, context).work(others_wait=self._others_wait)
+        finally:
+            self._lanes -= 1
+
+    def _others_wait(self) -> bool:
+        """Whether every slot of this worker is taken by a lane, so that a new import could not start here."""
+        return self._lanes >= self._job_slots
+
+    async def _record_fault(self, job_id: ImportId, fault: str, *, last: bool) -> None:
+        """Keep what went wrong with the import; with the database away, the attempt's count alone has to do."""
+        try:
+            if last:
+                await self._fail(job_id, fault)
+            else:
+                async with self._pool.connection() as connection:
+                    await connection.execute(queries.RECORD_FAULT, {"job_id": job_id, "fault": fault})
+        except psycopg.OperationalError:
+            _log.warning("import fault not recorded: the database is away", import_id=job_id, fault=fault)
+
+    async def _fail(self, job_id: ImportId, message: str) -> None:
+        async with self._pool.connection() as connection, connection.transaction():
+            await settlement.fail(connection, job_id, message)
+
+
+def describe(error: BaseException) -> str:
+    """An exception's text, whatever its `str()` does; its class where it has none. At most 400 characters.
+
+    Of an error of PostgreSQL only the message: its context quotes statements and rows, which are not the client's.
+    """
+    try:
+        said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+        text = (said or str(error)).strip()
+    except Exception:
+        text = ""
+    text = text.replace("\0", "").encode("utf-8", "replace").decode()
+    return (text or type(error).__name__)[:400]

@@ -1,0 +1,83 @@
+"""References to rows of other tables: names resolved to ids, and ids checked, one statement a chunk each.
+
+The ids that exist are locked FOR KEY SHARE until the chunk commits, as the foreign key's own trigger would do: no one
+can delete them in between.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from psycopg import AsyncConnection, sql
+
+from bulkport.imports.resource import Reference
+from bulkport.imports.table import table_identifier
+
+_INTEGER_LIMITS: Final = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+_MAX_REMEMBERED: Final = 100_000
+
+
+class NameResolver:
+    """Ids by name for one reference, remembered for the length of one attempt at an import.
+
+    Where several rows have the name, the lowest id is taken. A remembered id may be deleted meanwhile; the check of
+    ids before the write finds that out.
+    """
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+        self._ids: dict[str, Any] = {}
+
+    async def resolve(self, connection: AsyncConnection[Any], names: Iterable[str]) -> dict[str, Any]:
+        """Ids of those names that exist."""
+        wanted = set(names)
+        unknown = [name for name in wanted - self._ids.keys() if _is_storable(name)]
+        if unknown:
+            found = await self._look_up(connection, unknown)
+            if len(self._ids) + len(found) > _MAX_REMEMBERED:
+                self._ids = {name: self._ids[name] for name in wanted & self._ids.keys()}
+            self._ids |= found
+        return {name: self._ids[name] for name in wanted if name in self._ids}
+
+    async def _look_up(self, connection: AsyncConnection[Any], names: list[str]) -> dict[str, Any]:
+        reference = self._reference
+        assert reference.lookup_column is not None
+        statement = sql.SQL(
+            "SELECT DISTINCT ON ({name}) {name}, {id} FROM {table} WHERE {name} = ANY(%b::text[]) ORDER BY {name}, {id}"
+        ).format(
+            name=sql.Identifier(reference.lookup_column),
+            id=sql.Identifier(reference.column),
+            table=table_identifier(reference.table),
+        )
+        return dict(await (await connection.execute(statement, (names,))).fetchall())
+
+
+async def existing_ids(
+    connection: AsyncConnection[Any], reference: Reference, column_type: str, values: Sequence[Any]
+) -> set[Any]:
+    """Those of the ids that the referenced table has, locked FOR KEY SHARE until the transaction ends."""
+    limit = _INTEGER_LIMITS.get(column_type)
+    wanted = {value for value in values if value is not None}
+    if limit is not None:
+        wanted = {value for value in wanted if isinstance(value, int) and -limit <= value < limit}
+    if not wanted:
+        return set()
+    by_text = {str(value): value for value in wanted}
+    statement = sql.SQL(
+        "SELECT {id}::text FROM {table} WHERE {id} = ANY((%b::text[])::{kind}[]) ORDER BY {id} FOR KEY SHARE"
+    ).format(
+        id=sql.Identifier(reference.column),
+        table=table_identifier(reference.table),
+        kind=sql.SQL(column_type),  # named by the catalogue
+    )
+    rows = await (await connection.execute(statement, (list(by_text),))).fetchall()
+    return {by_text[text] for (text,) in rows if text in by_text}
+
+
+def _is_storable(name: str) -> bool:
+    if "\0" in name:
+        return False
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,138 @@
+"""The short way for a small import: its one chunk is written, reported and settled by a single statement.
+
+Most imports have a few rows. For them the round trips of the usual way (claim, savepoint, write, finish, settle,
+commit) take longer than all the work, so everything that a chunk's transaction would do is done by one statement, which
+is as atomic. Where PostgreSQL refuses a row the statement leaves nothing, and the import goes the usual way.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.adapt import PyFormat
+
+from bulkport.imports.attempt import Attempt, Chunk
+from bulkport.imports.chunk import decode_chunk, report_columns
+from bulkport.imports.formats.prefer_header import Handling
+from bulkport.imports.rejections import is_row_refusal
+from bulkport.imports.resource import ConflictPolicy
+from bulkport.imports.states import ImportStatus
+from bulkport.imports.summary import MAX_SUMMARY_ERRORS, error_summary, unknown_fields_warnings
+from bulkport.imports.table import TargetTable
+from bulkport.imports.validation import RowError
+from bulkport.imports.write import COPY_THRESHOLD, given_rows, typed_columns
+
+
+def can_go_express(attempt: Attempt, chunk: Chunk) -> bool:
+    """Whether an import of this one chunk may go the short way."""
+    return (
+        chunk.record_count < COPY_THRESHOLD
+        and attempt.handling is Handling.LENIENT
+        and attempt.resource.conflict is ConflictPolicy.REJECT
+        and not attempt.table.has_deferred_constraints
+    )
+
+
+async def go_express(connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk) -> bool:
+    """Process and settle an import of one chunk, on an autocommit connection.
+
+    Parameters
+    ----------
+    chunk:
+        As read, not locked: the statement locks it, and does nothing where it is not pending any more or another lane
+        has it.
+
+    Returns
+    -------
+    Whether this call settled the import. If not, it has done nothing, and the usual way is to be gone.
+
+    Raises
+    ------
+    psycopg.Error
+        For everything that is not about a row.
+    """
+    # References are looked up without a lock here: the foreign key notices one that went away, and refuses.
+    decoded = await decode_chunk(connection, attempt, chunk)
+    columns = {_parameter(number): values for number, values in enumerate(decoded.rows.columns)}
+    try:
+        cursor = await connection.execute(_statement(attempt.table), columns | _outcome(attempt, chunk, decoded.errors))
+    except psycopg.Error as error:
+        if not is_row_refusal(error):
+            raise
+        return False
+    return await cursor.fetchone() is not None
+
+
+# Each part reads from the ones before it, so that all of them see the locked chunk, and the job is settled last. What
+# another lane has locked is not waited for: that would keep this worker's turn.
+_STATEMENT: Final = sql.SQL("""
+    WITH job AS MATERIALIZED (
+        SELECT id FROM bulk_import_jobs WHERE id = %(job_id)s AND status = 'Processing' FOR UPDATE SKIP LOCKED
+    ), chunk AS MATERIALIZED (
+        SELECT c.job_id, c.chunk_number FROM job JOIN import_chunks c ON c.job_id = job.id
+        WHERE c.state = 'pending' FOR UPDATE OF c SKIP LOCKED
+    ), written AS (
+        INSERT INTO {table} ({columns}) SELECT {typed} FROM chunk, {given} RETURNING 1
+    ), reported AS (
+        INSERT INTO import_row_errors (job_id, row_number, errors, record)
+        SELECT chunk.job_id, bad.row_number, bad.errors::jsonb, bad.record::json
+        FROM chunk, unnest(%(bad_rows)b::bigint[], %(bad_errors)b::text[], %(bad_records)b::text[])
+            AS bad (row_number, errors, record)
+        RETURNING 1
+    ), finished AS (
+        UPDATE import_chunks c SET
+            state = 'done', success_count = %(good)s, failure_count = %(bad)s, unknown_fields = %(unknown)s,
+            payload = NULL, finished_at = clock_timestamp()
+        FROM chunk WHERE c.job_id = chunk.job_id AND c.chunk_number = chunk.chunk_number
+        RETURNING c.job_id
+    )
+    UPDATE bulk_import_jobs j SET
+        status = %(status)s, completed_at = clock_timestamp(), processed_count = %(good)s + %(bad)s,
+        success_count = %(good)s, failure_count = %(bad)s, error_summary = %(summary)s,
+        warnings = warnings || %(warnings)s::jsonb
+    FROM finished, (SELECT count(*) FROM written) w, (SELECT count(*) FROM reported) r
+    WHERE j.id = finished.job_id
+    RETURNING j.id
+""")
+
+
+@lru_cache(maxsize=64)
+def _statement(table: TargetTable) -> bytes:
+    parameters = [
+        sql.Placeholder(_parameter(number), PyFormat.BINARY) for number in range(len(table.resource.column_names))
+    ]
+    return _STATEMENT.format(
+        table=table.identifier,
+        columns=table.columns,
+        typed=typed_columns(table),
+        given=given_rows(table, parameters=parameters),
+    ).as_bytes()
+
+
+def _parameter(number: int) -> str:
+    return f"column_{number}"
+
+
+def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError]) -> dict[str, Any]:
+    good, bad = chunk.record_count - len(errors), len(errors)
+    rows, messages, records = report_columns(sorted(errors, key=lambda error: error.row))
+    first = [
+        (row, json.loads(message), json.loads(record))
+        for row, message, record in zip(rows[:MAX_SUMMARY_ERRORS], messages, records, strict=False)
+    ]
+    unknown = sorted(attempt.validator.unknown_fields)
+    return {
+        "job_id": attempt.job_id,
+        "status": ImportStatus.of_counts(success_count=good, failure_count=bad),
+        "good": good,
+        "bad": bad,
+        "summary": error_summary(attempt.resource, first, bad),
+        "unknown": unknown or None,
+        "warnings": json.dumps(unknown_fields_warnings(unknown)),
+        "bad_rows": rows,
+        "bad_errors": messages,
+        "bad_records": records,
+    }

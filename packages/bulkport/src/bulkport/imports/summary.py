@@ -1,0 +1,85 @@
+"""The few words about bad rows that a status answer has room for."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from bulkport.imports.resource import Resource
+
+MAX_SUMMARY_ERRORS: Final = 10
+MAX_SUMMARY_LENGTH: Final = 500
+MAX_WARNED_FIELDS: Final = 50
+_MAX_NAME_LENGTH: Final = 100
+
+
+def error_summary(resource: Resource, errors: Sequence[tuple[int, Any, Any]], total: int) -> str | None:
+    """Summarise bad rows as `Platform 'NAME': MESSAGE, MESSAGE; … (and N more)`.
+
+    Parameters
+    ----------
+    errors:
+        The first bad rows in row order, at most ten: row number, list of `{"field", "message"}`, record.
+    total:
+        How many bad rows there are in all.
+
+    Returns
+    -------
+    At most 500 characters, cut at a whole error; None when there is no bad row.
+    """
+    if total == 0:
+        return None
+    entries = [
+        f"{resource.label} '{_name(resource, row, record)}': {', '.join(error['message'] for error in row_errors)}"
+        for row, row_errors, record in errors[:MAX_SUMMARY_ERRORS]
+    ]
+    for shown in range(len(entries), 0, -1):
+        text = "; ".join(entries[:shown]) + _more(total - shown)
+        if len(text) <= MAX_SUMMARY_LENGTH:
+            return text
+    rest = _more(total - 1)
+    return entries[0][: MAX_SUMMARY_LENGTH - len(rest) - 1] + "…" + rest
+
+
+def fatal_summary(message: str) -> str:
+    """`Fatal error: MESSAGE`, at most 500 characters."""
+    text = f"Fatal error: {' '.join(message.replace(chr(0), '').split())}"
+    return text if len(text) <= MAX_SUMMARY_LENGTH else text[: MAX_SUMMARY_LENGTH - 1] + "…"
+
+
+def cancelled_summary(written: int) -> str:
+    """What is told of an import that was cancelled after so many rows were written."""
+    return f"Cancelled by an operator; {_rows(written)} written before"
+
+
+def unknown_fields_warnings(names: Iterable[str]) -> list[str]:
+    """What an import's `warnings` say of fields that its resource does not have: nothing, or one line with the first.
+
+    Parameters
+    ----------
+    names:
+        Their names. The first 50 are told, each once and with at most 100 characters.
+    """
+    told = list(dict.fromkeys(map(_shortened, names)))
+    if not told:
+        return []
+    others = " and others" if len(told) > MAX_WARNED_FIELDS else ""
+    return [f"Unknown fields were ignored: {', '.join(told[:MAX_WARNED_FIELDS])}{others}"]
+
+
+def _rows(count: int) -> str:
+    return "no row was" if count == 0 else "1 row was" if count == 1 else f"{count} rows were"
+
+
+def _more(count: int) -> str:
+    return f" (and {count} more)" if count else ""
+
+
+def _name(resource: Resource, row: int, record: Any) -> str:
+    value = record.get(resource.wire_names[resource.label_field]) if isinstance(record, Mapping) else None
+    if value is None:
+        return f"row {row}"
+    # The name is the client's text: what PostgreSQL cannot store, or a line break, has no place in a summary.
+    return _shortened(" ".join(str(value).replace(chr(0), "").encode("utf-8", "replace").decode().split()))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _MAX_NAME_LENGTH else name[: _MAX_NAME_LENGTH - 1] + "…"

@@ -1,0 +1,86 @@
+"""A chunk's rows between their stages: decoded, then valid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from bulkport.imports.formats.csv import BadRecord, CsvRecords
+from bulkport.imports.validation.lookups import NamedRow
+from bulkport.imports.validation.row_errors import (
+    FieldError,
+    JsonRecord,
+    RowError,
+    SourceRecord,
+    TextRecord,
+    UnreadableRecord,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The records of a batch as they came."""
+
+    records: Sequence[bytes] | CsvRecords
+    names: Sequence[str] = ()
+    """Name of each column, for records of cells."""
+
+    def record(self, position: int) -> SourceRecord:
+        """The record at a position, ready to be reported."""
+        record = self.records[position]
+        if isinstance(record, BadRecord):
+            return UnreadableRecord(record.raw)
+        if isinstance(record, list):
+            return TextRecord(record, self.names)
+        return JsonRecord(bytes(record))
+
+
+@dataclass(slots=True)
+class Batch:
+    """Decoded rows, column by column; those that give names in place of ids still wait for them."""
+
+    sources: Sources
+    first_row: int
+    """1-based number of the first record in the body."""
+    columns: dict[str, list[Any]]
+    """Values by attribute, one for each record. What stands at the place of a record that is refused, or waits, means
+    nothing."""
+    fields: Sequence[str | None] = ()
+    """Field of the resource for each column, for records of cells."""
+    refused: dict[int, Sequence[FieldError]] = field(default_factory=dict)
+    """What is wrong, by position."""
+    waiting: dict[int, NamedRow] = field(default_factory=dict)
+    """Rows that Pydantic judges when their ids are known, by position."""
+    named: dict[str, list[int]] = field(default_factory=dict)
+    """Positions of accepted rows that lack only the id, by id field."""
+    lookups: dict[str, set[str]] = field(default_factory=dict)
+    """Names to be resolved to ids, by the field of the reference."""
+
+    @property
+    def size(self) -> int:
+        """How many records there are."""
+        return len(self.sources.records)
+
+    def enter(self, position: int, row: BaseModel) -> None:
+        """Put a row that Pydantic has accepted in its place."""
+        for name in type(row).model_fields:
+            self.columns[name][position] = getattr(row, name)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidRows:
+    """The rows of a batch, told apart."""
+
+    columns: Sequence[Sequence[Any]]
+    """Python values of the valid rows: one sequence for each of the resource's `field_names`, all of one length."""
+    row_numbers: Sequence[int]
+    """1-based number in the body of each valid row, ascending."""
+    errors: Sequence[RowError]
+    """The bad rows, ascending."""
+    sources: Sources
+    first_row: int
+
+    def record(self, position: int) -> SourceRecord:
+        """What the client sent for the valid row at a position in `columns`."""
+        return self.sources.record(self.row_numbers[position] - self.first_row)

@@ -1,0 +1,228 @@
+"""From the records of a chunk to valid rows and row errors."""
+
+import gc
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+
+from bulkport.imports.formats.csv import CsvColumns, CsvRecords
+from bulkport.imports.resource import Resource
+from bulkport.imports.validation.batch import Batch, Sources, ValidRows
+from bulkport.imports.validation.fast_path import fast_lane, name_attribute
+from bulkport.imports.validation.lookups import NamedRow, lookups_of
+from bulkport.imports.validation.row_errors import FieldError, RowError
+from bulkport.imports.validation.row_validator import JsonJudge, TextJudge, Verdict, json_keys
+from bulkport.imports.validation.sanitize import unstorable
+from bulkport.imports.validation.sequences import without
+from bulkport.imports.validation.unknown_fields import UnknownFields
+
+
+class RowValidator:
+    """Decodes and validates the records of one import; whatever a record holds ends as a valid row or a row error.
+
+    It remembers what the import's rows look like, so it serves one import, and one thread at a time::
+
+        batch = validator.decode_json(records, first_row)
+        resolved = {field: resolve(names) for field, names in batch.lookups.items()}
+        valid = validator.finish(batch, resolved)
+
+    Parameters
+    ----------
+    streamed:
+        Whether rows may give names in place of ids (`Reference.lookup_field`), as they may in streaming bodies.
+    """
+
+    def __init__(self, resource: Resource, *, streamed: bool) -> None:
+        self._lookups = lookups_of(resource) if streamed else ()
+        self._resource = resource
+        self._lane = fast_lane(resource, self._lookups)
+        self._json_judge = JsonJudge(resource, self._lookups)
+        self._text_judge = TextJudge(resource, self._lookups)
+        known = {key for keys in json_keys(resource.model).values() for key in keys}
+        self._unknown_fields = UnknownFields(known | {lookup.name_wire for lookup in self._lookups})
+
+    @property
+    def has_fast_lane(self) -> bool:
+        """Whether rows are decoded without Pydantic as long as nothing is wrong with them."""
+        return self._lane is not None
+
+    @property
+    def unknown_fields(self) -> set[str]:
+        """Names that JSON records had and the model does not know; at most 50, of at most 100 characters."""
+        return self._unknown_fields.names
+
+    def decode_json(self, records: Sequence[bytes], first_row: int) -> Batch:
+        """Decode records of JSON.
+
+        Parameters
+        ----------
+        first_row:
+            1-based number of the first record in the body.
+        """
+        with _collector_paused():
+            if self._lane is None:
+                batch = Batch(Sources(records), first_row, self._no_values(len(records)))
+                left: Iterable[int] = range(len(records))
+            else:
+                columns, refused = self._lane.decode_json(records, self._unknown_fields)
+                batch = Batch(Sources(records), first_row, columns)
+                left = sorted(refused | self._sort_out_ids(batch, refused))
+            for position in left:
+                record = records[position]
+                self._unknown_fields.note(record)
+                self._enter(batch, position, self._json_judge.judge(record))
+        return batch
+
+    def decode_text(self, records: CsvRecords, columns: CsvColumns, first_row: int) -> Batch:
+        """Decode records of text cells.
+
+        Parameters
+        ----------
+        columns:
+            What each column is.
+        first_row:
+            1-based number of the first record in the body.
+        """
+        with _collector_paused():
+            decoded = None if self._lane is None else self._lane.decode_cells(records.columns, columns.fields)
+            values = self._no_values(len(records)) if decoded is None else decoded[0]
+            batch = Batch(Sources(records, self._column_names(columns)), first_row, values, fields=columns.fields)
+            batch.refused = {position: [FieldError("", bad.message)] for position, bad in records.bad.items()}
+            if decoded is None:
+                left = set(range(len(records)))
+            else:
+                refused = decoded[1] | records.bad.keys()
+                left = refused | self._sort_out_ids(batch, refused)
+            for position in sorted(left - records.bad.keys()):
+                self._judge_cells(batch, position)
+        return batch
+
+    def finish(self, batch: Batch, resolved: Mapping[str, Mapping[str, Any]]) -> ValidRows:
+        """Put ids in the place of names, and tell valid rows from bad ones.
+
+        Parameters
+        ----------
+        resolved:
+            The ids that were found, by the name they were found for, for each field in `batch.lookups`.
+        """
+        with _collector_paused():
+            self._put_ids(batch, resolved)
+            judge = self._text_judge if isinstance(batch.sources.records, CsvRecords) else self._json_judge
+            for position, row in batch.waiting.items():
+                self._enter(batch, position, judge.judge_named(row, resolved))
+            return self._tell_apart(batch)
+
+    def _sort_out_ids(self, batch: Batch, refused: Collection[int]) -> set[int]:
+        """Note the rows of the fast lane that give a name, and find those that give both, or nothing needed.
+
+        Returns
+        -------
+        The positions of those that must be judged anew.
+        """
+        left: set[int] = set()
+        for number, lookup in enumerate(self._lookups):
+            is_required = self._resource.model.model_fields[lookup.id_field].is_required()
+            names, given = batch.columns[name_attribute(number)], batch.columns[lookup.id_field]
+            unset = names.count(msgspec.UNSET)
+            if unset < batch.size:
+                named = [i for i, name in enumerate(names) if name is not msgspec.UNSET and i not in refused]
+                doubled = {i for i in named if given[i] is not msgspec.UNSET and given[i] is not None}
+                left |= doubled
+                batch.named[lookup.id_field] = [i for i in named if i not in doubled] if doubled else named
+                batch.lookups[lookup.id_field] = {names[i] for i in named}
+            if unset and is_required and msgspec.UNSET in given:
+                left.update(
+                    i
+                    for i, (name, value) in enumerate(zip(names, given, strict=True))
+                    if name is msgspec.UNSET and value is msgspec.UNSET
+                )
+        return left
+
+    def _enter(self, batch: Batch, position: int, verdict: Verdict) -> None:
+        if isinstance(verdict, BaseModel):
+            batch.enter(position, verdict)
+        elif isinstance(verdict, NamedRow):
+            batch.waiting[position] = verdict
+            for field, name in verdict.names.items():
+                batch.lookups.setdefault(field, set()).add(name)
+        else:
+            batch.refused[position] = verdict
+
+    def _put_ids(self, batch: Batch, resolved: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give the rows of the fast lane the ids behind their names."""
+        assert self._lane is not None or not batch.named
+        for number, lookup in enumerate(self._lookups):
+            positions = batch.named.get(lookup.id_field)
+            if not positions or self._lane is None:
+                continue
+            names, given = batch.columns[name_attribute(number)], batch.columns[lookup.id_field]
+            ids = resolved.get(lookup.id_field, {})
+            taken = {name: value for name, value in ids.items() if self._lane.takes_id(lookup.id_field, value)}
+            for position in positions:
+                name = names[position]
+                if name in taken:
+                    given[position] = taken[name]
+                elif position not in batch.refused and position not in batch.waiting:
+                    # The name is unknown, or the model may refuse the id: Pydantic tells.
+                    self._judge_again(batch, position)
+
+    def _judge_again(self, batch: Batch, position: int) -> None:
+        """Let Pydantic have a row that the fast lane had accepted."""
+        record = batch.sources.records[position]
+        if isinstance(record, bytes):
+            self._enter(batch, position, self._json_judge.judge(record))
+        else:
+            self._judge_cells(batch, position)
+
+    def _judge_cells(self, batch: Batch, position: int) -> None:
+        cells = batch.sources.records[position]
+        assert isinstance(cells, list)
+        self._enter(batch, position, self._text_judge.judge(cells, batch.fields))
+
+    def _tell_apart(self, batch: Batch) -> ValidRows:
+        first_row = batch.first_row
+        refused = dict(batch.refused)
+        gaps = sorted(refused)
+        row_numbers = without(range(first_row, first_row + batch.size), gaps)
+        columns: list[Sequence[Any]] = []
+        for field in self._resource.field_names:
+            columns.append(without(batch.columns[field], gaps))
+            for i, fault in unstorable(columns[-1]).items():
+                position, wire = row_numbers[i] - first_row, self._resource.wire_names[field]
+                refused[position] = [*refused.get(position, ()), FieldError(wire, f"{wire} {fault}")]
+        if len(refused) > len(gaps):
+            kept = [i for i, number in enumerate(row_numbers) if number - first_row not in refused]
+            row_numbers = [row_numbers[i] for i in kept]
+            columns = [[column[i] for i in kept] for column in columns]
+        return ValidRows(
+            columns=columns,
+            row_numbers=row_numbers,
+            errors=[
+                RowError(first_row + position, refused[position], batch.sources.record(position))
+                for position in sorted(refused)
+            ],
+            sources=batch.sources,
+            first_row=first_row,
+        )
+
+    def _no_values(self, size: int) -> dict[str, list[Any]]:
+        return {name: [None] * size for name in self._resource.field_names}
+
+    def _column_names(self, columns: CsvColumns) -> list[str]:
+        unknown = iter(columns.unknown)
+        return [next(unknown) if field is None else self._resource.wire_names[field] for field in columns.fields]
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No cyclic garbage collection: it would visit every row again and again, and finds nothing among them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,234 @@
+"""The fast lane: rows decoded by msgspec and checked column by column, without Pydantic.
+
+What the fast lane accepts is accepted, with the values Pydantic would give; whatever it refuses is left for Pydantic
+to judge. So it may refuse too much, and never too little.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from functools import lru_cache
+from itertools import compress, count
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from pydantic import BaseModel
+
+from bulkport.imports.resource import Resource
+from bulkport.imports.validation.cells import read_cells
+from bulkport.imports.validation.lookups import Lookup
+from bulkport.imports.validation.translation import PlainField, TextRule, translate
+from bulkport.imports.validation.unknown_fields import UnknownFields
+
+# Pydantic's parser stops at 200 levels; brackets are counted instead, which is cheap and never too few.
+_MAX_BRACKETS: Final = 100
+_UNUSABLE: Final = frozenset({'"', "\\", *map(chr, range(32))})
+_NO_VALUE: Final = "-"
+"""Stands where no row was accepted, in a column whose values must not be blank."""
+_REFUSALS: Final = (msgspec.DecodeError, ValueError, RecursionError)
+
+
+Columns: TypeAlias = dict[str, list[Any]]
+
+
+class FastLane:
+    """Decodes the rows of one resource.
+
+    What it gives are columns: values by attribute, one for each record. Attributes are the model's field names, and one
+    for each lookup (`name_attribute`). An id that is not given is `msgspec.UNSET`, and so is a name. What stands at the
+    place of a refused record means nothing.
+    """
+
+    def __init__(
+        self, fields: Sequence[PlainField], lookups: Sequence[Lookup], *, forbids_unknown_fields: bool
+    ) -> None:
+        self._lookups = lookups
+        self._learns = not forbids_unknown_fields
+        self._learned: list[str] = []
+        self._ids: dict[str, Any] = {}
+        members: list[tuple[str, str, Any, Any]] = []
+        substituted = {lookup.id_field for lookup in lookups}
+        for field in fields:
+            kind, default = field.type, field.default
+            if field.name in substituted:
+                self._ids[field.name] = kind
+                if default is msgspec.NODEFAULT:
+                    kind, default = kind | msgspec.UnsetType, msgspec.UNSET
+            members.append((field.name, field.wire_name, kind, default))
+        members += [
+            (name_attribute(number), lookup.name_wire, str | msgspec.UnsetType, msgspec.UNSET)
+            for number, lookup in enumerate(lookups)
+        ]
+        # Fields without a default come first: so the positional constructor knows all of them.
+        self._members = sorted(members, key=lambda member: member[3] is not msgspec.NODEFAULT)
+        self._fields = {field.name: field for field in fields}
+        self._not_blank = [field.name for field in fields if isinstance(field.rule, TextRule) and field.rule.not_blank]
+        names = {name_attribute(number) for number in range(len(lookups))}
+        self._stand_ins = {
+            name: msgspec.UNSET if name in names else _NO_VALUE if name in self._not_blank else None
+            for name, *_ in self._members
+        }
+        self._compile()
+
+    def fresh(self) -> "FastLane":
+        """A lane that has learned nothing yet; what is costly to make is shared."""
+        lane = copy(self)
+        lane._learned = []  # noqa: SLF001 # its own class
+        return lane
+
+    def decode_json(self, records: Sequence[bytes], unknown_fields: UnknownFields) -> tuple[Columns, set[int]]:
+        """Decode rows of JSON.
+
+        Returns
+        -------
+        The columns, and the positions of the records that were not accepted.
+        """
+        given = records
+        if self._learned:
+            # Only unknown fields may nest, and only as deep as Pydantic's parser takes.
+            given = [record if record.count(b"[") + record.count(b"{") <= _MAX_BRACKETS else b"" for record in records]
+        rows: list[Any] = []
+        refused: set[int] = set()
+        rest = iter(given)
+        while len(rows) < len(given):
+            try:
+                # The rows before a refused record stay in the list, so its length is that record's position.
+                rows.extend(map(self._decoder.decode, rest))
+            except _REFUSALS:
+                position = len(rows)
+                record = given[position]
+                row = self._learn_from(record, unknown_fields) if self._learns else None
+                if row is None:
+                    refused.add(position)
+                rows.append(row or self._stand_in)
+        columns = {name: list(map(attrgetter(name), rows)) for name, *_ in self._members}
+        for name in self._not_blank:
+            refused |= _blank_positions(columns[name])
+        return columns, refused
+
+    def decode_cells(
+        self, columns: Sequence[list[str]], fields: Sequence[str | None]
+    ) -> tuple[Columns, set[int]] | None:
+        """Read columns of text cells (an empty cell is no value).
+
+        Parameters
+        ----------
+        fields:
+            Field of the resource for each column; None where it is not read.
+
+        Returns
+        -------
+        As `decode_json`; None where a column is of a type whose text Pydantic alone can read.
+        """
+        by_field = {field: cells for field, cells in zip(fields, columns, strict=True) if field is not None}
+        names = {lookup.name_field: name_attribute(number) for number, lookup in enumerate(self._lookups)}
+        by_attribute = {names.get(field, field): cells for field, cells in by_field.items()}
+        size = len(columns[0])
+        values: Columns = {}
+        refused: set[int] = set()
+        for attribute, _, _, default in self._members:
+            cells = by_attribute.get(attribute)
+            if cells is None:
+                if default is msgspec.NODEFAULT:
+                    return None
+                values[attribute] = [default] * size
+            elif attribute in names.values():
+                values[attribute] = [cell or msgspec.UNSET for cell in cells]
+            else:
+                field = self._fields[attribute]
+                if field.rule is None:
+                    return None
+                empty = None if default is msgspec.NODEFAULT and field.is_nullable else default
+                values[attribute], suspects = read_cells(cells, field.rule, empty)
+                refused |= suspects
+        return values, refused
+
+    def takes_id(self, field: str, value: Any) -> bool:
+        """Whether a value found by name is as good as one that the row gives itself."""
+        try:
+            return bool(msgspec.convert(value, self._ids[field], strict=True) == value)
+        except msgspec.ValidationError:
+            return False
+
+    def _compile(self) -> None:
+        struct = self._make_struct(self._members)
+        self._stand_in = struct(**self._stand_ins)
+        learned = [(f"_unknown_{i}", name, Any, None) for i, name in enumerate(self._learned)]
+        self._decoder = msgspec.json.Decoder(self._make_struct([*self._members, *learned]) if learned else struct)
+
+    def _make_struct(self, members: Sequence[tuple[str, str, Any, Any]]) -> type[msgspec.Struct]:
+        return msgspec.defstruct(
+            "Row",
+            [
+                (attribute, kind) if default is msgspec.NODEFAULT else (attribute, kind, default)
+                for attribute, _, kind, default in members
+            ],
+            rename={attribute: wire for attribute, wire, _, _ in members},
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+
+    def _learn_from(self, record: bytes, unknown_fields: UnknownFields) -> Any:
+        """The row of a record that has fields not seen before; None where that is not all that stands against it.
+
+        Unknown fields become members of the struct whose values are checked as JSON and left alone: so rows that have
+        them keep their speed.
+        """
+        names = [name for name in unknown_fields.note(record) if _is_learnable(name)]
+        if not names:
+            return None
+        self._learned += names
+        self._compile()
+        if record.count(b"[") + record.count(b"{") > _MAX_BRACKETS:
+            return None
+        try:
+            return self._decoder.decode(record)
+        except _REFUSALS:
+            return None
+
+
+def name_attribute(number: int) -> str:
+    """Attribute of a row that holds the name for a lookup."""
+    return f"_name_{number}"
+
+
+def fast_lane(resource: Resource, lookups: tuple[Lookup, ...]) -> FastLane | None:
+    """A fast lane for one import into a resource; None where its model needs Pydantic for every row."""
+    lane = _lane_of(resource.model, lookups)
+    return None if lane is None else lane.fresh()
+
+
+@lru_cache(maxsize=256)
+def _lane_of(model: type[BaseModel], lookups: tuple[Lookup, ...]) -> FastLane | None:
+    plain = translate(model)
+    if plain is None:
+        return None
+    substituted = {lookup.id_field for lookup in lookups}
+    for field in plain.fields:
+        if field.name in substituted and field.default not in (msgspec.NODEFAULT, None):
+            return None
+    try:
+        return FastLane(plain.fields, lookups, forbids_unknown_fields=plain.forbids_unknown_fields)
+    except (TypeError, ValueError):  # constraints that msgspec does not know, such as bounds beyond 64 bits
+        return None
+
+
+def _is_learnable(name: str) -> bool:
+    """Whether msgspec takes the name for a member."""
+    return len(name) <= UnknownFields.MAX_LENGTH and _UNUSABLE.isdisjoint(name)
+
+
+def _blank_positions(values: list[Any]) -> set[int]:
+    """Positions of texts without a visible character."""
+    # `isspace` knows every space that `\\s` knows, and is false for empty text.
+    try:
+        blank = set(compress(count(), map(str.isspace, values)))
+    except TypeError:  # a null among them
+        blank = set(compress(count(), [value is not None and value.isspace() for value in values]))
+    position = -1
+    while True:
+        try:
+            position = values.index("", position + 1)
+        except ValueError:
+            return blank
+        blank.add(position)

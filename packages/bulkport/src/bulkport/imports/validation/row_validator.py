@@ -1,0 +1,214 @@
+"""The last word on single rows: Pydantic's."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import AliasChoices, AliasPath, BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json, to_json
+
+from bulkport.imports.resource import Resource
+from bulkport.imports.validation.lookups import Lookup, NamedRow
+from bulkport.imports.validation.messages import describe, row_message, sentence
+from bulkport.imports.validation.row_errors import FieldError
+from bulkport.imports.validation.text_fields import EmptyCell, empty_cells
+
+_MAX_ERRORS: Final = 20
+
+Refused = Sequence[FieldError]
+"""What is wrong with a row; never empty."""
+Verdict = BaseModel | NamedRow | Refused
+
+
+class RowJudge(ABC):
+    """Judges one row at a time; nothing a row holds makes it raise.
+
+    Parameters
+    ----------
+    keys:
+        Every key that a row may give a field's value under.
+    """
+
+    def __init__(self, resource: Resource, lookups: Sequence[Lookup], keys: Mapping[str, Sequence[str]]) -> None:
+        self._model = resource.model
+        self._lookups = lookups
+        self._id_keys = {lookup.id_field: keys[lookup.id_field] for lookup in lookups}
+        # Pydantic tells a place by the key it looked for, or by the field's name.
+        names = {field: resource.wire_names[field] for field in keys}
+        self._wire_names = names | {key: names[field] for field, given in keys.items() for key in given}
+
+    @abstractmethod
+    def _validate(self, members: dict[str, Any]) -> Any:
+        """The row of these members by key."""
+
+    @abstractmethod
+    def _name_key(self, lookup: Lookup) -> str:
+        """Key of a lookup's name in a row."""
+
+    def judge_members(self, members: dict[str, Any]) -> Verdict:
+        """Judge a row of members by key, which the judge may change."""
+        names: dict[str, str] = {}
+        errors: list[FieldError] = []
+        for lookup in self._lookups:
+            name = members.pop(self._name_key(lookup), None)
+            if name is None:
+                continue
+            if not isinstance(name, str):
+                errors.append(lookup.not_text())
+            elif any(members.get(key) is not None for key in self._id_keys[lookup.id_field]):
+                errors.append(lookup.both_given())
+            else:
+                names[lookup.id_field] = name
+            if lookup.id_field in names or errors:
+                for key in self._id_keys[lookup.id_field]:
+                    if members.get(key, ...) is None:
+                        del members[key]
+        if errors:
+            told = {error.field for error in errors}
+            told |= {lookup.id_wire for lookup in self._lookups if lookup.name_wire in told}
+            verdict = self._checked(members)
+            return (
+                [*errors, *(error for error in verdict if error.field not in told)]
+                if isinstance(verdict, list)
+                else errors
+            )
+        return NamedRow(members, names) if names else self._checked(members)
+
+    def judge_named(self, row: NamedRow, ids: Mapping[str, Mapping[str, Any]]) -> BaseModel | Refused:
+        """Judge a row with the ids that were found for its names (by id field, then by name)."""
+        members = dict(row.members)
+        unknown: dict[str, FieldError] = {}
+        for lookup in self._lookups:
+            name = row.names.get(lookup.id_field)
+            if name is None:
+                continue
+            found = ids.get(lookup.id_field, {}).get(name)
+            if found is None:
+                unknown[lookup.id_wire] = lookup.unknown_name(name)
+            else:
+                members[self._id_keys[lookup.id_field][0]] = self._id_value(found)
+        verdict = self._checked(members)
+        if not unknown:
+            return verdict
+        others = verdict if isinstance(verdict, list) else []
+        return [*unknown.values(), *(error for error in others if error.field not in unknown)]
+
+    def _id_value(self, value: Any) -> Any:
+        return value
+
+    def _checked(self, members: dict[str, Any]) -> BaseModel | list[FieldError]:
+        return self._call(self._validate, members)
+
+    def _call(self, validate: Any, given: Any) -> BaseModel | list[FieldError]:
+        try:
+            row = validate(given)
+        except ValidationError as error:
+            return self._errors(error)
+        except Exception as error:  # a validator of the model stumbled over this row: the row is bad
+            return [FieldError("", f"the row cannot be checked: {type(error).__name__}")]
+        if not isinstance(row, self._model):
+            return [FieldError("", "the row cannot be checked: its model makes something else of it")]
+        return row
+
+    def _errors(self, error: ValidationError) -> list[FieldError]:
+        found = [self._field_error(details) for details in error.errors(include_url=False)[:_MAX_ERRORS]]
+        return list(dict.fromkeys(found))
+
+    def _field_error(self, details: ErrorDetails) -> FieldError:
+        place = details["loc"]
+        if not place:
+            return FieldError("", sentence("", row_message(details)))
+        first = str(place[0])
+        path = self._wire_names.get(first, first)
+        if details["type"] == "missing" and len(place) == 1:
+            for lookup in self._lookups:
+                if lookup.id_wire == path:
+                    return lookup.none_given()
+        path += "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place[1:])
+        return FieldError(path, sentence(path, describe(details)))
+
+
+class JsonJudge(RowJudge):
+    """Judges rows of JSON, strictly: `"5"` is no number, and `true` neither."""
+
+    def __init__(self, resource: Resource, lookups: Sequence[Lookup]) -> None:
+        super().__init__(resource, lookups, json_keys(resource.model))
+        self._validator = resource.model.__pydantic_validator__
+
+    def judge(self, record: bytes) -> Verdict:
+        """Judge a row."""
+        if self._lookups:
+            try:
+                members = from_json(record)
+            except ValueError:
+                members = None
+            if isinstance(members, dict) and any(lookup.name_wire in members for lookup in self._lookups):
+                return self.judge_members(members)
+        return self._call(self._validate_json, record)
+
+    def _validate_json(self, record: bytes) -> Any:
+        return self._validator.validate_json(record, strict=True)
+
+    def _validate(self, members: dict[str, Any]) -> Any:
+        # Back to JSON: the rules for JSON are not those for Python's objects.
+        return self._validate_json(to_json(members, inf_nan_mode="constants"))
+
+    def _name_key(self, lookup: Lookup) -> str:
+        return lookup.name_wire
+
+
+class TextJudge(RowJudge):
+    """Judges rows of text cells: values are read from their text."""
+
+    def __init__(self, resource: Resource, lookups: Sequence[Lookup]) -> None:
+        super().__init__(resource, lookups, {field: [field] for field in resource.model.model_fields})
+        self._validator = resource.model.__pydantic_validator__
+        self._empty = empty_cells(resource.model)
+
+    def judge(self, cells: Iterable[str], fields: Sequence[str | None]) -> Verdict:
+        """Judge a row.
+
+        Parameters
+        ----------
+        fields:
+            Field of the resource for each cell; None where it is not read.
+        """
+        members: dict[str, Any] = {}
+        for field, cell in zip(fields, cells, strict=False):
+            if field is None:
+                continue
+            if cell:
+                members[field] = cell
+                continue
+            match self._empty.get(field, EmptyCell.ABSENT):
+                case EmptyCell.TEXT:
+                    members[field] = cell
+                case EmptyCell.NULL:
+                    members[field] = None
+        return self.judge_members(members)
+
+    def _validate(self, members: dict[str, Any]) -> Any:
+        if None in members.values():  # which `validate_strings` does not take
+            return self._validator.validate_python(members, strict=False, by_alias=False, by_name=True)
+        return self._validator.validate_strings(members, strict=False, by_alias=False, by_name=True)
+
+    def _name_key(self, lookup: Lookup) -> str:
+        return lookup.name_field
+
+    def _id_value(self, value: Any) -> Any:
+        return str(value)
+
+
+def json_keys(model: type[BaseModel]) -> dict[str, list[str]]:
+    """The members of a JSON object that may give each field of a model its value."""
+    config = model.model_config
+    by_name = bool(config.get("populate_by_name") or config.get("validate_by_name"))
+    keys: dict[str, list[str]] = {}
+    for name, info in model.model_fields.items():
+        alias = info.validation_alias or info.alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+        given = [str(choice.path[0]) if isinstance(choice, AliasPath) else choice for choice in choices if choice]
+        if by_name or not given or config.get("validate_by_alias") is False:
+            given.append(name)
+        keys[name] = list(dict.fromkeys(given))
+    return keys

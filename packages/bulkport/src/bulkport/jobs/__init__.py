@@ -1,0 +1,69 @@
+"""Background jobs: work that is queued in a database transaction and done in worker processes.
+
+    jobs = BackgroundJobs()
+
+    @jobs.task(queue="mail", retry=RetryPolicy(max_attempts=5))
+    async def send_report(context: JobContext, recipient: str) -> int: ...
+
+    async with jobs.connect(DATABASE_URL):                                         # in the application
+        await jobs.enqueue(send_report, "ada@example.org")
+        await jobs.enqueue(send_report.call("ada@example.org"), connection=session)   # in a transaction of yours
+
+    await jobs.run_worker(DATABASE_URL, stop)                                      # in a worker process
+
+What a task may rely on: it runs at least once if the enqueueing transaction commits; an error runs it again by its
+`RetryPolicy`; `RetryLater` runs it again without an error; a worker that dies has its jobs taken over by others.
+A task that must take effect once writes its effect in one transaction that tells whether it happened already.
+
+`BackgroundJobs` is what an application holds. Below it is the port (`port/`), all that Bulkport asks of a job engine;
+`procrastinate_engine` is the engine behind it, and the only package that imports Procrastinate. `WorkerServer`
+(`worker.py`) is what a worker process runs.
+"""
+
+from bulkport.jobs.background_jobs import BackgroundJobs
+from bulkport.jobs.batches import Batch
+from bulkport.jobs.context import JobContext, TaskDefinition
+from bulkport.jobs.exceptions import JobCancelled, StopRequested
+from bulkport.jobs.job import BackgroundJob, JobState, JSONValue
+from bulkport.jobs.port import EngineFactory, EnqueuedJob, JobEngine, Outcome, WorkerOptions
+from bulkport.jobs.port.control import Effect, OrderResult, OrderSummary
+from bulkport.jobs.reading.metrics import Granularity
+from bulkport.jobs.reading.query import JobPage, JobQuery, JobSort
+from bulkport.jobs.retention import RetentionPolicy
+from bulkport.jobs.retry import NO_RETRY, FinalError, RetryLater, RetryPolicy
+from bulkport.jobs.task import JobCall, JobOptions, Task
+from bulkport.jobs.worker import run_until_signal, stop_on_signals
+
+__all__ = [
+    "NO_RETRY",
+    "BackgroundJob",
+    "BackgroundJobs",
+    "Batch",
+    "Effect",
+    "EngineFactory",
+    "EnqueuedJob",
+    "FinalError",
+    "Granularity",
+    "JSONValue",
+    "JobCall",
+    "JobCancelled",
+    "JobContext",
+    "JobEngine",
+    "JobOptions",
+    "JobPage",
+    "JobQuery",
+    "JobSort",
+    "JobState",
+    "OrderResult",
+    "OrderSummary",
+    "Outcome",
+    "RetentionPolicy",
+    "RetryLater",
+    "RetryPolicy",
+    "StopRequested",
+    "Task",
+    "TaskDefinition",
+    "WorkerOptions",
+    "run_until_signal",
+    "stop_on_signals",
+]

@@ -1,0 +1,210 @@
+"""Steering jobs and queues."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.port.queueing import Connection, is_integer, require_queue_name, require_start
+from bulkport.jobs.reading.query import JobQuery
+
+
+class Effect(StrEnum):
+    """What came of an order for one job. Those that say why nothing was done are no errors."""
+
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+    REQUEUED = "requeued"
+    REPEATED = "repeated"
+    """It had succeeded, so a new job like it was queued."""
+    RELEASED = "released"
+    RESCHEDULED = "rescheduled"
+    CHANGED = "changed"
+    ASKED_TO_STOP = "asked to stop"
+    """It runs; it is cancelled when its task heeds that."""
+    ALREADY_ASKED_TO_STOP = "already asked to stop"
+    ALREADY_WAITING = "already waiting"
+    ALREADY_RUNNING = "already running"
+    ALREADY_ENDED = "already ended"
+    ALREADY_DELETED = "already deleted"
+    WAITS_FOR_OTHERS = "waits for other jobs"
+    UNIQUE_KEY_TAKEN = "unique key taken"
+    """Another job waits under its unique key."""
+    UNKNOWN = "unknown"
+    """There is no such job (any more)."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the order was carried out."""
+        return self in _DONE
+
+
+_DONE = frozenset(
+    {
+        Effect.CANCELLED,
+        Effect.DELETED,
+        Effect.REQUEUED,
+        Effect.REPEATED,
+        Effect.RELEASED,
+        Effect.RESCHEDULED,
+        Effect.CHANGED,
+        Effect.ASKED_TO_STOP,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be done to jobs, and what their history says about it."""
+
+    reason: str | None = None
+    actor: str | None = None
+    """Who wants it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(Order):
+    """End jobs: a waiting one at once, a running one when its task heeds the request. Jobs that have ended stay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete(Order):
+    """Cancel jobs, and make those that have ended CANCELLED as well; retention removes them later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeue(Order):
+    """Run jobs again that have ended, with their failures forgotten.
+
+    A job that had succeeded stays as it is: a new one repeats it. What waited for a job in vain stays cancelled, and a
+    batch that has ended does not end again.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunNow(Order):
+    """Have jobs run at once that wait for a time, or for their next attempt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reschedule(Order):
+    """Have jobs that have not begun wait for another time.
+
+    Raises
+    ------
+    ValueError
+        Not exactly one of `at` and `delay` is given, or no job can start then.
+    """
+
+    at: datetime | None = None
+    delay: float | None = None
+    """Seconds from now, by the database's clock."""
+
+    def __post_init__(self) -> None:
+        if (self.at is None) == (self.delay is None):
+            raise ValueError("a job is rescheduled to a time or by a delay")
+        require_start(self.at, self.delay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(Order):
+    """Give jobs that have not begun another priority, another queue, or both.
+
+    Raises
+    ------
+    ValueError
+        Neither is given, the queue's name cannot be one, or the priority is no 32-bit integer.
+    """
+
+    priority: int | None = None
+    queue: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.priority is None and self.queue is None:
+            raise ValueError("a priority or a queue is to be changed")
+        if self.priority is not None and not is_integer(self.priority):
+            raise ValueError(f"a priority is a 32-bit integer: {self.priority}")
+        if self.queue is not None:
+            require_queue_name(self.queue)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderResult:
+    """What came of an order for one job."""
+
+    job_id: BackgroundJobId
+    effect: Effect
+    new_job_id: BackgroundJobId | None = None
+    """The job that repeats this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSummary:
+    """What came of an order for many jobs; as text such as `12 requeued, 1 already running`."""
+
+    effects: Mapping[Effect, int] = field(default_factory=dict)
+    """Jobs by effect, none of them 0."""
+
+    @classmethod
+    def of(cls, results: Iterable[OrderResult]) -> "OrderSummary":
+        """Of what came of it for each job."""
+        return cls(Counter(result.effect for result in results))
+
+    @property
+    def done(self) -> int:
+        """Jobs for which the order was carried out."""
+        return sum(count for effect, count in self.effects.items() if effect.is_done)
+
+    def __str__(self) -> str:
+        order = list(Effect)
+        parts = sorted(self.effects.items(), key=lambda part: order.index(part[0]))
+        return ", ".join(f"{count} {effect}" for effect, count in parts) or "no jobs"
+
+
+class JobControl(Protocol):
+    """Steers jobs and queues."""
+
+    async def order(
+        self, order: Order, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+    ) -> list[OrderResult]:
+        """Do something to jobs, all in one transaction: for up to some thousands.
+
+        Every job is left as it is or moved on whole, whatever others do to it meanwhile; a repeated order finds its
+        work done. The jobs stay locked until the transaction ends.
+
+        Returns
+        -------
+        What came of it for each job, in their order.
+        """
+        ...
+
+    async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
+        """Do something to all jobs that a query finds, page by page in transactions of their own.
+
+        Jobs created meanwhile are left out, and so are those that end meanwhile where only ended ones are found.
+        Interrupted, it has done a part, and can be repeated.
+        """
+        ...
+
+    async def pause_queue(self, name: str, *, actor: str | None = None, connection: Connection | None = None) -> None:
+        """Let no job of a queue start until it is resumed; those that run go on."""
+        ...
+
+    async def resume_queue(self, name: str, connection: Connection | None = None, *, actor: str | None = None) -> None:
+        """Let a paused queue go on; waiting workers start at once."""
+        ...
+
+    async def limit_queue(
+        self, name: str, most: int | None, connection: Connection | None = None, *, actor: str | None = None
+    ) -> None:
+        """Let at most `most` jobs of a queue run at one time, on all servers together; None: any number.
+
+        Raises
+        ------
+        ValueError
+            `most` is less than 1.
+        """
+        ...

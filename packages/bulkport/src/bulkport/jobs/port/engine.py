@@ -1,0 +1,132 @@
+"""Running jobs, and the whole of the port."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.context import TaskDefinition
+from bulkport.jobs.job import BackgroundJob
+from bulkport.jobs.port.control import JobControl
+from bulkport.jobs.port.queueing import Connection, JobQueue
+from bulkport.jobs.port.reading import JobReader
+from bulkport.jobs.port.recurring import RecurringStore
+from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
+from bulkport.jobs.retry import DEFAULT_RETRY, RetryPolicy
+from bulkport.pools import AsyncPool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker server behaves. Times are in seconds."""
+
+    database_url: str
+    server_name: str
+    """Unique among all servers, also over time; see `JobEngine.rescue`."""
+    queues: Sequence[str] | None = None
+    """Queues to serve; None: all."""
+    concurrency: int = 20
+    """Jobs that run at one time."""
+    heartbeat_seconds: float = 3.0
+    stalled_seconds: float = 12.0
+    """Silence after which other servers take a server for dead and run its jobs."""
+    shutdown_seconds: float = 20.0
+    """Grace for running jobs when the server is asked to stop."""
+    poll_seconds: float = 1.0
+    """How often to look for jobs of which no notification came."""
+    blocked_seconds: float = 2.0
+    """A task that keeps the event loop to itself for so long is reported in the log."""
+    unknown_task_retry: RetryPolicy = DEFAULT_RETRY
+    """How often in a row, and after what waits, a job may meet servers that do not know its task before it has failed:
+    another server, one of a newer version, may know it. It uses up none of the task's own attempts."""
+    retention: RetentionPolicy = DEFAULT_RETENTION
+    """How long finished jobs are kept. Every server prunes, each by its own policy."""
+
+
+class JobEngine(JobQueue, Protocol):
+    """Stores background jobs and runs them."""
+
+    @property
+    def reader(self) -> JobReader:
+        """All that can be asked about jobs, queues and servers.
+
+        Raises
+        ------
+        NotConnected
+            The engine has no pool.
+        """
+        ...
+
+    @property
+    def control(self) -> JobControl:
+        """Orders to jobs and queues."""
+        ...
+
+    @property
+    def recurring(self) -> RecurringStore:
+        """Jobs that come again and again."""
+        ...
+
+    def add_task(self, definition: TaskDefinition) -> None:
+        """Declare a task, so that this process can run its jobs.
+
+        Raises
+        ------
+        TaskAlreadyDeclared
+            Its name is taken.
+        """
+        ...
+
+    async def look_up(self, job_id: BackgroundJobId, connection: Connection | None = None) -> BackgroundJob | None:
+        """The job as it stands now; None when there is no such job."""
+        ...
+
+    async def rescue(
+        self, server_names: Sequence[str] | None = None, connection: Connection | None = None
+    ) -> list[BackgroundJobId]:
+        """Take the jobs of servers over that are known to be dead, now.
+
+        Workers find dead servers by themselves within `WorkerOptions.stalled_seconds` and a little more. Whoever
+        saw a worker process end (its parent) need not wait: it names the server, and its jobs start elsewhere at
+        once. Naming a server that still runs makes its jobs run twice until it notices.
+
+        Parameters
+        ----------
+        server_names
+            Names as given to `WorkerServer`. None: every server, for one who knows that none can be alive, say
+            because it has just started the database.
+
+        Returns
+        -------
+        The jobs put back in their queues, including any that no server owned.
+        """
+        ...
+
+    async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
+        """Run jobs until `stop` is set, then drain; what `WorkerServer` does around it makes it last.
+
+        Raises
+        ------
+        WorkerLost
+            The server was silent for so long that others may have taken its jobs over. Its running jobs were
+            cancelled; it can be run again at once.
+        psycopg.Error
+            The worker could not begin.
+        """
+        ...
+
+
+class EngineFactory(Protocol):
+    """Makes engines: what `BackgroundJobs` is given to run on another one. The class of an engine is one."""
+
+    def __call__(self, pool: AsyncPool | None = None, /) -> JobEngine:
+        """Make an engine, without input or output.
+
+        Parameters
+        ----------
+        pool
+            An open pool of autocommit connections, for calls that are given no connection. Without it each call needs
+            one, and there is no `JobEngine.reader` and no order to the jobs of a query.
+        """
+        ...

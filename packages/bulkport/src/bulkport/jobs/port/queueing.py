@@ -1,0 +1,221 @@
+"""Queueing jobs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, Protocol, TypeAlias
+
+import psycopg
+from psycopg import sql
+
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.job import DEFAULT_QUEUE, JSONValue
+
+Connection: TypeAlias = psycopg.AsyncConnection[Any]
+SyncConnection: TypeAlias = psycopg.Connection[Any]
+
+MOST_NAME_LENGTH: Final = 128
+"""Longest name of a task, in characters."""
+MOST_QUEUE_NAME_BYTES: Final = 40
+"""Longest name of a queue, in UTF-8: it is part of the name of a PostgreSQL channel, which has 63 bytes."""
+_LONGEST_DELAY_SECONDS: Final = 1e9
+"""Some 30 years."""
+_TIMES: Final = (datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
+"""Far from where the calendars of PostgreSQL and Python end: a job beyond could be stored, but not be read."""
+
+
+class Outcome(StrEnum):
+    """How a job or a batch must have ended for a job that waits for it to run."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    FINISHED = "finished"
+    """However it ended."""
+
+
+def is_integer(value: object) -> bool:
+    """Whether PostgreSQL's `integer` takes it, which priorities and limits are."""
+    # Not by looking into a range: for what is no integer, Python would go through all of it.
+    return isinstance(value, int) and -(2**31) <= value < 2**31
+
+
+def require_task_name(name: str) -> None:
+    """Refuse a name that no task can have.
+
+    Raises
+    ------
+    ValueError
+        It is empty or too long.
+    """
+    if not 0 < len(name) <= MOST_NAME_LENGTH:
+        raise ValueError(f"a task has a name of 1 to {MOST_NAME_LENGTH} characters: {name!r}")
+
+
+def require_queue_name(name: str) -> None:
+    """Refuse a name that no queue can have.
+
+    Raises
+    ------
+    ValueError
+        It is empty, too long or not printable.
+    """
+    if not name.isprintable() or not 0 < len(name.encode()) <= MOST_QUEUE_NAME_BYTES:
+        raise ValueError(f"a queue has a printable name of 1 to {MOST_QUEUE_NAME_BYTES} bytes: {name!r}")
+
+
+def require_start(at: datetime | None, delay: float | None) -> None:
+    """Refuse a time at which no job can start, or a wait after which none can.
+
+    Raises
+    ------
+    ValueError
+        The time has no zone or is centuries away, or the wait is not a number of seconds from 0 to some 30 years.
+    """
+    if at is not None:
+        if at.utcoffset() is None:
+            raise ValueError("a job's time needs a time zone")
+        if not _TIMES[0] <= at < _TIMES[1]:
+            raise ValueError(f"a job cannot start at {at}")
+    if delay is not None and not 0 <= delay < _LONGEST_DELAY_SECONDS:
+        raise ValueError(f"a job cannot start in {delay} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a job waits for: a job, or a batch.
+
+    Raises
+    ------
+    ValueError
+        It is neither, or both.
+    """
+
+    job_id: BackgroundJobId | None = None
+    batch_id: int | None = None
+    on: Outcome = Outcome.SUCCEEDED
+    """A job whose wish can no longer come true is cancelled."""
+
+    def __post_init__(self) -> None:
+        if (self.job_id is None) == (self.batch_id is None):
+            raise ValueError("a job waits for a job or for a batch")
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be queued.
+
+    Raises
+    ------
+    ValueError
+        It is contradictory.
+    """
+
+    task: str
+    """Name of a task that some worker knows. This process need not know it."""
+    args: Mapping[str, JSONValue]
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    """Higher goes first; among equals, first come, first served."""
+    delay: float | None = None
+    """Seconds before it may start, by the database's clock."""
+    at: datetime | None = None
+    """Aware time before which it may not start."""
+    user_id: str | None = None
+    unique_key: str | None = None
+    """Of the jobs with one unique key, only one waits at a time; the key is free again when that one starts."""
+    concurrency_key: str | None = None
+    """Of the jobs with one concurrency key, at most `concurrency_limit` are in their queues or run at one time."""
+    concurrency_limit: int | None = None
+    """None: 1."""
+    batch_id: int | None = None
+    recurring_id: str | None = None
+    origin_id: BackgroundJobId | None = None
+    """The job that this one repeats."""
+    parents: tuple[Parent, ...] = ()
+    """What must have ended before it runs."""
+
+    def __post_init__(self) -> None:
+        require_task_name(self.task)
+        require_queue_name(self.queue)
+        require_start(self.at, self.delay)
+        if (self.at is not None) + (self.delay is not None) + bool(self.parents) > 1:
+            raise ValueError("a job waits for a time, a delay or other jobs, for one of them only")
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueuedJob:
+    """What became of a `NewJob`."""
+
+    id: BackgroundJobId
+    is_new: bool
+    """False: a job with its unique key was waiting already, and this is its id."""
+
+
+class JobQueue(Protocol):
+    """Queues jobs, in the caller's transaction and in one round trip.
+
+    A job starts once the transaction commits, and never if it rolls back. The connection stays the caller's.
+    """
+
+    async def enqueue(self, connection: Connection, job: NewJob) -> BackgroundJobId:
+        """Queue one job.
+
+        Raises
+        ------
+        JobAlreadyQueued
+            A job with its unique key is waiting; the caller's transaction goes on.
+        ParentNotFound
+            A job or a batch that it is to wait for does not exist (any more).
+        BatchClosed
+            Its batch takes no more jobs.
+        """
+        ...
+
+    async def enqueue_many(self, connection: Connection, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
+        """Queue any number of jobs.
+
+        Returns
+        -------
+        What became of each, in their order.
+
+        Raises
+        ------
+        ParentNotFound, BatchClosed
+            See `enqueue`.
+        """
+        ...
+
+    def enqueue_many_sync(self, connection: SyncConnection, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
+        """As `enqueue_many`, for code without an event loop."""
+        ...
+
+    async def open_batch(
+        self, connection: Connection, description: str | None = None, user_id: str | None = None
+    ) -> int:
+        """Begin a batch, and give its id: jobs are queued into it by `NewJob.batch_id`."""
+        ...
+
+    async def seal_batch(self, connection: Connection, batch_id: int) -> bool:
+        """Let a batch take no more jobs: it ends with the last of those it has, at once if none is left.
+
+        Returns
+        -------
+        Whether there is such a batch. Sealing it again does nothing.
+        """
+        ...
+
+    def enqueue_call(
+        self,
+        task: str,
+        args: sql.Composable,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        user_id: sql.Composable | None = None,
+    ) -> sql.Composed:
+        """An SQL expression that queues a job each time it is evaluated, and gives the job's id (bigint).
+
+        For a statement of the caller's own that stores something and queues the job for it in one round trip. `args`
+        and `user_id` are expressions of type jsonb and text.
+        """
+        ...

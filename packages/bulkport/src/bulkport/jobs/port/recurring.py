@@ -1,0 +1,214 @@
+"""Recurring jobs: what they are, as they are asked for and as they stand, and where they are kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, Protocol, TypeAlias
+
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.job import DEFAULT_QUEUE, JobState, JSONValue
+from bulkport.jobs.port.queueing import Connection, SyncConnection, require_queue_name, require_task_name
+from bulkport.jobs.recurring.errors import InvalidSchedule
+from bulkport.jobs.recurring.schedule import Schedule
+
+PsycopgConnection: TypeAlias = Connection | SyncConnection
+
+_MOST_ID_LENGTH: Final = 200
+
+
+class MissedRuns(StrEnum):
+    """What becomes of the ticks that nobody acted on within a minute, because no worker ran."""
+
+    SKIP = "skip"
+    """Nothing; the next job comes with the next tick."""
+    ONCE = "once"
+    """One job for all of them, as soon as a worker runs again."""
+    ALL = "all"
+    """One job for each of them, at most 100."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecurringDefinition:
+    """A recurring job as it is asked for.
+
+    Raises
+    ------
+    ValueError
+        The id is empty, too long or not printable, or the name of the task or the queue cannot be one.
+    """
+
+    id: str
+    """Chosen by the application; 1 to 200 characters."""
+    task: str
+    cron: str
+    """See `recurring/schedule.py`."""
+    timezone: str = "UTC"
+    args: Mapping[str, JSONValue]
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    user_id: str | None = None
+    concurrency_key: str | None = None
+    """Of all jobs with one concurrency key, at most `concurrency_limit` run at one time."""
+    concurrency_limit: int = 1
+    missed: MissedRuns = MissedRuns.ONCE
+    overlap: bool = True
+    """Whether a tick makes a job although one that an earlier tick made has not ended. If not, the tick is left
+    out; and jobs that are there together all the same, say by hand, run one after another, unless a concurrency key
+    of their own says how many may."""
+
+    def __post_init__(self) -> None:
+        if not self.id.isprintable() or not 0 < len(self.id) <= _MOST_ID_LENGTH:
+            raise ValueError(f"the id of a recurring job has 1 to {_MOST_ID_LENGTH} printable characters: {self.id!r}")
+        require_task_name(self.task)
+        require_queue_name(self.queue)
+
+    @property
+    def schedule(self) -> Schedule:
+        """When it is due.
+
+        Raises
+        ------
+        InvalidSchedule
+            The cron expression or the time zone cannot be used, in this process at least.
+        """
+        return Schedule(self.cron, self.timezone)
+
+
+@dataclass(frozen=True, slots=True)
+class RecurringJob:
+    """A snapshot of one recurring job. Times are aware, in UTC, by the database's clock."""
+
+    definition: RecurringDefinition
+    in_code: bool
+    """Whether it is declared in code: it comes back when a worker starts, and only workers that declare it make its
+    jobs."""
+    paused_at: datetime | None
+    next_at: datetime | None
+    """None: never again."""
+    is_overdue: bool
+    """Whether the next tick has been due for more than a minute: no worker runs, or none that declares it."""
+    last_at: datetime | None
+    """The tick that was last acted on."""
+    last_note: str | None
+    """What was special about it: why it made no job, or that ticks before it were missed."""
+    last_job_id: BackgroundJobId | None
+    """The last job made, by a tick or by hand."""
+    last_job_state: JobState | None
+    """None: no job yet, or it is pruned."""
+    average_seconds: float | None
+    """Of its last 20 jobs that succeeded (among the last 100)."""
+    created_at: datetime
+    updated_at: datetime
+    """When the definition last changed."""
+
+    @property
+    def id(self) -> str:
+        """See `RecurringDefinition.id`."""
+        return self.definition.id
+
+    @property
+    def in_words(self) -> str:
+        """The schedule in English, such as `At 03:00 every day (Europe/Berlin)`."""
+        try:
+            words = self.definition.schedule.in_words
+        except InvalidSchedule as error:
+            return str(error)
+        return f"{words} ({self.definition.timezone})"
+
+
+class RecurringStore(Protocol):
+    """Keeps recurring jobs. Workers of the engine make their jobs when they are due: one for each tick, however many
+    servers there are, whatever their clocks say.
+
+    Each method takes effect in the transaction of `connection`, if it is given one.
+    """
+
+    @property
+    def declared(self) -> Mapping[str, RecurringDefinition]:
+        """Those that this process declares in code, by id."""
+        ...
+
+    def declare(self, definition: RecurringDefinition) -> None:
+        """Declare one in code. Nothing is written yet; each worker does that when it starts.
+
+        Raises
+        ------
+        RecurringJobAlreadyDeclared
+            Its id is taken.
+        """
+        ...
+
+    async def write_declared(self, connection: PsycopgConnection | None = None) -> None:
+        """Write those declared in code, where they are new or changed; a pause stays. Those that no code has acted
+        on for a week are forgotten.
+
+        Raises
+        ------
+        InvalidSchedule
+            A cron expression or a zone cannot be used.
+        """
+        ...
+
+    async def add_or_update(
+        self, definition: RecurringDefinition, connection: PsycopgConnection | None = None
+    ) -> RecurringJob:
+        """Add one, or change the one of its id. The next tick changes only with the cron expression or the zone.
+
+        Raises
+        ------
+        InvalidSchedule
+            The cron expression or the time zone cannot be used; with the reason.
+        """
+        ...
+
+    async def remove(self, recurring_id: str, connection: PsycopgConnection | None = None) -> bool:
+        """Remove one; its jobs stay. False when there is none."""
+        ...
+
+    async def pause(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
+        """Let it make no jobs until it is resumed.
+
+        Raises
+        ------
+        UnknownRecurringJob
+            There is none.
+        """
+        ...
+
+    async def resume(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
+        """Let it go on with the next tick from now.
+
+        Raises
+        ------
+        UnknownRecurringJob
+            There is none.
+        InvalidSchedule
+            Its zone is not known here.
+        """
+        ...
+
+    async def trigger(self, recurring_id: str, connection: PsycopgConnection | None = None) -> BackgroundJobId:
+        """Make a job now; the next tick stays as it is.
+
+        Raises
+        ------
+        UnknownRecurringJob
+            There is none.
+        """
+        ...
+
+    async def get(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob | None:
+        """How it stands; None when there is none."""
+        ...
+
+    async def search(
+        self,
+        text: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+        connection: PsycopgConnection | None = None,
+    ) -> Sequence[RecurringJob]:
+        """Those whose id or task contains `text`, in the order of their ids, from the one following `after`."""
+        ...

@@ -1,0 +1,165 @@
+"""Which jobs are asked for, in which order, and a page of them."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
+from bulkport.jobs.errors import InvalidJobQuery
+from bulkport.jobs.job import JobState
+from bulkport.jobs.reading.details import JobSummary
+from bulkport.jobs.sanitize import NotStorable, require_storable
+
+MOST_JOBS_A_PAGE: Final = 500
+
+_WITH_DUE_TIME: Final = frozenset({JobState.SCHEDULED, JobState.RETRYING})
+
+
+class JobSort(StrEnum):
+    """What jobs are sorted by; among equals by id."""
+
+    CREATED = "created"
+    FINISHED = "finished"
+    """When the job ended. Jobs that have not ended are left out."""
+    DURATION = "duration"
+    """How long the last run took. Jobs that have not ended are left out; those that never ran took no time."""
+    DUE = "due"
+    """When the time or the next attempt comes that a job waits for. Jobs that wait for none are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which jobs, and in which order. What is not given does not restrict.
+
+    Raises
+    ------
+    InvalidJobQuery
+        A time without zone, an unknown state, or a text or number that no job can have.
+    """
+
+    states: Collection[JobState] = frozenset()
+    """Any of these; empty: whatever the state. ENQUEUED are those that wait, PROCESSING those that run."""
+    task: str | None = None
+    queue: str | None = None
+    user_id: str | None = None
+    text: str | None = None
+    """Part of the arguments, written as JSON or as they are, or of the type or message of the last error; upper
+    and lower case are the same."""
+    error_type: str | None = None
+    """Type of the last error, as the job has it."""
+    batch_id: int | None = None
+    recurring_id: str | None = None
+    created_since: datetime | None = None
+    """At this time (aware) or later."""
+    created_until: datetime | None = None
+    """Before this time (aware)."""
+    finished_since: datetime | None = None
+    """Ended at this time (aware) or later."""
+    finished_until: datetime | None = None
+    sort: JobSort = JobSort.CREATED
+    descending: bool = True
+    """Newest, latest or longest first."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "states", _states(self.states))
+        object.__setattr__(self, "sort", _sort(self.sort))
+        for name in _TEXTS:
+            _require_text(name, getattr(self, name))
+        for name in _TIMES:
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, datetime) or value.utcoffset() is None):
+                raise InvalidJobQuery(f"{name} is a datetime with a time zone: {value!r:.80}")
+        number = self.batch_id
+        if number is not None and not (isinstance(number, int) and 0 < number <= MAX_BIGINT):
+            raise InvalidJobQuery(f"batch_id is not the id of a batch: {number!r:.80}")
+
+    @property
+    def possible_states(self) -> frozenset[JobState]:
+        """The states that jobs which the query finds can be in; empty: it finds none."""
+        possible = frozenset(self.states or JobState)
+        by_end = self.finished_since is not None or self.finished_until is not None
+        if by_end or self.sort in (JobSort.FINISHED, JobSort.DURATION):
+            possible = frozenset(state for state in possible if state.is_final)
+        if self.sort is JobSort.DUE:
+            possible &= _WITH_DUE_TIME
+        return possible
+
+    def walked_from(self, begun_at: datetime) -> "JobQuery":
+        """The same jobs from the oldest to the youngest, without those created since `begun_at`, and without those
+        that have ended since where only ended ones are found.
+
+        The query must find some state: see `possible_states`.
+        """
+        are_ended = all(state.is_final for state in self.possible_states)
+        return replace(
+            self,
+            states=self.possible_states,
+            created_until=min(begun_at, self.created_until or begun_at),
+            finished_until=min(begun_at, self.finished_until or begun_at) if are_ended else self.finished_until,
+            sort=JobSort.CREATED,
+            descending=False,
+        )
+
+
+_TEXTS: Final = ("task", "queue", "user_id", "text", "error_type", "recurring_id")
+_TIMES: Final = ("created_since", "created_until", "finished_since", "finished_until")
+
+
+def _states(given: Collection[JobState]) -> frozenset[JobState]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidJobQuery(f"states takes several, such as {{JobState.FAILED}}: {given!r:.80}")
+    try:
+        return frozenset(map(JobState, given))
+    except ValueError as error:
+        raise InvalidJobQuery(f"states: {error}; there are {', '.join(JobState)}") from None
+
+
+def _sort(given: JobSort) -> JobSort:
+    try:
+        return JobSort(given)
+    except ValueError as error:
+        raise InvalidJobQuery(f"sort: {error}; there are {', '.join(JobSort)}") from None
+
+
+def _require_text(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        hint = ": give the task's name" if name == "task" else ""
+        raise InvalidJobQuery(f"{name} is text, not {value!r:.80}{hint}")
+    try:
+        require_storable(value)
+    except NotStorable as error:
+        raise InvalidJobQuery(f"{name}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some of the jobs that a query finds, in its order."""
+
+    items: tuple[JobSummary, ...]
+    next_cursor: str | None
+    """Where the next page begins; None: this is the last one. A page may be short, even empty, and yet have a next
+    one: a search for text looks through so many jobs a page that no index covers."""
+    previous_cursor: str | None
+    """Where the page before ends; None: this is the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCount:
+    """How many jobs a query finds."""
+
+    jobs: int
+    is_more: bool
+    """There are more than `jobs`, but it was not worth counting them."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobIds:
+    """Some of the ids of jobs that a query finds."""
+
+    ids: tuple[BackgroundJobId, ...]
+    next_cursor: str | None
+    """Where to go on; None: these were the last ones."""

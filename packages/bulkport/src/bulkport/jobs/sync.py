@@ -1,0 +1,129 @@
+"""Background jobs for code without an event loop."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final, ParamSpec, Self, overload
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.connections import SyncConnection, sync_psycopg_in
+from bulkport.jobs.deadlocks import despite_deadlocks_sync
+from bulkport.jobs.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
+from bulkport.jobs.errors import NotConnected
+from bulkport.jobs.port import EnqueuedJob, JobQueue, NewJob, Outcome
+from bulkport.jobs.task import JobCall, Task
+from bulkport.pools import patient_conninfo
+
+P = ParamSpec("P")
+
+_ACQUIRE_SECONDS: Final = 10.0
+
+
+class SyncJobs:
+    """Enqueues jobs without an event loop; it is `BackgroundJobs.sync`.
+
+    Each call takes `connection=`: psycopg's, or SQLAlchemy's session or connection on psycopg. Without it there must
+    be a pool: see `connect`. Parameters and errors are those of the method of the same name of `BackgroundJobs`.
+    """
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+        self._pools: list[ConnectionPool[psycopg.Connection[Any]]] = []
+        """Of those who are connected; the last is used. Threads leave in any order."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can do without `connection=`."""
+        return bool(self._pools)
+
+    @contextmanager
+    def connect(self, database_url: str, *, most: int = 4, application_name: str | None = None) -> Iterator[Self]:
+        """Be connected to the database for as long as the context lasts. There are no connections until needed.
+
+        Parameters
+        ----------
+        most
+            Connections at one time.
+        application_name
+            What PostgreSQL calls them; None: what the URL says.
+        """
+        pool = ConnectionPool(
+            patient_conninfo(database_url),
+            kwargs={"autocommit": True} | ({"application_name": application_name} if application_name else {}),
+            min_size=0,
+            max_size=most,
+            timeout=_ACQUIRE_SECONDS,
+            reconnect_timeout=_ACQUIRE_SECONDS,
+            check=ConnectionPool.check_connection,
+            open=False,
+            name="jobs",
+        )
+        self._pools.append(pool)
+        try:
+            yield self
+        finally:
+            self._pools.remove(pool)
+            pool.close()
+
+    @overload
+    def enqueue(self, call: JobCall, /, *, connection: "SyncConnection | None" = None) -> BackgroundJobId: ...
+
+    @overload
+    def enqueue(self, task: Task[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> BackgroundJobId: ...
+
+    @overload
+    def enqueue(
+        self, task: Task[..., Any], /, *args: Any, connection: "SyncConnection", **kwargs: Any
+    ) -> BackgroundJobId: ...
+
+    def enqueue(self, call: JobCall | Task[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundJobId:
+        """Queue a job."""
+        connection = kwargs.pop("connection", None)
+        return only_new(self._enqueue([new_job(call_of(call, args, kwargs))], connection))
+
+    def schedule(
+        self,
+        call: JobCall | Task[..., Any],
+        /,
+        *args: Any,
+        at: datetime | None = None,
+        in_: float | timedelta | None = None,
+        connection: "SyncConnection | None" = None,
+        **kwargs: Any,
+    ) -> BackgroundJobId:
+        """Queue a job for later."""
+        return only_new(self._enqueue([scheduled_job(call_of(call, args, kwargs), at, in_)], connection))
+
+    def continue_with(
+        self,
+        parents: BackgroundJobId | Iterable[BackgroundJobId],
+        call: JobCall,
+        *,
+        on: On = Outcome.SUCCEEDED,
+        connection: "SyncConnection | None" = None,
+    ) -> BackgroundJobId:
+        """Queue a job that runs when others have ended."""
+        return only_new(self._enqueue([new_job(call_of(call, (), {}), parents=parents_of(parents, on))], connection))
+
+    def enqueue_many(
+        self, calls: Iterable[JobCall], *, connection: "SyncConnection | None" = None
+    ) -> list[EnqueuedJob]:
+        """Queue any number of jobs, all or none."""
+        return self._enqueue([new_job(call_of(call, (), {})) for call in calls], connection)
+
+    def _enqueue(self, jobs: list[NewJob], connection: "SyncConnection | None") -> list[EnqueuedJob]:
+        if connection is not None:
+            return self._queue.enqueue_many_sync(sync_psycopg_in(connection), jobs)
+        if not self._pools:
+            raise NotConnected("not connected: pass connection=, or use jobs.sync.connect(...) around it")
+        pool = self._pools[-1]
+        pool.open()
+
+        def enqueue() -> list[EnqueuedJob]:
+            with pool.connection() as own:
+                return self._queue.enqueue_many_sync(own, jobs)
+
+        return despite_deadlocks_sync(enqueue)

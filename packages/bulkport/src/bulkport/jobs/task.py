@@ -1,0 +1,273 @@
+"""Declared tasks: a function with its name and options, and calls of it that can be enqueued."""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
+
+from bulkport.jobs.arguments import TaskArguments
+from bulkport.jobs.context import FailureHook, JobContext, TaskDefinition
+from bulkport.jobs.errors import TaskDeclarationError
+from bulkport.jobs.executor import RunLimits, TaskThreads, run_in_thread, run_on_loop
+from bulkport.jobs.job import DEFAULT_QUEUE, JSONValue
+from bulkport.jobs.port.queueing import is_integer, require_queue_name, require_task_name
+from bulkport.jobs.retry import DEFAULT_RETRY, RetryPolicy
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_MOST_KEY_LENGTH: Final = 500
+"""In characters; PostgreSQL indexes no text much longer."""
+
+
+def require_key(name: str, value: str) -> None:
+    """Refuse a key or a user's id that cannot be kept; `name` is what it is called.
+
+    Raises
+    ------
+    ValueError
+        It is no text, empty, too long or not printable.
+    """
+    if not (isinstance(value, str) and value.isprintable() and 0 < len(value) <= _MOST_KEY_LENGTH):
+        raise ValueError(f"{name} is text of 1 to {_MOST_KEY_LENGTH} printable characters: {value!r:.80}")
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """How a job is queued.
+
+    Raises
+    ------
+    ValueError
+        An option cannot be used.
+    """
+
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    """Higher goes first; among equals, first come, first served."""
+    unique_key: str | None = None
+    """Of the jobs with one unique key, only one waits at a time; it is free again as soon as that one starts."""
+    concurrency_key: str | None = None
+    """Of the jobs with one concurrency key, at most `concurrency_limit` run at one time."""
+    concurrency_limit: int = 1
+    user_id: str | None = None
+    """For whom the job works; jobs can be searched by it."""
+
+    def __post_init__(self) -> None:
+        require_queue_name(self.queue)
+        for name in ("unique_key", "concurrency_key", "user_id"):
+            value = getattr(self, name)
+            if value is not None:
+                require_key(name, value)
+        if not is_integer(self.priority):
+            raise ValueError(f"a priority is a 32-bit integer: {self.priority}")
+        if not is_integer(self.concurrency_limit) or self.concurrency_limit < 1:
+            raise ValueError(f"a concurrency limit is at least 1: {self.concurrency_limit}")
+
+
+class OptionChanges(TypedDict, total=False):
+    """Options to change; see `JobOptions`."""
+
+    queue: str
+    priority: int
+    unique_key: str | None
+    concurrency_key: str | None
+    concurrency_limit: int
+    user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobCall:
+    """A call of a task, its arguments checked, that can be enqueued any number of times."""
+
+    task: str
+    args: Mapping[str, JSONValue]
+    options: JobOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSettings:
+    """How the jobs of a task run. Times are in seconds.
+
+    Raises
+    ------
+    ValueError
+        A setting cannot be used.
+    """
+
+    name: str | None = None
+    """By which stored jobs refer to it; None: module and qualified name of the function. Named, it can be moved."""
+    retry: RetryPolicy = DEFAULT_RETRY
+    timeout_seconds: float | None = None
+    """A run that takes longer is cancelled, and the attempt has failed with `TimeoutError`; None: no limit."""
+    cancel_grace_seconds: float = 30.0
+    """A run that has not ended so long after its cancellation is reported in the log."""
+    max_result_bytes: int = 65_536
+    """A result whose JSON is longer is not kept."""
+    is_heavy: bool = False
+    """See `TaskDefinition.is_heavy`."""
+    on_failure: FailureHook | None = None
+    """See `TaskDefinition.on_failure`."""
+
+    def __post_init__(self) -> None:
+        if self.timeout_seconds is not None and self.timeout_seconds <= 0:
+            raise ValueError(f"a run cannot end within {self.timeout_seconds} s")
+
+
+class DeclarationOptions(TypedDict, total=False):
+    """What a task's declaration may say; see `TaskSettings` and `JobOptions`."""
+
+    name: str
+    retry: RetryPolicy
+    timeout_seconds: float | None
+    cancel_grace_seconds: float
+    max_result_bytes: int
+    is_heavy: bool
+    on_failure: FailureHook | None
+    queue: str
+    priority: int
+    concurrency_key: str | None
+    concurrency_limit: int
+
+
+_SETTINGS: Final = frozenset(each.name for each in fields(TaskSettings))
+_DECLARED_JOB_OPTIONS: Final = DeclarationOptions.__optional_keys__ - _SETTINGS
+
+
+class Task(Generic[P, R]):
+    """A declared task.
+
+    Its calls are typed like the function, without the `JobContext` if that is the first parameter; one elsewhere is
+    filled in as well, but type checkers ask callers for it.
+
+    Parameters
+    ----------
+    function
+        What its jobs run, in a thread unless it is a coroutine function.
+    settings
+        How they run.
+    options
+        How they are queued, unless a call says otherwise.
+
+    Raises
+    ------
+    TaskDeclarationError
+        It cannot work.
+    """
+
+    def __init__(self, function: Callable[..., R], settings: TaskSettings, options: JobOptions) -> None:
+        self.function = function
+        self.settings = settings
+        self.job_options = options
+        self.name = settings.name or _name_of(function)
+        try:
+            require_task_name(self.name)
+        except ValueError as error:
+            raise TaskDeclarationError(str(error)) from None
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TaskDeclarationError(f"task {self.name}: a function that yields is not run by being called")
+        self._arguments = TaskArguments(function, self.name)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> JobCall:
+        """A call to be enqueued.
+
+        Raises
+        ------
+        ArgumentsDoNotFit
+            Naming each argument that is missing, unknown or of the wrong type.
+        """
+        return JobCall(self.name, self._arguments.to_stored(args, kwargs), self.job_options)
+
+    def options(self, **changes: Unpack[OptionChanges]) -> "Task[P, R]":
+        """The same task, whose calls are queued with other options; see `JobOptions`.
+
+        Raises
+        ------
+        ValueError
+            An option cannot be used.
+        """
+        changed: Task[P, R] = object.__new__(type(self))
+        changed.__dict__ = self.__dict__ | {"job_options": replace(self.job_options, **changes)}
+        return changed
+
+    def definition(self, threads: TaskThreads) -> TaskDefinition:
+        """The task as a worker's engine knows it.
+
+        Parameters
+        ----------
+        threads
+            Where a sync function runs.
+        """
+        settings, function, arguments = self.settings, self.function, self._arguments
+        limits = RunLimits(settings.timeout_seconds, settings.cancel_grace_seconds)
+        is_async = inspect.iscoroutinefunction(function)
+
+        async def run(context: JobContext, /, **stored: JSONValue) -> Any:
+            typed = arguments.from_stored(stored)
+
+            def call(limited: JobContext) -> Any:
+                return arguments.call(function, typed, limited)
+
+            if is_async:
+                return await run_on_loop(call, context, limits)
+            return await run_in_thread(call, context, limits, threads)
+
+        return TaskDefinition(
+            self.name,
+            run,
+            settings.retry,
+            is_heavy=settings.is_heavy,
+            max_result_bytes=settings.max_result_bytes,
+            cancel_grace_seconds=settings.cancel_grace_seconds,
+            on_failure=settings.on_failure,
+        )
+
+
+def declared_task(function: Callable[..., R], options: Mapping[str, Any]) -> Task[..., R]:
+    """The task of a function, as its declaration says; `options` are those of `DeclarationOptions`.
+
+    Raises
+    ------
+    TaskDeclarationError
+        There is a parameter that no job could fill, or an unknown option.
+    ValueError
+        An option cannot be used.
+    """
+    given = dict(options)
+    settings = {name: given.pop(name) for name in _SETTINGS if name in given}
+    if unknown := given.keys() - _DECLARED_JOB_OPTIONS:
+        raise TaskDeclarationError(f"a task's declaration has no {', '.join(sorted(unknown))}=")
+    return Task(function, TaskSettings(**settings), JobOptions(**given))
+
+
+class TaskDecorator(Protocol):
+    """Makes a task of a function."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[JobContext, P], R], /) -> Task[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    try:
+        return f"{_module_of(function)}.{function.__qualname__}"
+    except AttributeError:
+        raise TaskDeclarationError(f"{function!r} has no name of its own: give the task one with name=") from None
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """The module under whose name others import the function: a worker started as a script must know their jobs."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    script = sys.modules["__main__"]
+    spec, path = getattr(script, "__spec__", None), getattr(script, "__file__", None)
+    if spec is not None:
+        return str(spec.name)
+    return "__main__" if path is None else Path(path).stem

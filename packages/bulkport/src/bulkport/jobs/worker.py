@@ -1,0 +1,168 @@
+"""A worker server: what a worker process runs from its start to its end."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypedDict, Unpack
+
+import psycopg
+from psycopg.errors import UndefinedColumn, UndefinedFunction, UndefinedTable
+
+from bulkport.jobs.errors import WorkerLost
+from bulkport.jobs.port import JobEngine, RetryPolicy, WorkerOptions
+from bulkport.jobs.retention import RetentionPolicy
+from bulkport.logs import get_logger, log_to_stderr
+from bulkport.runtime import event_loop_factory, spare_loaded_objects
+
+_log = get_logger(__name__)
+
+_FIRST_RESTART_SECONDS = 0.2
+_LONGEST_RESTART_SECONDS = 5.0
+
+
+class FurtherOptions(TypedDict, total=False):
+    """Seldom needed; see `WorkerOptions`."""
+
+    blocked_seconds: float
+    unknown_task_retry: RetryPolicy
+    retention: RetentionPolicy
+
+
+class WorkerServer:
+    """Runs the jobs of an engine until it is told to stop, whatever happens to the database meanwhile.
+
+    Parameters
+    ----------
+    engine
+        With its tasks declared.
+    database_url
+        The server opens four connections of its own.
+    queues
+        Queues to serve; None: all.
+    concurrency
+        Jobs that run at one time.
+    name
+        Unique among all servers, also over time. A parent that starts this process gives it a fresh name, and says
+        it to `JobEngine.rescue` when it has seen the process die. None: a name is made up.
+    heartbeat_seconds, stalled_seconds, shutdown_seconds, poll_seconds, further
+        See `WorkerOptions`.
+
+    Examples
+    --------
+    >>> stop = asyncio.Event()
+    >>> stop_on_signals(stop)
+    >>> await WorkerServer(engine, database_url).run(stop)
+    """
+
+    def __init__(
+        self,
+        engine: JobEngine,
+        database_url: str,
+        *,
+        queues: Sequence[str] | None = None,
+        concurrency: int = 20,
+        name: str | None = None,
+        heartbeat_seconds: float = 3.0,
+        stalled_seconds: float = 12.0,
+        shutdown_seconds: float = 20.0,
+        poll_seconds: float = 1.0,
+        **further: Unpack[FurtherOptions],
+    ) -> None:
+        if stalled_seconds < 3 * heartbeat_seconds:
+            raise ValueError("stalled_seconds must be at least three times heartbeat_seconds")
+        self._engine = engine
+        self._options = WorkerOptions(
+            database_url=database_url,
+            server_name=name or new_server_name(),
+            queues=queues,
+            concurrency=concurrency,
+            heartbeat_seconds=heartbeat_seconds,
+            stalled_seconds=stalled_seconds,
+            shutdown_seconds=shutdown_seconds,
+            poll_seconds=poll_seconds,
+            **further,
+        )
+
+    @property
+    def name(self) -> str:
+        """The server's name, as `JobEngine.rescue` takes it."""
+        return self._options.server_name
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run jobs until `stop` is set; return when the running ones have ended or been handed back.
+
+        A job that cannot be cancelled is left running: end the process then, and it starts elsewhere.
+        """
+        delay = _FIRST_RESTART_SECONDS
+        loop = asyncio.get_running_loop()
+        while not stop.is_set():
+            due = loop.time() + _LONGEST_RESTART_SECONDS
+            try:
+                await self._engine.run_worker(self._options, stop)
+            except WorkerLost:
+                delay = _FIRST_RESTART_SECONDS
+                continue
+            except psycopg.OperationalError as error:
+                _log.warning("worker cannot run", error=str(error).strip(), retry_seconds=delay)
+            except (UndefinedTable, UndefinedColumn, UndefinedFunction) as error:
+                _log.warning(
+                    "worker cannot run: the database lacks the tables of this version",
+                    error=error.diag.message_primary,
+                    retry_seconds=delay,
+                )
+            except Exception:
+                # One of the two edges where everything is caught: a worker server does not end by itself.
+                _log.exception("worker ended unexpectedly", retry_seconds=delay)
+            else:
+                if stop.is_set():
+                    return
+                _log.error("worker ended unasked", retry_seconds=delay)
+            try:
+                async with asyncio.timeout(delay):
+                    await stop.wait()
+            except TimeoutError:
+                ran_well = loop.time() > due + delay
+                delay = _FIRST_RESTART_SECONDS if ran_well else min(2 * delay, _LONGEST_RESTART_SECONDS)
+
+
+def new_server_name() -> str:
+    """A name that no other server has or had."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+
+
+def run_until_signal(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Be a worker process: call `run` on an event loop of its own, and set what it is given on SIGTERM or SIGINT.
+
+    It returns when `run` does: running jobs have ended by then, or been handed back. A process that has set up no logs
+    prints those of the worker on its standard error.
+
+    Examples
+    --------
+    >>> run_until_signal(lambda stop: jobs.run_worker(DATABASE_URL, stop, queues=["mail"]))
+    """
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        await run(stop)
+
+    log_to_stderr()
+    spare_loaded_objects()
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        runner.run(work())
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on SIGTERM or SIGINT (POSIX; elsewhere Ctrl-C raises KeyboardInterrupt as usual).
+
+    Call it in the main thread with the event loop running.
+    """
+    if sys.platform == "win32":
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)

@@ -1,0 +1,25 @@
+"""How a worker process carries imports out."""
+
+from dataclasses import dataclass, field
+
+from bulkport.imports.process import AttemptPolicy
+from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Settings of a worker process. Times are in seconds."""
+
+    concurrency: int = 20
+    """Background jobs at one time."""
+    chunk_slots: int = 2
+    """Chunks at one time. Two let one decode while PostgreSQL writes the other."""
+    heartbeat_seconds: float = 3.0
+    stalled_seconds: float = 12.0
+    """Silence after which a worker counts as dead and its jobs are taken over."""
+    shutdown_seconds: float = 20.0
+    """Grace for running jobs when the worker is asked to stop."""
+    retention: RetentionPolicy = DEFAULT_RETENTION
+    """How long finished background jobs are kept."""
+    attempts: AttemptPolicy = field(default_factory=AttemptPolicy)
+    """How often an import that makes no progress is tried."""

@@ -1,0 +1,149 @@
+"""A database with the engine in it, as a test sees it: jobs to queue, workers to run, facts to wait for."""
+
+import asyncio
+import os
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import engine_worker
+import psycopg
+
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import BackgroundJob, JobState, JSONValue
+from bulkport.jobs.port import NewJob
+from bulkport.jobs.port.control import Cancel
+from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.worker import WorkerServer
+
+WAIT_SECONDS = 30.0
+HASTY = {"heartbeat": 0.25, "stalled": 1.25}
+"""Settings of a worker process whose death is soon noticed."""
+
+
+class EngineSite:
+    """One test's database and what runs on it."""
+
+    def __init__(self, url: str, connection: psycopg.AsyncConnection[Any]) -> None:
+        self.url = url
+        self.connection = connection
+        self.engine = ProcrastinateEngine()
+
+    async def enqueue(self, task: str, /, **args: JSONValue) -> BackgroundJobId:
+        return await self.add(NewJob(task, args))
+
+    async def add(self, job: NewJob) -> BackgroundJobId:
+        return await self.engine.enqueue(self.connection, job)
+
+    async def job(self, job_id: BackgroundJobId) -> BackgroundJob:
+        job = await self.engine.look_up(job_id, self.connection)
+        assert job is not None
+        return job
+
+    async def cancel(self, job_id: BackgroundJobId) -> bool:
+        """Whether there was something to cancel."""
+        (result,) = await self.engine.control.order(Cancel(), [job_id], self.connection)
+        return result.effect.is_done
+
+    async def reaches(self, job_id: BackgroundJobId, state: JobState) -> BackgroundJob:
+        async def has() -> bool:
+            job = await self.job(job_id)
+            assert job.state is state or not job.state.is_final, job
+            return job.state is state
+
+        await eventually(has, f"job {job_id} {state}")
+        return await self.job(job_id)
+
+    async def events(self, job_id: BackgroundJobId | None = None, *, worker: str | None = None) -> list[str]:
+        cursor = await self.connection.execute(
+            "SELECT event FROM runs WHERE (%(job)s::text IS NULL OR job_id = %(job)s)"
+            " AND (%(worker)s::text IS NULL OR worker = %(worker)s) ORDER BY id",
+            {"job": job_id, "worker": worker},
+        )
+        return [row[0] for row in await cursor.fetchall()]
+
+    async def happens(
+        self, event: str, job_id: BackgroundJobId | None = None, *, worker: str | None = None, times: int = 1
+    ) -> None:
+        async def has() -> bool:
+            return (await self.events(job_id, worker=worker)).count(event) >= times
+
+        await eventually(has, f"event {event}")
+
+    async def open_gate(self, name: str = "gate") -> None:
+        await self.connection.execute("INSERT INTO gates VALUES (%s)", (name,))
+
+    async def value(self, query: str, *arguments: object) -> Any:
+        row = await (await self.connection.execute(query, arguments)).fetchone()  # type: ignore[call-overload]
+        return None if row is None else row[0]
+
+    async def servers(self) -> list[str]:
+        cursor = await self.connection.execute("SELECT name FROM background_servers ORDER BY name")
+        return [row[0] for row in await cursor.fetchall()]
+
+    async def serving(self, name: str) -> None:
+        async def is_registered() -> bool:
+            return name in await self.servers()
+
+        await eventually(is_registered, f"server {name}")
+
+    @asynccontextmanager
+    async def worker(self, **options: Any) -> AsyncIterator[engine_worker.Tasks]:
+        """A worker in this process."""
+        name = options.pop("name", None) or f"here-{uuid.uuid4().hex}"
+        engine, tasks, stop = ProcrastinateEngine(), engine_worker.Tasks(self.url, name), asyncio.Event()
+        tasks.declare(engine)
+        server = WorkerServer(engine, self.url, name=name, **options)
+        running = asyncio.create_task(server.run(stop))
+        try:
+            await self.serving(name)
+            yield tasks
+        finally:
+            stop.set()
+            await running
+
+    @asynccontextmanager
+    async def cancelled_worker(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """A worker in this process, and what cancels the coroutine it runs in."""
+        engine = ProcrastinateEngine()
+        engine_worker.Tasks(self.url, "cancelled").declare(engine)
+        server = WorkerServer(engine, self.url, name="cancelled")
+        running = asyncio.create_task(server.run(asyncio.Event()))
+
+        async def cancel() -> None:
+            running.cancel()
+            await asyncio.wait({running})
+
+        try:
+            await self.serving("cancelled")
+            yield cancel
+        finally:
+            await cancel()
+
+    @asynccontextmanager
+    async def process(self, name: str, **options: float) -> AsyncIterator[asyncio.subprocess.Process]:
+        """A worker process; killed at the end if it still runs."""
+        arguments = [f"--{option}={value}" for option, value in options.items()]
+        script = str(Path(engine_worker.__file__))
+        process = await asyncio.create_subprocess_exec(sys.executable, script, self.url, name, *arguments)
+        try:
+            await self.serving(name)
+            yield process
+        finally:
+            if process.returncode is None:
+                os.kill(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until `check` holds."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await check():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"did not happen in {seconds} s: {what}") from None

@@ -1,0 +1,188 @@
+"""Pausing queues, and limits of queues over several workers."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+from engine_site import HASTY, EngineSite, eventually
+from flow_steps import be_consistent, become, enqueue, gated, is_waiting, most_at_one_time, note, states
+from hand_worker import hand_worker
+
+from bulkport.jobs import JobState
+from bulkport.jobs.port.control import Cancel
+from bulkport.jobs.procrastinate_engine.control import JobController
+from bulkport.jobs.procrastinate_engine.reading.reader import ProcrastinateReader
+from bulkport.pools import open_pool
+
+SELDOM = {"poll": 60.0}
+"""A worker that hears of work by notification or not at all in this test."""
+
+
+async def last_change(site: EngineSite, queue: str) -> tuple[str | None, int | None, bool]:
+    """Who changed the queue last, its limit, and whether it is paused."""
+    cursor = await site.connection.execute(
+        "SELECT changed_by, concurrency_limit, paused_at IS NOT NULL FROM background_queues"
+        " WHERE name = %s AND changed_at IS NOT NULL",
+        (queue,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    by, limit, is_paused = row
+    return by, limit, is_paused
+
+
+async def test_a_paused_queue_stands_still_and_others_go_on(site: EngineSite) -> None:
+    control = JobController()
+    async with site.worker(poll_seconds=60):
+        (running,) = await enqueue(site, gated(queue="mail"))
+        await become(site, [running], "running")
+        await control.pause_queue("mail", actor="ada", connection=site.connection)
+        await control.pause_queue("mail", actor="eve", connection=site.connection)
+        mail, other = await enqueue(site, note(queue="mail"), note("other"))
+        await site.reaches(other, JobState.SUCCEEDED)
+        await site.open_gate()
+        await site.reaches(running, JobState.SUCCEEDED)
+        assert await states(site, [mail]) == ["enqueued"]
+        assert await site.value("SELECT paused_by FROM background_queues WHERE name = 'mail'") == "ada"
+        await control.resume_queue("mail", site.connection)
+        await become(site, [mail], "succeeded", seconds=10)
+    await be_consistent(site)
+
+
+async def test_a_queue_may_be_paused_before_it_has_a_job(site: EngineSite) -> None:
+    control = JobController()
+    await control.pause_queue("later", connection=site.connection)
+    (job_id,) = await enqueue(site, note(queue="later"))
+    async with site.worker(queues=["later"]):
+        (probe,) = await enqueue(site, note(queue="later", priority=9))
+        await control.resume_queue("nobody's", site.connection)
+        assert await states(site, [job_id, probe]) == ["enqueued", "enqueued"]
+        await control.resume_queue("later", site.connection)
+        await become(site, [job_id, probe], "succeeded", seconds=10)
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_two_workers_keep_to_a_queues_limit_and_use_it(site: EngineSite, limit: int) -> None:
+    await JobController().limit_queue("narrow", limit, site.connection)
+    await site.open_gate()
+    async with site.process("one", **SELDOM), site.process("two", **SELDOM):
+        narrow = await enqueue(site, *(gated(queue="narrow") for _ in range(30)))
+        wide = await enqueue(site, *(note("wide") for _ in range(30)))
+        await become(site, [*narrow, *wide], "succeeded")
+    assert await most_at_one_time(site, narrow) == limit
+    await be_consistent(site)
+
+
+async def test_a_limit_holds_for_what_runs_already_and_can_be_lifted(site: EngineSite) -> None:
+    control = JobController()
+    async with site.process("one", **SELDOM), site.process("two", **SELDOM):
+        ids = await enqueue(site, *(gated(queue="narrow") for _ in range(2)))
+        await become(site, ids, "running")
+        await control.limit_queue("narrow", 3, site.connection)
+        more = await enqueue(site, *(gated(queue="narrow") for _ in range(4)))
+        (other,) = await enqueue(site, note())
+        await site.reaches(other, JobState.SUCCEEDED)
+        await become(site, [more[0]], "running", seconds=10)
+        assert (await states(site, more)).count("running") == 1
+        await control.limit_queue("narrow", None, site.connection)
+        await become(site, more, "running", seconds=10)
+        await site.open_gate()
+        await become(site, [*ids, *more], "succeeded")
+    await be_consistent(site)
+
+
+async def test_room_in_a_limited_queue_is_given_to_an_idle_worker_at_once(site: EngineSite) -> None:
+    await JobController().limit_queue("narrow", 1, site.connection)
+    async with site.worker(queues=["narrow", "own"], concurrency=1, poll_seconds=60):
+        first, second = await enqueue(site, gated(queue="narrow"), note(queue="narrow"))
+        await become(site, [first], "running")
+        # What the worker that makes the room does next, so that the room is left to the other one.
+        (own,) = await enqueue(site, gated("never", queue="own", priority=9))
+        async with site.worker(queues=["narrow"], poll_seconds=60):
+            await site.open_gate()
+            await become(site, [first, own, second], "succeeded", "running", "succeeded", seconds=10)
+        await JobController().order(Cancel(), [own], site.connection)
+
+
+async def test_a_killed_worker_gives_its_place_in_a_limited_queue_back(site: EngineSite) -> None:
+    await JobController().limit_queue("narrow", 1, site.connection)
+    async with site.process("one", **HASTY) as one:
+        first, second = await enqueue(site, gated(queue="narrow"), note(queue="narrow"))
+        await site.happens("begun", worker="one")
+        os.kill(one.pid, signal.SIGKILL)
+        async with site.process("two", **HASTY):
+            await site.happens("begun", first, worker="two")
+            await site.open_gate()
+            await become(site, [first, second], "succeeded")
+    await be_consistent(site)
+
+
+async def test_a_limit_of_nothing_is_refused(site: EngineSite) -> None:
+    with pytest.raises(ValueError, match="paused"):
+        await JobController().limit_queue("mail", 0, site.connection)
+    for name in ("", "x" * 129):
+        with pytest.raises(ValueError, match="name"):
+            await JobController().pause_queue(name, connection=site.connection)
+
+
+async def test_a_caller_that_rolls_back_pauses_nothing(site: EngineSite) -> None:
+    async with site.connection.transaction(force_rollback=True):
+        await JobController().pause_queue("default", connection=site.connection)
+    (job_id,) = await enqueue(site, note())
+
+    async def is_done() -> bool:
+        return await states(site, [job_id]) == ["succeeded"]
+
+    async with site.worker():
+        await eventually(is_done, "the job")
+
+
+async def test_who_changed_a_queue_last_is_kept(site: EngineSite) -> None:
+    control = JobController()
+    await control.pause_queue("mail", actor="ada", connection=site.connection)
+    assert await last_change(site, "mail") == ("ada", None, True)
+    await control.limit_queue("mail", 3, site.connection, actor="bob")
+    assert await last_change(site, "mail") == ("bob", 3, True)
+    await control.resume_queue("mail", site.connection, actor="cleo\0")
+    assert await last_change(site, "mail") == ("cleo\ufffd", 3, False)
+    # What changes nothing is nobody's change.
+    await control.resume_queue("mail", site.connection, actor="eve")
+    await control.limit_queue("mail", 3, site.connection, actor="eve")
+    assert await last_change(site, "mail") == ("cleo\ufffd", 3, False)
+    await control.limit_queue("mail", None, site.connection)
+    assert await last_change(site, "mail") == (None, None, False)
+
+    async with open_pool(site.url, name="reading", most=1) as pool:
+        (queue,) = [queue for queue in await ProcrastinateReader(pool).queues() if queue.name == "mail"]
+    assert queue.changed_at is not None
+    assert queue.changed_by is None
+
+
+@pytest.mark.parametrize("queues", [None, ["narrow"]])
+async def test_two_claims_at_one_time_do_not_take_the_last_place_together(
+    site: EngineSite, queues: list[str] | None
+) -> None:
+    await JobController().limit_queue("narrow", 1, site.connection)
+    first, second = await enqueue(site, note(queue="narrow"), note(queue="narrow"))
+    async with hand_worker(site.url) as one, hand_worker(site.url) as other:
+        assert await one.claim(queues, commit=False) == first
+        claiming = asyncio.create_task(other.claim(queues))
+        assert await is_waiting(claiming)
+        await one.commit()
+        assert await claiming is None
+        await one.end(first)
+        await one.commit()
+        assert await other.claim(queues) == second
+
+
+async def test_a_limit_set_while_jobs_are_claimed_counts_them(site: EngineSite) -> None:
+    await JobController().limit_queue("narrow", 2, site.connection)
+    await enqueue(site, *(note(queue="narrow") for _ in range(3)))
+    async with hand_worker(site.url) as one, hand_worker(site.url) as other:
+        assert await one.claim(commit=False) is not None
+        lowering = asyncio.create_task(JobController().limit_queue("narrow", 1, site.connection))
+        assert await is_waiting(lowering)
+        await one.commit()
+        await lowering
+        assert await other.claim() is None

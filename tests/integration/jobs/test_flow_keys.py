@@ -1,0 +1,149 @@
+"""Concurrency keys: so many jobs of a key at one time, and no fewer."""
+
+import asyncio
+import os
+import signal
+
+import psycopg
+import pytest
+from engine_site import HASTY, EngineSite
+from flow_steps import be_consistent, become, enqueue, gated, give, job, most_at_one_time, note, states
+
+from bulkport.jobs import JobState
+from bulkport.jobs.port.control import Cancel, Change, Effect, Requeue
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_two_workers_run_as_many_jobs_of_a_key_as_it_allows(site: EngineSite, limit: int) -> None:
+    await site.open_gate()
+    async with site.process("one"), site.process("two"):
+        ids = await enqueue(site, *(gated(concurrency_key="k", concurrency_limit=limit) for _ in range(40)))
+        await become(site, ids, "succeeded")
+    assert await most_at_one_time(site, ids) == limit
+    assert await site.value("SELECT count(*) FROM background_keys") == 0
+    await be_consistent(site)
+
+
+async def test_keys_do_not_hold_each_other_back(site: EngineSite) -> None:
+    async with site.worker():
+        held = await enqueue(site, *(gated(concurrency_key="a") for _ in range(3)))
+        await become(site, held, "running", "parked", "parked")
+        (other,) = await enqueue(site, note(concurrency_key="b"))
+        await site.reaches(other, JobState.SUCCEEDED)
+        await site.open_gate()
+        await become(site, held, "succeeded")
+    await be_consistent(site)
+
+
+async def test_parked_jobs_start_by_priority_and_then_in_their_order(site: EngineSite) -> None:
+    (first,) = await enqueue(site, gated(concurrency_key="k"))
+    texts = {"b": 0, "c": 0, "a": 5, "d": -1}
+    await enqueue(site, *(note(text, concurrency_key="k", priority=priority) for text, priority in texts.items()))
+    await site.open_gate()
+    async with site.worker():
+        await site.reaches(first, JobState.SUCCEEDED)
+        await site.happens("d")
+    assert await site.events() == ["begun", "ended", "a", "b", "c", "d"]
+
+
+async def test_a_job_that_waits_for_its_time_holds_no_slot(site: EngineSite) -> None:
+    async with site.worker():
+        (away,) = await enqueue(site, job("later", {"times": 1, "delay": 60}, concurrency_key="k"))
+        await become(site, [away], "scheduled")
+        (second,) = await enqueue(site, note(concurrency_key="k"))
+        await site.reaches(second, JobState.SUCCEEDED)
+    await be_consistent(site)
+
+
+async def test_a_job_whose_time_comes_waits_for_a_slot(site: EngineSite) -> None:
+    async with site.worker():
+        (holder,) = await enqueue(site, gated(concurrency_key="k"))
+        await become(site, [holder], "running")
+        (due,) = await enqueue(site, note(concurrency_key="k", delay=0.1))
+        await become(site, [due], "parked")
+        await site.open_gate()
+        await become(site, [holder, due], "succeeded")
+    await be_consistent(site)
+
+
+async def test_a_job_that_gives_way_lets_others_of_its_key_go_first(site: EngineSite) -> None:
+    polite, other = await enqueue(
+        site, job("later", {"times": 2, "lower": True}, concurrency_key="k"), note("other", concurrency_key="k")
+    )
+    async with site.worker():
+        await become(site, [polite, other], "succeeded")
+    assert await site.events() == ["priority 0", "other", "priority -1", "priority -2"]
+    await be_consistent(site)
+
+
+async def test_a_cancelled_job_makes_room(site: EngineSite) -> None:
+    ids = await enqueue(site, *(note(concurrency_key="k") for _ in range(3)))
+    assert await states(site, ids) == ["enqueued", "parked", "parked"]
+    assert await give(site, Cancel(), ids[0], ids[1]) == [Effect.CANCELLED, Effect.CANCELLED]
+    assert await states(site, ids) == ["cancelled", "cancelled", "enqueued"]
+    assert await give(site, Requeue(), ids[1]) == [Effect.REQUEUED]
+    assert await states(site, ids) == ["cancelled", "parked", "enqueued"]
+    await be_consistent(site)
+
+
+async def test_a_job_with_a_new_limit_sets_it_for_those_that_wait(site: EngineSite) -> None:
+    ids = await enqueue(site, *(note(concurrency_key="k") for _ in range(4)))
+    ids += await enqueue(site, note(concurrency_key="k", concurrency_limit=3))
+    assert await states(site, ids) == ["enqueued", "enqueued", "enqueued", "parked", "parked"]
+    ids += await enqueue(site, note(concurrency_key="k", concurrency_limit=2))
+    await give(site, Cancel(), ids[0])
+    assert await states(site, ids[1:]) == ["enqueued", "enqueued", "parked", "parked", "parked"]
+    await be_consistent(site)
+
+
+async def test_what_is_rolled_back_takes_no_slot(site: EngineSite) -> None:
+    async with site.connection.transaction(force_rollback=True):
+        await enqueue(site, note(concurrency_key="k"))
+    (job_id,) = await enqueue(site, note(concurrency_key="k"))
+    assert await states(site, [job_id]) == ["enqueued"]
+    await be_consistent(site)
+
+
+async def test_the_slot_of_a_killed_worker_stays_its_jobs_until_that_has_ended(site: EngineSite) -> None:
+    async with site.process("one", **HASTY) as one:
+        (held,) = await enqueue(site, gated(concurrency_key="k"))
+        await site.happens("begun", worker="one")
+        waiting = await enqueue(site, *(gated(concurrency_key="k") for _ in range(2)))
+        os.kill(one.pid, signal.SIGKILL)
+        async with site.process("two", **HASTY):
+            await site.happens("begun", held, worker="two")
+            assert await states(site, waiting) == ["parked", "parked"]
+            await site.open_gate()
+            await become(site, [held, *waiting], "succeeded")
+    await be_consistent(site)
+
+
+async def test_a_slot_given_back_finds_the_job_that_is_just_being_parked(site: EngineSite) -> None:
+    (first,) = await enqueue(site, note(concurrency_key="k"))
+    async with await psycopg.AsyncConnection.connect(site.url) as caller, site.worker():
+        await site.reaches(first, JobState.SUCCEEDED)
+        (holder,) = await enqueue(site, gated(concurrency_key="k"))
+        await site.happens("begun", holder)
+        parked = await site.engine.enqueue(caller, note(concurrency_key="k"))
+        # The end of the holder's run waits for the caller's transaction, which has found no slot.
+        await site.open_gate()
+        await site.happens("ended", holder)
+        assert await states(site, [holder]) == ["running"]
+        await caller.commit()
+        await become(site, [holder, parked], "succeeded")
+    await be_consistent(site)
+
+
+async def test_a_parked_job_in_someones_hands_is_not_forgotten(site: EngineSite) -> None:
+    holder, parked = await enqueue(site, gated(concurrency_key="k"), note(concurrency_key="k"))
+    async with await psycopg.AsyncConnection.connect(site.url) as operator, site.worker():
+        await site.happens("begun", holder)
+        number = int(parked)
+        await operator.execute("SELECT background_hold_v1(ARRAY[%s::bigint])", (number,))
+        await site.open_gate()
+        await become(site, [holder, parked], "succeeded", "parked")
+        changing = asyncio.create_task(give(site, Change(priority=3), parked))
+        await operator.commit()
+        assert await changing == [Effect.CHANGED]
+        await site.reaches(parked, JobState.SUCCEEDED)
+    await be_consistent(site)

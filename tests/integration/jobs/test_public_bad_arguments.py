@@ -1,0 +1,294 @@
+"""What cannot work is refused where it is asked for, and spoils nothing for others."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import psycopg
+import pytest
+from engine_site import eventually
+from public_site import PublicSite
+
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs import BackgroundJobs, JobContext, JobOptions, JobQuery, JobState, RetryLater, RetryPolicy
+from bulkport.jobs.errors import InvalidJobQuery, NotConnected, ParentNotFound
+from bulkport.jobs.port.control import Change, Reschedule
+from bulkport.jobs.reading.metrics import Granularity
+from bulkport.jobs.recurring.errors import UnknownRecurringJob
+from bulkport.jobs.task import JobCall
+
+LONGEST_QUEUE = "q" * 40
+
+
+@pytest.fixture
+async def jobs(database_url: str) -> AsyncIterator[BackgroundJobs]:
+    made = BackgroundJobs()
+
+    @made.task(name="echo")
+    async def echo(text: str = "") -> str:
+        return text
+
+    async with made.connect(database_url):
+        yield made
+
+
+@pytest.fixture
+def public(database_url: str, jobs: BackgroundJobs) -> PublicSite:
+    return PublicSite(database_url, jobs)
+
+
+ECHO = JobCall("echo", {}, JobOptions())
+
+
+async def test_the_longest_name_of_a_queue_works_all_the_way(public: PublicSite) -> None:
+    call = JobCall("echo", {}, JobOptions(queue=LONGEST_QUEUE))
+    await public.jobs.pause_queue(LONGEST_QUEUE)
+    job_id = await public.jobs.enqueue(call)
+    await public.jobs.recurring.add_or_update("long", call, cron="0 0 1 1 *")
+    triggered = await public.jobs.recurring.trigger("long")
+    await public.jobs.resume_queue(LONGEST_QUEUE)
+    async with public.worker(queues=[LONGEST_QUEUE]):
+        await public.reaches(job_id, JobState.SUCCEEDED)
+        await public.reaches(triggered, JobState.SUCCEEDED)
+
+
+@pytest.mark.parametrize("name", ["", "q" * 41, "é" * 21, "nul\0", "half \ud800", "two\nlines"])
+async def test_names_that_no_queue_can_have(jobs: BackgroundJobs, name: str) -> None:
+    with pytest.raises(ValueError, match="queue"):
+        JobOptions(queue=name)
+    with pytest.raises(ValueError, match="queue"):
+        Change(queue=name)
+    with pytest.raises(ValueError, match="queue"):
+        await jobs.recurring.add_or_update("any", ECHO, cron="0 0 1 1 *", queue=name)
+    for order in (jobs.pause_queue, jobs.resume_queue):
+        with pytest.raises(ValueError, match="queue"):
+            await order(name)
+
+
+@pytest.mark.parametrize("option", ["unique_key", "concurrency_key", "user_id"])
+@pytest.mark.parametrize("value", ["", "x" * 501, "nul\0", "half \ud800"])
+def test_keys_that_cannot_be_kept(option: str, value: str) -> None:
+    with pytest.raises(ValueError, match=option):
+        JobOptions(**{option: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("user_id", ["", "x" * 501, "nul\0", "half \ud800", 7])
+async def test_users_that_no_batch_can_have(jobs: BackgroundJobs, user_id: Any) -> None:
+    with pytest.raises(ValueError, match="user_id"):
+        async with jobs.batch("for somebody", user_id=user_id):
+            raise AssertionError("the block is not entered")
+
+
+async def test_the_number_of_a_job_is_not_its_id(jobs: BackgroundJobs) -> None:
+    number: Any = int(await jobs.enqueue(ECHO))
+    for ask in (jobs.get, jobs.details, jobs.cancel, jobs.requeue, lambda parent: jobs.continue_with(parent, ECHO)):
+        with pytest.raises(TypeError, match="the id of a job is text"):
+            await ask(number)
+
+
+async def test_whatever_needs_a_connection_says_so() -> None:
+    jobs, job_id = BackgroundJobs(), BackgroundJobId("1")
+    for ask in (
+        lambda: jobs.get(job_id),
+        lambda: jobs.details(job_id),
+        lambda: jobs.cancel(job_id),
+        lambda: jobs.cancel_all(JobQuery()),
+        lambda: jobs.pause_queue("mail"),
+        jobs.statistics,
+        jobs.recurring.list,
+        lambda: jobs.recurring.trigger("nightly"),
+    ):
+        with pytest.raises(NotConnected, match=r"connect\("):
+            await ask()
+
+
+@pytest.mark.parametrize("option", ["unique_key", "concurrency_key", "user_id"])
+async def test_the_longest_key_can_be_kept(jobs: BackgroundJobs, option: str) -> None:
+    key = "".join(chr(0x20000 + number) for number in range(500))
+    assert key.isprintable()
+    options = JobOptions(**{option: key})  # type: ignore[arg-type]
+    assert await jobs.enqueue(JobCall("echo", {}, options))
+
+
+EAST, WEST = timezone(timedelta(hours=5)), timezone(timedelta(hours=-5))
+
+
+@pytest.mark.parametrize("at", [datetime.max.replace(tzinfo=WEST), datetime.min.replace(tzinfo=EAST)])
+async def test_a_time_that_no_calendar_has_is_refused(jobs: BackgroundJobs, at: datetime) -> None:
+    """Stored, it would break every search that finds it."""
+    with pytest.raises(ValueError, match="cannot start at"):
+        await jobs.schedule(ECHO, at=at)
+    with pytest.raises(ValueError, match="cannot start at"):
+        Reschedule(at=at)
+    assert (await jobs.search(JobQuery())).items == ()
+
+
+@pytest.mark.parametrize("delay", [-1, math.nan, math.inf, 1e12])
+async def test_a_wait_without_end_is_refused(jobs: BackgroundJobs, delay: float) -> None:
+    with pytest.raises(ValueError, match="cannot start in"):
+        await jobs.schedule(ECHO, in_=delay)
+    with pytest.raises(ValueError, match="cannot start in"):
+        await jobs.reschedule(await jobs.enqueue(ECHO), in_=delay)
+
+
+@pytest.mark.parametrize("parent", ["", "abc", "1_0", "-1", "9" * 30, "\ud800"])
+async def test_a_parent_that_no_job_can_be(jobs: BackgroundJobs, parent: Any) -> None:
+    with pytest.raises(ParentNotFound):
+        await jobs.continue_with(parent, ECHO)
+
+
+async def test_notes_of_who_and_why_are_kept_as_far_as_they_can_be(jobs: BackgroundJobs) -> None:
+    job_id = await jobs.enqueue(ECHO)
+    assert (await jobs.cancel(job_id, reason="a\0b\ud800" + "c" * 9_000, actor="\0")).effect.is_done
+    await jobs.pause_queue("default", actor="a\0b")
+    details = await jobs.details(job_id)
+    assert details is not None
+    (reason,) = [entry.change.reason for entry in details.timeline if entry.change and entry.change.actor]
+    assert reason.startswith("a\ufffdb?c")
+    assert len(reason) == 2_000
+    async with jobs.batch("a\0b") as batch:
+        batch.add(ECHO)
+    status = await jobs.batch_status(batch.id)
+    assert status is not None
+    assert status.description == "a\ufffdb"
+
+
+async def test_a_batch_takes_nothing_after_its_block(jobs: BackgroundJobs) -> None:
+    async with jobs.batch() as batch:
+        batch.add(ECHO)
+    with pytest.raises(RuntimeError, match="no more jobs"):
+        batch.add(ECHO)
+    with pytest.raises(RuntimeError, match="no more jobs"):
+        batch.then(ECHO)
+
+
+@pytest.mark.parametrize("priority", [2**31, -(2**31) - 1, 1.5])
+def test_priorities_that_no_job_can_have(priority: Any) -> None:
+    for made in (Change, JobOptions):
+        with pytest.raises(ValueError, match="priority"):
+            made(priority=priority)
+
+
+@pytest.mark.parametrize("most", [0, 2**31, 1.5, math.nan])
+async def test_limits_that_no_queue_can_have(jobs: BackgroundJobs, most: Any) -> None:
+    with pytest.raises(ValueError, match="paused"):
+        await jobs.limit_queue("default", most)
+
+
+async def test_sync_calls_are_checked_as_async_ones(public: PublicSite) -> None:
+    jobs = public.jobs
+    parent = await jobs.enqueue(ECHO)
+
+    @jobs.task(name="other")
+    async def other() -> None: ...
+
+    def ask() -> str:
+        with psycopg.connect(public.url) as connection:
+            with pytest.raises(ValueError, match="either"):
+                jobs.sync.schedule(ECHO, connection=connection)
+            with pytest.raises(TypeError, match="not a task"):
+                jobs.sync.enqueue_many(["echo"], connection=connection)  # type: ignore[list-item]
+            # A task without parameters is as good as its call.
+            return jobs.sync.continue_with(parent, other, connection=connection)  # type: ignore[arg-type]
+
+    assert (await public.job(await asyncio.to_thread(ask))).state is JobState.AWAITING  # type: ignore[arg-type]
+    with pytest.raises(NotConnected):
+        jobs.sync.enqueue(ECHO)
+
+
+async def test_progress_beyond_all_numbers_takes_no_checkpoint_along(public: PublicSite) -> None:
+    @public.jobs.task
+    async def boast(context: JobContext) -> None:
+        context.progress(10**30, 10**40)
+        context.save_checkpoint("kept")
+        if context.attempt == 1:
+            raise ConnectionError(str(context.checkpoint))
+
+    job_id = await public.jobs.enqueue(boast)
+    async with public.worker():
+        await public.reaches(job_id, JobState.RETRYING)
+    details = await public.jobs.details(job_id)
+    assert details is not None
+    assert details.checkpoint == "kept"
+
+
+class _SilentError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+async def test_endless_waits_and_errors_that_end_the_process_end_in_a_clear_state(public: PublicSite) -> None:
+    @public.jobs.task
+    async def wait_for_ever() -> None:
+        raise RetryLater(math.inf)
+
+    @public.jobs.task(retry=RetryPolicy(base_seconds=math.inf, max_seconds=math.inf))
+    async def try_in_the_end() -> None:
+        raise ConnectionError
+
+    @public.jobs.task(retry=RetryPolicy(max_attempts=1))
+    async def be_silent() -> None:
+        raise _SilentError
+
+    waiting = await public.jobs.enqueue(wait_for_ever)
+    retrying = await public.jobs.enqueue(try_in_the_end)
+    silent = await public.jobs.enqueue(be_silent)
+    async with public.worker():
+        await public.reaches(waiting, JobState.SCHEDULED)
+        await public.reaches(retrying, JobState.RETRYING)
+        job = await public.reaches(silent, JobState.FAILED)
+        assert job.last_error == "_SilentError: (its message cannot be shown)"
+    assert len((await public.jobs.search(JobQuery(created_since=datetime(2000, 1, 1, tzinfo=UTC)))).items) == 3
+
+
+async def test_meeting_a_worker_that_does_not_know_the_task_uses_up_no_attempt(public: PublicSite) -> None:
+    """As while a new version is rolled out."""
+    job_id = await public.jobs.enqueue(JobCall("new", {}, JobOptions()))
+    patient = RetryPolicy(base_seconds=0.01, max_seconds=0.02, max_attempts=1_000)
+    async with public.worker(unknown_task_retry=patient):
+
+        async def has_been_met_often() -> bool:
+            details = await public.jobs.details(job_id)
+            return details is not None and len(details.runs) >= 3
+
+        await eventually(has_been_met_often, "runs that met no task")
+    assert not (await public.job(job_id)).state.is_final
+
+    @public.jobs.task(name="new", retry=RetryPolicy(max_attempts=1))
+    async def new(context: JobContext) -> int:
+        assert context.is_last_attempt
+        return context.attempt
+
+    async with public.worker():
+        assert (await public.reaches(job_id, JobState.SUCCEEDED)).result == 1
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+async def test_a_recurring_job_whose_id_cannot_be_stored_is_not_there(jobs: BackgroundJobs, name: str) -> None:
+    recurring = jobs.recurring
+    assert await recurring.get(name) is None
+    assert await recurring.remove(name) is False
+    assert await recurring.list(name, after=name) == []
+    for act in (recurring.pause, recurring.resume, recurring.trigger):
+        with pytest.raises(UnknownRecurringJob):
+            await act(name)
+
+
+@pytest.mark.parametrize("wrong", [{"base_seconds": math.nan}, {"max_seconds": math.nan}, {"jitter": math.nan}])
+def test_a_retry_policy_has_no_wait_that_is_no_number(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not a usable retry policy"):
+        RetryPolicy(**wrong)
+
+
+@pytest.mark.parametrize("most", [0, -1, 2**31 - 1, 2**70])
+async def test_jobs_are_counted_up_to_a_number_that_can_be(jobs: BackgroundJobs, most: int) -> None:
+    with pytest.raises(InvalidJobQuery):
+        await jobs.count(JobQuery(), most=most)
+
+
+async def test_a_name_that_no_task_has_has_an_empty_series(jobs: BackgroundJobs) -> None:
+    points = await jobs.series(Granularity.HOUR, datetime.now(UTC) - timedelta(hours=2), task="a\0b")
+    assert len(points) >= 2
+    assert sum(point.totals.succeeded for point in points) == 0

@@ -1,0 +1,98 @@
+"""PostgreSQL ends one of two transactions that wait for each other; whoever asked for ours does not hear of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import psycopg
+import pytest
+from engine_site import eventually
+from psycopg.errors import DeadlockDetected
+
+from bulkport.jobs import BackgroundJobs, JobQuery, JobState
+
+jobs = BackgroundJobs()
+
+
+@jobs.task(name="keyed", concurrency_limit=100)
+async def keyed() -> None: ...
+
+
+KEYED = [keyed.options(concurrency_key=key).call() for key in ("a", "b")]
+"""Two jobs that take a slot of "a" first and one of "b" then."""
+
+
+async def enqueue() -> None:
+    await jobs.enqueue_many(KEYED)
+
+
+async def enqueue_sync() -> None:
+    await asyncio.to_thread(jobs.sync.enqueue_many, KEYED)
+
+
+async def queue_batch() -> None:
+    async with jobs.batch("both") as batch:
+        for call in KEYED:
+            batch.add(call)
+
+
+async def cancel() -> None:
+    await jobs.cancel_all(JobQuery(states={JobState.ENQUEUED}))
+
+
+async def meet_a_rival(database_url: str, act: Awaitable[None]) -> None:
+    """Have `act` wait for a transaction that waits for it, until PostgreSQL ends that of `act`."""
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as rival,
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as onlooker,
+    ):
+        # The one that gives way is the one that has looked for the deadlock.
+        await rival.execute("SET LOCAL deadlock_timeout = '60s'")
+        lock = "SELECT FROM background_keys WHERE concurrency_key = %s FOR UPDATE"
+        await rival.execute(lock, ("b",))
+        acting = asyncio.ensure_future(act)
+
+        async def waits_for_the_rival() -> bool:
+            cursor = await onlooker.execute(
+                "SELECT FROM pg_stat_activity WHERE datname = current_database() AND %s = ANY(pg_blocking_pids(pid))",
+                (rival.info.backend_pid,),
+            )
+            return await cursor.fetchone() is not None
+
+        await eventually(waits_for_the_rival, "a lock is waited for")
+        await rival.execute(lock, ("a",))
+        await rival.rollback()
+        await acting
+
+
+@pytest.fixture
+async def url(database_url: str) -> str:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = ''2s''', current_database()); END $$"
+        )
+    return database_url
+
+
+@pytest.mark.parametrize(("act", "unfinished"), [(enqueue, 4), (enqueue_sync, 4), (queue_batch, 4), (cancel, 0)])
+async def test_a_transaction_of_ours_is_done_again(
+    url: str, act: Callable[[], Awaitable[None]], unfinished: int
+) -> None:
+    async with jobs.connect(url):
+        await jobs.enqueue_many(KEYED)
+        with jobs.sync.connect(url):
+            await meet_a_rival(url, act())
+        assert (await jobs.statistics()).states[JobState.ENQUEUED] == unfinished
+
+
+async def test_a_caller_s_transaction_is_the_caller_s_to_do_again(url: str) -> None:
+    async with jobs.connect(url), await psycopg.AsyncConnection.connect(url) as connection:
+        await jobs.enqueue_many(KEYED)
+
+        async def queue_batch_in_a_transaction() -> None:
+            async with jobs.batch("both", connection=connection) as batch:
+                for call in KEYED:
+                    batch.add(call)
+
+        with pytest.raises(DeadlockDetected):
+            await meet_a_rival(url, queue_batch_in_a_transaction())
+        assert (await jobs.statistics()).states[JobState.ENQUEUED] == 2

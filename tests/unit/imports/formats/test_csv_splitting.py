@@ -1,0 +1,216 @@
+r"""CSV: the same records wherever the body is cut, never within quotes, and linear in time."""
+
+import csv
+import io
+import time
+import tracemalloc
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import repeat
+
+import pytest
+from format_samples import SMALL, bites_of, feed_all, split
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulkport.errors import BadRequest, CsvHeaderError, RecordTooLarge
+from bulkport.imports.formats import BadRecord, CsvDialect, CsvSplitter, NdjsonSplitter, csv_records
+from bulkport.imports.formats.csv.grammar import record_text
+from bulkport.limits import MIB, ImportLimits
+
+CELLS = st.text(alphabet=st.sampled_from(list('ab",;\t|\n\r é\u2028\x00')), max_size=8)
+SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=5)
+
+
+def write(row: list[str], delimiter: str, newline: str, *, quote_all: bool) -> str:
+    """A record as RFC 4180 says. The csv module's writer leaves a carriage return without quotes."""
+    cells = [
+        '"' + cell.replace('"', '""') + '"' if quote_all or any(sign in cell for sign in f'{delimiter}"\r\n') else cell
+        for cell in row
+    ]
+    return delimiter.join(cells) + newline
+
+
+def read(body: bytes, sizes: list[int], delimiter: str = ",") -> tuple[list[list[str] | BadRecord], list[int]]:
+    """All rows of a body, and the number of records that each piece says it has."""
+    splitter = CsvSplitter(SMALL, delimiter)
+    pieces = split(splitter, bites_of(body, sizes))
+    assert splitter.dialect is not None
+    rows = [list(csv_records(piece.payload, splitter.dialect)) for piece in pieces]
+    assert [len(part) for part in rows] == [piece.records for piece in pieces]
+    return [row for part in rows for row in part], [piece.records for piece in pieces]
+
+
+@dataclass(frozen=True)
+class CsvBody:
+    """A body, and what is in it."""
+
+    delimiter: str
+    rows: list[list[str]]
+    text: str
+    has_bom: bool
+
+
+@st.composite
+def csv_bodies(draw: st.DrawFn) -> CsvBody:
+    delimiter = draw(st.sampled_from([",", ";", "\t", "|"]))
+    newline = draw(st.sampled_from(["\n", "\r\n"]))
+    quote_all = draw(st.booleans())
+    rows = draw(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=20))
+    lines = [write(row, delimiter, newline, quote_all=quote_all) for row in [["a", "b", "c"], *rows]]
+    text = (newline * draw(st.integers(0, 2))).join(lines)
+    return CsvBody(delimiter, rows, text if draw(st.booleans()) else text.removesuffix(newline), draw(st.booleans()))
+
+
+@given(body=csv_bodies(), sizes=SIZES)
+@settings(max_examples=300)
+def test_rows_are_those_of_the_csv_module_wherever_the_body_is_cut(body: CsvBody, sizes: list[int]) -> None:
+    reader = csv.reader(io.StringIO(body.text, newline=""), delimiter=body.delimiter)
+    assert [row for row in reader if row][1:] == body.rows
+    data = (b"\xef\xbb\xbf" if body.has_bom else b"") + body.text.encode()
+
+    rows, counts = read(data, sizes, body.delimiter)
+
+    assert rows == body.rows
+    assert (rows, counts) == read(data, [len(data)], body.delimiter)
+
+
+@given(
+    text=st.text(alphabet=st.sampled_from(list('a",\n\r')), max_size=120),
+    sizes=SIZES,
+)
+@settings(max_examples=1000)
+def test_irregular_records_are_the_grammars_wherever_the_body_is_cut(text: str, sizes: list[int]) -> None:
+    expected, position = [], 0
+    while position < len(text):
+        found = record_text(",").match(text, position)
+        record = text[position:] if found is None else found[1].removesuffix("\r")
+        position = len(text) if found is None else found.end()
+        if record:
+            expected.append(record)
+
+    rows, counts = read(b"h,i\n" + text.encode(), sizes)
+
+    assert len(rows) == len(expected)
+    assert (rows, counts) == read(b"h,i\n" + text.encode(), [1000])
+    for record, row in zip(expected, rows, strict=True):
+        if isinstance(row, BadRecord):
+            assert row.raw == record
+        else:
+            assert [row] == list(csv.reader(io.StringIO(record, newline="\n"), strict=True))
+
+
+def test_pieces_end_at_records_and_never_within_quotes() -> None:
+    row = b'"first\nsecond","say ""so""\r\n",3\n'
+    splitter = CsvSplitter(SMALL)
+    pieces = split(splitter, bites_of(b"a,b,c\n" + row * 20, [7]))
+    assert len(pieces) > 5
+    assert all(piece.payload == row * piece.records for piece in pieces)
+
+
+@pytest.mark.parametrize("body", [b"a,b", b"a,b\r\n", b'"a","b"\n\n\r\n', b"\n\na,b\n"])
+def test_header_alone_gives_no_piece(body: bytes) -> None:
+    splitter = CsvSplitter(SMALL)
+    assert split(splitter, [body]) == []
+    assert splitter.header == ["a", "b"]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xef\xbb\xbf", b"\n\r\n", b",,\n1,2,3\n", b" \n"])
+def test_body_without_header_is_refused(body: bytes) -> None:
+    with pytest.raises(CsvHeaderError, match="no header row"):
+        split(CsvSplitter(SMALL), [body])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'a,"b\n1,2\n', "A quote in the CSV header is opened but never closed"),
+        (b'a,b"c\n1,2\n', "a quote must open its field"),
+        (b"a,b\r1,2\r", "end with carriage returns alone"),
+    ],
+)
+def test_improper_header_is_refused(body: bytes, message: str) -> None:
+    with pytest.raises(CsvHeaderError, match=message):
+        split(CsvSplitter(SMALL), [body])
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", "\t", "tab", "\\t"])
+def test_delimiter_may_be_another(delimiter: str) -> None:
+    splitter = CsvSplitter(SMALL, delimiter)
+    split(splitter, [f"a{splitter.delimiter}b\n".encode()])
+    assert splitter.dialect == CsvDialect(["a", "b"], splitter.delimiter)
+
+
+@pytest.mark.parametrize("delimiter", ["a", ",,", '"', "\n", " "])
+def test_unusable_delimiter_is_refused(delimiter: str) -> None:
+    with pytest.raises(BadRequest, match="delimiter must be one of"):
+        CsvSplitter(SMALL, delimiter)
+
+
+@pytest.mark.parametrize("start", [b'"', b'a,"', b"x"])
+def test_large_record_is_refused_without_being_held(start: bytes) -> None:
+    limits = ImportLimits()
+    splitter = CsvSplitter(limits)
+    bite = b"x,\n" * 20_000 if b'"' in start else b"x" * 60_000
+    list(splitter.feed(b"a,b\n1,2\n" + start))
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordTooLarge, match="Record 2 is larger"):
+            feed_all(splitter, repeat(bite, 100 * MIB // len(bite)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Split at its quotes, a block is there in parts beside the whole.
+    assert peak < 8 * limits.max_record_bytes
+
+
+@pytest.mark.parametrize(("size", "is_refused"), [(400, False), (401, True)])
+@pytest.mark.parametrize("chunk_bytes", [24, 1000])
+def test_record_may_have_just_the_largest_size(chunk_bytes: int, size: int, is_refused: bool) -> None:
+    limits = replace(SMALL, chunk_bytes=chunk_bytes)
+    body = b'a\n1\n"2"\n\n"' + b"\n" * (size - 2) + b'"\n' + b"4\n" * 500
+    for splitter, text, number in (
+        (CsvSplitter(limits), body, 3),
+        (NdjsonSplitter(limits), b"1\n\n" + b"x" * size + b"\n" + b"4\n" * 500, 2),
+    ):
+        if is_refused:
+            with pytest.raises(RecordTooLarge, match=f"Record {number} is larger than 400 bytes"):
+                split(splitter, [text])
+        else:
+            assert sum(piece.records for piece in split(splitter, [text])) == number + 500
+
+
+def test_large_header_is_refused() -> None:
+    with pytest.raises(RecordTooLarge, match="CSV header row is larger than 400 bytes"):
+        split(CsvSplitter(SMALL), [b"a" * 401])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'a,b\n"' + b"z" * 900_000,
+        b'a,b\n1"2,3\n"' + b"z" * 900_000,
+        b"a,b\n" + b'1"2,' * 200_000,
+        b'a,b\nx,"' + b'""\n' * 300_000,
+        b'a,b\nx,"' + b'"",' * 300_000,
+        b"a,b\n" + b'"",""\n' * 150_000,
+        b'"' + b"z" * 900_000,
+    ],
+    ids=[
+        "open quote",
+        "irregular, then open",
+        "quotes inside",
+        "doubled",
+        "doubled, delimited",
+        "empty cells",
+        "header",
+    ],
+)
+def test_hostile_quotes_take_linear_time(body: bytes) -> None:
+    started = time.process_time()
+    splitter = CsvSplitter(ImportLimits())
+    with suppress(CsvHeaderError):
+        for piece in split(splitter, bites_of(body, [65_536])):
+            assert splitter.dialect is not None
+            csv_records(piece.payload, splitter.dialect)
+    assert time.process_time() - started < 4

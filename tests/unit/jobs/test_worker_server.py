@@ -1,0 +1,69 @@
+"""A worker server runs its engine again whatever ends it, until it is stopped."""
+
+import asyncio
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from bulkport.jobs import WorkerOptions
+from bulkport.jobs.errors import WorkerLost
+from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.worker import WorkerServer, new_server_name
+
+
+class _Failing(ProcrastinateEngine):
+    """Runs of a worker that end as told, and then until stopped."""
+
+    def __init__(self, *ends: Callable[[], None]) -> None:
+        super().__init__()
+        self._ends = list(ends)
+        self.names: list[str] = []
+
+    async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
+        self.names.append(options.server_name)
+        if self._ends:
+            self._ends.pop(0)()
+        else:
+            stop.set()
+
+
+def _raises(error: Exception) -> Callable[[], None]:
+    def end() -> None:
+        raise error
+
+    return end
+
+
+@pytest.mark.parametrize(
+    "end",
+    [_raises(WorkerLost()), _raises(psycopg.OperationalError("away")), _raises(ZeroDivisionError()), lambda: None],
+)
+async def test_a_worker_that_ends_unasked_is_run_again(end: Callable[[], None]) -> None:
+    engine = _Failing(end)
+    server = WorkerServer(engine, "", name="me")
+    await server.run(asyncio.Event())
+    assert engine.names == ["me", "me"]
+    assert server.name == "me"
+
+
+async def test_a_worker_that_cannot_run_stops_while_it_waits() -> None:
+    stop = asyncio.Event()
+
+    def end() -> None:
+        asyncio.get_running_loop().call_soon(stop.set)
+        raise psycopg.OperationalError("away")
+
+    engine = _Failing(end, _raises(AssertionError("run again")))
+    await WorkerServer(engine, "").run(stop)
+    assert len(engine.names) == 1
+
+
+def test_every_made_up_name_is_new() -> None:
+    assert new_server_name() != new_server_name()
+    assert WorkerServer(ProcrastinateEngine(), "").name != WorkerServer(ProcrastinateEngine(), "").name
+
+
+def test_death_cannot_be_seen_faster_than_three_heartbeats() -> None:
+    with pytest.raises(ValueError, match="three times"):
+        WorkerServer(ProcrastinateEngine(), "", heartbeat_seconds=1, stalled_seconds=2.9)
