@@ -9,9 +9,11 @@ from psycopg import AsyncConnection
 
 from bulkport.errors import ServiceUnavailable
 from bulkport.fastapi.app_state import Connected
+from bulkport.fastapi.stopping import server_is_stopping
 from bulkport.imports.ingest import Intake
 from bulkport.imports.process import IMPORT_QUEUE, Importer
 from bulkport.imports.resource import Resource, Resources
+from bulkport.imports.watch import ImportWatch
 from bulkport.imports.watchdog import Watchdog
 from bulkport.jobs.application_name import session_mark
 from bulkport.jobs.port import EngineFactory
@@ -117,11 +119,13 @@ class Bulkport:
             ) as uploads,
         ):
             intake = Intake(self._make_engine(), shared, uploads, self.limits, self._lanes)
-            self._connected = Connected(shared, intake)
+            watch = ImportWatch(shared, is_stopping=server_is_stopping)
+            self._connected = Connected(shared, intake, watch)
             try:
                 yield self
             finally:
                 self._connected = None
+                watch.close()
 
     async def run_worker(
         self,

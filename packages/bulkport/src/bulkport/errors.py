@@ -130,6 +130,12 @@ class Conflict(BulkportError):
     title = "Conflict"
 
 
+class AlreadyEnded(Conflict):
+    """The import has ended already."""
+
+    title = "Import has ended"
+
+
 class TooLarge(BulkportError):
     """The body is larger than this server accepts."""
 
@@ -167,3 +173,7 @@ class ServiceUnavailable(BulkportError):
 
     def headers(self) -> Mapping[str, str]:
         return {"Retry-After": "1"}
+
+
+class TooManyWatchers(ServiceUnavailable):
+    """As many imports are followed as this server allows; ask for the status from time to time instead."""

@@ -7,6 +7,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from bulkport.imports.ingest import Intake
+from bulkport.imports.watch import ImportWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +17,5 @@ class Connected:
     pool: AsyncConnectionPool[AsyncConnection[Any]]
     """Autocommit connections for short statements."""
     intake: Intake
+    watch: ImportWatch
+    """Tells of imports that somebody follows."""

@@ -10,14 +10,16 @@ from starlette.requests import ClientDisconnect, Request
 
 from bulkport.errors import UploadInterrupted
 from bulkport.fastapi.app_state import Connected
+from bulkport.fastapi.follow import MAX_WAIT_SECONDS, retry_after
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.job_views import JobStatus, status_path
-from bulkport.fastapi.schemas import JobId
+from bulkport.fastapi.schemas import JobId, Wait
 from bulkport.identifiers import UserId
-from bulkport.imports.formats import BodyFormat, Handling, parse_content_type, parse_delimiter, parse_prefer
+from bulkport.imports.formats import BodyFormat, Handling, parse_content_type, parse_delimiter, parse_prefer, parse_wait
 from bulkport.imports.ingest import AcceptedImport
-from bulkport.imports.read import get_job
+from bulkport.imports.read import ImportJob, get_job
 from bulkport.imports.resource import Resource
+from bulkport.imports.states import ImportStatus
 from bulkport.imports.upload import Upload
 
 Authenticate = Callable[..., Any]
@@ -57,7 +59,8 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
         NDJSON and CSV may have any length; their bad rows are reported, unless `Prefer: handling=strict`.
         """
         headers = request.headers
-        preferred = parse_prefer(headers.getlist("prefer"))
+        prefer = headers.getlist("prefer")
+        preferred = parse_prefer(prefer)
         upload = Upload(
             resource=resource,
             user_id=user_id,
@@ -68,13 +71,25 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
             body=_body(request),
         )
         accepted = await connected().intake.accept(upload)
-        return _accepted(resource, accepted, preferred)
+        seconds = parse_wait(prefer)
+        if seconds:
+            job = await _finished(connected(), accepted, user_id, seconds)
+            if ImportStatus(job.status).is_final:
+                return _finished_in_time(resource, job, preferred, seconds)
+        return _accepted(resource, accepted, preferred, seconds)
 
     @router.get("/{job_id}/status", name=f"{resource.name}_import_status")
-    async def get_status(job_id: JobId, user_id: Annotated[UserId, Depends(authenticate)]) -> JobStatus:
-        """Where an import job stands."""
+    async def get_status(
+        job_id: JobId, response: Response, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0
+    ) -> JobStatus:
+        """Where an import job stands. `wait` holds the answer back until it has ended, up to that many seconds."""
         async with connected().pool.connection() as connection:
-            return JobStatus.of(await get_job(connection, job_id, user_id, resource.name))
+            job = await get_job(connection, job_id, user_id, resource.name)
+        if wait:
+            job = await connected().watch.wait(job, min(wait, MAX_WAIT_SECONDS))
+        if not ImportStatus(job.status).is_final:
+            response.headers["Retry-After"] = retry_after(job)
+        return JobStatus.of(job)
 
     return router
 
@@ -89,16 +104,38 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
         raise UploadInterrupted from None
 
 
-def _accepted(resource: Resource, accepted: AcceptedImport, preferred: Handling | None) -> Response:
+async def _finished(connected: Connected, accepted: AcceptedImport, user_id: UserId, seconds: int) -> ImportJob:
+    async with connected.pool.connection() as connection:
+        job = await get_job(connection, accepted.id, user_id)
+    return await connected.watch.wait(job, min(seconds, MAX_WAIT_SECONDS))
+
+
+def _finished_in_time(resource: Resource, job: ImportJob, preferred: Handling | None, seconds: int) -> Response:
+    headers = {"Location": status_path(resource.name, job.id), **_applied(preferred, seconds)}
+    return Response(JobStatus.of(job).model_dump_json(by_alias=True), headers=headers, media_type="application/json")
+
+
+def _applied(preferred: Handling | None, seconds: int | None) -> dict[str, str]:
+    applied = [] if preferred is None else [f"handling={preferred}"]
+    if seconds:
+        applied.append(f"respond-async, wait={min(seconds, MAX_WAIT_SECONDS)}")
+    return {"Preference-Applied": ", ".join(applied)} if applied else {}
+
+
+def _accepted(
+    resource: Resource, accepted: AcceptedImport, preferred: Handling | None, seconds: int | None
+) -> Response:
     body = {
         "id": accepted.id,
         "hangfireJobId": accepted.background_job_id,
         "message": _MESSAGE,
         "totalRecords": accepted.total_records,
     }
-    headers = {"Location": status_path(resource.name, accepted.id), "Retry-After": "1"}
-    if preferred is not None:
-        headers["Preference-Applied"] = f"handling={preferred}"
+    headers = {
+        "Location": status_path(resource.name, accepted.id),
+        "Retry-After": "1",
+        **_applied(preferred, seconds),
+    }
     return Response(
         _JSON.encode(body), status_code=status.HTTP_202_ACCEPTED, headers=headers, media_type="application/json"
     )
@@ -149,8 +186,13 @@ def _request_body(resource: Resource) -> dict[str, Any]:
                 "in": "header",
                 "required": False,
                 "description": "`handling=strict`: any bad row fails the import. `handling=lenient`: bad rows are "
-                "skipped, counted and reported (RFC 7240).",
-                "schema": {"type": "string", "enum": [f"handling={handling}" for handling in Handling]},
+                "skipped, counted and reported. `respond-async, wait=10`: the answer is 200 with the final status "
+                "when the import ends within ten seconds, else 202 (RFC 7240).",
+                "schema": {"type": "string"},
+                "examples": {
+                    **{str(handling): {"value": f"handling={handling}"} for handling in Handling},
+                    "wait": {"value": "respond-async, wait=10"},
+                },
             }
         ],
     }

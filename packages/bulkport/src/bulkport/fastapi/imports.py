@@ -3,19 +3,21 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Response, status
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.requests import Request
 
-from bulkport.errors import ValidationFailed
+from bulkport.errors import AlreadyEnded, ValidationFailed
 from bulkport.fastapi.app_state import Connected
 from bulkport.fastapi.bulk import Authenticate
 from bulkport.fastapi.error_report import chosen_format, json_page, report_disposition, report_lines
+from bulkport.fastapi.follow import EVENTS_RESPONSE, MAX_WAIT_SECONDS, ImportEvents
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.job_views import JobDetail, JobPage
-from bulkport.fastapi.schemas import JobId, WireQuery
+from bulkport.fastapi.schemas import JobId, Wait, WireQuery
 from bulkport.identifiers import MAX_BIGINT, ImportId, UserId
+from bulkport.imports.cancel import CancelEffect, cancel_import
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.read import MAX_REPORT_PAGE, csv_header, get_job, list_jobs, list_row_errors, row_error_pages
 from bulkport.imports.resource import Resources
@@ -67,10 +69,34 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
         return JobPage(items=[JobDetail.of(job) for job in page], next_cursor=next_cursor)
 
     @router.get("/{job_id}")
-    async def get_import(job_id: JobId, user_id: Annotated[UserId, Depends(authenticate)]) -> JobDetail:
-        """One import in full."""
+    async def get_import(job_id: JobId, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0) -> JobDetail:
+        """One import in full. With `wait` the answer is held back until it has ended, or for so many seconds."""
         async with connected().pool.connection() as connection:
-            return JobDetail.of(await get_job(connection, job_id, user_id))
+            job = await get_job(connection, job_id, user_id)
+        return JobDetail.of(await connected().watch.wait(job, min(wait, MAX_WAIT_SECONDS)) if wait else job)
+
+    @router.get("/{job_id}/events", responses={200: EVENTS_RESPONSE, 204: _SEEN}, response_class=Response)
+    async def follow_import(
+        job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]
+    ) -> Response:
+        """Follow an import live, as server-sent events, until it has ended."""
+        async with connected().pool.connection() as connection:
+            job = await get_job(connection, job_id, user_id)
+        return ImportEvents(connected().watch, job, field_value(request.headers, "last-event-id"))
+
+    @router.post("/{job_id}/cancel", responses={202: _STOPPING, 409: _ENDED})
+    @router.delete("/{job_id}", responses={202: _STOPPING, 409: _ENDED})
+    async def cancel(job_id: JobId, response: Response, user_id: Annotated[UserId, Depends(authenticate)]) -> JobDetail:
+        """Cancel an import that has not ended. Rows that are stored already are kept, and counted in the answer."""
+        async with connected().pool.connection() as connection:
+            await get_job(connection, job_id, user_id)
+            effect = await cancel_import(connection, job_id)
+            job = await get_job(connection, job_id, user_id)
+        if effect is CancelEffect.ALREADY_ENDED and job.status != ImportStatus.CANCELLED:
+            raise AlreadyEnded(f"Import {job_id} has ended already: its status is {job.status}.")
+        if effect is CancelEffect.STOPPING:
+            response.status_code = status.HTTP_202_ACCEPTED
+        return JobDetail.of(job)
 
     @router.get("/{job_id}/errors", responses={200: _REPORT}, response_class=Response)
     async def get_import_errors(
@@ -106,6 +132,9 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
 
 
 _VARY: Final = {"Vary": "Accept"}
+_SEEN: Final[dict[str, Any]] = {"description": "`Last-Event-ID` says that the end was seen: there is nothing to tell."}
+_STOPPING: Final[dict[str, Any]] = {"description": "It stops as soon as the chunks being written are finished."}
+_ENDED: Final[dict[str, Any]] = {"description": "The import has ended already."}
 
 
 def _position(cursor: str) -> int:

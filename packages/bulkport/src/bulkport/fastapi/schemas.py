@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
+from fastapi import Query
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -85,3 +86,8 @@ PathId = Annotated[int, PlainValidator(parse_id), WithJsonSchema(_ID_SCHEMA)]
 
 JobId = Annotated[ImportId, PlainValidator(parse_job_id), WithJsonSchema(_ID_SCHEMA)]
 """Path parameter that is the id of an import job."""
+
+Wait = Annotated[
+    int, Query(ge=0, le=600, description="Seconds to hold the answer back for the import's end; 60 at most count.")
+]
+"""Query parameter that makes a status answer wait."""

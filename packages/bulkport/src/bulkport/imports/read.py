@@ -1,6 +1,6 @@
 """Reading import jobs: one, a user's list, and the report of bad rows."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -86,6 +86,13 @@ async def get_job(
     if job.user_id != user_id:
         raise Forbidden("This import job belongs to another user.")
     return job
+
+
+async def read_jobs(connection: AsyncConnection[Any], job_ids: Sequence[ImportId]) -> dict[int, ImportJob]:
+    """The import jobs with these ids by id, whosever they are; ids that no job has are left out."""
+    async with connection.cursor(row_factory=class_row(ImportJob)) as cursor:
+        jobs = await (await cursor.execute(queries.SELECT_JOBS_BY_ID, (list(job_ids),))).fetchall()
+    return {job.id: job for job in jobs}
 
 
 async def list_jobs(

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from bulkport.dashboard.live.stopping import server_is_stopping
 from bulkport.dashboard.rendering import Fragment
 from bulkport.errors import ServiceUnavailable
+from bulkport.fastapi.stopping import server_is_stopping
 
 logger = logging.getLogger(__name__)
 

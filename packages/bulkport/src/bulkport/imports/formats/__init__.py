@@ -29,7 +29,7 @@ from bulkport.imports.formats.csv import (
 from bulkport.imports.formats.envelope import parse_envelope
 from bulkport.imports.formats.media_type import BodyFormat, parse_content_type
 from bulkport.imports.formats.ndjson import NdjsonSplitter, ndjson_records
-from bulkport.imports.formats.prefer_header import Handling, parse_prefer
+from bulkport.imports.formats.prefer_header import Handling, parse_prefer, parse_wait
 
 __all__ = [
     "BadRecord",
@@ -51,4 +51,5 @@ __all__ = [
     "parse_delimiter",
     "parse_envelope",
     "parse_prefer",
+    "parse_wait",
 ]

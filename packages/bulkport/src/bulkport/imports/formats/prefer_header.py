@@ -43,6 +43,25 @@ def parse_prefer(prefer: str | Iterable[str] | None) -> Handling | None:
     return None
 
 
+def parse_wait(prefer: Iterable[str]) -> int | None:
+    """Seconds that a client which sends `respond-async, wait=10` waits for the final answer (RFC 7240 §4.1, §4.3).
+
+    Parameters
+    ----------
+    prefer:
+        The values of the `Prefer` header.
+
+    Returns
+    -------
+    None without `respond-async`, and where `wait` is no number of seconds.
+    """
+    words = dict(reversed(list(_preferences(",".join(prefer)))))
+    seconds = words.get("wait", "")
+    if "respond-async" not in words or not seconds.isascii() or not seconds.isdecimal() or len(seconds) > 6:
+        return None
+    return int(seconds)
+
+
 def _preferences(text: str) -> Iterable[tuple[str, str]]:
     position = 0
     while position < len(text):

@@ -11,7 +11,7 @@ def server_is_stopping() -> bool:
 
     uvicorn waits for open responses before it tells the application anything (its lifespan ends after them), and its
     server object is nowhere in a request; but it is the one whose method handles the signals. Servers that handle
-    signals otherwise call `Dashboard.end_streams`.
+    signals otherwise close what streams themselves (`Dashboard.end_streams`, `ImportWatch.close`).
     """
     for number in _SIGNALS:
         server = getattr(signal.getsignal(number), "__self__", None)

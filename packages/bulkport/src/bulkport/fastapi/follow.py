@@ -1,0 +1,129 @@
+"""Following an import over HTTP: an answer that waits for its end, and a stream of server-sent events."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from bulkport.fastapi.job_views import JobDetail
+from bulkport.imports.read import ImportJob
+from bulkport.imports.states import ImportStatus
+from bulkport.imports.watch import ImportWatch
+
+MAX_WAIT_SECONDS: Final = 60
+"""Longest that an answer is held back for an import's end; `wait` may name more, and then gets this."""
+
+_RETRY_MILLISECONDS: Final = 2000
+_HEARTBEAT_SECONDS: Final = 15.0
+_SEND_SECONDS: Final = 30.0
+_MAX_RETRY_AFTER: Final = 30
+_HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    # nginx would hold events back until its buffer is full.
+    (b"x-accel-buffering", b"no"),
+)
+
+EVENTS_RESPONSE: Final[dict[str, Any]] = {
+    "description": "Server-sent events until the import ends: `state` (its status changed), `progress` (rows were "
+    "processed; at most four a second) and `done` (its final status), each with the import as data.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+
+
+def retry_after(job: ImportJob) -> str:
+    """Seconds until it is worth asking for the status again, as the value of `Retry-After` (RFC 9110 §10.2.3)."""
+    eta = job.eta_seconds
+    return str(1 if eta is None else min(max(math.ceil(eta / 2), 1), _MAX_RETRY_AFTER))
+
+
+class ImportEvents(Response):
+    """An answer that tells of an import until it ends (HTML Living Standard §9.2, "Server-sent events").
+
+    Each event has an id that says what its reader knows by then; a reader that comes back with `Last-Event-ID` is not
+    told the same again, and one that has seen the end is answered 204, which keeps a browser from coming back.
+    """
+
+    def __init__(self, watch: ImportWatch, job: ImportJob, last_event_id: str | None) -> None:
+        super().__init__(media_type="text/event-stream")
+        self._watch = watch
+        self._job = job
+        self._last_event_id = last_event_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the import ends, its reader goes, or the server is about to stop (ASGI 3)."""
+        if _is_final(self._job) and self._last_event_id == _event_id(self._job):
+            await Response(status_code=204)(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        sending = asyncio.create_task(self._send(send))
+        leaving = asyncio.create_task(_until_gone(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and not leaving.done():
+                sending.result()
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            for task in (sending, leaving):
+                task.cancel()
+            await asyncio.gather(sending, leaving, return_exceptions=True)
+
+    async def _send(self, send: Send) -> None:
+        async with contextlib.aclosing(self._texts()) as texts:
+            async for text in texts:
+                async with asyncio.timeout(_SEND_SECONDS):
+                    await send({"type": "http.response.body", "body": text, "more_body": True})
+
+    async def _texts(self) -> AsyncGenerator[bytes, None]:
+        yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
+        told_status: str | None = None
+        known = self._last_event_id
+        async for job in _with_heartbeat(self._watch.states(self._job)):
+            if job is None:
+                yield b": still here\n\n"
+                continue
+            event_id = _event_id(job)
+            if event_id == known:
+                told_status = job.status
+                continue
+            name = "done" if _is_final(job) else "progress" if job.status == told_status else "state"
+            told_status, known = job.status, event_id
+            data = msgspec.json.encode(JobDetail.of(job).model_dump(mode="json", by_alias=True))
+            yield b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), name.encode(), data)
+
+
+async def _with_heartbeat(states: AsyncIterator[ImportJob]) -> AsyncIterator[ImportJob | None]:
+    """The states, and None whenever there was none for a while."""
+    following = asyncio.ensure_future(anext(states, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait({following}, timeout=_HEARTBEAT_SECONDS)
+            if not done:
+                yield None
+                continue
+            job = following.result()
+            if job is None:
+                return
+            yield job
+            following = asyncio.ensure_future(anext(states, None))
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def _event_id(job: ImportJob) -> str:
+    return f"{job.status}-{job.processed_count}"
+
+
+def _is_final(job: ImportJob) -> bool:
+    return ImportStatus(job.status).is_final
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

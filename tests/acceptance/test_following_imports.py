@@ -1,0 +1,139 @@
+"""A client follows an import: answers that wait for its end, a stream of events, and cancelling it."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from catalogue_site import PLATFORMS, CatalogueSite, opened, platforms
+
+from application_client import assert_problem
+from import_steps import NDJSON, accepted, fetch, ndjson, running_worker, settled
+
+
+def events_of(text: str) -> list[dict[str, Any]]:
+    """The events of a stream, in order: id, name and data."""
+    events = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if "event" in fields:
+            events.append({"id": fields["id"], "event": fields["event"], "data": json.loads(fields["data"])})
+    return events
+
+
+async def test_a_post_that_waits_is_answered_with_the_final_status(site: CatalogueSite) -> None:
+    answer = await site.ann.post(
+        PLATFORMS, json={"platforms": platforms(3)}, headers={"prefer": "respond-async, wait=10"}
+    )
+    assert answer.status_code == 200
+    assert answer.headers["preference-applied"] == "respond-async, wait=10"
+    assert answer.json()["status"] == "Completed"
+    assert answer.json()["successCount"] == 3
+    status = await site.ann.get(answer.headers["location"])
+    assert status.json() == answer.json()
+
+
+async def test_a_post_that_waits_in_vain_is_answered_202(idle_site: CatalogueSite) -> None:
+    answer = await idle_site.ann.post(
+        PLATFORMS, json={"platforms": platforms(3)}, headers={"prefer": "handling=lenient, respond-async, wait=1"}
+    )
+    assert answer.status_code == 202
+    assert answer.headers["preference-applied"] == "handling=lenient, respond-async, wait=1"
+    assert set(answer.json()) == {"id", "hangfireJobId", "message", "totalRecords"}
+
+
+@pytest.mark.parametrize("wait", ["wait=", "wait=-1", "wait=soon", "wait=99999999999", "wait"])
+async def test_a_wait_that_says_no_number_of_seconds_is_ignored(idle_site: CatalogueSite, wait: str) -> None:
+    answer = await idle_site.ann.post(
+        PLATFORMS, json={"platforms": platforms(1)}, headers={"prefer": f"respond-async, {wait}"}
+    )
+    assert answer.status_code == 202
+    assert "preference-applied" not in answer.headers
+
+
+async def test_a_status_that_waits_is_answered_when_the_import_ends(database_url: str) -> None:
+    async with opened(database_url, worker=False) as site:
+        job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(3)})
+        waiting = [
+            asyncio.create_task(site.ann.get(f"{address}?wait=30"))
+            for address in (f"{PLATFORMS}/{job_id}/status", f"/api/imports/{job_id}")
+        ]
+        pending = await site.ann.get(f"{PLATFORMS}/{job_id}/status?wait=0")
+        assert pending.json()["status"] == "Pending"
+        assert pending.headers["retry-after"] == "1"
+        async with running_worker(site.bulkport, database_url):
+            answers = await asyncio.gather(*waiting)
+        assert [answer.json()["status"] for answer in answers] == ["Completed", "Completed"]
+        assert "retry-after" not in answers[0].headers
+
+
+@pytest.mark.parametrize("wait", ["-1", "601", "soon", "1.5"])
+async def test_a_status_that_should_wait_for_no_time_is_refused(idle_site: CatalogueSite, wait: str) -> None:
+    job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
+    problem = assert_problem(await idle_site.ann.get(f"{PLATFORMS}/{job_id}/status?wait={wait}"), 400)
+    assert list(problem["errors"]) == ["wait"]
+
+
+async def test_events_tell_of_an_import_from_its_state_to_its_end(database_url: str) -> None:
+    async with opened(database_url, worker=False) as site:
+        job_id = await accepted(site.ann, PLATFORMS, content=ndjson(platforms(30_000)), headers=NDJSON)
+        following = [asyncio.create_task(site.ann.get(f"/api/imports/{job_id}/events")) for _ in range(3)]
+        async with running_worker(site.bulkport, database_url):
+            answers = await asyncio.gather(*following)
+        for answer in answers:
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            assert answer.headers["x-accel-buffering"] == "no"
+            events = events_of(answer.text)
+            assert events[0]["event"] == "state"
+            assert events[0]["data"]["status"] == "Pending"
+            assert events[-1]["event"] == "done"
+            assert events[-1]["data"] == (await site.ann.get(f"/api/imports/{job_id}")).json()
+            processed = [event["data"]["processedRecords"] for event in events]
+            assert processed == sorted(processed)
+            assert [event["event"] for event in events].count("done") == 1
+
+
+async def test_whoever_has_seen_the_end_is_told_nothing_again(site: CatalogueSite) -> None:
+    job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(1)})
+    await settled(site.ann, job_id)
+    first = await site.ann.get(f"/api/imports/{job_id}/events")
+    (event,) = events_of(first.text)
+    assert event["event"] == "done"
+    again = await site.ann.get(f"/api/imports/{job_id}/events", headers={"last-event-id": event["id"]})
+    assert again.status_code == 204
+    another = await site.ann.get(f"/api/imports/{job_id}/events", headers={"last-event-id": "Pending-0"})
+    assert [one["event"] for one in events_of(another.text)] == ["done"]
+
+
+@pytest.mark.parametrize("method", ["DELETE", "POST"])
+async def test_an_owner_cancels_an_import(idle_site: CatalogueSite, method: str) -> None:
+    site = idle_site
+    job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(3)})
+    address = f"/api/imports/{job_id}" + ("/cancel" if method == "POST" else "")
+    assert_problem(await site.bob.request(method, address), 403)
+    assert_problem(await site.stranger.request(method, address), 401)
+    answer = await site.ann.request(method, address)
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "Cancelled"
+    assert answer.json()["successCount"] == 0
+    # Once more does no harm.
+    assert (await site.ann.request(method, address)).json()["status"] == "Cancelled"
+    assert await fetch(site.url, "SELECT count(*) FROM platforms") == [(0,)]
+    assert (await site.ann.request(method, f"/api/imports/{job_id + 1}")).status_code in (404, 405)
+
+
+async def test_an_import_that_has_ended_is_not_cancelled(site: CatalogueSite) -> None:
+    job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(3)})
+    await settled(site.ann, job_id)
+    problem = assert_problem(await site.ann.delete(f"/api/imports/{job_id}"), 409)
+    assert problem["detail"] == f"Import {job_id} has ended already: its status is Completed."
+
+
+async def test_cancelling_a_running_import_keeps_and_counts_what_is_stored(site: CatalogueSite) -> None:
+    job_id = await accepted(site.ann, PLATFORMS, content=ndjson(platforms(200_000)), headers=NDJSON)
+    answer = await site.ann.delete(f"/api/imports/{job_id}")
+    assert answer.status_code in (200, 202)
+    job = await settled(site.ann, job_id)
+    assert job["status"] == "Cancelled"
+    assert await fetch(site.url, "SELECT count(*) FROM platforms") == [(job["successCount"],)]
