@@ -127,6 +127,7 @@ class Settings(BaseSettings):
     max_compression_ratio: int = Field(default=200, ge=1)
     chunk_bytes: int = Field(default=640_000, ge=1)
     body_idle_seconds: float = Field(default=60.0, gt=0)
+    idempotency_seconds: float = Field(default=86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
 
     @field_validator(
         "oidc_issuer",
@@ -174,6 +175,7 @@ class Settings(BaseSettings):
             max_compression_ratio=self.max_compression_ratio,
             chunk_bytes=self.chunk_bytes,
             body_idle_seconds=self.body_idle_seconds,
+            idempotency_seconds=self.idempotency_seconds,
             max_concurrent_uploads=self.upload_limit,
             database_wait_seconds=self.database_wait_seconds,
         )

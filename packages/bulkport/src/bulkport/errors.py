@@ -130,6 +130,34 @@ class Conflict(BulkportError):
     title = "Conflict"
 
 
+class DigestMismatch(BadRequest):
+    """The body is not the one whose digest was sent; nothing was kept."""
+
+    title = "Digest mismatch"
+
+
+class IdempotencyKeyInUse(Conflict):
+    """The first request with this Idempotency-Key is still being received; ask again shortly."""
+
+    title = "Idempotency-Key in use"
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": "1"}
+
+
+class IdempotencyKeyReused(BulkportError):
+    """This Idempotency-Key was used for another request: send the same one again, or take a new key."""
+
+    status = 422
+    title = "Idempotency-Key reused"
+
+
+class ClientIdTaken(Conflict):
+    """Another import of yours has this clientId."""
+
+    title = "clientId taken"
+
+
 class AlreadyEnded(Conflict):
     """The import has ended already."""
 

@@ -32,5 +32,7 @@ class ImportLimits:
     """Longest silence of a client in the middle of a body; then 408."""
     max_concurrent_uploads: int = 32
     """Uploads that hold a database connection at one time; more are answered 503 with Retry-After."""
+    idempotency_seconds: float = 24 * 3600.0
+    """How long the answer to a request with an `Idempotency-Key` is kept for requests that come again."""
     database_wait_seconds: float = 3.0
     """Longest wait for a database connection, free or at all; then 503 with Retry-After."""

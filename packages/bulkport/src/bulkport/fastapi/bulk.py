@@ -1,30 +1,32 @@
 """The bulk endpoint of each resource: a body comes in, an import job goes out, and its status is asked for."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response, status
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from bulkport.errors import UploadInterrupted
 from bulkport.fastapi.app_state import Connected
 from bulkport.fastapi.follow import MAX_WAIT_SECONDS, retry_after
 from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.idempotent import Received, receive_once
 from bulkport.fastapi.job_views import JobStatus, status_path
+from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.schemas import JobId, Wait
 from bulkport.identifiers import UserId
+from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling, parse_content_type, parse_delimiter, parse_prefer, parse_wait
-from bulkport.imports.ingest import AcceptedImport
+from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, ImportLabels, parse_metadata
 from bulkport.imports.read import ImportJob, get_job
 from bulkport.imports.resource import Resource
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.upload import Upload
+from bulkport.imports.upload import OnAccept, Upload
 
 Authenticate = Callable[..., Any]
 """FastAPI dependency that returns the request's user, and raises when there is none."""
 
+METADATA_HEADER: Final = "X-Import-Metadata"
 _MESSAGE: Final = "Bulk import job successfully queued"
 _JSON: Final = msgspec.json.Encoder()
 
@@ -52,6 +54,15 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
         delimiter: Annotated[
             str | None, Query(description="Delimiter of a CSV body: `,` (the default), `;`, `|` or `tab`.")
         ] = None,
+        name: Annotated[str | None, Query(max_length=MAX_NAME, description="Your name for the import.")] = None,
+        client_id: Annotated[
+            str | None,
+            Query(
+                alias="clientId",
+                max_length=MAX_CLIENT_ID,
+                description="Your id for the import, unique among yours: `GET /api/imports?clientId=` finds it again.",
+            ),
+        ] = None,
     ) -> Response:
         """Import many records in the background.
 
@@ -61,22 +72,41 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
         headers = request.headers
         prefer = headers.getlist("prefer")
         preferred = parse_prefer(prefer)
-        upload = Upload(
-            resource=resource,
-            user_id=user_id,
-            format=parse_content_type(field_value(headers, "content-type")),
-            content_encoding=field_value(headers, "content-encoding"),
-            handling=preferred,
-            delimiter=parse_delimiter(delimiter),
-            body=_body(request),
+        labels = ImportLabels(
+            name=name or None,
+            client_id=client_id or None,
+            metadata=parse_metadata(field_value(headers, METADATA_HEADER), source=METADATA_HEADER),
         )
-        accepted = await connected().intake.accept(upload)
+        body_format = parse_content_type(field_value(headers, "content-type"))
+        content_encoding = field_value(headers, "content-encoding")
+        csv_delimiter = parse_delimiter(delimiter)
+        intake = connected().intake
+
+        async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
+            return await intake.accept(
+                Upload(
+                    resource=resource,
+                    user_id=user_id,
+                    format=body_format,
+                    content_encoding=content_encoding,
+                    handling=preferred,
+                    delimiter=csv_delimiter,
+                    body=body,
+                    labels=labels,
+                    on_accept=on_accept,
+                )
+            )
+
+        received = await receive_once(
+            request, connected().pool, user_id, resource.name, accept, kept_seconds=intake.limits.idempotency_seconds
+        )
+        accepted = received.accepted
         seconds = parse_wait(prefer)
         if seconds:
             job = await _finished(connected(), accepted, user_id, seconds)
             if ImportStatus(job.status).is_final:
                 return _finished_in_time(resource, job, preferred, seconds)
-        return _accepted(resource, accepted, preferred, seconds)
+        return _accepted(resource, received, preferred, seconds)
 
     @router.get("/{job_id}/status", name=f"{resource.name}_import_status")
     async def get_status(
@@ -92,16 +122,6 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
         return JobStatus.of(job)
 
     return router
-
-
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    try:
-        async for data in request.stream():
-            yield data
-            # uvicorn hands over what has arrived without giving way; a fast upload must not starve the others.
-            await asyncio.sleep(0)
-    except ClientDisconnect:
-        raise UploadInterrupted from None
 
 
 async def _finished(connected: Connected, accepted: AcceptedImport, user_id: UserId, seconds: int) -> ImportJob:
@@ -122,9 +142,8 @@ def _applied(preferred: Handling | None, seconds: int | None) -> dict[str, str]:
     return {"Preference-Applied": ", ".join(applied)} if applied else {}
 
 
-def _accepted(
-    resource: Resource, accepted: AcceptedImport, preferred: Handling | None, seconds: int | None
-) -> Response:
+def _accepted(resource: Resource, received: Received, preferred: Handling | None, seconds: int | None) -> Response:
+    accepted = received.accepted
     body = {
         "id": accepted.id,
         "hangfireJobId": accepted.background_job_id,
@@ -135,6 +154,7 @@ def _accepted(
         "Location": status_path(resource.name, accepted.id),
         "Retry-After": "1",
         **_applied(preferred, seconds),
+        **({"Idempotent-Replayed": "true"} if received.is_replayed else {}),
     }
     return Response(
         _JSON.encode(body), status_code=status.HTTP_202_ACCEPTED, headers=headers, media_type="application/json"
@@ -193,6 +213,31 @@ def _request_body(resource: Resource) -> dict[str, Any]:
                     **{str(handling): {"value": f"handling={handling}"} for handling in Handling},
                     "wait": {"value": "respond-async, wait=10"},
                 },
-            }
+            },
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "Makes the request safe to send again, also after a broken connection: one key is one "
+                "import. The same request gets the first answer again, another one 422.",
+                "schema": {"type": "string", "maxLength": 257},
+                "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
+            },
+            {
+                "name": "Content-Digest",
+                "in": "header",
+                "required": False,
+                "description": "Digest of the body as it is sent, `sha-256=:BASE64:` (RFC 9530). A body with "
+                "another one is refused.",
+                "schema": {"type": "string"},
+            },
+            {
+                "name": "X-Import-Metadata",
+                "in": "header",
+                "required": False,
+                "description": "A small JSON object, kept with the import and shown with it.",
+                "schema": {"type": "string"},
+                "example": '{"batch": "2026-07"}',
+            },
         ],
     }

@@ -19,6 +19,7 @@ from bulkport.fastapi.schemas import JobId, Wait, WireQuery
 from bulkport.identifiers import MAX_BIGINT, ImportId, UserId
 from bulkport.imports.cancel import CancelEffect, cancel_import
 from bulkport.imports.formats import BodyFormat
+from bulkport.imports.labels import MAX_CLIENT_ID, MAX_METADATA_BYTES, MAX_NAME, parse_metadata
 from bulkport.imports.read import MAX_REPORT_PAGE, csv_header, get_job, list_jobs, list_row_errors, row_error_pages
 from bulkport.imports.resource import Resources
 from bulkport.imports.states import ImportStatus
@@ -31,6 +32,18 @@ class ImportQuery(WireQuery):
 
     resource: Annotated[str | None, Field(description="Only imports of this resource.")] = None
     status: Annotated[ImportStatus | None, Field(description="Only imports with this status.")] = None
+    name: Annotated[str | None, Field(max_length=MAX_NAME, description="Only imports of this name.")] = None
+    client_id: Annotated[
+        str | None, Field(max_length=MAX_CLIENT_ID, description="Only the import that has this id of yours.")
+    ] = None
+    metadata: Annotated[
+        str | None,
+        Field(
+            max_length=MAX_METADATA_BYTES,
+            description="Only imports whose metadata has these members: a JSON object.",
+            examples=['{"batch": "2026-07"}'],
+        ),
+    ] = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: _Cursor = None
 
@@ -53,6 +66,7 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
         """Own imports, newest first."""
         if query.resource is not None and query.resource not in resources:
             raise ValidationFailed({"resource": [f"resource must be one of {', '.join(sorted(resources))}"]})
+        metadata = parse_metadata(query.metadata, source="metadata")
         before = None if query.cursor is None else ImportId(_position(query.cursor))
         async with connected().pool.connection() as connection:
             # One more than asked for tells whether there is another page.
@@ -61,6 +75,9 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
                 user_id,
                 resource=query.resource,
                 status=query.status,
+                name=query.name,
+                client_id=query.client_id,
+                metadata=metadata,
                 before=before,
                 limit=query.limit + 1,
             )

@@ -51,6 +51,12 @@ class JobDetail(JobStatus):
     eta_seconds: float | None
     attempts: int
     warnings: list[str]
+    name: str | None
+    """The client's own name for it."""
+    client_id: str | None
+    """The client's own id for it."""
+    metadata: dict[str, Any] | None
+    """What the client keeps with it."""
     links: JobLinks
 
     @classmethod
@@ -66,6 +72,9 @@ class JobDetail(JobStatus):
             eta_seconds=job.eta_seconds,
             attempts=job.attempts,
             warnings=job.warnings,
+            name=job.name,
+            client_id=job.client_id,
+            metadata=job.metadata,
             links=JobLinks(
                 self=f"/api/imports/{job.id}",
                 status=status_path(job.resource, job.id),

@@ -7,16 +7,17 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 from psycopg import AsyncConnection, sql
+from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
-from bulkport.errors import ServiceUnavailable, ValidationFailed
+from bulkport.errors import ClientIdTaken, ServiceUnavailable, ValidationFailed
 from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import ingest_queries as queries
+from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.chunk import compress
 from bulkport.imports.formats import (
     BodyFormat,
@@ -31,20 +32,10 @@ from bulkport.imports.formats import (
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
 from bulkport.imports.resource import ConflictPolicy
 from bulkport.imports.summary import unknown_fields_warnings
-from bulkport.imports.upload import BodyReader, PieceReader, Upload, no_records, read_whole
+from bulkport.imports.upload import BodyReader, OnAccept, PieceReader, Upload, no_records, read_whole
 from bulkport.imports.validation import validate_envelope
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.limits import ImportLimits
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedImport:
-    """What the client is told with its 202."""
-
-    id: ImportId
-    background_job_id: BackgroundJobId
-    total_records: int
-    handling: Handling
 
 
 class Intake:
@@ -84,6 +75,11 @@ class Intake:
             assist=engine.enqueue_call(ASSIST_IMPORT, args, queue=IMPORT_QUEUE, user_id=user_id),
         ).as_bytes()
 
+    @property
+    def limits(self) -> ImportLimits:
+        """What one import may cost."""
+        return self._limits
+
     async def accept(self, upload: Upload) -> AcceptedImport:
         """Take in a body and queue its import.
 
@@ -92,9 +88,17 @@ class Intake:
         BulkportError
             If the body is refused; nothing of it is kept.
         """
-        if upload.format is BodyFormat.JSON:
-            return await self._accept_envelope(upload)
-        return await self._accept_stream(upload)
+        try:
+            if upload.format is BodyFormat.JSON:
+                return await self._accept_envelope(upload)
+            return await self._accept_stream(upload)
+        except UniqueViolation as error:
+            if error.diag.constraint_name != queries.CLIENT_ID_KEY:
+                raise
+        async with self._pool.connection() as connection:
+            named = (upload.user_id, upload.labels.client_id)
+            row = await (await connection.execute(queries.SELECT_BY_CLIENT_ID, named)).fetchone()
+        raise ClientIdTaken(None if row is None else f"Your import {row[0]} has this clientId already.")
 
     async def _accept_envelope(self, upload: Upload) -> AcceptedImport:
         limits = self._limits
@@ -126,7 +130,10 @@ class Intake:
             await writer.add(connection, second)
             async for piece in stream:
                 await writer.add(connection, piece)
-            return await writer.finish(connection, reader.received)
+            accepted = await writer.finish(connection, reader.received)
+            if upload.on_accept is not None:
+                await upload.on_accept(connection, accepted)
+            return accepted
 
     async def _accept_whole(self, description: "_Import", pieces: Sequence[Piece], body_bytes: int) -> AcceptedImport:
         """Store an import whose body is here."""
@@ -138,7 +145,17 @@ class Intake:
             "payloads": [compress(piece.payload) for piece in pieces],
         }
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(self._accept_whole_statement, parameters)).fetchone()
+            if description.on_accept is None:
+                return await self._store_whole(connection, description, parameters)
+            async with connection.transaction():
+                accepted = await self._store_whole(connection, description, parameters)
+                await description.on_accept(connection, accepted)
+                return accepted
+
+    async def _store_whole(
+        self, connection: AsyncConnection[Any], description: "_Import", parameters: dict[str, Any]
+    ) -> AcceptedImport:
+        row = await (await connection.execute(self._accept_whole_statement, parameters)).fetchone()
         assert row is not None
         return description.accepted(ImportId(row[0]), BackgroundJobId(row[1]), parameters["total_records"])
 
@@ -168,6 +185,11 @@ class _Import:
         """Whose import it is."""
         return self._upload.user_id
 
+    @property
+    def on_accept(self) -> OnAccept | None:
+        """What else belongs into the transaction that accepts it."""
+        return self._upload.on_accept
+
     def lanes(self, most: int, chunks: int) -> int:
         """Background jobs that may work on it."""
         # Under UPDATE the last row of the body wins: one lane alone takes the chunks in body order.
@@ -185,6 +207,9 @@ class _Import:
             "total_chunks": chunks,
             "body_bytes": body_bytes,
             "csv_columns": self._csv_columns(),
+            "name": upload.labels.name,
+            "client_id": upload.labels.client_id,
+            "metadata": None if upload.labels.metadata is None else json.dumps(upload.labels.metadata),
             "warnings": json.dumps(unknown_fields_warnings(self.csv[1].unknown if self.csv else ())),
         }
 

@@ -11,7 +11,8 @@ _JOB_COLUMNS: Final = """
     coalesce(j.processed_count, c.processed_count, 0) AS processed_count,
     coalesce(j.success_count, c.success_count, 0) AS success_count,
     coalesce(j.failure_count, c.failure_count, 0) AS failure_count,
-    j.created_at, j.started_at, j.completed_at, j.error_summary, j.attempts, j.warnings
+    j.created_at, j.started_at, j.completed_at, j.error_summary, j.attempts, j.warnings,
+    j.name, j.client_id, j.metadata
 """
 
 _CHUNK_SUMS: Final = """
@@ -34,6 +35,9 @@ SELECT_JOBS: Final = f"""
         WHERE user_id = %(user_id)s
           AND (%(resource)s::text IS NULL OR resource = %(resource)s)
           AND (%(status)s::text IS NULL OR status = %(status)s)
+          AND (%(name)s::text IS NULL OR name = %(name)s)
+          AND (%(client_id)s::text IS NULL OR client_id = %(client_id)s)
+          AND (%(metadata)s::jsonb IS NULL OR metadata @> %(metadata)s::jsonb)
           AND (%(before)s::bigint IS NULL OR id < %(before)s)
         ORDER BY id DESC LIMIT %(limit)s
     ) j {_CHUNK_SUMS}

@@ -1,5 +1,6 @@
 """Reading import jobs: one, a user's list, and the report of bad rows."""
 
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +41,9 @@ class ImportJob:
     error_summary: str | None
     attempts: int
     warnings: list[str]
+    name: str | None
+    client_id: str | None
+    metadata: dict[str, Any] | None
 
     @property
     def rows_per_second(self) -> float | None:
@@ -101,11 +105,29 @@ async def list_jobs(
     *,
     resource: str | None = None,
     status: ImportStatus | None = None,
+    name: str | None = None,
+    client_id: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
     before: ImportId | None = None,
     limit: int = 50,
 ) -> list[ImportJob]:
-    """This user's import jobs, newest first, those with an id below `before`."""
-    parameters = {"user_id": user_id, "resource": resource, "status": status, "before": before, "limit": limit}
+    """This user's import jobs, newest first, those with an id below `before`.
+
+    Parameters
+    ----------
+    metadata:
+        Only imports whose metadata has these members, and maybe others.
+    """
+    parameters = {
+        "user_id": user_id,
+        "resource": resource,
+        "status": status,
+        "name": name,
+        "client_id": client_id,
+        "metadata": None if metadata is None else json.dumps(metadata),
+        "before": before,
+        "limit": limit,
+    }
     async with connection.cursor(row_factory=class_row(ImportJob)) as cursor:
         return await (await cursor.execute(queries.SELECT_JOBS, parameters)).fetchall()
 

@@ -1,11 +1,15 @@
 """An upload as it comes in: the body's bytes turned into pieces of whole records."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from psycopg import AsyncConnection
 
 from bulkport.errors import BadRequest, UploadTimedOut
 from bulkport.identifiers import UserId
+from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import (
     BodyFormat,
     CsvSplitter,
@@ -14,8 +18,13 @@ from bulkport.imports.formats import (
     Piece,
     decompressor,
 )
+from bulkport.imports.labels import ImportLabels
 from bulkport.imports.resource import Resource
 from bulkport.limits import ImportLimits
+
+OnAccept: TypeAlias = Callable[[AsyncConnection[Any], AcceptedImport], Awaitable[None]]
+
+_NO_LABELS: Final = ImportLabels()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,11 @@ class Upload:
     """What the client prefers; None: the format's default."""
     delimiter: str | None
     """CSV delimiter; None: a comma."""
-    body: AsyncIterator[bytes]
+    body: AsyncIterable[bytes]
+    labels: ImportLabels = _NO_LABELS
+    """The client's own words about the import."""
+    on_accept: OnAccept | None = None
+    """Called in the transaction that accepts the import, with its connection; what it raises rolls back."""
 
 
 class BodyReader:

@@ -12,6 +12,9 @@ CREATE TABLE bulk_import_jobs (
     total_records      bigint      NOT NULL CHECK (total_records > 0),
     total_chunks       integer     NOT NULL CHECK (total_chunks > 0),
     body_bytes         bigint      NOT NULL,                  -- as received, before decompression
+    name               text,                                  -- the client's own words
+    client_id          text,
+    metadata           jsonb,
     csv_columns        jsonb,                                 -- header, delimiter and the field of each column
     warnings           jsonb       NOT NULL DEFAULT '[]',
     created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -34,6 +37,27 @@ CREATE TABLE bulk_import_jobs (
 CREATE INDEX bulk_import_jobs_user_id_id_idx ON bulk_import_jobs (user_id, id DESC);
 CREATE INDEX bulk_import_jobs_unfinished_idx ON bulk_import_jobs (id) WHERE completed_at IS NULL;
 CREATE INDEX bulk_import_jobs_completed_at_idx ON bulk_import_jobs (completed_at) WHERE completed_at IS NOT NULL;
+
+-- A client finds its import again by the id that it gave it.
+CREATE UNIQUE INDEX bulk_import_jobs_client_id_key ON bulk_import_jobs (user_id, client_id) WHERE client_id IS NOT NULL;
+
+-- Requests that may be sent again: who has the key now, and what its first request was answered.
+CREATE TABLE idempotency_keys (
+    user_id           text        NOT NULL,
+    resource          text        NOT NULL,
+    key               text        NOT NULL,
+    token             uuid        NOT NULL,                   -- of the request that has the key
+    leased_until      timestamptz NOT NULL,                   -- unless it was answered
+    created_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    fingerprint       bytea,                                  -- set with the answer
+    import_id         bigint,
+    background_job_id text,
+    total_records     bigint,
+    handling          text,
+    PRIMARY KEY (user_id, resource, key)
+);
+
+CREATE INDEX idempotency_keys_created_at_idx ON idempotency_keys (created_at);
 
 CREATE TABLE import_chunks (
     job_id         bigint   NOT NULL REFERENCES bulk_import_jobs (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,

@@ -1,0 +1,100 @@
+"""Receiving a body once, however often its request comes (`Idempotency-Key`)."""
+
+import contextlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import PoolTimeout
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from bulkport.errors import BadRequest, IdempotencyKeyReused
+from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.request_body import RequestBody
+from bulkport.identifiers import UserId
+from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.idempotency import LEASE_SECONDS, IdempotencyKey
+from bulkport.imports.upload import OnAccept
+from bulkport.pools import AsyncPool
+
+# A structured-field string (RFC 9651 §3.3.3), as the draft asks for, or what most clients send: the bare key.
+_KEY: Final = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
+
+Accept = Callable[[RequestBody, OnAccept | None], Awaitable[AcceptedImport]]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An import that was accepted, by this request or by an earlier one with its key."""
+
+    accepted: AcceptedImport
+    is_replayed: bool = False
+
+
+def parse_idempotency_key(headers: Headers) -> str | None:
+    """The request's `Idempotency-Key`, or None.
+
+    Raises
+    ------
+    BadRequest
+        It is empty, longer than 255 characters, or has others than printable ASCII.
+    """
+    if "idempotency-key" not in headers:
+        return None
+    # An empty one is refused too: a client that means to be safe must not take it for a key.
+    found = _KEY.fullmatch((field_value(headers, "idempotency-key") or "").strip())
+    if found is None:
+        raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters, such as a UUID.")
+    return found[1] or found[2]
+
+
+async def receive_once(
+    request: Request, pool: AsyncPool, user_id: UserId, resource: str, accept: Accept, *, kept_seconds: float
+) -> Received:
+    """Accept the request's body, unless a request with its `Idempotency-Key` was accepted before.
+
+    Parameters
+    ----------
+    accept:
+        Takes in the body, and calls what it is given in the transaction that accepts the import.
+    kept_seconds:
+        How long an answer is kept for requests that come again.
+
+    Raises
+    ------
+    IdempotencyKeyInUse
+        The first request with the key is still being received.
+    IdempotencyKeyReused
+        The first request with the key was another one.
+    """
+    text = parse_idempotency_key(request.headers)
+    if text is None:
+        return Received(await accept(RequestBody(request), None))
+    key = IdempotencyKey(user_id, resource, text, kept_seconds=kept_seconds)
+    first = await key.claim(pool)
+    if first is not None:
+        again = RequestBody(request, fingerprints=True)
+        await again.drain()
+        if again.fingerprint != first.fingerprint:
+            raise IdempotencyKeyReused
+        return Received(first.accepted, is_replayed=True)
+
+    async def renew() -> None:
+        await key.renew(pool)
+
+    body = RequestBody(request, fingerprints=True, on_progress=renew, every=LEASE_SECONDS / 4)
+
+    async def write_answer(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
+        await key.write_answer(connection, accepted, body.fingerprint)
+
+    try:
+        return Received(await accept(body, write_answer))
+    except BaseException:
+        # An answer that was committed stays, even when its commit's success did not reach us.
+        with contextlib.suppress(psycopg.Error, PoolTimeout):
+            await key.release(pool)
+        raise

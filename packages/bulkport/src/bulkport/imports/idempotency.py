@@ -1,0 +1,150 @@
+"""Sending an import again without importing it twice: keys of requests that were answered or are being received.
+
+A key belongs to one user and one resource. The first request with it takes it, for a lease that it renews while its
+body arrives; its answer is written in the transaction that accepts the import. So of any number of requests with one
+key, also at one moment and also when a server dies, one is accepted (draft-ietf-httpapi-idempotency-key-header-07).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from psycopg import AsyncConnection
+
+from bulkport.errors import IdempotencyKeyInUse
+from bulkport.identifiers import BackgroundJobId, ImportId, UserId
+from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.formats import Handling
+from bulkport.pools import AsyncPool
+
+LEASE_SECONDS: Final = 60
+"""How long a request whose server died keeps its key from the next one."""
+
+# A key whose lease ran out had a request that was never accepted; one that is too old is as good as new.
+_CLAIM: Final = """
+    INSERT INTO idempotency_keys AS k (user_id, resource, key, token, leased_until)
+    VALUES (%(user_id)s, %(resource)s, %(key)s, %(token)s, clock_timestamp() + make_interval(secs => %(lease)s))
+    ON CONFLICT (user_id, resource, key) DO UPDATE SET
+        token = excluded.token, leased_until = excluded.leased_until, created_at = clock_timestamp(),
+        fingerprint = NULL, import_id = NULL, background_job_id = NULL, total_records = NULL, handling = NULL
+    WHERE (k.import_id IS NULL AND k.leased_until < clock_timestamp())
+       OR k.created_at < clock_timestamp() - make_interval(secs => %(kept_seconds)s)
+    RETURNING token
+"""
+
+_SELECT: Final = """
+    SELECT fingerprint, import_id, background_job_id, total_records, handling
+    FROM idempotency_keys WHERE user_id = %s AND resource = %s AND key = %s
+"""
+
+_RENEW: Final = """
+    UPDATE idempotency_keys SET leased_until = clock_timestamp() + make_interval(secs => %(lease)s)
+    WHERE user_id = %(user_id)s AND resource = %(resource)s AND key = %(key)s AND token = %(token)s
+"""
+
+_ANSWER: Final = """
+    UPDATE idempotency_keys SET
+        fingerprint = %(fingerprint)s, import_id = %(import_id)s, background_job_id = %(background_job_id)s,
+        total_records = %(total_records)s, handling = %(handling)s
+    WHERE user_id = %(user_id)s AND resource = %(resource)s AND key = %(key)s AND token = %(token)s
+"""
+
+_RELEASE: Final = """
+    DELETE FROM idempotency_keys
+    WHERE user_id = %(user_id)s AND resource = %(resource)s AND key = %(key)s AND token = %(token)s
+      AND import_id IS NULL
+"""
+
+PRUNE: Final = """
+    DELETE FROM idempotency_keys WHERE ctid IN (
+        SELECT ctid FROM idempotency_keys
+        WHERE created_at < clock_timestamp() - make_interval(secs => %(kept_seconds)s) AND leased_until < now()
+        LIMIT %(limit)s
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswer:
+    """What the first request with a key was answered."""
+
+    fingerprint: bytes
+    """Digest of that request's body and of all that says how to read it."""
+    accepted: AcceptedImport
+
+
+class IdempotencyKey:
+    """The key of one request, taken for it.
+
+    Parameters
+    ----------
+    kept_seconds:
+        How long an answer is kept for requests that come again.
+    """
+
+    def __init__(self, user_id: UserId, resource: str, key: str, *, kept_seconds: float) -> None:
+        self._token: UUID = uuid4()
+        self._parameters: dict[str, Any] = {
+            "user_id": user_id,
+            "resource": resource,
+            "key": key,
+            "token": self._token,
+            "lease": LEASE_SECONDS,
+            "kept_seconds": kept_seconds,
+        }
+
+    async def claim(self, pool: AsyncPool) -> FirstAnswer | None:
+        """Take the key for this request; or the answer that the first request with it was given.
+
+        Raises
+        ------
+        IdempotencyKeyInUse
+            The first request with it is still being received.
+        """
+        values = self._parameters
+        async with pool.connection() as connection:
+            if await (await connection.execute(_CLAIM, values)).fetchone() is not None:
+                return None
+            named = (values["user_id"], values["resource"], values["key"])
+            row = await (await connection.execute(_SELECT, named)).fetchone()
+        if row is None or row[1] is None:
+            raise IdempotencyKeyInUse
+        fingerprint, import_id, background_job_id, total_records, handling = row
+        accepted = AcceptedImport(
+            ImportId(import_id), BackgroundJobId(background_job_id), total_records, Handling(handling)
+        )
+        return FirstAnswer(bytes(fingerprint), accepted)
+
+    async def renew(self, pool: AsyncPool) -> None:
+        """Keep the key for another lease, while the body arrives."""
+        async with pool.connection() as connection:
+            await connection.execute(_RENEW, self._parameters)
+
+    async def write_answer(
+        self, connection: AsyncConnection[Any], accepted: AcceptedImport, fingerprint: bytes
+    ) -> None:
+        """Write what this request is answered, inside the transaction that accepts the import.
+
+        Raises
+        ------
+        IdempotencyKeyInUse
+            The lease ran out, and another request has taken the key; the transaction must roll back.
+        """
+        cursor = await connection.execute(
+            _ANSWER,
+            {
+                **self._parameters,
+                "fingerprint": fingerprint,
+                "import_id": accepted.id,
+                "background_job_id": accepted.background_job_id,
+                "total_records": accepted.total_records,
+                "handling": accepted.handling,
+            },
+        )
+        if not cursor.rowcount:
+            raise IdempotencyKeyInUse
+
+    async def release(self, pool: AsyncPool) -> None:
+        """Give the key back after a request that was refused, so that a mended one may use it."""
+        async with pool.connection() as connection:
+            await connection.execute(_RELEASE, self._parameters)

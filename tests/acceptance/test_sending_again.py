@@ -1,0 +1,220 @@
+"""A POST that is safe to send again: one key is one import, whatever became of the first answer."""
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from catalogue_site import COMMANDS, PLATFORMS, CatalogueSite, opened, platforms
+
+from application_client import assert_problem
+from import_steps import CSV, NDJSON, STRICT, accepted, execute, fetch, ndjson, settled
+
+KEY = {"idempotency-key": '"8e03978e-40d5-43e8-bc93-6894a57f9324"'}
+MANY = ndjson(platforms(60_000))
+
+BODIES = {
+    "json": {"json": {"platforms": platforms(2)}},
+    "ndjson": {"content": ndjson(platforms(2)), "headers": NDJSON},
+    "csv": {"content": b"platform name\nDocker\n", "headers": CSV},
+    "gzip": {"content": gzip.compress(ndjson(platforms(2))), "headers": NDJSON | {"content-encoding": "gzip"}},
+    "several chunks": {"content": MANY, "headers": NDJSON},
+}
+
+
+def with_headers(body: dict[str, Any], **headers: str) -> dict[str, Any]:
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    return body | {"headers": body.get("headers", {}) | more}
+
+
+def with_key(body: dict[str, Any], key: str = KEY["idempotency-key"]) -> dict[str, Any]:
+    return with_headers(body, idempotency_key=key)
+
+
+async def imports_in(site: CatalogueSite) -> int:
+    return int((await fetch(site.url, "SELECT count(*) FROM bulk_import_jobs"))[0][0])
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+async def test_the_same_request_is_answered_the_same_and_imports_nothing_more(
+    idle_site: CatalogueSite, body: dict[str, Any]
+) -> None:
+    first = await idle_site.ann.post(PLATFORMS, **with_key(body))
+    again = await idle_site.ann_again.post(PLATFORMS, **with_key(body))
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json() == first.json()
+    assert again.headers["location"] == first.headers["location"]
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert await imports_in(idle_site) == 1
+
+
+@pytest.mark.parametrize("size", [2, 60_000])
+async def test_of_many_requests_at_one_moment_one_is_accepted(idle_site: CatalogueSite, size: int) -> None:
+    body = with_key({"content": ndjson(platforms(size)), "headers": NDJSON})
+    answers = await asyncio.gather(*(idle_site.ann.post(PLATFORMS, **body) for _ in range(12)))
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 202}) == 1
+    for answer in answers:
+        if answer.status_code == 409:
+            assert assert_problem(answer, 409)["type"] == "/problems/idempotency-key-in-use"
+            assert answer.headers["retry-after"] == "1"
+    assert await imports_in(idle_site) == 1
+
+
+DIFFERENT = {
+    "another record": {"content": ndjson(platforms(1)), "headers": NDJSON},
+    "another media type": {"content": ndjson(platforms(2)), "headers": CSV},
+    "another handling": {"content": ndjson(platforms(2)), "headers": NDJSON | STRICT},
+    "another query": {"content": ndjson(platforms(2)), "headers": NDJSON, "params": {"name": "other"}},
+    "nothing": {"content": b"", "headers": NDJSON},
+}
+
+
+@pytest.mark.parametrize("body", DIFFERENT.values(), ids=DIFFERENT)
+async def test_another_request_with_a_used_key_is_refused(idle_site: CatalogueSite, body: dict[str, Any]) -> None:
+    await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["ndjson"]))
+    problem = assert_problem(await idle_site.ann.post(PLATFORMS, **with_key(body)), 422)
+    assert problem["type"] == "/problems/idempotency-key-reused"
+    assert await imports_in(idle_site) == 1
+
+
+async def test_a_key_belongs_to_a_user_and_a_resource(idle_site: CatalogueSite) -> None:
+    body = {"content": b'{"platformName": "Docker", "howTo": "x", "commandLine": "y"}\n', "headers": NDJSON}
+    ids = [
+        await accepted(idle_site.ann, PLATFORMS, **with_key(body)),
+        await accepted(idle_site.bob, PLATFORMS, **with_key(body)),
+        await accepted(idle_site.ann, COMMANDS, **with_key(body)),
+        await accepted(idle_site.ann, PLATFORMS, **with_key(body, "another")),
+        await accepted(idle_site.ann, PLATFORMS, **body),
+    ]
+    assert len(set(ids)) == 5
+
+
+async def test_a_bare_key_and_a_quoted_one_are_the_same(idle_site: CatalogueSite) -> None:
+    quoted = await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["json"], '"abc"'))
+    assert await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["json"], "abc")) == quoted
+
+
+@pytest.mark.parametrize("key", ["", '""', "x" * 256, "two words", '"open', "a, b", "späť".encode().decode("latin-1")])
+async def test_a_key_that_is_none_is_refused(idle_site: CatalogueSite, key: str) -> None:
+    headers = [(b"idempotency-key", key.encode("latin-1"))]
+    answer = await idle_site.ann.post(PLATFORMS, json={"platforms": platforms(1)}, headers=headers)
+    assert "Idempotency-Key must be" in assert_problem(answer, 400)["detail"]
+
+
+async def test_a_key_of_a_refused_request_may_be_used_again(site: CatalogueSite) -> None:
+    bad = with_key({"json": {"platforms": [{"platformName": ""}]}})
+    assert_problem(await site.ann.post(PLATFORMS, **bad), 400)
+    assert_problem(await site.ann.post(PLATFORMS, **bad), 400)
+    job_id = await accepted(site.ann, PLATFORMS, **with_key(BODIES["json"]))
+    assert (await settled(site.ann, job_id))["status"] == "Completed"
+
+
+async def test_a_key_whose_server_died_is_free_when_its_lease_ends(idle_site: CatalogueSite) -> None:
+    await execute(
+        idle_site.url,
+        "INSERT INTO idempotency_keys (user_id, resource, key, token, leased_until)"
+        " VALUES ('ann', 'platforms', 'abc', gen_random_uuid(), now() + interval '1 minute')",
+    )
+    assert_problem(await idle_site.ann.post(PLATFORMS, **with_key(BODIES["json"], "abc")), 409)
+    await execute(idle_site.url, "UPDATE idempotency_keys SET leased_until = now() - interval '1 second'")
+    await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["json"], "abc"))
+
+
+async def test_a_slow_request_whose_key_was_taken_over_imports_nothing(idle_site: CatalogueSite) -> None:
+    records = ndjson(platforms(2)).splitlines(keepends=True)
+
+    async def slow_body() -> AsyncIterator[bytes]:
+        yield records[0]
+        await execute(idle_site.url, "UPDATE idempotency_keys SET leased_until = now() - interval '1 second'")
+        await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["ndjson"]))
+        yield records[1]
+
+    slow = await idle_site.ann.post(PLATFORMS, **with_key({"content": slow_body(), "headers": NDJSON}))
+    assert_problem(slow, 409)
+    again = await idle_site.ann.post(PLATFORMS, **with_key(BODIES["ndjson"]))
+    assert again.headers["idempotent-replayed"] == "true"
+    assert await imports_in(idle_site) == 1
+
+
+async def test_an_answer_is_kept_for_as_long_as_the_setting_says(database_url: str) -> None:
+    async with opened(database_url, worker=False, idempotency_seconds=3600) as site:
+        first = await accepted(site.ann, PLATFORMS, **with_key(BODIES["json"]))
+        await execute(database_url, "UPDATE idempotency_keys SET created_at = now() - interval '59 minutes'")
+        assert await accepted(site.ann, PLATFORMS, **with_key(BODIES["json"])) == first
+        await execute(database_url, "UPDATE idempotency_keys SET created_at = now() - interval '61 minutes'")
+        assert await accepted(site.ann, PLATFORMS, **with_key(BODIES["json"])) != first
+
+
+def digest_of(content: bytes, name: str = "sha256") -> str:
+    label = {"sha256": "sha-256", "sha512": "sha-512", "md5": "md5"}[name]
+    return f"{label}=:{base64.b64encode(hashlib.new(name, content).digest()).decode()}:"
+
+
+@pytest.mark.parametrize("field", ["content-digest", "repr-digest"])
+@pytest.mark.parametrize("body", [BODIES["ndjson"], BODIES["gzip"], BODIES["several chunks"]])
+async def test_a_body_is_held_against_its_digest(idle_site: CatalogueSite, field: str, body: dict[str, Any]) -> None:
+    right = f"{digest_of(body['content'], 'sha512')}, {digest_of(body['content'])}, {digest_of(b'', 'md5')}"
+    await accepted(idle_site.ann, PLATFORMS, **with_headers(body, **{field: right}))
+    wrong = await idle_site.ann.post(PLATFORMS, **with_headers(body, **{field: digest_of(b"another body")}))
+    assert assert_problem(wrong, 400)["type"] == "/problems/digest-mismatch"
+    assert await imports_in(idle_site) == 1
+
+
+@pytest.mark.parametrize("digest", ["sha-256", "sha-256=abc", "sha-256=:?:", "sha-256=::", "=:YQ==:", "sha-256=:YQ:"])
+async def test_a_digest_that_is_none_is_refused(idle_site: CatalogueSite, digest: str) -> None:
+    answer = await idle_site.ann.post(PLATFORMS, **with_headers(BODIES["ndjson"], content_digest=digest))
+    assert "RFC 9530" in assert_problem(answer, 400)["detail"]
+
+
+async def test_a_client_labels_an_import_and_finds_it_again(idle_site: CatalogueSite) -> None:
+    site = idle_site
+    labels = {"name": "July catalogue", "clientId": "2026-07/1"}
+    body = with_headers(BODIES["json"], x_import_metadata='{"batch": "2026-07", "attempt": 1}')
+    job_id = await accepted(site.ann, PLATFORMS, params=labels, **body)
+    await accepted(site.ann, PLATFORMS, **BODIES["json"])
+    job = (await site.ann.get(f"/api/imports/{job_id}")).json()
+    assert (job["name"], job["clientId"], job["metadata"]) == (
+        "July catalogue",
+        "2026-07/1",
+        {"batch": "2026-07", "attempt": 1},
+    )
+    for query in (
+        {"clientId": "2026-07/1"},
+        {"name": "July catalogue"},
+        {"metadata": json.dumps({"batch": "2026-07"})},
+    ):
+        found = (await site.ann.get("/api/imports", params=query)).json()["items"]
+        assert [item["id"] for item in found] == [job_id], query
+        assert (await site.bob.get("/api/imports", params=query)).json()["items"] == []
+    taken = await site.ann.post(PLATFORMS, params=labels, **BODIES["json"])
+    assert assert_problem(taken, 409)["detail"] == f"Your import {job_id} has this clientId already."
+    await accepted(site.bob, PLATFORMS, params=labels, **BODIES["json"])
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "path"),
+    [
+        ({"name": " "}, {}, "name"),
+        ({"name": "x" * 201}, {}, "name"),
+        ({"name": "a\x00b"}, {}, "name"),
+        ({"clientId": "x" * 201}, {}, "clientId"),
+        ({}, {"x-import-metadata": "["}, "X-Import-Metadata"),
+        ({}, {"x-import-metadata": "[1]"}, "X-Import-Metadata"),
+        ({}, {"x-import-metadata": '{"a": 1e999}'}, "X-Import-Metadata"),
+        ({}, {"x-import-metadata": '{"a": "\\u0000"}'}, "X-Import-Metadata"),
+        ({}, {"x-import-metadata": json.dumps({"a": "x" * 5000})}, "X-Import-Metadata"),
+        ({}, {"x-import-metadata": "[" * 2000}, "X-Import-Metadata"),
+    ],
+)
+async def test_labels_that_cannot_be_kept_are_refused(
+    idle_site: CatalogueSite, query: dict[str, str], headers: dict[str, str], path: str
+) -> None:
+    answer = await idle_site.ann.post(PLATFORMS, params=query, **with_headers(BODIES["ndjson"], **headers))
+    assert list(assert_problem(answer, 400)["errors"]) == [path]
+    assert await imports_in(idle_site) == 0
