@@ -90,11 +90,14 @@ class Bulkport:
         from fastapi import APIRouter  # noqa: PLC0415
 
         from bulkport.fastapi.bulk import bulk_router  # noqa: PLC0415
+        from bulkport.fastapi.describe import describe_router  # noqa: PLC0415
+        from bulkport.fastapi.export import export_router  # noqa: PLC0415
         from bulkport.fastapi.imports import import_router  # noqa: PLC0415
 
         router = APIRouter()
         for resource in self.resources.values():
-            router.include_router(bulk_router(resource, self._get_connected, authenticate))
+            for make_router in (bulk_router, describe_router, export_router):
+                router.include_router(make_router(resource, self._get_connected, authenticate))
         router.include_router(import_router(self.resources, self._get_connected, authenticate))
         return router
 

@@ -1,0 +1,104 @@
+"""Exports and descriptions of resources: files that import again, and what a client needs to make one."""
+
+import csv
+import io
+import json
+
+import msgspec
+import pytest
+from catalogue_site import PLATFORMS, CatalogueSite, platforms
+
+from application_client import assert_problem
+from import_steps import CSV, NDJSON, fetch, imported, ndjson
+
+NASTY = [
+    "Docker",
+    "a,b",
+    'quote " in',
+    "line\nend",
+    "tab\there",
+    "back\\slash \\n",
+    "'x'",
+    "Zürich",
+    "日本語",
+    "😀",
+    "\\.",
+    "NULL",
+]
+MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
+
+
+@pytest.mark.parametrize("export_format", ["csv", "ndjson"])
+async def test_an_export_imports_again_with_every_value_equal(site: CatalogueSite, export_format: str) -> None:
+    await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": name} for name in NASTY]})
+    commands = [{"howTo": name, "commandLine": name * 3, "platformId": 1 + i % 3} for i, name in enumerate(NASTY)]
+    await imported(site.ann, "/api/commands/bulk", content=ndjson(commands), headers=NDJSON)
+    for resource, columns in (("platforms", "platform_name"), ("commands", "how_to, command_line, platform_id")):
+        select = f"SELECT {columns} FROM {resource} ORDER BY id"
+        before = await fetch(site.url, select)
+        answer = await site.ann.get(f"/api/{resource}/export", params={"format": export_format})
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith(MEDIA_TYPES[export_format])
+        assert answer.headers["content-disposition"] == f'attachment; filename="{resource}.{export_format}"'
+        headers = {"csv": CSV, "ndjson": NDJSON}[export_format]
+        job = await imported(site.ann, f"/api/{resource}/bulk", content=answer.content, headers=headers)
+        assert (job["status"], job["warnings"]) == ("Completed", [])
+        assert await fetch(site.url, select) == before * 2
+
+
+async def test_an_export_of_many_pages_has_each_row_once_in_order(site: CatalogueSite) -> None:
+    await imported(site.ann, PLATFORMS, content=ndjson(platforms(45_000)), headers=NDJSON)
+    answer = await site.ann.get("/api/platforms/export?format=ndjson")
+    names = [json.loads(line)["platformName"] for line in answer.text.splitlines()]
+    assert sorted(names) == sorted(platform["platformName"] for platform in platforms(45_000))
+    assert [(name,) for name in names] == await fetch(site.url, "SELECT platform_name FROM platforms ORDER BY id")
+    found = await site.ann.get("/api/platforms/export?format=csv&search=FORM%204499")
+    header, *rows = csv.reader(io.StringIO(found.text))
+    assert header == ["platformName"]
+    assert sorted(rows) == [["Platform 4499"], *[[f"Platform 4499{digit}"] for digit in range(10)]]
+
+
+@pytest.mark.parametrize("search", ["100%", "a_b", "back\\slash", "'; DROP TABLE platforms; --"])
+async def test_a_search_finds_what_it_says_and_nothing_else(site: CatalogueSite, search: str) -> None:
+    await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": f"x {search} y"}, *platforms(3)]})
+    answer = await site.ann.get("/api/platforms/export", params={"format": "ndjson", "search": search})
+    assert [msgspec.json.decode(line)["platformName"] for line in answer.content.splitlines()] == [f"x {search} y"]
+
+
+async def test_an_export_of_nothing_is_a_header(site: CatalogueSite) -> None:
+    assert (await site.ann.get("/api/platforms/export")).text == "platformName\n"
+    assert (await site.ann.get("/api/platforms/export?format=ndjson")).text == ""
+
+
+@pytest.mark.parametrize("query", ["format=pdf", "format=CSV", f"search={'x' * 1001}", "search=a%00b"])
+async def test_an_export_that_cannot_be_made_is_refused(site: CatalogueSite, query: str) -> None:
+    problem = assert_problem(await site.ann.get(f"/api/platforms/export?{query}"), 400)
+    assert list(problem["errors"]) == [query.partition("=")[0]]
+
+
+async def test_exports_and_descriptions_need_a_key(site: CatalogueSite) -> None:
+    for path in ("export", "bulk/schema", "bulk/template.csv"):
+        assert_problem(await site.stranger.get(f"/api/platforms/{path}"), 401)
+
+
+async def test_a_schema_says_what_a_record_looks_like(site: CatalogueSite) -> None:
+    answer = await site.ann.get("/api/commands/bulk/schema")
+    assert answer.headers["content-type"] == "application/schema+json"
+    schema = answer.json()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"] == "Command"
+    assert schema["required"] == ["howTo", "commandLine"]
+    assert schema["properties"]["howTo"]["maxLength"] == 250
+    assert schema["allOf"] == [{"anyOf": [{"required": ["platformId"]}, {"required": ["platformName"]}]}]
+    more = schema["x-bulkport"]
+    assert more["limits"]["maxEnvelopeRecords"] == 1000
+    assert more["references"] == [{"field": "platformId", "label": "Platform", "lookupField": "platformName"}]
+    assert "text/csv" in more["mediaTypes"]
+
+
+async def test_a_template_imports_as_it_is(site: CatalogueSite) -> None:
+    for resource in ("platforms", "commands"):
+        template = await site.ann.get(f"/api/{resource}/bulk/template.csv")
+        assert template.headers["content-disposition"] == f'attachment; filename="{resource}-template.csv"'
+        job = await imported(site.ann, f"/api/{resource}/bulk", content=template.content, headers=CSV)
+        assert (job["status"], job["successCount"]) == ("Completed", 1)
