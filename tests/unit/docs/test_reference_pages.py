@@ -71,7 +71,8 @@ def api_routes(app: FastAPI) -> set[tuple[str, str]]:
 def test_every_route_is_described() -> None:
     page = read("http-api.md")
     described = {
-        (method, path.split("?")[0]) for method, path in re.findall(r"`(GET|POST|PUT|DELETE) (/[^` ]*)`", page)
+        (method, path.split("?")[0])
+        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE|HEAD) (/[^` ]*)`", page)
     }
     app = create_app(Settings(database_url="postgresql://nowhere/none"))
     assert described == api_routes(app) | {("GET", "/metrics")}

@@ -14,6 +14,7 @@ from bulkport.fastapi import problems
 from bulkport.fastapi.middleware import EdgeMiddleware
 from bulkport.fastapi.openapi import describe_problems
 from bulkport.fastapi.request_log import Exchange
+from bulkport.fastapi.webhooks import describe_webhooks
 from bulkport.jobs import BackgroundJobs
 from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
@@ -43,7 +44,7 @@ class CommandApi(FastAPI):
         """The OpenAPI description, made once."""
         description = super().openapi()
         if "Problem" not in description.get("components", {}).get("schemas", {}):
-            describe_problems(description)
+            describe_webhooks(describe_problems(description))
         return description
 
 

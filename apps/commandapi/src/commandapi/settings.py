@@ -10,6 +10,7 @@ import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bulkport.egress import EgressPolicy
 from bulkport.jobs import RetentionPolicy
 from bulkport.limits import ImportLimits
 from commandapi.registrations.issuer_url import IssuerUrl, is_insecure
@@ -127,6 +128,10 @@ class Settings(BaseSettings):
     max_compression_ratio: int = Field(default=200, ge=1)
     chunk_bytes: int = Field(default=640_000, ge=1)
     body_idle_seconds: float = Field(default=60.0, gt=0)
+    egress_allowed_networks: str = Field(
+        default="", description="Private networks that webhooks may name all the same, such as 10.1.0.0/16; by commas."
+    )
+    egress_allow_http: bool = Field(default=False, description="Whether webhooks may have addresses without TLS.")
     idempotency_seconds: float = Field(default=86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
 
     @field_validator(
@@ -146,6 +151,12 @@ class Settings(BaseSettings):
     @classmethod
     def _for_good_when_never(cls, value: object) -> object:
         return None if value == "never" else value
+
+    @field_validator("egress_allowed_networks")
+    @classmethod
+    def _require_networks(cls, value: str) -> str:
+        EgressPolicy.of(_words(value))
+        return value
 
     @model_validator(mode="after")
     def _require_https_in_production(self) -> Self:
@@ -188,7 +199,11 @@ class Settings(BaseSettings):
     @property
     def masked_names(self) -> list[str]:
         """`dashboard_masked_names`, one by one."""
-        return [name.strip() for name in self.dashboard_masked_names.split(",") if name.strip()]
+        return _words(self.dashboard_masked_names)
+
+    def egress_policy(self) -> EgressPolicy:
+        """Which addresses webhooks may name."""
+        return EgressPolicy.of(_words(self.egress_allowed_networks), allow_http=self.egress_allow_http)
 
     @property
     def shows_docs(self) -> bool:
@@ -206,3 +221,7 @@ def _days(days: float | None) -> timedelta | None:
 def get_settings() -> Settings:
     """The process's settings, read once."""
     return Settings()
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]

@@ -12,7 +12,12 @@ from commandapi.settings import Settings
 
 def build_bulkport(settings: Settings) -> Bulkport:
     """Bulk imports of platforms and commands."""
-    return Bulkport([PLATFORMS, COMMANDS], limits=settings.import_limits(), lanes=settings.import_lanes)
+    return Bulkport(
+        [PLATFORMS, COMMANDS],
+        limits=settings.import_limits(),
+        lanes=settings.import_lanes,
+        egress=settings.egress_policy(),
+    )
 
 
 async def run_worker(

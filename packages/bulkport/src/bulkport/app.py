@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from psycopg import AsyncConnection
 
+from bulkport.egress import Egress, EgressPolicy
 from bulkport.errors import ServiceUnavailable
 from bulkport.fastapi.app_state import Connected
 from bulkport.fastapi.stopping import server_is_stopping
@@ -21,6 +22,8 @@ from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
 from bulkport.jobs.worker import WorkerServer, new_server_name
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool, open_pool, prefer_indexes
+from bulkport.webhooks.deliver import WEBHOOK_QUEUE, Deliverer
+from bulkport.webhooks.dispatch import Dispatcher
 from bulkport.worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ class Bulkport:
         What one import may cost the server.
     lanes:
         Background jobs that work on one import of several chunks.
+    egress:
+        Which addresses webhooks may name; by default https outside of private networks.
     engine:
         Makes the engine that stores and runs the imports' background jobs. Server and workers use the same one.
 
@@ -70,11 +75,13 @@ class Bulkport:
         *,
         limits: ImportLimits | None = None,
         lanes: int = 2,
+        egress: EgressPolicy | None = None,
         engine: EngineFactory = ProcrastinateEngine,
     ) -> None:
         self.resources = Resources(resources)
         self.limits = limits or ImportLimits()
         self._lanes = lanes
+        self._egress = egress or EgressPolicy()
         self._make_engine = engine
         self._connected: Connected | None = None
 
@@ -93,12 +100,14 @@ class Bulkport:
         from bulkport.fastapi.describe import describe_router  # noqa: PLC0415
         from bulkport.fastapi.export import export_router  # noqa: PLC0415
         from bulkport.fastapi.imports import import_router  # noqa: PLC0415
+        from bulkport.fastapi.webhooks import webhook_router  # noqa: PLC0415
 
         router = APIRouter()
         for resource in self.resources.values():
             for make_router in (bulk_router, describe_router, export_router):
                 router.include_router(make_router(resource, self._get_connected, authenticate))
         router.include_router(import_router(self.resources, self._get_connected, authenticate))
+        router.include_router(webhook_router(self._get_connected, authenticate, self._egress))
         return router
 
     @asynccontextmanager
@@ -162,13 +171,13 @@ class Bulkport:
                 chunk_slots=options.chunk_slots,
                 job_slots=options.concurrency,
             )
-            for task in importer.tasks():
+            for task in (*importer.tasks(), Deliverer(pool, Egress(self._egress)).task()):
                 engine.add_task(task)
             server = WorkerServer(
                 engine,
                 database_url,
                 # An application's own jobs are for the workers that know its tasks.
-                queues=[IMPORT_QUEUE],
+                queues=[IMPORT_QUEUE, WEBHOOK_QUEUE],
                 concurrency=options.concurrency,
                 name=name,
                 heartbeat_seconds=options.heartbeat_seconds,
@@ -176,7 +185,7 @@ class Bulkport:
                 shutdown_seconds=options.shutdown_seconds,
                 retention=options.retention,
             )
-            async with Watchdog(pool, engine).beside():
+            async with Watchdog(pool, engine).beside(), Dispatcher(pool, engine).beside():
                 await server.run(stop)
 
     async def rescue(self, database_url: str, server_name: str) -> None:

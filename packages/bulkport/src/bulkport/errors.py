@@ -158,6 +158,12 @@ class ClientIdTaken(Conflict):
     title = "clientId taken"
 
 
+class TooManyWebhooks(Conflict):
+    """You have as many webhooks as one may have; delete one first."""
+
+    title = "Too many webhooks"
+
+
 class AlreadyEnded(Conflict):
     """The import has ended already."""
 

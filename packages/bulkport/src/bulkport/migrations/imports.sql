@@ -59,6 +59,63 @@ CREATE TABLE idempotency_keys (
 
 CREATE INDEX idempotency_keys_created_at_idx ON idempotency_keys (created_at);
 
+-- Where users are told that imports have ended.
+CREATE TABLE webhooks (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    user_id         text        NOT NULL,
+    url             text        NOT NULL,
+    events          text[]      NOT NULL,
+    description     text,
+    is_active       boolean     NOT NULL DEFAULT true,
+    secret          text        NOT NULL,
+    previous_secret text,                                     -- signs too, for a day after rotated_at
+    rotated_at      timestamptz,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX webhooks_user_id_idx ON webhooks (user_id);
+
+-- One message to one webhook. `queued_at` is set with the background job that sends it.
+CREATE TABLE webhook_deliveries (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    webhook_id      bigint      NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
+    message_id      text        NOT NULL DEFAULT 'msg_' || replace(gen_random_uuid()::text, '-', ''),
+    event           text        NOT NULL,
+    import_id       bigint,
+    state           text        NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'failed')),
+    queued_at       timestamptz,
+    attempts        integer     NOT NULL DEFAULT 0,
+    last_status     integer,
+    last_error      text,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_attempt_at timestamptz,
+    delivered_at    timestamptz,
+    UNIQUE (webhook_id, import_id, event)
+);
+
+CREATE INDEX webhook_deliveries_webhook_id_id_idx ON webhook_deliveries (webhook_id, id DESC);
+CREATE INDEX webhook_deliveries_waiting_idx ON webhook_deliveries (id) WHERE state = 'pending' AND queued_at IS NULL;
+CREATE INDEX webhook_deliveries_created_at_idx ON webhook_deliveries (created_at);
+
+-- An import ends, and its user's webhooks are told: one commit, whoever ends it.
+CREATE FUNCTION bulk_import_jobs_tell_webhooks() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO webhook_deliveries (webhook_id, event, import_id)
+    SELECT w.id, told.event, NEW.id
+    FROM webhooks w, (
+        SELECT CASE NEW.status
+            WHEN 'Completed' THEN 'import.completed' WHEN 'PartialSuccess' THEN 'import.partial_success'
+            WHEN 'Cancelled' THEN 'import.cancelled' ELSE 'import.failed' END AS event
+    ) told
+    WHERE w.user_id = NEW.user_id AND w.is_active AND told.event = ANY (w.events)
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER bulk_import_jobs_tell_webhooks AFTER UPDATE OF completed_at ON bulk_import_jobs
+    FOR EACH ROW WHEN (OLD.completed_at IS NULL AND NEW.completed_at IS NOT NULL)
+    EXECUTE FUNCTION bulk_import_jobs_tell_webhooks();
+
 CREATE TABLE import_chunks (
     job_id         bigint   NOT NULL REFERENCES bulk_import_jobs (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
     chunk_number   integer  NOT NULL,                         -- 0-based, in body order

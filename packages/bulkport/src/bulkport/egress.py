@@ -1,0 +1,229 @@
+"""Requests to addresses that users name, kept out of private networks.
+
+A name is resolved here, each of its addresses is judged, and the connection goes to the address that was judged: a name
+that resolves to another one a moment later gains nothing. Redirects are not followed; a caller that follows one sends
+a new request, which is judged anew (OWASP, "Server-Side Request Forgery Prevention").
+"""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import httpcore
+
+from bulkport.errors import ValidationFailed
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_MAX_URL: Final = 2000
+_READ_BYTES: Final = 16_384
+# RFC 6052 §2.1 and RFC 6146: an address in here is an IPv4 address on the other side of a translator.
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+
+
+class EgressRefused(Exception):
+    """The address is one that users may not have this server ask."""
+
+
+class EgressFailed(Exception):
+    """No answer came: the name is unknown, the connection was refused or broke, or time ran out."""
+
+
+@dataclass(frozen=True, slots=True)
+class EgressPolicy:
+    """Which addresses may be asked.
+
+    Parameters
+    ----------
+    allowed_networks:
+        Private networks that may be asked all the same, such as `10.1.0.0/16`.
+    allow_http:
+        Whether addresses without TLS are taken.
+    """
+
+    allowed_networks: tuple[Network, ...] = ()
+    allow_http: bool = False
+
+    @classmethod
+    def of(cls, networks: Iterable[str], *, allow_http: bool = False) -> "EgressPolicy":
+        """The policy with networks given as text; raises ValueError for what is none."""
+        return cls(tuple(ipaddress.ip_network(network) for network in networks), allow_http)
+
+    def allows(self, address: Address) -> bool:
+        """Whether a connection to `address` may be made."""
+        real = _real_address(address)
+        if any(real in network for network in self.allowed_networks if network.version == real.version):
+            return True
+        return real.is_global and not real.is_multicast and not real.is_reserved
+
+    def check_url(self, url: str, field_name: str) -> None:
+        """Check what can be seen of an address without asking anybody.
+
+        Raises
+        ------
+        ValidationFailed
+            It is no address that may be asked.
+        """
+        problem = self._problem_of(url)
+        if problem is not None:
+            raise ValidationFailed({field_name: [f"{field_name} {problem}"]})
+
+    def _problem_of(self, url: str) -> str | None:
+        if len(url) > _MAX_URL:
+            return f"must have at most {_MAX_URL} characters"
+        if not url.isascii() or any(character <= " " or character in '"<>\\^`{|}' for character in url):
+            return "must be an address in ASCII, such as https://example.org/hooks"
+        try:
+            parsed = httpcore.URL(url)
+            host = parsed.host.decode("ascii")
+            port = parsed.port
+        except (ValueError, TypeError, UnicodeError):
+            return "must be an address such as https://example.org/hooks"
+        if parsed.scheme != b"https" and not (self.allow_http and parsed.scheme == b"http"):
+            return "must begin with https://"
+        if not host or (port is not None and not 0 < port < 65536):
+            return "must be an address such as https://example.org/hooks"
+        if "@" in url.split("/")[2]:
+            return "must not contain a user name or password"
+        try:
+            address = ipaddress.ip_address(host.strip("[]"))
+        except ValueError:
+            return None
+        return None if self.allows(address) else "must not lead into a private network"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    """The first 16 KiB."""
+
+
+class Egress:
+    """Sends requests to addresses that a policy allows.
+
+    Parameters
+    ----------
+    seconds:
+        Longest time for each of: connecting, sending, and waiting for an answer's next part.
+    """
+
+    def __init__(self, policy: EgressPolicy, *, seconds: float = 15.0) -> None:
+        self._policy = policy
+        self._seconds = seconds
+
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send a POST.
+
+        Raises
+        ------
+        EgressRefused
+            The address, or what its name resolves to, may not be asked.
+        EgressFailed
+            No answer came.
+        """
+        try:
+            self._policy.check_url(url, "url")
+        except ValidationFailed as error:
+            raise EgressRefused("; ".join(error.errors["url"])) from None
+        timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._seconds)
+        try:
+            async with (
+                asyncio.timeout(4 * self._seconds),
+                httpcore.AsyncConnectionPool(
+                    ssl_context=ssl.create_default_context(),
+                    max_connections=1,
+                    network_backend=_JudgingBackend(self._policy),
+                ) as pool,
+                pool.stream(
+                    "POST", url, headers=list(headers.items()), content=content, extensions={"timeout": timeout}
+                ) as response,
+            ):
+                body = bytearray()
+                async for part in response.aiter_stream():
+                    body += part
+                    if len(body) >= _READ_BYTES:
+                        break
+                names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+                return Answer(response.status, names, bytes(body[:_READ_BYTES]))
+        except TimeoutError:
+            raise EgressFailed("no answer came in time") from None
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
+            raise EgressFailed(str(error) or type(error).__name__) from error
+
+
+class _JudgingBackend(httpcore.AsyncNetworkBackend):
+    """Connects to addresses that were judged, and to no name."""
+
+    def __init__(self, policy: EgressPolicy) -> None:
+        self._policy = policy
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 # httpcore's interface
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to the first address of `host` that answers; all of them must be allowed."""
+        addresses = await _resolve(host, port)
+        for address in addresses:
+            if not self._policy.allows(address):
+                raise EgressRefused(f"{host} is in a private network")
+        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        for address in addresses:
+            try:
+                return await self._backend.connect_tcp(str(address), port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Never: no address of a user's is a socket of this machine."""
+        raise EgressRefused("sockets of this machine are not asked")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+async def _resolve(host: str, port: int) -> Sequence[Address]:
+    try:
+        return [ipaddress.ip_address(host.strip("[]"))]
+    except ValueError:
+        pass
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(f"{host} is not known: {error}") from error
+    return list(dict.fromkeys(ipaddress.ip_address(str(address[4][0]).partition("%")[0]) for address in found))
+
+
+def _real_address(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 one that only wraps it."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address

@@ -1,0 +1,88 @@
+"""From deliveries that wait to the background jobs that send them. Every worker looks; each delivery gets one job."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from bulkport.jobs.port import JobEngine, NewJob
+from bulkport.logs import get_logger
+from bulkport.pools import AsyncPool
+from bulkport.webhooks.deliver import DELIVER_WEBHOOK, WEBHOOK_QUEUE
+
+_INTERVAL_SECONDS: Final = 1.0
+_BATCH: Final = 500
+
+_TAKE: Final = """
+    UPDATE webhook_deliveries d SET queued_at = clock_timestamp()
+    FROM (
+        SELECT id FROM webhook_deliveries WHERE state = 'pending' AND queued_at IS NULL
+        ORDER BY id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+    ) waiting, webhooks w
+    WHERE d.id = waiting.id AND w.id = d.webhook_id
+    RETURNING d.id, w.user_id
+"""
+_PRUNE: Final = """
+    DELETE FROM webhook_deliveries WHERE id IN (
+        SELECT id FROM webhook_deliveries WHERE created_at < clock_timestamp() - interval '30 days' LIMIT 1000
+    )
+"""
+
+_log = get_logger(__name__)
+
+
+class Dispatcher:
+    """Queues jobs for deliveries."""
+
+    def __init__(self, pool: AsyncPool, engine: JobEngine) -> None:
+        self._pool = pool
+        self._engine = engine
+
+    @asynccontextmanager
+    async def beside(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
+        """Look every `interval_seconds` for as long as the context lasts."""
+        task = asyncio.create_task(self._run(interval_seconds), name="webhook dispatcher")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def dispatch(self) -> int:
+        """Look once. Returns how many deliveries have a job now that had none.
+
+        The jobs and the mark that they exist are one commit.
+        """
+        async with self._pool.connection() as connection, connection.transaction():
+            taken = await (await connection.execute(_TAKE, {"batch": _BATCH})).fetchall()
+            if taken:
+                await self._engine.enqueue_many(
+                    connection,
+                    [
+                        NewJob(
+                            DELIVER_WEBHOOK,
+                            {"delivery_id": delivery_id},
+                            WEBHOOK_QUEUE,
+                            user_id=user_id,
+                        )
+                        for delivery_id, user_id in sorted(taken)
+                    ],
+                )
+            return len(taken)
+
+    async def _run(self, interval_seconds: float) -> None:
+        looks = 0
+        while True:
+            try:
+                while await self.dispatch() == _BATCH:
+                    pass
+                if looks % 3600 == 0:
+                    async with self._pool.connection() as connection:
+                        await connection.execute(_PRUNE)
+            except (psycopg.Error, PoolTimeout) as error:
+                _log.warning("webhooks could not be queued", error=str(error).strip())
+            looks += 1
+            await asyncio.sleep(interval_seconds)

@@ -1,0 +1,259 @@
+"""Users are told that their imports have ended: signed, once under one id, again when it fails, and nobody's inside."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
+from webhook_receiver import Receiver, open_receiver, status
+
+from application_client import assert_problem, client_of, make_key, open_application
+from bulkport import Bulkport
+from import_steps import NDJSON, accepted, execute, fetch, imported, ndjson, running_worker
+
+LOOPBACK = {"egress_allowed_networks": "127.0.0.0/8", "egress_allow_http": True}
+BULK = "/api/platforms/bulk"
+
+
+class Site:
+    """The Command API, two users' clients, and a receiver."""
+
+    def __init__(self, url: str, ann: Any, bob: Any, bulkport: Bulkport, receiver: Receiver) -> None:
+        self.url, self.ann, self.bob, self.bulkport, self.receiver = url, ann, bob, bulkport, receiver
+
+    async def webhook(self, **members: Any) -> dict[str, Any]:
+        """A webhook of ann's."""
+        answer = await self.ann.post("/api/webhooks", json={"url": self.receiver.url, **members})
+        assert answer.status_code == 201, answer.text
+        webhook: dict[str, Any] = answer.json()
+        assert answer.headers["location"] == f"/api/webhooks/{webhook['id']}"
+        return webhook
+
+    async def deliveries(self, webhook: dict[str, Any]) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = (await self.ann.get(f"/api/webhooks/{webhook['id']}/deliveries")).json()["items"]
+        return items
+
+    async def delivery(self, webhook: dict[str, Any], is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The newest delivery, once it is as expected."""
+        deadline = time.monotonic() + 20
+        while True:
+            found = await self.deliveries(webhook)
+            if found and is_it(found[0]):
+                return found[0]
+            assert time.monotonic() < deadline, found
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def site(database_url: str) -> AsyncIterator[Site]:
+    """The Command API with a worker; webhooks may name loopback."""
+    async with (
+        open_receiver() as receiver,
+        open_application(database_url, **LOOPBACK) as app,
+        client_of(app, await make_key(database_url, "ann")) as ann,
+        client_of(app, await make_key(database_url, "bob")) as bob,
+        running_worker(app.state.bulkport, database_url),
+    ):
+        yield Site(database_url, ann, bob, app.state.bulkport, receiver)
+
+
+async def test_an_import_that_ends_is_told_signed(site: Site) -> None:
+    webhook = await site.webhook()
+    answer = await site.ann.post(
+        BULK,
+        params={"name": "July", "clientId": "7"},
+        content=ndjson([{"platformName": "Docker"}, {"platformName": ""}]),
+        headers=NDJSON | {"x-import-metadata": '{"a": 1}'},
+    )
+    (request,) = await site.receiver.wait_for(1)
+    message = Verifier(webhook["secret"]).verify(request.body.decode(), request.headers)
+    assert message == json.loads(request.body)
+    assert message["type"] == "import.partial_success"
+    data = message["data"]
+    assert (data["id"], data["status"], data["successCount"], data["failureCount"]) == (
+        answer.json()["id"],
+        "PartialSuccess",
+        1,
+        1,
+    )
+    assert (data["name"], data["clientId"], data["metadata"]) == ("July", "7", {"a": 1})
+    delivery = await site.delivery(webhook, lambda one: one["state"] == "delivered")
+    assert (delivery["messageId"], delivery["attempts"], delivery["lastStatus"]) == (
+        request.headers["webhook-id"],
+        1,
+        204,
+    )
+    with pytest.raises(WebhookVerificationError):
+        Verifier(webhook["secret"]).verify(request.body.decode() + " ", request.headers)
+
+
+async def test_each_end_is_told_to_whom_it_concerns_and_to_them_alone(site: Site) -> None:
+    everything = await site.webhook()
+    failures = await site.webhook(events=["import.failed", "import.failed"])
+    off = await site.webhook()
+    await site.ann.patch(f"/api/webhooks/{off['id']}", json={"isActive": False})
+    bobs = (await site.bob.post("/api/webhooks", json={"url": site.receiver.url})).json()
+    await imported(site.ann, BULK, json={"platforms": [{"platformName": "Docker"}]})
+    await imported(site.ann, BULK, content=b'{"platformName": ""}\n', headers=NDJSON)
+    requests = await site.receiver.wait_for(3)
+    assert sorted(json.loads(request.body)["type"] for request in requests) == [
+        "import.completed",
+        "import.failed",
+        "import.failed",
+    ]
+    assert len({request.headers["webhook-id"] for request in requests}) == 3
+    told = await fetch(site.url, "SELECT webhook_id, event FROM webhook_deliveries ORDER BY 1, 2")
+    assert told == [
+        (everything["id"], "import.completed"),
+        (everything["id"], "import.failed"),
+        (failures["id"], "import.failed"),
+    ]
+    assert (await site.bob.get(f"/api/webhooks/{bobs['id']}/deliveries")).json()["items"] == []
+
+
+async def test_a_cancelled_import_is_told_too(database_url: str) -> None:
+    async with (
+        open_receiver() as receiver,
+        open_application(database_url, **LOOPBACK) as app,
+        client_of(app, await make_key(database_url, "ann")) as ann,
+    ):
+        await ann.post("/api/webhooks", json={"url": receiver.url})
+        job_id = await accepted(ann, BULK, json={"platforms": [{"platformName": "Docker"}]})
+        await ann.delete(f"/api/imports/{job_id}")
+        async with running_worker(app.state.bulkport, database_url):
+            (request,) = await receiver.wait_for(1)
+    assert json.loads(request.body)["type"] == "import.cancelled"
+
+
+@pytest.mark.parametrize(
+    "answer", [status(500), status(302, "location: http://127.0.0.1/"), status(404), lambda _: b""]
+)
+async def test_a_message_that_was_not_taken_waits_for_its_next_attempt_under_the_same_id(
+    site: Site, answer: Callable[[Any], bytes]
+) -> None:
+    webhook = await site.webhook()
+    site.receiver.answer = answer
+    await site.ann.post(f"/api/webhooks/{webhook['id']}/ping")
+    failed = await site.delivery(webhook, lambda one: one["attempts"] == 1)
+    assert (failed["state"], failed["deliveredAt"]) == ("pending", None)
+    assert failed["lastError"]
+    site.receiver.answer = status(200)
+    first, second = await site.receiver.wait_for(2)
+    assert first.headers["webhook-id"] == second.headers["webhook-id"] == failed["messageId"]
+    assert first.body == second.body
+    taken = await site.delivery(webhook, lambda one: one["state"] == "delivered")
+    assert (taken["attempts"], taken["lastStatus"], taken["lastError"]) == (2, 200, None)
+
+
+async def test_a_receiver_that_is_gone_switches_its_webhook_off(site: Site) -> None:
+    webhook = await site.webhook()
+    site.receiver.answer = status(410)
+    await site.ann.post(f"/api/webhooks/{webhook['id']}/ping")
+    failed = await site.delivery(webhook, lambda one: one["state"] == "failed")
+    assert failed["lastStatus"] == 410
+    assert (await site.ann.get(f"/api/webhooks/{webhook['id']}")).json()["isActive"] is False
+    await imported(site.ann, BULK, json={"platforms": [{"platformName": "Docker"}]})
+    assert len(await site.deliveries(webhook)) == 1
+
+
+async def test_a_delivery_is_sent_again_when_that_is_asked_for(site: Site) -> None:
+    webhook = await site.webhook()
+    await site.ann.post(f"/api/webhooks/{webhook['id']}/ping")
+    delivery = await site.delivery(webhook, lambda one: one["state"] == "delivered")
+    address = f"/api/webhooks/{webhook['id']}/deliveries/{delivery['id']}/resend"
+    assert_problem(await site.bob.post(address), 404)
+    assert (await site.ann.post(address)).status_code == 202
+    first, second = await site.receiver.wait_for(2)
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+async def test_a_replaced_secret_signs_beside_the_new_one(site: Site) -> None:
+    webhook = await site.webhook()
+    rotated = (await site.ann.post(f"/api/webhooks/{webhook['id']}/secret")).json()
+    assert rotated["secret"] != webhook["secret"]
+    await site.ann.post(f"/api/webhooks/{webhook['id']}/ping")
+    (request,) = await site.receiver.wait_for(1)
+    for secret in (webhook["secret"], rotated["secret"]):
+        assert Verifier(secret).verify(request.body.decode(), request.headers)["type"] == "webhook.ping"
+    await execute(site.url, "UPDATE webhooks SET rotated_at = now() - interval '25 hours'")
+    await site.ann.post(f"/api/webhooks/{webhook['id']}/ping")
+    _, later = await site.receiver.wait_for(2)
+    assert Verifier(rotated["secret"]).verify(later.body.decode(), later.headers)
+    with pytest.raises(WebhookVerificationError):
+        Verifier(webhook["secret"]).verify(later.body.decode(), later.headers)
+
+
+async def test_webhooks_are_their_users_own_and_their_secrets_are_shown_once(site: Site) -> None:
+    webhook = await site.webhook(description="to the warehouse")
+    address = f"/api/webhooks/{webhook['id']}"
+    assert "secret" not in (await site.ann.get(address)).json()
+    (listed,) = (await site.ann.get("/api/webhooks")).json()["items"]
+    assert (listed["description"], "secret" in listed) == ("to the warehouse", False)
+    assert (await site.bob.get("/api/webhooks")).json()["items"] == []
+    for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/ping"), ("POST", "/secret")):
+        request = {"json": {"isActive": False}} if method == "PATCH" else {}
+        assert_problem(await site.bob.request(method, address + path, **request), 404)
+    assert (await site.ann.delete(address)).status_code == 204
+    assert_problem(await site.ann.get(address), 404)
+
+
+async def test_a_user_has_a_bounded_number_of_webhooks(site: Site) -> None:
+    answers = await asyncio.gather(
+        *(site.ann.post("/api/webhooks", json={"url": site.receiver.url}) for _ in range(24))
+    )
+    assert sorted(answer.status_code for answer in answers) == [201] * 20 + [409] * 4
+
+
+BAD_URLS = [
+    "https://127.0.0.1/x",
+    "https://localhost.localdomain:99999/x",
+    "https://[::1]/x",
+    "https://[::ffff:10.0.0.1]/x",
+    "https://[64:ff9b::7f00:1]/x",
+    "https://[2002:7f00:1::]/x",
+    "https://10.0.0.1/x",
+    "https://172.16.0.1/x",
+    "https://192.168.1.1/x",
+    "https://169.254.169.254/latest/meta-data/",
+    "https://100.64.0.1/x",
+    "https://0.0.0.0/x",
+    "https://224.0.0.1/x",
+    "http://example.org/x",
+    "ftp://example.org/x",
+    "file:///etc/passwd",
+    "https://user:password@example.org/",
+    "https:///x",
+    "example.org",
+    "https://example.org/\x00",
+    "https://exa mple.org/",
+    "https://bücher.example/",
+    "x" * 3000,
+    "",
+]
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+async def test_an_address_that_leads_inside_or_nowhere_is_refused(database_url: str, url: str) -> None:
+    async with open_application(database_url) as app, client_of(app, await make_key(database_url)) as client:
+        answer = await client.post("/api/webhooks", json={"url": url})
+        assert list(assert_problem(answer, 400)["errors"]) == ["url"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"url": 5},
+        {"url": "https://example.org/", "events": []},
+        {"url": "https://example.org/", "events": ["import.exploded"]},
+        {"url": "https://example.org/", "description": "x" * 201},
+        [],
+    ],
+)
+async def test_a_webhook_that_cannot_be_is_refused(database_url: str, body: Any) -> None:
+    async with open_application(database_url) as app, client_of(app, await make_key(database_url)) as client:
+        assert_problem(await client.post("/api/webhooks", json=body), 400)

@@ -1,0 +1,83 @@
+"""Requests to addresses that users name never reach a private network, whatever their names resolve to."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkport.egress import Egress, EgressFailed, EgressPolicy, EgressRefused
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """Answers of the name service, one after the other; the last one stays."""
+    answers: list[Sequence[str]] = []
+
+    async def getaddrinfo(self: Any, host: str, port: int, **_: Any) -> list[Any]:
+        found = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    return answers
+
+
+@pytest.mark.parametrize(
+    "addresses", [["127.0.0.1"], ["10.1.2.3"], ["93.184.216.34", "192.168.0.1"], ["::1"], ["::ffff:127.0.0.1"]]
+)
+async def test_a_name_is_not_asked_when_any_of_its_addresses_lies_inside(
+    resolver: list[Sequence[str]], addresses: list[str]
+) -> None:
+    resolver.append(addresses)
+    with pytest.raises(EgressRefused):
+        await Egress(EgressPolicy()).post("https://hooks.example/x", b"", {})
+
+
+async def test_the_address_that_is_asked_is_the_one_that_was_judged(resolver: list[Sequence[str]]) -> None:
+    # The first look-up is the only one: a name that turns to loopback afterwards is not looked up again.
+    async with await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        resolver += [["127.0.0.2"], ["127.0.0.1"]]
+        policy = EgressPolicy.of(["127.0.0.2/32"], allow_http=True)
+        with pytest.raises(EgressFailed):
+            await Egress(policy, seconds=2).post(f"http://hooks.example:{port}/x", b"", {})
+        assert len(resolver) == 1
+        with pytest.raises(EgressRefused):
+            await Egress(policy, seconds=2).post(f"http://hooks.example:{port}/x", b"", {})
+
+
+@given(st.ip_addresses(v=4, network="10.0.0.0/8") | st.ip_addresses(v=4, network="127.0.0.0/8"))
+def test_a_wrapped_private_address_is_a_private_address(address: ipaddress.IPv4Address) -> None:
+    wrapped = [
+        ipaddress.IPv6Address(f"::ffff:{address}"),
+        ipaddress.IPv6Address(int(ipaddress.IPv6Address("64:ff9b::")) | int(address)),
+        ipaddress.IPv6Address((0x2002 << 112) | (int(address) << 80)),
+    ]
+    assert not any(EgressPolicy().allows(one) for one in (address, *wrapped))
+    allowing = EgressPolicy.of([f"{address}/32"])
+    assert all(allowing.allows(one) for one in (address, *wrapped))
+
+
+async def test_a_receiver_that_never_answers_is_given_up() -> None:
+    waiting = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await waiting.wait()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        egress = Egress(EgressPolicy.of(["127.0.0.0/8"], allow_http=True), seconds=0.2)
+        with pytest.raises(EgressFailed):
+            await egress.post(f"http://127.0.0.1:{port}/", b"", {})
+        waiting.set()
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/33", "10.0.0.1/8", "example.org", "10.0.0.0/8,"])
+def test_a_network_that_is_none_is_refused(network: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        EgressPolicy.of([network])
