@@ -74,7 +74,7 @@ async def test_an_envelope_is_checked_whole(open_shop: OpenShop) -> None:
         assert answer.status_code == 400
         assert answer.json()["errors"] == {
             "products[1].sku": ["sku must be in capitals"],
-            "products[2].size": ["size must be 'S' or 'L'"],
+            "products[2].size": ["size must be 'S' or 'L', not '?'"],
             "products[3]": ["the note repeats the title"],
         }
     assert await kept(open_shop.url) == dict.fromkeys(await kept(open_shop.url), 0)
@@ -110,7 +110,7 @@ async def test_error_report_in_every_format(open_shop: OpenShop) -> None:
     }
     errors = [
         {"field": "sku", "message": "sku must be in capitals"},
-        {"field": "quantity", "message": "quantity must be a whole number"},
+        {"field": "quantity", "message": "quantity must be a whole number, not 'one'"},
     ]
     wrong_width = [{"field": "", "message": "the row has 2 fields where the header has 7"}]
     entries = [
@@ -124,6 +124,6 @@ async def test_error_report_in_every_format(open_shop: OpenShop) -> None:
     lines = list(csv.reader(io.StringIO(report.text, newline="")))
     assert lines == [
         ["sku", "Title", "QUANTITY", "unit_price", "available-from", "size", "colour", "row", "error"],
-        [*record.values(), "2", "sku must be in capitals; quantity must be a whole number"],
+        [*record.values(), "2", "sku must be in capitals; quantity must be a whole number, not 'one'"],
         ["C;short", "", "", "", "", "", "", "3", "the row has 2 fields where the header has 7"],
     ]

@@ -98,7 +98,7 @@ def test_rows_keep_their_order_and_numbers() -> None:
         ('{"platformName":""}', "platformName must not be blank"),
         ('{"platformName":" \\t "}', "platformName must not be blank"),
         ('{"platformName":"12345678901"}', "platformName must be at most 10 characters"),
-        ('{"platformName":5}', "platformName must be text"),
+        ('{"platformName":5}', "platformName must be text, not 5"),
         ('{"platformName":null}', "platformName must not be null"),
         ("{}", "platformName is required"),
         ('{"platform_name":"Docker"}', "platformName is required"),
@@ -129,12 +129,12 @@ def test_what_is_no_json_is_a_row_error(record: bytes) -> None:
 
 def test_json_types_are_strict() -> None:
     assert messages(judge(Product, '{"sku":"a","price":"1.10","count":"5","made_on":"2024-02-29"}')) == [
-        "count must be a whole number"
+        "count must be a whole number, not '5'"
     ]
     valid = judge(Product, '{"sku":"a","price":"1.10","count":5,"made_on":"2024-02-29","unit":"metre"}')
     assert [column[0] for column in valid.columns] == ["a", Decimal("1.10"), 5, date(2024, 2, 29), Unit.METRE, False]
     assert messages(judge(Product, '{"sku":"a","price":1,"count":true,"made_on":null}')) == [
-        "count must be a whole number"
+        "count must be a whole number, not true"
     ]
 
 
@@ -163,7 +163,7 @@ def test_a_row_with_very_many_faults_reports_some() -> None:
 
 
 def test_places_inside_a_field_are_named() -> None:
-    assert messages(judge(Picky, '{"number":2,"tags":["a",5]}')) == ["tags[1] must be text"]
+    assert messages(judge(Picky, '{"number":2,"tags":["a",5]}')) == ["tags[1] must be text, not 5"]
 
 
 HEADER = ["SKU", "Price", "count", "Made on", "unit", "is-sold"]

@@ -71,6 +71,7 @@ async def begin_attempt(
         return None
     name, user_id, handling, body_format, csv, total_chunks, fruitless, fault, *chunk = row
     resource = resources[name]
+    table = await tables.get(connection, resource)
     return Attempt(
         job_id=job_id,
         user_id=user_id,
@@ -83,7 +84,11 @@ async def begin_attempt(
         number_without_progress=fruitless,
         last_fault=fault,
         sole_chunk=Chunk(*chunk) if total_chunks == 1 and chunk[-1] is not None else None,
-        table=await tables.get(connection, resource),
-        validator=RowValidator(resource, streamed=body_format != BodyFormat.JSON),
+        table=table,
+        validator=RowValidator(
+            resource,
+            streamed=body_format != BodyFormat.JSON,
+            columns=dict(zip(resource.field_names, table.types, strict=True)),
+        ),
         resolvers={reference.field: NameResolver(reference) for reference in resource.references},
     )

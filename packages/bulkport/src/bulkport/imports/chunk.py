@@ -20,7 +20,7 @@ from bulkport.imports.formats.ndjson import ndjson_records
 from bulkport.imports.references import existing_ids
 from bulkport.imports.rows import Refusal, WritableRows
 from bulkport.imports.states import ChunkState
-from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows
+from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows, stored_texts
 from bulkport.jobs.sanitize import storable_text
 
 if sys.version_info >= (3, 14):
@@ -74,7 +74,13 @@ async def decode_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk
             ]
             kept = [i for i in kept if i not in missing]
     columns = valid.columns if isinstance(kept, range) else [[column[i] for i in kept] for column in valid.columns]
-    return DecodedChunk(valid, list(kept), WritableRows.of_values(columns, attempt.table), errors)
+    stored = stored_texts(columns, attempt.resource, attempt.table.types)
+    rows = WritableRows(stored.columns, len(kept))
+    if stored.faults:
+        errors += [_faulty_row(valid, kept[position], faults) for position, faults in stored.faults.items()]
+        fine = [position for position in range(len(kept)) if position not in stored.faults]
+        rows, kept = rows.take(fine), [kept[position] for position in fine]
+    return DecodedChunk(valid, list(kept), rows, errors)
 
 
 async def finish_chunk(
@@ -126,6 +132,10 @@ def _decode(attempt: Attempt, chunk: Chunk) -> Batch:
 def _row_error(attempt: Attempt, valid: ValidRows, position: int, field: str, message: str) -> RowError:
     wire = attempt.resource.wire_names[field] if field else ""
     return RowError(valid.row_numbers[position], [FieldError(wire, message)], valid.record(position))
+
+
+def _faulty_row(valid: ValidRows, position: int, errors: Sequence[FieldError]) -> RowError:
+    return RowError(valid.row_numbers[position], errors, valid.record(position))
 
 
 def _errors_json(errors: Sequence[FieldError]) -> str:

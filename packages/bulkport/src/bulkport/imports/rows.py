@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bulkport.imports.table import TargetTable
-from bulkport.imports.values.copy_text import column_texts
-
 
 @dataclass(frozen=True, slots=True)
 class WritableRows:
@@ -14,12 +11,6 @@ class WritableRows:
     columns: list[list[str | None]]
     """One list for each imported column, all of one length."""
     size: int
-
-    @classmethod
-    def of_values(cls, columns: Sequence[Sequence[object]], table: TargetTable) -> "WritableRows":
-        """From Python values, one sequence for each imported column."""
-        texts = [column_texts(values, kind) for values, kind in zip(columns, table.column_types, strict=True)]
-        return cls(texts, len(texts[0]))
 
     def slice(self, start: int, stop: int) -> "WritableRows":
         """Rows `start` to `stop` (exclusive)."""

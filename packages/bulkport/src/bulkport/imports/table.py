@@ -9,7 +9,9 @@ from psycopg import AsyncConnection, sql
 
 from bulkport.errors import ResourceDeclarationError
 from bulkport.imports import process_queries as queries
+from bulkport.imports.column_types import read_column_types
 from bulkport.imports.resource import Resource
+from bulkport.imports.values.column_type import ColumnType
 
 
 def table_identifier(name: str) -> sql.Identifier:
@@ -27,6 +29,8 @@ class TargetTable:
 
     Without: a cast to `varchar(100)` would cut a long value in silence, where assignment refuses it.
     """
+    types: tuple[ColumnType, ...]
+    """What each imported column's values are read and written as, parallel to `resource.column_names`."""
     unique_keys: tuple[tuple[int, ...], ...]
     """Unique keys that lie wholly in imported columns, as positions in `resource.column_names`."""
     has_deferred_constraints: bool
@@ -84,12 +88,14 @@ async def read_table(connection: AsyncConnection[Any], resource: Resource) -> Ta
         raise ResourceDeclarationError(
             f"resource {resource.name!r}: table {resource.table} has no column {', '.join(missing)}"
         )
+    kinds = await read_column_types(connection, name)
     positions = {column: position for position, column in enumerate(resource.column_names)}
     keys = await (await connection.execute(queries.UNIQUE_KEYS, (name,))).fetchall()
     deferred = await (await connection.execute(queries.DEFERRED_CONSTRAINTS, (name,))).fetchall()
     return TargetTable(
         resource=resource,
         column_types=tuple(types[column] for column in resource.column_names),
+        types=tuple(kinds[column] for column in resource.column_names),
         unique_keys=tuple(
             tuple(positions[column] for column in key) for (key,) in keys if all(column in positions for column in key)
         ),

@@ -14,6 +14,7 @@ from bulkport.imports.validation.chunk_validator import RowValidator
 from bulkport.imports.validation.envelope import validate_envelope
 from bulkport.imports.validation.not_blank import NotBlank
 from bulkport.imports.validation.row_errors import FieldError, RowError
+from bulkport.imports.validation.stored_texts import StoredTexts, stored_texts
 
 __all__ = [
     "Batch",
@@ -21,6 +22,8 @@ __all__ = [
     "NotBlank",
     "RowError",
     "RowValidator",
+    "StoredTexts",
     "ValidRows",
+    "stored_texts",
     "validate_envelope",
 ]

@@ -11,13 +11,15 @@ from pydantic import BaseModel
 from bulkport.imports.formats.csv import CsvColumns, CsvRecords
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation.batch import Batch, Sources, ValidRows
-from bulkport.imports.validation.fast_path import fast_lane, name_attribute
+from bulkport.imports.validation.fast_path import fast_lane, is_fast, name_attribute
 from bulkport.imports.validation.lookups import NamedRow, lookups_of
 from bulkport.imports.validation.row_errors import FieldError, RowError
-from bulkport.imports.validation.row_validator import JsonJudge, TextJudge, Verdict, json_keys
+from bulkport.imports.validation.row_validator import NO_COLUMNS, JsonJudge, TextJudge, Verdict, json_keys
 from bulkport.imports.validation.sanitize import unstorable
 from bulkport.imports.validation.sequences import without
 from bulkport.imports.validation.unknown_fields import UnknownFields
+from bulkport.imports.values.column_type import ColumnType
+from bulkport.imports.values.options import PLAIN, ValueOptions
 
 
 class RowValidator:
@@ -33,14 +35,27 @@ class RowValidator:
     ----------
     streamed:
         Whether rows may give names in place of ids (`Reference.lookup_field`), as they may in streaming bodies.
+    options:
+        How values are written.
+    columns:
+        Type of each field's column, as far as it is known.
     """
 
-    def __init__(self, resource: Resource, *, streamed: bool) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        *,
+        streamed: bool,
+        options: ValueOptions = PLAIN,
+        columns: Mapping[str, ColumnType] = NO_COLUMNS,
+    ) -> None:
         self._lookups = lookups_of(resource) if streamed else ()
         self._resource = resource
-        self._lane = fast_lane(resource, self._lookups)
-        self._json_judge = JsonJudge(resource, self._lookups)
-        self._text_judge = TextJudge(resource, self._lookups)
+        self._options = options
+        self._lane = fast_lane(resource, self._lookups) if is_fast(resource.model, options, columns) else None
+        self._columns = columns
+        self._json_judge = JsonJudge(resource, self._lookups, options, columns)
+        self._text_judge = TextJudge(resource, self._lookups, options, columns)
         known = {key for keys in json_keys(resource.model).values() for key in keys}
         self._unknown_fields = UnknownFields(known | {lookup.name_wire for lookup in self._lookups})
 

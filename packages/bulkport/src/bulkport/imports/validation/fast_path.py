@@ -4,7 +4,7 @@ What the fast lane accepts is accepted, with the values Pydantic would give; wha
 to judge. So it may refuse too much, and never too little.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import lru_cache
 from itertools import compress, count
@@ -19,12 +19,16 @@ from bulkport.imports.validation.cells import read_cells
 from bulkport.imports.validation.lookups import Lookup
 from bulkport.imports.validation.translation import PlainField, TextRule, translate
 from bulkport.imports.validation.unknown_fields import UnknownFields
+from bulkport.imports.values.column_type import ColumnType
+from bulkport.imports.values.options import ValueOptions
 
 # Pydantic's parser stops at 200 levels; brackets are counted instead, which is cheap and never too few.
 _MAX_BRACKETS: Final = 100
 _UNUSABLE: Final = frozenset({'"', "\\", *map(chr, range(32))})
 _NO_VALUE: Final = "-"
 """Stands where no row was accepted, in a column whose values must not be blank."""
+_LONG: Final = 300
+"""Bytes of a record in which a number may have as many zeros as a float has no room for."""
 _REFUSALS: Final = (msgspec.DecodeError, ValueError, RecursionError)
 
 
@@ -63,6 +67,7 @@ class FastLane:
         self._members = sorted(members, key=lambda member: member[3] is not msgspec.NODEFAULT)
         self._fields = {field.name: field for field in fields}
         self._not_blank = [field.name for field in fields if isinstance(field.rule, TextRule) and field.rule.not_blank]
+        self._floats = [field.name for field in fields if field.is_float]
         names = {name_attribute(number) for number in range(len(lookups))}
         self._stand_ins = {
             name: msgspec.UNSET if name in names else _NO_VALUE if name in self._not_blank else None
@@ -104,6 +109,8 @@ class FastLane:
         columns = {name: list(map(attrgetter(name), rows)) for name, *_ in self._members}
         for name in self._not_blank:
             refused |= _blank_positions(columns[name])
+        for name in self._floats:
+            refused |= _vanished_positions(columns[name], given)
         return columns, refused
 
     def decode_cells(
@@ -187,6 +194,17 @@ class FastLane:
             return None
 
 
+def is_fast(model: type[BaseModel], options: ValueOptions, columns: Mapping[str, ColumnType]) -> bool:
+    """Whether the fast lane gives what the options and the columns want: it reads plain forms, and floats as such."""
+    if options.trim or options.normalize or options.date_format:
+        return False
+    plain = translate(model)
+    if plain is None:
+        return False
+    floats = [columns[field.name] for field in plain.fields if field.is_float and field.name in columns]
+    return all(column.name in ("float4", "float8") for column in floats)
+
+
 def name_attribute(number: int) -> str:
     """Attribute of a row that holds the name for a lookup."""
     return f"_name_{number}"
@@ -216,6 +234,17 @@ def _lane_of(model: type[BaseModel], lookups: tuple[Lookup, ...]) -> FastLane | 
 def _is_learnable(name: str) -> bool:
     """Whether msgspec takes the name for a member."""
     return len(name) <= UnknownFields.MAX_LENGTH and _UNUSABLE.isdisjoint(name)
+
+
+def _vanished_positions(values: list[Any], records: Sequence[bytes]) -> set[int]:
+    """Positions of zeros that may have been written as numbers too small for a float, such as `1e-400`."""
+    if 0.0 not in values:
+        return set()
+    return {
+        position
+        for position, value in enumerate(values)
+        if value == 0 and (b"e-" in records[position] or b"E-" in records[position] or len(records[position]) > _LONG)
+    }
 
 
 def _blank_positions(values: list[Any]) -> set[int]:

@@ -6,9 +6,12 @@ from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
+from bulkport.imports.validation.exact_schema import FAULT_TYPE
 from bulkport.imports.validation.not_blank import NOT_BLANK_PATTERN
+from bulkport.imports.values.faults import quoted
 
 MAX_MESSAGE_LENGTH: Final = 500
+NOT_NULL: Final = "must not be null"
 
 _NUMBER: Final = "must be a number"
 _WHOLE_NUMBER: Final = "must be a whole number"
@@ -87,6 +90,15 @@ _BY_TYPE: Final[Mapping[str, str]] = {
     "dataclass_type": _OBJECT,
 }
 
+# What is too long, or says nothing, is not quoted.
+_TELL_NO_VALUE: Final = frozenset(
+    {
+        *("missing", "extra_forbidden", "string_too_long", "string_too_short", "too_long", "too_short"),
+        *("value_error", "assertion_error"),
+    }
+)
+_NO_ADDRESS: Final = re.compile(r"value is not a valid email address: (.*)", re.DOTALL)
+
 _PREDICATES: Final = ("must ", "is ", "are ", "has ", "have ", "cannot ", "can ", "may ", "should ", "needs ", "does ")
 
 
@@ -97,13 +109,37 @@ def describe(error: ErrorDetails) -> str:
     """
     kind = error["type"]
     if error.get("input", ...) is None and kind != "missing" and kind.endswith("_type"):
-        return "must not be null"
+        return NOT_NULL
     context = error.get("ctx", {})
     if template := _BY_TYPE.get(kind):
         return template.format_map(context)
     if describe_special := _SPECIAL.get(kind):
         return describe_special(context)
     return error["msg"].replace("Input should ", "must ").replace("String should ", "must ")
+
+
+def field_message(name: str, error: ErrorDetails) -> str:
+    """What is wrong with a field and with which value: `quantity must be a whole number, not 'many'`.
+
+    Parameters
+    ----------
+    name:
+        Wire name of the field.
+    """
+    kind, value = error["type"], error.get("input")
+    if kind == FAULT_TYPE:
+        return value_message(name, error["ctx"]["text"], error["ctx"]["value"])
+    if kind == "value_error" and (found := _NO_ADDRESS.match(str(error["ctx"]["error"]))):
+        return _cut(f"{name} {quoted(value)} is not an address: {found[1]}")
+    description = describe(error)
+    if kind not in _TELL_NO_VALUE and description.startswith("must ") and not description.startswith("must not "):
+        description = f"{description}, not {quoted(value)}"
+    return sentence(name, description)
+
+
+def value_message(name: str, message: str, value: Any) -> str:
+    """The sentence of a `ValueFault`, such as `day '20240131' is not a date; write 2024-01-31 or set dateFormat`."""
+    return _cut(f"{name} {message.replace('{value}', quoted(value))}")
 
 
 def sentence(name: str, description: str) -> str:
@@ -122,6 +158,10 @@ def sentence(name: str, description: str) -> str:
         message = description
     else:
         message = f"{name}: {description}"
+    return _cut(message)
+
+
+def _cut(message: str) -> str:
     return message if len(message) <= MAX_MESSAGE_LENGTH else message[: MAX_MESSAGE_LENGTH - 1] + "…"
 
 

@@ -1,19 +1,27 @@
 """The last word on single rows: Pydantic's."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import AliasChoices, AliasPath, BaseModel, ValidationError
-from pydantic_core import ErrorDetails, from_json, to_json
+from pydantic_core import ErrorDetails, from_json
 
 from bulkport.imports.resource import Resource
+from bulkport.imports.validation.exact_schema import JSON_ITEMS, TEXT_ITEMS, exact_validator
 from bulkport.imports.validation.lookups import Lookup, NamedRow
-from bulkport.imports.validation.messages import describe, row_message, sentence
+from bulkport.imports.validation.messages import field_message, row_message, sentence
 from bulkport.imports.validation.row_errors import FieldError
 from bulkport.imports.validation.text_fields import EmptyCell, empty_cells
+from bulkport.imports.values.column_type import ColumnType
+from bulkport.imports.values.faults import ValueFault
+from bulkport.imports.values.json_text import read_json
+from bulkport.imports.values.options import PLAIN, ValueOptions
 
 _MAX_ERRORS: Final = 20
+_SPECIAL_NUMBER: Final = re.compile(rb"(?<=[:,\[ ])-?(?:NaN|Infinity)\b")
+NO_COLUMNS: Final[Mapping[str, ColumnType]] = {}
 
 Refused = Sequence[FieldError]
 """What is wrong with a row; never empty."""
@@ -38,7 +46,7 @@ class RowJudge(ABC):
         self._wire_names = names | {key: names[field] for field, given in keys.items() for key in given}
 
     @abstractmethod
-    def _validate(self, members: dict[str, Any]) -> Any:
+    def _validate(self, members: Any) -> Any:
         """The row of these members by key."""
 
     @abstractmethod
@@ -96,7 +104,7 @@ class RowJudge(ABC):
     def _id_value(self, value: Any) -> Any:
         return value
 
-    def _checked(self, members: dict[str, Any]) -> BaseModel | list[FieldError]:
+    def _checked(self, members: Any) -> BaseModel | list[FieldError]:
         return self._call(self._validate, members)
 
     def _call(self, validate: Any, given: Any) -> BaseModel | list[FieldError]:
@@ -115,7 +123,7 @@ class RowJudge(ABC):
         return list(dict.fromkeys(found))
 
     def _field_error(self, details: ErrorDetails) -> FieldError:
-        place = details["loc"]
+        place = [step for step in details["loc"] if step not in (TEXT_ITEMS, JSON_ITEMS)]
         if not place:
             return FieldError("", sentence("", row_message(details)))
         first = str(place[0])
@@ -125,33 +133,35 @@ class RowJudge(ABC):
                 if lookup.id_wire == path:
                     return lookup.none_given()
         path += "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place[1:])
-        return FieldError(path, sentence(path, describe(details)))
+        return FieldError(path, field_message(path, details))
 
 
 class JsonJudge(RowJudge):
     """Judges rows of JSON, strictly: `"5"` is no number, and `true` neither."""
 
-    def __init__(self, resource: Resource, lookups: Sequence[Lookup]) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        lookups: Sequence[Lookup],
+        options: ValueOptions = PLAIN,
+        columns: Mapping[str, ColumnType] = NO_COLUMNS,
+    ) -> None:
         super().__init__(resource, lookups, json_keys(resource.model))
-        self._validator = resource.model.__pydantic_validator__
+        self._validator = exact_validator(resource.model, options, columns, is_text=False)
 
     def judge(self, record: bytes) -> Verdict:
         """Judge a row."""
-        if self._lookups:
-            try:
-                members = from_json(record)
-            except ValueError:
-                members = None
-            if isinstance(members, dict) and any(lookup.name_wire in members for lookup in self._lookups):
-                return self.judge_members(members)
-        return self._call(self._validate_json, record)
+        try:
+            from_json(record, allow_inf_nan=False)  # whose words for what is no JSON are better
+            members = read_json(record.decode())
+        except (ValueError, ValueFault) as error:
+            return [FieldError("", sentence("", _not_json(record, str(error))))]
+        if isinstance(members, dict):
+            return self.judge_members(members)
+        return self._checked(members)
 
-    def _validate_json(self, record: bytes) -> Any:
-        return self._validator.validate_json(record, strict=True)
-
-    def _validate(self, members: dict[str, Any]) -> Any:
-        # Back to JSON: the rules for JSON are not those for Python's objects.
-        return self._validate_json(to_json(members, inf_nan_mode="constants"))
+    def _validate(self, members: Any) -> Any:
+        return self._validator.validate_python(members)
 
     def _name_key(self, lookup: Lookup) -> str:
         return lookup.name_wire
@@ -160,16 +170,24 @@ class JsonJudge(RowJudge):
 class TextJudge(RowJudge):
     """Judges rows of text cells: values are read from their text."""
 
-    def __init__(self, resource: Resource, lookups: Sequence[Lookup]) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        lookups: Sequence[Lookup],
+        options: ValueOptions = PLAIN,
+        columns: Mapping[str, ColumnType] = NO_COLUMNS,
+    ) -> None:
         super().__init__(resource, lookups, {field: [field] for field in resource.model.model_fields})
-        self._validator = resource.model.__pydantic_validator__
-        self._empty = empty_cells(resource.model)
+        self._validator = exact_validator(resource.model, options, columns, is_text=True)
+        self._empty = empty_cells(resource.model, options.blank)
 
-    def judge(self, cells: Iterable[str], fields: Sequence[str | None]) -> Verdict:
+    def judge(self, cells: Iterable[str | None], fields: Sequence[str | None]) -> Verdict:
         """Judge a row.
 
         Parameters
         ----------
+        cells:
+            Text; None where a word for null stood.
         fields:
             Field of the resource for each cell; None where it is not read.
         """
@@ -177,7 +195,7 @@ class TextJudge(RowJudge):
         for field, cell in zip(fields, cells, strict=False):
             if field is None:
                 continue
-            if cell:
+            if cell or cell is None:
                 members[field] = cell
                 continue
             match self._empty.get(field, EmptyCell.ABSENT):
@@ -187,16 +205,21 @@ class TextJudge(RowJudge):
                     members[field] = None
         return self.judge_members(members)
 
-    def _validate(self, members: dict[str, Any]) -> Any:
-        if None in members.values():  # which `validate_strings` does not take
-            return self._validator.validate_python(members, strict=False, by_alias=False, by_name=True)
-        return self._validator.validate_strings(members, strict=False, by_alias=False, by_name=True)
+    def _validate(self, members: Any) -> Any:
+        return self._validator.validate_python(members, by_alias=False, by_name=True)
 
     def _name_key(self, lookup: Lookup) -> str:
         return lookup.name_field
 
     def _id_value(self, value: Any) -> Any:
         return str(value)
+
+
+def _not_json(record: bytes, reason: str) -> str:
+    reason = reason.replace(" at line 1 column ", " at column ")
+    if special := _SPECIAL_NUMBER.search(record):
+        reason += f"; {special[0].decode()} is no number of JSON"
+    return f"the row is not valid JSON: {reason}"
 
 
 def json_keys(model: type[BaseModel]) -> dict[str, list[str]]:

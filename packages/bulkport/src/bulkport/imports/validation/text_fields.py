@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from bulkport.imports.values.options import Blank
+
 
 class EmptyCell(Enum):
     """What an empty cell means."""
@@ -21,13 +23,55 @@ class EmptyCell(Enum):
 _WRAPPERS: Final = ("function-before", "function-after", "function-wrap", "default")
 
 
-def empty_cells(model: type[BaseModel]) -> dict[str, EmptyCell]:
-    """What an empty cell means for each field: its default; else null where it may be null; else empty text."""
-    schemas = _field_schemas(model.__pydantic_core_schema__)
+def empty_cells(model: type[BaseModel], blank: Blank | None = None) -> dict[str, EmptyCell]:
+    """What an empty cell means for each field.
+
+    Parameters
+    ----------
+    blank:
+        What the import says; without it the field's default, else null where it may be null, else empty text.
+    """
+    schemas = field_schemas(model)
+    meanings = {name: _meaning(schemas.get(name, {"type": "unknown"})) for name in model.model_fields}
+    match blank:
+        case Blank.KEEP:
+            return dict.fromkeys(meanings, EmptyCell.ABSENT)
+        case Blank.NULL:
+            return {
+                name: EmptyCell.NULL if _is_nullable(schemas.get(name, {"type": "unknown"})) else EmptyCell.ABSENT
+                for name in meanings
+            }
+        case Blank.EMPTY:
+            return {
+                name: EmptyCell.TEXT if is_text(schemas.get(name, {"type": "unknown"})) else meaning
+                for name, meaning in meanings.items()
+            }
     return {
-        name: EmptyCell.ABSENT if not info.is_required() else _meaning(schemas.get(name, {"type": "unknown"}))
+        name: EmptyCell.ABSENT if not info.is_required() else meanings[name]
         for name, info in model.model_fields.items()
     }
+
+
+def _is_nullable(schema: Mapping[str, Any]) -> bool:
+    kind = schema["type"]
+    if kind in _WRAPPERS:
+        return _is_nullable(schema["schema"])
+    if kind == "union":
+        return any(_is_nullable(part[0] if isinstance(part, tuple) else part) for part in schema["choices"])
+    return kind in ("nullable", "none", "any")
+
+
+def is_text(schema: Mapping[str, Any], *, alone: bool = False) -> bool:
+    """Whether a field may be text, or is nothing else (`alone`) but for null."""
+    kind = schema["type"]
+    if kind in _WRAPPERS or kind == "nullable":
+        return is_text(schema["schema"], alone=alone)
+    if kind == "chain":
+        return is_text(schema["steps"][0], alone=alone)
+    if kind == "union":
+        parts = [is_text(part[0] if isinstance(part, tuple) else part) for part in schema["choices"]]
+        return all(parts) if alone else any(parts)
+    return bool(kind == "str")
 
 
 def _meaning(schema: Mapping[str, Any]) -> EmptyCell:
@@ -44,8 +88,15 @@ def _meaning(schema: Mapping[str, Any]) -> EmptyCell:
     return EmptyCell.TEXT if kind in ("str", "any", "function-plain") else EmptyCell.ABSENT
 
 
+def field_schemas(model: type[BaseModel]) -> dict[str, Mapping[str, Any]]:
+    """The core schemas of a model's fields, wherever its validators and shared definitions have put them."""
+    return _field_schemas(model.__pydantic_core_schema__)
+
+
 def _field_schemas(schema: Any) -> dict[str, Mapping[str, Any]]:
     """The schemas of the fields, wherever the model's validators and shared definitions have put them."""
     if "fields" in schema and schema["type"] == "model-fields":
         return {name: field["schema"] for name, field in schema["fields"].items()}
+    if schema["type"] == "definition-ref":
+        return {}
     return _field_schemas(schema["schema"]) if "schema" in schema else {}

@@ -47,6 +47,7 @@ class PlainField:
     is_nullable: bool
     default: Any
     """What a missing field becomes; `msgspec.NODEFAULT` where it is required."""
+    is_float: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,8 @@ def _plain_field(name: str, field: Mapping[str, Any]) -> PlainField:
         _require(schema.keys() <= _ANY_TYPE | {"schema"})
         schema = schema["schema"]
     kind, rule = _plain_type(schema)
-    return PlainField(name, wire_name, kind | None if is_nullable else kind, rule, is_nullable, default)
+    is_float = schema["type"] == "float"
+    return PlainField(name, wire_name, kind | None if is_nullable else kind, rule, is_nullable, default, is_float)
 
 
 def _plain_type(schema: Mapping[str, Any]) -> tuple[Any, TextRule | IntRule | None]:

@@ -1,0 +1,86 @@
+"""Column types as the database's catalogue has them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+
+from bulkport.imports.values.column_type import ColumnType, TypeKind
+
+# All types that the table's columns are made of: what is behind a domain, in an array, at the ends of a range.
+TYPES: Final = """
+    WITH RECURSIVE used (oid) AS (
+        SELECT atttypid FROM pg_attribute WHERE attrelid = to_regclass(%(table)s) AND attnum > 0 AND NOT attisdropped
+        UNION
+        SELECT inner_type.oid FROM used
+        JOIN pg_type t ON t.oid = used.oid
+        CROSS JOIN LATERAL (
+            SELECT t.typbasetype UNION ALL
+            SELECT t.typelem WHERE t.typcategory = 'A' UNION ALL
+            SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid UNION ALL
+            SELECT r.rngtypid FROM pg_range r WHERE r.rngmultitypid = t.oid
+        ) AS inner_type (oid)
+        WHERE inner_type.oid <> 0
+    )
+    SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typelem, t.typbasetype, t.typtypmod,
+           coalesce((SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid),
+                    (SELECT r.rngtypid FROM pg_range r WHERE r.rngmultitypid = t.oid), 0::oid),
+           ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
+    FROM used JOIN pg_type t ON t.oid = used.oid
+"""
+
+COLUMNS: Final = """
+    SELECT attname, atttypid, atttypmod FROM pg_attribute
+    WHERE attrelid = to_regclass(%(table)s) AND attnum > 0 AND NOT attisdropped
+"""
+
+# How the database's locale writes a quarter: its decimal sign cannot be asked for.
+MONEY_SAMPLE: Final = "SELECT (1.25::numeric::money)::text"
+
+
+async def read_column_types(connection: AsyncConnection[Any], table: str) -> dict[str, ColumnType]:
+    """Type by column of a table; none where the table does not exist.
+
+    Parameters
+    ----------
+    table:
+        The table's name as SQL takes it, quoted where needed.
+    """
+    parameters = {"table": table}
+    columns = await (await connection.execute(COLUMNS, parameters)).fetchall()
+    types = await (await connection.execute(TYPES, parameters)).fetchall()
+    sample = None
+    if any(row[1] == "money" for row in types):
+        sample = await (await connection.execute(MONEY_SAMPLE)).fetchone()
+    return column_types(columns, types, sample[0] if sample else None)
+
+
+def column_types(
+    columns: Sequence[Sequence[Any]], types: Sequence[Sequence[Any]], money_sample: str | None
+) -> dict[str, ColumnType]:
+    """Type by column, from what `COLUMNS`, `TYPES` and `MONEY_SAMPLE` give."""
+    rows = {row[0]: row[1:] for row in types}
+    point = None
+    if money_sample is not None:
+        found = re.search(r"1(\D+)25", money_sample)
+        point = found[1] if found else ""
+    return {name: _built(oid, modifier, rows, point) for name, oid, modifier in columns}
+
+
+def _built(oid: int, modifier: int, rows: Mapping[int, Sequence[Any]], point: str | None) -> ColumnType:
+    name, kind, category, element, base, base_modifier, subtype, labels = rows[oid]
+    match kind:
+        case "d":
+            return _built(base, base_modifier, rows, point)
+        case "e":
+            return ColumnType(name, TypeKind.ENUM, labels=tuple(labels))
+        case "r":
+            return ColumnType(name, TypeKind.RANGE, element=_built(subtype, -1, rows, point))
+        case "m":
+            return ColumnType(name, TypeKind.MULTIRANGE, element=_built(subtype, -1, rows, point))
+        case "c":
+            return ColumnType(name, TypeKind.COMPOSITE)
+    if category == "A" and element:
+        return ColumnType(name, TypeKind.ARRAY, element=_built(element, modifier, rows, point))
+    return ColumnType(name, modifier=modifier, money_point=point if name == "money" else None)

@@ -1,0 +1,69 @@
+"""Valid rows as the texts that their columns read, and the rows that their columns cannot keep."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from bulkport.imports.resource import Resource
+from bulkport.imports.validation.messages import value_message
+from bulkport.imports.validation.row_errors import FieldError
+from bulkport.imports.validation.text_fields import field_schemas, is_text
+from bulkport.imports.values.column_text import column_texts
+from bulkport.imports.values.column_type import ColumnType
+from bulkport.imports.values.options import PLAIN, ValueOptions
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTexts:
+    """Texts of rows, column by column."""
+
+    columns: list[list[str | None]]
+    """One list for each imported column, all of one length; None is SQL NULL."""
+    faults: Mapping[int, list[FieldError]]
+    """What is wrong, by position, with the rows that cannot be stored."""
+
+
+def stored_texts(
+    columns: Sequence[Sequence[Any]], resource: Resource, types: Sequence[ColumnType], options: ValueOptions = PLAIN
+) -> StoredTexts:
+    """The texts of valid rows.
+
+    Parameters
+    ----------
+    columns:
+        Values of the valid rows, one sequence for each of the resource's `field_names`.
+    types:
+        Type of each column, parallel to `columns`.
+    """
+    texts: list[list[str | None]] = []
+    faults: dict[int, list[FieldError]] = {}
+    traits = _traits(resource.model)
+    for field, values, kind in zip(resource.field_names, columns, types, strict=True):
+        is_document, allow_special = traits[field]
+        column, found = column_texts(values, kind, options, is_document=is_document, allow_special=allow_special)
+        texts.append(column)
+        for position, fault in found.items():
+            wire = resource.wire_names[field]
+            error = FieldError(wire, value_message(wire, fault.message, fault.value))
+            faults.setdefault(position, []).append(error)
+    return StoredTexts(texts, faults)
+
+
+@lru_cache(maxsize=256)
+def _traits(model: type[BaseModel]) -> Mapping[str, tuple[bool, bool]]:
+    """For each field: whether it is text, and whether the model takes NaN and infinity for it."""
+    schemas = field_schemas(model)
+    unknown = {"type": "any"}
+    return {
+        name: (is_text(schemas.get(name, unknown), alone=True), _says_special(schemas.get(name, unknown)))
+        for name in model.model_fields
+    }
+
+
+def _says_special(schema: Any) -> bool:
+    if isinstance(schema, Mapping):
+        return schema.get("allow_inf_nan") is True or any(_says_special(part) for part in schema.values())
+    return isinstance(schema, list | tuple) and any(_says_special(part) for part in schema)
