@@ -104,7 +104,7 @@ Judge = Callable[..., ValidRows]
         ),
         ('{"howTo":"","platformName":"Git"}', ["", "", "Git"], ["howTo must not be blank"]),
         ('{"howTo":"a","platformName":"Far"}', ["a", "", "Far"], ["platformId must be at most 1000, not 5000"]),
-        ('{"howTo":"a","platformId":0}', ["a", "0", ""], ["platformId must be greater than 0, not 0"]),
+        ('{"howTo":"a","platformId":0}', ["a", "0", ""], ["platformId must be greater than 0"]),
     ],
 )
 def test_messages(model: type[BaseModel], record: str, cells: list[str], expected: list[str]) -> None:

@@ -90,11 +90,11 @@ _BY_TYPE: Final[Mapping[str, str]] = {
     "dataclass_type": _OBJECT,
 }
 
-# What is too long, or says nothing, is not quoted.
+# What is too long, or says nothing, is not quoted; that a name must be text is told in the same words everywhere.
 _TELL_NO_VALUE: Final = frozenset(
     {
         *("missing", "extra_forbidden", "string_too_long", "string_too_short", "too_long", "too_short"),
-        *("value_error", "assertion_error"),
+        *("string_type", "value_error", "assertion_error"),
     }
 )
 _NO_ADDRESS: Final = re.compile(r"value is not a valid email address: (.*)", re.DOTALL)
@@ -133,7 +133,9 @@ def field_message(name: str, error: ErrorDetails) -> str:
         return _cut(f"{name} {quoted(value)} is not an address: {found[1]}")
     description = describe(error)
     if kind not in _TELL_NO_VALUE and description.startswith("must ") and not description.startswith("must not "):
-        description = f"{description}, not {quoted(value)}"
+        shown = quoted(value)
+        if shown not in description.split():  # "must be greater than 0" says what 0 is
+            description = f"{description}, not {shown}"
     return sentence(name, description)
 
 
