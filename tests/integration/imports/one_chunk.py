@@ -72,7 +72,6 @@ class OneChunk:
             format=form,
             content_encoding=None,
             handling=Handling.LENIENT,
-            delimiter=None,
             body=parts(),
         )
         return (await self.intake.accept(upload)).id

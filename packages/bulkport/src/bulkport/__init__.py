@@ -14,18 +14,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bulkport.app import Bulkport
+    from bulkport.imports.options import ReadingOptions
     from bulkport.imports.resource import ConflictPolicy, Reference, Resource
     from bulkport.imports.validation import NotBlank
     from bulkport.limits import ImportLimits
     from bulkport.worker_settings import WorkerSettings
 
-__all__ = ["Bulkport", "ConflictPolicy", "ImportLimits", "NotBlank", "Reference", "Resource", "WorkerSettings"]
+__all__ = [
+    "Bulkport",
+    "ConflictPolicy",
+    "ImportLimits",
+    "NotBlank",
+    "ReadingOptions",
+    "Reference",
+    "Resource",
+    "WorkerSettings",
+]
 
 _MODULES = {
     "Bulkport": "bulkport.app",
     "ConflictPolicy": "bulkport.imports.resource",
     "ImportLimits": "bulkport.limits",
     "NotBlank": "bulkport.imports.validation",
+    "ReadingOptions": "bulkport.imports.options",
     "Reference": "bulkport.imports.resource",
     "Resource": "bulkport.imports.resource",
     "WorkerSettings": "bulkport.worker_settings",

@@ -16,8 +16,9 @@ from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.schemas import JobId, Wait
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
-from bulkport.imports.formats import BodyFormat, Handling, parse_content_type, parse_delimiter, parse_prefer, parse_wait
+from bulkport.imports.formats import BodyFormat, Handling, parse_content_type, parse_prefer, parse_wait
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, ImportLabels, parse_metadata
+from bulkport.imports.options_query import openapi_parameters, parse_reading
 from bulkport.imports.read import ImportJob, get_job
 from bulkport.imports.resource import Resource
 from bulkport.imports.states import ImportStatus
@@ -51,9 +52,6 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
     async def import_in_bulk(
         request: Request,
         user_id: Annotated[UserId, Depends(authenticate)],
-        delimiter: Annotated[
-            str | None, Query(description="Delimiter of a CSV body: `,` (the default), `;`, `|` or `tab`.")
-        ] = None,
         name: Annotated[str | None, Query(max_length=MAX_NAME, description="Your name for the import.")] = None,
         client_id: Annotated[
             str | None,
@@ -79,7 +77,7 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
         )
         body_format = parse_content_type(field_value(headers, "content-type"))
         content_encoding = field_value(headers, "content-encoding")
-        csv_delimiter = parse_delimiter(delimiter)
+        reading = parse_reading(request.query_params.multi_items()).over(resource.reading)
         intake = connected().intake
 
         async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
@@ -90,8 +88,8 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
                     format=body_format,
                     content_encoding=content_encoding,
                     handling=preferred,
-                    delimiter=csv_delimiter,
                     body=body,
+                    reading=reading,
                     labels=labels,
                     on_accept=on_accept,
                 )
@@ -201,6 +199,7 @@ def _request_body(resource: Resource) -> dict[str, Any]:
             },
         },
         "parameters": [
+            *openapi_parameters(),
             {
                 "name": "Prefer",
                 "in": "header",

@@ -57,6 +57,10 @@ class JobDetail(JobStatus):
     """The client's own id for it."""
     metadata: dict[str, Any] | None
     """What the client keeps with it."""
+    reading: dict[str, Any]
+    """How the body was read: what the request and the resource chose, and what was detected."""
+    file_name: str | None
+    """Name of the file that was sent."""
     links: JobLinks
 
     @classmethod
@@ -75,6 +79,8 @@ class JobDetail(JobStatus):
             name=job.name,
             client_id=job.client_id,
             metadata=job.metadata,
+            reading=job.reading,
+            file_name=job.file_name,
             links=JobLinks(
                 self=f"/api/imports/{job.id}",
                 status=status_path(job.resource, job.id),

@@ -10,6 +10,7 @@ from bulkport.imports import process_queries as queries
 from bulkport.imports.formats.csv import CsvColumns, CsvDialect
 from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
+from bulkport.imports.options import ReadingOptions
 from bulkport.imports.references import NameResolver
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.table import TableCatalogue, TargetTable
@@ -37,6 +38,7 @@ class Attempt:
     format: BodyFormat
     dialect: CsvDialect | None
     columns: CsvColumns | None
+    reading: ReadingOptions
     total_chunks: int
     number_without_progress: int
     """This attempt and those right before it in which no chunk was finished."""
@@ -69,7 +71,7 @@ async def begin_attempt(
     row = await (await connection.execute(statement, {"job_id": job_id})).fetchone()
     if row is None:
         return None
-    name, user_id, handling, body_format, csv, total_chunks, fruitless, fault, *chunk = row
+    name, user_id, handling, body_format, csv, reading, total_chunks, fruitless, fault, *chunk = row
     resource = resources[name]
     table = await tables.get(connection, resource)
     return Attempt(
@@ -80,6 +82,7 @@ async def begin_attempt(
         format=BodyFormat(body_format),
         dialect=CsvDialect(csv["header"], csv["delimiter"]) if csv else None,
         columns=CsvColumns(csv["fields"], csv["unknown"]) if csv else None,
+        reading=ReadingOptions.from_json(reading),
         total_chunks=total_chunks,
         number_without_progress=fruitless,
         last_fault=fault,

@@ -177,6 +177,8 @@ class _Import:
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
         self._handling = upload.handling or Handling.LENIENT
+        self.reading = upload.reading
+        """How the body is read; detection adds what it finds."""
         self.csv: tuple[CsvDialect, CsvColumns] | None = None
         """How a CSV body is written, and what its columns are; known with its header."""
 
@@ -207,6 +209,8 @@ class _Import:
             "total_chunks": chunks,
             "body_bytes": body_bytes,
             "csv_columns": self._csv_columns(),
+            "reading": json.dumps(self.reading.to_json()),
+            "file_name": upload.file_name,
             "name": upload.labels.name,
             "client_id": upload.labels.client_id,
             "metadata": None if upload.labels.metadata is None else json.dumps(upload.labels.metadata),

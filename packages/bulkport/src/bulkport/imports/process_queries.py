@@ -16,13 +16,13 @@ BEGIN_ATTEMPT: Final = """
     LEFT JOIN import_chunks c ON c.job_id = %(job_id)s AND c.chunk_number = 0 AND c.state = 'pending',
          (SELECT set_config('synchronous_commit', 'off', true) AS setting) unhurried
     WHERE j.id = %(job_id)s AND j.completed_at IS NULL AND unhurried.setting = 'off'
-    RETURNING j.resource, j.user_id, j.handling, j.format, j.csv_columns, j.total_chunks, j.fruitless_attempts,
-              j.last_fault, c.chunk_number, c.first_row, c.record_count,
+    RETURNING j.resource, j.user_id, j.handling, j.format, j.csv_columns, j.reading, j.total_chunks,
+              j.fruitless_attempts, j.last_fault, c.chunk_number, c.first_row, c.record_count,
               CASE WHEN j.total_chunks = 1 THEN c.payload END
 """
 
 JOIN_ATTEMPT: Final = """
-    SELECT resource, user_id, handling, format, csv_columns, total_chunks, fruitless_attempts, last_fault, NULL
+    SELECT resource, user_id, handling, format, csv_columns, reading, total_chunks, fruitless_attempts, last_fault, NULL
     FROM bulk_import_jobs WHERE id = %(job_id)s AND completed_at IS NULL
 """
 

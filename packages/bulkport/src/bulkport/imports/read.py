@@ -44,6 +44,8 @@ class ImportJob:
     name: str | None
     client_id: str | None
     metadata: dict[str, Any] | None
+    reading: dict[str, Any]
+    file_name: str | None
 
     @property
     def rows_per_second(self) -> float | None:

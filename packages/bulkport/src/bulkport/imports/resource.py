@@ -11,7 +11,7 @@ gives `POST /api/platforms/bulk`, its status, its error report, and workers that
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -19,6 +19,7 @@ from functools import cached_property
 from pydantic import BaseModel
 
 from bulkport.errors import ResourceDeclarationError
+from bulkport.imports.options import ReadingOptions
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
@@ -84,6 +85,10 @@ class Resource:
         What to do on a unique violation, and (for SKIP and UPDATE) the columns of the unique key.
     references:
         Fields that hold ids of other tables.
+    aliases:
+        Other names of columns in files, for each model field that has some: `{"sku": ["Article no.", "Artikelnr."]}`.
+    reading:
+        How files are read unless a request says otherwise: `ReadingOptions(decimal=",", date_format="DD.MM.YYYY")`.
 
     Raises
     ------
@@ -100,12 +105,14 @@ class Resource:
     conflict: ConflictPolicy = ConflictPolicy.REJECT
     conflict_key: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
+    aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ResourceDeclarationError(f"resource name {self.name!r} must match {_NAME.pattern}")
         fields = self.model.model_fields
-        named = {self.label_field, *self.columns, *(reference.field for reference in self.references)}
+        named = {self.label_field, *self.columns, *self.aliases, *(reference.field for reference in self.references)}
         if unknown := sorted(named - fields.keys()):
             raise ResourceDeclarationError(
                 f"resource {self.name!r}: {self.model.__name__} has no field {', '.join(unknown)}"

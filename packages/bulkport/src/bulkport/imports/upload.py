@@ -19,12 +19,14 @@ from bulkport.imports.formats import (
     decompressor,
 )
 from bulkport.imports.labels import ImportLabels
+from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
 from bulkport.limits import ImportLimits
 
 OnAccept: TypeAlias = Callable[[AsyncConnection[Any], AcceptedImport], Awaitable[None]]
 
 _NO_LABELS: Final = ImportLabels()
+_AS_DETECTED: Final = ReadingOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,11 @@ class Upload:
     content_encoding: str | None
     handling: Handling | None
     """What the client prefers; None: the format's default."""
-    delimiter: str | None
-    """CSV delimiter; None: a comma."""
     body: AsyncIterable[bytes]
+    reading: ReadingOptions = _AS_DETECTED
+    """How the body is to be read, as the request and the resource say."""
+    file_name: str | None = None
+    """What the client calls the file."""
     labels: ImportLabels = _NO_LABELS
     """The client's own words about the import."""
     on_accept: OnAccept | None = None
@@ -99,7 +103,7 @@ class PieceReader:
     def __init__(self, upload: Upload, reader: BodyReader, limits: ImportLimits) -> None:
         self._reader = reader
         self.splitter: NdjsonSplitter | CsvSplitter = (
-            CsvSplitter(limits, upload.delimiter) if upload.format is BodyFormat.CSV else NdjsonSplitter(limits)
+            CsvSplitter(limits, upload.reading.delimiter) if upload.format is BodyFormat.CSV else NdjsonSplitter(limits)
         )
 
     async def __aiter__(self) -> AsyncIterator[Piece]:

@@ -5,7 +5,8 @@ CREATE TABLE bulk_import_jobs (
     resource           text        NOT NULL,
     user_id            text        NOT NULL,
     background_job_id  text        NOT NULL CHECK (length(background_job_id) <= 100),
-    format             text        NOT NULL CHECK (format IN ('json', 'ndjson', 'csv')),
+    format             text        NOT NULL CHECK (
+        format IN ('json', 'json-array', 'json-seq', 'ndjson', 'csv', 'excel', 'parquet')),
     handling           text        NOT NULL CHECK (handling IN ('strict', 'lenient')),
     status             text        NOT NULL DEFAULT 'Pending' CHECK (
         status IN ('Pending', 'Processing', 'Completed', 'PartialSuccess', 'Failed', 'Cancelled')),
@@ -16,6 +17,8 @@ CREATE TABLE bulk_import_jobs (
     client_id          text,
     metadata           jsonb,
     csv_columns        jsonb,                                 -- header, delimiter and the field of each column
+    reading            jsonb       NOT NULL DEFAULT '{}',     -- what was chosen or detected of how to read the body
+    file_name          text,                                  -- as the client named the body
     warnings           jsonb       NOT NULL DEFAULT '[]',
     created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at         timestamptz,

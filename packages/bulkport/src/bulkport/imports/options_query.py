@@ -1,0 +1,353 @@
+"""Reading options from query parameters: `?charset=windows-1252&decimal=,&map=Article no.:sku`."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from bulkport.errors import ValidationFailed
+from bulkport.imports.charsets import find_charset
+from bulkport.imports.options import Blank, ExcelDates, Normalization, ReadingOptions
+
+_MAX_VALUE: Final = 200
+_MAX_VALUES: Final = 200
+_DELIMITERS: Final = {",": ",", ";": ";", "|": "|", "\t": "\t", "tab": "\t", "\\t": "\t"}
+_QUOTES: Final = {'"': '"', "'": "'", "none": ""}
+_DATE_PART: Final = re.compile(r"YYYY|YY|MM|M|DD|D|HH|H|mm|ss|SSSSSS|SSS|Z")
+
+
+class _BadValueError(Exception):
+    """The value is none that the parameter takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter that says how to read a body."""
+
+    name: str
+    field: str
+    """Of `ReadingOptions`."""
+    allowed: str
+    """What it may be, to be read after `must be`."""
+    description: str
+    parse: Callable[[str], Any]
+    example: str
+    is_repeatable: bool = False
+
+
+def parse_reading(query: Iterable[tuple[str, str]]) -> ReadingOptions:
+    """The reading options among query parameters; parameters of other names are passed over, and empty ones too.
+
+    Raises
+    ------
+    ValidationFailed
+        A value is none that its parameter takes; the message names the parameter, the value and what is allowed.
+    """
+    found: dict[str, Any] = {}
+    errors: dict[str, list[str]] = {}
+    for name, value in query:
+        parameter = _BY_NAME.get(name)
+        if parameter is None or not value:
+            continue
+        try:
+            parsed = parameter.parse(value)
+            if parameter.is_repeatable:
+                parsed = _joined(found.get(parameter.field), parsed)
+            elif found.get(parameter.field, parsed) != parsed:
+                errors.setdefault(name, []).append(f"{name} is given twice; give it once")
+        except _BadValueError:
+            errors.setdefault(name, []).append(
+                f"{name} {_quoted(value)} is not supported: it must be {parameter.allowed}"
+            )
+            continue
+        found[parameter.field] = parsed
+    if errors:
+        raise ValidationFailed(errors, "; ".join(message for messages in errors.values() for message in messages) + ".")
+    return ReadingOptions(**found)
+
+
+def _joined(old: Any, new: Any) -> Any:
+    if old is None:
+        return new
+    joined = {**old, **new} if isinstance(new, dict) else (*old, *new)
+    if len(joined) > _MAX_VALUES:
+        raise _BadValueError
+    return joined
+
+
+def _quoted(value: str) -> str:
+    short = value if len(value) <= 40 else value[:39] + "…"
+    return repr(short)
+
+
+def _one_of(allowed: dict[str, Any]) -> Callable[[str], Any]:
+    def parse(value: str) -> Any:
+        if value not in allowed:
+            raise _BadValueError
+        return allowed[value]
+
+    return parse
+
+
+def _charset(value: str) -> str:
+    found = find_charset(value)
+    if found is None:
+        raise _BadValueError
+    return found
+
+
+def _sign(value: str) -> str:
+    if len(value) > 2 or not value.isprintable() or value.isalnum() or value[0] in " ,;|\"'":
+        raise _BadValueError
+    return value
+
+
+def _number(least: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not (value.isascii() and value.isdecimal() and len(value) <= 7) or int(value) < least:
+            raise _BadValueError
+        return int(value)
+
+    return parse
+
+
+def _text(value: str) -> str:
+    if len(value) > _MAX_VALUE or "\0" in value:
+        raise _BadValueError
+    return value
+
+
+def _words(value: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in _text(value).split(","))
+    if not all(words):
+        raise _BadValueError
+    return words
+
+
+def _column(value: str) -> dict[str, str]:
+    header, colon, field = _text(value).rpartition(":")
+    if not colon or not header.strip() or not field.strip():
+        raise _BadValueError
+    return {header.strip(): field.strip()}
+
+
+def _constant(value: str) -> dict[str, str]:
+    field, colon, text = _text(value).partition(":")
+    if not colon or not field.strip():
+        raise _BadValueError
+    return {field.strip(): text}
+
+
+def _date_format(value: str) -> str:
+    parts = _DATE_PART.findall(value)
+    rest = _DATE_PART.sub("", value)
+    if not parts or len(set(parts)) < len(parts) or len(value) > 40 or re.search(r"[^\s.,:/\-T年月日]", rest):
+        raise _BadValueError
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, LookupError):
+        raise _BadValueError from None
+    return value
+
+
+_TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
+
+PARAMETERS: Final = (
+    Parameter(
+        "charset",
+        "charset",
+        "the name of a charset, such as utf-8, utf-16, windows-1252 or shift_jis",
+        "Character encoding of the body. Without it: of the Content-Type, by a byte order mark, or as it is detected.",
+        _charset,
+        "windows-1252",
+    ),
+    Parameter(
+        "delimiter",
+        "delimiter",
+        "one of , ; | and tab",
+        "Delimiter of a CSV body: `,`, `;`, `|` or `tab`. Without it: as it is detected.",
+        _one_of(_DELIMITERS),
+        ";",
+    ),
+    Parameter(
+        "quote",
+        "quote",
+        "\", ' or none",
+        "Quote of CSV cells: `\"` (the default), `'`, or `none` where quotes mean nothing.",
+        _one_of(_QUOTES),
+        "'",
+    ),
+    Parameter(
+        "escape",
+        "escape",
+        "a backslash (\\)",
+        "Escape character of CSV cells, as MySQL and pandas write it. Without it quotes are doubled (RFC 4180).",
+        _one_of({"\\": "\\", "backslash": "\\"}),
+        "\\",
+    ),
+    Parameter(
+        "comment",
+        "comment",
+        "one or two signs such as # or //",
+        "CSV lines that begin with it are no records.",
+        _sign,
+        "#",
+    ),
+    Parameter(
+        "skipRows",
+        "skip_rows",
+        "a number of lines, 0 or more",
+        "Lines before the header row of a table. Without it the header is looked for in the first 20 rows.",
+        _number(0),
+        "2",
+    ),
+    Parameter(
+        "headerRow",
+        "header_row",
+        "a row number from 1",
+        "Row of the header of a table.",
+        _number(1),
+        "3",
+    ),
+    Parameter(
+        "dataRow",
+        "data_row",
+        "a row number from 2",
+        "Row of the first record of a table; rows between it and the header, such as units, are no records.",
+        _number(2),
+        "5",
+    ),
+    Parameter(
+        "sheet",
+        "sheet",
+        "the name of a sheet, or its number from 1",
+        "Sheet of a workbook. Without it: the first one whose header fits.",
+        _text,
+        "Products",
+    ),
+    Parameter(
+        "map",
+        "map",
+        "HEADER:FIELD, such as Article no.:sku",
+        "Column and the field it is, `HEADER:FIELD`; may be given several times.",
+        _column,
+        "Article no.:sku",
+        is_repeatable=True,
+    ),
+    Parameter(
+        "set",
+        "set",
+        "FIELD:VALUE, such as currency:EUR",
+        "Field and its value in every row, `FIELD:VALUE`; may be given several times.",
+        _constant,
+        "currency:EUR",
+        is_repeatable=True,
+    ),
+    Parameter(
+        "decimal",
+        "decimal",
+        ". or ,",
+        "Decimal sign of numbers in CSV; the other one may separate thousands.",
+        _one_of({".": ".", ",": ","}),
+        ",",
+    ),
+    Parameter(
+        "dateFormat",
+        "date_format",
+        "made of YYYY, MM, DD, HH, mm and ss, such as DD.MM.YYYY",
+        "Format of dates in CSV, such as `DD.MM.YYYY`. Without it dates are ISO 8601.",
+        _date_format,
+        "DD.MM.YYYY",
+    ),
+    Parameter(
+        "timeZone",
+        "zone",
+        "the name of a time zone, such as Europe/Berlin",
+        "Time zone of times without an offset.",
+        _zone,
+        "Europe/Berlin",
+    ),
+    Parameter(
+        "trim", "trim", "true or false", "Whether blanks at the ends of text are taken away.", _one_of(_TRUTH), "true"
+    ),
+    Parameter(
+        "normalize",
+        "normalize",
+        "NFC, NFD, NFKC or NFKD",
+        "Unicode normalisation form of text.",
+        _one_of({str(form): form for form in Normalization}),
+        "NFC",
+    ),
+    Parameter(
+        "trueWords",
+        "true_words",
+        "words with commas between them",
+        "Words for true.",
+        _words,
+        "ja,wahr",
+        is_repeatable=True,
+    ),
+    Parameter(
+        "falseWords",
+        "false_words",
+        "words with commas between them",
+        "Words for false.",
+        _words,
+        "nein,falsch",
+        is_repeatable=True,
+    ),
+    Parameter(
+        "nullWords",
+        "null_words",
+        "words with commas between them",
+        "Words for null.",
+        _words,
+        "NULL,n/a",
+        is_repeatable=True,
+    ),
+    Parameter(
+        "blank",
+        "blank",
+        "null, empty or keep",
+        "What a blank cell means: null, the empty text, or that the column stays as it is.",
+        _one_of({str(blank): blank for blank in Blank}),
+        "keep",
+    ),
+    Parameter(
+        "excelDates",
+        "excel_dates",
+        "1900 or 1904",
+        "Numbers in columns of dates are Excel's serial days, counted from 1900 or 1904.",
+        _one_of({str(system): system for system in ExcelDates} | {"true": ExcelDates.FROM_1900}),
+        "1900",
+    ),
+    Parameter(
+        "neutralize",
+        "neutralize",
+        "true or false",
+        "Whether the cells were neutralized for spreadsheets: a `'` before `=`, `+`, `-` or `@` is taken away.",
+        _one_of(_TRUTH),
+        "true",
+    ),
+)
+_BY_NAME: Final = {parameter.name: parameter for parameter in PARAMETERS}
+
+
+def openapi_parameters() -> list[dict[str, Any]]:
+    """The parameters as an OpenAPI description has them."""
+    return [
+        {
+            "name": parameter.name,
+            "in": "query",
+            "required": False,
+            "description": parameter.description,
+            "schema": {"type": "array", "items": {"type": "string"}} if parameter.is_repeatable else {"type": "string"},
+            "example": [parameter.example] if parameter.is_repeatable else parameter.example,
+        }
+        for parameter in PARAMETERS
+    ]
