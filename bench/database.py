@@ -99,7 +99,9 @@ class Database:
 
     def forget_imports(self) -> None:
         """Remove finished import jobs, their chunks and row errors, so that every run starts alike."""
-        self._connection.execute("TRUNCATE bulk_import_jobs, import_chunks, import_row_errors")
+        self._connection.execute(
+            "TRUNCATE bulkport.bulk_import_jobs, bulkport.import_chunks, bulkport.import_row_errors"
+        )
 
     def count(self, table: str) -> int:
         """Rows in a table."""
@@ -108,7 +110,7 @@ class Database:
 
     def unfinished_imports(self) -> int:
         """Import jobs that are not final."""
-        return self.count("bulk_import_jobs WHERE completed_at IS NULL")
+        return self.count("bulkport.bulk_import_jobs WHERE completed_at IS NULL")
 
     def settle(self) -> None:
         """Wait until nothing else works in the database, and write a checkpoint.

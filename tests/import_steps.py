@@ -92,14 +92,20 @@ async def execute(database_url: str, statement: str) -> None:
 
 async def kept(database_url: str) -> dict[str, int]:
     """How much there is of everything that accepting an import writes."""
-    tables = ("bulk_import_jobs", "import_chunks", "import_row_errors", "procrastinate_jobs", "background_jobs")
+    tables = (
+        "bulkport.bulk_import_jobs",
+        "bulkport.import_chunks",
+        "bulkport.import_row_errors",
+        "procrastinate_jobs",
+        "background_jobs",
+    )
     return {table: (await fetch(database_url, f"SELECT count(*) FROM {table}"))[0][0] for table in tables}
 
 
 NOTHING = {
-    "bulk_import_jobs": 0,
-    "import_chunks": 0,
-    "import_row_errors": 0,
+    "bulkport.bulk_import_jobs": 0,
+    "bulkport.import_chunks": 0,
+    "bulkport.import_row_errors": 0,
     "procrastinate_jobs": 0,
     "background_jobs": 0,
 }

@@ -40,15 +40,20 @@ async def _is_clean(api: ServedApi) -> None:
         await _send_parts(upload, 6)
         await upload.send_end()
         assert (await upload.answer())[0] == 202
-    total = await fetch(api.url, "SELECT sum(total_records)::int, sum(total_chunks)::int FROM bulk_import_jobs")
-    stored = await fetch(api.url, "SELECT sum(record_count)::int, count(*) FROM import_chunks")
+    total = await fetch(
+        api.url, "SELECT sum(total_records)::int, sum(total_chunks)::int FROM bulkport.bulk_import_jobs"
+    )
+    stored = await fetch(api.url, "SELECT sum(record_count)::int, count(*) FROM bulkport.import_chunks")
     assert total == stored
     assert total[0][0] == 3000
     await _clear(api)
 
 
 async def _clear(api: ServedApi) -> None:
-    await execute(api.url, "TRUNCATE bulk_import_jobs, import_chunks, procrastinate_jobs, background_jobs CASCADE")
+    await execute(
+        api.url,
+        "TRUNCATE bulkport.bulk_import_jobs, bulkport.import_chunks, procrastinate_jobs, background_jobs CASCADE",
+    )
 
 
 async def test_a_broken_upload_leaves_nothing(api: ServedApi) -> None:
@@ -163,7 +168,7 @@ async def test_uploads_at_one_time_do_not_mix(database_url: str) -> None:
             job_id = answer.json()["id"]
             chunks = await fetch(
                 api.url,
-                "SELECT chunk_number, first_row, record_count FROM import_chunks WHERE job_id = %s ORDER BY 1",
+                "SELECT chunk_number, first_row, record_count FROM bulkport.import_chunks WHERE job_id = %s ORDER BY 1",
                 job_id,
             )
             assert [number for number, _, _ in chunks] == list(range(len(chunks)))

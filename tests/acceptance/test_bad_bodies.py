@@ -120,4 +120,4 @@ async def test_preferences_that_mean_nothing_are_ignored(idle_site: CatalogueSit
         answer = await idle_site.ann.post(PLATFORMS, content=ndjson(platforms(1)), headers=headers)
         assert answer.status_code == 202
         assert "preference-applied" not in answer.headers
-    assert await fetch(idle_site.url, "SELECT DISTINCT handling FROM bulk_import_jobs") == [("lenient",)]
+    assert await fetch(idle_site.url, "SELECT DISTINCT handling FROM bulkport.bulk_import_jobs") == [("lenient",)]

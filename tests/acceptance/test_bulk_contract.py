@@ -114,7 +114,7 @@ async def test_status_has_exactly_its_members_and_moves_on(idle_site: CatalogueS
         "status": path,
         "errors": f"/api/imports/{job_id}/errors",
     }
-    assert await fetch(idle_site.url, "SELECT payload FROM import_chunks WHERE payload IS NOT NULL") == []
+    assert await fetch(idle_site.url, "SELECT payload FROM bulkport.import_chunks WHERE payload IS NOT NULL") == []
 
 
 async def _reached(api: httpx.AsyncClient, path: str, status: str) -> dict[str, Any]:

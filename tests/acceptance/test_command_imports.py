@@ -72,7 +72,7 @@ async def test_unknown_fields_are_named_once(database_url: str) -> None:
         warning = ["Unknown fields were ignored: alpha, beta, zeta"]
         job = await imported(site.ann, PLATFORMS, content=ndjson(rows), headers=NDJSON)
         assert (job["status"], job["successCount"], job["warnings"]) == ("PartialSuccess", 49, warning)
-        assert len(await fetch(site.url, "SELECT chunk_number FROM import_chunks")) > 5
+        assert len(await fetch(site.url, "SELECT chunk_number FROM bulkport.import_chunks")) > 5
         job = await imported(site.ann, PLATFORMS, json={"platforms": rows}, headers=LENIENT)
         assert job["warnings"] == warning
         job = await imported(site.ann, PLATFORMS, json={"platforms": rows[:3]})

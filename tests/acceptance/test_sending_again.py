@@ -36,7 +36,7 @@ def with_key(body: dict[str, Any], key: str = KEY["idempotency-key"]) -> dict[st
 
 
 async def imports_in(site: CatalogueSite) -> int:
-    return int((await fetch(site.url, "SELECT count(*) FROM bulk_import_jobs"))[0][0])
+    return int((await fetch(site.url, "SELECT count(*) FROM bulkport.bulk_import_jobs"))[0][0])
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
@@ -118,11 +118,11 @@ async def test_a_key_of_a_refused_request_may_be_used_again(site: CatalogueSite)
 async def test_a_key_whose_server_died_is_free_when_its_lease_ends(idle_site: CatalogueSite) -> None:
     await execute(
         idle_site.url,
-        "INSERT INTO idempotency_keys (user_id, resource, key, token, leased_until)"
+        "INSERT INTO bulkport.idempotency_keys (user_id, resource, key, token, leased_until)"
         " VALUES ('ann', 'platforms', 'abc', gen_random_uuid(), now() + interval '1 minute')",
     )
     assert_problem(await idle_site.ann.post(PLATFORMS, **with_key(BODIES["json"], "abc")), 409)
-    await execute(idle_site.url, "UPDATE idempotency_keys SET leased_until = now() - interval '1 second'")
+    await execute(idle_site.url, "UPDATE bulkport.idempotency_keys SET leased_until = now() - interval '1 second'")
     await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["json"], "abc"))
 
 
@@ -131,7 +131,7 @@ async def test_a_slow_request_whose_key_was_taken_over_imports_nothing(idle_site
 
     async def slow_body() -> AsyncIterator[bytes]:
         yield records[0]
-        await execute(idle_site.url, "UPDATE idempotency_keys SET leased_until = now() - interval '1 second'")
+        await execute(idle_site.url, "UPDATE bulkport.idempotency_keys SET leased_until = now() - interval '1 second'")
         await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["ndjson"]))
         yield records[1]
 
@@ -145,9 +145,9 @@ async def test_a_slow_request_whose_key_was_taken_over_imports_nothing(idle_site
 async def test_an_answer_is_kept_for_as_long_as_the_setting_says(database_url: str) -> None:
     async with opened(database_url, worker=False, idempotency_seconds=3600) as site:
         first = await accepted(site.ann, PLATFORMS, **with_key(BODIES["json"]))
-        await execute(database_url, "UPDATE idempotency_keys SET created_at = now() - interval '59 minutes'")
+        await execute(database_url, "UPDATE bulkport.idempotency_keys SET created_at = now() - interval '59 minutes'")
         assert await accepted(site.ann, PLATFORMS, **with_key(BODIES["json"])) == first
-        await execute(database_url, "UPDATE idempotency_keys SET created_at = now() - interval '61 minutes'")
+        await execute(database_url, "UPDATE bulkport.idempotency_keys SET created_at = now() - interval '61 minutes'")
         assert await accepted(site.ann, PLATFORMS, **with_key(BODIES["json"])) != first
 
 

@@ -18,7 +18,7 @@ from import_steps import WAIT_SECONDS, fetch
 _OPEN_UPLOADS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
-      AND state LIKE 'idle in transaction%%' AND query LIKE '%%import_chunks%%'
+      AND state LIKE 'idle in transaction%%' AND query LIKE '%%bulkport.import_chunks%%'
 """
 
 

@@ -129,7 +129,10 @@ def test_the_api_says_503_while_the_database_is_away_and_the_import_ends_when_it
 
 def test_an_upload_that_the_database_did_not_outlive_leaves_nothing(site: Site, server: EmbeddedServer) -> None:
     body = platforms(20_000, chance=site.chance)
-    before = site.value("SELECT count(*) FROM import_chunks"), site.value("SELECT count(*) FROM bulk_import_jobs")
+    before = (
+        site.value("SELECT count(*) FROM bulkport.import_chunks"),
+        site.value("SELECT count(*) FROM bulkport.bulk_import_jobs"),
+    )
 
     def crashing(body: Body) -> Iterator[bytes]:
         half = len(body.data) // 2
@@ -143,7 +146,10 @@ def test_an_upload_that_the_database_did_not_outlive_leaves_nothing(site: Site, 
     with site.client(site.start_server(chunk_bytes=CHUNK_BYTES)) as client:
         assert_unavailable(client.post("/api/platforms/bulk", content=crashing(body), headers=NDJSON))
         site.reconnect()
-        after = site.value("SELECT count(*) FROM import_chunks"), site.value("SELECT count(*) FROM bulk_import_jobs")
+        after = (
+            site.value("SELECT count(*) FROM bulkport.import_chunks"),
+            site.value("SELECT count(*) FROM bulkport.bulk_import_jobs"),
+        )
         assert after == before
         assert stored(site, body) == []
 

@@ -13,7 +13,13 @@ from import_bodies import Body, platforms
 pytestmark = pytest.mark.chaos
 
 CHUNK_BYTES = 10_000
-TABLES = ("bulk_import_jobs", "import_chunks", "import_row_errors", "procrastinate_jobs", "background_jobs")
+TABLES = (
+    "bulkport.bulk_import_jobs",
+    "bulkport.import_chunks",
+    "bulkport.import_row_errors",
+    "procrastinate_jobs",
+    "background_jobs",
+)
 
 
 def in_parts(body: Body, lines: int) -> Iterator[bytes]:
@@ -73,11 +79,11 @@ def test_a_server_killed_at_any_moment_keeps_all_of_an_import_or_nothing(site: S
         until(lambda server=server: not server.lives, "the server to be gone")
         until(lambda: not _uploading(site), "the upload's transaction to end")
         grown = {table: count - before[table] for table, count in counts(site).items()}
-        outcomes.append((answer is not None, grown["bulk_import_jobs"]))
+        outcomes.append((answer is not None, grown["bulkport.bulk_import_jobs"]))
         if answer is not None:
             assert answer.status_code == 202, answer.text
-            assert grown["bulk_import_jobs"] == 1
-        if grown["bulk_import_jobs"]:
+            assert grown["bulkport.bulk_import_jobs"] == 1
+        if grown["bulkport.bulk_import_jobs"]:
             _assert_whole(site, body)
         else:
             assert set(grown.values()) == {0}, grown
@@ -93,7 +99,7 @@ def test_what_was_accepted_is_imported_though_the_server_is_gone(site: Site) -> 
     assert answer.status_code == 202
     _assert_whole(site, body)
     site.start_worker()
-    until(lambda: site.value("SELECT completed_at FROM bulk_import_jobs"), "the import to settle")
+    until(lambda: site.value("SELECT completed_at FROM bulkport.bulk_import_jobs"), "the import to settle")
     assert stored(site, body) == body.good
     with site.client(site.start_server()) as client:
         FollowedImport(client, body, answer.json()).assert_exact(site)
@@ -107,11 +113,13 @@ def _uploading(site: Site) -> bool:
 def _assert_whole(site: Site, body: Body) -> None:
     """The newest import is stored whole, and its background job with it."""
     ((job_id, background_job_id, total, chunks),) = site.rows(
-        "SELECT id, background_job_id, total_records, total_chunks FROM bulk_import_jobs ORDER BY id DESC LIMIT 1"
+        "SELECT id, background_job_id, total_records, total_chunks"
+        " FROM bulkport.bulk_import_jobs ORDER BY id DESC LIMIT 1"
     )
     assert total == body.rows
     ((stored_chunks, stored_records),) = site.rows(
-        "SELECT count(*), sum(record_count) FROM import_chunks WHERE job_id = %s AND payload IS NOT NULL", job_id
+        "SELECT count(*), sum(record_count) FROM bulkport.import_chunks WHERE job_id = %s AND payload IS NOT NULL",
+        job_id,
     )
     assert (stored_chunks, stored_records) == (chunks, body.rows)
     assert site.value(

@@ -41,4 +41,6 @@ def test_killed_workers_neither_lose_nor_double_a_small_import(site: Site) -> No
             assert (now["status"], now["successCount"], now["failureCount"]) == ("PartialSuccess", 8, 2)
             job.assert_reported()
         assert stored(site, jobs[0].body) == sorted(name for job in jobs for name in job.body.good)
-        assert site.value("SELECT count(*) FROM import_chunks WHERE state <> 'done' OR payload IS NOT NULL") == 0
+        assert (
+            site.value("SELECT count(*) FROM bulkport.import_chunks WHERE state <> 'done' OR payload IS NOT NULL") == 0
+        )

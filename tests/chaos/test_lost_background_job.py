@@ -69,7 +69,7 @@ def test_a_worker_looks_for_lost_background_jobs_by_itself(site: Site) -> None:
     with site.client(site.start_server(chunk_bytes=10_000)) as client:
         job = FollowedImport.send(client, body)
         site.rows("DELETE FROM procrastinate_jobs")
-        site.rows("UPDATE bulk_import_jobs SET created_at = created_at - interval '1 minute'")
+        site.rows("UPDATE bulkport.bulk_import_jobs SET created_at = created_at - interval '1 minute'")
         site.start_worker()
         job.until_settled()
         job.assert_exact(site)

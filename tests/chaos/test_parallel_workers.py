@@ -38,7 +38,7 @@ def test_no_two_workers_work_on_one_chunk(site: Site, rows_of_a_chunk: int) -> N
     chunks, written, backends = site.rows(
         "SELECT count(*), count(DISTINCT first), count(DISTINCT backend) FROM writes"
     )[0]
-    assert chunks == written == site.value("SELECT total_chunks FROM bulk_import_jobs")
+    assert chunks == written == site.value("SELECT total_chunks FROM bulkport.bulk_import_jobs")
     assert backends > WORKERS
     # No row was even tried twice: a number given out is not taken back when its transaction is.
     assert site.value("SELECT max(id) FROM platforms") == body.rows

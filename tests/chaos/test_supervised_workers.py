@@ -46,7 +46,7 @@ def _at_work(site: Site, import_id: int) -> set[int]:
     """Process ids of the workers that hold the import's background job."""
     rows = site.rows(
         """
-        SELECT server.process_id FROM bulk_import_jobs import
+        SELECT server.process_id FROM bulkport.bulk_import_jobs import
         JOIN procrastinate_jobs job ON job.id = import.background_job_id::bigint AND job.status = 'doing'
         JOIN background_servers server USING (worker_id) WHERE import.id = %s
         """,

@@ -215,6 +215,6 @@ async def test_audit_is_kept_in_the_database(database_url: str) -> None:
 async def test_action_whose_audit_cannot_be_kept_is_an_error_and_not_silent(database_url: str) -> None:
     async with open_pool(database_url, name="audit", most=1) as pool:
         async with pool.connection() as connection:
-            await connection.execute("DROP TABLE background_audit CASCADE")
+            await connection.execute("DROP TABLE bulkport.audit CASCADE")
         with pytest.raises(psycopg.Error):
             await AuditLog(lambda: pool).begin("ann", "jobs/touch", "", "a form")

@@ -61,14 +61,14 @@ async def assert_cancelled(site: CommandSite, import_id: int) -> dict[str, Any]:
     assert job["completedAt"] is not None
     assert job["successCount"] == await value(site, "SELECT count(*) FROM platforms")
     assert job["errorSummary"].startswith("Cancelled by an operator; ")
-    assert await value(site, "SELECT count(*) FROM import_chunks WHERE payload IS NOT NULL") == 0
-    assert await value(site, "SELECT count(*) FROM import_cancellations") == 0
+    assert await value(site, "SELECT count(*) FROM bulkport.import_chunks WHERE payload IS NOT NULL") == 0
+    assert await value(site, "SELECT count(*) FROM bulkport.import_cancellations") == 0
     return job
 
 
 async def job_ends(site: CommandSite, import_id: int, state: JobState) -> None:
     """The import's own background job reads as the import does."""
-    job_id = await value(site, f"SELECT background_job_id FROM bulk_import_jobs WHERE id = {import_id}")
+    job_id = await value(site, f"SELECT background_job_id FROM bulkport.bulk_import_jobs WHERE id = {import_id}")
 
     async def has_ended() -> bool:
         return (await site.jobs.get(BackgroundJobId(job_id))).state is state
@@ -91,7 +91,7 @@ async def test_waiting_import_is_cancelled_at_once_and_never_begun(site: Command
     assert await value(site, "SELECT count(*) FROM platforms") == 3
     assert "Cancelled" in await site.page(f"imports/{import_id}")
     audit = await value(
-        site, "SELECT array_agg(action || ' ' || target || ' ' || outcome ORDER BY id) FROM background_audit"
+        site, "SELECT array_agg(action || ' ' || target || ' ' || outcome ORDER BY id) FROM bulkport.audit"
     )
     assert audit == [
         f"imports/cancel import {import_id} Import {import_id}: cancelled; the rows it had written stay.",
@@ -160,7 +160,7 @@ async def test_cancelling_races_with_the_end_and_one_wins(site: CommandSite) -> 
             job = await settled(site.api, import_id)
             was_cancelled = effect is not cancelling.CancelEffect.ALREADY_ENDED
             assert (job["status"] == "Cancelled") is was_cancelled, (effect, job)
-    statuses = await value(site, "SELECT sum(success_count) FROM bulk_import_jobs")
+    statuses = await value(site, "SELECT sum(success_count) FROM bulkport.bulk_import_jobs")
     assert statuses == await value(site, "SELECT count(*) FROM platforms")
     async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as connection:
         assert await cancelling.cancel_import(connection, ImportId(10**9)) is cancelling.CancelEffect.UNKNOWN

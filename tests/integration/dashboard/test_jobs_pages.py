@@ -201,7 +201,7 @@ async def test_all_that_match_are_meant_with_their_number(operator: Operator) ->
     assert set(await operator.rows("jobs?state=cancelled")) == set(numbers(failed))
     async with await psycopg.AsyncConnection.connect(site.url) as connection:
         entries = await (
-            await connection.execute("SELECT actor, action, target, outcome FROM background_audit ORDER BY id")
+            await connection.execute("SELECT actor, action, target, outcome FROM bulkport.audit ORDER BY id")
         ).fetchall()
     assert entries == [
         ("ann", "jobs/requeue", "all failed jobs with task strict", "30 requeued."),

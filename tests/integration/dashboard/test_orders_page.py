@@ -63,7 +63,7 @@ async def told(operator: Operator, order: str) -> str:
 
 async def audit(operator: Operator) -> list[tuple[Any, ...]]:
     async with await psycopg.AsyncConnection.connect(operator.site.url) as connection:
-        found = await connection.execute("SELECT actor, action, target, outcome FROM background_audit ORDER BY id")
+        found = await connection.execute("SELECT actor, action, target, outcome FROM bulkport.audit ORDER BY id")
         return await found.fetchall()
 
 

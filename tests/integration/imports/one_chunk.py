@@ -107,10 +107,10 @@ class OneChunk:
         queries = {
             "gauges": "SELECT code, level, room_id FROM gauges ORDER BY code",
             "job": "SELECT status, processed_count, success_count, failure_count, error_summary, warnings, attempts, "
-            "completed_at > started_at FROM bulk_import_jobs WHERE id = %(id)s",
+            "completed_at > started_at FROM bulkport.bulk_import_jobs WHERE id = %(id)s",
             "chunk": "SELECT state, success_count, failure_count, unknown_fields, payload IS NULL, "
-            "finished_at IS NULL FROM import_chunks WHERE job_id = %(id)s",
-            "errors": "SELECT row_number, errors, record::text FROM import_row_errors WHERE job_id = %(id)s "
+            "finished_at IS NULL FROM bulkport.import_chunks WHERE job_id = %(id)s",
+            "errors": "SELECT row_number, errors, record::text FROM bulkport.import_row_errors WHERE job_id = %(id)s "
             "ORDER BY row_number",
         }
         async with self.pool.connection() as connection:

@@ -159,7 +159,9 @@ async def test_a_cancelled_import_is_left_alone(site: OneChunk) -> None:
     attempt = await site.begin(job_id)
     assert attempt is not None
     await execute(
-        site, "UPDATE bulk_import_jobs SET status = 'Cancelled', started_at = NULL, completed_at = clock_timestamp()"
+        site,
+        "UPDATE bulkport.bulk_import_jobs"
+        " SET status = 'Cancelled', started_at = NULL, completed_at = clock_timestamp()",
     )
     state = await site.state(job_id)
     assert not await site.go_express(attempt)
@@ -169,9 +171,9 @@ async def test_a_cancelled_import_is_left_alone(site: OneChunk) -> None:
 @pytest.mark.parametrize(
     "lock",
     [
-        "SELECT FROM import_chunks FOR UPDATE",
-        "SELECT FROM bulk_import_jobs FOR SHARE",
-        "SELECT FROM bulk_import_jobs FOR UPDATE",
+        "SELECT FROM bulkport.import_chunks FOR UPDATE",
+        "SELECT FROM bulkport.bulk_import_jobs FOR SHARE",
+        "SELECT FROM bulkport.bulk_import_jobs FOR UPDATE",
     ],
 )
 async def test_what_another_lane_has_is_not_waited_for(site: OneChunk, lock: str) -> None:
@@ -203,7 +205,9 @@ async def test_a_deadlock_with_another_import_costs_no_attempt(site: OneChunk) -
     assert await _value(site, job_id, "last_fault") is None
 
 
-@pytest.mark.parametrize("table", ["gauges", "import_row_errors", "import_chunks", "bulk_import_jobs"])
+@pytest.mark.parametrize(
+    "table", ["gauges", "bulkport.import_row_errors", "bulkport.import_chunks", "bulkport.bulk_import_jobs"]
+)
 async def test_a_connection_killed_in_the_middle_leaves_nothing(site: OneChunk, table: str) -> None:
     """At each of its writes the statement is stopped, and its session ended as by a killed worker or server."""
     job_id = await site.accept(GOOD + b"{}\n")
@@ -262,7 +266,7 @@ async def _someone_waits(site: OneChunk) -> int:
 
 async def _value(site: OneChunk, job_id: ImportId, column: str) -> Any:
     async with site.pool.connection() as connection:
-        statement = f"SELECT {column} FROM bulk_import_jobs WHERE id = %s"
+        statement = f"SELECT {column} FROM bulkport.bulk_import_jobs WHERE id = %s"
         row = await (await connection.execute(statement.encode(), (job_id,))).fetchone()
     assert row is not None
     return row[0]

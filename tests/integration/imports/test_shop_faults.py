@@ -29,7 +29,7 @@ async def test_a_lasting_fault_ends_the_import(shop_url: str) -> None:
                 assert (job["status"], job["successCount"], job["failureCount"]) == ("Failed", 0, 0)
                 assert job["errorSummary"] == f"Fatal error: resource 'offers-reject': {words}"
                 assert job["attempts"] == 3
-        assert await fetch(site.url, "SELECT payload FROM import_chunks WHERE payload IS NOT NULL") == []
+        assert await fetch(site.url, "SELECT payload FROM bulkport.import_chunks WHERE payload IS NOT NULL") == []
 
 
 async def test_an_import_goes_on_where_a_fault_stopped_it(shop_url: str) -> None:

@@ -139,7 +139,7 @@ async def test_rows_keep_their_order_and_values_over_many_chunks(small_chunks: O
     products = _products(200)
     job = await imported(small_chunks.api, "/api/products/bulk", content=_csv(products), headers=CSV)
     assert job["status"] == "Completed", job
-    chunks = await fetch(small_chunks.url, "SELECT count(*), sum(record_count) FROM import_chunks")
+    chunks = await fetch(small_chunks.url, "SELECT count(*), sum(record_count) FROM bulkport.import_chunks")
     assert chunks[0][0] > 20
     assert chunks[0][1] == 200
     assert sorted(await _stored(small_chunks), key=_sku) == sorted(_expected(products), key=_sku)

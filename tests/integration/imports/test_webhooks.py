@@ -106,7 +106,7 @@ async def test_each_end_is_told_to_whom_it_concerns_and_to_them_alone(site: Site
         "import.failed",
     ]
     assert len({request.headers["webhook-id"] for request in requests}) == 3
-    told = await fetch(site.url, "SELECT webhook_id, event FROM webhook_deliveries ORDER BY 1, 2")
+    told = await fetch(site.url, "SELECT webhook_id, event FROM bulkport.webhook_deliveries ORDER BY 1, 2")
     assert told == [
         (everything["id"], "import.completed"),
         (everything["id"], "import.failed"),
@@ -179,7 +179,7 @@ async def test_a_replaced_secret_signs_beside_the_new_one(site: Site) -> None:
     (request,) = await site.receiver.wait_for(1)
     for secret in (webhook["secret"], rotated["secret"]):
         assert Verifier(secret).verify(request.body.decode(), request.headers)["type"] == "webhook.ping"
-    await execute(site.url, "UPDATE webhooks SET rotated_at = now() - interval '25 hours'")
+    await execute(site.url, "UPDATE bulkport.webhooks SET rotated_at = now() - interval '25 hours'")
     await site.ann.post(f"/api/webhooks/{webhook['id']}/ping")
     _, later = await site.receiver.wait_for(2)
     assert Verifier(rotated["secret"]).verify(later.body.decode(), later.headers)

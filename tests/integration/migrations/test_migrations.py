@@ -14,6 +14,7 @@ _LEFT_OVER = """
         SELECT oid, relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace
         UNION ALL SELECT oid, proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
         UNION ALL SELECT oid, typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typelem = 0
+        UNION ALL SELECT oid, nspname FROM pg_namespace WHERE nspname = 'bulkport'
     ) AS object
     WHERE name NOT LIKE 'alembic_version%' AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = oid AND deptype = 'e')
 """

@@ -9,6 +9,8 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
+from bulkport.database import DEFAULT_SCHEMA, cursor_classes
+
 AsyncPool: TypeAlias = AsyncConnectionPool[AsyncConnection[Any]]
 
 _NOTICE_A_DEAD_PEER: Mapping[str, Any] = {
@@ -30,6 +32,7 @@ async def open_pool(
     least: int = 1,
     acquire_seconds: float = 10.0,
     application_name: str | None = None,
+    schema: str = DEFAULT_SCHEMA,
     connection_class: type[AsyncConnection[Any]] = AsyncConnection,
     configure: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
     reset: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
@@ -46,6 +49,8 @@ async def open_pool(
         Longest wait for a free connection; after it, `psycopg_pool.PoolTimeout`.
     application_name:
         What PostgreSQL calls the connections; None: what the URL says.
+    schema:
+        Where Bulkport's tables are; statements are written for the default one.
     configure:
         Prepares a new connection.
     reset:
@@ -54,7 +59,8 @@ async def open_pool(
     pool: AsyncPool = AsyncConnectionPool(
         patient_conninfo(database_url),
         connection_class=connection_class,
-        kwargs={"autocommit": True} | ({"application_name": application_name} if application_name else {}),
+        kwargs={"autocommit": True, "cursor_factory": cursor_classes(schema)[1]}
+        | ({"application_name": application_name} if application_name else {}),
         min_size=min(least, most),
         max_size=most,
         timeout=acquire_seconds,

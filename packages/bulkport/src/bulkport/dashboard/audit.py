@@ -1,4 +1,4 @@
-"""The audit: who did what to which jobs, when, and what came of it (table `background_audit`)."""
+"""The audit: who did what to which jobs, when, and what came of it (table `bulkport.audit`)."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,21 +12,21 @@ from bulkport.jobs.sanitize import storable_text
 from bulkport.pools import AsyncPool
 
 _BEGIN: Final = """\
-INSERT INTO background_audit (actor, action, target, form) VALUES (%s, %s, %s, %s)
+INSERT INTO bulkport.audit (actor, action, target, form) VALUES (%s, %s, %s, %s)
 ON CONFLICT (form) WHERE form IS NOT NULL DO NOTHING
 RETURNING id"""
 
-_BEGUN_BEFORE: Final = "SELECT id FROM background_audit WHERE form = %s"
+_BEGUN_BEFORE: Final = "SELECT id FROM bulkport.audit WHERE form = %s"
 
-_SETTLE: Final = "UPDATE background_audit SET target = %s, outcome = %s, led_to = COALESCE(%s, led_to) WHERE id = %s"
+_SETTLE: Final = "UPDATE bulkport.audit SET target = %s, outcome = %s, led_to = COALESCE(%s, led_to) WHERE id = %s"
 
-_BREAK_OFF: Final = "UPDATE background_audit SET outcome = concat_ws('; ', outcome, %s::text) WHERE id = %s"
+_BREAK_OFF: Final = "UPDATE bulkport.audit SET outcome = concat_ws('; ', outcome, %s::text) WHERE id = %s"
 
-_OUTCOME: Final = "SELECT outcome AS text, led_to FROM background_audit WHERE id = %s"
+_OUTCOME: Final = "SELECT outcome AS text, led_to FROM bulkport.audit WHERE id = %s"
 
 _ENTRIES: Final = """\
 SELECT id, at, actor, action, target, outcome, led_to
-FROM background_audit
+FROM bulkport.audit
 WHERE id < %(before)s
   AND (%(actor)s::text IS NULL OR actor = %(actor)s)
   AND (%(action)s::text IS NULL OR action = %(action)s)

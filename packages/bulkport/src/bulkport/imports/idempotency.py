@@ -22,7 +22,7 @@ LEASE_SECONDS: Final = 60
 
 # A key whose lease ran out had a request that was never accepted; one that is too old is as good as new.
 _CLAIM: Final = """
-    INSERT INTO idempotency_keys AS k (user_id, resource, key, token, leased_until)
+    INSERT INTO bulkport.idempotency_keys AS k (user_id, resource, key, token, leased_until)
     VALUES (%(user_id)s, %(resource)s, %(key)s, %(token)s, clock_timestamp() + make_interval(secs => %(lease)s))
     ON CONFLICT (user_id, resource, key) DO UPDATE SET
         token = excluded.token, leased_until = excluded.leased_until, created_at = clock_timestamp(),
@@ -34,30 +34,30 @@ _CLAIM: Final = """
 
 _SELECT: Final = """
     SELECT fingerprint, import_id, background_job_id, total_records, handling
-    FROM idempotency_keys WHERE user_id = %s AND resource = %s AND key = %s
+    FROM bulkport.idempotency_keys WHERE user_id = %s AND resource = %s AND key = %s
 """
 
 _RENEW: Final = """
-    UPDATE idempotency_keys SET leased_until = clock_timestamp() + make_interval(secs => %(lease)s)
+    UPDATE bulkport.idempotency_keys SET leased_until = clock_timestamp() + make_interval(secs => %(lease)s)
     WHERE user_id = %(user_id)s AND resource = %(resource)s AND key = %(key)s AND token = %(token)s
 """
 
 _ANSWER: Final = """
-    UPDATE idempotency_keys SET
+    UPDATE bulkport.idempotency_keys SET
         fingerprint = %(fingerprint)s, import_id = %(import_id)s, background_job_id = %(background_job_id)s,
         total_records = %(total_records)s, handling = %(handling)s
     WHERE user_id = %(user_id)s AND resource = %(resource)s AND key = %(key)s AND token = %(token)s
 """
 
 _RELEASE: Final = """
-    DELETE FROM idempotency_keys
+    DELETE FROM bulkport.idempotency_keys
     WHERE user_id = %(user_id)s AND resource = %(resource)s AND key = %(key)s AND token = %(token)s
       AND import_id IS NULL
 """
 
 PRUNE: Final = """
-    DELETE FROM idempotency_keys WHERE ctid IN (
-        SELECT ctid FROM idempotency_keys
+    DELETE FROM bulkport.idempotency_keys WHERE ctid IN (
+        SELECT ctid FROM bulkport.idempotency_keys
         WHERE created_at < clock_timestamp() - make_interval(secs => %(kept_seconds)s) AND leased_until < now()
         LIMIT %(limit)s
     )

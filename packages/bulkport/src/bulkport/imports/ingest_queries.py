@@ -4,10 +4,11 @@ from typing import Final
 
 from psycopg import sql
 
-NEXT_IMPORT_ID: Final = "SELECT nextval(pg_get_serial_sequence('bulk_import_jobs', 'id'))"
+NEXT_IMPORT_ID: Final = "SELECT nextval(pg_get_serial_sequence('bulkport.bulk_import_jobs', 'id'))"
 
 INSERT_CHUNK: Final = """
-    INSERT INTO import_chunks (job_id, chunk_number, first_row, record_count, payload) VALUES (%s, %s, %s, %s, %b)
+    INSERT INTO bulkport.import_chunks (job_id, chunk_number, first_row, record_count, payload)
+    VALUES (%s, %s, %s, %s, %b)
 """
 
 # A whole import by one statement: each of its round trips would cost more than storing a small body does.
@@ -15,13 +16,13 @@ INSERT_CHUNK: Final = """
 ACCEPT_WHOLE: Final = sql.SQL("""
     WITH import AS MATERIALIZED (
         SELECT id, jsonb_build_object('import_id', id) AS args
-        FROM nextval(pg_get_serial_sequence('bulk_import_jobs', 'id')) AS id
+        FROM nextval(pg_get_serial_sequence('bulkport.bulk_import_jobs', 'id')) AS id
     ), own AS MATERIALIZED (
         SELECT ({process})::text AS job_id FROM import
     ), assistants AS MATERIALIZED (
         SELECT count({assist}) FROM import, generate_series(1, %(assistants)s)
     ), job AS (
-        INSERT INTO bulk_import_jobs (
+        INSERT INTO bulkport.bulk_import_jobs (
             id, resource, user_id, background_job_id, format, handling, total_records, total_chunks, body_bytes,
             csv_columns, reading, file_name, warnings, name, client_id, metadata, created_at)
         SELECT import.id, %(resource)s, %(user_id)s, own.job_id, %(format)s, %(handling)s, %(total_records)s,
@@ -29,7 +30,7 @@ ACCEPT_WHOLE: Final = sql.SQL("""
             %(warnings)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, clock_timestamp()
         FROM import, own
     ), chunks AS (
-        INSERT INTO import_chunks (job_id, chunk_number, first_row, record_count, payload)
+        INSERT INTO bulkport.import_chunks (job_id, chunk_number, first_row, record_count, payload)
         SELECT import.id, piece.number - 1, piece.first_row, piece.records, piece.payload
         FROM import, unnest(%(first_rows)b::bigint[], %(records)b::integer[], %(payloads)b::bytea[])
             WITH ORDINALITY AS piece (first_row, records, payload, number)
@@ -39,7 +40,7 @@ ACCEPT_WHOLE: Final = sql.SQL("""
 
 # `created_at` is the moment of acceptance, not of the first byte: a long upload was no job yet.
 INSERT_JOB: Final = """
-    INSERT INTO bulk_import_jobs (
+    INSERT INTO bulkport.bulk_import_jobs (
         id, resource, user_id, background_job_id, format, handling, total_records, total_chunks, body_bytes,
         csv_columns, reading, file_name, warnings, name, client_id, metadata, created_at)
     VALUES (
@@ -53,4 +54,4 @@ LIMIT_IDLE: Final = "SELECT set_config('idle_in_transaction_session_timeout', %s
 
 CLIENT_ID_KEY: Final = "bulk_import_jobs_client_id_key"
 
-SELECT_BY_CLIENT_ID: Final = "SELECT id FROM bulk_import_jobs WHERE user_id = %s AND client_id = %s"
+SELECT_BY_CLIENT_ID: Final = "SELECT id FROM bulkport.bulk_import_jobs WHERE user_id = %s AND client_id = %s"

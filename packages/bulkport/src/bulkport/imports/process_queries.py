@@ -5,15 +5,18 @@ from typing import Final
 # Its commit need not wait for the disk: all that a crash of PostgreSQL could lose is the count of an attempt that
 # has done nothing yet. What the attempt does is committed as ever, and after it.
 BEGIN_ATTEMPT: Final = """
-    UPDATE bulk_import_jobs j SET
+    UPDATE bulkport.bulk_import_jobs j SET
         status = 'Processing',
         started_at = coalesce(j.started_at, clock_timestamp()),
         attempts = j.attempts + 1,
         fruitless_attempts = CASE WHEN done.count > j.progress_mark THEN 1 ELSE j.fruitless_attempts + 1 END,
         progress_mark = done.count,
         last_fault = CASE WHEN done.count > j.progress_mark THEN NULL ELSE j.last_fault END
-    FROM (SELECT count(*)::integer AS count FROM import_chunks WHERE job_id = %(job_id)s AND state <> 'pending') done
-    LEFT JOIN import_chunks c ON c.job_id = %(job_id)s AND c.chunk_number = 0 AND c.state = 'pending',
+    FROM (
+        SELECT count(*)::integer AS count FROM bulkport.import_chunks
+        WHERE job_id = %(job_id)s AND state <> 'pending'
+    ) done
+    LEFT JOIN bulkport.import_chunks c ON c.job_id = %(job_id)s AND c.chunk_number = 0 AND c.state = 'pending',
          (SELECT set_config('synchronous_commit', 'off', true) AS setting) unhurried
     WHERE j.id = %(job_id)s AND j.completed_at IS NULL AND unhurried.setting = 'off'
     RETURNING j.resource, j.user_id, j.handling, j.format, j.csv_columns, j.reading, j.total_chunks,
@@ -27,7 +30,7 @@ JOIN_ATTEMPT: Final = """
 """
 
 MARK_STARTED: Final = """
-    UPDATE bulk_import_jobs SET status = 'Processing', started_at = clock_timestamp()
+    UPDATE bulkport.bulk_import_jobs SET status = 'Processing', started_at = clock_timestamp()
     WHERE id = %(job_id)s AND status = 'Pending'
 """
 
@@ -35,20 +38,20 @@ MARK_STARTED: Final = """
 # simply not locked any more: no lease, no clean-up. An import that is to be cancelled has no more chunks to claim.
 CLAIM_CHUNK: Final = """
     SELECT c.chunk_number, c.first_row, c.record_count, c.payload
-    FROM bulk_import_jobs j JOIN import_chunks c ON c.job_id = j.id
+    FROM bulkport.bulk_import_jobs j JOIN bulkport.import_chunks c ON c.job_id = j.id
     WHERE j.id = %s AND j.status = 'Processing' AND c.state = 'pending'
-      AND NOT EXISTS (SELECT FROM import_cancellations x WHERE x.job_id = j.id)
+      AND NOT EXISTS (SELECT FROM bulkport.import_cancellations x WHERE x.job_id = j.id)
     ORDER BY c.chunk_number LIMIT 1
     FOR SHARE OF j FOR UPDATE OF c SKIP LOCKED
 """
 
 CHECKED_CHUNKS: Final = """
-    SELECT chunk_number, first_row, record_count, payload FROM import_chunks
+    SELECT chunk_number, first_row, record_count, payload FROM bulkport.import_chunks
     WHERE job_id = %s AND chunk_number > %s AND state = 'checked' ORDER BY chunk_number LIMIT 1
 """
 
 FINISH_CHUNK: Final = """
-    UPDATE import_chunks SET
+    UPDATE bulkport.import_chunks SET
         state = %(state)s,
         success_count = %(success_count)s,
         failure_count = %(failure_count)s,
@@ -59,23 +62,23 @@ FINISH_CHUNK: Final = """
 """
 
 FINISH_CHECKED_CHUNKS: Final = """
-    UPDATE import_chunks SET
+    UPDATE bulkport.import_chunks SET
         state = 'done', success_count = record_count, payload = NULL, finished_at = clock_timestamp()
     WHERE job_id = %s
 """
 
 INSERT_ROW_ERRORS: Final = """
-    INSERT INTO import_row_errors (job_id, row_number, errors, record)
+    INSERT INTO bulkport.import_row_errors (job_id, row_number, errors, record)
     SELECT %s, row_number, errors::jsonb, record::json
     FROM unnest(%b::bigint[], %b::text[], %b::text[]) AS bad (row_number, errors, record)
 """
 
 ADD_FAILURES: Final = """
-    UPDATE import_chunks c SET failure_count = c.failure_count + bad.count
+    UPDATE bulkport.import_chunks c SET failure_count = c.failure_count + bad.count
     FROM (
         SELECT ch.chunk_number, count(*)::integer AS count
         FROM unnest(%(rows)b::bigint[]) AS refused (row_number)
-        JOIN import_chunks ch
+        JOIN bulkport.import_chunks ch
           ON ch.job_id = %(job_id)s AND refused.row_number >= ch.first_row
          AND refused.row_number < ch.first_row + ch.record_count
         GROUP BY ch.chunk_number
@@ -84,25 +87,27 @@ ADD_FAILURES: Final = """
 """
 
 RECORD_FAULT: Final = """
-    UPDATE bulk_import_jobs SET last_fault = %(fault)s WHERE id = %(job_id)s AND completed_at IS NULL
+    UPDATE bulkport.bulk_import_jobs SET last_fault = %(fault)s WHERE id = %(job_id)s AND completed_at IS NULL
     RETURNING fruitless_attempts
 """
 
-ADD_WARNING: Final = "UPDATE bulk_import_jobs SET warnings = warnings || jsonb_build_array(%s::text) WHERE id = %s"
+ADD_WARNING: Final = (
+    "UPDATE bulkport.bulk_import_jobs SET warnings = warnings || jsonb_build_array(%s::text) WHERE id = %s"
+)
 
 # Unfinished imports that are old enough to have been picked up, for the watchdog.
 UNFINISHED_JOBS: Final = """
-    SELECT id, background_job_id, user_id FROM bulk_import_jobs
+    SELECT id, background_job_id, user_id FROM bulkport.bulk_import_jobs
     WHERE completed_at IS NULL AND created_at < clock_timestamp() - make_interval(secs => %s)
     ORDER BY id LIMIT 1000
 """
 
 LOCK_LOST_JOB: Final = """
-    SELECT id FROM bulk_import_jobs
+    SELECT id FROM bulkport.bulk_import_jobs
     WHERE id = %s AND background_job_id = %s AND completed_at IS NULL FOR UPDATE SKIP LOCKED
 """
 
-REPLACE_BACKGROUND_JOB: Final = "UPDATE bulk_import_jobs SET background_job_id = %s WHERE id = %s"
+REPLACE_BACKGROUND_JOB: Final = "UPDATE bulkport.bulk_import_jobs SET background_job_id = %s WHERE id = %s"
 
 # With -1 a type without length: NULL would give `character` and `bit`, which in SQL mean a length of 1.
 TABLE_COLUMNS: Final = """

@@ -20,18 +20,18 @@ _CHUNK_SUMS: Final = """
         SELECT sum(record_count) FILTER (WHERE state <> 'pending') AS processed_count,
                sum(success_count) AS success_count,
                sum(failure_count) AS failure_count
-        FROM import_chunks WHERE job_id = j.id AND j.completed_at IS NULL
+        FROM bulkport.import_chunks WHERE job_id = j.id AND j.completed_at IS NULL
     ) c ON true
 """
 
-SELECT_JOB: Final = f"SELECT {_JOB_COLUMNS} FROM bulk_import_jobs j {_CHUNK_SUMS} WHERE j.id = %s"
+SELECT_JOB: Final = f"SELECT {_JOB_COLUMNS} FROM bulkport.bulk_import_jobs j {_CHUNK_SUMS} WHERE j.id = %s"
 
-SELECT_JOBS_BY_ID: Final = f"SELECT {_JOB_COLUMNS} FROM bulk_import_jobs j {_CHUNK_SUMS} WHERE j.id = ANY(%s)"
+SELECT_JOBS_BY_ID: Final = f"SELECT {_JOB_COLUMNS} FROM bulkport.bulk_import_jobs j {_CHUNK_SUMS} WHERE j.id = ANY(%s)"
 
 SELECT_JOBS: Final = f"""
     SELECT {_JOB_COLUMNS}
     FROM (
-        SELECT * FROM bulk_import_jobs
+        SELECT * FROM bulkport.bulk_import_jobs
         WHERE user_id = %(user_id)s
           AND (%(resource)s::text IS NULL OR resource = %(resource)s)
           AND (%(status)s::text IS NULL OR status = %(status)s)
@@ -53,7 +53,7 @@ SELECT_ROW_ERRORS: Final = """
                - octet_length(errors) - octet_length(record) AS bytes_before
         FROM (
             SELECT row_number, errors::text AS errors, record::text AS record
-            FROM import_row_errors
+            FROM bulkport.import_row_errors
             WHERE job_id = %(job_id)s AND row_number > %(after_row)s
             ORDER BY row_number LIMIT %(limit)s
         ) AS page
@@ -65,13 +65,13 @@ SELECT_ROW_ERRORS: Final = """
 # Of all users, for operators. `operators.py` puts the conditions in.
 SELECT_FOUND_JOBS: Final = f"""
     SELECT {_JOB_COLUMNS}, j.total_chunks, j.last_fault
-    FROM (SELECT * FROM bulk_import_jobs WHERE {{conditions}} ORDER BY id DESC LIMIT %(limit)s) j {_CHUNK_SUMS}
+    FROM (SELECT * FROM bulkport.bulk_import_jobs WHERE {{conditions}} ORDER BY id DESC LIMIT %(limit)s) j {_CHUNK_SUMS}
     ORDER BY j.id DESC
 """
 
-SELECT_ID_BOUNDS: Final = "SELECT min(id), max(id) FROM bulk_import_jobs"
+SELECT_ID_BOUNDS: Final = "SELECT min(id), max(id) FROM bulkport.bulk_import_jobs"
 
-COUNT_UNFINISHED: Final = "SELECT count(*) FROM bulk_import_jobs WHERE completed_at IS NULL"
+COUNT_UNFINISHED: Final = "SELECT count(*) FROM bulkport.bulk_import_jobs WHERE completed_at IS NULL"
 
 # A chunk is worked on while the transaction that locked it goes on: its number stands in xmax, and those that go on
 # are in the snapshot or after it. To try the locks instead would keep lanes from the chunks. xmax is the lower half of
@@ -92,7 +92,7 @@ SELECT_CHUNK_CELLS: Final = """
            sum(c.record_count)::bigint, sum(c.failure_count)::bigint
     FROM moment, (
         SELECT chunk_number, state, record_count, failure_count, xmax::text::bigint AS locker
-        FROM import_chunks WHERE job_id = %(job_id)s
+        FROM bulkport.import_chunks WHERE job_id = %(job_id)s
     ) c
     GROUP BY c.chunk_number::bigint * %(cells)s / %(total_chunks)s
     ORDER BY 1
@@ -107,20 +107,20 @@ SELECT_ERROR_KINDS: Final = r"""
                    regexp_replace(error ->> 'message', '''.*''', '''…'''), ' \S+ does not exist$', ' … does not exist'
                ) AS message
         FROM (
-            SELECT row_number, errors FROM import_row_errors WHERE job_id = %(job_id)s
+            SELECT row_number, errors FROM bulkport.import_row_errors WHERE job_id = %(job_id)s
             ORDER BY row_number LIMIT %(most_rows)s
         ) looked_at, jsonb_array_elements(errors) error
     ) told
     GROUP BY field, message ORDER BY rows DESC, first_row, field, message LIMIT %(most_kinds)s
 """
 
-SELECT_CSV_COLUMNS: Final = "SELECT csv_columns FROM bulk_import_jobs WHERE id = %s"
+SELECT_CSV_COLUMNS: Final = "SELECT csv_columns FROM bulkport.bulk_import_jobs WHERE id = %s"
 
 SELECT_FIRST_ROW_ERRORS: Final = """
-    SELECT row_number, errors, record FROM import_row_errors WHERE job_id = %s ORDER BY row_number LIMIT %s
+    SELECT row_number, errors, record FROM bulkport.import_row_errors WHERE job_id = %s ORDER BY row_number LIMIT %s
 """
 
-LOCK_JOB: Final = "SELECT status FROM bulk_import_jobs WHERE id = %s FOR UPDATE"
+LOCK_JOB: Final = "SELECT status FROM bulkport.bulk_import_jobs WHERE id = %s FOR UPDATE"
 
 SELECT_PROGRESS: Final = """
     SELECT coalesce(sum(record_count) FILTER (WHERE state <> 'pending'), 0)::bigint,
@@ -129,14 +129,14 @@ SELECT_PROGRESS: Final = """
            count(*) FILTER (WHERE state = 'pending'),
            count(*) FILTER (WHERE state <> 'done'),
            ARRAY(
-               SELECT field FROM import_chunks c, unnest(c.unknown_fields) AS field WHERE c.job_id = %(job_id)s
+               SELECT field FROM bulkport.import_chunks c, unnest(c.unknown_fields) AS field WHERE c.job_id = %(job_id)s
                GROUP BY field ORDER BY field COLLATE "C" LIMIT %(most_fields)s
            )
-    FROM import_chunks WHERE job_id = %(job_id)s
+    FROM bulkport.import_chunks WHERE job_id = %(job_id)s
 """
 
 SETTLE_JOB: Final = """
-    UPDATE bulk_import_jobs SET
+    UPDATE bulkport.bulk_import_jobs SET
         status = %(status)s,
         started_at = coalesce(started_at, clock_timestamp()),
         completed_at = clock_timestamp(),
@@ -149,15 +149,15 @@ SETTLE_JOB: Final = """
 """
 
 REQUEST_CANCELLATION: Final = """
-    INSERT INTO import_cancellations (job_id)
-    SELECT id FROM bulk_import_jobs WHERE id = %s AND completed_at IS NULL
+    INSERT INTO bulkport.import_cancellations (job_id)
+    SELECT id FROM bulkport.bulk_import_jobs WHERE id = %s AND completed_at IS NULL
     ON CONFLICT DO NOTHING
 """
 
-SELECT_STATUS: Final = "SELECT status FROM bulk_import_jobs WHERE id = %s"
+SELECT_STATUS: Final = "SELECT status FROM bulkport.bulk_import_jobs WHERE id = %s"
 
-SELECT_CANCELLATION: Final = "SELECT FROM import_cancellations WHERE job_id = %s"
+SELECT_CANCELLATION: Final = "SELECT FROM bulkport.import_cancellations WHERE job_id = %s"
 
-DELETE_CANCELLATION: Final = "DELETE FROM import_cancellations WHERE job_id = %s"
+DELETE_CANCELLATION: Final = "DELETE FROM bulkport.import_cancellations WHERE job_id = %s"
 
-DROP_PAYLOADS: Final = "UPDATE import_chunks SET payload = NULL WHERE job_id = %s AND payload IS NOT NULL"
+DROP_PAYLOADS: Final = "UPDATE bulkport.import_chunks SET payload = NULL WHERE job_id = %s AND payload IS NOT NULL"

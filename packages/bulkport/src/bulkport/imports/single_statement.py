@@ -70,26 +70,26 @@ async def go_express(connection: AsyncConnection[Any], attempt: Attempt, chunk: 
 # another lane has locked is not waited for: that would keep this worker's turn.
 _STATEMENT: Final = sql.SQL("""
     WITH job AS MATERIALIZED (
-        SELECT id FROM bulk_import_jobs WHERE id = %(job_id)s AND status = 'Processing' FOR UPDATE SKIP LOCKED
+        SELECT id FROM bulkport.bulk_import_jobs WHERE id = %(job_id)s AND status = 'Processing' FOR UPDATE SKIP LOCKED
     ), chunk AS MATERIALIZED (
-        SELECT c.job_id, c.chunk_number FROM job JOIN import_chunks c ON c.job_id = job.id
+        SELECT c.job_id, c.chunk_number FROM job JOIN bulkport.import_chunks c ON c.job_id = job.id
         WHERE c.state = 'pending' FOR UPDATE OF c SKIP LOCKED
     ), written AS (
         INSERT INTO {table} ({columns}) SELECT {typed} FROM chunk, {given} RETURNING 1
     ), reported AS (
-        INSERT INTO import_row_errors (job_id, row_number, errors, record)
+        INSERT INTO bulkport.import_row_errors (job_id, row_number, errors, record)
         SELECT chunk.job_id, bad.row_number, bad.errors::jsonb, bad.record::json
         FROM chunk, unnest(%(bad_rows)b::bigint[], %(bad_errors)b::text[], %(bad_records)b::text[])
             AS bad (row_number, errors, record)
         RETURNING 1
     ), finished AS (
-        UPDATE import_chunks c SET
+        UPDATE bulkport.import_chunks c SET
             state = 'done', success_count = %(good)s, failure_count = %(bad)s, unknown_fields = %(unknown)s,
             payload = NULL, finished_at = clock_timestamp()
         FROM chunk WHERE c.job_id = chunk.job_id AND c.chunk_number = chunk.chunk_number
         RETURNING c.job_id
     )
-    UPDATE bulk_import_jobs j SET
+    UPDATE bulkport.bulk_import_jobs j SET
         status = %(status)s, completed_at = clock_timestamp(), processed_count = %(good)s + %(bad)s,
         success_count = %(good)s, failure_count = %(bad)s, error_summary = %(summary)s,
         warnings = warnings || %(warnings)s::jsonb

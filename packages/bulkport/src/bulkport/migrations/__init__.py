@@ -1,23 +1,34 @@
-"""The tables of Bulkport, as SQL that any migration tool can run.
+"""The tables of Bulkport, as numbered SQL files and a runner for them.
 
-`upgrade_sql` creates the import tables and the background engine's schema; `downgrade_sql` removes both. An
-application calls them from a migration of its own, so that its tables and Bulkport's move together.
+::
+
+    from bulkport import migrations
+
+    migrations.upgrade(connection)          # psycopg, or SQLAlchemy as in an Alembic revision: op.get_bind()
+    await migrations.upgrade(connection)    # psycopg or SQLAlchemy, async
+    migrations.upgrade_sql()                # the same as a script, for a database administrator
+
+A transaction of the caller's goes on: it commits, or takes back, what was done. The schema's own table `migrations`
+tells which files have run.
 """
 
-from importlib.resources import files
+from bulkport.migrations.autogenerate import include_object
+from bulkport.migrations.checking import check, check_sync
+from bulkport.migrations.files import Migration, latest, migrations
+from bulkport.migrations.runner import current, downgrade, pending, upgrade
+from bulkport.migrations.script import downgrade_sql, upgrade_sql
 
-from bulkport.jobs.engine_schema import drop_engine_schema_sql, engine_schema_sql
-
-
-def upgrade_sql() -> str:
-    """SQL script that creates everything Bulkport needs in an empty schema."""
-    return f"{engine_schema_sql()}\n{_read('imports.sql')}"
-
-
-def downgrade_sql() -> str:
-    """SQL script that removes everything `upgrade_sql` created, with all data."""
-    return f"{_read('drop_imports.sql')}\n{drop_engine_schema_sql()}"
-
-
-def _read(name: str) -> str:
-    return files(__name__).joinpath(name).read_text(encoding="utf-8")
+__all__ = [
+    "Migration",
+    "check",
+    "check_sync",
+    "current",
+    "downgrade",
+    "downgrade_sql",
+    "include_object",
+    "latest",
+    "migrations",
+    "pending",
+    "upgrade",
+    "upgrade_sql",
+]

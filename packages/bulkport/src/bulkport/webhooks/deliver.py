@@ -33,19 +33,19 @@ _MAX_ERROR: Final = 500
 _SELECT: Final = """
     SELECT d.id, d.webhook_id, d.message_id, d.event, d.import_id, d.created_at, d.state, w.url, w.is_active, w.secret,
            CASE WHEN w.rotated_at > clock_timestamp() - interval '1 day' THEN w.previous_secret END AS previous_secret
-    FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id
+    FROM bulkport.webhook_deliveries d JOIN bulkport.webhooks w ON w.id = d.webhook_id
     WHERE d.id = %s
 """
 _WRITE_ATTEMPT: Final = """
-    UPDATE webhook_deliveries SET
+    UPDATE bulkport.webhook_deliveries SET
         attempts = attempts + 1, last_attempt_at = clock_timestamp(),
         last_status = %(status)s, last_error = %(error)s,
         state = CASE WHEN %(is_delivered)s THEN 'delivered' ELSE state END,
         delivered_at = CASE WHEN %(is_delivered)s THEN clock_timestamp() END
     WHERE id = %(id)s
 """
-_FAIL: Final = "UPDATE webhook_deliveries SET state = 'failed' WHERE id = %s AND state = 'pending'"
-_SWITCH_OFF: Final = "UPDATE webhooks SET is_active = false WHERE id = %s"
+_FAIL: Final = "UPDATE bulkport.webhook_deliveries SET state = 'failed' WHERE id = %s AND state = 'pending'"
+_SWITCH_OFF: Final = "UPDATE bulkport.webhooks SET is_active = false WHERE id = %s"
 
 _log = get_logger(__name__)
 

@@ -17,17 +17,17 @@ _INTERVAL_SECONDS: Final = 1.0
 _BATCH: Final = 500
 
 _TAKE: Final = """
-    UPDATE webhook_deliveries d SET queued_at = clock_timestamp()
+    UPDATE bulkport.webhook_deliveries d SET queued_at = clock_timestamp()
     FROM (
-        SELECT id FROM webhook_deliveries WHERE state = 'pending' AND queued_at IS NULL
+        SELECT id FROM bulkport.webhook_deliveries WHERE state = 'pending' AND queued_at IS NULL
         ORDER BY id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
-    ) waiting, webhooks w
+    ) waiting, bulkport.webhooks w
     WHERE d.id = waiting.id AND w.id = d.webhook_id
     RETURNING d.id, w.user_id
 """
 _PRUNE: Final = """
-    DELETE FROM webhook_deliveries WHERE id IN (
-        SELECT id FROM webhook_deliveries WHERE created_at < clock_timestamp() - interval '30 days' LIMIT 1000
+    DELETE FROM bulkport.webhook_deliveries WHERE id IN (
+        SELECT id FROM bulkport.webhook_deliveries WHERE created_at < clock_timestamp() - interval '30 days' LIMIT 1000
     )
 """
 

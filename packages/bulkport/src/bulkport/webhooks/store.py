@@ -84,38 +84,38 @@ _DELIVERY: Final = """
 """
 
 _INSERT: Final = f"""
-    INSERT INTO webhooks (user_id, url, events, description, secret)
+    INSERT INTO bulkport.webhooks (user_id, url, events, description, secret)
     SELECT %(user_id)s, %(url)s, %(events)s, %(description)s, %(secret)s
-    WHERE (SELECT count(*) FROM webhooks WHERE user_id = %(user_id)s) < %(most)s
+    WHERE (SELECT count(*) FROM bulkport.webhooks WHERE user_id = %(user_id)s) < %(most)s
     RETURNING {_WEBHOOK}
 """
 _LOCK_USER: Final = "SELECT pg_advisory_xact_lock(hashtextextended('bulkport webhooks ' || %s, 0))"
-_SELECT_ALL: Final = f"SELECT {_WEBHOOK} FROM webhooks WHERE user_id = %s ORDER BY id"
-_SELECT_ONE: Final = f"SELECT {_WEBHOOK} FROM webhooks WHERE id = %s AND user_id = %s"
+_SELECT_ALL: Final = f"SELECT {_WEBHOOK} FROM bulkport.webhooks WHERE user_id = %s ORDER BY id"
+_SELECT_ONE: Final = f"SELECT {_WEBHOOK} FROM bulkport.webhooks WHERE id = %s AND user_id = %s"
 _UPDATE: Final = f"""
-    UPDATE webhooks SET
+    UPDATE bulkport.webhooks SET
         url = coalesce(%(url)s, url), events = coalesce(%(events)s, events),
         description = coalesce(%(description)s, description), is_active = coalesce(%(is_active)s, is_active)
     WHERE id = %(id)s AND user_id = %(user_id)s
     RETURNING {_WEBHOOK}
 """
 _ROTATE: Final = f"""
-    UPDATE webhooks SET previous_secret = secret, secret = %(secret)s, rotated_at = clock_timestamp()
+    UPDATE bulkport.webhooks SET previous_secret = secret, secret = %(secret)s, rotated_at = clock_timestamp()
     WHERE id = %(id)s AND user_id = %(user_id)s
     RETURNING {_WEBHOOK}
 """
-_DELETE: Final = "DELETE FROM webhooks WHERE id = %s AND user_id = %s"
+_DELETE: Final = "DELETE FROM bulkport.webhooks WHERE id = %s AND user_id = %s"
 _SELECT_DELIVERIES: Final = f"""
-    SELECT {_DELIVERY} FROM webhook_deliveries
+    SELECT {_DELIVERY} FROM bulkport.webhook_deliveries
     WHERE webhook_id = %(webhook_id)s AND (%(before)s::bigint IS NULL OR id < %(before)s)
     ORDER BY id DESC LIMIT %(limit)s
 """
 _INSERT_PING: Final = f"""
-    INSERT INTO webhook_deliveries (webhook_id, event) VALUES (%s, '{WebhookEvent.PING}') RETURNING {_DELIVERY}
+    INSERT INTO bulkport.webhook_deliveries (webhook_id, event) VALUES (%s, '{WebhookEvent.PING}') RETURNING {_DELIVERY}
 """
 # The same message id: a receiver that has the message already knows it.
 _SEND_AGAIN: Final = f"""
-    UPDATE webhook_deliveries SET state = 'pending', queued_at = NULL
+    UPDATE bulkport.webhook_deliveries SET state = 'pending', queued_at = NULL
     WHERE id = %(id)s AND webhook_id = %(webhook_id)s AND state <> 'pending'
     RETURNING {_DELIVERY}
 """

@@ -1,7 +1,8 @@
-"""Import tables and the background engine."""
+"""Bulkport's tables."""
 
-from bulkport import migrations as schema
-from commandapi.migrations.scripts import run_script
+from alembic import op
+
+from bulkport import migrations
 
 revision = "0011"
 down_revision = None
@@ -11,9 +12,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
-    run_script(schema.upgrade_sql())
+    migrations.upgrade(op.get_bind(), to=3)
 
 
 def downgrade() -> None:
     """Undo."""
-    run_script(schema.downgrade_sql())
+    migrations.downgrade(op.get_bind())

@@ -1,4 +1,4 @@
-"""Orders for all jobs that match, as they are kept (table `background_orders`): any request can go on with one."""
+"""Stored operations on all jobs that match (table `bulkport.bulk_operations`): any request can go on with one."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -25,21 +25,21 @@ MOST_SECONDS_WAITED: Final = 5
 _READ: Final[LiteralString] = """\
 SELECT ordered.order_id, ordered.list, ordered.filter, ordered.begun_at, ordered.touched_at, ordered.jobs,
 ordered.is_more, ordered.cursor, ordered.effects, ordered.state, audit.actor, audit.action, audit.target
-FROM background_orders ordered JOIN background_audit audit ON audit.id = ordered.order_id
+FROM bulkport.bulk_operations ordered JOIN bulkport.audit audit ON audit.id = ordered.order_id
 WHERE ordered.order_id = %s"""
 
 _HOLD: Final[LiteralString] = f"{_READ} FOR UPDATE OF ordered"
 
 _BEGIN: Final = """\
 WITH told AS (
-    UPDATE background_audit SET target = %(target)s, outcome = %(outcome)s, led_to = %(led_to)s WHERE id = %(order_id)s
+    UPDATE bulkport.audit SET target = %(target)s, outcome = %(outcome)s, led_to = %(led_to)s WHERE id = %(order_id)s
 )
-INSERT INTO background_orders (order_id, list, filter, jobs, is_more)
+INSERT INTO bulkport.bulk_operations (order_id, list, filter, jobs, is_more)
 VALUES (%(order_id)s, %(list)s, %(filter)s, %(jobs)s, %(is_more)s)"""
 
 _ADVANCE: Final = """\
-WITH told AS (UPDATE background_audit SET outcome = %(outcome)s WHERE id = %(order_id)s)
-UPDATE background_orders
+WITH told AS (UPDATE bulkport.audit SET outcome = %(outcome)s WHERE id = %(order_id)s)
+UPDATE bulkport.bulk_operations
 SET cursor = %(cursor)s, effects = %(effects)s, state = %(state)s, touched_at = clock_timestamp()
 WHERE order_id = %(order_id)s"""
 

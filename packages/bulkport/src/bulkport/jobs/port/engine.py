@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bulkport.database import DEFAULT_SCHEMA
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.context import TaskDefinition
 from bulkport.jobs.job import BackgroundJob
@@ -24,6 +25,8 @@ class WorkerOptions:
     database_url: str
     server_name: str
     """Unique among all servers, also over time; see `JobEngine.rescue`."""
+    schema: str = DEFAULT_SCHEMA
+    """Where Bulkport's tables are: for `pools.open_pool` and `database.cursor_classes`."""
     queues: Sequence[str] | None = None
     """Queues to serve; None: all."""
     concurrency: int = 20

@@ -1,4 +1,4 @@
-DROP TABLE IF EXISTS background_orders, background_audit, background_batch_shares, background_batches, background_continuations,
+DROP TABLE IF EXISTS background_batch_shares, background_batches, background_continuations,
     background_counts, background_deltas, background_history, background_jobs, background_keys, background_logs,
     background_lost_servers, background_progress, background_queues, background_recurring, background_runs, background_series,
     background_servers;

@@ -1,0 +1,2 @@
+DROP TABLE bulkport.bulk_operations;
+DROP TABLE bulkport.audit;

@@ -1,0 +1,28 @@
+-- What the dashboard stores.
+
+-- What operators did.
+CREATE TABLE bulkport.audit (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    actor text NOT NULL,
+    action text NOT NULL,
+    target text NOT NULL,
+    outcome text,  -- NULL: it is under way, or was broken off by the end of its server
+    form text,  -- what tells the form that asked for it from every other: one form does one thing once
+    led_to text  -- the page that tells more of it
+);
+CREATE UNIQUE INDEX audit_form ON bulkport.audit (form) WHERE form IS NOT NULL;
+
+-- Operations of operators on all jobs that a list shows; each request carries out one step. See docs/adr/0013.
+CREATE TABLE bulkport.bulk_operations (
+    order_id bigint PRIMARY KEY REFERENCES bulkport.audit (id) ON DELETE CASCADE,
+    list text NOT NULL,
+    filter text NOT NULL,  -- the query of the list's address
+    begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    touched_at timestamptz NOT NULL DEFAULT clock_timestamp(),  -- when it was last gone on with
+    jobs bigint NOT NULL,  -- that matched when it began, as far as they were counted
+    is_more boolean NOT NULL,  -- there were more
+    cursor text,  -- where its next step begins
+    effects jsonb NOT NULL DEFAULT '{}',  -- what came of it for how many jobs
+    state text NOT NULL DEFAULT 'going' CHECK (state IN ('going', 'stopped', 'ended'))
+);

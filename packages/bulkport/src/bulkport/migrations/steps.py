@@ -1,0 +1,115 @@
+"""What a migration does, as statements for whichever driver runs them.
+
+Each function is a generator: it yields scripts, is sent the rows of their last statement, and returns its result. So
+the same steps run on a sync and on an async connection, and can be written down as a script.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
+
+from bulkport.database import DEFAULT_SCHEMA, render, schema_name
+from bulkport.migrations.errors import MigrationError
+from bulkport.migrations.files import Migration, latest, migrations
+
+T = TypeVar("T")
+
+Steps: TypeAlias = Generator[str, Sequence[Sequence[Any]], T]
+"""Yields a script that takes no parameters; is sent the rows of its last statement."""
+
+# Any constant will do; it must only differ from the advisory locks of other programs in the same database.
+_LOCK: Final = "SELECT pg_advisory_xact_lock(7092447305093509729)"
+
+PREPARE: Final = """
+CREATE SCHEMA IF NOT EXISTS bulkport;
+CREATE TABLE IF NOT EXISTS bulkport.migrations (
+    version    integer     PRIMARY KEY,
+    name       text        NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+"""
+
+_IS_PREPARED: Final = "SELECT to_regclass('bulkport.migrations') IS NOT NULL"
+_VERSION: Final = "SELECT coalesce(max(version), 0) FROM bulkport.migrations"
+
+# Somebody else's tables in the schema keep it.
+FORGET: Final = """
+DROP TABLE bulkport.migrations;
+DO $$ BEGIN
+    DROP SCHEMA IF EXISTS bulkport;
+EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN
+    NULL;
+END $$;
+"""
+
+
+def current_version(schema: str = DEFAULT_SCHEMA) -> Steps[int]:
+    """The version that the schema is at; 0: there is none."""
+    ((is_prepared,),) = yield render(_IS_PREPARED, schema_name(schema))
+    if not is_prepared:
+        return 0
+    ((version,),) = yield render(_VERSION, schema)
+    return int(version)
+
+
+def upgrade(to: int | None = None, schema: str = DEFAULT_SCHEMA) -> Steps[int]:
+    """Go up to version `to`, or to the newest; the version that the schema is then at.
+
+    Raises
+    ------
+    MigrationError
+        There is no such version.
+    """
+    target = _known(latest() if to is None else to)
+    yield _LOCK
+    version = yield from current_version(schema)
+    if version >= target:
+        return version
+    if version == 0:
+        yield render(PREPARE, schema)
+    for migration in migrations():
+        if version < migration.version <= target:
+            yield render(up(migration), schema)
+    return target
+
+
+def downgrade(to: int = 0, schema: str = DEFAULT_SCHEMA) -> Steps[int]:
+    """Go down to version `to`, with all data of what is dropped; the version that the schema is then at.
+
+    Raises
+    ------
+    MigrationError
+        There is no such version, or a newer Bulkport made the schema.
+    """
+    target = _known(to)
+    yield _LOCK
+    version = yield from current_version(schema)
+    if version > latest():
+        raise MigrationError(
+            f"The schema {schema} is at version {version}, which this version of Bulkport does not know (it knows "
+            f"up to {latest()}): downgrade with the version that made it."
+        )
+    if version <= target:
+        return version
+    for migration in reversed(migrations()):
+        if target < migration.version <= version:
+            yield render(down(migration), schema)
+    if target == 0:
+        yield render(FORGET, schema)
+    return target
+
+
+def up(migration: Migration) -> str:
+    """The script of one migration, which also records it."""
+    record = f"INSERT INTO bulkport.migrations (version, name) VALUES ({migration.version}, '{migration.name}');"
+    return f"{migration.up.rstrip()}\n{record}\n"
+
+
+def down(migration: Migration) -> str:
+    """The script that takes one migration back."""
+    return f"{migration.down.rstrip()}\nDELETE FROM bulkport.migrations WHERE version = {migration.version};\n"
+
+
+def _known(version: int) -> int:
+    if not 0 <= version <= latest():
+        raise MigrationError(f"There is no version {version} of the schema: versions go from 0 to {latest()}.")
+    return version

@@ -1,0 +1,196 @@
+"""The library's migrations run on every kind of connection, in the caller's transaction, and back."""
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+import sqlalchemy
+from psycopg import sql
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from bulkport import migrations
+from bulkport.database import cursor_classes
+from bulkport.migrations.errors import MigrationError, MigrationsMissing, UnsupportedEncoding
+
+_OBJECTS = """
+    SELECT name FROM (
+        SELECT oid, relname AS name, relnamespace AS namespace FROM pg_class
+        UNION ALL SELECT oid, proname, pronamespace FROM pg_proc
+    ) AS object
+    WHERE namespace IN ('public'::regnamespace, to_regnamespace('bulkport'))
+      AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = oid AND deptype = 'e')
+    ORDER BY name
+"""
+
+
+@pytest.fixture
+def empty_url(server_url: str) -> Iterator[str]:
+    """A database without any tables."""
+    name = f"empty_{uuid.uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield _in_database(server_url, name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _in_database(server_url: str, name: str) -> str:
+    return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+
+
+def _version(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        return migrations.current(connection)
+
+
+def _objects(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        return [name for (name,) in connection.execute(_OBJECTS)]
+
+
+def _alchemy(url: str, driver: str) -> str:
+    return url.replace("postgresql://", f"postgresql+{driver}://").replace("postgres://", f"postgresql+{driver}://")
+
+
+def test_up_and_down_from_each_version_leaves_the_same(empty_url: str) -> None:
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        assert [step.version for step in migrations.pending(connection)] == [1, 2, 3]
+        seen = {0: _objects(empty_url)}
+        for version in range(1, migrations.latest() + 1):
+            assert migrations.upgrade(connection, to=version) == version
+            seen[version] = _objects(empty_url)
+        assert migrations.pending(connection) == []
+        for version in range(migrations.latest() - 1, -1, -1):
+            assert migrations.downgrade(connection, to=version) == version
+            assert _objects(empty_url) == seen[version]
+        for version in range(1, migrations.latest() + 1):
+            migrations.upgrade(connection, to=version)
+            migrations.downgrade(connection)
+            assert _objects(empty_url) == seen[0]
+
+
+def test_what_others_called_alike_survives_a_downgrade(empty_url: str) -> None:
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        migrations.upgrade(connection)
+        connection.execute("CREATE TABLE bulkport.theirs (id int); CREATE TABLE public.import_chunks (id int)")
+        migrations.downgrade(connection)
+        connection.execute("SELECT FROM bulkport.theirs, public.import_chunks")
+
+
+async def test_psycopg_async(empty_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(empty_url) as connection:
+        assert await migrations.upgrade(connection) == migrations.latest()
+    assert _version(empty_url) == migrations.latest()
+
+
+def test_sqlalchemy_on_psycopg_in_its_transaction(empty_url: str) -> None:
+    engine = sqlalchemy.create_engine(_alchemy(empty_url, "psycopg"))
+    with engine.connect() as connection:
+        migrations.upgrade(connection)
+        connection.rollback()
+        assert migrations.current(connection) == 0
+        connection.rollback()
+    with engine.begin() as connection:
+        migrations.upgrade(connection)
+    engine.dispose()
+    assert _version(empty_url) == migrations.latest()
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_sqlalchemy_async_in_its_transaction(empty_url: str, driver: str) -> None:
+    engine = create_async_engine(_alchemy(empty_url, driver))
+    async with engine.connect() as connection:
+        await migrations.upgrade(connection, to=2)
+        await connection.rollback()
+        assert await migrations.current(connection) == 0
+        await connection.rollback()
+    async with engine.begin() as connection:
+        # As Alembic's op.get_bind() in a template for async engines.
+        await connection.run_sync(lambda bind: migrations.upgrade(bind, to=2))
+        await migrations.upgrade(connection)
+    await engine.dispose()
+    assert _version(empty_url) == migrations.latest()
+
+
+def test_the_scripts_do_the_same(empty_url: str) -> None:
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(migrations.upgrade_sql(2).encode())
+        connection.execute(migrations.upgrade_sql(start=2).encode())
+    assert _version(empty_url) == migrations.latest()
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(migrations.downgrade_sql().encode())
+    assert _objects(empty_url) == []
+
+
+def test_a_schema_of_another_name(empty_url: str) -> None:
+    with psycopg.connect(empty_url, cursor_factory=cursor_classes("etl")[0]) as connection:
+        migrations.upgrade(connection, schema="etl")
+        assert migrations.current(connection, schema="etl") == migrations.latest()
+        connection.execute("SELECT FROM bulkport.bulk_import_jobs")
+        with pytest.raises(psycopg.errors.InvalidSchemaName), connection.transaction():
+            connection.execute(b"LOCK TABLE bulkport.bulk_import_jobs; DROP SCHEMA etl_not_there")
+        assert connection.execute("SELECT to_regclass('etl.import_chunks')").fetchone() != (None,)
+        migrations.downgrade(connection, schema="etl")
+
+
+def test_three_processes_may_upgrade_at_once(empty_url: str) -> None:
+    program = (
+        "import sys, psycopg; from bulkport import migrations\n"
+        "with psycopg.connect(sys.argv[1]) as connection: migrations.upgrade(connection)"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", program, empty_url]) for _ in range(3)]
+    assert [process.wait(timeout=60) for process in processes] == [0, 0, 0]
+    assert _version(empty_url) == migrations.latest()
+
+
+def test_a_version_that_does_not_exist_is_refused(empty_url: str) -> None:
+    with psycopg.connect(empty_url) as connection, pytest.raises(MigrationError, match="There is no version 99"):
+        migrations.upgrade(connection, to=99)
+
+
+async def test_the_check_names_the_command_and_lets_newer_schemas_be(empty_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(empty_url, autocommit=True) as connection:
+        with pytest.raises(MigrationsMissing, match=r"schema bulkport .* does not exist.* Run: bulkport migrate"):
+            await migrations.check(connection)
+        await migrations.upgrade(connection, to=2)
+        with pytest.raises(MigrationsMissing, match="is at version 2; this version needs 3"):
+            await migrations.check(connection)
+        await migrations.upgrade(connection)
+        await connection.execute("INSERT INTO bulkport.migrations (version, name) VALUES (99, 'of a newer version')")
+        await migrations.check(connection)
+
+
+def test_a_database_that_is_not_utf8_is_refused(server_url: str) -> None:
+    name = f"latin_{uuid.uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0").format(sql.Identifier(name))
+        )
+        with (
+            psycopg.connect(_in_database(server_url, name)) as latin,
+            pytest.raises(UnsupportedEncoding, match="encoding is LATIN1"),
+        ):
+            migrations.check_sync(latin)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def test_autogenerate_leaves_the_tables_alone(empty_url: str) -> None:
+    alembic_autogenerate = pytest.importorskip("alembic.autogenerate")
+    from alembic.migration import MigrationContext
+
+    with psycopg.connect(empty_url) as connection:
+        migrations.upgrade(connection)
+    engine = sqlalchemy.create_engine(_alchemy(empty_url, "psycopg"))
+
+    def differences(**options: object) -> list[object]:
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"include_schemas": True, **options})
+            found: list[object] = alembic_autogenerate.compare_metadata(context, sqlalchemy.MetaData())
+            return [change for change in found if "bulkport" in repr(change)]
+
+    assert differences()
+    assert differences(include_object=migrations.include_object) == []
+    engine.dispose()

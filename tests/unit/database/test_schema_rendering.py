@@ -1,0 +1,38 @@
+"""Statements are written for the schema `bulkport`; for another one each name's prefix changes, and nothing else."""
+
+import psycopg
+import pytest
+
+from bulkport.database import InvalidSchemaName, cursor_classes, render, schema_name
+
+
+@pytest.mark.parametrize(
+    ("statement", "rendered"),
+    [
+        ("SELECT * FROM bulkport.jobs j", 'SELECT * FROM "etl".jobs j'),
+        ("SELECT bulkport.claim(1)::bulkport.job_state", 'SELECT "etl".claim(1)::"etl".job_state'),
+        ("SELECT to_regclass('bulkport.jobs')", "SELECT to_regclass('\"etl\".jobs')"),
+        ("SELECT pg_get_serial_sequence('bulkport.jobs', 'id')", "SELECT pg_get_serial_sequence('\"etl\".jobs', 'id')"),
+        ("SELECT nextval('bulkport.jobs_id')", "SELECT nextval('\"etl\".jobs_id')"),
+        ("SELECT 'bulkport.jobs'::regclass", "SELECT '\"etl\".jobs'::regclass"),
+        ("CREATE SCHEMA IF NOT EXISTS bulkport;", 'CREATE SCHEMA IF NOT EXISTS "etl";'),
+        # Texts, and longer names.
+        ("SELECT bulkport.enqueue('bulkport.process_import')", "SELECT \"etl\".enqueue('bulkport.process_import')"),
+        ("SELECT my_bulkport.x, a.bulkport.y", "SELECT my_bulkport.x, a.bulkport.y"),
+        ("SELECT 'bulkport', bulkport FROM t", "SELECT 'bulkport', bulkport FROM t"),
+    ],
+)
+def test_each_prefix_of_a_name_is_rewritten_and_no_text_is(statement: str, rendered: str) -> None:
+    assert render(statement, "etl") == rendered
+    assert render(statement) is statement
+
+
+def test_the_default_schema_costs_nothing() -> None:
+    assert cursor_classes("bulkport") == (psycopg.Cursor, psycopg.AsyncCursor)
+    assert cursor_classes("etl") is cursor_classes("etl")
+
+
+@pytest.mark.parametrize("name", ["", "Etl", "a-b", 'a"b', "pg_jobs", "public", "x" * 64, "1st"])
+def test_a_name_that_would_need_care_is_refused(name: str) -> None:
+    with pytest.raises(InvalidSchemaName):
+        schema_name(name)
