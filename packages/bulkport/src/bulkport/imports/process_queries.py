@@ -26,7 +26,7 @@ BEGIN_ATTEMPT: Final = """
 
 JOIN_ATTEMPT: Final = """
     SELECT resource, user_id, handling, format, csv_columns, reading, total_chunks, fruitless_attempts, last_fault, NULL
-    FROM bulk_import_jobs WHERE id = %(job_id)s AND completed_at IS NULL
+    FROM bulkport.bulk_import_jobs WHERE id = %(job_id)s AND completed_at IS NULL
 """
 
 MARK_STARTED: Final = """
