@@ -12,7 +12,7 @@ from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.references import NameResolver
-from bulkport.imports.resource import Resource, Resources
+from bulkport.imports.resource import ConflictPolicy, Resource, Resources
 from bulkport.imports.table import TableCatalogue, TargetTable
 from bulkport.imports.validation import RowValidator
 
@@ -92,6 +92,7 @@ async def begin_attempt(
             resource,
             streamed=body_format != BodyFormat.JSON,
             columns=dict(zip(resource.field_names, table.types, strict=True)),
+            tracks_given=resource.conflict is ConflictPolicy.UPDATE,
         ),
         resolvers={reference.field: NameResolver(reference) for reference in resource.references},
     )

@@ -48,6 +48,8 @@ class Batch:
     nothing."""
     fields: Sequence[str | None] = ()
     """Field of the resource for each column, for records of cells."""
+    prepared: CsvRecords | None = None
+    """The cells as they are read, where they came as such: what the import's options take from them is gone."""
     refused: dict[int, Sequence[FieldError]] = field(default_factory=dict)
     """What is wrong, by position."""
     waiting: dict[int, NamedRow] = field(default_factory=dict)
@@ -56,6 +58,9 @@ class Batch:
     """Positions of accepted rows that lack only the id, by id field."""
     lookups: dict[str, set[str]] = field(default_factory=dict)
     """Names to be resolved to ids, by the field of the reference."""
+
+    absent: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Fields that a record does not give, by position, where they are told apart and there are any."""
 
     @property
     def size(self) -> int:
@@ -80,6 +85,8 @@ class ValidRows:
     """The bad rows, ascending."""
     sources: Sources
     first_row: int
+    given: Sequence[frozenset[str]] | None = None
+    """Fields that each valid row gives a value for, null included; None where the validator was not asked for them."""
 
     def record(self, position: int) -> SourceRecord:
         """What the client sent for the valid row at a position in `columns`."""

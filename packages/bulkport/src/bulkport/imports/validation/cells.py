@@ -1,10 +1,10 @@
 """Columns of text cells read as values, for the types whose text is plain."""
 
-from itertools import compress, count
 from typing import Any, Final
 
 import msgspec
 
+from bulkport.imports.validation.not_blank import blank_positions
 from bulkport.imports.validation.translation import IntRule, TextRule
 
 # Below 64 bits, so that conversion and comparison stay cheap.
@@ -37,7 +37,7 @@ def _read_text(cells: list[str], rule: TextRule, empty: Any) -> tuple[list[Any],
     if shortest < rule.min_length:
         suspects.update(position for position, length in enumerate(lengths) if 0 < length < rule.min_length)
     if rule.not_blank:
-        suspects.update(compress(count(), map(str.isspace, cells)))
+        suspects |= blank_positions(cells)
     if not shortest:
         if empty is not msgspec.NODEFAULT:
             return [cell or empty for cell in cells], suspects

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from bulkport.imports.formats.csv import CsvColumns, CsvRecords
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation.batch import Batch, Sources, ValidRows
+from bulkport.imports.validation.cell_options import prepared
 from bulkport.imports.validation.fast_path import fast_lane, is_fast, name_attribute
 from bulkport.imports.validation.lookups import NamedRow, lookups_of
 from bulkport.imports.validation.row_errors import FieldError, RowError
@@ -19,7 +20,7 @@ from bulkport.imports.validation.sanitize import unstorable
 from bulkport.imports.validation.sequences import without
 from bulkport.imports.validation.unknown_fields import UnknownFields
 from bulkport.imports.values.column_type import ColumnType
-from bulkport.imports.values.options import PLAIN, ValueOptions
+from bulkport.imports.values.options import PLAIN, Blank, ValueOptions
 
 
 class RowValidator:
@@ -39,6 +40,8 @@ class RowValidator:
         How values are written.
     columns:
         Type of each field's column, as far as it is known.
+    tracks_given:
+        Whether valid rows say which fields they give (`ValidRows.given`), as an update needs it.
     """
 
     def __init__(
@@ -48,11 +51,15 @@ class RowValidator:
         streamed: bool,
         options: ValueOptions = PLAIN,
         columns: Mapping[str, ColumnType] = NO_COLUMNS,
+        tracks_given: bool = False,
     ) -> None:
         self._lookups = lookups_of(resource) if streamed else ()
         self._resource = resource
-        self._options = options
-        self._lane = fast_lane(resource, self._lookups) if is_fast(resource.model, options, columns) else None
+        self.options = options
+        self._tracks_given = tracks_given
+        self._lane = None
+        if is_fast(resource.model, options, columns):
+            self._lane = fast_lane(resource, self._lookups, tracks_given=tracks_given)
         self._columns = columns
         self._json_judge = JsonJudge(resource, self._lookups, options, columns)
         self._text_judge = TextJudge(resource, self._lookups, options, columns)
@@ -102,10 +109,17 @@ class RowValidator:
             1-based number of the first record in the body.
         """
         with _collector_paused():
-            decoded = None if self._lane is None else self._lane.decode_cells(records.columns, columns.fields)
+            sent, records = records, prepared(records, columns.fields, self.options)
+            decoded = None
+            if self._lane is not None and self.options.are_plain_cells:
+                decoded = self._lane.decode_cells(records.columns, columns.fields)
             values = self._no_values(len(records)) if decoded is None else decoded[0]
-            batch = Batch(Sources(records, self._column_names(columns)), first_row, values, fields=columns.fields)
+            batch = Batch(
+                Sources(sent, self._column_names(columns)), first_row, values, fields=columns.fields, prepared=records
+            )
             batch.refused = {position: [FieldError("", bad.message)] for position, bad in records.bad.items()}
+            if self._tracks_given:
+                batch.absent = self._absent_cells(records, columns.fields)
             if decoded is None:
                 left = set(range(len(records)))
             else:
@@ -128,6 +142,8 @@ class RowValidator:
             judge = self._text_judge if isinstance(batch.sources.records, CsvRecords) else self._json_judge
             for position, row in batch.waiting.items():
                 self._enter(batch, position, judge.judge_named(row, resolved))
+            if self._tracks_given:
+                self._fill_in_defaults(batch)
             return self._tell_apart(batch)
 
     def _sort_out_ids(self, batch: Batch, refused: Collection[int]) -> set[int]:
@@ -159,6 +175,8 @@ class RowValidator:
     def _enter(self, batch: Batch, position: int, verdict: Verdict) -> None:
         if isinstance(verdict, BaseModel):
             batch.enter(position, verdict)
+            if self._tracks_given and not batch.fields:
+                batch.absent[position] = frozenset(self._resource.field_names) - verdict.model_fields_set
         elif isinstance(verdict, NamedRow):
             batch.waiting[position] = verdict
             for field, name in verdict.names.items():
@@ -193,9 +211,40 @@ class RowValidator:
             self._judge_cells(batch, position)
 
     def _judge_cells(self, batch: Batch, position: int) -> None:
-        cells = batch.sources.records[position]
+        records = batch.sources.records if batch.prepared is None else batch.prepared
+        cells = records[position]
         assert isinstance(cells, list)
         self._enter(batch, position, self._text_judge.judge(cells, batch.fields))
+
+    def _absent_cells(self, records: CsvRecords, fields: Sequence[str | None]) -> dict[int, frozenset[str]]:
+        """Fields that rows of cells do not give: those without a column, and blank ones where these count as such."""
+        by_name = {lookup.name_field: lookup.id_field for lookup in self._lookups}
+        given = {by_name.get(field, field) for field in fields if field is not None}
+        missing = frozenset(self._resource.field_names) - given
+        absent = dict.fromkeys(range(len(records)), missing) if missing else {}
+        if self.options.blank is Blank.KEEP:
+            for field, cells in zip(fields, records.columns, strict=True):
+                if field is not None and "" in cells:
+                    for position in [position for position, cell in enumerate(cells) if cell == ""]:
+                        absent[position] = absent.get(position, frozenset()) | {by_name.get(field, field)}
+        return absent
+
+    def _fill_in_defaults(self, batch: Batch) -> None:
+        """Note which fields the rows of the fast lane do not give, and give them their defaults."""
+        for field, default in self._lane.defaults.items() if self._lane else ():
+            column = batch.columns[field]
+            if msgspec.UNSET in column:
+                for position, value in enumerate(column):
+                    if value is msgspec.UNSET:
+                        column[position] = default
+                        if not batch.fields:  # what cells give, their header tells
+                            batch.absent[position] = batch.absent.get(position, frozenset()) | {field}
+
+    def _given(self, batch: Batch, row_numbers: Sequence[int]) -> list[frozenset[str]]:
+        every = frozenset(self._resource.field_names)
+        patterns = {absent: every - absent for absent in {frozenset(), *batch.absent.values()}}
+        nothing: frozenset[str] = frozenset()
+        return [patterns[batch.absent.get(number - batch.first_row, nothing)] for number in row_numbers]
 
     def _tell_apart(self, batch: Batch) -> ValidRows:
         first_row = batch.first_row
@@ -221,6 +270,7 @@ class RowValidator:
             ],
             sources=batch.sources,
             first_row=first_row,
+            given=self._given(batch, row_numbers) if self._tracks_given else None,
         )
 
     def _no_values(self, size: int) -> dict[str, list[Any]]:

@@ -98,7 +98,7 @@ def datetime_reader(options: ValueOptions, column: ColumnType | None, *, is_awar
 
     def read(text: str) -> datetime:
         moment = moments.read_datetime(text, options)
-        return moments.in_zone(moment, options.zone, text) if has_zone and options.zone else moment
+        return moments.in_zone(moment, options.time_zone, text) if has_zone and options.time_zone else moment
 
     return _typed(datetime, read, moments.DATETIME)
 

@@ -7,7 +7,6 @@ to judge. So it may refuse too much, and never too little.
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import lru_cache
-from itertools import compress, count
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation.cells import read_cells
 from bulkport.imports.validation.lookups import Lookup
+from bulkport.imports.validation.not_blank import blank_positions
 from bulkport.imports.validation.translation import PlainField, TextRule, translate
 from bulkport.imports.validation.unknown_fields import UnknownFields
 from bulkport.imports.values.column_type import ColumnType
@@ -41,10 +41,20 @@ class FastLane:
     What it gives are columns: values by attribute, one for each record. Attributes are the model's field names, and one
     for each lookup (`name_attribute`). An id that is not given is `msgspec.UNSET`, and so is a name. What stands at the
     place of a refused record means nothing.
+
+    Parameters
+    ----------
+    tracks_given:
+        Whether a field that a record does not give is `msgspec.UNSET` in place of its default (see `defaults`).
     """
 
     def __init__(
-        self, fields: Sequence[PlainField], lookups: Sequence[Lookup], *, forbids_unknown_fields: bool
+        self,
+        fields: Sequence[PlainField],
+        lookups: Sequence[Lookup],
+        *,
+        forbids_unknown_fields: bool,
+        tracks_given: bool = False,
     ) -> None:
         self._lookups = lookups
         self._learns = not forbids_unknown_fields
@@ -56,8 +66,8 @@ class FastLane:
             kind, default = field.type, field.default
             if field.name in substituted:
                 self._ids[field.name] = kind
-                if default is msgspec.NODEFAULT:
-                    kind, default = kind | msgspec.UnsetType, msgspec.UNSET
+            if tracks_given if default is not msgspec.NODEFAULT else field.name in substituted:
+                kind, default = kind | msgspec.UnsetType, msgspec.UNSET
             members.append((field.name, field.wire_name, kind, default))
         members += [
             (name_attribute(number), lookup.name_wire, str | msgspec.UnsetType, msgspec.UNSET)
@@ -67,6 +77,10 @@ class FastLane:
         self._members = sorted(members, key=lambda member: member[3] is not msgspec.NODEFAULT)
         self._fields = {field.name: field for field in fields}
         self._not_blank = [field.name for field in fields if isinstance(field.rule, TextRule) and field.rule.not_blank]
+        self.defaults = {
+            field.name: field.default for field in fields if tracks_given and field.default is not msgspec.NODEFAULT
+        }
+        """Default by optional field, where those given are told from the others."""
         self._floats = [field.name for field in fields if field.is_float]
         names = {name_attribute(number) for number in range(len(lookups))}
         self._stand_ins = {
@@ -145,7 +159,8 @@ class FastLane:
                 field = self._fields[attribute]
                 if field.rule is None:
                     return None
-                empty = None if default is msgspec.NODEFAULT and field.is_nullable else default
+                empty = default if field.default is msgspec.NODEFAULT else field.default
+                empty = None if empty is msgspec.NODEFAULT and field.is_nullable else empty
                 values[attribute], suspects = read_cells(cells, field.rule, empty)
                 refused |= suspects
         return values, refused
@@ -196,7 +211,7 @@ class FastLane:
 
 def is_fast(model: type[BaseModel], options: ValueOptions, columns: Mapping[str, ColumnType]) -> bool:
     """Whether the fast lane gives what the options and the columns want: it reads plain forms, and floats as such."""
-    if options.trim or options.normalize or options.date_format:
+    if options.trim or options.normalize or options.date_format or options.excel_dates:
         return False
     plain = translate(model)
     if plain is None:
@@ -210,14 +225,14 @@ def name_attribute(number: int) -> str:
     return f"_name_{number}"
 
 
-def fast_lane(resource: Resource, lookups: tuple[Lookup, ...]) -> FastLane | None:
+def fast_lane(resource: Resource, lookups: tuple[Lookup, ...], *, tracks_given: bool = False) -> FastLane | None:
     """A fast lane for one import into a resource; None where its model needs Pydantic for every row."""
-    lane = _lane_of(resource.model, lookups)
+    lane = _lane_of(resource.model, lookups, tracks_given)
     return None if lane is None else lane.fresh()
 
 
 @lru_cache(maxsize=256)
-def _lane_of(model: type[BaseModel], lookups: tuple[Lookup, ...]) -> FastLane | None:
+def _lane_of(model: type[BaseModel], lookups: tuple[Lookup, ...], tracks_given: bool) -> FastLane | None:
     plain = translate(model)
     if plain is None:
         return None
@@ -226,7 +241,12 @@ def _lane_of(model: type[BaseModel], lookups: tuple[Lookup, ...]) -> FastLane | 
         if field.name in substituted and field.default not in (msgspec.NODEFAULT, None):
             return None
     try:
-        return FastLane(plain.fields, lookups, forbids_unknown_fields=plain.forbids_unknown_fields)
+        return FastLane(
+            plain.fields,
+            lookups,
+            forbids_unknown_fields=plain.forbids_unknown_fields,
+            tracks_given=tracks_given,
+        )
     except (TypeError, ValueError):  # constraints that msgspec does not know, such as bounds beyond 64 bits
         return None
 
@@ -249,11 +269,7 @@ def _vanished_positions(values: list[Any], records: Sequence[bytes]) -> set[int]
 
 def _blank_positions(values: list[Any]) -> set[int]:
     """Positions of texts without a visible character."""
-    # `isspace` knows every space that `\\s` knows, and is false for empty text.
-    try:
-        blank = set(compress(count(), map(str.isspace, values)))
-    except TypeError:  # a null among them
-        blank = set(compress(count(), [value is not None and value.isspace() for value in values]))
+    blank = blank_positions(values)
     position = -1
     while True:
         try:

@@ -17,7 +17,7 @@ from bulkport.imports.validation.text_fields import EmptyCell, empty_cells
 from bulkport.imports.values.column_type import ColumnType
 from bulkport.imports.values.faults import ValueFault
 from bulkport.imports.values.json_text import read_json
-from bulkport.imports.values.options import PLAIN, ValueOptions
+from bulkport.imports.values.options import PLAIN, Blank, ValueOptions
 
 _MAX_ERRORS: Final = 20
 _SPECIAL_NUMBER: Final = re.compile(rb"(?<=[:,\[ ])-?(?:NaN|Infinity)\b")
@@ -180,6 +180,12 @@ class TextJudge(RowJudge):
         super().__init__(resource, lookups, {field: [field] for field in resource.model.model_fields})
         self._validator = exact_validator(resource.model, options, columns, is_text=True)
         self._empty = empty_cells(resource.model, options.blank)
+        nulls = empty_cells(resource.model, Blank.NULL)
+        self._defaulted = {
+            name
+            for name, info in resource.model.model_fields.items()
+            if not info.is_required() and nulls[name] is not EmptyCell.NULL
+        }
 
     def judge(self, cells: Iterable[str | None], fields: Sequence[str | None]) -> Verdict:
         """Judge a row.
@@ -195,7 +201,11 @@ class TextJudge(RowJudge):
         for field, cell in zip(fields, cells, strict=False):
             if field is None:
                 continue
-            if cell or cell is None:
+            if cell is None:
+                if field not in self._defaulted:
+                    members[field] = None
+                continue
+            if cell:
                 members[field] = cell
                 continue
             match self._empty.get(field, EmptyCell.ABSENT):

@@ -264,7 +264,7 @@ def _moment(kind: ColumnType, options: ValueOptions, value: Any) -> str:
     elif not isinstance(value, datetime):
         raise ValueFault(moments.DATETIME, _shown(value))
     if kind.name == "timestamptz":
-        value = moments.in_zone(value, options.zone, _shown(given))
+        value = moments.in_zone(value, options.time_zone, _shown(given))
     elif value.utcoffset() is not None:
         raise ValueFault(moments.LOST_OFFSET, _shown(given))
     _check_seconds(kind, value.microsecond, given)

@@ -19,7 +19,7 @@ _OFFSET_PART: Final = r"(?: ?([Zz]|[+-][0-9]{2}(?::?[0-9]{2}(?::[0-9]{2})?)?))?"
 _TIME: Final = re.compile(_TIME_PART + _OFFSET_PART)
 _DATETIME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:(?:[Tt]| +)" + _TIME_PART + _OFFSET_PART + ")?")
 _SERIAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-_EPOCHS: Final = {"excel": date(1899, 12, 30), "excel1904": date(1904, 1, 1)}
+_EPOCHS: Final = {"1900": date(1899, 12, 30), "1904": date(1904, 1, 1)}
 _FIRST_SERIAL: Final = 61
 """Before March 1900 Excel counts a day that never was."""
 
@@ -59,12 +59,11 @@ DOUBLE_TIME: Final = "{value} exists twice in {zone}: clocks were put back; writ
 def read_date(text: str, options: ValueOptions = PLAIN) -> date:
     """A date. A time of midnight after it, as spreadsheets write one, is no other value and is taken."""
     plain = text.strip()
-    if options.date_format:
-        moment = _by_format(plain, options.date_format, text, DATE)
-        if moment is not None:
-            if moment.timetz() != time():
-                raise ValueFault(DATE_WITH_TIME, text)
-            return moment.date()
+    moment = _declared(plain, options, text, DATE)
+    if moment is not None:
+        if moment.timetz() != time():
+            raise ValueFault(DATE_WITH_TIME, text)
+        return moment.date()
     if _DATE.fullmatch(plain):
         return _iso_date(plain, text, DATE)
     if not _DATETIME.fullmatch(plain):
@@ -80,10 +79,9 @@ def read_date(text: str, options: ValueOptions = PLAIN) -> date:
 def read_datetime(text: str, options: ValueOptions = PLAIN) -> datetime:
     """A date and time, with its offset where one is given; a date alone is its midnight."""
     plain = text.strip()
-    if options.date_format:
-        moment = _by_format(plain, options.date_format, text, DATETIME)
-        if moment is not None:
-            return moment
+    moment = _declared(plain, options, text, DATETIME)
+    if moment is not None:
+        return moment
     found = _DATETIME.fullmatch(plain)
     if not found:
         raise ValueFault(_not_a(DATETIME, plain, options), text)
@@ -155,16 +153,29 @@ def _zone(offset: str | None) -> timezone | None:
     return timezone(-distance if offset[0] == "-" else distance)
 
 
+def _declared(text: str, options: ValueOptions, given: str, message: str) -> datetime | None:
+    """The moment by the declared format, or as a serial number where those are asked for; None where it is neither."""
+    moment = None
+    if options.date_format:
+        moment = _by_format(text, options.date_format, given, message)
+    if moment is None and options.excel_dates:
+        moment = _by_serial(text, options.excel_dates, given)
+    return moment
+
+
 def _by_format(text: str, pattern: str, given: str, message: str) -> datetime | None:
     """The moment that the declared format reads; None where text is not of that format but may be ISO 8601."""
-    if pattern in _EPOCHS:
-        return _by_serial(text, pattern, given)
-    found = date_pattern(pattern).fullmatch(text)
+    found = date_pattern(pattern).match(text)
     if not found:
         return None
     parts = found.groupdict()
+    clock = _TIME.fullmatch(text[found.end() :].lstrip(" T"))
+    if found.end() < len(text) and (not clock or "minute" in parts):
+        return None
     try:
         day = date(_year(parts), _month(parts), int(parts["day"]))
+        if clock:
+            return datetime.combine(day, _time(clock.groups(), given, message))
         return datetime.combine(day, time(_hour(parts), *_rest(parts)))
     except (ValueError, KeyError):
         raise ValueFault(
@@ -236,7 +247,7 @@ def _by_serial(text: str, system: str, given: str) -> datetime | None:
         day = _EPOCHS[system] + timedelta(days=int(whole))
     except OverflowError:
         day = date.max
-    if (system == "excel" and int(whole) < _FIRST_SERIAL) or day == date.max:
+    if (system == "1900" and int(whole) < _FIRST_SERIAL) or day == date.max:
         raise ValueFault("{value} is not a serial date of a spreadsheet", given)
     # A double holds a time of day to some microseconds: spreadsheets show whole milliseconds.
     milliseconds = round(float("0." + (fraction or "0")) * 86_400_000)

@@ -23,7 +23,11 @@ _MAX_INTEGER_DIGITS: Final = 4300
 # What PostgreSQL's numeric holds: digits before and after the point (manual, 8.1.2).
 _MAX_WHOLE_DIGITS: Final = 131_072
 _MAX_SCALE: Final = 16_383
-_GROUPS: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+")
+_GROUPS: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
+_DIGITS: Final = frozenset("0123456789")
+_BLANKS: Final = " \t\r\n\u00a0"
+_SPACES: Final = frozenset(" '\u2019\u00a0\u2009\u202f")  # also the apostrophe of Switzerland
+_SEPARATORS: Final = {".": _SPACES | {","}, ",": _SPACES | {"."}}
 
 WHOLE_NUMBER: Final = "must be a whole number, not {value}"
 NUMBER: Final = "must be a number, not {value}"
@@ -106,33 +110,24 @@ def bounded(number: Decimal, given: Any) -> Decimal:
 
 def _plain(text: str, options: ValueOptions) -> str | None:
     """The text with a point before the fraction and no groups; None where the groups are not groups of three."""
-    plain = text.strip(" \t\r\n")
-    if options.decimal == "." and not options.thousands:
+    plain = text.strip(_BLANKS)
+    if options.decimal is None:
         return plain
-    if options.thousands:
-        sign = plain[:1] if plain[:1] in ("+", "-") else ""
-        whole, point, fraction = plain[len(sign) :].partition(options.decimal)
-        # Groups may be set apart by any of the narrow blanks where a blank is declared.
-        blanks = "  \u202f\u2009" if options.thousands in "  \u202f\u2009" else options.thousands
-        if "," in whole and "," not in blanks:
+    sign = plain[:1] if plain[:1] in ("+", "-") else ""
+    whole, point, fraction = plain[len(sign) :].partition(options.decimal)
+    if not whole.isdigit():
+        separators = set(whole) - _DIGITS
+        if len(separators) > 1 or not separators <= _SEPARATORS[options.decimal]:
+            # An exponent without a point, or no number: the pattern tells.
+            return None if separators & {".", ","} else plain
+        if separators and not _GROUPS.fullmatch(whole.replace(separators.pop(), ",")):
             return None
-        for blank in blanks:
-            whole = whole.replace(blank, ",")
-        if not _GROUPS.fullmatch(whole):
-            return plain if not whole else None
-        plain = sign + whole.replace(",", "") + (("." + fraction) if point else "")
-    elif "." in plain:
-        return None
-    else:
-        plain = plain.replace(options.decimal, ".")
-    return plain
+    return sign + "".join(filter(_DIGITS.__contains__, whole)) + (("." + fraction) if point else "")
 
 
 def _hint(text: str, options: ValueOptions) -> str:
     if "_" in text:
         return "; write it without underscores"
-    if "," in text and options.decimal == ".":
-        return "; write a point before the fraction and no separators, or set decimal and thousands"
-    if "." in text and options.decimal != ".":
-        return f"; the decimal sign of this import is '{options.decimal}'"
-    return ""
+    if options.decimal is None:
+        return "; write a point before the fraction and no separators, or set decimal" if "," in text else ""
+    return f"; the decimal sign of this import is '{options.decimal}'" if "." in text or "," in text else ""

@@ -27,13 +27,14 @@ class Blank(StrEnum):
 class ValueOptions:
     """How values are written. The defaults are the plain forms of the reference."""
 
-    decimal: str = "."
-    """Sign before the fraction of a number."""
-    thousands: str = ""
-    """Sign between groups of three digits; empty where there is none."""
+    decimal: str | None = None
+    """Sign before the fraction of a number, `.` or `,`; where it is said, the other one or a blank may stand between
+    groups of three digits. None: a point, and no groups."""
     date_format: str | None = None
-    """Format of dates and of the date in times, such as `DD.MM.YYYY`; `excel` or `excel1904` for serial numbers."""
-    time_zone: str | None = None
+    """Format of dates and of the date in times, such as `DD.MM.YYYY`."""
+    excel_dates: str | None = None
+    """`1900` or `1904`: digits in columns of dates are a spreadsheet's serial days since then."""
+    zone: str | None = None
     """IANA zone of times without an offset, for columns that keep the moment."""
     trim: bool = False
     """Whether whitespace around text is dropped."""
@@ -48,9 +49,9 @@ class ValueOptions:
     """What a blank cell means; by default the field's default, else null, else empty text."""
 
     @cached_property
-    def zone(self) -> ZoneInfo | None:
-        """The declared time zone."""
-        return ZoneInfo(self.time_zone) if self.time_zone else None
+    def time_zone(self) -> ZoneInfo | None:
+        """The declared zone."""
+        return ZoneInfo(self.zone) if self.zone else None
 
     @cached_property
     def booleans(self) -> Mapping[str, bool]:
@@ -76,6 +77,9 @@ class ValueOptions:
                 chosen[name] = tuple(chosen[name])
         if "blank" in chosen:
             chosen["blank"] = Blank(chosen["blank"])
+        for name in ("normalize", "excel_dates"):
+            if name in chosen:
+                chosen[name] = str(chosen[name])
         return cls(**chosen)
 
 
