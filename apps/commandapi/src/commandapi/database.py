@@ -68,7 +68,6 @@ async def open_database(database_url: str, *, pool_size: int, acquire_seconds: f
         least=2,
         acquire_seconds=acquire_seconds,
         connection_class=_PooledConnection,
-        reset=_to_autocommit,
     ) as pool:
 
         async def borrow() -> psycopg.AsyncConnection[Any]:
@@ -86,10 +85,6 @@ async def open_database(database_url: str, *, pool_size: int, acquire_seconds: f
             )
         finally:
             await engine.dispose()
-
-
-async def _to_autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
-    await connection.set_autocommit(True)
 
 
 async def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:

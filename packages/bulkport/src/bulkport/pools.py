@@ -1,13 +1,19 @@
-"""Database connections that notice a dead peer, and pools of them that survive a restart of PostgreSQL."""
+"""Database connections that notice a dead peer, and pools of them that survive a restart of PostgreSQL.
+
+A borrower may be cancelled at any point. Its connection goes back to the pool only if the next borrower cannot tell:
+not in pipeline mode, not inside a transaction or a COPY, in autocommit mode. Any other is closed.
+"""
 
 import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import AsyncConnectionPool
+from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes
 
@@ -23,6 +29,55 @@ _NOTICE_A_DEAD_PEER: Mapping[str, Any] = {
 }
 
 
+def is_reusable(connection: AsyncConnection[Any] | psycopg.Connection[Any]) -> bool:
+    """Whether nothing that its last user left behind would disturb the next one. Costs no round trip.
+
+    A user that was cancelled can leave pipeline mode on: psycopg cannot switch it off while results are outstanding,
+    and every later statement would then be queued without ever being answered.
+    """
+    pgconn = connection.pgconn
+    return pgconn.transaction_status == TransactionStatus.IDLE and pgconn.pipeline_status == PipelineStatus.OFF
+
+
+class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
+    async def putconn(self, conn: AsyncConnection[Any]) -> None:
+        """Take a connection back; one that is not reusable is closed and replaced."""
+        if not is_reusable(conn):
+            # `conn.close()` would give it to this pool.
+            conn.pgconn.finish()
+        await super().putconn(conn)
+
+
+class SyncPool(ConnectionPool[psycopg.Connection[Any]]):
+    """A pool for code without an event loop. It closes connections that are not reusable."""
+
+    def putconn(self, conn: psycopg.Connection[Any]) -> None:
+        """Take a connection back; one that is not reusable is closed and replaced."""
+        if not is_reusable(conn):
+            conn.pgconn.finish()
+        super().putconn(conn)
+
+
+async def _restore(connection: AsyncConnection[Any]) -> None:
+    """Undo what a borrower set on the client's side of a connection. None of it is a round trip.
+
+    That there is a `reset` also has psycopg take connections back in a task of the pool's, which a borrower that is
+    cancelled once more does not cut short.
+    """
+    await connection.set_autocommit(True)
+    await connection.set_isolation_level(None)
+    await connection.set_read_only(None)
+    await connection.set_deferrable(None)
+
+
+def restore_sync(connection: psycopg.Connection[Any]) -> None:
+    """As the pools of connections for an event loop do."""
+    connection.autocommit = True
+    connection.isolation_level = None
+    connection.read_only = None
+    connection.deferrable = None
+
+
 @asynccontextmanager
 async def open_pool(
     database_url: str,
@@ -35,7 +90,6 @@ async def open_pool(
     schema: str = DEFAULT_SCHEMA,
     connection_class: type[AsyncConnection[Any]] = AsyncConnection,
     configure: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
-    reset: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
 ) -> AsyncIterator[AsyncPool]:
     """A pool of autocommit connections, open for as long as the context lasts.
 
@@ -53,10 +107,8 @@ async def open_pool(
         Where Bulkport's tables are; statements are written for the default one.
     configure:
         Prepares a new connection.
-    reset:
-        Undoes what a borrower may have left on a connection.
     """
-    pool: AsyncPool = AsyncConnectionPool(
+    pool: AsyncPool = _AsyncPool(
         patient_conninfo(database_url),
         connection_class=connection_class,
         kwargs={"autocommit": True, "cursor_factory": cursor_classes(schema)[1]}
@@ -69,7 +121,7 @@ async def open_pool(
         reconnect_timeout=acquire_seconds,
         check=discard_if_dropped,
         configure=configure,
-        reset=reset,
+        reset=_restore,
         close_returns=True,
         open=False,
         name=name,

@@ -5,9 +5,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, ParamSpec, Self, overload
 
-import psycopg
-from psycopg_pool import ConnectionPool
-
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import SyncConnection, sync_psycopg_in
 from bulkport.jobs.deadlocks import despite_deadlocks_sync
@@ -15,7 +12,7 @@ from bulkport.jobs.enqueueing import On, call_of, new_job, only_new, parents_of,
 from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.port import EnqueuedJob, JobQueue, NewJob, Outcome
 from bulkport.jobs.task import JobCall, Task
-from bulkport.pools import patient_conninfo
+from bulkport.pools import SyncPool, patient_conninfo, restore_sync
 
 P = ParamSpec("P")
 
@@ -31,7 +28,7 @@ class SyncJobs:
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._pools: list[ConnectionPool[psycopg.Connection[Any]]] = []
+        self._pools: list[SyncPool] = []
         """Of those who are connected; the last is used. Threads leave in any order."""
 
     @property
@@ -50,14 +47,15 @@ class SyncJobs:
         application_name
             What PostgreSQL calls them; None: what the URL says.
         """
-        pool = ConnectionPool(
+        pool = SyncPool(
             patient_conninfo(database_url),
             kwargs={"autocommit": True} | ({"application_name": application_name} if application_name else {}),
             min_size=0,
             max_size=most,
             timeout=_ACQUIRE_SECONDS,
             reconnect_timeout=_ACQUIRE_SECONDS,
-            check=ConnectionPool.check_connection,
+            check=SyncPool.check_connection,
+            reset=restore_sync,
             open=False,
             name="jobs",
         )

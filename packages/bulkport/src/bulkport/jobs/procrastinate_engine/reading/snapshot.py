@@ -31,16 +31,16 @@ class Snapshot:
         return rows[0] if rows else None
 
     async def find_each(self, statements: Iterable[Statement]) -> list[list[DictRow]]:
-        """Run statements that find jobs, in one round trip, and return the rows of each.
+        """Run statements that find jobs and return the rows of each.
 
         They are planned with the values they have: a plan made once for all values would read too much for some.
         """
-        cursors = []
+        found = []
         for statement in statements:
             cursor = self._connection.cursor(row_factory=dict_row)
             await cursor.execute(statement.text, statement.arguments, prepare=False)
-            cursors.append(cursor)
-        return [await cursor.fetchall() for cursor in cursors]
+            found.append(await cursor.fetchall())
+        return found
 
     async def try_to_gather(self, statement: Statement, most_seconds: float) -> list[DictRow] | None:
         """Run a statement that gathers jobs, by bitmaps only; None: it took too long.
@@ -78,9 +78,11 @@ async def open_snapshot(pool: AsyncPool, most_seconds: float) -> AsyncIterator[S
         A statement took longer and was ended.
     """
     with _given_up_in_time():
-        async with pool.connection() as connection, connection.pipeline(), connection.transaction():
-            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            await connection.execute(_timeout(most_seconds))
+        # Not in pipeline mode: a reading that is cancelled could not leave it.
+        async with pool.connection() as connection, connection.transaction():
+            await connection.execute(
+                sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {}").format(_timeout(most_seconds))
+            )
             yield Snapshot(connection)
 
 
