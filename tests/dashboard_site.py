@@ -28,11 +28,11 @@ from bulkport.dashboard import (
     Section,
     Viewer,
 )
-from bulkport.dashboard.actions import Begun, Outcome
-from bulkport.dashboard.charts import Series, bars, lines
-from bulkport.dashboard.live.hub import Hub
-from bulkport.dashboard.overview import ImportInFlight, ListedJob, Overview, Tile, overview_page
-from bulkport.dashboard.tables import Column, Paging, Sorting
+from bulkport.dashboard.core.action import Begun, Outcome
+from bulkport.dashboard.core.charts import Series, bars, lines
+from bulkport.dashboard.core.sse.hub import Hub
+from bulkport.dashboard.core.table import Column, Paging, Sorting
+from bulkport.dashboard.pages.overview import ImportInFlight, ListedJob, Overview, Tile, overview_page
 from bulkport.fastapi import problems
 from bulkport.fastapi.middleware import EdgeMiddleware
 

@@ -9,13 +9,13 @@ import psycopg
 from fastapi import FastAPI
 
 from bulkport.dashboard import Access, AuditLog, Dashboard, LoopbackAccess, Masking, Section
-from bulkport.dashboard.live.hub import Hub
-from bulkport.dashboard.overview import Overview, overview_page
-from bulkport.dashboard.pages.audit import audit_part
+from bulkport.dashboard.core.sse.hub import Hub
+from bulkport.dashboard.pages.audit import audit_component
 from bulkport.dashboard.pages.job_counts import job_counts
-from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_part
-from bulkport.dashboard.pages.recurring import recurring_part
-from bulkport.dashboard.pages.retries import retries_part
+from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_component
+from bulkport.dashboard.pages.overview import Overview, overview_page
+from bulkport.dashboard.pages.recurring import recurring_component
+from bulkport.dashboard.pages.retries import retries_component
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import BackgroundJobs, JobContext, JobState, RetryPolicy
 from bulkport.pools import AsyncPool, open_pool
@@ -99,10 +99,10 @@ class JobsSite:
         masking = Masking()
         audit = AuditLog(lambda: pool)
         parts = [
-            jobs_part(self.jobs, masking, lambda: pool, step_seconds=step_seconds),
-            retries_part(self.jobs, masking),
-            recurring_part(self.jobs, masking),
-            audit_part(audit),
+            jobs_component(self.jobs, masking, lambda: pool, step_seconds=step_seconds),
+            retries_component(self.jobs, masking),
+            recurring_component(self.jobs, masking),
+            audit_component(audit),
         ]
         dashboard = Dashboard(
             [overview_page(_no_overview), *(page for part in parts for page in part.pages)],

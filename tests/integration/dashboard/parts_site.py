@@ -10,8 +10,8 @@ import httpx
 from fastapi import FastAPI
 
 from bulkport.dashboard import Access, AuditLog, Dashboard
+from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.pages.job_counts import job_counts
-from bulkport.dashboard.parts import Part
 from dashboard_site import FixedAccess, browser_of
 from jobs_dashboard_site import JobsSite, open_jobs_site
 
@@ -55,7 +55,7 @@ def words(page: str) -> str:
 
 @asynccontextmanager
 async def open_parts(
-    url: str, parts: Callable[[JobsSite, AuditLog], Sequence[Part]], access: Access | None = None
+    url: str, parts: Callable[[JobsSite, AuditLog], Sequence[Component]], access: Access | None = None
 ) -> AsyncIterator[PartsSite]:
     """The site of a fresh database."""
     async with open_jobs_site(url) as (site, pool):

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from bulkport.dashboard import AuditLog, Role, Viewer
-from bulkport.dashboard.actions import Action, ActionRequest, Begun, Done, Form, Outcome, perform
+from bulkport.dashboard.core.action import Action, ActionRequest, Begun, Done, Form, Outcome, perform
 from bulkport.pools import open_pool
 from dashboard_site import FixedAccess, SiteData, browser_of, build_site, sample_data
 

@@ -6,7 +6,7 @@ import re
 import psycopg
 import pytest
 
-from bulkport.dashboard.masking import MASK
+from bulkport.dashboard.core.masking import MASK
 from dashboard_site import SiteData, browser_of, build_site, sample_data
 
 PAGES = ["", "jobs", "jobs?state=failed&sort=state&order=asc", "jobs/1"]

@@ -7,7 +7,7 @@ import pytest
 from dashboard_forms import Operator, operating
 from live_client import until, watch
 
-from bulkport.dashboard.live.hub import Hub
+from bulkport.dashboard.core.sse.hub import Hub
 from bulkport.identifiers import MAX_BIGINT
 from bulkport.jobs import JobContext, JobState
 from dashboard_site import FixedAccess

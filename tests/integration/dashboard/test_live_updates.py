@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from live_client import until, watch
 
 from bulkport.dashboard import Role
-from bulkport.dashboard.live.hub import Hub
+from bulkport.dashboard.core.sse.hub import Hub
 from dashboard_site import FixedAccess, SiteData, browser_of, build_site, sample_data
 
 TESTS = Path(__file__).resolve().parents[2]

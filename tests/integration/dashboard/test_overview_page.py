@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bulkport.dashboard.access.viewers import Role
-from bulkport.dashboard.overview import overview_page
-from bulkport.dashboard.pages import PageRequest, Query
-from bulkport.dashboard.pages.overview import read_overview
+from bulkport.dashboard.core.page import PageRequest, Query
+from bulkport.dashboard.pages.overview import overview_page
+from bulkport.dashboard.pages.overview_reader import read_overview
 from bulkport.jobs import JobState
 from command_site import CommandSite, open_command_site, until
 from import_steps import settled

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from parts_site import PartsSite, open_parts, words
 
-from bulkport.dashboard.pages.audit import audit_part
-from bulkport.dashboard.pages.servers import servers_part
-from bulkport.dashboard.pages.tasks import tasks_part
+from bulkport.dashboard.pages.audit import audit_component
+from bulkport.dashboard.pages.servers import servers_component
+from bulkport.dashboard.pages.tasks import tasks_component
 from bulkport.jobs import JobState
 from command_site import until
 
@@ -16,7 +16,8 @@ from command_site import until
 @pytest.fixture
 async def site(database_url: str) -> AsyncIterator[PartsSite]:
     async with open_parts(
-        database_url, lambda site, audit: [tasks_part(site.jobs), servers_part(site.jobs), audit_part(audit)]
+        database_url,
+        lambda site, audit: [tasks_component(site.jobs), servers_component(site.jobs), audit_component(audit)],
     ) as site:
         yield site
 

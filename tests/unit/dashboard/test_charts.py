@@ -2,7 +2,7 @@
 
 import pytest
 
-from bulkport.dashboard.charts import Series, band, bars, lines, nice_ceiling, sparkline
+from bulkport.dashboard.core.charts import Series, band, bars, lines, nice_ceiling, sparkline
 
 
 @pytest.mark.parametrize(("value", "top"), [(1, 1), (4, 4), (4.1, 8), (9, 10), (11, 20), (641, 800), (0.03, 0.04)])

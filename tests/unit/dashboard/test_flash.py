@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bulkport.dashboard import flash
+from bulkport.dashboard.core import flash
 
 MOST_KEPT = 4096
 """Bytes of a cookie, with its attributes, that browsers keep (RFC 6265 §6.1)."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bulkport.dashboard import formatting
+from bulkport.dashboard.core import formatting
 
 NOW = datetime(2026, 7, 1, 14, 3, 19, 724_000, tzinfo=UTC)
 

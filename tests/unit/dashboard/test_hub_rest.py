@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from bulkport.dashboard.live.hub import Hub
-from bulkport.dashboard.rendering import Fragment
+from bulkport.dashboard.core.render import Fragment
+from bulkport.dashboard.core.sse.hub import Hub
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bulkport.dashboard.masking import Masking
+from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.pages.job_call import arguments_in_a_line, call_in_a_line, readable_call, readable_value
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import JobState

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bulkport.dashboard.masking import MASK, Masking
+from bulkport.dashboard.core.masking import MASK, Masking
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from bulkport.dashboard import Entry, Form, PageRequest, Query, Role
-from bulkport.dashboard.forms import way_back
+from bulkport.dashboard.core.forms import way_back
 
 
 def page_request(path: str, query: str = "") -> PageRequest:

@@ -13,16 +13,16 @@ from bulkport.dashboard import (
     Section,
 )
 from bulkport.dashboard.access.sign_in import RoleClaim, SignInAccess
-from bulkport.dashboard.overview import overview_page
-from bulkport.dashboard.pages.audit import audit_part
-from bulkport.dashboard.pages.imports import imports_part, related_import, with_import_counts
+from bulkport.dashboard.pages.audit import audit_component
+from bulkport.dashboard.pages.imports import imports_component, related_import, with_import_counts
 from bulkport.dashboard.pages.job_counts import job_counts
-from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_part
-from bulkport.dashboard.pages.overview import read_overview
-from bulkport.dashboard.pages.recurring import recurring_part
-from bulkport.dashboard.pages.retries import retries_part
-from bulkport.dashboard.pages.servers import servers_part
-from bulkport.dashboard.pages.tasks import tasks_part
+from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_component
+from bulkport.dashboard.pages.overview import overview_page
+from bulkport.dashboard.pages.overview_reader import read_overview
+from bulkport.dashboard.pages.recurring import recurring_component
+from bulkport.dashboard.pages.retries import retries_component
+from bulkport.dashboard.pages.servers import servers_component
+from bulkport.dashboard.pages.tasks import tasks_component
 from bulkport.imports.admin import OperatedImports
 from bulkport.imports.resource import Resources
 from bulkport.jobs import BackgroundJobs
@@ -46,22 +46,22 @@ def build_dashboard(
     masking = Masking(settings.masked_names)
     imports = OperatedImports(pool, resources)
     audit = AuditLog(pool)
-    parts = [
-        jobs_part(jobs, masking, pool, related_import),
-        imports_part(imports),
-        retries_part(jobs, masking),
-        recurring_part(jobs, masking),
-        servers_part(jobs),
-        tasks_part(jobs),
-        audit_part(audit),
+    components = [
+        jobs_component(jobs, masking, pool, related_import),
+        imports_component(imports),
+        retries_component(jobs, masking),
+        recurring_component(jobs, masking),
+        servers_component(jobs),
+        tasks_component(jobs),
+        audit_component(audit),
     ]
     return Dashboard(
-        [overview_page(read_overview(jobs, imports)), *(page for part in parts for page in part.pages)],
-        [Section("overview", "Overview", ""), *(part.section for part in parts)],
+        [overview_page(read_overview(jobs, imports)), *(page for component in components for page in component.pages)],
+        [Section("overview", "Overview", ""), *(component.section for component in components)],
         access=access_by(settings),
         audit=audit,
-        actions=[action for part in parts for action in part.actions],
-        downloads=[download for part in parts for download in part.downloads],
+        actions=[action for component in components for action in component.actions],
+        downloads=[download for component in components for download in component.downloads],
         counts=with_import_counts(job_counts(jobs), imports),
         search=JOB_SEARCH,
         title="Command API",

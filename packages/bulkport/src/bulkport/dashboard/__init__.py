@@ -1,29 +1,22 @@
-"""The dashboard: see and steer background work, in a browser.
+"""The dashboard: watch and control background jobs and imports in a browser.
 
-`Dashboard` (`dashboard.py`) is mounted in an application and knows nothing of jobs: it is given pages, sections,
-actions and counts. `pages.py` says what a page is, `actions.py` what an action is; templates build on
-`templates/frame.html` and the macros in `components.html` and `charts.html`.
+`Dashboard` is mounted in an application. It knows nothing of jobs; it is given components: pages, their entry in the
+navigation, and actions.
 
-- `access/`: who may see and who may act. `csrf.py`: forms are the dashboard's own.
-- `live/`: one poller a server process and a stream of changed fragments to each open page.
-- `formatting.py`, `charts.py`, `tables.py`, `masking.py`: what templates show, computed.
-- `static/`: one style sheet, one script, icons. Nothing comes from elsewhere, and nothing is inline (strict CSP).
+- `core/`: pages, actions, rendering, live updates, security. Knows of no page.
+- `access/`: who may see the dashboard and who may act.
+- `pages/`: one module a page; each makes a `Component`. Built on `core` alone.
+- `templates/` extend `frame.html` and use the macros in `components.html` and `charts.html`.
+- `static/`: one style sheet, one script, icons. Nothing is loaded from elsewhere and nothing is inline (strict CSP).
 """
 
-from bulkport.dashboard.access.viewers import (
-    Access,
-    Authorize,
-    ClosedAccess,
-    HookAccess,
-    LoopbackAccess,
-    Role,
-    Viewer,
-)
-from bulkport.dashboard.actions import Action, ActionRefused, ActionRequest, Audit, Done, Form
-from bulkport.dashboard.audit import AuditEntry, AuditLog
+from bulkport.dashboard.access.viewers import Access, Authorize, ClosedAccess, HookAccess, LoopbackAccess
+from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Audit, Done, Form
+from bulkport.dashboard.core.audit_log import AuditEntry, AuditLog
+from bulkport.dashboard.core.masking import DEFAULT_MASKED_NAMES, Masking
+from bulkport.dashboard.core.page import Counts, Entry, Page, PageNotFound, PageRequest, Query, Search, Section
+from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.dashboard.dashboard import Dashboard
-from bulkport.dashboard.masking import DEFAULT_MASKED_NAMES, Masking
-from bulkport.dashboard.pages import Counts, Entry, Page, PageNotFound, PageRequest, Query, Search, Section
 
 __all__ = [
     "DEFAULT_MASKED_NAMES",

@@ -15,16 +15,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bulkport.dashboard import cookies, csrf, flash
-from bulkport.dashboard.access import notices
-from bulkport.dashboard.access.viewers import Access, Viewer, not_found
-from bulkport.dashboard.actions import Action, ActionRefused, ActionRequest, Audit, Form, perform
-from bulkport.dashboard.answers import Answers
-from bulkport.dashboard.forms import read_form, way_back
-from bulkport.dashboard.live.hub import Hub
-from bulkport.dashboard.live.rest import Rest
-from bulkport.dashboard.live.stream import EventStream
-from bulkport.dashboard.pages import (
+from bulkport.dashboard.access.viewers import Access, not_found
+from bulkport.dashboard.core import cookies, csrf, error_page, flash
+from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Audit, Form, perform
+from bulkport.dashboard.core.cache import TTLCache
+from bulkport.dashboard.core.forms import read_form, way_back
+from bulkport.dashboard.core.page import (
+    Counts,
     CountsSource,
     Download,
     Page,
@@ -35,10 +32,14 @@ from bulkport.dashboard.pages import (
     Section,
     no_counts,
 )
-from bulkport.dashboard.rendering import Fragment, Renderer
-from bulkport.dashboard.security_headers import NO_STORE, PAGE_HEADERS
-from bulkport.dashboard.shared_counts import SharedCounts
-from bulkport.dashboard.static_files import StaticFiles
+from bulkport.dashboard.core.render import Fragment, Renderer
+from bulkport.dashboard.core.responses import Responses
+from bulkport.dashboard.core.security import NO_STORE, PAGE_HEADERS
+from bulkport.dashboard.core.sse.hub import Hub
+from bulkport.dashboard.core.sse.stream import EventStream
+from bulkport.dashboard.core.sse.throttle import Throttle
+from bulkport.dashboard.core.static_files import StaticFiles
+from bulkport.dashboard.core.viewer import Viewer
 from bulkport.errors import BadRequest, BulkportError, ServiceUnavailable
 from bulkport.fastapi.trace import trace_id_of_request
 from bulkport.jobs.errors import NotConnected
@@ -53,6 +54,9 @@ _OF_THE_APPLICATION: Final = frozenset({"router", "route", "endpoint", "starlett
 """Parts of a scope that the dashboard does not take over: its errors become pages, not the application's answers."""
 _THEMES: Final = ("light", "dark", "auto")
 _THEME_SECONDS: Final = 365 * 24 * 3600
+
+_COUNTS_SECONDS: Final = 0.9
+"""How long counts are shared: less than the second between two reads of a page, so that each has counts of its own."""
 
 
 class Dashboard:
@@ -105,10 +109,10 @@ class Dashboard:
         self._access = access
         self._audit = audit
         self._actions = {action.name: action for action in actions}
-        self._counts = SharedCounts(counts)
+        self._counts = _shared(counts)
         self._static = StaticFiles()
         self._renderer = Renderer(title, sections, search, self._static, loaders)
-        self._answers = Answers(self._renderer, self._counts)
+        self._responses = Responses(self._renderer, self._counts)
         self._hub = hub or Hub()
         open_routes = access.routes()
         self._open_paths = frozenset(route.path for route in open_routes)
@@ -161,7 +165,7 @@ class Dashboard:
         path:
             Below the dashboard, without a slash at its beginning; None: the dashboard's own without its last slash.
         """
-        scope = {**scope, notices.SHOW: self._answers.notice, notices.URL: _own_url(scope, path)}
+        scope = {**scope, error_page.SHOW: self._responses.error_page, error_page.URL: _own_url(scope, path)}
         request = Request(scope, receive)
         viewer = await self._access.viewer(request)
         # The script and the style of a sign-in page are nobody's secret, unlike whether there is a dashboard at all.
@@ -198,10 +202,10 @@ class Dashboard:
         except Exception as error:
             if has_begun or viewer is None:
                 raise
-            response = await self._trouble(Request(inner, receive), viewer, error)
+            response = await self._error(Request(inner, receive), viewer, error)
             await response(inner, receive, send)
 
-    async def _trouble(self, request: Request, viewer: Viewer, error: Exception) -> Response:
+    async def _error(self, request: Request, viewer: Viewer, error: Exception) -> Response:
         match error:
             case PageNotFound():
                 status, text = 404, str(error) or "There is nothing at this address."
@@ -221,15 +225,15 @@ class Dashboard:
             case _:
                 logger.error("unexpected error", exc_info=error)
                 status, text = 500, f"Something went wrong; the server's log has it as {trace_id_of_request.get()}."
-        return await self._answers.trouble(request, viewer, _page_request(request, viewer), status, text)
+        return await self._responses.error(request, viewer, _page_request(request, viewer), status, text)
 
     def _page_endpoint(self, page: Page) -> Endpoint:
         async def show(request: Request) -> Response:
             viewer = _viewer(request)
             page_request = _page_request(request, viewer)
-            counts = await self._counts.read()
+            counts = await self._counts()
             variables = await page.load(page_request)
-            return self._answers.page(
+            return self._responses.page(
                 request,
                 viewer,
                 page.template,
@@ -247,11 +251,11 @@ class Dashboard:
             request = Request(scope, receive)
             page_request = _page_request(request, _viewer(request), below="live/")
 
-            rest = Rest()
+            throttle = Throttle()
 
             async def render() -> Sequence[Fragment]:
-                counts = await self._counts.read()
-                if page.follows_counts and rest.may_go_on(counts):
+                counts = await self._counts()
+                if page.follows_counts and throttle.may_skip(counts):
                     return ()
                 variables = {**await page.load(page_request), "section": page.section}
                 return self._renderer.fragments(page.template, page_request, counts, variables)
@@ -274,8 +278,10 @@ class Dashboard:
         if "confirmed" not in form and (question := await _question(action, asked)):
             fields = [(name, value) for name, value in form.fields() if name != csrf.FIELD]
             variables = {"action": action, "question": question, "fields": fields, "back": way_back(form)}
-            counts = await self._counts.read()
-            return self._answers.page(request, viewer, "confirm.html", page_request, counts=counts, variables=variables)
+            counts = await self._counts()
+            return self._responses.page(
+                request, viewer, "confirm.html", page_request, counts=counts, variables=variables
+            )
         done, message = await perform(action, asked, self._audit)
         response = _lead_to(page_request, done.lead_to if done.lead_to is not None else way_back(form))
         if message is not None:
@@ -300,6 +306,16 @@ class Dashboard:
 
     async def _static_file(self, request: Request) -> Response:
         return self._static.answer(request, f"static/{request.path_params['name']}") or not_found(request)
+
+
+def _shared(counts: CountsSource) -> CountsSource:
+    """Counts that are read at most once a second, however many pages are asked for."""
+
+    async def read(_: None) -> Counts:
+        return await counts()
+
+    cache = TTLCache(read, seconds=_COUNTS_SECONDS)
+    return lambda: cache.get(None)
 
 
 async def _question(action: Action, asked: ActionRequest) -> str | None:

@@ -18,10 +18,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from bulkport.dashboard import cookies, csrf
-from bulkport.dashboard.access.notices import URL, notice
-from bulkport.dashboard.access.viewers import Role, Viewer
-from bulkport.dashboard.forms import is_inside, read_form
+from bulkport.dashboard.core import cookies, csrf
+from bulkport.dashboard.core.error_page import URL, error_page
+from bulkport.dashboard.core.forms import is_inside, read_form
+from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.errors import BulkportError
 
 logger = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class SignInAccess:
         """To the sign-in, and back afterwards."""
         path: str | None = request.path_params.get("rest")
         if request.method != "GET" or request.headers.get("accept", "").startswith("text/event-stream"):
-            return notice(request, 401, "Sign in again", "Your sign-in has ended.", ("Sign in", "sign-in"))
+            return error_page(request, 401, "Sign in again", "Your sign-in has ended.", ("Sign in", "sign-in"))
         if path is None:
             return RedirectResponse(request.url.path.rpartition("/")[2] + "/", 307)
         query = f"?{request.url.query}" if request.url.query else ""
@@ -154,7 +154,7 @@ class SignInAccess:
         try:
             address = await self._provider.authorization_url(flow)
         except BulkportError as error:
-            return notice(request, error.status, "Sign-in is not possible now", error.detail, ("Try again", "sign-in"))
+            return error_page(request, error.status, "Sign-in unavailable", error.detail, ("Try again", "sign-in"))
         response = RedirectResponse(address, 303, headers={"Cache-Control": "no-store"})
         content = [flow.state, flow.nonce, flow.code_verifier, flow.redirect_uri]
         cookies.set_cookie(response, request, cookies.SIGN_IN, self._flows.dumps(content), max_age=_FLOW_SECONDS)
@@ -172,21 +172,21 @@ class SignInAccess:
             case [str(state), str(nonce), str(verifier), str(redirect_uri)]:
                 flow = Flow(state, nonce, verifier, redirect_uri)
             case _:
-                return notice(request, 400, "That took too long", "The sign-in was not begun in this browser.", again)
+                return error_page(request, 400, "Sign-in expired", "It was not started in this browser.", again)
         if not secrets.compare_digest(request.query_params.get("state", "").encode(), flow.state.encode()):
-            return notice(request, 400, "Sign-in failed", "The answer belongs to another sign-in.", again)
+            return error_page(request, 400, "Sign-in failed", "The answer belongs to another sign-in.", again)
         code = request.query_params.get("code")
         if not code:
             reason = request.query_params.get("error_description") or request.query_params.get("error") or ""
             logger.info("sign-in was refused by the provider: %.200s", reason)
-            return notice(request, 403, "Sign-in failed", "The sign-in service refused it.", again)
+            return error_page(request, 403, "Sign-in failed", "The sign-in service refused it.", again)
         try:
             claims = await self._provider.claims(flow, code)
         except SignInFailed as error:
             logger.warning("sign-in failed: %s", error)
-            return notice(request, 403, "Sign-in failed", "The sign-in service's answer was not accepted.", again)
+            return error_page(request, 403, "Sign-in failed", "The sign-in service's answer was not accepted.", again)
         except BulkportError as error:
-            return notice(request, error.status, "Sign-in is not possible now", error.detail, again)
+            return error_page(request, error.status, "Sign-in unavailable", error.detail, again)
         return self._admit(request, claims)
 
     def _admit(self, request: Request, claims: Mapping[str, Any]) -> Response:
@@ -195,7 +195,7 @@ class SignInAccess:
         if role is None:
             logger.warning("%s signed in and has no role for the dashboard", name)
             text = f"You are signed in as {name}, who has no role here. An administrator can give you one."
-            return notice(request, 403, "No access", text, ("Sign in as somebody else", "sign-in"))
+            return error_page(request, 403, "No access", text, ("Sign in as somebody else", "sign-in"))
         wanted = cookies.read(request, cookies.RETURN) or ""
         response = RedirectResponse("../" + (wanted if is_inside(wanted) else ""), 303)
         session = self._sessions.dumps({"name": name, "role": role, "id": secrets.token_urlsafe(16)})
@@ -206,7 +206,7 @@ class SignInAccess:
         viewer = await self.viewer(request)
         form = await read_form(request)
         if viewer is not None and csrf.refusal(request, viewer, form.get(csrf.FIELD, "")):
-            return notice(request, 403, "Not signed out", "The form was refused; reload the page.", ("Back", ""))
+            return error_page(request, 403, "Not signed out", "The form was refused; reload the page.", ("Back", ""))
         response = RedirectResponse("signed-out", 303)
         cookies.delete_cookie(response, request, cookies.SESSION)
         return response
@@ -218,7 +218,7 @@ class SignInAccess:
 
 
 async def _signed_out(request: Request) -> Response:
-    return notice(request, 200, "Signed out", "You have left the dashboard.", ("Sign in again", "sign-in"))
+    return error_page(request, 200, "Signed out", "You have left the dashboard.", ("Sign in again", "sign-in"))
 
 
 def _loads(serializer: URLSafeTimedSerializer, text: str | None, max_age: float) -> Any:

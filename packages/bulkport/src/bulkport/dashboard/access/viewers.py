@@ -1,45 +1,17 @@
-"""Who looks at the dashboard, and what decides it."""
+"""What decides who may see the dashboard."""
 
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.errors import NotFound
 from bulkport.fastapi.problems import response_for
-
-
-class Role(StrEnum):
-    """What a viewer may do."""
-
-    READ_ONLY = "read-only"
-    """See everything."""
-    OPERATOR = "operator"
-    """See everything, and act."""
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """One who may see the dashboard."""
-
-    name: str
-    """As the audit calls them."""
-    role: Role
-    session: str = ""
-    """What distinguishes this sign-in from the viewer's others; forms are bound to it."""
-    can_sign_out: bool = False
-
-    @property
-    def is_operator(self) -> bool:
-        """Whether the viewer may act."""
-        return self.role is Role.OPERATOR
-
 
 Authorize = Callable[[Request], Awaitable[Viewer | None]]
 """An application's own decision who may see the dashboard; None: nobody who sent this request."""

@@ -1,35 +1,5 @@
-"""The pages, and what a page is made of (`page.py`).
+"""The pages: one module a page, or a few that belong together.
 
-Each module makes one page or a few that belong together, as a `Part`: what it needs is given to it, and an application
-puts the parts together that it has use for.
+Each makes a `Component` from what it is given; an application combines the ones it needs. Pages build on `core` and on
+nothing else of the dashboard.
 """
-
-from bulkport.dashboard.pages.page import (
-    Counts,
-    CountsSource,
-    Download,
-    Entry,
-    Load,
-    Page,
-    PageNotFound,
-    PageRequest,
-    Query,
-    Search,
-    Section,
-    no_counts,
-)
-
-__all__ = [
-    "Counts",
-    "CountsSource",
-    "Download",
-    "Entry",
-    "Load",
-    "Page",
-    "PageNotFound",
-    "PageRequest",
-    "Query",
-    "Search",
-    "Section",
-    "no_counts",
-]

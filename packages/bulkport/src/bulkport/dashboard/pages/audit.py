@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from bulkport.dashboard.audit import EVERYTHING, AuditEntry, AuditFilter
-from bulkport.dashboard.pages.page import Page, PageRequest, Section
-from bulkport.dashboard.parts import Part
-from bulkport.dashboard.tables import Column, Paging
+from bulkport.dashboard.core.audit_log import EVERYTHING, AuditEntry, AuditFilter
+from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.page import Page, PageRequest, Section
+from bulkport.dashboard.core.table import Column, Paging
 from bulkport.identifiers import MAX_BIGINT
 
 _COLUMNS: Final = (
@@ -28,7 +28,7 @@ class KeptAudit(Protocol):
         ...
 
 
-def audit_part(audit: KeptAudit) -> Part:
+def audit_component(audit: KeptAudit) -> Component:
     """The page."""
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
@@ -46,4 +46,6 @@ def audit_part(audit: KeptAudit) -> Part:
             "paging": Paging(size, str(shown[-1].id) if len(found) > size else None),
         }
 
-    return Part(section=Section("audit", "Audit", "audit"), pages=[Page("audit", "audit.html", load, section="audit")])
+    return Component(
+        section=Section("audit", "Audit", "audit"), pages=[Page("audit", "audit.html", load, section="audit")]
+    )

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bulkport.dashboard.pages.imports_cancel import cancel_import_action
-from bulkport.dashboard.pages.imports_one import import_page, report_download
+from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.page import Counts, CountsSource, Entry, Page, PageRequest, Section
+from bulkport.dashboard.core.table import Column, Paging
+from bulkport.dashboard.pages.import_cancel import cancel_import_action
+from bulkport.dashboard.pages.import_detail import import_page, report_download
 from bulkport.dashboard.pages.job import Related
-from bulkport.dashboard.pages.page import Counts, CountsSource, Entry, Page, PageRequest, Section
-from bulkport.dashboard.parts import Part
-from bulkport.dashboard.tables import Column, Paging
 from bulkport.identifiers import ImportId
 from bulkport.imports.admin import UNFINISHED, ImportFilter, OperatedImports
 from bulkport.imports.states import ImportStatus
@@ -33,7 +33,7 @@ _EMPTY: Final = {
 }
 
 
-def imports_part(imports: OperatedImports) -> Part:
+def imports_component(imports: OperatedImports) -> Component:
     """The list, the page of one import with its report, and the action that cancels one."""
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
@@ -59,7 +59,7 @@ def imports_part(imports: OperatedImports) -> Part:
             "number": _number(request.query.get("user")),
         }
 
-    return Part(
+    return Component(
         section=Section(
             "imports",
             "Imports",

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bulkport.dashboard.masking import Masking
+from bulkport.dashboard.core.masking import Masking
+from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest
 from bulkport.dashboard.pages.job_call import call_in_a_line, readable_call, readable_value
 from bulkport.dashboard.pages.job_timeline import attempts_of, steps_of
-from bulkport.dashboard.pages.page import Page, PageNotFound, PageRequest
-from bulkport.dashboard.steered_jobs import SteeredJobs
+from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.details import JobDetails, JobLogLine, JobSummary
@@ -38,8 +38,8 @@ def related_to_nothing(job: JobSummary) -> Sequence[Related]:
     return ()
 
 
-def job_page(jobs: SteeredJobs, masking: Masking, related: RelatedTo) -> Page:
-    """The page. Its buttons are the actions of `jobs_part`."""
+def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo) -> Page:
+    """The page. Its buttons are the actions of `jobs_component`."""
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         number: int = request.params["job_id"]
@@ -66,7 +66,7 @@ def job_page(jobs: SteeredJobs, masking: Masking, related: RelatedTo) -> Page:
     return Page("jobs/{job_id:int}", "job.html", load, section="jobs")
 
 
-async def _lines(jobs: SteeredJobs, details: JobDetails, *, shows_all: bool) -> Sequence[JobLogLine]:
+async def _lines(jobs: ManagedJobs, details: JobDetails, *, shows_all: bool) -> Sequence[JobLogLine]:
     if not details.log_lines:
         return ()
     most = _MOST_LINES if shows_all else _SHOWN_LINES

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from bulkport.dashboard.actions import Action, ActionRefused, ActionRequest, Done, Form
-from bulkport.dashboard.formatting import plural
+from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done, Form
+from bulkport.dashboard.core.formatting import plural
+from bulkport.dashboard.core.page import Query
+from bulkport.dashboard.pages.bulk_operation_store import OperationState
+from bulkport.dashboard.pages.bulk_operations import BulkOperations, MakeOrder, done_so_far
 from bulkport.dashboard.pages.job_filters import LISTS, JobFilter, in_words
 from bulkport.dashboard.pages.job_outcomes import jobs_in_words, outcome_in_words
-from bulkport.dashboard.pages.order_store import OrderState
-from bulkport.dashboard.pages.orders import MakeOrder, Orders, done_so_far
-from bulkport.dashboard.pages.page import Query
-from bulkport.dashboard.steered_jobs import SteeredJobs
+from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.port.control import Cancel, Delete, Effect, OrderSummary, Requeue, RunNow
@@ -25,7 +25,7 @@ ORDERS: Final[dict[str, tuple[str, MakeOrder]]] = {
 _ASKED_FOR_ONE: Final = ("jobs/cancel", "jobs/delete")
 
 
-def job_actions(jobs: SteeredJobs, orders: Orders) -> list[Action]:
+def job_actions(jobs: ManagedJobs, orders: BulkOperations) -> list[Action]:
     """The actions of `ORDERS`.
 
     Their forms have the fields `id` of each job that is meant; or `all`, the list whose jobs are all meant, and
@@ -34,7 +34,7 @@ def job_actions(jobs: SteeredJobs, orders: Orders) -> list[Action]:
     return [_action(jobs, orders, name) for name in ORDERS]
 
 
-def _action(jobs: SteeredJobs, orders: Orders, name: str) -> Action:
+def _action(jobs: ManagedJobs, orders: BulkOperations, name: str) -> Action:
     label, make = ORDERS[name]
 
     async def run(request: ActionRequest) -> Done:
@@ -62,12 +62,12 @@ def _action(jobs: SteeredJobs, orders: Orders, name: str) -> Action:
     return Action(name, label, run, question)
 
 
-async def _order_all(orders: Orders, request: ActionRequest) -> Done:
+async def _order_all(orders: BulkOperations, request: ActionRequest) -> Done:
     list_name, fields = _list_meant(request.form)
     count = await orders.count(_filter(list_name, fields))
     assert request.entry_id is not None
     order = await orders.begin(request.entry_id, list_name, fields, count)
-    if order.state is not OrderState.ENDED:
+    if order.state is not OperationState.ENDED:
         return done_so_far(order)
     return Done(order.in_words, target=order.target, is_good=order.summary.done > 0)
 

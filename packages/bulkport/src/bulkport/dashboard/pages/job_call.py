@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bulkport.dashboard.masking import Masking
+from bulkport.dashboard.core.masking import Masking
 from bulkport.jobs.job import DEFAULT_QUEUE, JSONValue
 from bulkport.jobs.reading.details import JobSummary
 

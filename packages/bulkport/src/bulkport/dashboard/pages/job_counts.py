@@ -1,6 +1,6 @@
 """The counts of jobs that stand in the navigation."""
 
-from bulkport.dashboard.pages.page import Counts, CountsSource
+from bulkport.dashboard.core.page import Counts, CountsSource
 from bulkport.jobs.inspect import Looking
 from bulkport.jobs.job import JobState
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from bulkport.dashboard.pages.page import PageRequest, Query
-from bulkport.dashboard.tables import Sorting
+from bulkport.dashboard.core.page import PageRequest, Query
+from bulkport.dashboard.core.table import Sorting
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.query import JobQuery, JobSort

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bulkport.dashboard.masking import Masking
-from bulkport.dashboard.pages.found_jobs import FoundJobs
+from bulkport.dashboard.core.masking import Masking
+from bulkport.dashboard.core.page import PageRequest
+from bulkport.dashboard.core.table import Column, Paging, Sorting
 from bulkport.dashboard.pages.job_call import arguments_in_a_line
 from bulkport.dashboard.pages.job_filters import FILTERS, WITHIN, JobFilter, sorting_of
 from bulkport.dashboard.pages.job_names import JobNames, Names
-from bulkport.dashboard.pages.page import PageRequest
-from bulkport.dashboard.steered_jobs import SteeredJobs
-from bulkport.dashboard.tables import Column, Paging, Sorting
+from bulkport.dashboard.pages.job_search import JobSearch
+from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.details import JobSummary
 from bulkport.jobs.reading.query import JobCount, JobSort
@@ -93,9 +93,9 @@ class JobLists:
         Hides arguments.
     """
 
-    def __init__(self, jobs: SteeredJobs, masking: Masking) -> None:
+    def __init__(self, jobs: ManagedJobs, masking: Masking) -> None:
         self._masking = masking
-        self._found = FoundJobs(jobs, masking)
+        self._found = JobSearch(jobs, masking)
         self._names = JobNames(jobs)
 
     async def read(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from bulkport.dashboard.formatting import number
+from bulkport.dashboard.core.formatting import number
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.port.control import Effect, OrderSummary
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from bulkport.dashboard.formatting import duration
+from bulkport.dashboard.core.formatting import duration
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.details import JobChange, JobDetails, JobRun, RunOutcome
 

@@ -3,17 +3,22 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from bulkport.dashboard.masking import Masking
-from bulkport.dashboard.pages.found_jobs import FoundJobs
+from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.masking import Masking
+from bulkport.dashboard.core.page import Entry, Page, PageRequest, Search, Section
+from bulkport.dashboard.pages.bulk_operation_store import BulkOperationStore
+from bulkport.dashboard.pages.bulk_operations import (
+    STEP_SECONDS,
+    BulkOperations,
+    bulk_operation_actions,
+    bulk_operation_page,
+)
 from bulkport.dashboard.pages.job import RelatedTo, job_page, related_to_nothing
 from bulkport.dashboard.pages.job_actions import ORDERS, job_actions
 from bulkport.dashboard.pages.job_filters import JobFilter
 from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
-from bulkport.dashboard.pages.order_store import OrderStore
-from bulkport.dashboard.pages.orders import STEP_SECONDS, Orders, order_actions, order_page
-from bulkport.dashboard.pages.page import Entry, Page, PageRequest, Search, Section
-from bulkport.dashboard.parts import Part
-from bulkport.dashboard.steered_jobs import SteeredJobs
+from bulkport.dashboard.pages.job_search import JobSearch
+from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.jobs.job import JobState
 from bulkport.pools import AsyncPool
 
@@ -67,14 +72,14 @@ ACTIONS_ON: Final = {
 """What there is to do to jobs of a state, as `job_actions` names it."""
 
 
-def jobs_part(
-    jobs: SteeredJobs,
+def jobs_component(
+    jobs: ManagedJobs,
     masking: Masking,
     pool: Callable[[], AsyncPool],
     related: RelatedTo = related_to_nothing,
     *,
     step_seconds: float = STEP_SECONDS,
-) -> Part:
+) -> Component:
     """The pages of jobs, the page of one, and the page of an order for many.
 
     Parameters
@@ -90,7 +95,7 @@ def jobs_part(
     """
     lists = JobLists(jobs, masking)
     makes = {name: make for name, (_, make) in ORDERS.items()}
-    orders = Orders(jobs, FoundJobs(jobs, masking), OrderStore(pool), makes, step_seconds=step_seconds)
+    orders = BulkOperations(jobs, JobSearch(jobs, masking), BulkOperationStore(pool), makes, step_seconds=step_seconds)
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         state = JobFilter.of(request.query).state
@@ -104,7 +109,7 @@ def jobs_part(
             "job_address": _numbered(request.query.get("text"), request),
         }
 
-    return Part(
+    return Component(
         section=Section(
             "jobs",
             "Jobs",
@@ -121,13 +126,13 @@ def jobs_part(
         pages=[
             Page("jobs", "jobs.html", load, section="jobs", follows_counts=True),
             job_page(jobs, masking, related),
-            order_page(orders, {name: label for name, (label, _) in ORDERS.items()}),
+            bulk_operation_page(orders, {name: label for name, (label, _) in ORDERS.items()}),
         ],
-        actions=[*job_actions(jobs, orders), *order_actions(orders)],
+        actions=[*job_actions(jobs, orders), *bulk_operation_actions(orders)],
     )
 
 
-async def _waiting(jobs: SteeredJobs) -> Sequence[tuple[str, int]]:
+async def _waiting(jobs: ManagedJobs) -> Sequence[tuple[str, int]]:
     """Queues in which jobs wait, and how many."""
     return sorted((await jobs.statistics()).waiting.items())
 

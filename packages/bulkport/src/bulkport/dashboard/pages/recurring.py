@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from bulkport.dashboard.actions import Action, ActionRefused, ActionRequest, Done
-from bulkport.dashboard.masking import Masking
-from bulkport.dashboard.pages.page import Page, PageRequest, Section
-from bulkport.dashboard.parts import Part
-from bulkport.dashboard.steered_jobs import SteeredJobs
-from bulkport.dashboard.tables import Paging
+from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
+from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.masking import Masking
+from bulkport.dashboard.core.page import Page, PageRequest, Section
+from bulkport.dashboard.core.table import Paging
+from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.errors import BadRequest
 from bulkport.jobs.recurring.errors import UnknownRecurringJob
 
@@ -16,7 +16,7 @@ _FIELD = "recurring"
 _MOST_ID_LENGTH = 200
 
 
-def recurring_part(jobs: SteeredJobs, masking: Masking) -> Part:
+def recurring_component(jobs: ManagedJobs, masking: Masking) -> Component:
     """The page, and the actions `recurring/trigger`, `pause`, `resume` and `remove` for the one that the field
     `recurring` names.
 
@@ -40,7 +40,7 @@ def recurring_part(jobs: SteeredJobs, masking: Masking) -> Part:
             "paging": Paging(size, shown[-1].id if len(found) > size else None),
         }
 
-    return Part(
+    return Component(
         section=Section("recurring", "Recurring", "recurring", "recurring"),
         pages=[Page("recurring", "recurring.html", load, section="recurring")],
         actions=[
@@ -69,7 +69,7 @@ def _action(
     return Action(f"recurring/{name}", label, run, question)
 
 
-def _trigger(jobs: SteeredJobs) -> Steer:
+def _trigger(jobs: ManagedJobs) -> Steer:
     async def trigger(recurring_id: str) -> Done:
         job_id = await jobs.recurring.trigger(recurring_id)
         return Done(f"{recurring_id} runs now, as job {job_id}.", _target(recurring_id), lead_to=f"jobs/{job_id}")
@@ -77,7 +77,7 @@ def _trigger(jobs: SteeredJobs) -> Steer:
     return trigger
 
 
-def _pause(jobs: SteeredJobs) -> Steer:
+def _pause(jobs: ManagedJobs) -> Steer:
     async def pause(recurring_id: str) -> Done:
         await jobs.recurring.pause(recurring_id)
         return Done(f"{recurring_id} is paused.", _target(recurring_id))
@@ -85,7 +85,7 @@ def _pause(jobs: SteeredJobs) -> Steer:
     return pause
 
 
-def _resume(jobs: SteeredJobs) -> Steer:
+def _resume(jobs: ManagedJobs) -> Steer:
     async def resume(recurring_id: str) -> Done:
         await jobs.recurring.resume(recurring_id)
         return Done(f"{recurring_id} goes on with its next tick.", _target(recurring_id))
@@ -93,7 +93,7 @@ def _resume(jobs: SteeredJobs) -> Steer:
     return resume
 
 
-def _remove(jobs: SteeredJobs) -> Steer:
+def _remove(jobs: ManagedJobs) -> Steer:
     async def remove(recurring_id: str) -> Done:
         is_gone = await jobs.recurring.remove(recurring_id)
         text = f"{recurring_id} is removed." if is_gone else f"{recurring_id} had already been removed."

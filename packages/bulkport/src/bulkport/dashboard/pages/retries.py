@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bulkport.dashboard.masking import Masking
+from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.masking import Masking
+from bulkport.dashboard.core.page import Page, PageRequest, Section
 from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
-from bulkport.dashboard.pages.page import Page, PageRequest, Section
-from bulkport.dashboard.parts import Part
-from bulkport.dashboard.steered_jobs import SteeredJobs
+from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.jobs.job import JobState
 
 
-def retries_part(jobs: SteeredJobs, masking: Masking) -> Part:
-    """The page. Its buttons are the actions of `jobs_part`."""
+def retries_component(jobs: ManagedJobs, masking: Masking) -> Component:
+    """The page. Its buttons are the actions of `jobs_component`."""
     lists = JobLists(jobs, masking)
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
@@ -22,7 +22,7 @@ def retries_part(jobs: SteeredJobs, masking: Masking) -> Part:
             "without_filters": address_without_filters(request),
         }
 
-    return Part(
+    return Component(
         section=Section("retries", "Retries", "retries", JobState.RETRYING.value, is_alarming=True),
         pages=[Page("retries", "retries.html", load, section="retries", follows_counts=True)],
     )

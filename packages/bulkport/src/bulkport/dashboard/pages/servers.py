@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from bulkport.dashboard.actions import Action, ActionRefused, ActionRequest, Done
-from bulkport.dashboard.formatting import plural
-from bulkport.dashboard.pages.page import Entry, Page, PageRequest, Section
-from bulkport.dashboard.parts import Part
-from bulkport.dashboard.steered_jobs import SteeredJobs
-from bulkport.dashboard.tables import Column
+from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
+from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.formatting import plural
+from bulkport.dashboard.core.page import Entry, Page, PageRequest, Section
+from bulkport.dashboard.core.table import Column
+from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 
 _SERVER_COLUMNS: Final = (
     Column("Server"),
@@ -34,7 +34,7 @@ _QUEUE_COLUMNS: Final = (
 _MOST_LIMIT: Final = 100_000
 
 
-def servers_part(jobs: SteeredJobs) -> Part:
+def servers_component(jobs: ManagedJobs) -> Component:
     """The pages of servers and of queues, and the actions `queues/pause`, `queues/resume` and `queues/limit`.
 
     The forms of the first two have the field `queue`; that of the limit has `limited`, the queue, and `limit`, a number
@@ -48,7 +48,7 @@ def servers_part(jobs: SteeredJobs) -> Part:
     async def load_queues(request: PageRequest) -> Mapping[str, Any]:
         return {"queues": await jobs.queues(), "columns": _QUEUE_COLUMNS}
 
-    return Part(
+    return Component(
         section=Section(
             "servers",
             "Servers",
@@ -90,7 +90,7 @@ def _action(
     return Action(f"queues/{name}", label, run, question)
 
 
-def _pause(jobs: SteeredJobs) -> Steer:
+def _pause(jobs: ManagedJobs) -> Steer:
     async def pause(queue: str, request: ActionRequest) -> str:
         await jobs.pause_queue(queue, actor=request.viewer.name)
         return f"Queue {queue} is paused; jobs that run go on."
@@ -102,7 +102,7 @@ async def _pause_question(request: ActionRequest) -> str:
     return f"Pause queue {_queue(request)}? None of its jobs starts until it is resumed."
 
 
-def _resume(jobs: SteeredJobs) -> Steer:
+def _resume(jobs: ManagedJobs) -> Steer:
     async def resume(queue: str, request: ActionRequest) -> str:
         await jobs.resume_queue(queue, actor=request.viewer.name)
         return f"Queue {queue} goes on."
@@ -110,7 +110,7 @@ def _resume(jobs: SteeredJobs) -> Steer:
     return resume
 
 
-def _limit(jobs: SteeredJobs) -> Steer:
+def _limit(jobs: ManagedJobs) -> Steer:
     async def limit(queue: str, request: ActionRequest) -> str:
         text = request.form.get("limit", "").strip()
         if not text:

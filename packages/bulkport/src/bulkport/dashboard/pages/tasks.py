@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from bulkport.dashboard.charts import LineChart, Series, bars, lines
-from bulkport.dashboard.kept import Kept
-from bulkport.dashboard.pages.page import Page, PageNotFound, PageRequest, Section
-from bulkport.dashboard.parts import Part
-from bulkport.dashboard.tables import Column, Sorting
+from bulkport.dashboard.core.cache import TTLCache
+from bulkport.dashboard.core.charts import LineChart, Series, bars, lines
+from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
+from bulkport.dashboard.core.table import Column, Sorting
 from bulkport.jobs.inspect import Looking
 from bulkport.jobs.reading.metrics import Granularity, Percentiles, SeriesPoint, TaskStatistics
 
@@ -38,13 +38,13 @@ _SORTED_BY: Final[Mapping[str, Callable[[TaskStatistics], float | str]]] = {
 }
 
 
-def tasks_part(jobs: Looking) -> Part:
+def tasks_component(jobs: Looking) -> Component:
     """The list of tasks, and the page of one."""
 
     async def read_statistics(window: str) -> list[TaskStatistics]:
         return await jobs.task_statistics(_WINDOWS[window])
 
-    statistics = Kept(read_statistics, seconds=_KEPT_SECONDS)
+    statistics = TTLCache(read_statistics, seconds=_KEPT_SECONDS)
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         window = _window(request)
@@ -86,7 +86,7 @@ def tasks_part(jobs: Looking) -> Part:
             "latencies": _percentiles(positions, [point.latency for point in points], labels),
         }
 
-    return Part(
+    return Component(
         section=Section("tasks", "Tasks", "tasks"),
         pages=[
             Page("tasks", "tasks.html", load, section="tasks"),

@@ -1,0 +1,60 @@
+"""What the table of `components.html` is given: columns, how it is sorted, and the way to the next page."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from bulkport.dashboard.core.page import PageRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column."""
+
+    label: str
+    """Its heading; empty for one of buttons."""
+    sort_key: str | None = None
+    """By what it sorts; None: it does not."""
+    is_number: bool = False
+    """Whether it is aligned right."""
+    is_minor: bool = False
+    """Whether narrow screens leave it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """By what a table is sorted: the fields `sort` and `order` of the page's query."""
+
+    key: str
+    descending: bool
+    rising: Collection[str] = ()
+    """Keys of which the lowest value comes first, unless the query says otherwise; of others the highest does."""
+
+    @classmethod
+    def of(cls, request: PageRequest, keys: Sequence[str], default: str, *, rising: Collection[str] = ()) -> "Sorting":
+        """What the query says, if it is one of `keys`; else `default`."""
+        key = request.query.choice("sort", keys, default)
+        order = request.query.choice("order", ("asc", "desc"), "asc" if key in rising else "desc")
+        return cls(key, order == "desc", rising)
+
+    def link(self, request: PageRequest, key: str) -> str:
+        """A link to the same page sorted by `key`; by the same key again: the other way round."""
+        descending = not self.descending if key == self.key else key not in self.rising
+        return request.here(sort=key, order="desc" if descending else "asc", cursor=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Where a list goes on."""
+
+    size: int
+    """Rows on a page."""
+    next_cursor: str | None
+    """None: this is the last page."""
+    sizes: tuple[int, ...] = (25, 50, 100, 200)
+    previous_cursor: str | None = None
+    """None: this is the first page, or the list cannot go back."""
+
+    @classmethod
+    def size_of(cls, request: PageRequest, default: int = 50) -> int:
+        """The page size that the query's field `size` asks for."""
+        return request.query.number("size", default, least=1, most=200)

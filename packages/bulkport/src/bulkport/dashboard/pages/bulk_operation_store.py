@@ -1,0 +1,194 @@
+"""Bulk operations in the database (table `bulkport.background_orders`): any request can continue one."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, LiteralString
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import Jsonb
+
+from bulkport.dashboard.core.formatting import number
+from bulkport.dashboard.core.page import PageNotFound
+from bulkport.dashboard.pages.job_outcomes import outcome_in_words
+from bulkport.jobs.port.control import Effect, OrderSummary
+from bulkport.jobs.reading.query import JobCount
+from bulkport.jobs.sanitize import storable_text
+from bulkport.pools import AsyncPool
+
+MOST_SECONDS_WAITED: Final = 5
+"""How long a step waits for jobs that others hold."""
+
+_READ: Final[LiteralString] = """\
+SELECT ordered.order_id, ordered.list, ordered.filter, ordered.begun_at, ordered.touched_at, ordered.jobs,
+ordered.is_more, ordered.cursor, ordered.effects, ordered.state, audit.actor, audit.action, audit.target
+FROM bulkport.bulk_operations ordered JOIN bulkport.audit audit ON audit.id = ordered.order_id
+WHERE ordered.order_id = %s"""
+
+_HOLD: Final[LiteralString] = f"{_READ} FOR UPDATE OF ordered"
+
+_BEGIN: Final = """\
+WITH told AS (
+    UPDATE bulkport.audit SET target = %(target)s, outcome = %(outcome)s, led_to = %(led_to)s WHERE id = %(order_id)s
+)
+INSERT INTO bulkport.bulk_operations (order_id, list, filter, jobs, is_more)
+VALUES (%(order_id)s, %(list)s, %(filter)s, %(jobs)s, %(is_more)s)"""
+
+_ADVANCE: Final = """\
+WITH told AS (UPDATE bulkport.audit SET outcome = %(outcome)s WHERE id = %(order_id)s)
+UPDATE bulkport.bulk_operations
+SET cursor = %(cursor)s, effects = %(effects)s, state = %(state)s, touched_at = clock_timestamp()
+WHERE order_id = %(order_id)s"""
+
+_LIMITS: Final = """\
+SELECT set_config('lock_timeout', %(waited)s, true), set_config('statement_timeout', %(taken)s, true)"""
+
+
+class OperationState(StrEnum):
+    """Whether an order is carried on with."""
+
+    GOING = "going"
+    STOPPED = "stopped"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class BulkOperation:
+    """An order for all jobs that a list shows, and how far it has come."""
+
+    id: int
+    """Of its entry in the audit."""
+    actor: str
+    action: str
+    """Its name: `jobs/requeue`."""
+    target: str
+    """Which jobs are meant, in words."""
+    list_name: str
+    """As `job_filters.LISTS` has it."""
+    filter: str
+    """The query of that list's address."""
+    begun_at: datetime
+    touched_at: datetime
+    """When something was last done for it."""
+    count: JobCount
+    """Of jobs that matched when it began."""
+    cursor: str | None
+    """Where its next step begins."""
+    summary: OrderSummary
+    """What has come of it."""
+    state: OperationState
+
+    @property
+    def jobs_seen(self) -> int:
+        """Jobs for which it was carried out, or which needed nothing."""
+        return sum(self.summary.effects.values())
+
+    @property
+    def total(self) -> int:
+        """Jobs that matched, as far as is known."""
+        return max(self.count.jobs, self.jobs_seen)
+
+    @property
+    def in_words(self) -> str:
+        """What has come of it: `2,000 of 105,000 jobs so far: 1,999 requeued, 1 had already ended.`"""
+        outcome = outcome_in_words(self.summary)
+        if self.state is OperationState.ENDED:
+            return outcome
+        of = f"{'at least ' if self.count.is_more else ''}{number(self.total)} jobs"
+        so_far = f"{number(self.jobs_seen)} of {of} so far" + (f": {outcome}" if self.jobs_seen else ".")
+        return so_far if self.state is OperationState.GOING else f"Stopped. {so_far}"
+
+
+class BulkOperationStore:
+    """Keeps orders.
+
+    Parameters
+    ----------
+    pool:
+        Gives the pool of autocommit connections once the application is connected; of the database of the jobs.
+    """
+
+    def __init__(self, pool: Callable[[], AsyncPool]) -> None:
+        self._pool = pool
+
+    async def begin(self, entry_id: int, name: str, fields: str, target: str, count: JobCount) -> BulkOperation:
+        """Keep that an order begins, and tell so in its entry of the audit.
+
+        Parameters
+        ----------
+        entry_id:
+            The entry.
+        name, fields:
+            The list, and the query of its address.
+        """
+        values = {
+            "order_id": entry_id,
+            "list": name,
+            "filter": storable_text(fields),
+            "jobs": count.jobs,
+            "is_more": count.is_more,
+            "target": storable_text(target),
+            "outcome": "Nothing so far.",
+            "led_to": f"bulk-operations/{entry_id}",
+        }
+        async with self._pool().connection() as connection:
+            await connection.execute(_BEGIN, values)
+            kept = await _fetch(connection, _READ, entry_id)
+        assert kept is not None
+        return kept
+
+    async def get(self, order_id: int) -> BulkOperation | None:
+        """An order; None when there is none of this number."""
+        async with self._pool().connection() as connection:
+            return await _fetch(connection, _READ, order_id)
+
+    @asynccontextmanager
+    async def held(self, order_id: int) -> AsyncIterator[tuple[AsyncConnection[Any], BulkOperation]]:
+        """A transaction in which nobody else goes on with the order, bounded in time; and the order as it is."""
+        async with self._pool().connection() as connection, connection.transaction():
+            milliseconds = 1000 * MOST_SECONDS_WAITED
+            await connection.execute(_LIMITS, {"waited": str(milliseconds), "taken": str(2 * milliseconds)})
+            order = await _fetch(connection, _HOLD, order_id)
+            if order is None:
+                raise PageNotFound(f"There is no order {order_id}.")
+            yield connection, order
+
+    async def advance(self, connection: AsyncConnection[Any], order: BulkOperation) -> None:
+        """Keep how far an order has come, and tell so in the audit, in the transaction that holds it."""
+        effects = {effect.value: count for effect, count in order.summary.effects.items()}
+        values = {
+            "order_id": order.id,
+            "cursor": order.cursor,
+            "effects": Jsonb(effects),
+            "state": order.state.value,
+            "outcome": order.in_words,
+        }
+        await connection.execute(_ADVANCE, values)
+
+
+async def _fetch(connection: AsyncConnection[Any], query: LiteralString, order_id: int) -> BulkOperation | None:
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(query, [order_id])
+        row = await cursor.fetchone()
+    return None if row is None else _order(row)
+
+
+def _order(row: DictRow) -> BulkOperation:
+    effects: Mapping[str, int] = row["effects"]
+    return BulkOperation(
+        id=row["order_id"],
+        actor=row["actor"],
+        action=row["action"],
+        target=row["target"],
+        list_name=row["list"],
+        filter=row["filter"],
+        begun_at=row["begun_at"],
+        touched_at=row["touched_at"],
+        count=JobCount(row["jobs"], is_more=row["is_more"]),
+        cursor=row["cursor"],
+        summary=OrderSummary({Effect(name): jobs for name, jobs in effects.items()}),
+        state=OperationState(row["state"]),
+    )

@@ -1,0 +1,170 @@
+"""One import: how far it is, chunk by chunk, what is wrong with its rows, and the whole report to take away."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.responses import Response, StreamingResponse
+
+from bulkport.dashboard.core.page import Download, Page, PageNotFound, PageRequest
+from bulkport.errors import JobNotFound
+from bulkport.fastapi.error_report import report_disposition, report_lines
+from bulkport.identifiers import MAX_BIGINT, ImportId
+from bulkport.imports.admin import MOST_LOOKED_AT, ChunkCell, OperatedImport, OperatedImports
+from bulkport.imports.formats import BodyFormat
+from bulkport.imports.read import ReportedRow
+
+_MOST_CELLS: Final = 240
+_CELLS_IN_A_ROW: Final = 40
+_CELL: Final = 20
+_GAP: Final = 3
+_MOST_KINDS: Final = 12
+_SHOWN_ROWS: Final = 10
+_RECORD_CHARACTERS: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class MapCell:
+    """A cell of the chunk map as it is drawn."""
+
+    x: int
+    y: int
+    done_height: float
+    failed_height: float
+    checked_height: float
+    is_running: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkMap:
+    """All chunks of an import as a drawing, from left to right and row by row."""
+
+    cells: Sequence[MapCell]
+    width: int
+    height: int
+    cell: int
+    chunks: int
+    done: int
+    checked: int
+    running: int
+
+    @property
+    def waiting(self) -> int:
+        """Chunks that nobody works on yet."""
+        return self.chunks - self.done - self.checked - self.running
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A bad row as the page shows it."""
+
+    row: int
+    errors: Sequence[str]
+    record: str
+
+
+def import_page(imports: OperatedImports) -> Page:
+    """The page."""
+
+    async def load(request: PageRequest) -> Mapping[str, Any]:
+        job = await _import(imports, request)
+        import_id = ImportId(job.id)
+        has_errors = job.failure_count > 0
+        rows = await imports.bad_rows(import_id, limit=_SHOWN_ROWS) if has_errors else []
+        return {
+            "job": job,
+            "map": chunk_map(await imports.chunks(job, cells=_MOST_CELLS)),
+            "kinds": await imports.error_kinds(import_id, most=_MOST_KINDS) if has_errors else [],
+            "most_kinds": _MOST_KINDS,
+            "most_looked_at": MOST_LOOKED_AT,
+            "bad_rows": [_bad_row(row) for row in rows],
+        }
+
+    return Page("imports/{import_id:int}", "import.html", load, section="imports")
+
+
+def report_download(imports: OperatedImports) -> Download:
+    """The whole report of bad rows, as CSV or NDJSON."""
+
+    async def answer(request: PageRequest) -> Response:
+        job = await _import(imports, request)
+        report_format = {"csv": BodyFormat.CSV, "ndjson": BodyFormat.NDJSON}.get(request.params["format"])
+        resource = imports.resources.get(job.resource)
+        if report_format is None or (resource is None and report_format is BodyFormat.CSV):
+            raise PageNotFound("The report does not come in this format.")
+        header, wire_names = None, list[str]()
+        if resource is not None:
+            header, wire_names = await imports.csv_header(job, resource), list(resource.wire_names.values())
+        pages = imports.all_bad_rows(ImportId(job.id))
+        return StreamingResponse(
+            report_lines(report_format, pages, header=header, wire_names=wire_names),
+            media_type=report_format.media_type,
+            headers={"Content-Disposition": report_disposition(job.id, report_format)},
+        )
+
+    return Download("imports/{import_id:int}/errors.{format}", answer)
+
+
+async def _import(imports: OperatedImports, request: PageRequest) -> OperatedImport:
+    number: int = request.params["import_id"]
+    try:
+        if number <= MAX_BIGINT:
+            return await imports.get(ImportId(number))
+    except JobNotFound:
+        pass
+    raise PageNotFound(f"There is no import {number}.")
+
+
+def chunk_map(cells: Sequence[ChunkCell]) -> ChunkMap:
+    """The drawing of an import's chunks."""
+    columns = min(max(1, len(cells)), _CELLS_IN_A_ROW)
+    rows = -(-len(cells) // columns)
+    pitch = _CELL + _GAP
+    drawn = [_drawn(cell, index % columns * pitch, index // columns * pitch) for index, cell in enumerate(cells)]
+    return ChunkMap(
+        drawn,
+        # As wide as a full row, so that few chunks are not drawn larger than many.
+        width=_CELLS_IN_A_ROW * pitch,
+        height=max(1, rows) * pitch,
+        cell=_CELL,
+        chunks=sum(cell.chunks for cell in cells),
+        done=sum(cell.done for cell in cells),
+        checked=sum(cell.checked for cell in cells),
+        running=sum(cell.running for cell in cells),
+    )
+
+
+def _drawn(cell: ChunkCell, x: int, y: int) -> MapCell:
+    done = cell.done / cell.chunks * _CELL
+    failed = min(cell.failed_rows / cell.rows, 1) * _CELL if cell.rows else 0.0
+    last = cell.first_chunk + cell.chunks
+    name = f"Chunk {last}" if cell.chunks == 1 else f"Chunks {cell.first_chunk + 1} to {last}"
+    counts = {
+        "done": cell.done,
+        "checked": cell.checked,
+        "in hand": cell.running,
+        "waiting": cell.chunks - cell.done - cell.checked - cell.running,
+    }
+    states = ", ".join(state if cell.chunks == 1 else f"{count:,} {state}" for state, count in counts.items() if count)
+    bad = f", {cell.failed_rows:,} bad" if cell.failed_rows else ""
+    return MapCell(
+        x,
+        y,
+        done_height=round(done, 1),
+        # What is bad at all is to be seen.
+        failed_height=round(max(failed, 3.0), 1) if cell.failed_rows else 0.0,
+        checked_height=round(cell.checked / cell.chunks * _CELL, 1),
+        is_running=cell.running > 0,
+        text=f"{name}: {states}; {cell.rows:,} rows{bad}",
+    )
+
+
+def _bad_row(row: ReportedRow) -> BadRow:
+    errors = [
+        f"{error['field']}: {error['message']}" if error["field"] else error["message"]
+        for error in json.loads(row.errors)
+    ]
+    record = row.record
+    return BadRow(row.row, errors, record if len(record) <= _RECORD_CHARACTERS else record[:_RECORD_CHARACTERS] + "…")

@@ -1,0 +1,120 @@
+"""The jobs that a filter finds, as far as operators may know of them: none by what is masked alone."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from bulkport.dashboard.core.masking import Masking
+from bulkport.dashboard.pages.job_filters import JobFilter
+from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.job import JSONValue
+from bulkport.jobs.reading.details import JobSummary
+from bulkport.jobs.reading.query import MOST_JOBS_A_PAGE, JobCount, JobPage, JobQuery
+
+_READ_A_PAGE: Final = 100
+"""Jobs with their arguments, for an order: each of them is looked into."""
+_LOOKED_INTO_SECONDS: Final = 1.0
+"""How long jobs are looked into for one page or one number."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalkedJobs:
+    """Some of the jobs that a filter finds, oldest first."""
+
+    ids: Sequence[BackgroundJobId]
+    next_cursor: str | None
+    """Where to go on; None: these were the last ones."""
+
+
+class JobSearch:
+    """Counts jobs and walks through them.
+
+    Parameters
+    ----------
+    masking:
+        Tells what may not be seen. A search for a text that only such a value has finds nothing.
+    """
+
+    def __init__(self, jobs: ManagedJobs, masking: Masking) -> None:
+        self._jobs = jobs
+        self._masking = masking
+
+    async def page(self, query: JobQuery, cursor: str | None, size: int) -> JobPage:
+        """A page of the jobs that a query finds and that may be told.
+
+        Where some on the first page may not, it goes on for up to a second until it is full: a page that is empty and
+        has a next one would tell that there are such jobs.
+        """
+        page = await self._jobs.search(query, cursor=cursor, limit=size)
+        told = await self._told(page, query)
+        if cursor is None and len(told) < len(page.items):
+            until = time.monotonic() + _LOOKED_INTO_SECONDS
+            while len(told) < size and page.next_cursor is not None and time.monotonic() < until:
+                page = await self._jobs.search(query, cursor=page.next_cursor, limit=size - len(told))
+                told += await self._told(page, query)
+            return JobPage(tuple(told), page.next_cursor, None)
+        return replace(page, items=tuple(told))
+
+    async def count(self, found: JobFilter, *, most: int) -> JobCount:
+        """How many jobs a filter finds, counted up to `most`; all jobs of a state are known without counting.
+
+        Those with a text are looked into one by one, for about a second: there may be more of them.
+        """
+        if found.query.text:
+            return await self._count_told(found, most)
+        if found.is_narrowed:
+            return await self._jobs.count(found.query, most=most)
+        states = (await self._jobs.statistics()).states
+        return JobCount(sum(states.values()) if found.state is None else states[found.state], is_more=False)
+
+    async def walk(self, found: JobFilter, begun_at: datetime, cursor: str | None) -> WalkedJobs:
+        """Some hundred jobs of those that a filter found when a walk began.
+
+        Parameters
+        ----------
+        begun_at:
+            When the walk began. Jobs that are younger are left out; where only ended jobs are asked for, those as well
+            that have ended since.
+        cursor:
+            Where to go on; None: from the first one.
+        """
+        query = found.query.walked_from(begun_at)
+        if not query.text:
+            some = await self._jobs.reader.ids(query, after=cursor, limit=MOST_JOBS_A_PAGE)
+            return WalkedJobs(some.ids, some.next_cursor)
+        page = await self._jobs.search(query, cursor=cursor, limit=_READ_A_PAGE)
+        return WalkedJobs([job.id for job in await self._told(page, query)], page.next_cursor)
+
+    async def _told(self, page: JobPage, query: JobQuery) -> list[JobSummary]:
+        return [job for job in page.items if await self._may_be_told(job, query.text)]
+
+    async def _may_be_told(self, job: JobSummary, text: str | None) -> bool:
+        """Whether more than what is masked has the text: a search must not tell what cannot be seen."""
+        if not text:
+            return True
+        args: JSONValue = job.args
+        if args is None:
+            # Too long for a list.
+            details = await self._jobs.details(job.id)
+            if details is None:
+                return False
+            args = details.job.args
+        shown = self._masking.apply(args)
+        if shown == args:
+            return True
+        visible = f"{json.dumps(shown, ensure_ascii=False)} {job.error_type or ''}: {job.error or ''}".casefold()
+        return any(part.casefold() in visible for part in (text, json.dumps(text, ensure_ascii=False)[1:-1]))
+
+    async def _count_told(self, found: JobFilter, most: int) -> JobCount:
+        jobs, cursor = 0, None
+        until = time.monotonic() + _LOOKED_INTO_SECONDS
+        while True:
+            page = await self._jobs.search(found.query, cursor=cursor, limit=MOST_JOBS_A_PAGE)
+            jobs += len(await self._told(page, found.query))
+            cursor = page.next_cursor
+            if cursor is None or jobs > most or time.monotonic() > until:
+                return JobCount(min(jobs, most), is_more=cursor is not None or jobs > most)
