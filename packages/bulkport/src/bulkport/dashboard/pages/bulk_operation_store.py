@@ -1,4 +1,4 @@
-"""Bulk operations in the database (table `bulkport.background_orders`): any request can continue one."""
+"""Bulk operations in the database (table `bulkport.bulk_operations`): any request can continue one."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
