@@ -9,9 +9,10 @@ import pytest
 
 from bulkport.client import (
     BodyKind,
-    BulkportClient,
+    Client,
     ClientError,
     FileSource,
+    Import,
     RequestRefused,
     ServerUnreachable,
     Source,
@@ -65,8 +66,8 @@ class Server(httpx.BaseTransport):
             raise answer
         return answer
 
-    def client(self, url: str = "http://server", key: str = "key") -> BulkportClient:
-        return BulkportClient(url, api_key=key, transport=self, sleep=self.waits.append)
+    def client(self, url: str = "http://server", key: str = "key") -> Client:
+        return Client(url, api_key=key, patience_seconds=5.0, transport=self, sleep=self.waits.append)
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_file_is_sent_with_its_length_kind_and_wishes(rows: Source) -> None:
     server = Server(ACCEPTED)
     sent: list[int] = []
     with server.client() as client:
-        accepted = client.submit(
+        accepted = client.imports.send(
             "platforms",
             rows,
             BodyKind(BodyFormat.CSV, "gzip", ";"),
@@ -102,14 +103,14 @@ def test_file_is_sent_with_its_length_kind_and_wishes(rows: Source) -> None:
 
 def test_stream_of_unknown_length_is_sent_in_chunks() -> None:
     server = Server(ACCEPTED)
-    server.client().submit("platforms", StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin"), CSV)
+    server.client().imports.send("platforms", StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin"), CSV)
     assert server.requests[0].headers["transfer-encoding"] == "chunked"
     assert server.bodies == [b"platformName\nGit\n"]
 
 
 def test_refused_connection_is_tried_again_also_for_a_stream() -> None:
     server = Server(httpx.ConnectError("refused"), httpx.ConnectError("refused"), ACCEPTED)
-    server.client().submit("platforms", StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin"), CSV)
+    server.client().imports.send("platforms", StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin"), CSV)
     assert len(server.requests) == 3
     assert server.bodies == [b"platformName\nGit\n"]
     assert server.waits == sorted(server.waits)
@@ -118,36 +119,61 @@ def test_refused_connection_is_tried_again_also_for_a_stream() -> None:
 def test_server_that_stays_away_is_given_up_in_bounded_time(rows: Source) -> None:
     server = Server(*[httpx.ConnectError("connection refused")] * 100)
     with pytest.raises(ServerUnreachable, match="http://server cannot be reached: connection refused"):
-        server.client().submit("platforms", rows, CSV)
+        server.client().imports.send("platforms", rows, CSV)
     assert 1 < sum(server.waits) <= 5
 
 
 def test_busy_server_that_did_not_read_the_body_is_asked_again_after_its_time(rows: Source) -> None:
     server = Server(httpx.Response(503, headers={"retry-after": "3"}), ACCEPTED, reads_body=False)
-    assert server.client().submit("platforms", rows, CSV).id == 9
+    assert server.client().imports.send("platforms", rows, CSV).id == 9
     assert server.waits == [3]
 
 
-def test_busy_server_that_had_the_whole_body_is_not_sent_it_twice(rows: Source) -> None:
-    server = Server(httpx.Response(503, headers={"retry-after": "1"}), ACCEPTED)
+@pytest.mark.parametrize("answer", [httpx.Response(503, headers={"retry-after": "1"}), httpx.ReadError("reset")])
+def test_body_that_may_be_accepted_is_sent_again_under_its_key(
+    rows: Source, answer: httpx.Response | Exception
+) -> None:
+    server = Server(answer, ACCEPTED)
+    assert server.client().imports.send("platforms", rows, CSV).id == 9
+    first, second = server.requests
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert server.bodies == [b"platformName\nDocker\nGit\n"] * 2
+
+
+def test_each_import_has_a_key_of_its_own_unless_it_is_given_one(rows: Source) -> None:
+    server = Server(*[ACCEPTED] * 3)
+    with server.client() as client:
+        client.imports.send("platforms", rows, CSV)
+        client.imports.send("platforms", rows, CSV)
+        client.imports.send("platforms", rows, CSV, idempotency_key="mine")
+    keys = [request.headers["idempotency-key"] for request in server.requests]
+    assert len(set(keys)) == 3
+    assert keys[2] == "mine"
+
+
+def test_key_that_is_in_use_is_waited_for_and_one_that_was_used_is_refused(rows: Source) -> None:
+    in_use = httpx.Response(409, headers={"retry-after": "1"}, json={"title": "in use"})
+    used = httpx.Response(422, json={"title": "used"})
+    server = Server(in_use, used)
     with pytest.raises(RequestRefused) as refused:
-        server.client().submit("platforms", rows, CSV)
-    assert refused.value.http_status == 503
-    assert len(server.requests) == 1
+        server.client().imports.send("platforms", rows, CSV)
+    assert (refused.value.http_status, server.waits) == (422, [1])
 
 
-def test_connection_lost_behind_the_body_says_that_it_may_be_accepted(rows: Source) -> None:
+def test_stream_whose_connection_was_lost_says_that_it_may_be_accepted() -> None:
     server = Server(httpx.ReadError("reset"), ACCEPTED)
+    stream = StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin")
     with pytest.raises(UploadLost) as lost:
-        server.client().submit("platforms", rows, CSV)
+        server.client().imports.send("platforms", stream, CSV)
     assert lost.value.may_be_accepted
     assert len(server.requests) == 1
 
 
-def test_connection_lost_in_the_body_says_that_nothing_was_kept(rows: Source) -> None:
+def test_stream_that_was_lost_before_it_was_sent_says_that_nothing_was_kept() -> None:
     server = Server(httpx.WriteError("broken pipe"), ACCEPTED, reads_body=False)
+    stream = StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin")
     with pytest.raises(UploadLost, match="Nothing of them was kept") as lost:
-        server.client().submit("platforms", rows, CSV)
+        server.client().imports.send("platforms", stream, CSV)
     assert not lost.value.may_be_accepted
 
 
@@ -161,7 +187,7 @@ def test_problem_becomes_a_refusal_with_its_messages(rows: Source) -> None:
     }
     server = Server(httpx.Response(400, json=problem, headers={"content-type": "application/problem+json"}))
     with pytest.raises(RequestRefused) as refused:
-        server.client().submit("platforms", rows, CSV)
+        server.client().imports.send("platforms", rows, CSV)
     assert refused.value.http_status == 400
     assert refused.value.refusal == "Validation failed"
     assert refused.value.errors == problem["errors"]
@@ -171,7 +197,7 @@ def test_problem_becomes_a_refusal_with_its_messages(rows: Source) -> None:
 def test_answer_of_another_kind_of_server_is_reported_as_such(rows: Source) -> None:
     server = Server(httpx.Response(200, text="<html>It works!</html>"))
     with pytest.raises(UnexpectedAnswer, match="It works!"):
-        server.client().submit("platforms", rows, CSV)
+        server.client().imports.send("platforms", rows, CSV)
 
 
 def test_refusal_without_a_problem_body_keeps_its_status() -> None:
@@ -184,7 +210,7 @@ def test_refusal_without_a_problem_body_keeps_its_status() -> None:
 def test_follow_asks_until_the_import_is_settled() -> None:
     states = [progress("Pending"), progress("Processing", 1), progress("Completed", 2)]
     server = Server(*(httpx.Response(200, json=state) for state in states))
-    seen = list(server.client().follow(9))
+    seen = list(Import(server.client(), 9).follow())
     assert [(step.status, step.processed_records) for step in seen] == [
         ("Pending", 0),
         ("Processing", 1),
@@ -201,7 +227,7 @@ def test_follow_survives_a_server_that_is_restarted() -> None:
         httpx.Response(503, headers={"retry-after": "1"}),
         httpx.Response(200, json=progress("Completed", 2)),
     )
-    assert [step.status for step in server.client().follow(9)] == ["Processing", "Completed"]
+    assert [step.status for step in Import(server.client(), 9).follow()] == ["Processing", "Completed"]
 
 
 def test_bad_rows_come_page_by_page_as_they_are_needed() -> None:
@@ -213,7 +239,7 @@ def test_bad_rows_come_page_by_page_as_they_are_needed() -> None:
         return httpx.Response(200, json={"items": items, "nextCursor": cursor})
 
     server = Server(page(1, "two"), page(7, None))
-    rows = server.client().bad_rows(9, page_size=2)
+    rows = Import(server.client(), 9).errors(page_size=2)
     assert next(rows).row == 1
     assert len(server.requests) == 1
     assert [row.row for row in rows] == [2, 7, 8]
@@ -224,10 +250,10 @@ def test_bad_rows_come_page_by_page_as_they_are_needed() -> None:
 @pytest.mark.parametrize("url", ["", "server", "ftp://server", "http://", "http://[::1", "http://server:port"])
 def test_what_is_no_address_is_said_so(url: str) -> None:
     with pytest.raises(ClientError, match="address"):
-        BulkportClient(url, api_key="key")
+        Client(url, api_key="key")
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "two\nlines", "\x00"])
 def test_what_can_be_no_key_is_said_so(key: str) -> None:
     with pytest.raises(ClientError, match="key"):
-        BulkportClient("http://server", api_key=key)
+        Client("http://server", api_key=key)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from bulkport.cli import add_import_command
+from bulkport.cli import add_import_command, add_imports_commands
 from bulkport.errors import BulkportError
 from commandapi.cli import db, demo, keys, serve, worker
 
@@ -28,6 +28,7 @@ app.command("worker")(worker.worker)
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 add_import_command(app, resources=["platforms", "commands"], api_key_variable=API_KEY_VARIABLE)
+add_imports_commands(app, api_key_variable=API_KEY_VARIABLE)
 app.command("demo")(demo.demo)
 
 

@@ -1,6 +1,7 @@
 """The `import` command."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,6 +65,35 @@ def add_import_command(
         strict: Annotated[
             bool, typer.Option("--strict", help="Import nothing when any row is bad, instead of skipping bad rows.")
         ] = False,
+        name: Annotated[str | None, typer.Option(help="Your name for the import.", show_default=False)] = None,
+        client_id: Annotated[
+            str | None, typer.Option(help="Your id for it, unique among your imports.", show_default=False)
+        ] = None,
+        mode: Annotated[
+            str | None,
+            typer.Option(
+                help="insert, upsert, update, skip or delete, as far as the resource allows.", show_default=False
+            ),
+        ] = None,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and change nothing.")] = False,
+        mapping: Annotated[
+            list[str] | None,
+            typer.Option("--map", metavar="HEADER:FIELD", help="Read a column as a field.", show_default=False),
+        ] = None,
+        option: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--option",
+                "-o",
+                metavar="NAME=VALUE",
+                help="A further option of the server: -o charset=utf-16.",
+                show_default=False,
+            ),
+        ] = None,
+        errors_to: Annotated[
+            Path | None,
+            typer.Option(help="Write the rejected rows to this file: CSV, or NDJSON by its name.", show_default=False),
+        ] = None,
         no_follow: Annotated[
             bool, typer.Option("--no-follow", help="Return as soon as the server has accepted the file.")
         ] = False,
@@ -94,5 +124,25 @@ def add_import_command(
             delimiter={"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter),
             is_strict=strict,
             follows=not no_follow,
+            name=name,
+            client_id=client_id,
+            options=_options(option or [], mapping or [], mode=mode, is_dry_run=dry_run),
+            errors_to=errors_to,
         )
         raise typer.Exit(run_import(request, output=Console(), messages=messages))
+
+
+def _options(pairs: Sequence[str], mappings: Sequence[str], *, mode: str | None, is_dry_run: bool) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--option")
+        options[name] = value
+    if mappings:
+        options["map"] = ",".join(mappings)
+    if mode is not None:
+        options["mode"] = mode
+    if is_dry_run:
+        options["dryRun"] = "true"
+    return options

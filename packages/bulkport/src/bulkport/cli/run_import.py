@@ -2,11 +2,13 @@
 
 import itertools
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
+from rich.prompt import Confirm
 from rich.text import Text
 
 from bulkport.cli.exit_codes import ExitCode
@@ -14,11 +16,11 @@ from bulkport.cli.progress_display import ProgressDisplay, progress_display
 from bulkport.cli.report import print_report
 from bulkport.cli.wording import harmless
 from bulkport.client import (
-    AcceptedImport,
     BodyKind,
-    BulkportClient,
+    Client,
     ClientError,
     FileSource,
+    Import,
     ImportProgress,
     RequestRefused,
     Source,
@@ -28,6 +30,7 @@ from bulkport.client import (
 from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
 
+_PATIENCE_SECONDS: Final = 5.0
 _SHOWN_BAD_ROWS: Final = 10
 _SHOWN_MESSAGES: Final = 20
 
@@ -55,6 +58,12 @@ class ImportRequest:
     delimiter: str | None = None
     is_strict: bool = False
     follows: bool = True
+    name: str | None = None
+    client_id: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further options of the server, by their names on the wire."""
+    errors_to: Path | None = None
+    """Where the rows that were not imported go."""
 
 
 def run_import(request: ImportRequest, *, output: Console, messages: Console) -> ExitCode:
@@ -67,41 +76,43 @@ def run_import(request: ImportRequest, *, output: Console, messages: Console) ->
     messages:
         Gets progress and what went wrong: standard error.
     """
-    accepted: AcceptedImport | None = None
+    accepted: Import | None = None
     sending: _Sending | None = None
     try:
         source = _source_of(request.file)
         kind = _kind_of(request)
-        with BulkportClient(request.url, api_key=request.api_key) as client:
+        with Client(request.url, api_key=request.api_key, patience_seconds=_PATIENCE_SECONDS) as client:
             client.check_access()
             with progress_display(messages, _name_of(request.file), source.size) as display:
                 sending = _Sending(source, display)
-                accepted = client.submit(
+                accepted = client.imports.send(
                     request.resource,
                     source,
                     kind,
-                    handling=Handling.STRICT if request.is_strict else None,
                     on_sent=sending.note,
+                    handling=Handling.STRICT if request.is_strict else None,
+                    name=request.name,
+                    client_id=request.client_id,
+                    options=request.options,
                 )
-                display.show_accepted(accepted.total_records)
-                if not request.follows:
-                    progress = None
-                else:
-                    for progress in client.follow(accepted.id):
-                        display.show_progress(progress)
+                display.show_accepted(accepted.total_records or 0)
+                progress = _followed(accepted, display) if request.follows else None
             if progress is None:
                 _print_accepted(output, client, accepted)
                 return ExitCode.ALL_IMPORTED
-            _report(output, client, progress)
+            report_import(output, client, accepted, progress)
+            if request.errors_to is not None and progress.failure_count:
+                accepted.save_errors(request.errors_to)
+                output.print(Text(f"The rejected rows are in {request.errors_to}."), soft_wrap=True)
             return ExitCode.of(progress.status)
     except ClientError as error:
-        _print_failure(messages, error, request)
+        print_failure(messages, error, variable=request.api_key_variable, resource=request.resource)
         if accepted is not None:
             messages.print(Text(f"Import {accepted.id} was accepted before and goes on."), soft_wrap=True)
         return ExitCode.NOT_IMPORTED
     except KeyboardInterrupt:
         if accepted is not None:
-            what = f"Import {accepted.id} goes on."
+            what = _cancelled_or_not(accepted, messages)
         elif sending is not None and sending.may_be_complete:
             what = "The server had not answered yet; it may have accepted the import."
         else:
@@ -156,22 +167,45 @@ def _name_of(file: str) -> str:
     return "standard input" if file == "-" else harmless(Path(file).name, longest=40)
 
 
-def _print_accepted(output: Console, client: BulkportClient, accepted: AcceptedImport) -> None:
+def _followed(job: Import, display: ProgressDisplay) -> ImportProgress | None:
+    progress = None
+    for progress in job.follow():
+        display.show_progress(progress)
+    return progress
+
+
+def _cancelled_or_not(job: Import, messages: Console) -> str:
+    """Ask whether to cancel, where somebody is there to answer."""
+    goes_on = f"Import {job.id} goes on."
+    if not (sys.stdin.isatty() and messages.is_terminal):
+        return goes_on
+    try:
+        if not Confirm.ask(f"Cancel import {job.id}? Rows already imported are kept", console=messages, default=False):
+            return goes_on
+        cancelled = job.cancel()
+    except (KeyboardInterrupt, EOFError):
+        return goes_on
+    except ClientError as error:
+        return f"Import {job.id} was not cancelled: {harmless(error.detail)}"
+    return f"Import {job.id} is cancelled; {cancelled.success_count:,} rows were imported before."
+
+
+def _print_accepted(output: Console, client: Client, accepted: Import) -> None:
     output.print(
         Text(f"Import {accepted.id} is queued; follow it at {client.url}/api/imports/{accepted.id}"), soft_wrap=True
     )
 
 
-def _report(output: Console, client: BulkportClient, progress: ImportProgress) -> None:
+def report_import(output: Console, client: Client, job: Import, progress: ImportProgress) -> None:
+    """Print how an import stands or ended, with its first bad rows."""
     bad_rows = (
-        list(itertools.islice(client.bad_rows(progress.id, page_size=_SHOWN_BAD_ROWS), _SHOWN_BAD_ROWS))
-        if progress.failure_count
-        else []
+        list(itertools.islice(job.errors(page_size=_SHOWN_BAD_ROWS), _SHOWN_BAD_ROWS)) if progress.failure_count else []
     )
     print_report(output, progress, bad_rows, report_url=f"{client.url}/api/imports/{progress.id}/errors")
 
 
-def _print_failure(messages: Console, error: ClientError, request: ImportRequest) -> None:
+def print_failure(messages: Console, error: ClientError, *, variable: str, resource: str = "this") -> None:
+    """Print what went wrong, and what to do about it where that is known."""
     lines = [harmless(error.detail, longest=1000)]
     if isinstance(error, RequestRefused):
         lines[0] = f"{error.http_status} {harmless(error.refusal)}: {lines[0]}"
@@ -180,7 +214,7 @@ def _print_failure(messages: Console, error: ClientError, request: ImportRequest
         if len(told) > _SHOWN_MESSAGES:
             lines.append(f"  and {len(told) - _SHOWN_MESSAGES:,} more")
         if advice := _ADVICE.get(error.http_status):
-            lines.append(advice.format(variable=request.api_key_variable, resource=request.resource))
+            lines.append(advice.format(variable=variable, resource=resource))
         if error.http_status >= 500 and error.trace_id:  # server errors
             lines.append(f"The server's log has more under trace id {harmless(error.trace_id)}.")
     messages.print(Text.assemble(("error: ", "bold red"), "\n".join(lines)), soft_wrap=True)

@@ -1,18 +1,19 @@
-"""A client for bulk imports over HTTP.
+"""Clients for bulk imports over HTTP, synchronous and asynchronous.
 
-It sends bodies of any length without holding them, follows an import to its end and reads its bad rows::
+They send bodies of any length without holding them, retry what is safe to send again, follow an import to its end and
+read its bad rows::
 
-    with BulkportClient("http://127.0.0.1:8000", api_key=key) as client:
-        accepted = client.submit("platforms", FileSource(Path("platforms.csv")), BodyKind(BodyFormat.CSV))
-        for progress in client.follow(accepted.id):
-            print(progress.processed_records, "of", progress.total_records)
-        for row in client.bad_rows(accepted.id):
+    with Client("http://127.0.0.1:8000", api_key=key) as client:
+        job = client.imports.create("platforms", [{"platformName": "Docker"}])
+        progress = job.wait(progress=True)
+        for row in job.errors():
             print(row.row, row.errors)
 """
 
 from bulkport.client.answers import AcceptedImport, BadRow, FieldMessage, ImportProgress
+from bulkport.client.async_client import AsyncClient, AsyncImport, AsyncImports
 from bulkport.client.bodies import BodyKind, FileSource, Source, StreamSource
-from bulkport.client.client import BulkportClient
+from bulkport.client.client import Client, Import, Imports
 from bulkport.client.errors import (
     ClientError,
     RequestRefused,
@@ -24,13 +25,18 @@ from bulkport.client.errors import (
 
 __all__ = [
     "AcceptedImport",
+    "AsyncClient",
+    "AsyncImport",
+    "AsyncImports",
     "BadRow",
     "BodyKind",
-    "BulkportClient",
+    "Client",
     "ClientError",
     "FieldMessage",
     "FileSource",
+    "Import",
     "ImportProgress",
+    "Imports",
     "RequestRefused",
     "ServerUnreachable",
     "Source",

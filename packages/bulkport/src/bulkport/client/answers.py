@@ -24,7 +24,7 @@ class AcceptedImport(msgspec.Struct, rename="camel", frozen=True):
 
 
 class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
-    """Where an import stands. Counts are rows, times aware UTC."""
+    """Where an import stands. Counts are rows, sizes bytes, times aware UTC."""
 
     id: int
     status: ImportStatus
@@ -39,6 +39,10 @@ class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
     rows_per_second: float | None = None
     eta_seconds: float | None = None
     warnings: list[str] = msgspec.field(default_factory=list)
+    resource: str = ""
+    name: str | None = None
+    client_id: str | None = None
+    metadata: dict[str, Any] | None = None
 
     @property
     def is_settled(self) -> bool:
@@ -61,6 +65,13 @@ class BadRow(msgspec.Struct, rename="camel", frozen=True):
     errors: list[FieldMessage]
     record: Any = None
     """The row as it was sent: an object, or text where it was none."""
+
+
+class ImportPage(msgspec.Struct, rename="camel", frozen=True):
+    """One page of imports, newest first."""
+
+    items: list[ImportProgress]
+    next_cursor: str | None = None
 
 
 class BadRowPage(msgspec.Struct, rename="camel", frozen=True):
