@@ -6,12 +6,14 @@ from contextlib import AsyncExitStack, ExitStack
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import asyncpg
 import psycopg
 import pytest
 from public_site import PublicSite
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
+from sqlmodel.ext.asyncio.session import AsyncSession as SqlModelSession
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import BackgroundJobs, JobContext, JobState, Task
@@ -24,7 +26,10 @@ from bulkport.jobs.errors import (
     TaskDeclarationError,
 )
 
-KINDS = ["psycopg", "psycopg sync", "session", "session sync", "connection", "connection sync"]
+KINDS = [
+    *("psycopg", "psycopg sync", "session", "session sync", "connection", "connection sync"),
+    *("asyncpg", "session asyncpg", "connection asyncpg", "sqlmodel", "sqlmodel asyncpg"),
+]
 
 
 @pytest.fixture
@@ -142,9 +147,18 @@ async def with_transaction(public: PublicSite, kind: str, note: Task[[], object]
             sync_add(sync_alchemy)
             (sync_alchemy.commit if commits else sync_alchemy.rollback)()
         engine.dispose()
+    elif kind == "asyncpg":
+        bare = await asyncpg.connect(public.url)
+        transaction = bare.transaction()
+        await transaction.start()
+        await add(bare)
+        await (transaction.commit() if commits else transaction.rollback())
+        await bare.close()
     else:
-        async_engine = create_async_engine(url)
-        async with AsyncSession(async_engine) if kind == "session" else async_engine.connect() as alchemy:
+        driver = "asyncpg" if "asyncpg" in kind else "psycopg"
+        async_engine = create_async_engine(public.url.replace("postgresql://", f"postgresql+{driver}://"))
+        session = SqlModelSession if kind.startswith("sqlmodel") else AsyncSession
+        async with async_engine.connect() if kind.startswith("connection") else session(async_engine) as alchemy:
             await add(alchemy)
             await (alchemy.commit() if commits else alchemy.rollback())
         await async_engine.dispose()

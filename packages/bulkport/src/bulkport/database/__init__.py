@@ -1,5 +1,22 @@
-"""What all parts that speak to PostgreSQL have in common: in which schema Bulkport's tables live."""
+"""What all parts that speak to PostgreSQL have in common: URLs, and the schema of Bulkport's tables."""
 
-from bulkport.database.schema import DEFAULT_SCHEMA, InvalidSchemaName, cursor_classes, in_schema, render, schema_name
+from bulkport.database.schema import (
+    DEFAULT_SCHEMA,
+    InvalidSchemaName,
+    cursor_classes,
+    in_schema,
+    render,
+    schema_name,
+)
+from bulkport.database.url import UnusableDatabaseUrl, database_url
 
-__all__ = ["DEFAULT_SCHEMA", "InvalidSchemaName", "cursor_classes", "in_schema", "render", "schema_name"]
+__all__ = [
+    "DEFAULT_SCHEMA",
+    "InvalidSchemaName",
+    "UnusableDatabaseUrl",
+    "cursor_classes",
+    "database_url",
+    "in_schema",
+    "render",
+    "schema_name",
+]

@@ -131,7 +131,8 @@ def cursor_classes(schema: str) -> tuple[type[psycopg.Cursor[Any]], type[psycopg
 @contextmanager
 def in_schema(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], schema: str) -> Iterator[None]:
     """Have the statements that run on a caller's connection within the block work on `schema`."""
-    if schema == DEFAULT_SCHEMA:
+    # What stands in for a connection of another driver knows its schema.
+    if schema == DEFAULT_SCHEMA or not isinstance(connection, psycopg.Connection | psycopg.AsyncConnection):
         yield
         return
     factory = connection.cursor_factory

@@ -8,10 +8,18 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, overload
 
 import psycopg
 
+from bulkport.database import DEFAULT_SCHEMA, in_schema, schema_name
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.application_name import session_mark
 from bulkport.jobs.batches import Batch
-from bulkport.jobs.connections import AnyConnection, AsyncPsycopg, SyncPsycopg, async_psycopg_in, psycopg_in
+from bulkport.jobs.connections import (
+    AnyConnection,
+    AsyncPsycopg,
+    SyncPsycopg,
+    async_psycopg_in,
+    only_psycopg_in,
+    psycopg_in,
+)
 from bulkport.jobs.context import JobContext
 from bulkport.jobs.control import Steering
 from bulkport.jobs.deadlocks import despite_deadlocks
@@ -53,6 +61,8 @@ class BackgroundJobs(Steering, Looking):
     engine
         Makes the engine that stores and runs the jobs, once for each connected time and each worker. Whoever looks
         at the same jobs uses the same one, and the database has its tables.
+    schema
+        Where Bulkport's tables are.
 
     Examples
     --------
@@ -69,12 +79,13 @@ class BackgroundJobs(Steering, Looking):
         await jobs.run_worker(DATABASE_URL, stop)                    # in a worker process
     """
 
-    def __init__(self, *, engine: EngineFactory = ProcrastinateEngine) -> None:
+    def __init__(self, *, engine: EngineFactory = ProcrastinateEngine, schema: str = DEFAULT_SCHEMA) -> None:
+        self.schema = schema_name(schema)
         self._make_engine = engine
         self._links: list[tuple[AsyncPool | None, JobEngine]] = [(None, engine())]
         """Of those who are connected; the last is used. They leave in any order, such as a worker before the server."""
         self._tasks: dict[str, Task[..., Any]] = {}
-        self.sync = SyncJobs(self._engine)
+        self.sync = SyncJobs(self._engine, schema)
         """The same for code without an event loop, as far as enqueueing goes."""
         self.recurring = RecurringJobs(lambda: self._engine.recurring)
         """Jobs that are made again and again, by the clock."""
@@ -145,7 +156,9 @@ class BackgroundJobs(Steering, Looking):
             raise ValueError("give either the database's URL or a pool")
         async with AsyncExitStack() as stack:
             if database_url is not None:
-                pool = await stack.enter_async_context(open_pool(database_url, name="jobs", most=most))
+                pool = await stack.enter_async_context(
+                    open_pool(database_url, name="jobs", most=most, schema=self.schema)
+                )
             link = pool, self._make_engine(pool)
             self._links.append(link)
             try:
@@ -172,8 +185,8 @@ class BackgroundJobs(Steering, Looking):
         Parameters
         ----------
         connection
-            The caller's psycopg connection, or SQLAlchemy's session or connection on psycopg: the job starts when
-            its transaction commits, and never if it rolls back.
+            The caller's connection of psycopg or asyncpg, or a session or connection of SQLAlchemy or SQLModel on
+            either: the job starts when its transaction commits, and never if it rolls back.
 
         Raises
         ------
@@ -264,12 +277,11 @@ class BackgroundJobs(Steering, Looking):
         """
         batch = Batch(description, user_id)
         yield batch
-        inner = await async_psycopg_in(connection)
+        inner = await async_psycopg_in(connection, self.schema)
 
         async def queue() -> None:
-            async with self._connection(inner) as used:
-                assert isinstance(used, psycopg.AsyncConnection)
-                async with used.transaction():
+            async with self._connection_or(inner) as used, used.transaction():
+                with in_schema(used, self.schema):
                     await batch.queue(self._engine, used)
 
         await despite_deadlocks(queue, is_ours=inner is None)
@@ -282,15 +294,16 @@ class BackgroundJobs(Steering, Looking):
         return await despite_deadlocks(enqueue, is_ours=connection is None)
 
     async def _enqueue_in(self, connection: AsyncPsycopg | SyncPsycopg, jobs: list[NewJob]) -> list[EnqueuedJob]:
-        if isinstance(connection, psycopg.AsyncConnection):
+        with in_schema(connection, self.schema):
+            if isinstance(connection, psycopg.Connection):
+                return self._engine.enqueue_many_sync(connection, jobs)
             return await self._engine.enqueue_many(connection, jobs)
-        return self._engine.enqueue_many_sync(connection, jobs)
 
     async def get(self, job_id: BackgroundJobId, *, connection: AsyncPsycopg | None = None) -> BackgroundJob | None:
         """The job as it stands now; None when there is no such job (any more)."""
-        async with self._connection(await async_psycopg_in(connection)) as used:
-            assert isinstance(used, psycopg.AsyncConnection)
-            return await self._engine.look_up(job_id, used)
+        async with self._connection_or(await only_psycopg_in(connection)) as used:
+            with in_schema(used, self.schema):
+                return await self._engine.look_up(job_id, used)
 
     @property
     def reader(self) -> JobReader:
@@ -339,7 +352,9 @@ class BackgroundJobs(Steering, Looking):
                 stack.enter_context(self.sync.connect(database_url, most=concurrency, application_name=mark))
             stack.callback(threads.close)
             if self._pool is None:
-                pool = open_pool(database_url, name="jobs", most=concurrency, least=0, application_name=mark)
+                pool = open_pool(
+                    database_url, name="jobs", most=concurrency, least=0, application_name=mark, schema=self.schema
+                )
                 await stack.enter_async_context(self.connect(pool=await stack.enter_async_context(pool)))
             engine = self._make_engine(self._pool)
             for task in self._tasks.values():
@@ -352,9 +367,18 @@ class BackgroundJobs(Steering, Looking):
             await server.run(stop)
 
     @asynccontextmanager
+    async def _connection_or(self, given: AsyncPsycopg | None) -> AsyncIterator[AsyncPsycopg]:
+        if given is not None:
+            yield given
+            return
+        async with self._connection(None) as own:
+            assert isinstance(own, psycopg.AsyncConnection)
+            yield own
+
+    @asynccontextmanager
     async def _connection(self, given: "AnyConnection | None") -> AsyncIterator[AsyncPsycopg | SyncPsycopg]:
         if given is not None:
-            yield await psycopg_in(given)
+            yield await psycopg_in(given, self.schema)
             return
         if self._pool is None:
             raise NotConnected("not connected: pass connection=, or use jobs.connect(...) around it")

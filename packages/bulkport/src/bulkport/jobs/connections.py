@@ -1,12 +1,15 @@
-"""The caller's connection, of whatever kind it is, as the psycopg connection in it.
+"""The caller's connection, of whatever kind it is, as the driver's connection in it.
 
-SQLAlchemy is not needed: its classes are looked at only in a process that has imported it.
+SQLAlchemy and asyncpg are not needed: their classes are looked at only in a process that has imported them.
 """
 
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
+
+from bulkport.database import DEFAULT_SCHEMA
+from bulkport.jobs.asyncpg_connection import AsyncpgConnection, as_psycopg, is_asyncpg
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
@@ -18,12 +21,12 @@ AsyncPsycopg: TypeAlias = psycopg.AsyncConnection[Any]
 SyncPsycopg: TypeAlias = psycopg.Connection[Any]
 SyncConnection: TypeAlias = "SyncPsycopg | Session | SqlConnection"
 """A connection of code without an event loop: psycopg's, or SQLAlchemy's session or connection on psycopg."""
-AnyConnection: TypeAlias = "AsyncPsycopg | AsyncSession | AsyncSqlConnection | SyncConnection"
-"""A psycopg connection, or SQLAlchemy's session or connection on psycopg; sync or async."""
+AnyConnection: TypeAlias = "AsyncPsycopg | AsyncpgConnection | AsyncSession | AsyncSqlConnection | SyncConnection"
+"""A connection of psycopg or asyncpg, or a session or connection of SQLAlchemy (and SQLModel) on either."""
 
 
-async def psycopg_in(connection: "AnyConnection") -> AsyncPsycopg | SyncPsycopg:
-    """The psycopg connection in which the caller's transaction is, or will be.
+async def psycopg_in(connection: "AnyConnection", schema: str = DEFAULT_SCHEMA) -> AsyncPsycopg | SyncPsycopg:
+    """The connection in which the caller's transaction is, or will be, with psycopg's face.
 
     Raises
     ------
@@ -32,6 +35,8 @@ async def psycopg_in(connection: "AnyConnection") -> AsyncPsycopg | SyncPsycopg:
     """
     if isinstance(connection, psycopg.AsyncConnection):
         return connection
+    if is_asyncpg(connection):
+        return as_psycopg(connection, schema)
     if "sqlalchemy.ext.asyncio" in sys.modules:
         from sqlalchemy.ext import asyncio as alchemy  # noqa: PLC0415 - only if the caller has it
 
@@ -44,17 +49,30 @@ async def psycopg_in(connection: "AnyConnection") -> AsyncPsycopg | SyncPsycopg:
             driver = (await connection.get_raw_connection()).driver_connection
             if isinstance(driver, psycopg.AsyncConnection):
                 return driver
+            if driver is not None and is_asyncpg(driver):
+                if not driver.is_in_transaction():
+                    # SQLAlchemy begins it with the first statement that goes through it.
+                    await connection.exec_driver_sql("SELECT 1")
+                return as_psycopg(driver, schema)
             raise _unusable(driver)
     return sync_psycopg_in(connection)  # type: ignore[arg-type] # what is left of the union
 
 
-async def async_psycopg_in(connection: "AnyConnection | None") -> AsyncPsycopg | None:
+async def async_psycopg_in(connection: "AnyConnection | None", schema: str = DEFAULT_SCHEMA) -> AsyncPsycopg | None:
     """As `psycopg_in`, for what is not done through a sync connection; None stays None."""
     if connection is None:
         return None
-    inner = await psycopg_in(connection)
-    if not isinstance(inner, psycopg.AsyncConnection):
+    inner = await psycopg_in(connection, schema)
+    if isinstance(inner, psycopg.Connection):
         raise TypeError("this takes an async connection; only enqueueing takes a sync one")
+    return inner
+
+
+async def only_psycopg_in(connection: "AnyConnection | None") -> AsyncPsycopg | None:
+    """As `async_psycopg_in`, for what needs psycopg itself."""
+    inner = await async_psycopg_in(connection)
+    if inner is not None and not isinstance(inner, psycopg.AsyncConnection):
+        raise TypeError("this takes a connection of psycopg; only enqueueing takes one of asyncpg")
     return inner
 
 
@@ -81,6 +99,6 @@ def sync_psycopg_in(connection: "SyncConnection") -> SyncPsycopg:
 def _unusable(connection: object) -> TypeError:
     kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
     return TypeError(
-        f"jobs cannot be enqueued through a {kind}: it takes a psycopg connection, or a SQLAlchemy session or "
-        "connection whose driver is psycopg"
+        f"jobs cannot be enqueued through a {kind}: it takes a connection of psycopg or asyncpg, or a session or "
+        "connection of SQLAlchemy whose driver is one of them"
     )

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.connections import AnyConnection, async_psycopg_in
+from bulkport.jobs.connections import AnyConnection, only_psycopg_in
 from bulkport.jobs.port.control import (
     Cancel,
     Change,
@@ -140,7 +140,7 @@ class Steering(Protocol):
         self, order: Order, job_ids: Iterable[BackgroundJobId], *, connection: "AnyConnection | None" = None
     ) -> list[OrderResult]:
         """Do one thing to up to some thousand jobs in one transaction; `OrderSummary.of` sums up what came of it."""
-        return await self._control().order(order, job_ids, await async_psycopg_in(connection))
+        return await self._control().order(order, job_ids, await only_psycopg_in(connection))
 
     async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
         """Do one thing to all jobs that a query finds."""
@@ -156,13 +156,13 @@ class Steering(Protocol):
         ValueError
             No queue can have this name.
         """
-        await self._control().pause_queue(name, actor=actor, connection=await async_psycopg_in(connection))
+        await self._control().pause_queue(name, actor=actor, connection=await only_psycopg_in(connection))
 
     async def resume_queue(
         self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
     ) -> None:
         """Let a paused queue go on."""
-        await self._control().resume_queue(name, await async_psycopg_in(connection), actor=actor)
+        await self._control().resume_queue(name, await only_psycopg_in(connection), actor=actor)
 
     async def limit_queue(
         self, name: str, most: int | None, *, actor: str | None = None, connection: "AnyConnection | None" = None
@@ -174,8 +174,8 @@ class Steering(Protocol):
         ValueError
             `most` is less than 1, or no queue can have this name.
         """
-        await self._control().limit_queue(name, most, await async_psycopg_in(connection), actor=actor)
+        await self._control().limit_queue(name, most, await only_psycopg_in(connection), actor=actor)
 
     async def _order(self, order: Order, job_id: BackgroundJobId, connection: "AnyConnection | None") -> OrderResult:
-        (result,) = await self._control().order(order, [job_id], await async_psycopg_in(connection))
+        (result,) = await self._control().order(order, [job_id], await only_psycopg_in(connection))
         return result

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, ParamSpec, Self, overload
 
+from bulkport.database import DEFAULT_SCHEMA, cursor_classes, in_schema
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import SyncConnection, sync_psycopg_in
 from bulkport.jobs.deadlocks import despite_deadlocks_sync
@@ -26,8 +27,9 @@ class SyncJobs:
     be a pool: see `connect`. Parameters and errors are those of the method of the same name of `BackgroundJobs`.
     """
 
-    def __init__(self, queue: JobQueue) -> None:
+    def __init__(self, queue: JobQueue, schema: str = DEFAULT_SCHEMA) -> None:
         self._queue = queue
+        self._schema = schema
         self._pools: list[SyncPool] = []
         """Of those who are connected; the last is used. Threads leave in any order."""
 
@@ -49,7 +51,8 @@ class SyncJobs:
         """
         pool = SyncPool(
             patient_conninfo(database_url),
-            kwargs={"autocommit": True} | ({"application_name": application_name} if application_name else {}),
+            kwargs={"autocommit": True, "cursor_factory": cursor_classes(self._schema)[0]}
+            | ({"application_name": application_name} if application_name else {}),
             min_size=0,
             max_size=most,
             timeout=_ACQUIRE_SECONDS,
@@ -114,7 +117,9 @@ class SyncJobs:
 
     def _enqueue(self, jobs: list[NewJob], connection: "SyncConnection | None") -> list[EnqueuedJob]:
         if connection is not None:
-            return self._queue.enqueue_many_sync(sync_psycopg_in(connection), jobs)
+            given = sync_psycopg_in(connection)
+            with in_schema(given, self._schema):
+                return self._queue.enqueue_many_sync(given, jobs)
         if not self._pools:
             raise NotConnected("not connected: pass connection=, or use jobs.sync.connect(...) around it")
         pool = self._pools[-1]

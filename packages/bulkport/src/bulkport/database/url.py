@@ -1,0 +1,86 @@
+"""Database URLs as applications have them: PostgreSQL's own, or SQLAlchemy's with the name of a driver.
+
+No message of an error here quotes a URL: it holds a password.
+"""
+
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from bulkport.errors import BulkportError
+
+_SCHEMES: Final = frozenset({"postgresql", "postgres"})
+_OF_SQLALCHEMY: Final = frozenset(
+    {
+        "prepared_statement_cache_size",
+        "prepared_statement_name_func",
+        "statement_cache_size",
+        "command_timeout",
+        "async_fallback",
+    }
+)
+"""Query parameters of SQLAlchemy's dialects and of asyncpg that PostgreSQL does not know."""
+
+
+class UnusableDatabaseUrl(BulkportError, ValueError):
+    """The database URL cannot be used."""
+
+
+def database_url(given: Any) -> str:
+    """The URL, or libpq's `key=value` text, that psycopg connects to.
+
+    Parameters
+    ----------
+    given
+        Text, or SQLAlchemy's `URL`. `postgresql+asyncpg://`, `postgresql+psycopg://` and the like lose the driver;
+        asyncpg's `ssl=` becomes `sslmode=`.
+
+    Raises
+    ------
+    UnusableDatabaseUrl
+        It is empty, of another database, or malformed.
+    """
+    if hasattr(given, "render_as_string"):
+        given = given.render_as_string(hide_password=False)
+    if given is None or given == "":
+        raise UnusableDatabaseUrl(
+            "There is no database URL. Bulkport(DATABASE_URL) takes one such as "
+            "postgresql://user:password@host:5432/database; is the environment variable set that yours comes from?"
+        )
+    if not isinstance(given, str):
+        raise UnusableDatabaseUrl(f"A database URL is text, not {type(given).__name__}.")
+    text = _without_driver(given) if "://" in given else given
+    try:
+        conninfo_to_dict(text)
+    except ProgrammingError:
+        # psycopg's message quotes parts of the URL.
+        raise UnusableDatabaseUrl(
+            "The database URL is malformed. It looks like postgresql://user:password@host:5432/database; characters "
+            "such as @, : and / in a password are percent-encoded (urllib.parse.quote)."
+        ) from None
+    return text
+
+
+def _without_driver(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    dialect, _, _driver = scheme.lower().partition("+")
+    if dialect not in _SCHEMES:
+        shown = dialect if dialect.isalnum() else "something else"
+        raise UnusableDatabaseUrl(f"The database URL is of {shown}; Bulkport works on PostgreSQL: postgresql://…")
+    try:
+        split = urlsplit(f"postgresql://{rest}")
+    except ValueError:
+        return f"postgresql://{rest}"  # psycopg refuses it
+    if not split.query:
+        return f"postgresql://{rest}"
+    query = []
+    for name, value in parse_qsl(split.query, keep_blank_values=True):
+        if name == "ssl":
+            query.append(("sslmode", {"true": "require", "false": "disable"}.get(value.lower(), value)))
+        elif name not in _OF_SQLALCHEMY:
+            query.append((name, value))
+    # Not + for a space: libpq does not know it.
+    encoded = urlencode(query, safe="/").replace("+", "%20")
+    return f"postgresql://{split.netloc}{split.path}" + (f"?{encoded}" if encoded else "")
