@@ -74,7 +74,7 @@ async def decode_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk
             ]
             kept = [i for i in kept if i not in missing]
     columns = valid.columns if isinstance(kept, range) else [[column[i] for i in kept] for column in valid.columns]
-    stored = stored_texts(columns, attempt.resource, attempt.table.types, attempt.validator.options)
+    stored = stored_texts(columns, attempt.resource, attempt.table.types, attempt.validator.options, valid.encoded)
     rows = WritableRows(stored.columns, len(kept))
     if stored.faults:
         errors += [_faulty_row(valid, kept[position], faults) for position, faults in stored.faults.items()]

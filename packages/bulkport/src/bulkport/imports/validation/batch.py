@@ -1,6 +1,6 @@
 """A chunk's rows between their stages: decoded, then valid."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from bulkport.imports.validation.row_errors import (
     TextRecord,
     UnreadableRecord,
 )
+from bulkport.imports.validation.sanitize import storing_fault
+from bulkport.imports.values.faults import ValueFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,15 @@ class Sources:
         if isinstance(record, list):
             return TextRecord(record, self.names)
         return JsonRecord(bytes(record))
+
+
+class UnstorableError(Exception):
+    """A field's column cannot keep its value."""
+
+    def __init__(self, field: str, fault: ValueFault) -> None:
+        super().__init__(field)
+        self.field = field
+        self.fault = fault
 
 
 @dataclass(slots=True)
@@ -59,6 +70,8 @@ class Batch:
     lookups: dict[str, set[str]] = field(default_factory=dict)
     """Names to be resolved to ids, by the field of the reference."""
 
+    encoders: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
+    """What gives the text of a value, by field, for the columns that hold texts instead of values."""
     absent: dict[int, frozenset[str]] = field(default_factory=dict)
     """Fields that a record does not give, by position, where they are told apart and there are any."""
 
@@ -68,9 +81,23 @@ class Batch:
         return len(self.sources.records)
 
     def enter(self, position: int, row: BaseModel) -> None:
-        """Put a row that Pydantic has accepted in its place."""
+        """Put a row that Pydantic has accepted in its place.
+
+        Raises
+        ------
+        UnstorableError
+            If the column of a field that is encoded cannot keep its value.
+        """
         for name in type(row).model_fields:
-            self.columns[name][position] = getattr(row, name)
+            value = getattr(row, name)
+            if name in self.encoders and value is not None:
+                if message := storing_fault(value):  # which the text of JSON would hide
+                    raise UnstorableError(name, ValueFault(message, None))
+                try:
+                    value = self.encoders[name](value)
+                except ValueFault as fault:
+                    raise UnstorableError(name, fault) from None
+            self.columns[name][position] = value
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +112,8 @@ class ValidRows:
     """The bad rows, ascending."""
     sources: Sources
     first_row: int
+    encoded: Collection[str] = ()
+    """Fields whose values are the texts that their columns read (`stored_texts`), or None."""
     given: Sequence[frozenset[str]] | None = None
     """Fields that each valid row gives a value for, null included; None where the validator was not asked for them."""
 

@@ -10,14 +10,16 @@ from pydantic import BaseModel
 
 from bulkport.imports.formats.csv import CsvColumns, CsvRecords
 from bulkport.imports.resource import Resource
-from bulkport.imports.validation.batch import Batch, Sources, ValidRows
+from bulkport.imports.validation.batch import Batch, Sources, UnstorableError, ValidRows
 from bulkport.imports.validation.cell_options import prepared
 from bulkport.imports.validation.fast_path import fast_lane, is_fast, name_attribute
 from bulkport.imports.validation.lookups import NamedRow, lookups_of
+from bulkport.imports.validation.messages import value_message
 from bulkport.imports.validation.row_errors import FieldError, RowError
 from bulkport.imports.validation.row_validator import NO_COLUMNS, JsonJudge, TextJudge, Verdict, json_keys
 from bulkport.imports.validation.sanitize import unstorable
 from bulkport.imports.validation.sequences import without
+from bulkport.imports.validation.stored_texts import encoders
 from bulkport.imports.validation.unknown_fields import UnknownFields
 from bulkport.imports.values.column_type import ColumnType
 from bulkport.imports.values.options import PLAIN, Blank, ValueOptions
@@ -42,6 +44,9 @@ class RowValidator:
         Type of each field's column, as far as it is known.
     tracks_given:
         Whether valid rows say which fields they give (`ValidRows.given`), as an update needs it.
+    encodes:
+        Whether cells of typed columns may become their columns' texts without a value in between; not where others
+        are to see the values.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class RowValidator:
         options: ValueOptions = PLAIN,
         columns: Mapping[str, ColumnType] = NO_COLUMNS,
         tracks_given: bool = False,
+        encodes: bool = True,
     ) -> None:
         self._lookups = lookups_of(resource) if streamed else ()
         self._resource = resource
@@ -59,8 +65,15 @@ class RowValidator:
         self._tracks_given = tracks_given
         self._lane = None
         if is_fast(resource.model, options, columns):
-            self._lane = fast_lane(resource, self._lookups, tracks_given=tracks_given)
-        self._columns = columns
+            self._lane = fast_lane(
+                resource,
+                self._lookups,
+                tracks_given=tracks_given,
+                columns=self._encodable(columns) if encodes else None,
+                options=options,
+            )
+        coded = self._lane.encoded if self._lane else ()
+        self._encoders = encoders(resource.model, coded, columns, options)
         self._json_judge = JsonJudge(resource, self._lookups, options, columns)
         self._text_judge = TextJudge(resource, self._lookups, options, columns)
         known = {key for keys in json_keys(resource.model).values() for key in keys}
@@ -85,7 +98,7 @@ class RowValidator:
             1-based number of the first record in the body.
         """
         with _collector_paused():
-            if self._lane is None:
+            if self._lane is None or not self._lane.reads_json:
                 batch = Batch(Sources(records), first_row, self._no_values(len(records)))
                 left: Iterable[int] = range(len(records))
             else:
@@ -110,12 +123,18 @@ class RowValidator:
         """
         with _collector_paused():
             sent, records = records, prepared(records, columns.fields, self.options)
-            decoded = None
-            if self._lane is not None and self.options.are_plain_cells:
+            decoded, coders = None, {}
+            if self._lane is not None and self._lane.reads_cells and self.options.are_plain_cells:
                 decoded = self._lane.decode_cells(records.columns, columns.fields)
+                coders = self._encoders
             values = self._no_values(len(records)) if decoded is None else decoded[0]
             batch = Batch(
-                Sources(sent, self._column_names(columns)), first_row, values, fields=columns.fields, prepared=records
+                Sources(sent, self._column_names(columns)),
+                first_row,
+                values,
+                fields=columns.fields,
+                prepared=records,
+                encoders=coders,
             )
             batch.refused = {position: [FieldError("", bad.message)] for position, bad in records.bad.items()}
             if self._tracks_given:
@@ -146,6 +165,11 @@ class RowValidator:
                 self._fill_in_defaults(batch)
             return self._tell_apart(batch)
 
+    def _encodable(self, columns: Mapping[str, ColumnType]) -> dict[str, ColumnType]:
+        """The columns but those of ids, which are looked up by their values."""
+        ids = {reference.field for reference in self._resource.references}
+        return {field: column for field, column in columns.items() if field not in ids}
+
     def _sort_out_ids(self, batch: Batch, refused: Collection[int]) -> set[int]:
         """Note the rows of the fast lane that give a name, and find those that give both, or nothing needed.
 
@@ -174,7 +198,13 @@ class RowValidator:
 
     def _enter(self, batch: Batch, position: int, verdict: Verdict) -> None:
         if isinstance(verdict, BaseModel):
-            batch.enter(position, verdict)
+            try:
+                batch.enter(position, verdict)
+            except UnstorableError as error:
+                wire = self._resource.wire_names[error.field]
+                message = value_message(wire, error.fault.message, error.fault.value)
+                batch.refused[position] = [FieldError(wire, message)]
+                return
             if self._tracks_given and not batch.fields:
                 batch.absent[position] = frozenset(self._resource.field_names) - verdict.model_fields_set
         elif isinstance(verdict, NamedRow):
@@ -270,6 +300,7 @@ class RowValidator:
             ],
             sources=batch.sources,
             first_row=first_row,
+            encoded=batch.encoders.keys(),
             given=self._given(batch, row_numbers) if self._tracks_given else None,
         )
 

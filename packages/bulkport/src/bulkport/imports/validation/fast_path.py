@@ -6,6 +6,7 @@ to judge. So it may refuse too much, and never too little.
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
@@ -18,9 +19,12 @@ from bulkport.imports.validation.cells import read_cells
 from bulkport.imports.validation.lookups import Lookup
 from bulkport.imports.validation.not_blank import blank_positions
 from bulkport.imports.validation.translation import PlainField, TextRule, translate
+from bulkport.imports.validation.typed_cells import Check, read_typed, typed_check
 from bulkport.imports.validation.unknown_fields import UnknownFields
+from bulkport.imports.values.column_text import value_text
 from bulkport.imports.values.column_type import ColumnType
-from bulkport.imports.values.options import ValueOptions
+from bulkport.imports.values.faults import ValueFault
+from bulkport.imports.values.options import PLAIN, ValueOptions
 
 # Pydantic's parser stops at 200 levels; brackets are counted instead, which is cheap and never too few.
 _MAX_BRACKETS: Final = 100
@@ -33,6 +37,17 @@ _REFUSALS: Final = (msgspec.DecodeError, ValueError, RecursionError)
 
 
 Columns: TypeAlias = dict[str, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class TypedField:
+    """How the cells of a field become the texts of its column."""
+
+    check: Check
+    empty: str | None
+    """Text of an empty cell; None for NULL."""
+    is_required: bool
+    """Whether an empty cell is an error."""
 
 
 class FastLane:
@@ -87,13 +102,26 @@ class FastLane:
             name: msgspec.UNSET if name in names else _NO_VALUE if name in self._not_blank else None
             for name, *_ in self._members
         }
+        self._checks: Mapping[str, TypedField] = {}
+        self._stand_in: Any = None
         self._compile()
 
-    def fresh(self) -> "FastLane":
+    def fresh(self, checks: Mapping[str, TypedField]) -> "FastLane":
         """A lane that has learned nothing yet; what is costly to make is shared."""
         lane = copy(self)
         lane._learned = []  # noqa: SLF001 # its own class
+        lane._checks = checks  # noqa: SLF001
         return lane
+
+    @property
+    def reads_json(self) -> bool:
+        """Whether msgspec reads all fields as exactly as they have to be."""
+        return self._stand_in is not None
+
+    @property
+    def reads_cells(self) -> bool:
+        """Whether there is a way to read all fields from cells."""
+        return all(field.rule is not None or field.name in self._checks for field in self._fields.values())
 
     def decode_json(self, records: Sequence[bytes], unknown_fields: UnknownFields) -> tuple[Columns, set[int]]:
         """Decode rows of JSON.
@@ -139,7 +167,8 @@ class FastLane:
 
         Returns
         -------
-        As `decode_json`; None where a column is of a type whose text Pydantic alone can read.
+        As `decode_json`; None where a column is of a type whose text Pydantic alone can read. The values of
+        `encoded` fields are the texts of their columns.
         """
         by_field = {field: cells for field, cells in zip(fields, columns, strict=True) if field is not None}
         names = {lookup.name_field: name_attribute(number) for number, lookup in enumerate(self._lookups)}
@@ -152,13 +181,19 @@ class FastLane:
             if cells is None:
                 if default is msgspec.NODEFAULT:
                     return None
-                values[attribute] = [default] * size
+                typed = self._checks.get(attribute)
+                values[attribute] = [default if typed is None else typed.empty] * size
             elif attribute in names.values():
                 values[attribute] = [cell or msgspec.UNSET for cell in cells]
             else:
                 field = self._fields[attribute]
                 if field.rule is None:
-                    return None
+                    typed = self._checks.get(attribute)
+                    if typed is None:
+                        return None
+                    values[attribute], suspects = read_typed(cells, typed.check, typed.empty, typed.is_required)
+                    refused |= suspects
+                    continue
                 empty = default if field.default is msgspec.NODEFAULT else field.default
                 empty = None if empty is msgspec.NODEFAULT and field.is_nullable else empty
                 values[attribute], suspects = read_cells(cells, field.rule, empty)
@@ -172,7 +207,14 @@ class FastLane:
         except msgspec.ValidationError:
             return False
 
+    @property
+    def encoded(self) -> frozenset[str]:
+        """Fields whose cells become the texts of their columns at once."""
+        return frozenset(self._checks)
+
     def _compile(self) -> None:
+        if any(kind is None for _, _, kind, _ in self._members):
+            return
         struct = self._make_struct(self._members)
         self._stand_in = struct(**self._stand_ins)
         learned = [(f"_unknown_{i}", name, Any, None) for i, name in enumerate(self._learned)]
@@ -225,10 +267,46 @@ def name_attribute(number: int) -> str:
     return f"_name_{number}"
 
 
-def fast_lane(resource: Resource, lookups: tuple[Lookup, ...], *, tracks_given: bool = False) -> FastLane | None:
-    """A fast lane for one import into a resource; None where its model needs Pydantic for every row."""
+def fast_lane(
+    resource: Resource,
+    lookups: tuple[Lookup, ...],
+    *,
+    tracks_given: bool = False,
+    columns: Mapping[str, ColumnType] | None = None,
+    options: ValueOptions = PLAIN,
+) -> FastLane | None:
+    """A fast lane for one import into a resource; None where its model needs Pydantic for every row.
+
+    Parameters
+    ----------
+    columns:
+        Type of each field's column, where cells of typed columns may become their texts without a value in between.
+    """
     lane = _lane_of(resource.model, lookups, tracks_given)
-    return None if lane is None else lane.fresh()
+    if lane is None:
+        return None
+    return lane.fresh(_typed_fields(resource.model, tuple((columns or {}).items()), options))
+
+
+@lru_cache(maxsize=256)
+def _typed_fields(
+    model: type[BaseModel], columns: tuple[tuple[str, ColumnType], ...], options: ValueOptions
+) -> Mapping[str, TypedField]:
+    plain = translate(model)
+    types = dict(columns)
+    found = {}
+    for field in plain.fields if plain else ():
+        column = types.get(field.name)
+        check = typed_check(field.cells, column, options) if field.cells and column else None
+        if check is None or column is None:
+            continue
+        has_default = field.default is not msgspec.NODEFAULT
+        try:
+            empty = value_text(column)(field.default) if has_default and field.default is not None else None
+        except ValueFault:
+            continue
+        found[field.name] = TypedField(check, empty, is_required=not has_default and not field.is_nullable)
+    return found
 
 
 @lru_cache(maxsize=256)

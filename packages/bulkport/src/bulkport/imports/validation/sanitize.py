@@ -34,6 +34,11 @@ def unstorable(column: Sequence[Any]) -> dict[int, str]:
     return found
 
 
+def storing_fault(value: Any) -> str | None:
+    """What is wrong with a value that cannot be stored; None where nothing is."""
+    return _fault_inside(value, 0)
+
+
 def _fault(text: str) -> str | None:
     if "\0" in text:
         return NUL_MESSAGE
@@ -46,14 +51,17 @@ def _fault(text: str) -> str | None:
 
 
 def _fault_inside(value: Any, depth: int) -> str | None:
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str or isinstance(value, str):
         return _fault(value)
-    if isinstance(value, _WITHOUT_TEXT):
+    if kind is int or isinstance(value, _WITHOUT_TEXT):
         return None
     if depth > _MAX_DEPTH:
         return "must not be nested so deeply"
     parts: Iterable[Any] = ()
-    if isinstance(value, Mapping):
+    if kind is list:
+        parts = value
+    elif kind is dict or isinstance(value, Mapping):
         parts = (*value.keys(), *value.values())
     elif isinstance(value, BaseModel):
         parts = [*value.__dict__.values(), *(value.__pydantic_extra__ or {}).values()]
@@ -61,4 +69,7 @@ def _fault_inside(value: Any, depth: int) -> str | None:
         parts = value
     else:
         return _fault(str(value))
-    return next((fault for part in parts if (fault := _fault_inside(part, depth + 1))), None)
+    for part in parts:
+        if fault := _fault_inside(part, depth + 1):
+            return fault
+    return None

@@ -1,6 +1,6 @@
 """Valid rows as the texts that their columns read, and the rows that their columns cannot keep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ from bulkport.imports.resource import Resource
 from bulkport.imports.validation.messages import value_message
 from bulkport.imports.validation.row_errors import FieldError
 from bulkport.imports.validation.text_fields import field_schemas, is_text
-from bulkport.imports.values.column_text import column_texts
+from bulkport.imports.values.column_text import column_texts, value_text
 from bulkport.imports.values.column_type import ColumnType
 from bulkport.imports.values.options import PLAIN, ValueOptions
 
@@ -27,7 +27,11 @@ class StoredTexts:
 
 
 def stored_texts(
-    columns: Sequence[Sequence[Any]], resource: Resource, types: Sequence[ColumnType], options: ValueOptions = PLAIN
+    columns: Sequence[Sequence[Any]],
+    resource: Resource,
+    types: Sequence[ColumnType],
+    options: ValueOptions = PLAIN,
+    encoded: Collection[str] = (),
 ) -> StoredTexts:
     """The texts of valid rows.
 
@@ -37,11 +41,16 @@ def stored_texts(
         Values of the valid rows, one sequence for each of the resource's `field_names`.
     types:
         Type of each column, parallel to `columns`.
+    encoded:
+        Fields whose values are texts already.
     """
     texts: list[list[str | None]] = []
     faults: dict[int, list[FieldError]] = {}
     traits = _traits(resource.model)
     for field, values, kind in zip(resource.field_names, columns, types, strict=True):
+        if field in encoded:
+            texts.append(list(values))
+            continue
         is_document, allow_special = traits[field]
         column, found = column_texts(values, kind, options, is_document=is_document, allow_special=allow_special)
         texts.append(column)
@@ -50,6 +59,17 @@ def stored_texts(
             error = FieldError(wire, value_message(wire, fault.message, fault.value))
             faults.setdefault(position, []).append(error)
     return StoredTexts(texts, faults)
+
+
+def encoders(
+    model: type[BaseModel], fields: Collection[str], types: Mapping[str, ColumnType], options: ValueOptions
+) -> dict[str, Callable[[Any], str]]:
+    """What gives the text of one value, by field."""
+    traits = _traits(model)
+    return {
+        field: value_text(types[field], options, is_document=traits[field][0], allow_special=traits[field][1])
+        for field in fields
+    }
 
 
 @lru_cache(maxsize=256)

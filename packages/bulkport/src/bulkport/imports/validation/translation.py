@@ -7,7 +7,7 @@ key of the field's schema: what is not listed here is Pydantic's alone.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -34,6 +34,32 @@ class IntRule:
     maximum: int | None
 
 
+class Leaf(StrEnum):
+    """What a field is, as far as the text of a cell goes."""
+
+    DECIMAL = "decimal"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "datetime"
+    AWARE = "datetime with an offset"
+    NAIVE = "datetime without an offset"
+    UUID = "uuid"
+    CHOICE = "choice"
+    JSON = "json"
+    JSON_OBJECT = "json object"
+    TEXTS = "list of texts"
+
+
+@dataclass(frozen=True, slots=True)
+class CellRule:
+    """What the cells of a field without constraints are."""
+
+    leaf: Leaf
+    choices: tuple[str, ...] = ()
+    """The texts that a choice has."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlainField:
     """A field of a model whose constraints are plain."""
@@ -41,12 +67,15 @@ class PlainField:
     name: str
     wire_name: str
     type: Any
-    """What msgspec checks: the field's type and all of its constraints but `TextRule.not_blank`."""
+    """What msgspec checks: the field's type and all of its constraints but `TextRule.not_blank`. None where msgspec
+    would convert: such fields are read by `cells` alone."""
     rule: TextRule | IntRule | None
     """The constraints as data, where the field is text or a whole number."""
     is_nullable: bool
     default: Any
     """What a missing field becomes; `msgspec.NODEFAULT` where it is required."""
+    cells: CellRule | None
+    """What the cells of the field are, where it is neither text nor a whole number."""
     is_float: bool
 
 
@@ -138,46 +167,83 @@ def _plain_field(name: str, field: Mapping[str, Any]) -> PlainField:
     if is_nullable:
         _require(schema.keys() <= _ANY_TYPE | {"schema"})
         schema = schema["schema"]
-    kind, rule = _plain_type(schema)
-    is_float = schema["type"] == "float"
-    return PlainField(name, wire_name, kind | None if is_nullable else kind, rule, is_nullable, default, is_float)
+    kind, rule, cells = _plain_type(schema)
+    return PlainField(
+        name,
+        wire_name,
+        kind | None if is_nullable and kind is not None else kind,
+        rule,
+        is_nullable,
+        default,
+        cells,
+        schema["type"] == "float",
+    )
 
 
-def _plain_type(schema: Mapping[str, Any]) -> tuple[Any, TextRule | IntRule | None]:
+def _plain_type(schema: Mapping[str, Any]) -> tuple[Any, TextRule | IntRule | None, CellRule | None]:
     constraints = {key: value for key, value in schema.items() if key not in _ANY_TYPE}
     match schema["type"]:
         case "str":
-            return _plain_text(constraints)
+            return *_plain_text(constraints), None
         case "int":
-            _require(constraints.keys() <= {"gt", "ge", "lt", "le"})
-            lower = [constraints[key] + step for key, step in (("gt", 1), ("ge", 0)) if key in constraints]
-            upper = [constraints[key] - step for key, step in (("lt", 1), ("le", 0)) if key in constraints]
-            _require(all(type(bound) is int for bound in (*lower, *upper)))
-            number = IntRule(max(lower, default=None), min(upper, default=None))
-            bounds = {"ge": number.minimum, "le": number.maximum}
-            return _constrained(int, {key: bound for key, bound in bounds.items() if bound is not None}), number
+            return *_plain_int(constraints), None
         case "float":
             _require(constraints.keys() <= {"gt", "ge", "lt", "le", "allow_inf_nan"})
             constraints.pop("allow_inf_nan", None)  # JSON has neither
-            return _constrained(float, constraints), None
+            return _constrained(float, constraints), None, None if constraints else CellRule(Leaf.FLOAT)
         case "bool":
             _require(not constraints)
-            return bool, None
+            return bool, None, CellRule(Leaf.BOOLEAN)
         case "date":
             _require(not constraints)
-            return date, None
+            return date, None, CellRule(Leaf.DATE)
         case "enum":
             _require(constraints.keys() <= {"cls", "members", "sub_type"})
             _require(schema.get("sub_type") in ("str", "int", None))
-            _require_one_type([member.value for member in schema["members"]])
+            values = [member.value for member in schema["members"]]
+            _require_one_type(values)
             # Aliases and members of a `_missing_` hook are found by Pydantic alone.
             _require(list(schema["cls"]) == schema["members"] and "_missing_" not in vars(schema["cls"]))
-            return schema["cls"], None
+            return schema["cls"], None, _choice(values)
         case "literal":
             _require(constraints.keys() <= {"expected"})
             _require_one_type(schema["expected"])
-            return Literal[tuple(schema["expected"])], None
+            return Literal[tuple(schema["expected"])], None, _choice(schema["expected"])
+    return None, None, _cells_only(schema["type"], constraints)
+
+
+def _cells_only(kind: str, constraints: Mapping[str, Any]) -> CellRule:
+    """Types that msgspec would convert to less exactly than the readers do."""
+    match kind:
+        case "decimal" | "uuid" | "any":
+            _require(not constraints)
+            return CellRule({"decimal": Leaf.DECIMAL, "uuid": Leaf.UUID, "any": Leaf.JSON}[kind])
+        case "datetime":
+            _require(constraints.keys() <= {"tz_constraint", "microseconds_precision"})
+            zone = constraints.get("tz_constraint")
+            _require(zone in (None, "aware", "naive"))
+            return CellRule({None: Leaf.DATETIME, "aware": Leaf.AWARE, "naive": Leaf.NAIVE}[zone])
+        case "dict":
+            _require(constraints == {"keys_schema": {"type": "str"}, "values_schema": {"type": "any"}})
+            return CellRule(Leaf.JSON_OBJECT)
+        case "list":
+            _require(constraints == {"items_schema": {"type": "str"}})
+            return CellRule(Leaf.TEXTS)
     raise _NotPlainError
+
+
+def _choice(values: list[Any]) -> CellRule:
+    return CellRule(Leaf.CHOICE, tuple(value for value in values if isinstance(value, str)))
+
+
+def _plain_int(constraints: Mapping[str, Any]) -> tuple[Any, IntRule]:
+    _require(constraints.keys() <= {"gt", "ge", "lt", "le"})
+    lower = [constraints[key] + step for key, step in (("gt", 1), ("ge", 0)) if key in constraints]
+    upper = [constraints[key] - step for key, step in (("lt", 1), ("le", 0)) if key in constraints]
+    _require(all(type(bound) is int for bound in (*lower, *upper)))
+    number = IntRule(max(lower, default=None), min(upper, default=None))
+    bounds = {"ge": number.minimum, "le": number.maximum}
+    return _constrained(int, {key: bound for key, bound in bounds.items() if bound is not None}), number
 
 
 def _plain_text(constraints: Mapping[str, Any]) -> tuple[Any, TextRule]:

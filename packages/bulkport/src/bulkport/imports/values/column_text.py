@@ -112,6 +112,8 @@ def value_text(
 
 def other_text(value: Any) -> str:
     """The text of a value for a type that has no form of its own here."""
+    if type(value) is str:
+        return value
     if isinstance(value, Enum):
         return other_text(value.value)
     if isinstance(value, bool):
@@ -136,9 +138,7 @@ def other_text(value: Any) -> str:
 
 
 def _unwrapped(value: Any) -> Any:
-    while isinstance(value, Enum):
-        value = value.value
-    return value
+    return _unwrapped(value.value) if isinstance(value, Enum) else value
 
 
 def _text(kind: ColumnType, value: Any) -> str:
@@ -164,9 +164,9 @@ def _integer(limit: int, options: ValueOptions, value: Any) -> str:
     elif isinstance(value, Decimal) and value.is_finite() and value == int(value):
         number = int(value)
     else:
-        raise ValueFault(numbers.WHOLE_NUMBER, _shown(value))
+        raise ValueFault(numbers.WHOLE_NUMBER, value)
     if not -limit <= number < limit:
-        raise ValueFault(f"is out of range: {{value}}; the column takes {-limit} to {limit - 1}", _shown(value))
+        raise ValueFault(f"is out of range: {{value}}; the column takes {-limit} to {limit - 1}", value)
     return str(number)
 
 
@@ -178,13 +178,11 @@ def _numeric(kind: ColumnType, options: ValueOptions, value: Any) -> str:
         assert isinstance(exponent, int)  # finite
         decimals = max(0, -exponent)
         if decimals > scale and any(digits[-(decimals - scale) :]):
-            raise ValueFault(
-                f"{{value}} has more decimals than the {max(scale, 0)} that the column keeps", _shown(value)
-            )
+            raise ValueFault(f"{{value}} has more decimals than the {max(scale, 0)} that the column keeps", value)
         if any(digits) and number.adjusted() >= precision - scale:
             raise ValueFault(
                 f"is out of range: {{value}}; the column takes {precision - scale} digits before the point",
-                _shown(value),
+                value,
             )
     return str(number)
 
@@ -194,11 +192,14 @@ def _decimal(options: ValueOptions, value: Any) -> Decimal:
     if isinstance(value, str):
         return numbers.read_decimal(value, options)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueFault(numbers.NUMBER, _shown(value))
-    number = Decimal(value.text) if isinstance(value, numbers.ExactFloat) else Decimal(str(value))
+        raise ValueFault(numbers.NUMBER, value)
+    if isinstance(value, Decimal):
+        number = value
+    else:
+        number = Decimal(value.text) if isinstance(value, numbers.ExactFloat) else Decimal(str(value))
     if not number.is_finite():
-        raise ValueFault(numbers.NOT_FINITE, _shown(value))
-    return numbers.bounded(number, _shown(value))
+        raise ValueFault(numbers.NOT_FINITE, value)
+    return numbers.bounded(number, value)
 
 
 def _float(options: ValueOptions, allow_special: bool, is_single: bool, value: Any) -> str:
@@ -209,17 +210,17 @@ def _float(options: ValueOptions, allow_special: bool, is_single: bool, value: A
         try:
             number = value if isinstance(value, float) else float(value)
         except OverflowError:
-            raise ValueFault(numbers.OUT_OF_RANGE, _shown(value)) from None
+            raise ValueFault(numbers.OUT_OF_RANGE, value) from None
         if math.isinf(number) and not (isinstance(value, float) or value.is_infinite()):  # type: ignore[union-attr]
-            raise ValueFault(numbers.OUT_OF_RANGE, _shown(value))
+            raise ValueFault(numbers.OUT_OF_RANGE, value)
     else:
-        raise ValueFault(numbers.NUMBER, _shown(value))
+        raise ValueFault(numbers.NUMBER, value)
     if not math.isfinite(number):
         if not allow_special:
-            raise ValueFault(numbers.NOT_FINITE, _shown(value))
+            raise ValueFault(numbers.NOT_FINITE, value)
         return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
     if is_single and (abs(number) >= _MAX_FLOAT4 or 0 < abs(number) < 7.1e-46):  # rounds to 0
-        raise ValueFault(numbers.OUT_OF_RANGE, _shown(value))
+        raise ValueFault(numbers.OUT_OF_RANGE, value)
     return float.__repr__(number)
 
 
@@ -229,9 +230,9 @@ def _money(kind: ColumnType, options: ValueOptions, value: Any) -> str:
     places = 2 if point else 0
     scaled = number.scaleb(places)
     if scaled != scaled.to_integral_value():
-        raise ValueFault(f"{{value}} has more decimals than the {places} that the column keeps", _shown(value))
+        raise ValueFault(f"{{value}} has more decimals than the {places} that the column keeps", value)
     if not -(2**63) <= int(scaled) < 2**63:
-        raise ValueFault(numbers.OUT_OF_RANGE, _shown(value))
+        raise ValueFault(numbers.OUT_OF_RANGE, value)
     return f"{number:.{places}f}".replace(".", point or ".")
 
 
@@ -240,7 +241,7 @@ def _boolean(_: ColumnType, options: ValueOptions, value: Any) -> str:
     if isinstance(value, str):
         value = scalars.read_boolean(value, options)
     if not isinstance(value, bool):
-        raise ValueFault(scalars.BOOLEAN, _shown(value))
+        raise ValueFault(scalars.BOOLEAN, value)
     return "t" if value else "f"
 
 
@@ -251,7 +252,7 @@ def _date(_: ColumnType, options: ValueOptions, value: Any) -> str:
     elif isinstance(value, datetime):
         value = moments.read_date(value.isoformat())
     elif not isinstance(value, date):
-        raise ValueFault(moments.DATE, _shown(value))
+        raise ValueFault(moments.DATE, value)
     return str(value.isoformat())
 
 
@@ -262,11 +263,11 @@ def _moment(kind: ColumnType, options: ValueOptions, value: Any) -> str:
     elif isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     elif not isinstance(value, datetime):
-        raise ValueFault(moments.DATETIME, _shown(value))
+        raise ValueFault(moments.DATETIME, value)
     if kind.name == "timestamptz":
-        value = moments.in_zone(value, options.time_zone, _shown(given))
+        value = moments.in_zone(value, options.time_zone, given)
     elif value.utcoffset() is not None:
-        raise ValueFault(moments.LOST_OFFSET, _shown(given))
+        raise ValueFault(moments.LOST_OFFSET, given)
     _check_seconds(kind, value.microsecond, given)
     return str(value.isoformat())
 
@@ -276,11 +277,11 @@ def _time(kind: ColumnType, _: ValueOptions, value: Any) -> str:
     if isinstance(value, str):
         value = moments.read_time(value)
     elif not isinstance(value, time):
-        raise ValueFault(moments.TIME, _shown(value))
+        raise ValueFault(moments.TIME, value)
     if kind.name == "timetz" and value.utcoffset() is None:
-        raise ValueFault("{value} has no offset; write it as in 23:59:59+01:00", _shown(given))
+        raise ValueFault("{value} has no offset; write it as in 23:59:59+01:00", given)
     if kind.name == "time" and value.tzinfo is not None:
-        raise ValueFault(moments.LOST_OFFSET, _shown(given))
+        raise ValueFault(moments.LOST_OFFSET, given)
     _check_seconds(kind, value.microsecond, given)
     return str(value.isoformat())
 
@@ -288,9 +289,7 @@ def _time(kind: ColumnType, _: ValueOptions, value: Any) -> str:
 def _check_seconds(kind: ColumnType, microsecond: int, given: Any) -> None:
     kept = kind.second_digits
     if microsecond % 10 ** (6 - kept):
-        raise ValueFault(
-            f"{{value}} has more decimals of a second than the {kept} that the column keeps", _shown(given)
-        )
+        raise ValueFault(f"{{value}} has more decimals of a second than the {kept} that the column keeps", given)
 
 
 def _interval(_: ColumnType, __: ValueOptions, value: Any) -> str:
@@ -310,7 +309,7 @@ def _bytes(_: ColumnType, __: ValueOptions, value: Any) -> str:
     if isinstance(value, str):
         value = scalars.read_bytes(value)
     if not isinstance(value, bytes | bytearray | memoryview):
-        raise ValueFault(scalars.BYTES, _shown(value))
+        raise ValueFault(scalars.BYTES, value)
     return "\\x" + bytes(value).hex()
 
 
@@ -339,17 +338,10 @@ def _array(element: ToText, value: Any) -> str:
         given: Any = value
         value = read_json(value) if value.lstrip().startswith("[") else read_array(value)
     else:
-        given = _shown(value)
+        given = value
     if not isinstance(value, list | tuple | set | frozenset):
         raise ValueFault("must be a list, not {value}", given)
     return array_text(list(value), element, given)
-
-
-def _shown(value: Any) -> Any:
-    """A value as its fault quotes it: text for what JSON does not have."""
-    if isinstance(value, numbers.ExactFloat):
-        return value.text
-    return value if isinstance(value, str | int | list | tuple | Mapping) or value is None else other_text(value)
 
 
 _BY_NAME: Final[Mapping[str, Callable[[ColumnType, ValueOptions, Any], str]]] = {

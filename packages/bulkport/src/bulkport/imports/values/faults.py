@@ -36,6 +36,8 @@ def quoted(value: Any) -> str:
         return f"'{_cut(value)}'{code_points(value)}"
     if isinstance(value, bytes):
         return f"'{_cut(value.decode(errors='replace'))}'"
+    if text := getattr(value, "text", None):
+        return _cut(str(text))  # a float with the digits it was written with
     try:
         return _cut(json.dumps(value, ensure_ascii=False))
     except (TypeError, ValueError, RecursionError):

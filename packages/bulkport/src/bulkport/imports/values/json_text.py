@@ -1,6 +1,7 @@
 """JSON to Python values and back without a digit lost (RFC 8259)."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from json.encoder import encode_basestring
@@ -42,40 +43,49 @@ def json_text(value: Any, other: Callable[[Any], str] = str) -> str:
 
 
 def _write(value: Any, write: Callable[[str], None], other: Callable[[Any], str]) -> None:
-    if value is None:
-        write("null")
-    elif value is True or value is False:
-        write("true" if value else "false")
-    elif isinstance(value, str):
-        write(encode_basestring(str(value)))
-    elif isinstance(value, int):
+    kind = type(value)
+    if kind is str:
+        write(encode_basestring(value))
+    elif kind is int:
         write(int.__repr__(value))
-    elif isinstance(value, ExactFloat):
+    elif kind is ExactFloat:
         write(value.text)
-    elif isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 # not a number
-            raise ValueFault("must be a finite number, not {value}", str(value))
-        write(float.__repr__(value))
-    elif isinstance(value, Decimal):
-        write(str(value) if value.is_finite() else encode_basestring(str(value)))
-    elif isinstance(value, Mapping):
+    elif kind is dict or isinstance(value, Mapping):
         separator = "{"
         for key, member in value.items():
             write(f"{separator}{encode_basestring(str(key))}:")
             _write(member, write, other)
             separator = ","
         write("}" if value else "{}")
-    elif isinstance(value, list | tuple | set | frozenset):
+    elif kind is list or isinstance(value, list | tuple | set | frozenset):
         separator = "["
         for item in value:
             write(separator)
             _write(item, write, other)
             separator = ","
         write("]" if value else "[]")
-    elif isinstance(value, BaseModel):
-        write(value.model_dump_json())
     else:
-        write(encode_basestring(other(value)))
+        write(_scalar_text(value, other))
+
+
+def _scalar_text(value: Any, other: Callable[[Any], str]) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return encode_basestring(str(value))
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueFault("must be a finite number, not {value}", str(value))
+        return float.__repr__(value)
+    if isinstance(value, Decimal):
+        return str(value) if value.is_finite() else encode_basestring(str(value))
+    if isinstance(value, BaseModel):
+        return value.model_dump_json()
+    return encode_basestring(other(value))
 
 
 def _refuse_constant(name: str) -> Any:

@@ -97,13 +97,9 @@ def in_float_range(number: ExactFloat, given: Any) -> ExactFloat:
 
 def bounded(number: Decimal, given: Any) -> Decimal:
     """The number, if PostgreSQL's numeric holds it."""
-    _, digits, exponent = number.as_tuple()
+    exponent = number.as_tuple().exponent
     assert isinstance(exponent, int)  # finite
-    if (
-        (any(digits) and number.adjusted() >= _MAX_WHOLE_DIGITS)
-        or -exponent > _MAX_SCALE
-        or exponent > _MAX_WHOLE_DIGITS
-    ):
+    if not -_MAX_SCALE <= exponent <= _MAX_WHOLE_DIGITS or (number and number.adjusted() >= _MAX_WHOLE_DIGITS):
         raise ValueFault(OUT_OF_RANGE, given)
     return number
 
