@@ -100,7 +100,7 @@ class OneChunk:
             asks_cancel=lambda: False,
             asks_stop=lambda: False,
         )
-        await lane.Lane(self.pool, Turns(2), attempt, context).work(others_wait=lambda: False)
+        await lane.Lane(self.pool, Turns(2), Turns(1), attempt, context).work(others_wait=lambda: False)
 
     async def state(self, job_id: ImportId) -> dict[str, list[tuple[Any, ...]]]:
         """All that processing an import writes, but for times."""

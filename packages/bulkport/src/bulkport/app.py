@@ -12,7 +12,7 @@ from bulkport.errors import ServiceUnavailable
 from bulkport.fastapi.app_state import Connected
 from bulkport.fastapi.stopping import server_is_stopping
 from bulkport.imports.ingest import Intake
-from bulkport.imports.process import IMPORT_QUEUE, Importer
+from bulkport.imports.process import IMPORT_QUEUE, WHOLE_WRITES, Importer
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.watch import ImportWatch
 from bulkport.imports.watchdog import Watchdog
@@ -159,7 +159,7 @@ class Bulkport:
         async with open_pool(
             database_url,
             name="worker",
-            most=options.chunk_slots + 4,
+            most=options.chunk_slots + WHOLE_WRITES + 4,
             application_name=session_mark(name),
             configure=prefer_indexes,
         ) as pool:

@@ -15,7 +15,6 @@ from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import decode_chunk, insert_row_errors
-from bulkport.imports.fair_queue import Turns
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.validation import RowError
 from bulkport.imports.write import write_rows
@@ -32,7 +31,7 @@ class _Cancelled(Exception):
     """The import is to stop: take back everything that was written."""
 
 
-async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attempt, turns: Turns) -> None:
+async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> None:
     """Write every chunk of a wholly checked import and settle it, inside the caller's transaction.
 
     The caller holds the job's lock and has seen that every chunk is checked.
@@ -46,8 +45,7 @@ async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attemp
                 async for chunk in _checked_chunks(connection, attempt):
                     if await settlement.is_to_be_cancelled(connection, attempt.job_id):
                         raise _Cancelled
-                    async with turns.turn(attempt.user_id):
-                        refused += await _write_chunk(connection, attempt, chunk)
+                    refused += await _write_chunk(connection, attempt, chunk)
                     if len(refused) >= _MAX_REFUSED_ROWS:
                         break
                 if refused:

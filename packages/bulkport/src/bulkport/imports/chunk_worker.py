@@ -2,10 +2,15 @@
 
 Every chunk that is not finished is either free to be claimed or locked by a lane whose background job has not ended;
 so whatever dies, some lane will come by again.
+
+A lane takes a turn before it takes a connection, and a connection before it locks a row; it waits for no turn while it
+has either. So lanes never wait for each other in a circle.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from psycopg import AsyncConnection, errors
@@ -26,6 +31,9 @@ from bulkport.jobs.port import JobContext, RetryLater
 # How long a lane works on while others wait for its slot.
 _SHIFT_SECONDS: Final = 2.0
 _MAX_CONFLICTS: Final = 10
+# Another lane has a chunk of the import in flight, or writes it whole: when to look again, at first and at most.
+_FIRST_PAUSE_SECONDS: Final = 0.02
+_MAX_PAUSE_SECONDS: Final = 0.5
 # Two imports, or two chunks of one, wanted the same keys in another order: one goes first, the other again.
 _CONFLICTS: Final = (errors.DeadlockDetected, errors.SerializationFailure)
 
@@ -34,13 +42,20 @@ class Lane:
     """Works on the chunks of one import."""
 
     def __init__(
-        self, pool: AsyncConnectionPool[AsyncConnection[Any]], turns: Turns, attempt: Attempt, context: JobContext
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        turns: Turns,
+        whole_writes: Turns,
+        attempt: Attempt,
+        context: JobContext,
     ) -> None:
         self._pool = pool
         self._turns = turns
+        self._whole_writes = whole_writes
         self._attempt = attempt
         self._context = context
         self._conflicts = 0
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
 
     async def work(self, *, others_wait: Callable[[], bool]) -> bool:
         """Process chunks until the import has settled. Returns whether it may have been cancelled.
@@ -81,16 +96,21 @@ class Lane:
             ):
                 chunk = await self._claim(connection)
                 if chunk is not None:
+                    self._pause_seconds = _FIRST_PAUSE_SECONDS
                     await self._process(connection, chunk)
                     if self._attempt.total_chunks > 1 or self._attempt.handling is Handling.STRICT:
                         return False
                     return await settlement.settle_if_done(connection, self._attempt.job_id, self._attempt.resource)
-            return await self._settle()
+            if await self._settle():
+                return True
         except _CONFLICTS:
             self._conflicts += 1
             if self._conflicts > _MAX_CONFLICTS:
                 raise
             return False
+        await asyncio.sleep(self._pause_seconds)
+        self._pause_seconds = min(2 * self._pause_seconds, _MAX_PAUSE_SECONDS)
+        return False
 
     async def _claim(self, connection: AsyncConnection[Any]) -> Chunk | None:
         row = await (await connection.execute(queries.CLAIM_CHUNK, (self._attempt.job_id,))).fetchone()
@@ -107,23 +127,36 @@ class Lane:
         await finish_chunk(connection, attempt, chunk, found, ChunkState.DONE)
 
     async def _settle(self) -> bool:
-        """Settle the import if nothing is left to do. Waits for the chunks that other lanes have in flight."""
-        attempt = self._attempt
+        """Settle the import if nothing is left to do. Does not wait for what other lanes have in flight."""
         try:
+            if self._attempt.handling is Handling.STRICT:
+                return await self._settle_whole()
             async with self._pool.connection() as connection, connection.transaction():
-                await connection.execute("SET LOCAL lock_timeout = '2s'")
-                status = await settlement.lock_job(connection, attempt.job_id)
+                status = await settlement.lock_job(connection, self._attempt.job_id, waits=False)
                 if status is None or status.is_final:
                     return True
-                if attempt.handling is not Handling.STRICT:
-                    return await settlement.settle_if_done(connection, attempt.job_id, attempt.resource)
-                progress = await settlement.read_progress(connection, attempt.job_id)
-                if await settlement.cancel_if_asked(connection, attempt.job_id, progress):
-                    return True
-                if progress.pending_chunks:
-                    return False
-                await connection.execute("SET LOCAL lock_timeout = 0")
-                await write_checked_chunks(connection, attempt, self._turns)
-                return True
+                return await settlement.settle_if_done(connection, self._attempt.job_id, self._attempt.resource)
         except errors.LockNotAvailable:
             return False
+
+    async def _settle_whole(self) -> bool:
+        """Write all rows of a strict import, once all are checked. Returns whether the import has settled."""
+        attempt = self._attempt
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_SHIFT_SECONDS):
+                    await stack.enter_async_context(self._whole_writes.turn(attempt.user_id))
+            except TimeoutError:
+                return False
+            connection = await stack.enter_async_context(self._pool.connection())
+            await stack.enter_async_context(connection.transaction())
+            status = await settlement.lock_job(connection, attempt.job_id, waits=False)
+            if status is None or status.is_final:
+                return True
+            progress = await settlement.read_progress(connection, attempt.job_id)
+            if await settlement.cancel_if_asked(connection, attempt.job_id, progress):
+                return True
+            if progress.pending_chunks:
+                return False
+            await write_checked_chunks(connection, attempt)
+            return True

@@ -136,7 +136,19 @@ async def summarize_rows(
     return error_summary(resource, await cursor.fetchall(), progress.failure_count)
 
 
-async def lock_job(connection: AsyncConnection[Any], job_id: ImportId) -> ImportStatus | None:
-    """Lock the job's row, waiting for chunks in flight; its status, or None when it was pruned."""
-    row = await (await connection.execute(queries.LOCK_JOB, (job_id,))).fetchone()
+async def lock_job(connection: AsyncConnection[Any], job_id: ImportId, *, waits: bool = True) -> ImportStatus | None:
+    """Lock the job's row; its status, or None when it was pruned.
+
+    Parameters
+    ----------
+    waits:
+        Whether to wait for chunks in flight.
+
+    Raises
+    ------
+    psycopg.errors.LockNotAvailable
+        Chunks are in flight, and this does not wait.
+    """
+    statement = queries.LOCK_JOB if waits else queries.LOCK_FREE_JOB
+    row = await (await connection.execute(statement, (job_id,))).fetchone()
     return None if row is None else ImportStatus(row[0])

@@ -25,6 +25,8 @@ PROCESS_IMPORT: Final = "bulkport.process_import"
 ASSIST_IMPORT: Final = "bulkport.assist_import"
 """A second pair of hands on an import of several chunks."""
 IMPORT_QUEUE: Final = "imports"
+WHOLE_WRITES: Final = 4
+"""Strict imports that one process writes at one time. They take no turns: who has one may wait for their locks."""
 
 _log = get_logger(__name__)
 
@@ -53,7 +55,7 @@ class Importer:
     Parameters
     ----------
     pool:
-        Autocommit connections; one for each chunk slot and two more are enough.
+        Autocommit connections; one for each chunk slot, `WHOLE_WRITES` and two more are enough.
     chunk_slots:
         Chunks worked on at one time in this process. Two let one decode while PostgreSQL writes the other.
     job_slots:
@@ -73,6 +75,7 @@ class Importer:
         self._pool = pool
         self._policy = policy
         self._turns = Turns(chunk_slots)
+        self._whole_writes = Turns(WHOLE_WRITES)
         self._job_slots = job_slots
         self._tables = TableCatalogue()
         self._lanes = 0
@@ -172,9 +175,12 @@ class Importer:
     async def _work(self, attempt: Attempt, context: JobContext) -> bool:
         self._lanes += 1
         try:
-            return await Lane(self._pool, self._turns, attempt, context).work(others_wait=self._others_wait)
+            return await self._lane(attempt, context).work(others_wait=self._others_wait)
         finally:
             self._lanes -= 1
+
+    def _lane(self, attempt: Attempt, context: JobContext) -> Lane:
+        return Lane(self._pool, self._turns, self._whole_writes, attempt, context)
 
     def _others_wait(self) -> bool:
         """Whether every slot of this worker is taken by a lane, so that a new import could not start here."""

@@ -121,6 +121,7 @@ SELECT_FIRST_ROW_ERRORS: Final = """
 """
 
 LOCK_JOB: Final = "SELECT status FROM bulkport.bulk_import_jobs WHERE id = %s FOR UPDATE"
+LOCK_FREE_JOB: Final = "SELECT status FROM bulkport.bulk_import_jobs WHERE id = %s FOR UPDATE NOWAIT"
 
 SELECT_PROGRESS: Final = """
     SELECT coalesce(sum(record_count) FILTER (WHERE state <> 'pending'), 0)::bigint,
