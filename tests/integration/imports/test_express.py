@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from one_chunk import OneChunk, no_express, opened
 
+from bulkport.errors import ResourceDeclarationError
 from bulkport.identifiers import ImportId
 from bulkport.imports.formats import BodyFormat
 
@@ -241,13 +242,14 @@ async def test_a_connection_killed_in_the_middle_leaves_nothing(site: OneChunk, 
     assert [number for number, *_ in state["errors"]] == [3]
 
 
-async def test_a_fault_that_is_no_rows_is_raised_and_leaves_nothing(site: OneChunk) -> None:
+async def test_a_fault_that_is_no_rows_leaves_nothing_and_the_usual_way_tells_of_it(site: OneChunk) -> None:
     job_id = await site.accept(GOOD)
     attempt = await site.begin(job_id)
     assert attempt is not None
     await execute(site, "ALTER TABLE gauges DROP COLUMN level")
-    with pytest.raises(psycopg.errors.UndefinedColumn):
-        await site.go_express(attempt)
+    assert not await site.go_express(attempt)
+    with pytest.raises(ResourceDeclarationError, match="level"):
+        await site.work(attempt)
     await execute(site, "ALTER TABLE gauges ADD COLUMN level integer")
     assert await site.state(job_id) == NOTHING_WRITTEN
 

@@ -111,7 +111,8 @@ async def open_pool(
     pool: AsyncPool = _AsyncPool(
         patient_conninfo(database_url),
         connection_class=connection_class,
-        kwargs={"autocommit": True, "cursor_factory": cursor_classes(schema)[1]}
+        # In UTF-8 every sign can be sent, whatever the database's encoding: one that it lacks is a row's fault.
+        kwargs={"autocommit": True, "client_encoding": "utf8", "cursor_factory": cursor_classes(schema)[1]}
         | ({"application_name": application_name} if application_name else {}),
         min_size=min(least, most),
         max_size=most,

@@ -47,6 +47,12 @@ class JobDetail(JobStatus):
     handling: str
     bytes: int
     """Size of the body as it was received, before decompression."""
+    created: int
+    updated: int
+    unchanged: int
+    """Rows whose every value is stored already."""
+    skipped: int
+    deleted: int
     rows_per_second: float | None
     eta_seconds: float | None
     attempts: int
@@ -72,6 +78,7 @@ class JobDetail(JobStatus):
             format=job.format,
             handling=job.handling,
             bytes=job.body_bytes,
+            **job.counts,
             rows_per_second=job.rows_per_second,
             eta_seconds=job.eta_seconds,
             attempts=job.attempts,

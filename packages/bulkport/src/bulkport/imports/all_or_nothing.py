@@ -78,7 +78,11 @@ async def _checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) ->
 async def _write_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk) -> list[RowError]:
     decoded = await decode_chunk(connection, attempt, chunk)
     # A reference that existed when the chunk was checked may be gone by now; that is a refusal like any other.
-    return decoded.errors + decoded.report(attempt, await write_rows(connection, attempt.table, decoded.rows))
+    written = await write_rows(connection, attempt.table, decoded.rows)
+    if not written.tally.is_plain:
+        outcomes = {"job_id": attempt.job_id, "chunk_number": chunk.number, "outcomes": written.tally.stored()}
+        await connection.execute(queries.SET_OUTCOMES, outcomes)
+    return decoded.errors + decoded.report(attempt, written.refusals)
 
 
 async def _report(connection: psycopg.AsyncConnection[Any], attempt: Attempt, refused: list[RowError]) -> None:

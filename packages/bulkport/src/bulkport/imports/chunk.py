@@ -19,8 +19,10 @@ from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.ndjson import ndjson_records
 from bulkport.imports.references import existing_ids
 from bulkport.imports.rows import Refusal, WritableRows
+from bulkport.imports.server_encoding import server_codec, storable, storable_json
 from bulkport.imports.states import ChunkState
 from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows, stored_texts
+from bulkport.imports.written import Tally
 from bulkport.jobs.sanitize import storable_text
 
 if sys.version_info >= (3, 14):
@@ -75,7 +77,8 @@ async def decode_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk
             kept = [i for i in kept if i not in missing]
     columns = valid.columns if isinstance(kept, range) else [[column[i] for i in kept] for column in valid.columns]
     stored = stored_texts(columns, attempt.resource, attempt.table.types, attempt.validator.options, valid.encoded)
-    rows = WritableRows(stored.columns, len(kept))
+    given = None if valid.given is None else [valid.given[i] for i in kept]
+    rows = WritableRows(stored.columns, len(kept), given)
     if stored.faults:
         errors += [_faulty_row(valid, kept[position], faults) for position, faults in stored.faults.items()]
         fine = [position for position in range(len(kept)) if position not in stored.faults]
@@ -89,8 +92,17 @@ async def finish_chunk(
     chunk: Chunk,
     errors: Sequence[RowError],
     state: ChunkState,
+    *,
+    tally: Tally | None = None,
 ) -> None:
-    """Record a chunk's row errors, counts and new state."""
+    """Record a chunk's row errors, counts and new state.
+
+    Parameters
+    ----------
+    tally:
+        What became of the rows without error; None where none was written.
+    """
+    dropped = 0 if tally is None else tally.dropped
     if errors:
         await insert_row_errors(connection, attempt, errors)
     await connection.execute(
@@ -99,24 +111,32 @@ async def finish_chunk(
             "job_id": attempt.job_id,
             "chunk_number": chunk.number,
             "state": state,
-            "success_count": chunk.record_count - len(errors) if state is ChunkState.DONE else 0,
+            "success_count": chunk.record_count - len(errors) - dropped if state is ChunkState.DONE else 0,
             "failure_count": len(errors),
             "unknown_fields": sorted(attempt.validator.unknown_fields) or None,
+            "outcomes": None if tally is None or tally.is_plain else tally.stored(),
         },
     )
 
 
 async def insert_row_errors(connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]) -> None:
     """Add bad rows to the import's error report."""
-    await connection.execute(queries.INSERT_ROW_ERRORS, (attempt.job_id, *report_columns(errors)))
+    columns = report_columns(errors, server_codec(connection))
+    await connection.execute(queries.INSERT_ROW_ERRORS, (attempt.job_id, *columns))
 
 
-def report_columns(errors: Sequence[RowError]) -> tuple[list[int], list[str], list[str]]:
-    """Bad rows as the error report stores them: row numbers, messages as JSON, records as JSON."""
+def report_columns(errors: Sequence[RowError], codec: str | None) -> tuple[list[int], list[str], list[str]]:
+    """Bad rows as the error report stores them: row numbers, messages as JSON, records as JSON.
+
+    Parameters
+    ----------
+    codec:
+        What the database stores (`server_codec`).
+    """
     return (
         [error.row for error in errors],
-        [_errors_json(error.errors) for error in errors],
-        [error.record_json() for error in errors],
+        [storable(_errors_json(error.errors), codec) for error in errors],
+        [storable_json(error.record_json(), codec) for error in errors],
     )
 
 

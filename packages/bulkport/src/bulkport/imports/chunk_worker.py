@@ -122,9 +122,9 @@ class Lane:
         if attempt.handling is Handling.STRICT:
             await finish_chunk(connection, attempt, chunk, decoded.errors, ChunkState.CHECKED)
             return
-        refusals = await write_rows(connection, attempt.table, decoded.rows)
-        found = decoded.errors + decoded.report(attempt, refusals)
-        await finish_chunk(connection, attempt, chunk, found, ChunkState.DONE)
+        written = await write_rows(connection, attempt.table, decoded.rows)
+        found = decoded.errors + decoded.report(attempt, written.refusals)
+        await finish_chunk(connection, attempt, chunk, found, ChunkState.DONE, tally=written.tally)
 
     async def _settle(self) -> bool:
         """Settle the import if nothing is left to do. Does not wait for what other lanes have in flight."""

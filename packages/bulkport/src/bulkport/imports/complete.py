@@ -13,11 +13,13 @@ from psycopg import AsyncConnection
 from bulkport.identifiers import ImportId
 from bulkport.imports import queries
 from bulkport.imports.resource import Resource
+from bulkport.imports.server_encoding import server_codec, storable
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.summary import (
     MAX_SUMMARY_ERRORS,
     MAX_WARNED_FIELDS,
     cancelled_summary,
+    dropped_rows_warnings,
     error_summary,
     fatal_summary,
     unknown_fields_warnings,
@@ -35,6 +37,8 @@ class Progress:
     """Chunks that nobody has finished or checked."""
     unfinished_chunks: int
     """Chunks that are not done; under strict handling checked ones count here too."""
+    outcomes: list[int] | None
+    """Rows created, updated, unchanged, skipped, deleted and dropped; None where all successes were created."""
     unknown_fields: list[str]
     """The first of the fields that rows have and the resource does not, by name."""
 
@@ -118,8 +122,11 @@ async def settle(
             "processed_count": progress.processed_count,
             "success_count": progress.success_count,
             "failure_count": progress.failure_count,
-            "error_summary": summary,
-            "warnings": json.dumps(unknown_fields_warnings(progress.unknown_fields)),
+            "outcomes": progress.outcomes,
+            "error_summary": storable(summary, server_codec(connection)) if summary else summary,
+            "warnings": json.dumps(
+                [*unknown_fields_warnings(progress.unknown_fields), *dropped_rows_warnings(progress.outcomes)]
+            ),
         },
     )
     if progress.unfinished_chunks:

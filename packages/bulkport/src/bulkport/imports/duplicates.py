@@ -23,7 +23,7 @@ class Duplicates:
 async def find_duplicates(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Duplicates:
     """Compare rows with the table and with each other, by the database's own equality of each type.
 
-    A key whose comparison fails (a value out of its type's range, say) is left to the row-by-row way.
+    A key whose comparison fails (a value out of its range, a role that may not read) is left to the row-by-row way.
     """
     duplicates = Duplicates({}, {})
     for key in table.unique_keys:
@@ -31,7 +31,7 @@ async def find_duplicates(connection: AsyncConnection[Any], table: TargetTable, 
             async with connection.transaction():
                 cursor = await connection.execute(_statement(table, key), [rows.columns[i] for i in key])
                 found = await cursor.fetchall()
-        except psycopg.DataError:
+        except (psycopg.DataError, psycopg.errors.InsufficientPrivilege):
             continue
         for position, is_stored in found:
             (duplicates.stored if is_stored else duplicates.repeated).setdefault(position, key)
@@ -39,7 +39,7 @@ async def find_duplicates(connection: AsyncConnection[Any], table: TargetTable, 
 
 
 def _statement(table: TargetTable, key: tuple[int, ...]) -> sql.Composed:
-    names = [sql.Identifier(table.resource.column_names[i]) for i in key]
+    names = [sql.Identifier(table.names[i]) for i in key]
     types = [sql.SQL(table.column_types[i]) for i in key]  # named by the catalogue
     return sql.SQL("""
         WITH given AS MATERIALIZED (

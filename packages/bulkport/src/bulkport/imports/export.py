@@ -156,7 +156,7 @@ class Export:
         # A truth value reads `true`, not `t`.
         return sql.SQL(", ").join(
             sql.SQL("{}::text" if type_ in ("boolean", "bool") else "{}").format(sql.Identifier(column))
-            for column, type_ in zip(self._table.resource.column_names, self._table.column_types, strict=True)
+            for column, type_ in zip(self._table.resource.column_names, self._table.column_types, strict=False)
         )
 
     def _json_object(self) -> sql.Composed:
@@ -166,7 +166,7 @@ class Export:
                 sql.Literal(name), sql.Identifier(column), sql.SQL("::jsonb" if type_ in _JSON_TYPES else "")
             )
             for name, column, type_ in zip(
-                self.header, self._table.resource.column_names, self._table.column_types, strict=True
+                self.header, self._table.resource.column_names, self._table.column_types, strict=False
             )
         )
         return sql.SQL("json_build_object({})").format(members)

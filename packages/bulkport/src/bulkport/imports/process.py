@@ -8,6 +8,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from bulkport.errors import ResourceDeclarationError
 from bulkport.identifiers import ImportId
 from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
@@ -87,7 +88,7 @@ class Importer:
         retry = RetryPolicy(
             max_attempts=self._policy.max_attempts,
             base_seconds=self._policy.base_seconds,
-            final=(ImportFailed,),
+            final=(ImportFailed, ResourceDeclarationError),
             max_lost_runs=None,
         )
         return [
@@ -133,7 +134,9 @@ class Importer:
         except Exception as error:
             self._tables.forget()
             fault = describe(error)
-            last = attempt.number_without_progress >= self._policy.max_attempts
+            # What is wrong with a declaration no further attempt mends.
+            last = isinstance(error, ResourceDeclarationError)
+            last = last or attempt.number_without_progress >= self._policy.max_attempts
             await self._record_fault(job_id, fault, last=last)
             if last:
                 log.exception("import failed", fault=fault)

@@ -56,6 +56,7 @@ FINISH_CHUNK: Final = """
         success_count = %(success_count)s,
         failure_count = %(failure_count)s,
         unknown_fields = %(unknown_fields)s,
+        outcomes = %(outcomes)s,
         payload = CASE WHEN %(state)s = 'done' THEN NULL ELSE payload END,
         finished_at = clock_timestamp()
     WHERE job_id = %(job_id)s AND chunk_number = %(chunk_number)s
@@ -63,8 +64,14 @@ FINISH_CHUNK: Final = """
 
 FINISH_CHECKED_CHUNKS: Final = """
     UPDATE bulkport.import_chunks SET
-        state = 'done', success_count = record_count, payload = NULL, finished_at = clock_timestamp()
+        state = 'done', success_count = record_count - coalesce(outcomes[6], 0), payload = NULL,
+        finished_at = clock_timestamp()
     WHERE job_id = %s
+"""
+
+SET_OUTCOMES: Final = """
+    UPDATE bulkport.import_chunks SET outcomes = %(outcomes)s
+    WHERE job_id = %(job_id)s AND chunk_number = %(chunk_number)s
 """
 
 INSERT_ROW_ERRORS: Final = """
@@ -108,21 +115,3 @@ LOCK_LOST_JOB: Final = """
 """
 
 REPLACE_BACKGROUND_JOB: Final = "UPDATE bulkport.bulk_import_jobs SET background_job_id = %s WHERE id = %s"
-
-# With -1 a type without length: NULL would give `character` and `bit`, which in SQL mean a length of 1.
-TABLE_COLUMNS: Final = """
-    SELECT attname, format_type(atttypid, -1)
-    FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
-"""
-
-DEFERRED_CONSTRAINTS: Final = "SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(%s) AND condeferred"
-
-# Unique keys that consist of plain columns; a partial or expression index is left to the row-by-row way.
-UNIQUE_KEYS: Final = """
-    SELECT array_agg(a.attname ORDER BY k.position)
-    FROM pg_index i
-    CROSS JOIN LATERAL unnest(i.indkey[:i.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, position)
-    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-    WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
-    GROUP BY i.indexrelid ORDER BY i.indexrelid
-"""

@@ -11,6 +11,7 @@ _JOB_COLUMNS: Final = """
     coalesce(j.processed_count, c.processed_count, 0) AS processed_count,
     coalesce(j.success_count, c.success_count, 0) AS success_count,
     coalesce(j.failure_count, c.failure_count, 0) AS failure_count,
+    coalesce(j.outcomes, c.outcomes, ARRAY[coalesce(j.success_count, c.success_count, 0)]) AS outcomes,
     j.created_at, j.started_at, j.completed_at, j.error_summary, j.attempts, j.warnings,
     j.name, j.client_id, j.metadata, j.reading, j.file_name
 """
@@ -19,7 +20,12 @@ _CHUNK_SUMS: Final = """
     LEFT JOIN LATERAL (
         SELECT sum(record_count) FILTER (WHERE state <> 'pending') AS processed_count,
                sum(success_count) AS success_count,
-               sum(failure_count) AS failure_count
+               sum(failure_count) AS failure_count,
+               CASE WHEN count(outcomes) > 0 THEN ARRAY[
+                   sum(coalesce(outcomes[1], success_count)), coalesce(sum(outcomes[2]), 0),
+                   coalesce(sum(outcomes[3]), 0), coalesce(sum(outcomes[4]), 0), coalesce(sum(outcomes[5]), 0),
+                   coalesce(sum(outcomes[6]), 0)
+               ]::bigint[] END AS outcomes
         FROM bulkport.import_chunks WHERE job_id = j.id AND j.completed_at IS NULL
     ) c ON true
 """
@@ -129,6 +135,10 @@ SELECT_PROGRESS: Final = """
            coalesce(sum(failure_count), 0)::bigint,
            count(*) FILTER (WHERE state = 'pending'),
            count(*) FILTER (WHERE state <> 'done'),
+           CASE WHEN count(outcomes) > 0 THEN ARRAY[
+               sum(coalesce(outcomes[1], success_count)), coalesce(sum(outcomes[2]), 0), coalesce(sum(outcomes[3]), 0),
+               coalesce(sum(outcomes[4]), 0), coalesce(sum(outcomes[5]), 0), coalesce(sum(outcomes[6]), 0)
+           ]::bigint[] END,
            ARRAY(
                SELECT field FROM bulkport.import_chunks c, unnest(c.unknown_fields) AS field WHERE c.job_id = %(job_id)s
                GROUP BY field ORDER BY field COLLATE "C" LIMIT %(most_fields)s
@@ -144,6 +154,7 @@ SETTLE_JOB: Final = """
         processed_count = %(processed_count)s,
         success_count = %(success_count)s,
         failure_count = %(failure_count)s,
+        outcomes = %(outcomes)s,
         error_summary = %(error_summary)s,
         warnings = warnings || %(warnings)s::jsonb
     WHERE id = %(job_id)s AND completed_at IS NULL

@@ -35,6 +35,8 @@ class ImportJob:
     processed_count: int
     success_count: int
     failure_count: int
+    outcomes: list[int]
+    """Rows created, updated, unchanged, skipped, deleted, and dropped by a trigger; shorter where the rest is 0."""
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -46,6 +48,18 @@ class ImportJob:
     metadata: dict[str, Any] | None
     reading: dict[str, Any]
     file_name: str | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by what became of them; rows that a trigger dropped are skipped ones."""
+        created, updated, unchanged, skipped, deleted, dropped = (self.outcomes + [0] * 6)[:6]
+        return {
+            "created": created,
+            "updated": updated,
+            "unchanged": unchanged,
+            "skipped": skipped + dropped,
+            "deleted": deleted,
+        }
 
     @property
     def rows_per_second(self) -> float | None:

@@ -1,142 +1,228 @@
-"""The slow way in, for a chunk that PostgreSQL refuses: find the bad rows, write all others.
+"""The slow way in, for rows that PostgreSQL refuses as a whole: find the bad ones, write all others.
 
-Duplicates of a unique key are found set-wise. For all else COPY says on which line it stopped, so each bad row costs
-one failed COPY and one of the good rows before it; an error that names no line (a trigger, a foreign key) is found by
-halving.
+Whatever SQLSTATE the refusal has, the rows are tried in ever smaller windows, and those of a small window one by one
+in a loop that runs in the database (`import_write_each`). So the cost of a bad row depends neither on the kind of the
+error nor on the conflict policy.
 """
 
-import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import psycopg
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection, sql
 
+from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.duplicates import find_duplicates
-from bulkport.imports.resource import ConflictPolicy
-from bulkport.imports.rows import Refusal, WritableRows
+from bulkport.imports.refusal_messages import Fault, refusal, taken_key
+from bulkport.imports.rows import WritableRows
 from bulkport.imports.table import TargetTable
+from bulkport.imports.written import Tally, Written
 
-WriteRows = Callable[[AsyncConnection[Any], TargetTable, WritableRows], Awaitable[None]]
+WriteRows = Callable[[AsyncConnection[Any], TargetTable, WritableRows], Awaitable[Tally]]
+"""Writes rows by one statement."""
+EachStatement = Callable[[TargetTable, WritableRows], tuple[sql.Composable, str]]
+"""Makes the statement for one row whose texts are `$1`, and the outcome of a row for which it returns nothing."""
 
-# SQLSTATE classes that are about a row: data exception, integrity violation, view check; and three single codes: an
-# exception raised by a trigger, a value too large for an index, a row too large.
-_ROW_CLASSES: Final = ("22", "23", "44")
-_ROW_STATES: Final = frozenset({"P0001", "54000", "54011"})
+_SMALL_WINDOW: Final = 400
+_PARTS: Final = 8
 
-_COPY_LINE: Final = re.compile(r"^COPY [^,]+, \D+(\d+)(?:, \S+ (\w+))?", re.MULTILINE)
-
-_SMALLEST_WINDOW: Final = 64
+# SQLSTATE classes that are never about a row: no SQLSTATE at all, connection, invalid transaction, authorization,
+# rollback (deadlocks and serialization are tried again), resources, operator, system, configuration, internal.
+_NEVER: Final = frozenset({"", "08", "25", "28", "40", "53", "57", "58", "F0", "XX"})
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+# Classes that are about the declaration or the rights where no trigger is involved: features, prerequisites, names.
+_AMBIGUOUS: Final = frozenset({"0A", "24", "26", "34", "3F", "42", "55"})
 
 
 def is_row_refusal(error: psycopg.Error) -> bool:
-    """Whether the database refused a row, rather than failed."""
+    """Whether the error may be about a row, rather than about the connection or the server."""
+    if error.diag.source_function == "exec_stmt_raise" and error.sqlstate not in ("40001", "40P01"):
+        return True  # a trigger's own RAISE, whatever code it chose
     state = error.sqlstate or ""
-    return state[:2] in _ROW_CLASSES or state in _ROW_STATES
+    return state[:2] not in _NEVER and state != _LOCK_NOT_AVAILABLE
 
 
 async def write_around_refusals(
-    connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, write: WriteRows
-) -> list[Refusal]:
-    """Write every row that the database takes, after it refused them as a whole.
+    connection: AsyncConnection[Any],
+    table: TargetTable,
+    rows: WritableRows,
+    *,
+    write: WriteRows,
+    each: EachStatement,
+    error: psycopg.Error,
+    rejects_duplicates: bool,
+) -> Written:
+    """Write every row that the database takes, after it refused them as a whole by `error`.
 
-    Returns
-    -------
-    The refused rows in order of position.
+    Raises
+    ------
+    ResourceDeclarationError
+        If no row at all can be written, for the declaration or the rights.
     """
-    # Under SKIP and UPDATE a row whose key is stored is no bad row, and may well be the row that is stored.
-    if not table.unique_keys or table.resource.conflict is not ConflictPolicy.REJECT:
-        return await _write_in_windows(connection, table, rows, write)
-    refusals: list[Refusal] = []
-    left = list(range(rows.size))
-    while left:
-        duplicates = await find_duplicates(connection, table, rows.take(left))
-        known = duplicates.stored | duplicates.repeated
-        fresh = [position for i, position in enumerate(left) if i not in known]
-        refused = await _write_at(connection, table, rows, write, fresh)
-        refusals += refused
-        refusals += [_duplicate(table, left[i], key) for i, key in duplicates.stored.items()]
-        repeated = {left[i]: key for i, key in duplicates.repeated.items() if i not in duplicates.stored}
-        if not refused and len(table.unique_keys) == 1:
-            refusals += [_duplicate(table, position, key) for position, key in repeated.items()]
-            break
-        # The row that had the key first may be a refused one itself: then a later one is welcome.
-        left = sorted(repeated)
-    return sorted(refusals, key=lambda refusal: refusal.position)
+    doubtful = _may_be_declaration(table, error)
+    if doubtful:
+        await _try_without_rows(connection, table, rows, write)
+    search = _Search(connection, table, rows, write=write, each=each)
+    # A trigger may change keys; and under other policies than REJECT a stored key is no fault.
+    if table.unique_keys and rejects_duplicates and not table.facts.has_before_triggers:
+        await search.around_duplicates()
+    else:
+        await search.run(range(rows.size))
+    found = search.found
+    found.refusals.sort(key=lambda refusal: refusal.position)
+    if doubtful and len(found.refusals) == rows.size:
+        raise ResourceDeclarationError(f"resource {table.resource.name!r}: {found.refusals[0].message}") from error
+    return found
 
 
-async def _write_at(
-    connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, write: WriteRows, positions: list[int]
-) -> list[Refusal]:
-    found = await _write_in_windows(connection, table, rows.take(positions), write)
-    return [Refusal(positions[refusal.position], refusal.field, refusal.message) for refusal in found]
+def _may_be_declaration(table: TargetTable, error: psycopg.Error) -> bool:
+    """Whether the error is one that no row could help: the whole import fails if every row meets it."""
+    if error.diag.source_function in ("exec_stmt_raise", "ExecWithCheckOptions"):  # RAISE, row-level security
+        return False
+    fault = Fault.of(error)
+    if fault.code == "23502" and f"{fault.schema}.{fault.table}" in table.facts.relations:
+        return fault.column not in table.names
+    return fault.code[:2] in _AMBIGUOUS
 
 
-async def _write_in_windows(
+async def _try_without_rows(
     connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, write: WriteRows
-) -> list[Refusal]:
-    refusals: dict[int, Refusal] = {}
-    start, window = 0, rows.size
-    while start < rows.size:
-        if start in refusals:
-            start += 1
-            continue
-        part = rows.slice(start, start + window)
+) -> None:
+    try:
+        async with connection.transaction(force_rollback=True):
+            await write(connection, table, rows.slice(0, 0))
+    except psycopg.Error as error:
+        if not is_row_refusal(error):
+            raise
+        message = error.diag.message_primary or str(error)
+        raise ResourceDeclarationError(f"resource {table.resource.name!r}: {message}") from error
+
+
+class _Search:
+    """Writes what can be written of a chunk, and collects what is refused."""
+
+    def __init__(
+        self,
+        connection: AsyncConnection[Any],
+        table: TargetTable,
+        rows: WritableRows,
+        *,
+        write: WriteRows,
+        each: EachStatement,
+    ) -> None:
+        self._connection = connection
+        self._table = table
+        self._rows = rows
+        self._write = write
+        self._each = each
+        self._windows_refused = 0
+        self._windows_written = 0
+        self.found = Written()
+
+    async def around_duplicates(self) -> None:
+        """Refuse the duplicates of unique keys, found set-wise, and write the others."""
+        table = self._table
+        left: Sequence[int] = range(self._rows.size)
+        while left:
+            duplicates = await find_duplicates(self._connection, table, self._rows.take(left))
+            known = duplicates.stored | duplicates.repeated
+            refused_before = len(self.found.refusals)
+            await self.run([position for i, position in enumerate(left) if i not in known])
+            has_refused = len(self.found.refusals) > refused_before
+            self.found.refusals += [taken_key(table, left[i], key) for i, key in duplicates.stored.items()]
+            repeated = {left[i]: key for i, key in duplicates.repeated.items() if i not in duplicates.stored}
+            if not has_refused and len(table.unique_keys) == 1:
+                self.found.refusals += [taken_key(table, position, key) for position, key in repeated.items()]
+                break
+            # The row that had the key first may be a refused one itself: then a later one is welcome.
+            left = sorted(repeated)
+
+    async def run(self, positions: Sequence[int]) -> None:
+        """Write the rows at these positions, in this order."""
+        if not positions:
+            return
+        dense = self._windows_refused >= _PARTS // 2 and self._windows_refused > self._windows_written
+        if len(positions) <= _SMALL_WINDOW or dense:
+            for start in range(0, len(positions), _SMALL_WINDOW):
+                await self._run_each(positions[start : start + _SMALL_WINDOW])
+            return
+        size = -(-len(positions) // _PARTS)
+        for start in range(0, len(positions), size):
+            window = positions[start : start + size]
+            if len(window) <= _SMALL_WINDOW // 8 or not await self._was_written(window):
+                await self.run(window)
+
+    async def _was_written(self, positions: Sequence[int]) -> bool:
         try:
-            async with connection.transaction():
-                await write(connection, table, part)
+            async with self._connection.transaction():
+                tally = await self._write(self._connection, self._table, self._rows.take(positions))
         except psycopg.Error as error:
             if not is_row_refusal(error):
                 raise
-            line = _refused_line(error, part.size)
-            if line is None:
-                window = part.size // 2
-            else:
-                refusals[start + line] = _refusal(table, start + line, error)
-                # Next the good rows before it; and where bad rows are dense, no long tail sent in vain.
-                window = line or max(_SMALLEST_WINDOW, window // 2)
-        else:
-            start += part.size
-            window = max(_SMALLEST_WINDOW, window * 4)
-    return [refusals[position] for position in sorted(refusals)]
+            self._windows_refused += 1
+            return False
+        self._windows_written += 1
+        self.found.tally.add(tally)
+        return True
+
+    async def _run_each(self, positions: Sequence[int]) -> None:
+        """Write rows one by one, in a loop inside the database."""
+        rows = self._rows.take(positions)
+        for indexes, part in rows.groups():
+            statement, otherwise = self._each(self._table, part)
+            parameters = {
+                "statement": statement.as_string(self._connection),
+                "rows": [list(row) for row in zip(*part.columns, strict=True)],
+                "casts": _casts(self._table),
+            }
+            try:
+                async with self._connection.transaction():
+                    cursor = await self._connection.execute(_WRITE_EACH, parameters)
+                    outcomes = await cursor.fetchall()
+            except psycopg.Error as error:
+                if not is_row_refusal(error):
+                    raise
+                # A value could not even be sent (the database's encoding lacks a sign).
+                await self._run_halves([positions[i] for i in indexes], error)
+                continue
+            for index, (outcome, *fault) in zip(indexes, outcomes, strict=True):
+                position = positions[index]
+                if fault[0] is None:
+                    self.found.tally.count([outcome or otherwise])
+                else:
+                    self._refuse(position, Fault(*(text or "" for text in fault)))
+
+    async def _run_halves(self, positions: Sequence[int], error: psycopg.Error) -> None:
+        if len(positions) == 1:
+            self._refuse(positions[0], Fault.of(error))
+            return
+        middle = len(positions) // 2
+        await self._run_each(positions[:middle])
+        await self._run_each(positions[middle:])
+
+    def _refuse(self, position: int, fault: Fault) -> None:
+        if fault.column.startswith("#"):  # the cast of this column failed
+            fault = Fault(**{**_members(fault), "column": self._table.names[int(fault.column[1:]) - 1]})
+        texts = [column[position] for column in self._rows.columns]
+        self.found.refusals.append(refusal(self._table, position, fault, texts))
 
 
-def _refused_line(error: psycopg.Error, size: int) -> int | None:
-    """0-based position of the row that was refused among the `size` rows sent; None when the error does not say."""
-    if size == 1:
-        return 0
-    match = _COPY_LINE.search(error.diag.context or "")
-    line = int(match[1]) - 1 if match else -1
-    return line if 0 <= line < size else None
+_WRITE_EACH: Final = """
+    SELECT outcome, code, message, detail, column_name, constraint_name, table_name, schema_name
+    FROM bulkport.import_write_each(%(statement)s, %(rows)b::text[], %(casts)s::text[]) ORDER BY place
+"""
 
 
-def _duplicate(table: TargetTable, position: int, key: tuple[int, ...]) -> Refusal:
-    names = table.resource.field_names
-    wire = [table.resource.wire_names[names[i]] for i in key]
-    return Refusal(position, names[key[0]], f"{table.resource.label} with this {' and '.join(wire)} already exists")
+def _casts(table: TargetTable) -> list[str]:
+    """For each column a query that reads a text `$1` as storing it in the column does."""
+    exact = [table.facts.columns[name].exact_type for name in table.names]
+    return [
+        f"SELECT $1::{kind}"
+        if kind.endswith("[]") or kind in ("json", "jsonb")
+        else f"SELECT value FROM json_to_record(json_build_object('value', $1)) AS given (value {kind})"
+        for kind in exact
+    ]
 
 
-def _refusal(table: TargetTable, position: int, error: psycopg.Error) -> Refusal:
-    resource = table.resource
-    fields = dict(zip(resource.column_names, resource.field_names, strict=True))
-    match = _COPY_LINE.search(error.diag.context or "")
-    columns = [error.diag.column_name, match[2] if match else None]
-    # "Key (sku, region)=(…) already exists", "Key (platform_id)=(…) is not present": the columns, without the values.
-    named = re.search(r"\(([^)]+)\)=", error.diag.message_detail or "")
-    columns += [name.strip(' "') for name in named[1].split(",")] if named else []
-    found = [fields[column] for column in columns if column in fields]
-    wire = [resource.wire_names[field] for field in found]
-    subject = " and ".join(dict.fromkeys(wire)) or "row"
-    if isinstance(error, errors.UniqueViolation):
-        message = f"{resource.label} with this {subject} already exists"
-    elif isinstance(error, errors.NotNullViolation):
-        message = f"{subject} is required"
-    elif isinstance(error, errors.ForeignKeyViolation):
-        message = f"{subject} refers to something that does not exist"
-    elif isinstance(error, errors.CheckViolation):
-        message = f"{subject} breaks the rule {error.diag.constraint_name}"
-    elif isinstance(error, errors.NumericValueOutOfRange):
-        message = f"{subject} is out of range"
-    else:
-        message = f"{subject} was refused by the database: {error.diag.message_primary}"
-    return Refusal(position, found[0] if found else "", message[:500])
+def _members(fault: Fault) -> dict[str, str]:
+    return {name: getattr(fault, name) for name in Fault.__dataclass_fields__}

@@ -11,15 +11,17 @@ gives `POST /api/platforms/bulk`, its status, its error report, and workers that
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.options import ReadingOptions
+from bulkport.imports.write_options import WriteMode
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
@@ -33,6 +35,13 @@ class ConflictPolicy(StrEnum):
     """The row counts as a success; the stored row stays as it is."""
     UPDATE = "update"
     """The row counts as a success and replaces the stored row's imported columns. The last row of a body wins."""
+
+
+_DEFAULT_MODES: Final = {
+    ConflictPolicy.REJECT: WriteMode.INSERT,
+    ConflictPolicy.SKIP: WriteMode.SKIP,
+    ConflictPolicy.UPDATE: WriteMode.UPSERT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,16 @@ class Resource:
         Other names of columns in files, for each model field that has some: `{"sku": ["Article no.", "Artikelnr."]}`.
     reading:
         How files are read unless a request says otherwise: `ReadingOptions(decimal=",", date_format="DD.MM.YYYY")`.
+    key:
+        Columns by which the modes upsert, update, skip and delete find stored rows, where no unique index is behind
+        them: rows are then found under a lock by key, and of several the one with the lowest id is meant.
+    conflict_where:
+        Condition of the partial unique index behind `conflict_key`, such as `deleted_at IS NULL`.
+    modes:
+        What a request may choose by `?mode=`, beside what `conflict` says.
+    context:
+        Columns whose values rows may not choose, each with a FastAPI dependency that gives the request's value:
+        `context={"org_id": current_org}`. They belong to every row that is written, and may be part of keys.
 
     Raises
     ------
@@ -107,6 +126,10 @@ class Resource:
     references: tuple[Reference, ...] = ()
     aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
     reading: ReadingOptions = field(default_factory=ReadingOptions)
+    key: tuple[str, ...] = ()
+    conflict_where: str | None = None
+    modes: tuple[WriteMode, ...] = ()
+    context: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -117,10 +140,41 @@ class Resource:
             raise ResourceDeclarationError(
                 f"resource {self.name!r}: {self.model.__name__} has no field {', '.join(unknown)}"
             )
-        if (self.conflict is ConflictPolicy.REJECT) == bool(self.conflict_key):
+        if self.conflict is not ConflictPolicy.REJECT and not self.write_key:
+            raise ResourceDeclarationError(f"resource {self.name!r}: SKIP and UPDATE need a conflict_key, or a key")
+        if self.conflict is ConflictPolicy.REJECT and self.conflict_key:
             raise ResourceDeclarationError(
-                f"resource {self.name!r}: conflict_key is needed by SKIP and UPDATE, and by them only"
+                f"resource {self.name!r}: conflict_key is for SKIP and UPDATE; name the key of other modes by key="
             )
+        columns = {*self.column_names, *self.context}
+        if unknown := sorted(
+            part for part in {*self.conflict_key, *self.key} if "(" not in part and part not in columns
+        ):
+            raise ResourceDeclarationError(
+                f"resource {self.name!r}: the key's {', '.join(unknown)} is no imported column of table {self.table}"
+            )
+        if clash := sorted({*self.column_names} & self.context.keys()):
+            raise ResourceDeclarationError(
+                f"resource {self.name!r}: {', '.join(clash)} is both in the model and in the context: leave it out of "
+                "the model, for rows may not choose it"
+            )
+        if any(mode not in (WriteMode.INSERT, self.default_mode) for mode in self.modes) and not self.write_key:
+            raise ResourceDeclarationError(f"resource {self.name!r}: the modes {', '.join(self.modes)} need a key")
+
+    @property
+    def default_mode(self) -> WriteMode:
+        """What an import does that chooses no mode."""
+        return _DEFAULT_MODES[self.conflict]
+
+    @property
+    def allowed_modes(self) -> tuple[WriteMode, ...]:
+        """The modes that a request may choose."""
+        return tuple(dict.fromkeys((self.default_mode, *map(WriteMode, self.modes))))
+
+    @property
+    def write_key(self) -> tuple[str, ...]:
+        """Columns, or expressions over columns, by which stored rows are found."""
+        return self.conflict_key or self.key
 
     @cached_property
     def field_names(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Rows on their way into a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -9,16 +9,43 @@ class WritableRows:
     """Valid rows as column texts, ready to be written."""
 
     columns: list[list[str | None]]
-    """One list for each imported column, all of one length."""
+    """One list for each written column, all of one length."""
     size: int
+    given: Sequence[frozenset[str]] | None = None
+    """For each row the model fields that its record gives; None where all give all. What a record does
+    not give has a default for new rows, and is left alone in stored ones."""
 
     def slice(self, start: int, stop: int) -> "WritableRows":
         """Rows `start` to `stop` (exclusive)."""
-        return WritableRows([column[start:stop] for column in self.columns], max(0, min(stop, self.size) - start))
+        return WritableRows(
+            [column[start:stop] for column in self.columns],
+            max(0, min(stop, self.size) - start),
+            None if self.given is None else self.given[start:stop],
+        )
 
     def take(self, positions: Sequence[int]) -> "WritableRows":
         """The rows at these positions."""
-        return WritableRows([[column[i] for i in positions] for column in self.columns], len(positions))
+        return WritableRows(
+            [[column[i] for i in positions] for column in self.columns],
+            len(positions),
+            None if self.given is None else [self.given[i] for i in positions],
+        )
+
+    @property
+    def alike(self) -> frozenset[str] | None:
+        """What every row gives, of rows that all give the same columns; None for all columns."""
+        return None if self.given is None or not self.given else self.given[0]
+
+    def groups(self) -> Iterator[tuple[Sequence[int], "WritableRows"]]:
+        """Runs of rows that give the same columns: their positions, and the rows."""
+        if self.given is None or len(set(self.given)) <= 1:
+            yield range(self.size), self
+            return
+        start = 0
+        for stop in range(1, self.size + 1):
+            if stop == self.size or self.given[stop] != self.given[start]:
+                yield range(start, stop), self.slice(start, stop)
+                start = stop
 
 
 @dataclass(frozen=True, slots=True)

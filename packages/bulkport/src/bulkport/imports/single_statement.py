@@ -18,12 +18,14 @@ from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import decode_chunk, report_columns
 from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.rejections import is_row_refusal
-from bulkport.imports.resource import ConflictPolicy
+from bulkport.imports.server_encoding import server_codec, storable
+from bulkport.imports.statements import given_rows, typed_columns
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.summary import MAX_SUMMARY_ERRORS, error_summary, unknown_fields_warnings
 from bulkport.imports.table import TargetTable
 from bulkport.imports.validation import RowError
-from bulkport.imports.write import COPY_THRESHOLD, given_rows, typed_columns
+from bulkport.imports.write import COPY_THRESHOLD
+from bulkport.imports.write_options import WriteMode
 
 
 def can_go_express(attempt: Attempt, chunk: Chunk) -> bool:
@@ -31,8 +33,9 @@ def can_go_express(attempt: Attempt, chunk: Chunk) -> bool:
     return (
         chunk.record_count < COPY_THRESHOLD
         and attempt.handling is Handling.LENIENT
-        and attempt.resource.conflict is ConflictPolicy.REJECT
+        and attempt.resource.default_mode is WriteMode.INSERT
         and not attempt.table.has_deferred_constraints
+        and not attempt.table.facts.has_rules
     )
 
 
@@ -58,7 +61,8 @@ async def go_express(connection: AsyncConnection[Any], attempt: Attempt, chunk: 
     decoded = await decode_chunk(connection, attempt, chunk)
     columns = {_parameter(number): values for number, values in enumerate(decoded.rows.columns)}
     try:
-        cursor = await connection.execute(_statement(attempt.table), columns | _outcome(attempt, chunk, decoded.errors))
+        outcome = _outcome(attempt, chunk, decoded.errors, server_codec(connection))
+        cursor = await connection.execute(_statement(attempt.table), columns | outcome)
     except psycopg.Error as error:
         if not is_row_refusal(error):
             raise
@@ -93,17 +97,18 @@ _STATEMENT: Final = sql.SQL("""
         status = %(status)s, completed_at = clock_timestamp(), processed_count = %(good)s + %(bad)s,
         success_count = %(good)s, failure_count = %(bad)s, error_summary = %(summary)s,
         warnings = warnings || %(warnings)s::jsonb
-    FROM finished, (SELECT count(*) FROM written) w, (SELECT count(*) FROM reported) r
-    WHERE j.id = finished.job_id
+    FROM finished, (SELECT count(*) FROM reported) r, (
+        -- A trigger that leaves rows out must be told of: then nothing is done here, by an error.
+        SELECT count(*) / (count(*) = %(good)s OR NOT EXISTS (SELECT FROM chunk))::integer >= 0 AS is_all FROM written
+    ) w
+    WHERE j.id = finished.job_id AND w.is_all
     RETURNING j.id
 """)
 
 
 @lru_cache(maxsize=64)
 def _statement(table: TargetTable) -> bytes:
-    parameters = [
-        sql.Placeholder(_parameter(number), PyFormat.BINARY) for number in range(len(table.resource.column_names))
-    ]
+    parameters = [sql.Placeholder(_parameter(number), PyFormat.BINARY) for number in range(len(table.names))]
     return _STATEMENT.format(
         table=table.identifier,
         columns=table.columns,
@@ -116,9 +121,9 @@ def _parameter(number: int) -> str:
     return f"column_{number}"
 
 
-def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError]) -> dict[str, Any]:
+def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError], codec: str | None) -> dict[str, Any]:
     good, bad = chunk.record_count - len(errors), len(errors)
-    rows, messages, records = report_columns(sorted(errors, key=lambda error: error.row))
+    rows, messages, records = report_columns(sorted(errors, key=lambda error: error.row), codec)
     first = [
         (row, json.loads(message), json.loads(record))
         for row, message, record in zip(rows[:MAX_SUMMARY_ERRORS], messages, records, strict=False)
@@ -129,7 +134,7 @@ def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError]) -> dict
         "status": ImportStatus.of_counts(success_count=good, failure_count=bad),
         "good": good,
         "bad": bad,
-        "summary": error_summary(attempt.resource, first, bad),
+        "summary": storable(error_summary(attempt.resource, first, bad) or "", codec) or None,
         "unknown": unknown or None,
         "warnings": json.dumps(unknown_fields_warnings(unknown)),
         "bad_rows": rows,

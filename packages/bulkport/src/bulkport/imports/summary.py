@@ -65,6 +65,21 @@ def unknown_fields_warnings(names: Iterable[str]) -> list[str]:
     return [f"Unknown fields were ignored: {', '.join(told[:MAX_WARNED_FIELDS])}{others}"]
 
 
+def dropped_rows_warnings(outcomes: Sequence[int] | None) -> list[str]:
+    """What an import's `warnings` say of rows that the database left out without an error: nothing, or one line.
+
+    Parameters
+    ----------
+    outcomes:
+        Counts of rows as an import keeps them; the last one is of dropped rows.
+    """
+    if outcomes is None or not outcomes[-1]:
+        return []
+    count = outcomes[-1]
+    rows = "1 row was" if count == 1 else f"{count} rows were"
+    return [f"{rows} skipped by the database: a trigger of the table left them out without an error"]
+
+
 def _rows(count: int) -> str:
     return "no row was" if count == 0 else "1 row was" if count == 1 else f"{count} rows were"
 

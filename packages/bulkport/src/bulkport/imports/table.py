@@ -1,17 +1,21 @@
-"""What the database says of a resource's table: column types and unique keys."""
+"""The table that a resource's rows go to: its columns and keys as a write needs them."""
 
 import math
+import re
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
 from bulkport.errors import ResourceDeclarationError
-from bulkport.imports import process_queries as queries
 from bulkport.imports.column_types import read_column_types
 from bulkport.imports.resource import Resource
+from bulkport.imports.table_facts import TableFacts, UniqueIndex, read_facts
 from bulkport.imports.values.column_type import ColumnType
+
+# Types for which a cast to their length or precision rounds, as storing does; a text it would cut in silence.
+_ROUNDING: Final = re.compile(r"(numeric|time|timestamp|interval)\b")
 
 
 def table_identifier(name: str) -> sql.Identifier:
@@ -24,17 +28,23 @@ class TargetTable:
     """The table of a resource, as the database has it now. Two are equal if they come from the same look at it."""
 
     resource: Resource
+    facts: TableFacts
+    names: tuple[str, ...]
+    """Every column that a write gives: the resource's `column_names`, then its context's columns."""
     column_types: tuple[str, ...]
-    """Base type of each imported column, without length or precision, parallel to `resource.column_names`.
+    """Base type of each column, without length or precision, parallel to `names`.
 
     Without: a cast to `varchar(100)` would cut a long value in silence, where assignment refuses it.
     """
     types: tuple[ColumnType, ...]
     """What each imported column's values are read and written as, parallel to `resource.column_names`."""
     unique_keys: tuple[tuple[int, ...], ...]
-    """Unique keys that lie wholly in imported columns, as positions in `resource.column_names`."""
-    has_deferred_constraints: bool
-    """Whether PostgreSQL checks some of the table's constraints at commit only, unless told otherwise."""
+    """Plain unique keys that lie wholly in the written columns, as positions in `names`."""
+
+    @property
+    def has_deferred_constraints(self) -> bool:
+        """Whether PostgreSQL checks some of the table's constraints at commit only, unless told otherwise."""
+        return self.facts.has_deferred_constraints
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -43,8 +53,30 @@ class TargetTable:
 
     @property
     def columns(self) -> sql.Composed:
-        """The imported columns, quoted, for a column list."""
-        return sql.SQL(", ").join(map(sql.Identifier, self.resource.column_names))
+        """The written columns, quoted, for a column list."""
+        return sql.SQL(", ").join(map(sql.Identifier, self.names))
+
+    def key_part(self, part: str, alias: str | None = None) -> sql.Composable:
+        """A column of the key, quoted, or an expression over columns as it was declared."""
+        if part in self.facts.columns:
+            return sql.Identifier(alias, part) if alias else sql.Identifier(part)
+        if alias is None:
+            return sql.SQL("({})").format(sql.SQL(part))  # the declaration's own SQL
+        # An expression names its columns bare: it is evaluated where only one relation has them.
+        return sql.SQL("(SELECT {} FROM (SELECT {}.*) AS parts)").format(sql.SQL(part), sql.Identifier(alias))
+
+    def rounded(self, name: str) -> sql.SQL:
+        """The type of a key's column with its precision, where storing a value rounds it."""
+        column = self.facts.columns[name]
+        return sql.SQL(column.exact_type if _ROUNDING.match(column.type) else column.type)  # named by the catalogue
+
+    def unique_index_of(self, key: tuple[str, ...], where: str | None) -> UniqueIndex | None:
+        """A unique index over exactly these key parts that every row is in, or those of `where`."""
+        wanted = sorted(map(_normalized, key))
+        for index in self.facts.unique_indexes:
+            if (index.predicate is None or where is not None) and sorted(map(_normalized, index.parts)) == wanted:
+                return index
+        return None
 
 
 class TableCatalogue:
@@ -78,26 +110,72 @@ async def read_table(connection: AsyncConnection[Any], resource: Resource) -> Ta
     Raises
     ------
     ResourceDeclarationError
-        If the table or one of the columns does not exist.
+        If the table or one of the columns does not exist, or the table takes no values for a column.
     """
     name = table_identifier(resource.table).as_string(connection)
-    types = dict(await (await connection.execute(queries.TABLE_COLUMNS, (name,))).fetchall())
-    if not types:
+    facts = await read_facts(connection, name)
+    if facts is None:
         raise ResourceDeclarationError(f"resource {resource.name!r}: table {resource.table} does not exist")
-    if missing := [column for column in resource.column_names if column not in types]:
-        raise ResourceDeclarationError(
-            f"resource {resource.name!r}: table {resource.table} has no column {', '.join(missing)}"
-        )
+    names = (*resource.column_names, *resource.context)
+    _check_columns(resource, facts, names)
     kinds = await read_column_types(connection, name)
-    positions = {column: position for position, column in enumerate(resource.column_names)}
-    keys = await (await connection.execute(queries.UNIQUE_KEYS, (name,))).fetchall()
-    deferred = await (await connection.execute(queries.DEFERRED_CONSTRAINTS, (name,))).fetchall()
-    return TargetTable(
+    positions = {column: position for position, column in enumerate(names)}
+    keys = [index.plain for index in facts.unique_indexes]
+    table = TargetTable(
         resource=resource,
-        column_types=tuple(types[column] for column in resource.column_names),
+        facts=facts,
+        names=names,
+        column_types=tuple(facts.columns[column].type for column in names),
         types=tuple(kinds[column] for column in resource.column_names),
         unique_keys=tuple(
-            tuple(positions[column] for column in key) for (key,) in keys if all(column in positions for column in key)
+            tuple(positions[column] for column in key)
+            for key in keys
+            if key is not None and all(column in positions for column in key)
         ),
-        has_deferred_constraints=bool(deferred),
     )
+    _check_key(table)
+    return table
+
+
+def _check_columns(resource: Resource, facts: TableFacts, names: tuple[str, ...]) -> None:
+    def refuse(text: str) -> None:
+        raise ResourceDeclarationError(f"resource {resource.name!r}: {text}")
+
+    if missing := [column for column in names if column not in facts.columns]:
+        refuse(f"table {resource.table} has no column {', '.join(missing)}")
+    for name in names:
+        column = facts.columns[name]
+        if column.generated:
+            refuse(f"{resource.table}.{name} is a generated column: leave it out of the model, the table computes it")
+        if column.identity == "a":
+            refuse(
+                f"{resource.table}.{name} is GENERATED ALWAYS AS IDENTITY: leave it out of the model, or make it "
+                "GENERATED BY DEFAULT"
+            )
+
+
+def _check_key(table: TargetTable) -> None:
+    resource = table.resource
+    if not resource.conflict_key or table.facts.kind == "v":
+        return
+    if table.unique_index_of(resource.conflict_key, resource.conflict_where) is None:
+        key = ", ".join(resource.conflict_key)
+        partial = [
+            index
+            for index in table.facts.unique_indexes
+            if index.predicate and list(index.columns) == [*resource.conflict_key]
+        ]
+        mend = (
+            f"give its condition: conflict_where={partial[0].predicate!r}"
+            if partial
+            else "create one, or say `key=` in place of `conflict_key=`"
+        )
+        raise ResourceDeclarationError(
+            f"resource {resource.name!r}: conflict_key ({key}) has no unique index on {resource.table} behind it; "
+            f"{mend}"
+        )
+
+
+def _normalized(part: str) -> str:
+    """A key part without the differences that writing it makes: blanks, quotes, and casts that PostgreSQL adds."""
+    return re.sub(r"[\s()\"]", "", re.sub(r"::[a-z ]+(\(\d+\))?", "", part)).lower()

@@ -1,130 +1,99 @@
 """Writing the valid rows of a chunk, inside the chunk's transaction.
 
-COPY is tried first: it is the fastest way in, and nearly every chunk takes it. Only where PostgreSQL refuses the
-chunk are its bad rows looked for (`refusals`).
+COPY is tried first: it is the fastest way in, and nearly every chunk takes it. Where COPY is not possible (row-level
+security, views, rules) the same rows go by `INSERT … SELECT`. Only where PostgreSQL refuses the chunk are its bad rows
+looked for (`rejections`).
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.merge import merge_each_statement, merge_rows
 from bulkport.imports.rejections import is_row_refusal, write_around_refusals
-from bulkport.imports.resource import ConflictPolicy
-from bulkport.imports.rows import Refusal, WritableRows
+from bulkport.imports.rows import WritableRows
+from bulkport.imports.statements import given_rows, own_row, typed_columns
 from bulkport.imports.table import TargetTable
 from bulkport.imports.values.copy_text import copy_block
+from bulkport.imports.write_options import WriteMode
+from bulkport.imports.written import Tally, Written
 
 # Below this many rows the round trips of COPY cost more than its speed gains.
 COPY_THRESHOLD: Final = 2_000
 
 
-async def write_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> list[Refusal]:
+async def write_rows(
+    connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, mode: WriteMode | None = None
+) -> Written:
     """Write rows inside the caller's transaction.
 
     Returns
     -------
-    The rows that the database does not take (unique key, check, range, …); all others are written.
+    What came of them: rows that the database does not take (unique key, check, trigger, …) are refusals; all others
+    are written.
 
     Raises
     ------
+    ResourceDeclarationError
+        If no row can be written, for the declaration or the rights.
     psycopg.Error
-        For everything that is not about a row, such as a missing column or a lost connection.
+        For everything else that is not about a row, such as a lost connection.
     """
     if not rows.size:
-        return []
+        return Written()
     if table.has_deferred_constraints:
         # At the commit of the chunk it would be too late to tell which row breaks them.
         await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    write = copy_rows if table.resource.conflict is ConflictPolicy.REJECT else merge_rows
-    first = insert_rows if write is copy_rows and rows.size < COPY_THRESHOLD else write
+    if (mode or table.resource.default_mode) is WriteMode.INSERT:
+        write, each = (copy_rows if table.facts.can_copy else insert_rows), insert_each_statement
+        first = insert_rows if rows.size < COPY_THRESHOLD else write
+    else:
+        write = first = merge_rows
+        each = merge_each_statement
     try:
         async with connection.transaction():
-            await first(connection, table, rows)
+            return Written(await first(connection, table, rows))
     except psycopg.Error as error:
         if not is_row_refusal(error):
             raise
-        return await write_around_refusals(connection, table, rows, write)
-    return []
+        return await write_around_refusals(
+            connection,
+            table,
+            rows,
+            write=write,
+            each=each,
+            error=error,
+            rejects_duplicates=each is insert_each_statement,
+        )
 
 
-async def copy_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> None:
+async def copy_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
     """Write rows with `COPY … FROM STDIN`, as one block of text."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(table.identifier, table.columns)
-    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        await copy.write(copy_block(rows.columns))
+    async with connection.cursor() as cursor:
+        async with cursor.copy(statement) as copy:
+            await copy.write(copy_block(rows.columns))
+        return _inserted(table, rows, cursor.rowcount)
 
 
-async def insert_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> None:
+async def insert_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
     """Write few rows with one `INSERT … SELECT FROM unnest(…)`."""
     statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(
         table.identifier, table.columns, typed_columns(table), given_rows(table)
     )
-    await connection.execute(statement, rows.columns)
+    return _inserted(table, rows, (await connection.execute(statement, rows.columns)).rowcount)
 
 
-async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> None:
-    """Write rows under the conflict policies SKIP and UPDATE.
-
-    Of several rows with one key, SKIP keeps the first and UPDATE the last; a key with a null in it is no other row's.
-    Rows go in by key, so that two chunks lock their common keys in the same order.
-    """
-    resource = table.resource
-    key = sql.SQL(", ").join(map(sql.Identifier, resource.conflict_key))
-    updates = [name for name in resource.column_names if name not in resource.conflict_key]
-    if resource.conflict is ConflictPolicy.UPDATE and updates:
-        action = sql.SQL("UPDATE SET {}").format(
-            sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in updates)
-        )
-        order = sql.SQL("DESC")
-    else:
-        action, order = sql.Composed([sql.SQL("NOTHING")]), sql.SQL("ASC")
-    statement = sql.SQL(
-        "INSERT INTO {table} ({columns}) "
-        "SELECT DISTINCT ON ({key}, {alone}) {columns} "
-        "FROM (SELECT {typed}, ordinality FROM {given}) AS typed ({columns}, ordinality) "
-        "ORDER BY {key}, {alone}, ordinality {order} "
-        "ON CONFLICT ({key}) DO {action}"
-    ).format(
-        table=table.identifier,
-        columns=table.columns,
-        key=key,
-        alone=sql.SQL("CASE WHEN num_nulls({}) > 0 THEN ordinality END").format(key),
-        typed=typed_columns(table),
-        given=given_rows(table, with_ordinality=True),
-        order=order,
-        action=action,
-    )
-    await connection.execute(statement, rows.columns)
+def insert_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Composable, str]:
+    """The statement that writes one row."""
+    statement = sql.SQL("INSERT INTO {} ({}) SELECT {}").format(table.identifier, table.columns, own_row(table))
+    if table.facts.has_rules:
+        return sql.SQL("WITH written AS ({}) SELECT 'created', NULL").format(statement), "created"
+    return sql.SQL("{} RETURNING 'created', NULL").format(statement), "dropped"
 
 
-def given_rows(
-    table: TargetTable,
-    positions: Sequence[int] | None = None,
-    *,
-    with_ordinality: bool = False,
-    parameters: Sequence[sql.Composable] | None = None,
-) -> sql.Composed:
-    """`unnest(%b::text[], …) AS given (…)`: one parameter for each column, all or those at `positions`.
-
-    `parameters` are the placeholders of these columns where they have names.
-    """
-    names = table.resource.column_names
-    chosen = [sql.Identifier(names[i]) for i in (range(len(names)) if positions is None else positions)]
-    aliases = [*chosen, sql.Identifier("ordinality")] if with_ordinality else chosen
-    return sql.SQL("unnest({}) {} AS given ({})").format(
-        sql.SQL(", ").join(
-            sql.SQL("{}::text[]").format(parameter) for parameter in parameters or [sql.SQL("%b")] * len(chosen)
-        ),
-        sql.SQL("WITH ORDINALITY" if with_ordinality else ""),
-        sql.SQL(", ").join(aliases),
-    )
-
-
-def typed_columns(table: TargetTable) -> sql.Composed:
-    """The columns of `given`, cast from text to the table's types."""
-    return sql.SQL(", ").join(
-        sql.SQL("given.{}::{}").format(sql.Identifier(name), sql.SQL(kind))  # named by the catalogue
-        for name, kind in zip(table.resource.column_names, table.column_types, strict=True)
-    )
+def _inserted(table: TargetTable, rows: WritableRows, count: int) -> Tally:
+    if table.facts.has_rules:  # what a rule does instead is not counted
+        return Tally(created=rows.size)
+    return Tally(created=count, dropped=rows.size - count)

@@ -1,3 +1,4 @@
+DROP FUNCTION bulkport.import_write_each(text, text[], text[]);
 DROP TABLE bulkport.idempotency_keys;
 DROP TABLE bulkport.import_row_errors;
 DROP TABLE bulkport.import_cancellations;
@@ -6,5 +7,3 @@ DROP TABLE bulkport.bulk_import_jobs;
 DROP FUNCTION bulkport.bulk_import_jobs_tell_webhooks();
 DROP TABLE bulkport.webhook_deliveries;
 DROP TABLE bulkport.webhooks;
-DROP TABLE bulkport.upload_parts;
-DROP TABLE bulkport.uploads;

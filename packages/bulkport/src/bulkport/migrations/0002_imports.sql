@@ -28,6 +28,7 @@ CREATE TABLE bulkport.bulk_import_jobs (
     processed_count    bigint,
     success_count      bigint,
     failure_count      bigint,
+    outcomes           bigint[],                              -- as those of import_chunks; NULL: all were created
     error_summary      text        CHECK (length(error_summary) <= 500),
     attempts           integer     NOT NULL DEFAULT 0,
     -- Attempts that began since a chunk was last finished, and how many were finished when the last one began.
@@ -120,27 +121,6 @@ CREATE TRIGGER bulk_import_jobs_tell_webhooks AFTER UPDATE OF completed_at ON bu
     FOR EACH ROW WHEN (OLD.completed_at IS NULL AND NEW.completed_at IS NOT NULL)
     EXECUTE FUNCTION bulkport.bulk_import_jobs_tell_webhooks();
 
--- Uploads that may be interrupted and resumed, until an import takes them or they expire.
-CREATE TABLE bulkport.uploads (
-    id         uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
-    user_id    text        NOT NULL,
-    length     bigint      NOT NULL CHECK (length >= 0),
-    received   bigint      NOT NULL DEFAULT 0 CHECK (received <= length),
-    metadata   jsonb       NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    expires_at timestamptz NOT NULL
-);
-
-CREATE INDEX uploads_user_id_idx ON bulkport.uploads (user_id);
-CREATE INDEX uploads_expires_at_idx ON bulkport.uploads (expires_at);
-
-CREATE TABLE bulkport.upload_parts (
-    upload_id   uuid   NOT NULL REFERENCES bulkport.uploads (id) ON DELETE CASCADE,
-    part_offset bigint NOT NULL,
-    data        bytea  NOT NULL,
-    PRIMARY KEY (upload_id, part_offset)
-);
-
 CREATE TABLE bulkport.import_chunks (
     job_id         bigint   NOT NULL REFERENCES bulkport.bulk_import_jobs (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
     chunk_number   integer  NOT NULL,                         -- 0-based, in body order
@@ -151,6 +131,8 @@ CREATE TABLE bulkport.import_chunks (
     success_count  integer  NOT NULL DEFAULT 0,
     failure_count  integer  NOT NULL DEFAULT 0,
     unknown_fields text[],
+    -- Rows created, updated, unchanged, skipped, deleted, dropped by a trigger; NULL: every success was created.
+    outcomes       integer[],
     finished_at    timestamptz,
     PRIMARY KEY (job_id, chunk_number)
 );
@@ -175,3 +157,50 @@ CREATE TABLE bulkport.import_row_errors (
     record     json   NOT NULL,                               -- the record, or its raw text as a JSON string
     PRIMARY KEY (job_id, row_number)
 );
+
+-- Rows that PostgreSQL refused together, one by one: a bad row leaves nothing and is told, and the next one follows.
+-- `statement` writes the row whose texts are $1, and returns what became of it; `casts` read each column's text as
+-- storing it does, to find out whose value is bad where PostgreSQL does not say.
+CREATE FUNCTION bulkport.import_write_each(statement text, given_rows text[], casts text[])
+RETURNS TABLE (
+    place integer, outcome text, id text, code text, message text, detail text, column_name text,
+    constraint_name text, table_name text, schema_name text
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    given text[];
+    context text;
+BEGIN
+    place := 0;
+    FOREACH given SLICE 1 IN ARRAY given_rows LOOP
+        place := place + 1;
+        outcome := NULL; id := NULL; code := NULL; message := NULL; detail := NULL; column_name := NULL;
+        constraint_name := NULL; table_name := NULL; schema_name := NULL;
+        BEGIN
+            EXECUTE statement INTO outcome, id USING given;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            GET STACKED DIAGNOSTICS
+                code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+                column_name = COLUMN_NAME, constraint_name = CONSTRAINT_NAME, table_name = TABLE_NAME,
+                schema_name = SCHEMA_NAME, context = PG_EXCEPTION_CONTEXT;
+            -- Not about the row: connection, rollback, resources, operator, system, internal, a lock not to be had.
+            IF (left(code, 2) IN ('08', '25', '28', '40', '53', '57', '58', 'F0', 'XX') OR code = '55P03')
+               AND (left(code, 2) = '40' OR context NOT LIKE '% RAISE%') THEN
+                RAISE;
+            END IF;
+            IF column_name = '' AND (left(code, 2) = '22' OR (left(code, 2) = '23' AND table_name = '')) THEN
+                FOR number IN 1 .. cardinality(casts) LOOP
+                    CONTINUE WHEN given[number] IS NULL;
+                    BEGIN
+                        EXECUTE casts[number] USING given[number];
+                    EXCEPTION WHEN OTHERS THEN
+                        column_name := '#' || number;
+                        EXIT;
+                    END;
+                END LOOP;
+            END IF;
+        END;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;

@@ -1,0 +1,157 @@
+"""Writing under SKIP and UPDATE where a unique index is behind the key: `INSERT … ON CONFLICT`.
+
+Of several rows with one key, SKIP keeps the first and UPDATE the last. Rows go in by key, so that two chunks lock their
+common keys in the same order. A stored row that has all that a row gives is left alone: it is unchanged.
+"""
+
+from typing import Any, Final
+
+from psycopg import AsyncConnection, sql
+
+from bulkport.imports.rows import WritableRows
+from bulkport.imports.statements import given_rows, own_row, typed_columns
+from bulkport.imports.table import TargetTable
+from bulkport.imports.write_options import WriteMode
+from bulkport.imports.written import Tally
+
+# Runs of rows that give the same columns; where there are more in a chunk, rows are sorted by what they give first.
+_MOST_RUNS: Final = 32
+# Types without an equality of their own are compared as text.
+_INCOMPARABLE: Final = frozenset({"json", "xml"})
+
+
+async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
+    """Write rows, each as far as its key is new, or its other columns are."""
+    tally = Tally()
+    for part in _parts(table, rows):
+        statement = sql.SQL("""
+            WITH chosen AS MATERIALIZED (
+                SELECT DISTINCT ON ({order_key}) {columns}
+                FROM (SELECT {typed}, ordinality FROM {given}) AS typed ({columns}, ordinality)
+                ORDER BY {order_key}, ordinality {direction}
+            ), merged AS (
+                INSERT INTO {table} AS stored ({columns}) SELECT {columns} FROM chosen ORDER BY {key} {conflict}
+                RETURNING {is_new} AS is_new
+            )
+            SELECT (SELECT count(*) FROM chosen), count(*), count(*) FILTER (WHERE is_new) FROM merged
+        """).format(
+            table=table.identifier,
+            columns=table.columns,
+            typed=typed_columns(table),
+            given=given_rows(table, with_ordinality=True),
+            order_key=_order_key(table),
+            key=sql.SQL(", ").join(_key_parts(table)),
+            direction=sql.SQL("DESC" if _updates(table) else "ASC"),
+            conflict=_on_conflict(table, part),
+            is_new=_is_new(table),
+        )
+        row = await (await connection.execute(statement, part.columns)).fetchone()
+        assert row is not None
+        tally.add(_counted(table, part.size, *row))
+    return tally
+
+
+def merge_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Composable, str]:
+    """The statement that writes one row, and what a row is for which it returns nothing."""
+    statement = sql.SQL(
+        "INSERT INTO {} AS stored ({}) SELECT {} {} RETURNING CASE WHEN {} THEN 'created' ELSE 'updated' END, NULL"
+    ).format(table.identifier, table.columns, own_row(table), _on_conflict(table, rows), _is_new(table))
+    return statement, "unchanged" if _updates(table) else "skipped"
+
+
+def compared(table: TargetTable, column: str, one: sql.Composable, other: sql.Composable) -> sql.Composed:
+    """Whether two values of a column differ."""
+    known = table.facts.columns[column]
+    if known.type.removesuffix("[]") in _INCOMPARABLE or known.category == "G":
+        return sql.SQL("{}::text IS DISTINCT FROM {}::text").format(one, other)
+    return sql.SQL("{} IS DISTINCT FROM {}").format(one, other)
+
+
+def changeable(table: TargetTable, rows: WritableRows) -> list[str]:
+    """The columns that rows which all give the same change in a stored row."""
+    resource = table.resource
+    given = rows.alike
+    columns = zip(resource.column_names, resource.field_names, strict=True)
+    chosen = [column for column, field in columns if given is None or field in given]
+    return [column for column in [*chosen, *resource.context] if column not in resource.write_key]
+
+
+def _updates(table: TargetTable) -> bool:
+    return table.resource.default_mode is WriteMode.UPSERT
+
+
+def _on_conflict(table: TargetTable, rows: WritableRows) -> sql.Composed:
+    resource = table.resource
+    target = sql.SQL("ON CONFLICT ({}){}").format(
+        sql.SQL(", ").join(table.key_part(part) for part in resource.write_key),
+        sql.SQL(" WHERE {}").format(sql.SQL(resource.conflict_where)) if resource.conflict_where else sql.SQL(""),
+    )
+    columns = changeable(table, rows)
+    if not _updates(table) or not columns:
+        return target + sql.SQL(" DO NOTHING")
+    return target + sql.SQL(" DO UPDATE SET {} WHERE {}").format(
+        sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(column)) for column in columns),
+        sql.SQL(" OR ").join(
+            compared(
+                table,
+                column,
+                sql.Identifier("stored", column),
+                sql.SQL("EXCLUDED.{}").format(sql.Identifier(column)),
+            )
+            for column in columns
+        ),
+    )
+
+
+def _order_key(table: TargetTable) -> sql.Composed:
+    """What two rows have in common that are the same row in the table; a key with a null in it is no other row's."""
+    resource, parts = table.resource, _key_parts(table)
+    index = table.unique_index_of(resource.write_key, resource.conflict_where)
+    if index is not None and index.nulls_not_distinct:
+        return sql.SQL(", ").join(parts)
+    alone = sql.SQL("CASE WHEN num_nulls({}) > 0 THEN ordinality END").format(sql.SQL(", ").join(parts))
+    return sql.SQL(", ").join([*parts, alone])
+
+
+def _key_parts(table: TargetTable) -> list[sql.Composable]:
+    return [
+        sql.SQL("{}::{}").format(table.key_part(part), table.rounded(part))
+        if part in table.facts.columns
+        else table.key_part(part)
+        for part in table.resource.write_key
+    ]
+
+
+def _is_new(table: TargetTable) -> sql.Composable:
+    """Whether a returned row was inserted: an updated one has the number of the transaction that locked it."""
+    if table.facts.kind == "v":
+        return sql.SQL("true")
+    return sql.SQL("stored.xmax = 0")
+
+
+def _counted(table: TargetTable, size: int, chosen: int, returned: int, new: int) -> Tally:
+    if _updates(table):
+        # Earlier rows of a key that occurs again were overtaken by its last one.
+        return Tally(created=new, updated=returned - new + size - chosen, unchanged=chosen - returned)
+    return Tally(created=returned, skipped=size - returned)
+
+
+def _parts(table: TargetTable, rows: WritableRows) -> list[WritableRows]:
+    """Rows that give the same columns together, in an order in which the last row of a key still comes last."""
+    if not _updates(table) or rows.given is None or len(set(rows.given)) <= 1:
+        return [rows]
+    runs = [part for _, part in rows.groups()]
+    if len(runs) <= _MOST_RUNS:
+        return runs
+    positions = [table.names.index(part) for part in table.resource.write_key if part in table.names]
+    keys = list(zip(*(rows.columns[i] for i in positions), strict=True)) if positions else []
+    found: dict[Any, set[frozenset[str]]] = {}
+    for key, given in zip(keys, rows.given, strict=False):
+        found.setdefault(key, set()).add(given)
+    shared = {key for key, patterns in found.items() if len(patterns) > 1}
+    by_pattern: dict[frozenset[str], list[int]] = {}
+    for position, given in enumerate(rows.given):
+        if not keys or keys[position] not in shared:
+            by_pattern.setdefault(given, []).append(position)
+    rest = rows.take([position for position in range(rows.size) if keys and keys[position] in shared])
+    return [rows.take(chosen) for chosen in by_pattern.values()] + [part for _, part in rest.groups() if part.size]

@@ -1,0 +1,43 @@
+"""Parts that the statements on a resource's table are made of."""
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from bulkport.imports.table import TargetTable
+
+
+def given_rows(
+    table: TargetTable,
+    *,
+    with_ordinality: bool = False,
+    parameters: Sequence[sql.Composable] | None = None,
+) -> sql.Composed:
+    """`unnest(%b::text[], …) AS given (…)`: one parameter for each written column.
+
+    `parameters` are the placeholders of these columns where they have names.
+    """
+    chosen = [sql.Identifier(name) for name in table.names]
+    aliases = [*chosen, sql.Identifier("ordinality")] if with_ordinality else chosen
+    return sql.SQL("unnest({}) {} AS given ({})").format(
+        sql.SQL(", ").join(
+            sql.SQL("{}::text[]").format(parameter) for parameter in parameters or [sql.SQL("%b")] * len(chosen)
+        ),
+        sql.SQL("WITH ORDINALITY" if with_ordinality else ""),
+        sql.SQL(", ").join(aliases),
+    )
+
+
+def typed_columns(table: TargetTable) -> sql.Composed:
+    """The columns of `given`, cast from text to the table's types."""
+    return sql.SQL(", ").join(
+        sql.SQL("given.{}::{}").format(sql.Identifier(name), sql.SQL(kind))  # named by the catalogue
+        for name, kind in zip(table.names, table.column_types, strict=True)
+    )
+
+
+def own_row(table: TargetTable) -> sql.Composed:
+    """The columns of one row whose texts are the array `$1`, cast to the table's types."""
+    return sql.SQL(", ").join(
+        sql.SQL(f"$1[{number}]::") + sql.SQL(kind) for number, kind in enumerate(table.column_types, start=1)
+    )
