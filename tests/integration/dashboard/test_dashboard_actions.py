@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -218,3 +219,25 @@ async def test_action_whose_audit_cannot_be_kept_is_an_error_and_not_silent(data
             await connection.execute("DROP TABLE bulkport.audit CASCADE")
         with pytest.raises(psycopg.Error):
             await AuditLog(lambda: pool).begin("ann", "jobs/touch", "", "a form")
+
+
+async def test_old_entries_of_the_audit_are_removed_while_new_ones_come(database_url: str) -> None:
+    async with open_pool(database_url, name="audit", most=2) as pool:
+        async with pool.connection() as connection:
+            await connection.execute(
+                "INSERT INTO bulkport.audit (at, actor, action, target)"
+                " SELECT clock_timestamp() - make_interval(days => 10 + 40 - number), 'ann', 'jobs/requeue', 'x'"
+                " FROM generate_series(1, 40) number"
+            )
+            await connection.execute(
+                "INSERT INTO bulkport.bulk_operations (order_id, list, filter, touched_at, jobs, is_more)"
+                " SELECT id, 'failed', '', at, 1, false FROM bulkport.audit"
+            )
+        audit = AuditLog(lambda: pool, keep=timedelta(days=30), keep_operations=timedelta(days=20))
+        for number in range(50):
+            await audit.begin("bob", "jobs/requeue", "y", f"form {number}")
+        ages = [(datetime.now(UTC) - entry.at).days for entry in await audit.entries(limit=200)]
+        assert sorted(ages) == [0] * 50 + list(range(10, 30))
+        async with pool.connection() as connection:
+            row = await (await connection.execute("SELECT count(*) FROM bulkport.bulk_operations")).fetchone()
+            assert row == (10,)

@@ -45,7 +45,7 @@ def build_dashboard(
     """
     masking = Masking(settings.masked_names)
     imports = OperatedImports(pool, resources)
-    audit = AuditLog(pool)
+    audit = AuditLog(pool, keep=settings.audit_retention())
     components = [
         jobs_component(jobs, masking, pool, related_import),
         imports_component(imports),

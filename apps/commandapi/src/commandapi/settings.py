@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bulkport.egress import EgressPolicy
+from bulkport.imports.retention import ImportRetention
 from bulkport.jobs import RetentionPolicy
 from bulkport.limits import ImportLimits
 from commandapi.registrations.issuer_url import IssuerUrl, is_insecure
@@ -115,6 +116,12 @@ class Settings(BaseSettings):
     jobs_keep_failed_days: float | None = Field(
         default=30, ge=0, le=36_500, description="How long failed background jobs are kept."
     )
+    imports_keep_days: float | None = Field(
+        default=90, ge=0, le=36_500, description="How long imports are kept after their end, with their error reports."
+    )
+    audit_keep_days: float | None = Field(
+        default=365, ge=0, le=36_500, description="How long the dashboard's audit is kept."
+    )
 
     import_lanes: int = Field(default=2, ge=1, description="Background jobs that work on one large import.")
     import_max_attempts: int = Field(default=10, ge=1, description="Attempts without progress before an import fails.")
@@ -147,7 +154,9 @@ class Settings(BaseSettings):
     def _unset_when_blank(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("jobs_keep_succeeded_days", "jobs_keep_failed_days", mode="before")
+    @field_validator(
+        "jobs_keep_succeeded_days", "jobs_keep_failed_days", "imports_keep_days", "audit_keep_days", mode="before"
+    )
     @classmethod
     def _for_good_when_never(cls, value: object) -> object:
         return None if value == "never" else value
@@ -195,6 +204,14 @@ class Settings(BaseSettings):
         """How long finished background jobs are kept."""
         succeeded, failed = _days(self.jobs_keep_succeeded_days), _days(self.jobs_keep_failed_days)
         return RetentionPolicy(succeeded=succeeded, failed=failed, cancelled=succeeded)
+
+    def import_retention(self) -> ImportRetention:
+        """How long imports are kept."""
+        return ImportRetention(ended=_days(self.imports_keep_days))
+
+    def audit_retention(self) -> timedelta | None:
+        """How long the dashboard's audit is kept; None: for good."""
+        return _days(self.audit_keep_days)
 
     @property
     def masked_names(self) -> list[str]:

@@ -32,6 +32,7 @@ async def run_worker(
         stalled_seconds=settings.worker_stalled_seconds,
         shutdown_seconds=settings.worker_shutdown_seconds,
         retention=settings.job_retention(),
+        import_retention=settings.import_retention(),
         attempts=AttemptPolicy(
             max_attempts=settings.import_max_attempts,
             base_seconds=settings.import_retry_base_seconds,

@@ -14,6 +14,7 @@ from bulkport.fastapi.stopping import server_is_stopping
 from bulkport.imports.ingest import Intake
 from bulkport.imports.process import IMPORT_QUEUE, WHOLE_WRITES, Importer
 from bulkport.imports.resource import Resource, Resources
+from bulkport.imports.retention import ImportPruner
 from bulkport.imports.watch import ImportWatch
 from bulkport.imports.watchdog import Watchdog
 from bulkport.jobs.application_name import session_mark
@@ -185,7 +186,11 @@ class Bulkport:
                 shutdown_seconds=options.shutdown_seconds,
                 retention=options.retention,
             )
-            async with Watchdog(pool, engine).beside(), Dispatcher(pool, engine).beside():
+            async with (
+                Watchdog(pool, engine).beside(),
+                Dispatcher(pool, engine).beside(),
+                ImportPruner(pool, options.import_retention).beside(),
+            ):
                 await server.run(stop)
 
     async def rescue(self, database_url: str, server_name: str) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bulkport.imports.process import AttemptPolicy
+from bulkport.imports.retention import ImportRetention
 from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
 
 
@@ -21,5 +22,7 @@ class WorkerSettings:
     """Grace for running jobs when the worker is asked to stop."""
     retention: RetentionPolicy = DEFAULT_RETENTION
     """How long finished background jobs are kept."""
+    import_retention: ImportRetention = field(default_factory=ImportRetention)
+    """How long imports are kept that have ended."""
     attempts: AttemptPolicy = field(default_factory=AttemptPolicy)
     """How often an import that makes no progress is tried."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
+from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 
 from bulkport.dashboard.core.action import Begun, Outcome
@@ -33,6 +34,26 @@ WHERE id < %(before)s
   AND (%(target)s::text IS NULL OR strpos(lower(target), lower(%(target)s)) > 0)
 ORDER BY id DESC
 LIMIT %(limit)s"""
+
+# Entries are as old as their ids are low, so the first ones tell whether there is anything to remove.
+_PRUNE: Final = """\
+DELETE FROM bulkport.audit WHERE id IN (
+    SELECT id FROM (SELECT id, at FROM bulkport.audit ORDER BY id LIMIT %(entries)s) oldest
+    WHERE at < clock_timestamp() - %(age)s::interval
+)"""
+
+# The operation goes, its entry in the audit stays.
+_PRUNE_OPERATIONS: Final = """\
+DELETE FROM bulkport.bulk_operations WHERE order_id IN (
+    SELECT order_id FROM (
+        SELECT order_id, touched_at FROM bulkport.bulk_operations ORDER BY order_id LIMIT %(entries)s
+    ) oldest
+    WHERE touched_at < clock_timestamp() - %(age)s::interval
+)"""
+
+_PRUNE_EVERY: Final = 50
+"""New entries from one pruning to the next."""
+_MOST_PRUNED: Final = 1_000
 
 _MAX_BIGINT: Final = 2**63 - 1
 
@@ -73,10 +94,21 @@ class AuditLog:
     ----------
     pool:
         Gives the pool of autocommit connections once the application is connected.
+    keep:
+        How long entries are kept; None: for good. New entries have the oldest ones removed, some hundred at a time.
+    keep_operations:
+        How long it is kept what came of bulk operations, in detail.
     """
 
-    def __init__(self, pool: Callable[[], AsyncPool]) -> None:
+    def __init__(
+        self,
+        pool: Callable[[], AsyncPool],
+        *,
+        keep: timedelta | None = timedelta(days=365),
+        keep_operations: timedelta | None = timedelta(days=30),
+    ) -> None:
         self._pool = pool
+        self._ages = {_PRUNE: keep, _PRUNE_OPERATIONS: keep_operations}
 
     async def begin(self, actor: str, action: str, target: str, form: str) -> Begun:
         """See `Audit.begin`.
@@ -90,6 +122,8 @@ class AuditLog:
         async with self._pool().connection() as connection, connection.cursor(row_factory=scalar_row) as cursor:
             entry_id = await (await cursor.execute(_BEGIN, values)).fetchone()
             if entry_id is not None:
+                if entry_id % _PRUNE_EVERY == 0:
+                    await self._prune(connection)
                 return Begun(entry_id, is_new=True)
             known = await (await cursor.execute(_BEGUN_BEFORE, [form])).fetchone()
             assert known is not None
@@ -131,3 +165,8 @@ class AuditLog:
                 _ENTRIES, {**texts, "before": _MAX_BIGINT if before is None else before, "limit": limit}
             )
             return await cursor.fetchall()
+
+    async def _prune(self, connection: AsyncConnection[Any]) -> None:
+        for statement, age in self._ages.items():
+            if age is not None:
+                await connection.execute(statement, {"age": age, "entries": _MOST_PRUNED})
