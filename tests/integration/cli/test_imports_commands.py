@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from running_server import RunningServer, commandapi, temporary_data_dir
+from tusclient.client import TusClient
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +61,25 @@ def test_imports_are_listed_shown_watched_and_exported(server: RunningServer, tm
     missing = commandapi("imports", "list", "--url", server.url, data_dir=server.data_dir)
     assert missing.returncode == 2
     assert "an API key is needed" in missing.stderr
+
+
+def test_a_tus_library_uploads_in_pieces_and_goes_on(server: RunningServer, tmp_path: Path) -> None:
+    key = server.make_key("tus")
+    file = tmp_path / "rows.csv"
+    file.write_bytes(b"platformName\n" + b"".join(b"tus %d\n" % number for number in range(100_000)))
+    client = TusClient(f"{server.url}/api/uploads", headers={"x-api-key": key})
+    metadata = {"filename": file.name}
+    with file.open("rb") as stream:
+        begun = client.uploader(file_stream=stream, chunk_size=500_000, metadata=metadata, upload_checksum=True)
+        begun.upload(stop_at=500_000)
+    # Another process goes on where the first one stopped.
+    with file.open("rb") as stream:
+        resumed = client.uploader(file_stream=stream, chunk_size=500_000, url=begun.url, upload_checksum=True)
+        assert resumed.offset == 500_000
+        resumed.upload()
+    with server.client(key) as api:
+        upload_id = begun.url.rpartition("/")[2]
+        answer = api.post(
+            "/api/platforms/bulk", json={"upload": upload_id}, headers={"prefer": "respond-async, wait=30"}
+        )
+        assert (answer.status_code, answer.json()["successCount"]) == (200, 100_000)

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from bulkport import errors
 from bulkport.errors import BulkportError, ResourceDeclarationError
 from bulkport.fastapi.error_report import NotAcceptable
+from bulkport.fastapi.uploads import TusVersionUnsupported
 from commandapi.app import create_app
 from commandapi.auth.keys import TooManyApiKeys
 from commandapi.registrations import errors as registration_errors
@@ -49,7 +50,7 @@ def problem_classes() -> Iterator[type[BulkportError]]:
         for _, found in inspect.getmembers(module, inspect.isclass):
             if issubclass(found, BulkportError) and found is not ResourceDeclarationError:
                 yield found
-    yield from (NotAcceptable, TooManyApiKeys)
+    yield from (NotAcceptable, TooManyApiKeys, TusVersionUnsupported)
 
 
 def test_every_problem_is_described() -> None:
@@ -72,7 +73,7 @@ def test_every_route_is_described() -> None:
     page = read("http-api.md")
     described = {
         (method, path.split("?")[0])
-        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE|HEAD) (/[^` ]*)`", page)
+        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE|OPTIONS) (/[^` ]*)`", page)
     }
     app = create_app(Settings(database_url="postgresql://nowhere/none"))
     assert described == api_routes(app) | {("GET", "/metrics")}

@@ -139,6 +139,9 @@ class Settings(BaseSettings):
         default="", description="Private networks that webhooks may name all the same, such as 10.1.0.0/16; by commas."
     )
     egress_allow_http: bool = Field(default=False, description="Whether webhooks may have addresses without TLS.")
+    max_staged_uploads: int = Field(default=100, ge=1)
+    max_staged_bytes: int = Field(default=10 * 2**30, ge=1)
+    staged_seconds: float = Field(default=86_400.0, gt=0)
     idempotency_seconds: float = Field(default=86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
 
     @field_validator(
@@ -196,6 +199,9 @@ class Settings(BaseSettings):
             chunk_bytes=self.chunk_bytes,
             body_idle_seconds=self.body_idle_seconds,
             idempotency_seconds=self.idempotency_seconds,
+            max_staged_uploads=self.max_staged_uploads,
+            max_staged_bytes=self.max_staged_bytes,
+            staged_seconds=self.staged_seconds,
             max_concurrent_uploads=self.upload_limit,
             database_wait_seconds=self.database_wait_seconds,
         )

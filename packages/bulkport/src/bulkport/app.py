@@ -101,6 +101,7 @@ class Bulkport:
         from bulkport.fastapi.describe import describe_router  # noqa: PLC0415
         from bulkport.fastapi.export import export_router  # noqa: PLC0415
         from bulkport.fastapi.imports import import_router  # noqa: PLC0415
+        from bulkport.fastapi.uploads import upload_router  # noqa: PLC0415
         from bulkport.fastapi.webhooks import webhook_router  # noqa: PLC0415
 
         router = APIRouter()
@@ -109,6 +110,7 @@ class Bulkport:
                 router.include_router(make_router(resource, self._get_connected, authenticate))
         router.include_router(import_router(self.resources, self._get_connected, authenticate))
         router.include_router(webhook_router(self._get_connected, authenticate, self._egress))
+        router.include_router(upload_router(self._get_connected, authenticate))
         return router
 
     @asynccontextmanager

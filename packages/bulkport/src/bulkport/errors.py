@@ -130,6 +130,25 @@ class Conflict(BulkportError):
     title = "Conflict"
 
 
+class TooManyUploads(Conflict):
+    """You have as many unfinished uploads, or bytes of them, as one may have; finish or delete one first."""
+
+    title = "Too many uploads"
+
+
+class UploadConflict(Conflict):
+    """Another request has appended to this upload; ask how much of it has arrived, and go on from there."""
+
+    title = "Upload conflict"
+
+
+class ChecksumMismatch(BulkportError):
+    """The body has another checksum than was sent; nothing of it was kept."""
+
+    status = 460
+    title = "Checksum mismatch"
+
+
 class DigestMismatch(BadRequest):
     """The body is not the one whose digest was sent; nothing was kept."""
 

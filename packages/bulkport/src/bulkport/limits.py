@@ -32,6 +32,12 @@ class ImportLimits:
     """Longest silence of a client in the middle of a body; then 408."""
     max_concurrent_uploads: int = 32
     """Uploads that hold a database connection at one time; more are answered 503 with Retry-After."""
+    max_staged_uploads: int = 100
+    """Resumable uploads that a user may have at one time; more are answered 409."""
+    max_staged_bytes: int = 10 * GIB
+    """Bytes of them; an upload that is larger is answered 413."""
+    staged_seconds: float = 24 * 3600.0
+    """How long a resumable upload waits for its bytes, and then for its import."""
     idempotency_seconds: float = 24 * 3600.0
     """How long the answer to a request with an `Idempotency-Key` is kept for requests that come again."""
     database_wait_seconds: float = 3.0

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response, status
+from psycopg import AsyncConnection
 from starlette.requests import Request
 
 from bulkport.fastapi.app_state import Connected
@@ -14,6 +15,7 @@ from bulkport.fastapi.idempotent import Received, receive_once
 from bulkport.fastapi.job_views import JobStatus, status_path
 from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.schemas import JobId, Wait
+from bulkport.fastapi.staged_body import StagedBody, named_upload
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling, parse_content_type, parse_prefer, parse_wait
@@ -75,12 +77,16 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
             client_id=client_id or None,
             metadata=parse_metadata(field_value(headers, METADATA_HEADER), source=METADATA_HEADER),
         )
-        body_format = parse_content_type(field_value(headers, "content-type"))
-        content_encoding = field_value(headers, "content-encoding")
         reading = parse_reading(request.query_params.multi_items()).over(resource.reading)
         intake = connected().intake
 
         async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
+            upload = await named_upload(request, connected().pool, user_id)
+            content_type = upload.content_type if upload else field_value(headers, "content-type")
+            content_encoding = upload.content_encoding if upload else field_value(headers, "content-encoding")
+            body_format = parse_content_type(content_type)
+            if upload is not None:
+                await body.drain()
             return await intake.accept(
                 Upload(
                     resource=resource,
@@ -88,10 +94,10 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
                     format=body_format,
                     content_encoding=content_encoding,
                     handling=preferred,
-                    body=body,
+                    body=body if upload is None else upload.content,
                     reading=reading,
                     labels=labels,
-                    on_accept=on_accept,
+                    on_accept=on_accept if upload is None else _both(on_accept, upload),
                 )
             )
 
@@ -120,6 +126,15 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
         return JobStatus.of(job)
 
     return router
+
+
+def _both(on_accept: OnAccept | None, upload: StagedBody) -> OnAccept:
+    async def accepted(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
+        await upload.take(connection)
+        if on_accept is not None:
+            await on_accept(connection, accepted)
+
+    return accepted
 
 
 async def _finished(connected: Connected, accepted: AcceptedImport, user_id: UserId, seconds: int) -> ImportJob:

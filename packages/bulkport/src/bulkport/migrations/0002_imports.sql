@@ -121,6 +121,27 @@ CREATE TRIGGER bulk_import_jobs_tell_webhooks AFTER UPDATE OF completed_at ON bu
     FOR EACH ROW WHEN (OLD.completed_at IS NULL AND NEW.completed_at IS NOT NULL)
     EXECUTE FUNCTION bulkport.bulk_import_jobs_tell_webhooks();
 
+-- Uploads that may be interrupted and resumed, until an import takes them or they expire.
+CREATE TABLE bulkport.uploads (
+    id         uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+    user_id    text        NOT NULL,
+    length     bigint      NOT NULL CHECK (length >= 0),
+    received   bigint      NOT NULL DEFAULT 0 CHECK (received <= length),
+    metadata   jsonb       NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at timestamptz NOT NULL
+);
+
+CREATE INDEX uploads_user_id_idx ON bulkport.uploads (user_id);
+CREATE INDEX uploads_expires_at_idx ON bulkport.uploads (expires_at);
+
+CREATE TABLE bulkport.upload_parts (
+    upload_id   uuid   NOT NULL REFERENCES bulkport.uploads (id) ON DELETE CASCADE,
+    part_offset bigint NOT NULL,
+    data        bytea  NOT NULL,
+    PRIMARY KEY (upload_id, part_offset)
+);
+
 CREATE TABLE bulkport.import_chunks (
     job_id         bigint   NOT NULL REFERENCES bulkport.bulk_import_jobs (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
     chunk_number   integer  NOT NULL,                         -- 0-based, in body order

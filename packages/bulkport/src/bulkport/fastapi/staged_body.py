@@ -1,0 +1,83 @@
+"""A bulk request whose body names an upload: `{"upload": "ID"}` in place of records."""
+
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from psycopg import AsyncConnection
+from starlette.requests import ClientDisconnect, Request
+
+from bulkport.errors import UploadConflict, UploadInterrupted, ValidationFailed
+from bulkport.fastapi.headers import field_value
+from bulkport.identifiers import UserId
+from bulkport.imports import staged
+from bulkport.imports.formats.file_names import media_type_of_name
+from bulkport.pools import AsyncPool
+
+_MAX_BYTES: Final = 1024
+_MEMBERS: Final = frozenset({"upload"})
+
+
+@dataclass(frozen=True, slots=True)
+class StagedBody:
+    """The bytes of an upload, and what they are."""
+
+    upload: staged.StagedUpload
+    content_type: str | None
+    content_encoding: str | None
+    content: AsyncIterable[bytes]
+
+    async def take(self, connection: AsyncConnection[Any]) -> None:
+        """Remove the upload, in the transaction that accepts its import; raises NotFound when another took it."""
+        await staged.delete_upload(connection, self.upload.id, UserId(self.upload.user_id))
+
+
+async def named_upload(request: Request, pool: AsyncPool, user_id: UserId) -> StagedBody | None:
+    """The upload that a request's body names; None where the body has the records itself.
+
+    Raises
+    ------
+    ValidationFailed
+        It names no upload.
+    NotFound
+        The user has no such upload, or it has expired.
+    UploadConflict
+        The upload is not complete.
+    """
+    reference = await _reference(request)
+    if reference is None:
+        return None
+    try:
+        upload_id = UUID(reference["upload"])
+    except (ValueError, TypeError, AttributeError):
+        raise ValidationFailed({"upload": ["upload must be the id of an upload: the end of its Location"]}) from None
+    if unknown := sorted(reference.keys() - _MEMBERS):
+        raise ValidationFailed({name: [f"{name} is unknown beside upload"] for name in unknown})
+    async with pool.connection() as connection:
+        upload = await staged.get_upload(connection, upload_id, user_id)
+    if not upload.is_complete:
+        raise UploadConflict(f"{upload.received} of the upload's {upload.length} bytes have arrived; send the others.")
+    by_name, encoding = media_type_of_name(upload.metadata.get("filename", ""))
+    content_type = upload.metadata.get("filetype") or by_name
+    # Browsers and libraries say the type of what is inside a compressed file, or of the compression.
+    if content_type in {"application/gzip", "application/x-gzip", "application/zstd", "application/octet-stream"}:
+        content_type = by_name
+    return StagedBody(upload, content_type, encoding, staged.read_upload(pool, upload))
+
+
+async def _reference(request: Request) -> dict[str, Any] | None:
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > _MAX_BYTES or "content-encoding" in request.headers:
+        return None
+    if not (field_value(request.headers, "content-type") or "").lower().startswith("application/json"):
+        return None
+    try:
+        # Starlette keeps it, so what is no reference is read again as records.
+        value = msgspec.json.decode(await request.body())
+    except ClientDisconnect:
+        raise UploadInterrupted from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return value if isinstance(value, dict) and "upload" in value else None

@@ -1,0 +1,328 @@
+"""`/api/uploads`: uploads that survive a broken connection (tus 1.0.0 with creation, creation-with-upload, expiration,
+checksum and termination). What was uploaded is imported with `POST …/bulk` and the body `{"upload": "ID"}`.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from email.utils import format_datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from bulkport.errors import (
+    BadRequest,
+    BulkportError,
+    ChecksumMismatch,
+    NotFound,
+    TooLarge,
+    UnsupportedMediaType,
+    UploadConflict,
+)
+from bulkport.fastapi.app_state import Connected
+from bulkport.fastapi.bulk import Authenticate
+from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.request_body import RequestBody
+from bulkport.identifiers import UserId
+from bulkport.imports import staged
+from bulkport.imports.staged import PART_BYTES, StagedUpload
+
+_VERSION: Final = "1.0.0"
+_CONTENT_TYPE: Final = "application/offset+octet-stream"
+_ALGORITHMS: Final = ("sha256", "sha1", "sha512", "md5")
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}")
+_METADATA_KEY: Final = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,100}")
+_MAX_METADATA: Final = 4096
+_MAX_CHECKED: Final = 16 * 2**20
+"""A body that is kept as a whole or not at all waits in memory for its end."""
+
+
+class TusVersionUnsupported(BulkportError):
+    """The request needs the header Tus-Resumable: 1.0.0."""
+
+    status = 412
+    title = "tus version not supported"
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Tus-Version": _VERSION}
+
+
+@dataclass(frozen=True, slots=True)
+class _Checksum:
+    algorithm: str
+    digest: bytes
+
+
+_TUS: Final[dict[str, Any]] = {
+    "name": "Tus-Resumable",
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "const": _VERSION},
+}
+_CREATION: Final[dict[str, Any]] = {
+    "parameters": [
+        _TUS,
+        {
+            "name": "Upload-Length",
+            "in": "header",
+            "required": True,
+            "description": "Bytes in all.",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        {
+            "name": "Upload-Metadata",
+            "in": "header",
+            "required": False,
+            "description": "Pairs of a key and base64 text: `filename` and `filetype` say how the bytes are read.",
+            "schema": {"type": "string", "maxLength": _MAX_METADATA},
+        },
+    ]
+}
+_PATCH: Final[dict[str, Any]] = {
+    "parameters": [
+        _TUS,
+        {
+            "name": "Upload-Offset",
+            "in": "header",
+            "required": True,
+            "description": "Bytes that have arrived before.",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        {
+            "name": "Upload-Checksum",
+            "in": "header",
+            "required": False,
+            "description": "Algorithm and base64 of the body's digest; a body with another one is not kept.",
+            "schema": {"type": "string"},
+        },
+    ],
+    "requestBody": {"content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+}
+_OFFSET: Final[dict[str, Any]] = {"description": "`Upload-Offset` says how many bytes have arrived."}
+_CREATED: Final[dict[str, Any]] = {"description": "The upload's address is in `Location`."}
+_MOVED: Final[dict[str, Any]] = {"description": "`Upload-Offset` is not where the upload ends."}
+_MISMATCH: Final[dict[str, Any]] = {"description": "The body has another checksum; nothing of it was kept."}
+_VERSION_NEEDED: Final[dict[str, Any]] = {"description": "The header `Tus-Resumable: 1.0.0` is missing."}
+
+
+def upload_router(connected: Callable[[], Connected], authenticate: Authenticate) -> APIRouter:
+    """Routes under `/api/uploads`. The parameters are those of `bulk_router`."""
+    router = APIRouter(prefix="/api/uploads", tags=["uploads"])
+    Caller = Annotated[UserId, Depends(authenticate)]  # noqa: N806 # a type
+
+    @router.options("", status_code=204, responses={204: {"description": "What of tus is supported."}})
+    async def describe() -> Response:
+        """What of the tus protocol is supported."""
+        return Response(
+            status_code=204,
+            headers={
+                "Tus-Resumable": _VERSION,
+                "Tus-Version": _VERSION,
+                "Tus-Extension": "creation,creation-with-upload,expiration,checksum,termination",
+                "Tus-Max-Size": str(connected().intake.limits.max_staged_bytes),
+                "Tus-Checksum-Algorithm": ",".join(_ALGORITHMS),
+            },
+        )
+
+    @router.post("", status_code=201, responses={201: _CREATED, 412: _VERSION_NEEDED}, openapi_extra=_CREATION)
+    async def create_upload(request: Request, user_id: Caller) -> Response:
+        """Begin an upload; `Location` is where its bytes go."""
+        headers = request.headers
+        _require_version(headers)
+        limits = connected().intake.limits
+        length = _number(headers, "upload-length")
+        if length > limits.max_staged_bytes:
+            raise TooLarge(f"An upload may have at most {limits.max_staged_bytes:,} bytes.")
+        metadata = _metadata(field_value(headers, "upload-metadata"))
+        is_with_bytes = (field_value(headers, "content-type") or "").lower() == _CONTENT_TYPE
+        checksum = _checksum(headers)
+        async with connected().pool.connection() as connection:
+            upload = await staged.create_upload(
+                connection,
+                user_id,
+                length=length,
+                metadata=metadata,
+                kept_seconds=limits.staged_seconds,
+                most=limits.max_staged_uploads,
+                most_bytes=limits.max_staged_bytes,
+            )
+        received = await _append(connected(), request, upload, checksum) if is_with_bytes else 0
+        location = f"{request.url.path.rstrip('/')}/{upload.id}"
+        return Response(status_code=201, headers={"Location": location, **_state(upload, received)})
+
+    @router.get("/{upload_id}", responses={200: _OFFSET, 412: _VERSION_NEEDED}, response_class=Response)
+    async def get_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
+        """How many bytes of an upload have arrived (`HEAD` asks the same)."""
+        _require_version(request.headers)
+        async with connected().pool.connection() as connection:
+            upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
+        encoded = ",".join(
+            f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in upload.metadata.items()
+        )
+        return Response(
+            headers={
+                **_state(upload, upload.received),
+                "Upload-Length": str(upload.length),
+                **({"Upload-Metadata": encoded} if encoded else {}),
+            }
+        )
+
+    @router.patch(
+        "/{upload_id}",
+        status_code=204,
+        responses={204: _OFFSET, 409: _MOVED, 412: _VERSION_NEEDED, 460: _MISMATCH},
+        openapi_extra=_PATCH,
+    )
+    async def append_to_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
+        """Append the body at `Upload-Offset`. What arrives before the connection breaks is kept."""
+        headers = request.headers
+        _require_version(headers)
+        if (field_value(headers, "content-type") or "").lower() != _CONTENT_TYPE:
+            raise UnsupportedMediaType(f"The Content-Type must be {_CONTENT_TYPE}.")
+        offset = _number(headers, "upload-offset")
+        checksum = _checksum(headers)
+        async with connected().pool.connection() as connection:
+            upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
+        if upload.received != offset:
+            raise UploadConflict(f"{upload.received} bytes of this upload have arrived, so Upload-Offset must be that.")
+        received = await _append(connected(), request, upload, checksum)
+        return Response(status_code=204, headers=_state(upload, received))
+
+    @router.delete("/{upload_id}", status_code=204, responses={412: _VERSION_NEEDED})
+    async def delete_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
+        """Give an upload up."""
+        _require_version(request.headers)
+        async with connected().pool.connection() as connection:
+            await staged.delete_upload(connection, _upload_id(upload_id), user_id)
+        return Response(status_code=204, headers={"Tus-Resumable": _VERSION})
+
+    return router
+
+
+async def _append(connected: Connected, request: Request, upload: StagedUpload, checksum: _Checksum | None) -> int:
+    """Store the request's body behind what has arrived. Returns how much has arrived then.
+
+    With a checksum all of it is stored or nothing, so it is held until it is complete.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > upload.length - upload.received:
+        raise _too_long(upload)
+    parts = _parts(RequestBody(request), upload)
+    if checksum is None:
+        offset = upload.received
+        async for part in parts:
+            async with connected.pool.connection() as connection:
+                await staged.append_part(connection, upload.id, offset, part)
+            offset += len(part)
+        return offset
+    checked = [part async for part in _checked(parts, checksum)]
+    async with connected.pool.connection() as connection, connection.transaction():
+        offset = upload.received
+        for part in checked:
+            await staged.append_part(connection, upload.id, offset, part)
+            offset += len(part)
+    return offset
+
+
+async def _checked(parts: AsyncIterator[bytes], checksum: _Checksum) -> AsyncIterator[bytes]:
+    hash_ = hashlib.new(checksum.algorithm, usedforsecurity=False)
+    size = 0
+    async for part in parts:
+        hash_.update(part)
+        size += len(part)
+        if size > _MAX_CHECKED:
+            raise TooLarge(f"A body with Upload-Checksum may have at most {_MAX_CHECKED:,} bytes; send several.")
+        yield part
+    if hash_.digest() != checksum.digest:
+        raise ChecksumMismatch
+
+
+async def _parts(body: RequestBody, upload: StagedUpload) -> AsyncIterator[bytes]:
+    """The body in parts of a size that is stored well; what came before a broken connection comes too."""
+    buffer = bytearray()
+    left = upload.length - upload.received
+    try:
+        async for data in body:
+            buffer += data
+            if len(buffer) > left:
+                raise _too_long(upload)
+            while len(buffer) >= PART_BYTES:
+                yield bytes(buffer[:PART_BYTES])
+                left -= PART_BYTES
+                del buffer[:PART_BYTES]
+    except BulkportError:
+        if buffer and len(buffer) <= left:
+            yield bytes(buffer)
+        raise
+    if buffer:
+        yield bytes(buffer)
+
+
+def _too_long(upload: StagedUpload) -> TooLarge:
+    return TooLarge(f"The body goes beyond the upload's end: its Upload-Length is {upload.length}.")
+
+
+def _state(upload: StagedUpload, received: int) -> dict[str, str]:
+    return {
+        "Tus-Resumable": _VERSION,
+        "Upload-Offset": str(received),
+        "Upload-Expires": format_datetime(upload.expires_at, usegmt=False),
+    }
+
+
+def _require_version(headers: Headers) -> None:
+    if field_value(headers, "tus-resumable") != _VERSION:
+        raise TusVersionUnsupported
+
+
+def _number(headers: Headers, name: str) -> int:
+    value = field_value(headers, name) or ""
+    if not _NUMBER.fullmatch(value):
+        raise BadRequest(f"{name.title()} must be a number of bytes.")
+    return int(value)
+
+
+def _upload_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound("There is no such upload, or it has expired.") from None
+
+
+def _metadata(value: str | None) -> dict[str, str]:
+    metadata: dict[str, str] = {}
+    if value is None:
+        return metadata
+    problem = BadRequest("Upload-Metadata must be pairs of a key and base64 of UTF-8 text, separated by commas.")
+    if len(value) > _MAX_METADATA:
+        raise BadRequest(f"Upload-Metadata must have at most {_MAX_METADATA} characters.")
+    for pair in value.split(","):
+        key, _, encoded = pair.strip().partition(" ")
+        try:
+            text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError):
+            raise problem from None
+        if not _METADATA_KEY.fullmatch(key) or key in metadata or "\0" in text:
+            raise problem
+        metadata[key] = text
+    return metadata
+
+
+def _checksum(headers: Headers) -> _Checksum | None:
+    value = field_value(headers, "upload-checksum")
+    if value is None:
+        return None
+    algorithm, _, encoded = value.partition(" ")
+    try:
+        digest = base64.b64decode(encoded.strip(), validate=True)
+    except binascii.Error:
+        digest = b""
+    if algorithm not in _ALGORITHMS or not digest:
+        raise BadRequest(f"Upload-Checksum must be one of {', '.join(_ALGORITHMS)} and base64 of the digest.")
+    return _Checksum(algorithm, digest)

@@ -1,0 +1,154 @@
+"""Uploads that may be interrupted and resumed: their bytes are staged in PostgreSQL until an import takes them."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from bulkport.errors import NotFound, TooManyUploads, UploadConflict
+from bulkport.identifiers import UserId
+from bulkport.pools import AsyncPool
+
+PART_BYTES: Final = 512 * 1024
+"""Bytes that are stored together; what has arrived of a part that a broken connection cut short is stored too."""
+
+_COLUMNS: Final = "id, user_id, length, received, metadata, created_at, expires_at"
+
+_LOCK_USER: Final = "SELECT pg_advisory_xact_lock(hashtextextended('bulkport uploads ' || %s, 0))"
+_PRUNE: Final = """
+    DELETE FROM bulkport.uploads WHERE id IN (
+        SELECT id FROM bulkport.uploads WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT 100
+        FOR UPDATE SKIP LOCKED
+    )
+"""
+_INSERT: Final = f"""
+    INSERT INTO bulkport.uploads (user_id, length, metadata, expires_at)
+    SELECT %(user_id)s, %(length)s, %(metadata)s, clock_timestamp() + make_interval(secs => %(seconds)s)
+    WHERE (
+        SELECT count(*) < %(most)s AND coalesce(sum(length), 0) + %(length)s <= %(most_bytes)s
+        FROM bulkport.uploads WHERE user_id = %(user_id)s AND expires_at > clock_timestamp()
+    )
+    RETURNING {_COLUMNS}
+"""
+_SELECT: Final = f"""
+    SELECT {_COLUMNS} FROM bulkport.uploads WHERE id = %s AND user_id = %s AND expires_at > clock_timestamp()
+"""
+# The offset is the lock: of two requests that append at one place, one finds it moved.
+_APPEND: Final = """
+    WITH upload AS (
+        UPDATE bulkport.uploads SET received = received + octet_length(%(data)b::bytea)
+        WHERE id = %(id)s AND received = %(offset)s
+        RETURNING id
+    )
+    INSERT INTO bulkport.upload_parts (upload_id, part_offset, data) SELECT id, %(offset)s, %(data)b FROM upload
+"""
+_READ: Final = """
+    SELECT part_offset, data FROM bulkport.upload_parts
+    WHERE upload_id = %s AND part_offset >= %s ORDER BY part_offset LIMIT 4
+"""
+_DELETE: Final = "DELETE FROM bulkport.uploads WHERE id = %s AND user_id = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class StagedUpload:
+    """An upload whose bytes arrive in one or more requests. Sizes are bytes."""
+
+    id: UUID
+    user_id: str
+    length: int
+    received: int
+    metadata: dict[str, str]
+    created_at: datetime
+    expires_at: datetime
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all bytes are here."""
+        return self.received == self.length
+
+
+async def create_upload(
+    connection: AsyncConnection[Any],
+    user_id: UserId,
+    *,
+    length: int,
+    metadata: Mapping[str, str],
+    kept_seconds: float,
+    most: int,
+    most_bytes: int,
+) -> StagedUpload:
+    """Begin an upload of `length` bytes.
+
+    Parameters
+    ----------
+    kept_seconds:
+        Time until it expires.
+    most, most_bytes:
+        Uploads, and bytes of them, that a user may have staged.
+
+    Raises
+    ------
+    TooManyUploads
+        The user has as many as one may have.
+    """
+    values = {
+        "user_id": user_id,
+        "length": length,
+        "metadata": Jsonb(dict(metadata)),
+        "seconds": kept_seconds,
+        "most": most,
+        "most_bytes": most_bytes,
+    }
+    async with connection.transaction(), connection.cursor(row_factory=class_row(StagedUpload)) as cursor:
+        await cursor.execute(_PRUNE)
+        await cursor.execute(_LOCK_USER, (user_id,))
+        upload = await (await cursor.execute(_INSERT, values)).fetchone()
+    if upload is None:
+        raise TooManyUploads
+    return upload
+
+
+async def get_upload(connection: AsyncConnection[Any], upload_id: UUID, user_id: UserId) -> StagedUpload:
+    """One of the user's uploads; raises NotFound, also for one that has expired."""
+    async with connection.cursor(row_factory=class_row(StagedUpload)) as cursor:
+        upload = await (await cursor.execute(_SELECT, (upload_id, user_id))).fetchone()
+    if upload is None:
+        raise NotFound("There is no such upload, or it has expired.")
+    return upload
+
+
+async def append_part(connection: AsyncConnection[Any], upload_id: UUID, offset: int, data: bytes) -> None:
+    """Store the next bytes of an upload.
+
+    Raises
+    ------
+    UploadConflict
+        Its bytes do not end at `offset` any more: another request has appended to it.
+    """
+    cursor = await connection.execute(_APPEND, {"id": upload_id, "offset": offset, "data": data})
+    if not cursor.rowcount:
+        raise UploadConflict
+
+
+async def delete_upload(connection: AsyncConnection[Any], upload_id: UUID, user_id: UserId) -> None:
+    """Remove an upload with its bytes; raises NotFound."""
+    if not (await connection.execute(_DELETE, (upload_id, user_id))).rowcount:
+        raise NotFound("There is no such upload, or it has expired.")
+
+
+async def read_upload(pool: AsyncPool, upload: StagedUpload) -> AsyncIterator[bytes]:
+    """An upload's bytes, a few parts at a time; no connection is held while they are used."""
+    offset = 0
+    while offset < upload.length:
+        async with pool.connection() as connection:
+            parts = await (await connection.execute(_READ, (upload.id, offset), binary=True)).fetchall()
+        if not parts or parts[0][0] != offset:
+            raise NotFound("There is no such upload, or it has expired.")
+        for part_offset, data in parts:
+            yield bytes(data)
+            offset = part_offset + len(data)

@@ -1,0 +1,208 @@
+"""Uploads that survive broken connections (tus 1.0.0), and their imports."""
+
+import asyncio
+import base64
+import gzip
+import hashlib
+from typing import Any
+
+import httpx
+import pytest
+from catalogue_site import PLATFORMS, CatalogueSite, opened, platforms
+
+from application_client import assert_problem
+from import_steps import accepted, execute, fetch, ndjson, settled
+
+TUS = {"tus-resumable": "1.0.0"}
+BYTES = {**TUS, "content-type": "application/offset+octet-stream"}
+ROWS = ndjson(platforms(40_000))
+
+
+def metadata(**values: str) -> dict[str, str]:
+    pairs = (f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in values.items())
+    return {"upload-metadata": ",".join(pairs)}
+
+
+async def created(site: CatalogueSite, length: int, **values: str) -> str:
+    """A new upload; its address."""
+    headers = {**TUS, "upload-length": str(length), **(metadata(**values) if values else {})}
+    answer = await site.ann.post("/api/uploads", headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["tus-resumable"] == "1.0.0"
+    assert "upload-expires" in answer.headers
+    return answer.headers["location"]
+
+
+async def offset_of(site: CatalogueSite, address: str) -> int:
+    answer = await site.ann.head(address, headers=TUS)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    return int(answer.headers["upload-offset"])
+
+
+async def patched(site: CatalogueSite, address: str, offset: int, content: Any, **headers: str) -> httpx.Response:
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await site.ann.patch(address, headers={**BYTES, "upload-offset": str(offset), **more}, content=content)
+
+
+def reference(address: str) -> dict[str, Any]:
+    return {"json": {"upload": address.rpartition("/")[2]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "content"),
+    [
+        ("rows.ndjson", "", ROWS),
+        ("rows.csv", "application/octet-stream", b"platform name\n" + b"x\n" * 1000),
+        ("rows.ndjson.gz", "application/gzip", gzip.compress(ROWS)),
+        ("rows.txt", "application/x-ndjson", ROWS),
+    ],
+)
+async def test_an_upload_in_pieces_is_imported(site: CatalogueSite, name: str, type_: str, content: bytes) -> None:
+    address = await created(site, len(content), filename=name, **({"filetype": type_} if type_ else {}))
+    for start in range(0, len(content), 700_001):
+        answer = await patched(site, address, start, content[start : start + 700_001])
+        assert answer.status_code == 204
+        assert int(answer.headers["upload-offset"]) == min(start + 700_001, len(content))
+    job = await settled(site.ann, await accepted(site.ann, PLATFORMS, **reference(address)))
+    assert job["status"] == "Completed"
+    assert job["bytes"] == len(content)
+    assert_problem(await site.ann.get(address, headers=TUS), 404)
+    assert_problem(await site.ann.post(PLATFORMS, **reference(address)), 404)
+
+
+async def test_what_arrived_before_the_connection_broke_is_kept(site: CatalogueSite) -> None:
+    address = await created(site, len(ROWS), filename="rows.ndjson")
+    messages = [
+        {"type": "http.request", "body": ROWS[:600_000], "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = {**BYTES, "upload-offset": "0", "x-api-key": site.ann.headers["x-api-key"], "host": "api.example"}
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "PATCH",
+        "path": address,
+        "raw_path": address.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "server": ("api.example", 80),
+        "client": ("127.0.0.1", 5),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    await site.ann._transport.app(scope, receive, send)  # type: ignore[attr-defined]
+    assert await offset_of(site, address) == 600_000
+    assert (await patched(site, address, 600_000, ROWS[600_000:])).status_code == 204
+    job = await settled(site.ann, await accepted(site.ann, PLATFORMS, **reference(address)))
+    assert job["successCount"] == 40_000
+
+
+async def test_of_requests_that_append_at_one_place_one_wins(site: CatalogueSite) -> None:
+    address = await created(site, 30, filename="rows.ndjson")
+    answers = await asyncio.gather(*(patched(site, address, 0, bytes([65 + i]) * 10) for i in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [204] + [409] * 7
+    assert await offset_of(site, address) == 10
+
+
+async def test_an_offset_that_lies_is_refused(site: CatalogueSite) -> None:
+    address = await created(site, 10)
+    for offset in (1, 10, 11, 10**17):
+        assert_problem(await patched(site, address, offset, b"x"), 409)
+    for text in ("-1", "x", "", "01", "1e3", "9" * 30):
+        headers = {**BYTES, "upload-offset": text}
+        assert_problem(await site.ann.patch(address, headers=headers, content=b"x"), 400)
+    assert_problem(await patched(site, address, 0, b"x" * 11), 413)
+    assert await offset_of(site, address) == 0
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512", "md5"])
+async def test_a_piece_is_held_against_its_checksum(site: CatalogueSite, algorithm: str) -> None:
+    address = await created(site, 10)
+    right = base64.b64encode(hashlib.new(algorithm, b"hello").digest()).decode()
+    wrong = await patched(site, address, 0, b"hullo", upload_checksum=f"{algorithm} {right}")
+    assert assert_problem(wrong, 460)["type"] == "/problems/checksum-mismatch"
+    assert await offset_of(site, address) == 0
+    assert (await patched(site, address, 0, b"hello", upload_checksum=f"{algorithm} {right}")).status_code == 204
+    assert await offset_of(site, address) == 5
+    for none in ("sha1", "crc32 AAAA", "sha1 ?"):
+        assert_problem(await patched(site, address, 5, b"x", upload_checksum=none), 400)
+
+
+async def test_an_upload_can_begin_with_bytes_and_can_be_empty(site: CatalogueSite) -> None:
+    headers = {**BYTES, "upload-length": "5"}
+    answer = await site.ann.post("/api/uploads", headers=headers, content=b"hell")
+    assert answer.headers["upload-offset"] == "4"
+    address = await created(site, 0, filename="rows.csv")
+    assert assert_problem(await site.ann.post(PLATFORMS, **reference(address)), 400)["detail"]
+
+
+async def test_uploads_are_their_users_own_and_end(site: CatalogueSite) -> None:
+    address = await created(site, 10, filename="rows.csv")
+    for method in ("GET", "PATCH", "DELETE"):
+        headers = {**BYTES, "upload-offset": "0"}
+        assert_problem(await site.bob.request(method, address, headers=headers), 404)
+        assert_problem(await site.stranger.request(method, address, headers=headers), 401)
+    assert_problem(await site.bob.post(PLATFORMS, **reference(address)), 404)
+    assert_problem(await site.ann.post(PLATFORMS, **reference(address)), 409)
+    assert (await site.ann.delete(address, headers=TUS)).status_code == 204
+    assert_problem(await site.ann.delete(address, headers=TUS), 404)
+    expired = await created(site, 10)
+    await execute(site.url, "UPDATE bulkport.uploads SET expires_at = now() - interval '1 second'")
+    assert_problem(await site.ann.get(expired, headers=TUS), 404)
+    await created(site, 10)
+    assert await fetch(site.url, "SELECT count(*) FROM bulkport.uploads") == [(1,)]
+
+
+async def test_a_user_stages_a_bounded_number_of_uploads_and_bytes(database_url: str) -> None:
+    async with opened(database_url, worker=False, max_staged_uploads=3, max_staged_bytes=100) as site:
+        headers = [{**TUS, "upload-length": length} for length in ("101", "60", "60", "20", "20", "1")]
+        answers = [await site.ann.post("/api/uploads", headers=one) for one in headers]
+        assert [answer.status_code for answer in answers] == [413, 201, 409, 201, 201, 409]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 412),
+        ({"tus-resumable": "0.2.2", "upload-length": "1"}, 412),
+        (TUS, 400),
+        ({**TUS, "upload-length": "-1"}, 400),
+        ({**TUS, "upload-length": "1", "upload-metadata": "filename ?"}, 400),
+        ({**TUS, "upload-length": "1", "upload-metadata": "a YQ==,a YQ=="}, 400),
+        ({**TUS, "upload-length": "1", "upload-metadata": "a AA=="}, 400),
+        ({**TUS, "upload-length": "1", "upload-metadata": "a " + "YWFh" * 2000}, 400),
+    ],
+)
+async def test_an_upload_that_cannot_be_is_refused(site: CatalogueSite, headers: dict[str, str], status: int) -> None:
+    assert_problem(await site.ann.post("/api/uploads", headers=headers), status)
+
+
+@pytest.mark.parametrize("body", [{"upload": "x"}, {"upload": 5}, {"upload": None}, {"upload": ["x"]}])
+async def test_a_body_that_names_no_upload_is_refused(site: CatalogueSite, body: dict[str, Any]) -> None:
+    assert list(assert_problem(await site.ann.post(PLATFORMS, json=body), 400)["errors"]) == ["upload"]
+
+
+async def test_the_same_key_imports_an_upload_once(site: CatalogueSite) -> None:
+    address = await created(site, len(ROWS), filename="rows.ndjson")
+    await patched(site, address, 0, ROWS)
+    key = {"headers": {"idempotency-key": "one"}}
+    first = await accepted(site.ann, PLATFORMS, **reference(address), **key)
+    assert await accepted(site.ann, PLATFORMS, **reference(address), **key) == first
+
+
+async def test_what_is_supported_is_said(site: CatalogueSite) -> None:
+    answer = await site.ann.options("/api/uploads")
+    assert answer.status_code == 204
+    assert answer.headers["tus-version"] == "1.0.0"
+    assert "checksum" in answer.headers["tus-extension"]
