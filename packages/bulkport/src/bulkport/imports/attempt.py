@@ -15,6 +15,7 @@ from bulkport.imports.references import NameResolver
 from bulkport.imports.resource import ConflictPolicy, Resource, Resources
 from bulkport.imports.table import TableCatalogue, TargetTable
 from bulkport.imports.validation import RowValidator
+from bulkport.imports.values.options import ValueOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ async def begin_attempt(
         return None
     name, user_id, handling, body_format, csv, reading, total_chunks, fruitless, fault, *chunk = row
     resource = resources[name]
+    reading = ReadingOptions.from_json(reading)
     table = await tables.get(connection, resource)
     return Attempt(
         job_id=job_id,
@@ -82,7 +84,7 @@ async def begin_attempt(
         format=BodyFormat(body_format),
         dialect=CsvDialect(csv["header"], csv["delimiter"]) if csv else None,
         columns=CsvColumns(csv["fields"], csv["unknown"]) if csv else None,
-        reading=ReadingOptions.from_json(reading),
+        reading=reading,
         total_chunks=total_chunks,
         number_without_progress=fruitless,
         last_fault=fault,
@@ -91,6 +93,7 @@ async def begin_attempt(
         validator=RowValidator(
             resource,
             streamed=body_format != BodyFormat.JSON,
+            options=ValueOptions.of(reading),
             columns=dict(zip(resource.field_names, table.types, strict=True)),
             tracks_given=resource.conflict is ConflictPolicy.UPDATE,
         ),

@@ -34,6 +34,7 @@ from bulkport.imports.resource import ConflictPolicy
 from bulkport.imports.summary import unknown_fields_warnings
 from bulkport.imports.upload import BodyReader, OnAccept, PieceReader, Upload, no_records, read_whole
 from bulkport.imports.validation import validate_envelope
+from bulkport.imports.values.options import ValueOptions
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.limits import ImportLimits
 
@@ -104,7 +105,8 @@ class Intake:
         limits = self._limits
         reader = BodyReader(upload, limits, limits.max_envelope_bytes)
         records = parse_envelope(await read_whole(reader), upload.resource, limits)
-        if upload.handling is not Handling.LENIENT and (errors := validate_envelope(records, upload.resource)):
+        options = ValueOptions.of(upload.reading)
+        if upload.handling is not Handling.LENIENT and (errors := validate_envelope(records, upload.resource, options)):
             raise ValidationFailed(errors)
         return await self._accept_whole(_Import(upload), _pieces(records, limits.chunk_bytes), reader.received)
 

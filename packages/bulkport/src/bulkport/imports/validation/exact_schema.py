@@ -155,6 +155,11 @@ class _Rewriting:
         for key in _MANY:
             if key in schema and key not in found:
                 found[key] = self._several(schema[key], place)
+        if schema["type"] == "union":
+            # Errors name the alternative by its type, not by the reader in front of it.
+            named = zip(schema["choices"], self._several(schema["choices"], place), strict=True)
+            choices: Any = [part if isinstance(part, tuple) else (part, old["type"]) for old, part in named]
+            found["choices"] = choices
         return {**schema, **found}
 
     def _several(self, parts: Any, place: _Place) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from bulkport.imports.resource import Reference, Resource
 from bulkport.imports.validation.row_errors import FieldError
+from bulkport.imports.values.faults import code_points
 
 _QUOTED_LENGTH: Final = 100
 
@@ -28,7 +29,7 @@ class Lookup:
     def unknown_name(self, name: str) -> FieldError:
         """The name is no one's."""
         quoted = name if len(name) <= _QUOTED_LENGTH else name[: _QUOTED_LENGTH - 1] + "…"
-        return FieldError(self.name_wire, f"{self.reference.label} '{quoted}' does not exist")
+        return FieldError(self.name_wire, f"{self.reference.label} '{quoted}'{code_points(name)} does not exist")
 
     def not_text(self) -> FieldError:
         """The name is no text."""

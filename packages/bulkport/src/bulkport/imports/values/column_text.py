@@ -211,7 +211,7 @@ def _float(options: ValueOptions, allow_special: bool, is_single: bool, value: A
             number = value if isinstance(value, float) else float(value)
         except OverflowError:
             raise ValueFault(numbers.OUT_OF_RANGE, value) from None
-        if math.isinf(number) and not (isinstance(value, float) or value.is_infinite()):  # type: ignore[union-attr]
+        if (math.isinf(number) and not (isinstance(value, float) or value.is_infinite())) or (value and not number):  # type: ignore[union-attr]
             raise ValueFault(numbers.OUT_OF_RANGE, value)
     else:
         raise ValueFault(numbers.NUMBER, value)

@@ -38,6 +38,9 @@ _TOKENS: Final = {
     "h": r"(?P<half_hour>[0-9]{1,2})",
     "mm": r"(?P<minute>[0-9]{2})",
     "ss": r"(?P<second>[0-9]{2})",
+    "SSSSSS": r"(?P<micros>[0-9]{6})",
+    "SSS": r"(?P<micros>[0-9]{3})",
+    "Z": r"(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)",
     "A": r"(?P<half>[AaPp]\.?[Mm]\.?)",
 }
 _TOKEN: Final = re.compile("|".join(_TOKENS))
@@ -176,7 +179,7 @@ def _by_format(text: str, pattern: str, given: str, message: str) -> datetime | 
         day = date(_year(parts), _month(parts), int(parts["day"]))
         if clock:
             return datetime.combine(day, _time(clock.groups(), given, message))
-        return datetime.combine(day, time(_hour(parts), *_rest(parts)))
+        return datetime.combine(day, time(_hour(parts), *_rest(parts), tzinfo=_zone(parts.get("offset"))))
     except (ValueError, KeyError):
         raise ValueFault(
             message.split(";", maxsplit=1)[0] + f"; the format of this import is {pattern}", given
@@ -234,8 +237,8 @@ def _hour(parts: dict[str, str]) -> int:
     return hour % 12 + (12 if parts["half"][0] in "Pp" else 0)
 
 
-def _rest(parts: dict[str, str]) -> tuple[int, int]:
-    return int(parts.get("minute", 0)), int(parts.get("second", 0))
+def _rest(parts: dict[str, str]) -> tuple[int, int, int]:
+    return int(parts.get("minute", 0)), int(parts.get("second", 0)), int(parts.get("micros", "").ljust(6, "0"))
 
 
 def _by_serial(text: str, system: str, given: str) -> datetime | None:

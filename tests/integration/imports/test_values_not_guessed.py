@@ -1,0 +1,254 @@
+"""Values that a lenient reader would guess at: read right by what the import declares, or refused with a word."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+import psycopg
+import pytest
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
+from typed_columns import Refused, TypedColumn, quoted
+
+from bulkport.imports.options import Blank, ExcelDates, Normalization, ReadingOptions
+from bulkport.imports.values.options import ValueOptions
+
+
+@pytest.fixture(scope="module")
+def connection(server_url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(server_url, autocommit=True, prepare_threshold=None) as connection:
+        connection.execute("SET TimeZone = 'America/New_York'; CREATE DOMAIN pg_temp.tags AS text[]")
+        yield connection
+
+
+def refusals(found: list[Any]) -> list[str]:
+    assert all(isinstance(value, Refused) for value in found), found
+    return [value.message for value in found]
+
+
+def _id(parameter: Any) -> str:
+    return parameter if isinstance(parameter, str) else getattr(parameter, "__name__", "other")
+
+
+DIGITS = ["20240131", "45322", "2024", "202401311011", "1706659200", "45322.5"]
+
+
+@pytest.mark.parametrize(
+    ("sql_type", "annotation"),
+    [
+        *(("date", date), ("timestamptz", datetime), ("timestamp", datetime), ("timestamptz", AwareDatetime)),
+        *(("date", str), ("timestamptz", str), ("timestamp", str), ("date", Any)),
+        ("timestamptz", Annotated[datetime, AfterValidator(lambda moment: moment)]),
+        ("date", Annotated[date, BeforeValidator(lambda text: text)]),
+        ("date", date | None),
+        ("date", date | int),
+    ],
+    ids=_id,
+)
+def test_digits_are_no_date(connection: psycopg.Connection[Any], sql_type: str, annotation: Any) -> None:
+    column = TypedColumn(connection, sql_type, annotation)
+    for message in refusals(column.cells(*DIGITS)):
+        assert message.startswith("value")
+    refusals(column.json(*DIGITS))
+    refusals(column.json(*map(quoted, DIGITS)))
+    refusals(column.json(*DIGITS, envelope=True))
+
+
+def test_the_message_says_what_to_write(connection: psycopg.Connection[Any]) -> None:
+    column = TypedColumn(connection, "date", date)
+    assert column.cells("20240131") == [Refused("value '20240131' is not a date; write 2024-01-31 or set dateFormat")]
+    assert column.json("20240131") == [Refused("value 20240131 is not a date; write 2024-01-31 or set dateFormat")]
+
+
+@pytest.mark.parametrize(
+    ("sql_type", "annotation"),
+    [
+        *(("integer", int), ("numeric", Decimal), ("double precision", float), ("numeric", float), ("integer", str)),
+        *(("numeric", str), ("real", str), ("money", Decimal), ("integer[]", list[int]), ("numeric[]", str)),
+    ],
+    ids=_id,
+)
+def test_underscores_are_no_digits(connection: psycopg.Connection[Any], sql_type: str, annotation: Any) -> None:
+    column = TypedColumn(connection, sql_type, annotation)
+    cells = ["{1_000}", "{4_0}"] if sql_type.endswith("[]") else ["1_000", "4_0", "1_0.5"]
+    for message in refusals(column.cells(*cells)):
+        assert "underscores" in message
+    refusals(column.json(*map(quoted, cells)))
+    refusals(column.json("1_000"))
+
+
+@pytest.mark.parametrize("annotation", [float, str, Decimal])
+@pytest.mark.parametrize("sql_type", ["double precision", "real"])
+def test_what_is_too_large_is_no_infinity(connection: psycopg.Connection[Any], sql_type: str, annotation: Any) -> None:
+    column = TypedColumn(connection, sql_type, annotation)
+    numbers = ["1e400", "-1e400", "1e-400"]
+    for message in refusals(column.cells(*numbers)):
+        assert "out of range" in message
+    refusals(column.json(*numbers))
+    refusals(column.cells("NaN", "Infinity", "-Infinity", "inf"))
+    refusals(column.json("NaN", "Infinity", "-Infinity", '"NaN"', '"Infinity"'))
+
+
+def test_special_floats_need_a_float_column_and_a_model_that_says_so(connection: psycopg.Connection[Any]) -> None:
+    special = Annotated[float, Field(allow_inf_nan=True)]
+    column = TypedColumn(connection, "double precision", special)
+    assert column.cells("Infinity", "-inf") == [float("inf"), float("-inf")]
+    assert str(column.cells("NaN")[0]) == "nan"
+    assert column.json('"Infinity"') == [float("inf")]
+    assert "NaN is no number of JSON" in refusals(column.json("NaN"))[0]
+    assert "must be a number" in refusals(column.json('"1.5"'))[0]
+    refusals(TypedColumn(connection, "numeric", special).cells("NaN"))
+
+
+@pytest.mark.parametrize("text", ["0.1000000000000000055", "12345678901234567890.123456789", "1e30", "1.10"])
+@pytest.mark.parametrize("annotation", [Decimal, float, str, Any])
+def test_every_digit_of_a_decimal_arrives(connection: psycopg.Connection[Any], text: str, annotation: Any) -> None:
+    column = TypedColumn(connection, "numeric", annotation)
+    sent = quoted(text) if annotation is str else text
+    found = [*column.cells(text), *column.json(sent), *column.json(sent, envelope=True)]
+    assert [str(value) for value in found] == [str(column.canonical(text))] * 3
+
+
+def test_digits_that_the_column_would_drop_are_refused(connection: psycopg.Connection[Any]) -> None:
+    column = TypedColumn(connection, "numeric(6,2)", Decimal)
+    assert column.cells("1.50", "-9999.99", "1.500") == [Decimal("1.50"), Decimal("-9999.99"), Decimal("1.50")]
+    assert refusals(column.cells("1.005", "10000")) == [
+        "value 1.005 has more decimals than the 2 that the column keeps",
+        "value is out of range: 10000; the column takes 4 digits before the point",
+    ]
+    refusals(TypedColumn(connection, "timestamp(0)", datetime).cells("2024-01-31T10:00:00.5"))
+    refusals(TypedColumn(connection, "varchar(3)", str).cells("abc "))
+    refusals(TypedColumn(connection, "char(3)", str).cells("abcd"))
+    refusals(TypedColumn(connection, "name", str).cells("x" * 64))
+    refusals(TypedColumn(connection, "money", Decimal).cells("1.005"))
+
+
+@pytest.mark.parametrize("annotation", [int, str, Decimal])
+def test_whole_numbers_are_whole(connection: psycopg.Connection[Any], annotation: Any) -> None:
+    column = TypedColumn(connection, "integer", annotation)
+    refusals(column.cells("1.5", "0x10", "", "2147483648"))
+    refusals(column.json("1.5", "true", '"1.5"'))
+    if annotation is int:
+        refusals(column.cells("1e3"))
+        refusals(column.cells("1.0"))
+        refusals(column.json("1.0", '"5"', "1e2"))
+
+
+def test_numbers_are_no_text_and_text_no_numbers(connection: psycopg.Connection[Any]) -> None:
+    refusals(TypedColumn(connection, "text", str).json("5", "true", "1.5", "[]"))
+    refusals(TypedColumn(connection, "boolean", bool).json("1", "0", '"true"'))
+    refusals(TypedColumn(connection, "boolean", bool).cells("2", "wahr", ""))
+
+
+@pytest.mark.parametrize("annotation", [datetime, str, Any])
+def test_an_offset_is_never_lost(connection: psycopg.Connection[Any], annotation: Any) -> None:
+    sent = "2024-01-31T10:00:00+05:30"
+    moment = datetime.fromisoformat(sent)
+    kept = TypedColumn(connection, "timestamptz", annotation)
+    assert [*kept.cells(sent), *kept.json(quoted(sent))] == [moment, moment]
+    plain = TypedColumn(connection, "timestamp", annotation)
+    for message in refusals([*plain.cells(sent, "2024-01-31T10:00:00Z"), *plain.json(quoted(sent))]):
+        assert "has an offset" in message
+    refusals(TypedColumn(connection, "date", annotation).cells("2024-01-31T00:00:00Z"))
+    refusals(TypedColumn(connection, "time", time if annotation is datetime else annotation).cells("10:00:00+01:00"))
+
+
+@pytest.mark.parametrize("annotation", [datetime, str])
+def test_a_time_without_an_offset_is_in_the_declared_zone_alone(
+    connection: psycopg.Connection[Any], annotation: Any
+) -> None:
+    undeclared = TypedColumn(connection, "timestamptz", annotation)
+    for message in refusals([*undeclared.cells("2024-07-01T12:00"), *undeclared.json('"2024-07-01T12:00:00"')]):
+        assert "set timeZone" in message
+    options = ValueOptions.of(ReadingOptions(zone="Europe/Berlin"))
+    berlin = TypedColumn(connection, "timestamptz", annotation, options)
+    noon = datetime(2024, 7, 1, 10, tzinfo=UTC)
+    assert berlin.cells("2024-07-01T12:00", "2024-07-01 12:00:00", "2024-07-01T10:00Z") == [noon] * 3
+    assert berlin.json('"2024-07-01T12:00:00"') == [noon]
+    messages = refusals(berlin.cells("2024-03-31T02:30:00", "2024-10-27T02:30:00"))
+    assert "put forward" in messages[0]
+    assert "put back" in messages[1]
+    assert berlin.cells("2024-10-27T02:30:00+01:00") == [datetime(2024, 10, 27, 1, 30, tzinfo=UTC)]
+    plain = TypedColumn(connection, "timestamp", annotation, options)
+    assert plain.cells("2024-03-31T02:30:00") == [datetime.fromisoformat("2024-03-31T02:30:00")]
+
+
+def test_dates_and_numbers_are_read_by_the_declared_forms(connection: psycopg.Connection[Any]) -> None:
+    german = ValueOptions.of(ReadingOptions(decimal=",", date_format="DD.MM.YYYY"))
+    assert TypedColumn(connection, "date", date, german).cells("31.12.2026") == [date(2026, 12, 31)]
+    assert TypedColumn(connection, "date", str, german).cells("31.12.2026") == [date(2026, 12, 31)]
+    assert TypedColumn(connection, "numeric", Decimal, german).cells("1.234,56", "9,99") == [
+        Decimal("1234.56"),
+        Decimal("9.99"),
+    ]
+    assert TypedColumn(connection, "double precision", float, german).cells("0,5") == [0.5]
+    assert TypedColumn(connection, "integer", int, german).cells("1.234") == [1234]
+    assert TypedColumn(connection, "numeric", str, german).cells("9,99") == [Decimal("9.99")]
+    refusals(TypedColumn(connection, "date", date, german).cells("12/31/2026"))
+    refusals(TypedColumn(connection, "date", date).cells("31.12.2026", "31/12/2026"))
+    refusals(TypedColumn(connection, "numeric", Decimal).cells("9,99", "1.234,56"))
+    excel = ValueOptions.of(ReadingOptions(excel_dates=ExcelDates.FROM_1900))
+    assert TypedColumn(connection, "date", date, excel).cells("45322", "2024-01-31") == [date(2024, 1, 31)] * 2
+
+
+def test_words_trimming_and_normal_forms_are_read_as_declared(connection: psycopg.Connection[Any]) -> None:
+    words = ValueOptions.of(ReadingOptions(true_words=("ja",), false_words=("nein",), null_words=("-", "NULL")))
+    assert TypedColumn(connection, "boolean", bool | None, words).cells("Ja", "nein", "-") == [True, False, None]
+    tidy = ValueOptions.of(ReadingOptions(trim=True, normalize=Normalization.NFC, blank=Blank.NULL))
+    assert TypedColumn(connection, "text", str | None, tidy).cells(" x\u00a0", "u\u0308", "\u200b ") == ["x", "ü", None]
+
+
+def test_a_domain_over_an_array_takes_arrays(connection: psycopg.Connection[Any]) -> None:
+    column = TypedColumn(connection, "pg_temp.tags", list[str])
+    assert column.json('["x", "y"]', "[]", '["a,b", "\\"q\\"", "NULL", ""]') == [
+        ["x", "y"],
+        [],
+        ["a,b", '"q"', "NULL", ""],
+    ]
+    assert column.cells("{x,y}", '["x","y"]', "{}", '{"a b",NULL2}', way="array") == [
+        ["x", "y"],
+        ["x", "y"],
+        [],
+        ["a b", "NULL2"],
+    ]
+    refusals(column.cells("x,y", "{x", "x"))
+    uneven = TypedColumn(connection, "integer[]", list[list[int]])
+    assert "even array" in refusals(uneven.json("[[1,2],[3]]"))[0]
+
+
+class Place(BaseModel):
+    day: date
+    size: Decimal
+
+
+def test_objects_and_lists_in_columns_of_json(connection: psycopg.Connection[Any]) -> None:
+    column = TypedColumn(connection, "jsonb", Place)
+    assert column.cells('{"day": "2024-01-31", "size": 1}')[0]["day"] == "2024-01-31"
+    assert "value.day 20240131 is not a date" in refusals(column.json('{"day": 20240131, "size": 1}'))[0]
+    refusals(column.cells('{"day": "20240131", "size": 1}', "x", ""))
+    assert TypedColumn(connection, "jsonb", Any).json('"text"', "[1]", "true") == ["text", [1], True]
+    assert TypedColumn(connection, "jsonb", Any).cells('"text"', "5") == ["text", 5]
+    refusals(TypedColumn(connection, "jsonb", Any).cells("text", "NaN"))
+
+
+def test_other_forms_have_their_own_words(connection: psycopg.Connection[Any]) -> None:
+    cases = [
+        ("interval", timedelta, "5", "is not a duration; write P1DT2H30M"),
+        ("interval", str, "90", "is not a duration"),
+        ("uuid", str, "123", "is not a UUID"),
+        ("bytea", bytes, "abc", "is not bytes; write \\x"),
+        ("inet", str, "10.1", "is not an IP address"),
+        ("cidr", str, "192.0.2.1/24", "bits to the right of its mask"),
+        ("macaddr", str, "xx", "is not a MAC address"),
+        ("bit(3)", str, "102", "is not a string of bits"),
+        ("daterange", str, "[20240101,20240201)", "is not a date"),
+        ("tstzrange", str, "[2024-01-01 00:00,)", "has no offset"),
+        ("int4range", str, "1-5", "is not a range; write it as in [1,5)"),
+        ("int4range", str, "[1_0,20)", "without underscores"),
+        ("timetz", time, "10:00", "has no offset"),
+        ("money", Decimal, "$5", "must be a number"),
+    ]
+    for sql_type, annotation, cell, message in cases:
+        found = refusals(TypedColumn(connection, sql_type, annotation).cells(cell))[0]
+        assert message in found, (sql_type, found)
+        assert found.startswith("value "), found
