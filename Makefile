@@ -32,6 +32,10 @@ run: .venv/.runtime ## Serve with example data until Ctrl-C (HOST=…, PORT=…)
 test: .venv/.development browser ## Run all tests (ARGS=… goes to pytest)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+.PHONY: properties
+properties: .venv/.development ## Send 2,500 generated values of every PostgreSQL type through imports, some 150,000 in all
+	@BULKPORT_EXAMPLES=2500 $(BIN)/python -m pytest -n 2 tests/integration/imports/test_column_types.py $(ARGS)
+
 .PHONY: lint
 lint: .venv/.development ## Check style, types and the dependencies between packages
 	@$(BIN)/ruff check

@@ -122,7 +122,17 @@ def test_names_that_are_no_text_are_refused(model: type[BaseModel], name: str) -
 def test_odd_names_do_not_exist(model: type[BaseModel]) -> None:
     valid = judge_json(model, *(f'{{"howTo":"a","platformName":"{n}"}}' for n in ("x" * 100_000, "\\u0000", "", " ")))
     assert len(valid.errors) == 4
-    assert all(message.endswith("' does not exist") and len(message) < 150 for message in messages(valid))
+    assert all(message.endswith(" does not exist") and len(message) < 150 for message in messages(valid))
+
+
+def test_names_that_look_alike_are_told_apart_by_their_code_points() -> None:
+    names = ("Zu\u0308rich", "Z\u00fcrich", "Git\u00a0")
+    rows = judge_json(Command, *(f'{{"howTo":"a","platformName":"{name}"}}' for name in names))
+    assert messages(rows) == [
+        "Platform 'Zu\u0308rich' (with U+0308 COMBINING DIAERESIS) does not exist",
+        "Platform 'Z\u00fcrich' (with U+00FC LATIN SMALL LETTER U WITH DIAERESIS) does not exist",
+        "Platform 'Git\u00a0' (with U+00A0 NO-BREAK SPACE) does not exist",
+    ]
 
 
 def test_a_platform_that_may_be_left_out_is_null() -> None:

@@ -97,7 +97,9 @@ _TELL_NO_VALUE: Final = frozenset(
         *("string_type", "value_error", "assertion_error"),
     }
 )
+_OF_VALIDATORS: Final = ("value_error", "assertion_error")
 _NO_ADDRESS: Final = re.compile(r"value is not a valid email address: (.*)", re.DOTALL)
+_NO_SUCH_VALUE: Final = re.compile(r"(?:Input|value) (is not .*)", re.DOTALL)
 
 _PREDICATES: Final = ("must ", "is ", "are ", "has ", "have ", "cannot ", "can ", "may ", "should ", "needs ", "does ")
 
@@ -113,7 +115,7 @@ def describe(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     if template := _BY_TYPE.get(kind):
         return template.format_map(context)
-    if describe_special := _SPECIAL.get(kind):
+    if (describe_special := _SPECIAL.get(kind)) and (kind not in _OF_VALIDATORS or "error" in context):
         return describe_special(context)
     return error["msg"].replace("Input should ", "must ").replace("String should ", "must ")
 
@@ -129,9 +131,11 @@ def field_message(name: str, error: ErrorDetails) -> str:
     kind, value = error["type"], error.get("input")
     if kind == FAULT_TYPE:
         return value_message(name, error["ctx"]["text"], error["ctx"]["value"])
-    if kind == "value_error" and (found := _NO_ADDRESS.match(str(error["ctx"]["error"]))):
+    if found := _NO_ADDRESS.match(error["msg"]):
         return _cut(f"{name} {quoted(value)} is not an address: {found[1]}")
     description = describe(error)
+    if found := _NO_SUCH_VALUE.match(description):
+        return _cut(f"{name} {quoted(value)} {found[1]}")
     if kind not in _TELL_NO_VALUE and description.startswith("must ") and not description.startswith("must not "):
         shown = quoted(value)
         if shown not in description.split():  # "must be greater than 0" says what 0 is
@@ -203,6 +207,6 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "too_long": lambda context: f"must have at most {_items(context['max_length'])}",
     "too_short": lambda context: f"must have at least {_items(context['min_length'])}",
     # The texts of validators in the model: ValueError and AssertionError come with a prefix that is Pydantic's.
-    "value_error": lambda context: str(context["error"]),
+    "value_error": lambda context: str(context["error"]) or "is not valid",
     "assertion_error": lambda context: str(context["error"]) or "is not valid",
 }

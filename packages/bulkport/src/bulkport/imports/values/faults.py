@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from datetime import date, time
 from typing import Any, Final
 
 MAX_QUOTED: Final = 60
@@ -38,6 +39,8 @@ def quoted(value: Any) -> str:
         return f"'{_cut(value.decode(errors='replace'))}'"
     if text := getattr(value, "text", None):
         return _cut(str(text))  # a float with the digits it was written with
+    if isinstance(value, date | time):
+        return value.isoformat()
     try:
         return _cut(json.dumps(value, ensure_ascii=False))
     except (TypeError, ValueError, RecursionError):
