@@ -17,6 +17,7 @@ from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import decode_chunk, insert_row_errors
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.validation import RowError
+from bulkport.imports.waiting_rows import WaitingRows, add_outcomes
 from bulkport.imports.write import write_rows
 
 # Row errors found while writing are held in memory until the rows are taken back.
@@ -42,12 +43,15 @@ async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attemp
         refused: list[RowError] = []
         try:
             async with connection.transaction():
+                waiting: dict[int, set[int]] = {}
                 async for chunk in _checked_chunks(connection, attempt):
                     if await settlement.is_to_be_cancelled(connection, attempt.job_id):
                         raise _Cancelled
-                    refused += await _write_chunk(connection, attempt, chunk)
+                    refused += await _write_chunk(connection, attempt, chunk, waiting)
                     if len(refused) >= _MAX_REFUSED_ROWS:
                         break
+                else:
+                    refused += await _write_waiting(connection, attempt, waiting)
                 if refused:
                     raise _Refused
         except _Cancelled:
@@ -75,14 +79,31 @@ async def _checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) ->
         number = chunk.number
 
 
-async def _write_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk) -> list[RowError]:
+async def _write_chunk(
+    connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk, waiting: dict[int, set[int]]
+) -> list[RowError]:
     decoded = await decode_chunk(connection, attempt, chunk)
     # A reference that existed when the chunk was checked may be gone by now; that is a refusal like any other.
-    written = await write_rows(connection, attempt.table, decoded.rows)
+    written = await write_rows(connection, decoded.table, decoded.rows)
     if not written.tally.is_plain:
         outcomes = {"job_id": attempt.job_id, "chunk_number": chunk.number, "outcomes": written.tally.stored()}
         await connection.execute(queries.SET_OUTCOMES, outcomes)
-    return decoded.errors + decoded.report(attempt, written.refusals)
+    refused, waits = decoded.told(attempt, written.refusals)
+    waiting[chunk.number] = {error.row for error in waits}
+    return refused
+
+
+async def _write_waiting(
+    connection: AsyncConnection[Any], attempt: Attempt, waiting: dict[int, set[int]]
+) -> list[RowError]:
+    """Write the rows that waited for rows of other chunks."""
+    rows = WaitingRows(attempt, waiting)
+    await rows.write(connection)
+    refused: list[RowError] = []
+    for number, (tally, bad) in rows.outcomes().items():
+        refused += bad
+        await add_outcomes(connection, attempt, number, tally, 0)
+    return refused
 
 
 async def _report(connection: psycopg.AsyncConnection[Any], attempt: Attempt, refused: list[RowError]) -> None:

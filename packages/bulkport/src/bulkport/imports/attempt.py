@@ -1,5 +1,6 @@
 """One attempt of a background job at an import: what it needs to know, read when it begins."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,8 @@ from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.references import NameResolver
-from bulkport.imports.resource import ConflictPolicy, Resource, Resources
+from bulkport.imports.resource import ConflictPolicy, Reference, Resource, Resources
+from bulkport.imports.self_references import refers_to_itself
 from bulkport.imports.table import TableCatalogue, TargetTable
 from bulkport.imports.validation import RowValidator
 from bulkport.imports.values.options import ValueOptions
@@ -49,6 +51,19 @@ class Attempt:
     table: TargetTable
     validator: RowValidator
     resolvers: dict[str, NameResolver] = field(default_factory=dict)
+    context: Mapping[str, str | None] = field(default_factory=dict)
+    """Texts by column of what the request gave and no row may choose."""
+
+    @property
+    def refers_to_itself(self) -> bool:
+        """Whether rows may refer to other rows of the import."""
+        return bool(self.table.facts.self_references) or any(
+            refers_to_itself(self.resource, reference) for reference in self.resource.references
+        )
+
+    def resolver(self, reference: Reference) -> NameResolver:
+        """A resolver that remembers nothing yet."""
+        return NameResolver(reference, self.context)
 
 
 async def begin_attempt(

@@ -5,7 +5,7 @@ are committed together or not at all.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,12 @@ from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.ndjson import ndjson_records
 from bulkport.imports.references import existing_ids
 from bulkport.imports.rows import Refusal, WritableRows
+from bulkport.imports.self_references import ids_of_named_rows, refers_to_itself
 from bulkport.imports.server_encoding import server_codec, storable, storable_json
 from bulkport.imports.states import ChunkState
+from bulkport.imports.table import TargetTable
 from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows, stored_texts
+from bulkport.imports.validation.lookups import lookups_of
 from bulkport.imports.written import Tally
 from bulkport.jobs.sanitize import storable_text
 
@@ -38,16 +41,27 @@ class DecodedChunk:
     valid: ValidRows
     kept: list[int]
     """Positions in `valid` of the rows to write: those whose references exist."""
+    table: TargetTable
+    """The table with the columns that the rows have."""
     rows: WritableRows
     """The rows to write, parallel to `kept`."""
     errors: list[RowError]
+    waiting: list[RowError]
+    """Rows that name another row of their table which is not there yet: their errors, should it never come."""
 
-    def report(self, attempt: Attempt, refusals: Sequence[Refusal]) -> list[RowError]:
-        """The database's refusals as row errors."""
-        return [
-            _row_error(attempt, self.valid, self.kept[refusal.position], refusal.field, refusal.message)
-            for refusal in refusals
-        ]
+    @property
+    def row_numbers(self) -> list[int]:
+        """Number in the body of each row to write."""
+        return [self.valid.row_numbers[position] for position in self.kept]
+
+    def told(self, attempt: Attempt, refusals: Sequence[Refusal]) -> tuple[list[RowError], list[RowError]]:
+        """All bad rows, with those that the database refused; and the rows that may wait for others."""
+        bad, waiting = list(self.errors), list(self.waiting)
+        for refusal in refusals:
+            position = self.kept[refusal.position]
+            error = _row_error(attempt, self.valid, position, refusal.field, refusal.message)
+            (waiting if refusal.waits else bad).append(error)
+        return bad, waiting
 
 
 def compress(records: bytes) -> bytes:
@@ -55,19 +69,43 @@ def compress(records: bytes) -> bytes:
     return zstd.compress(records, level=1)
 
 
-async def decode_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk) -> DecodedChunk:
-    """Decode and validate a chunk's records, resolve names and check references."""
+async def decode_chunk(
+    connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk, *, only: Collection[int] | None = None
+) -> DecodedChunk:
+    """Decode and validate a chunk's records, resolve names and check references.
+
+    Parameters
+    ----------
+    only:
+        Numbers of the rows to look at; None: all.
+    """
     batch = _decode(attempt, chunk)
-    resolved = {
-        field: await attempt.resolvers[field].resolve(connection, names) for field, names in batch.lookups.items()
-    }
+    resolved: dict[str, Mapping[str, Any]] = {}
+    table, ids = attempt.table, None
+    for reference in attempt.resource.references:
+        names = batch.lookups.get(reference.field)
+        if not names:
+            continue
+        if not refers_to_itself(attempt.resource, reference):
+            resolved[reference.field] = await attempt.resolvers[reference.field].resolve(connection, names)
+            continue
+        # What this transaction finds or makes up is not to be remembered: it may roll back.
+        found = await attempt.resolver(reference).resolve(connection, names)
+        chosen = None if ids else await ids_of_named_rows(connection, table, reference, batch, names - found.keys())
+        if chosen is not None:
+            named, ids = chosen
+            found |= named
+            table = table.with_column(reference.column)
+        resolved[reference.field] = found
     valid = attempt.validator.finish(batch, resolved)
-    errors = list(valid.errors)
+    errors, waiting = _wait_for_names(attempt, valid.errors)
     kept: Sequence[int] = range(len(valid.row_numbers))
     for reference in attempt.resource.references:
+        if refers_to_itself(attempt.resource, reference) and reference.column in table.names:
+            continue
         position = attempt.resource.field_names.index(reference.field)
         values = valid.columns[position]
-        exist = await existing_ids(connection, reference, attempt.table.column_types[position], values)
+        exist = await existing_ids(connection, reference, attempt.table.column_types[position], values, attempt.context)
         missing = {i for i in kept if values[i] is not None and values[i] not in exist}
         if missing:
             errors += [
@@ -75,15 +113,37 @@ async def decode_chunk(connection: AsyncConnection[Any], attempt: Attempt, chunk
                 for i in sorted(missing)
             ]
             kept = [i for i in kept if i not in missing]
+    if only is not None:
+        kept = [i for i in kept if valid.row_numbers[i] in only]
+        errors = [error for error in errors if error.row in only]
+        waiting = [error for error in waiting if error.row in only]
     columns = valid.columns if isinstance(kept, range) else [[column[i] for i in kept] for column in valid.columns]
     stored = stored_texts(columns, attempt.resource, attempt.table.types, attempt.validator.options, valid.encoded)
+    texts = [*stored.columns, *([attempt.context[name]] * len(kept) for name in attempt.resource.context)]
+    if ids is not None:
+        texts.append([str(ids[valid.row_numbers[i] - chunk.first_row]) for i in kept])
     given = None if valid.given is None else [valid.given[i] for i in kept]
-    rows = WritableRows(stored.columns, len(kept), given)
+    rows = WritableRows(texts, len(kept), given)
     if stored.faults:
         errors += [_faulty_row(valid, kept[position], faults) for position, faults in stored.faults.items()]
         fine = [position for position in range(len(kept)) if position not in stored.faults]
         rows, kept = rows.take(fine), [kept[position] for position in fine]
-    return DecodedChunk(valid, list(kept), rows, errors)
+    return DecodedChunk(valid, list(kept), table, rows, errors, waiting)
+
+
+def _wait_for_names(attempt: Attempt, errors: Sequence[RowError]) -> tuple[list[RowError], list[RowError]]:
+    """Bad rows, and those of them that only name a row of their own table which is not there yet."""
+    lookups = [
+        lookup for lookup in lookups_of(attempt.resource) if refers_to_itself(attempt.resource, lookup.reference)
+    ]
+    if not lookups:
+        return list(errors), []
+    bad: list[RowError] = []
+    waiting: list[RowError] = []
+    for error in errors:
+        may_come = all(any(lookup.is_unknown_name(fault) for lookup in lookups) for fault in error.errors)
+        (waiting if may_come else bad).append(error)
+    return bad, waiting
 
 
 async def finish_chunk(
@@ -94,6 +154,7 @@ async def finish_chunk(
     state: ChunkState,
     *,
     tally: Tally | None = None,
+    waiting: Sequence[int] = (),
 ) -> None:
     """Record a chunk's row errors, counts and new state.
 
@@ -101,6 +162,8 @@ async def finish_chunk(
     ----------
     tally:
         What became of the rows without error; None where none was written.
+    waiting:
+        Numbers of the rows that wait for others, which are neither.
     """
     dropped = 0 if tally is None else tally.dropped
     if errors:
@@ -111,7 +174,10 @@ async def finish_chunk(
             "job_id": attempt.job_id,
             "chunk_number": chunk.number,
             "state": state,
-            "success_count": chunk.record_count - len(errors) - dropped if state is ChunkState.DONE else 0,
+            "success_count": 0
+            if state is ChunkState.CHECKED
+            else chunk.record_count - len(errors) - dropped - len(waiting),
+            "waiting": [number - chunk.first_row for number in waiting] or None,
             "failure_count": len(errors),
             "unknown_fields": sorted(attempt.validator.unknown_fields) or None,
             "outcomes": None if tally is None or tally.is_plain else tally.stored(),

@@ -25,6 +25,7 @@ from bulkport.imports.fair_queue import Turns
 from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.single_statement import can_go_express, go_express
 from bulkport.imports.states import ChunkState
+from bulkport.imports.waiting_rows import write_waiting_chunks
 from bulkport.imports.write import write_rows
 from bulkport.jobs.port import JobContext, RetryLater
 
@@ -122,9 +123,20 @@ class Lane:
         if attempt.handling is Handling.STRICT:
             await finish_chunk(connection, attempt, chunk, decoded.errors, ChunkState.CHECKED)
             return
-        written = await write_rows(connection, attempt.table, decoded.rows)
-        found = decoded.errors + decoded.report(attempt, written.refusals)
-        await finish_chunk(connection, attempt, chunk, found, ChunkState.DONE, tally=written.tally)
+        written = await write_rows(connection, decoded.table, decoded.rows)
+        found, waiting = decoded.told(attempt, written.refusals)
+        state = ChunkState.WAITING if waiting and attempt.total_chunks > 1 else ChunkState.DONE
+        if state is ChunkState.DONE:
+            found, waiting = found + waiting, []
+        await finish_chunk(
+            connection,
+            attempt,
+            chunk,
+            found,
+            state,
+            tally=written.tally,
+            waiting=[error.row for error in waiting],
+        )
 
     async def _settle(self) -> bool:
         """Settle the import if nothing is left to do. Does not wait for what other lanes have in flight."""
@@ -135,6 +147,10 @@ class Lane:
                 status = await settlement.lock_job(connection, self._attempt.job_id, waits=False)
                 if status is None or status.is_final:
                     return True
+                if self._attempt.total_chunks > 1:
+                    progress = await settlement.read_progress(connection, self._attempt.job_id)
+                    if progress.unfinished_chunks and not progress.pending_chunks:
+                        await write_waiting_chunks(connection, self._attempt)
                 return await settlement.settle_if_done(connection, self._attempt.job_id, self._attempt.resource)
         except errors.LockNotAvailable:
             return False

@@ -30,7 +30,8 @@ async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
                 FROM (SELECT {typed}, ordinality FROM {given}) AS typed ({columns}, ordinality)
                 ORDER BY {order_key}, ordinality {direction}
             ), merged AS (
-                INSERT INTO {table} AS stored ({columns}) SELECT {columns} FROM chosen ORDER BY {key} {conflict}
+                INSERT INTO {table} AS stored ({columns}) {overriding}
+                SELECT {columns} FROM chosen ORDER BY {key} {conflict}
                 RETURNING {is_new} AS is_new
             )
             SELECT (SELECT count(*) FROM chosen), count(*), count(*) FILTER (WHERE is_new) FROM merged
@@ -44,6 +45,7 @@ async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
             direction=sql.SQL("DESC" if _updates(table) else "ASC"),
             conflict=_on_conflict(table, part),
             is_new=_is_new(table),
+            overriding=table.overriding,
         )
         row = await (await connection.execute(statement, part.columns)).fetchone()
         assert row is not None

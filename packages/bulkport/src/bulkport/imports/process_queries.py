@@ -57,6 +57,7 @@ FINISH_CHUNK: Final = """
         failure_count = %(failure_count)s,
         unknown_fields = %(unknown_fields)s,
         outcomes = %(outcomes)s,
+        waiting = %(waiting)s,
         payload = CASE WHEN %(state)s = 'done' THEN NULL ELSE payload END,
         finished_at = clock_timestamp()
     WHERE job_id = %(job_id)s AND chunk_number = %(chunk_number)s
@@ -67,6 +68,30 @@ FINISH_CHECKED_CHUNKS: Final = """
         state = 'done', success_count = record_count - coalesce(outcomes[6], 0), payload = NULL,
         finished_at = clock_timestamp()
     WHERE job_id = %s
+"""
+
+SELECT_CHUNK: Final = """
+    SELECT chunk_number, first_row, record_count, payload FROM bulkport.import_chunks
+    WHERE job_id = %s AND chunk_number = %s
+"""
+
+WAITING_CHUNKS: Final = """
+    SELECT chunk_number, first_row, waiting FROM bulkport.import_chunks
+    WHERE job_id = %s AND state = 'waiting' ORDER BY chunk_number
+"""
+
+FINISH_WAITING_CHUNK: Final = """
+    UPDATE bulkport.import_chunks SET
+        state = 'done',
+        success_count = success_count + %(success_count)s,
+        failure_count = failure_count + %(failure_count)s,
+        outcomes = CASE WHEN outcomes IS NOT NULL OR NOT %(is_plain)s THEN (
+            SELECT array_agg(coalesce(before, 0) + now ORDER BY place)
+            FROM unnest(coalesce(outcomes, ARRAY[success_count, 0, 0, 0, 0, 0]), %(outcomes)s::integer[])
+                WITH ORDINALITY AS counts (before, now, place)
+        ) END,
+        waiting = NULL, payload = NULL, finished_at = clock_timestamp()
+    WHERE job_id = %(job_id)s AND chunk_number = %(chunk_number)s
 """
 
 SET_OUTCOMES: Final = """

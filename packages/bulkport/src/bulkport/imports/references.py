@@ -4,7 +4,8 @@ The ids that exist are locked FOR KEY SHARE until the chunk commits, as the fore
 can delete them in between.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
@@ -14,6 +15,7 @@ from bulkport.imports.table import table_identifier
 
 _INTEGER_LIMITS: Final = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _MAX_REMEMBERED: Final = 100_000
+_NO_CONTEXT: Final[Mapping[str, str | None]] = MappingProxyType({})
 
 
 class NameResolver:
@@ -23,8 +25,9 @@ class NameResolver:
     ids before the write finds that out.
     """
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: Reference, context: Mapping[str, str | None] = _NO_CONTEXT) -> None:
         self._reference = reference
+        self._context = context
         self._ids: dict[str, Any] = {}
 
     async def resolve(self, connection: AsyncConnection[Any], names: Iterable[str]) -> dict[str, Any]:
@@ -41,18 +44,25 @@ class NameResolver:
     async def _look_up(self, connection: AsyncConnection[Any], names: list[str]) -> dict[str, Any]:
         reference = self._reference
         assert reference.lookup_column is not None
+        condition, parameters = _conditions(reference, self._context)
         statement = sql.SQL(
-            "SELECT DISTINCT ON ({name}) {name}, {id} FROM {table} WHERE {name} = ANY(%b::text[]) ORDER BY {name}, {id}"
+            "SELECT DISTINCT ON ({name}) {name}, {id} FROM {table} AS other "
+            "WHERE {name} = ANY(%b::text[]){condition} ORDER BY {name}, {id}"
         ).format(
+            condition=condition,
             name=sql.Identifier(reference.lookup_column),
             id=sql.Identifier(reference.column),
             table=table_identifier(reference.table),
         )
-        return dict(await (await connection.execute(statement, (names,))).fetchall())
+        return dict(await (await connection.execute(statement, (names, *parameters))).fetchall())
 
 
 async def existing_ids(
-    connection: AsyncConnection[Any], reference: Reference, column_type: str, values: Sequence[Any]
+    connection: AsyncConnection[Any],
+    reference: Reference,
+    column_type: str,
+    values: Sequence[Any],
+    context: Mapping[str, str | None] = _NO_CONTEXT,
 ) -> set[Any]:
     """Those of the ids that the referenced table has, locked FOR KEY SHARE until the transaction ends."""
     limit = _INTEGER_LIMITS.get(column_type)
@@ -62,15 +72,25 @@ async def existing_ids(
     if not wanted:
         return set()
     by_text = {str(value): value for value in wanted}
+    condition, parameters = _conditions(reference, context)
     statement = sql.SQL(
-        "SELECT {id}::text FROM {table} WHERE {id} = ANY((%b::text[])::{kind}[]) ORDER BY {id} FOR KEY SHARE"
+        "SELECT {id}::text FROM {table} AS other WHERE {id} = ANY((%b::text[])::{kind}[]){condition} "
+        "ORDER BY {id} FOR KEY SHARE"
     ).format(
+        condition=condition,
         id=sql.Identifier(reference.column),
         table=table_identifier(reference.table),
         kind=sql.SQL(column_type),  # named by the catalogue
     )
-    rows = await (await connection.execute(statement, (list(by_text),))).fetchall()
+    rows = await (await connection.execute(statement, (list(by_text), *parameters))).fetchall()
     return {by_text[text] for (text,) in rows if text in by_text}
+
+
+def _conditions(reference: Reference, context: Mapping[str, str | None]) -> tuple[sql.Composed, list[str | None]]:
+    """What else the other row must be: of the declaration's own SQL, and of the request's context."""
+    parts = [sql.SQL(" AND ({})").format(sql.SQL(reference.where))] if reference.where else []
+    parts += [sql.SQL(" AND {} = %s").format(sql.Identifier("other", column)) for column in reference.match]
+    return sql.Composed(parts), [context[name] for name in reference.match.values()]
 
 
 def _is_storable(name: str) -> bool:

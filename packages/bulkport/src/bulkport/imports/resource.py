@@ -10,6 +10,7 @@ or a command is::
 gives `POST /api/platforms/bulk`, its status, its error report, and workers that fill the table.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,11 @@ class Reference:
     """Field that a streamed row may give instead, in the model's Python spelling (`platform_name`)."""
     lookup_column: str | None = None
     """Column of `table` that `lookup_field` is compared with. Where several rows match, the lowest id is taken."""
+    where: str | None = None
+    """Condition on the other row, as SQL over `table`'s columns, such as `deleted_at IS NULL`."""
+    match: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    """Columns of `table` that must equal the request's context: `{"org_id": "org_id"}` finds rows of the same tenant
+    only."""
 
     def __post_init__(self) -> None:
         if (self.lookup_field is None) != (self.lookup_column is None):

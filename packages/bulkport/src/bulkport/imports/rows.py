@@ -57,3 +57,5 @@ class Refusal:
     field: str
     """Model field the refusal is about; empty where it is about the whole row."""
     message: str
+    waits: bool = False
+    """Whether the row only lacks another row of its table, which may come later in the file."""

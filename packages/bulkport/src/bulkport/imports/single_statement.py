@@ -36,6 +36,7 @@ def can_go_express(attempt: Attempt, chunk: Chunk) -> bool:
         and attempt.resource.default_mode is WriteMode.INSERT
         and not attempt.table.has_deferred_constraints
         and not attempt.table.facts.has_rules
+        and not attempt.refers_to_itself
     )
 
 

@@ -36,4 +36,6 @@ class ChunkState(StrEnum):
     PENDING = "pending"
     CHECKED = "checked"
     """Strict handling only: its rows are valid or reported, and none is written yet."""
+    WAITING = "waiting"
+    """Some of its rows wait for rows of other chunks, which they refer to; the others are written."""
     DONE = "done"

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
@@ -40,6 +40,20 @@ class TargetTable:
     """What each imported column's values are read and written as, parallel to `resource.column_names`."""
     unique_keys: tuple[tuple[int, ...], ...]
     """Plain unique keys that lie wholly in the written columns, as positions in `names`."""
+
+    def with_column(self, name: str) -> "TargetTable":
+        """The table with one more written column at the end."""
+        return replace(
+            self,
+            names=(*self.names, name),
+            column_types=(*self.column_types, self.facts.columns[name].type),
+        )
+
+    @property
+    def overriding(self) -> sql.SQL:
+        """The clause by which INSERT takes a value for an identity column that is ALWAYS generated, as COPY does."""
+        is_always = any(self.facts.columns[name].identity == "a" for name in self.names)
+        return sql.SQL("OVERRIDING SYSTEM VALUE " if is_always else "")
 
     @property
     def has_deferred_constraints(self) -> bool:

@@ -39,8 +39,10 @@ _RELATION: Final = """
 # With -1 a type without length: NULL would give `character` and `bit`, which in SQL mean a length of 1.
 _COLUMNS: Final = """
     SELECT a.attname, format_type(a.atttypid, -1), format_type(a.atttypid, a.atttypmod), a.attnotnull,
-           a.atthasdef OR t.typdefault IS NOT NULL, a.attidentity::text, a.attgenerated::text, t.typcategory::text
+           a.atthasdef OR t.typdefault IS NOT NULL, a.attidentity::text, a.attgenerated::text, t.typcategory::text,
+           CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
 
@@ -86,6 +88,8 @@ class Column:
     """`s` or `v` for a generated column, else empty."""
     category: str
     """Category of the type (PostgreSQL manual, pg_type)."""
+    default: str | None
+    """Expression of its default, where it is no generated column."""
 
     @property
     def needs_value(self) -> bool:

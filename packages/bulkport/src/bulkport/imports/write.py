@@ -5,14 +5,16 @@ security, views, rules) the same rows go by `INSERT … SELECT`. Only where Post
 looked for (`rejections`).
 """
 
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection, sql
 
 from bulkport.imports.merge import merge_each_statement, merge_rows
-from bulkport.imports.rejections import is_row_refusal, write_around_refusals
+from bulkport.imports.rejections import EachStatement, WriteRows, is_row_refusal, write_around_refusals
 from bulkport.imports.rows import WritableRows
+from bulkport.imports.self_references import find_family, orphan_refusal, self_links
 from bulkport.imports.statements import given_rows, own_row, typed_columns
 from bulkport.imports.table import TargetTable
 from bulkport.imports.values.copy_text import copy_block
@@ -45,15 +47,45 @@ async def write_rows(
     if table.has_deferred_constraints:
         # At the commit of the chunk it would be too late to tell which row breaks them.
         await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    if (mode or table.resource.default_mode) is WriteMode.INSERT:
-        write, each = (copy_rows if table.facts.can_copy else insert_rows), insert_each_statement
-        first = insert_rows if rows.size < COPY_THRESHOLD else write
-    else:
-        write = first = merge_rows
-        each = merge_each_statement
+    way = _way(table, rows, mode or table.resource.default_mode)
+    links = self_links(table)
+    if not links:
+        return await _write(connection, table, rows, way)
     try:
         async with connection.transaction():
-            return Written(await first(connection, table, rows))
+            family = await find_family(connection, table, rows, links)
+    except psycopg.DataError:  # a value out of its type's range: the row-by-row way finds it
+        return await _write(connection, table, rows, way)
+    written = await _write(connection, table, rows.take(family.order), way)
+    written.refusals = [replace(refusal, position=family.order[refusal.position]) for refusal in written.refusals]
+    written.refusals += [orphan_refusal(table, position, link, rows) for position, link in family.orphans.items()]
+    written.refusals.sort(key=lambda refusal: refusal.position)
+    return written
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How rows of one mode are written."""
+
+    first: WriteRows
+    """How they are tried first, all together."""
+    write: WriteRows
+    each: EachStatement
+    rejects_duplicates: bool
+
+
+def _way(table: TargetTable, rows: WritableRows, mode: WriteMode) -> _Way:
+    if mode is not WriteMode.INSERT:
+        return _Way(merge_rows, merge_rows, merge_each_statement, rejects_duplicates=False)
+    write = copy_rows if table.facts.can_copy else insert_rows
+    first = insert_rows if rows.size < COPY_THRESHOLD else write
+    return _Way(first, write, insert_each_statement, rejects_duplicates=True)
+
+
+async def _write(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, way: _Way) -> Written:
+    try:
+        async with connection.transaction():
+            return Written(await way.first(connection, table, rows))
     except psycopg.Error as error:
         if not is_row_refusal(error):
             raise
@@ -61,10 +93,10 @@ async def write_rows(
             connection,
             table,
             rows,
-            write=write,
-            each=each,
+            write=way.write,
+            each=way.each,
             error=error,
-            rejects_duplicates=each is insert_each_statement,
+            rejects_duplicates=way.rejects_duplicates,
         )
 
 
@@ -79,15 +111,17 @@ async def copy_rows(connection: AsyncConnection[Any], table: TargetTable, rows: 
 
 async def insert_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
     """Write few rows with one `INSERT … SELECT FROM unnest(…)`."""
-    statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(
-        table.identifier, table.columns, typed_columns(table), given_rows(table)
+    statement = sql.SQL("INSERT INTO {} ({}) {}SELECT {} FROM {}").format(
+        table.identifier, table.columns, table.overriding, typed_columns(table), given_rows(table)
     )
     return _inserted(table, rows, (await connection.execute(statement, rows.columns)).rowcount)
 
 
 def insert_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Composable, str]:
     """The statement that writes one row."""
-    statement = sql.SQL("INSERT INTO {} ({}) SELECT {}").format(table.identifier, table.columns, own_row(table))
+    statement = sql.SQL("INSERT INTO {} ({}) {}SELECT {}").format(
+        table.identifier, table.columns, table.overriding, own_row(table)
+    )
     if table.facts.has_rules:
         return sql.SQL("WITH written AS ({}) SELECT 'created', NULL").format(statement), "created"
     return sql.SQL("{} RETURNING 'created', NULL").format(statement), "dropped"

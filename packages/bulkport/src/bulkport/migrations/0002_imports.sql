@@ -148,12 +148,13 @@ CREATE TABLE bulkport.import_chunks (
     first_row      bigint   NOT NULL,                         -- 1-based row number of its first record
     record_count   integer  NOT NULL,
     payload        bytea,                                     -- zstd frame; dropped when the chunk is finished
-    state          text     NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'checked', 'done')),
+    state          text     NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'checked', 'waiting', 'done')),
     success_count  integer  NOT NULL DEFAULT 0,
     failure_count  integer  NOT NULL DEFAULT 0,
     unknown_fields text[],
     -- Rows created, updated, unchanged, skipped, deleted, dropped by a trigger; NULL: every success was created.
     outcomes       integer[],
+    waiting        integer[],                                 -- records that wait for rows of other chunks, from 0
     finished_at    timestamptz,
     PRIMARY KEY (job_id, chunk_number)
 );

@@ -31,6 +31,14 @@ class Lookup:
         quoted = name if len(name) <= _QUOTED_LENGTH else name[: _QUOTED_LENGTH - 1] + "…"
         return FieldError(self.name_wire, f"{self.reference.label} '{quoted}'{code_points(name)} does not exist")
 
+    def is_unknown_name(self, error: FieldError) -> bool:
+        """Whether an error is `unknown_name` for some name."""
+        return (
+            error.field == self.name_wire
+            and error.message.startswith(f"{self.reference.label} '")
+            and error.message.endswith(" does not exist")
+        )
+
     def not_text(self) -> FieldError:
         """The name is no text."""
         return FieldError(self.name_wire, f"{self.name_wire} must be text")

@@ -1,0 +1,207 @@
+"""Rows that refer to other rows of their own table, and so to rows of the same file.
+
+PostgreSQL checks a foreign key at the end of a statement, so rows of one statement may refer to each other in any
+order. What remains is to tell rows whose parent is nowhere from those whose parent comes with them, and to put parents
+first where rows are written one by one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from psycopg import AsyncConnection, sql
+
+from bulkport.imports.resource import Reference, Resource
+from bulkport.imports.rows import Refusal, WritableRows
+from bulkport.imports.table import TargetTable, table_identifier
+from bulkport.imports.validation.batch import Batch
+from bulkport.imports.validation.lookups import NamedRow
+
+
+@dataclass(frozen=True, slots=True)
+class SelfLink:
+    """Columns that refer to other columns of the same table, as positions in `TargetTable.names`."""
+
+    columns: tuple[int, ...]
+    referenced: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Family:
+    """How rows refer to each other."""
+
+    order: list[int]
+    """Positions of the rows whose parents are stored or come with them, parents first."""
+    orphans: dict[int, SelfLink] = field(default_factory=dict)
+    """Positions of the others, with what they lack. Rows below an orphan are orphans too."""
+
+
+def refers_to_itself(resource: Resource, reference: Reference) -> bool:
+    """Whether a declared reference points into the resource's own table."""
+    return table_identifier(reference.table) == table_identifier(resource.table)
+
+
+def self_links(table: TargetTable) -> list[SelfLink]:
+    """What of the written columns refers to written columns: foreign keys, and declared references."""
+    positions = {name: position for position, name in enumerate(table.names)}
+    pairs = [(key.columns, key.referenced) for key in table.facts.self_references]
+    columns = dict(zip(table.resource.field_names, table.resource.column_names, strict=True))
+    pairs += [
+        ((columns[reference.field],), (reference.column,))
+        for reference in table.resource.references
+        if refers_to_itself(table.resource, reference)
+    ]
+    return [
+        SelfLink(tuple(positions[name] for name in own), tuple(positions[name] for name in other))
+        for own, other in dict.fromkeys(pairs)
+        if all(name in positions for name in (*own, *other))
+    ]
+
+
+async def find_family(
+    connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, links: Sequence[SelfLink]
+) -> Family:
+    """Who is whose parent among the rows, by the database's own equality of each type."""
+    parents: list[list[tuple[int, SelfLink]]] = [[] for _ in range(rows.size)]
+    orphans: dict[int, SelfLink] = {}
+    for link in links:
+        parameters = [rows.columns[i] for i in (*link.columns, *link.referenced)]
+        cursor = await connection.execute(_statement(table, link), parameters)
+        for child, parent, is_stored in await cursor.fetchall():
+            if is_stored or parent == child:
+                continue
+            if parent is None:
+                orphans.setdefault(child, link)
+            else:
+                parents[child].append((parent, link))
+    children: list[list[tuple[int, SelfLink]]] = [[] for _ in range(rows.size)]
+    for child, found in enumerate(parents):
+        for parent, link in found:
+            children[parent].append((child, link))
+    spread = list(orphans)
+    while spread:
+        for child, link in children[spread.pop()]:
+            if child not in orphans:
+                orphans[child] = link
+                spread.append(child)
+    return Family(_parents_first(rows.size, parents, children, orphans), orphans)
+
+
+def orphan_refusal(table: TargetTable, position: int, link: SelfLink, rows: WritableRows) -> Refusal:
+    """The refusal of a row whose parent is neither stored nor comes with it, unless it comes later."""
+    fields = dict(zip(table.resource.column_names, table.resource.field_names, strict=True))
+    found = [fields[table.names[i]] for i in link.columns if table.names[i] in fields]
+    for reference in table.resource.references:
+        if found == [reference.field] and refers_to_itself(table.resource, reference):
+            value = rows.columns[link.columns[0]][position]
+            return Refusal(position, reference.field, f"{reference.label} {value} does not exist", waits=True)
+    wires = " and ".join(table.resource.wire_names[name] for name in found) or "the row"
+    return Refusal(position, found[0] if found else "", f"{wires} refers to something that does not exist", waits=True)
+
+
+async def ids_of_named_rows(
+    connection: AsyncConnection[Any],
+    table: TargetTable,
+    reference: Reference,
+    batch: Batch,
+    missing: set[str],
+) -> tuple[Mapping[str, Any], list[Any]] | None:
+    """Ids for rows that other rows of the chunk name, chosen before any row is written.
+
+    Parameters
+    ----------
+    missing:
+        Names that rows give and the table does not have.
+
+    Returns
+    -------
+    The ids by name, and the id of every row of the chunk; None where no row has such a name, or ids cannot be chosen.
+    """
+    resource = table.resource
+    fields = dict(zip(resource.column_names, resource.field_names, strict=True))
+    name_field = fields.get(reference.lookup_column or "")
+    column = table.facts.columns.get(reference.column)
+    if name_field is None or column is None or reference.column in fields:
+        return None
+    wire = resource.wire_names[name_field]
+    names = list(batch.columns[name_field])
+    for position, row in batch.waiting.items():
+        names[position] = _name_of(row, name_field, wire)
+    if missing.isdisjoint(name for name in names if isinstance(name, str)):
+        return None
+    default = column.default or (
+        _IDENTITY.format(table=sql.Literal(table.identifier.as_string(connection)), column=sql.Literal(column.name))
+        if column.identity
+        else None
+    )
+    if default is None:
+        return None
+    expression = sql.SQL(default) if isinstance(default, str) else default
+    statement = sql.SQL("SELECT {} FROM generate_series(1, %s)").format(expression)
+    ids = [row[0] for row in await (await connection.execute(statement, (len(names),))).fetchall()]
+    # The last row of a name is the one that stays under UPDATE.
+    named = zip(names, ids, strict=True)
+    return {name: id_ for name, id_ in named if isinstance(name, str) and name in missing}, ids
+
+
+_IDENTITY: Final = sql.SQL("nextval(pg_get_serial_sequence({table}, {column})::regclass)")
+
+
+def _name_of(row: NamedRow, name_field: str, wire: str) -> Any:
+    return row.members.get(wire, row.members.get(name_field))
+
+
+def _statement(table: TargetTable, link: SelfLink) -> sql.Composed:
+    own = [sql.Identifier(f"own_{i}") for i in range(len(link.columns))]
+    key = [sql.Identifier(f"key_{i}") for i in range(len(link.columns))]
+    types = [sql.SQL(table.column_types[i]) for i in link.referenced]  # named by the catalogue
+    stored = [sql.Identifier("stored", table.names[i]) for i in link.referenced]
+
+    def typed(names: Sequence[sql.Identifier]) -> sql.Composed:
+        return sql.SQL(", ").join(sql.SQL("{0}::{1} AS {0}").format(n, t) for n, t in zip(names, types, strict=True))
+
+    def same(left: Sequence[sql.Composable], right: Sequence[sql.Composable]) -> sql.Composed:
+        return sql.SQL(" AND ").join(sql.SQL("{} = {}").format(a, b) for a, b in zip(left, right, strict=True))
+
+    bare = sql.SQL(", ")
+    child = [sql.SQL("child.{}").format(name) for name in own]
+    parent = [sql.SQL("parent.{}").format(name) for name in key]
+    return sql.SQL("""
+        WITH given AS MATERIALIZED (
+            SELECT {typed_own}, {typed_key}, ordinality::integer - 1 AS position
+            FROM unnest({arrays}) WITH ORDINALITY AS texts ({own}, {key}, ordinality)
+        ), parents AS MATERIALIZED (
+            SELECT {key}, min(position) AS position FROM given GROUP BY {key}
+        )
+        SELECT child.position, parent.position, EXISTS (SELECT FROM {table} AS stored WHERE {is_stored})
+        FROM given AS child LEFT JOIN parents AS parent ON {is_parent}
+        WHERE num_nulls({child}) = 0
+    """).format(
+        typed_own=typed(own),
+        typed_key=typed(key),
+        arrays=sql.SQL(", ").join([sql.SQL("%b::text[]")] * (len(own) + len(key))),
+        own=bare.join(own),
+        key=bare.join(key),
+        table=table.identifier,
+        is_stored=same(stored, child),
+        is_parent=same(parent, child),
+        child=bare.join(child),
+    )
+
+
+def _parents_first(
+    size: int,
+    parents: Sequence[Sequence[tuple[int, SelfLink]]],
+    children: Sequence[Sequence[tuple[int, SelfLink]]],
+    orphans: Mapping[int, SelfLink],
+) -> list[int]:
+    waits_for = [len(found) for found in parents]
+    order = [i for i in range(size) if not waits_for[i] and i not in orphans]
+    for position in order:  # which grows
+        for child, _ in children[position]:
+            waits_for[child] -= 1
+            if not waits_for[child] and child not in orphans:
+                order.append(child)
+    placed = set(order)
+    # Rows of a cycle can only be written together.
+    return order + [i for i in range(size) if i not in placed and i not in orphans]

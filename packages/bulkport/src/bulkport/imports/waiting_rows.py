@@ -1,0 +1,134 @@
+"""Rows that waited for other rows of their file, written when all chunks have been.
+
+A row whose parent stands in a later chunk waits until every chunk is done. Then the waiting rows are tried chunk by
+chunk, forwards and backwards in turn, until a pass writes no more of them; what is left are rows whose parent is
+nowhere, or that refer to each other in a circle.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+
+from bulkport.imports import process_queries as queries
+from bulkport.imports.attempt import Attempt, Chunk
+from bulkport.imports.chunk import DecodedChunk, decode_chunk, insert_row_errors
+from bulkport.imports.rows import WritableRows
+from bulkport.imports.validation import RowError
+from bulkport.imports.write import write_rows
+from bulkport.imports.written import Tally
+
+_MOST_IN_A_CIRCLE: Final = 100_000
+"""Rows looked at together for circles that reach over chunks."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What waits of one chunk, and what came of it."""
+
+    rows: set[int]
+    """Row numbers."""
+    tally: Tally = field(default_factory=Tally)
+    errors: list[RowError] = field(default_factory=list)
+    lacking: list[RowError] = field(default_factory=list)
+    """What is wrong with the rows that still wait, should they wait in vain."""
+    decoded: DecodedChunk | None = None
+
+
+class WaitingRows:
+    """Writes the waiting rows of an import, inside the caller's transaction."""
+
+    def __init__(self, attempt: Attempt, rows: Mapping[int, set[int]]) -> None:
+        self._attempt = attempt
+        self._chunks = {number: _Waiting(set(waiting)) for number, waiting in sorted(rows.items()) if waiting}
+
+    async def write(self, connection: AsyncConnection[Any]) -> None:
+        """Write every row whose parent is stored by now."""
+        numbers = list(self._chunks)
+        has_progressed = True
+        while has_progressed and any(chunk.rows for chunk in self._chunks.values()):
+            has_progressed = False
+            for number in numbers:
+                if self._chunks[number].rows:
+                    has_progressed |= await self._write_chunk(connection, number)
+            numbers.reverse()
+        await self._write_circles(connection)
+        for chunk in self._chunks.values():
+            chunk.errors += chunk.lacking
+
+    def outcomes(self) -> dict[int, tuple[Tally, list[RowError]]]:
+        """Tally and bad rows of each chunk."""
+        return {number: (chunk.tally, chunk.errors) for number, chunk in self._chunks.items()}
+
+    async def _write_chunk(self, connection: AsyncConnection[Any], number: int) -> bool:
+        attempt, waiting = self._attempt, self._chunks[number]
+        row = await (await connection.execute(queries.SELECT_CHUNK, (attempt.job_id, number))).fetchone()
+        assert row is not None
+        decoded = await decode_chunk(connection, attempt, Chunk(*row), only=waiting.rows)
+        written = await write_rows(connection, decoded.table, decoded.rows)
+        errors, waits = decoded.told(attempt, written.refusals)
+        waiting.tally.add(written.tally)
+        waiting.errors += errors
+        waiting.lacking = waits
+        waiting.decoded = decoded
+        left = {error.row for error in waits}
+        has_progressed = len(left) < len(waiting.rows)
+        waiting.rows = left
+        return has_progressed
+
+    async def _write_circles(self, connection: AsyncConnection[Any]) -> None:
+        """Write rows together that refer to each other by id over several chunks."""
+        parts: list[tuple[int, int, DecodedChunk]] = []
+        for number, chunk in self._chunks.items():
+            if chunk.decoded is not None:
+                found = enumerate(chunk.decoded.row_numbers)
+                parts += [(number, position, chunk.decoded) for position, row in found if row in chunk.rows]
+        if not 1 < len(parts) <= _MOST_IN_A_CIRCLE or len({decoded.table.names for *_, decoded in parts}) > 1:
+            return
+        table = parts[0][2].table
+        rows = WritableRows(
+            [[decoded.rows.columns[i][position] for _, position, decoded in parts] for i in range(len(table.names))],
+            len(parts),
+        )
+        written = await write_rows(connection, table, rows)
+        refused = {refusal.position for refusal in written.refusals}
+        for index, (number, position, decoded) in enumerate(parts):
+            if index not in refused:
+                chunk, row = self._chunks[number], decoded.row_numbers[position]
+                chunk.rows.discard(row)
+                chunk.lacking = [error for error in chunk.lacking if error.row != row]
+        if parts:
+            self._chunks[parts[0][0]].tally.add(written.tally)
+
+
+async def write_waiting_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> None:
+    """Write what waits of an import, once no chunk is pending; the caller holds the job's lock."""
+    found = await (await connection.execute(queries.WAITING_CHUNKS, (attempt.job_id,))).fetchall()
+    if not found:
+        return
+    waiting = WaitingRows(
+        attempt, {number: {first_row + offset for offset in offsets} for number, first_row, offsets in found}
+    )
+    await waiting.write(connection)
+    for number, (tally, errors) in waiting.outcomes().items():
+        if errors:
+            await insert_row_errors(connection, attempt, sorted(errors, key=lambda error: error.row))
+        await add_outcomes(connection, attempt, number, tally, len(errors))
+
+
+async def add_outcomes(
+    connection: AsyncConnection[Any], attempt: Attempt, number: int, tally: Tally, failures: int
+) -> None:
+    """Add what came of a chunk's waiting rows to its counts; the chunk is done."""
+    await connection.execute(
+        queries.FINISH_WAITING_CHUNK,
+        {
+            "job_id": attempt.job_id,
+            "chunk_number": number,
+            "success_count": sum(tally.stored()) - tally.dropped,
+            "failure_count": failures,
+            "outcomes": tally.stored(),
+            "is_plain": tally.is_plain,
+        },
+    )

@@ -1,0 +1,129 @@
+"""Rows that refer to other rows of the same file: in any order, by id or by name, over chunks."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from table_site import table_site
+
+from bulkport import ConflictPolicy, Reference, Resource
+from import_steps import NDJSON, STRICT
+
+
+class Node(BaseModel):
+    id: int
+    parent: int | None = None
+    name: str = "x"
+
+
+class Part(BaseModel):
+    name: str
+    parent_id: int | None = None
+
+
+NODES = Resource(name="nodes", label="Node", label_field="id", model=Node, table="nodes")
+PARTS = Resource(
+    name="parts",
+    label="Part",
+    label_field="name",
+    model=Part,
+    table="parts",
+    references=(Reference("parent_id", table="parts", label="Part", lookup_field="parent", lookup_column="name"),),
+)
+PLAIN = "CREATE TABLE nodes (id int PRIMARY KEY, parent int REFERENCES nodes, name text CHECK (name <> 'bad'))"
+DEFERRED = PLAIN.replace("REFERENCES nodes", "REFERENCES nodes DEFERRABLE INITIALLY DEFERRED")
+PARTS_TABLE = """
+    CREATE TABLE parts (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE CHECK (name <> 'bad'),
+        parent_id bigint REFERENCES parts
+    )
+"""
+DANGLING = ("parent", "parent refers to something that does not exist")
+
+
+def _tree(count: int) -> list[dict[str, Any]]:
+    """A child refers to the row at half its id; shuffled, so that about half of them come before their parents."""
+    rows = [{"id": i, "parent": i // 2 or None} for i in range(1, count + 1)]
+    random.Random(7).shuffle(rows)
+    return rows
+
+
+@pytest.mark.parametrize("tables", [PLAIN, DEFERRED], ids=["plain", "deferred"])
+@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 2000}], ids=["one chunk", "many chunks"])
+@pytest.mark.parametrize("headers", [NDJSON, {**NDJSON, **STRICT}], ids=["lenient", "strict"])
+async def test_children_may_come_before_their_parents(
+    database_url: str, tables: str, limits: Mapping[str, Any], headers: Mapping[str, str]
+) -> None:
+    async with table_site(database_url, tables, NODES, **limits) as site:
+        job, bad = await site.load(_tree(1500), headers=headers)
+        assert (job["status"], job["successCount"], bad) == ("Completed", 1500, {}), job
+        assert await site.rows("SELECT count(*) FROM nodes") == [(1500,)]
+
+
+@pytest.mark.parametrize("tables", [PLAIN, DEFERRED], ids=["plain", "deferred"])
+@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 2000}], ids=["one chunk", "many chunks"])
+async def test_only_rows_whose_parent_is_nowhere_are_bad(
+    database_url: str, tables: str, limits: Mapping[str, Any]
+) -> None:
+    async with table_site(database_url, tables, NODES, **limits) as site:
+        rows = _tree(800)
+        rows[21] = {"id": 2001, "parent": 9999}
+        rows += [{"id": 2002, "parent": 2001}, {"id": 3000, "parent": 1, "name": "bad"}]
+        lost = {number for number, row in enumerate(rows, start=1) if row["id"] in (2001, 2002)}
+        moved = {row["id"] for row in _tree(800)} - {row["id"] for row in rows}
+        below = set(moved)
+        for row in sorted(rows, key=lambda row: row["id"]):
+            if row["parent"] in below:
+                below.add(row["id"])
+        lost |= {number for number, row in enumerate(rows, start=1) if row["id"] in below}
+        job, bad = await site.load(rows)
+        assert job["status"] == "PartialSuccess"
+        bad_name = bad.pop(len(rows))
+        assert bad_name == [("", "row breaks the rule nodes_name_check")]
+        assert bad == {number: [DANGLING] for number in lost}
+        assert await site.rows("SELECT count(*) FROM nodes") == [(len(rows) - 1 - len(lost),)]
+
+
+async def test_rows_in_reverse_order_over_chunks_are_written(database_url: str) -> None:
+    async with table_site(database_url, PLAIN, NODES, chunk_bytes=1000) as site:
+        job, bad = await site.load([{"id": i, "parent": i - 1 or None} for i in range(600, 0, -1)])
+        assert (job["status"], bad) == ("Completed", {})
+
+
+@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 300}], ids=["one chunk", "many chunks"])
+async def test_a_circle_by_id_is_written_as_a_whole(database_url: str, limits: Mapping[str, Any]) -> None:
+    rows = [{"id": i, "parent": i % 40 + 1} for i in range(1, 41)]
+    async with table_site(database_url, PLAIN, NODES, **limits) as site:
+        job, bad = await site.load(rows)
+        assert (job["status"], job["successCount"], bad) == ("Completed", 40, {})
+
+
+@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 1000}], ids=["one chunk", "many chunks"])
+@pytest.mark.parametrize("policy", [ConflictPolicy.REJECT, ConflictPolicy.UPDATE])
+async def test_parents_are_found_by_name_in_the_same_file(
+    database_url: str, limits: Mapping[str, Any], policy: ConflictPolicy
+) -> None:
+    key: dict[str, Any] = {} if policy is ConflictPolicy.REJECT else {"conflict": policy, "conflict_key": ("name",)}
+    parts = Resource(
+        name="parts",
+        label="Part",
+        label_field="name",
+        model=Part,
+        table="parts",
+        references=PARTS.references,
+        **key,
+    )
+    async with table_site(database_url, PARTS_TABLE, parts, **limits) as site:
+        rows = [{"name": f"p{i}", "parent": f"p{i // 2}"} for i in range(2, 300)] + [{"name": "p1"}]
+        random.Random(3).shuffle(rows)
+        rows += [{"name": "lost", "parent": "nobody"}, {"name": "below", "parent": "lost"}]
+        job, bad = await site.load(rows)
+        assert (job["status"], job["successCount"]) == ("PartialSuccess", 299), (job, bad)
+        assert set(bad) == {300, 301}
+        assert bad[300] == [("parent", "Part 'nobody' does not exist")]
+        found = await site.rows(
+            "SELECT c.name, p.name FROM parts c LEFT JOIN parts p ON p.id = c.parent_id WHERE c.name IN ('p1', 'p7')"
+        )
+        assert sorted(found) == [("p1", None), ("p7", "p3")]
