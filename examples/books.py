@@ -8,24 +8,16 @@ python examples/books.py serve 8000
 
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
 import psycopg
 import uvicorn
-from fastapi import FastAPI, Header
+from fastapi import FastAPI, Header, HTTPException
 from pydantic import BaseModel, Field, field_validator
 
-from bulkport import Bulkport, ConflictPolicy, NotBlank, Resource
-from bulkport.errors import AuthenticationRequired
-from bulkport.fastapi import problems
-from bulkport.fastapi.middleware import EdgeMiddleware
-from bulkport.identifiers import UserId
-from bulkport.jobs.worker import run_until_signal
-from bulkport.migrations import upgrade_sql
+from bulkport import Bulkport, ConflictPolicy, NotBlank, Resource, migrations, run_until_signal
 
 
 class Book(BaseModel):
@@ -66,41 +58,32 @@ TABLE = """
 """
 
 DATABASE_URL = os.environ.get("DATABASE_URL", "")
-USERS = {"key-of-ada": UserId("ada"), "key-of-bob": UserId("bob")}
+USERS = {"key-of-ada": "ada", "key-of-bob": "bob"}
 
-bulkport = Bulkport([BOOKS])
+bulkport = Bulkport(DATABASE_URL, resources=[BOOKS])
 
 
-async def current_user(x_api_key: Annotated[str, Header()] = "") -> UserId:
+async def current_user(x_api_key: Annotated[str, Header()] = "") -> str:
     """Who asks; an application has its own way to know."""
     user = USERS.get(x_api_key)
     if user is None:
-        raise AuthenticationRequired
+        raise HTTPException(401, "Send a key in the header x-api-key.")
     return user
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Connected to the database for as long as the application serves."""
-    async with bulkport.connect(DATABASE_URL):
-        yield
-
-
-app = FastAPI(title="Books", lifespan=lifespan)
-app.add_middleware(EdgeMiddleware)  # trace ids, Cache-Control: no-store, and unexpected errors as problems
-problems.install(app)
-app.include_router(bulkport.router(authenticate=current_user))
+app = FastAPI(title="Books", lifespan=bulkport.lifespan)
+app.include_router(bulkport.router(user=current_user), prefix="/api")
 
 
 def work() -> None:
-    """Carry imports out until Ctrl-C or SIGTERM."""
-    run_until_signal(lambda stop: bulkport.run_worker(DATABASE_URL, stop))
+    """Run imports until Ctrl-C or SIGTERM; `bulkport worker books:bulkport` does the same."""
+    run_until_signal(bulkport.run_worker)
 
 
 def create_tables() -> None:
     """Bulkport's tables and the application's own; a real one does this in a migration."""
     with psycopg.connect(DATABASE_URL) as connection:
-        connection.execute(upgrade_sql().encode())
+        migrations.upgrade(connection)
         connection.execute(TABLE)
 
 

@@ -13,7 +13,7 @@ import psycopg
 from fastapi import FastAPI
 
 from application_client import client_of, make_key, open_application
-from bulkport.jobs import BackgroundJobs
+from bulkport import Bulkport
 from dashboard_site import browser_of
 from import_steps import NDJSON, accepted, running_worker
 
@@ -33,8 +33,8 @@ class CommandSite:
     """Of an operator at this machine."""
 
     @property
-    def jobs(self) -> BackgroundJobs:
-        jobs: BackgroundJobs = self.app.state.jobs
+    def jobs(self) -> Bulkport:
+        jobs: Bulkport = self.app.state.bulkport
         return jobs
 
     @asynccontextmanager

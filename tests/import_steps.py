@@ -25,7 +25,8 @@ LENIENT = {"prefer": "handling=lenient"}
 async def running_worker(bulkport: Bulkport, database_url: str, **settings: Any) -> AsyncIterator[None]:
     """A worker server in this process."""
     stop = asyncio.Event()
-    worker = asyncio.create_task(bulkport.run_worker(database_url, stop, settings=WorkerSettings(**settings)))
+    bulkport.database_url = database_url
+    worker = asyncio.create_task(bulkport.run_worker(stop, settings=WorkerSettings(**settings)))
     try:
         yield
     finally:

@@ -11,8 +11,7 @@ import pytest
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
 
-from bulkport import Resource
-from bulkport.jobs import BackgroundJobs
+from bulkport import Bulkport, Resource
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = ROOT / "docs" / "dashboard.md"
@@ -67,13 +66,13 @@ async def test_operators_act_and_readers_do_not(database_url: str, user: str, st
         form = {"csrf": token[1], "queue": "mail", "confirmed": "yes"}
         answer = await browser.post(f"{MOUNTED}/do/queues/pause", data=form)
         assert answer.status_code == status, answer.text
-        queues = await program["jobs"].queues()
+        queues = await program["bulkport"].queues()
         assert any(queue.name == "mail" and queue.paused_at is not None for queue in queues) is is_paused
 
 
 async def test_the_name_that_the_document_adds_is_masked_too(database_url: str) -> None:
     async with browser_of_the_document_s_application(database_url) as (browser, program):
-        jobs: BackgroundJobs = program["jobs"]
+        jobs: Bulkport = program["bulkport"]
 
         @jobs.task(name="pay")
         async def pay(iban: str, password: str, amount: int) -> None: ...

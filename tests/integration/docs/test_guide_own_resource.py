@@ -29,7 +29,7 @@ def run_example(url: str, *arguments: str) -> "subprocess.Popen[bytes]":
 def empty_database(database_url: str) -> str:
     """A database of the test's own without any table."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("DROP SCHEMA public, bulkport CASCADE")
         connection.execute("CREATE SCHEMA public")
     return database_url
 

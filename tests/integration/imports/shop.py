@@ -3,8 +3,6 @@
 Nothing of the Command API is imported. Its products have a column of every kind that imports promise to carry.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -149,7 +147,7 @@ PARTS = Resource(
 
 def shop_bulkport(engine: EngineFactory = ProcrastinateEngine, **limits: Any) -> Bulkport:
     resources = [PRODUCTS, *map(offers, ConflictPolicy), COUPONS, PARTS]
-    return Bulkport(resources, limits=ImportLimits(**limits), engine=engine)
+    return Bulkport(None, resources=resources, limits=ImportLimits(**limits), engine=engine)
 
 
 async def shopkeeper(x_shopkeeper: Annotated[str | None, Header()] = None) -> str:
@@ -162,13 +160,9 @@ async def shopkeeper(x_shopkeeper: Annotated[str | None, Header()] = None) -> st
 def shop_app(bulkport: Bulkport, database_url: str) -> FastAPI:
     """The shop's web application."""
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with bulkport.connect(database_url):
-            yield
-
-    app = FastAPI(lifespan=lifespan)
+    bulkport.database_url = database_url
+    app = FastAPI(lifespan=bulkport.lifespan)
     app.add_middleware(EdgeMiddleware)
     problems.install(app)
-    app.include_router(bulkport.router(authenticate=shopkeeper))
+    app.include_router(bulkport.router(user=shopkeeper, job_id_name="hangfireJobId"), prefix="/api")
     return app

@@ -56,12 +56,12 @@ async def table_site(
         Where the worker connects, as another role say.
     """
     await execute(url, tables)
-    bulkport = Bulkport(resources, limits=ImportLimits(**limits))
+    bulkport = Bulkport(url, resources=resources, limits=ImportLimits(**limits))
     app = FastAPI()
     problems.install(app)
-    app.include_router(bulkport.router(authenticate=_someone))
+    app.include_router(bulkport.router(user=_someone, job_id_name="hangfireJobId"), prefix="/api")
     async with (
-        bulkport.connect(url),
+        bulkport.connect(),
         running_worker(bulkport, worker_url or url),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tables.example") as api,
     ):

@@ -39,5 +39,5 @@ async def test_imports_run_on_the_engine_that_was_passed(shop_url: str) -> None:
     async with opened(shop_url, engine=recorded(asked)) as site:
         job = await imported(site.api, "/api/coupons/bulk", content=ndjson([{"title": "ten"}]), headers=NDJSON)
         assert job["status"] == "Completed"
-        await site.bulkport.rescue(shop_url, "nobody")
+        await site.bulkport.rescue("nobody")
     assert asked == {"enqueue", "run", "rescue"}

@@ -9,18 +9,15 @@ import sqlalchemy.exc
 from fastapi import FastAPI
 
 from bulkport.app import Bulkport
-from bulkport.errors import ServiceUnavailable
 from bulkport.fastapi import problems
 from bulkport.fastapi.middleware import EdgeMiddleware
 from bulkport.fastapi.openapi import describe_problems
 from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.webhooks import describe_webhooks
-from bulkport.jobs import BackgroundJobs
-from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
 from commandapi.auth import current_user
 from commandapi.commands.routes import router as commands_router
-from commandapi.dashboard import build_dashboard
+from commandapi.dashboard import access_by
 from commandapi.database import open_database
 from commandapi.docs_page import add_docs_page
 from commandapi.logs import log_request
@@ -51,7 +48,7 @@ class CommandApi(FastAPI):
 def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
-    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `jobs`, `dashboard`,
+    Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `dashboard`,
     `pool`, `sessions`, `reading_sessions` and `newest_migration`. The database need not be there yet: requests are
     answered 503 until it is.
 
@@ -88,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app, database_errors=[sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError])
 
     app.state.bulkport = bulkport = build_bulkport(settings)
-    app.include_router(bulkport.router(authenticate=current_user))
+    app.include_router(bulkport.router(user=current_user, job_id_name="hangfireJobId"), prefix="/api")
     app.include_router(platforms_router)
     app.include_router(commands_router)
     app.include_router(registrations_router)
@@ -96,17 +93,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(metrics.router)
     if settings.shows_docs:
         add_docs_page(app)
-    app.state.jobs = jobs = BackgroundJobs()
-    app.state.dashboard = dashboard = build_dashboard(settings, jobs, bulkport.resources, lambda: _pool_of(app))
+    app.state.dashboard = dashboard = bulkport.dashboard(
+        access=access_by(settings),
+        title="Command API",
+        masked_names=settings.masked_names,
+        audit_keep=settings.audit_retention(),
+    )
     dashboard.mount(app, settings.dashboard_path)
     return app
-
-
-def _pool_of(app: FastAPI) -> AsyncPool:
-    pool: AsyncPool | None = getattr(app.state, "pool", None)
-    if pool is None:
-        raise ServiceUnavailable
-    return pool
 
 
 @asynccontextmanager
@@ -121,6 +115,6 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
         app.state.sessions = database.sessions
         app.state.reading_sessions = database.reading_sessions
         bulkport: Bulkport = app.state.bulkport
-        jobs: BackgroundJobs = app.state.jobs
-        async with bulkport.connect(settings.database_url, pool=database.pool), jobs.connect(pool=database.pool):
+        # The command line has looked that the tables are there, and the server may start before its database.
+        async with bulkport.connect(pool=database.pool, check=False):
             yield

@@ -13,9 +13,10 @@ from commandapi.settings import Settings
 def build_bulkport(settings: Settings) -> Bulkport:
     """Bulk imports of platforms and commands."""
     return Bulkport(
-        [PLATFORMS, COMMANDS],
+        settings.database_url,
+        resources=[PLATFORMS, COMMANDS],
         limits=settings.import_limits(),
-        lanes=settings.import_lanes,
+        chunk_workers=settings.import_lanes,
         egress=settings.egress_policy(),
     )
 
@@ -24,7 +25,6 @@ async def run_worker(
     settings: Settings, *, concurrency: int, stop: asyncio.Event, server_name: str | None = None
 ) -> None:
     """Run background jobs until `stop` is set."""
-    assert settings.database_url is not None
     worker = WorkerSettings(
         concurrency=concurrency,
         chunk_slots=settings.worker_chunk_slots,
@@ -39,10 +39,9 @@ async def run_worker(
             max_seconds=settings.import_retry_max_seconds,
         ),
     )
-    await build_bulkport(settings).run_worker(settings.database_url, stop, settings=worker, server_name=server_name)
+    await build_bulkport(settings).run_worker(stop, settings=worker, name=server_name)
 
 
 async def rescue_server(settings: Settings, server_name: str) -> None:
     """Give the jobs of a worker process that was seen to die back to their queues, now."""
-    assert settings.database_url is not None
-    await build_bulkport(settings).rescue(settings.database_url, server_name)
+    await build_bulkport(settings).rescue(server_name)

@@ -1,52 +1,137 @@
-"""Bulkport: durable bulk imports for FastAPI and PostgreSQL.
+"""Bulkport: durable bulk imports and background jobs for FastAPI and PostgreSQL.
 
-An application declares resources and gets endpoints that take any number of records, and workers that store them
-exactly once::
+An application declares what can be imported and what runs in the background, and gets endpoints that take any number of
+records, workers that store them exactly once, a queue, and a dashboard over it all::
 
-    products = Resource(name="products", label="Product", label_field="name", model=Product, table="products")
-    bulkport = Bulkport([products])
+    bulkport = Bulkport(DATABASE_URL, resources=[BOOKS])
 
-`Bulkport` (`facade.py`) is where to begin reading. A request to import goes through `http` and `intake`; a worker
-through `background` and `processing`; `docs/walkthrough.md` follows one import all the way.
+    @bulkport.task(queue="mail")
+    async def send_report(recipient: str, year: int) -> int: ...
+
+    app = FastAPI(lifespan=bulkport.lifespan)
+    app.include_router(bulkport.router(user=current_user))
+    app.mount("/jobs", bulkport.dashboard(access=operators_only))
+
+All public names are here, but for those of documented subpackages: `bulkport.dashboard` (who may see it),
+`bulkport.client` (for programs that send imports), `bulkport.migrations` and `bulkport.testing`. Everything else is
+private and may change with any version.
 """
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from bulkport import migrations
     from bulkport.app import Bulkport
+    from bulkport.egress import EgressPolicy
+    from bulkport.errors import BulkportError
+    from bulkport.extras import MissingExtra
+    from bulkport.imports.check import Mistake
     from bulkport.imports.options import ReadingOptions
+    from bulkport.imports.process import AttemptPolicy
     from bulkport.imports.resource import ConflictPolicy, Reference, Resource
+    from bulkport.imports.states import ImportStatus
     from bulkport.imports.validation import NotBlank
+    from bulkport.jobs.batches import Batch
+    from bulkport.jobs.context import JobContext
+    from bulkport.jobs.errors import ArgumentsDoNotFit, JobAlreadyQueued, NotConnected, ParentNotFound
+    from bulkport.jobs.exceptions import JobCancelled, StopRequested
+    from bulkport.jobs.job import BackgroundJob, JobState, JSONValue
+    from bulkport.jobs.port.queueing import EnqueuedJob, Outcome
+    from bulkport.jobs.reading.query import JobPage, JobQuery, JobSort
+    from bulkport.jobs.retention import RetentionPolicy
+    from bulkport.jobs.retry import NO_RETRY, FinalError, RetryLater, RetryPolicy
+    from bulkport.jobs.task import JobCall, JobOptions, Task
+    from bulkport.jobs.worker import run_until_signal
     from bulkport.limits import ImportLimits
     from bulkport.worker_settings import WorkerSettings
 
+    __version__: str
+
+_MODULES: Final = {
+    "bulkport.app": ("Bulkport",),
+    "bulkport.egress": ("EgressPolicy",),
+    "bulkport.errors": ("BulkportError",),
+    "bulkport.extras": ("MissingExtra",),
+    "bulkport.imports.check": ("Mistake",),
+    "bulkport.imports.options": ("ReadingOptions",),
+    "bulkport.imports.process": ("AttemptPolicy",),
+    "bulkport.imports.resource": ("ConflictPolicy", "Reference", "Resource"),
+    "bulkport.imports.states": ("ImportStatus",),
+    "bulkport.imports.validation": ("NotBlank",),
+    "bulkport.jobs.batches": ("Batch",),
+    "bulkport.jobs.context": ("JobContext",),
+    "bulkport.jobs.errors": ("ArgumentsDoNotFit", "JobAlreadyQueued", "NotConnected", "ParentNotFound"),
+    "bulkport.jobs.exceptions": ("JobCancelled", "StopRequested"),
+    "bulkport.jobs.job": ("BackgroundJob", "JSONValue", "JobState"),
+    "bulkport.jobs.port.queueing": ("EnqueuedJob", "Outcome"),
+    "bulkport.jobs.reading.query": ("JobPage", "JobQuery", "JobSort"),
+    "bulkport.jobs.retention": ("RetentionPolicy",),
+    "bulkport.jobs.retry": ("NO_RETRY", "FinalError", "RetryLater", "RetryPolicy"),
+    "bulkport.jobs.task": ("JobCall", "JobOptions", "Task"),
+    "bulkport.jobs.worker": ("run_until_signal",),
+    "bulkport.limits": ("ImportLimits",),
+    "bulkport.worker_settings": ("WorkerSettings",),
+}
+_HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}
+
 __all__ = [
+    "NO_RETRY",
+    "ArgumentsDoNotFit",
+    "AttemptPolicy",
+    "BackgroundJob",
+    "Batch",
     "Bulkport",
+    "BulkportError",
     "ConflictPolicy",
+    "EgressPolicy",
+    "EnqueuedJob",
+    "FinalError",
     "ImportLimits",
+    "ImportStatus",
+    "JSONValue",
+    "JobAlreadyQueued",
+    "JobCall",
+    "JobCancelled",
+    "JobContext",
+    "JobOptions",
+    "JobPage",
+    "JobQuery",
+    "JobSort",
+    "JobState",
+    "MissingExtra",
+    "Mistake",
     "NotBlank",
+    "NotConnected",
+    "Outcome",
+    "ParentNotFound",
     "ReadingOptions",
     "Reference",
     "Resource",
+    "RetentionPolicy",
+    "RetryLater",
+    "RetryPolicy",
+    "StopRequested",
+    "Task",
     "WorkerSettings",
+    "__version__",
+    "migrations",
+    "run_until_signal",
 ]
-
-_MODULES = {
-    "Bulkport": "bulkport.app",
-    "ConflictPolicy": "bulkport.imports.resource",
-    "ImportLimits": "bulkport.limits",
-    "NotBlank": "bulkport.imports.validation",
-    "ReadingOptions": "bulkport.imports.options",
-    "Reference": "bulkport.imports.resource",
-    "Resource": "bulkport.imports.resource",
-    "WorkerSettings": "bulkport.worker_settings",
-}
 
 
 def __getattr__(name: str) -> Any:
     # On first use: a command line that only sends imports need not load a web framework.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "migrations":
+        return import_module("bulkport.migrations")
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415
 
-    return getattr(import_module(_MODULES[name]), name)
+        return version("bulkport")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

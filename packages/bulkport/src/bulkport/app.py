@@ -1,99 +1,166 @@
-"""What an application makes one of: its resources with routes to import them and workers that carry imports out."""
+"""`Bulkport`: what an application makes one of. It has its resources, tasks, routes, dashboard and worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Self
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Self
 
+import psycopg
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import PoolTimeout
 
+from bulkport import database, migrations
+from bulkport.database import DEFAULT_SCHEMA, cursor_classes
 from bulkport.egress import Egress, EgressPolicy
-from bulkport.errors import ServiceUnavailable
-from bulkport.fastapi.app_state import Connected
-from bulkport.fastapi.stopping import server_is_stopping
+from bulkport.extras import require_extra
+from bulkport.imports.check import Mistake, check_resources
 from bulkport.imports.ingest import Intake
-from bulkport.imports.process import IMPORT_QUEUE, WHOLE_WRITES, Importer
+from bulkport.imports.process import WHOLE_WRITES, Importer
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.retention import ImportPruner
+from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.watch import ImportWatch
 from bulkport.imports.watchdog import Watchdog
 from bulkport.jobs.application_name import session_mark
-from bulkport.jobs.port import EngineFactory
+from bulkport.jobs.calls import JobCalls
+from bulkport.jobs.errors import NotConnected
+from bulkport.jobs.executor import TaskThreads
+from bulkport.jobs.port import EngineFactory, JobEngine
 from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
 from bulkport.jobs.worker import WorkerServer, new_server_name
 from bulkport.limits import ImportLimits
+from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool, open_pool, prefer_indexes
-from bulkport.webhooks.deliver import WEBHOOK_QUEUE, Deliverer
+from bulkport.runtime import server_is_stopping
+from bulkport.webhooks.deliver import Deliverer
 from bulkport.webhooks.dispatch import Dispatcher
 from bulkport.worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-    from bulkport.fastapi.bulk import Authenticate
+    from bulkport.dashboard import Access, Dashboard
+    from bulkport.dashboard.standard import Decide
+    from bulkport.fastapi.route import Authenticate
+
+_log = get_logger(__name__)
+
+_CHECK_SECONDS: Final = 3.0
 
 
-class Bulkport:
-    """Durable bulk imports for a FastAPI application.
+class Bulkport(JobCalls):
+    """Durable bulk imports and background jobs of an application, on its PostgreSQL.
+
+    It does no input or output until it is connected. All calls about jobs are methods; code without an event loop finds
+    those that enqueue at `sync`, and jobs by the clock are declared at `recurring`.
 
     Parameters
     ----------
-    resources:
+    database_url
+        Of the application's database, as PostgreSQL or SQLAlchemy writes it; or a function that returns it, for one
+        that is known later.
+    resources
         What can be imported.
-    limits:
+    schema
+        PostgreSQL schema of Bulkport's own tables; see `bulkport.migrations`.
+    limits
         What one import may cost the server.
-    lanes:
+    worker
+        How worker processes behave.
+    pool_size
+        Most connections that a server process holds at one time, without those of uploads
+        (`ImportLimits.max_concurrent_uploads`).
+    chunk_workers
         Background jobs that work on one import of several chunks.
-    egress:
+    egress
         Which addresses webhooks may name; by default https outside of private networks.
-    engine:
-        Makes the engine that stores and runs the imports' background jobs. Server and workers use the same one.
+    engine
+        Makes the engine that stores and runs jobs. Servers and workers use the same one.
 
     Examples
     --------
-    In the web server::
+    ::
 
-        bulkport = Bulkport([PRODUCTS])
+        bulkport = Bulkport(DATABASE_URL, resources=[BOOKS])
 
-        @asynccontextmanager
-        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            async with bulkport.connect(DATABASE_URL):
-                yield
+        @bulkport.task(queue="mail")
+        async def send_report(recipient: str, year: int) -> int: ...
 
-        app = FastAPI(lifespan=lifespan)
-        app.add_middleware(EdgeMiddleware, private_path="/api")
-        problems.install(app)
-        app.include_router(bulkport.router(authenticate=current_user))
+        app = FastAPI(lifespan=bulkport.lifespan)
+        app.include_router(bulkport.router(user=current_user))
+        app.mount("/jobs", bulkport.dashboard(access=operators_only))
 
-    In a worker process::
+        await bulkport.enqueue(send_report, "ada@example.org", 2026)
 
-        await bulkport.run_worker(DATABASE_URL, stop)
+    and, in as many processes as you like, `bulkport worker shop:bulkport`.
     """
 
     def __init__(
         self,
-        resources: Iterable[Resource],
+        database_url: Any,
         *,
+        resources: Iterable[Resource] = (),
+        schema: str = DEFAULT_SCHEMA,
         limits: ImportLimits | None = None,
-        lanes: int = 2,
+        worker: WorkerSettings | None = None,
+        pool_size: int = 10,
+        chunk_workers: int = 2,
         egress: EgressPolicy | None = None,
         engine: EngineFactory = ProcrastinateEngine,
     ) -> None:
+        super().__init__(engine=engine, schema=schema)
+        # A URL that is there and wrong is refused at once; one that is missing, when it is needed.
+        self._database_url: Any = database_url
+        if isinstance(database_url, str) and database_url:
+            database.database_url(database_url)
         self.resources = Resources(resources)
         self.limits = limits or ImportLimits()
-        self._lanes = lanes
+        self.worker_settings = worker or WorkerSettings()
+        self._pool_size = pool_size
+        self._chunk_workers = chunk_workers
         self._egress = egress or EgressPolicy()
-        self._make_engine = engine
-        self._connected: Connected | None = None
+        self._runtimes: list[ImportRuntime] = []
 
-    def router(self, authenticate: "Authenticate") -> "APIRouter":
-        """Routes of the bulk endpoints and of `/api/imports`.
+    def __repr__(self) -> str:
+        return f"Bulkport(resources={sorted(self.resources)}, tasks={sorted(self._tasks)}, schema={self.schema!r})"
+
+    @property
+    def database_url(self) -> str:
+        """Of the database, as psycopg takes it.
+
+        Raises
+        ------
+        UnusableDatabaseUrl
+            It is missing or malformed.
+        """
+        given = self._database_url
+        return database.database_url(given() if callable(given) else given)
+
+    @database_url.setter
+    def database_url(self, url: Any) -> None:
+        self._database_url = url
+
+    @property
+    def _names_encoding(self) -> bool:
+        return "client_encoding" in conninfo_to_dict(self.database_url)
+
+    # In the application
+
+    def router(self, user: "Authenticate", *, job_id_name: str = "backgroundJobId") -> "APIRouter":
+        """Routes of imports: `/{resource}/bulk`, `/{resource}/export`, `/imports`, `/uploads` and `/webhooks`.
+
+        Their errors are problems (RFC 9457); those of the application's other routes stay as they are.
 
         Parameters
         ----------
-        authenticate:
-            FastAPI dependency that returns the request's user id (text), or raises.
+        user
+            FastAPI dependency that returns the id of the request's user (text, a UUID or an integer), or raises.
+        job_id_name
+            What answers call the id of an import's background job.
         """
+        require_extra("fastapi", "fastapi")
         # Imported when asked for: a worker process needs no web framework, which takes a second and 20 MiB.
         from fastapi import APIRouter  # noqa: PLC0415
 
@@ -101,72 +168,178 @@ class Bulkport:
         from bulkport.fastapi.describe import describe_router  # noqa: PLC0415
         from bulkport.fastapi.export import export_router  # noqa: PLC0415
         from bulkport.fastapi.imports import import_router  # noqa: PLC0415
+        from bulkport.fastapi.job_views import job_views  # noqa: PLC0415
+        from bulkport.fastapi.openapi import PROBLEMS  # noqa: PLC0415
+        from bulkport.fastapi.route import user_dependency  # noqa: PLC0415
         from bulkport.fastapi.uploads import upload_router  # noqa: PLC0415
         from bulkport.fastapi.webhooks import webhook_router  # noqa: PLC0415
 
-        router = APIRouter()
+        views, authenticate = job_views(job_id_name), user_dependency(user)
+        router = APIRouter(responses=PROBLEMS)
         for resource in self.resources.values():
-            for make_router in (bulk_router, describe_router, export_router):
-                router.include_router(make_router(resource, self._get_connected, authenticate))
-        router.include_router(import_router(self.resources, self._get_connected, authenticate))
-        router.include_router(webhook_router(self._get_connected, authenticate, self._egress))
-        router.include_router(upload_router(self._get_connected, authenticate))
+            router.include_router(bulk_router(resource, self._runtime, authenticate, views))
+            router.include_router(describe_router(resource, self._runtime, authenticate))
+            router.include_router(export_router(resource, self._runtime, authenticate))
+        router.include_router(import_router(self.resources, self._runtime, authenticate, views))
+        router.include_router(webhook_router(self._runtime, authenticate, self._egress))
+        router.include_router(upload_router(self._runtime, authenticate))
         return router
 
-    @asynccontextmanager
-    async def connect(self, database_url: str, *, pool: AsyncPool | None = None) -> AsyncIterator[Self]:
-        """Be connected to the database for as long as the context lasts; the routes answer 503 outside of it.
+    def dashboard(
+        self,
+        access: "Access | Decide",
+        *,
+        title: str = "Background jobs",
+        masked_names: Sequence[str] | None = None,
+        audit_keep: timedelta | None = timedelta(days=365),
+    ) -> "Dashboard":
+        """The dashboard over imports and jobs, to be mounted: `app.mount("/jobs", bulkport.dashboard(access=…))`.
 
         Parameters
         ----------
-        pool:
-            Open pool of autocommit connections to share; by default one is made.
+        access
+            Who may see it, and who may act: a function of the request, or what `bulkport.dashboard` has ready. A
+            function returns a `Viewer`, an operator's name, or None for those who may not even know of it; it may be
+            async.
+        title
+            Name of the application.
+        masked_names
+            Arguments of jobs whose values are not shown; by default those that sound like secrets.
+        audit_keep
+            How long it is kept what operators did; None: for good.
         """
-        async with (
-            self._pool_or_own(pool, database_url) as shared,
-            open_pool(
-                database_url,
-                name="uploads",
-                most=self.limits.max_concurrent_uploads,
-                least=0,
-                acquire_seconds=self.limits.database_wait_seconds,
-                configure=prefer_indexes,
-            ) as uploads,
-        ):
-            intake = Intake(self._make_engine(), shared, uploads, self.limits, self._lanes)
-            watch = ImportWatch(shared, is_stopping=server_is_stopping)
-            self._connected = Connected(shared, intake, watch)
-            try:
-                yield self
-            finally:
-                self._connected = None
-                watch.close()
+        for module in ("jinja2", "itsdangerous", "fastapi"):
+            require_extra("dashboard", module)
+        from bulkport.dashboard.standard import standard_dashboard  # noqa: PLC0415 # as in router
+
+        return standard_dashboard(
+            self,
+            self.resources,
+            self._open_pool,
+            access=access,
+            title=title,
+            masked_names=masked_names,
+            audit_keep=audit_keep,
+        )
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Be connected for as long as an application serves: `FastAPI(lifespan=bulkport.lifespan)`.
+
+        An application with a lifespan of its own enters this one in it: `async with bulkport.lifespan(app): yield`.
+        Raises what `connect` raises, and logs mistakes in the declarations of resources.
+        """
+        async with self.connect():
+            await self._log_mistakes()
+            yield
+
+    @asynccontextmanager
+    async def connect(self, *, pool: AsyncPool | None = None, check: bool = True) -> AsyncIterator[Self]:
+        """Be connected to the database for as long as the context lasts, for scripts and lifespans.
+
+        A database that cannot be reached yet is no error: until it can, the routes answer 503.
+
+        Parameters
+        ----------
+        pool
+            Open pool of autocommit connections to share; by default one is made.
+        check
+            Whether to look that the database has the tables that are needed.
+
+        Raises
+        ------
+        MigrationsMissing
+            It does not; the message says what to run.
+        UnsupportedEncoding
+            The database is not in UTF-8.
+        UnusableDatabaseUrl
+            The URL is missing or malformed.
+        """
+        url, wait = self.database_url, self.limits.database_wait_seconds
+        async with AsyncExitStack() as stack:
+            if pool is None:
+                pool = await stack.enter_async_context(
+                    open_pool(url, name="bulkport", most=self._pool_size, acquire_seconds=wait, schema=self.schema)
+                )
+            if check:
+                await self._check_tables(pool)
+            uploads = await stack.enter_async_context(
+                open_pool(
+                    url,
+                    name="uploads",
+                    most=self.limits.max_concurrent_uploads,
+                    least=0,
+                    acquire_seconds=wait,
+                    configure=prefer_indexes,
+                    schema=self.schema,
+                )
+            )
+            engine = self._make_engine(pool)
+            intake = Intake(engine, pool, uploads, self.limits, self._chunk_workers)
+            watch = ImportWatch(pool, is_stopping=server_is_stopping)
+            stack.callback(watch.close)
+            self._enter(stack, pool, engine, ImportRuntime(pool, intake, watch))
+            yield self
+
+    def _enter(self, stack: AsyncExitStack, pool: AsyncPool, engine: JobEngine, runtime: ImportRuntime | None) -> None:
+        link = pool, engine
+        self._links.append(link)
+        stack.callback(self._links.remove, link)
+        if runtime is not None:
+            self._runtimes.append(runtime)
+            stack.callback(self._runtimes.remove, runtime)
+
+    # In worker processes
 
     async def run_worker(
         self,
-        database_url: str,
         stop: asyncio.Event,
         *,
+        queues: Sequence[str] | None = None,
         settings: WorkerSettings | None = None,
-        server_name: str | None = None,
+        name: str | None = None,
     ) -> None:
-        """Carry imports out until `stop` is set.
+        """Run jobs and imports until `stop` is set; running ones end first, or are handed back.
 
         Parameters
         ----------
-        server_name:
-            Unique among all servers, also over time; None: one is made. See `rescue`.
+        queues
+            Queues to serve; None: all. Imports are in `imports`, webhooks in `webhooks`.
+        settings
+            In place of those that the object was made with.
+        name
+            Of the server, unique among all servers, also over time; None: one is made. See `rescue`.
+
+        Raises
+        ------
+        MigrationsMissing, UnsupportedEncoding
+            See `connect`.
         """
-        options = settings or WorkerSettings()
-        name = server_name or new_server_name()
-        async with open_pool(
-            database_url,
-            name="worker",
-            most=options.chunk_slots + WHOLE_WRITES + 4,
-            application_name=session_mark(name),
-            configure=prefer_indexes,
-        ) as pool:
+        url, options, server_name = self.database_url, settings or self.worker_settings, name or new_server_name()
+        mark = session_mark(server_name)
+        threads = TaskThreads(options.concurrency)
+        async with AsyncExitStack() as stack:
+            if not self.sync.is_connected:
+                most = options.concurrency
+                stack.enter_context(self.sync.connect(url, most=most, application_name=mark))
+            stack.callback(threads.close)
+            pool = await stack.enter_async_context(
+                open_pool(
+                    url,
+                    name="worker",
+                    most=options.chunk_slots + WHOLE_WRITES + options.concurrency + 4,
+                    application_name=mark,
+                    configure=prefer_indexes,
+                    schema=self.schema,
+                )
+            )
+            await self._check_tables(pool)
             engine = self._make_engine(pool)
+            self._enter(stack, pool, engine, None)
+            for task in self._tasks.values():
+                engine.add_task(task.definition(threads))
+            for recurring in self.recurring.declared:
+                engine.recurring.declare(recurring)
             importer = Importer(
                 self.resources,
                 pool,
@@ -174,20 +347,22 @@ class Bulkport:
                 chunk_slots=options.chunk_slots,
                 job_slots=options.concurrency,
             )
-            for task in (*importer.tasks(), Deliverer(pool, Egress(self._egress)).task()):
-                engine.add_task(task)
+            for definition in (*importer.tasks(), Deliverer(pool, Egress(self._egress)).task()):
+                engine.add_task(definition)
             server = WorkerServer(
                 engine,
-                database_url,
-                # An application's own jobs are for the workers that know its tasks.
-                queues=[IMPORT_QUEUE, WEBHOOK_QUEUE],
+                url,
+                queues=queues,
                 concurrency=options.concurrency,
-                name=name,
+                name=server_name,
                 heartbeat_seconds=options.heartbeat_seconds,
                 stalled_seconds=options.stalled_seconds,
                 shutdown_seconds=options.shutdown_seconds,
+                poll_seconds=options.poll_seconds,
                 retention=options.retention,
+                schema=self.schema,
             )
+            await self._log_mistakes()
             async with (
                 Watchdog(pool, engine).beside(),
                 Dispatcher(pool, engine).beside(),
@@ -195,28 +370,64 @@ class Bulkport:
             ):
                 await server.run(stop)
 
-    async def rescue(self, database_url: str, server_name: str) -> None:
+    async def rescue(self, server_name: str) -> None:
         """Give the jobs of a worker that is known to be dead back to their queues, now.
 
         Raises
         ------
         psycopg.Error
-            If the database is away; living workers then find out by themselves.
+            The database is away; living workers then find out by themselves.
         """
-        async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        connection = await AsyncConnection.connect(
+            self.database_url, autocommit=True, cursor_factory=cursor_classes(self.schema)[1]
+        )
+        async with connection:
             await self._make_engine().rescue([server_name], connection)
 
-    def _get_connected(self) -> Connected:
-        if self._connected is None:
-            raise ServiceUnavailable
-        return self._connected
+    # What can be wrong
 
-    @asynccontextmanager
-    async def _pool_or_own(self, pool: AsyncPool | None, database_url: str) -> AsyncIterator[AsyncPool]:
-        if pool is not None:
-            yield pool
+    async def check(self) -> list[Mistake]:
+        """Mistakes in the declarations of resources, measured against the tables; empty: they fit.
+
+        Raises
+        ------
+        MigrationsMissing, UnsupportedEncoding
+            See `connect`.
+        psycopg.OperationalError
+            The database cannot be reached.
+        """
+        connection = await AsyncConnection.connect(
+            self.database_url, autocommit=True, connect_timeout=10, cursor_factory=cursor_classes(self.schema)[1]
+        )
+        async with connection:
+            await migrations.check(connection, schema=self.schema, any_encoding=self._names_encoding)
+            return await check_resources(connection, self.resources.values())
+
+    async def _check_tables(self, pool: AsyncPool) -> None:
+        try:
+            async with pool.connection(timeout=_CHECK_SECONDS) as connection:
+                await migrations.check(connection, schema=self.schema, any_encoding=self._names_encoding)
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            _log.warning("the database cannot be reached yet", error=str(error).strip())
+
+    async def _log_mistakes(self) -> None:
+        pool = self._pool
+        assert pool is not None
+        try:
+            async with pool.connection(timeout=_CHECK_SECONDS) as connection:
+                mistakes = await check_resources(connection, self.resources.values())
+        except (PoolTimeout, psycopg.Error) as error:
+            _log.warning("declarations could not be checked", error=str(error).strip())
             return
-        async with open_pool(
-            database_url, name="imports", most=10, acquire_seconds=self.limits.database_wait_seconds
-        ) as own:
-            yield own
+        for mistake in mistakes:
+            _log.error("an import cannot work", mistake=str(mistake))
+
+    def _runtime(self) -> ImportRuntime:
+        if not self._runtimes:
+            raise NotConnected
+        return self._runtimes[-1]
+
+    def _open_pool(self) -> AsyncPool:
+        if self._pool is None:
+            raise NotConnected
+        return self._pool

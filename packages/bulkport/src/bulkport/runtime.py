@@ -2,7 +2,11 @@
 
 import asyncio
 import gc
+import signal
 from contextlib import suppress
+from typing import Final
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
@@ -22,3 +26,17 @@ def spare_loaded_objects() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def server_is_stopping() -> bool:
+    """Whether the uvicorn server that handles this process's signals was asked to stop.
+
+    uvicorn waits for open responses before it tells the application anything (its lifespan ends after them), and its
+    server object is nowhere in a request; but it is the one whose method handles the signals. Servers that handle
+    signals otherwise close what streams themselves (`Dashboard.end_streams`, `ImportWatch.close`).
+    """
+    for number in _SIGNALS:
+        server = getattr(signal.getsignal(number), "__self__", None)
+        if getattr(server, "should_exit", False) is True:
+            return True
+    return False

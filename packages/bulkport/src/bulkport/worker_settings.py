@@ -20,6 +20,8 @@ class WorkerSettings:
     """Silence after which a worker counts as dead and its jobs are taken over."""
     shutdown_seconds: float = 20.0
     """Grace for running jobs when the worker is asked to stop."""
+    poll_seconds: float = 1.0
+    """How often to look for jobs of which no notification came."""
     retention: RetentionPolicy = DEFAULT_RETENTION
     """How long finished background jobs are kept."""
     import_retention: ImportRetention = field(default_factory=ImportRetention)

@@ -153,6 +153,12 @@ class Dashboard:
             _NamedRoute(f"{path}/{{rest:path}}", _Below(self, "")),
         ]
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request below a mount: `app.mount("/jobs", dashboard)` (ASGI 3)."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"the dashboard answers http, not {scope['type']}")
+        await self.answer(_path_below_mount(scope), scope, receive, send)
+
     def end_streams(self) -> None:
         """End all live streams, for good: for a server that is about to stop and handles signals itself."""
         self._hub.close()
@@ -400,6 +406,16 @@ def _own_url(scope: Scope, path: str | None) -> str:
 def _lead_to(page_request: PageRequest, address: str) -> Response:
     # 303: the browser goes on with GET (RFC 9110 §15.4.4). A relative address is right below any prefix.
     return RedirectResponse(page_request.root + address, 303)
+
+
+def _path_below_mount(scope: Scope) -> str | None:
+    """The path below a mount, without a slash at its beginning; None: the mount's own, without its last slash."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    # Where a proxy removes a prefix, the mount alone is part of the path, and the prefix is in the root path only.
+    mount = root.removeprefix(scope.get("app_root_path", ""))
+    below = path.removeprefix(root if path.startswith(root) else mount)
+    return below[1:] if below.startswith("/") else None
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Query, Response, status
 from psycopg import AsyncConnection
 from starlette.requests import Request
 
-from bulkport.fastapi.app_state import Connected
 from bulkport.fastapi.follow import MAX_WAIT_SECONDS, retry_after
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.idempotent import Received, receive_once
-from bulkport.fastapi.job_views import JobStatus, status_path
+from bulkport.fastapi.job_views import JobStatus, JobViews
 from bulkport.fastapi.request_body import RequestBody
+from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
 from bulkport.fastapi.schemas import JobId, Wait
 from bulkport.fastapi.staged_body import StagedBody, named_upload
 from bulkport.identifiers import UserId
@@ -23,33 +23,35 @@ from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, ImportLabels, parse
 from bulkport.imports.options_query import openapi_parameters, parse_reading
 from bulkport.imports.read import ImportJob, get_job
 from bulkport.imports.resource import Resource
+from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.upload import OnAccept, Upload
-
-Authenticate = Callable[..., Any]
-"""FastAPI dependency that returns the request's user, and raises when there is none."""
 
 METADATA_HEADER: Final = "X-Import-Metadata"
 _MESSAGE: Final = "Bulk import job successfully queued"
 _JSON: Final = msgspec.json.Encoder()
 
 
-def bulk_router(resource: Resource, connected: Callable[[], Connected], authenticate: Authenticate) -> APIRouter:
-    """`POST /api/{resource}/bulk` and the status of what it queued.
+def bulk_router(
+    resource: Resource, runtime: Callable[[], ImportRuntime], authenticate: Authenticate, views: JobViews
+) -> APIRouter:
+    """`POST /{resource}/bulk` and the status of what it queued.
 
     Parameters
     ----------
-    connected:
-        Gives what the routes need of a running server; raises `ServiceUnavailable` before it runs.
+    runtime:
+        Gives what the routes need of a running server; raises `NotConnected` before it runs.
+    authenticate:
+        Dependency that gives the user id.
     """
-    router = APIRouter(prefix=f"/api/{resource.name}/bulk", tags=[resource.name])
+    router = APIRouter(prefix=f"/{resource.name}/bulk", tags=[resource.name], route_class=BulkportRoute)
 
     @router.post(
         "",
         status_code=status.HTTP_202_ACCEPTED,
         name=f"import_{resource.name}",
         openapi_extra=_request_body(resource),
-        responses={202: {"description": "The whole body is stored and its import job queued.", **_ANSWER}},
+        responses={202: _answer(views.job_id_name)},
     )
     async def import_in_bulk(
         request: Request,
@@ -60,7 +62,7 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
             Query(
                 alias="clientId",
                 max_length=MAX_CLIENT_ID,
-                description="Your id for the import, unique among yours: `GET /api/imports?clientId=` finds it again.",
+                description="Your id for the import, unique among yours: `GET …/imports?clientId=` finds it again.",
             ),
         ] = None,
     ) -> Response:
@@ -78,10 +80,10 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
             metadata=parse_metadata(field_value(headers, METADATA_HEADER), source=METADATA_HEADER),
         )
         reading = parse_reading(request.query_params.multi_items()).over(resource.reading)
-        intake = connected().intake
+        intake = runtime().intake
 
         async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
-            upload = await named_upload(request, connected().pool, user_id)
+            upload = await named_upload(request, runtime().pool, user_id)
             content_type = upload.content_type if upload else field_value(headers, "content-type")
             content_encoding = upload.content_encoding if upload else field_value(headers, "content-encoding")
             body_format = parse_content_type(content_type)
@@ -102,28 +104,28 @@ def bulk_router(resource: Resource, connected: Callable[[], Connected], authenti
             )
 
         received = await receive_once(
-            request, connected().pool, user_id, resource.name, accept, kept_seconds=intake.limits.idempotency_seconds
+            request, runtime().pool, user_id, resource.name, accept, kept_seconds=intake.limits.idempotency_seconds
         )
         accepted = received.accepted
         seconds = parse_wait(prefer)
         if seconds:
-            job = await _finished(connected(), accepted, user_id, seconds)
+            job = await _finished(runtime(), accepted, user_id, seconds)
             if ImportStatus(job.status).is_final:
-                return _finished_in_time(resource, job, preferred, seconds)
-        return _accepted(resource, received, preferred, seconds)
+                return _finished_in_time(request, views, job, preferred, seconds)
+        return _accepted(request, views, received, preferred, seconds)
 
-    @router.get("/{job_id}/status", name=f"{resource.name}_import_status")
+    @router.get("/{job_id}/status", name=f"{resource.name}_import_status", response_model=views.status)
     async def get_status(
         job_id: JobId, response: Response, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0
     ) -> JobStatus:
         """Where an import job stands. `wait` holds the answer back until it has ended, up to that many seconds."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             job = await get_job(connection, job_id, user_id, resource.name)
         if wait:
-            job = await connected().watch.wait(job, min(wait, MAX_WAIT_SECONDS))
+            job = await runtime().watch.wait(job, min(wait, MAX_WAIT_SECONDS))
         if not ImportStatus(job.status).is_final:
             response.headers["Retry-After"] = retry_after(job)
-        return JobStatus.of(job)
+        return views.status.of(job)
 
     return router
 
@@ -137,15 +139,17 @@ def _both(on_accept: OnAccept | None, upload: StagedBody) -> OnAccept:
     return accepted
 
 
-async def _finished(connected: Connected, accepted: AcceptedImport, user_id: UserId, seconds: int) -> ImportJob:
-    async with connected.pool.connection() as connection:
+async def _finished(runtime: ImportRuntime, accepted: AcceptedImport, user_id: UserId, seconds: int) -> ImportJob:
+    async with runtime.pool.connection() as connection:
         job = await get_job(connection, accepted.id, user_id)
-    return await connected.watch.wait(job, min(seconds, MAX_WAIT_SECONDS))
+    return await runtime.watch.wait(job, min(seconds, MAX_WAIT_SECONDS))
 
 
-def _finished_in_time(resource: Resource, job: ImportJob, preferred: Handling | None, seconds: int) -> Response:
-    headers = {"Location": status_path(resource.name, job.id), **_applied(preferred, seconds)}
-    return Response(JobStatus.of(job).model_dump_json(by_alias=True), headers=headers, media_type="application/json")
+def _finished_in_time(
+    request: Request, views: JobViews, job: ImportJob, preferred: Handling | None, seconds: int
+) -> Response:
+    headers = {"Location": _status_location(request, job.id), **_applied(preferred, seconds)}
+    return Response(views.status.of(job).model_dump_json(by_alias=True), headers=headers, media_type="application/json")
 
 
 def _applied(preferred: Handling | None, seconds: int | None) -> dict[str, str]:
@@ -155,16 +159,22 @@ def _applied(preferred: Handling | None, seconds: int | None) -> dict[str, str]:
     return {"Preference-Applied": ", ".join(applied)} if applied else {}
 
 
-def _accepted(resource: Resource, received: Received, preferred: Handling | None, seconds: int | None) -> Response:
+def _status_location(request: Request, job_id: int) -> str:
+    return f"{request_path(request)}/{job_id}/status"
+
+
+def _accepted(
+    request: Request, views: JobViews, received: Received, preferred: Handling | None, seconds: int | None
+) -> Response:
     accepted = received.accepted
     body = {
         "id": accepted.id,
-        "hangfireJobId": accepted.background_job_id,
+        views.job_id_name: accepted.background_job_id,
         "message": _MESSAGE,
         "totalRecords": accepted.total_records,
     }
     headers = {
-        "Location": status_path(resource.name, accepted.id),
+        "Location": _status_location(request, accepted.id),
         "Retry-After": "1",
         **_applied(preferred, seconds),
         **({"Idempotent-Replayed": "true"} if received.is_replayed else {}),
@@ -174,23 +184,22 @@ def _accepted(resource: Resource, received: Received, preferred: Handling | None
     )
 
 
-_ANSWER: Final[dict[str, Any]] = {
-    "content": {
-        "application/json": {
-            "schema": {
-                "title": "AcceptedImport",
-                "type": "object",
-                "required": ["id", "hangfireJobId", "message", "totalRecords"],
-                "properties": {
-                    "id": {"type": "integer"},
-                    "hangfireJobId": {"type": "string", "maxLength": 100},
-                    "message": {"type": "string", "const": _MESSAGE},
-                    "totalRecords": {"type": "integer"},
-                },
-            }
-        }
+def _answer(job_id_name: str) -> dict[str, Any]:
+    schema = {
+        "title": "AcceptedImport",
+        "type": "object",
+        "required": ["id", job_id_name, "message", "totalRecords"],
+        "properties": {
+            "id": {"type": "integer"},
+            job_id_name: {"type": "string", "maxLength": 100},
+            "message": {"type": "string", "const": _MESSAGE},
+            "totalRecords": {"type": "integer"},
+        },
     }
-}
+    return {
+        "description": "The whole body is stored and its import job queued.",
+        "content": {"application/json": {"schema": schema}},
+    }
 
 
 def _request_body(resource: Resource) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
-from bulkport.fastapi.app_state import Connected
-from bulkport.fastapi.bulk import Authenticate
+from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.resource import Resource
+from bulkport.imports.runtime import ImportRuntime
 
 _SCHEMA_MEDIA_TYPE: Final = "application/schema+json"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -27,14 +27,19 @@ _FORMAT_EXAMPLES: Final[Mapping[str, str]] = {
 }
 
 
-def describe_router(resource: Resource, connected: Callable[[], Connected], authenticate: Authenticate) -> APIRouter:
+def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], authenticate: Authenticate) -> APIRouter:
     """`…/bulk/schema` and `…/bulk/template.csv`. The parameters are those of `bulk_router`."""
-    router = APIRouter(prefix=f"/api/{resource.name}/bulk", tags=[resource.name], dependencies=[Depends(authenticate)])
+    router = APIRouter(
+        prefix=f"/{resource.name}/bulk",
+        tags=[resource.name],
+        dependencies=[Depends(authenticate)],
+        route_class=BulkportRoute,
+    )
 
     @router.get("/schema", name=f"{resource.name}_schema", responses={200: _SCHEMA}, response_class=Response)
     async def get_schema() -> Response:
         """What one record looks like, as JSON Schema; `x-bulkport` has the formats, the key and the limits."""
-        limits = connected().intake.limits
+        limits = runtime().intake.limits
         description = record_schema(resource) | {
             "x-bulkport": {
                 "resource": resource.name,

@@ -1,4 +1,4 @@
-"""`GET /api/{resource}/export`: a resource's rows as a file that imports again."""
+"""`GET /{resource}/export`: a resource's rows as a file that imports again."""
 
 import csv
 import io
@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from bulkport.fastapi.app_state import Connected
-from bulkport.fastapi.bulk import Authenticate
+from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import WireQuery
 from bulkport.imports.export import Export, ExportQuery, read_primary_key
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.resource import Resource
+from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.table import read_table
 
 _FORMATS: Final = {"csv": BodyFormat.CSV, "ndjson": BodyFormat.NDJSON}
@@ -29,9 +29,9 @@ class ExportParameters(WireQuery):
     ] = ""
 
 
-def export_router(resource: Resource, connected: Callable[[], Connected], authenticate: Authenticate) -> APIRouter:
-    """`GET /api/{resource}/export`. The parameters are those of `bulk_router`."""
-    router = APIRouter(prefix=f"/api/{resource.name}", tags=[resource.name])
+def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], authenticate: Authenticate) -> APIRouter:
+    """`GET /{resource}/export`. The parameters are those of `bulk_router`."""
+    router = APIRouter(prefix=f"/{resource.name}", tags=[resource.name], route_class=BulkportRoute)
     texts = tuple(
         column
         for column, name in zip(resource.column_names, resource.field_names, strict=True)
@@ -47,7 +47,7 @@ def export_router(resource: Resource, connected: Callable[[], Connected], authen
     )
     async def export(query: Annotated[ExportParameters, Query()]) -> Response:
         """All rows, or those that `search` finds, in the order of their key, as a file that imports again."""
-        pool = connected().pool
+        pool = runtime().pool
         async with pool.connection() as connection:
             table = await read_table(connection, resource)
             key = await read_primary_key(connection, resource)

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Final
 
 import msgspec
+from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -49,11 +50,18 @@ class ImportEvents(Response):
     told the same again, and one that has seen the end is answered 204, which keeps a browser from coming back.
     """
 
-    def __init__(self, watch: ImportWatch, job: ImportJob, last_event_id: str | None) -> None:
+    def __init__(
+        self,
+        watch: ImportWatch,
+        job: ImportJob,
+        last_event_id: str | None,
+        view: Callable[[ImportJob], BaseModel] = JobDetail.of,
+    ) -> None:
         super().__init__(media_type="text/event-stream")
         self._watch = watch
         self._job = job
         self._last_event_id = last_event_id
+        self._view = view
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the import ends, its reader goes, or the server is about to stop (ASGI 3)."""
@@ -93,7 +101,7 @@ class ImportEvents(Response):
                 continue
             name = "done" if _is_final(job) else "progress" if job.status == told_status else "state"
             told_status, known = job.status, event_id
-            data = msgspec.json.encode(JobDetail.of(job).model_dump(mode="json", by_alias=True))
+            data = msgspec.json.encode(self._view(job).model_dump(mode="json", by_alias=True))
             yield b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), name.encode(), data)
 
 

@@ -1,4 +1,4 @@
-"""`/api/imports`: a user's import jobs of all resources, each in full and with its report of bad rows."""
+"""`/imports`: a user's import jobs of all resources, each in full and with its report of bad rows."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final
@@ -9,12 +9,11 @@ from pydantic import Field
 from starlette.requests import Request
 
 from bulkport.errors import AlreadyEnded, ValidationFailed
-from bulkport.fastapi.app_state import Connected
-from bulkport.fastapi.bulk import Authenticate
 from bulkport.fastapi.error_report import chosen_format, json_page, report_disposition, report_lines
 from bulkport.fastapi.follow import EVENTS_RESPONSE, MAX_WAIT_SECONDS, ImportEvents
 from bulkport.fastapi.headers import field_value
-from bulkport.fastapi.job_views import JobDetail, JobPage
+from bulkport.fastapi.job_views import JobDetail, JobPage, JobViews
+from bulkport.fastapi.route import Authenticate, BulkportRoute, base_path
 from bulkport.fastapi.schemas import JobId, Wait, WireQuery
 from bulkport.identifiers import MAX_BIGINT, ImportId, UserId
 from bulkport.imports.cancel import CancelEffect, cancel_import
@@ -22,6 +21,7 @@ from bulkport.imports.formats import BodyFormat
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_METADATA_BYTES, MAX_NAME, parse_metadata
 from bulkport.imports.read import MAX_REPORT_PAGE, csv_header, get_job, list_jobs, list_row_errors, row_error_pages
 from bulkport.imports.resource import Resources
+from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
 
 _Cursor = Annotated[str | None, Field(description="`nextCursor` of the page before.")]
@@ -55,20 +55,22 @@ class ReportQuery(WireQuery):
     cursor: _Cursor = None
 
 
-def import_router(resources: Resources, connected: Callable[[], Connected], authenticate: Authenticate) -> APIRouter:
-    """Routes under `/api/imports`. The parameters are those of `bulk_router`."""
-    router = APIRouter(prefix="/api/imports", tags=["imports"])
+def import_router(
+    resources: Resources, runtime: Callable[[], ImportRuntime], authenticate: Authenticate, views: JobViews
+) -> APIRouter:
+    """Routes under `/imports`. The parameters are those of `bulk_router`."""
+    router = APIRouter(prefix="/imports", tags=["imports"], route_class=BulkportRoute)
 
-    @router.get("")
+    @router.get("", response_model=views.page)
     async def list_imports(
-        user_id: Annotated[UserId, Depends(authenticate)], query: Annotated[ImportQuery, Query()]
+        request: Request, user_id: Annotated[UserId, Depends(authenticate)], query: Annotated[ImportQuery, Query()]
     ) -> JobPage:
         """Own imports, newest first."""
         if query.resource is not None and query.resource not in resources:
             raise ValidationFailed({"resource": [f"resource must be one of {', '.join(sorted(resources))}"]})
         metadata = parse_metadata(query.metadata, source="metadata")
         before = None if query.cursor is None else ImportId(_position(query.cursor))
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             # One more than asked for tells whether there is another page.
             jobs = await list_jobs(
                 connection,
@@ -83,29 +85,42 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
             )
         page = jobs[: query.limit]
         next_cursor = str(page[-1].id) if len(jobs) > query.limit else None
-        return JobPage(items=[JobDetail.of(job) for job in page], next_cursor=next_cursor)
+        base = base_path(request, "/imports")
+        return views.page(items=[views.detail.of(job, base) for job in page], next_cursor=next_cursor)
 
-    @router.get("/{job_id}")
-    async def get_import(job_id: JobId, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0) -> JobDetail:
+    @router.get("/{job_id}", response_model=views.detail)
+    async def get_import(
+        job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0
+    ) -> JobDetail:
         """One import in full. With `wait` the answer is held back until it has ended, or for so many seconds."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             job = await get_job(connection, job_id, user_id)
-        return JobDetail.of(await connected().watch.wait(job, min(wait, MAX_WAIT_SECONDS)) if wait else job)
+        if wait:
+            job = await runtime().watch.wait(job, min(wait, MAX_WAIT_SECONDS))
+        return views.detail.of(job, base_path(request, "/imports/"))
 
     @router.get("/{job_id}/events", responses={200: EVENTS_RESPONSE, 204: _SEEN}, response_class=Response)
     async def follow_import(
         job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]
     ) -> Response:
         """Follow an import live, as server-sent events, until it has ended."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             job = await get_job(connection, job_id, user_id)
-        return ImportEvents(connected().watch, job, field_value(request.headers, "last-event-id"))
+        base = base_path(request, "/imports/")
+        return ImportEvents(
+            runtime().watch,
+            job,
+            field_value(request.headers, "last-event-id"),
+            lambda state: views.detail.of(state, base),
+        )
 
-    @router.post("/{job_id}/cancel", responses={202: _STOPPING, 409: _ENDED})
-    @router.delete("/{job_id}", responses={202: _STOPPING, 409: _ENDED})
-    async def cancel(job_id: JobId, response: Response, user_id: Annotated[UserId, Depends(authenticate)]) -> JobDetail:
+    @router.post("/{job_id}/cancel", response_model=views.detail, responses={202: _STOPPING, 409: _ENDED})
+    @router.delete("/{job_id}", response_model=views.detail, responses={202: _STOPPING, 409: _ENDED})
+    async def cancel(
+        job_id: JobId, request: Request, response: Response, user_id: Annotated[UserId, Depends(authenticate)]
+    ) -> JobDetail:
         """Cancel an import that has not ended. Rows that are stored already are kept, and counted in the answer."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             await get_job(connection, job_id, user_id)
             effect = await cancel_import(connection, job_id)
             job = await get_job(connection, job_id, user_id)
@@ -113,7 +128,7 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
             raise AlreadyEnded(f"Import {job_id} has ended already: its status is {job.status}.")
         if effect is CancelEffect.STOPPING:
             response.status_code = status.HTTP_202_ACCEPTED
-        return JobDetail.of(job)
+        return views.detail.of(job, base_path(request, "/imports/"))
 
     @router.get("/{job_id}/errors", responses={200: _REPORT}, response_class=Response)
     async def get_import_errors(
@@ -128,7 +143,7 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
         runs, the report has the bad rows found so far.
         """
         after_row = 0 if query.cursor is None else _position(query.cursor)
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             job = await get_job(connection, job_id, user_id)
             report_format = chosen_format(field_value(request.headers, "accept"))
             if report_format is BodyFormat.JSON:
@@ -137,7 +152,7 @@ def import_router(resources: Resources, connected: Callable[[], Connected], auth
                 body = json_page(rows, next_cursor=str(rows[-1].row) if more else None)
                 return Response(body, media_type="application/json", headers=_VARY)
             header = await csv_header(connection, job_id, resources[job.resource].wire_names)
-        pages = row_error_pages(connected().pool, job_id, after_row=after_row)
+        pages = row_error_pages(runtime().pool, job_id, after_row=after_row)
         wire_names = list(resources[job.resource].wire_names.values())
         return StreamingResponse(
             report_lines(report_format, pages, header=header, wire_names=wire_names),

@@ -1,18 +1,28 @@
 """Import jobs as JSON."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from functools import cache
+from typing import Any, Final, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 from bulkport.fastapi.schemas import UtcTime, WireView
 from bulkport.imports.read import ImportJob
 from bulkport.imports.states import ImportStatus
+
+ViewT = TypeVar("ViewT", bound=BaseModel)
+
+DEFAULT_JOB_ID_NAME: Final = "backgroundJobId"
+"""What the background job's id is called in JSON unless an application says otherwise."""
 
 
 class JobStatus(WireView):
     """Where an import job stands."""
 
     id: int
-    hangfire_job_id: str
+    background_job_id: str
     """Id of the job's background job."""
     status: ImportStatus
     total_records: int
@@ -70,8 +80,8 @@ class JobDetail(JobStatus):
     links: JobLinks
 
     @classmethod
-    def of(cls, job: ImportJob) -> Self:
-        """The view of `job`."""
+    def of(cls, job: ImportJob, base: str = "") -> Self:
+        """The view of `job`; `base` is the path below which the routes are."""
         return cls(
             **_members(job),
             resource=job.resource,
@@ -89,9 +99,9 @@ class JobDetail(JobStatus):
             reading=job.reading,
             file_name=job.file_name,
             links=JobLinks(
-                self=f"/api/imports/{job.id}",
-                status=status_path(job.resource, job.id),
-                errors=f"/api/imports/{job.id}/errors",
+                self=f"{base}/imports/{job.id}",
+                status=f"{base}{status_path(job.resource, job.id)}",
+                errors=f"{base}/imports/{job.id}/errors",
             ),
         )
 
@@ -105,8 +115,36 @@ class JobPage(WireView):
 
 
 def status_path(resource: str, job_id: int) -> str:
-    """Path at which an import job's status is answered."""
-    return f"/api/{resource}/bulk/{job_id}/status"
+    """Path at which an import job's status is answered, below that of Bulkport's routes."""
+    return f"/{resource}/bulk/{job_id}/status"
+
+
+@dataclass(frozen=True, slots=True)
+class JobViews:
+    """The views with an application's own name for the background job's id."""
+
+    job_id_name: str
+    status: type[JobStatus]
+    detail: type[JobDetail]
+    page: type[JobPage]
+
+
+@cache
+def job_views(job_id_name: str = DEFAULT_JOB_ID_NAME) -> JobViews:
+    """Views whose JSON calls the background job's id `job_id_name`."""
+
+    def alias(name: str) -> str:
+        return job_id_name if name == "background_job_id" else to_camel(name)
+
+    def named(view: type[ViewT], **fields: Any) -> type[ViewT]:
+        members = {"__module__": view.__module__, "__doc__": view.__doc__, "__qualname__": view.__qualname__}
+        config = ConfigDict(alias_generator=alias, from_attributes=True, populate_by_name=True)
+        make: Any = type(view)
+        made: type[ViewT] = make(view.__name__, (view,), {**members, "model_config": config, "__annotations__": fields})
+        return made
+
+    detail = named(JobDetail)
+    return JobViews(job_id_name, named(JobStatus), detail, named(JobPage, items=list[detail]))  # type: ignore[valid-type]
 
 
 def _members(job: ImportJob) -> dict[str, Any]:
@@ -117,7 +155,7 @@ def _members(job: ImportJob) -> dict[str, Any]:
     }
     return {
         "id": job.id,
-        "hangfire_job_id": job.background_job_id,
+        "background_job_id": job.background_job_id,
         "status": ImportStatus(job.status),
         "total_records": job.total_records,
         "processed_records": job.processed_count,

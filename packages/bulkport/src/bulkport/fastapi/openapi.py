@@ -27,6 +27,14 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     },
 }
 
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    "4XX": {
+        "description": "What is wrong with the request (RFC 9457).",
+        "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}},
+    }
+}
+"""The answers to bad requests that every route of Bulkport's has, for an application with other errors elsewhere."""
+
 _SECURED: Final = {
     "400": "The request is malformed.",
     "401": "The API key is missing or not valid.",
@@ -53,6 +61,8 @@ def describe_problems(description: dict[str, Any]) -> dict[str, Any]:
         for operation in item.values():
             responses = operation.setdefault("responses", {})
             responses.pop("422", None)
+            # What Bulkport's routes say of all errors; here each is named.
+            responses.pop("4XX", None)
             expected = {
                 **(_SECURED if "security" in operation else {}),
                 **(_WITH_PATH if "{" in path else {}),

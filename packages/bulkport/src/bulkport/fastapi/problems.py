@@ -1,7 +1,8 @@
-"""Problem details (RFC 9457): the one shape of every error that leaves over HTTP.
+"""Problem details (RFC 9457): the one shape of every error of Bulkport's routes.
 
-`install` registers the translation with an application, after which a route only raises: an error of Bulkport's own
-tree, FastAPI's `HTTPException`, or nothing at all when a parameter does not validate.
+`problem_of` makes a problem of an exception; Bulkport's routes use it (`route.py`), and `install` has a whole
+application use it. A route only raises: an error of Bulkport's own tree, FastAPI's `HTTPException`, or nothing at all
+when a parameter does not validate.
 """
 
 import json
@@ -22,6 +23,7 @@ from starlette.routing import Match
 from bulkport.errors import BulkportError, NotFound, ServiceUnavailable, ValidationFailed
 from bulkport.fastapi.trace import trace_id_of_request
 from bulkport.fastapi.validation_errors import messages_by_path
+from bulkport.jobs.errors import NotConnected
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -82,7 +84,7 @@ def internal_error(path: str) -> Response:
 
 
 def install(app: FastAPI, *, database_errors: Iterable[type[Exception]] = ()) -> None:
-    """Make every error of `app` a problem.
+    """Make every error of `app` a problem, not only those of Bulkport's routes.
 
     `bulkport.fastapi.middleware.EdgeMiddleware` turns unexpected exceptions into problems, since Starlette's own
     place for them lies outside of all middleware.
@@ -93,34 +95,57 @@ def install(app: FastAPI, *, database_errors: Iterable[type[Exception]] = ()) ->
         Further exceptions that mean "the database cannot be reached now", such as SQLAlchemy's `OperationalError`.
         psycopg's own, those of its pool included, are known. They are answered 503.
     """
-    app.add_exception_handler(BulkportError, _bulkport_error)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    unreachable: list[type[Exception]] = [psycopg.OperationalError, psycopg.InterfaceError, *database_errors]
-    for error in unreachable:
-        app.add_exception_handler(error, _database_error)
+    unreachable = tuple(database_errors)
+
+    async def answer(request: Request, error: Exception) -> Response:
+        problem = problem_of(request, error, unreachable=unreachable)
+        if problem is None:
+            raise error
+        return problem
+
+    for kind in (
+        *(BulkportError, HTTPException, RequestValidationError, NotConnected),
+        *(psycopg.OperationalError, psycopg.InterfaceError),
+        *unreachable,
+    ):
+        app.add_exception_handler(kind, answer)
 
 
-async def _bulkport_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, BulkportError)
-    if error.status == BulkportError.status:
-        logger.error("unexpected error", exc_info=error)
-        return internal_error(request.url.path)
-    return response_for(request.url.path, error)
+def problem_of(request: Request, error: Exception, *, unreachable: tuple[type[Exception], ...] = ()) -> Response | None:
+    """The problem that an exception becomes; None: it is not one of those that are answered.
+
+    Parameters
+    ----------
+    unreachable:
+        Further exceptions that mean "the database cannot be reached now".
+    """
+    path = request.url.path
+    match error:
+        case NotConnected():
+            logger.error("%s", error)
+            return response_for(path, ServiceUnavailable(str(error)))
+        case BulkportError():
+            if error.status == BulkportError.status:
+                logger.error("unexpected error", exc_info=error)
+                return internal_error(path)
+            return response_for(path, error)
+        case RequestValidationError():
+            return response_for(path, ValidationFailed(messages_by_path(error.errors(), skip=1)))
+        case HTTPException():
+            return _http_problem(request, error)
+        case psycopg.errors.UndefinedTable() | psycopg.errors.InvalidSchemaName() if "bulkport" in str(error):
+            logger.error("%s Run: bulkport migrate", error.diag.message_primary)
+            return response_for(path, ServiceUnavailable("The database lacks Bulkport's tables. Run: bulkport migrate"))
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            logger.warning("the database cannot be reached: %s", error)
+            return response_for(path, ServiceUnavailable())
+    if isinstance(error, unreachable):
+        logger.warning("the database cannot be reached: %s", error)
+        return response_for(path, ServiceUnavailable())
+    return None
 
 
-async def _validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return response_for(request.url.path, ValidationFailed(messages_by_path(error.errors(), skip=1)))
-
-
-async def _database_error(request: Request, error: Exception) -> Response:
-    logger.warning("the database cannot be reached: %s", error)
-    return response_for(request.url.path, ServiceUnavailable())
-
-
-async def _http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _http_problem(request: Request, error: HTTPException) -> Response:
     path = request.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:
         return response_for(path, NotFound(None if error.detail == HTTPStatus.NOT_FOUND.phrase else error.detail))
@@ -132,7 +157,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
         detail = f"{request.method} is not possible here; use {allowed}."
     title = HTTPStatus(error.status_code).phrase
-    return problem_response(path, status=error.status_code, title=title, detail=detail, headers=headers)
+    return problem_response(path, status=error.status_code, title=title, detail=str(detail), headers=headers)
 
 
 def _allowed_methods(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""`/api/uploads`: uploads that survive a broken connection (tus 1.0.0 with creation, creation-with-upload, expiration,
+"""`/uploads`: uploads that survive a broken connection (tus 1.0.0 with creation, creation-with-upload, expiration,
 checksum and termination). What was uploaded is imported with `POST …/bulk` and the body `{"upload": "ID"}`.
 """
 
@@ -25,12 +25,12 @@ from bulkport.errors import (
     UnsupportedMediaType,
     UploadConflict,
 )
-from bulkport.fastapi.app_state import Connected
-from bulkport.fastapi.bulk import Authenticate
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.request_body import RequestBody
+from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
 from bulkport.identifiers import UserId
 from bulkport.imports import staged
+from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.staged import PART_BYTES, StagedUpload
 
 _VERSION: Final = "1.0.0"
@@ -111,9 +111,9 @@ _MISMATCH: Final[dict[str, Any]] = {"description": "The body has another checksu
 _VERSION_NEEDED: Final[dict[str, Any]] = {"description": "The header `Tus-Resumable: 1.0.0` is missing."}
 
 
-def upload_router(connected: Callable[[], Connected], authenticate: Authenticate) -> APIRouter:
-    """Routes under `/api/uploads`. The parameters are those of `bulk_router`."""
-    router = APIRouter(prefix="/api/uploads", tags=["uploads"])
+def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authenticate) -> APIRouter:
+    """Routes under `/uploads`. The parameters are those of `bulk_router`."""
+    router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=BulkportRoute)
     Caller = Annotated[UserId, Depends(authenticate)]  # noqa: N806 # a type
 
     @router.options("", status_code=204, responses={204: {"description": "What of tus is supported."}})
@@ -125,7 +125,7 @@ def upload_router(connected: Callable[[], Connected], authenticate: Authenticate
                 "Tus-Resumable": _VERSION,
                 "Tus-Version": _VERSION,
                 "Tus-Extension": "creation,creation-with-upload,expiration,checksum,termination",
-                "Tus-Max-Size": str(connected().intake.limits.max_staged_bytes),
+                "Tus-Max-Size": str(runtime().intake.limits.max_staged_bytes),
                 "Tus-Checksum-Algorithm": ",".join(_ALGORITHMS),
             },
         )
@@ -135,14 +135,14 @@ def upload_router(connected: Callable[[], Connected], authenticate: Authenticate
         """Begin an upload; `Location` is where its bytes go."""
         headers = request.headers
         _require_version(headers)
-        limits = connected().intake.limits
+        limits = runtime().intake.limits
         length = _number(headers, "upload-length")
         if length > limits.max_staged_bytes:
             raise TooLarge(f"An upload may have at most {limits.max_staged_bytes:,} bytes.")
         metadata = _metadata(field_value(headers, "upload-metadata"))
         is_with_bytes = (field_value(headers, "content-type") or "").lower() == _CONTENT_TYPE
         checksum = _checksum(headers)
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             upload = await staged.create_upload(
                 connection,
                 user_id,
@@ -152,15 +152,15 @@ def upload_router(connected: Callable[[], Connected], authenticate: Authenticate
                 most=limits.max_staged_uploads,
                 most_bytes=limits.max_staged_bytes,
             )
-        received = await _append(connected(), request, upload, checksum) if is_with_bytes else 0
-        location = f"{request.url.path.rstrip('/')}/{upload.id}"
+        received = await _append(runtime(), request, upload, checksum) if is_with_bytes else 0
+        location = f"{request_path(request).rstrip('/')}/{upload.id}"
         return Response(status_code=201, headers={"Location": location, **_state(upload, received)})
 
     @router.get("/{upload_id}", responses={200: _OFFSET, 412: _VERSION_NEEDED}, response_class=Response)
     async def get_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
         """How many bytes of an upload have arrived (`HEAD` asks the same)."""
         _require_version(request.headers)
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
         encoded = ",".join(
             f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in upload.metadata.items()
@@ -187,25 +187,25 @@ def upload_router(connected: Callable[[], Connected], authenticate: Authenticate
             raise UnsupportedMediaType(f"The Content-Type must be {_CONTENT_TYPE}.")
         offset = _number(headers, "upload-offset")
         checksum = _checksum(headers)
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
         if upload.received != offset:
             raise UploadConflict(f"{upload.received} bytes of this upload have arrived, so Upload-Offset must be that.")
-        received = await _append(connected(), request, upload, checksum)
+        received = await _append(runtime(), request, upload, checksum)
         return Response(status_code=204, headers=_state(upload, received))
 
     @router.delete("/{upload_id}", status_code=204, responses={412: _VERSION_NEEDED})
     async def delete_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
         """Give an upload up."""
         _require_version(request.headers)
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             await staged.delete_upload(connection, _upload_id(upload_id), user_id)
         return Response(status_code=204, headers={"Tus-Resumable": _VERSION})
 
     return router
 
 
-async def _append(connected: Connected, request: Request, upload: StagedUpload, checksum: _Checksum | None) -> int:
+async def _append(runtime: ImportRuntime, request: Request, upload: StagedUpload, checksum: _Checksum | None) -> int:
     """Store the request's body behind what has arrived. Returns how much has arrived then.
 
     With a checksum all of it is stored or nothing, so it is held until it is complete.
@@ -217,12 +217,12 @@ async def _append(connected: Connected, request: Request, upload: StagedUpload, 
     if checksum is None:
         offset = upload.received
         async for part in parts:
-            async with connected.pool.connection() as connection:
+            async with runtime.pool.connection() as connection:
                 await staged.append_part(connection, upload.id, offset, part)
             offset += len(part)
         return offset
     checked = [part async for part in _checked(parts, checksum)]
-    async with connected.pool.connection() as connection, connection.transaction():
+    async with runtime.pool.connection() as connection, connection.transaction():
         offset = upload.received
         for part in checked:
             await staged.append_part(connection, upload.id, offset, part)

@@ -1,4 +1,4 @@
-"""`/api/webhooks`: where a user is told that imports have ended, and what became of each message."""
+"""`/webhooks`: where a user is told that imports have ended, and what became of each message."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -6,13 +6,14 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Response, status
 from pydantic import Field
+from starlette.requests import Request
 
 from bulkport.egress import EgressPolicy
-from bulkport.fastapi.app_state import Connected
 from bulkport.fastapi.bodies import JsonBody
-from bulkport.fastapi.bulk import Authenticate
+from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
 from bulkport.fastapi.schemas import PathId, UtcTime, WireModel, WireQuery, WireView
 from bulkport.identifiers import MAX_BIGINT, UserId
+from bulkport.imports.runtime import ImportRuntime
 from bulkport.webhooks import store
 from bulkport.webhooks.signing import new_secret
 from bulkport.webhooks.store import DeliveryState, WebhookEvent
@@ -105,32 +106,32 @@ _new_webhook: Final = JsonBody(NewWebhook)
 _webhook_change: Final = JsonBody(WebhookChange)
 
 
-def webhook_router(connected: Callable[[], Connected], authenticate: Authenticate, policy: EgressPolicy) -> APIRouter:
-    """Routes under `/api/webhooks`. The parameters are those of `bulk_router`.
+def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authenticate, policy: EgressPolicy) -> APIRouter:
+    """Routes under `/webhooks`. The parameters are those of `bulk_router`.
 
     Parameters
     ----------
     policy:
         Which addresses may be asked.
     """
-    router = APIRouter(prefix="/api/webhooks", tags=["webhooks"])
+    router = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=BulkportRoute)
     Caller = Annotated[UserId, Depends(authenticate)]  # noqa: N806 # a type
 
     @router.get("")
     async def list_webhooks(user_id: Caller) -> WebhookList:
         """Own webhooks, oldest first, without their secrets."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             return WebhookList(
                 items=[WebhookView.model_validate(one) for one in await store.list_webhooks(connection, user_id)]
             )
 
     @router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=_new_webhook.openapi)
     async def create_webhook(
-        response: Response, user_id: Caller, body: Annotated[NewWebhook, Depends(_new_webhook)]
+        request: Request, response: Response, user_id: Caller, body: Annotated[NewWebhook, Depends(_new_webhook)]
     ) -> WebhookWithSecret:
         """Add a webhook. The answer shows its signing secret, this once."""
         policy.check_url(body.url, "url")
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             webhook = await store.create_webhook(
                 connection,
                 user_id,
@@ -139,13 +140,13 @@ def webhook_router(connected: Callable[[], Connected], authenticate: Authenticat
                 description=body.description,
                 secret=new_secret(),
             )
-        response.headers["Location"] = f"/api/webhooks/{webhook.id}"
+        response.headers["Location"] = f"{request_path(request)}/{webhook.id}"
         return WebhookWithSecret.model_validate(webhook)
 
     @router.get("/{webhook_id}")
     async def get_webhook(webhook_id: PathId, user_id: Caller) -> WebhookView:
         """One webhook."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             return WebhookView.model_validate(await store.get_webhook(connection, webhook_id, user_id))
 
     @router.patch("/{webhook_id}", openapi_extra=_webhook_change.openapi)
@@ -155,27 +156,27 @@ def webhook_router(connected: Callable[[], Connected], authenticate: Authenticat
         """Change a webhook, or switch it off or on."""
         if body.url is not None:
             policy.check_url(body.url, "url")
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             webhook = await store.change_webhook(connection, webhook_id, user_id, **body.model_dump())
         return WebhookView.model_validate(webhook)
 
     @router.delete("/{webhook_id}", status_code=status.HTTP_204_NO_CONTENT)
     async def delete_webhook(webhook_id: PathId, user_id: Caller) -> None:
         """Remove a webhook and its deliveries. What waits is not sent."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             await store.delete_webhook(connection, webhook_id, user_id)
 
     @router.post("/{webhook_id}/secret")
     async def rotate_secret(webhook_id: PathId, user_id: Caller) -> WebhookWithSecret:
         """Replace the signing secret. For a day messages are signed with both."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             webhook = await store.rotate_secret(connection, webhook_id, user_id, new_secret())
         return WebhookWithSecret.model_validate(webhook)
 
     @router.post("/{webhook_id}/ping", status_code=status.HTTP_202_ACCEPTED)
     async def ping(webhook_id: PathId, user_id: Caller) -> DeliveryView:
         """Send a test message (`webhook.ping`)."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             await store.get_webhook(connection, webhook_id, user_id)
             return DeliveryView.model_validate(await store.create_ping(connection, webhook_id))
 
@@ -184,7 +185,7 @@ def webhook_router(connected: Callable[[], Connected], authenticate: Authenticat
         webhook_id: PathId, user_id: Caller, query: Annotated[DeliveryQuery, Query()]
     ) -> DeliveryPage:
         """What was sent to a webhook, newest first, and what was answered."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             await store.get_webhook(connection, webhook_id, user_id)
             found = await store.list_deliveries(connection, webhook_id, before=query.cursor, limit=query.limit + 1)
         page = found[: query.limit]
@@ -196,7 +197,7 @@ def webhook_router(connected: Callable[[], Connected], authenticate: Authenticat
     @router.post("/{webhook_id}/deliveries/{delivery_id}/resend", status_code=status.HTTP_202_ACCEPTED)
     async def send_again(webhook_id: PathId, delivery_id: PathId, user_id: Caller) -> DeliveryView:
         """Send a message that was delivered or has failed once more, under the same id."""
-        async with connected().pool.connection() as connection:
+        async with runtime().pool.connection() as connection:
             await store.get_webhook(connection, webhook_id, user_id)
             return DeliveryView.model_validate(await store.send_again(connection, webhook_id, delivery_id))
 

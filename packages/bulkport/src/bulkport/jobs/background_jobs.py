@@ -1,44 +1,15 @@
-"""What an application holds of its background jobs: their tasks, and all that can be asked of them."""
+"""Background jobs alone, without imports: for tests of the engine, and for what `Bulkport` is made of."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime, timedelta
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import Self, Unpack
 
-import psycopg
-
-from bulkport.database import DEFAULT_SCHEMA, in_schema, schema_name
-from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.application_name import session_mark
-from bulkport.jobs.batches import Batch
-from bulkport.jobs.connections import (
-    AnyConnection,
-    AsyncPsycopg,
-    SyncPsycopg,
-    async_psycopg_in,
-    only_psycopg_in,
-    psycopg_in,
-)
-from bulkport.jobs.context import JobContext
-from bulkport.jobs.control import Steering
-from bulkport.jobs.deadlocks import despite_deadlocks
-from bulkport.jobs.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
-from bulkport.jobs.errors import NotConnected, TaskAlreadyDeclared
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.executor import TaskThreads
-from bulkport.jobs.inspect import Looking
-from bulkport.jobs.port import BackgroundJob, EngineFactory, EnqueuedJob, JobEngine, NewJob, Outcome
-from bulkport.jobs.port.control import JobControl
-from bulkport.jobs.port.reading import JobReader
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
-from bulkport.jobs.recurring.recurring_jobs import RecurringJobs
-from bulkport.jobs.sync import SyncJobs
-from bulkport.jobs.task import DeclarationOptions, JobCall, Task, TaskDecorator, declared_task
 from bulkport.jobs.worker import FurtherOptions, WorkerServer, new_server_name
 from bulkport.pools import AsyncPool, open_pool
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class ServerOptions(FurtherOptions, total=False):
@@ -50,7 +21,7 @@ class ServerOptions(FurtherOptions, total=False):
     poll_seconds: float
 
 
-class BackgroundJobs(Steering, Looking):
+class BackgroundJobs(JobCalls):
     """The background jobs of an application.
 
     It declares tasks and enqueues, schedules, finds and steers their jobs. It does no input or output until it is
@@ -79,66 +50,6 @@ class BackgroundJobs(Steering, Looking):
         await jobs.run_worker(DATABASE_URL, stop)                    # in a worker process
     """
 
-    def __init__(self, *, engine: EngineFactory = ProcrastinateEngine, schema: str = DEFAULT_SCHEMA) -> None:
-        self.schema = schema_name(schema)
-        self._make_engine = engine
-        self._links: list[tuple[AsyncPool | None, JobEngine]] = [(None, engine())]
-        """Of those who are connected; the last is used. They leave in any order, such as a worker before the server."""
-        self._tasks: dict[str, Task[..., Any]] = {}
-        self.sync = SyncJobs(self._engine, schema)
-        """The same for code without an event loop, as far as enqueueing goes."""
-        self.recurring = RecurringJobs(lambda: self._engine.recurring)
-        """Jobs that are made again and again, by the clock."""
-
-    @property
-    def _pool(self) -> AsyncPool | None:
-        return self._links[-1][0]
-
-    @property
-    def _engine(self) -> JobEngine:
-        return self._links[-1][1]
-
-    # Declaring tasks
-
-    @overload
-    def task(self, function: Callable[Concatenate[JobContext, P], R], /) -> Task[P, R]: ...
-
-    @overload
-    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
-
-    @overload
-    def task(self, **options: Unpack[DeclarationOptions]) -> TaskDecorator: ...
-
-    def task(  # type: ignore[misc] # mypy takes it for too narrow; any options do get through
-        self, function: Callable[..., Any] | None = None, /, **options: Any
-    ) -> Any:
-        """Declare a task: a decorator, bare or with options; see `DeclarationOptions`.
-
-        A coroutine function runs on the worker's event loop, any other in a thread of the worker. A parameter
-        annotated `JobContext` is filled in when a job runs; as the first one, it is left out of the types of calls.
-
-        Raises
-        ------
-        TaskDeclarationError
-            There is a parameter that no job could fill.
-        TaskAlreadyDeclared
-            Its name is taken.
-        ValueError
-            An option cannot be used.
-        """
-        if function is None:
-            return lambda decorated: self._declare(decorated, options)
-        return self._declare(function, options)
-
-    def _declare(self, function: Callable[..., Any], options: Mapping[str, Any]) -> Task[..., Any]:
-        task = declared_task(function, options)
-        if task.name in self._tasks:
-            raise TaskAlreadyDeclared(f"the task {task.name} is declared already")
-        self._tasks[task.name] = task
-        return task
-
-    # Being connected
-
     @asynccontextmanager
     async def connect(
         self, database_url: str | None = None, *, pool: AsyncPool | None = None, most: int = 10
@@ -165,163 +76,6 @@ class BackgroundJobs(Steering, Looking):
                 yield self
             finally:
                 self._links.remove(link)
-
-    # Enqueueing
-
-    @overload
-    async def enqueue(self, call: JobCall, /, *, connection: "AnyConnection | None" = None) -> BackgroundJobId: ...
-
-    @overload
-    async def enqueue(self, task: Task[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> BackgroundJobId: ...
-
-    @overload
-    async def enqueue(
-        self, task: Task[..., Any], /, *args: Any, connection: "AnyConnection", **kwargs: Any
-    ) -> BackgroundJobId: ...
-
-    async def enqueue(self, call: JobCall | Task[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundJobId:
-        """Queue a job, given as a call or as a task and its arguments; a free worker starts it at once.
-
-        Parameters
-        ----------
-        connection
-            The caller's connection of psycopg or asyncpg, or a session or connection of SQLAlchemy or SQLModel on
-            either: the job starts when its transaction commits, and never if it rolls back.
-
-        Raises
-        ------
-        ArgumentsDoNotFit
-            The arguments do not fit the task.
-        JobAlreadyQueued
-            A job with its unique key is waiting; a transaction of the caller's goes on.
-        """
-        connection = kwargs.pop("connection", None)
-        return only_new(await self._enqueue([new_job(call_of(call, args, kwargs))], connection))
-
-    async def schedule(
-        self,
-        call: JobCall | Task[..., Any],
-        /,
-        *args: Any,
-        at: datetime | None = None,
-        in_: float | timedelta | None = None,
-        connection: "AnyConnection | None" = None,
-        **kwargs: Any,
-    ) -> BackgroundJobId:
-        """Queue a job that starts no earlier than `at` (aware), or `in_` seconds from now; otherwise as `enqueue`.
-
-        Raises
-        ------
-        ValueError
-            Both or neither are given, or what is given is no such time.
-        """
-        job = scheduled_job(call_of(call, args, kwargs), at, in_)
-        return only_new(await self._enqueue([job], connection))
-
-    async def enqueue_many(
-        self, calls: Iterable[JobCall], *, connection: "AnyConnection | None" = None
-    ) -> list[EnqueuedJob]:
-        """Queue any number of jobs, all or none.
-
-        Returns
-        -------
-        What became of each, in their order: its id, and whether it is new or a job with its unique key was waiting.
-        """
-        return await self._enqueue([new_job(call_of(call, (), {})) for call in calls], connection)
-
-    async def continue_with(
-        self,
-        parents: BackgroundJobId | Iterable[BackgroundJobId],
-        call: JobCall,
-        *,
-        on: On = Outcome.SUCCEEDED,
-        connection: "AnyConnection | None" = None,
-    ) -> BackgroundJobId:
-        """Queue a job that runs when another one, or each of several, has ended.
-
-        Parameters
-        ----------
-        on
-            How they must have ended: succeeded, failed, or finished for either. If that can no longer be, the job is
-            cancelled.
-
-        Raises
-        ------
-        ParentNotFound
-            One of them does not exist (any more).
-        """
-        job = new_job(call_of(call, (), {}), parents=parents_of(parents, on))
-        return only_new(await self._enqueue([job], connection))
-
-    @asynccontextmanager
-    async def batch(
-        self,
-        description: str | None = None,
-        *,
-        user_id: str | None = None,
-        connection: "AnyConnection | None" = None,
-    ) -> AsyncIterator[Batch]:
-        """Collect jobs, and queue them at the end of the block: all, or none if it raises.
-
-        Parameters
-        ----------
-        description, user_id
-            What it is, and for whom; for those who look at it.
-        connection
-            An async one; see `enqueue`.
-
-        Raises
-        ------
-        JobAlreadyQueued
-            A job with the unique key of one of them is waiting.
-        """
-        batch = Batch(description, user_id)
-        yield batch
-        inner = await async_psycopg_in(connection, self.schema)
-
-        async def queue() -> None:
-            async with self._connection_or(inner) as used, used.transaction():
-                with in_schema(used, self.schema):
-                    await batch.queue(self._engine, used)
-
-        await despite_deadlocks(queue, is_ours=inner is None)
-
-    async def _enqueue(self, jobs: list[NewJob], connection: "AnyConnection | None") -> list[EnqueuedJob]:
-        async def enqueue() -> list[EnqueuedJob]:
-            async with self._connection(connection) as used:
-                return await self._enqueue_in(used, jobs)
-
-        return await despite_deadlocks(enqueue, is_ours=connection is None)
-
-    async def _enqueue_in(self, connection: AsyncPsycopg | SyncPsycopg, jobs: list[NewJob]) -> list[EnqueuedJob]:
-        with in_schema(connection, self.schema):
-            if isinstance(connection, psycopg.Connection):
-                return self._engine.enqueue_many_sync(connection, jobs)
-            return await self._engine.enqueue_many(connection, jobs)
-
-    async def get(self, job_id: BackgroundJobId, *, connection: AsyncPsycopg | None = None) -> BackgroundJob | None:
-        """The job as it stands now; None when there is no such job (any more)."""
-        async with self._connection_or(await only_psycopg_in(connection)) as used:
-            with in_schema(used, self.schema):
-                return await self._engine.look_up(job_id, used)
-
-    @property
-    def reader(self) -> JobReader:
-        """All that can be asked about jobs, queues and servers.
-
-        Raises
-        ------
-        RuntimeError
-            Not connected.
-        """
-        if self._pool is None:
-            raise NotConnected("not connected: use jobs.connect(...) around it")
-        return self._engine.reader
-
-    def _control(self) -> JobControl:
-        return self._engine.control
-
-    # Running
 
     async def run_worker(
         self,
@@ -365,22 +119,3 @@ class BackgroundJobs(Steering, Looking):
                 engine, database_url, queues=queues, concurrency=concurrency, name=server_name, **options
             )
             await server.run(stop)
-
-    @asynccontextmanager
-    async def _connection_or(self, given: AsyncPsycopg | None) -> AsyncIterator[AsyncPsycopg]:
-        if given is not None:
-            yield given
-            return
-        async with self._connection(None) as own:
-            assert isinstance(own, psycopg.AsyncConnection)
-            yield own
-
-    @asynccontextmanager
-    async def _connection(self, given: "AnyConnection | None") -> AsyncIterator[AsyncPsycopg | SyncPsycopg]:
-        if given is not None:
-            yield await psycopg_in(given, self.schema)
-            return
-        if self._pool is None:
-            raise NotConnected("not connected: pass connection=, or use jobs.connect(...) around it")
-        async with self._pool.connection() as own:
-            yield own

@@ -69,4 +69,11 @@ class SearchTookTooLong(BulkportError):
 
 
 class NotConnected(RuntimeError):
-    """`BackgroundJobs` was used outside of its `connect`."""
+    """Bulkport was used while it was not connected to its database."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(
+            message
+            or "Bulkport is not connected to its database: give the application its lifespan, "
+            "FastAPI(lifespan=bulkport.lifespan), or enter it in your own: async with bulkport.lifespan(app)"
+        )

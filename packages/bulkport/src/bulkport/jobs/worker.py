@@ -30,6 +30,7 @@ class FurtherOptions(TypedDict, total=False):
     blocked_seconds: float
     unknown_task_retry: RetryPolicy
     retention: RetentionPolicy
+    schema: str
 
 
 class WorkerServer:

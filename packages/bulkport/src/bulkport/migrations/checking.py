@@ -14,7 +14,11 @@ COMMAND: Final = "bulkport migrate"
 
 
 async def check(
-    connection: psycopg.AsyncConnection[Any], *, schema: str = DEFAULT_SCHEMA, command: str = COMMAND
+    connection: psycopg.AsyncConnection[Any],
+    *,
+    schema: str = DEFAULT_SCHEMA,
+    command: str = COMMAND,
+    any_encoding: bool = False,
 ) -> None:
     """Refuse a database that Bulkport cannot work on.
 
@@ -24,6 +28,8 @@ async def check(
     ----------
     command
         What the message says to run.
+    any_encoding
+        Whether a database that is not UTF8 is accepted: characters that it lacks make bad rows then.
 
     Raises
     ------
@@ -32,7 +38,8 @@ async def check(
     MigrationsMissing
         A migration is missing.
     """
-    _check_encoding(connection)
+    if not any_encoding:
+        _check_encoding(connection)
     _check_version(await current(connection, schema=schema), connection, schema, command)
 
 

@@ -17,5 +17,6 @@ class UnsupportedEncoding(BulkportError):
     def __init__(self, encoding: str) -> None:
         super().__init__(
             f"The database's encoding is {encoding}; Bulkport stores any text and needs UTF8. "
-            "Create the database with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            "Create the database with: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0. "
+            "To accept that some characters cannot be stored, name the encoding in the URL: ?client_encoding=utf8"
         )

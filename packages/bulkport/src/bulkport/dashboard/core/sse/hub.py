@@ -10,7 +10,7 @@ from typing import Final
 
 from bulkport.dashboard.core.render import Fragment
 from bulkport.errors import ServiceUnavailable
-from bulkport.fastapi.stopping import server_is_stopping
+from bulkport.runtime import server_is_stopping
 
 logger = logging.getLogger(__name__)
 

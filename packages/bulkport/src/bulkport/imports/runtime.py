@@ -1,4 +1,4 @@
-"""What the import routes need of a running server."""
+"""What the import routes need of a process that is connected to its database."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from bulkport.imports.watch import ImportWatch
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
+class ImportRuntime:
     """The parts that exist while a server is connected to its database."""
 
     pool: AsyncConnectionPool[AsyncConnection[Any]]

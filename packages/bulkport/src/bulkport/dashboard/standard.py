@@ -1,0 +1,121 @@
+"""The dashboard that every application gets: all that Bulkport knows of its imports and jobs."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeAlias, cast
+
+from starlette.requests import Request
+
+from bulkport.dashboard.access.viewers import Access, HookAccess
+from bulkport.dashboard.core.audit_log import AuditLog
+from bulkport.dashboard.core.masking import DEFAULT_MASKED_NAMES, Masking
+from bulkport.dashboard.core.page import Section
+from bulkport.dashboard.core.viewer import Role, Viewer
+from bulkport.dashboard.dashboard import Dashboard
+from bulkport.dashboard.pages.audit import audit_component
+from bulkport.dashboard.pages.imports import imports_component, related_import, with_import_counts
+from bulkport.dashboard.pages.job_counts import job_counts
+from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_component
+from bulkport.dashboard.pages.overview import overview_page
+from bulkport.dashboard.pages.overview_reader import read_overview
+from bulkport.dashboard.pages.recurring import recurring_component
+from bulkport.dashboard.pages.retries import retries_component
+from bulkport.dashboard.pages.servers import servers_component
+from bulkport.dashboard.pages.tasks import tasks_component
+from bulkport.imports.admin import OperatedImports
+from bulkport.imports.resource import Resources
+from bulkport.jobs.calls import JobCalls
+from bulkport.pools import AsyncPool
+
+Decision: TypeAlias = Viewer | str | bool | None
+"""Who sent a request: a viewer, an operator's name, True for an operator without one; None or False: nobody who may."""
+Decide: TypeAlias = Callable[[Request], Decision | Awaitable[Decision]]
+"""An application's own function that decides who may see the dashboard."""
+
+
+def standard_dashboard(
+    jobs: JobCalls,
+    resources: Resources,
+    pool: Callable[[], AsyncPool],
+    *,
+    access: Access | Decide,
+    title: str = "Background jobs",
+    masked_names: Sequence[str] | None = None,
+    audit_keep: timedelta | None = timedelta(days=365),
+) -> Dashboard:
+    """The dashboard, to be mounted.
+
+    Parameters
+    ----------
+    jobs
+        The application's background jobs, imports among them; connected as long as it serves.
+    pool
+        Gives the application's connections once it is connected.
+    access, title, masked_names, audit_keep
+        See `Bulkport.dashboard`.
+    """
+    masking = Masking(DEFAULT_MASKED_NAMES if masked_names is None else masked_names)
+    imports = OperatedImports(pool, resources)
+    audit = AuditLog(pool, keep=audit_keep)
+    components = [
+        jobs_component(jobs, masking, pool, related_import),
+        imports_component(imports),
+        retries_component(jobs, masking),
+        recurring_component(jobs, masking),
+        servers_component(jobs),
+        tasks_component(jobs),
+        audit_component(audit),
+    ]
+    return Dashboard(
+        [overview_page(read_overview(jobs, imports)), *(page for component in components for page in component.pages)],
+        [Section("overview", "Overview", ""), *(component.section for component in components)],
+        access=access_of(access),
+        audit=audit,
+        actions=[action for component in components for action in component.actions],
+        downloads=[download for component in components for download in component.downloads],
+        counts=with_import_counts(job_counts(jobs), imports),
+        search=JOB_SEARCH,
+        title=title,
+    )
+
+
+def access_of(access: Access | Decide) -> Access:
+    """What decides, from what an application gave: an `Access`, or a function of its own.
+
+    Raises
+    ------
+    TypeError
+        It is neither.
+    """
+    if hasattr(access, "viewer") and hasattr(access, "refuse"):
+        return cast("Access", access)
+    if not callable(access):
+        raise TypeError(
+            "access= takes a function of the request that returns a Viewer, an operator's name or None, or an access "
+            f"of bulkport.dashboard; not a {type(access).__name__}"
+        )
+
+    async def viewer(request: Request) -> Viewer | None:
+        decision: Any = access(request)
+        if inspect.isawaitable(decision):
+            decision = await decision
+        return _viewer_of(decision)
+
+    return HookAccess(viewer)
+
+
+def _viewer_of(decision: Any) -> Viewer | None:
+    match decision:
+        case Viewer():
+            return decision
+        case None | False | "":
+            return None
+        case True:
+            return Viewer("operator", Role.OPERATOR)
+        case str():
+            return Viewer(decision, Role.OPERATOR)
+    raise TypeError(
+        f"the function given as access= returned a {type(decision).__name__}; it must return a Viewer, an operator's "
+        "name, True, or None"
+    )

@@ -1,0 +1,21 @@
+"""Parts of the library that need packages which a plain `pip install bulkport` leaves out."""
+
+from importlib.util import find_spec
+
+
+class MissingExtra(ImportError):
+    """A part of Bulkport is used whose packages are not installed."""
+
+
+def require_extra(extra: str, module: str) -> None:
+    """Refuse to go on where `module`, which belongs to `extra`, is not installed.
+
+    Raises
+    ------
+    MissingExtra
+        It is not; the message says what to install.
+    """
+    if find_spec(module) is None:
+        raise MissingExtra(
+            f"this part of Bulkport needs the package {module}: pip install 'bulkport[{extra}]'", name=module
+        )

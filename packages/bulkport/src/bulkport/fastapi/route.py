@@ -1,0 +1,98 @@
+"""What every route of Bulkport's has of its own, whatever application it is part of.
+
+Errors become problems (RFC 9457), answers stay out of caches, and paths in answers are those under which the client
+reached the route: `include_router(prefix=…)`, mounts and `root_path` included.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import UUID
+
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bulkport.errors import AuthenticationRequired
+from bulkport.fastapi.problems import problem_of
+from bulkport.fastapi.trace import trace_id_from, trace_id_of_request
+from bulkport.identifiers import UserId
+
+Authenticate = Callable[..., Any]
+"""FastAPI dependency that returns the request's user id (text, a UUID or an integer), and raises when there is none."""
+
+
+class BulkportRoute(APIRoute):
+    """A route whose errors are problems, and whose answers no cache keeps.
+
+    What Bulkport knows nothing of, such as an exception class of the application's own, goes on to the application's
+    handlers.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See FastAPI's "Custom Request and APIRoute class"."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            if trace_id_of_request.get() is None:
+                trace_id_of_request.set(trace_id_from(request.scope["headers"]))
+            try:
+                response = await handle(request)
+            except Exception as error:
+                problem = problem_of(request, error)
+                if problem is None:
+                    raise
+                response = problem
+            response.headers.setdefault("Cache-Control", "no-store")
+            return response
+
+        return answer
+
+
+def request_path(request: Request) -> str:
+    """The path by which the client reached the application, percent-encoded."""
+    path: str = request.scope["path"]
+    root: str = request.scope.get("root_path", "").rstrip("/")
+    # A mount, and uvicorn's --root-path, are part of the path. A prefix that a proxy removes is in the root path alone.
+    return quote(path if path.startswith(root) else root + path)
+
+
+def base_path(request: Request, below: str) -> str:
+    """The path below which Bulkport's routes are.
+
+    Parameters
+    ----------
+    below
+        What the route adds to it, such as `/imports`; what follows in the path does not count.
+    """
+    return request_path(request).rpartition(below)[0]
+
+
+def user_id_of(value: object) -> UserId:
+    """The user id in what an application's dependency returned.
+
+    Raises
+    ------
+    AuthenticationRequired
+        It returned nothing.
+    TypeError
+        It is no id.
+    """
+    if value is None or value == "":
+        raise AuthenticationRequired
+    if isinstance(value, str | UUID) or (isinstance(value, int) and not isinstance(value, bool)):
+        return UserId(str(value))
+    raise TypeError(
+        f"the dependency given as user= returned a {type(value).__name__}; it must return the user's id: text, a UUID "
+        "or an integer"
+    )
+
+
+def user_dependency(user: Authenticate) -> Authenticate:
+    """A dependency that gives the user id as text, from the application's that gives it in a type of its own."""
+
+    async def current_user_id(value: Annotated[Any, Depends(user)]) -> UserId:
+        return user_id_of(value)
+
+    return current_user_id
