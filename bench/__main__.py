@@ -19,7 +19,16 @@ from bench.database import Database, postgres
 from bench.dataset import Dataset
 from bench.document import DOCUMENT, write_document
 from bench.machine import addition_milliseconds, describe_machine
-from bench.measures import against_copy, against_frameworks, background, dashboard, latency, load_generator, memory
+from bench.measures import (
+    against_copy,
+    against_frameworks,
+    background,
+    dashboard,
+    latency,
+    load_generator,
+    memory,
+    typed_columns,
+)
 from bench.measures.run import Measure, Run
 from bench.product import ProductInstallation
 from bench.report import LATEST, print_table, write_json
@@ -33,6 +42,7 @@ MEASURES = (
     Measure("dashboard", dashboard.DASHBOARD_ROWS, alone=dashboard.dashboard),
     Measure("platforms", ("platforms-ndjson", "accepted"), against_copy.platforms),
     Measure("csv", ("platforms-csv",), against_copy.platforms_csv),
+    Measure("typed-columns", ("typed-csv",), alone=typed_columns.typed_columns),
     Measure("commands", ("commands-by-id", "commands-by-name"), against_copy.commands),
     Measure("frameworks", ("orm-loop", "django", "celery"), against_frameworks.frameworks),
     Measure("posts", ("post-alone-p50", "post-alone-p99", "completed-p50", "completed-p99"), latency.posts),

@@ -62,6 +62,7 @@ TARGETS = (
         prototype="1.08",
     ),
     Target("platforms-csv", r"the same as CSV: time over \copy's", 1.5, Unit.RATIO),
+    Target("typed-csv", r"ten typed columns as CSV: time over \copy's of the same file", 2.0, Unit.RATIO),
     Target(
         "commands-by-id", r"commands by platformId, foreign key: time over \copy's", 1.1, Unit.RATIO, prototype="0.94"
     ),

@@ -1,0 +1,102 @@
+"""An application whose one resource has ten typed columns, for the measure of exact reading.
+
+python -m bench.typed_site create-tables|worker|serve PORT       (with BENCH_TYPED_URL)
+"""
+
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import psycopg
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from bulkport import Bulkport, Resource
+from bulkport.fastapi import problems
+from bulkport.fastapi.middleware import EdgeMiddleware
+from bulkport.identifiers import UserId
+from bulkport.jobs.worker import run_until_signal
+from bulkport.migrations import upgrade_sql
+
+
+class Mood(Enum):
+    """Labels of the enumeration."""
+
+    HAPPY = "happy"
+    SAD = "sad"
+    CALM = "calm"
+
+
+class Reading(BaseModel):
+    """A row with a value of ten types."""
+
+    number: int
+    price: Decimal
+    day: date
+    at: datetime
+    key: uuid.UUID
+    mood: Mood
+    is_paid: bool
+    note: str
+    tags: list[str]
+    details: dict[str, Any]
+
+
+COLUMNS = tuple(Reading.model_fields)
+READINGS = Resource(name="readings", label="Reading", label_field="note", model=Reading, table="readings")
+TABLES = """
+    CREATE TYPE mood AS ENUM ('happy', 'sad', 'calm');
+    CREATE TABLE readings (
+        number integer NOT NULL, price numeric(12,2) NOT NULL, day date NOT NULL, at timestamptz NOT NULL,
+        key uuid NOT NULL, mood mood NOT NULL, is_paid boolean NOT NULL, note text NOT NULL, tags text[] NOT NULL,
+        details jsonb NOT NULL
+    );
+    CREATE TABLE copied_readings (LIKE readings INCLUDING ALL);
+"""
+
+DATABASE_URL = os.environ.get("BENCH_TYPED_URL", "")
+bulkport = Bulkport([READINGS])
+
+
+async def anyone() -> UserId:
+    """The one user of the measure."""
+    return UserId("bench")
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Connected to the database for as long as the application serves."""
+    async with bulkport.connect(DATABASE_URL):
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+app.add_middleware(EdgeMiddleware)
+problems.install(app)
+app.include_router(bulkport.router(authenticate=anyone))
+
+
+def create_tables() -> None:
+    """Bulkport's tables and the two that are filled in turn."""
+    with psycopg.connect(DATABASE_URL) as connection:
+        connection.execute(upgrade_sql().encode())
+        connection.execute(TABLES)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["create-tables"]:
+            create_tables()
+        case ["worker"]:
+            run_until_signal(lambda stop: bulkport.run_worker(DATABASE_URL, stop))
+        case ["serve", port]:
+            uvicorn.run(app, port=int(port), log_level="warning")
+        case _:
+            sys.exit(__doc__)
