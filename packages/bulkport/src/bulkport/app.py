@@ -170,6 +170,7 @@ class Bulkport(JobCalls):
         from bulkport.fastapi.imports import import_router  # noqa: PLC0415
         from bulkport.fastapi.job_views import job_views  # noqa: PLC0415
         from bulkport.fastapi.openapi import PROBLEMS  # noqa: PLC0415
+        from bulkport.fastapi.retry import retry_router  # noqa: PLC0415
         from bulkport.fastapi.route import user_dependency  # noqa: PLC0415
         from bulkport.fastapi.uploads import upload_router  # noqa: PLC0415
         from bulkport.fastapi.webhooks import webhook_router  # noqa: PLC0415
@@ -182,6 +183,7 @@ class Bulkport(JobCalls):
             router.include_router(export_router(resource, self._runtime, authenticate))
         router.include_router(import_router(self.resources, self._runtime, authenticate, views))
         router.include_router(webhook_router(self._runtime, authenticate, self._egress))
+        router.include_router(retry_router(self.resources, self._runtime, authenticate, views))
         router.include_router(upload_router(self._runtime, authenticate))
         return router
 

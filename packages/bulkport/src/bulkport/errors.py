@@ -183,6 +183,18 @@ class TooManyWebhooks(Conflict):
     title = "Too many webhooks"
 
 
+class NotEnded(Conflict):
+    """The import has not ended yet; its rejected rows can be sent again when it has."""
+
+    title = "Import has not ended"
+
+
+class RowsRetried(Conflict):
+    """The rejected rows were sent again already, in another import."""
+
+    title = "Rows were sent again"
+
+
 class AlreadyEnded(Conflict):
     """The import has ended already."""
 

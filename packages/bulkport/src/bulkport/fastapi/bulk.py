@@ -112,7 +112,7 @@ def bulk_router(
             job = await _finished(runtime(), accepted, user_id, seconds)
             if ImportStatus(job.status).is_final:
                 return _finished_in_time(request, views, job, preferred, seconds)
-        return _accepted(request, views, received, preferred, seconds)
+        return accepted_response(_status_location(request, accepted.id), views, received, preferred, seconds)
 
     @router.get("/{job_id}/status", name=f"{resource.name}_import_status", response_model=views.status)
     async def get_status(
@@ -163,9 +163,10 @@ def _status_location(request: Request, job_id: int) -> str:
     return f"{request_path(request)}/{job_id}/status"
 
 
-def _accepted(
-    request: Request, views: JobViews, received: Received, preferred: Handling | None, seconds: int | None
+def accepted_response(
+    location: str, views: JobViews, received: Received, preferred: Handling | None, seconds: int | None
 ) -> Response:
+    """202 for an import that is stored and queued; `location` is the path of its status."""
     accepted = received.accepted
     body = {
         "id": accepted.id,
@@ -174,7 +175,7 @@ def _accepted(
         "totalRecords": accepted.total_records,
     }
     headers = {
-        "Location": _status_location(request, accepted.id),
+        "Location": location,
         "Retry-After": "1",
         **_applied(preferred, seconds),
         **({"Idempotent-Replayed": "true"} if received.is_replayed else {}),

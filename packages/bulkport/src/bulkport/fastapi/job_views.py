@@ -72,6 +72,8 @@ class JobDetail(JobStatus):
     client_id: str | None
     """The client's own id for it."""
     metadata: dict[str, Any] | None
+    retry_of: int | None
+    """The import whose rejected rows this one sends again."""
     """What the client keeps with it."""
     reading: dict[str, Any]
     """How the body was read: what the request and the resource chose, and what was detected."""
@@ -96,6 +98,7 @@ class JobDetail(JobStatus):
             name=job.name,
             client_id=job.client_id,
             metadata=job.metadata,
+            retry_of=job.retry_of,
             reading=job.reading,
             file_name=job.file_name,
             links=JobLinks(

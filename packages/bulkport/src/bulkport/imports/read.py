@@ -46,6 +46,7 @@ class ImportJob:
     name: str | None
     client_id: str | None
     metadata: dict[str, Any] | None
+    retry_of: int | None
     reading: dict[str, Any]
     file_name: str | None
 

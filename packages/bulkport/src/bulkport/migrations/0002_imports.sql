@@ -17,6 +17,7 @@ CREATE TABLE bulkport.bulk_import_jobs (
     name               text,                                  -- the client's own words
     client_id          text,
     metadata           jsonb,
+    retry_of           bigint,                                -- the import whose rejected rows this one sends again
     csv_columns        jsonb,                                 -- header, delimiter and the field of each column
     reading            jsonb       NOT NULL DEFAULT '{}',     -- what was chosen or detected of how to read the body
     file_name          text,                                  -- as the client named the body
@@ -177,6 +178,8 @@ CREATE TABLE bulkport.import_row_errors (
     row_number bigint NOT NULL,
     errors     jsonb  NOT NULL,                               -- [{"field": …, "message": …}, …]
     record     json   NOT NULL,                               -- the record, or its raw text as a JSON string
+    mended     json,                                          -- what the next retry sends in its place
+    retried_by bigint,                                        -- the import that it was sent again in
     PRIMARY KEY (job_id, row_number)
 );
 

@@ -1,0 +1,208 @@
+"""Sending rejected rows again: `POST /api/imports/{id}/retry`, and mending one by one: `PATCH …/errors/{row}`."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Response
+from psycopg import AsyncConnection
+from pydantic import JsonValue, RootModel
+from starlette.requests import Request
+
+from bulkport.errors import NotEnded, RowsRetried
+from bulkport.fastapi.bodies import JsonBody
+from bulkport.fastapi.bulk import accepted_response
+from bulkport.fastapi.error_report import report_lines
+from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.idempotent import receive_once
+from bulkport.fastapi.job_views import JobViews
+from bulkport.fastapi.request_body import RequestBody
+from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
+from bulkport.fastapi.schemas import JobId, PathId
+from bulkport.identifiers import ImportId, UserId
+from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.formats import BodyFormat, Handling, parse_content_type, parse_prefer
+from bulkport.imports.labels import ImportLabels
+from bulkport.imports.options import ReadingOptions
+from bulkport.imports.options_query import parse_reading
+from bulkport.imports.read import CsvHeader, ImportJob, ReportedRow, csv_header, get_job
+from bulkport.imports.resource import Resource, Resources
+from bulkport.imports.retry import RejectedRows, mend_row, newest_retry, write_link
+from bulkport.imports.runtime import ImportRuntime
+from bulkport.imports.states import ImportStatus
+from bulkport.imports.upload import OnAccept, Upload
+
+
+class MendedRecord(RootModel[dict[str, JsonValue]]):
+    """A record to take the place of a rejected row."""
+
+
+_record: Final = JsonBody(MendedRecord)
+_ACCEPTED: Final[dict[str, Any]] = {"description": "The rows are stored, and queued as an import of their own."}
+_CONFLICT: Final[dict[str, Any]] = {"description": "The import has not ended, or its rows were sent again already."}
+
+
+def retry_router(
+    resources: Resources, runtime: Callable[[], ImportRuntime], authenticate: Authenticate, views: JobViews
+) -> APIRouter:
+    """The routes. The parameters are those of `bulk_router`."""
+    router = APIRouter(prefix="/imports", tags=["imports"], route_class=BulkportRoute)
+    Caller = Annotated[UserId, Depends(authenticate)]  # noqa: N806 # a type
+
+    @router.post(
+        "/{job_id}/retry", status_code=202, responses={202: _ACCEPTED, 409: _CONFLICT}, response_class=Response
+    )
+    async def retry_import(job_id: JobId, request: Request, user_id: Caller) -> Response:
+        """Import the rejected rows of an import that has ended, as an import that continues it.
+
+        Without a body the rejected rows are sent again, mended where they were mended, each once. A body is the mended
+        error report, or any other rows.
+        """
+        async with runtime().pool.connection() as connection:
+            job = await get_job(connection, job_id, user_id)
+            if not ImportStatus(job.status).is_final:
+                raise NotEnded
+            header = await csv_header(connection, job_id, resources[job.resource].wire_names)
+        intake = runtime().intake
+
+        async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
+            if _has_body(request):
+                return await intake.accept(_sent(request, job, resources[job.resource], body, on_accept))
+            await body.drain()
+            rows = RejectedRows(runtime().pool, job_id)
+            pages = rows.pages()
+            first = await anext(pages, None)
+            if first is None:
+                async with runtime().pool.connection() as connection:
+                    retried = await newest_retry(connection, job_id)
+                raise RowsRetried(
+                    f"Import {job_id} has no rejected rows left."
+                    if retried is None
+                    else f"The rejected rows were sent again in import {retried}; retry that one."
+                )
+            content = _content(job, header, _with(first, pages), resources[job.resource])
+            return await intake.accept(
+                _again(job, resources[job.resource], content, header, _all(job_id, rows.mark, on_accept))
+            )
+
+        received = await receive_once(
+            request,
+            runtime().pool,
+            user_id,
+            f"retry {job_id}",
+            accept,
+            kept_seconds=intake.limits.idempotency_seconds,
+        )
+        prefix = request_path(request).removesuffix(f"/imports/{job_id}/retry")
+        location = f"{prefix}/{job.resource}/bulk/{received.accepted.id}/status"
+        return accepted_response(location, views, received, None, None)
+
+    @router.patch("/{job_id}/errors/{row}", status_code=204, responses={409: _CONFLICT}, openapi_extra=_record.openapi)
+    async def mend_rejected_row(
+        job_id: JobId, row: PathId, user_id: Caller, record: Annotated[MendedRecord, Depends(_record)]
+    ) -> None:
+        """Replace a rejected row by a mended record, which the next retry sends."""
+        async with runtime().pool.connection() as connection:
+            await get_job(connection, job_id, user_id)
+            await mend_row(connection, job_id, row, record.root)
+
+    return router
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def _sent(
+    request: Request, job: ImportJob, resource: Resource, body: RequestBody, on_accept: OnAccept | None
+) -> Upload:
+    """What the client sent in place of the rejected rows."""
+    headers = request.headers
+    return Upload(
+        resource=resource,
+        user_id=UserId(job.user_id),
+        format=parse_content_type(field_value(headers, "content-type")),
+        content_encoding=field_value(headers, "content-encoding"),
+        handling=parse_prefer(headers.getlist("prefer")) or Handling(job.handling),
+        body=body,
+        reading=parse_reading(request.query_params.multi_items()).over(resource.reading),
+        labels=ImportLabels(name=job.name, metadata=job.metadata),
+        on_accept=_all(ImportId(job.id), None, on_accept),
+    )
+
+
+def _again(
+    job: ImportJob,
+    resource: Resource,
+    content: AsyncIterator[bytes],
+    header: CsvHeader | None,
+    on_accept: OnAccept,
+) -> Upload:
+    """The rejected rows as a body."""
+    return Upload(
+        resource=resource,
+        user_id=UserId(job.user_id),
+        format=BodyFormat.NDJSON if header is None else BodyFormat.CSV,
+        content_encoding=None,
+        handling=Handling(job.handling),
+        body=content,
+        # The report is written in one way; what the values mean is as it was.
+        reading=replace(
+            ReadingOptions.from_json(job.reading),
+            charset=None,
+            delimiter=None if header is None else ",",
+            quote=None,
+            escape=None,
+            comment=None,
+            skip_rows=None,
+            header_row=None,
+            data_row=None,
+            sheet=None,
+            neutralize=None,
+            detected=(),
+        ),
+        labels=ImportLabels(name=job.name, metadata=job.metadata),
+        on_accept=on_accept,
+    )
+
+
+def _content(
+    job: ImportJob, header: CsvHeader | None, pages: AsyncIterator[list[ReportedRow]], resource: Resource
+) -> AsyncIterator[bytes]:
+    if header is None:
+        return _records(pages)
+    return report_lines(BodyFormat.CSV, pages, header=header, wire_names=list(resource.wire_names.values()))
+
+
+async def _records(pages: AsyncIterator[list[ReportedRow]]) -> AsyncIterator[bytes]:
+    """Rejected rows as NDJSON: objects as they were sent, and what was no object as its text."""
+    async for page in pages:
+        yield "".join(f"{_line(row.record)}\n" for row in page).encode("utf-8", "replace")
+
+
+def _line(record: str) -> str:
+    text = msgspec.json.decode(record) if record.lstrip().startswith('"') else record
+    return str(text).replace("\r", " ").replace("\n", " ")
+
+
+async def _with(first: list[ReportedRow], rest: AsyncIterator[list[ReportedRow]]) -> AsyncIterator[list[ReportedRow]]:
+    yield first
+    async for page in rest:
+        yield page
+
+
+def _all(
+    job_id: ImportId,
+    mark: OnAccept | None,
+    on_accept: OnAccept | None,
+) -> OnAccept:
+    """What belongs into the transaction that accepts the retry."""
+
+    async def accepted(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
+        await write_link(connection, job_id, accepted)
+        for write in (mark, on_accept):
+            if write is not None:
+                await write(connection, accepted)
+
+    return accepted

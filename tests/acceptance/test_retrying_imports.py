@@ -1,0 +1,104 @@
+"""Rejected rows are sent again, as they are or mended, each once, by an import that continues the first."""
+
+import asyncio
+import json
+
+import pytest
+from catalogue_site import PLATFORMS, CatalogueSite
+
+from application_client import assert_problem
+from import_steps import CSV, NDJSON, accepted, bad_rows, fetch, imported, settled
+
+LONG = "x" * 101
+
+
+async def names(site: CatalogueSite) -> list[str]:
+    return [name for (name,) in await fetch(site.url, "SELECT platform_name FROM platforms ORDER BY id")]
+
+
+async def retried(site: CatalogueSite, job_id: int, **request: object) -> dict[str, object]:
+    answer = await site.ann.post(f"/api/imports/{job_id}/retry", **request)
+    assert answer.status_code == 202, answer.text
+    return await settled(site.ann, answer.json()["id"])
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [
+        (f'{{"platformName": "A"}}\n{{"platformName": "{LONG}"}}\nno JSON\n'.encode(), NDJSON),
+        (f"platform name,note\nA,1\n{LONG},2\n{LONG}y,3\n".encode(), CSV),
+    ],
+    ids=["ndjson", "csv"],
+)
+async def test_rejected_rows_are_rejected_again_when_nobody_mended_them(
+    site: CatalogueSite, content: bytes, headers: dict[str, str]
+) -> None:
+    first = await imported(site.ann, PLATFORMS, content=content, headers=headers)
+    assert first["failureCount"] == 2
+    again = await retried(site, first["id"])
+    assert (again["status"], again["failureCount"], again["retryOf"]) == ("Failed", 2, first["id"])
+    assert await names(site) == ["A"]
+    assert assert_problem(await site.ann.post(f"/api/imports/{first['id']}/retry"), 409)["detail"] == (
+        f"The rejected rows were sent again in import {again['id']}; retry that one."
+    )
+
+
+@pytest.mark.parametrize("headers", [NDJSON, CSV], ids=["ndjson", "csv"])
+async def test_rows_mended_one_by_one_are_imported_together(site: CatalogueSite, headers: dict[str, str]) -> None:
+    rows = ["A", LONG, "B", LONG + "y", LONG + "z"]
+    content = (
+        "platformName\n" + "\n".join(rows) + "\n"
+        if headers is CSV
+        else "".join(json.dumps({"platformName": row}) + "\n" for row in rows)
+    )
+    first = await imported(site.ann, PLATFORMS, content=content.encode(), headers=headers)
+    for row, mended in ((2, "C"), (4, "D, E")):
+        answer = await site.ann.patch(f"/api/imports/{first['id']}/errors/{row}", json={"platformName": mended})
+        assert answer.status_code == 204, answer.text
+    again = await retried(site, first["id"])
+    assert (again["status"], again["successCount"], again["failureCount"]) == ("PartialSuccess", 2, 1)
+    assert await names(site) == ["A", "B", "C", "D, E"]
+    taken = await site.ann.patch(f"/api/imports/{first['id']}/errors/2", json={"platformName": "F"})
+    assert f"import {again['id']}" in assert_problem(taken, 409)["detail"]
+
+
+async def test_a_mended_report_is_imported(site: CatalogueSite) -> None:
+    first = await imported(site.ann, PLATFORMS, content=f"platform name\n{LONG}\nA\n".encode(), headers=CSV)
+    report = await site.ann.get(f"/api/imports/{first['id']}/errors", headers={"accept": "text/csv"})
+    again = await retried(site, first["id"], content=report.content.replace(LONG.encode(), b"B"), headers=CSV)
+    assert (again["status"], again["retryOf"]) == ("Completed", first["id"])
+    assert await names(site) == ["A", "B"]
+
+
+async def test_of_retries_at_one_moment_one_imports_the_rows(site: CatalogueSite) -> None:
+    content = b"".join(b'{"platformName": "%s%d"}\n' % (b"x" * 100, number) for number in range(10, 3010))
+    first = await imported(site.ann, PLATFORMS, content=content, headers=NDJSON)
+    assert first["failureCount"] == 3000
+    answers = await asyncio.gather(*(site.ann.post(f"/api/imports/{first['id']}/retry") for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [202] + [409] * 5
+
+
+async def test_only_what_can_be_sent_again_is(site: CatalogueSite) -> None:
+    good = await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "A"}]})
+    nothing = assert_problem(await site.ann.post(f"/api/imports/{good['id']}/retry"), 409)
+    assert nothing["detail"] == f"Import {good['id']} has no rejected rows left."
+    assert_problem(await site.bob.post(f"/api/imports/{good['id']}/retry"), 403)
+    assert (await site.ann.post("/api/imports/999999/retry")).status_code == 404
+    row = f"/api/imports/{good['id']}/errors/1"
+    assert_problem(await site.ann.patch(row, json={"platformName": "A"}), 404)
+    assert_problem(await site.bob.patch(row, json={"platformName": "A"}), 403)
+    assert_problem(await site.ann.patch(row, json=["A"]), 400)
+
+
+async def test_an_import_that_runs_is_not_retried(idle_site: CatalogueSite) -> None:
+    waiting = await accepted(idle_site.ann, PLATFORMS, json={"platforms": [{"platformName": "A"}]})
+    assert_problem(await idle_site.ann.post(f"/api/imports/{waiting}/retry"), 409)
+
+
+async def test_a_retry_with_a_key_is_made_once(site: CatalogueSite) -> None:
+    first = await imported(site.ann, PLATFORMS, content=f'{{"platformName": "{LONG}"}}\n'.encode(), headers=NDJSON)
+    key = {"headers": {"idempotency-key": "one"}}
+    one, two = [await site.ann.post(f"/api/imports/{first['id']}/retry", **key) for _ in range(2)]
+    assert one.json() == two.json()
+    assert two.headers["idempotent-replayed"] == "true"
+    assert len(await bad_rows(site.ann, (await settled(site.ann, one.json()["id"]))["id"])) == 1
