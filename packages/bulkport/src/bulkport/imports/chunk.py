@@ -180,9 +180,15 @@ async def finish_chunk(
             "waiting": [number - chunk.first_row for number in waiting] or None,
             "failure_count": len(errors),
             "unknown_fields": sorted(attempt.validator.unknown_fields) or None,
+            "remarks": storable_remarks(attempt, server_codec(connection)) or None,
             "outcomes": None if tally is None or tally.is_plain else tally.stored(),
         },
     )
+
+
+def storable_remarks(attempt: Attempt, codec: str | None) -> list[str]:
+    """What the import's warnings say of its rows so far."""
+    return [storable(storable_text(remark), codec) for remark in attempt.validator.remarks]
 
 
 async def insert_row_errors(connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]) -> None:

@@ -24,6 +24,7 @@ from bulkport.imports.summary import (
     fatal_summary,
     unknown_fields_warnings,
 )
+from bulkport.imports.validation import once
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Progress:
     """Rows created, updated, unchanged, skipped, deleted and dropped; None where all successes were created."""
     unknown_fields: list[str]
     """The first of the fields that rows have and the resource does not, by name."""
+    remarks: list[str]
+    """What is odd about the rows."""
 
 
 async def read_progress(connection: AsyncConnection[Any], job_id: ImportId) -> Progress:
@@ -125,7 +128,11 @@ async def settle(
             "outcomes": progress.outcomes,
             "error_summary": storable(summary, server_codec(connection)) if summary else summary,
             "warnings": json.dumps(
-                [*unknown_fields_warnings(progress.unknown_fields), *dropped_rows_warnings(progress.outcomes)]
+                [
+                    *unknown_fields_warnings(progress.unknown_fields),
+                    *dropped_rows_warnings(progress.outcomes),
+                    *once(progress.remarks),
+                ]
             ),
         },
     )

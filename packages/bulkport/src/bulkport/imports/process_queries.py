@@ -56,6 +56,7 @@ FINISH_CHUNK: Final = """
         success_count = %(success_count)s,
         failure_count = %(failure_count)s,
         unknown_fields = %(unknown_fields)s,
+        remarks = %(remarks)s,
         outcomes = %(outcomes)s,
         waiting = %(waiting)s,
         payload = CASE WHEN %(state)s = 'done' THEN NULL ELSE payload END,

@@ -142,6 +142,10 @@ SELECT_PROGRESS: Final = """
            ARRAY(
                SELECT field FROM bulkport.import_chunks c, unnest(c.unknown_fields) AS field WHERE c.job_id = %(job_id)s
                GROUP BY field ORDER BY field COLLATE "C" LIMIT %(most_fields)s
+           ),
+           ARRAY(
+               SELECT remark FROM bulkport.import_chunks c, unnest(c.remarks) AS remark WHERE c.job_id = %(job_id)s
+               GROUP BY remark ORDER BY min(c.chunk_number), remark LIMIT %(most_fields)s
            )
     FROM bulkport.import_chunks WHERE job_id = %(job_id)s
 """

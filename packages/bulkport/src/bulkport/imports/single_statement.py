@@ -15,7 +15,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.adapt import PyFormat
 
 from bulkport.imports.attempt import Attempt, Chunk
-from bulkport.imports.chunk import decode_chunk, report_columns
+from bulkport.imports.chunk import decode_chunk, report_columns, storable_remarks
 from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.rejections import is_row_refusal
 from bulkport.imports.server_encoding import server_codec, storable
@@ -137,7 +137,7 @@ def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError], codec: 
         "bad": bad,
         "summary": storable(error_summary(attempt.resource, first, bad) or "", codec) or None,
         "unknown": unknown or None,
-        "warnings": json.dumps(unknown_fields_warnings(unknown)),
+        "warnings": json.dumps([*unknown_fields_warnings(unknown), *storable_remarks(attempt, codec)]),
         "bad_rows": rows,
         "bad_errors": messages,
         "bad_records": records,

@@ -153,6 +153,7 @@ CREATE TABLE bulkport.import_chunks (
     success_count  integer  NOT NULL DEFAULT 0,
     failure_count  integer  NOT NULL DEFAULT 0,
     unknown_fields text[],
+    remarks        text[],                                    -- what is odd about its rows, for the import's warnings
     -- Rows created, updated, unchanged, skipped, deleted, dropped by a trigger; NULL: every success was created.
     outcomes       integer[],
     waiting        integer[],                                 -- records that wait for rows of other chunks, from 0

@@ -13,6 +13,7 @@ from bulkport.imports.validation.batch import Batch, ValidRows
 from bulkport.imports.validation.chunk_validator import RowValidator
 from bulkport.imports.validation.envelope import validate_envelope
 from bulkport.imports.validation.not_blank import NotBlank
+from bulkport.imports.validation.remarks import once
 from bulkport.imports.validation.row_errors import FieldError, RowError
 from bulkport.imports.validation.stored_texts import StoredTexts, stored_texts
 
@@ -24,6 +25,7 @@ __all__ = [
     "RowValidator",
     "StoredTexts",
     "ValidRows",
+    "once",
     "stored_texts",
     "validate_envelope",
 ]

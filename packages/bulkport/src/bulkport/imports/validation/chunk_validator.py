@@ -15,6 +15,13 @@ from bulkport.imports.validation.cell_options import prepared
 from bulkport.imports.validation.fast_path import fast_lane, is_fast, name_attribute
 from bulkport.imports.validation.lookups import NamedRow, lookups_of
 from bulkport.imports.validation.messages import value_message
+from bulkport.imports.validation.remarks import (
+    differ_in_blanks,
+    differ_in_blanks_remark,
+    once,
+    repeated_members,
+    repeated_members_remark,
+)
 from bulkport.imports.validation.row_errors import FieldError, RowError
 from bulkport.imports.validation.row_validator import NO_COLUMNS, JsonJudge, TextJudge, Verdict, json_keys
 from bulkport.imports.validation.sanitize import unstorable
@@ -72,6 +79,10 @@ class RowValidator:
                 columns=self._encodable(columns) if encodes else None,
                 options=options,
             )
+        self._remarks: dict[str, None] = {}
+        key = set(resource.conflict_key or resource.key)
+        names = zip(resource.field_names, resource.column_names, strict=True)
+        self._keys = [field for field, column in names if column in key] or [resource.label_field]
         coded = self._lane.encoded if self._lane else ()
         self._encoders = encoders(resource.model, coded, columns, options)
         self._json_judge = JsonJudge(resource, self._lookups, options, columns)
@@ -83,6 +94,11 @@ class RowValidator:
     def has_fast_lane(self) -> bool:
         """Whether rows are decoded without Pydantic as long as nothing is wrong with them."""
         return self._lane is not None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was odd about rows that were valid, in sentences for the import's warnings."""
+        return once(self._remarks)
 
     @property
     def unknown_fields(self) -> set[str]:
@@ -97,6 +113,9 @@ class RowValidator:
         first_row:
             1-based number of the first record in the body.
         """
+        optional = any(not info.is_required() for info in self._resource.model.model_fields.values())
+        for name in repeated_members(records, len(self._resource.field_names), has_optional=optional):
+            self._remarks[repeated_members_remark(name[: UnknownFields.MAX_LENGTH])] = None
         with _collector_paused():
             if self._lane is None or not self._lane.reads_json:
                 batch = Batch(Sources(records), first_row, self._no_values(len(records)))
@@ -163,7 +182,14 @@ class RowValidator:
                 self._enter(batch, position, judge.judge_named(row, resolved))
             if self._tracks_given:
                 self._fill_in_defaults(batch)
-            return self._tell_apart(batch)
+            valid = self._tell_apart(batch)
+        self._note_keys(valid)
+        return valid
+
+    def _note_keys(self, valid: ValidRows) -> None:
+        for field in self._keys:
+            for one, other in differ_in_blanks(valid.columns[self._resource.field_names.index(field)]):
+                self._remarks[differ_in_blanks_remark(self._resource.wire_names[field], one, other)] = None
 
     def _encodable(self, columns: Mapping[str, ColumnType]) -> dict[str, ColumnType]:
         """The columns but those of ids, which are looked up by their values."""

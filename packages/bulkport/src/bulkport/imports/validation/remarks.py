@@ -1,0 +1,88 @@
+"""What is odd about rows that are valid: said once in an import's `warnings`."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from bulkport.imports.validation.not_blank import is_blank
+
+_MOST_RECORDS: Final = 500
+"""Of a chunk that are taken apart in the search for members given twice."""
+_MOST_EXAMPLES: Final = 3
+_EXAMPLE: Final = ", such as "
+
+
+def repeated_members(records: Sequence[bytes], fields: int, *, has_optional: bool) -> list[str]:
+    """Names that some JSON record has twice, at its top.
+
+    Parameters
+    ----------
+    fields:
+        How many members a record has that has each of them once.
+    has_optional:
+        Whether a record may have fewer.
+    """
+    # Where all records have every field, one count tells that none has one twice.
+    if not has_optional and b"".join(records).count(b'":') == len(records) * fields:
+        return []
+    found: dict[str, None] = {}
+    suspects = records if has_optional else [record for record in records if record.count(b'":') != fields]
+    for record in suspects[:_MOST_RECORDS]:
+        try:
+            members = _PAIRS.decode(record.decode())
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(members, _Members):
+            names = [name for name, _ in members]
+            found.update(dict.fromkeys(name for name in names if names.count(name) > 1))
+    return list(found)
+
+
+def repeated_members_remark(name: str) -> str:
+    """The warning about a member that a record has twice."""
+    return f"{name} is given twice in a record; the last one was taken"
+
+
+def differ_in_blanks(texts: Iterable[Any]) -> list[tuple[str, str]]:
+    """Pairs of texts that differ only in blanks at their ends, or in characters that are not seen."""
+    values = [text for text in texts if isinstance(text, str)]
+    whole = "\n".join(values)
+    if whole.isascii() and " \n" not in whole and "\n " not in whole and whole == whole.strip():
+        return []
+    distinct = set(values)
+    odd = [text for text in distinct if text != _core(text)]
+    if not odd:
+        return []
+    by_core: dict[str, str] = {}
+    for text in sorted(distinct, key=lambda text: (text != _core(text), text)):
+        by_core.setdefault(_core(text), text)
+    return sorted((by_core[_core(text)], text) for text in odd if by_core[_core(text)] != text)[:_MOST_EXAMPLES]
+
+
+def differ_in_blanks_remark(name: str, one: str, other: str) -> str:
+    """The warning about values of a key that look alike."""
+    return f"values of {name} differ only in blanks{_EXAMPLE}{one!a} and {other!a}; trim=true takes them for one"
+
+
+def once(remarks: Iterable[str]) -> list[str]:
+    """Remarks without those that differ from an earlier one in their example only."""
+    first: dict[str, str] = {}
+    for remark in remarks:
+        first.setdefault(remark.partition(_EXAMPLE)[0], remark)
+    return list(first.values())
+
+
+def _core(text: str) -> str:
+    start, end = 0, len(text)
+    while start < end and is_blank(text[start]):
+        start += 1
+    while end > start and is_blank(text[end - 1]):
+        end -= 1
+    return text[start:end]
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of an object, in order."""
+
+
+_PAIRS: Final = json.JSONDecoder(object_pairs_hook=_Members)

@@ -1,0 +1,57 @@
+"""What is odd about valid rows is said once."""
+
+import pytest
+from pydantic import BaseModel
+
+from bulkport.imports.formats import CsvRecords, match_header
+from bulkport.imports.resource import Resource
+from bulkport.imports.validation import RowValidator
+from bulkport.imports.validation.remarks import once
+from bulkport.imports.values.options import ValueOptions
+
+
+class Thing(BaseModel):
+    name: str
+    size: int = 0
+
+
+RESOURCE = Resource(name="things", label="Thing", label_field="name", model=Thing, table="t")
+
+
+def json_remarks(*records: str) -> list[str]:
+    validator = RowValidator(RESOURCE, streamed=True)
+    validator.finish(validator.decode_json([record.encode() for record in records], 1), {})
+    return validator.remarks
+
+
+def cell_remarks(*names: str, options: ValueOptions | None = None) -> list[str]:
+    validator = RowValidator(RESOURCE, streamed=True, options=options or ValueOptions())
+    records = CsvRecords.of_rows([[name] for name in names], 1)
+    validator.finish(validator.decode_text(records, match_header(["name"], RESOURCE), 1), {})
+    return validator.remarks
+
+
+def test_a_member_that_is_given_twice_is_told_once() -> None:
+    twice = '{"name":"a","name":"b"}'
+    assert json_remarks(twice, twice, '{"name": "c", "size" : 1}') == [
+        "name is given twice in a record; the last one was taken"
+    ]
+    assert json_remarks('{"name":"x","other":{"name":1}}', '{"name":"\\":\\"name\\":"}', "{", "[1]") == []
+
+
+@pytest.mark.parametrize("other", ["x ", " x", "x\u00a0", "x\t", "\u200bx", "x\n"])
+def test_keys_that_differ_only_in_blanks_are_told(other: str) -> None:
+    (remark,) = cell_remarks("x", "y", other)
+    assert remark.startswith("values of name differ only in blanks, such as ")
+    assert ascii(other) in remark
+    assert remark.endswith("trim=true takes them for one")
+    assert json_remarks('{"name":"x"}', '{"name":"y"}') == []
+
+
+def test_other_keys_are_not_told() -> None:
+    assert cell_remarks("x", "y ", "z", "a b", "x") == []
+    assert cell_remarks("x", "x ", options=ValueOptions(trim=True)) == []
+
+
+def test_remarks_that_differ_in_their_example_are_told_once() -> None:
+    assert once(["a, such as 1", "b", "a, such as 2", "b"]) == ["a, such as 1", "b"]
