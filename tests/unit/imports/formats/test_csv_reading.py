@@ -7,6 +7,10 @@ from bulkport.imports.formats import BadRecord, CsvDialect, csv_records
 DIALECT = CsvDialect(["a", "b"])
 GOOD = b'1,2\n"x ""y""\nz",4\n'
 
+NOT_UTF_8 = "the row is not valid UTF-8:"
+SAVE = "save the file as UTF-8"
+CLOSING = "a closing quote must be followed by the delimiter or the end of the row"
+
 
 def the_bad_one(record: bytes) -> BadRecord:
     """The bad record between good ones, which must be read as if it was not there."""
@@ -27,12 +31,24 @@ def the_bad_one(record: bytes) -> BadRecord:
         (b'"1"x,2', "a closing quote must be followed by the delimiter or the end of the row"),
         (b'1,x"2"', "a quote must open its field, and be doubled inside it"),
         (b"1\r2,3", "a carriage return must be inside quotes"),
-        (b"1,caf\xe9", "the row is not valid UTF-8"),
-        (b'1,"caf\xe9\n"', "the row is not valid UTF-8"),
+        (
+            b"1,caf\xe9",
+            f"{NOT_UTF_8} byte 0xE9 at character 6, which is 'é' in windows-1252; {SAVE}, or send charset=windows-1252",
+        ),
+        (
+            b'1,"caf\x81\n"',
+            f"{NOT_UTF_8} byte 0x81 at character 7; {SAVE}, or name its charset (charset=)",
+        ),
+        (
+            b'"1\\"2",3',
+            f"{CLOSING}; where quotes are escaped by backslashes, send escape=\\",
+        ),
     ],
 )
 def test_bad_record_spoils_no_other(record: bytes, message: str) -> None:
-    assert the_bad_one(record) == BadRecord(record.decode(errors="replace"), message)
+    bad = the_bad_one(record)
+    assert bad.raw == record.decode(errors="backslashreplace").replace("\\xe9", "\\xE9")
+    assert bad.message == message
 
 
 def test_bad_records_of_unquoted_text_keep_their_text() -> None:
@@ -69,9 +85,9 @@ def test_latin1_text_spoils_only_the_rows_with_foreign_bytes() -> None:
     rows = list(csv_records("\n".join(lines).encode("latin-1"), DIALECT))
     assert [row.raw if isinstance(row, BadRecord) else row for row in rows] == [
         ["Docker", "1"],
-        "Caf\ufffd,2",
+        "Caf\\xE9,2",
         ['Git, "hub"', "3"],
-        '"M\ufffdller",4',
+        '"M\\xFCller",4',
     ]
 
 

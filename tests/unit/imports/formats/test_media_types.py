@@ -27,7 +27,7 @@ def test_three_formats_are_known(content_type: str, body_format: BodyFormat) -> 
 @pytest.mark.parametrize(
     ("content_type", "message"),
     [
-        (None, "A Content-Type is needed: application/json, application/x-ndjson, text/csv."),
+        (None, "A Content-Type is needed: application/json, application/x-ndjson, text/csv,"),
         ("", "A Content-Type is needed"),
         ("application/xml", "send application/json, application/x-ndjson, text/csv"),
         ("application/vnd.api+json", "not supported"),

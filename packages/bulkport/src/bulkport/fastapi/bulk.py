@@ -18,8 +18,9 @@ from bulkport.fastapi.schemas import JobId, Wait
 from bulkport.fastapi.staged_body import StagedBody, named_upload
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
-from bulkport.imports.formats import BodyFormat, Handling, parse_content_type, parse_prefer, parse_wait
+from bulkport.imports.formats import BodyFormat, Handling, MediaType, parse_media_type, parse_prefer, parse_wait
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, ImportLabels, parse_metadata
+from bulkport.imports.options import ReadingOptions
 from bulkport.imports.options_query import openapi_parameters, parse_reading
 from bulkport.imports.read import ImportJob, get_job
 from bulkport.imports.resource import Resource
@@ -79,25 +80,25 @@ def bulk_router(
             client_id=client_id or None,
             metadata=parse_metadata(field_value(headers, METADATA_HEADER), source=METADATA_HEADER),
         )
-        reading = parse_reading(request.query_params.multi_items()).over(resource.reading)
+        said = parse_reading(request.query_params.multi_items())
         intake = runtime().intake
 
         async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
             upload = await named_upload(request, runtime().pool, user_id)
             content_type = upload.content_type if upload else field_value(headers, "content-type")
             content_encoding = upload.content_encoding if upload else field_value(headers, "content-encoding")
-            body_format = parse_content_type(content_type)
+            media_type = parse_media_type(content_type)
             if upload is not None:
                 await body.drain()
             return await intake.accept(
                 Upload(
                     resource=resource,
                     user_id=user_id,
-                    format=body_format,
+                    format=media_type.format,
                     content_encoding=content_encoding,
                     handling=preferred,
                     body=body if upload is None else upload.content,
-                    reading=reading,
+                    reading=_reading(said, media_type, resource),
                     labels=labels,
                     on_accept=on_accept if upload is None else _both(on_accept, upload),
                 )
@@ -137,6 +138,11 @@ def _both(on_accept: OnAccept | None, upload: StagedBody) -> OnAccept:
             await on_accept(connection, accepted)
 
     return accepted
+
+
+def _reading(said: ReadingOptions, media_type: MediaType, resource: Resource) -> ReadingOptions:
+    of_type = ReadingOptions(charset=media_type.charset, delimiter=media_type.delimiter)
+    return said.over(of_type).over(resource.reading)
 
 
 async def _finished(runtime: ImportRuntime, accepted: AcceptedImport, user_id: UserId, seconds: int) -> ImportJob:

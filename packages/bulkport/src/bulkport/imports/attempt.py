@@ -11,6 +11,7 @@ from bulkport.imports import process_queries as queries
 from bulkport.imports.formats.csv import CsvColumns, CsvDialect
 from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
+from bulkport.imports.member_names import MemberNames
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.references import NameResolver
 from bulkport.imports.resource import ConflictPolicy, Reference, Resource, Resources
@@ -42,6 +43,7 @@ class Attempt:
     dialect: CsvDialect | None
     columns: CsvColumns | None
     reading: ReadingOptions
+    member_names: MemberNames
     total_chunks: int
     number_without_progress: int
     """This attempt and those right before it in which no chunk was finished."""
@@ -89,7 +91,7 @@ async def begin_attempt(
         return None
     name, user_id, handling, body_format, csv, reading, total_chunks, fruitless, fault, *chunk = row
     resource = resources[name]
-    reading = ReadingOptions.from_json(reading)
+    options = ReadingOptions.from_json(reading)
     table = await tables.get(connection, resource)
     return Attempt(
         job_id=job_id,
@@ -97,9 +99,12 @@ async def begin_attempt(
         resource=resource,
         handling=Handling(handling),
         format=BodyFormat(body_format),
-        dialect=CsvDialect(csv["header"], csv["delimiter"]) if csv else None,
-        columns=CsvColumns(csv["fields"], csv["unknown"]) if csv else None,
-        reading=reading,
+        dialect=CsvDialect.from_json(csv) if csv else None,
+        columns=CsvColumns(csv["fields"], csv["unknown"], [(name, text) for name, text in csv["constants"]])
+        if csv
+        else None,
+        reading=options,
+        member_names=MemberNames(resource, options),
         total_chunks=total_chunks,
         number_without_progress=fruitless,
         last_fault=fault,
@@ -108,7 +113,7 @@ async def begin_attempt(
         validator=RowValidator(
             resource,
             streamed=body_format != BodyFormat.JSON,
-            options=ValueOptions.of(reading),
+            options=ValueOptions.of(options),
             columns=dict(zip(resource.field_names, table.types, strict=True)),
             tracks_given=resource.conflict is ConflictPolicy.UPDATE,
         ),

@@ -12,7 +12,7 @@ _NO_CHARSETS: Final = frozenset(
 )
 # What files that say ISO-8859-1 are in truth (WHATWG Encoding Standard, 4.2): its bytes 0x80 to 0x9F are no text.
 _SAME_AS: Final = {"iso8859-1": "cp1252", "ascii": UTF_8, "utf-8-sig": UTF_8, "shift_jis": "cp932", "gb2312": "gbk"}
-_WINDOWS: Final = re.compile(r"cp(125[0-8]|874)")
+_WINDOWS: Final = re.compile(r"cp(125[0-8])")
 _ISO: Final = re.compile(r"iso8859-(\d+)")
 
 

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, Chunk
-from bulkport.imports.formats.csv import csv_records
+from bulkport.imports.formats.csv import csv_records, with_constants
 from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.ndjson import ndjson_records
 from bulkport.imports.references import existing_ids
@@ -214,11 +214,15 @@ def report_columns(errors: Sequence[RowError], codec: str | None) -> tuple[list[
 
 def _decode(attempt: Attempt, chunk: Chunk) -> Batch:
     records = zstd.decompress(chunk.payload)
-    if attempt.format is BodyFormat.CSV:
+    if attempt.format.is_table:
         assert attempt.dialect is not None
         assert attempt.columns is not None
-        return attempt.validator.decode_text(csv_records(records, attempt.dialect), attempt.columns, chunk.first_row)
-    return attempt.validator.decode_json(ndjson_records(records), chunk.first_row)
+        cells, columns = with_constants(csv_records(records, attempt.dialect), attempt.columns)
+        return attempt.validator.decode_text(cells, columns, chunk.first_row)
+    rows = ndjson_records(records)
+    if attempt.format is not BodyFormat.JSON and attempt.member_names:  # an envelope had them when it was accepted
+        rows = list(map(attempt.member_names, rows))
+    return attempt.validator.decode_json(rows, chunk.first_row)
 
 
 def _row_error(attempt: Attempt, valid: ValidRows, position: int, field: str, message: str) -> RowError:

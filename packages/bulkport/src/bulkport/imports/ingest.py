@@ -5,7 +5,7 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import accumulate
 from typing import Any
@@ -19,20 +19,12 @@ from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import ingest_queries as queries
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.chunk import compress
-from bulkport.imports.formats import (
-    BodyFormat,
-    CsvColumns,
-    CsvDialect,
-    CsvSplitter,
-    Handling,
-    Piece,
-    match_header,
-    parse_envelope,
-)
+from bulkport.imports.formats import BodyFormat, Handling, Piece, parse_envelope
+from bulkport.imports.member_names import MemberNames
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
 from bulkport.imports.resource import ConflictPolicy
 from bulkport.imports.summary import unknown_fields_warnings
-from bulkport.imports.upload import BodyReader, OnAccept, PieceReader, Upload, no_records, read_whole
+from bulkport.imports.upload import BodyReader, OnAccept, PeekedBody, PieceReader, Upload, no_records, read_whole
 from bulkport.imports.validation import validate_envelope
 from bulkport.imports.values.options import ValueOptions
 from bulkport.jobs.port import JobEngine, NewJob
@@ -89,10 +81,17 @@ class Intake:
         BulkportError
             If the body is refused; nothing of it is kept.
         """
+        limits = self._limits
+        max_bytes = limits.max_envelope_bytes if upload.format is BodyFormat.JSON else limits.max_body_bytes
         try:
-            if upload.format is BodyFormat.JSON:
-                return await self._accept_envelope(upload)
-            return await self._accept_stream(upload)
+            reader = BodyReader(upload, limits, max_bytes)
+            if upload.format is not BodyFormat.JSON:
+                return await self._accept_stream(upload, reader, reader, upload.format)
+            body = PeekedBody(reader)
+            if await body.is_array_of_objects():
+                reader.raise_limit(limits.max_body_bytes)
+                return await self._accept_stream(upload, reader, body, BodyFormat.JSON_ARRAY)
+            return await self._accept_envelope(upload, reader, body)
         except UniqueViolation as error:
             if error.diag.constraint_name != queries.CLIENT_ID_KEY:
                 raise
@@ -101,25 +100,25 @@ class Intake:
             row = await (await connection.execute(queries.SELECT_BY_CLIENT_ID, named)).fetchone()
         raise ClientIdTaken(None if row is None else f"Your import {row[0]} has this clientId already.")
 
-    async def _accept_envelope(self, upload: Upload) -> AcceptedImport:
+    async def _accept_envelope(self, upload: Upload, reader: BodyReader, body: PeekedBody) -> AcceptedImport:
         limits = self._limits
-        reader = BodyReader(upload, limits, limits.max_envelope_bytes)
-        records = parse_envelope(await read_whole(reader), upload.resource, limits)
+        records = parse_envelope(await read_whole(body), upload.resource, limits)
+        rename = MemberNames(upload.resource, upload.reading)
+        records = list(map(rename, records)) if rename else records
         options = ValueOptions.of(upload.reading)
         if upload.handling is not Handling.LENIENT and (errors := validate_envelope(records, upload.resource, options)):
             raise ValidationFailed(errors)
         return await self._accept_whole(_Import(upload), _pieces(records, limits.chunk_bytes), reader.received)
 
-    async def _accept_stream(self, upload: Upload) -> AcceptedImport:
+    async def _accept_stream(
+        self, upload: Upload, reader: BodyReader, body: AsyncIterable[bytes], body_format: BodyFormat
+    ) -> AcceptedImport:
         limits = self._limits
-        reader = BodyReader(upload, limits, limits.max_body_bytes)
-        pieces = PieceReader(upload, reader, limits)
-        description = _Import(upload)
+        pieces = PieceReader(upload, body, body_format, limits)
+        description = _Import(upload, pieces, body_format)
         # Until the second piece the whole body may fit into one: then no connection waits for the client.
         stream = aiter(pieces)
         first = await anext(stream, None)
-        if isinstance(pieces.splitter, CsvSplitter) and (dialect := pieces.splitter.dialect) is not None:
-            description.csv = (dialect, match_header(dialect.header, upload.resource))
         if first is None:
             raise no_records()
         second = await anext(stream, None)
@@ -176,13 +175,13 @@ class Intake:
 class _Import:
     """What an import is, apart from its records."""
 
-    def __init__(self, upload: Upload) -> None:
+    def __init__(
+        self, upload: Upload, pieces: PieceReader | None = None, body_format: BodyFormat = BodyFormat.JSON
+    ) -> None:
         self._upload = upload
         self._handling = upload.handling or Handling.LENIENT
-        self.reading = upload.reading
-        """How the body is read; detection adds what it finds."""
-        self.csv: tuple[CsvDialect, CsvColumns] | None = None
-        """How a CSV body is written, and what its columns are; known with its header."""
+        self._pieces = pieces
+        self._format = body_format
 
     @property
     def user_id(self) -> str:
@@ -205,18 +204,18 @@ class _Import:
         return {
             "resource": upload.resource.name,
             "user_id": upload.user_id,
-            "format": upload.format,
+            "format": self._format,
             "handling": self._handling,
             "total_records": records,
             "total_chunks": chunks,
             "body_bytes": body_bytes,
             "csv_columns": self._csv_columns(),
-            "reading": json.dumps(self.reading.to_json()),
+            "reading": json.dumps((self._pieces.reading if self._pieces else upload.reading).to_json()),
             "file_name": upload.file_name,
             "name": upload.labels.name,
             "client_id": upload.labels.client_id,
             "metadata": None if upload.labels.metadata is None else json.dumps(upload.labels.metadata),
-            "warnings": json.dumps(unknown_fields_warnings(self.csv[1].unknown if self.csv else ())),
+            "warnings": json.dumps(self._warnings()),
         }
 
     def accepted(self, id_: ImportId, background_job_id: BackgroundJobId, records: int) -> AcceptedImport:
@@ -224,17 +223,24 @@ class _Import:
         return AcceptedImport(id_, background_job_id, records, self._handling)
 
     def _csv_columns(self) -> str | None:
-        if self.csv is None:
+        if self._pieces is None or self._pieces.dialect is None or self._pieces.columns is None:
             return None
-        dialect, columns = self.csv
-        return json.dumps(
-            {
-                "header": dialect.header,
-                "delimiter": dialect.delimiter,
-                "fields": columns.fields,
-                "unknown": columns.unknown,
-            }
-        )
+        columns = self._pieces.columns
+        of_columns = {"fields": columns.fields, "unknown": columns.unknown, "constants": columns.constants}
+        return json.dumps(self._pieces.dialect.to_json() | of_columns)
+
+    def _warnings(self) -> list[str]:
+        pieces = self._pieces
+        if pieces is None:
+            return []
+        if pieces.dialect is None or pieces.columns is None:
+            return pieces.warnings
+        unknown = pieces.columns.unknown
+        if pieces.dialect.report_columns:  # which the report has added itself
+            unknown = unknown[: -pieces.dialect.report_columns]
+        given = {name for name in pieces.columns.fields if name}
+        known = [wire for name, wire in self._upload.resource.wire_names.items() if name not in given]
+        return [*pieces.warnings, *unknown_fields_warnings(unknown, known)]
 
 
 class _ImportWriter:

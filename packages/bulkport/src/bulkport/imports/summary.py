@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from bulkport.imports.formats.csv.header import similar_names
 from bulkport.imports.resource import Resource
 
 MAX_SUMMARY_ERRORS: Final = 10
@@ -50,17 +51,21 @@ def cancelled_summary(written: int) -> str:
     return f"Cancelled by an operator; {_rows(written)} written before"
 
 
-def unknown_fields_warnings(names: Iterable[str]) -> list[str]:
+def unknown_fields_warnings(names: Iterable[str], known: Sequence[str] = ()) -> list[str]:
     """What an import's `warnings` say of fields that its resource does not have: nothing, or one line with the first.
 
     Parameters
     ----------
     names:
         Their names. The first 50 are told, each once and with at most 100 characters.
+    known:
+        What fields there are; one that is nearly called the same is proposed.
     """
     told = list(dict.fromkeys(map(_shortened, names)))
     if not told:
         return []
+    near = similar_names(told, known)
+    told = [f"{name} (did you mean {near[name]}?)" if name in near else name for name in told]
     others = " and others" if len(told) > MAX_WARNED_FIELDS else ""
     return [f"Unknown fields were ignored: {', '.join(told[:MAX_WARNED_FIELDS])}{others}"]
 

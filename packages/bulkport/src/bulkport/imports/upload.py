@@ -12,21 +12,29 @@ from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import (
     BodyFormat,
+    ColumnNames,
+    CsvColumns,
+    CsvDialect,
     CsvSplitter,
     Handling,
+    JsonArraySplitter,
     NdjsonSplitter,
     Piece,
     decompressor,
+    is_array_of_objects,
+    match_header,
 )
 from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
+from bulkport.imports.text_reader import TextReader
 from bulkport.limits import ImportLimits
 
 OnAccept: TypeAlias = Callable[[AsyncConnection[Any], AcceptedImport], Awaitable[None]]
 
 _NO_LABELS: Final = ImportLabels()
 _AS_DETECTED: Final = ReadingOptions()
+_PEEKED_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,10 @@ class BodyReader:
         self.received = 0
         """Bytes received so far, before decompression."""
 
+    def raise_limit(self, max_bytes: int) -> None:
+        """Take `max_bytes` of a body that turns out to be of a kind that may be larger."""
+        self._decompressor.max_bytes = max_bytes
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while data := await self._receive():
             for part in self._decompressor.feed(data):
@@ -92,26 +104,94 @@ class BodyReader:
                 return data
 
 
-async def read_whole(reader: BodyReader) -> bytes:
+async def read_whole(parts: AsyncIterable[bytes]) -> bytes:
     """The whole body, for formats that are checked as a whole."""
-    return b"".join([part async for part in reader])
+    return b"".join([part async for part in parts])
+
+
+class PeekedBody:
+    """A body whose beginning has been looked at, to be read from the start."""
+
+    def __init__(self, body: AsyncIterable[bytes]) -> None:
+        self._rest = aiter(body)
+        self._start = b""
+
+    async def is_array_of_objects(self) -> bool:
+        """Whether the body is a JSON array whose first element is an object."""
+        while (found := is_array_of_objects(self._start)) is None and len(self._start) < _PEEKED_BYTES:
+            data = await anext(self._rest, None)
+            if data is None:
+                break
+            self._start += data
+        return bool(found)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._start:
+            yield self._start
+        async for data in self._rest:
+            yield data
 
 
 class PieceReader:
-    """The body of a stream as pieces of whole records."""
+    """The body of a stream as pieces of whole records.
 
-    def __init__(self, upload: Upload, reader: BodyReader, limits: ImportLimits) -> None:
-        self._reader = reader
-        self.splitter: NdjsonSplitter | CsvSplitter = (
-            CsvSplitter(limits, upload.reading.delimiter) if upload.format is BodyFormat.CSV else NdjsonSplitter(limits)
-        )
+    Raises
+    ------
+    ValidationFailed
+        The options name fields that the resource does not have.
+    """
+
+    def __init__(
+        self, upload: Upload, body: AsyncIterable[bytes], body_format: BodyFormat, limits: ImportLimits
+    ) -> None:
+        self._limits = limits
+        self._format = body_format
+        self._text = TextReader(body, body_format, upload.reading)
+        self._names = ColumnNames(upload.resource, upload.reading)
+        self._splitter: NdjsonSplitter | CsvSplitter | JsonArraySplitter | None = None
+        self.columns: CsvColumns | None = None
+        """What the columns of a CSV body are; known with its first piece."""
+
+    @property
+    def dialect(self) -> CsvDialect | None:
+        """How a CSV body is written; known with its first piece."""
+        return self._splitter.dialect if isinstance(self._splitter, CsvSplitter) else None
+
+    @property
+    def reading(self) -> ReadingOptions:
+        """How the body is read, with what was found."""
+        found = self._splitter.found if isinstance(self._splitter, CsvSplitter) else {}
+        return self._text.options.detect(**found)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the client ought to know of the body; complete when it has ended."""
+        of_records = [] if self._splitter is None else self._splitter.warnings()
+        return [*self._text.warnings, *of_records]
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
-        async for data in self._reader:
-            for piece in self.splitter.feed(data):
+        async for data in self._text:
+            splitter = self._splitter = self._splitter or self._new_splitter()
+            for piece in splitter.feed(data):
+                self._match_header()
                 yield piece
-        for piece in self.splitter.finish():
+        splitter = self._splitter = self._splitter or self._new_splitter()
+        for piece in splitter.finish():
+            self._match_header()
             yield piece
+        self._match_header()
+
+    def _new_splitter(self) -> NdjsonSplitter | CsvSplitter | JsonArraySplitter:
+        if self._format is BodyFormat.CSV:
+            return CsvSplitter(self._limits, options=self._text.options, names=self._names)
+        if self._format is BodyFormat.JSON_ARRAY:
+            return JsonArraySplitter(self._limits)
+        return NdjsonSplitter(self._limits)
+
+    def _match_header(self) -> None:
+        """Refuse a CSV body as soon as its header is known to be unusable."""
+        if self.columns is None and (dialect := self.dialect) is not None:
+            self.columns = match_header(dialect.header, self._names.resource, self._names)
 
 
 def no_records() -> BadRequest:

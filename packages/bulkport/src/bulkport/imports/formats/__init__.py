@@ -18,6 +18,7 @@ from bulkport.imports.formats.chunking import Piece, RecordSplitter
 from bulkport.imports.formats.compression import Decompressor, decompressor
 from bulkport.imports.formats.csv import (
     BadRecord,
+    ColumnNames,
     CsvColumns,
     CsvDialect,
     CsvRecords,
@@ -27,29 +28,42 @@ from bulkport.imports.formats.csv import (
     parse_delimiter,
 )
 from bulkport.imports.formats.envelope import parse_envelope
-from bulkport.imports.formats.media_type import BodyFormat, parse_content_type
+from bulkport.imports.formats.json_array import JsonArraySplitter, is_array_of_objects
+from bulkport.imports.formats.media_type import (
+    BodyFormat,
+    MediaType,
+    media_type_of_part,
+    parse_content_type,
+    parse_media_type,
+)
 from bulkport.imports.formats.ndjson import NdjsonSplitter, ndjson_records
 from bulkport.imports.formats.prefer_header import Handling, parse_prefer, parse_wait
 
 __all__ = [
     "BadRecord",
     "BodyFormat",
+    "ColumnNames",
     "CsvColumns",
     "CsvDialect",
     "CsvRecords",
     "CsvSplitter",
     "Decompressor",
     "Handling",
+    "JsonArraySplitter",
+    "MediaType",
     "NdjsonSplitter",
     "Piece",
     "RecordSplitter",
     "csv_records",
     "decompressor",
+    "is_array_of_objects",
     "match_header",
+    "media_type_of_part",
     "ndjson_records",
     "parse_content_type",
     "parse_delimiter",
     "parse_envelope",
+    "parse_media_type",
     "parse_prefer",
     "parse_wait",
 ]

@@ -46,6 +46,8 @@ class Scan:
     """Bytes up to and including the newline of the last complete record; 0 when there is none."""
     records: int
     """Records in these bytes, blank lines not counted."""
+    payload: bytes | None = None
+    """The records where they are not these bytes, because something among them is no record."""
 
 
 class BufferingSplitter(ABC):
@@ -93,6 +95,8 @@ class BufferingSplitter(ABC):
         return 0
 
     def _cut(self, *, is_final: bool) -> Iterator[Piece]:
+        if is_final:
+            self._drop_end_of_file_sign()
         block = bytes(self._buffer)
         if not self._is_sniffed:
             block = block[text_start(block) :]
@@ -107,10 +111,8 @@ class BufferingSplitter(ABC):
             if not is_final and len(block) < self._chunk_bytes:
                 self._hold(block, self._chunk_bytes)
                 return
-        scan = self._scan(block)
-        if is_final and scan.end < len(block):
-            scan = self._scan_end(block)
-        payload = block[: scan.end]
+        scan = self._scan_end(block) if is_final else self._scan(block)
+        payload = block[: scan.end] if scan.payload is None else scan.payload
         self._check_sizes(payload)
         self._carry(block[scan.end :], scan.records, least=self._chunk_bytes)
         self._records += scan.records
@@ -118,11 +120,21 @@ class BufferingSplitter(ABC):
             yield Piece(payload, scan.records)
 
     def _scan_end(self, block: bytes) -> Scan:
-        closed = self._scan(block + b"\n")
-        if closed.end == len(block) + 1:
-            return Scan(len(block), closed.records)
+        """The records of the last block, whose last one may lack its newline."""
+        is_closed = not block or block.endswith(b"\n")
+        scan = self._scan(block if is_closed else block + b"\n")
+        if scan.end >= len(block) + (not is_closed):
+            payload = scan.payload if is_closed or scan.payload is None else scan.payload.removesuffix(b"\n")
+            return Scan(len(block), scan.records, payload)
         # The body ends inside a record (an open quote): it counts, and the worker reports it.
-        return Scan(len(block), closed.records + 1)
+        payload = None if scan.payload is None else scan.payload + block[scan.end :]
+        return Scan(len(block), scan.records + 1, payload)
+
+    def _drop_end_of_file_sign(self) -> None:
+        """DOS programs and `copy` end a text file with 0x1A."""
+        end = len(self._buffer.rstrip(b"\r\n\x1a"))
+        if b"\x1a" in self._buffer[end:]:
+            self._buffer[end:] = self._buffer[end:].replace(b"\x1a", b"")
 
     def _carry(self, rest: bytes, records_before: int, *, least: int) -> None:
         if len(rest) > self._max_record_bytes:

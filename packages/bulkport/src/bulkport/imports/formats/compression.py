@@ -25,7 +25,7 @@ class Decompressor(ABC):
     """Undoes one Content-Encoding. Gives pieces of at most 256 KiB; holds one window and one piece."""
 
     def __init__(self, limits: ImportLimits, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._max_ratio = limits.max_compression_ratio
         self._ratio_floor = limits.compression_ratio_floor_bytes
         self.bytes_in = 0
@@ -49,7 +49,7 @@ class Decompressor(ABC):
         for start in range(0, len(view), _INPUT_BYTES):
             bite = bytes(view[start : start + _INPUT_BYTES])
             self.bytes_in += len(bite)
-            if self.bytes_in > self._max_bytes:
+            if self.bytes_in > self.max_bytes:
                 # Members and frames may be empty, so that a body without end need give nothing.
                 raise self._too_large()
             for plain in self._expand(bite):
@@ -71,13 +71,13 @@ class Decompressor(ABC):
 
     def _account(self, size: int) -> None:
         self.bytes_out += size
-        if self.bytes_out > self._max_bytes:
+        if self.bytes_out > self.max_bytes:
             raise self._too_large()
         if self.bytes_out > max(self._ratio_floor, self.bytes_in * self._max_ratio):
             raise DecompressionBomb(f"The compressed body expands to more than {self._max_ratio} times its size.")
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body is larger than {self._max_bytes:,} bytes.")
+        return TooLarge(f"The body is larger than {self.max_bytes:,} bytes.")
 
     def _too_short(self, encoding: str) -> CorruptCompression:
         if not self.bytes_in:

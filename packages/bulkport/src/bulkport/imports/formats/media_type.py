@@ -1,10 +1,12 @@
-"""Which of the three body formats a Content-Type names (RFC 9110 §8.3)."""
+"""Which body format a Content-Type names (RFC 9110 §8.3), and which one a file's name or first bytes do."""
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from bulkport.errors import UnsupportedMediaType
+from bulkport.imports.charsets import UTF_8, find_charset
 
 _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _TYPE: Final = re.compile(rf"\s*({_WORD}/{_WORD})\s*")
@@ -20,6 +22,14 @@ class BodyFormat(StrEnum):
     """One JSON object a line, of any number of lines."""
     CSV = "csv"
     """A header row and any number of records (RFC 4180)."""
+    JSON_ARRAY = "json-array"
+    """One JSON array of any number of objects."""
+    JSON_SEQ = "json-seq"
+    """A JSON text sequence (RFC 7464)."""
+    EXCEL = "excel"
+    """A workbook: .xlsx, .xlsm, .xlsb or .ods."""
+    PARQUET = "parquet"
+    """An Apache Parquet file."""
 
     @property
     def is_streamed(self) -> bool:
@@ -27,43 +37,158 @@ class BodyFormat(StrEnum):
         return self is not BodyFormat.JSON
 
     @property
+    def is_table(self) -> bool:
+        """Whether records are cells of text below a header."""
+        return self in (BodyFormat.CSV, BodyFormat.EXCEL)
+
+    @property
     def media_type(self) -> str:
         """Its media type, without parameters."""
         return _MEDIA_TYPES[self]
 
 
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """What a Content-Type says."""
+
+    format: BodyFormat
+    charset: str | None = None
+    """As `charsets.find_charset` names it."""
+    delimiter: str | None = None
+    """Of CSV, where the type says it."""
+
+
+SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MULTIPART: Final = "multipart/form-data"
 _MEDIA_TYPES: Final = {
     BodyFormat.JSON: "application/json",
     BodyFormat.NDJSON: "application/x-ndjson",
     BodyFormat.CSV: "text/csv",
+    BodyFormat.JSON_ARRAY: "application/json",
+    BodyFormat.JSON_SEQ: "application/json-seq",
+    BodyFormat.EXCEL: SPREADSHEET,
+    BodyFormat.PARQUET: "application/vnd.apache.parquet",
 }
-_FORMATS: Final = {media_type: body_format for body_format, media_type in _MEDIA_TYPES.items()}
+_FORMATS: Final = {
+    "application/json": BodyFormat.JSON,
+    "application/x-ndjson": BodyFormat.NDJSON,
+    "text/csv": BodyFormat.CSV,
+    "application/ndjson": BodyFormat.NDJSON,
+    "application/jsonl": BodyFormat.NDJSON,
+    "application/x-jsonl": BodyFormat.NDJSON,
+    "application/jsonlines": BodyFormat.NDJSON,
+    "application/x-jsonlines": BodyFormat.NDJSON,
+    "application/json-seq": BodyFormat.JSON_SEQ,
+    "application/csv": BodyFormat.CSV,
+    "text/x-csv": BodyFormat.CSV,
+    "text/tab-separated-values": BodyFormat.CSV,
+    SPREADSHEET: BodyFormat.EXCEL,
+    "application/vnd.ms-excel.sheet.macroenabled.12": BodyFormat.EXCEL,
+    "application/vnd.ms-excel.sheet.binary.macroenabled.12": BodyFormat.EXCEL,
+    "application/vnd.oasis.opendocument.spreadsheet": BodyFormat.EXCEL,
+    # What Windows calls CSV files too; the first bytes tell.
+    "application/vnd.ms-excel": BodyFormat.EXCEL,
+    "application/vnd.apache.parquet": BodyFormat.PARQUET,
+    "application/x-parquet": BodyFormat.PARQUET,
+}
+_BY_EXTENSION: Final = {
+    "csv": BodyFormat.CSV,
+    "tsv": BodyFormat.CSV,
+    "tab": BodyFormat.CSV,
+    "txt": BodyFormat.CSV,
+    "json": BodyFormat.JSON,
+    "ndjson": BodyFormat.NDJSON,
+    "jsonl": BodyFormat.NDJSON,
+    "xlsx": BodyFormat.EXCEL,
+    "xlsm": BodyFormat.EXCEL,
+    "xlsb": BodyFormat.EXCEL,
+    "ods": BodyFormat.EXCEL,
+    "parquet": BodyFormat.PARQUET,
+}
+# Types that say nothing of a file; then its name does.
+_ANYTHING: Final = frozenset(
+    {"application/octet-stream", "text/plain", "application/x-download", "binary/octet-stream"}
+)
+_TAB_SEPARATED: Final = "text/tab-separated-values"
+SUPPORTED: Final = (
+    "application/json, application/x-ndjson, text/csv, "
+    "an .xlsx, .xlsb or .ods workbook, Parquet, or multipart/form-data"
+)
 
 
-def parse_content_type(content_type: str | None) -> BodyFormat:
-    """The format that a Content-Type header names; names and charset are compared without regard to case.
+def parse_media_type(content_type: str | None) -> MediaType:
+    """What a Content-Type header says; names are compared without regard to case.
 
     Raises
     ------
     UnsupportedMediaType
-        If there is none, it is malformed, names another format, or names a charset that is not UTF-8.
+        If there is none, it is malformed, names another format, or an unknown charset.
     """
     if not content_type:
-        raise UnsupportedMediaType(f"A Content-Type is needed: {', '.join(_FORMATS)}.")
+        raise UnsupportedMediaType(f"A Content-Type is needed: {SUPPORTED}.")
     found = _TYPE.match(content_type)
-    body_format = _FORMATS.get(found[1].lower()) if found else None
+    name = found[1].lower() if found else ""
+    body_format = _FORMATS.get(name)
     if found is None or body_format is None:
-        raise UnsupportedMediaType(f"This Content-Type is not supported; send {', '.join(_FORMATS)}.")
-    parameters = _parse_parameters(content_type[found.end() :])
-    charset = parameters.get("charset", "utf-8").lower()
-    if charset not in {"utf-8", "utf8"}:
-        raise UnsupportedMediaType(f"The charset {charset[:40]} is not supported; send UTF-8.")
+        raise UnsupportedMediaType(f"This Content-Type is not supported; send {SUPPORTED}.")
+    parameters = parse_parameters(content_type[found.end() :])
+    charset = None
+    if said := parameters.get("charset"):
+        charset = find_charset(said)
+        if charset is None:
+            raise UnsupportedMediaType(f"The charset {said[:40]} is not supported; send UTF-8, or name another one.")
     if body_format is BodyFormat.CSV and parameters.get("header", "present").lower() == "absent":
         raise UnsupportedMediaType("A CSV body needs a header row; header=absent is not supported.")
-    return body_format
+    return MediaType(body_format, charset, "\t" if name == _TAB_SEPARATED else None)
 
 
-def _parse_parameters(text: str) -> dict[str, str]:
+def parse_content_type(content_type: str | None) -> BodyFormat:
+    """The format of a body in UTF-8 that a Content-Type header names.
+
+    Raises
+    ------
+    UnsupportedMediaType
+        As `parse_media_type`; also if it names a charset that is not UTF-8.
+    """
+    media_type = parse_media_type(content_type)
+    if media_type.charset not in (None, UTF_8):
+        said = parse_parameters((content_type or "").partition(";")[2].join((";", "")))["charset"]
+        raise UnsupportedMediaType(f"The charset {said[:40]} is not supported; send UTF-8.")
+    return media_type.format
+
+
+def media_type_of_part(content_type: str | None, file_name: str | None) -> MediaType:
+    """What a file in a form is: by its type, unless that says nothing, then by its name.
+
+    Raises
+    ------
+    UnsupportedMediaType
+        If neither says it.
+    """
+    bare = (content_type or "").partition(";")[0].strip().lower()
+    if bare and bare not in _ANYTHING and bare in _FORMATS:
+        return parse_media_type(content_type)
+    extension = (file_name or "").rpartition(".")[2].lower()
+    body_format = _BY_EXTENSION.get(extension)
+    if body_format is None:
+        raise UnsupportedMediaType(
+            f"What the file is can be told neither by its type nor by its name; send {SUPPORTED}, "
+            "or name it .csv, .json, .ndjson, .xlsx or .parquet."
+        )
+    charset = None
+    if content_type and (found := _TYPE.match(content_type)):
+        charset = find_charset(parse_parameters(content_type[found.end() :]).get("charset", ""))
+    return MediaType(body_format, charset, "\t" if extension in ("tsv", "tab") else None)
+
+
+def parse_parameters(text: str) -> dict[str, str]:
+    """The parameters of a header field, what stands after its first word; by names in lower case.
+
+    Raises
+    ------
+    UnsupportedMediaType
+        If they are malformed.
+    """
     parameters: dict[str, str] = {}
     position = 0
     while position < len(text):

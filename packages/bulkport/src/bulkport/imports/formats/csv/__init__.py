@@ -11,13 +11,14 @@ A line without any character is blank and is no record.
 """
 
 from bulkport.imports.formats.csv.dialect import BadRecord, CsvDialect, parse_delimiter
-from bulkport.imports.formats.csv.header import CsvColumns, match_header
+from bulkport.imports.formats.csv.header import ColumnNames, CsvColumns, match_header, with_constants
 from bulkport.imports.formats.csv.parser import csv_records
 from bulkport.imports.formats.csv.records import CsvRecords
 from bulkport.imports.formats.csv.splitter import CsvSplitter
 
 __all__ = [
     "BadRecord",
+    "ColumnNames",
     "CsvColumns",
     "CsvDialect",
     "CsvRecords",
@@ -25,4 +26,5 @@ __all__ = [
     "csv_records",
     "match_header",
     "parse_delimiter",
+    "with_constants",
 ]

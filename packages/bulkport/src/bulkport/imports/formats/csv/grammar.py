@@ -2,34 +2,51 @@ r"""The grammar of a CSV record: one definition for the splitter (bytes) and the
 
 The state machine behind it: at the start of a field a quote opens a quoted field; inside, two quotes are one, and
 any other quote closes it. Everything else, also after a closing quote, is unquoted and runs to the next delimiter or
-`\n`. Possessive quantifiers keep every match linear, however hostile the text. Match these patterns, never search with
+`\n`. Where there is an escape character, it takes the meaning from the one after it, everywhere.
+Possessive quantifiers keep every match linear, however hostile the text. Match these patterns, never search with
 them: a search tries again at every byte of a record that does not match, which is quadratic.
 """
 
 import re
 from functools import lru_cache
 
-_QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
+from bulkport.imports.formats.csv.dialect import CsvSyntax
+
 # The bytes that surrogateescape hides in a text that is not UTF-8.
 _ESCAPED = r"\udc80-\udcff"
 
 
-def _record(delimiter: str) -> str:
-    d = re.escape(delimiter)
-    field = rf'(?:{_QUOTED}[^{d}\n]*+|[^"{d}\n][^{d}\n]*+|(?!"))'
+def _quoted(syntax: CsvSyntax) -> str:
+    q = re.escape(syntax.quote)
+    if syntax.escape is None:
+        return rf"{q}[^{q}]*+(?:{q}{q}[^{q}]*+)*+{q}"
+    e = re.escape(syntax.escape)
+    return rf"{q}[^{q}{e}]*+(?:(?:{q}{q}|{e}[\s\S])[^{q}{e}]*+)*+{q}"
+
+
+def _record(syntax: CsvSyntax) -> str:
+    d = re.escape(syntax.delimiter)
+    if syntax.escape is None:
+        first, rest = rf"[^{re.escape(syntax.quote)}{d}\n]", rf"[^{d}\n]*+"
+    else:
+        e = re.escape(syntax.escape)
+        first, rest = rf"(?:[^{re.escape(syntax.quote)}{d}\n{e}]|{e}[\s\S])", rf"(?:[^{d}\n{e}]|{e}[\s\S])*+"
+    if not syntax.quote:
+        return rf"(?:{rest}{d})*+{rest}"
+    field = rf"(?:{_quoted(syntax)}{rest}|{first}{rest}|(?!{re.escape(syntax.quote)}))"
     return rf"(?:{field}{d})*+{field}"
 
 
 @lru_cache
-def record_line(delimiter: str) -> re.Pattern[bytes]:
+def record_line(syntax: CsvSyntax) -> re.Pattern[bytes]:
     r"""One record and its `\n`. Matches from the start of a record; no match means that the record is unfinished."""
-    return re.compile(rf"{_record(delimiter)}\n".encode())
+    return re.compile(rf"{_record(syntax)}\n".encode())
 
 
 @lru_cache
-def record_text(delimiter: str) -> re.Pattern[str]:
+def record_text(syntax: CsvSyntax) -> re.Pattern[str]:
     r"""One record (group 1) and its `\n` or the end of the text."""
-    return re.compile(rf"({_record(delimiter)})(?:\n|\Z)")
+    return re.compile(rf"({_record(syntax)})(?:\n|\Z)")
 
 
 @lru_cache
@@ -41,13 +58,48 @@ def proper_records(delimiter: str) -> re.Pattern[str]:
 
 
 @lru_cache
-def field_text(delimiter: str) -> re.Pattern[str]:
+def field_text(syntax: CsvSyntax) -> re.Pattern[str]:
     """One proper field (group 1 when quoted, else group 2) and its delimiter (group 3, empty after the last field)."""
-    d = re.escape(delimiter)
-    return re.compile(rf'(?:"([^"]*+(?:""[^"]*+)*+)"|([^"{d}\r\n]*+))({d}|\Z)')
+    d, q = re.escape(syntax.delimiter), re.escape(syntax.quote)
+    if not syntax.quote:
+        quoted, plain = "(?!)", rf"[^{d}\r\n]"
+    else:
+        quoted, plain = _quoted(syntax), rf"[^{q}{d}\r\n]"
+    if syntax.escape is not None:
+        e = re.escape(syntax.escape)
+        plain = rf"(?:{plain[:-1]}{e}]|{e}[\s\S])"
+    return re.compile(rf"(?:({quoted})|({plain}*+))({d}|\Z)")
 
 
-def skeleton(parts: list[bytes], delimiter: str) -> bytes | None:
+@lru_cache
+def empty_line(delimiter: str) -> re.Pattern[bytes]:
+    r"""A line end, and a line without any text after it: a blank one, or one of delimiters, blanks and empty quotes.
+
+    Finds every such line that a text has but the first, and lines inside quoted fields that look like one.
+    """
+    d = re.escape(delimiter).encode()
+    return re.compile(rb"\n(?:[ \t" + d + rb']|"[ \t]*")*+\r?(?:\n|\Z)')
+
+
+def unusual_line(delimiter: str, line: bytes) -> re.Pattern[bytes]:
+    r"""A line end before a line that may be without any text, or that begins with `line`.
+
+    Fast where there is none: a pattern that begins with one plain byte is looked for at memory speed.
+    """
+    d = re.escape(delimiter).encode()
+    other = b"|" + re.escape(line) if line else b""
+    return re.compile(rb"\n(?:[ \t\r\n" + d + rb']|"[" \t]' + other + rb")")
+
+
+@lru_cache
+def ghost_record(delimiter: str) -> re.Pattern[bytes]:
+    """A record of nothing but empty cells, of which there are two at least."""
+    d = re.escape(delimiter).encode()
+    cell = rb'[ \t]*+(?:"[ \t]*+"[ \t]*+)?' if delimiter != "\t" else rb' *+(?:" *+" *+)?'
+    return re.compile(cell + rb"(?:" + d + cell + rb")++\r?\n?")
+
+
+def skeleton(parts: list[bytes], delimiter: str, quote: bytes = b'"') -> bytes | None:
     r"""What is left of a text when each quoted field is replaced by one quote.
 
     In it every `\n` ends a record. Made by a few passes at memory speed, not record by record.
@@ -63,15 +115,20 @@ def skeleton(parts: list[bytes], delimiter: str) -> bytes | None:
     record by record.
     """
     # Parts take turns: outside quotes, inside, outside, … A doubled quote is an empty part outside.
-    bones = b'"'.join(parts[::2])
+    bones = quote.join(parts[::2])
     if len(parts) % 2 == 0:
-        bones += b'"'
-    while b'""' in bones:
-        bones = bones.replace(b'""', b'"')
+        bones += quote
+    while quote * 2 in bones:
+        bones = bones.replace(quote * 2, quote)
     d = delimiter.encode()
-    quotes = bones.count(b'"')
-    opened = bones.startswith(b'"') + bones.count(d + b'"') + bones.count(b'\n"')
+    quotes = bones.count(quote)
+    opened = bones.startswith(quote) + bones.count(d + quote) + bones.count(b"\n" + quote)
     if opened != quotes:
         return None
-    closed = bones.endswith((b'"', b'"\r')) + bones.count(b'"' + d) + bones.count(b'"\n') + bones.count(b'"\r\n')
+    closed = (
+        bones.endswith((quote, quote + b"\r"))
+        + bones.count(quote + d)
+        + bones.count(quote + b"\n")
+        + bones.count(quote + b"\r\n")
+    )
     return bones if closed == quotes else None

@@ -1,8 +1,13 @@
-"""Match the columns of a CSV header to the fields of a resource."""
+"""Match the columns of a header to the fields of a resource."""
 
-from dataclasses import dataclass
+import difflib
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from bulkport.errors import CsvHeaderError
+from bulkport.errors import CsvHeaderError, ValidationFailed
+from bulkport.imports.formats.csv.records import CsvRecords
+from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
 
 
@@ -16,10 +21,79 @@ class CsvColumns:
     """Names of the unknown columns, as they were written, but each its own: a nameless one is `(column 3)`, and a
     second `a` is `a (column 3)`. They are members of reported records.
     """
+    constants: list[tuple[str, str]] = field(default_factory=list)
+    """Fields that have one text in all rows, and their text."""
 
 
-def match_header(header: list[str], resource: Resource) -> CsvColumns:
-    """Match header cells to wire names without regard to case, spaces, `_` and `-`.
+class ColumnNames:
+    """The names that columns may have, and the fields they mean.
+
+    Parameters
+    ----------
+    options:
+        Its `map` gives columns names, its `set` fields without a column.
+
+    Raises
+    ------
+    ValidationFailed
+        `map` or `set` names a field that the resource does not have.
+    """
+
+    def __init__(self, resource: Resource, options: ReadingOptions | None = None) -> None:
+        options = options or ReadingOptions()
+        self.resource = resource
+        self._exact: dict[str, str] = {wire: name for name, wire in resource.wire_names.items()}
+        self._loose: dict[str, str | None] = {}
+        for wire, name in self._exact.items():
+            key = loosened(wire)
+            # Names that differ only in what is disregarded have to be written exactly.
+            self._loose[key] = None if key in self._loose else name
+        for name, aliases in resource.aliases.items():
+            for alias in aliases:
+                self._loose.setdefault(loosened(alias), name)
+        self._mapped = {loosened(header): self._known(wire, "map") for header, wire in options.map.items()}
+        self.constants = [(self._known(wire, "set"), text) for wire, text in options.set.items()]
+        """Fields that have one text in all rows, and their text."""
+
+    def field_of(self, cell: str) -> str | None:
+        """The field that a column of this name is; None where it is unknown."""
+        key = loosened(cell)
+        return self._mapped.get(key) or self._exact.get(cell) or self._loose.get(key)
+
+    def fields_of(self, header: Iterable[str]) -> list[str | None]:
+        """The field of each column."""
+        return [self.field_of(cell) for cell in header]
+
+    def missing(self, fields: Iterable[str | None]) -> list[str]:
+        """The required fields that have no column, as clients call them; with what may stand in their place."""
+        resource = self.resource
+        given = {*fields, *(name for name, _ in self.constants)}
+        substitutes = {reference.field: reference.lookup_field for reference in resource.references}
+        missing = []
+        for name, info in resource.model.model_fields.items():
+            substitute = substitutes.get(name)
+            if info.is_required() and name not in given and (substitute is None or substitute not in given):
+                wire = resource.wire_names[name]
+                missing.append(f"{wire} (or {resource.wire_names[substitute]})" if substitute else wire)
+        return missing
+
+    def _known(self, wire: str, parameter: str) -> str:
+        found = self._exact.get(wire) or self._loose.get(loosened(wire))
+        if found is None:
+            message = f"{parameter}: {self.resource.name} has no field {wire!r}; it has {', '.join(self._exact)}"
+            raise ValidationFailed({parameter: [message]}, f"{message}.")
+        return found
+
+
+def match_header(
+    header: list[str], resource: Resource, names: ColumnNames | None = None, *, is_report: bool = False
+) -> CsvColumns:
+    """Match header cells to wire names without regard to case, spaces, `_`, `-` and signs that cannot be seen.
+
+    Parameters
+    ----------
+    names:
+        Also the names that the request gives; None: those of the resource alone.
 
     Raises
     ------
@@ -27,17 +101,22 @@ def match_header(header: list[str], resource: Resource) -> CsvColumns:
         If a required field has no column (a field with a reference may come as its lookup field instead), or two
         columns are the same field.
     """
-    exact: dict[str, str] = {wire: field for field, wire in resource.wire_names.items()}
-    loose: dict[str, str | None] = {}
-    for wire, field in exact.items():
-        key = _loosened(wire)
-        # Names that differ only in what is disregarded have to be written exactly.
-        loose[key] = None if key in loose else field
-    fields = [exact.get(cell) or loose.get(_loosened(cell)) for cell in header]
+    names = names or ColumnNames(resource)
+    fields = names.fields_of(header)
+    set_fields = [name for name, _ in names.constants]
     for position, name in enumerate(fields):
-        if name is not None and name in fields[:position]:
+        if name is None:
+            continue
+        if name in fields[:position]:
             raise CsvHeaderError(f"The CSV header has the column {resource.wire_names[name]} twice.")
-    _check_required(header, fields, resource)
+        if name in set_fields:
+            wire = resource.wire_names[name]
+            raise CsvHeaderError(f"The CSV header has the column {wire}, which set= gives a value too; leave one out.")
+    missing = names.missing(fields)
+    if missing:
+        raise CsvHeaderError(_missing_columns(missing, header, fields, resource))
+    if not any(fields):
+        raise CsvHeaderError(f"The CSV header has no column of {resource.name}.")
     unknown: dict[str, None] = {}
     for number, (cell, name) in enumerate(zip(header, fields, strict=True), start=1):
         if name is None:
@@ -45,27 +124,52 @@ def match_header(header: list[str], resource: Resource) -> CsvColumns:
             while not own or own in unknown:
                 own = f"{own} (column {number})".lstrip()
             unknown[own] = None
-    return CsvColumns(fields, list(unknown))
+    return CsvColumns(fields, list(unknown), names.constants)
 
 
-def _check_required(header: list[str], fields: list[str | None], resource: Resource) -> None:
-    substitutes = {reference.field: reference.lookup_field for reference in resource.references}
-    missing = []
-    for name, info in resource.model.model_fields.items():
-        substitute = substitutes.get(name)
-        if info.is_required() and name not in fields and (substitute is None or substitute not in fields):
-            wire = resource.wire_names[name]
-            missing.append(f"{wire} (or {resource.wire_names[substitute]})" if substitute else wire)
-    if missing:
-        detail = f"The CSV header has no column {', '.join(missing)}."
-        if header[0].lstrip().startswith(("{", "[")):
-            detail += " Is the body JSON? Then its Content-Type is another."
-        elif len(header) == 1 and any(sign in header[0] for sign in ",;|\t"):
-            detail += " Is another delimiter needed (?delimiter=)?"
-        raise CsvHeaderError(detail)
-    if not any(fields):
-        raise CsvHeaderError(f"The CSV header has no column of {resource.name}.")
+def with_constants(records: CsvRecords, columns: CsvColumns) -> tuple[CsvRecords, CsvColumns]:
+    """The records with a column more for each field that has one text in all rows."""
+    if not columns.constants:
+        return records, columns
+    added = [[text] * len(records) for _, text in columns.constants]
+    fields = [*columns.fields, *(name for name, _ in columns.constants)]
+    return CsvRecords([*records.columns, *added], records.bad), CsvColumns(fields, columns.unknown)
 
 
-def _loosened(name: str) -> str:
+def similar_names(unknown: Iterable[str], known: Sequence[str]) -> dict[str, str]:
+    """The known name that an unknown one is likely meant to be, for those that are near to one."""
+    by_key = {loosened(name): name for name in known}
+    found: dict[str, str] = {}
+    for name in unknown:
+        near = difflib.get_close_matches(loosened(name)[:100], by_key, n=1, cutoff=0.75)
+        if near:
+            found[name] = by_key[near[0]]
+    return found
+
+
+def _missing_columns(missing: list[str], header: list[str], fields: list[str | None], resource: Resource) -> str:
+    detail = f"The CSV header has no column {', '.join(missing)}."
+    if header[0].lstrip().startswith(("{", "[")):
+        return f"{detail} Is the body JSON? Then its Content-Type is another."
+    if len(header) == 1 and any(sign in header[0] for sign in ",;|\t"):
+        detail += " Is another delimiter needed (?delimiter=)?"
+    unknown = [cell for cell, name in zip(header, fields, strict=True) if name is None and cell.strip()]
+    absent = [wire for name, wire in resource.wire_names.items() if name not in fields]
+    for cell, wire in list(similar_names(unknown, absent).items())[:3]:
+        detail += (
+            f" Did you mean {wire} by {_shown(cell)}? Then rename it, or send map={_shown(cell, bare=True)}:{wire}."
+        )
+    return detail
+
+
+def _shown(cell: str, *, bare: bool = False) -> str:
+    short = " ".join(cell.split())[:60]
+    return short if bare else f"'{short}'"
+
+
+def loosened(name: str) -> str:
+    """What is compared of a name: no case, no blanks, `_` and `-`, nothing invisible, one form of each letter."""
+    if not name.isascii():
+        # Zero-width characters, byte order marks and soft hyphens are of category Cf.
+        name = "".join(sign for sign in unicodedata.normalize("NFC", name) if unicodedata.category(sign) != "Cf")
     return "".join(name.split()).replace("_", "").replace("-", "").casefold()

@@ -3,78 +3,122 @@
 import csv
 import io
 import re
+from functools import lru_cache
 from itertools import repeat
 from typing import Final
 
-from bulkport.imports.formats.csv.dialect import BadRecord, CsvDialect
+from bulkport.imports.formats.bad_bytes import bad_bytes_message, has_bad_bytes, visible_bytes
+from bulkport.imports.formats.csv.dialect import BadRecord, CsvDialect, CsvSyntax
 from bulkport.imports.formats.csv.grammar import field_text, proper_records, record_text, skeleton
 from bulkport.imports.formats.csv.records import CsvRecords
+from bulkport.imports.formats.csv.sent_again import read_again
 
-_ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
+_ESCAPE: Final = re.compile(r"\\([\s\S])")
+# What MySQL writes and reads after a backslash (SELECT … INTO OUTFILE, LOAD DATA); others mean themselves.
+_ESCAPES: Final = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
+_NULL: Final = "\\N"
 
 
 def csv_records(payload: bytes, dialect: CsvDialect) -> CsvRecords:
     """The cells of each record of a piece; a record that cannot be read is a `BadRecord`.
 
     A record is bad when it is not quoted as RFC 4180 says, has another number of fields than the header, has a
-    carriage return outside quotes, or is not UTF-8. Blank lines are skipped, as `CsvSplitter` does.
+    carriage return outside quotes, or is not UTF-8. Blank lines are skipped, as `CsvSplitter` does. Empty cells after
+    the last one that has a name may be too many or too few.
     """
+    records = _read(payload, dialect)
+    return read_again(records, dialect) if dialect.report_columns or dialect.is_neutralized else records
+
+
+def _read(payload: bytes, dialect: CsvDialect) -> CsvRecords:
     width = len(dialect.header)
     try:
         text = payload.decode()
     except UnicodeDecodeError:
         # In surrogateescape form the bad bytes stay within their record and spoil no other.
         return CsvRecords.of_rows(_read_mixed(payload.decode(errors="surrogateescape"), dialect), width)
-    if not _is_proper(payload, dialect.delimiter):
+    if not _is_proper(payload, dialect):
         return CsvRecords.of_rows(_read_mixed(text, dialect), width)
     records = _read_columns(text, dialect)
     return CsvRecords.of_rows(_read_proper(text, dialect), width) if records is None else records
 
 
-def split_record(record: str, delimiter: str) -> list[str] | BadRecord:
+def split_record(record: str, syntax: CsvSyntax, charset: str | None = None) -> list[str] | BadRecord:
     """The cells of one record that has no newline at its end."""
-    if _ESCAPED_BYTE.search(record):
-        return _bad(record, "the row is not valid UTF-8")
+    if has_bad_bytes(record):
+        return _bad(record, f"the row {bad_bytes_message(record, charset)}")
     cells = []
-    match = field_text(delimiter).match
+    match = field_text(syntax).match
     position = 0
     while found := match(record, position):
         quoted, plain, end = found.groups()
-        cells.append(plain if quoted is None else quoted.replace('""', '"'))
+        cells.append(_cell(quoted, plain, syntax))
         position = found.end()
         if not end:
             return cells
-    if record.startswith('"', position):
-        return _bad(record, "a closing quote must be followed by the delimiter or the end of the row")
-    if "\r" in record[position:].split(delimiter, 1)[0].split('"', 1)[0]:
+    if syntax.quote and record.startswith(syntax.quote, position):
+        return _bad(
+            record, "a closing quote must be followed by the delimiter or the end of the row" + _hint(record, syntax)
+        )
+    field = record[position:].split(syntax.delimiter, 1)[0]
+    if "\r" in (field.split(syntax.quote, 1)[0] if syntax.quote else field):
         return _bad(record, "a carriage return must be inside quotes")
-    return _bad(record, "a quote must open its field, and be doubled inside it")
+    return _bad(record, "a quote must open its field, and be doubled inside it" + _hint(record, syntax))
 
 
-def _is_proper(payload: bytes, delimiter: str) -> bool:
+def _cell(quoted: str | None, plain: str, syntax: CsvSyntax) -> str:
+    if syntax.escape is None:
+        return plain if quoted is None else quoted[1:-1].replace(syntax.quote * 2, syntax.quote)
+    if quoted is None:
+        return "" if plain == _NULL else _unescaped(plain)
+    return _in_quotes(syntax.quote).sub(
+        lambda found: syntax.quote if found[1] is None else _ESCAPES.get(found[1], found[1]), quoted[1:-1]
+    )
+
+
+@lru_cache
+def _in_quotes(quote: str) -> re.Pattern[str]:
+    """What does not mean itself inside quotes where there are escapes."""
+    return re.compile(rf"{_ESCAPE.pattern}|{re.escape(quote * 2)}")
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), text) if "\\" in text else text
+
+
+def _hint(record: str, syntax: CsvSyntax) -> str:
+    is_escaped = syntax.escape is None and f"\\{syntax.quote}" in record
+    return "; where quotes are escaped by backslashes, send escape=\\" if is_escaped else ""
+
+
+def _is_proper(payload: bytes, dialect: CsvDialect) -> bool:
     """Whether every record is written as RFC 4180 says."""
+    if dialect.escape is not None and dialect.escape.encode() in payload:
+        return False
     bones: bytes | None = payload
-    if b'"' in payload:
-        parts = payload.split(b'"')
-        bones = skeleton(parts, delimiter) if len(parts) % 2 else None
+    quote = dialect.quote.encode()
+    if quote and quote in payload:
+        parts = payload.split(quote)
+        bones = skeleton(parts, dialect.delimiter, quote) if len(parts) % 2 else None
     return bones is not None and not (b"\r" in bones and b"\r" in bones.replace(b"\r\n", b"\n").removesuffix(b"\r"))
 
 
 def _read_mixed(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
     """The records of a text with something irregular in it: alone what is irregular, in runs what is not."""
     rows: list[list[str] | BadRecord] = []
-    match_run = proper_records(dialect.delimiter).match
-    match_record = record_text(dialect.delimiter).match
+    syntax = dialect.syntax
+    match_run = proper_records(dialect.delimiter).match if syntax.quote == '"' and syntax.escape is None else None
+    match_record = record_text(syntax).match
     position = 0
     while position < len(text):
-        run = match_run(text, position)
+        run = match_run(text, position) if match_run else None
         if run is not None and run[0]:
             rows += _read_proper(run[0], dialect)
             position = run.end()
             continue
         found = match_record(text, position)
         if found is None:
-            rows.append(_unclosed(text[position:]))
+            rows.append(_unclosed(text[position:], dialect))
             break
         position = found.end()
         if record := found[1].removesuffix("\r"):
@@ -84,16 +128,17 @@ def _read_mixed(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
 
 def _read_columns(text: str, dialect: CsvDialect) -> CsvRecords | None:
     """Proper records column by column; None where a field has a newline in it."""
-    delimiter, width = dialect.delimiter, len(dialect.header)
+    delimiter, quote, width = dialect.delimiter, dialect.quote, len(dialect.header)
     if "\r" in text:
         text = text.replace("\r\n", "\n").removesuffix("\r")
     lines = [line for line in text.split("\n") if line]
     # What is quoted or of another width is read by itself, and a line of empty cells keeps its place meanwhile.
-    apart = {position: line for position, line in enumerate(lines) if '"' in line} if '"' in text else {}
-    if any(line.count('"') % 2 for line in apart.values()):
+    is_quoted = bool(quote) and quote in text
+    apart = {position: line for position, line in enumerate(lines) if quote in line} if is_quoted else {}
+    if any(line.count(quote) % 2 for line in apart.values()):
         return None
     try:
-        rows = dict(zip(apart, csv.reader(apart.values(), delimiter=delimiter), strict=True))
+        rows = dict(zip(apart, csv.reader(apart.values(), delimiter=delimiter, quotechar=quote or '"'), strict=True))
     except csv.Error:  # a field above csv.field_size_limit
         return None
     blank = delimiter * (width - 1)
@@ -114,16 +159,17 @@ def _read_columns(text: str, dialect: CsvDialect) -> CsvRecords | None:
         columns = [cells[start::width] for start in range(width)]
     bad: dict[int, BadRecord] = {}
     for position, row in rows.items():
-        if len(row) != width:
-            bad[position] = _wrong_width(apart[position], row, width)
+        fitting = row if len(row) == width else _fitted(apart[position], row, dialect)
+        if isinstance(fitting, BadRecord):
+            bad[position] = fitting
             continue
-        for column, cell in zip(columns, row, strict=True):
+        for column, cell in zip(columns, fitting, strict=True):
             column[position] = cell
     return CsvRecords(columns, bad)
 
 
 def _read_proper(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
-    if '"' in text:
+    if dialect.quote and dialect.quote in text:
         return _read_quoted(text, dialect)
     if "\r" in text:
         text = text.replace("\r\n", "\n").removesuffix("\r")
@@ -134,17 +180,17 @@ def _read_proper(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
     rows = [line.split(delimiter) for line in lines]
     if _have_width(rows, width):
         return rows  # type: ignore[return-value]  # a list of the wider type, without a copy
-    return [row if len(row) == width else _wrong_width(line, row, width) for row, line in zip(rows, lines, strict=True)]
+    return [row if len(row) == width else _fitted(line, row, dialect) for row, line in zip(rows, lines, strict=True)]
 
 
 def _read_quoted(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
-    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=dialect.delimiter)
+    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=dialect.delimiter, quotechar=dialect.quote)
     try:
         rows = [row for row in reader if row]
     except csv.Error:  # a field above csv.field_size_limit
         return [
             _read_record(record, dialect)
-            for found in record_text(dialect.delimiter).finditer(text)  # every record of it matches
+            for found in record_text(dialect.syntax).finditer(text)  # every record of it matches
             if (record := found[1].removesuffix("\r"))
         ]
     if _have_width(rows, len(dialect.header)):
@@ -158,32 +204,40 @@ def _with_bad_widths(text: str, dialect: CsvDialect) -> list[list[str] | BadReco
     lines = text.split("\n")
     rows: list[list[str] | BadRecord] = []
     start = 0
-    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=dialect.delimiter)
+    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=dialect.delimiter, quotechar=dialect.quote)
     for row in reader:
         if row:
             record = "" if len(row) == width else "\n".join(lines[start : reader.line_num]).removesuffix("\r")
-            rows.append(_wrong_width(record, row, width) if record else row)
+            rows.append(_fitted(record, row, dialect) if record else row)
         start = reader.line_num
     return rows
 
 
 def _read_record(record: str, dialect: CsvDialect) -> list[str] | BadRecord:
-    row = split_record(record, dialect.delimiter)
+    row = split_record(record, dialect.syntax, dialect.charset)
     if isinstance(row, BadRecord) or len(row) == len(dialect.header):
         return row
-    return _wrong_width(record, row, len(dialect.header))
+    return _fitted(record, row, dialect)
 
 
 def _have_width(rows: list[list[str]], width: int) -> bool:
     return set(map(len, rows)) <= {width}
 
 
-def _wrong_width(record: str, row: list[str], width: int) -> BadRecord:
+def _fitted(record: str, row: list[str], dialect: CsvDialect) -> list[str] | BadRecord:
+    """A row of another width than the header: as long as the header where only empty cells are too many or too few."""
+    width = len(dialect.header)
+    if len(row) > width and not any(cell.strip() for cell in row[width:]):
+        return row[:width]
+    if dialect.named_width <= len(row) < width:
+        return row + [""] * (width - len(row))
     fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
     return BadRecord(record, f"the row has {fields} where the header has {width}")
 
 
-def _unclosed(record: str) -> BadRecord:
+def _unclosed(record: str, dialect: CsvDialect) -> BadRecord:
+    if dialect.escape is not None and record.endswith(dialect.escape):
+        return _bad(record, "the escape character at the end of the body has nothing after it")
     message = "a quote is opened but never closed"
     if lines := record.rstrip("\r\n").count("\n"):
         more, belong = ("1 more line", "belongs") if lines == 1 else (f"{lines} more lines", "belong")
@@ -192,5 +246,4 @@ def _unclosed(record: str) -> BadRecord:
 
 
 def _bad(record: str, message: str) -> BadRecord:
-    raw = record.encode(errors="surrogateescape").decode(errors="replace")
-    return BadRecord(raw, message)
+    return BadRecord(visible_bytes(record), message)

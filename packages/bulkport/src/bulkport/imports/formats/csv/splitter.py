@@ -1,26 +1,39 @@
 """Cut a CSV body into pieces without parsing it (accepting side)."""
 
-import re
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
-from bulkport.errors import CsvHeaderError, MalformedBody, RecordTooLarge
+from bulkport.errors import CsvHeaderError, RecordTooLarge
 from bulkport.imports.formats.chunking import BufferingSplitter, Scan
-from bulkport.imports.formats.csv.dialect import BadRecord, CsvDialect, parse_delimiter
+from bulkport.imports.formats.csv.cleaning import Cleaner
+from bulkport.imports.formats.csv.dialect import CsvDialect, CsvSyntax, parse_delimiter
 from bulkport.imports.formats.csv.grammar import record_line, skeleton
-from bulkport.imports.formats.csv.parser import split_record
+from bulkport.imports.formats.csv.header import ColumnNames
+from bulkport.imports.formats.csv.preamble import read_preamble
+from bulkport.imports.formats.csv.sent_again import NEUTRALIZED_HEADER, report_columns
+from bulkport.imports.formats.transcoding import HEAD_BYTES
+from bulkport.imports.options import ReadingOptions
 from bulkport.limits import ImportLimits
 
-_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
+_AS_DETECTED: Final = ReadingOptions()
 
 
 class CsvSplitter(BufferingSplitter):
     """Takes the header row off a CSV body and cuts the rest into pieces (see `RecordSplitter`).
 
+    Lines that are no records go no further: blank ones, those of empty cells alone, comments, and the header row when
+    it comes once more, as in files that were put together.
+
     Parameters
     ----------
     delimiter:
         As the client gave it; see `parse_delimiter` for what it may be.
+    options:
+        How the body is to be read.
+    names:
+        What columns may be called, by which the header row and the delimiter are found. None: the first row is the
+        header.
 
     Raises
     ------
@@ -30,17 +43,49 @@ class CsvSplitter(BufferingSplitter):
         From `feed` or `finish`: if there is no header row, or it is not proper CSV.
     """
 
-    def __init__(self, limits: ImportLimits, delimiter: str | None = None) -> None:
+    def __init__(
+        self,
+        limits: ImportLimits,
+        delimiter: str | None = None,
+        *,
+        options: ReadingOptions = _AS_DETECTED,
+        names: ColumnNames | None = None,
+    ) -> None:
         super().__init__(limits)
-        self.delimiter = parse_delimiter(delimiter)
+        self._options = options if delimiter is None else replace(options, delimiter=parse_delimiter(delimiter))
+        self._names = names
+        self._threshold = max(self._threshold, min(HEAD_BYTES, limits.chunk_bytes))
+        self._syntax = CsvSyntax()
+        self._record = record_line(self._syntax)
+        self._cleaner: Cleaner | None = None
+        self._preamble_warnings: list[str] = []
         self.header: list[str] | None = None
         """Cells of the header row, once it has arrived: always before the first piece is given."""
-        self._record = record_line(self.delimiter)
+        self.found: dict[str, Any] = {}
+        """What was detected, by fields of `ReadingOptions`; known with the header."""
 
     @property
     def dialect(self) -> CsvDialect | None:
         """What a worker needs to read the pieces, once the header row has arrived."""
-        return None if self.header is None else CsvDialect(self.header, self.delimiter)
+        if self.header is None:
+            return None
+        added = report_columns(self.header)
+        if added and self._names is not None and any(self._names.fields_of(self.header[-added:])):
+            added = 0
+        return CsvDialect(
+            self.header,
+            self._syntax.delimiter,
+            self._syntax.quote,
+            self._syntax.escape,
+            charset=self._options.charset,
+            report_columns=added,
+            is_neutralized=bool(self._options.neutralize) or added == len(NEUTRALIZED_HEADER),
+        )
+
+    def warnings(self) -> list[str]:
+        """What was found and passed over, for the import's `warnings`; complete when the body has ended."""
+        cleaned = [] if self._cleaner is None else self._cleaner.warnings()
+        return [*self._preamble_warnings, *cleaned]
 
     def _too_large(self, number: int) -> RecordTooLarge:
         limit = f"{self._max_record_bytes:,} bytes"
@@ -49,30 +94,45 @@ class CsvSplitter(BufferingSplitter):
         return RecordTooLarge(f"Record {number} is larger than {limit}; a quote may be opened and never closed.")
 
     def _begin(self, block: bytes, *, is_final: bool) -> int | None:
-        start = len(block) - len(block.lstrip(b"\r\n"))
-        text = block + b"\n" if is_final else block
-        found = self._record.match(text, start)
-        if found is None:
-            if is_final:
-                raise CsvHeaderError("A quote in the CSV header is opened but never closed.")
+        try:
+            preamble = read_preamble(block, self._options, self._names, is_final=is_final)
+        except CsvHeaderError:
+            if b"\r" in block.strip(b"\r\n") and b"\n" not in block.strip(b"\r\n") and b'"' not in block:
+                raise CsvHeaderError("The CSV lines end with carriage returns alone; end them with newlines.") from None
+            raise
+        if preamble is None:
             return None
-        self.header = _read_header(found[0], self.delimiter)
-        return min(found.end(), len(block))
+        self.header = preamble.header
+        self.found = preamble.found
+        self._preamble_warnings = preamble.warnings
+        self._syntax = preamble.syntax
+        self._record = record_line(self._syntax)
+        self._cleaner = Cleaner(self._syntax, preamble.line, self._options.comment)
+        return preamble.end
 
     def _scan(self, block: bytes) -> Scan:
-        if b'"' not in block:
-            end = block.rfind(b"\n") + 1
-            return Scan(end, _count_lines(block[:end]))
-        return self._scan_quoted(block)
+        end, count = self._measure(block)
+        payload = block[:end]
+        assert self._cleaner is not None
+        if not payload or self._cleaner.is_clean(payload):
+            return Scan(end, count)
+        records = self._cleaner.clean(self._read_records(payload))
+        return Scan(end, len(records), b"".join(records))
 
-    def _scan_quoted(self, block: bytes) -> Scan:
-        parts = block.split(b'"')
-        bones = skeleton(parts, self.delimiter)
+    def _measure(self, block: bytes) -> tuple[int, int]:
+        r"""Offset after the last newline that ends a record, and how many such newlines there are."""
+        syntax = self._syntax
+        quote = syntax.quote.encode()
+        is_escaped = syntax.escape is not None and syntax.escape.encode() in block
+        if not is_escaped and (not quote or quote not in block):
+            return block.rfind(b"\n") + 1, block.count(b"\n")
+        parts = block.split(quote) if quote else [block]
+        bones = None if is_escaped else skeleton(parts, syntax.delimiter, quote)
         if bones is None:
-            return self._scan_one_by_one(block)
-        end = bones.rfind(b"\n") + 1
-        if not end:
-            return Scan(0, 0)
+            sizes = list(map(len, self._read_records(block)))
+            return sum(sizes), len(sizes)
+        if b"\n" not in bones:
+            return 0, 0
         # The same newline in the block: the last one of the parts outside quotes.
         rest = len(parts[-1]) + 1 if len(parts) % 2 == 0 else 0
         for position in range((len(parts) - 1) // 2 * 2, -1, -2):
@@ -82,14 +142,7 @@ class CsvSplitter(BufferingSplitter):
                 rest += len(part) - newline - 1
                 break
             rest += len(part) + len(parts[position - 1]) + 2
-        return Scan(len(block) - rest, _count_lines(bones[:end]))
-
-    def _scan_one_by_one(self, block: bytes) -> Scan:
-        end = records = 0
-        for record in self._read_records(block):
-            end += len(record)
-            records += not _is_blank(record)
-        return Scan(end, records)
+        return len(block) - rest, bones.count(b"\n")
 
     def _read_records(self, block: bytes) -> Iterator[bytes]:
         """Each complete record of a block with its newline, blank lines too."""
@@ -103,36 +156,7 @@ class CsvSplitter(BufferingSplitter):
         end = 0
         for record in self._read_records(payload):
             end += len(record)
-            if not _is_blank(record):
+            if record not in {b"\n", b"\r\n"}:
                 yield len(record) - 1
         if end < len(payload):
             yield len(payload) - end
-
-
-def _is_blank(line: bytes) -> bool:
-    return line in {b"\n", b"\r\n"}
-
-
-def _count_lines(payload: bytes) -> int:
-    """Count the records of a payload whose every newline ends a record, and that ends with one."""
-    lines = payload.count(b"\n")
-    if _BLANK_LINE.search(payload) or payload.startswith((b"\n", b"\r\n")):
-        lines -= sum(1 for line in payload.split(b"\n")[:-1] if line in {b"", b"\r"})
-    return lines
-
-
-def _read_header(record: bytes, delimiter: str) -> list[str]:
-    try:
-        text = record.decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise MalformedBody("The CSV header is not valid UTF-8.") from error
-    if "\0" in text:
-        raise MalformedBody("The CSV header has a NUL byte, which no text has.")
-    if "\r" in text and '"' not in text:
-        raise CsvHeaderError("The CSV lines end with carriage returns alone; end them with newlines.")
-    cells = split_record(text, delimiter)
-    if isinstance(cells, BadRecord):
-        raise CsvHeaderError(f"The CSV header cannot be read: {cells.message}.")
-    if not any(cell.strip() for cell in cells):
-        raise CsvHeaderError("The CSV body has no header row.")
-    return cells

@@ -1,0 +1,93 @@
+"""Lines of a CSV body that are no records, and go no further than the server that takes it in."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from bulkport.imports.formats.csv.dialect import CsvSyntax
+from bulkport.imports.formats.csv.grammar import empty_line, ghost_record, unusual_line
+
+_MARK: Final = b"\xef\xbb\xbf"
+
+
+class Cleaner:
+    """Takes lines out that are no records, and counts what is worth a warning.
+
+    Parameters
+    ----------
+    header:
+        The header row as it was written, without its line end.
+    comment:
+        How lines begin that are comments.
+    """
+
+    def __init__(self, syntax: CsvSyntax, header: bytes, comment: str | None) -> None:
+        self._empty = empty_line(syntax.delimiter)
+        self._ghost = ghost_record(syntax.delimiter)
+        self._header = header
+        # The name of the only column may be a value too.
+        self._knows_header = syntax.delimiter.encode() in header
+        self._unusual = unusual_line(syntax.delimiter, header if self._knows_header else b"")
+        self._comment = comment.encode() if comment else None
+        self._ghosts = self._headers = self._marks = 0
+
+    def is_clean(self, payload: bytes) -> bool:
+        """Whether there are none for sure."""
+        # Byte order marks are looked for by their first byte: searching for three takes ten times as long.
+        if self._comment is not None or (_MARK[0] in payload and _MARK in payload):
+            return False
+        first = payload[: payload.find(b"\n") + 1]
+        if self._empty.match(b"\n" + first) or (self._knows_header and first.startswith(self._header)):
+            return False
+        if self._unusual.search(payload) is None:
+            return True
+        has_header = self._knows_header and b"\n" + self._header in payload
+        return not has_header and self._empty.search(payload) is None
+
+    def clean(self, lines: Iterable[bytes]) -> list[bytes]:
+        """The records among these lines."""
+        records: list[bytes] = []
+        joined = _MARK + self._header
+        for line in lines:
+            if joined in line and not line.startswith(joined):
+                # Files put together without a newline between them.
+                before, _, after = line.partition(joined)
+                records += self._record(before + b"\n")
+                records += self._record(joined + after)
+            else:
+                records += self._record(line)
+        return records
+
+    def warnings(self) -> list[str]:
+        """What was taken out so far, but for blank lines and comments."""
+        found = []
+        if self._ghosts:
+            rows = "1 row of empty cells was" if self._ghosts == 1 else f"{self._ghosts} rows of empty cells were"
+            found.append(f"{rows} ignored")
+        if self._headers:
+            times = "once" if self._headers == 1 else f"{self._headers} times"
+            found.append(f"The header row came {times} more among the records and was ignored there")
+        if self._marks:
+            found.append(byte_order_marks_warning(self._marks))
+        return found
+
+    def _record(self, line: bytes) -> list[bytes]:
+        has_mark = line.startswith(_MARK)
+        if has_mark:
+            line = line[len(_MARK) :]
+            self._marks += 1
+        text = line.removesuffix(b"\n").removesuffix(b"\r")
+        if not text or (self._comment is not None and text.startswith(self._comment)):
+            return []
+        if text == self._header and (self._knows_header or has_mark):
+            self._headers += 1
+            return []
+        if self._ghost.fullmatch(line):
+            self._ghosts += 1
+            return []
+        return [line]
+
+
+def byte_order_marks_warning(count: int) -> str:
+    """What is told of byte order marks inside a body."""
+    marks = "A byte order mark (U+FEFF) was" if count == 1 else f"{count} byte order marks (U+FEFF) were"
+    return f"{marks} ignored at the beginning of a row, as files have that were put together"

@@ -1,0 +1,132 @@
+"""Cut a JSON array of objects of any length into pieces, without holding more of it than a piece.
+
+A cut is proven, not guessed: msgspec parses all that stands before it as a list, which checks the syntax and shows that
+the comma stands between two elements and not inside one.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from bulkport.errors import MalformedBody, RecordTooLarge
+from bulkport.imports.formats.chunking import Piece
+from bulkport.imports.formats.sniffing import text_start
+from bulkport.limits import ImportLimits
+
+_ARRAY: Final = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*\{")
+_BLANKS: Final = b" \t\r\n"
+_ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+# Commas inside strings look like those between elements; more than a few in a row are rare.
+_MOST_TRIES: Final = 8
+_ELEMENT_END: Final = re.compile(rb"\}[ \t\r\n]*,")
+
+
+def is_array_of_objects(start: bytes) -> bool | None:
+    """Whether a body that begins so is an array whose first element is an object; None while that cannot be told."""
+    if _ARRAY.match(start, text_start(start)):
+        return True
+    rest = start[text_start(start) :].lstrip(_BLANKS)
+    return None if not rest or (rest[:1] == b"[" and not rest[1:].strip(_BLANKS)) else False
+
+
+class JsonArraySplitter:
+    """Cuts the array; see `RecordSplitter`. Elements become records on one line each."""
+
+    def __init__(self, limits: ImportLimits) -> None:
+        self._chunk_bytes = limits.chunk_bytes
+        self._max_record_bytes = limits.max_record_bytes
+        self._buffer = bytearray()
+        self._threshold = limits.chunk_bytes
+        self._has_begun = False
+        self._records = 0
+        self._bytes_before = 0
+
+    def warnings(self) -> list[str]:
+        """What was found and passed over: nothing."""
+        return []
+
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """See `RecordSplitter.feed`.
+
+        Raises
+        ------
+        MalformedBody
+            Also if the array is not valid JSON.
+        """
+        rest = memoryview(data)
+        while len(self._buffer) + len(rest) >= self._threshold:
+            bite = self._threshold - len(self._buffer)
+            self._buffer += rest[:bite]
+            rest = rest[bite:]
+            yield from self._cut()
+        self._buffer += rest
+
+    def finish(self) -> Iterator[Piece]:
+        """See `RecordSplitter.finish`."""
+        block = self._block()
+        rest = block.rstrip(_BLANKS)
+        if not rest.endswith(b"]"):
+            raise MalformedBody("The body is not valid JSON: the array is not closed.")
+        elements = self._parsed(rest[:-1])
+        if isinstance(elements, str):
+            raise MalformedBody(f"The body is not valid JSON: {elements}.")
+        yield from self._pieces(elements)
+
+    def _block(self) -> bytes:
+        block = bytes(self._buffer)
+        if not self._has_begun:
+            block = block[text_start(block) :]
+            block = block[block.find(b"[") + 1 :]
+            self._has_begun = True
+        return block
+
+    def _cut(self) -> Iterator[Piece]:
+        block = self._block()
+        ends = [found.end() for found in _ELEMENT_END.finditer(block)][-_MOST_TRIES:]
+        fault = "an element is not closed"
+        for end in reversed(ends):
+            elements = self._parsed(block[: end - 1])
+            if isinstance(elements, str):
+                fault = elements
+                continue
+            yield from self._pieces(elements)
+            self._hold(block[end:])
+            return
+        if len(block) > 2 * self._max_record_bytes + self._chunk_bytes:
+            if "truncated" in fault or fault.startswith("an element"):
+                limit = f"{self._max_record_bytes:,} bytes"
+                raise RecordTooLarge(f"A record from {self._records + 1} on is larger than {limit}.")
+            raise MalformedBody(f"The body is not valid JSON: {fault}.")
+        self._hold(block, least=2 * len(block))
+
+    def _hold(self, rest: bytes, *, least: int = 0) -> None:
+        self._buffer = bytearray(rest)
+        self._threshold = max(self._chunk_bytes, least, len(rest) + 1)
+
+    def _parsed(self, elements: bytes) -> list[Any] | str:
+        """The elements, or what is wrong with them."""
+        try:
+            return _ELEMENTS.decode(b"[" + elements + b"]")
+        except RecursionError:
+            return "it is nested too deeply"
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return re.sub(r" \(byte \d+\)", "", str(error)) + f", after record {self._records}"
+
+    def _pieces(self, elements: list[Any]) -> Iterator[Piece]:
+        records: list[bytes] = []
+        size = 0
+        for element in elements:
+            # JSON strings hold no raw line end (RFC 8259 §7), so these stand between tokens.
+            record = bytes(element).replace(b"\n", b" ").replace(b"\r", b" ")
+            self._records += 1
+            if len(record) > self._max_record_bytes:
+                raise RecordTooLarge(f"Record {self._records} is larger than {self._max_record_bytes:,} bytes.")
+            records.append(record)
+            size += len(record) + 1
+            if size >= self._chunk_bytes:
+                yield Piece(b"\n".join(records) + b"\n", len(records))
+                records, size = [], 0
+        if records:
+            yield Piece(b"\n".join(records) + b"\n", len(records))

@@ -1,0 +1,354 @@
+# ruff: noqa: RUF001 # texts of other scripts are what is tested
+"""Files as spreadsheets, databases and editors write them: what is in them is read, or refused with a word."""
+
+import csv
+import io
+import re
+import time
+
+import pytest
+from files_read import ARTICLES, read_file
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulkport import Resource
+from bulkport.errors import CsvHeaderError, MalformedBody, RecordTooLarge, ValidationFailed
+from bulkport.imports.formats import BadRecord, BodyFormat
+from bulkport.imports.formats.csv.sent_again import neutralized, without_neutralizing
+from bulkport.limits import ImportLimits
+
+TEXT = "Artikel;Preis;Größe\nMüller – groß;1,5;XL\nStraße;2;\n"
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "mac_roman"]
+)
+@pytest.mark.parametrize("bite", [1, 7, 1 << 20])
+def test_text_of_any_charset_is_read_without_being_told(charset: str, bite: int) -> None:
+    found = read_file(TEXT.encode(charset), bite=bite)
+    assert found.named() == ["Müller – groß", "Straße"]
+    assert found.named("size") == ["XL", ""]
+    assert found.reading["delimiter"] == ";"
+    is_sure = charset.startswith(("utf-8", "utf-16", "utf-32")) and not charset.endswith("e")
+    assert bool(found.warnings) is not is_sure
+
+
+@pytest.mark.parametrize(
+    ("charset", "text", "name"),
+    [
+        ("cp932", "商品名,サイズ\nりんご,大\nバナナ,小\n", "りんご"),
+        ("euc_jp", "商品名,サイズ\nりんご,大\nバナナ,小\n", "りんご"),
+        ("cp1250", "name;size\nŁódź żółta;Kraków\ngęś świeża;ćma\n", "Łódź żółta"),
+        ("cp1251", "name;size\nМосква;большой\nкнига;малый\n", "Москва"),
+        ("koi8_r", "name;size\nМосква;большой\nкнига;малый\n", "Москва"),
+        ("cp1253", "name;size\nΑθήνα;μεγάλο\nΘεσσαλονίκη;μικρό\n", "Αθήνα"),
+        ("cp1254", "name;size\nİstanbul;çiğdem\nışık;ağaç\n", "İstanbul"),
+        ("gb18030", "name,size\n苹果手机,大\n中华人民共和国,小\n", "苹果手机"),
+        ("cp949", "name,size\n사과나무,큰\n바나나,작은\n", "사과나무"),
+        ("cp850", "name,size\nMüller,größer\nStraße,süß\n", "Müller"),
+    ],
+)
+def test_charsets_of_the_world_are_detected_and_said(charset: str, text: str, name: str) -> None:
+    found = read_file(text.encode(charset))
+    assert found.named()[0] == name
+    assert found.reading["encoding"] in found.warnings[0]
+    assert "encoding" in found.reading["detected"]
+    assert read_file(text.encode(charset), ("charset", charset)).named()[0] == name
+
+
+@given(text=st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=200))
+@settings(max_examples=300)
+def test_valid_utf8_is_never_taken_for_another_charset(text: str) -> None:
+    body = b'name\n"' + text.replace('"', '""').encode() + b'"\n'
+    found = read_file(body)
+    assert found.reading["encoding"] == "utf-8"
+    assert found.named() == [text]
+
+
+def test_a_few_foreign_bytes_in_utf8_are_told_of_and_not_lost() -> None:
+    found = read_file("name,size\nMüller,ß\nÄrzte,–\n".encode() + b"M\xfcller,x\nplain,y\n")
+    assert found.named()[:2] == ["Müller", "Ärzte"]
+    bad = found.rows[2]
+    assert isinstance(bad, BadRecord)
+    assert bad.raw == "M\\xFCller,x"
+    assert "byte 0xFC at character 2, which is 'ü' in windows-1252" in bad.message
+    assert "save the file as UTF-8, or send charset=windows-1252" in bad.message
+    assert found.named()[3] == "plain"
+
+
+def test_foreign_bytes_far_into_a_file_are_told_of() -> None:
+    body = b"name\n" + b"plain\n" * 20_000 + b"M\xfcller\n"
+    found = read_file(body)
+    assert isinstance(found.rows[-1], BadRecord)
+    assert "charset=windows-1252" in found.rows[-1].message
+
+
+def test_a_header_with_bytes_that_are_no_text_is_refused_with_the_likely_charset() -> None:
+    with pytest.raises(MalformedBody, match=r"not valid UTF-8: byte 0xFF .* charset=windows-1252"):
+        read_file(b"name,\xff\nA,B\n")
+
+
+def test_bytes_that_the_named_charset_lacks_spoil_their_row_alone() -> None:
+    found = read_file(b"name\nA\nB\x81\nC\n", ("charset", "windows-1252"))
+    assert found.named()[::2] == ["A", "C"]
+    assert found.rows[1].raw == "B\\x81"
+    assert "not valid windows-1252: byte 0x81" in found.rows[1].message
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(delimiter: str) -> None:
+    found = read_file(f"name{delimiter}price\nA, B; C|D{delimiter}1\n".replace(delimiter * 2, "").encode())
+    assert found.reading["delimiter"] == delimiter
+
+
+def test_excel_says_its_delimiter_in_the_first_line() -> None:
+    body = b"sep=;\r\nname;price\r\nA;1\r\n"
+    for query in ((), (("delimiter", ";"),)):
+        assert read_file(body, *query).named() == ["A"]
+    assert read_file(b'"sep=\t"\r\nname\tprice\r\nA\t1\r\n').named() == ["A"]
+    with pytest.raises(CsvHeaderError, match="says sep=;, and the request says delimiter=,"):
+        read_file(body, ("delimiter", ","))
+    with pytest.raises(CsvHeaderError, match="says sep=:; the delimiter must be one of"):
+        read_file(b"sep=:\nname:price\n")
+
+
+@pytest.mark.parametrize(
+    "header", ["\u200bname", "na\ufeffme", "\xa0name ", "\ufeff\u2060NAME", "na\xadme", "article\u200b name"]
+)
+def test_signs_that_cannot_be_seen_are_no_part_of_a_header(header: str) -> None:
+    assert read_file(f"{header},price\nA,1\n".encode()).named() == ["A"]
+
+
+def test_composed_and_decomposed_headers_are_the_same() -> None:
+    assert read_file("name,Gro\u0308ße\nA,XL\n".encode()).named("size") == ["XL"]
+
+
+def test_lines_that_end_with_carriage_returns_are_read() -> None:
+    body = b'name,size\r"A, ""B""\r\nsecond line",x\rC,"y\rz"\r'
+    for bite in (1, 5, 1000):
+        found = read_file(body, bite=bite)
+        assert found.named() == ['A, "B"\r\nsecond line', "C"]
+        assert found.named("size") == ["x", "y\rz"]
+    lines = read_file(b'{"name": 1}\r{"name": 2}\r', format_=BodyFormat.NDJSON)
+    assert lines.counts == [2]
+
+
+def test_rows_of_empty_cells_are_ignored_and_counted() -> None:
+    found = read_file(b'name,price,size\nA,1,\n,,\nB,,x\n , ,\t\n"","",""\n,,\r\n,,')
+    assert found.named() == ["A", "B"]
+    assert found.warnings == ["5 rows of empty cells were ignored"]
+
+
+def test_a_quoted_field_may_have_lines_of_delimiters() -> None:
+    found = read_file(b'name,size\n"A\n,\n,,\n",x\n')
+    assert found.named() == ["A\n,\n,,\n"]
+    assert found.warnings == []
+
+
+@pytest.mark.parametrize("end", [b"\x1a", b"\n\x1a", b"\r\n\x1a\r\n", b"\n\x1a\x1a"])
+def test_a_dos_end_of_file_sign_is_ignored(end: bytes) -> None:
+    assert read_file(b"name,size\nA,x" + end).named("size") == ["x"]
+
+
+def test_empty_cells_may_trail() -> None:
+    assert read_file(b"name,price,\nA,1,\nB,2\n").named() == ["A", "B"]
+    found = read_file(b"name,price\nA,1,\nB,2,,\nC,3,x\n")
+    assert found.named() == ["A", "B", "the row has 3 fields where the header has 2"]
+
+
+def test_files_put_together_with_their_headers_are_read() -> None:
+    part = "\ufeffname,price\nA,1\n".encode()
+    found = read_file(part + part + part.removesuffix(b"\n") + part)
+    assert found.named() == ["A"] * 4
+    assert any("header row came 3 times more" in warning for warning in found.warnings)
+    assert any("U+FEFF" in warning for warning in found.warnings)
+    lines = read_file('\ufeff{"name":1}\n\ufeff{"name":2}\n'.encode(), format_=BodyFormat.NDJSON)
+    assert len(lines.rows) == 2
+    assert "byte order mark (U+FEFF)" in lines.warnings[0]
+
+
+def test_a_value_may_be_called_as_its_column() -> None:
+    assert read_file(b"name\nA\nname\n").named() == ["A", "name"]
+
+
+def test_titles_above_the_header_are_passed_over_and_said() -> None:
+    body = b"Price list 2026,,\n,,\nas of January,,\nname,price,size\nA,1,x\n"
+    found = read_file(body)
+    assert found.named() == ["A"]
+    assert found.reading["headerRow"] == 4
+    assert "row 4" in found.warnings[0]
+    assert read_file(body, ("skipRows", "3")).named() == ["A"]
+    assert read_file(body, ("headerRow", "4")).warnings == []
+    with pytest.raises(CsvHeaderError, match="no column articleName"):
+        read_file(body, ("headerRow", "1"))
+
+
+def test_second_headers_and_units_below_the_header_are_no_records() -> None:
+    assert read_file(b"name,price,size\n,[EUR],(cm)\nA,1,x\n").named() == ["A"]
+    found = read_file("articleName,size\nArtikel,Größe\nA,x\n".encode())
+    assert found.named() == ["A"]
+    assert found.warnings == ["Row 2, below the header, has the header once more; it was not read"]
+    assert read_file(b"Goods,,\nname,price,size\nA,1,x\n").named() == ["A"]
+    assert read_file(b"name,price\nkg,EUR\nA,1\n", ("dataRow", "3")).named() == ["A"]
+
+
+def test_comments_are_no_records() -> None:
+    body = b'# made by hand\nname,size\n#A,x\nB,"y\n#z"\n'
+    assert read_file(body, ("comment", "#")).rows == [{"article_name": "B", "size": "y\n#z"}]
+    assert read_file(body.replace(b"#", b"//"), ("comment", "//")).named() == ["B"]
+
+
+def test_escapes_of_mysql_and_pandas_are_read() -> None:
+    body = rb"""name,size
+"say \"so\", C:\\new",\N
+a\,b,tab\there
+"two\
+lines",'
+"""
+    found = read_file(body, ("escape", "\\"))
+    assert found.named() == ['say "so", C:\\new', "a,b", "two\nlines"]
+    assert found.named("size") == ["", "tab\there", "'"]
+    bad = read_file(b'name,size\n"5\\" x",1\n').rows[0]
+    assert "send escape=\\" in bad.message
+
+
+@given(
+    rows=st.lists(
+        st.lists(
+            st.text(alphabet=st.sampled_from(list('ab\\",;\t\n é')), min_size=1, max_size=6), min_size=2, max_size=2
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    delimiter=st.sampled_from([",", ";", "\t"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    bite=st.integers(1, 50),
+)
+@settings(max_examples=300)
+def test_what_the_csv_module_escapes_is_read_back(
+    rows: list[list[str]], delimiter: str, quoting: int, bite: int
+) -> None:
+    rows = [row for row in rows if any(cell.strip(" \t\n") for cell in row)]
+    text = io.StringIO()
+    writer = csv.writer(
+        text,
+        delimiter=delimiter,
+        escapechar="\\",
+        doublequote=False,
+        quoting=quoting,
+        lineterminator="\n",  # type: ignore[arg-type]
+    )
+    writer.writerows([["name", "size"], *rows])
+    found = read_file(text.getvalue().encode(), ("escape", "\\"), ("delimiter", delimiter), bite=bite)
+    assert [list(row.values()) for row in found.rows] == rows
+
+
+def test_quotes_may_be_single_or_none() -> None:
+    assert read_file(b"name,size\n'it''s, \"so\"',x\n", ("quote", "'")).named() == ['it\'s, "so"']
+    assert read_file(b'name;size\n5" disk;"x\n', ("quote", "none")).rows == [{"article_name": '5" disk', "size": '"x'}]
+
+
+def test_columns_go_by_aliases_and_by_what_the_request_calls_them() -> None:
+    found = read_file("Bezeichnung,Grösse\nA,x\n".encode(), ("map", "Grösse:size"), ("set", "price:9"))
+    assert found.rows == [{"article_name": "A", "size": "x", "price": "9"}]
+    with pytest.raises(ValidationFailed, match="articles has no field 'colour'; it has articleName"):
+        read_file(b"name\nA\n", ("map", "Farbe:colour"))
+    with pytest.raises(CsvHeaderError, match="set= gives a value too"):
+        read_file(b"name,price\nA,1\n", ("set", "price:9"))
+    with pytest.raises(CsvHeaderError, match="Did you mean articleName by 'artcle name'"):
+        read_file(b"artcle name,price\nA,1\n")
+    lines = read_file(b'{"Bezeichnung": "A", "x": 1}\n', ("set", "price:9"), format_=BodyFormat.NDJSON)
+    assert lines.rows == [b'{"articleName":"A","x":1,"price":"9"}']
+
+
+def test_json_kinds_are_read_or_named() -> None:
+    array = b'[\n  {"name": "a},", "n": {"x": [1]}},\n  {"name": "b"}\n]\n'
+    found = read_file(array, format_=BodyFormat.JSON_ARRAY, bite=3)
+    assert found.rows == [b'{"articleName":"a},","n":{"x": [1]}}', b'{"articleName":"b"}']
+    sequence = b'\x1e{"articleName":\n "a"}\n\x1e{"articleName": "b"}\n'
+    assert len(read_file(sequence, format_=BodyFormat.JSON_SEQ).rows) == 2
+    with pytest.raises(MalformedBody, match=r"looks like pretty-printed JSON; .* each object on one line"):
+        read_file(b'{\n  "name": "a"\n}\n', format_=BodyFormat.NDJSON)
+    with pytest.raises(MalformedBody, match="pretty-printed"):
+        read_file(b'{ "name": "a",\r\n  "n": 1\r\n}\r\n{ "name": "b",\r\n "n": 1\r\n}', format_=BodyFormat.NDJSON)
+
+
+@given(
+    values=st.lists(st.text(alphabet=st.sampled_from(list('a{}[],"\\\n é:')), max_size=12), min_size=1, max_size=30),
+    bite=st.integers(1, 60),
+    indent=st.sampled_from([None, 1]),
+)
+@settings(max_examples=200)
+def test_arrays_are_cut_between_their_elements_alone(values: list[str], bite: int, indent: int | None) -> None:
+    import json
+
+    plain = Resource(name="a", label="A", label_field="article_name", model=ARTICLES.model, table="a")
+    records = [{"articleName": value, "size": None} for value in values]
+    body = json.dumps(records, indent=indent).encode()
+    limits = ImportLimits(chunk_bytes=40, max_record_bytes=400)
+    found = read_file(body, format_=BodyFormat.JSON_ARRAY, bite=bite, limits=limits, resource=plain)
+    assert [json.loads(row) for row in found.rows] == records
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "message"),
+    [
+        (b'[{"a": 1} {"b": 2}]', MalformedBody, "not valid JSON"),
+        (b'[{"a": 1}', MalformedBody, "not closed"),
+        (b'[{"a": 1}]]', MalformedBody, "not valid JSON"),
+        (b'[{"a": NaN}]', MalformedBody, "not valid JSON"),
+        (b"[{" + b'"a": [' * 100_000, RecordTooLarge, "larger than"),
+        (b'[{"a": "' + b"x" * 5000 + b'"},{"a": "' + b"x" * 200_000 + b'"}]', RecordTooLarge, "larger than"),
+    ],
+)
+def test_arrays_that_are_none_are_refused(body: bytes, error: type[Exception], message: str) -> None:
+    limits = ImportLimits(chunk_bytes=1000, max_record_bytes=10_000)
+    with pytest.raises(error, match=re.escape(message)):
+        read_file(body, format_=BodyFormat.JSON_ARRAY, limits=limits)
+
+
+def test_a_report_that_is_sent_again_is_refused_again_and_taken_when_mended() -> None:
+    report = (
+        "name,size,row,error\r\n"
+        '"T a,x,extra",,1,the row has 3 fields where the header has 2\r\n'
+        "T b,,2,the row has 1 field where the header has 2\r\n"
+        '"T M\\xFCller,z",,3,the row is not valid UTF-8: byte 0xFC at character 4\r\n'
+        '"T 5"" c,x",,4,"a quote must open its field, and be doubled inside it"\r\n'
+        '"T d,mended",,5,the row has 1 field where the header has 2\r\n'
+        "T e,mended too,6,the row has 1 field where the header has 2\r\n"
+        '"{""a"": ",,7,the row is not valid JSON: EOF while parsing a string\r\n'
+        "  ,x,8,articleName must not be blank\r\n"
+    )
+    found = read_file(report.encode())
+    raw = [row.raw if isinstance(row, BadRecord) else (row["article_name"], row["size"]) for row in found.rows]
+    assert raw == [
+        "T a,x,extra",
+        "T b",
+        "T M\\xFCller,z",
+        'T 5" c,x',
+        ("T d", "mended"),
+        ("T e", "mended too"),
+        '{"a": ',
+        ("  ", "x"),
+    ]
+    assert found.rows[0].message == "the row has 3 fields where the header has 2"
+
+
+@given(cell=st.text(alphabet=st.sampled_from(list("'=+-@\t\rab")), max_size=6))
+def test_neutralizing_reverses(cell: str) -> None:
+    assert without_neutralizing(neutralized(cell)) == cell
+    assert not neutralized(cell).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+def test_neutralized_files_are_read_as_they_were() -> None:
+    body = b"name,size\n'=1+1,'-5\n''=x,'plain\n"
+    found = read_file(body, ("neutralize", "true"))
+    assert found.rows == [{"article_name": "=1+1", "size": "-5"}, {"article_name": "'=x", "size": "'plain"}]
+    assert read_file(body).named()[0] == "'=1+1"
+
+
+def test_cutting_is_linear_in_the_number_of_empty_rows() -> None:
+    started = time.perf_counter()
+    found = read_file(b"name,size\n" + b",\n" * 300_000 + b'"a","b"\n' + b'"",""\n' * 100_000)
+    assert len(found.rows) == 1
+    assert time.perf_counter() - started < 20
