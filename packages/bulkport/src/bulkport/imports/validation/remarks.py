@@ -7,8 +7,12 @@ from typing import Any, Final
 from bulkport.imports.validation.not_blank import is_blank
 
 _MOST_RECORDS: Final = 500
-"""Of a chunk that are taken apart in the search for members given twice."""
+"""Of a chunk that are looked at in the search for members given twice: it is to cost nothing that is noticed."""
+_MOST_KEYS: Final = 2_000
+"""Of a chunk that are compared."""
 _MOST_EXAMPLES: Final = 3
+_AT_AN_END: Final = (" \n", "\n ", "\t", "\n\n", "\r")
+"""Some of these are in texts joined by line ends of which one begins or ends with a blank."""
 _EXAMPLE: Final = ", such as "
 
 
@@ -22,12 +26,13 @@ def repeated_members(records: Sequence[bytes], fields: int, *, has_optional: boo
     has_optional:
         Whether a record may have fewer.
     """
+    records = records[:_MOST_RECORDS]
     # Where all records have every field, one count tells that none has one twice.
     if not has_optional and b"".join(records).count(b'":') == len(records) * fields:
         return []
     found: dict[str, None] = {}
     suspects = records if has_optional else [record for record in records if record.count(b'":') != fields]
-    for record in suspects[:_MOST_RECORDS]:
+    for record in suspects:
         try:
             members = _PAIRS.decode(record.decode())
         except (ValueError, RecursionError):
@@ -43,13 +48,17 @@ def repeated_members_remark(name: str) -> str:
     return f"{name} is given twice in a record; the last one was taken"
 
 
-def differ_in_blanks(texts: Iterable[Any]) -> list[tuple[str, str]]:
+def differ_in_blanks(texts: Sequence[Any]) -> list[tuple[str, str]]:
     """Pairs of texts that differ only in blanks at their ends, or in characters that are not seen."""
-    values = [text for text in texts if isinstance(text, str)]
-    whole = "\n".join(values)
-    if whole.isascii() and " \n" not in whole and "\n " not in whole and whole == whole.strip():
+    texts = texts[:_MOST_KEYS]
+    try:
+        whole = "\n".join(texts)
+    except TypeError:  # null, or no text at all
+        texts = [text for text in texts if isinstance(text, str)]
+        whole = "\n".join(texts)
+    if whole.isascii() and not any(map(whole.__contains__, _AT_AN_END)) and not _has_blank_ends(whole):
         return []
-    distinct = set(values)
+    distinct = set(texts)
     odd = [text for text in distinct if text != _core(text)]
     if not odd:
         return []
@@ -70,6 +79,10 @@ def once(remarks: Iterable[str]) -> list[str]:
     for remark in remarks:
         first.setdefault(remark.partition(_EXAMPLE)[0], remark)
     return list(first.values())
+
+
+def _has_blank_ends(text: str) -> bool:
+    return text[:1].isspace() or text[-1:].isspace()
 
 
 def _core(text: str) -> str:
