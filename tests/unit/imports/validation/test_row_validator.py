@@ -267,3 +267,26 @@ def test_no_value_raises(value: Any) -> None:
     for model in (Platform, Product, Picky):
         for name in model.model_fields:
             judge(model, json.dumps({name: value}), json.dumps(value))
+
+
+@pytest.mark.parametrize("name", ["\u200b", "\u00a0", " \ufeff\u2060 ", "\u3164", "\u2003"])
+def test_a_name_of_nothing_that_is_seen_is_blank(name: str) -> None:
+    expected = ["platformName must not be blank"]
+    assert messages(judge(Platform, json.dumps({"platformName": name}))) == expected
+    assert messages(judge(Platform, json.dumps({"platformName": name}, ensure_ascii=False))) == expected
+    assert messages(judge_cells(Platform, ["platform name"], [name])) == expected
+    assert not messages(judge(Platform, json.dumps({"platformName": f"a{name}"})))
+
+
+@pytest.mark.parametrize("cell", ["1_40183", "4_0", "1.0", "1e3", "0x1", "\u0661", "1 0", "1,0"])
+def test_a_whole_number_is_made_of_digits_alone(cell: str) -> None:
+    valid = judge_cells(Product, HEADER, ["a", "1", cell, "", "", ""])
+    (message,) = messages(valid)
+    assert message.startswith(f"count must be a whole number, not '{cell}'")
+
+
+def test_numbers_that_are_no_json_are_refused() -> None:
+    for number in ("NaN", "Infinity", "-Infinity"):
+        found = messages(judge(Product, f'{{"sku":"a","price":{number},"count":1,"made_on":null}}'))
+        assert len(found) == 1
+        assert f"{number} is no number of JSON" in found[0]

@@ -260,13 +260,18 @@ def _read_by(read: leaves.Reader, schema: Any, *, keeps: bool = False) -> dict[s
         Whether what was read stays the value where the schema gives an equal one, because it knows more than that.
     """
 
-    def check(value: Any, handler: Any) -> Any:
+    def check(value: Any) -> Any:
         try:
-            found = read(value)
+            return read(value)
         except ValueFault as fault:
             context = {"text": fault.message, "value": fault.value}
             raise PydanticCustomError(FAULT_TYPE, "{text}", context) from None
-        checked = handler(found)
-        return found if keeps and isinstance(found, float) and found == checked else checked
 
-    return dict(core_schema.no_info_wrap_validator_function(check, schema))
+    def check_and_keep(value: Any, handler: Any) -> Any:
+        found = check(value)
+        checked = handler(found)
+        return found if isinstance(found, float) and found == checked else checked
+
+    if keeps:
+        return dict(core_schema.no_info_wrap_validator_function(check_and_keep, schema))
+    return dict(core_schema.no_info_before_validator_function(check, schema))

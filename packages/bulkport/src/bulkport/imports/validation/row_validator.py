@@ -20,6 +20,7 @@ from bulkport.imports.values.json_text import read_json
 from bulkport.imports.values.options import PLAIN, Blank, ValueOptions
 
 _MAX_ERRORS: Final = 20
+_MAX_BRACKETS: Final = 100
 _SPECIAL_NUMBER: Final = re.compile(rb"(?<=[:,\[ ])-?(?:NaN|Infinity)\b")
 NO_COLUMNS: Final[Mapping[str, ColumnType]] = {}
 
@@ -152,8 +153,7 @@ class JsonJudge(RowJudge):
     def judge(self, record: bytes) -> Verdict:
         """Judge a row."""
         try:
-            from_json(record, allow_inf_nan=False)  # whose words for what is no JSON are better
-            members = read_json(record.decode())
+            members = _members(record)
         except (ValueError, ValueFault) as error:
             return [FieldError("", sentence("", _not_json(record, str(error))))]
         if isinstance(members, dict):
@@ -223,6 +223,23 @@ class TextJudge(RowJudge):
 
     def _id_value(self, value: Any) -> Any:
         return str(value)
+
+
+def _members(record: bytes) -> Any:
+    """What a record of JSON holds.
+
+    Raises
+    ------
+    ValueError, ValueFault
+        If it is not JSON (RFC 8259), or nested more deeply than any reader takes.
+    """
+    if b"\\u" in record or record.count(b"[") + record.count(b"{") > _MAX_BRACKETS:
+        from_json(record, allow_inf_nan=False)  # it knows half a surrogate pair, and stops at 200 levels
+    try:
+        return read_json(record.decode())
+    except ValueFault:
+        from_json(record, allow_inf_nan=False)  # whose words for what is no JSON are better
+        raise
 
 
 def _not_json(record: bytes, reason: str) -> str:

@@ -52,12 +52,13 @@ def column_texts(
     None stays None (SQL NULL), and stands where a fault is.
     """
     kinds = set(map(type, values))
+    has_null = type(None) in kinds
     kinds.discard(type(None))
     if not kinds:
         return [None] * len(values), {}
     if kinds == {str} and kind.is_text and kind.max_length is None and kind.name not in ("name", "char"):
         return list(values), {}
-    if kinds == {int} and kind.name in _INTEGERS and kind.kind is TypeKind.BASE and None not in values:
+    if kinds == {int} and kind.name in _INTEGERS and kind.kind is TypeKind.BASE and not has_null:
         limit = _INTEGERS[kind.name]
         if -limit <= min(values) and max(values) < limit:
             return list(map(str, values)), {}
