@@ -75,6 +75,15 @@ async def write_around_refusals(
     return found
 
 
+async def write_one_by_one(
+    connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, *, write: WriteRows, each: EachStatement
+) -> Written:
+    """Write rows one by one, to tell what becomes of each."""
+    search = _Search(connection, table, rows, write=write, each=each)
+    await search.run_one_by_one()
+    return search.found
+
+
 def _may_be_declaration(table: TargetTable, error: psycopg.Error) -> bool:
     """Whether the error is one that no row could help: the whole import fails if every row meets it."""
     if error.diag.source_function in ("exec_stmt_raise", "ExecWithCheckOptions"):  # RAISE, row-level security
@@ -96,6 +105,12 @@ async def _try_without_rows(
             raise
         message = error.diag.message_primary or str(error)
         raise ResourceDeclarationError(f"resource {table.resource.name!r}: {message}") from error
+
+
+def written_rows(tally: Tally) -> Written:
+    """What a statement wrote, with the ids of the created rows."""
+    results = [(position, "created", id_) for position, id_ in enumerate(tally.ids or ())]
+    return Written(tally, results=list(results))
 
 
 class _Search:
@@ -152,6 +167,11 @@ class _Search:
             if len(window) <= _SMALL_WINDOW // 8 or not await self._was_written(window):
                 await self.run(window)
 
+    async def run_one_by_one(self) -> None:
+        """Write all rows in loops inside the database."""
+        for start in range(0, self._rows.size, _SMALL_WINDOW):
+            await self._run_each(range(start, min(start + _SMALL_WINDOW, self._rows.size)))
+
     async def _was_written(self, positions: Sequence[int]) -> bool:
         try:
             async with self._connection.transaction():
@@ -162,7 +182,10 @@ class _Search:
             self._windows_refused += 1
             return False
         self._windows_written += 1
-        self.found.tally.add(tally)
+        if tally.ids is None:
+            self.found.tally.add(tally)
+        else:
+            self.found.absorb(written_rows(tally), positions)
         return True
 
     async def _run_each(self, positions: Sequence[int]) -> None:
@@ -185,10 +208,12 @@ class _Search:
                 # A value could not even be sent (the database's encoding lacks a sign).
                 await self._run_halves([positions[i] for i in indexes], error)
                 continue
-            for index, (outcome, *fault) in zip(indexes, outcomes, strict=True):
+            for index, (outcome, id_, *fault) in zip(indexes, outcomes, strict=True):
                 position = positions[index]
                 if fault[0] is None:
                     self.found.tally.count([outcome or otherwise])
+                    if self._table.wants_results:
+                        self.found.results.append((position, outcome or otherwise, id_))
                 else:
                     self._refuse(position, Fault(*(text or "" for text in fault)))
 
@@ -208,7 +233,7 @@ class _Search:
 
 
 _WRITE_EACH: Final = """
-    SELECT outcome, code, message, detail, column_name, constraint_name, table_name, schema_name
+    SELECT outcome, id, code, message, detail, column_name, constraint_name, table_name, schema_name
     FROM bulkport.import_write_each(%(statement)s, %(rows)b::text[], %(casts)s::text[]) ORDER BY place
 """
 

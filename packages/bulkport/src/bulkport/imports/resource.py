@@ -21,6 +21,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from bulkport.errors import ResourceDeclarationError
+from bulkport.imports.mode_models import key_model, partial_model
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.write_options import WriteMode
 
@@ -136,6 +137,8 @@ class Resource:
     conflict_where: str | None = None
     modes: tuple[WriteMode, ...] = ()
     context: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    mode: WriteMode | None = field(default=None, repr=False)
+    """Set by `for_mode`."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -170,7 +173,19 @@ class Resource:
     @property
     def default_mode(self) -> WriteMode:
         """What an import does that chooses no mode."""
-        return _DEFAULT_MODES[self.conflict]
+        return self.mode or _DEFAULT_MODES[self.conflict]
+
+    def for_mode(self, mode: WriteMode) -> "Resource":
+        """The resource as an import in this mode sees it: delete takes keys only, update what there is to change."""
+        if mode is self.default_mode:
+            return self
+        if mode not in self._in_modes:
+            self._in_modes[mode] = in_mode(self, mode)
+        return self._in_modes[mode]
+
+    @cached_property
+    def _in_modes(self) -> dict[WriteMode, "Resource"]:
+        return {}
 
     @property
     def allowed_modes(self) -> tuple[WriteMode, ...]:
@@ -205,6 +220,31 @@ class Resource:
                 alias = generator(reference.lookup_field) if callable(generator) else reference.lookup_field
                 names[reference.lookup_field] = alias
         return names
+
+
+def in_mode(resource: Resource, mode: WriteMode) -> Resource:
+    """A resource whose imports have another mode than its own."""
+    conflict = ConflictPolicy.REJECT if mode is WriteMode.INSERT else ConflictPolicy.UPDATE
+    options: dict[str, Any] = {
+        "mode": mode,
+        "conflict": conflict,
+        "conflict_key": () if mode is WriteMode.INSERT else resource.conflict_key,
+        "key": resource.write_key,
+    }
+    fields = {resource.columns.get(name, name): name for name in resource.model.model_fields}
+    key = [fields[part] for part in resource.write_key if part in fields]
+    if mode is WriteMode.UPDATE:
+        options["model"] = partial_model(resource.model, key)
+    elif mode is WriteMode.DELETE and len(key) == len([p for p in resource.write_key if p not in resource.context]):
+        model = key_model(resource.model, key)
+        options |= {
+            "model": model,
+            "label_field": resource.label_field if resource.label_field in key else key[0],
+            "columns": {name: column for name, column in resource.columns.items() if name in key},
+            "references": tuple(reference for reference in resource.references if reference.field in key),
+            "aliases": {name: names for name, names in resource.aliases.items() if name in key},
+        }
+    return dataclasses.replace(resource, **options)
 
 
 class Resources(Mapping[str, Resource]):

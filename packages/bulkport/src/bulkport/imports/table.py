@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
@@ -38,6 +38,10 @@ class TargetTable:
     """
     types: tuple[ColumnType, ...]
     """What each imported column's values are read and written as, parallel to `resource.column_names`."""
+    wants_results: bool = field(default=False, kw_only=True)
+    """Whether the outcome and id of each row are asked for."""
+    wants_differences: bool = field(default=False, kw_only=True)
+    """Whether old and new values of changed rows are asked for."""
     unique_keys: tuple[tuple[int, ...], ...]
     """Plain unique keys that lie wholly in the written columns, as positions in `names`."""
 
@@ -102,15 +106,16 @@ class TableCatalogue:
 
     def __init__(self, max_age_seconds: float = 30.0) -> None:
         self._max_age_seconds = max_age_seconds
-        self._tables: dict[str, tuple[float, TargetTable]] = {}
+        self._tables: dict[tuple[str, str], tuple[float, TargetTable]] = {}
 
     async def get(self, connection: AsyncConnection[Any], resource: Resource) -> TargetTable:
         """The table of `resource`; raises as `read_table`."""
         now = time.monotonic()
-        looked_up_at, table = self._tables.get(resource.name, (-math.inf, None))
+        key = (resource.name, resource.default_mode)
+        looked_up_at, table = self._tables.get(key, (-math.inf, None))
         if table is None or now - looked_up_at > self._max_age_seconds:
             table = await read_table(connection, resource)
-            self._tables[resource.name] = (now, table)
+            self._tables[key] = (now, table)
         return table
 
     def forget(self) -> None:

@@ -5,14 +5,22 @@ security, views, rules) the same rows go by `INSERT … SELECT`. Only where Post
 looked for (`rejections`).
 """
 
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.matched import id_column
+from bulkport.imports.matched_write import MatchedWriter
 from bulkport.imports.merge import merge_each_statement, merge_rows
-from bulkport.imports.rejections import EachStatement, WriteRows, is_row_refusal, write_around_refusals
+from bulkport.imports.rejections import (
+    EachStatement,
+    WriteRows,
+    is_row_refusal,
+    write_around_refusals,
+    write_one_by_one,
+    written_rows,
+)
 from bulkport.imports.rows import WritableRows
 from bulkport.imports.self_references import find_family, orphan_refusal, self_links
 from bulkport.imports.statements import given_rows, own_row, typed_columns
@@ -25,9 +33,7 @@ from bulkport.imports.written import Tally, Written
 COPY_THRESHOLD: Final = 2_000
 
 
-async def write_rows(
-    connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, mode: WriteMode | None = None
-) -> Written:
+async def write_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Written:
     """Write rows inside the caller's transaction.
 
     Returns
@@ -47,45 +53,75 @@ async def write_rows(
     if table.has_deferred_constraints:
         # At the commit of the chunk it would be too late to tell which row breaks them.
         await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    way = _way(table, rows, mode or table.resource.default_mode)
     links = self_links(table)
     if not links:
-        return await _write(connection, table, rows, way)
+        return await _write(connection, table, rows)
     try:
         async with connection.transaction():
             family = await find_family(connection, table, rows, links)
     except psycopg.DataError:  # a value out of its type's range: the row-by-row way finds it
-        return await _write(connection, table, rows, way)
-    written = await _write(connection, table, rows.take(family.order), way)
-    written.refusals = [replace(refusal, position=family.order[refusal.position]) for refusal in written.refusals]
+        return await _write(connection, table, rows)
+    written = Written()
+    written.absorb(await _write(connection, table, rows.take(family.order)), family.order)
     written.refusals += [orphan_refusal(table, position, link, rows) for position, link in family.orphans.items()]
     written.refusals.sort(key=lambda refusal: refusal.position)
     return written
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """How rows of one mode are written."""
+async def _write(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Written:
+    if table.resource.default_mode is WriteMode.INSERT:
+        return await _insert(connection, table, rows)
+    if not is_matched(table):
+        return await _by(connection, table, rows, merge_rows, merge_each_statement)
+    if not rows.size:
+        return Written()
 
-    first: WriteRows
-    """How they are tried first, all together."""
-    write: WriteRows
-    each: EachStatement
-    rejects_duplicates: bool
+    async def insert(table: TargetTable, part: WritableRows) -> Written:
+        return await _insert(connection, table, part)
+
+    async def by(table: TargetTable, part: WritableRows, write: WriteRows, each: EachStatement) -> Written:
+        return await _by(connection, table, part, write, each)
+
+    return await MatchedWriter(connection, table, insert=insert, write_by=by).write(rows)
 
 
-def _way(table: TargetTable, rows: WritableRows, mode: WriteMode) -> _Way:
-    if mode is not WriteMode.INSERT:
-        return _Way(merge_rows, merge_rows, merge_each_statement, rejects_duplicates=False)
-    write = copy_rows if table.facts.can_copy else insert_rows
+def is_matched(table: TargetTable) -> bool:
+    """Whether stored rows are looked for before rows are written."""
+    resource = table.resource
+    return (
+        resource.default_mode in (WriteMode.UPDATE, WriteMode.DELETE)
+        or table.wants_results
+        or table.wants_differences
+        # Rows of another context are no rows to change.
+        or not resource.context.keys() <= set(resource.write_key)
+        or table.facts.kind == "v"
+        or table.unique_index_of(resource.write_key, resource.conflict_where) is None
+    )
+
+
+async def _insert(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Written:
+    write = copy_rows if table.facts.can_copy and not table.wants_results else insert_rows
     first = insert_rows if rows.size < COPY_THRESHOLD else write
-    return _Way(first, write, insert_each_statement, rejects_duplicates=True)
+    return await _by(connection, table, rows, write, insert_each_statement, first)
 
 
-async def _write(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, way: _Way) -> Written:
+async def _by(
+    connection: AsyncConnection[Any],
+    table: TargetTable,
+    rows: WritableRows,
+    write: WriteRows,
+    each: EachStatement,
+    first: WriteRows | None = None,
+) -> Written:
+    """Write rows by a statement; around those that are refused, one by one."""
     try:
         async with connection.transaction():
-            return Written(await way.first(connection, table, rows))
+            tally = await (first or write)(connection, table, rows)
+            if not table.wants_results or tally.ids is not None or each is not insert_each_statement:
+                return written_rows(tally)
+            raise _SomeDroppedError
+    except _SomeDroppedError:
+        return await write_one_by_one(connection, table, rows, write=write, each=each)
     except psycopg.Error as error:
         if not is_row_refusal(error):
             raise
@@ -93,11 +129,15 @@ async def _write(connection: AsyncConnection[Any], table: TargetTable, rows: Wri
             connection,
             table,
             rows,
-            write=way.write,
-            each=way.each,
+            write=write,
+            each=each,
             error=error,
-            rejects_duplicates=way.rejects_duplicates,
+            rejects_duplicates=each is insert_each_statement,
         )
+
+
+class _SomeDroppedError(Exception):
+    """A trigger left rows out, and which ones is asked for."""
 
 
 async def copy_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
@@ -111,20 +151,27 @@ async def copy_rows(connection: AsyncConnection[Any], table: TargetTable, rows: 
 
 async def insert_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
     """Write few rows with one `INSERT … SELECT FROM unnest(…)`."""
-    statement = sql.SQL("INSERT INTO {} ({}) {}SELECT {} FROM {}").format(
+    statement = sql.SQL("INSERT INTO {} AS stored ({}) {}SELECT {} FROM {}").format(
         table.identifier, table.columns, table.overriding, typed_columns(table), given_rows(table)
     )
-    return _inserted(table, rows, (await connection.execute(statement, rows.columns)).rowcount)
+    if not table.wants_results or table.facts.has_rules:
+        return _inserted(table, rows, (await connection.execute(statement, rows.columns)).rowcount)
+    statement += sql.SQL(" RETURNING {}::text").format(id_column(table))
+    ids = [row[0] for row in await (await connection.execute(statement, rows.columns)).fetchall()]
+    tally = _inserted(table, rows, len(ids))
+    tally.ids = ids if len(ids) == rows.size else None
+    return tally
 
 
 def insert_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Composable, str]:
     """The statement that writes one row."""
-    statement = sql.SQL("INSERT INTO {} ({}) {}SELECT {}").format(
+    statement = sql.SQL("INSERT INTO {} AS stored ({}) {}SELECT {}").format(
         table.identifier, table.columns, table.overriding, own_row(table)
     )
     if table.facts.has_rules:
         return sql.SQL("WITH written AS ({}) SELECT 'created', NULL").format(statement), "created"
-    return sql.SQL("{} RETURNING 'created', NULL").format(statement), "dropped"
+    id_ = id_column(table) if table.wants_results else sql.SQL("NULL")
+    return sql.SQL("{} RETURNING 'created', {}::text").format(statement, id_), "dropped"
 
 
 def _inserted(table: TargetTable, rows: WritableRows, count: int) -> Tally:

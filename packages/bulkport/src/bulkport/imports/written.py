@@ -1,7 +1,7 @@
 """What came of rows that were to be written."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from bulkport.imports.rows import Refusal
@@ -10,6 +10,9 @@ from bulkport.imports.rows import Refusal
 @dataclass(slots=True)
 class Tally:
     """Rows by what became of them."""
+
+    ids: list[str] | None = field(default=None, compare=False)
+    """Ids of the created rows in the order of the rows, where they were asked for and none was dropped."""
 
     created: int = 0
     updated: int = 0
@@ -32,7 +35,7 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Count the rows of another tally too."""
-        for member in fields(Tally):
+        for member in fields(Tally)[1:]:
             setattr(self, member.name, getattr(self, member.name) + getattr(other, member.name))
 
     def count(self, outcomes: Iterable[str]) -> None:
@@ -50,3 +53,17 @@ class Written:
     """Rows that the database does not take, in order of position."""
     results: list[tuple[int, str, Any]] = field(default_factory=list)
     """Position, outcome and id of each row, where they were asked for."""
+    differences: list[tuple[int, str, dict[str, tuple[str | None, str | None]]]] = field(default_factory=list)
+    """Position, id, and old and new text by column of rows that change a stored row, where they were asked for."""
+
+    def note(self, position: int, outcome: str, id_: str | None) -> None:
+        """Count a row, and keep what became of it."""
+        self.tally.count([outcome])
+        self.results.append((position, outcome, id_))
+
+    def absorb(self, other: "Written", positions: Sequence[int]) -> None:
+        """Add what came of the rows at these positions."""
+        self.tally.add(other.tally)
+        self.refusals += [replace(refusal, position=positions[refusal.position]) for refusal in other.refusals]
+        self.results += [(positions[place], outcome, id_) for place, outcome, id_ in other.results]
+        self.differences += [(positions[place], id_, changes) for place, id_, changes in other.differences]

@@ -1,0 +1,204 @@
+"""Writing by a key: stored rows are found and locked first, then created, changed, left alone or deleted.
+
+This is the way of the modes UPDATE and DELETE, of keys that no unique index is behind, and of imports that tell the
+outcome of each row. Where nothing keeps a key unique, rows are looked for under advisory locks by key, so that two
+imports at once cannot create a pair.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from psycopg import AsyncConnection, sql
+
+from bulkport.imports.merge import changeable, compared
+from bulkport.imports.rows import WritableRows
+from bulkport.imports.statements import given_rows, typed_columns
+from bulkport.imports.table import TargetTable
+from bulkport.imports.write_options import WriteMode
+
+# Locks are taken by buckets of keys: a lock for each key of a large chunk would not fit into PostgreSQL's lock table.
+_LOCK_BUCKETS: Final = 64
+_LOCK_SPACE: Final = 1_651_862_891
+
+
+@dataclass(slots=True)
+class Match:
+    """What rows mean for the table."""
+
+    absent: list[int] = field(default_factory=list)
+    """Positions of rows whose key is not stored."""
+    same: dict[int, str] = field(default_factory=dict)
+    """Id by position of rows that would change nothing."""
+    other: dict[int, str] = field(default_factory=dict)
+    """Id by position of rows whose key is stored, with other values."""
+    superseded: dict[int, int] = field(default_factory=dict)
+    """Positions of rows whose key another row of the chunk has, with that row's position."""
+
+
+async def match_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Match:
+    """Find the stored rows of the rows' keys, and lock them in order of their ids."""
+    if table.unique_index_of(table.resource.write_key, table.resource.conflict_where) is None:
+        await connection.execute(_lock_statement(table), rows.columns)
+    match = Match()
+    # The last row of a key wins where rows change what is stored; the first where they do not.
+    winners = await (await connection.execute(_winner_statement(table), rows.columns)).fetchall()
+    match.superseded = {place: winner for place, winner in winners if place != winner}
+    chosen = [place for place in range(rows.size) if place not in match.superseded]
+    found: dict[int, tuple[str, bool]] = {}
+    for indexes, part in rows.take(chosen).groups():
+        cursor = await connection.execute(_match_statement(table, part), part.columns)
+        for index, id_, differs in await cursor.fetchall():
+            found.setdefault(chosen[indexes[index]], (id_, differs))  # of several the one with the lowest id
+    for place in chosen:
+        if place not in found:
+            match.absent.append(place)
+        else:
+            id_, differs = found[place]
+            (match.other if differs else match.same)[place] = id_
+    return match
+
+
+def id_column(table: TargetTable) -> sql.Composable:
+    """What tells a stored row from the others: its primary key of one column, else its place."""
+    key = table.facts.primary_key
+    return sql.Identifier("stored", key[0]) if len(key) == 1 else sql.SQL("stored.ctid")
+
+
+def id_type(table: TargetTable) -> sql.SQL:
+    """The type of `id_column`."""
+    key = table.facts.primary_key
+    return sql.SQL(table.facts.columns[key[0]].type if len(key) == 1 else "tid")
+
+
+def update_statement(table: TargetTable, rows: WritableRows) -> sql.Composed:
+    """Give stored rows, by their ids (the last parameter), what the rows give."""
+    columns = changeable(table, rows)
+    return sql.SQL("UPDATE {} AS stored SET {} FROM {} WHERE {} = given.id::{}").format(
+        table.identifier,
+        sql.SQL(", ").join(
+            sql.SQL("{0} = given.{0}::{1}").format(sql.Identifier(name), sql.SQL(table.facts.columns[name].type))
+            for name in columns
+        ),
+        _given_with_ids(table),
+        id_column(table),
+        id_type(table),
+    )
+
+
+def update_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Composable, str]:
+    """The statement that changes one stored row."""
+    numbers = {name: number for number, name in enumerate(table.names, start=1)}
+    assignments = sql.SQL(", ").join(
+        sql.SQL("{} = {}::{}").format(
+            sql.Identifier(name), sql.SQL(f"$1[{numbers[name]}]"), sql.SQL(table.facts.columns[name].type)
+        )
+        for name in changeable(table, rows)
+    )
+    own = sql.SQL(f"$1[{len(table.names) + 1}]")
+    return sql.SQL("UPDATE {} AS stored SET {} WHERE {} = {}::{} RETURNING 'updated', {}::text").format(
+        table.identifier, assignments, id_column(table), own, id_type(table), id_column(table)
+    ), "dropped"
+
+
+def delete_statement(table: TargetTable) -> sql.Composed:
+    """Delete stored rows by their ids (the last parameter)."""
+    return sql.SQL("DELETE FROM {} AS stored USING {} WHERE {} = given.id::{}").format(
+        table.identifier, _given_with_ids(table), id_column(table), id_type(table)
+    )
+
+
+def delete_each_statement(table: TargetTable, _: WritableRows) -> tuple[sql.Composable, str]:
+    """The statement that deletes one stored row."""
+    own = sql.SQL(f"$1[{len(table.names) + 1}]")
+    return sql.SQL("DELETE FROM {} AS stored WHERE {} = {}::{} RETURNING 'deleted', {}::text").format(
+        table.identifier, id_column(table), own, id_type(table), id_column(table)
+    ), "dropped"
+
+
+def with_ids(rows: WritableRows, ids: Sequence[str]) -> WritableRows:
+    """Rows with the ids of their stored rows as a last column."""
+    return WritableRows([*rows.columns, list(ids)], rows.size, rows.given)
+
+
+def _given_with_ids(table: TargetTable) -> sql.Composed:
+    chosen = [sql.Identifier(name) for name in (*table.names, "id")] if "id" not in table.names else None
+    names = chosen or [sql.Identifier(name if name != "id" else "own id") for name in table.names] + [
+        sql.Identifier("id")
+    ]
+    return sql.SQL("unnest({}) AS given ({})").format(
+        sql.SQL(", ").join([sql.SQL("%b::text[]")] * len(names)), sql.SQL(", ").join(names)
+    )
+
+
+def _typed(table: TargetTable) -> sql.Composed:
+    return sql.SQL(
+        "(SELECT {typed}, ordinality::integer - 1 AS place FROM {given}) AS given ({columns}, place)"
+    ).format(typed=typed_columns(table), given=given_rows(table, with_ordinality=True), columns=table.columns)
+
+
+def _scope(table: TargetTable) -> list[str]:
+    """Key parts, and the columns of the context: another context's rows are never found."""
+    key = table.resource.write_key
+    return [*key, *(name for name in table.resource.context if name not in key)]
+
+
+def _key(table: TargetTable) -> sql.Composed:
+    return sql.SQL(", ").join(
+        sql.SQL("{}::{}").format(table.key_part(part), table.rounded(part))
+        if part in table.facts.columns
+        else table.key_part(part)
+        for part in _scope(table)
+    )
+
+
+def _winner_statement(table: TargetTable) -> sql.Composed:
+    key = _key(table)
+    index = table.unique_index_of(table.resource.write_key, table.resource.conflict_where)
+    alone = (
+        sql.SQL("")
+        if index is not None and index.nulls_not_distinct
+        else sql.SQL(", CASE WHEN num_nulls({}) > 0 THEN place END").format(key)
+    )
+    first = table.resource.default_mode in (WriteMode.SKIP, WriteMode.DELETE)
+    return sql.SQL(
+        "SELECT place, first_value(place) OVER (PARTITION BY {}{} ORDER BY place {}) FROM {} ORDER BY place"
+    ).format(key, alone, sql.SQL("ASC" if first else "DESC"), _typed(table))
+
+
+def _match_statement(table: TargetTable, rows: WritableRows) -> sql.Composed:
+    index = table.unique_index_of(table.resource.write_key, table.resource.conflict_where)
+    equal = sql.SQL("IS NOT DISTINCT FROM" if index is not None and index.nulls_not_distinct else "=")
+    same = sql.SQL(" AND ").join(
+        sql.SQL("{} {} {}").format(table.key_part(part, "stored"), equal, table.key_part(part, "given"))
+        for part in _scope(table)
+    )
+    differs = sql.SQL(" OR ").join(
+        compared(table, name, sql.Identifier("stored", name), sql.Identifier("given", name))
+        for name in changeable(table, rows)
+    )
+    return sql.SQL(
+        "SELECT given.place, {id}::text, {differs} FROM {table} AS stored JOIN {given} ON {same} "
+        "ORDER BY {id} FOR UPDATE OF stored"
+    ).format(
+        id=id_column(table),
+        differs=differs if differs.as_string(None) else sql.SQL("false"),
+        table=table.identifier,
+        given=_typed(table),
+        same=same,
+    )
+
+
+def _lock_statement(table: TargetTable) -> sql.Composed:
+    """Take the locks of the rows' keys, in order; held until the transaction ends."""
+    name = sql.Literal(table.identifier.as_string(None))
+    return sql.SQL(
+        "SELECT pg_advisory_xact_lock({space} + bucket) FROM (SELECT DISTINCT "
+        "abs(hashtext(ROW({name}::text, {key})::text)::bigint) % {buckets} AS bucket FROM {given} ORDER BY bucket) AS locks"
+    ).format(
+        space=sql.Literal(_LOCK_SPACE),
+        name=name,
+        key=_key(table),
+        buckets=sql.Literal(_LOCK_BUCKETS),
+        given=_typed(table),
+    )

@@ -1,0 +1,183 @@
+"""What becomes of rows whose stored rows have been looked for: see `matched`."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection, sql
+
+from bulkport.imports.matched import (
+    Match,
+    delete_each_statement,
+    delete_statement,
+    id_column,
+    id_type,
+    match_rows,
+    update_each_statement,
+    update_statement,
+    with_ids,
+)
+from bulkport.imports.merge import changeable
+from bulkport.imports.refusal_messages import Fault, refusal
+from bulkport.imports.rejections import EachStatement, WriteRows, is_row_refusal
+from bulkport.imports.rows import WritableRows
+from bulkport.imports.table import TargetTable
+from bulkport.imports.write_options import WriteMode
+from bulkport.imports.written import Tally, Written
+
+WriteBy = Callable[[TargetTable, WritableRows, WriteRows, EachStatement], Awaitable[Written]]
+"""Writes rows by a statement, and around those that are refused."""
+
+MAX_DIFFERENCES: Final = 20
+"""Changes that a dry run shows."""
+
+
+class MatchedWriter:
+    """Writes rows by their key.
+
+    Parameters
+    ----------
+    insert:
+        Writes rows whose key is not stored.
+    write_by:
+        Writes rows by a statement on stored rows.
+    """
+
+    def __init__(
+        self,
+        connection: AsyncConnection[Any],
+        table: TargetTable,
+        *,
+        insert: Callable[[TargetTable, WritableRows], Awaitable[Written]],
+        write_by: WriteBy,
+    ) -> None:
+        self._connection = connection
+        self._table = table
+        self._insert = insert
+        self._write_by = write_by
+        self._mode = table.resource.default_mode
+
+    async def write(self, rows: WritableRows) -> Written:
+        """Write rows inside the caller's transaction."""
+        try:
+            async with self._connection.transaction():
+                match = await match_rows(self._connection, self._table, rows)
+        except psycopg.Error as error:
+            if not is_row_refusal(error):
+                raise
+            return await self._write_halves(rows, error)
+        written = Written()
+        earlier = [
+            place
+            for place, winner in match.superseded.items()
+            if self._changes() and not _is_covered(rows, place, winner)
+        ]
+        if earlier:  # what they give and the last row of their key does not
+            written.absorb(await self.write(rows.take(earlier)), earlier)
+            left = [place for place in range(rows.size) if place not in set(earlier)]
+            written.absorb(await self.write(rows.take(left)), left)
+            return written
+        await self._write_winners(written, rows, match)
+        refused = {refused.position for refused in written.refusals}
+        again = [place for place, winner in match.superseded.items() if winner in refused]
+        if again:  # the row that was to win is a bad one: then an earlier one counts
+            written.absorb(await self.write(rows.take(again)), again)
+        absent = set(match.absent)
+        for place, winner in match.superseded.items():
+            if winner not in refused:
+                ignored = not self._changes() or (winner in absent and self._mode is WriteMode.UPDATE)
+                id_ = match.same.get(winner) or match.other.get(winner)
+                written.note(place, "skipped" if ignored else "updated", id_)
+        return written
+
+    def _changes(self) -> bool:
+        return self._mode in (WriteMode.UPSERT, WriteMode.UPDATE)
+
+    async def _write_winners(self, written: Written, rows: WritableRows, match: Match) -> None:
+        table = self._table
+        if self._mode in (WriteMode.UPSERT, WriteMode.SKIP):
+            if match.absent:
+                written.absorb(await self._insert(table, rows.take(match.absent)), match.absent)
+        else:
+            for place in match.absent:
+                written.note(place, "skipped", None)
+        if self._mode is WriteMode.DELETE:
+            await self._apply(written, rows, {**match.same, **match.other}, _delete, delete_each_statement)
+            return
+        for place, id_ in match.same.items():
+            written.note(place, "unchanged" if self._changes() else "skipped", id_)
+        if self._changes():
+            if table.wants_differences:
+                await self._note_differences(written, rows, match)
+            await self._apply(written, rows, match.other, _update, update_each_statement)
+        else:
+            for place, id_ in match.other.items():
+                written.note(place, "skipped", id_)
+
+    async def _apply(
+        self, written: Written, rows: WritableRows, ids: dict[int, str], write: WriteRows, each: EachStatement
+    ) -> None:
+        """Change or delete stored rows, in order of their ids' rows."""
+        if not ids:
+            return
+        places = list(ids)
+        part = with_ids(rows.take(places), list(ids.values()))
+        applied = await self._write_by(self._table, part, write, each)
+        if self._table.wants_results and not applied.results:
+            refused = {refusal.position for refusal in applied.refusals}
+            outcome = "deleted" if self._mode is WriteMode.DELETE else "updated"
+            applied.results = [(i, outcome, ids[place]) for i, place in enumerate(places) if i not in refused]
+        written.absorb(applied, places)
+
+    async def _note_differences(self, written: Written, rows: WritableRows, match: Match) -> None:
+        places = sorted(match.other)[:MAX_DIFFERENCES]
+        for indexes, part in rows.take(places).groups():
+            columns = changeable(self._table, part)
+            chosen = [places[i] for i in indexes]
+            old = await self._old_values(columns, [match.other[place] for place in chosen])
+            for place, index in zip(chosen, range(part.size), strict=True):
+                id_ = match.other[place]
+                new = {name: part.columns[self._table.names.index(name)][index] for name in columns}
+                changes = {name: (old[id_][name], new[name]) for name in columns if old[id_][name] != new[name]}
+                written.differences.append((place, id_, changes))
+
+    async def _old_values(self, columns: Sequence[str], ids: Sequence[str]) -> dict[str, dict[str, str | None]]:
+        table = self._table
+        statement = sql.SQL(
+            "SELECT {id}::text, {values} FROM {table} AS stored WHERE {id} = ANY(%s::text[]::{kind}[])"
+        ).format(
+            id=id_column(table),
+            values=sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("stored", name)) for name in columns),
+            table=table.identifier,
+            kind=id_type(table),
+        )
+        found = await (await self._connection.execute(statement, (list(ids),))).fetchall()
+        return {row[0]: dict(zip(columns, row[1:], strict=True)) for row in found}
+
+    async def _write_halves(self, rows: WritableRows, error: psycopg.Error) -> Written:
+        """Find the row whose values cannot even be compared."""
+        if rows.size == 1:
+            texts = [column[0] for column in rows.columns]
+            return Written(refusals=[refusal(self._table, 0, Fault.of(error), texts)])
+        written, middle = Written(), rows.size // 2
+        for positions in (range(middle), range(middle, rows.size)):
+            written.absorb(await self.write(rows.take(positions)), positions)
+        return written
+
+
+def _is_covered(rows: WritableRows, place: int, winner: int) -> bool:
+    return rows.given is None or rows.given[place] <= rows.given[winner]
+
+
+async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
+    tally = Tally()
+    for _, part in rows.groups():
+        if changeable(table, part):
+            cursor = await connection.execute(update_statement(table, part), part.columns)
+            tally.add(Tally(updated=cursor.rowcount, dropped=part.size - cursor.rowcount))
+    return tally
+
+
+async def _delete(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
+    cursor = await connection.execute(delete_statement(table), rows.columns)
+    return Tally(deleted=cursor.rowcount, dropped=rows.size - cursor.rowcount)
