@@ -11,6 +11,7 @@ from bulkport.fastapi.schemas import WireModel
 from bulkport.identifiers import MAX_BIGINT
 from bulkport.imports.resource import Reference, Resource
 from bulkport.imports.validation import NotBlank
+from bulkport.imports.write_options import WriteMode
 
 HowTo = Annotated[str, NotBlank, Field(max_length=250, examples=["List all running containers"])]
 CommandLine = Annotated[str, NotBlank, Field(examples=["docker ps"])]
@@ -31,6 +32,8 @@ COMMANDS: Final = Resource(
     label_field="how_to",
     model=CommandRow,
     table="commands",
+    key=("platform_id", "how_to"),
+    modes=tuple(WriteMode),
     references=(
         Reference(
             "platform_id",

@@ -7,6 +7,7 @@ from pydantic import Field
 from bulkport.fastapi.schemas import WireModel
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation import NotBlank
+from bulkport.imports.write_options import WriteMode
 
 PlatformName = Annotated[str, NotBlank, Field(max_length=100, examples=["Docker"])]
 
@@ -18,5 +19,12 @@ class PlatformRow(WireModel):
 
 
 PLATFORMS: Final = Resource(
-    name="platforms", label="Platform", label_field="platform_name", model=PlatformRow, table="platforms"
+    name="platforms",
+    label="Platform",
+    label_field="platform_name",
+    model=PlatformRow,
+    table="platforms",
+    # Names are not unique: where several platforms have one, the lowest id is meant.
+    key=("platform_name",),
+    modes=tuple(WriteMode),
 )

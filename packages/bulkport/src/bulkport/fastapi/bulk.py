@@ -16,6 +16,7 @@ from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
 from bulkport.fastapi.schemas import JobId, Wait
 from bulkport.fastapi.staged_body import StagedBody, named_upload
+from bulkport.fastapi.write_query import write_options
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling, MediaType, parse_media_type, parse_prefer, parse_wait
@@ -27,6 +28,7 @@ from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.upload import OnAccept, Upload
+from bulkport.imports.write_options import WriteOptions
 
 METADATA_HEADER: Final = "X-Import-Metadata"
 _MESSAGE: Final = "Bulk import job successfully queued"
@@ -57,6 +59,7 @@ def bulk_router(
     async def import_in_bulk(
         request: Request,
         user_id: Annotated[UserId, Depends(authenticate)],
+        writing: Annotated[WriteOptions, Depends(write_options(resource))],
         name: Annotated[str | None, Query(max_length=MAX_NAME, description="Your name for the import.")] = None,
         client_id: Annotated[
             str | None,
@@ -81,6 +84,7 @@ def bulk_router(
             metadata=parse_metadata(field_value(headers, METADATA_HEADER), source=METADATA_HEADER),
         )
         said = parse_reading(request.query_params.multi_items())
+        target = resource.for_mode(writing.mode)
         intake = runtime().intake
 
         async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
@@ -92,7 +96,8 @@ def bulk_router(
                 await body.drain()
             return await intake.accept(
                 Upload(
-                    resource=resource,
+                    resource=target,
+                    writing=writing,
                     user_id=user_id,
                     format=media_type.format,
                     content_encoding=content_encoding,

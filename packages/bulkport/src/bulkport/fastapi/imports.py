@@ -12,14 +12,15 @@ from bulkport.errors import AlreadyEnded, ValidationFailed
 from bulkport.fastapi.error_report import chosen_format, json_page, report_disposition, report_lines
 from bulkport.fastapi.follow import EVENTS_RESPONSE, MAX_WAIT_SECONDS, ImportEvents
 from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.import_results import ReportQuery, add_results_route, position
 from bulkport.fastapi.job_views import JobDetail, JobPage, JobViews
 from bulkport.fastapi.route import Authenticate, BulkportRoute, base_path
 from bulkport.fastapi.schemas import JobId, Wait, WireQuery
-from bulkport.identifiers import MAX_BIGINT, ImportId, UserId
+from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.cancel import CancelEffect, cancel_import
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_METADATA_BYTES, MAX_NAME, parse_metadata
-from bulkport.imports.read import MAX_REPORT_PAGE, csv_header, get_job, list_jobs, list_row_errors, row_error_pages
+from bulkport.imports.read import csv_header, get_job, list_jobs, list_row_errors, row_error_pages
 from bulkport.imports.resource import Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
@@ -48,13 +49,6 @@ class ImportQuery(WireQuery):
     cursor: _Cursor = None
 
 
-class ReportQuery(WireQuery):
-    """Query parameters of an import's report of bad rows."""
-
-    limit: Annotated[int, Field(ge=1, le=MAX_REPORT_PAGE, description="Of a JSON page.")] = 100
-    cursor: _Cursor = None
-
-
 def import_router(
     resources: Resources, runtime: Callable[[], ImportRuntime], authenticate: Authenticate, views: JobViews
 ) -> APIRouter:
@@ -69,7 +63,7 @@ def import_router(
         if query.resource is not None and query.resource not in resources:
             raise ValidationFailed({"resource": [f"resource must be one of {', '.join(sorted(resources))}"]})
         metadata = parse_metadata(query.metadata, source="metadata")
-        before = None if query.cursor is None else ImportId(_position(query.cursor))
+        before = None if query.cursor is None else ImportId(position(query.cursor))
         async with runtime().pool.connection() as connection:
             # One more than asked for tells whether there is another page.
             jobs = await list_jobs(
@@ -142,7 +136,7 @@ def import_router(
         As JSON it comes in pages; as `application/x-ndjson` or `text/csv` the whole is one answer. While the import
         runs, the report has the bad rows found so far.
         """
-        after_row = 0 if query.cursor is None else _position(query.cursor)
+        after_row = 0 if query.cursor is None else position(query.cursor)
         async with runtime().pool.connection() as connection:
             job = await get_job(connection, job_id, user_id)
             report_format = chosen_format(field_value(request.headers, "accept"))
@@ -160,6 +154,7 @@ def import_router(
             headers={**_VARY, "Content-Disposition": report_disposition(job_id, report_format)},
         )
 
+    add_results_route(router, runtime, authenticate)
     return router
 
 
@@ -167,12 +162,6 @@ _VARY: Final = {"Vary": "Accept"}
 _SEEN: Final[dict[str, Any]] = {"description": "`Last-Event-ID` says that the end was seen: there is nothing to tell."}
 _STOPPING: Final[dict[str, Any]] = {"description": "It stops as soon as the chunks being written are finished."}
 _ENDED: Final[dict[str, Any]] = {"description": "The import has ended already."}
-
-
-def _position(cursor: str) -> int:
-    if cursor.isascii() and cursor.isdecimal() and len(cursor) < 20 and int(cursor) <= MAX_BIGINT:
-        return int(cursor)
-    raise ValidationFailed({"cursor": ["cursor must be the nextCursor of an earlier page"]})
 
 
 _ROW_SCHEMA: Final[dict[str, Any]] = {

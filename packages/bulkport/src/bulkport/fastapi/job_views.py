@@ -57,6 +57,12 @@ class JobDetail(JobStatus):
     handling: str
     bytes: int
     """Size of the body as it was received, before decompression."""
+    mode: str | None
+    """What becomes of rows, by whether their key is stored."""
+    dry_run: bool
+    """Whether everything was tried and nothing kept: the counts say what would have become."""
+    differences: list[dict[str, Any]] | None
+    """Of a dry run: the first stored rows that would change, with old and new values."""
     created: int
     updated: int
     unchanged: int
@@ -90,6 +96,9 @@ class JobDetail(JobStatus):
             format=job.format,
             handling=job.handling,
             bytes=job.body_bytes,
+            mode=(job.writing or {}).get("mode"),
+            dry_run=bool((job.writing or {}).get("dryRun")),
+            differences=job.differences,
             **job.counts,
             rows_per_second=job.rows_per_second,
             eta_seconds=job.eta_seconds,

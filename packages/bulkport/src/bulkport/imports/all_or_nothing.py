@@ -15,6 +15,7 @@ from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import decode_chunk, insert_row_errors
+from bulkport.imports.results import insert_results
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.validation import RowError
 from bulkport.imports.waiting_rows import WaitingRows, add_outcomes
@@ -44,7 +45,7 @@ async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attemp
         try:
             async with connection.transaction():
                 waiting: dict[int, set[int]] = {}
-                async for chunk in _checked_chunks(connection, attempt):
+                async for chunk in checked_chunks(connection, attempt):
                     if await settlement.is_to_be_cancelled(connection, attempt.job_id):
                         raise _Cancelled
                     refused += await _write_chunk(connection, attempt, chunk, waiting)
@@ -67,7 +68,8 @@ async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attemp
     await settlement.settle(connection, attempt.job_id, status, progress, summary)
 
 
-async def _checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> AsyncIterator[Chunk]:
+async def checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> AsyncIterator[Chunk]:
+    """The chunks of an import that are checked and not written, in body order."""
     number = -1
     while True:
         cursor = await connection.execute(queries.CHECKED_CHUNKS, (attempt.job_id, number))
@@ -85,6 +87,7 @@ async def _write_chunk(
     decoded = await decode_chunk(connection, attempt, chunk)
     # A reference that existed when the chunk was checked may be gone by now; that is a refusal like any other.
     written = await write_rows(connection, decoded.table, decoded.rows)
+    await insert_results(connection, attempt, decoded, written)
     if not written.tally.is_plain:
         outcomes = {"job_id": attempt.job_id, "chunk_number": chunk.number, "outcomes": written.tally.stored()}
         await connection.execute(queries.SET_OUTCOMES, outcomes)

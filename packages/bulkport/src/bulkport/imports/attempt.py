@@ -1,7 +1,7 @@
 """One attempt of a background job at an import: what it needs to know, read when it begins."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -14,11 +14,12 @@ from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.references import NameResolver
-from bulkport.imports.resource import ConflictPolicy, Reference, Resource, Resources
+from bulkport.imports.resource import Reference, Resource, Resources
 from bulkport.imports.self_references import refers_to_itself
 from bulkport.imports.table import TableCatalogue, TargetTable
 from bulkport.imports.validation import RowValidator
 from bulkport.imports.values.options import ValueOptions
+from bulkport.imports.write_options import WriteMode, WriteOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,16 @@ class Attempt:
     sole_chunk: Chunk | None
     """The only chunk of an import that has no other, if it is pending; read, not locked."""
     table: TargetTable
+    write: WriteOptions
     validator: RowValidator
     resolvers: dict[str, NameResolver] = field(default_factory=dict)
     context: Mapping[str, str | None] = field(default_factory=dict)
     """Texts by column of what the request gave and no row may choose."""
+
+    @property
+    def writes_whole(self) -> bool:
+        """Whether chunks are checked first and written together: all or nothing, or on trial."""
+        return self.handling is Handling.STRICT or self.write.dry_run
 
     @property
     def refers_to_itself(self) -> bool:
@@ -89,10 +96,12 @@ async def begin_attempt(
     row = await (await connection.execute(statement, {"job_id": job_id})).fetchone()
     if row is None:
         return None
-    name, user_id, handling, body_format, csv, reading, total_chunks, fruitless, fault, *chunk = row
-    resource = resources[name]
+    name, user_id, handling, body_format, csv, reading, writing, total_chunks, fruitless, fault, *chunk = row
+    write = WriteOptions.of_stored(writing, resources[name].default_mode)
+    resource = resources[name].for_mode(write.mode)
     options = ReadingOptions.from_json(reading)
     table = await tables.get(connection, resource)
+    table = replace(table, wants_results=write.results, wants_differences=write.dry_run)
     return Attempt(
         job_id=job_id,
         user_id=user_id,
@@ -110,12 +119,14 @@ async def begin_attempt(
         last_fault=fault,
         sole_chunk=Chunk(*chunk) if total_chunks == 1 and chunk[-1] is not None else None,
         table=table,
+        write=write,
+        context=write.context,
         validator=RowValidator(
             resource,
             streamed=body_format != BodyFormat.JSON,
             options=ValueOptions.of(options),
             columns=dict(zip(resource.field_names, table.types, strict=True)),
-            tracks_given=resource.conflict is ConflictPolicy.UPDATE,
+            tracks_given=write.mode in (WriteMode.UPSERT, WriteMode.UPDATE),
         ),
-        resolvers={reference.field: NameResolver(reference) for reference in resource.references},
+        resolvers={reference.field: NameResolver(reference, write.context) for reference in resource.references},
     )

@@ -18,11 +18,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
-from bulkport.imports.all_or_nothing import write_checked_chunks
+from bulkport.imports.all_or_nothing import checked_chunks, write_checked_chunks
 from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import decode_chunk, finish_chunk
+from bulkport.imports.dry_run import try_checked_chunks
 from bulkport.imports.fair_queue import Turns
-from bulkport.imports.formats.prefer_header import Handling
+from bulkport.imports.results import insert_results
 from bulkport.imports.single_statement import can_go_express, go_express
 from bulkport.imports.states import ChunkState
 from bulkport.imports.waiting_rows import write_waiting_chunks
@@ -99,7 +100,7 @@ class Lane:
                 if chunk is not None:
                     self._pause_seconds = _FIRST_PAUSE_SECONDS
                     await self._process(connection, chunk)
-                    if self._attempt.total_chunks > 1 or self._attempt.handling is Handling.STRICT:
+                    if self._attempt.total_chunks > 1 or self._attempt.writes_whole:
                         return False
                     return await settlement.settle_if_done(connection, self._attempt.job_id, self._attempt.resource)
             if await self._settle():
@@ -120,10 +121,11 @@ class Lane:
     async def _process(self, connection: AsyncConnection[Any], chunk: Chunk) -> None:
         attempt = self._attempt
         decoded = await decode_chunk(connection, attempt, chunk)
-        if attempt.handling is Handling.STRICT:
+        if attempt.writes_whole:
             await finish_chunk(connection, attempt, chunk, decoded.errors, ChunkState.CHECKED)
             return
         written = await write_rows(connection, decoded.table, decoded.rows)
+        await insert_results(connection, attempt, decoded, written)
         found, waiting = decoded.told(attempt, written.refusals)
         state = ChunkState.WAITING if waiting and attempt.total_chunks > 1 else ChunkState.DONE
         if state is ChunkState.DONE:
@@ -141,7 +143,7 @@ class Lane:
     async def _settle(self) -> bool:
         """Settle the import if nothing is left to do. Does not wait for what other lanes have in flight."""
         try:
-            if self._attempt.handling is Handling.STRICT:
+            if self._attempt.writes_whole:
                 return await self._settle_whole()
             async with self._pool.connection() as connection, connection.transaction():
                 status = await settlement.lock_job(connection, self._attempt.job_id, waits=False)
@@ -174,5 +176,8 @@ class Lane:
                 return True
             if progress.pending_chunks:
                 return False
-            await write_checked_chunks(connection, attempt)
+            if attempt.write.dry_run:
+                await try_checked_chunks(connection, attempt, checked_chunks)
+            else:
+                await write_checked_chunks(connection, attempt)
             return True

@@ -211,6 +211,7 @@ class _Import:
             "body_bytes": body_bytes,
             "csv_columns": self._csv_columns(),
             "reading": json.dumps((self._pieces.reading if self._pieces else upload.reading).to_json()),
+            "writing": None if upload.writing is None else json.dumps(upload.writing.stored()),
             "file_name": upload.file_name,
             "name": upload.labels.name,
             "client_id": upload.labels.client_id,

@@ -19,6 +19,7 @@ from bulkport.imports.write_options import WriteMode
 
 # Locks are taken by buckets of keys: a lock for each key of a large chunk would not fit into PostgreSQL's lock table.
 _LOCK_BUCKETS: Final = 64
+_ID: Final = "stored row"
 _LOCK_SPACE: Final = 1_651_862_891
 
 
@@ -74,7 +75,7 @@ def id_type(table: TargetTable) -> sql.SQL:
 def update_statement(table: TargetTable, rows: WritableRows) -> sql.Composed:
     """Give stored rows, by their ids (the last parameter), what the rows give."""
     columns = changeable(table, rows)
-    return sql.SQL("UPDATE {} AS stored SET {} FROM {} WHERE {} = given.id::{}").format(
+    return sql.SQL("UPDATE {} AS stored SET {} FROM {} WHERE {} = given.{}::{}").format(
         table.identifier,
         sql.SQL(", ").join(
             sql.SQL("{0} = given.{0}::{1}").format(sql.Identifier(name), sql.SQL(table.facts.columns[name].type))
@@ -82,6 +83,7 @@ def update_statement(table: TargetTable, rows: WritableRows) -> sql.Composed:
         ),
         _given_with_ids(table),
         id_column(table),
+        sql.Identifier(_ID),
         id_type(table),
     )
 
@@ -103,8 +105,8 @@ def update_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.C
 
 def delete_statement(table: TargetTable) -> sql.Composed:
     """Delete stored rows by their ids (the last parameter)."""
-    return sql.SQL("DELETE FROM {} AS stored USING {} WHERE {} = given.id::{}").format(
-        table.identifier, _given_with_ids(table), id_column(table), id_type(table)
+    return sql.SQL("DELETE FROM {} AS stored USING {} WHERE {} = given.{}::{}").format(
+        table.identifier, _given_with_ids(table), id_column(table), sql.Identifier(_ID), id_type(table)
     )
 
 
@@ -122,10 +124,7 @@ def with_ids(rows: WritableRows, ids: Sequence[str]) -> WritableRows:
 
 
 def _given_with_ids(table: TargetTable) -> sql.Composed:
-    chosen = [sql.Identifier(name) for name in (*table.names, "id")] if "id" not in table.names else None
-    names = chosen or [sql.Identifier(name if name != "id" else "own id") for name in table.names] + [
-        sql.Identifier("id")
-    ]
+    names = [sql.Identifier(name) for name in (*table.names, _ID)]
     return sql.SQL("unnest({}) AS given ({})").format(
         sql.SQL(", ").join([sql.SQL("%b::text[]")] * len(names)), sql.SQL(", ").join(names)
     )
@@ -194,7 +193,8 @@ def _lock_statement(table: TargetTable) -> sql.Composed:
     name = sql.Literal(table.identifier.as_string(None))
     return sql.SQL(
         "SELECT pg_advisory_xact_lock({space} + bucket) FROM (SELECT DISTINCT "
-        "abs(hashtext(ROW({name}::text, {key})::text)::bigint) % {buckets} AS bucket FROM {given} ORDER BY bucket) AS locks"
+        "abs(hashtext(ROW({name}::text, {key})::text)::bigint) %% {buckets} AS bucket FROM {given} "
+        "ORDER BY bucket) AS locks"
     ).format(
         space=sql.Literal(_LOCK_SPACE),
         name=name,

@@ -19,13 +19,14 @@ BEGIN_ATTEMPT: Final = """
     LEFT JOIN bulkport.import_chunks c ON c.job_id = %(job_id)s AND c.chunk_number = 0 AND c.state = 'pending',
          (SELECT set_config('synchronous_commit', 'off', true) AS setting) unhurried
     WHERE j.id = %(job_id)s AND j.completed_at IS NULL AND unhurried.setting = 'off'
-    RETURNING j.resource, j.user_id, j.handling, j.format, j.csv_columns, j.reading, j.total_chunks,
+    RETURNING j.resource, j.user_id, j.handling, j.format, j.csv_columns, j.reading, j.writing, j.total_chunks,
               j.fruitless_attempts, j.last_fault, c.chunk_number, c.first_row, c.record_count,
               CASE WHEN j.total_chunks = 1 THEN c.payload END
 """
 
 JOIN_ATTEMPT: Final = """
-    SELECT resource, user_id, handling, format, csv_columns, reading, total_chunks, fruitless_attempts, last_fault, NULL
+    SELECT resource, user_id, handling, format, csv_columns, reading, writing, total_chunks, fruitless_attempts,
+           last_fault, NULL
     FROM bulkport.bulk_import_jobs WHERE id = %(job_id)s AND completed_at IS NULL
 """
 
@@ -123,6 +124,8 @@ RECORD_FAULT: Final = """
     UPDATE bulkport.bulk_import_jobs SET last_fault = %(fault)s WHERE id = %(job_id)s AND completed_at IS NULL
     RETURNING fruitless_attempts
 """
+
+SET_DIFFERENCES: Final = "UPDATE bulkport.bulk_import_jobs SET differences = %s::jsonb WHERE id = %s"
 
 ADD_WARNING: Final = (
     "UPDATE bulkport.bulk_import_jobs SET warnings = warnings || jsonb_build_array(%s::text) WHERE id = %s"

@@ -48,6 +48,10 @@ class ImportJob:
     metadata: dict[str, Any] | None
     retry_of: int | None
     reading: dict[str, Any]
+    writing: dict[str, Any] | None
+    """What the request chose about writing; see `WriteOptions.stored`."""
+    differences: list[dict[str, Any]] | None
+    """Of a dry run: a sample of the stored rows that would change, with old and new values."""
     file_name: str | None
 
     @property

@@ -28,6 +28,7 @@ from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
 from bulkport.imports.text_reader import TextReader
+from bulkport.imports.write_options import WriteOptions
 from bulkport.limits import ImportLimits
 
 OnAccept: TypeAlias = Callable[[AsyncConnection[Any], AcceptedImport], Awaitable[None]]
@@ -50,6 +51,8 @@ class Upload:
     body: AsyncIterable[bytes]
     reading: ReadingOptions = _AS_DETECTED
     """How the body is to be read, as the request and the resource say."""
+    writing: WriteOptions | None = None
+    """What the request chooses about writing; None: what the resource says."""
     file_name: str | None = None
     """What the client calls the file."""
     labels: ImportLabels = _NO_LABELS

@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import DecodedChunk, decode_chunk, insert_row_errors
+from bulkport.imports.results import insert_results
 from bulkport.imports.rows import WritableRows
 from bulkport.imports.validation import RowError
 from bulkport.imports.write import write_rows
@@ -67,6 +68,7 @@ class WaitingRows:
         assert row is not None
         decoded = await decode_chunk(connection, attempt, Chunk(*row), only=waiting.rows)
         written = await write_rows(connection, decoded.table, decoded.rows)
+        await insert_results(connection, attempt, decoded, written)
         errors, waits = decoded.told(attempt, written.refusals)
         waiting.tally.add(written.tally)
         waiting.errors += errors

@@ -72,7 +72,7 @@ async def _write(connection: AsyncConnection[Any], table: TargetTable, rows: Wri
     if table.resource.default_mode is WriteMode.INSERT:
         return await _insert(connection, table, rows)
     if not is_matched(table):
-        return await _by(connection, table, rows, merge_rows, merge_each_statement)
+        return await _by(connection, table, rows, write=merge_rows, each=merge_each_statement)
     if not rows.size:
         return Written()
 
@@ -80,7 +80,7 @@ async def _write(connection: AsyncConnection[Any], table: TargetTable, rows: Wri
         return await _insert(connection, table, part)
 
     async def by(table: TargetTable, part: WritableRows, write: WriteRows, each: EachStatement) -> Written:
-        return await _by(connection, table, part, write, each)
+        return await _by(connection, table, part, write=write, each=each)
 
     return await MatchedWriter(connection, table, insert=insert, write_by=by).write(rows)
 
@@ -102,13 +102,14 @@ def is_matched(table: TargetTable) -> bool:
 async def _insert(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Written:
     write = copy_rows if table.facts.can_copy and not table.wants_results else insert_rows
     first = insert_rows if rows.size < COPY_THRESHOLD else write
-    return await _by(connection, table, rows, write, insert_each_statement, first)
+    return await _by(connection, table, rows, write=write, each=insert_each_statement, first=first)
 
 
 async def _by(
     connection: AsyncConnection[Any],
     table: TargetTable,
     rows: WritableRows,
+    *,
     write: WriteRows,
     each: EachStatement,
     first: WriteRows | None = None,

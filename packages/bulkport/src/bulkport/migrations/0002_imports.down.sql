@@ -1,5 +1,6 @@
 DROP FUNCTION bulkport.import_write_each(text, text[], text[]);
 DROP TABLE bulkport.idempotency_keys;
+DROP TABLE bulkport.import_row_results;
 DROP TABLE bulkport.import_row_errors;
 DROP TABLE bulkport.import_cancellations;
 DROP TABLE bulkport.import_chunks;

@@ -29,6 +29,8 @@ CREATE TABLE bulkport.bulk_import_jobs (
     processed_count    bigint,
     success_count      bigint,
     failure_count      bigint,
+    writing            jsonb,                                 -- mode, dry run, results, context
+    differences        jsonb,                                 -- a dry run's sample of old and new values
     outcomes           bigint[],                              -- as those of import_chunks; NULL: all were created
     error_summary      text        CHECK (length(error_summary) <= 500),
     attempts           integer     NOT NULL DEFAULT 0,
@@ -181,6 +183,15 @@ CREATE TABLE bulkport.import_row_errors (
     record     json   NOT NULL,                               -- the record, or its raw text as a JSON string
     mended     json,                                          -- what the next retry sends in its place
     retried_by bigint,                                        -- the import that it was sent again in
+    PRIMARY KEY (job_id, row_number)
+);
+
+-- What became of each row, for imports that ask for it. No foreign key, as above.
+CREATE TABLE bulkport.import_row_results (
+    job_id     bigint NOT NULL,
+    row_number bigint NOT NULL,
+    outcome    text   NOT NULL,
+    id         text,
     PRIMARY KEY (job_id, row_number)
 );
 

@@ -1,0 +1,95 @@
+"""`GET /api/imports/{id}/results`: what became of each row of an import that asked for it."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+from starlette.requests import Request
+
+from bulkport.errors import ValidationFailed
+from bulkport.fastapi.error_report import chosen_format
+from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.schemas import JobId, WireQuery
+from bulkport.identifiers import MAX_BIGINT, UserId
+from bulkport.imports.formats import BodyFormat
+from bulkport.imports.read import MAX_REPORT_PAGE, get_job
+from bulkport.imports.results import list_results, result_lines, result_pages
+from bulkport.imports.runtime import ImportRuntime
+
+
+class ReportQuery(WireQuery):
+    """Query parameters of an import's report of bad rows."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_REPORT_PAGE, description="Of a JSON page.")] = 100
+    cursor: Annotated[str | None, Field(description="`nextCursor` of the page before.")] = None
+
+
+def add_results_route(
+    router: APIRouter, runtime: Callable[[], ImportRuntime], authenticate: Callable[..., Any]
+) -> None:
+    """Add the route to those of imports."""
+
+    @router.get("/{job_id}/results", responses={200: _RESULTS}, response_class=Response)
+    async def get_import_results(
+        job_id: JobId,
+        request: Request,
+        user_id: Annotated[UserId, Depends(authenticate)],
+        query: Annotated[ReportQuery, Query()],
+    ) -> Response:
+        """What became of each row of an import that was sent with `?results=ids`, in row order; formats as `errors`."""
+        after_row = 0 if query.cursor is None else position(query.cursor)
+        report_format = chosen_format(field_value(request.headers, "accept"))
+        async with runtime().pool.connection() as connection:
+            await get_job(connection, job_id, user_id)
+            if report_format is BodyFormat.JSON:
+                found = await list_results(connection, job_id, after_row=after_row, limit=query.limit + 1)
+                page = found[: query.limit]
+                cursor = f'"{page[-1].row}"' if len(found) > query.limit else "null"
+                items = ",".join(result.json() for result in page)
+                body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
+                return Response(body, media_type="application/json", headers=_VARY)
+        lines = result_lines(report_format, result_pages(runtime().pool, job_id, after_row))
+        return StreamingResponse(lines, media_type=report_format.media_type, headers=_VARY)
+
+
+def position(cursor: str) -> int:
+    """The row, or import, that a page ended with."""
+    if cursor.isascii() and cursor.isdecimal() and len(cursor) < 20 and int(cursor) <= MAX_BIGINT:
+        return int(cursor)
+    raise ValidationFailed({"cursor": ["cursor must be the nextCursor of an earlier page"]})
+
+
+_VARY: Final = {"Vary": "Accept"}
+_RESULTS: Final[dict[str, Any]] = {
+    "description": "The rows.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "title": "RowResultPage",
+                "type": "object",
+                "required": ["items", "nextCursor"],
+                "properties": {
+                    "items": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["row", "outcome", "id"],
+                            "properties": {
+                                "row": {"type": "integer", "description": "1-based number of the row in the body."},
+                                "outcome": {
+                                    "enum": ["created", "updated", "unchanged", "skipped", "deleted", "failed"]
+                                },
+                                "id": {"type": ["string", "null"], "description": "Primary key of the stored row."},
+                            },
+                        },
+                    },
+                    "nextCursor": {"type": ["string", "null"]},
+                },
+            }
+        },
+        "application/x-ndjson": {"schema": {"type": "string"}},
+        "text/csv": {"schema": {"type": "string"}},
+    },
+}

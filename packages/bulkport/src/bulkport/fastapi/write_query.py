@@ -1,0 +1,89 @@
+"""What a request says about writing: its mode, whether it is a trial, and whether it wants results."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import UUID
+
+from fastapi import Depends, Query
+from starlette.requests import Request
+
+from bulkport.errors import ValidationFailed
+from bulkport.imports.resource import Resource
+from bulkport.imports.write_options import WriteMode, WriteOptions
+
+_TRUE: Final = ("true", "1", "yes", "")
+_FALSE: Final = ("false", "0", "no")
+
+
+def write_options(resource: Resource) -> Callable[..., WriteOptions]:
+    """FastAPI dependency that gives a request's write options."""
+
+    def gather(request: Request, **values: Any) -> WriteOptions:
+        query = request.query_params
+        return WriteOptions(
+            mode=_mode(resource, query.get("mode")),
+            dry_run=_flag("dryRun", query.get("dryRun")),
+            results=_results(query.get("results")),
+            context={name: _text(values[f"context_{name}"]) for name in resource.context},
+        )
+
+    keyword, anything = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    documented = {
+        "mode": (f"What becomes of rows: {', '.join(resource.allowed_modes)}.", str(resource.default_mode)),
+        "dryRun": ("Try everything and keep nothing.", "false"),
+        "results": ("`ids` keeps the outcome and id of every row.", None),
+    }
+    parameters = [
+        inspect.Parameter("request", anything, annotation=Request),
+        *(
+            inspect.Parameter(f"context_{name}", keyword, default=Depends(dependency))
+            for name, dependency in resource.context.items()
+        ),
+        *(
+            inspect.Parameter(
+                f"query_{name}", keyword, default=Query(default, alias=name, description=text), annotation=str | None
+            )
+            for name, (text, default) in documented.items()
+        ),
+    ]
+    gather.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # which FastAPI reads
+    return gather
+
+
+def _mode(resource: Resource, given: str | None) -> WriteMode:
+    if not given:
+        return resource.default_mode
+    allowed = [str(mode) for mode in resource.allowed_modes]
+    if given not in allowed:
+        raise ValidationFailed({"mode": [f"mode must be {' or '.join(allowed)} for {resource.name}"]})
+    return WriteMode(given)
+
+
+def _flag(name: str, given: str | None) -> bool:
+    if given is None:
+        return False
+    if given.lower() in _TRUE:
+        return True
+    if given.lower() in _FALSE:
+        return False
+    raise ValidationFailed({name: [f"{name} must be true or false"]})
+
+
+def _results(given: str | None) -> bool:
+    if given in (None, "", "none"):
+        return False
+    if given == "ids":
+        return True
+    raise ValidationFailed({"results": ["results must be ids"]})
+
+
+def _text(value: Any) -> str | None:
+    """A value of the context as the text that its column reads."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | UUID):
+        return str(value)
+    return str(value)
