@@ -34,12 +34,13 @@ class Product:
 
 
 class ProductInstallation:
-    """The `commandapi` command on one database; in development, the dashboard is open to this machine."""
+    """The `commandapi` command on one database; in development, the dashboard is open."""
 
     def __init__(self, database_url: str, log: Path, environment: str = "production") -> None:
         self._environment = os.environ | {
             "COMMANDAPI_DATABASE_URL": database_url,
             "COMMANDAPI_ENVIRONMENT": environment,
+            "COMMANDAPI_DASHBOARD_OPEN": str(environment == "development").lower(),
         }
         self._log = log
         self._keys: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
 import httpx
@@ -11,7 +11,9 @@ from fastapi import FastAPI
 
 from commandapi.app import create_app
 from commandapi.auth.keys import create_key
-from commandapi.settings import Settings
+from commandapi.settings import Environment, Settings
+
+OPEN: Final = {"environment": Environment.DEVELOPMENT, "dashboard_open": True}
 
 
 async def make_key(database_url: str, user: str = "ann") -> str:
@@ -22,8 +24,8 @@ async def make_key(database_url: str, user: str = "ann") -> str:
 
 @asynccontextmanager
 async def open_application(database_url: str, **settings: Any) -> AsyncIterator[FastAPI]:
-    """The application with the settings given, in its lifespan."""
-    app = create_app(Settings(database_url=database_url, **settings))
+    """The application with the settings given, else in development and with an open dashboard, in its lifespan."""
+    app = create_app(Settings(database_url=database_url, **(OPEN | settings)))
     async with app.router.lifespan_context(app):
         yield app
 

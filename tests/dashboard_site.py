@@ -19,7 +19,7 @@ from bulkport.dashboard import (
     Dashboard,
     Done,
     Entry,
-    LoopbackAccess,
+    OpenAccess,
     Page,
     PageNotFound,
     PageRequest,
@@ -214,7 +214,7 @@ def build_site(
             Page("jobs/{job_id:int}", "test_job.html", data.load_job, section="jobs", every=0.25),
         ],
         sections(),
-        access=access or LoopbackAccess(),
+        access=access or OpenAccess(),
         audit=data,
         actions=[
             Action("jobs/requeue", "Requeue", _requeue, _question),
@@ -232,7 +232,7 @@ def build_site(
     return app
 
 
-class FixedAccess(LoopbackAccess):
+class FixedAccess(OpenAccess):
     """Everyone is the same viewer, whom a test may change."""
 
     def __init__(self, role: Role = Role.OPERATOR, name: str = "ann") -> None:

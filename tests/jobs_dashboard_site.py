@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from fastapi import FastAPI
 
-from bulkport.dashboard import Access, AuditLog, Dashboard, LoopbackAccess, Masking, Section
+from bulkport.dashboard import Access, AuditLog, Dashboard, Masking, OpenAccess, Section
 from bulkport.dashboard.core.sse.hub import Hub
 from bulkport.dashboard.pages.audit import audit_component
 from bulkport.dashboard.pages.job_counts import job_counts
@@ -107,7 +107,7 @@ class JobsSite:
         dashboard = Dashboard(
             [overview_page(_no_overview), *(page for part in parts for page in part.pages)],
             [Section("overview", "Overview", ""), *(part.section for part in parts)],
-            access=access or LoopbackAccess(),
+            access=access or OpenAccess(),
             audit=audit,
             actions=[action for part in parts for action in part.actions],
             counts=job_counts(self.jobs),

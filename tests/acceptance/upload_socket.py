@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +13,7 @@ import uvicorn
 from application_client import make_key
 from commandapi.app import create_app
 from commandapi.settings import Settings
-from import_steps import WAIT_SECONDS, fetch
-
-_OPEN_UPLOADS = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
-      AND state LIKE 'idle in transaction%%' AND query LIKE '%%bulkport.import_chunks%%'
-"""
+from import_steps import WAIT_SECONDS
 
 
 class Connection:
@@ -67,6 +61,8 @@ class ServedApi:
     """Of the database."""
     port: int
     key: str
+    slots: Callable[[], int]
+    """How many long uploads are under way."""
 
     @asynccontextmanager
     async def begun(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[Connection]:
@@ -91,9 +87,9 @@ class ServedApi:
         )
 
     async def uploads_under_way(self, count: int) -> None:
-        """Wait until exactly so many uploads have chunks in an open transaction."""
+        """Wait until exactly so many long uploads are under way."""
         async with asyncio.timeout(WAIT_SECONDS):
-            while (await fetch(self.url, _OPEN_UPLOADS))[0][0] != count:
+            while self.slots() != count:
                 await asyncio.sleep(0.02)
 
 
@@ -105,7 +101,12 @@ async def served(database_url: str, **settings: Any) -> AsyncIterator[ServedApi]
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        yield ServedApi(database_url, listener.getsockname()[1], await make_key(database_url))
+        yield ServedApi(
+            database_url,
+            listener.getsockname()[1],
+            await make_key(database_url),
+            lambda: int(app.state.bulkport.uploads_under_way),
+        )
     finally:
         server.should_exit = True
         await serving

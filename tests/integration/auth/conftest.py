@@ -34,7 +34,7 @@ def open_client(database_url: str) -> OpenClient:
 
     @asynccontextmanager
     async def open_client(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(Settings(database_url=database_url, **settings))
+        app = create_app(Settings(**({"database_url": database_url, "environment": "development"} | settings)))
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://api.example") as client:

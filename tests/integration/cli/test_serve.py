@@ -25,8 +25,15 @@ def all_processes_of(server: RunningServer) -> set[int]:
 def test_one_line_says_where_everything_is(start_server: StartServer) -> None:
     server = start_server("--workers", "1").wait_until_ready()
     assert re.fullmatch(
-        r"Command API: (http://127\.0\.0\.1:\d+)  docs: \1/docs  dashboard: \1/hangfire\n", server.stdout
+        r"Command API: (http://127\.0\.0\.1:\d+)  docs: \1/docs  dashboard: \1/hangfire\n"
+        r"Sign in to the dashboard, once and within a day: \1/hangfire/sign-in\?token=[\w-]{43}\n",
+        server.stdout,
     )
+    with httpx.Client(trust_env=False) as browser:
+        assert browser.get(f"{server.url}/hangfire/").status_code == 403
+        link = server.stdout.split()[-1]
+        assert browser.get(link, follow_redirects=True).status_code == 200
+        assert browser.get(f"{server.url}/hangfire/jobs").status_code == 200
     assert httpx.get(f"{server.url}/health/ready", trust_env=False).status_code == 200
     assert httpx.get(f"{server.url}/docs", trust_env=False).status_code == 200
 

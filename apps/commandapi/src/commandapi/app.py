@@ -9,11 +9,15 @@ import sqlalchemy.exc
 from fastapi import FastAPI
 
 from bulkport.app import Bulkport
+from bulkport.dashboard import Sessions
+from bulkport.errors import ServiceUnavailable
 from bulkport.fastapi import problems
+from bulkport.fastapi.loop_watchdog import LoopWatchdog
 from bulkport.fastapi.middleware import EdgeMiddleware
 from bulkport.fastapi.openapi import describe_problems
 from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.webhooks import describe_webhooks
+from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
 from commandapi.auth import current_user
 from commandapi.commands.routes import router as commands_router
@@ -23,6 +27,7 @@ from commandapi.docs_page import add_docs_page
 from commandapi.logs import log_request
 from commandapi.platforms.routes import router as platforms_router
 from commandapi.registrations.routes import router as registrations_router
+from commandapi.searching import search_slots
 from commandapi.settings import Settings
 from commandapi.wiring import build_bulkport
 
@@ -49,8 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
     Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `dashboard`,
-    `pool`, `sessions`, `reading_sessions` and `newest_migration`. The database need not be there yet: requests are
-    answered 503 until it is.
+    `dashboard_access`, `pool`, `key_pool`, `search_slots`, `loop_watchdog`, `sessions`, `reading_sessions` and
+    `newest_migration`. The database need not be there yet: requests are answered 503 until it is.
 
     Parameters
     ----------
@@ -81,8 +86,9 @@ def create_app(settings: Settings) -> FastAPI:
         request_metrics.observe(exchange)
         log_request(exchange)
 
-    app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe)
-    problems.install(app, database_errors=[sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError])
+    app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe, limits=settings.request_limits())
+    problems.install(app, database_errors=[sqlalchemy.exc.DBAPIError])
+    app.state.search_slots = search_slots(settings)
 
     app.state.bulkport = bulkport = build_bulkport(settings)
     app.include_router(bulkport.router(user=current_user, job_id_name="hangfireJobId"), prefix="/api")
@@ -93,14 +99,24 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(metrics.router)
     if settings.shows_docs:
         add_docs_page(app)
+    app.state.dashboard_access = access = access_by(settings, lambda: _pool_of(app))
     app.state.dashboard = dashboard = bulkport.dashboard(
-        access=access_by(settings),
+        access=access,
         title="Command API",
         masked_names=settings.masked_names,
         audit_keep=settings.audit_retention(),
+        public_url=settings.dashboard_public_url,
+        sessions=Sessions(lambda: _pool_of(app)),
     )
     dashboard.mount(app, settings.dashboard_path)
     return app
+
+
+def _pool_of(app: FastAPI) -> AsyncPool:
+    pool: AsyncPool | None = getattr(app.state, "pool", None)
+    if pool is None:
+        raise ServiceUnavailable
+    return pool
 
 
 @asynccontextmanager
@@ -109,12 +125,18 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
     assert settings.database_url is not None
     app.state.newest_migration = migrations.head()
     async with open_database(
-        settings.database_url, pool_size=settings.api_pool_size, acquire_seconds=settings.database_wait_seconds
+        settings.database_url,
+        pool_size=settings.api_pool_size,
+        acquire_seconds=settings.database_wait_seconds,
+        statement_seconds=settings.statement_seconds,
     ) as database:
         app.state.pool = database.pool
+        app.state.key_pool = database.key_pool
         app.state.sessions = database.sessions
         app.state.reading_sessions = database.reading_sessions
         bulkport: Bulkport = app.state.bulkport
+        watchdog = LoopWatchdog(settings.loop_patience_seconds)
+        app.state.loop_watchdog = watchdog
         # The command line has looked that the tables are there, and the server may start before its database.
-        async with bulkport.connect(pool=database.pool, check=False):
+        async with watchdog.beside(), bulkport.connect(pool=database.pool, check=False):
             yield

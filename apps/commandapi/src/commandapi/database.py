@@ -7,7 +7,8 @@ whose engine borrows from the same pool, so `api_pool_size` is the whole number 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, Final
 
 import psycopg
 from fastapi import Depends
@@ -17,6 +18,8 @@ from sqlalchemy.orm import DeclarativeBase
 from starlette.requests import Request
 
 from bulkport.pools import AsyncPool, open_pool
+
+_KEY_POOL_SIZE: Final = 2
 
 
 class Base(DeclarativeBase):
@@ -29,6 +32,8 @@ class Database:
 
     pool: AsyncPool
     """Connections in autocommit mode, each given back as it was taken."""
+    key_pool: AsyncPool
+    """A few more for key checks and health, which no search keeps waiting."""
     sessions: async_sessionmaker[AsyncSession]
     """SQLAlchemy sessions on connections of the same pool, each a transaction."""
     reading_sessions: async_sessionmaker[AsyncSession]
@@ -47,7 +52,9 @@ class _PooledConnection(psycopg.AsyncConnection[Any]):
 
 
 @asynccontextmanager
-async def open_database(database_url: str, *, pool_size: int, acquire_seconds: float) -> AsyncIterator[Database]:
+async def open_database(
+    database_url: str, *, pool_size: int, acquire_seconds: float, statement_seconds: float
+) -> AsyncIterator[Database]:
     """Open the pool for as long as the context lasts.
 
     It does not wait for the database: a server may start before it, and answers 503 until it is there.
@@ -60,15 +67,29 @@ async def open_database(database_url: str, *, pool_size: int, acquire_seconds: f
         Most connections at one time.
     acquire_seconds:
         Longest wait for a free connection; after it, `psycopg_pool.PoolTimeout`.
+    statement_seconds:
+        Longest statement; PostgreSQL cancels it then.
     """
-    async with open_pool(
-        database_url,
-        name="api",
-        most=pool_size,
-        least=2,
-        acquire_seconds=acquire_seconds,
-        connection_class=_PooledConnection,
-    ) as pool:
+    limited = partial(limit_statements, seconds=statement_seconds)
+    async with (
+        open_pool(
+            database_url,
+            name="api",
+            most=pool_size,
+            least=2,
+            acquire_seconds=acquire_seconds,
+            connection_class=_PooledConnection,
+            configure=limited,
+        ) as pool,
+        open_pool(
+            database_url,
+            name="keys",
+            most=_KEY_POOL_SIZE,
+            least=1,
+            acquire_seconds=acquire_seconds,
+            configure=limited,
+        ) as key_pool,
+    ):
 
         async def borrow() -> psycopg.AsyncConnection[Any]:
             connection = await pool.getconn()
@@ -80,11 +101,24 @@ async def open_database(database_url: str, *, pool_size: int, acquire_seconds: f
         try:
             yield Database(
                 pool=pool,
+                key_pool=key_pool,
                 sessions=async_sessionmaker(engine, expire_on_commit=False),
                 reading_sessions=async_sessionmaker(reading, expire_on_commit=False),
             )
         finally:
             await engine.dispose()
+
+
+async def limit_statements(connection: psycopg.AsyncConnection[Any], *, seconds: float) -> None:
+    """Have PostgreSQL cancel statements of a new connection that take longer.
+
+    Not behind a pooler, whose server connections would keep the setting for others of its clients: there the process
+    that answers is not the one that was promised when the connection was made.
+    """
+    await connection.execute(
+        "SELECT CASE WHEN pg_backend_pid() = %s THEN set_config('statement_timeout', %s, false) END",
+        (connection.info.backend_pid, f"{round(seconds * 1000)}ms"),
+    )
 
 
 async def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:

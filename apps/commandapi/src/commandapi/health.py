@@ -35,7 +35,7 @@ async def check_live() -> Health:
 @router.get("/ready", responses={503: {"description": "The database is away, or is not migrated."}})
 async def check_ready(request: Request) -> Health:
     """The database answers and is migrated."""
-    pool: AsyncPool = request.app.state.pool
+    pool: AsyncPool = request.app.state.key_pool
     needed: str = request.app.state.newest_migration
     try:
         async with pool.connection(timeout=_ACQUIRE_SECONDS) as connection:

@@ -27,6 +27,8 @@ class Addresses:
     docs: str | None
     """None where the docs page is off."""
     dashboard: str
+    sign_in: str | None = None
+    """A link that signs one browser in to the dashboard; None where there is none to print."""
 
     def __str__(self) -> str:
         return f"Command API: {self.api}  docs: {self.docs or 'off'}  dashboard: {self.dashboard}"

@@ -14,6 +14,7 @@ from bulkport.fastapi.schemas import WireQuery, WireView
 ItemT = TypeVar("ItemT", bound=WireView)
 
 MAX_PAGE_SIZE: Final = 100
+MAX_SEARCH_CHARACTERS: Final = 250
 
 
 def _without_nul(text: str) -> str:
@@ -28,7 +29,9 @@ class PageQuery(WireQuery):
     page_index: Annotated[int, Field(ge=1, le=2**31 - 1, description="Page to read, from 1.")] = 1
     page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="Items on a page.")] = 20
     search: Annotated[
-        str, AfterValidator(_without_nul), Field(description="Text to find anywhere in an item, in any case.")
+        str,
+        AfterValidator(_without_nul),
+        Field(max_length=MAX_SEARCH_CHARACTERS, description="Text to find anywhere in an item, in any case."),
     ] = ""
     descending: Annotated[bool, Field(description="Sort from the last to the first.")] = False
 

@@ -9,15 +9,17 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
 
+from bulkport.dashboard import LinkAccess
 from bulkport.errors import BulkportError
 from bulkport.runtime import event_loop_factory, spare_loaded_objects
 from commandapi.app import create_app
+from commandapi.connections import ConnectionGate, ConnectionLimits, guarded_protocol, raise_descriptor_limit
 from commandapi.embedded import EmbeddedDatabaseError, EmbeddedServer
 from commandapi.listening import Addresses, AddressInUse
 from commandapi.settings import Settings
@@ -68,7 +70,13 @@ async def serve(plan: ServePlan, bound: socket.socket) -> None:
     addresses = Addresses.of(
         bound, plan.host, shows_docs=plan.settings.shows_docs, dashboard_path=plan.settings.dashboard_path
     )
-    server = _Server(_uvicorn_config(app), lambda: plan.when_ready(addresses))
+
+    async def tell() -> None:
+        access = app.state.dashboard_access
+        link = f"{addresses.dashboard}/{await access.new_link()}" if isinstance(access, LinkAccess) else None
+        plan.when_ready(replace(addresses, sign_in=link))
+
+    server = _Server(_uvicorn_config(app, plan.settings), tell)
     supervisor = _supervisor(plan)
 
     def ask_to_stop() -> None:
@@ -94,7 +102,7 @@ async def serve(plan: ServePlan, bound: socket.socket) -> None:
 class _Server(uvicorn.Server):
     """uvicorn's server that says when it is ready, and leaves signals to `serve`."""
 
-    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._when_ready = when_ready
 
@@ -102,18 +110,27 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         spare_loaded_objects()
         if self.started and not self.should_exit:
-            self._when_ready()
+            await self._when_ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def _uvicorn_config(app: FastAPI) -> uvicorn.Config:
+def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    gate = ConnectionGate(
+        ConnectionLimits(
+            in_all=settings.max_connections,
+            per_address=settings.max_connections_per_address,
+            header_seconds=settings.header_seconds,
+            header_bytes=settings.max_header_bytes,
+        )
+    )
+    app.state.connections = gate
     return uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=guarded_protocol(gate),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -202,5 +219,8 @@ def run(plan: ServePlan, bound: socket.socket) -> None:
     """`serve` on an event loop of its own."""
     # Its "Started server process" lines say less than the one line with the addresses.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    raise_descriptor_limit()
+    # A body's work on another thread gives the event loop its turn after a millisecond.
+    sys.setswitchinterval(0.001)
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(serve(plan, bound))

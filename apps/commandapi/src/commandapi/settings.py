@@ -4,7 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
@@ -15,6 +15,9 @@ from bulkport.imports.retention import ImportRetention
 from bulkport.jobs import RetentionPolicy
 from bulkport.limits import ImportLimits
 from commandapi.registrations.issuer_url import IssuerUrl, is_insecure
+
+if TYPE_CHECKING:
+    from bulkport.fastapi.request_limits import RequestLimits
 
 
 class Environment(StrEnum):
@@ -36,11 +39,14 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COMMANDAPI_", extra="ignore")
 
-    environment: Environment = Environment.DEVELOPMENT
     database_url: str | None = Field(
         default=None,
         description="PostgreSQL 15 or newer, such as postgresql://user:password@host/database. "
         "Unset: an embedded PostgreSQL in data_dir.",
+    )
+    environment: Environment = Field(
+        default_factory=lambda given: Environment.PRODUCTION if given.get("database_url") else Environment.DEVELOPMENT,
+        description="Unset: development on the embedded database, production on a configured one.",
     )
     data_dir: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("commandapi"),
@@ -66,6 +72,9 @@ class Settings(BaseSettings):
     docs_enabled: bool | None = Field(default=None, description="API docs page; unset: in development only.")
 
     dashboard_path: str = Field(default="/hangfire", pattern=r"^(/[\w.~-]+)+$", description="Where the dashboard is.")
+    dashboard_open: bool = Field(
+        default=False, description="Whether everyone who reaches the server is an operator of the dashboard."
+    )
     dashboard_oidc_client_id: str | None = Field(
         default=None, description="What the issuer knows the dashboard by; unset: nobody signs in to it."
     )
@@ -97,7 +106,18 @@ class Settings(BaseSettings):
     database_wait_seconds: float = Field(
         default=3.0, gt=0, description="Longest wait of a request for a database connection; then it is answered 503."
     )
-    upload_limit: int = Field(default=32, ge=1, description="Streamed uploads at one time, a server process.")
+    statement_seconds: float = Field(default=30.0, gt=0, description="Longest statement of a request.")
+    loop_patience_seconds: float = Field(
+        default=0.25, gt=0, description="How late the event loop may be before it is logged who holds it up."
+    )
+    max_query_bytes: int = Field(default=8 * 1024, ge=1, description="All query parameters of a request.")
+    max_header_bytes: int = Field(default=64 * 1024, ge=1, description="All headers of a request.")
+    header_seconds: float = Field(default=10.0, gt=0, description="Time for the headers of a request.")
+    max_connections: int = Field(default=4000, ge=1, description="Connections of clients, a server process.")
+    max_connections_per_address: int = Field(default=1000, ge=1, description="Those of one address.")
+    upload_limit: int = Field(default=32, ge=1, description="Long uploads at one time, a server process.")
+    user_upload_limit: int = Field(default=8, ge=1, description="Those of one user.")
+    spool_dir: str | None = Field(default=None, description="Where long bodies wait for their end.")
 
     worker_concurrency: int = Field(default=20, ge=1, description="Background jobs at one time, a worker process.")
     worker_chunk_slots: int = Field(default=2, ge=1, description="Chunks processed at one time, a worker process.")
@@ -135,6 +155,11 @@ class Settings(BaseSettings):
     max_compression_ratio: int = Field(default=200, ge=1)
     chunk_bytes: int = Field(default=640_000, ge=1)
     body_idle_seconds: float = Field(default=60.0, gt=0)
+    body_min_rate: int = Field(default=1024, ge=0, description="Bytes a second that a body must arrive with.")
+    body_grace_seconds: float = Field(default=30.0, ge=0, description="Time that a client may take at any rate.")
+    body_cpu_seconds: float = Field(default=600.0, gt=0, description="Processor time that reading a body may take.")
+    max_rows: int = Field(default=1_000_000_000, ge=1)
+    max_blank_lines: int = Field(default=1_000_000, ge=0)
     egress_allowed_networks: str = Field(
         default="", description="Private networks that webhooks may name all the same, such as 10.1.0.0/16; by commas."
     )
@@ -151,6 +176,7 @@ class Settings(BaseSettings):
         "dashboard_oidc_client_secret",
         "dashboard_session_secret",
         "dashboard_public_url",
+        "spool_dir",
         mode="before",
     )
     @classmethod
@@ -198,6 +224,13 @@ class Settings(BaseSettings):
             max_compression_ratio=self.max_compression_ratio,
             chunk_bytes=self.chunk_bytes,
             body_idle_seconds=self.body_idle_seconds,
+            body_min_rate=self.body_min_rate,
+            body_grace_seconds=self.body_grace_seconds,
+            body_cpu_seconds=self.body_cpu_seconds,
+            max_rows=self.max_rows,
+            max_blank_lines=self.max_blank_lines,
+            max_user_uploads=self.user_upload_limit,
+            spool_folder=self.spool_dir,
             idempotency_seconds=self.idempotency_seconds,
             max_staged_uploads=self.max_staged_uploads,
             max_staged_bytes=self.max_staged_bytes,
@@ -205,6 +238,12 @@ class Settings(BaseSettings):
             max_concurrent_uploads=self.upload_limit,
             database_wait_seconds=self.database_wait_seconds,
         )
+
+    def request_limits(self) -> "RequestLimits":
+        """Limits on the head of a request."""
+        from bulkport.fastapi.request_limits import RequestLimits  # noqa: PLC0415  # commands need no web framework
+
+        return RequestLimits(max_query_bytes=self.max_query_bytes, max_header_bytes=self.max_header_bytes)
 
     def job_retention(self) -> RetentionPolicy:
         """How long finished background jobs are kept."""

@@ -41,7 +41,7 @@ from bulkport.worker_settings import WorkerSettings
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-    from bulkport.dashboard import Access, Dashboard
+    from bulkport.dashboard import Access, Dashboard, Sessions
     from bulkport.dashboard.standard import Decide
     from bulkport.fastapi.route import Authenticate
 
@@ -194,6 +194,8 @@ class Bulkport(JobCalls):
         title: str = "Background jobs",
         masked_names: Sequence[str] | None = None,
         audit_keep: timedelta | None = timedelta(days=365),
+        public_url: str | None = None,
+        sessions: "Sessions | None" = None,
     ) -> "Dashboard":
         """The dashboard over imports and jobs, to be mounted: `app.mount("/jobs", bulkport.dashboard(access=…))`.
 
@@ -209,6 +211,10 @@ class Bulkport(JobCalls):
             Arguments of jobs whose values are not shown; by default those that sound like secrets.
         audit_keep
             How long it is kept what operators did; None: for good.
+        public_url
+            Its address as browsers know it, where a proxy hides that; with https, cookies are `Secure`.
+        sessions
+            Those that `access` begins, for the page that lists and ends them.
         """
         for module in ("jinja2", "itsdangerous", "fastapi"):
             require_extra("dashboard", module)
@@ -222,6 +228,8 @@ class Bulkport(JobCalls):
             title=title,
             masked_names=masked_names,
             audit_keep=audit_keep,
+            public_url=public_url,
+            sessions=sessions,
         )
 
     @asynccontextmanager
@@ -385,6 +393,11 @@ class Bulkport(JobCalls):
         )
         async with connection:
             await self._make_engine().rescue([server_name], connection)
+
+    @property
+    def uploads_under_way(self) -> int:
+        """How many long bodies this server process is receiving."""
+        return self._runtime().intake.slots.taken if self._runtimes else 0
 
     # What can be wrong
 

@@ -216,6 +216,52 @@ class DecompressionBomb(TooLarge):
     """The compressed body expands beyond what this server accepts."""
 
 
+class BodyTooCostly(TooLarge):
+    """Reading the body takes more time than this server spends on one."""
+
+
+class TooManyRequests(BulkportError):
+    """You have sent more requests than one user may; wait a moment."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after)}
+
+
+class TooManyUploadsAtOnce(TooManyRequests):
+    """You have as many uploads under way as one user may have; try again when one has ended."""
+
+
+class InsufficientStorage(BulkportError):
+    """The server is short of disk space; nothing was kept. Try again later."""
+
+    status = 507
+    title = "Insufficient storage"
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": "60"}
+
+
+class UriTooLong(BulkportError):
+    """The address is longer than this server accepts."""
+
+    status = 414
+    title = "URI too long"
+
+
+class HeadersTooLarge(BulkportError):
+    """The headers are larger than this server accepts."""
+
+    status = 431
+    title = "Request header fields too large"
+
+
 class UnsupportedMediaType(BulkportError):
     """This Content-Type or Content-Encoding is not supported."""
 

@@ -30,14 +30,28 @@ class ImportLimits:
     """Target size of a chunk. 160 KB costs a third of the speed, 2 MB gains nothing but memory."""
     body_idle_seconds: float = 60.0
     """Longest silence of a client in the middle of a body; then 408."""
+    body_min_rate: int = 1024
+    """Bytes a second that a body must arrive with, once `body_grace_seconds` were spent on waiting for it; else 408."""
+    body_grace_seconds: float = 30.0
+    """Time that a client may take whatever its rate."""
+    body_cpu_seconds: float = 600.0
+    """Processor time that reading one body may take; then 413."""
+    max_rows: int = 1_000_000_000
+    """Records of one streamed body; more is answered 413."""
+    max_blank_lines: int = 1_000_000
+    """Blank lines of one streamed body; more is answered 413."""
     max_concurrent_uploads: int = 32
-    """Uploads that hold a database connection at one time; more are answered 503 with Retry-After."""
+    """Bodies longer than a chunk that are received at one time; more wait a moment, then 503 with Retry-After."""
     max_staged_uploads: int = 100
     """Resumable uploads that a user may have at one time; more are answered 409."""
     max_staged_bytes: int = 10 * GIB
     """Bytes of them; an upload that is larger is answered 413."""
     staged_seconds: float = 24 * 3600.0
     """How long a resumable upload waits for its bytes, and then for its import."""
+    max_user_uploads: int = 8
+    """Those of one user; more wait a moment, then 429 with Retry-After."""
+    spool_folder: str | None = None
+    """Where long bodies wait for their end, compressed; None: the system's folder for temporary files."""
     idempotency_seconds: float = 24 * 3600.0
     """How long the answer to a request with an `Idempotency-Key` is kept for requests that come again."""
     database_wait_seconds: float = 3.0

@@ -31,7 +31,7 @@ async def current_user(request: Request, api_key: Annotated[str | None, Security
     # Of two keys, which one counts would be a matter of who reads the request.
     if api_key is None or len(request.headers.getlist(_HEADER)) > 1:
         raise AuthenticationRequired
-    pool: AsyncPool = request.app.state.pool
+    pool: AsyncPool = request.app.state.key_pool
     async with pool.connection() as connection:
         user_id = await verify_key(connection, api_key)
     if user_id is None:

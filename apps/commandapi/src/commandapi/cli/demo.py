@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from commandapi.cli.serve import Host, Port, print_line, run_server
+from commandapi.cli.serve import Host, Port, print_addresses, print_line, run_server
 
 if TYPE_CHECKING:
     from commandapi.listening import Addresses
@@ -34,7 +34,7 @@ def demo(*, host: Host = "127.0.0.1", port: Port = 8000, workers: _Workers = Non
     os.environ.setdefault("COMMANDAPI_LOG_LEVEL", "WARNING")
 
     def begin(addresses: "Addresses", database_url: str) -> None:
-        print_line(str(addresses))
+        print_addresses(addresses)
         threading.Thread(target=_welcome, args=(addresses, database_url), daemon=True).start()
 
     run_server(host=host, port=port, workers=workers, when_ready=begin)

@@ -26,9 +26,10 @@ Workers = Annotated[
 def serve(*, host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = None) -> None:
     """Serve the API, with worker processes beside it.
 
-    Prints one line with the addresses when it is ready, and runs until Ctrl-C, which stops everything it started.
+    Prints one line with the addresses when it is ready, and runs until Ctrl-C, which stops everything it started. In
+    development a second line has a link that signs one browser in to the dashboard.
     """
-    run_server(host=host, port=port, workers=workers, when_ready=lambda addresses, _: print_line(str(addresses)))
+    run_server(host=host, port=port, workers=workers, when_ready=lambda addresses, _: print_addresses(addresses))
 
 
 def run_server(*, host: str, port: int, workers: int | None, when_ready: "Callable[[Addresses, str], None]") -> None:
@@ -64,6 +65,13 @@ def run_server(*, host: str, port: int, workers: int | None, when_ready: "Callab
             when_ready=lambda addresses: when_ready(addresses, database.url),
         )
         serving.run(plan, bound)
+
+
+def print_addresses(addresses: "Addresses") -> None:
+    """Print where the server answers, and how to get into its dashboard."""
+    print_line(str(addresses))
+    if addresses.sign_in is not None:
+        print_line(f"Sign in to the dashboard, once and within a day: {addresses.sign_in}")
 
 
 def print_line(line: str) -> None:

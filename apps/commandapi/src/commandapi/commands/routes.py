@@ -14,14 +14,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 from bulkport.errors import ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.schemas import PathId
-from commandapi.auth import current_user
 from commandapi.commands.models import COMMANDS_BY_ID, Command
 from commandapi.commands.schemas import CommandBody, CommandQuery, CommandView
 from commandapi.database import ReadingSessions, Sessions
 from commandapi.paging import Page, read_page
 from commandapi.platforms.models import PLATFORMS_BY_ID
+from commandapi.searching import search_slot
 
-router = APIRouter(prefix="/api", tags=["commands"], dependencies=[Depends(current_user)])
+router = APIRouter(prefix="/api", tags=["commands"], dependencies=[Depends(search_slot)])
 
 _SORT_COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
     "howTo": Command.how_to,

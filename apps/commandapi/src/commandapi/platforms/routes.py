@@ -8,13 +8,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.schemas import PathId
-from commandapi.auth import current_user
 from commandapi.database import ReadingSessions, Sessions
 from commandapi.paging import Page, read_page
 from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
 from commandapi.platforms.schemas import PlatformBody, PlatformQuery, PlatformView
+from commandapi.searching import search_slot
 
-router = APIRouter(prefix="/api/platforms", tags=["platforms"], dependencies=[Depends(current_user)])
+router = APIRouter(prefix="/api/platforms", tags=["platforms"], dependencies=[Depends(search_slot)])
 
 _SORT_COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
     "platformName": Platform.platform_name,

@@ -10,7 +10,9 @@ navigation, and actions.
 - `static/`: one style sheet, one script, icons. Nothing is loaded from elsewhere and nothing is inline (strict CSP).
 """
 
-from bulkport.dashboard.access.viewers import Access, Authorize, ClosedAccess, HookAccess, LoopbackAccess
+from bulkport.dashboard.access.link import LinkAccess
+from bulkport.dashboard.access.sessions import Session, Sessions
+from bulkport.dashboard.access.viewers import Access, Authorize, ClosedAccess, HookAccess, OpenAccess
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Audit, Done, Form
 from bulkport.dashboard.core.audit_log import AuditEntry, AuditLog
 from bulkport.dashboard.core.masking import DEFAULT_MASKED_NAMES, Masking
@@ -35,8 +37,9 @@ __all__ = [
     "Entry",
     "Form",
     "HookAccess",
-    "LoopbackAccess",
+    "LinkAccess",
     "Masking",
+    "OpenAccess",
     "Page",
     "PageNotFound",
     "PageRequest",
@@ -44,5 +47,7 @@ __all__ = [
     "Role",
     "Search",
     "Section",
+    "Session",
+    "Sessions",
     "Viewer",
 ]

@@ -82,6 +82,8 @@ class Dashboard:
         Name of the application.
     loaders:
         Where templates of further pages are.
+    public_url:
+        Its address as browsers know it, where a proxy hides that; with https, cookies are `Secure`.
 
     Examples
     --------
@@ -105,7 +107,9 @@ class Dashboard:
         title: str = "Background jobs",
         loaders: Sequence[BaseLoader] = (),
         hub: Hub | None = None,
+        public_url: str | None = None,
     ) -> None:
+        self._is_secure = None if public_url is None else public_url.lower().startswith("https:")
         self._access = access
         self._audit = audit
         self._actions = {action.name: action for action in actions}
@@ -172,8 +176,16 @@ class Dashboard:
             Below the dashboard, without a slash at its beginning; None: the dashboard's own without its last slash.
         """
         scope = {**scope, error_page.SHOW: self._responses.error_page, error_page.URL: _own_url(scope, path)}
+        if self._is_secure is not None:
+            scope[cookies.SECURE] = self._is_secure
         request = Request(scope, receive)
-        viewer = await self._access.viewer(request)
+        try:
+            viewer = await self._access.viewer(request)
+        except (psycopg.OperationalError, psycopg.InterfaceError, ServiceUnavailable) as error:
+            logger.warning("who asks for the dashboard cannot be told: %s", error)
+            text = "The database cannot be reached at the moment."
+            await error_page.error_page(request, 503, "Service unavailable", text)(scope, receive, send)
+            return
         # The script and the style of a sign-in page are nobody's secret, unlike whether there is a dashboard at all.
         is_open = f"/{path}" in self._open_paths or (bool(self._open_paths) and f"{path}".startswith("static/"))
         if viewer is None and not is_open:

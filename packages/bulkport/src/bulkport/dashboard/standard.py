@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, cast
 
 from starlette.requests import Request
 
+from bulkport.dashboard.access.sessions import Sessions
 from bulkport.dashboard.access.viewers import Access, HookAccess
 from bulkport.dashboard.core.audit_log import AuditLog
 from bulkport.dashboard.core.masking import DEFAULT_MASKED_NAMES, Masking
@@ -22,6 +23,7 @@ from bulkport.dashboard.pages.overview_reader import read_overview
 from bulkport.dashboard.pages.recurring import recurring_component
 from bulkport.dashboard.pages.retries import retries_component
 from bulkport.dashboard.pages.servers import servers_component
+from bulkport.dashboard.pages.sessions import sessions_component
 from bulkport.dashboard.pages.tasks import tasks_component
 from bulkport.imports.admin import OperatedImports
 from bulkport.imports.resource import Resources
@@ -43,6 +45,8 @@ def standard_dashboard(
     title: str = "Background jobs",
     masked_names: Sequence[str] | None = None,
     audit_keep: timedelta | None = timedelta(days=365),
+    public_url: str | None = None,
+    sessions: Sessions | None = None,
 ) -> Dashboard:
     """The dashboard, to be mounted.
 
@@ -52,7 +56,7 @@ def standard_dashboard(
         The application's background jobs, imports among them; connected as long as it serves.
     pool
         Gives the application's connections once it is connected.
-    access, title, masked_names, audit_keep
+    access, title, masked_names, audit_keep, public_url, sessions
         See `Bulkport.dashboard`.
     """
     masking = Masking(DEFAULT_MASKED_NAMES if masked_names is None else masked_names)
@@ -66,6 +70,7 @@ def standard_dashboard(
         servers_component(jobs),
         tasks_component(jobs),
         audit_component(audit),
+        *([] if sessions is None else [sessions_component(sessions)]),
     ]
     return Dashboard(
         [overview_page(read_overview(jobs, imports)), *(page for component in components for page in component.pages)],
@@ -77,6 +82,7 @@ def standard_dashboard(
         counts=with_import_counts(job_counts(jobs), imports),
         search=JOB_SEARCH,
         title=title,
+        public_url=public_url,
     )
 
 

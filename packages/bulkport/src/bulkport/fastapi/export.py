@@ -25,7 +25,7 @@ class ExportParameters(WireQuery):
 
     format: Annotated[Literal["csv", "ndjson"], Field(description="What the file is.")] = "csv"
     search: Annotated[
-        str, Field(max_length=1000, pattern=r"^[^\x00]*$", description="Text to find anywhere in a row, in any case.")
+        str, Field(max_length=250, pattern=r"^[^\x00]*$", description="Text to find anywhere in a row, in any case.")
     ] = ""
 
 

@@ -25,13 +25,13 @@ from bulkport.imports.resource import Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
 
-_Cursor = Annotated[str | None, Field(description="`nextCursor` of the page before.")]
+_Cursor = Annotated[str | None, Field(max_length=1000, description="`nextCursor` of the page before.")]
 
 
 class ImportQuery(WireQuery):
     """Query parameters of the list of imports."""
 
-    resource: Annotated[str | None, Field(description="Only imports of this resource.")] = None
+    resource: Annotated[str | None, Field(max_length=100, description="Only imports of this resource.")] = None
     status: Annotated[ImportStatus | None, Field(description="Only imports with this status.")] = None
     name: Annotated[str | None, Field(max_length=MAX_NAME, description="Only imports of this name.")] = None
     client_id: Annotated[

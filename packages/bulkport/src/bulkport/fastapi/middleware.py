@@ -4,6 +4,7 @@ It is on the path of every upload, whose first answer is promised in millisecond
 queue is made here, only one closure for each request.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from time import perf_counter
@@ -13,11 +14,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bulkport.fastapi import problems
+from bulkport.fastapi.disconnect import run_while_connected
+from bulkport.fastapi.request_limits import RequestLimits
 from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.trace import trace_id_from, trace_id_of_request
 
 logger = logging.getLogger(__name__)
 
+_WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -27,6 +31,8 @@ class EdgeMiddleware:
     - The trace id comes from `traceparent` or is random; see `bulkport.fastapi.trace`.
     - Every answer at or under `private_path` carries `Cache-Control: no-store`.
     - HEAD is answered as GET without the content (RFC 9110 §9.3.2); FastAPI's routes know nothing of it.
+    - A request whose target or headers are too long is refused, and one without exactly one Host (RFC 9112 §3.2).
+    - When the client of a request without a body goes away, its work is cancelled (`bulkport.fastapi.disconnect`).
     - An exception that nothing else handled is logged and becomes a problem with status 500 and no details. Where the
       answer had already begun it is raised again, so that the server breaks off the connection.
 
@@ -34,14 +40,22 @@ class EdgeMiddleware:
     ----------
     private_path:
         Path without a trailing slash, such as `/api`.
+    limits:
+        On the head of a request.
     observe:
         Called once for each request, after its answer; must not raise.
     """
 
     def __init__(
-        self, app: ASGIApp, *, private_path: str = "/api", observe: Callable[[Exchange], None] | None = None
+        self,
+        app: ASGIApp,
+        *,
+        private_path: str = "/api",
+        observe: Callable[[Exchange], None] | None = None,
+        limits: RequestLimits | None = None,
     ) -> None:
         self._app = app
+        self._limits = limits or RequestLimits()
         self._private_path = private_path
         self._private_prefix = private_path + "/"
         self._observe = observe
@@ -73,10 +87,19 @@ class EdgeMiddleware:
 
         # The server still needs to know that it was HEAD, so the original scope keeps it.
         inner = {**scope, "method": "GET"} if is_head else scope
-        token = trace_id_of_request.set(trace_id_from(scope["headers"]))
+        trace_id = trace_id_from(scope["headers"])
+        token = trace_id_of_request.set(trace_id)
+        if (task := asyncio.current_task()) is not None:
+            # For those who are told of tasks that hold up the others.
+            task.set_name(f"{method} {path} {trace_id}")
         try:
             try:
-                await self._app(inner, receive, send_on)
+                if (refused := self._limits.refusal(scope)) is not None:
+                    await refused(inner, receive, send_on)
+                elif method in _WITHOUT_BODY:
+                    await run_while_connected(self._app, inner, receive, send_on)
+                else:
+                    await self._app(inner, receive, send_on)
             except ClientDisconnect:
                 logger.info("the client went away")
             except Exception:

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from bulkport.errors import BulkportError, NotFound, ServiceUnavailable, ValidationFailed
+from bulkport.errors import BulkportError, InsufficientStorage, NotFound, ServiceUnavailable, ValidationFailed
 from bulkport.fastapi.trace import trace_id_of_request
 from bulkport.fastapi.validation_errors import messages_by_path
 from bulkport.jobs.errors import NotConnected
@@ -28,6 +28,9 @@ from bulkport.jobs.errors import NotConnected
 MEDIA_TYPE: Final = "application/problem+json"
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+_TOO_SLOW: Final = "The database took too long; narrow the search, or try again later."
+_READ_ONLY: Final = "The database takes no changes at the moment; try again shortly."
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +108,7 @@ def install(app: FastAPI, *, database_errors: Iterable[type[Exception]] = ()) ->
 
     for kind in (
         *(BulkportError, HTTPException, RequestValidationError, NotConnected),
-        *(psycopg.OperationalError, psycopg.InterfaceError),
+        *(psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction),
         *unreachable,
     ):
         app.add_exception_handler(kind, answer)
@@ -136,6 +139,14 @@ def problem_of(request: Request, error: Exception, *, unreachable: tuple[type[Ex
         case psycopg.errors.UndefinedTable() | psycopg.errors.InvalidSchemaName() if "bulkport" in str(error):
             logger.error("%s Run: bulkport migrate", error.diag.message_primary)
             return response_for(path, ServiceUnavailable("The database lacks Bulkport's tables. Run: bulkport migrate"))
+    # SQLAlchemy wraps the driver's error.
+    match getattr(error, "orig", None) or error:
+        case psycopg.errors.QueryCanceled():
+            return response_for(path, ServiceUnavailable(_TOO_SLOW))
+        case psycopg.errors.ReadOnlySqlTransaction():
+            return response_for(path, ServiceUnavailable(_READ_ONLY))
+        case psycopg.errors.DiskFull():
+            return response_for(path, InsufficientStorage())
         case psycopg.OperationalError() | psycopg.InterfaceError():
             logger.warning("the database cannot be reached: %s", error)
             return response_for(path, ServiceUnavailable())

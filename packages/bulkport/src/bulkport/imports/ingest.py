@@ -5,8 +5,9 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 """
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, Sequence
+from dataclasses import asdict
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -14,21 +15,24 @@ from psycopg import AsyncConnection, sql
 from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
-from bulkport.errors import ClientIdTaken, ServiceUnavailable, ValidationFailed
+from bulkport.errors import ClientIdTaken, TooManyUploadsAtOnce, ValidationFailed
 from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import ingest_queries as queries
 from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.body_work import INLINE_BYTES
 from bulkport.imports.chunk import compress
 from bulkport.imports.formats import BodyFormat, Handling, Piece, parse_envelope
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
 from bulkport.imports.resource import ConflictPolicy
+from bulkport.imports.spool import Spool
 from bulkport.imports.summary import unknown_fields_warnings
 from bulkport.imports.upload import BodyReader, OnAccept, PeekedBody, PieceReader, Upload, no_records, read_whole
 from bulkport.imports.validation import validate_envelope
 from bulkport.imports.values.options import ValueOptions
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.limits import ImportLimits
+from bulkport.slots import Slots
 
 
 class Intake:
@@ -41,8 +45,8 @@ class Intake:
     pool:
         Autocommit connections for bodies that have arrived whole.
     upload_pool:
-        Autocommit connections for streams; each is held for as long as its client sends. Apart from `pool`, so that
-        slow clients never keep other requests waiting.
+        Autocommit connections for long bodies, once they are here as a whole. Apart from `pool`, so that storing
+        gigabytes keeps no other request waiting.
     lanes:
         Background jobs that may work on one import of several chunks.
     """
@@ -60,7 +64,14 @@ class Intake:
         self._upload_pool = upload_pool
         self._limits = limits
         self._lanes = lanes
-        self._uploads = 0
+        self.slots = Slots(
+            "uploads",
+            in_all=limits.max_concurrent_uploads,
+            per_user=limits.max_user_uploads,
+            wait_seconds=limits.database_wait_seconds,
+            refusal=TooManyUploadsAtOnce,
+        )
+        """Places for long bodies."""
         args, user_id = sql.SQL("import.args"), sql.Placeholder("user_id")
         # Put together once: that takes as long as sending it.
         self._accept_whole_statement = queries.ACCEPT_WHOLE.format(
@@ -102,48 +113,73 @@ class Intake:
 
     async def _accept_envelope(self, upload: Upload, reader: BodyReader, body: PeekedBody) -> AcceptedImport:
         limits = self._limits
-        records = parse_envelope(await read_whole(body), upload.resource, limits)
-        rename = MemberNames(upload.resource, upload.reading)
-        records = list(map(rename, records)) if rename else records
-        options = ValueOptions.of(upload.reading)
-        if upload.handling is not Handling.LENIENT and (errors := validate_envelope(records, upload.resource, options)):
+        whole = await read_whole(body)
+        is_small = len(whole) <= INLINE_BYTES
+        parse, judge = partial(parse_envelope, whole, upload.resource, limits), partial(_judge, upload)
+        records = parse() if is_small else await reader.work.run(parse)
+        records, errors = judge(records) if is_small else await reader.work.run(judge, records)
+        if errors:
             raise ValidationFailed(errors)
-        return await self._accept_whole(_Import(upload), _pieces(records, limits.chunk_bytes), reader.received)
+        return await self._accept_whole(_Import(upload), _pieces(records, limits.chunk_bytes), reader)
 
     async def _accept_stream(
         self, upload: Upload, reader: BodyReader, body: AsyncIterable[bytes], body_format: BodyFormat
     ) -> AcceptedImport:
         limits = self._limits
-        pieces = PieceReader(upload, body, body_format, limits)
+        pieces = PieceReader(upload, body, body_format, limits, reader.work)
         description = _Import(upload, pieces, body_format)
-        # Until the second piece the whole body may fit into one: then no connection waits for the client.
+        # Until the second piece the whole body may fit into one.
         stream = aiter(pieces)
         first = await anext(stream, None)
         if first is None:
             raise no_records()
         second = await anext(stream, None)
         if second is None:
-            return await self._accept_whole(description, [first], reader.received)
-        writer = _ImportWriter(self._engine, description, self._lanes)
-        async with self._upload_connection() as connection, connection.transaction():
-            await connection.execute(queries.LIMIT_IDLE, (f"{round(limits.body_idle_seconds * 2 + 30)}s",))
-            await writer.add(connection, first)
-            await writer.add(connection, second)
-            async for piece in stream:
-                await writer.add(connection, piece)
-            accepted = await writer.finish(connection, reader.received)
-            if upload.on_accept is not None:
-                await upload.on_accept(connection, accepted)
+            return await self._accept_whole(description, [first], reader)
+        async with self.slots.slot(upload.user_id):
+            with Spool(limits.spool_folder) as spool:
+                await reader.work.run(spool.add, first)
+                await reader.work.run(spool.add, second)
+                async for piece in stream:
+                    await reader.work.run(spool.add, piece)
+                return await self._store_spooled(description, spool, reader)
+
+    async def _store_spooled(self, description: "_Import", spool: Spool, reader: BodyReader) -> AcceptedImport:
+        """Store an import whose pieces lie in a file, in one transaction that waits for no client."""
+        async with self._upload_pool.connection() as connection, connection.transaction():
+            row = await (await connection.execute(queries.NEXT_IMPORT_ID)).fetchone()
+            assert row is not None
+            id_, batches, has_more = ImportId(row[0]), spool.batches(), True
+            while has_more:
+                batch, has_more = await reader.work.advance(batches)
+                if batch is not None:
+                    await connection.execute(queries.INSERT_CHUNKS, {"id": id_, **asdict(batch)})
+            arguments = {"import_id": int(id_)}
+            assistants = description.lanes(self._lanes, spool.chunks) - 1
+            own, *_ = await self._engine.enqueue_many(
+                connection,
+                [
+                    NewJob(task, arguments, IMPORT_QUEUE, user_id=description.user_id)
+                    for task in (PROCESS_IMPORT, *[ASSIST_IMPORT] * assistants)
+                ],
+            )
+            described = description.row(spool.records, spool.chunks, reader.received)
+            await connection.execute(queries.INSERT_JOB, described | {"id": id_, "background_job_id": own.id})
+            accepted = description.accepted(id_, own.id, spool.records)
+            if description.on_accept is not None:
+                await description.on_accept(connection, accepted)
             return accepted
 
-    async def _accept_whole(self, description: "_Import", pieces: Sequence[Piece], body_bytes: int) -> AcceptedImport:
+    async def _accept_whole(
+        self, description: "_Import", pieces: Sequence[Piece], reader: BodyReader
+    ) -> AcceptedImport:
         """Store an import whose body is here."""
         first_rows = list(accumulate((piece.records for piece in pieces), initial=1))
-        parameters = description.row(first_rows[-1] - 1, len(pieces), body_bytes) | {
+        parameters = description.row(first_rows[-1] - 1, len(pieces), reader.received) | {
             "assistants": description.lanes(self._lanes, len(pieces)) - 1,
             "first_rows": first_rows[:-1],
             "records": [piece.records for piece in pieces],
-            "payloads": [compress(piece.payload) for piece in pieces],
+            "payloads": [await _compressed(piece.payload, reader) for piece in pieces],
         }
         async with self._pool.connection() as connection:
             if description.on_accept is None:
@@ -159,17 +195,6 @@ class Intake:
         row = await (await connection.execute(self._accept_whole_statement, parameters)).fetchone()
         assert row is not None
         return description.accepted(ImportId(row[0]), BackgroundJobId(row[1]), parameters["total_records"])
-
-    @asynccontextmanager
-    async def _upload_connection(self) -> AsyncIterator[AsyncConnection[Any]]:
-        if self._uploads >= self._limits.max_concurrent_uploads:
-            raise ServiceUnavailable(f"{self._uploads} uploads are under way, this server's limit; try again shortly.")
-        self._uploads += 1
-        try:
-            async with self._upload_pool.connection() as connection:
-                yield connection
-        finally:
-            self._uploads -= 1
 
 
 class _Import:
@@ -244,46 +269,17 @@ class _Import:
         return [*pieces.warnings, *unknown_fields_warnings(unknown, known)]
 
 
-class _ImportWriter:
-    """Writes an import piece by piece as it arrives, inside the caller's transaction."""
+def _judge(upload: Upload, records: list[bytes]) -> tuple[list[bytes], dict[str, list[str]]]:
+    """The records under the names of their fields, and what is wrong with them where that refuses the whole."""
+    rename = MemberNames(upload.resource, upload.reading)
+    records = list(map(rename, records)) if rename else records
+    if upload.handling is Handling.LENIENT:
+        return records, {}
+    return records, validate_envelope(records, upload.resource, ValueOptions.of(upload.reading))
 
-    def __init__(self, engine: JobEngine, description: _Import, lanes: int) -> None:
-        self._engine = engine
-        self._description = description
-        self._lanes = lanes
-        self._id: ImportId | None = None
-        self._records = 0
-        self._chunks = 0
 
-    async def add(self, connection: AsyncConnection[Any], piece: Piece) -> None:
-        """Write the next piece as a chunk."""
-        if self._id is None:
-            row = await (await connection.execute(queries.NEXT_IMPORT_ID)).fetchone()
-            assert row is not None
-            self._id = ImportId(row[0])
-        payload = compress(piece.payload)
-        await connection.execute(
-            queries.INSERT_CHUNK, (self._id, self._chunks, self._records + 1, piece.records, payload)
-        )
-        self._chunks += 1
-        self._records += piece.records
-
-    async def finish(self, connection: AsyncConnection[Any], body_bytes: int) -> AcceptedImport:
-        """Write the job and enqueue its background jobs."""
-        assert self._id is not None
-        arguments = {"import_id": int(self._id)}
-        assistants = self._description.lanes(self._lanes, self._chunks) - 1
-        own, *_ = await self._engine.enqueue_many(
-            connection,
-            [
-                NewJob(task, arguments, IMPORT_QUEUE, user_id=self._description.user_id)
-                for task in (PROCESS_IMPORT, *[ASSIST_IMPORT] * assistants)
-            ],
-        )
-        background_job_id = own.id
-        row = self._description.row(self._records, self._chunks, body_bytes)
-        await connection.execute(queries.INSERT_JOB, row | {"id": self._id, "background_job_id": background_job_id})
-        return self._description.accepted(self._id, background_job_id, self._records)
+async def _compressed(records: bytes, reader: BodyReader) -> bytes:
+    return compress(records) if len(records) <= INLINE_BYTES else await reader.work.run(compress, records)
 
 
 def _pieces(records: list[bytes], chunk_bytes: int) -> list[Piece]:

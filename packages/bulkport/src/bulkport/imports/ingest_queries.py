@@ -6,9 +6,11 @@ from psycopg import sql
 
 NEXT_IMPORT_ID: Final = "SELECT nextval(pg_get_serial_sequence('bulkport.bulk_import_jobs', 'id'))"
 
-INSERT_CHUNK: Final = """
+INSERT_CHUNKS: Final = """
     INSERT INTO bulkport.import_chunks (job_id, chunk_number, first_row, record_count, payload)
-    VALUES (%s, %s, %s, %s, %b)
+    SELECT %(id)s, %(first_number)s + chunk.number - 1, chunk.first_row, chunk.records, chunk.payload
+    FROM unnest(%(first_rows)b::bigint[], %(records)b::integer[], %(payloads)b::bytea[])
+        WITH ORDINALITY AS chunk (first_row, records, payload, number)
 """
 
 # A whole import by one statement: each of its round trips would cost more than storing a small body does.
@@ -48,9 +50,6 @@ INSERT_JOB: Final = """
         %(total_chunks)s, %(body_bytes)s, %(csv_columns)s::jsonb, %(reading)s::jsonb, %(writing)s::jsonb, %(file_name)s,
             %(warnings)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, clock_timestamp())
 """
-
-# A server that died in the middle of an upload leaves a transaction behind until its connection is found dead.
-LIMIT_IDLE: Final = "SELECT set_config('idle_in_transaction_session_timeout', %s, true)"
 
 CLIENT_ID_KEY: Final = "bulk_import_jobs_client_id_key"
 

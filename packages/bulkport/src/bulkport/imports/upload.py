@@ -1,7 +1,8 @@
 """An upload as it comes in: the body's bytes turned into pieces of whole records."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -10,6 +11,7 @@ from psycopg import AsyncConnection
 from bulkport.errors import BadRequest, UploadTimedOut
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.body_work import INLINE_BYTES, BodyWork
 from bulkport.imports.formats import (
     BodyFormat,
     ColumnNames,
@@ -62,22 +64,28 @@ class Upload:
 
 
 class BodyReader:
-    """Reads a body: counts its bytes, undoes its compression, and gives up on a silent client.
+    """Reads a body: counts its bytes, undoes its compression, and gives up on a silent or a very slow client.
 
     Raises
     ------
     UploadTimedOut
-        If the client is silent for longer than the limit.
+        If the client is silent for longer than the limit, or slower.
     TooLarge
         If the body, decompressed, is larger than `max_bytes` or expands beyond measure.
     CorruptCompression
         If the body cannot be decompressed.
+    BodyTooCostly
+        If the body takes too much of a processor.
     """
 
     def __init__(self, upload: Upload, limits: ImportLimits, max_bytes: int) -> None:
         self._body = aiter(upload.body)
         self._decompressor = decompressor(upload.content_encoding, limits, max_bytes=max_bytes)
-        self._idle_seconds = limits.body_idle_seconds
+        self._limits = limits
+        self._waited = 0.0
+        self.work = BodyWork(limits.body_cpu_seconds)
+        """Runs what the body makes to do."""
+        self._is_compressed = (upload.content_encoding or "").strip().lower() not in {"", "identity"}
         self.received = 0
         """Bytes received so far, before decompression."""
 
@@ -87,23 +95,38 @@ class BodyReader:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while data := await self._receive():
-            for part in self._decompressor.feed(data):
-                yield part
+            if not self._is_compressed:
+                for part in self._decompressor.feed(data):
+                    yield part
+                continue
+            parts, has_more = self._decompressor.feed(data), True
+            while has_more:
+                plain, has_more = await self.work.advance(parts)
+                if plain is not None:
+                    yield plain
         self._decompressor.finish()
 
     async def _receive(self) -> bytes:
+        limits = self._limits
         while True:
+            started = time.monotonic()
             try:
-                async with asyncio.timeout(self._idle_seconds):
+                async with asyncio.timeout(limits.body_idle_seconds):
                     data = await anext(self._body, None)
             except TimeoutError:
                 raise UploadTimedOut(
-                    f"No data arrived for {self._idle_seconds:g} seconds; nothing was kept. Send the body again."
+                    f"No data arrived for {limits.body_idle_seconds:g} seconds; nothing was kept. Send the body again."
                 ) from None
             if data is None:
                 return b""
+            self._waited += time.monotonic() - started
+            self.received += len(data)
+            # By the time that was spent on waiting for the client alone.
+            if self._waited > limits.body_grace_seconds and self.received < limits.body_min_rate * self._waited:
+                raise UploadTimedOut(
+                    f"The body arrives with less than {limits.body_min_rate:,} bytes a second; nothing was kept."
+                )
             if data:
-                self.received += len(data)
                 return data
 
 
@@ -145,9 +168,15 @@ class PieceReader:
     """
 
     def __init__(
-        self, upload: Upload, body: AsyncIterable[bytes], body_format: BodyFormat, limits: ImportLimits
+        self,
+        upload: Upload,
+        body: AsyncIterable[bytes],
+        body_format: BodyFormat,
+        limits: ImportLimits,
+        work: BodyWork | None = None,
     ) -> None:
         self._limits = limits
+        self._work = work or BodyWork(limits.body_cpu_seconds)
         self._format = body_format
         self._text = TextReader(body, body_format, upload.reading)
         self._names = ColumnNames(upload.resource, upload.reading)
@@ -175,14 +204,27 @@ class PieceReader:
     async def __aiter__(self) -> AsyncIterator[Piece]:
         async for data in self._text:
             splitter = self._splitter = self._splitter or self._new_splitter()
-            for piece in splitter.feed(data):
+            size = splitter.buffered + len(data)
+            is_small = size <= INLINE_BYTES or size < splitter.threshold
+            async for piece in self._cut(splitter.feed(data), is_small=is_small):
                 self._match_header()
                 yield piece
         splitter = self._splitter = self._splitter or self._new_splitter()
-        for piece in splitter.finish():
+        async for piece in self._cut(splitter.finish(), is_small=splitter.buffered <= INLINE_BYTES):
             self._match_header()
             yield piece
         self._match_header()
+
+    async def _cut(self, pieces: Iterator[Piece], *, is_small: bool) -> AsyncIterator[Piece]:
+        if is_small:
+            for piece in pieces:
+                yield piece
+            return
+        has_more = True
+        while has_more:
+            found, has_more = await self._work.advance(pieces)
+            if found is not None:
+                yield found
 
     def _new_splitter(self) -> NdjsonSplitter | CsvSplitter | JsonArraySplitter:
         if self._format is BodyFormat.CSV:

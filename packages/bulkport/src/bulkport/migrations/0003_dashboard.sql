@@ -26,3 +26,24 @@ CREATE TABLE bulkport.bulk_operations (
     effects jsonb NOT NULL DEFAULT '{}',  -- what came of it for how many jobs
     state text NOT NULL DEFAULT 'going' CHECK (state IN ('going', 'stopped', 'ended'))
 );
+
+-- Browsers that are signed in. Only a digest of what their cookie says is stored.
+CREATE TABLE bulkport.dashboard_sessions (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    token_digest bytea NOT NULL UNIQUE,
+    way text NOT NULL CHECK (way IN ('link', 'openid')),  -- how they signed in
+    viewer text NOT NULL,
+    role text NOT NULL CHECK (role IN ('operator', 'read-only')),
+    begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),  -- to the minute
+    expires_at timestamptz NOT NULL,
+    address text,
+    browser text
+);
+CREATE INDEX dashboard_sessions_expires_at ON bulkport.dashboard_sessions (expires_at);
+
+-- Links that sign one browser in, once.
+CREATE TABLE bulkport.dashboard_links (
+    token_digest bytea PRIMARY KEY,
+    expires_at timestamptz NOT NULL
+);

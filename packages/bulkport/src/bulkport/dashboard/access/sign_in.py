@@ -1,8 +1,8 @@
 """Sign-in with OpenID Connect: authorization code flow with PKCE, `state` and `nonce` (OpenID Connect Core 1.0 §3.1,
-RFC 7636, RFC 9700), and a signed cookie afterwards.
+RFC 7636, RFC 9700), and a session afterwards.
 
-What belongs to the provider (its addresses, its keys) is behind `IdentityProvider`. The session is in the cookie alone:
-nothing is stored, and it ends with its time, with signing out, or when the secret changes.
+What belongs to the provider (its addresses, its keys) is behind `IdentityProvider`. A session ends with its time, with
+signing out, when an operator ends it, or when the secret changes.
 """
 
 import base64
@@ -18,9 +18,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from bulkport.dashboard.core import cookies, csrf
+from bulkport.dashboard.access.sessions import Sessions
+from bulkport.dashboard.access.sign_out import signed_out, signing_out
+from bulkport.dashboard.core import cookies
 from bulkport.dashboard.core.error_page import URL, error_page
-from bulkport.dashboard.core.forms import is_inside, read_form
+from bulkport.dashboard.core.forms import is_inside
 from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.errors import BulkportError
 
@@ -91,8 +93,10 @@ class SignInAccess:
 
     Parameters
     ----------
+    sessions:
+        Where sessions are kept.
     secret:
-        Signs the cookies; the same for all servers behind one address.
+        Signs the cookie of a sign-in that is under way; the same for all servers behind one address.
     session_seconds:
         How long a sign-in lasts.
     public_url:
@@ -102,6 +106,7 @@ class SignInAccess:
     def __init__(
         self,
         provider: IdentityProvider,
+        sessions: Sessions,
         *,
         secret: str,
         roles: RoleClaim | None = None,
@@ -112,16 +117,12 @@ class SignInAccess:
         self._roles = roles or RoleClaim()
         self._session_seconds = session_seconds
         self._public_url = public_url.rstrip("/") if public_url else None
-        self._sessions = URLSafeTimedSerializer(secret, salt="bulkport dashboard session")
+        self._sessions = sessions
         self._flows = URLSafeTimedSerializer(secret, salt="bulkport dashboard sign-in")
 
     async def viewer(self, request: Request) -> Viewer | None:
         """Whom the session cookie names."""
-        match _loads(self._sessions, cookies.read(request, cookies.SESSION), self._session_seconds):
-            case {"name": str(name), "role": str(role), "id": str(session)} if role in set(Role):
-                return Viewer(name, Role(role), session, can_sign_out=True)
-            case _:
-                return None
+        return await self._sessions.find(cookies.read(request, cookies.SESSION), "openid")
 
     def refuse(self, request: Request) -> Response:
         """To the sign-in, and back afterwards."""
@@ -140,8 +141,8 @@ class SignInAccess:
         return (
             Route("/sign-in", self._sign_in),
             Route("/sign-in/callback", self._come_back),
-            Route("/sign-out", self._sign_out, methods=["POST"]),
-            Route("/signed-out", _signed_out),
+            Route("/sign-out", signing_out(self, self._sessions), methods=["POST"]),
+            Route("/signed-out", signed_out),
         )
 
     async def _sign_in(self, request: Request) -> Response:
@@ -187,9 +188,9 @@ class SignInAccess:
             return error_page(request, 403, "Sign-in failed", "The sign-in service's answer was not accepted.", again)
         except BulkportError as error:
             return error_page(request, error.status, "Sign-in unavailable", error.detail, again)
-        return self._admit(request, claims)
+        return await self._admit(request, claims)
 
-    def _admit(self, request: Request, claims: Mapping[str, Any]) -> Response:
+    async def _admit(self, request: Request, claims: Mapping[str, Any]) -> Response:
         name = _name_in(claims)
         role = self._roles.role_in(claims)
         if role is None:
@@ -198,27 +199,14 @@ class SignInAccess:
             return error_page(request, 403, "No access", text, ("Sign in as somebody else", "sign-in"))
         wanted = cookies.read(request, cookies.RETURN) or ""
         response = RedirectResponse("../" + (wanted if is_inside(wanted) else ""), 303)
-        session = self._sessions.dumps({"name": name, "role": role, "id": secrets.token_urlsafe(16)})
+        session = await self._sessions.begin(request, "openid", name, role, seconds=self._session_seconds)
         cookies.set_cookie(response, request, cookies.SESSION, session, max_age=int(self._session_seconds))
-        return response
-
-    async def _sign_out(self, request: Request) -> Response:
-        viewer = await self.viewer(request)
-        form = await read_form(request)
-        if viewer is not None and csrf.refusal(request, viewer, form.get(csrf.FIELD, "")):
-            return error_page(request, 403, "Not signed out", "The form was refused; reload the page.", ("Back", ""))
-        response = RedirectResponse("signed-out", 303)
-        cookies.delete_cookie(response, request, cookies.SESSION)
         return response
 
     def _callback_url(self, request: Request) -> str:
         if self._public_url:
             return f"{self._public_url}/sign-in/callback"
         return f"{request.scope[URL]}/sign-in/callback"
-
-
-async def _signed_out(request: Request) -> Response:
-    return error_page(request, 200, "Signed out", "You have left the dashboard.", ("Sign in again", "sign-in"))
 
 
 def _loads(serializer: URLSafeTimedSerializer, text: str | None, max_age: float) -> Any:

@@ -14,9 +14,14 @@ THEME: Final = "bulkport_theme"
 """The one that the script sets as well; it has no prefix."""
 
 
+SECURE: Final = "bulkport.dashboard_is_secure"
+"""Where the scope of a request says whether browsers know the dashboard by an https address."""
+
+
 def is_secure(request: Request) -> bool:
-    """Whether the request came over https, as far as this server knows."""
-    return request.url.scheme == "https"
+    """Whether the browser reaches the dashboard over https: as its public address says, else as the request does."""
+    secure: bool | None = request.scope.get(SECURE)
+    return request.url.scheme == "https" if secure is None else secure
 
 
 def read(request: Request, name: str) -> str | None:

@@ -38,18 +38,19 @@ def token(key: str, viewer: Viewer) -> str:
     return base64.urlsafe_b64encode(pad + _xor(pad, digest)).decode()
 
 
+def comes_from_another_site(request: Request) -> bool:
+    """Whether the browser says that another site made it send the request."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        # Where the browser has said that the origin is the same, a proxy may have changed the host.
+        return site != "same-origin"
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+
+
 def refusal(request: Request, viewer: Viewer, given: str) -> str | None:
     """Why a form is not accepted; None: it is."""
-    site = request.headers.get("sec-fetch-site")
-    if site is not None and site != "same-origin":
-        return "It was sent from another site."
-    origin = request.headers.get("origin")
-    # Where the browser has said that the origin is the same, a proxy may have changed the host.
-    if (
-        site is None
-        and origin is not None
-        and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
-    ):
+    if comes_from_another_site(request):
         return "It was sent from another site."
     key, is_new = form_key(request)
     if is_new or not _is_token(given, key, viewer):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from bulkport.errors import RecordTooLarge
+from bulkport.errors import RecordTooLarge, TooLarge
 from bulkport.imports.formats.sniffing import SNIFF_BYTES, text_start
 from bulkport.limits import ImportLimits
 
@@ -48,6 +48,7 @@ class Scan:
     """Records in these bytes, blank lines not counted."""
     payload: bytes | None = None
     """The records where they are not these bytes, because something among them is no record."""
+    blank_lines: int = 0
 
 
 class BufferingSplitter(ABC):
@@ -66,6 +67,19 @@ class BufferingSplitter(ABC):
         self._is_sniffed = False
         self._has_begun = False
         self._records = 0
+        self._max_rows = limits.max_rows
+        self._blank_lines = 0
+        self._max_blank_lines = limits.max_blank_lines
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be cut."""
+        return len(self._buffer)
+
+    @property
+    def threshold(self) -> int:
+        """Bytes at which they are looked at; below it, taking in more costs a copy of them."""
+        return self._threshold
 
     def feed(self, data: bytes) -> Iterator[Piece]:
         """See `RecordSplitter.feed`."""
@@ -116,6 +130,11 @@ class BufferingSplitter(ABC):
         self._check_sizes(payload)
         self._carry(block[scan.end :], scan.records, least=self._chunk_bytes)
         self._records += scan.records
+        self._blank_lines += scan.blank_lines
+        if self._blank_lines > self._max_blank_lines:
+            raise TooLarge(f"The body has more than {self._max_blank_lines:,} blank lines.")
+        if self._records > self._max_rows:
+            raise TooLarge(f"The body has more than {self._max_rows:,} records; send it in parts.")
         if scan.records:
             yield Piece(payload, scan.records)
 
@@ -125,10 +144,10 @@ class BufferingSplitter(ABC):
         scan = self._scan(block if is_closed else block + b"\n")
         if scan.end >= len(block) + (not is_closed):
             payload = scan.payload if is_closed or scan.payload is None else scan.payload.removesuffix(b"\n")
-            return Scan(len(block), scan.records, payload)
+            return Scan(len(block), scan.records, payload, scan.blank_lines)
         # The body ends inside a record (an open quote): it counts, and the worker reports it.
         payload = None if scan.payload is None else scan.payload + block[scan.end :]
-        return Scan(len(block), scan.records + 1, payload)
+        return Scan(len(block), scan.records + 1, payload, scan.blank_lines)
 
     def _drop_end_of_file_sign(self) -> None:
         """DOS programs and `copy` end a text file with 0x1A."""

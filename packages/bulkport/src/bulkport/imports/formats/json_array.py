@@ -43,6 +43,16 @@ class JsonArraySplitter:
         self._records = 0
         self._bytes_before = 0
 
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be cut."""
+        return len(self._buffer)
+
+    @property
+    def threshold(self) -> int:
+        """Bytes at which they are looked at; below it, taking in more costs a copy of them."""
+        return self._threshold
+
     def warnings(self) -> list[str]:
         """What was found and passed over: nothing."""
         return []

@@ -117,7 +117,7 @@ class CsvSplitter(BufferingSplitter):
         if not payload or self._cleaner.is_clean(payload):
             return Scan(end, count)
         records = self._cleaner.clean(self._read_records(payload))
-        return Scan(end, len(records), b"".join(records))
+        return Scan(end, len(records), b"".join(records), count - len(records))
 
     def _measure(self, block: bytes) -> tuple[int, int]:
         r"""Offset after the last newline that ends a record, and how many such newlines there are."""

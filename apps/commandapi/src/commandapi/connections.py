@@ -1,0 +1,206 @@
+"""What one client may take of a server's connections.
+
+uvicorn waits for the headers of a request as long as its client likes, and takes connections until the process has no
+file descriptor left. Here a connection that has not sent its headers in time is closed, there is a number of
+connections in all and for each address, and those that wait for a request make room for new ones.
+"""
+
+import asyncio
+import logging
+import resource
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+logger = logging.getLogger(__name__)
+
+_OTHER_DESCRIPTORS: Final = 256
+"""Descriptors that are left to database connections, files and the rest."""
+_LOG_EVERY_SECONDS: Final = 10.0
+_REFUSAL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\nretry-after: 1\r\n"
+    b"content-length: 22\r\nconnection: close\r\n\r\nToo many connections.\n"
+)
+_TIMED_OUT: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Limits on the connections of one server process."""
+
+    in_all: int = 4000
+    per_address: int = 1000
+    """Of one client's address; behind a proxy that is the proxy's."""
+    header_seconds: float = 10.0
+    """Time for the headers of a request."""
+    header_bytes: int = 64 * 1024
+    """Size of the headers of a request."""
+
+
+class ConnectionGate:
+    """Counts the connections of one server process, and chooses which to close."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self.in_all = min(limits.in_all, _descriptor_limit() - _OTHER_DESCRIPTORS)
+        self.open: Counter[str] = Counter()
+        """Connections by address."""
+        self._idle: dict[GuardedProtocol, None] = {}
+        self._turned_away: Counter[str] = Counter()
+        self._logged_at = float("-inf")
+
+    def admit(self, connection: "GuardedProtocol") -> bool:
+        """Whether there is room for a new connection; one that waits for a request may be closed for it."""
+        address = connection.address
+        has_room = (self.open[address] < self.limits.per_address or self._close_idle(address)) and (
+            self.open.total() < self.in_all or self._close_idle(None)
+        )
+        if not has_room:
+            self.note(connection, "refused: too many connections")
+        return has_room
+
+    def enter(self, connection: "GuardedProtocol") -> None:
+        """Count a connection."""
+        self.open[connection.address] += 1
+
+    def leave(self, connection: "GuardedProtocol") -> None:
+        """Count it no longer."""
+        self._idle.pop(connection, None)
+        self.open[connection.address] -= 1
+        if self.open[connection.address] <= 0:
+            del self.open[connection.address]
+
+    def idle(self, connection: "GuardedProtocol") -> None:
+        """The connection waits for a request, or for the rest of its headers."""
+        self._idle[connection] = None
+
+    def busy(self, connection: "GuardedProtocol") -> None:
+        """The connection's request is being answered."""
+        self._idle.pop(connection, None)
+
+    def note(self, connection: "GuardedProtocol", what: str) -> None:
+        """Log that a connection was turned away; floods of them in one line."""
+        self._turned_away[f"{connection.address} {what}"] += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._logged_at < _LOG_EVERY_SECONDS:
+            return
+        self._logged_at = now
+        logger.warning(
+            "connections were turned away",
+            extra={"open": self.open.total(), "turned_away": dict(self._turned_away.most_common(5))},
+        )
+        self._turned_away.clear()
+
+    def _close_idle(self, address: str | None) -> bool:
+        for connection in self._idle:
+            if address is None or connection.address == address:
+                self.note(connection, "closed: room for others")
+                connection.abort()
+                return True
+        return False
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol under the limits of a gate; see `guarded_protocol`."""
+
+    gate: ClassVar[ConnectionGate]
+    address: str = ""
+    _is_counted = False
+    _header_timer: asyncio.TimerHandle | None = None
+    _header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, or refuse it."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        if not self.gate.admit(self):
+            transport.write(_REFUSAL)
+            transport.close()
+            return
+        self._is_counted = True
+        self.gate.enter(self)
+        self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give its place back."""
+        self._headers_are_here()
+        self._leave()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, but no headers without end."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._header_timer is not None:
+            self._header_bytes += len(data)
+            if self._header_bytes > self.gate.limits.header_bytes:
+                self._turn_away(_TOO_LARGE, "closed: headers too large")
+
+    def on_message_begin(self) -> None:
+        """The first bytes of a request have come."""
+        super().on_message_begin()
+        if self._header_timer is None:
+            self._expect_headers()
+
+    def on_headers_complete(self) -> None:
+        """The request can be answered."""
+        self._headers_are_here()
+        self.gate.busy(self)
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """The connection waits for another request."""
+        super().on_response_complete()
+        if self._is_counted and not self.transport.is_closing():
+            self.gate.idle(self)
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._headers_are_here()
+        self._leave()
+        self.transport.abort()
+
+    def _expect_headers(self) -> None:
+        self._header_bytes = 0
+        self._header_timer = self.loop.call_later(
+            self.gate.limits.header_seconds, self._turn_away, _TIMED_OUT, "closed: headers took too long"
+        )
+        self.gate.idle(self)
+
+    def _headers_are_here(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _turn_away(self, answer: bytes, what: str) -> None:
+        self._headers_are_here()
+        if not self.transport.is_closing():
+            self.gate.note(self, what)
+            self.transport.write(answer)
+            self.transport.close()
+
+    def _leave(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self.gate.leave(self)
+
+
+def guarded_protocol(gate: ConnectionGate) -> type[Any]:
+    """The protocol class for `uvicorn.Config(http=…)`."""
+    return type("Protocol", (GuardedProtocol,), {"gate": gate})
+
+
+def raise_descriptor_limit() -> None:
+    """Have this process use as many file descriptors as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _descriptor_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1_000_000 if soft == resource.RLIM_INFINITY else soft

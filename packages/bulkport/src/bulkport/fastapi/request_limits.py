@@ -1,0 +1,39 @@
+"""Limits on the head of a request: its target, its headers, its Host."""
+
+from dataclasses import dataclass
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+from bulkport.errors import BadRequest, BulkportError, HeadersTooLarge, UriTooLong
+from bulkport.fastapi import problems
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """What the head of a request may be, in bytes."""
+
+    max_path_bytes: int = 8 * 1024
+    max_query_bytes: int = 8 * 1024
+    """All query parameters together, as they are sent; more is answered 414."""
+    max_header_bytes: int = 64 * 1024
+    """All headers together; more is answered 431."""
+
+    def refusal(self, scope: Scope) -> Response | None:
+        """The answer to a request that is beyond the limits; None: it is within them."""
+        error = self._error(scope)
+        return None if error is None else problems.response_for(scope["path"][:200], error)
+
+    def _error(self, scope: Scope) -> BulkportError | None:
+        if len(scope["path"]) > self.max_path_bytes:
+            return UriTooLong(f"The path is longer than {self.max_path_bytes:,} bytes.")
+        if len(scope.get("query_string", b"")) > self.max_query_bytes:
+            return UriTooLong(f"The query is longer than {self.max_query_bytes:,} bytes.")
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        if sum(len(name) + len(value) for name, value in headers) > self.max_header_bytes:
+            return HeadersTooLarge(f"The headers are larger than {self.max_header_bytes:,} bytes.")
+        hosts = sum(name == b"host" for name, _ in headers)
+        # Proxies and servers that each choose another one of two are how requests get to where they must not.
+        if hosts > 1 or (hosts == 0 and scope.get("http_version", "1.1") == "1.1"):
+            return BadRequest("A request must have exactly one Host header.")
+        return None

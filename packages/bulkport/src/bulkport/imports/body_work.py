@@ -1,0 +1,83 @@
+"""The work that a body makes, away from the event loop: decompressing, splitting, parsing, validating, compressing.
+
+A few kilobytes can make seconds of work. It goes in short steps on a few threads, so that other requests are answered
+meanwhile, and all steps of one body together have a limit.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Final, ParamSpec, TypeVar
+
+from bulkport.errors import BodyTooCostly
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+INLINE_BYTES: Final = 16 * 1024
+"""Bodies up to this size are read where they arrive: that takes less time than a change of threads."""
+_STEP_SECONDS: Final = 0.004
+_THREADS: Final = 2
+
+
+class BodyWork:
+    """Runs the steps of one body on threads, one after the other.
+
+    Parameters
+    ----------
+    cpu_seconds:
+        What all of them together may take of a processor.
+    """
+
+    def __init__(self, cpu_seconds: float) -> None:
+        self._cpu_seconds = cpu_seconds
+        self._left = cpu_seconds
+
+    async def run(
+        self, function: Callable[_Parameters, _Result], *args: _Parameters.args, **kwargs: _Parameters.kwargs
+    ) -> _Result:
+        """What the function returns.
+
+        Raises
+        ------
+        BodyTooCostly
+            The body has used up its time.
+        """
+
+        def step() -> tuple[_Result, float]:
+            started = time.thread_time()
+            result = function(*args, **kwargs)
+            return result, time.thread_time() - started
+
+        result, seconds = await asyncio.get_running_loop().run_in_executor(_threads(), step)
+        self._left -= seconds
+        if self._left < 0:
+            raise BodyTooCostly(
+                f"Reading the body takes more than {self._cpu_seconds:g} seconds of processor time; send it in parts."
+            )
+        return result
+
+    async def advance(self, steps: "Iterator[_Result | None]") -> tuple[_Result | None, bool]:
+        """Go on with the steps until one gives a result or a few milliseconds are over.
+
+        Returns
+        -------
+        The result, or None; and whether there may be more.
+        """
+        return await self.run(_advance, steps)
+
+
+def _advance(steps: "Iterator[_Result | None]") -> "tuple[_Result | None, bool]":
+    until = time.perf_counter() + _STEP_SECONDS
+    for result in steps:
+        if result is not None or time.perf_counter() > until:
+            return result, True
+    return None, False
+
+
+@lru_cache
+def _threads() -> ThreadPoolExecutor:
+    # More would only compete with the event loop for the interpreter.
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="body")

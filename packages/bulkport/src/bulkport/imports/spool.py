@@ -1,0 +1,99 @@
+"""Where the pieces of a long body wait until all of it is here.
+
+A client may take hours. Its pieces lie compressed in a temporary file meanwhile and not in an open transaction, which
+would hold a database connection and keep vacuum from its work.
+"""
+
+import errno
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from bulkport.errors import InsufficientStorage
+from bulkport.imports.chunk import compress
+from bulkport.imports.formats import Piece
+
+_IN_MEMORY_BYTES: Final = 1024 * 1024
+_BATCH_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledChunks:
+    """Chunks that follow each other."""
+
+    first_number: int
+    """0-based, in body order."""
+    first_rows: list[int]
+    """1-based row number of each chunk's first record."""
+    records: list[int]
+    payloads: list[bytes]
+
+
+class Spool:
+    """Takes in pieces, and gives them back as chunks.
+
+    It is used by one thread at a time, which is none with an event loop: its methods read and write a file.
+
+    Parameters
+    ----------
+    folder:
+        Where the temporary file is made; None: the system's own place.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, dir=folder)  # noqa: SIM115  # closed by __exit__
+        self._pieces: list[tuple[int, int]] = []
+        self.records = 0
+        """Of all pieces."""
+        self.bytes = 0
+        """Of all pieces, compressed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @property
+    def chunks(self) -> int:
+        """How many there are."""
+        return len(self._pieces)
+
+    def add(self, piece: Piece) -> None:
+        """Take in the next piece.
+
+        Raises
+        ------
+        InsufficientStorage
+            The disk is full.
+        """
+        payload = compress(piece.payload)
+        try:
+            self._file.write(payload)
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise InsufficientStorage from error
+            raise
+        self._pieces.append((piece.records, len(payload)))
+        self.records += piece.records
+        self.bytes += len(payload)
+
+    def batches(self) -> Iterator[SpooledChunks]:
+        """All chunks, some megabytes at a time."""
+        self._file.seek(0)
+        batch, size, row = SpooledChunks(0, [], [], []), 0, 1
+        for number, (records, length) in enumerate(self._pieces):
+            batch.first_rows.append(row)
+            batch.records.append(records)
+            batch.payloads.append(self._file.read(length))
+            row += records
+            size += length
+            if size >= _BATCH_BYTES:
+                yield batch
+                batch, size = SpooledChunks(number + 1, [], [], []), 0
+        if batch.payloads:
+            yield batch

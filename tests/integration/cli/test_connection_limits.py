@@ -1,0 +1,101 @@
+"""Clients that open connections and say little do not keep the others out."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from commandapi.connections import ConnectionGate, ConnectionLimits, guarded_protocol
+
+
+@asynccontextmanager
+async def _served(limits: ConnectionLimits) -> AsyncIterator[tuple[int, ConnectionGate]]:
+    app = FastAPI()
+    hold = asyncio.Event()
+
+    @app.get("/quick")
+    async def quick() -> str:
+        return "ok"
+
+    @app.get("/slow")
+    async def slow() -> str:
+        await hold.wait()
+        return "ok"
+
+    gate = ConnectionGate(limits)
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, http=guarded_protocol(gate), log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield listener.getsockname()[1], gate
+    finally:
+        hold.set()
+        server.should_exit = True
+        await serving
+
+
+async def _opened(port: int, said: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    return reader, writer
+
+
+async def test_half_sent_headers_make_room_for_requests(caplog: pytest.LogCaptureFixture) -> None:
+    async with _served(ConnectionLimits(in_all=50, per_address=20)) as (port, gate):
+        held = [await _opened(port, b"GET /quick HTTP/1.1\r\nhost: a\r\nx-") for _ in range(100)]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            for _ in range(3):
+                assert (await client.get("/quick")).status_code == 200
+        assert gate.open.total() <= 20
+        assert "connections were turned away" in caplog.text
+        for _, writer in held:
+            writer.close()
+
+
+async def test_headers_must_come_in_time() -> None:
+    async with _served(ConnectionLimits(header_seconds=0.2)) as (port, gate):
+        for said in (b"", b"GET /quick HTTP/1.1\r\n", b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\nGET /qu"):
+            reader, writer = await _opened(port, said)
+            async with asyncio.timeout(30):
+                assert b"408 Request Timeout" in await reader.read()
+            writer.close()
+        async with asyncio.timeout(30):
+            while gate.open.total():
+                await asyncio.sleep(0.01)
+
+
+async def test_headers_without_end_are_refused() -> None:
+    async with _served(ConnectionLimits(header_bytes=10_000)) as (port, _):
+        reader, writer = await _opened(port, b"GET /quick HTTP/1.1\r\nhost: a\r\nx-long: ")
+        for _ in range(30):
+            if writer.is_closing():
+                break
+            writer.write(b"x" * 1000)
+            await asyncio.sleep(0.001)
+        async with asyncio.timeout(30):
+            with suppress(ConnectionError):
+                assert b" 431 " in await reader.read()
+        assert writer.is_closing() or reader.at_eof()
+        writer.close()
+
+
+async def test_requests_that_are_being_answered_are_not_cut_off() -> None:
+    async with _served(ConnectionLimits(per_address=3)) as (port, gate):
+        request = b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n"
+        held = [await _opened(port, request) for _ in range(3)]
+        async with asyncio.timeout(30):
+            while gate.open.total() < 3:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        reader, writer = await _opened(port, request)
+        async with asyncio.timeout(30):
+            assert (await reader.readline()).split()[1] == b"503"
+        assert gate.open.total() == 3
+        for _, held_writer in [*held, (reader, writer)]:
+            held_writer.close()
