@@ -26,7 +26,7 @@ async def retried(site: CatalogueSite, job_id: int, **request: object) -> dict[s
     ("content", "headers"),
     [
         (f'{{"platformName": "A"}}\n{{"platformName": "{LONG}"}}\nno JSON\n'.encode(), NDJSON),
-        (f"platform name,note\nA,1\n{LONG},2\n{LONG}y,3\n".encode(), CSV),
+        (f"platform name,note\nA,1\n{LONG},2\nragged,1,2,3\n".encode(), CSV),
     ],
     ids=["ndjson", "csv"],
 )
