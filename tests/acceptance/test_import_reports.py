@@ -136,7 +136,7 @@ async def test_the_client_chooses_the_form_of_the_report(idle_site: CatalogueSit
 
 
 async def test_csv_report_has_the_columns_of_the_body(site: CatalogueSite) -> None:
-    body = b'note;Platform Name;=x\n"a\n""b""";;1\nc;ok;2\nd;e\n;" ";\n'
+    body = b'note;Platform Name;=x\n"a\n""b""";;1\nc;ok;2\nd;e\nf;" ";\n'
     job = await imported(site.ann, PLATFORMS, params={"delimiter": ";"}, content=body, headers=CSV)
     assert [entry["row"] for entry in await bad_rows(site.ann, job["id"])] == [1, 3, 4]
     report = await site.ann.get(f"/api/imports/{job['id']}/errors", headers={"accept": "text/csv"})
@@ -144,7 +144,7 @@ async def test_csv_report_has_the_columns_of_the_body(site: CatalogueSite) -> No
         ["note", "Platform Name", "=x", "row", "error"],
         ['a\n"b"', "", "1", "1", "platformName must not be blank"],
         ["d;e", "", "", "3", "the row has 2 fields where the header has 3"],
-        ["", " ", "", "4", "platformName must not be blank"],
+        ["f", " ", "", "4", "platformName must not be blank"],
     ]
 
 

@@ -100,7 +100,8 @@ async def test_description_tells_every_problem(app: FastAPI, stranger: httpx.Asy
         for method, operation in item.items():
             responses = operation["responses"]
             assert "422" not in responses
-            if path.startswith("/api"):
+            # What a server supports is told to anybody (tus 1.0.0, "OPTIONS").
+            if path.startswith("/api") and method != "options":
                 assert {"401", "503"} <= responses.keys(), (method, path)
                 assert operation["security"]
             if "requestBody" in operation:
