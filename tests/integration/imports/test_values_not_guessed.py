@@ -113,8 +113,8 @@ def test_digits_that_the_column_would_drop_are_refused(connection: psycopg.Conne
     column = TypedColumn(connection, "numeric(6,2)", Decimal)
     assert column.cells("1.50", "-9999.99", "1.500") == [Decimal("1.50"), Decimal("-9999.99"), Decimal("1.50")]
     assert refusals(column.cells("1.005", "10000")) == [
-        "value 1.005 has more decimals than the 2 that the column keeps",
-        "value is out of range: 10000; the column takes 4 digits before the point",
+        "value '1.005' has more decimals than the 2 that the column keeps",
+        "value is out of range: '10000'; the column takes 4 digits before the point",
     ]
     refusals(TypedColumn(connection, "timestamp(0)", datetime).cells("2024-01-31T10:00:00.5"))
     refusals(TypedColumn(connection, "varchar(3)", str).cells("abc "))

@@ -85,7 +85,9 @@ class TypedColumn:
         found: list[Any] = [None] * size
         for error in valid.errors:
             found[error.row - 1] = Refused("; ".join(fault.message for fault in error.errors))
-        texts = stored_texts(valid.columns, self.resource, list(self.types.values()), self.options, valid.encoded)
+        texts = stored_texts(
+            valid.columns, self.resource, list(self.types.values()), self.options, encoded=valid.encoded
+        )
         rows = [position for position in range(len(valid.row_numbers)) if position not in texts.faults]
         for position, faults in texts.faults.items():
             found[valid.row_numbers[position] - 1] = Refused("; ".join(fault.message for fault in faults))

@@ -3,7 +3,7 @@
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from bulkport.imports.formats import CsvColumns, CsvRecords
 from bulkport.imports.resource import Resource
-from bulkport.imports.validation import NotBlank, RowValidator, stored_texts
+from bulkport.imports.validation import NotBlank, RowValidator, ValidRows, stored_texts
 from bulkport.imports.values import arrays, durations, faults, json_text, moments, numbers, options, scalars
 from bulkport.imports.values.column_type import ColumnType, TypeKind, named
 from bulkport.imports.values.options import ValueOptions
@@ -72,8 +72,14 @@ def messages(sent: str) -> list[str]:
         batch = validator.decode_text(CsvRecords.of_rows([list(row.values())], len(row)), CsvColumns(list(row), []), 1)
     valid = validator.finish(batch, {})
     found = [error.message for row in valid.errors for error in row.errors]
-    texts = stored_texts(valid.columns, RESOURCE, list(TYPES.values()), validator.options, valid.encoded)
+    texts = stored_texts(
+        valid.columns, RESOURCE, list(TYPES.values()), validator.options, encoded=valid.encoded, sent=_sent(valid)
+    )
     return found + [error.message for fault in texts.faults.values() for error in fault]
+
+
+def _sent(valid: ValidRows) -> Callable[[int], Any]:
+    return lambda position: valid.record(position).value()
 
 
 def _is_nameless(sent: str) -> bool:

@@ -85,7 +85,13 @@ def stored(rows: list[list[str]], *, encodes: bool) -> dict[int, Any]:
     validator = RowValidator(resource, streamed=True, columns=COLUMNS, encodes=encodes)
     batch = validator.decode_text(CsvRecords.of_rows(rows, len(COLUMNS)), CsvColumns(list(COLUMNS), []), 1)
     valid = validator.finish(batch, {})
-    texts = stored_texts(valid.columns, resource, list(COLUMNS.values()), encoded=valid.encoded)
+    texts = stored_texts(
+        valid.columns,
+        resource,
+        list(COLUMNS.values()),
+        encoded=valid.encoded,
+        sent=lambda position: valid.record(position).value(),
+    )
     found: dict[int, Any] = {error.row: [fault.message for fault in error.errors] for error in valid.errors}
     for position, number in enumerate(valid.row_numbers):
         if position in texts.faults:

@@ -118,7 +118,14 @@ async def decode_chunk(
         errors = [error for error in errors if error.row in only]
         waiting = [error for error in waiting if error.row in only]
     columns = valid.columns if isinstance(kept, range) else [[column[i] for i in kept] for column in valid.columns]
-    stored = stored_texts(columns, attempt.resource, attempt.table.types, attempt.validator.options, valid.encoded)
+    stored = stored_texts(
+        columns,
+        attempt.resource,
+        attempt.table.types,
+        attempt.validator.options,
+        encoded=valid.encoded,
+        sent=lambda position: valid.record(kept[position]).value(),
+    )
     texts = [*stored.columns, *([attempt.context[name]] * len(kept) for name in attempt.resource.context)]
     if ids is not None:
         texts.append([str(ids[valid.row_numbers[i] - chunk.first_row]) for i in kept])

@@ -14,7 +14,6 @@ from bulkport.imports.validation.batch import Batch, Sources, UnstorableError, V
 from bulkport.imports.validation.cell_options import prepared
 from bulkport.imports.validation.fast_path import fast_lane, is_fast, name_attribute
 from bulkport.imports.validation.lookups import NamedRow, lookups_of
-from bulkport.imports.validation.messages import value_message
 from bulkport.imports.validation.remarks import (
     differ_in_blanks,
     differ_in_blanks_remark,
@@ -26,7 +25,7 @@ from bulkport.imports.validation.row_errors import FieldError, RowError
 from bulkport.imports.validation.row_validator import NO_COLUMNS, JsonJudge, TextJudge, Verdict, json_keys
 from bulkport.imports.validation.sanitize import unstorable
 from bulkport.imports.validation.sequences import without
-from bulkport.imports.validation.stored_texts import encoders
+from bulkport.imports.validation.stored_texts import encoders, unstorable_message
 from bulkport.imports.validation.unknown_fields import UnknownFields
 from bulkport.imports.values.column_type import ColumnType
 from bulkport.imports.values.options import PLAIN, Blank, ValueOptions
@@ -228,7 +227,8 @@ class RowValidator:
                 batch.enter(position, verdict)
             except UnstorableError as error:
                 wire = self._resource.wire_names[error.field]
-                message = value_message(wire, error.fault.message, error.fault.value)
+                value, record = getattr(verdict, error.field), batch.sources.record(position).value()
+                message = unstorable_message(wire, error.fault, value, record)
                 batch.refused[position] = [FieldError(wire, message)]
                 return
             if self._tracks_given and not batch.fields:

@@ -13,6 +13,7 @@ from bulkport.imports.validation.row_errors import FieldError
 from bulkport.imports.validation.text_fields import field_schemas, is_text
 from bulkport.imports.values.column_text import column_texts, value_text
 from bulkport.imports.values.column_type import ColumnType
+from bulkport.imports.values.faults import ValueFault
 from bulkport.imports.values.options import PLAIN, ValueOptions
 
 
@@ -31,7 +32,9 @@ def stored_texts(
     resource: Resource,
     types: Sequence[ColumnType],
     options: ValueOptions = PLAIN,
+    *,
     encoded: Collection[str] = (),
+    sent: Callable[[int], Any] | None = None,
 ) -> StoredTexts:
     """The texts of valid rows.
 
@@ -43,6 +46,8 @@ def stored_texts(
         Type of each column, parallel to `columns`.
     encoded:
         Fields whose values are texts already.
+    sent:
+        What the client sent for the row at a position (`SourceRecord.value`): messages quote values as written there.
     """
     texts: list[list[str | None]] = []
     faults: dict[int, list[FieldError]] = {}
@@ -56,9 +61,23 @@ def stored_texts(
         texts.append(column)
         for position, fault in found.items():
             wire = resource.wire_names[field]
-            error = FieldError(wire, value_message(wire, fault.message, fault.value))
+            value = values[position]
+            message = unstorable_message(wire, fault, value, sent(position) if sent else None)
+            error = FieldError(wire, message)
             faults.setdefault(position, []).append(error)
     return StoredTexts(texts, faults)
+
+
+def unstorable_message(wire: str, fault: ValueFault, value: Any, record: Any) -> str:
+    """What is wrong with a value of a field, quoted as the client wrote it.
+
+    Parameters
+    ----------
+    record:
+        What the client sent.
+    """
+    is_whole = fault.value is value and isinstance(record, Mapping)
+    return value_message(wire, fault.message, record.get(wire, value) if is_whole else fault.value)
 
 
 def encoders(

@@ -1,0 +1,190 @@
+"""Values on their whole way: from a request to what `SELECT` gives, by what the request and the resource declare."""
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field
+from table_site import table_site
+
+from bulkport import ConflictPolicy, Resource
+from bulkport.imports.options import ReadingOptions
+from import_steps import CSV, NDJSON
+
+TABLES = """
+    CREATE DOMAIN tag_list AS text[];
+    CREATE TABLE readings (
+        name text PRIMARY KEY, amount numeric(12,2), ratio double precision, day date, at timestamptz, local timestamp,
+        tags tag_list, details jsonb
+    );
+    CREATE TABLE people (email text PRIMARY KEY, name text, phone text);
+"""
+
+
+class Reading(BaseModel):
+    name: str
+    amount: Decimal | None = None
+    ratio: Annotated[float, Field(allow_inf_nan=True)] | None = None
+    day: date | None = None
+    at: datetime | None = None
+    local: datetime | None = None
+    tags: list[str] | None = None
+    details: dict[str, Any] | None = None
+
+
+class Person(BaseModel):
+    email: str
+    name: str | None = None
+    phone: str | None = None
+
+
+READINGS = Resource(name="readings", label="Reading", label_field="name", model=Reading, table="readings")
+BERLIN = Resource(
+    name="berlin",
+    label="Reading",
+    label_field="name",
+    model=Reading,
+    table="readings",
+    reading=ReadingOptions(zone="Europe/Berlin", date_format="DD.MM.YYYY", decimal=","),
+)
+PEOPLE = Resource(
+    name="people",
+    label="Person",
+    label_field="email",
+    model=Person,
+    table="people",
+    conflict=ConflictPolicy.UPDATE,
+    conflict_key=("email",),
+)
+COLUMNS = "name, amount, ratio, day, at, local, tags, details::text"
+
+
+def table(header: list[str], *rows: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    return text.getvalue().encode()
+
+
+@pytest.mark.parametrize("filler", [0, 2500])
+async def test_good_values_arrive_and_others_are_told_at_every_size(database_url: str, filler: int) -> None:
+    header = list(Reading.model_fields)
+    good = ["a", "1234567890.12", "1e-3", "2024-02-29", "2024-01-31T10:00:00+05:30", "2024-01-31T10:00:00"]
+    bad = {
+        "day": ["20240131", "45322", "31.01.2024"],
+        "at": ["2024-01-31T10:00:00", "1706659200"],
+        "local": ["2024-01-31T10:00:00Z", "202401311011"],
+        "amount": ["1_000", "1.005", "NaN"],
+        "ratio": ["1e400", "1_0"],
+        "tags": ["a,b"],
+        "details": ["{a}"],
+    }
+    rows = [[*good, '{x,"y z"}', '{"n": 0.10000000000000000001}'], *[[f"f{i}", *[""] * 7] for i in range(filler)]]
+    places = []
+    for field, cells in bad.items():
+        for cell in cells:
+            row = [f"bad {field} {cell}", *[""] * 7]
+            row[header.index(field)] = cell
+            rows.append(row)
+            places.append((len(rows), field, cell))
+    async with table_site(database_url, TABLES, READINGS) as site:
+        job, found = await site.load(table(header, *rows), headers=CSV)
+        assert (job["successCount"], job["failureCount"]) == (filler + 1, len(places))
+        assert list(found) == [number for number, _, _ in places]
+        for number, field, cell in places:
+            ((name, message),) = found[number]
+            assert name == field
+            assert message.startswith(f"{field} ")
+            assert cell in message
+        (stored,) = await site.rows(f"SELECT {COLUMNS} FROM readings WHERE name = 'a'")
+        assert stored == (
+            "a",
+            Decimal("1234567890.12"),
+            0.001,
+            date(2024, 2, 29),
+            datetime(2024, 1, 31, 4, 30, tzinfo=UTC),
+            datetime.fromisoformat("2024-01-31T10:00:00"),
+            ["x", "y z"],
+            '{"n": 0.10000000000000000001}',
+        )
+
+
+async def test_the_same_values_come_by_json(database_url: str) -> None:
+    record = (
+        '{"name":"NAME","amount":1234567890.12,"ratio":"NaN","day":"2024-02-29","at":"2024-01-31T10:00:00+05:30",'
+        '"tags":["x","y z"],"details":{"n":0.10000000000000000001}}'
+    )
+    async with table_site(database_url, TABLES, READINGS) as site:
+        job, _ = await site.load(record.replace("NAME", "a").encode(), headers=NDJSON)
+        assert job["status"] == "Completed", job
+        body = '{"readings":[' + record.replace("NAME", "b") + "]}"
+        job, _ = await site.load(body.encode(), headers={"content-type": "application/json"})
+        assert job["status"] == "Completed", job
+        first, second = await site.rows(
+            "SELECT amount, ratio::text, at, tags, details::text FROM readings ORDER BY name"
+        )
+        assert first == second
+        assert first[1] == "NaN"
+        assert first[4] == '{"n": 0.10000000000000000001}'
+        job, found = await site.load(b'{"name":"c","ratio":NaN}\n{"name":"d","day":20240131}\n')
+        assert job["status"] == "Failed"
+        assert "NaN is no number of JSON" in found[1][0][1]
+        assert found[2] == [("day", "day 20240131 is not a date; write 2024-01-31 or set dateFormat")]
+
+
+async def test_a_request_says_how_its_values_are_written(database_url: str) -> None:
+    header = ["name", "amount", "day", "at"]
+    body = table(header, ["a", "1.234,56", "31.12.2026", "31.12.2026 10:00"], ["b", "9,99", "", "2026-03-29T02:30"])
+    query = "?decimal=,&dateFormat=DD.MM.YYYY&timeZone=Europe/Berlin"
+    async with table_site(database_url, TABLES, READINGS, BERLIN) as site:
+        job, found = await site.load(body, headers=CSV, query=query)
+        assert found == {
+            2: [
+                (
+                    "at",
+                    "at '2026-03-29T02:30' does not exist in Europe/Berlin: clocks were put forward; write the offset",
+                )
+            ]
+        }
+        assert job["reading"]["timeZone"] == "Europe/Berlin"
+        expected = ("a", Decimal("1234.56"), date(2026, 12, 31), datetime(2026, 12, 31, 9, tzinfo=UTC))
+        assert await site.rows("SELECT name, amount, day, at FROM readings") == [expected]
+        body = table(header, ["c", "1.234,56", "31.12.2026", "31.12.2026 10:00"])
+        job, found = await site.load(body, BERLIN, headers=CSV)
+        assert job["status"] == "Completed", found
+        assert await site.rows("SELECT name, amount, day, at FROM readings WHERE name = 'c'") == [("c", *expected[1:])]
+
+
+@pytest.mark.parametrize("rows", [1, 2500])
+async def test_an_update_leaves_what_the_file_does_not_have(database_url: str, rows: int) -> None:
+    async with table_site(database_url, TABLES, PEOPLE) as site:
+        await site.load([{"email": f"{i}", "name": "Ada", "phone": "1"} for i in range(rows)])
+        everyone = "SELECT DISTINCT name, phone FROM people"
+        job, _ = await site.load(table(["email", "phone"], *[[f"{i}", "2"] for i in range(rows)]), headers=CSV)
+        assert (job["status"], job["warnings"]) == ("Completed", [])
+        assert await site.rows(everyone) == [("Ada", "2")]
+        await site.load([{"email": f"{i}", "name": "Bob"} for i in range(rows)])
+        assert await site.rows(everyone) == [("Bob", "2")]
+        blank = table(["email", "name", "phone"], *[[f"{i}", "", "3"] for i in range(rows)])
+        await site.load(blank, headers=CSV, query="?blank=keep")
+        assert await site.rows(everyone) == [("Bob", "3")]
+        await site.load(blank, headers=CSV, query="?blank=empty")
+        assert await site.rows(everyone) == [("", "3")]
+        await site.load(blank, headers=CSV, query="?blank=null")
+        assert await site.rows(everyone) == [(None, "3")]
+        await site.load([{"email": f"{i}", "phone": None} for i in range(rows)])
+        assert await site.rows(everyone) == [(None, None)]
+
+
+async def test_what_is_odd_is_told_in_the_warnings(database_url: str) -> None:
+    async with table_site(database_url, TABLES, READINGS) as site:
+        body = b"".join(json.dumps({"name": name}).encode() + b"\n" for name in ("x", "x ", "x\u00a0"))
+        job, _ = await site.load(body + b'{"name":"y","name":"z"}\n')
+        assert job["status"] == "Completed"
+        assert [warning.partition(",")[0] for warning in job["warnings"]] == [
+            "name is given twice in a record; the last one was taken",
+            "values of name differ only in blanks",
+        ]
