@@ -11,6 +11,7 @@ from pydantic import Field
 
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import WireQuery
+from bulkport.fastapi.write_query import context_values
 from bulkport.imports.export import Export, ExportQuery, read_primary_key
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.resource import Resource
@@ -45,14 +46,17 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         responses={200: _FILE},
         response_class=Response,
     )
-    async def export(query: Annotated[ExportParameters, Query()]) -> Response:
+    async def export(
+        query: Annotated[ExportParameters, Query()],
+        context: Annotated[dict[str, str | None], Depends(context_values(resource))],
+    ) -> Response:
         """All rows, or those that `search` finds, in the order of their key, as a file that imports again."""
         pool = runtime().pool
         async with pool.connection() as connection:
             table = await read_table(connection, resource)
             key = await read_primary_key(connection, resource)
         export_format = _FORMATS[query.format]
-        export = Export(pool, table, ExportQuery(key, query.search, texts))
+        export = Export(pool, table, ExportQuery(key, query.search, texts, context))
         pages = export.pages(export_format)
         # The first page is read before the answer begins: what fails until then is a problem, not a broken file.
         first = await anext(pages, b"")

@@ -32,6 +32,7 @@ from bulkport.imports.retry import RejectedRows, mend_row, newest_retry, write_l
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.upload import OnAccept, Upload
+from bulkport.imports.write_options import WriteOptions
 
 
 class MendedRecord(RootModel[dict[str, JsonValue]]):
@@ -119,8 +120,10 @@ def _sent(
 ) -> Upload:
     """What the client sent in place of the rejected rows."""
     headers = request.headers
+    writing = _writing(job, resource)
     return Upload(
-        resource=resource,
+        resource=resource.for_mode(writing.mode),
+        writing=writing,
         user_id=UserId(job.user_id),
         format=parse_content_type(field_value(headers, "content-type")),
         content_encoding=field_value(headers, "content-encoding"),
@@ -132,6 +135,11 @@ def _sent(
     )
 
 
+def _writing(job: ImportJob, resource: Resource) -> WriteOptions:
+    """Rows that are sent again are written as the others were, and into the same context."""
+    return WriteOptions.of_stored(job.writing, resource.default_mode)
+
+
 def _again(
     job: ImportJob,
     resource: Resource,
@@ -140,8 +148,10 @@ def _again(
     on_accept: OnAccept,
 ) -> Upload:
     """The rejected rows as a body."""
+    writing = _writing(job, resource)
     return Upload(
-        resource=resource,
+        resource=resource.for_mode(writing.mode),
+        writing=writing,
         user_id=UserId(job.user_id),
         format=BodyFormat.NDJSON if header is None else BodyFormat.CSV,
         content_encoding=None,

@@ -16,16 +16,31 @@ _TRUE: Final = ("true", "1", "yes", "")
 _FALSE: Final = ("false", "0", "no")
 
 
+def context_values(resource: Resource) -> Callable[..., dict[str, str | None]]:
+    """FastAPI dependency that gives the texts of the request's context by column."""
+
+    def gather(**values: Any) -> dict[str, str | None]:
+        return {name: _text(value) for name, value in values.items()}
+
+    gather.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # which FastAPI reads
+        [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=Depends(dependency))
+            for name, dependency in resource.context.items()
+        ]
+    )
+    return gather
+
+
 def write_options(resource: Resource) -> Callable[..., WriteOptions]:
     """FastAPI dependency that gives a request's write options."""
 
-    def gather(request: Request, **values: Any) -> WriteOptions:
+    def gather(request: Request, context: dict[str, str | None], **_: Any) -> WriteOptions:
         query = request.query_params
         return WriteOptions(
             mode=_mode(resource, query.get("mode")),
             dry_run=_flag("dryRun", query.get("dryRun")),
             results=_results(query.get("results")),
-            context={name: _text(values[f"context_{name}"]) for name in resource.context},
+            context=context,
         )
 
     keyword, anything = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -36,10 +51,7 @@ def write_options(resource: Resource) -> Callable[..., WriteOptions]:
     }
     parameters = [
         inspect.Parameter("request", anything, annotation=Request),
-        *(
-            inspect.Parameter(f"context_{name}", keyword, default=Depends(dependency))
-            for name, dependency in resource.context.items()
-        ),
+        inspect.Parameter("context", keyword, default=Depends(context_values(resource))),
         *(
             inspect.Parameter(
                 f"query_{name}", keyword, default=Query(default, alias=name, description=text), annotation=str | None

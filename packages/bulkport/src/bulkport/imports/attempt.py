@@ -101,7 +101,8 @@ async def begin_attempt(
     resource = resources[name].for_mode(write.mode)
     options = ReadingOptions.from_json(reading)
     table = await tables.get(connection, resource)
-    table = replace(table, wants_results=write.results, wants_differences=write.dry_run)
+    wants_results = write.results or resource.after_chunk is not None
+    table = replace(table, wants_results=wants_results, wants_differences=write.dry_run)
     return Attempt(
         job_id=job_id,
         user_id=user_id,

@@ -17,6 +17,7 @@ from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.formats.csv import csv_records, with_constants
 from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.ndjson import ndjson_records
+from bulkport.imports.hooks import before_rows
 from bulkport.imports.references import existing_ids
 from bulkport.imports.rows import Refusal, WritableRows
 from bulkport.imports.self_references import ids_of_named_rows, refers_to_itself
@@ -97,7 +98,7 @@ async def decode_chunk(
             found |= named
             table = table.with_column(reference.column)
         resolved[reference.field] = found
-    valid = attempt.validator.finish(batch, resolved)
+    valid = before_rows(attempt, attempt.validator.finish(batch, resolved))
     errors, waiting = _wait_for_names(attempt, valid.errors)
     kept: Sequence[int] = range(len(valid.row_numbers))
     for reference in attempt.resource.references:

@@ -4,8 +4,8 @@ PostgreSQL writes the text itself (`COPY … TO STDOUT`), page by page along the
 client reads, memory holds one page, and each row that is there from the beginning to the end comes exactly once.
 """
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from psycopg import AsyncConnection, sql
@@ -40,11 +40,14 @@ class ExportQuery:
         Columns of the table's primary key; rows come in its order.
     search:
         Text to find anywhere in one of `search_in`, in any case; empty: all rows.
+    context:
+        Columns that have these texts in every row that is exported.
     """
 
     key: tuple[str, ...]
     search: str = ""
     search_in: tuple[str, ...] = ()
+    context: Mapping[str, str | None] = field(default_factory=dict)
 
 
 async def read_primary_key(connection: AsyncConnection[Any], resource: Resource) -> tuple[str, ...]:
@@ -178,6 +181,8 @@ class Export:
             if bound is not None:
                 values = sql.SQL(", ").join(map(sql.Literal, bound))
                 conditions.append(sql.SQL("{} {} ({})").format(key, sql.SQL(operator), values))
+        for column, text in self._query.context.items():  # other contexts' rows are not shown
+            conditions.append(sql.SQL("{} = {}").format(sql.Identifier(column), sql.Literal(text)))
         if self._query.search:
             pattern = "%" + self._query.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
             found = sql.SQL(" OR ").join(

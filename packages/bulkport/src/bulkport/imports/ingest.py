@@ -6,7 +6,7 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 
 import json
 from collections.abc import AsyncIterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -22,6 +22,7 @@ from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.body_work import INLINE_BYTES
 from bulkport.imports.chunk import compress
 from bulkport.imports.formats import BodyFormat, Handling, Piece, parse_envelope
+from bulkport.imports.hooks import enqueue_finished
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
 from bulkport.imports.resource import ConflictPolicy
@@ -79,6 +80,16 @@ class Intake:
             assist=engine.enqueue_call(ASSIST_IMPORT, args, queue=IMPORT_QUEUE, user_id=user_id),
         ).as_bytes()
 
+    def _with_finish(self, on_accept: OnAccept | None) -> OnAccept:
+        """Also queue what is to be done when the import has ended."""
+
+        async def accepted_import(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
+            await enqueue_finished(connection, self._engine, accepted)
+            if on_accept is not None:
+                await on_accept(connection, accepted)
+
+        return accepted_import
+
     @property
     def limits(self) -> ImportLimits:
         """What one import may cost."""
@@ -92,6 +103,8 @@ class Intake:
         BulkportError
             If the body is refused; nothing of it is kept.
         """
+        if upload.resource.on_finished is not None:
+            upload = replace(upload, on_accept=self._with_finish(upload.on_accept))
         limits = self._limits
         max_bytes = limits.max_envelope_bytes if upload.format is BodyFormat.JSON else limits.max_body_bytes
         try:

@@ -15,6 +15,7 @@ from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, begin_attempt
 from bulkport.imports.chunk_worker import Lane
 from bulkport.imports.fair_queue import Turns
+from bulkport.imports.hooks import IMPORT_FINISHED, finished_call
 from bulkport.imports.resource import Resources
 from bulkport.imports.table import TableCatalogue
 from bulkport.jobs.exceptions import JobCancelled
@@ -99,6 +100,7 @@ class Importer:
                 on_failure=self.settle_failure,
                 is_heavy=True,
             ),
+            TaskDefinition(name=IMPORT_FINISHED, function=self.import_finished),
             TaskDefinition(
                 name=ASSIST_IMPORT,
                 function=self.assist_import,
@@ -146,6 +148,13 @@ class Importer:
             raise RetryLater(delay) from error
         if may_be_cancelled:
             await self._end_as_import(job_id)
+
+    async def import_finished(self, context: JobContext, *, import_id: int) -> None:  # the task's own
+        """Task: let the application know that an import has ended."""
+        async with self._pool.connection() as connection:
+            call = await finished_call(connection, self._resources, context)
+        if call is not None:
+            await call()
 
     async def _end_as_import(self, job_id: ImportId) -> None:
         async with self._pool.connection() as connection:

@@ -12,7 +12,7 @@ gives `POST /api/platforms/bulk`, its status, its error report, and workers that
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -114,7 +114,16 @@ class Resource:
         What a request may choose by `?mode=`, beside what `conflict` says.
     context:
         Columns whose values rows may not choose, each with a FastAPI dependency that gives the request's value:
-        `context={"org_id": current_org}`. They belong to every row that is written, and may be part of keys.
+        `context={"org_id": current_org}`. They belong to every row that is written, and may be part of keys. Rows of
+        another context are never found, changed or deleted.
+    before_row:
+        Called in the worker with each valid row, an instance of the model. It may return another one, and raises
+        `ValueError` with the message of a bad row. It is pure: it may be called again.
+    after_chunk:
+        Awaited in the transaction of each chunk with its connection and the primary keys, as text, of the rows that it
+        created or changed. What it raises undoes the chunk, which is tried again.
+    on_finished:
+        Awaited with the import (`ImportJob`) when it has ended, in a background job that is queued with the import.
 
     Raises
     ------
@@ -137,6 +146,9 @@ class Resource:
     conflict_where: str | None = None
     modes: tuple[WriteMode, ...] = ()
     context: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    before_row: Callable[[Any], Any] | None = None
+    after_chunk: Callable[[Any, list[str]], Awaitable[None]] | None = None
+    on_finished: Callable[[Any], Awaitable[None]] | None = None
     mode: WriteMode | None = field(default=None, repr=False)
     """Set by `for_mode`."""
 
@@ -186,6 +198,13 @@ class Resource:
     @cached_property
     def _in_modes(self) -> dict[WriteMode, "Resource"]:
         return {}
+
+    @classmethod
+    def of(cls, mapped: type, **options: Any) -> "Resource":
+        """A resource from a class that SQLAlchemy or SQLModel maps to a table: see `of_model.resource_of`."""
+        from bulkport.imports.of_model import resource_of  # noqa: PLC0415 # which builds resources
+
+        return resource_of(mapped, **options)
 
     @property
     def allowed_modes(self) -> tuple[WriteMode, ...]:

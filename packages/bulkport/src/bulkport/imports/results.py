@@ -13,6 +13,7 @@ from bulkport.identifiers import ImportId
 from bulkport.imports.attempt import Attempt
 from bulkport.imports.chunk import DecodedChunk
 from bulkport.imports.formats import BodyFormat
+from bulkport.imports.hooks import after_chunk
 from bulkport.imports.written import Written
 from bulkport.pools import AsyncPool
 
@@ -52,7 +53,8 @@ class RowResult:
 async def insert_results(
     connection: AsyncConnection[Any], attempt: Attempt, decoded: DecodedChunk, written: Written
 ) -> None:
-    """Keep what became of a chunk's rows, in the transaction that wrote them."""
+    """Keep what became of a chunk's rows, and tell the application of them, in the transaction that wrote them."""
+    await after_chunk(connection, attempt, written)
     if not attempt.write.results or not written.results:
         return
     numbers = decoded.row_numbers

@@ -35,7 +35,7 @@ def can_go_express(attempt: Attempt, chunk: Chunk) -> bool:
         and attempt.handling is Handling.LENIENT
         and attempt.write.mode is WriteMode.INSERT
         and not attempt.write.dry_run
-        and not attempt.write.results
+        and not attempt.table.wants_results
         and not attempt.table.has_deferred_constraints
         and not attempt.table.facts.has_rules
         and not attempt.refers_to_itself

@@ -82,7 +82,7 @@ class RowValidator:
         key = set(resource.conflict_key or resource.key)
         names = zip(resource.field_names, resource.column_names, strict=True)
         self._keys = [field for field, column in names if column in key] or [resource.label_field]
-        coded = self._lane.encoded if self._lane else ()
+        coded = self._lane.encoded if self._lane and resource.before_row is None else ()
         self._encoders = encoders(resource.model, coded, columns, options)
         self._json_judge = JsonJudge(resource, self._lookups, options, columns)
         self._text_judge = TextJudge(resource, self._lookups, options, columns)
