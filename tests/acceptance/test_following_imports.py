@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -137,3 +138,33 @@ async def test_cancelling_a_running_import_keeps_and_counts_what_is_stored(site:
     job = await settled(site.ann, job_id)
     assert job["status"] == "Cancelled"
     assert await fetch(site.url, "SELECT count(*) FROM platforms") == [(job["successCount"],)]
+
+
+@pytest.mark.parametrize("size", [3, 40_000])
+async def test_an_import_waits_for_the_time_that_its_client_set(site: CatalogueSite, size: int) -> None:
+    at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat().replace("+00:00", "Z")
+    request = {"content": ndjson(platforms(size)), "headers": NDJSON, "params": {"startAt": at}}
+    job_id = await accepted(site.ann, PLATFORMS, **request)
+    waiting = (await site.ann.get(f"/api/imports/{job_id}")).json()
+    assert waiting["status"] == "Scheduled"
+    assert datetime.fromisoformat(waiting["startAt"]) == datetime.fromisoformat(at)
+    assert (await site.ann.get(f"{PLATFORMS}/{job_id}/status")).json()["status"] == "Pending"
+    done = await settled(site.ann, job_id)
+    assert done["status"] == "Completed"
+    assert done["startedAt"] >= at
+    assert await fetch(site.url, "SELECT count(*) FROM platforms") == [(size,)]
+
+
+async def test_an_import_that_waits_for_its_time_is_cancelled(site: CatalogueSite) -> None:
+    later = {"startAt": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
+    job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(1)}, params=later)
+    assert (await site.ann.delete(f"/api/imports/{job_id}")).json()["status"] == "Cancelled"
+    passed = {"startAt": "2020-01-01T00:00:00Z"}
+    job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(1)}, params=passed)
+    assert (await settled(site.ann, job_id))["status"] == "Completed"
+
+
+@pytest.mark.parametrize("at", ["soon", "2026-07-01", "2026-07-01T22:00:00", "2999-01-01T00:00:00Z"])
+async def test_a_time_to_begin_that_is_none_is_refused(site: CatalogueSite, at: str) -> None:
+    answer = await site.ann.post(PLATFORMS, json={"platforms": platforms(1)}, params={"startAt": at})
+    assert list(assert_problem(answer, 400)["errors"]) == ["startAt"]

@@ -1,13 +1,16 @@
 """The bulk endpoint of each resource: a body comes in, an import job goes out, and its status is asked for."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response, status
 from psycopg import AsyncConnection
+from pydantic import AwareDatetime
 from starlette.requests import Request
 
+from bulkport.errors import ValidationFailed
 from bulkport.fastapi.follow import MAX_WAIT_SECONDS, retry_after
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.idempotent import Received, receive_once
@@ -31,6 +34,7 @@ from bulkport.imports.upload import OnAccept, Upload
 from bulkport.imports.write_options import WriteOptions
 
 METADATA_HEADER: Final = "X-Import-Metadata"
+_LONGEST_DELAY: Final = timedelta(days=366)
 _MESSAGE: Final = "Bulk import job successfully queued"
 _JSON: Final = msgspec.json.Encoder()
 
@@ -58,6 +62,7 @@ def bulk_router(
     )
     async def import_in_bulk(
         request: Request,
+        *,
         user_id: Annotated[UserId, Depends(authenticate)],
         writing: Annotated[WriteOptions, Depends(write_options(resource))],
         name: Annotated[str | None, Query(max_length=MAX_NAME, description="Your name for the import.")] = None,
@@ -67,6 +72,12 @@ def bulk_router(
                 alias="clientId",
                 max_length=MAX_CLIENT_ID,
                 description="Your id for the import, unique among yours: `GET …/imports?clientId=` finds it again.",
+            ),
+        ] = None,
+        start_at: Annotated[
+            AwareDatetime | None,
+            Query(
+                alias="startAt", description="Time before which nothing is imported, such as `2026-07-01T22:00:00Z`."
             ),
         ] = None,
     ) -> Response:
@@ -83,6 +94,7 @@ def bulk_router(
             client_id=client_id or None,
             metadata=parse_metadata(field_value(headers, METADATA_HEADER), source=METADATA_HEADER),
         )
+        require_start(start_at)
         said = parse_reading(request.query_params.multi_items())
         target = resource.for_mode(writing.mode)
         intake = runtime().intake
@@ -105,6 +117,7 @@ def bulk_router(
                     body=body if upload is None else upload.content,
                     reading=_reading(said, media_type, resource),
                     labels=labels,
+                    start_at=start_at,
                     on_accept=on_accept if upload is None else _both(on_accept, upload),
                 )
             )
@@ -148,6 +161,12 @@ def _both(on_accept: OnAccept | None, upload: StagedBody) -> OnAccept:
 def _reading(said: ReadingOptions, media_type: MediaType, resource: Resource) -> ReadingOptions:
     of_type = ReadingOptions(charset=media_type.charset, delimiter=media_type.delimiter)
     return said.over(of_type).over(resource.reading)
+
+
+def require_start(start_at: datetime | None) -> None:
+    """Check the time at which an import shall begin; raises ValidationFailed for one too far ahead."""
+    if start_at is not None and start_at - datetime.now(UTC) > _LONGEST_DELAY:
+        raise ValidationFailed({"startAt": [f"startAt must be within {_LONGEST_DELAY.days} days from now"]})
 
 
 async def _finished(runtime: ImportRuntime, accepted: AcceptedImport, user_id: UserId, seconds: int) -> ImportJob:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -52,6 +52,9 @@ class JobLinks(WireView):
 class JobDetail(JobStatus):
     """An import job with everything that is known of it."""
 
+    status: ImportStatus | Literal["Scheduled"]  # type: ignore[assignment]
+    """As in the status; `Scheduled` while it waits for `startAt`."""
+    start_at: UtcTime | None
     resource: str
     format: str
     handling: str
@@ -91,7 +94,8 @@ class JobDetail(JobStatus):
     def of(cls, job: ImportJob, base: str = "") -> Self:
         """The view of `job`; `base` is the path below which the routes are."""
         return cls(
-            **_members(job),
+            **_members(job) | ({"status": "Scheduled"} if job.is_scheduled else {}),
+            start_at=job.start_at,
             resource=job.resource,
             format=job.format,
             handling=job.handling,

@@ -7,6 +7,7 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 import json
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -172,12 +173,14 @@ class Intake:
             own, *_ = await self._engine.enqueue_many(
                 connection,
                 [
-                    NewJob(task, arguments, IMPORT_QUEUE, user_id=description.user_id)
+                    NewJob(task, arguments, IMPORT_QUEUE, user_id=description.user_id, at=description.start_at)
                     for task in (PROCESS_IMPORT, *[ASSIST_IMPORT] * assistants)
                 ],
             )
             described = description.row(spool.records, spool.chunks, reader.received)
             await connection.execute(queries.INSERT_JOB, described | {"id": id_, "background_job_id": own.id})
+            if description.start_at is not None:
+                await connection.execute(queries.SET_START, (description.start_at, id_))
             accepted = description.accepted(id_, own.id, spool.records)
             if description.on_accept is not None:
                 await description.on_accept(connection, accepted)
@@ -187,6 +190,12 @@ class Intake:
         self, description: "_Import", pieces: Sequence[Piece], reader: BodyReader
     ) -> AcceptedImport:
         """Store an import whose body is here."""
+        if description.start_at is not None:
+            # A job for later cannot be queued by the one statement.
+            with Spool(self._limits.spool_folder) as spool:
+                for piece in pieces:
+                    await reader.work.run(spool.add, piece)
+                return await self._store_spooled(description, spool, reader)
         first_rows = list(accumulate((piece.records for piece in pieces), initial=1))
         parameters = description.row(first_rows[-1] - 1, len(pieces), reader.received) | {
             "assistants": description.lanes(self._lanes, len(pieces)) - 1,
@@ -225,6 +234,11 @@ class _Import:
     def user_id(self) -> str:
         """Whose import it is."""
         return self._upload.user_id
+
+    @property
+    def start_at(self) -> datetime | None:
+        """When it begins; None: at once."""
+        return self._upload.start_at
 
     @property
     def on_accept(self) -> OnAccept | None:

@@ -51,6 +51,8 @@ INSERT_JOB: Final = """
             %(warnings)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, clock_timestamp())
 """
 
+SET_START: Final = "UPDATE bulkport.bulk_import_jobs SET start_at = %s WHERE id = %s"
+
 CLIENT_ID_KEY: Final = "bulk_import_jobs_client_id_key"
 
 SELECT_BY_CLIENT_ID: Final = "SELECT id FROM bulkport.bulk_import_jobs WHERE user_id = %s AND client_id = %s"

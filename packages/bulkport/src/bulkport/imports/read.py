@@ -47,6 +47,7 @@ class ImportJob:
     client_id: str | None
     metadata: dict[str, Any] | None
     retry_of: int | None
+    start_at: datetime | None
     reading: dict[str, Any]
     writing: dict[str, Any] | None
     """What the request chose about writing; see `WriteOptions.stored`."""
@@ -65,6 +66,12 @@ class ImportJob:
             "skipped": skipped + dropped,
             "deleted": deleted,
         }
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it waits for the time that its client set."""
+        is_waiting = self.status == ImportStatus.PENDING and self.started_at is None
+        return is_waiting and self.start_at is not None and self.start_at > datetime.now(UTC)
 
     @property
     def rows_per_second(self) -> float | None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from psycopg import AsyncConnection
@@ -59,6 +60,8 @@ class Upload:
     """What the client calls the file."""
     labels: ImportLabels = _NO_LABELS
     """The client's own words about the import."""
+    start_at: datetime | None = None
+    """Aware time before which no row is written; None: at once."""
     on_accept: OnAccept | None = None
     """Called in the transaction that accepts the import, with its connection; what it raises rolls back."""
 

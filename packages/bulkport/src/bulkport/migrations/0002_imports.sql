@@ -17,6 +17,7 @@ CREATE TABLE bulkport.bulk_import_jobs (
     name               text,                                  -- the client's own words
     client_id          text,
     metadata           jsonb,
+    start_at           timestamptz,                           -- no row is written before; null: at once
     retry_of           bigint,                                -- the import whose rejected rows this one sends again
     csv_columns        jsonb,                                 -- header, delimiter and the field of each column
     reading            jsonb       NOT NULL DEFAULT '{}',     -- what was chosen or detected of how to read the body
