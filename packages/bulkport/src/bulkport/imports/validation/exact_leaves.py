@@ -6,6 +6,7 @@ not know, such as the result of a model's own validator, it hands on as it is.
 
 import base64
 import binascii
+import ipaddress
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -22,6 +23,8 @@ from bulkport.imports.values.options import ValueOptions
 
 Reader = Callable[[Any], Any]
 
+AS_TEXT: Final = "text"
+"""Encoding of bytes that a validator of the model decodes itself, as `Base64Bytes` does."""
 NOT_NULL: Final = "must not be null"
 
 
@@ -122,6 +125,8 @@ def bytes_reader(encoding: str) -> Reader:
     """Bytes in hexadecimal, or in what the model's `val_json_bytes` says."""
 
     def read(text: str) -> bytes:
+        if encoding == AS_TEXT:
+            return text.encode()
         if text.startswith("\\x"):
             return scalars.read_bytes(text)
         try:
@@ -141,7 +146,7 @@ def enum_reader(schema: Mapping[str, Any], *, is_text: bool) -> Reader:
     members: list[Enum] = schema["members"]
     by_value = {(type(member.value), member.value): member for member in members if _is_hashable(member.value)}
     by_text = {str(member.value): member for member in reversed(members)}
-    has_hook = "missing" in schema
+    has_hook = getattr(schema["cls"]._missing_, "__func__", None) is not Enum._missing_.__func__  # type: ignore[attr-defined]
     expected = listed([member.value for member in members])
 
     def read(value: Any) -> Any:
@@ -159,7 +164,13 @@ def literal_reader(schema: Mapping[str, Any]) -> Reader:
     """The expected values by their text."""
     expected = schema["expected"]
     by_text = {str(getattr(value, "value", value)): value for value in reversed(expected)}
+    by_text |= {str(value).lower(): value for value in expected if isinstance(value, bool)}
     return lambda value: by_text.get(value, value) if isinstance(value, str) and value not in expected else value
+
+
+def address_reader() -> Reader:
+    """Text of addresses: Pydantic would take a number for one."""
+    return _typed(_ADDRESSES, str, scalars.ADDRESS)
 
 
 def listed(values: list[Any]) -> str:
@@ -173,7 +184,7 @@ def is_json_column(column: ColumnType | None) -> bool:
     return column is not None and column.kind is TypeKind.BASE and column.name in ("json", "jsonb")
 
 
-def _typed(kind: type, read: Callable[[str], Any], message: str) -> Reader:
+def _typed(kind: Any, read: Callable[[str], Any], message: str) -> Reader:
     def read_typed(value: Any) -> Any:
         if isinstance(value, str):
             return read(value)
@@ -189,3 +200,7 @@ def _is_hashable(value: Any) -> bool:
 
 
 _URL_SAFE: Final = str.maketrans("-_", "+/")
+_ADDRESSES: Final = (
+    *(ipaddress.IPv4Address, ipaddress.IPv4Interface, ipaddress.IPv4Network),
+    *(ipaddress.IPv6Address, ipaddress.IPv6Interface, ipaddress.IPv6Network),
+)

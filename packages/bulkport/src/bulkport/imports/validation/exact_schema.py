@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import BaseModel, EncodedBytes, IPvAnyAddress, IPvAnyInterface, IPvAnyNetwork
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from bulkport.imports.validation import exact_leaves as leaves
@@ -28,8 +28,9 @@ TEXT_ITEMS: Final = "bulkport:text"
 JSON_ITEMS: Final = "bulkport:json"
 """Steps in an error's place that are the schema's own."""
 
+_ADDRESS_TYPES: Final[Any] = (IPvAnyAddress, IPvAnyInterface, IPvAnyNetwork)
 _LISTS: Final = frozenset({"list", "set", "frozenset", "tuple", "generator"})
-_OBJECTS: Final = frozenset({"dict", "typed-dict", "model", "dataclass"})
+_OBJECTS: Final = frozenset({"dict", "typed-dict", "model", "dataclass", "tagged-union"})
 # Where a schema's parts stand; all else is data of its own.
 _ONE: Final = (
     *("schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "extras_keys_schema"),
@@ -145,6 +146,8 @@ class _Rewriting:
             config = schema["config"]
             place = replace(place, bytes_encoding=config.get("val_json_bytes", place.bytes_encoding))
             schema = {**schema, "config": {key: value for key, value in config.items() if key != "strict"}}
+        if schema["type"] == "function-after" and _is_of(schema["function"]["function"], (EncodedBytes,)):
+            place = replace(place, bytes_encoding=leaves.AS_TEXT)
         if place.column is not None and schema["type"] in _LISTS:
             place = replace(place, column=place.column.element)
         elif schema["type"] in _OBJECTS and not place.is_top:
@@ -218,6 +221,8 @@ class _Rewriting:
                 return _read_by(leaves.bytes_reader(place.bytes_encoding), strict)
             case "enum":
                 return _read_by(leaves.enum_reader(schema, is_text=is_text), {**schema, "strict": False})
+            case "function-plain" if _is_of(schema["function"]["function"], _ADDRESS_TYPES):
+                return _read_by(leaves.address_reader(), schema)
             case "literal" if is_text:
                 return _read_by(leaves.literal_reader(schema), schema)
         return None
@@ -226,6 +231,12 @@ class _Rewriting:
 def allows_special_floats(schema: Schema) -> bool:
     """Whether the model says that a float may be NaN or infinite; Pydantic's own default says nothing."""
     return schema.get("allow_inf_nan") is True
+
+
+def _is_of(function: Any, owners: tuple[type, ...]) -> bool:
+    """Whether a function is a method of one of Pydantic's own types."""
+    owner = getattr(function, "__self__", None)
+    return isinstance(owner, owners) or (isinstance(owner, type) and issubclass(owner, owners))
 
 
 def read_json_cell(value: Any) -> Any:
