@@ -8,6 +8,7 @@ import socket
 import sys
 from contextlib import ExitStack
 from typing import Final
+from urllib.parse import quote
 
 _PAGES: Final = ("", "jobs", "jobs?state=failed", "servers", "tasks")
 _PATIENCE_SECONDS: Final = 10.0
@@ -20,7 +21,7 @@ def main(host: str, port: int, count: int) -> None:
         for number in range(count):
             watched = stack.enter_context(socket.create_connection((host, port), timeout=_PATIENCE_SECONDS))
             page = _PAGES[number % len(_PAGES)]
-            watched.sendall(f"GET /hangfire/live/{page} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            watched.sendall(f"GET /hangfire/live/?watch={quote(page)} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
             if not (head := watched.recv(65_536)).startswith(b"HTTP/1.1 200"):
                 raise SystemExit(f"no live updates: {head[:200]!r}")
             selector.register(watched, selectors.EVENT_READ)

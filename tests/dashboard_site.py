@@ -30,11 +30,15 @@ from bulkport.dashboard import (
 )
 from bulkport.dashboard.core.action import Begun, Outcome
 from bulkport.dashboard.core.charts import Series, bars, lines
+from bulkport.dashboard.core.page import Query
 from bulkport.dashboard.core.sse.hub import Hub
 from bulkport.dashboard.core.table import Column, Paging, Sorting
-from bulkport.dashboard.pages.overview import ImportInFlight, ListedJob, Overview, Tile, overview_page
+from bulkport.dashboard.pages.activity import ActivityCharts
+from bulkport.dashboard.pages.failure_groups import FailureGroup, FailureGroups
+from bulkport.dashboard.pages.overview import ListedJob, Overview, Tile, overview_page
 from bulkport.fastapi import problems
 from bulkport.fastapi.middleware import EdgeMiddleware
+from bulkport.imports.admin import OperatedImport
 
 
 @dataclass
@@ -129,28 +133,75 @@ def sample_data() -> SiteData:
         ],
         overview=Overview(
             tiles=(
-                Tile("Enqueued", "1,272", "oldest waits 0.4 s", "jobs", (("state", "enqueued"),)),
-                Tile("Processing", "2", "of 16 slots", "jobs", (("state", "processing"),)),
+                Tile("Enqueued", "1,272", "oldest: 9m 49s", "jobs", (("state", "enqueued"),)),
+                Tile("Running", "2", "of 16 slots", "jobs", (("state", "processing"),)),
                 Tile("Scheduled", "214", "next in 38 s", "jobs", (("state", "scheduled"),)),
-                Tile("Succeeded", "4,118,902", "641 a second", "jobs", (("state", "succeeded"),)),
-                Tile("Failed", "17", "+3 in the last hour", "jobs", (("state", "failed"),), is_bad=True),
-                Tile("Pickup", "1.3 ms", "p99 4.1 ms"),
+                Tile("Succeeded", "4,118,902", "641/s", "jobs", (("state", "succeeded"),)),
+                Tile("Failed", "17", "3 in the last hour", "jobs", (("state", "failed"),), is_bad=True),
+                Tile("Queue latency (median)", "1.3 ms", "p99 4.1 ms"),
             ),
-            realtime=lines(positions, [succeeded, failed], x_labels=[(0, "-90 s"), (45, "-45 s"), (89, "now")]),
-            history=bars(
-                hours,
+            throughput=lines(positions, [succeeded, failed], x_labels=[(0, "-90 s"), (45, "-45 s"), (89, "now")]),
+            activity=ActivityCharts(
+                bars(hours, [Series("succeeded", [4000 + 900 * (hour % 7) for hour in range(24)], "ok")]),
+                bars(hours, [Series("failed", [40 * (hour % 3) for hour in range(24)], "bad")], height=110),
+            ),
+            failures=FailureGroups(
                 [
-                    Series("succeeded", [4000 + 900 * (hour % 7) for hour in range(24)], "ok"),
-                    Series("failed", [40 * (hour % 3) for hour in range(24)], "bad"),
+                    FailureGroup(
+                        task="send_webhook",
+                        error_type="ConnectTimeout",
+                        message=long_error,
+                        jobs=17,
+                        first_at=now - timedelta(hours=2),
+                        last_at=now - timedelta(seconds=12),
+                        last_job="1",
+                        trend=[1, 2, 14],
+                        query=Query([("state", "failed"), ("task", "send_webhook")]),
+                    )
                 ],
+                17,
+                is_sample=False,
             ),
-            failed_last=[ListedJob(1, "send_webhook", long_error, now - timedelta(seconds=12), "attempt 3 of 10")],
             running=[ListedJob(2, "rebuild_search_index", "41 %", now - timedelta(minutes=3), "worker-a:2211")],
             imports=[
-                ImportInFlight(4812, "platforms", "auth0|alice", "csv.gz", 6842113, 27368, 10_000_000, 612_000, 5.2),
-                ImportInFlight(4810, "commands", "auth0|chen", "ndjson", 0, 0, None, None, None),
+                _import(4812, "platforms", "auth0|alice", 6842113, 27368, now - timedelta(seconds=11)),
+                _import(4810, "commands", "auth0|chen", 0, 0, None),
             ],
+            imports_in_all=2,
         ),
+    )
+
+
+def _import(  # noqa: PLR0917 # sample data
+    import_id: int, resource: str, user_id: str, done: int, failed: int, started_at: datetime | None
+) -> OperatedImport:
+    return OperatedImport(
+        id=import_id,
+        user_id=user_id,
+        resource=resource,
+        background_job_id="1",
+        format="csv",
+        handling="lenient",
+        status="Processing" if started_at else "Pending",
+        total_records=10_000_000,
+        body_bytes=1,
+        processed_count=done,
+        success_count=done - failed,
+        failure_count=failed,
+        outcomes=[],
+        created_at=datetime.now(UTC),
+        started_at=started_at,
+        completed_at=None,
+        error_summary=None,
+        attempts=1,
+        warnings=[],
+        name=None,
+        client_id=None,
+        metadata=None,
+        reading={},
+        file_name=None,
+        total_chunks=10,
+        last_fault=None,
     )
 
 

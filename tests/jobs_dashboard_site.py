@@ -11,11 +11,15 @@ from fastapi import FastAPI
 from bulkport.dashboard import Access, AuditLog, Dashboard, Masking, OpenAccess, Section
 from bulkport.dashboard.core.sse.hub import Hub
 from bulkport.dashboard.pages.audit import audit_component
+from bulkport.dashboard.pages.failures import failures_component
 from bulkport.dashboard.pages.job_counts import job_counts
 from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_component
-from bulkport.dashboard.pages.overview import Overview, overview_page
+from bulkport.dashboard.pages.overview import OverviewReader, overview_page
+from bulkport.dashboard.pages.queues import queues_component
 from bulkport.dashboard.pages.recurring import recurring_component
 from bulkport.dashboard.pages.retries import retries_component
+from bulkport.dashboard.pages.servers import servers_component
+from bulkport.dashboard.pages.tasks import tasks_component
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import BackgroundJobs, JobContext, JobState, RetryPolicy
 from bulkport.pools import AsyncPool, open_pool
@@ -100,12 +104,16 @@ class JobsSite:
         audit = AuditLog(lambda: pool)
         parts = [
             jobs_component(self.jobs, masking, lambda: pool, step_seconds=step_seconds),
+            failures_component(self.jobs),
             retries_component(self.jobs, masking),
+            queues_component(self.jobs),
+            servers_component(self.jobs),
+            tasks_component(self.jobs),
             recurring_component(self.jobs, masking),
             audit_component(audit),
         ]
         dashboard = Dashboard(
-            [overview_page(_no_overview), *(page for part in parts for page in part.pages)],
+            [overview_page(OverviewReader(self.jobs).read), *(page for part in parts for page in part.pages)],
             [Section("overview", "Overview", ""), *(part.section for part in parts)],
             access=access or OpenAccess(),
             audit=audit,
@@ -119,10 +127,6 @@ class JobsSite:
         dashboard.mount(app)
         app.state.dashboard = dashboard
         return app
-
-
-async def _no_overview(request: object) -> Overview:
-    return Overview()
 
 
 @asynccontextmanager

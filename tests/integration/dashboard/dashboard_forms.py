@@ -30,6 +30,12 @@ class Operator:
         assert answer.status_code == status, answer.text
         return answer.text
 
+    async def led_by(self, address: str) -> str:
+        """Where the page at an address leads."""
+        answer = await self._browser.get(f"/hangfire/{address}")
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"]
+
     async def rows(self, address: str) -> list[int]:
         """Numbers of the jobs in the list at an address, in its order."""
         return [int(number) for number in re.findall(r'<tr data-row id="job-(\d+)"', await self.page(address))]

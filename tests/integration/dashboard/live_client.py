@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from starlette.types import Message
@@ -46,8 +47,12 @@ class LiveClient:
         return {"type": "http.disconnect"}
 
     def fragments(self, name: str) -> list[str]:
-        """Every state of a fragment that was sent."""
-        return [data["html"] for event, data in self.events if event == "fragment" and data["name"] == name]
+        """Every state of a fragment that was sent, or the rows of it that changed."""
+        return [
+            data.get("html") or "".join(data["rows"].values())
+            for event, data in self.events
+            if event in ("fragment", "rows") and data["name"] == name
+        ]
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
         await until(condition, what)
@@ -67,16 +72,15 @@ async def until(condition: Callable[[], object], what: str) -> None:
 async def watch(app: FastAPI, page: str) -> AsyncIterator[LiveClient]:
     """Watch a page of the dashboard, such as `jobs?state=failed`, for as long as the context lasts."""
     client = LiveClient()
-    path, _, query = page.partition("?")
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
-        "path": f"/hangfire/live/{path}",
-        "raw_path": f"/hangfire/live/{path}".encode(),
-        "query_string": query.encode(),
+        "path": "/hangfire/live/",
+        "raw_path": b"/hangfire/live/",
+        "query_string": urlencode({"watch": page}).encode(),
         "root_path": "",
         "headers": [(b"host", b"localhost"), (b"accept", b"text/event-stream")],
         "client": ("127.0.0.1", 50000),

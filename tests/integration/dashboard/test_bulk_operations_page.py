@@ -50,7 +50,7 @@ async def begin(operator: Operator, action: str, back: str) -> str:
 
 async def step(operator: Operator, action: str, order: str) -> str:
     """Press a button on an order's page; what the page after it tells."""
-    await operator.press(action, {"order": order}, back=f"bulk-operations/{order}")
+    await operator.press(action, {"operation": order}, back=f"bulk-operations/{order}")
     return await told(operator, order)
 
 
@@ -74,36 +74,38 @@ async def states(operator: Operator, state: JobState) -> int:
 async def test_an_order_for_many_jobs_goes_on_from_request_to_request(operator: Operator) -> None:
     await enqueue(operator, 25)
     order = await begin(operator, "jobs/delete", "jobs?state=enqueued&task=wait")
-    assert operator.question == "Delete 25 jobs: all enqueued jobs with task wait?"
+    assert operator.question == "Delete all 25 enqueued wait jobs?"
     page = await operator.page(f"bulk-operations/{order}")
-    assert "<h1>Delete all enqueued jobs with task wait</h1>" in page
-    assert (await told(operator, order)).startswith("10 of 25 jobs so far 10 deleted. Ordered by ann now")
+    assert "<h1>Delete all enqueued wait jobs</h1>" in page
+    assert (await told(operator, order)).startswith("10 of 25 jobs 10 jobs deleted. Started by ann now")
     assert (await states(operator, JobState.CANCELLED), await states(operator, JobState.ENQUEUED)) == (10, 15)
     entry = ("ann", "jobs/delete", "all enqueued jobs with task wait")
-    assert await audit(operator) == [(*entry, "10 of 25 jobs so far: 10 deleted.")]
-    assert (await step(operator, "bulk-operations/continue", order)).startswith("20 of 25 jobs so far 20 deleted.")
-    assert (await step(operator, "bulk-operations/continue", order)).startswith("Done: 25 jobs 25 deleted.")
-    assert (await step(operator, "bulk-operations/continue", order)).startswith("Done: 25 jobs 25 deleted.")
-    assert await audit(operator) == [(*entry, "25 deleted.")]
+    assert await audit(operator) == [(*entry, "10 of 25 jobs: 10 jobs deleted.")]
+    assert (await step(operator, "bulk-operations/continue", order)).startswith("20 of 25 jobs 20 jobs deleted.")
+    assert (await step(operator, "bulk-operations/continue", order)).startswith("Done: 25 jobs 25 jobs deleted.")
+    assert (await step(operator, "bulk-operations/continue", order)).startswith("Done: 25 jobs 25 jobs deleted.")
+    assert await audit(operator) == [(*entry, "25 jobs deleted.")]
     assert "bulk-operations/continue" not in await operator.page(f"bulk-operations/{order}")
     assert f'href="./bulk-operations/{order}"' in await operator.page("audit")
 
 
 async def test_an_order_that_is_done_at_once_is_told_where_it_was_given(operator: Operator) -> None:
     await enqueue(operator, 9)
-    assert await operator.said("jobs/delete", {"all": "jobs"}, back="jobs?state=enqueued") == "9 deleted."
+    assert await operator.said("jobs/delete", {"all": "jobs"}, back="jobs?state=enqueued") == "9 jobs deleted."
     assert operator.led_to == "../../jobs?state=enqueued"
 
 
 async def test_a_stopped_order_stays_so_until_it_is_continued(operator: Operator) -> None:
     await enqueue(operator, 25)
     order = await begin(operator, "jobs/delete", "jobs?state=enqueued")
-    assert (await step(operator, "bulk-operations/stop", order)).startswith("Stopped after 10 of 25 jobs 10 deleted.")
-    assert [entry[3] for entry in await audit(operator)] == ["Stopped. 10 of 25 jobs so far: 10 deleted."]
+    assert (await step(operator, "bulk-operations/stop", order)).startswith(
+        "Stopped after 10 of 25 jobs 10 jobs deleted."
+    )
+    assert [entry[3] for entry in await audit(operator)] == ["Stopped. 10 of 25 jobs: 10 jobs deleted."]
     # A page that goes on by itself may ask for one more step.
     assert (await step(operator, "bulk-operations/continue", order)).startswith("Stopped after 10 of 25 jobs")
     assert await states(operator, JobState.ENQUEUED) == 15
-    assert (await step(operator, "bulk-operations/resume", order)).startswith("20 of 25 jobs so far")
+    assert (await step(operator, "bulk-operations/resume", order)).startswith("20 of 25 jobs")
 
 
 async def test_jobs_that_come_to_match_later_are_left_alone(operator: Operator) -> None:
@@ -115,7 +117,7 @@ async def test_jobs_that_come_to_match_later_are_left_alone(operator: Operator) 
     for job_id in (ids[0], *ids[25:]):
         await operator.jobs.cancel(job_id)
     await step(operator, "bulk-operations/continue", order)
-    assert (await step(operator, "bulk-operations/continue", order)).startswith("Done: 25 jobs 25 requeued.")
+    assert (await step(operator, "bulk-operations/continue", order)).startswith("Done: 25 jobs 25 jobs requeued.")
     assert await states(operator, JobState.CANCELLED) == 11
 
 
@@ -125,7 +127,7 @@ async def test_steps_that_are_asked_for_at_once_order_each_job_once(operator: Op
     for _ in range(4):
         # Whoever finds that another has gone on meanwhile leaves it at that.
         await asyncio.gather(*(step(operator, "bulk-operations/continue", order) for _ in range(3)))
-    assert (await told(operator, order)).startswith("Done: 45 jobs 45 queued again as new jobs.")
+    assert (await told(operator, order)).startswith("Done: 45 jobs 45 jobs enqueued again.")
     for job_id in ids:
         details = await operator.jobs.details(job_id)
         assert details is not None
@@ -141,14 +143,12 @@ async def test_what_a_broken_step_did_is_undone_with_it(operator: Operator, monk
 
     monkeypatch.setattr(BulkOperationStore, "advance", break_down)
     order = await begin(operator, "jobs/requeue", "jobs?state=succeeded")
-    assert (await told(operator, order)).startswith("0 of 25 jobs so far Nothing was done yet.")
+    assert (await told(operator, order)).startswith("0 of 25 jobs Not started yet.")
     assert await states(operator, JobState.ENQUEUED) == 0
     monkeypatch.setattr(BulkOperationStore, "advance", advance)
     await step(operator, "bulk-operations/continue", order)
     await step(operator, "bulk-operations/continue", order)
-    assert (await step(operator, "bulk-operations/continue", order)).startswith(
-        "Done: 25 jobs 25 queued again as new jobs."
-    )
+    assert (await step(operator, "bulk-operations/continue", order)).startswith("Done: 25 jobs 25 jobs enqueued again.")
     assert await states(operator, JobState.ENQUEUED) == 25
 
 
@@ -156,7 +156,7 @@ async def test_an_order_that_is_sent_twice_is_one_order(operator: Operator) -> N
     await enqueue(operator, 45)
     back = "jobs?state=enqueued"
     said = await operator.send_twice("jobs/delete", {"all": "jobs", "filter": "state=enqueued"}, back=back)
-    assert said == "Sent twice, done once: 10 of 45 jobs so far: 10 deleted."
+    assert said == "Already done: 10 of 45 jobs: 10 jobs deleted."
     assert len(await audit(operator)) == 1
     assert await states(operator, JobState.CANCELLED) == 10
 
@@ -167,15 +167,15 @@ async def test_only_who_gave_an_order_goes_on_with_it(operator: Operator) -> Non
     ACCESS.current = Viewer("bob", Role.OPERATOR)
     assert "bulk-operations/stop" not in await operator.page(f"bulk-operations/{order}")
     for action in ("bulk-operations/continue", "bulk-operations/stop", "bulk-operations/resume"):
-        said = await operator.said(action, {"order": order}, back=f"bulk-operations/{order}")
-        assert said == "Only ann, who gave this order, continues or stops it."
+        said = await operator.said(action, {"operation": order}, back=f"bulk-operations/{order}")
+        assert said == "Only ann, who started this, can continue or stop it."
     ACCESS.current = Viewer("ann", Role.READ_ONLY)
     token = await operator.page(f"bulk-operations/{order}")
     assert "bulk-operations/stop" not in token
     ACCESS.current = Viewer("ann", Role.OPERATOR)
-    assert (await told(operator, order)).startswith("10 of 25 jobs so far")
-    assert "No order was chosen." in await operator.press("bulk-operations/continue", {}, back="jobs")
-    assert "There is no order 999." in await operator.page("bulk-operations/999", status=404)
+    assert (await told(operator, order)).startswith("10 of 25 jobs")
+    assert "No bulk operation selected." in await operator.press("bulk-operations/continue", {}, back="jobs")
+    assert "Bulk operation 999 not found." in await operator.page("bulk-operations/999", status=404)
 
 
 async def test_an_order_by_text_is_about_no_job_that_has_it_in_a_masked_value(operator: Operator) -> None:
@@ -183,10 +183,10 @@ async def test_an_order_by_text_is_about_no_job_that_has_it_in_a_masked_value(op
     hidden = [job.id for job in await site.jobs.enqueue_many([site.strict.call("x", password="sesame")] * 12)]
     spoken = [job.id for job in await site.jobs.enqueue_many([site.strict.call("sesame")] * 12)]
     order = await begin(operator, "jobs/delete", "jobs?text=sesame")
-    assert operator.question == "Delete 12 jobs: all jobs with text sesame?"
-    assert (await told(operator, order)).startswith("0 of 12 jobs so far")
+    assert operator.question == "Delete all 12 jobs (text: sesame)?"
+    assert (await told(operator, order)).startswith("0 of 12 jobs")
     await step(operator, "bulk-operations/continue", order)
-    assert (await step(operator, "bulk-operations/continue", order)).startswith("Done: 12 jobs 12 deleted.")
+    assert (await step(operator, "bulk-operations/continue", order)).startswith("Done: 12 jobs 12 jobs deleted.")
     for ids, state in ((hidden, JobState.ENQUEUED), (spoken, JobState.CANCELLED)):
         for job_id in ids:
             details = await site.jobs.details(job_id)

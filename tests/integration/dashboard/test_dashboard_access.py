@@ -11,7 +11,14 @@ from commandapi.app import create_app
 from commandapi.settings import Environment, Settings
 from dashboard_site import browser_of, build_site, sample_data
 
-PATHS = ["/hangfire", "/hangfire/", "/hangfire/jobs", "/hangfire/live/jobs", "/hangfire/static/x.css", "/hangfire/nope"]
+PATHS = [
+    "/hangfire",
+    "/hangfire/",
+    "/hangfire/jobs",
+    "/hangfire/live/?watch=jobs",
+    "/hangfire/static/x.css",
+    "/hangfire/nope",
+]
 NOWHERE = "postgresql://nowhere.invalid/none"
 
 
@@ -19,7 +26,7 @@ async def test_an_open_dashboard_is_everybodys() -> None:
     async with browser_of(build_site(sample_data(), OpenAccess()), client="8.8.8.8") as browser:
         answer = await browser.get("/hangfire/")
     assert answer.status_code == 200
-    assert "local developer, operator" in answer.text
+    assert "Signed in as local developer (operator)" in answer.text
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -38,7 +45,7 @@ async def test_application_decides_by_a_hook() -> None:
 
     async with browser_of(build_site(sample_data(), HookAccess(authorize)), client="8.8.8.8") as browser:
         assert (await browser.get("/hangfire/")).status_code == 404
-        assert "eve, operator" in (await browser.get("/hangfire/", headers={"x-role": "o"})).text
+        assert "Signed in as eve (operator)" in (await browser.get("/hangfire/", headers={"x-role": "o"})).text
         assert "eve, read-only" in (await browser.get("/hangfire/", headers={"x-role": "r"})).text
 
 

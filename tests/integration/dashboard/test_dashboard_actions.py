@@ -41,7 +41,7 @@ async def test_a_form_that_is_sent_twice_does_it_once() -> None:
     async with browser_of(build_site(data, FixedAccess())) as browser:
         token = await token_of(browser)
         form = {"csrf": token, "id": ["1", "4"], "confirmed": "yes", "back": "jobs"}
-        for said in ("2 requeued.", "Sent twice, done once: 2 requeued."):
+        for said in ("2 requeued.", "Already done: 2 requeued."):
             await post(browser, "jobs/requeue", form)
             page = (await browser.get("/hangfire/jobs")).text
             assert re.search(rf'class="flash"[^>]*>.*</svg>{said}</div>', page)
@@ -69,7 +69,7 @@ async def test_a_form_that_is_sent_twice_at_once_waits_for_what_the_first_does()
         await asyncio.sleep(0.02)
     go_on.set()
     first, second = [flash.text for _, flash in await asyncio.gather(*both)]
-    assert (first, second, runs) == ("Done.", "Sent twice, done once: Done.", 1)
+    assert (first, second, runs) == ("Done.", "Already done: Done.", 1)
 
 
 async def test_without_script_the_question_is_a_page() -> None:
@@ -104,7 +104,7 @@ async def test_action_that_breaks_is_audited() -> None:
     async with browser_of(build_site(data, FixedAccess())) as browser:
         answer = await post(browser, "jobs/break", {"csrf": await token_of(browser), "id": "7"})
     assert answer.status_code == 500
-    assert data.audit == [("ann", "jobs/break", "id=7", "failed; a part of it may be done")]
+    assert data.audit == [("ann", "jobs/break", "id=7", "failed; some of it may be done")]
 
 
 async def test_action_that_a_stopping_server_interrupts_is_audited() -> None:
@@ -123,7 +123,7 @@ async def test_action_that_a_stopping_server_interrupts_is_audited() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert data.audit == [
-        ("ann", "jobs/delete", "all=jobs, filter=state=failed", "interrupted; a part of it may be done")
+        ("ann", "jobs/delete", "all=jobs, filter=state=failed", "interrupted; some of it may be done")
     ]
 
 
@@ -157,7 +157,7 @@ async def test_forms_that_are_not_the_dashboards_own_are_refused(
         sent = {name: token if value is None else value for name, value in fields.items()}
         answer = await post(browser, "jobs/touch", sent, **headers)
     assert answer.status_code == 403
-    assert "The form was refused" in answer.text
+    assert "The form was rejected" in answer.text
     assert data.audit == []
 
 

@@ -112,7 +112,7 @@ async def test_what_is_not_there_is_a_page_that_leads_back(path: str) -> None:
     async with browser_of(build_site(sample_data())) as browser:
         answer = await browser.get(f"/hangfire/{path}")
     assert answer.status_code in {404, 405}
-    assert "To the first page" in answer.text
+    assert "Back to overview" in answer.text
     assert answer.headers["content-security-policy"]
 
 
@@ -122,7 +122,7 @@ async def test_database_that_is_away_is_a_page_without_counts() -> None:
     async with browser_of(build_site(data)) as browser:
         answer = await browser.get("/hangfire/")
     assert answer.status_code == 503
-    assert "cannot be reached" in answer.text
+    assert "database is unavailable" in answer.text
     assert "secret host name" not in answer.text
 
 

@@ -33,7 +33,7 @@ async def cancel(site: CommandSite, import_id: int) -> str:
     assert found is not None
     form = {"csrf": found[1], "back": f"imports/{import_id}", "id": str(import_id)}
     asked = await site.browser.post("/hangfire/do/imports/cancel", data=form)
-    assert f"Cancel import {import_id}?" in asked.text
+    assert f"Cancel import #{import_id}?" in asked.text
     answer = await site.browser.post("/hangfire/do/imports/cancel", data={**form, "confirmed": "yes"})
     assert answer.status_code == 303
     flash = re.search(r'class="flash[^>]*>.*?</svg>(.*?)</div>', await site.page(f"imports/{import_id}"), re.DOTALL)
@@ -78,10 +78,10 @@ async def job_ends(site: CommandSite, import_id: int, state: JobState) -> None:
 
 async def test_waiting_import_is_cancelled_at_once_and_never_begun(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
-    assert await cancel(site, import_id) == f"Import {import_id}: cancelled; the rows it had written stay."
+    assert await cancel(site, import_id) == f"Cancelled import #{import_id}. Rows already imported are kept."
     job = await assert_cancelled(site, import_id)
     assert job["errorSummary"] == "Cancelled by an operator; no row was written before"
-    assert await cancel(site, import_id) == f"Import {import_id}: had already ended."
+    assert await cancel(site, import_id) == f"Import #{import_id} has already finished."
     async with site.worker():
         later = await site.send(PLATFORMS[:3])
         assert (await settled(site.api, later))["successCount"] == 3
@@ -104,7 +104,7 @@ async def test_lane_stops_between_chunks_and_settles(site: CommandSite) -> None:
     async with site.worker(chunk_slots=1):
         async with site.held():
             await in_hand(site, import_id)
-            assert await cancel(site, import_id) == f"Import {import_id}: stops when the chunks in hand are finished."
+            assert await cancel(site, import_id) == f"Import #{import_id} stops once its running chunks are done."
             assert (await site.status_of(import_id))["status"] == "Processing"
         job = await assert_cancelled(site, import_id)
         await job_ends(site, import_id, JobState.CANCELLED)
@@ -126,7 +126,7 @@ async def test_strict_import_is_taken_back_in_the_middle_of_its_writing(site: Co
                 )
 
             await until(is_writing, "the writing of all chunks")
-            assert "stops when" in await cancel(site, import_id)
+            assert "stops once" in await cancel(site, import_id)
         job = await assert_cancelled(site, import_id)
         await job_ends(site, import_id, JobState.CANCELLED)
     assert job["successCount"] == 0
@@ -146,7 +146,7 @@ async def test_import_that_has_ended_stays_as_it_is(site: CommandSite) -> None:
     async with site.worker():
         import_id = await site.send(PLATFORMS[:3])
         job = await settled(site.api, import_id)
-    assert await cancel(site, import_id) == f"Import {import_id}: had already ended."
+    assert await cancel(site, import_id) == f"Import #{import_id} has already finished."
     assert await site.status_of(import_id) == job
     assert "do/imports/cancel" not in await site.page(f"imports/{import_id}")
 

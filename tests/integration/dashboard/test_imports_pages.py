@@ -30,12 +30,12 @@ def words(page: str) -> str:
 
 
 async def test_empty_lists_say_what_to_do(site: CommandSite) -> None:
-    assert "What clients send to a bulk endpoint is listed here" in await site.page("imports")
-    assert "No import is under way" in await site.page("imports?status=in-flight")
+    assert "Files sent to a bulk endpoint appear here" in await site.page("imports")
+    assert "No active imports" in await site.page("imports?status=in-flight")
     for query in ("user=nobody", "user=a%00", "resource=%00"):
-        assert "No import matches" in await site.page(f"imports?{query}")
-    assert "There is no import 7" in await site.page("imports/7", status=404)
-    assert "There is no import" in await site.page("imports/99999999999999999999999", status=404)
+        assert "No matching imports" in await site.page(f"imports?{query}")
+    assert "Import #7 not found" in await site.page("imports/7", status=404)
+    assert "not found" in await site.page("imports/99999999999999999999999", status=404)
 
 
 async def test_list_narrows_down_and_pages(site: CommandSite) -> None:
@@ -53,7 +53,7 @@ async def test_list_narrows_down_and_pages(site: CommandSite) -> None:
     assert listed(await site.page("imports?user=ann&resource=platforms")) == newest
     assert listed(await site.page("imports?user=bob")) == []
     assert listed(await site.page("imports?resource=commands")) == []
-    assert "Open import 3" in await site.page("imports?user=%233")
+    assert "Go to import 3" in await site.page("imports?user=%233")
     first = await site.page("imports?size=2")
     assert listed(first) == newest[:2]
     found = re.search(r'href="([^"]+)" rel="next"', first)
@@ -69,8 +69,8 @@ async def test_import_shows_what_is_wrong_and_gives_the_whole_report(site: Comma
         await settled(site.api, import_id)
     page = await site.page(f"imports/{import_id}")
     text = words(page)
-    assert "Partial success" in text
-    assert re.search(r"Written 20\b.*Bad rows 3\b", text)
+    assert "Completed with errors" in text
+    assert re.search(r"Imported 20\b.*Rejected rows 3\b", text)
     kinds = [words(kind) for kind in re.findall(r'<tr data-row id="kind-\d+">(.*?)</tr>', page, re.DOTALL)]
     assert kinds == [
         "platformName platformName must not be blank 2 22",
@@ -89,7 +89,7 @@ async def test_import_shows_what_is_wrong_and_gives_the_whole_report(site: Comma
 
 async def test_chunk_map_tells_what_is_in_hand(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
-    assert "0 in hand" in await site.page(f"imports/{import_id}")
+    assert "0 in progress" in await site.page(f"imports/{import_id}")
     async with site.worker(chunk_slots=1):
         async with site.held():
 
@@ -99,8 +99,8 @@ async def test_chunk_map_tells_what_is_in_hand(site: CommandSite) -> None:
             await until(has_one_in_hand, "a chunk in hand")
         await settled(site.api, import_id)
     page = await site.page(f"imports/{import_id}")
-    assert "0 in hand, 0 waiting" in page
-    assert "Every row was written" in page
+    assert "0 in progress, 0 waiting" in page
+    assert "All rows imported" in page
 
 
 async def test_import_and_its_background_job_lead_to_each_other(site: CommandSite) -> None:

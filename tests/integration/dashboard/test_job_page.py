@@ -35,7 +35,7 @@ async def test_failed_job_tells_why(operator: Operator) -> None:
     assert "Traceback (most recent call last):" in page
     assert "ValueError: no &lt;recipient&gt;" in page
     assert "worker-a" in page
-    assert "for <code>alice</code>" in page
+    assert 'user=alice"><code>alice</code></a>' in page
     assert steps(page) == ["Failed", "Created"]
     assert re.search(r"<details id=\"traceback-1\" open>", page)
 
@@ -63,15 +63,15 @@ async def test_what_a_job_belongs_to_is_linked(operator: Operator) -> None:
     recurring = await site.jobs.recurring.trigger("nightly")
     page = await operator.page(f"jobs/{parent}")
     assert f'<tr data-row id="child-{child}">' in page
-    assert "when this job has failed" in page
+    assert "once this job has failed" in page
     assert f'<tr data-row id="parent-{parent}">' in await operator.page(f"jobs/{child}")
     (in_batch,) = await operator.rows("jobs?batch=1")
     page = await operator.page(f"jobs/{in_batch}")
     assert "July" in page
-    assert "0 of 1 ended" in page
+    assert "0 of 1 finished" in page
     page = await operator.page(f"jobs/{recurring}")
-    assert 'href="../recurring?text=nightly"' in page
-    assert "by the recurring job nightly" in page
+    assert 'href="../recurring/nightly"' in page
+    assert "by recurring job nightly" in page
 
 
 async def test_running_job_moves_while_it_is_watched(database_url: str) -> None:
@@ -82,7 +82,7 @@ async def test_running_job_moves_while_it_is_watched(database_url: str) -> None:
             await until(lambda: "3 of 10 · reading pages" in "".join(viewer.fragments("live_work")), "progress")
             await site.open_gate("gate")
             await until(lambda: "10 of 10 · all read" in "".join(viewer.fragments("live_work")), "its end")
-            await until(lambda: "Run again" in viewer.fragments("live_job_head")[-1], "its buttons")
+            await until(lambda: "Run job again" in viewer.fragments("live_job_head")[-1], "its buttons")
             await until(lambda: "Succeeded" in viewer.fragments("live_history")[-1], "its history")
 
 
@@ -93,12 +93,12 @@ async def test_running_job_is_asked_to_stop(operator: Operator) -> None:
         await site.reaches(job_id, JobState.PROCESSING)
         page = f"jobs/{job_id}"
         said = await operator.said("jobs/cancel", {"id": job_id}, back=page)
-        assert said == f"Job {job_id}: asked to stop."
+        assert said == f"Asked job {job_id} to stop."
         assert operator.question == f"Cancel job {job_id}?"
         await site.reaches(job_id, JobState.CANCELLED)
     said = await operator.said("jobs/cancel", {"id": job_id}, back=page)
-    assert said == f"Job {job_id}: had already ended."
-    assert await operator.said("jobs/requeue", {"id": job_id}, back=page) == f"Job {job_id}: requeued."
+    assert said == f"Job {job_id} has already finished."
+    assert await operator.said("jobs/requeue", {"id": job_id}, back=page) == f"Requeued job {job_id}."
 
 
 async def test_succeeded_job_is_run_again_as_a_new_one(operator: Operator) -> None:
@@ -109,15 +109,15 @@ async def test_succeeded_job_is_run_again_as_a_new_one(operator: Operator) -> No
     await operator.press("jobs/requeue", {"id": job_id}, back=f"jobs/{job_id}", confirm=False)
     new = operator.led_to.rpartition("/")[2]
     assert new != job_id
-    assert f"repeats job {job_id}" in await operator.page(f"jobs/{new}")
+    assert f"copy of job {job_id}" in await operator.page(f"jobs/{new}")
     assert f'href="../jobs/{new}"' in await operator.page(f"jobs/{job_id}")
-    assert await operator.said("jobs/delete", {"id": job_id}, back=f"jobs/{job_id}") == f"Job {job_id}: deleted."
+    assert await operator.said("jobs/delete", {"id": job_id}, back=f"jobs/{job_id}") == f"Deleted job {job_id}."
 
 
 async def test_scheduled_job_is_run_now(operator: Operator) -> None:
     site = operator.site
     job_id = await site.jobs.schedule(site.send_report, "ada", in_=3600)
-    assert "Run now" in await operator.page(f"jobs/{job_id}")
+    assert "Run job now" in await operator.page(f"jobs/{job_id}")
     await operator.said("jobs/run-now", {"id": job_id}, back=f"jobs/{job_id}")
     assert await operator.rows("jobs?state=enqueued") == [int(job_id)]
 
@@ -132,7 +132,7 @@ async def test_large_arguments_are_left_out_of_lists_and_shown_on_the_page(opera
 
 @pytest.mark.parametrize("number", ["999", str(MAX_BIGINT), str(MAX_BIGINT + 1), "9" * 30])
 async def test_job_that_is_not_there_is_told(operator: Operator, number: str) -> None:
-    assert "There is no job" in await operator.page(f"jobs/{number}", status=404)
+    assert "not found. Finished jobs are removed" in await operator.page(f"jobs/{number}", status=404)
 
 
 async def test_long_log_shows_its_end_first(operator: Operator) -> None:

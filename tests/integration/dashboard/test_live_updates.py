@@ -49,9 +49,9 @@ async def test_stream_is_what_browsers_take(app: FastAPI) -> None:
     assert viewer.headers["content-type"] == "text/event-stream"
     assert viewer.headers["cache-control"] == "no-store"
     assert viewer.headers["x-accel-buffering"] == "no"
-    name, milliseconds = viewer.events[0]
+    name, data = viewer.events[0]
     assert name == "clock"
-    assert abs(milliseconds / 1000 - time.time()) < 60
+    assert abs(data["now"] / 1000 - time.time()) < 60
 
 
 async def test_fragments_are_those_of_the_page(app: FastAPI) -> None:
@@ -136,10 +136,10 @@ async def test_database_that_is_away_is_told_and_its_return_too(app: FastAPI, da
     async with watch(app, "jobs") as viewer:
         await until(lambda: viewer.fragments("live_jobs"), "the first state")
         data.error = RuntimeError("away")
-        await until(lambda: ("stale", True) in viewer.events, "the trouble to be told")
+        await until(lambda: ("stale", {"page": "jobs", "stale": True}) in viewer.events, "the trouble to be told")
         data.error = None
         data.jobs[0].note = "other"
-        await until(lambda: ("stale", False) in viewer.events, "the end of it")
+        await until(lambda: ("stale", {"page": "jobs", "stale": False}) in viewer.events, "the end of it")
         await until(lambda: len(viewer.fragments("live_jobs")) == 2, "the change")
 
 
@@ -207,7 +207,7 @@ def test_uvicorn_does_not_wait_for_open_pages(number: signal.Signals) -> None:
                     break
             assert time.monotonic() < deadline, "waited 30 s in vain for the server"
             time.sleep(0.02)
-        with client.stream("GET", "/hangfire/live/") as stream:
+        with client.stream("GET", "/hangfire/live/?watch=") as stream:
             lines = stream.iter_lines()
             assert any("live_tiles" in line for line in lines)
             process.send_signal(number)

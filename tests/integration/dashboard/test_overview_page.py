@@ -8,8 +8,7 @@ import pytest
 
 from bulkport.dashboard.access.viewers import Role
 from bulkport.dashboard.core.page import PageRequest, Query
-from bulkport.dashboard.pages.overview import overview_page
-from bulkport.dashboard.pages.overview_reader import read_overview
+from bulkport.dashboard.pages.overview import OverviewReader, overview_page
 from bulkport.jobs import JobState
 from command_site import CommandSite, open_command_site, until
 from import_steps import settled
@@ -31,12 +30,12 @@ def words(page: str) -> str:
 
 
 async def test_empty_overview_says_what_to_do(site: CommandSite) -> None:
-    for period in ("", "?period=week", "?period=nonsense"):
+    for period in ("", "?period=7d", "?period=nonsense"):
         text = words(await site.page(period))
-        assert "Enqueued 0 nothing waits" in text
-        assert "Nothing failed" in text
-        assert "Nothing runs" in text
-        assert "No import is under way" in text
+        assert "Enqueued 0 queue is empty" in text
+        assert "No failed jobs" in text
+        assert "No jobs running" in text
+        assert "No active imports" in text
         assert "Servers 0" in text
 
 
@@ -50,23 +49,21 @@ async def test_overview_shows_imports_under_way_and_what_works_on_them(site: Com
 
             async def is_running() -> bool:
                 text = words(await site.page(""))
-                return (
-                    "Servers 1 all alive" in text and "bulkport.process_import" in text and "Processing 0" not in text
-                )
+                return "Servers 1 all online" in text and "bulkport.process_import" in text and "Running 0" not in text
 
             await until(is_running, "the import's job on the overview")
         await settled(site.api, import_id)
 
         async def is_done() -> bool:
             page = await site.page("")
-            return f'id="import-{import_id}"' not in page and "Nothing runs" in page
+            return f'id="import-{import_id}"' not in page and "No jobs running" in page
 
         await until(is_done, "an overview without the import")
 
 
 async def test_jobs_that_ended_are_in_the_numbers_and_graphs(database_url: str) -> None:
     async with open_jobs_site(database_url) as (site, _pool):
-        read = read_overview(site.jobs)
+        read = OverviewReader(site.jobs).read
         good = await site.jobs.enqueue(site.send_report, "ada@example.org")
         bad = await site.jobs.enqueue(site.strict, "no such month")
         async with site.worker():
@@ -75,26 +72,27 @@ async def test_jobs_that_ended_are_in_the_numbers_and_graphs(database_url: str) 
 
             async def are_in_the_graph() -> bool:
                 overview = await read(HERE)
-                assert overview.realtime is not None
-                return [sum(value or 0 for value in curve.series.values) for curve in overview.realtime.curves] == [
+                assert overview.throughput is not None
+                return [sum(value or 0 for value in curve.series.values) for curve in overview.throughput.curves] == [
                     1,
                     1,
                 ]
 
             await until(are_in_the_graph, "both jobs in the graph of seconds")
-        overview = await read_overview(site.jobs)(HERE)
+        overview = await OverviewReader(site.jobs).read(HERE)
         assert overview.imports is None
-        assert overview.failed_last is not None
-        assert [(job.job_id, job.task, job.note) for job in overview.failed_last] == [
-            (int(bad), "strict", "ValueError: no such month")
-        ]
+        assert overview.failures is not None
+        (group,) = overview.failures.groups
+        assert (group.last_job, group.task, group.jobs) == (str(bad), "strict", 1)
+        assert (group.error_type, group.message) == ("ValueError", "no such month")
         tiles = {tile.label: tile for tile in overview.tiles}
         assert tiles["Succeeded"].value == "1"
         assert tiles["Failed"].value == "1"
         assert tiles["Failed"].is_bad
-        assert tiles["Failed"].note == "+1 in the last hour"
-        assert overview.history is not None
-        assert [sum(value or 0 for value in one.values) for one in overview.history.series] == [1, 1]
+        assert tiles["Failed"].note == "1 in the last hour"
+        assert overview.activity is not None
+        for chart in (overview.activity.succeeded, overview.activity.failed):
+            assert [sum(value or 0 for value in one.values) for one in chart.series] == [1]
         assert overview.latency is not None
         assert any(value is not None for value in overview.latency.curves[0].series.values)
         assert overview_page(read).path == ""

@@ -10,7 +10,7 @@ from bulkport.jobs import JobState
 async def test_waiting_jobs_tell_why_and_are_retried_now(database_url: str) -> None:
     async with operating(database_url) as operator:
         site = operator.site
-        assert "Nothing waits for another attempt" in await operator.page("retries")
+        assert "No retrying jobs" in await operator.page("retries")
         first, second = [
             job.id for job in await site.jobs.enqueue_many([site.flaky.call(f"host-{n}") for n in range(2)])
         ]
@@ -36,11 +36,9 @@ async def test_waiting_jobs_tell_why_and_are_retried_now(database_url: str) -> N
         assert 'data-tick="ago">in ' in page
         assert await operator.rows("retries?text=host-1&state=failed") == [int(second)]
         back = "retries?text=host-1"
-        assert await operator.said("jobs/run-now", {"all": "retries"}, back=back) == (
-            "1 runs as soon as a worker is free."
-        )
-        assert operator.question == "Run now 1 job: all retrying jobs with text host-1?"
+        assert await operator.said("jobs/run-now", {"all": "retries"}, back=back) == "1 job queued to run now."
+        assert operator.question == "Run 1 retrying job (text: host-1) now?"
         assert await operator.rows("retries") == [int(first)]
         assert await operator.rows("jobs?state=enqueued") == [int(second)]
         said = await operator.said("jobs/run-now", {"id": [first, second]}, back="retries")
-        assert said == "1 runs as soon as a worker is free, 1 was already waiting for a worker."
+        assert said == "1 job queued to run now, 1 already waiting."

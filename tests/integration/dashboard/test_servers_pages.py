@@ -20,7 +20,7 @@ async def site(database_url: str) -> AsyncIterator[PartsSite]:
 
 async def test_empty_pages_say_what_to_do(site: PartsSite) -> None:
     assert "Jobs wait until a worker runs" in await site.page("servers")
-    assert "A queue is listed here as soon as a job was put into it" in await site.page("queues")
+    assert "A queue appears here with its first job" in await site.page("queues")
 
 
 async def test_server_shows_what_it_runs(site: PartsSite) -> None:
@@ -28,19 +28,19 @@ async def test_server_shows_what_it_runs(site: PartsSite) -> None:
     async with site.site.worker(name="worker-a", concurrency=4):
         await site.site.reaches(job_id, JobState.PROCESSING)
         row = await site.row("servers", "server-worker-a")
-        assert "Alive" in row
+        assert "Online" in row
         assert "1 of 4" in row
         assert "wait " in row
         assert f'href="./jobs/{job_id}"' in await site.page("servers")
         await site.site.open_gate("gate")
         await site.site.reaches(job_id, JobState.SUCCEEDED)
-        assert "0 of 4 nothing all" in await site.row("servers", "server-worker-a")
+        assert "0 of 4 idle all" in await site.row("servers", "server-worker-a")
 
 
 async def test_queue_is_paused_resumed_and_limited(site: PartsSite) -> None:
     first = await site.jobs.enqueue(site.site.send_report, "ada@example.org")
-    assert "No server 1 0 0 0" in await site.row("queues", "queue-mail")
-    assert await site.said("queues/pause", "queues", queue="mail") == "Queue mail is paused; jobs that run go on."
+    assert "No workers 1 0 0 0" in await site.row("queues", "queue-mail")
+    assert await site.said("queues/pause", "queues", queue="mail") == "Paused mail. Running jobs will finish."
     assert "by ann" in await site.row("queues", "queue-mail")
     async with site.site.worker():
 
@@ -49,24 +49,26 @@ async def test_queue_is_paused_resumed_and_limited(site: PartsSite) -> None:
 
         await until(is_served, "a server of the queue")
         assert "Paused" in await site.row("queues", "queue-mail")
-        assert await site.said("queues/resume", "queues", queue="mail") == "Queue mail goes on."
+        assert await site.said("queues/resume", "queues", queue="mail") == "Resumed mail."
         await site.site.reaches(first, JobState.SUCCEEDED)
         assert "changed" in await site.row("queues", "queue-mail")
         assert "by ann" in await site.row("queues", "queue-mail")
     assert "Pause" in await site.row("queues", "queue-mail")
-    limited = await site.said("queues/limit", "queues", limited="mail", limit="2")
-    assert limited == "Queue mail runs at most 2 jobs at one time."
-    assert "at most 2 jobs at once" in await site.row("queues", "queue-mail")
+    limited = await site.said("queues/limit", "queues", queue="mail", **{"limit-mail": "2"})
+    assert limited == "Limited mail to 2 concurrent jobs."
+    assert 'name="limit-mail" form="act" min="1" max="100000" value="2"' in await site.page("queues")
     assert "by ann" in await site.row("queues", "queue-mail")
     for wrong in ("0", "-1", "two", "1000000"):
-        assert "A limit is a number" in await site.said("queues/limit", "queues", limited="mail", limit=wrong)
-    assert "has no limit" in await site.said("queues/limit", "queues", limited="mail", limit="")
-    assert "at most" not in await site.row("queues", "queue-mail")
+        assert "Enter a number from 1" in await site.said(
+            "queues/limit", "queues", queue="mail", **{"limit-mail": wrong}
+        )
+    assert "Removed the limit on mail." in await site.said("queues/limit", "queues", queue="mail", **{"limit-mail": ""})
+    assert 'max="100000" value=""' in await site.page("queues")
 
 
 async def test_queue_without_a_name_and_with_an_impossible_one_are_refused(site: PartsSite) -> None:
-    assert await site.said("queues/pause", "queues") == "No queue was named."
-    assert await site.said("queues/pause", "queues", queue="a\0b") == "No queue was named."
+    assert await site.said("queues/pause", "queues") == "No queue selected."
+    assert await site.said("queues/pause", "queues", queue="a\0b") == "No queue selected."
     assert "Not possible" in await site.said("queues/pause", "queues", queue="q" * 1000)
 
 

@@ -12,7 +12,7 @@ def test_axes_end_at_numbers_whose_quarter_reads_well(value: float, top: float) 
 
 def test_highest_value_touches_the_top_and_nothing_the_bottom() -> None:
     chart = lines(["a", "b", "c"], [Series("done", [0, 400, 800])])
-    assert chart.curves[0].line == "M48.0 221.0L446.0 118.5L844.0 16.0"
+    assert chart.curves[0].line == "M56.0 221.0L450.0 118.5L844.0 16.0"
     assert [tick.label for tick in chart.y_ticks] == ["0", "200", "400", "600", "800"]
     assert [(tick.at, tick.label) for tick in chart.x_ticks] == list(zip(chart.xs, "abc", strict=True))
 
@@ -60,7 +60,7 @@ def test_series_of_another_length_is_refused() -> None:
 
 def test_band_goes_forth_above_and_back_below() -> None:
     chart = lines(["a", "b", "c"], [Series("p99", [4, 4, 4])])
-    assert band([0, None, 0], [4, 4, 4], chart) == "M48.0 16.0L844.0 16.0L844.0 221.0L48.0 221.0Z"
+    assert band([0, None, 0], [4, 4, 4], chart) == "M56.0 16.0L844.0 16.0L844.0 221.0L56.0 221.0Z"
     assert band([None, None, 0], [4, 4, 4], chart) == ""
 
 

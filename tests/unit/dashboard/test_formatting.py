@@ -48,12 +48,12 @@ def test_short_numbers_have_units(value: float | None, text: str) -> None:
         (0.0999, "0.1 s"),
         (0.4, "0.4 s"),
         (9.96, "10 s"),
-        (59.6, "1 min 00 s"),
-        (192, "3 min 12 s"),
-        (3599.7, "1 h 00 min"),
-        (7500, "2 h 05 min"),
-        (86_399, "23 h 59 min"),
-        (356_400, "4 d 3 h"),
+        (59.6, "1m 00s"),
+        (192, "3m 12s"),
+        (3599.7, "1h 00m"),
+        (7500, "2h 05m"),
+        (86_399, "23h 59m"),
+        (356_400, "4d 3h"),
         (-2, "-2.0 s"),
         (None, "—"),
     ],
@@ -97,13 +97,22 @@ def test_sizes(count: int | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("part", "whole", "text"),
-    [(0, 10, "0 %"), (1, 1000, "< 1 %"), (999, 1000, "99 %"), (10, 10, "100 %"), (11, 10, "100 %"), (1, 0, "—")],
+    [(0, 10, "0%"), (1, 1000, "<1%"), (999, 1000, "99%"), (10, 10, "100%"), (11, 10, "100%"), (1, 0, "—")],
 )
 def test_only_what_is_done_reads_as_hundred_percent(part: float, whole: float, text: str) -> None:
     assert formatting.percent(part, whole) == text
 
 
-def test_plurals() -> None:
-    assert formatting.plural(1, "job") == "1 job"
-    assert formatting.plural(1200, "job") == "1,200 jobs"
-    assert formatting.plural(0, "retry", "retries") == "0 retries"
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0"), (0.25, "250 ms"), (0.001, "1 ms"), (2, "2 s"), (90, "1.5 min"), (300, "5 min"), (5400, "1.5 h")],
+)
+def test_axes_name_durations_in_units_that_people_use(seconds: float, text: str) -> None:
+    assert formatting.axis_duration(seconds) == text
+
+
+@pytest.mark.parametrize("seconds", [0.0003, 0.003, 0.3, 0.9, 3, 59, 61, 700, 3601, 100_000, 500_000])
+def test_an_axis_of_durations_ends_above_the_highest_with_quarters_that_read_well(seconds: float) -> None:
+    top = formatting.nice_duration_ceiling(seconds)
+    assert seconds <= top <= max(5 * seconds, 4)
+    assert all(len(formatting.axis_duration(top * quarter / 4)) <= 7 for quarter in range(5))

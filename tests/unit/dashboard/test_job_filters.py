@@ -51,7 +51,7 @@ def test_stretch_of_time_ends_when_it_is_told_to() -> None:
 
 def test_page_about_a_state_keeps_to_it() -> None:
     assert found("state=failed", JobState.RETRYING).query.states == {JobState.RETRYING}
-    assert in_words(Query.parse("state=failed&task=t"), state=JobState.RETRYING) == "all retrying jobs with task t"
+    assert in_words(Query.parse("state=failed&task=t"), state=JobState.RETRYING) == "retrying t jobs"
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_another_column_begins_with_what_matters_of_it() -> None:
 
 def test_outcomes_are_told_in_words() -> None:
     summary = OrderSummary({Effect.ALREADY_ENDED: 1, Effect.REQUEUED: 1200, Effect.UNKNOWN: 2})
-    assert outcome_in_words(summary) == "1,200 requeued, 1 had already ended, 2 are no longer there."
-    assert outcome_in_words(OrderSummary()) == "There was no such job any more."
+    assert outcome_in_words(summary) == "1,200 jobs requeued, 1 already finished, 2 no longer exist."
+    assert outcome_in_words(OrderSummary()) == "No matching jobs."
     for effect in Effect:
         assert outcome_in_words(OrderSummary({effect: 1})).startswith("1 ")
 
@@ -111,5 +111,5 @@ def test_outcomes_are_told_in_words() -> None:
 def test_jobs_are_named_as_far_as_they_are_few() -> None:
     ids = [BackgroundJobId(str(number)) for number in range(1, 13)]
     assert jobs_in_words(ids[:1]) == "job 1"
-    assert jobs_in_words(ids[:3]) == "jobs 1, 2 and 3"
+    assert jobs_in_words(ids[:3]) == "jobs 1, 2, 3"
     assert jobs_in_words(ids) == "jobs 1, 2, 3, 4, 5 and 7 more"

@@ -1,10 +1,10 @@
-"""The dashboard as an application mounts it: routes, and what happens to a request on its way to a page."""
+"""The dashboard as an application mounts it: its routes, and the way of a request to a page."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
-from urllib.parse import quote
+from typing import Any, Final
+from urllib.parse import quote, unquote
 
 import psycopg
 from jinja2 import BaseLoader
@@ -13,13 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route, Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from bulkport.dashboard.access.viewers import Access, not_found
 from bulkport.dashboard.core import cookies, csrf, error_page, flash
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Audit, Form, perform
 from bulkport.dashboard.core.cache import TTLCache
 from bulkport.dashboard.core.forms import read_form, way_back
+from bulkport.dashboard.core.language import LANGUAGES, speaking, t
 from bulkport.dashboard.core.page import (
     Counts,
     CountsSource,
@@ -28,6 +29,7 @@ from bulkport.dashboard.core.page import (
     PageNotFound,
     PageRequest,
     Query,
+    Redirect,
     Search,
     Section,
     no_counts,
@@ -36,9 +38,9 @@ from bulkport.dashboard.core.render import Fragment, Renderer
 from bulkport.dashboard.core.responses import Responses
 from bulkport.dashboard.core.security import NO_STORE, PAGE_HEADERS
 from bulkport.dashboard.core.sse.hub import Hub
-from bulkport.dashboard.core.sse.stream import EventStream
+from bulkport.dashboard.core.sse.stream import EventStream, Watched
 from bulkport.dashboard.core.sse.throttle import Throttle
-from bulkport.dashboard.core.static_files import StaticFiles
+from bulkport.dashboard.core.static_files import StaticFiles, accepts_gzip
 from bulkport.dashboard.core.viewer import Viewer
 from bulkport.errors import BadRequest, BulkportError, ServiceUnavailable
 from bulkport.fastapi.trace import trace_id_of_request
@@ -53,8 +55,9 @@ _VIEWER: Final = "bulkport.viewer"
 _OF_THE_APPLICATION: Final = frozenset({"router", "route", "endpoint", "starlette.exception_handlers"})
 """Parts of a scope that the dashboard does not take over: its errors become pages, not the application's answers."""
 _THEMES: Final = ("light", "dark", "auto")
-_THEME_SECONDS: Final = 365 * 24 * 3600
+_PREFERENCE_SECONDS: Final = 365 * 24 * 3600
 
+_MAX_WATCHED: Final = 20
 _COUNTS_SECONDS: Final = 0.9
 """How long counts are shared: less than the second between two reads of a page, so that each has counts of its own."""
 
@@ -65,23 +68,23 @@ class Dashboard:
     Parameters
     ----------
     pages, sections:
-        What there is to see; see `bulkport.dashboard.pages`.
+        The pages and their entries in the navigation; see `bulkport.dashboard.pages`.
     access:
-        Who may see it and who may act; see `bulkport.dashboard.access`.
+        Who may see the dashboard and who may act; see `bulkport.dashboard.access`.
     audit:
-        Where it is kept what operators did.
+        Records what operators do.
     actions:
         What operators can do. A page's button posts to `do/` and the action's name.
     downloads:
         Files that the pages offer.
     counts:
-        The numbers in the navigation.
+        Reads the numbers in the navigation.
     search:
-        Where the search field leads; None: there is none.
+        Where the search field leads; None: there is no search field.
     title:
         Name of the application.
     loaders:
-        Where templates of further pages are.
+        Load the templates of further pages.
     public_url:
         Its address as browsers know it, where a proxy hides that; with https, cookies are `Secure`.
 
@@ -120,14 +123,16 @@ class Dashboard:
         self._hub = hub or Hub()
         open_routes = access.routes()
         self._open_paths = frozenset(route.path for route in open_routes)
+        self._page_routes = [(page, Route(f"/{page.path}", self._page_endpoint(page))) for page in pages]
         self._router = Router(
             [
                 *open_routes,
-                *(Route(f"/{page.path}", self._page_endpoint(page)) for page in pages),
+                *(route for _, route in self._page_routes),
                 *(Route(f"/{download.path}", _download_endpoint(download)) for download in downloads),
-                *(Route(f"/live/{page.path}", self._live_endpoint(page)) for page in pages),
+                Route("/live/", self._stream),
                 Route("/do/{name:path}", self._act, methods=["POST"]),
                 Route("/theme", self._choose_theme, methods=["POST"]),
+                Route("/language", self._choose_language, methods=["POST"]),
                 Route("/static/{name}", self._static_file),
             ],
             redirect_slashes=False,
@@ -213,22 +218,25 @@ class Dashboard:
             has_begun = True
             await send(message)
 
+        language = cookies.language(Request(inner))
         try:
-            await self._router(inner, receive, send_on)
+            with speaking(language):
+                await self._router(inner, receive, send_on)
         except ClientDisconnect:
             raise
         except Exception as error:
             if has_begun or viewer is None:
                 raise
-            response = await self._error(Request(inner, receive), viewer, error)
+            with speaking(language):
+                response = await self._error(Request(inner, receive), viewer, error)
             await response(inner, receive, send)
 
     async def _error(self, request: Request, viewer: Viewer, error: Exception) -> Response:
         match error:
             case PageNotFound():
-                status, text = 404, str(error) or "There is nothing at this address."
+                status, text = 404, str(error) or t("There is nothing at this address.")
             case HTTPException():
-                status, text = error.status_code, "This address does not take such a request."
+                status, text = error.status_code, t("This address does not accept such a request.")
             case _Refused():
                 status, text = 403, str(error)
             case BulkportError() if (
@@ -236,13 +244,13 @@ class Dashboard:
             ):
                 status, text = error.status, error.detail
             case NotConnected():
-                status, text = 503, "The server is just starting or stopping."
+                status, text = 503, t("The server is starting or stopping. Try again in a moment.")
             case psycopg.OperationalError() | psycopg.InterfaceError():
                 logger.warning("the database cannot be reached: %s", error)
-                status, text = 503, "The database cannot be reached at the moment."
+                status, text = 503, t("The database is unavailable. Try again in a moment.")
             case _:
                 logger.error("unexpected error", exc_info=error)
-                status, text = 500, f"Something went wrong; the server's log has it as {trace_id_of_request.get()}."
+                status, text = 500, t("The server log has the details under {trace}.", trace=trace_id_of_request.get())
         return await self._responses.error(request, viewer, _page_request(request, viewer), status, text)
 
     def _page_endpoint(self, page: Page) -> Endpoint:
@@ -250,7 +258,10 @@ class Dashboard:
             viewer = _viewer(request)
             page_request = _page_request(request, viewer)
             counts = await self._counts()
-            variables = await page.load(page_request)
+            try:
+                variables = await page.load(page_request)
+            except Redirect as redirect:
+                return RedirectResponse(redirect.address, 303, headers=NO_STORE)
             return self._responses.page(
                 request,
                 viewer,
@@ -260,42 +271,63 @@ class Dashboard:
                 variables=variables,
                 section=page.section,
                 is_live=True,
+                status=variables.get("status", 200),
             )
 
         return show
 
-    def _live_endpoint(self, page: Page) -> ASGIApp:
-        async def stream(scope: Scope, receive: Receive, send: Send) -> None:
-            request = Request(scope, receive)
-            page_request = _page_request(request, _viewer(request), below="live/")
+    async def _stream(self, request: Request) -> Response:
+        """The live updates of the pages that the field `watch` of the query names, in one stream."""
+        viewer = _viewer(request)
+        addresses = request.query_params.getlist("watch")[:_MAX_WATCHED]
+        # A page that is gone does not end the updates of the others.
+        watched = [one for address in addresses if (one := self._watched(request, viewer, address)) is not None]
+        if not watched:
+            raise PageNotFound
+        return _StreamResponse(EventStream(self._hub, watched, is_compressed=accepts_gzip(request)))
 
-            throttle = Throttle()
+    def _watched(self, request: Request, viewer: Viewer, address: str) -> Watched | None:
+        path, _, query = address.partition("?")
+        path = unquote(path)
+        found = self._page_at(path)
+        if found is None:
+            return None
+        page, params = found
+        page_request = PageRequest(path, params, Query.parse(query), viewer.role, cookies.language(request))
+        throttle = Throttle()
 
-            async def render() -> Sequence[Fragment]:
-                counts = await self._counts()
-                if page.follows_counts and throttle.may_skip(counts):
-                    return ()
+        async def render() -> Sequence[Fragment]:
+            counts = await self._counts()
+            if page.follows_counts and throttle.may_skip(counts):
+                return ()
+            with speaking(page_request.language):
                 variables = {**await page.load(page_request), "section": page.section}
                 return self._renderer.fragments(page.template, page_request, counts, variables)
 
-            key = f"{page_request.role} {page_request.address}"
-            await EventStream(self._hub, key, render, every=page.every)(scope, receive, send)
+        key = f"{page_request.role} {page_request.language} {page_request.address}"
+        return Watched(address, key, render, page.every)
 
-        return _Asgi(stream)
+    def _page_at(self, path: str) -> tuple[Page, Mapping[str, Any]] | None:
+        scope = {"type": "http", "path": f"/{path}", "method": "GET", "path_params": {}, "root_path": ""}
+        for page, route in self._page_routes:
+            match, child = route.matches(scope)
+            if match is Match.FULL:
+                return page, child["path_params"]
+        return None
 
     async def _act(self, request: Request) -> Response:
         viewer = _viewer(request)
         form = await self._accepted_form(request, viewer)
         action = self._actions.get(request.path_params["name"])
         if action is None:
-            raise PageNotFound("There is no such action.")
+            raise PageNotFound(t("Unknown action."))
         if not viewer.is_operator:
-            raise _Refused("You may look, but only operators act.")
+            raise _Refused(t("Your role is read-only. Ask an operator to do this."))
         asked = ActionRequest(viewer, form)
         page_request = _page_request(request, viewer)
         if "confirmed" not in form and (question := await _question(action, asked)):
             fields = [(name, value) for name, value in form.fields() if name != csrf.FIELD]
-            variables = {"action": action, "question": question, "fields": fields, "back": way_back(form)}
+            variables = {"label": t(action.label), "question": question, "fields": fields, "back": way_back(form)}
             counts = await self._counts()
             return self._responses.page(
                 request, viewer, "confirm.html", page_request, counts=counts, variables=variables
@@ -311,15 +343,25 @@ class Dashboard:
         form = await self._accepted_form(request, viewer)
         theme = form.get("theme", "")
         if theme not in _THEMES:
-            raise BadRequest("There is no such theme.")
+            raise BadRequest(t("Unknown theme."))
         response = _lead_to(_page_request(request, viewer), way_back(form))
-        cookies.set_cookie(response, request, cookies.THEME, theme, max_age=_THEME_SECONDS)
+        cookies.set_cookie(response, request, cookies.THEME, theme, max_age=_PREFERENCE_SECONDS)
+        return response
+
+    async def _choose_language(self, request: Request) -> Response:
+        viewer = _viewer(request)
+        form = await self._accepted_form(request, viewer)
+        language = form.get("language", "")
+        if language not in LANGUAGES:
+            raise BadRequest(t("Unknown language."))
+        response = _lead_to(_page_request(request, viewer), way_back(form))
+        cookies.set_cookie(response, request, cookies.LANGUAGE, language, max_age=_PREFERENCE_SECONDS)
         return response
 
     async def _accepted_form(self, request: Request, viewer: Viewer) -> Form:
         form = await read_form(request)
         if reason := csrf.refusal(request, viewer, form.get(csrf.FIELD, "")):
-            raise _Refused(f"The form was refused. {reason} Go back, reload the page and try again.")
+            raise _Refused(t("The form was rejected: {reason} Go back, reload the page and try again.", reason=reason))
         return form
 
     async def _static_file(self, request: Request) -> Response:
@@ -337,11 +379,11 @@ def _shared(counts: CountsSource) -> CountsSource:
 
 
 async def _question(action: Action, asked: ActionRequest) -> str | None:
-    """What is asked before the action is carried out; None: nothing is."""
+    """The question before the action; None: there is none."""
     try:
         return None if action.question is None else await action.question(asked)
     except ActionRefused:
-        # It is refused when it is tried as well, and then that is told and audited as ever.
+        # The action refuses as well, which is then shown and audited as usual.
         return None
 
 
@@ -369,14 +411,15 @@ class _Below:
         await self._dashboard.answer(path, scope, receive, send)
 
 
-class _Asgi:
-    """An ASGI function as a route's endpoint."""
+class _StreamResponse(Response):
+    """A stream as the answer of an endpoint."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, stream: EventStream) -> None:
+        super().__init__()
+        self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        await self._stream(scope, receive, send)
 
 
 def _download_endpoint(download: Download) -> Endpoint:
@@ -401,6 +444,7 @@ def _page_request(request: Request, viewer: Viewer, *, below: str = "") -> PageR
         params=request.path_params,
         query=Query.parse(request.url.query),
         role=viewer.role,
+        language=cookies.language(request),
     )
 
 

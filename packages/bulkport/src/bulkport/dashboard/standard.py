@@ -18,8 +18,9 @@ from bulkport.dashboard.pages.audit import audit_component
 from bulkport.dashboard.pages.imports import imports_component, related_import, with_import_counts
 from bulkport.dashboard.pages.job_counts import job_counts
 from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_component
-from bulkport.dashboard.pages.overview import overview_page
-from bulkport.dashboard.pages.overview_reader import read_overview
+from bulkport.dashboard.pages.failures import failures_component
+from bulkport.dashboard.pages.overview import OverviewReader, overview_page
+from bulkport.dashboard.pages.queues import queues_component
 from bulkport.dashboard.pages.recurring import recurring_component
 from bulkport.dashboard.pages.retries import retries_component
 from bulkport.dashboard.pages.servers import servers_component
@@ -64,16 +65,19 @@ def standard_dashboard(
     audit = AuditLog(pool, keep=audit_keep)
     components = [
         jobs_component(jobs, masking, pool, related_import),
-        imports_component(imports),
+        failures_component(jobs),
         retries_component(jobs, masking),
+        queues_component(jobs),
+        imports_component(imports),
         recurring_component(jobs, masking),
         servers_component(jobs),
         tasks_component(jobs),
         audit_component(audit),
         *([] if sessions is None else [sessions_component(sessions)]),
     ]
+    overview = overview_page(OverviewReader(jobs, imports).read)
     return Dashboard(
-        [overview_page(read_overview(jobs, imports)), *(page for component in components for page in component.pages)],
+        [overview, *(page for component in components for page in component.pages)],
         [Section("overview", "Overview", ""), *(component.section for component in components)],
         access=access_of(access),
         audit=audit,

@@ -108,6 +108,11 @@ class JobCalls(Steering, Looking):
         self._tasks[task.name] = task
         return task
 
+    @property
+    def tasks(self) -> Mapping[str, Task[..., Any]]:
+        """The tasks that are declared in this process, by name."""
+        return self._tasks
+
     # Enqueueing
 
     @overload

@@ -1,4 +1,4 @@
-"""What operators can do, and the one way in which all of it is done: checked, carried out, audited, told."""
+"""What operators can do, and the one way it is done: checked, carried out, audited, reported."""
 
 import asyncio
 import hashlib
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bulkport.dashboard.core.flash import Flash
+from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.viewer import Viewer
 from bulkport.errors import BulkportError
 
@@ -74,7 +75,7 @@ class Done:
     """What an action came to."""
 
     text: str
-    """As the operator reads it: `12 requeued, 1 had already run.`"""
+    """As the operator reads it: `12 jobs requeued.`"""
     target: str
     """What it was done to, as the audit has it: `job 17`, `jobs 1, 2 and 10 more`."""
     is_good: bool = True
@@ -91,11 +92,11 @@ class Action:
     name: str
     """In the address of its form: `jobs/requeue`."""
     label: str
-    """On its button: `Requeue`."""
+    """On its button, verb and object: `Requeue jobs`."""
     run: Callable[[ActionRequest], Awaitable[Done]]
     """Does it. Must come to the same when another form asks for it again. Raises `ActionRefused`."""
     question: Callable[[ActionRequest], Awaitable[str | None]] | None = None
-    """What is asked before it is done, with numbers; if that is None, it is done at once."""
+    """The question before it is done, with numbers; without one it is done at once."""
     is_audited: bool = True
     """Whether it has an entry of its own in the audit; else it tells of itself in another."""
 
@@ -171,11 +172,11 @@ async def _run_audited(action: Action, request: ActionRequest, audit: Audit) -> 
     try:
         done = await _run(action, replace(request, entry_id=begun.entry_id))
     except Exception:
-        await _try_to_break_off(audit, begun.entry_id, "failed; a part of it may be done")
+        await _try_to_break_off(audit, begun.entry_id, t("failed; some of it may be done"))
         raise
     except asyncio.CancelledError:
         # The server stops. What many jobs were meant by is done page by page, so that some of it may stay.
-        await _try_to_break_off(audit, begun.entry_id, "interrupted; a part of it may be done")
+        await _try_to_break_off(audit, begun.entry_id, t("interrupted; some of it may be done"))
         raise
     outcome = Outcome(done.text[:_MAX_OUTCOME_CHARACTERS], done.lead_to)
     await audit.settle(begun.entry_id, done.target[:MAX_TARGET_CHARACTERS], outcome)
@@ -191,8 +192,10 @@ async def _done_before(audit: Audit, entry_id: int) -> Done:
         await asyncio.sleep(_LOOK_SECONDS)
         outcome = await audit.outcome(entry_id)
     if outcome.text is None:
-        return Done("This was sent before, and is not done yet; the audit will tell.", target="", is_good=False)
-    return Done(f"Sent twice, done once: {outcome.text}", target="", lead_to=outcome.led_to)
+        return Done(
+            t("This was sent before and is still running. See the audit for its result."), target="", is_good=False
+        )
+    return Done(t("Already done: {result}", result=outcome.text), target="", lead_to=outcome.led_to)
 
 
 async def _try_to_break_off(audit: Audit, entry_id: int, why: str) -> None:

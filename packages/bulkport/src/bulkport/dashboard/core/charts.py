@@ -5,13 +5,16 @@ are in a table beside it, for those who do not see it and to be read off exactly
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+
+from bulkport.dashboard.core.formatting import short_number
+from bulkport.dashboard.core.language import localised
 
 WIDTH: Final = 860
 HEIGHT: Final = 245
-_LEFT: Final = 48
+_LEFT: Final = 56
 _RIGHT: Final = 16
 _TOP: Final = 16
 _BOTTOM: Final = 24
@@ -84,6 +87,35 @@ class Bar:
     tone: str
 
 
+class Link(Protocol):
+    """Where a bar leads."""
+
+    @property
+    def href(self) -> str:
+        """An address."""
+        ...
+
+    @property
+    def since(self) -> str:
+        """When the stretch of time begins that the bar stands for."""
+        ...
+
+    @property
+    def until(self) -> str:
+        """When it ends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of a bar, which leads to what is behind it."""
+
+    x: float
+    width: float
+    name: str
+    link: Link
+
+
 @dataclass(frozen=True, slots=True)
 class BarChart:
     """Series as stacked bars over a common axis."""
@@ -94,6 +126,10 @@ class BarChart:
     xs: tuple[float, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
+    previous: str = ""
+    """SVG path of the same over the period before."""
+    slots: tuple[Slot, ...] = ()
+    """Links of the positions."""
     width: float = WIDTH
     height: float = HEIGHT
     left: float = _LEFT
@@ -108,6 +144,8 @@ def lines(
     *,
     x_labels: Sequence[tuple[int, str]] = (),
     least_top: float = _TICKS,
+    ceiling: Callable[[float], float] | None = None,
+    show: Callable[[float], str] | None = None,
 ) -> LineChart:
     """A line chart.
 
@@ -121,6 +159,10 @@ def lines(
         Positions (0-based) that get a label below, with the label. By default some of `positions`.
     least_top:
         What the vertical axis reaches at least, so that next to nothing does not look like much.
+    ceiling:
+        Gives the upper end of the vertical axis for the highest value; None: `nice_ceiling`.
+    show:
+        Writes the values on the vertical axis; None: as numbers.
 
     Raises
     ------
@@ -129,23 +171,41 @@ def lines(
     """
     _check(positions, series)
     highest = max((value for one in series for value in one.values if value is not None), default=0)
-    top = nice_ceiling(max(highest, least_top))
+    top = (ceiling or nice_ceiling)(max(highest, least_top))
     xs = _spread(len(positions))
     return LineChart(
         curves=tuple(_curve(one, xs, top) for one in series),
         positions=tuple(positions),
         xs=xs,
         x_ticks=_x_ticks(positions, xs, x_labels),
-        y_ticks=_y_ticks(top),
+        y_ticks=_y_ticks(top, show or _plain),
         y_top=top,
     )
 
 
-def bars(positions: Sequence[str], series: Sequence[Series], *, x_labels: Sequence[tuple[int, str]] = ()) -> BarChart:
-    """A bar chart with one bar for each position, in which the series are stacked; otherwise as `lines`."""
+def bars(
+    positions: Sequence[str],
+    series: Sequence[Series],
+    *,
+    x_labels: Sequence[tuple[int, str]] = (),
+    previous: Sequence[float | None] = (),
+    links: Sequence[Link] = (),
+    height: int = HEIGHT,
+) -> BarChart:
+    """A bar chart with one bar for each position, in which the series are stacked; otherwise as `lines`.
+
+    Parameters
+    ----------
+    previous:
+        What the bars of the period before came to, drawn as a line; one for each position, or none.
+    links:
+        Where the bars lead; one for each position, or none.
+    height:
+        Of the drawing.
+    """
     _check(positions, series)
     sums = [sum(one.values[index] or 0 for one in series) for index in range(len(positions))]
-    top = nice_ceiling(max([_TICKS, *sums]))
+    top = nice_ceiling(max([_TICKS, *sums, *(value for value in previous if value is not None)]))
     slot = (WIDTH - _RIGHT - _LEFT) / max(1, len(positions))
     width = round(max(1.0, slot * 0.72), 1)
     drawn: list[Bar] = []
@@ -154,7 +214,7 @@ def bars(positions: Sequence[str], series: Sequence[Series], *, x_labels: Sequen
         for one in series:
             value = one.values[index] or 0
             if value > 0:
-                upper, lower = _y(below + value, top), _y(below, top)
+                upper, lower = _y(below + value, top, height), _y(below, top, height)
                 x = round(_LEFT + slot * index + (slot - width) / 2, 1)
                 drawn.append(Bar(x, upper, width, round(lower - upper, 1), one.tone))
                 below += value
@@ -165,7 +225,19 @@ def bars(positions: Sequence[str], series: Sequence[Series], *, x_labels: Sequen
         positions=tuple(positions),
         xs=xs,
         x_ticks=_x_ticks(positions, xs, x_labels),
-        y_ticks=_y_ticks(top),
+        y_ticks=_y_ticks(top, _plain, height),
+        previous=_path(
+            [
+                None if value is None else (x, _y(value, top, height))
+                for x, value in zip(xs, previous or [None] * len(xs), strict=True)
+            ]
+        ),
+        slots=tuple(
+            Slot(round(_LEFT + slot * place, 1), round(slot, 1), name, link)
+            for place, (name, link) in enumerate(zip(positions, links, strict=False))
+        ),
+        height=height,
+        bottom=height - _BOTTOM,
     )
 
 
@@ -211,13 +283,18 @@ def _spread(count: int) -> tuple[float, ...]:
     return tuple(round(_LEFT + index * step, 1) for index in range(count))
 
 
-def _y(value: float, top: float) -> float:
-    return round(HEIGHT - _BOTTOM - value / top * (HEIGHT - _BOTTOM - _TOP), 1)
+def _y(value: float, top: float, height: int = HEIGHT) -> float:
+    return round(height - _BOTTOM - value / top * (height - _BOTTOM - _TOP), 1)
 
 
-def _y_ticks(top: float) -> tuple[Tick, ...]:
-    steps = [top * step / _TICKS for step in range(_TICKS + 1)]
-    return tuple(Tick(_y(value, top), f"{value:,.10g}") for value in steps)
+def _y_ticks(top: float, show: Callable[[float], str], height: int = HEIGHT) -> tuple[Tick, ...]:
+    ticks = _TICKS if height >= HEIGHT else _TICKS // 2
+    steps = [top * step / ticks for step in range(ticks + 1)]
+    return tuple(Tick(_y(value, top, height), show(value)) for value in steps)
+
+
+def _plain(value: float) -> str:
+    return short_number(value) if value >= 10_000 else localised(f"{value:,.10g}")
 
 
 def _x_ticks(positions: Sequence[str], xs: Sequence[float], labels: Sequence[tuple[int, str]]) -> tuple[Tick, ...]:

@@ -5,13 +5,21 @@ from typing import Final, Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bulkport.dashboard.core.language import preferred
+
 FLASH: Final = "bulkport_flash"
 FORM_KEY: Final = "bulkport_form"
 RETURN: Final = "bulkport_return"
 SESSION: Final = "bulkport_session"
 SIGN_IN: Final = "bulkport_sign_in"
+LANGUAGE: Final = "bulkport_language"
 THEME: Final = "bulkport_theme"
-"""The one that the script sets as well; it has no prefix."""
+"""The script sets this one as well, so it has no prefix."""
+
+
+def language(request: Request) -> str:
+    """The language of the pages for whoever sent the request."""
+    return preferred(request.headers.get("accept-language", ""), read(request, LANGUAGE) or "")
 
 
 SECURE: Final = "bulkport.dashboard_is_secure"

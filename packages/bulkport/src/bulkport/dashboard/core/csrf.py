@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from bulkport.dashboard.core import cookies
+from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.viewer import Viewer
 
 FIELD: Final = "csrf"
@@ -51,10 +52,10 @@ def comes_from_another_site(request: Request) -> bool:
 def refusal(request: Request, viewer: Viewer, given: str) -> str | None:
     """Why a form is not accepted; None: it is."""
     if comes_from_another_site(request):
-        return "It was sent from another site."
+        return t("It was sent from another site.")
     key, is_new = form_key(request)
     if is_new or not _is_token(given, key, viewer):
-        return "Its token is missing, or of an earlier sign-in."
+        return t("Its token is missing or belongs to an earlier sign-in.")
     return None
 
 

@@ -1,12 +1,21 @@
 """Numbers, durations, sizes and times as a person would say them. Pure functions; templates know them as filters."""
 
+import math
 from datetime import UTC, datetime
 from typing import Final
+
+from bulkport.dashboard.core.language import localised, t
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 _COARSE_UNITS: Final = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"))
+
+_AXIS_TOPS: Final = (
+    *(0.0004, 0.001, 0.002, 0.004, 0.008, 0.02, 0.04, 0.08, 0.2, 0.4, 0.8, 1, 2, 4, 8, 20, 40),
+    *(_MINUTE * minutes for minutes in (1, 2, 4, 8, 20, 40)),
+    *(_HOUR * hours for hours in (1, 2, 4, 8, 12, 24, 48)),
+)
 
 NOTHING: Final = "—"
 """What stands where a value is not known."""
@@ -17,8 +26,8 @@ def number(value: float | None) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, int) or value == int(value) or abs(value) >= 100:
-        return f"{round(value):,}"
-    return f"{value:,.1f}"
+        return localised(f"{round(value):,}")
+    return localised(f"{value:,.1f}")
 
 
 def short_number(value: float | None) -> str:
@@ -28,52 +37,66 @@ def short_number(value: float | None) -> str:
     for unit, suffix in ((1, ""), (1e3, "k"), (1e6, "M")):
         scaled = value / unit
         if abs(scaled) < 99.95:
-            return f"{scaled:.1f}".removesuffix(".0") + suffix
+            return localised(f"{scaled:.1f}".removesuffix(".0")) + suffix
         # What would be rounded up to 1,000 is written in the next unit.
         if abs(scaled) < 999.5:
             return f"{scaled:.0f}{suffix}"
-    return f"{value / 1e9:.1f}".removesuffix(".0") + "G"
+    return localised(f"{value / 1e9:.1f}".removesuffix(".0")) + "G"
 
 
 def percent(part: float | None, whole: float | None) -> str:
-    """How much of `whole` is `part`, rounded down: `68 %`; what is not done never reads as 100 %."""
+    """The share of `part` in `whole`, rounded down: `68%`; unfinished work never reads as 100%."""
     if part is None or not whole:
         return NOTHING
     share = max(0.0, min(1.0, part / whole))
-    return "< 1 %" if 0 < share < 0.01 else f"{int(share * 100)} %"
+    return "<1%" if 0 < share < 0.01 else f"{int(share * 100)}%"
 
 
 def duration(seconds: float | None) -> str:
-    """How long something took: `0.4 ms`, `38 ms`, `1.3 s`, `21 s`, `3 min 12 s`, `2 h 05 min`, `4 d 3 h`."""
+    """How long something took: `0.4 ms`, `38 ms`, `1.3 s`, `21 s`, `3m 12s`, `2h 05m`, `4d 3h`."""
     if seconds is None:
         return NOTHING
     if seconds < 0:
         return f"-{duration(-seconds)}"
     if seconds < 0.0995:
         milliseconds = seconds * 1000
-        return f"{milliseconds:.1f} ms" if 0 < milliseconds < 9.95 else f"{milliseconds:.0f} ms"
+        return localised(f"{milliseconds:.1f}" if 0 < milliseconds < 9.95 else f"{milliseconds:.0f}") + " ms"
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return localised(f"{seconds:.1f}") + " s"
     return elapsed(seconds)
 
 
+def axis_duration(seconds: float | None) -> str:
+    """A duration on an axis, without what is zero: `0`, `250 ms`, `2 s`, `5 min`, `1.5 h`, `2 d`."""
+    if not seconds:
+        return "0"
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s"), (1e-3, "ms")):
+        if seconds >= unit:
+            return localised(f"{seconds / unit:,.3g}") + f" {name}"
+    return localised(f"{seconds * 1000:.2g}") + " ms"
+
+
+def nice_duration_ceiling(seconds: float) -> float:
+    """A duration not below `seconds` whose quarters read well on an axis, such as 2 min or 8 h."""
+    fitting = (top for top in _AXIS_TOPS if top >= seconds * (1 - 1e-9))
+    return next(fitting, math.ceil(seconds / (4 * _DAY)) * 4 * _DAY)
+
+
 def elapsed(seconds: float) -> str:
-    """How long something goes on, in whole seconds: `3 s`, `3 min 12 s`. `dashboard.js` counts on likewise."""
+    """How long something goes on, in whole seconds: `3 s`, `3m 12s`. `dashboard.js` counts on likewise."""
     whole = max(0, round(seconds))
     if whole < _MINUTE:
         return f"{whole} s"
     if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
+        return f"{whole // _MINUTE}m {whole % _MINUTE:02}s"
     if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+        return f"{whole // _HOUR}h {whole % _HOUR // _MINUTE:02}m"
+    return f"{whole // _DAY}d {whole % _DAY // _HOUR}h"
 
 
 def coarse_duration(seconds: float) -> str:
-    """How long, in one unit: `now`, `12 s`, `4 min`, `3 h`, `9 d`, as relative times use it. So does `dashboard.js`."""
+    """How long, in one unit: `12 s`, `4 min`, `3 h`, `9 d`, as relative times use it. So does `dashboard.js`."""
     size = abs(seconds)
-    if size < 1:
-        return "now"
     for unit, name in _COARSE_UNITS:
         if size >= unit:
             return f"{int(size // unit)} {name}"
@@ -85,10 +108,10 @@ def relative(at: datetime | None, now: datetime) -> str:
     if at is None:
         return NOTHING
     ahead = (at - now).total_seconds()
-    text = coarse_duration(ahead)
-    if text == "now":
-        return text
-    return f"in {text}" if ahead > 0 else f"{text} ago"
+    if abs(ahead) < 1:
+        return t("now")
+    time = coarse_duration(ahead)
+    return t("in {time}", time=time) if ahead > 0 else t("{time} ago", time=time)
 
 
 def exact(at: datetime | None) -> str:
@@ -107,6 +130,12 @@ def machine_and_exact_time(at: datetime) -> tuple[str, str]:
     return f"{text}Z", f"{text.replace('T', ' ')} UTC"
 
 
+def weekday(at: datetime) -> str:
+    """The short name of its day: `Mon`."""
+    names = (t("Mon"), t("Tue"), t("Wed"), t("Thu"), t("Fri"), t("Sat"), t("Sun"))
+    return names[at.weekday()]
+
+
 def size(count: int | None) -> str:
     """Bytes in binary units: `812 B`, `4.0 KiB`, `1.5 GiB`."""
     if count is None:
@@ -116,11 +145,6 @@ def size(count: int | None) -> str:
     amount = count / 1024
     for unit in ("KiB", "MiB", "GiB"):
         if amount < 1023.95:
-            return f"{amount:.1f} {unit}"
+            return localised(f"{amount:.1f}") + f" {unit}"
         amount /= 1024
-    return f"{amount:.1f} TiB"
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """The count with its noun: `1 job`, `12 jobs`, `0 retries`."""
-    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+    return localised(f"{amount:.1f}") + " TiB"

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from starlette.requests import Request
 
 from bulkport.dashboard.core.action import Form
+from bulkport.dashboard.core.language import t
 from bulkport.errors import BadRequest
 
 _MAX_BYTES: Final = 2**20
@@ -21,17 +22,17 @@ async def read_form(request: Request) -> Form:
         If it is anything else, or longer than 1 MiB.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        raise BadRequest("This is no form that the dashboard has.")
+        raise BadRequest(t("This request is not a form of the dashboard."))
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > _MAX_BYTES:
-            raise BadRequest("The form is too long.")
+            raise BadRequest(t("The form is too long."))
     try:
         text = body.decode("utf-8")
         return Form(parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
     except ValueError:
-        raise BadRequest("The form cannot be read.") from None
+        raise BadRequest(t("The form cannot be read.")) from None
 
 
 def way_back(form: Form) -> str:

@@ -1,4 +1,4 @@
-"""What a page of the dashboard is made of, for those who build one.
+"""What a page of the dashboard is made of.
 
 A page is a path, a template and a function that loads what the template shows::
 
@@ -7,9 +7,9 @@ A page is a path, a template and a function that loads what the template shows::
 
     Page("servers/{name}", "server.html", load, section="servers")
 
-Template blocks named `live_…` are its fragments: they are rendered again once in `Page.every` seconds for all who look
-at the page, and sent where they changed. So `load` must depend on nothing but the request that it is given, which holds
-the role of the viewer but not who it is.
+Template blocks named `live_…` are its fragments: they are rendered every `Page.every` seconds for everyone who watches
+the page, and sent where they changed. So `load` depends on nothing but the request, which holds the viewer's role and
+language but not who they are.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,6 +26,14 @@ MAX_QUERY_FIELDS: Final = 100
 
 class PageNotFound(Exception):
     """There is nothing at this address; the message says what is missing."""
+
+
+class Redirect(Exception):  # not an error
+    """The page is at another address, relative to this page."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
 
 
 class Query:
@@ -82,6 +90,8 @@ class PageRequest:
     """Path parameters."""
     query: Query
     role: Role
+    language: str = "en"
+    """Of the texts; see `bulkport.dashboard.core.language`."""
 
     @property
     def root(self) -> str:
@@ -182,6 +192,8 @@ class Section:
     """Whether a count above zero calls for attention."""
     entries: tuple[Entry, ...] = ()
     """Its sidebar; without any it has none."""
+    hint: str = ""
+    """What the count counts, such as `{count} active jobs`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,38 +1,93 @@
 """From templates to pages and to the fragments of pages that are sent live."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from html import escape as escape_html
 from typing import Any, Final
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bulkport.dashboard.core import formatting
+from bulkport.dashboard.core import formatting, language
 from bulkport.dashboard.core.charts import Series, band, bars, lines, sparkline
 from bulkport.dashboard.core.page import Counts, PageRequest, Search, Section
 from bulkport.dashboard.core.static_files import StaticFiles
 
 FRAGMENT_PREFIX: Final = "live_"
 
+_BROWSER_TEXTS: Final = {
+    "ago": "{time} ago",
+    "ahead": "in {time}",
+    "now": "now",
+    "live": "Live",
+    "liveTitle": "Updates as things change. Press p to pause.",
+    "paused": "Paused",
+    "pausedTitle": "Updates are paused. Press p to resume.",
+    "offline": "Offline",
+    "offlineTitle": "Reconnecting… data from {time}",
+    "stale": "Database unavailable: retrying",
+    "staleTitle": "Data from {time}",
+    "select": "Select jobs",
+    "selected": "{count} selected",
+    "newRows": "{count} new: show",
+    "newRow": "1 new: show",
+    "changes": "Show changes",
+    "copied": "Copied",
+    "theme": "Theme: {theme}",
+    "changeTheme": "Change theme (now {theme})",
+    "auto": "auto",
+    "light": "light",
+    "dark": "dark",
+}
+"""By the name that the script knows each text by."""
+
+_ROW: Final = re.compile(r'<tr data-row id="(?P<id>[^"]*)">.*?</tr>', re.DOTALL)
 # Relative times are kept up to date by the browser: that they differ is no change of the fragment.
 _TICKING: Final = re.compile(r"(<time\b[^>]*\bdata-tick\b[^>]*>)[^<]*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fragment:
     """A part of a page that is rendered again while somebody watches."""
 
     name: str
     html: str
 
-    @property
+    @cached_property
     def version(self) -> str:
-        """What the content is told from another by; equal for contents that differ in relative times alone."""
-        return hashlib.blake2b(_TICKING.sub(r"\1", self.html).encode(), digest_size=12).hexdigest()
+        """Identifies the content; equal for contents that differ in relative times alone."""
+        return _hash(self.html)
+
+    @cached_property
+    def rows(self) -> Mapping[str, str]:
+        """The rows of its list by their ids, in order; empty for a fragment without a list."""
+        return {found["id"]: found[0] for found in _ROW.finditer(self.html)}
+
+    @cached_property
+    def around(self) -> str:
+        """Identifies what is around its rows."""
+        return _hash(_ROW.sub("", self.html))
+
+    def rows_changed_since(self, earlier: "Fragment") -> Mapping[str, str] | None:
+        """The rows that differ from an earlier content, if nothing else does; None: something else does."""
+        if not self.rows or not earlier.rows or self.around != earlier.around:
+            return None
+        return {
+            name: html for name, html in self.rows.items() if _untimed(html) != _untimed(earlier.rows.get(name, ""))
+        }
+
+
+def _hash(html: str) -> str:
+    return hashlib.blake2b(_untimed(html).encode(), digest_size=12).hexdigest()
+
+
+def _untimed(html: str) -> str:
+    return _TICKING.sub(r"\1", html)
 
 
 class Renderer:
@@ -77,9 +132,13 @@ class Renderer:
             "fragment": _fragment_mark,
             "ago": ago,
             "running_for": running_for,
-            "number_of": formatting.plural,
+            "t": language.markup,
+            "code": _code,
+            "n": language.markup_n,
+            "languages": language.LANGUAGES,
             "as_number": formatting.number,
             "as_duration": formatting.duration,
+            "texts": browser_texts,
         }
         self._environment.filters |= FILTERS
 
@@ -118,6 +177,11 @@ def running_for(since: datetime | None) -> Markup | str:
     return _time(since, "for", formatting.elapsed((datetime.now(UTC) - since).total_seconds()))
 
 
+def browser_texts() -> str:
+    """What the script says, in the language of the request, as JSON."""
+    return json.dumps({name: language.translated(text) for name, text in _BROWSER_TEXTS.items()}, ensure_ascii=False)
+
+
 def chart_rows(positions: Sequence[str], series: Sequence[Series], show: Callable[[float | None], str]) -> Markup:
     """The rows of the table behind a chart: hundreds, too many for a template to make in the time there is."""
     # Python's own escape: that of templates makes an object of each text.
@@ -135,18 +199,31 @@ def _time(at: datetime, tick: str, text: str) -> Markup:
     return Markup(f'<time datetime="{machine}" title="{exact}" data-tick="{tick}">{text}</time>')  # noqa: S704
 
 
-def _fragment_mark(name: str) -> Markup:
-    return Markup(' data-fragment="{}"').format(FRAGMENT_PREFIX + name)
+def _code(text: str) -> Markup:
+    """Text within a sentence that is code."""
+    return Markup("<code>{}</code>").format(text)
+
+
+def _fragment_mark(name: str, is_held: bool = False) -> Markup:
+    """Marks the element of a fragment.
+
+    Parameters
+    ----------
+    is_held
+        Rows that come or go do not move those that are read; the viewer asks for them.
+    """
+    mark = Markup(' data-fragment="{}"').format(FRAGMENT_PREFIX + name)
+    return mark + Markup(" data-hold") if is_held else mark
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "number": formatting.number,
     "short_number": formatting.short_number,
     "duration": formatting.duration,
+    "elapsed": formatting.elapsed,
     "bytes": formatting.size,
     "exact": formatting.exact,
     "machine_time": formatting.machine_time,
     "relative": formatting.relative,
     "percent": formatting.percent,
-    "plural": formatting.plural,
 }

@@ -1,4 +1,4 @@
-"""Pages as responses: what the frame around a page needs, compression, and the pages that say what went wrong."""
+"""Pages as responses: the variables of the frame, compression, and error pages."""
 
 import gzip
 import logging
@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from bulkport.dashboard.core import cookies, csrf, flash
 from bulkport.dashboard.core.error_page import Link
+from bulkport.dashboard.core.language import speaking, t
 from bulkport.dashboard.core.page import Counts, CountsSource, PageRequest, Query
 from bulkport.dashboard.core.render import Renderer
 from bulkport.dashboard.core.security import NO_STORE, PAGE_HEADERS
@@ -22,10 +23,18 @@ logger = logging.getLogger(__name__)
 _LEAST_COMPRESSED: Final = 1000
 _GZIP_LEVEL: Final = 5
 _CHOSEN: Final = ("light", "dark")
+_HEADINGS: Final = {
+    400: "This address is not valid",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible",
+    500: "Something went wrong",
+    503: "Unavailable",
+}
 
 
 class Responses:
-    """Makes responses of templates."""
+    """Makes responses from templates."""
 
     def __init__(self, renderer: Renderer, counts: CountsSource) -> None:
         self._renderer = renderer
@@ -59,7 +68,7 @@ class Responses:
                 "theme": theme if theme in _CHOSEN else "auto",
                 "flash": message,
                 "section": section,
-                "live": f"live/{page_request.address}" if is_live else "",
+                "live": page_request.address if is_live else None,
             },
         )
         response = html_response(request, html, status)
@@ -74,9 +83,10 @@ class Responses:
         theme = request.cookies.get(cookies.THEME, "")
         # A route below the dashboard has the path there; before that the route of the application knows the rest.
         path = request.path_params.get("rest", request.scope["path"].removeprefix("/"))
-        page_request = PageRequest(path, {}, Query(), Role.READ_ONLY)
+        page_request = PageRequest(path, {}, Query(), Role.READ_ONLY, cookies.language(request))
         variables = {"heading": heading, "text": text, "link": link, "theme": theme if theme in _CHOSEN else "auto"}
-        html = self._renderer.page("plain.html", page_request, Counts(), variables)
+        with speaking(page_request.language):
+            html = self._renderer.page("plain.html", page_request, Counts(), variables)
         return html_response(request, html, status)
 
     async def error(
@@ -89,14 +99,14 @@ class Responses:
             # The page must come even if the database is away; it tells of worse than missing counts.
             logger.debug("no counts for a page that tells of a failure", exc_info=True)
             counts = Counts()
-        variables = {"status": status, "heading": HTTPStatus(status).phrase, "text": text}
+        variables = {"status": status, "heading": t(_HEADINGS.get(status, HTTPStatus(status).phrase)), "text": text}
         return self.page(request, viewer, "error.html", page_request, counts=counts, variables=variables, status=status)
 
 
 def html_response(request: Request, html: str, status: int = 200) -> Response:
     """A page with all its headers, compressed where the browser takes it."""
     content = html.encode("utf-8", "replace")
-    headers = {**PAGE_HEADERS, **NO_STORE, "Vary": "Accept-Encoding"}
+    headers = {**PAGE_HEADERS, **NO_STORE, "Vary": "Accept-Encoding, Accept-Language, Cookie"}
     if len(content) >= _LEAST_COMPRESSED and accepts_gzip(request):
         headers["Content-Encoding"] = "gzip"
         content = gzip.compress(content, _GZIP_LEVEL, mtime=0)

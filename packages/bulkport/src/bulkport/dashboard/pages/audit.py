@@ -10,21 +10,40 @@ from bulkport.dashboard.core.table import Column, Paging
 from bulkport.identifiers import MAX_BIGINT
 
 _COLUMNS: Final = (
-    Column("When"),
-    Column("Who"),
-    Column("What"),
-    Column("What came of it"),
+    Column("Time"),
+    Column("User"),
+    Column("Action"),
+    Column("Target"),
+    Column("Result"),
 )
+LABELS: Final = {
+    "jobs/requeue": "Requeued jobs",
+    "jobs/run-now": "Started jobs now",
+    "jobs/cancel": "Cancelled jobs",
+    "jobs/delete": "Deleted jobs",
+    "jobs/enqueue": "Enqueued a job",
+    "jobs/edit": "Edited a job",
+    "imports/cancel": "Cancelled an import",
+    "queues/pause": "Paused a queue",
+    "queues/resume": "Resumed a queue",
+    "queues/limit": "Limited a queue",
+    "recurring/trigger": "Started a recurring job",
+    "recurring/pause": "Paused a recurring job",
+    "recurring/resume": "Resumed a recurring job",
+    "recurring/remove": "Removed a recurring job",
+    "recurring/save": "Saved a recurring job",
+}
+"""What each action did, by its name."""
 _FILTERS: Final = ("actor", "action", "target")
 
 
 class KeptAudit(Protocol):
-    """Where entries are kept; `AuditLog` is one."""
+    """Where entries are stored; `AuditLog` is one."""
 
     async def entries(
         self, wanted: AuditFilter = EVERYTHING, *, before: int | None = None, limit: int = 50
     ) -> Sequence[AuditEntry]:
-        """Entries that are wanted, with an id below `before`, newest first."""
+        """Matching entries with an id below `before`, newest first."""
         ...
 
 
@@ -43,6 +62,8 @@ def audit_component(audit: KeptAudit) -> Component:
             "is_narrowed": wanted != EVERYTHING,
             "without_filters": request.here(**dict.fromkeys((*_FILTERS, "cursor"))),
             "columns": _COLUMNS,
+            "labels": LABELS,
+            "actions": list(LABELS.items()),
             "paging": Paging(size, str(shown[-1].id) if len(found) > size else None),
         }
 

@@ -12,6 +12,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
 from bulkport.dashboard.core.formatting import number
+from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import PageNotFound
 from bulkport.dashboard.pages.job_outcomes import outcome_in_words
 from bulkport.jobs.port.control import Effect, OrderSummary
@@ -48,7 +49,7 @@ SELECT set_config('lock_timeout', %(waited)s, true), set_config('statement_timeo
 
 
 class OperationState(StrEnum):
-    """Whether an order is carried on with."""
+    """Whether an operation continues."""
 
     GOING = "going"
     STOPPED = "stopped"
@@ -57,7 +58,7 @@ class OperationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BulkOperation:
-    """An order for all jobs that a list shows, and how far it has come."""
+    """An operation on all jobs of a list, with its progress."""
 
     id: int
     """Of its entry in the audit."""
@@ -65,25 +66,25 @@ class BulkOperation:
     action: str
     """Its name: `jobs/requeue`."""
     target: str
-    """Which jobs are meant, in words."""
+    """Which jobs, in words."""
     list_name: str
     """As `job_filters.LISTS` has it."""
     filter: str
     """The query of that list's address."""
     begun_at: datetime
     touched_at: datetime
-    """When something was last done for it."""
+    """When its last step was taken."""
     count: JobCount
-    """Of jobs that matched when it began."""
+    """Jobs that matched when it started."""
     cursor: str | None
     """Where its next step begins."""
     summary: OrderSummary
-    """What has come of it."""
+    """Its result so far."""
     state: OperationState
 
     @property
     def jobs_seen(self) -> int:
-        """Jobs for which it was carried out, or which needed nothing."""
+        """Jobs that were handled or needed nothing."""
         return sum(self.summary.effects.values())
 
     @property
@@ -93,17 +94,18 @@ class BulkOperation:
 
     @property
     def in_words(self) -> str:
-        """What has come of it: `2,000 of 105,000 jobs so far: 1,999 requeued, 1 had already ended.`"""
+        """The result: `2,000 of 105,000 jobs: 1,999 jobs requeued, 1 already finished.`"""
         outcome = outcome_in_words(self.summary)
         if self.state is OperationState.ENDED:
             return outcome
-        of = f"{'at least ' if self.count.is_more else ''}{number(self.total)} jobs"
-        so_far = f"{number(self.jobs_seen)} of {of} so far" + (f": {outcome}" if self.jobs_seen else ".")
-        return so_far if self.state is OperationState.GOING else f"Stopped. {so_far}"
+        total = number(self.total) + ("+" if self.count.is_more else "")
+        so_far = t("{done} of {total} jobs", done=number(self.jobs_seen), total=total)
+        so_far += f": {outcome}" if self.jobs_seen else "."
+        return so_far if self.state is OperationState.GOING else t("Stopped. {progress}", progress=so_far)
 
 
 class BulkOperationStore:
-    """Keeps orders.
+    """Stores bulk operations.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ class BulkOperationStore:
         self._pool = pool
 
     async def begin(self, entry_id: int, name: str, fields: str, target: str, count: JobCount) -> BulkOperation:
-        """Keep that an order begins, and tell so in its entry of the audit.
+        """Store that an operation starts, and record it in its entry of the audit.
 
         Parameters
         ----------
@@ -131,7 +133,7 @@ class BulkOperationStore:
             "jobs": count.jobs,
             "is_more": count.is_more,
             "target": storable_text(target),
-            "outcome": "Nothing so far.",
+            "outcome": t("Not started yet."),
             "led_to": f"bulk-operations/{entry_id}",
         }
         async with self._pool().connection() as connection:
@@ -141,23 +143,23 @@ class BulkOperationStore:
         return kept
 
     async def get(self, order_id: int) -> BulkOperation | None:
-        """An order; None when there is none of this number."""
+        """An operation; None if there is none of this number."""
         async with self._pool().connection() as connection:
             return await _fetch(connection, _READ, order_id)
 
     @asynccontextmanager
     async def held(self, order_id: int) -> AsyncIterator[tuple[AsyncConnection[Any], BulkOperation]]:
-        """A transaction in which nobody else goes on with the order, bounded in time; and the order as it is."""
+        """A transaction in which nobody else continues the operation, bounded in time; and the operation as it is."""
         async with self._pool().connection() as connection, connection.transaction():
             milliseconds = 1000 * MOST_SECONDS_WAITED
             await connection.execute(_LIMITS, {"waited": str(milliseconds), "taken": str(2 * milliseconds)})
             order = await _fetch(connection, _HOLD, order_id)
             if order is None:
-                raise PageNotFound(f"There is no order {order_id}.")
+                raise PageNotFound(t("Bulk operation {number} not found.", number=order_id))
             yield connection, order
 
     async def advance(self, connection: AsyncConnection[Any], order: BulkOperation) -> None:
-        """Keep how far an order has come, and tell so in the audit, in the transaction that holds it."""
+        """Store the progress of an operation, also in the audit, in the transaction that holds it."""
         effects = {effect.value: count for effect, count in order.summary.effects.items()}
         values = {
             "order_id": order.id,

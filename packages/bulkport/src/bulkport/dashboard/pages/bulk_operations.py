@@ -1,8 +1,8 @@
-"""BulkOperations for all jobs that match, carried out a step a request; see docs/adr/0013.
+"""Operations on all jobs that match a filter, a step at a time; see docs/adr/0013.
 
-The first step is a part of the request that gives the order. An order that is not done then has a page of its own,
-which asks for the next steps: with script by itself, else with a button. Each transaction does some hundred jobs and
-keeps how far the order has come, so that no job is ordered twice, whoever asks again and whatever dies on the way.
+The first step is part of the request that starts the operation. An operation that is not done then has a page of its
+own, which asks for the next steps: by itself with script, else with a button. Each transaction handles some hundred
+jobs and records the progress, so no job is handled twice, whoever asks again and even if a server crashes.
 """
 
 import logging
@@ -17,6 +17,7 @@ from psycopg import OperationalError
 from psycopg.errors import DeadlockDetected
 
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
+from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Query
 from bulkport.dashboard.pages.bulk_operation_store import BulkOperation, BulkOperationStore, OperationState
 from bulkport.dashboard.pages.job_filters import LISTS, JobFilter, in_words
@@ -30,7 +31,7 @@ from bulkport.jobs.reading.query import JobCount
 logger = logging.getLogger(__name__)
 
 MakeOrder = Callable[[str], Order]
-"""Makes the order that an operator gives."""
+"""Makes what the operator operations for each job."""
 
 _MOST_COUNTED: Final = 100_000
 STEP_SECONDS: Final = 2.0
@@ -40,14 +41,14 @@ _LEFT_ALONE: Final = timedelta(seconds=30)
 
 
 class BulkOperations:
-    """Begins orders, and goes on with them.
+    """Starts bulk operations and continues them.
 
     Parameters
     ----------
     made:
-        What operators can order, by the name of the action.
+        What operators can operation for each job, by the name of the action.
     step_seconds:
-        How long a step takes, apart from its last transaction.
+        How long a step takes, not counting its last transaction.
     """
 
     def __init__(
@@ -66,11 +67,11 @@ class BulkOperations:
         self._step_seconds = step_seconds
 
     async def count(self, found: JobFilter) -> JobCount:
-        """How many jobs an order for all that a filter finds would be about."""
+        """How many jobs an operation on all that a filter finds is about."""
         return await self._found.count(found, most=_MOST_COUNTED)
 
     async def begin(self, entry_id: int, name: str, fields: Query, count: JobCount) -> BulkOperation:
-        """Begin an order, and take its first step.
+        """Start an operation and take its first step.
 
         Parameters
         ----------
@@ -82,140 +83,142 @@ class BulkOperations:
             Of these jobs.
         """
         meant = in_words(fields, state=LISTS[name])
-        order = await self._store.begin(entry_id, name, str(fields.with_(cursor=None)), meant, count)
+        operation = await self._store.begin(entry_id, name, str(fields.with_(cursor=None)), meant, count)
         try:
-            return await self.go_on(order.id)
+            return await self.go_on(operation.id)
         except (OperationalError, SearchTookTooLong):
-            logger.warning("order %d does not go on for now", order.id, exc_info=True)
-            return await self.get(order.id)
+            logger.warning("bulk operation %d does not continue for now", operation.id, exc_info=True)
+            return await self.get(operation.id)
 
-    async def get(self, order_id: int) -> BulkOperation:
-        """The order.
+    async def get(self, operation_id: int) -> BulkOperation:
+        """The operation.
 
         Raises
         ------
         PageNotFound
             There is none.
         """
-        order = await self._store.get(order_id)
-        if order is None:
-            raise PageNotFound(f"There is no order {order_id}.")
-        return order
+        operation = await self._store.get(operation_id)
+        if operation is None:
+            raise PageNotFound(t("Bulk operation {number} not found.", number=operation_id))
+        return operation
 
-    async def go_on(self, order_id: int) -> BulkOperation:
-        """Take the next step of an order, unless it is stopped or has ended."""
+    async def go_on(self, operation_id: int) -> BulkOperation:
+        """Take the next step of an operation, unless it is stopped or has ended."""
         until = time.monotonic() + self._step_seconds
         tries_left = _MOST_TRIES
         while True:
             try:
-                order = await self._some_jobs(await self.get(order_id))
+                operation = await self._some_jobs(await self.get(operation_id))
             except DeadlockDetected:
                 tries_left -= 1
                 if not tries_left:
                     raise
                 continue
-            if order.state is not OperationState.GOING or time.monotonic() >= until:
-                return order
+            if operation.state is not OperationState.GOING or time.monotonic() >= until:
+                return operation
 
-    async def set_state(self, order_id: int, state: OperationState) -> BulkOperation:
-        """Stop an order, or let it go on, unless it has ended."""
-        async with self._store.held(order_id) as (connection, order):
-            if order.state is OperationState.ENDED:
-                return order
-            changed = replace(order, state=state)
+    async def set_state(self, operation_id: int, state: OperationState) -> BulkOperation:
+        """Stop or resume an operation, unless it has ended."""
+        async with self._store.held(operation_id) as (connection, operation):
+            if operation.state is OperationState.ENDED:
+                return operation
+            changed = replace(operation, state=state)
             await self._store.advance(connection, changed)
         return changed
 
     async def _some_jobs(self, known: BulkOperation) -> BulkOperation:
-        """Order some hundred jobs more, in one transaction with how far the order has come."""
+        """Handle some hundred more jobs, in one transaction with the progress of the operation."""
         if known.state is not OperationState.GOING:
             return known
-        # What is relative to now in a filter, such as the last hour, is relative to the beginning.
+        # Times relative to now, such as the last hour, are relative to the start of the operation.
         found = JobFilter.of(Query.parse(known.filter), state=LISTS[known.list_name], now=known.begun_at)
         some = await self._found.walk(found, known.begun_at, known.cursor)
-        async with self._store.held(known.id) as (connection, order):
-            if order != known:
-                # Another request has gone on with it, or stopped it.
-                return order
-            results = await self._jobs.order(self._made[order.action](order.actor), some.ids, connection=connection)
+        async with self._store.held(known.id) as (connection, operation):
+            if operation != known:
+                # Another request has continued or stopped it.
+                return operation
+            results = await self._jobs.order(
+                self._made[operation.action](operation.actor), some.ids, connection=connection
+            )
             advanced = replace(
-                order,
+                operation,
                 cursor=some.next_cursor,
-                summary=OrderSummary(Counter(order.summary.effects) + Counter(OrderSummary.of(results).effects)),
+                summary=OrderSummary(Counter(operation.summary.effects) + Counter(OrderSummary.of(results).effects)),
                 state=OperationState.ENDED if some.next_cursor is None else OperationState.GOING,
             )
             await self._store.advance(connection, advanced)
         return advanced
 
 
-def bulk_operation_page(orders: BulkOperations, labels: Mapping[str, str]) -> Page:
-    """The page of one order.
+def bulk_operation_page(operations: BulkOperations, headings: Mapping[str, str]) -> Page:
+    """The page of one operation.
 
     Parameters
     ----------
-    labels:
-        Of the actions by their names.
+    headings:
+        Of the page, by the name of the action; with a placeholder for the jobs.
     """
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
-        order = await orders.get(request.params["order_id"])
+        operation = await operations.get(request.params["operation_id"])
         return {
-            "order": order,
-            "heading": f"{labels[order.action]} {order.target}",
-            "outcome": outcome_in_words(order.summary),
-            "is_going": order.state is OperationState.GOING,
-            "is_stopped": order.state is OperationState.STOPPED,
-            "is_left_alone": datetime.now(UTC) - order.touched_at > _LEFT_ALONE,
-            "list_address": request.link(order.list_name, Query.parse(order.filter)),
+            "operation": operation,
+            "heading": t(headings[operation.action], jobs=operation.target),
+            "outcome": outcome_in_words(operation.summary),
+            "is_going": operation.state is OperationState.GOING,
+            "is_stopped": operation.state is OperationState.STOPPED,
+            "is_left_alone": datetime.now(UTC) - operation.touched_at > _LEFT_ALONE,
+            "list_address": request.link(operation.list_name, Query.parse(operation.filter)),
         }
 
-    return Page("bulk-operations/{order_id:int}", "bulk_operation.html", load, section="jobs")
+    return Page("bulk-operations/{operation_id:int}", "bulk_operation.html", load, section="jobs")
 
 
-def bulk_operation_actions(orders: BulkOperations) -> list[Action]:
-    """The actions `orders/go-on`, `orders/stop` and `orders/resume` on the `order` that a form names.
+def bulk_operation_actions(operations: BulkOperations) -> list[Action]:
+    """The actions `bulk-operations/continue`, `stop` and `resume` on the operation that the field `operation` names.
 
-    What comes of them is told in the entry of the order. They are for the operator who gave it.
+    Its own entry in the audit records their results. They are for the operator who started it.
     """
 
-    async def go_on(order: BulkOperation) -> BulkOperation:
-        return await orders.go_on(order.id)
+    async def go_on(operation: BulkOperation) -> BulkOperation:
+        return await operations.go_on(operation.id)
 
-    async def stop(order: BulkOperation) -> BulkOperation:
-        return await orders.set_state(order.id, OperationState.STOPPED)
+    async def stop(operation: BulkOperation) -> BulkOperation:
+        return await operations.set_state(operation.id, OperationState.STOPPED)
 
-    async def resume(order: BulkOperation) -> BulkOperation:
-        await orders.set_state(order.id, OperationState.GOING)
-        return await orders.go_on(order.id)
+    async def resume(operation: BulkOperation) -> BulkOperation:
+        await operations.set_state(operation.id, OperationState.GOING)
+        return await operations.go_on(operation.id)
 
     return [
-        _step("bulk-operations/continue", "Continue", go_on, orders),
-        _step("bulk-operations/stop", "Stop", stop, orders),
-        _step("bulk-operations/resume", "Continue", resume, orders),
+        _step("bulk-operations/continue", "Continue", go_on, operations),
+        _step("bulk-operations/stop", "Stop", stop, operations),
+        _step("bulk-operations/resume", "Continue", resume, operations),
     ]
 
 
 def _step(
-    name: str, label: str, take: Callable[[BulkOperation], Awaitable[BulkOperation]], orders: BulkOperations
+    name: str, label: str, take: Callable[[BulkOperation], Awaitable[BulkOperation]], operations: BulkOperations
 ) -> Action:
     async def run(request: ActionRequest) -> Done:
-        numbers = request.form.numbers("order")
+        numbers = request.form.numbers("operation")
         if len(numbers) != 1:
-            raise ActionRefused("No order was chosen.")
-        order = await orders.get(numbers[0])
-        if order.actor != request.viewer.name:
-            raise ActionRefused(f"Only {order.actor}, who gave this order, continues or stops it.")
-        return done_so_far(await take(order))
+            raise ActionRefused(t("No bulk operation selected."))
+        operation = await operations.get(numbers[0])
+        if operation.actor != request.viewer.name:
+            raise ActionRefused(t("Only {user}, who started this, can continue or stop it.", user=operation.actor))
+        return done_so_far(await take(operation))
 
     return Action(name, label, run, is_audited=False)
 
 
-def done_so_far(order: BulkOperation) -> Done:
-    """What an order came to, which its page tells."""
+def done_so_far(operation: BulkOperation) -> Done:
+    """The result so far, which the operation's page shows."""
     return Done(
-        order.in_words,
-        target=order.target,
-        is_good=order.summary.done > 0,
-        lead_to=f"bulk-operations/{order.id}",
+        operation.in_words,
+        target=operation.target,
+        is_good=operation.summary.done > 0,
+        lead_to=f"bulk-operations/{operation.id}",
         is_told_there=True,
     )

@@ -1,17 +1,18 @@
-"""What operators do to imports: they cancel them."""
+"""Cancelling an import."""
 
 from typing import Final
 
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
+from bulkport.dashboard.core.language import t
 from bulkport.identifiers import ImportId
 from bulkport.imports.admin import OperatedImports
 from bulkport.imports.cancel import CancelEffect
 
 _WORDS: Final = {
-    CancelEffect.CANCELLED: "cancelled; the rows it had written stay.",
-    CancelEffect.STOPPING: "stops when the chunks in hand are finished.",
-    CancelEffect.ALREADY_ENDED: "had already ended.",
-    CancelEffect.UNKNOWN: "is not there.",
+    CancelEffect.CANCELLED: "Cancelled import #{number}. Rows already imported are kept.",
+    CancelEffect.STOPPING: "Import #{number} stops once its running chunks are done.",
+    CancelEffect.ALREADY_ENDED: "Import #{number} has already finished.",
+    CancelEffect.UNKNOWN: "Import #{number} not found.",
 }
 
 
@@ -22,10 +23,11 @@ def cancel_import_action(imports: OperatedImports) -> Action:
         import_id = _meant(request)
         effect = await imports.cancel(import_id)
         is_good = effect in {CancelEffect.CANCELLED, CancelEffect.STOPPING}
-        return Done(f"Import {import_id}: {_WORDS[effect]}", target=f"import {import_id}", is_good=is_good)
+        target = t("import {number}", number=import_id)
+        return Done(t(_WORDS[effect], number=import_id), target=target, is_good=is_good)
 
     async def question(request: ActionRequest) -> str:
-        return f"Cancel import {_meant(request)}? What it has written stays."
+        return t("Cancel import #{number}? Rows already imported are kept.", number=_meant(request))
 
     return Action("imports/cancel", "Cancel import", run, question)
 
@@ -33,5 +35,5 @@ def cancel_import_action(imports: OperatedImports) -> Action:
 def _meant(request: ActionRequest) -> ImportId:
     chosen = request.form.numbers()
     if len(chosen) != 1:
-        raise ActionRefused("No import was chosen.")
+        raise ActionRefused(t("No import selected."))
     return ImportId(chosen[0])

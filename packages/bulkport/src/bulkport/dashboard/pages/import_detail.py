@@ -1,12 +1,15 @@
-"""One import: how far it is, chunk by chunk, what is wrong with its rows, and the whole report to take away."""
+"""One import: its progress by chunk, its errors, the rejected rows, and the full report to download."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.responses import Response, StreamingResponse
 
+from bulkport.dashboard.core.formatting import number
+from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import Download, Page, PageNotFound, PageRequest
 from bulkport.errors import JobNotFound
 from bulkport.fastapi.error_report import report_disposition, report_lines
@@ -21,6 +24,9 @@ _CELL: Final = 20
 _GAP: Final = 3
 _MOST_KINDS: Final = 12
 _SHOWN_ROWS: Final = 10
+_SAMPLED_ROWS: Final = 300
+_MAX_VALUES: Final = 3
+_VALUE_CHARACTERS: Final = 60
 _RECORD_CHARACTERS: Final = 400
 
 
@@ -52,13 +58,13 @@ class ChunkMap:
 
     @property
     def waiting(self) -> int:
-        """Chunks that nobody works on yet."""
+        """Chunks that no worker has started."""
         return self.chunks - self.done - self.checked - self.running
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A bad row as the page shows it."""
+    """A rejected row as the page shows it."""
 
     row: int
     errors: Sequence[str]
@@ -72,14 +78,21 @@ def import_page(imports: OperatedImports) -> Page:
         job = await _import(imports, request)
         import_id = ImportId(job.id)
         has_errors = job.failure_count > 0
-        rows = await imports.bad_rows(import_id, limit=_SHOWN_ROWS) if has_errors else []
+        after = request.query.number("after", 0, least=0, most=MAX_BIGINT)
+        rows = await imports.bad_rows(import_id, after_row=after, limit=_SHOWN_ROWS + 1) if has_errors else []
+        sample = await imports.bad_rows(import_id, limit=_SAMPLED_ROWS) if has_errors else []
         return {
             "job": job,
             "map": chunk_map(await imports.chunks(job, cells=_MOST_CELLS)),
             "kinds": await imports.error_kinds(import_id, most=_MOST_KINDS) if has_errors else [],
             "most_kinds": _MOST_KINDS,
             "most_looked_at": MOST_LOOKED_AT,
-            "bad_rows": [_bad_row(row) for row in rows],
+            "bad_rows": [_bad_row(row) for row in rows[:_SHOWN_ROWS]],
+            "after_row": after,
+            "next_after": rows[_SHOWN_ROWS - 1].row if len(rows) > _SHOWN_ROWS else None,
+            "values": frequent_values(sample),
+            "reading": _reading(job),
+            "outcome_words": _outcome_words(job),
         }
 
     return Page("imports/{import_id:int}", "import.html", load, section="imports")
@@ -93,7 +106,7 @@ def report_download(imports: OperatedImports) -> Download:
         report_format = {"csv": BodyFormat.CSV, "ndjson": BodyFormat.NDJSON}.get(request.params["format"])
         resource = imports.resources.get(job.resource)
         if report_format is None or (resource is None and report_format is BodyFormat.CSV):
-            raise PageNotFound("The report does not come in this format.")
+            raise PageNotFound(t("The error report is available as CSV and NDJSON."))
         header, wire_names = None, list[str]()
         if resource is not None:
             header, wire_names = await imports.csv_header(job, resource), list(resource.wire_names.values())
@@ -108,13 +121,13 @@ def report_download(imports: OperatedImports) -> Download:
 
 
 async def _import(imports: OperatedImports, request: PageRequest) -> OperatedImport:
-    number: int = request.params["import_id"]
+    import_id: int = request.params["import_id"]
     try:
-        if number <= MAX_BIGINT:
-            return await imports.get(ImportId(number))
+        if import_id <= MAX_BIGINT:
+            return await imports.get(ImportId(import_id))
     except JobNotFound:
         pass
-    raise PageNotFound(f"There is no import {number}.")
+    raise PageNotFound(t("Import #{number} not found.", number=import_id))
 
 
 def chunk_map(cells: Sequence[ChunkCell]) -> ChunkMap:
@@ -140,24 +153,29 @@ def _drawn(cell: ChunkCell, x: int, y: int) -> MapCell:
     done = cell.done / cell.chunks * _CELL
     failed = min(cell.failed_rows / cell.rows, 1) * _CELL if cell.rows else 0.0
     last = cell.first_chunk + cell.chunks
-    name = f"Chunk {last}" if cell.chunks == 1 else f"Chunks {cell.first_chunk + 1} to {last}"
+    if cell.chunks == 1:
+        name = t("Chunk {number}", number=last)
+    else:
+        name = t("Chunks {first} to {last}", first=cell.first_chunk + 1, last=last)
     counts = {
-        "done": cell.done,
-        "checked": cell.checked,
-        "in hand": cell.running,
-        "waiting": cell.chunks - cell.done - cell.checked - cell.running,
+        "{count} done": cell.done,
+        "{count} validated": cell.checked,
+        "{count} in progress": cell.running,
+        "{count} waiting": cell.chunks - cell.done - cell.checked - cell.running,
     }
-    states = ", ".join(state if cell.chunks == 1 else f"{count:,} {state}" for state, count in counts.items() if count)
-    bad = f", {cell.failed_rows:,} bad" if cell.failed_rows else ""
+    states = ", ".join(t(state, count=number(count)) for state, count in counts.items() if count)
+    rejected = t("{count} rejected", count=number(cell.failed_rows))
+    rows = n(cell.rows, "{count} row", "{count} rows")
+    bad = f", {rejected}" if cell.failed_rows else ""
     return MapCell(
         x,
         y,
         done_height=round(done, 1),
-        # What is bad at all is to be seen.
+        # A few rejected rows among many are still visible.
         failed_height=round(max(failed, 3.0), 1) if cell.failed_rows else 0.0,
         checked_height=round(cell.checked / cell.chunks * _CELL, 1),
         is_running=cell.running > 0,
-        text=f"{name}: {states}; {cell.rows:,} rows{bad}",
+        text=f"{name}: {states}; {rows}{bad}",
     )
 
 
@@ -168,3 +186,61 @@ def _bad_row(row: ReportedRow) -> BadRow:
     ]
     record = row.record
     return BadRow(row.row, errors, record if len(record) <= _RECORD_CHARACTERS else record[:_RECORD_CHARACTERS] + "…")
+
+
+def frequent_values(rows: Sequence[ReportedRow]) -> Mapping[str, Sequence[tuple[str, int]]]:
+    """By field, the values that rows were most often rejected for, with how often, the most frequent first."""
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        try:
+            record = json.loads(row.record)
+        except ValueError:
+            continue
+        if not isinstance(record, dict):
+            continue
+        for field in {error["field"] for error in json.loads(row.errors) if error["field"] in record}:
+            value = record[field]
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            counts.setdefault(field, Counter())[text[:_VALUE_CHARACTERS]] += 1
+    return {
+        field: [(value, count) for value, count in counted.most_common(_MAX_VALUES) if count > 1]
+        for field, counted in counts.items()
+    }
+
+
+_READING_LABELS: Final = {
+    "encoding": "Encoding",
+    "delimiter": "Delimiter",
+    "decimal": "Decimal mark",
+    "sheet": "Sheet",
+    "compression": "Compression",
+    "header": "Header row",
+    "date_order": "Date order",
+}
+
+
+def _reading(job: OperatedImport) -> list[tuple[str, str]]:
+    """How the file is read: what was asked for or detected."""
+    return [
+        (_READING_LABELS.get(name, name.replace("_", " ").capitalize()), _plain(value))
+        for name, value in sorted(job.reading.items())
+        if value not in (None, "", [], {})
+    ]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, str):
+        return {"\t": "tab", ",": "comma (,)", ";": "semicolon (;)", "|": "pipe (|)"}.get(value, value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _outcome_words(job: OperatedImport) -> str:
+    """What became of the rows: `120 created, 3 updated`."""
+    words = {
+        "created": "{count} created",
+        "updated": "{count} updated",
+        "unchanged": "{count} unchanged",
+        "skipped": "{count} skipped",
+        "deleted": "{count} deleted",
+    }
+    return ", ".join(t(words[name], count=number(count)) for name, count in job.counts.items() if count)

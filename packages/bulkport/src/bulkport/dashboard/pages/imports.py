@@ -21,15 +21,15 @@ _COLUMNS: Final = (
     Column("Status"),
     Column("Resource, user"),
     Column("Progress"),
-    Column("Bad rows", is_number=True, is_minor=True),
+    Column("Rejected rows", is_number=True, is_minor=True),
     Column("Size", is_number=True, is_minor=True),
     Column("Speed", is_number=True, is_minor=True),
     Column("Created", is_number=True),
     Column(""),
 )
 _EMPTY: Final = {
-    "": ("No imports yet", "What clients send to a bulk endpoint is listed here."),
-    _IN_FLIGHT: ("No import is under way", "What clients send shows here until its last row is written."),
+    "": ("No imports yet", "Files sent to a bulk endpoint appear here."),
+    _IN_FLIGHT: ("No active imports", "Files sent to a bulk endpoint appear here until their last row is processed."),
 }
 
 
@@ -55,7 +55,7 @@ def imports_component(imports: OperatedImports) -> Component:
             "resources": sorted(imports.resources),
             "is_narrowed": wanted.resource is not None or wanted.user_id is not None,
             "without_filters": request.here(resource=None, user=None, cursor=None),
-            "empty": _EMPTY.get(status, ("None of them", "No import has ended like this.")),
+            "empty": _EMPTY.get(status, ("No matching imports", "No import has this status.")),
             "number": _number(request.query.get("user")),
         }
 
@@ -65,11 +65,12 @@ def imports_component(imports: OperatedImports) -> Component:
             "Imports",
             "imports",
             "imports",
+            hint="{count} active imports",
             entries=(
                 Entry("All", "imports", (("status", ""),)),
-                Entry("In flight", "imports", (("status", _IN_FLIGHT),), "imports"),
+                Entry("Active", "imports", (("status", _IN_FLIGHT),), "imports"),
                 Entry("Completed", "imports", (("status", ImportStatus.COMPLETED.value),)),
-                Entry("Some rows bad", "imports", (("status", ImportStatus.PARTIAL_SUCCESS.value),)),
+                Entry("Completed with errors", "imports", (("status", ImportStatus.PARTIAL_SUCCESS.value),)),
                 Entry("Failed", "imports", (("status", ImportStatus.FAILED.value),)),
                 Entry("Cancelled", "imports", (("status", ImportStatus.CANCELLED.value),)),
             ),
@@ -81,7 +82,7 @@ def imports_component(imports: OperatedImports) -> Component:
 
 
 def with_import_counts(counts: CountsSource, imports: OperatedImports) -> CountsSource:
-    """The counts of `counts`, and of imports under way (`imports`)."""
+    """The counts of `counts`, and of active imports (`imports`)."""
 
     async def read() -> Counts:
         known = await counts()
@@ -107,6 +108,6 @@ def _statuses(status: str) -> frozenset[ImportStatus] | None:
 
 
 def _number(text: str) -> int | None:
-    """The number of an import that was typed where a user belongs."""
+    """The number of an import that was typed into the field for a user."""
     number = text.removeprefix("#")
     return int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else None

@@ -1,14 +1,18 @@
-"""One job: its call, what happened to it, each of its runs, what it logged, and what it belongs to."""
+"""One job: its call, history, attempts, log, and what it belongs to."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest
+from bulkport.dashboard.pages.continuations import continuation_graph
 from bulkport.dashboard.pages.job_call import call_in_a_line, readable_call, readable_value
+from bulkport.dashboard.pages.job_markdown import job_as_markdown
 from bulkport.dashboard.pages.job_timeline import attempts_of, steps_of
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.dashboard.pages.waiting import reasons_for_waiting
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.details import JobDetails, JobLogLine, JobSummary
@@ -23,7 +27,7 @@ class Related:
     """Something of the application that a job belongs to."""
 
     name: str
-    """What it is: `Import`."""
+    """Its kind: `Import`."""
     label: str
     """Which one: `#4812`."""
     path: str
@@ -46,9 +50,11 @@ def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo) -> Page:
         job_id = BackgroundJobId(str(number))
         details = await jobs.details(job_id) if number <= MAX_BIGINT else None
         if details is None:
-            raise PageNotFound(f"There is no job {number}. Jobs that ended long ago are pruned.")
+            raise PageNotFound(t("Job {job} not found. Finished jobs are removed after some time.", job=number))
         shows_all = request.query.get("lines") == "all"
         job = details.job
+        reasons = reasons_for_waiting(await jobs.queues()) if job.state is JobState.ENQUEUED else {}
+        attempts = attempts_of(details)
         return {
             "job": job,
             "details": details,
@@ -57,7 +63,10 @@ def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo) -> Page:
             "result": None if details.result is None else readable_value(details.result, masking),
             "checkpoint": None if details.checkpoint is None else readable_value(details.checkpoint, masking),
             "steps": steps_of(details),
-            "attempts": attempts_of(details),
+            "attempts": attempts,
+            "markdown": job_as_markdown(details, masking, attempts),
+            "reason": reasons.get(job.queue, ""),
+            "graph": await continuation_graph(jobs, details, request),
             "lines": await _lines(jobs, details, shows_all=shows_all),
             "actions": _actions(job),
             "related": related(job),
@@ -76,17 +85,17 @@ async def _lines(jobs: ManagedJobs, details: JobDetails, *, shows_all: bool) -> 
 
 
 def _actions(job: JobSummary) -> Sequence[tuple[str, str, str]]:
-    """What there is to do to the job: name, label and question of each."""
-    requeue = ("requeue", "Run again" if job.state is JobState.SUCCEEDED else "Requeue", "")
-    cancel = ("cancel", "Cancel", f"Cancel job {job.id}?")
-    delete = ("delete", "Delete", f"Delete job {job.id}?")
+    """The actions on the job: name, label and question of each."""
+    requeue = ("requeue", t("Run job again") if job.state is JobState.SUCCEEDED else t("Requeue job"), "")
+    cancel = ("cancel", t("Cancel job"), t("Cancel job {job}?", job=job.id))
+    delete = ("delete", t("Delete job"), t("Delete job {job}?", job=job.id))
     match job.state:
         case JobState.SCHEDULED | JobState.RETRYING:
-            return [("run-now", "Run now", ""), cancel]
+            return [("run-now", t("Run job now"), ""), cancel]
         case JobState.ENQUEUED | JobState.AWAITING:
             return [cancel]
         case JobState.PROCESSING:
-            return [("cancel", "Cancel", f"Ask job {job.id} to stop? It ends when its task heeds that.")]
+            return [("cancel", t("Cancel job"), t("Ask job {job} to stop? It ends when its task checks.", job=job.id))]
         case JobState.CANCELLED:
             return [requeue]
         case _:

@@ -1,12 +1,14 @@
-"""Which jobs a page's address asks for."""
+"""The jobs that a page's address asks for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import PageRequest, Query
 from bulkport.dashboard.core.table import Sorting
+from bulkport.dashboard.core.times import parse_time
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.query import JobQuery, JobSort
@@ -18,14 +20,14 @@ WITHIN: Final = {
     "week": (timedelta(days=7), "Last 7 days"),
     "month": (timedelta(days=30), "Last 30 days"),
 }
-"""Stretches of time that end now, as the field `within` has them."""
+"""Periods that end now, by the value of the field `within`."""
 
 _TEXTS: Final = ("task", "queue", "user", "text", "error", "recurring")
 _TIMES: Final = ("within", "since", "until")
 LISTS: Final[dict[str, JobState | None]] = {"jobs": None, "retries": JobState.RETRYING}
-"""The lists whose jobs can all be meant, by the path of their page, and the state that a list is about."""
+"""The lists on whose jobs operators can act all at once, by the path of their page, with the state that they show."""
 FILTERS: Final = (*_TEXTS, "batch", *_TIMES)
-"""The fields that narrow down what is found, beside `state`."""
+"""The fields that narrow down a list, beside `state`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,16 @@ class JobFilter:
     """The jobs that an address asks for.
 
     Fields: `state`, the texts `task`, `queue`, `user`, `text` (in arguments and errors), `error` (type) and
-    `recurring`, the number `batch`, and the times `within`, `since` and `until` (ISO 8601, in UTC where they name no
-    zone). Times are those at which jobs ended where only jobs are asked for that have, else those of their creation.
+    `recurring`, the number `batch`, and the times `within`, `since` and `until` (see `bulkport.dashboard.core.times`).
+    Times are those at which jobs finished where only finished jobs are asked for, else those of their creation.
     """
 
     query: JobQuery
     state: JobState | None
     is_narrowed: bool
     """Whether anything but the state matters."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """By field, what is wrong with its value; such a filter finds nothing."""
 
     @property
     def is_about_ended(self) -> bool:
@@ -60,6 +64,19 @@ class JobFilter:
         return (JobSort.CREATED, JobSort.DUE) if self.is_about_waiting_for_time else (JobSort.CREATED,)
 
     @classmethod
+    def lenient(cls, fields: Query, *, state: JobState | None = None) -> "JobFilter":
+        """As `of`, for a page that shows the problems of the times beside their fields."""
+        now = datetime.now(UTC)
+        problems: dict[str, str] = {}
+        for name in ("since", "until"):
+            try:
+                _time(fields, name, now)
+            except InvalidJobQuery as error:
+                problems[name] = error.detail
+        valid = cls.of(fields.with_(**dict.fromkeys(problems)), state=state, now=now)
+        return replace(valid, is_narrowed=True, problems=problems) if problems else valid
+
+    @classmethod
     def of(cls, fields: Query, *, state: JobState | None = None, now: datetime | None = None) -> "JobFilter":
         """What the fields say.
 
@@ -68,17 +85,18 @@ class JobFilter:
         state:
             Of a page that is about one state, whatever its address says.
         now:
-            When stretches of time end; None: now.
+            What relative times are relative to; None: now.
 
         Raises
         ------
         InvalidJobQuery
-            A value that its field cannot have. (It is not left out: an order for all jobs that match would go too far.)
+            A value that its field cannot have. (It is not ignored: an operation on all matching jobs would go too far.)
         """
         if state is None and (name := fields.get("state")):
             state = _state(name)
         texts = {name: fields.get(name) or None for name in _TEXTS}
-        since, until = _since(fields, now or datetime.now(UTC)), _time(fields, "until")
+        now = now or datetime.now(UTC)
+        since, until = _since(fields, now), _time(fields, "until", now)
         ended = state is not None and state.is_final
         query = JobQuery(
             states=frozenset() if state is None else {state},
@@ -98,11 +116,11 @@ class JobFilter:
 
 
 def sorting_of(request: PageRequest, found: JobFilter) -> Sorting:
-    """By what the found jobs are sorted.
+    """The order of the found jobs.
 
-    By default those that have ended last are the first, and of those that wait for a time the ones that come next.
-    Together with a filter there is no index for the end, so it is then the latest created ones, unless the address asks
-    for the other. (What waits for a time is little beside what has ended, so it is sorted by that with filters too.)
+    By default the latest finished ones come first, and of those that wait for a time the next due. With a filter no
+    index leads by the finish, so the latest created ones come first unless the address asks otherwise. (Few jobs wait
+    for a time, so these are sorted by it with filters too.)
     """
     default = JobSort.CREATED
     if found.is_about_ended and not any(request.query.get(name) for name in FILTERS if name not in _TIMES):
@@ -112,18 +130,19 @@ def sorting_of(request: PageRequest, found: JobFilter) -> Sorting:
     return Sorting.of(request, found.sorts, default, rising=(JobSort.DUE,))
 
 
-def in_words(fields: Query, *, state: JobState | None = None) -> str:
-    """Which jobs: `all failed jobs with task send_report and text timeout`."""
+def in_words(fields: Query, *, state: JobState | None = None, count: str = "") -> str:
+    """Which jobs: `87 failed send_report jobs (text: timeout)`."""
     shown = state.value if state is not None else fields.get("state")
-    narrowed = [f"{name} {fields.get(name)}" for name in FILTERS if fields.get(name)]
-    return f"all {shown + ' ' if shown else ''}jobs" + (f" with {' and '.join(narrowed)}" if narrowed else "")
+    words = [count, t(shown) if shown else "", fields.get("task"), t("job") if count == "1" else t("jobs")]
+    narrowed = [f"{t(name)}: {fields.get(name)}" for name in FILTERS if name != "task" and fields.get(name)]
+    return " ".join(word for word in words if word) + (f" ({', '.join(narrowed)})" if narrowed else "")
 
 
 def _state(name: str) -> JobState:
     try:
         return JobState(name)
     except ValueError:
-        raise InvalidJobQuery(f"Jobs have no state {name!r}.") from None
+        raise InvalidJobQuery(t('Unknown state "{state}".', state=name)) from None
 
 
 def _batch(fields: Query) -> int | None:
@@ -131,28 +150,27 @@ def _batch(fields: Query) -> int | None:
     if not text:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 18 or int(text) == 0:
-        raise InvalidJobQuery(f"A batch has a number, which {text!r} is not.")
+        raise InvalidJobQuery(t('"{text}" is not a batch number.', text=text))
     return int(text)
 
 
 def _since(fields: Query, now: datetime) -> datetime | None:
     name = fields.get("within")
     if not name:
-        return _time(fields, "since")
+        return _time(fields, "since", now)
     if name not in WITHIN:
-        raise InvalidJobQuery(f"There is no stretch of time {name!r}.")
-    # In whole seconds, so that one look at a page and the next one ask nearly the same.
+        raise InvalidJobQuery(t('Unknown period "{period}".', period=name))
+    # In whole seconds, so that two reads of a page ask nearly the same.
     earliest = now.replace(microsecond=0) - WITHIN[name][0]
-    since = _time(fields, "since")
+    since = _time(fields, "since", now)
     return earliest if since is None else max(since, earliest)
 
 
-def _time(fields: Query, name: str) -> datetime | None:
+def _time(fields: Query, name: str, now: datetime) -> datetime | None:
     text = fields.get(name)
     if not text:
         return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidJobQuery(f"{text!r} is no time such as 2026-07-01T14:00.") from None
-    return time if time.utcoffset() is not None else time.replace(tzinfo=UTC)
+    time = parse_time(text, now)
+    if time is None:
+        raise InvalidJobQuery(t("Enter a date like 2026-07-01 14:00, yesterday or 2h ago."))
+    return time

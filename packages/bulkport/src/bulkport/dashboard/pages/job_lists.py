@@ -1,9 +1,11 @@
-"""A page of jobs with its sorting, cursor and filters, for every page that lists jobs."""
+"""Lists of jobs with sorting, paging and filters, for every page that has one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bulkport.dashboard.core.cache import TTLCache
+from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import PageRequest
 from bulkport.dashboard.core.table import Column, Paging, Sorting
@@ -12,13 +14,29 @@ from bulkport.dashboard.pages.job_filters import FILTERS, WITHIN, JobFilter, sor
 from bulkport.dashboard.pages.job_names import JobNames, Names
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.dashboard.pages.waiting import reasons_for_waiting
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.details import JobSummary
-from bulkport.jobs.reading.query import JobCount, JobSort
+from bulkport.jobs.reading.metrics import QueueStatus
+from bulkport.jobs.reading.query import JobCount, JobPage, JobSort
 
 _MOST_COUNTED: Final = 1_000
-_REMOVABLE: Final = ("batch", "recurring", "error", "since", "until")
-"""Filters that links lead to and the form shows only when they are set."""
+_REMOVABLE: Final = ("batch", "recurring", "task", "queue", "user", "text", "error", "within", "since", "until")
+"""Filters that come from links; the form does not have them."""
+
+_FIELD_LABELS: Final = {
+    "batch": "Batch",
+    "recurring": "Recurring job",
+    "task": "Task",
+    "queue": "Queue",
+    "user": "User",
+    "text": "Text",
+    "error": "Error type",
+    "within": "Time",
+    "since": "From",
+    "until": "To",
+}
+_NO_JOBS: Final = JobPage((), None, None)
 
 _COLUMNS: Final = {
     "job": Column("Job"),
@@ -28,15 +46,15 @@ _COLUMNS: Final = {
     "priority": Column("Priority", is_number=True, is_minor=True),
     "progress": Column("Progress", is_minor=True),
     "created": Column("Created", JobSort.CREATED, is_number=True),
-    "waiting": Column("Waits for", is_number=True),
+    "waiting": Column("Waiting", is_number=True),
     "due": Column("Due", JobSort.DUE, is_number=True),
     "last": Column("Last attempt", is_number=True, is_minor=True),
     "next": Column("Next attempt", JobSort.DUE, is_number=True),
-    "running": Column("Runs for", is_number=True),
-    "failures": Column("Failed attempts", is_number=True, is_minor=True),
-    "latency": Column("Waited", is_number=True, is_minor=True),
-    "took": Column("Took", JobSort.DURATION, is_number=True),
-    "finished": Column("Ended", JobSort.FINISHED, is_number=True),
+    "running": Column("Running for", is_number=True),
+    "failures": Column("Attempts", is_number=True, is_minor=True),
+    "latency": Column("Queue latency", is_number=True, is_minor=True),
+    "took": Column("Duration", JobSort.DURATION, is_number=True),
+    "finished": Column("Finished", JobSort.FINISHED, is_number=True),
 }
 
 
@@ -49,11 +67,16 @@ class JobRow:
     """On one line, masked."""
     error: str
     """Type and message of its last error; empty without one."""
+    pick_label: str
+    reason: str
+    """Why it waits, beyond its turn; empty if nothing keeps it."""
+    queue_address: str
+    user_address: str
 
 
 @dataclass(frozen=True, slots=True)
 class FilterChip:
-    """A filter that is set, and the address without it."""
+    """An active filter, and the address without it."""
 
     name: str
     value: str
@@ -62,14 +85,14 @@ class FilterChip:
 
 @dataclass(frozen=True, slots=True)
 class JobList:
-    """What a list of jobs shows."""
+    """A list of jobs as its page shows it."""
 
     name: str
     """As `job_filters.LISTS` has it."""
     found: JobFilter
     rows: Sequence[JobRow]
     count: JobCount | None
-    """None: each would have to be looked into; that is done before all are acted on."""
+    """None: each job would have to be read; that happens before an operation on all of them."""
     keys: Sequence[str]
     """Of the columns."""
     columns: Sequence[Column]
@@ -94,7 +117,9 @@ class JobLists:
     """
 
     def __init__(self, jobs: ManagedJobs, masking: Masking) -> None:
+        self._jobs = jobs
         self._masking = masking
+        self._queues = TTLCache(self._read_queues, seconds=1.0)
         self._found = JobSearch(jobs, masking)
         self._names = JobNames(jobs)
 
@@ -113,13 +138,17 @@ class JobLists:
         Raises
         ------
         InvalidJobQuery, InvalidCursor
-            The address is none that a list has.
+            The address is not valid.
         """
-        found = JobFilter.of(request.query, state=state)
+        found = JobFilter.lenient(request.query, state=state)
         sorting = sorting_of(request, found)
         query = replace(found.query, sort=JobSort(sorting.key), descending=sorting.descending)
         size = Paging.size_of(request)
-        page = await self._found.page(query, request.query.get("cursor") or None, size)
+        page = _NO_JOBS
+        if not found.problems:
+            page = await self._found.page(query, request.query.get("cursor") or None, size)
+        waits = any(job.state is JobState.ENQUEUED for job in page.items)
+        reasons = reasons_for_waiting(await self._queues.get(None)) if waits else {}
         columns = [
             replace(
                 _COLUMNS[key],
@@ -131,23 +160,47 @@ class JobLists:
         return JobList(
             name,
             found,
-            [self._row(job) for job in page.items],
-            None if found.query.text else await self._found.count(found, most=_MOST_COUNTED),
+            [self._row(job, reasons, request) for job in page.items],
+            None if found.query.text or found.problems else await self._found.count(found, most=_MOST_COUNTED),
             keys,
             columns,
             sorting,
             Paging(size, page.next_cursor, previous_cursor=page.previous_cursor),
             await self._names.read(),
             [
-                FilterChip(field, request.query.get(field), request.here(**{field: None, "cursor": None}))
+                FilterChip(
+                    t(_FIELD_LABELS.get(field, field)),
+                    _shown_value(field, request.query.get(field)),
+                    request.here(**{field: None, "cursor": None}),
+                )
                 for field in _REMOVABLE
                 if request.query.get(field)
             ],
         )
 
-    def _row(self, job: JobSummary) -> JobRow:
+    async def _read_queues(self, _: None) -> Sequence[QueueStatus]:
+        return await self._jobs.queues()
+
+    def _row(self, job: JobSummary, reasons: Mapping[str, str], request: PageRequest) -> JobRow:
         error = ": ".join(part for part in (job.error_type, job.error) if part)
-        return JobRow(job, arguments_in_a_line(job, self._masking), error[:300])
+        reason = ""
+        if job.is_held_back:
+            reason = t("limit of {key} reached", key=job.concurrency_key)
+        elif job.state is JobState.ENQUEUED:
+            reason = reasons.get(job.queue, "")
+        return JobRow(
+            job,
+            arguments_in_a_line(job, self._masking),
+            error[:300],
+            t("Select job {job}", job=job.id),
+            reason,
+            request.here(queue=job.queue, cursor=None),
+            request.here(user=job.user_id, cursor=None),
+        )
+
+
+def _shown_value(field: str, value: str) -> str:
+    return t(WITHIN[value][1]) if field == "within" and value in WITHIN else value
 
 
 def address_without_filters(request: PageRequest) -> str:

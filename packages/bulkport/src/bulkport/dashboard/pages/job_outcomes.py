@@ -1,49 +1,74 @@
-"""What came of an order for jobs, as an operator reads it: `12 requeued, 1 had already ended.`"""
+"""The result of an operation on jobs, as an operator reads it: `12 jobs requeued, 1 already finished.`"""
 
 from collections.abc import Sequence
 from typing import Final
 
 from bulkport.dashboard.core.formatting import number
+from bulkport.dashboard.core.language import n, t
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.port.control import Effect, OrderSummary
 
 _NAMED: Final = 5
 
 _WORDS: Final[dict[Effect, tuple[str, str]]] = {
-    Effect.CANCELLED: ("cancelled", "cancelled"),
-    Effect.DELETED: ("deleted", "deleted"),
-    Effect.REQUEUED: ("requeued", "requeued"),
-    Effect.REPEATED: ("queued again as a new job", "queued again as new jobs"),
-    Effect.RELEASED: ("runs as soon as a worker is free", "run as soon as workers are free"),
-    Effect.RESCHEDULED: ("rescheduled", "rescheduled"),
-    Effect.CHANGED: ("changed", "changed"),
-    Effect.ASKED_TO_STOP: ("asked to stop", "asked to stop"),
-    Effect.ALREADY_ASKED_TO_STOP: ("had already been asked to stop", "had already been asked to stop"),
-    Effect.ALREADY_WAITING: ("was already waiting for a worker", "were already waiting for workers"),
-    Effect.ALREADY_RUNNING: ("was already running", "were already running"),
-    Effect.ALREADY_ENDED: ("had already ended", "had already ended"),
-    Effect.ALREADY_DELETED: ("had already been deleted", "had already been deleted"),
-    Effect.WAITS_FOR_OTHERS: ("waits for other jobs", "wait for other jobs"),
+    Effect.CANCELLED: ("{count} job cancelled", "{count} jobs cancelled"),
+    Effect.DELETED: ("{count} job deleted", "{count} jobs deleted"),
+    Effect.REQUEUED: ("{count} job requeued", "{count} jobs requeued"),
+    Effect.REPEATED: ("{count} job enqueued again", "{count} jobs enqueued again"),
+    Effect.RELEASED: ("{count} job queued to run now", "{count} jobs queued to run now"),
+    Effect.RESCHEDULED: ("{count} job rescheduled", "{count} jobs rescheduled"),
+    Effect.CHANGED: ("{count} job changed", "{count} jobs changed"),
+    Effect.ASKED_TO_STOP: ("{count} job asked to stop", "{count} jobs asked to stop"),
+    Effect.ALREADY_ASKED_TO_STOP: ("{count} already asked to stop", "{count} already asked to stop"),
+    Effect.ALREADY_WAITING: ("{count} already waiting", "{count} already waiting"),
+    Effect.ALREADY_RUNNING: ("{count} already running", "{count} already running"),
+    Effect.ALREADY_ENDED: ("{count} already finished", "{count} already finished"),
+    Effect.ALREADY_DELETED: ("{count} already deleted", "{count} already deleted"),
+    Effect.WAITS_FOR_OTHERS: ("{count} awaiting other jobs", "{count} awaiting other jobs"),
     Effect.UNIQUE_KEY_TAKEN: (
-        "left alone: another job waits under its unique key",
-        "left alone: other jobs wait under their unique keys",
+        "{count} skipped: its unique key is taken",
+        "{count} skipped: their unique keys are taken",
     ),
-    Effect.UNKNOWN: ("is no longer there", "are no longer there"),
+    Effect.UNKNOWN: ("{count} no longer exists", "{count} no longer exist"),
+}
+_OF_ONE: Final[dict[Effect, str]] = {
+    Effect.CANCELLED: "Cancelled job {job}.",
+    Effect.DELETED: "Deleted job {job}.",
+    Effect.REQUEUED: "Requeued job {job}.",
+    Effect.REPEATED: "Enqueued a copy of job {job}.",
+    Effect.RELEASED: "Job {job} starts as soon as a worker is free.",
+    Effect.RESCHEDULED: "Rescheduled job {job}.",
+    Effect.CHANGED: "Changed job {job}.",
+    Effect.ASKED_TO_STOP: "Asked job {job} to stop.",
+    Effect.ALREADY_ASKED_TO_STOP: "Job {job} was already asked to stop.",
+    Effect.ALREADY_WAITING: "Job {job} is already waiting for a worker.",
+    Effect.ALREADY_RUNNING: "Job {job} is already running.",
+    Effect.ALREADY_ENDED: "Job {job} has already finished.",
+    Effect.ALREADY_DELETED: "Job {job} was already deleted.",
+    Effect.WAITS_FOR_OTHERS: "Job {job} awaits other jobs.",
+    Effect.UNIQUE_KEY_TAKEN: "Job {job} was skipped: another job waits under its unique key.",
+    Effect.UNKNOWN: "Job {job} no longer exists.",
 }
 
 
 def outcome_in_words(summary: OrderSummary) -> str:
-    """All that came of an order, what was done first."""
+    """The result for many jobs, what was done first."""
     order = list(Effect)
     parts = sorted(summary.effects.items(), key=lambda part: order.index(part[0]))
-    words = ", ".join(f"{number(count)} {_WORDS[effect][count != 1]}" for effect, count in parts)
-    return f"{words}." if words else "There was no such job any more."
+    words = ", ".join(n(count, *_WORDS[effect]) for effect, count in parts)
+    return f"{words}." if words else t("No matching jobs.")
+
+
+def outcome_of_one(job_id: BackgroundJobId, effect: Effect) -> str:
+    """The result for one job."""
+    return t(_OF_ONE[effect], job=job_id)
 
 
 def jobs_in_words(job_ids: Sequence[BackgroundJobId]) -> str:
-    """Which jobs: `job 17`, `jobs 1, 2 and 3`, `jobs 1, 2, 3, 4, 5 and 7 more`."""
+    """Which jobs: `job 17`, `jobs 1, 2, 3`, `jobs 1, 2, 3, 4, 5 and 7 more`."""
     if len(job_ids) == 1:
-        return f"job {job_ids[0]}"
+        return t("job {job}", job=job_ids[0])
+    shown = ", ".join(job_ids[:_NAMED])
     if len(job_ids) <= _NAMED:
-        return f"jobs {', '.join(job_ids[:-1])} and {job_ids[-1]}"
-    return f"jobs {', '.join(job_ids[:_NAMED])} and {number(len(job_ids) - _NAMED)} more"
+        return t("jobs {jobs}", jobs=shown)
+    return t("jobs {jobs} and {count} more", jobs=shown, count=number(len(job_ids) - _NAMED))

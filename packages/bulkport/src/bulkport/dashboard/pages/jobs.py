@@ -1,11 +1,14 @@
 """The jobs: all of them, or those of one state."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Entry, Page, PageRequest, Search, Section
+from bulkport.dashboard.pages.batches import batch_page
 from bulkport.dashboard.pages.bulk_operation_store import BulkOperationStore
 from bulkport.dashboard.pages.bulk_operations import (
     STEP_SECONDS,
@@ -14,15 +17,18 @@ from bulkport.dashboard.pages.bulk_operations import (
     bulk_operation_page,
 )
 from bulkport.dashboard.pages.job import RelatedTo, job_page, related_to_nothing
-from bulkport.dashboard.pages.job_actions import ORDERS, job_actions
+from bulkport.dashboard.pages.job_actions import HEADINGS, ORDERS, job_actions
 from bulkport.dashboard.pages.job_filters import JobFilter
+from bulkport.dashboard.pages.job_forms import job_forms
 from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.dashboard.pages.search import search_page
+from bulkport.dashboard.pages.waiting import reason_for_waiting
 from bulkport.jobs.job import JobState
 from bulkport.pools import AsyncPool
 
-JOB_SEARCH: Final = Search("jobs", "text", "Search jobs")
+JOB_SEARCH: Final = Search("search", "q", "Search jobs and imports")
 """The search field at the top of every page."""
 
 _TITLES: Final = {
@@ -32,9 +38,9 @@ _TITLES: Final = {
     JobState.PROCESSING: "Running jobs",
     JobState.SUCCEEDED: "Succeeded jobs",
     JobState.FAILED: "Failed jobs",
-    JobState.AWAITING: "Jobs that wait for others",
-    JobState.RETRYING: "Jobs that wait for their next attempt",
-    JobState.CANCELLED: "Deleted and cancelled jobs",
+    JobState.AWAITING: "Awaiting jobs",
+    JobState.RETRYING: "Retrying jobs",
+    JobState.CANCELLED: "Cancelled jobs",
 }
 _KEYS: Final = {
     None: ("job", "state", "queue", "created"),
@@ -49,14 +55,14 @@ _KEYS: Final = {
 }
 _EMPTY: Final = {
     None: ("No jobs yet", "Jobs appear here as soon as the application enqueues them."),
-    JobState.ENQUEUED: ("Nothing waits", "Every job that may run is taken by a worker as soon as it is enqueued."),
-    JobState.SCHEDULED: ("Nothing is scheduled", "Jobs that are to run later wait here until their time."),
-    JobState.PROCESSING: ("Nothing runs", "If jobs are enqueued all the same, look at Servers: is there a worker?"),
-    JobState.SUCCEEDED: ("Nothing has succeeded yet", "Jobs that ended well are kept here until they are pruned."),
-    JobState.FAILED: ("Nothing failed", "A job whose last attempt fails stays here until it is requeued or deleted."),
-    JobState.AWAITING: ("Nothing waits for others", "Continuations wait here until the jobs before them have ended."),
-    JobState.RETRYING: ("Nothing waits for another attempt", "A job that fails and may be tried again waits here."),
-    JobState.CANCELLED: ("Nothing was deleted", "What is deleted or cancelled stays here for a while."),
+    JobState.ENQUEUED: ("Queue is empty", "Workers start jobs as soon as they are enqueued."),
+    JobState.SCHEDULED: ("No scheduled jobs", "Jobs with a start time wait here until it comes."),
+    JobState.PROCESSING: ("No jobs running", "If jobs are enqueued but none run, check Servers for a worker."),
+    JobState.SUCCEEDED: ("No succeeded jobs", "Succeeded jobs stay here until retention removes them."),
+    JobState.FAILED: ("No failed jobs", "Jobs that run out of retries appear here."),
+    JobState.AWAITING: ("No awaiting jobs", "Continuations wait here for the jobs before them."),
+    JobState.RETRYING: ("No retrying jobs", "A job that fails and has attempts left waits here."),
+    JobState.CANCELLED: ("No cancelled jobs", "Cancelled and deleted jobs stay here until retention removes them."),
 }
 ACTIONS_ON: Final = {
     None: ("requeue", "run-now", "delete"),
@@ -69,7 +75,7 @@ ACTIONS_ON: Final = {
     JobState.RETRYING: ("run-now", "delete"),
     JobState.CANCELLED: ("requeue",),
 }
-"""What there is to do to jobs of a state, as `job_actions` names it."""
+"""The actions on jobs of a state."""
 
 
 def jobs_component(
@@ -80,7 +86,7 @@ def jobs_component(
     *,
     step_seconds: float = STEP_SECONDS,
 ) -> Component:
-    """The pages of jobs, the page of one, and the page of an order for many.
+    """The pages of jobs, the page of one, and the page of a bulk operation.
 
     Parameters
     ----------
@@ -91,22 +97,26 @@ def jobs_component(
     related:
         What else a job belongs to, such as an import.
     step_seconds:
-        How long a request goes on with an order for all jobs that match, before the next one does.
+        How long a request works on a bulk operation before the next one continues.
     """
     lists = JobLists(jobs, masking)
-    makes = {name: make for name, (_, make) in ORDERS.items()}
-    orders = BulkOperations(jobs, JobSearch(jobs, masking), BulkOperationStore(pool), makes, step_seconds=step_seconds)
+    store = BulkOperationStore(pool)
+    operations = BulkOperations(jobs, JobSearch(jobs, masking), store, ORDERS, step_seconds=step_seconds)
+
+    form_pages, form_actions = job_forms(jobs)
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
-        state = JobFilter.of(request.query).state
+        state = JobFilter.lenient(request.query).state
+        listed = await lists.read(request, "jobs", _KEYS[state])
         return {
-            "list": await lists.read(request, "jobs", _KEYS[state]),
-            "heading": _TITLES[state],
+            "status": 400 if listed.found.problems else 200,
+            "list": listed,
+            "heading": t(_TITLES[state]),
             "empty": _EMPTY[state],
             "actions": ACTIONS_ON[state],
             "without_filters": address_without_filters(request),
             "waiting": await _waiting(jobs) if state is JobState.ENQUEUED else (),
-            "job_address": _numbered(request.query.get("text"), request),
+            "can_enqueue": bool(jobs.tasks),
         }
 
     return Component(
@@ -115,6 +125,7 @@ def jobs_component(
             "Jobs",
             "jobs",
             "jobs",
+            hint="{count} active jobs",
             entries=(
                 Entry("All", "jobs", (("state", ""),)),
                 *(
@@ -125,23 +136,30 @@ def jobs_component(
         ),
         pages=[
             Page("jobs", "jobs.html", load, section="jobs", follows_counts=True),
+            *form_pages,
             job_page(jobs, masking, related),
-            bulk_operation_page(orders, {name: label for name, (label, _) in ORDERS.items()}),
+            batch_page(jobs),
+            search_page(),
+            bulk_operation_page(operations, HEADINGS),
         ],
-        actions=[*job_actions(jobs, orders), *bulk_operation_actions(orders)],
+        actions=[*job_actions(jobs, operations), *bulk_operation_actions(operations), *form_actions],
     )
 
 
-async def _waiting(jobs: ManagedJobs) -> Sequence[tuple[str, int]]:
-    """Queues in which jobs wait, and how many."""
-    return sorted((await jobs.statistics()).waiting.items())
+@dataclass(frozen=True, slots=True)
+class WaitingQueue:
+    """A queue in which jobs wait."""
+
+    name: str
+    jobs: int
+    reason: str
+    """Why they wait, beyond their turn; empty if nothing keeps them."""
+
+
+async def _waiting(jobs: ManagedJobs) -> Sequence[WaitingQueue]:
+    queues = [queue for queue in await jobs.queues() if queue.waiting]
+    return [WaitingQueue(queue.name, queue.waiting, reason_for_waiting(queue)) for queue in queues]
 
 
 def _label(state: JobState) -> str:
-    return "Deleted" if state is JobState.CANCELLED else state.value.capitalize()
-
-
-def _numbered(text: str, request: PageRequest) -> str:
-    """Where the job is whose number was searched for; empty if it was no number."""
-    number = text.removeprefix("#")
-    return request.link(f"jobs/{number}") if number.isascii() and number.isdecimal() and len(number) < 19 else ""
+    return "Running" if state is JobState.PROCESSING else state.value.capitalize()

@@ -1,13 +1,30 @@
 """What the pages need of background jobs; `bulkport.jobs.BackgroundJobs` provides it."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
 
+from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.control import Steering
 from bulkport.jobs.inspect import Looking
 from bulkport.jobs.recurring.recurring_jobs import RecurringJobs
+from bulkport.jobs.task import JobCall, Task
 
 
 class ManagedJobs(Steering, Looking, Protocol):
     """Background jobs to inspect and control."""
 
     recurring: RecurringJobs
+
+    @property
+    def tasks(self) -> Mapping[str, Task[..., Any]]:
+        """The tasks that are declared in this process, by name."""
+        ...
+
+    async def enqueue(self, call: JobCall, /) -> BackgroundJobId:
+        """Have a call carried out as soon as a worker is free."""
+        ...
+
+    async def schedule(self, call: JobCall, /, *, at: datetime) -> BackgroundJobId:
+        """Have a call carried out at a time."""
+        ...

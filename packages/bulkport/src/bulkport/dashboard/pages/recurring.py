@@ -1,24 +1,52 @@
-"""The recurring jobs: when they are due, how the last one went; and what operators do to them."""
+"""The recurring jobs: when they are due, how their last jobs went; and what operators do to them."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final
 
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
 from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.formatting import exact, relative
+from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
-from bulkport.dashboard.core.page import Page, PageRequest, Section
+from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
 from bulkport.dashboard.core.table import Paging
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.dashboard.pages.recurring_form import Known, recurring_form
 from bulkport.errors import BadRequest
-from bulkport.jobs.recurring.errors import UnknownRecurringJob
+from bulkport.jobs.job import JobState
+from bulkport.jobs.port.recurring import RecurringJob
+from bulkport.jobs.reading.details import JobSummary
+from bulkport.jobs.reading.query import JobQuery
+from bulkport.jobs.recurring.errors import InvalidSchedule, UnknownRecurringJob
 
-_FIELD = "recurring"
-_MOST_ID_LENGTH = 200
+_FIELD: Final = "recurring"
+_MAX_ID_LENGTH: Final = 200
+_NEXT_TIMES: Final = 5
+_LAST_JOBS: Final = 20
+_TONES: Final = {
+    JobState.SUCCEEDED: "ok",
+    JobState.FAILED: "bad",
+    JobState.RETRYING: "warn",
+    JobState.PROCESSING: "run",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One of the last jobs of a recurring job, as a dot."""
+
+    job: JobSummary
+    tone: str
+    label: str
 
 
 def recurring_component(jobs: ManagedJobs, masking: Masking) -> Component:
-    """The page, and the actions `recurring/trigger`, `pause`, `resume` and `remove` for the one that the field
-    `recurring` names.
+    """The pages, and the actions `recurring/trigger`, `pause`, `resume`, `remove` and `save`.
+
+    The forms of the first four name the recurring job in the field `recurring`.
 
     Parameters
     ----------
@@ -30,7 +58,7 @@ def recurring_component(jobs: ManagedJobs, masking: Masking) -> Component:
         size = Paging.size_of(request)
         text, after = request.query.get("text") or None, request.query.get("cursor") or None
         if "\0" in f"{text}{after}":
-            raise BadRequest("No recurring job has such a character in its name.")
+            raise BadRequest(t("A recurring job's name has no such character."))
         # One more than is shown tells whether there is a next page.
         found = await jobs.recurring.list(text, after=after, limit=size + 1)
         shown = found[:size]
@@ -38,80 +66,125 @@ def recurring_component(jobs: ManagedJobs, masking: Masking) -> Component:
             "recurring": shown,
             "arguments": {one.id: masking.apply(one.definition.args) for one in shown},
             "paging": Paging(size, shown[-1].id if len(found) > size else None),
+            "can_add": bool(jobs.tasks),
         }
 
+    async def load_one(request: PageRequest) -> Mapping[str, Any]:
+        one = await known(request.params["recurring_id"])
+        last = await jobs.search(JobQuery(recurring_id=one.id), limit=_LAST_JOBS)
+        return {
+            "one": one,
+            "arguments": masking.apply(one.definition.args),
+            "next_times": next_times(one),
+            "outcomes": [_outcome(job) for job in reversed(last.items)],
+            "last_run": last.items[0] if last.items else None,
+            "is_editable": one.definition.task in jobs.tasks,
+        }
+
+    async def known(recurring_id: str) -> RecurringJob:
+        one = await jobs.recurring.get(recurring_id) if "\0" not in recurring_id else None
+        if one is None:
+            raise PageNotFound(t("Recurring job {job} no longer exists.", job=recurring_id))
+        return one
+
+    form_pages, form_actions = recurring_form(jobs, Known(known), masking)
     return Component(
         section=Section("recurring", "Recurring", "recurring", "recurring"),
-        pages=[Page("recurring", "recurring.html", load, section="recurring")],
+        pages=[
+            Page("recurring", "recurring.html", load, section="recurring"),
+            *form_pages,
+            Page("recurring/{recurring_id:path}", "recurring_job.html", load_one, section="recurring"),
+        ],
         actions=[
             _action("trigger", "Run now", _trigger(jobs)),
-            _action("pause", "Pause", _pause(jobs)),
-            _action("resume", "Resume", _resume(jobs)),
-            _action("remove", "Remove", _remove(jobs), _remove_question),
+            _action("pause", "Pause recurring job", _pause(jobs)),
+            _action("resume", "Resume recurring job", _resume(jobs)),
+            _action("remove", "Remove recurring job", _remove(jobs), _remove_question),
+            *form_actions,
         ],
     )
 
 
-Steer = Callable[[str], Awaitable[Done]]
+def next_times(one: RecurringJob) -> list[datetime]:
+    """The next times that it is due; none if its schedule cannot be used here."""
+    try:
+        return list(islice(one.definition.schedule.ticks_after(datetime.now(UTC)), _NEXT_TIMES))
+    except InvalidSchedule:
+        return []
+
+
+def _outcome(job: JobSummary) -> Outcome:
+    label = t("job {job}: {state}, {when}", job=job.id, state=t(job.state.value), when=exact(job.created_at))
+    return Outcome(job, _TONES.get(job.state, ""), label)
+
+
+Control = Callable[[str], Awaitable[Done]]
 """Does something to the recurring job of an id."""
 
 
 def _action(
-    name: str, label: str, steer: Steer, question: Callable[[ActionRequest], Awaitable[str]] | None = None
+    name: str, label: str, control: Control, question: Callable[[ActionRequest], Awaitable[str]] | None = None
 ) -> Action:
     async def run(request: ActionRequest) -> Done:
         recurring_id = _id(request)
         try:
-            return await steer(recurring_id)
+            return await control(recurring_id)
         except UnknownRecurringJob:
-            raise ActionRefused(f"There is no recurring job {recurring_id} any more.") from None
+            raise ActionRefused(t("Recurring job {job} no longer exists.", job=recurring_id)) from None
 
     return Action(f"recurring/{name}", label, run, question)
 
 
-def _trigger(jobs: ManagedJobs) -> Steer:
+def _trigger(jobs: ManagedJobs) -> Control:
     async def trigger(recurring_id: str) -> Done:
         job_id = await jobs.recurring.trigger(recurring_id)
-        return Done(f"{recurring_id} runs now, as job {job_id}.", _target(recurring_id), lead_to=f"jobs/{job_id}")
+        text = t("Started {recurring} (job {job}).", recurring=recurring_id, job=job_id)
+        return Done(text, _target(recurring_id), lead_to=f"jobs/{job_id}")
 
     return trigger
 
 
-def _pause(jobs: ManagedJobs) -> Steer:
+def _pause(jobs: ManagedJobs) -> Control:
     async def pause(recurring_id: str) -> Done:
         await jobs.recurring.pause(recurring_id)
-        return Done(f"{recurring_id} is paused.", _target(recurring_id))
+        return Done(t("Paused {recurring}.", recurring=recurring_id), _target(recurring_id))
 
     return pause
 
 
-def _resume(jobs: ManagedJobs) -> Steer:
+def _resume(jobs: ManagedJobs) -> Control:
     async def resume(recurring_id: str) -> Done:
-        await jobs.recurring.resume(recurring_id)
-        return Done(f"{recurring_id} goes on with its next tick.", _target(recurring_id))
+        one = await jobs.recurring.resume(recurring_id)
+        text = t("Resumed {recurring}.", recurring=recurring_id)
+        if one.next_at is not None:
+            when = relative(one.next_at, datetime.now(UTC))
+            text = t("Resumed {recurring}; next run {when}.", recurring=recurring_id, when=when)
+        return Done(text, _target(recurring_id))
 
     return resume
 
 
-def _remove(jobs: ManagedJobs) -> Steer:
+def _remove(jobs: ManagedJobs) -> Control:
     async def remove(recurring_id: str) -> Done:
-        is_gone = await jobs.recurring.remove(recurring_id)
-        text = f"{recurring_id} is removed." if is_gone else f"{recurring_id} had already been removed."
-        return Done(text, _target(recurring_id))
+        if await jobs.recurring.remove(recurring_id):
+            text = t("Removed {recurring}.", recurring=recurring_id)
+        else:
+            text = t("{recurring} was already removed.", recurring=recurring_id)
+        return Done(text, _target(recurring_id), lead_to="recurring")
 
     return remove
 
 
 async def _remove_question(request: ActionRequest) -> str:
-    return f"Remove {_id(request)}? Its jobs stay."
+    return t("Remove recurring job {job}? Its past jobs are kept.", job=_id(request))
 
 
 def _id(request: ActionRequest) -> str:
     recurring_id = request.form.get(_FIELD, "")
-    if not 0 < len(recurring_id) <= _MOST_ID_LENGTH or not recurring_id.isprintable():
-        raise ActionRefused("No recurring job was named.")
+    if not 0 < len(recurring_id) <= _MAX_ID_LENGTH or not recurring_id.isprintable():
+        raise ActionRefused(t("No recurring job selected."))
     return recurring_id
 
 
 def _target(recurring_id: str) -> str:
-    return f"recurring job {recurring_id}"
+    return t("recurring job {job}", job=recurring_id)

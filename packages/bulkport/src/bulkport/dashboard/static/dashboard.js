@@ -80,55 +80,192 @@ function morphChildren(from, to) {
   }
 }
 
-function swap({ name, html }) {
-  const target = $(`[data-fragment="${name}"]`);
-  if (!target) return;
+// Rows that come or go move what is being read, so they wait until they are asked for; rows that stay are kept up to
+// date. While updates are paused, everything waits. `pending`: by fragment, its newest content and how much is new.
+
+const pending = new Map();
+let isPaused = false;
+
+const rowIds = (within) => $$("tr[data-row][id]", within).map((row) => row.id);
+
+function isBusy(target) {
+  const selection = getSelection();
+  return target.matches(":hover")
+    || (target.contains(document.activeElement) && document.activeElement.matches("a, input, select, textarea"))
+    || $("[data-pick]:checked", target) !== null
+    || (!selection.isCollapsed && target.contains(selection.anchorNode));
+}
+
+function parsed(html) {
   // A template, since the parser drops rows that are outside of a table.
   const template = document.createElement("template");
   template.innerHTML = html;
-  morphChildren(target, template.content);
+  return template.content;
+}
+
+function apply(target, content) {
+  morphChildren(target, content);
   dress(target);
 }
 
+function hold(target, content) {
+  const known = new Set(rowIds(target));
+  const news = rowIds(content).filter((id) => !known.has(id)).length;
+  pending.set(target.dataset.fragment, { content: content.cloneNode(true), news });
+  if (!isPaused) {
+    for (const row of $$("tr[data-row][id]", content)) {
+      const old = document.getElementById(row.id);
+      if (old && target.contains(old)) morph(old, row);
+    }
+    tick(target);
+  }
+  tellNews();
+}
+
+function swap({ name, html }) {
+  const target = $(`[data-fragment="${name}"]`);
+  if (!target) return;
+  const content = parsed(html);
+  const shown = rowIds(target);
+  const wanted = rowIds(content);
+  const isMoving = shown.length > 0 && shown.join(" ") !== wanted.join(" ");
+  if (isPaused || (isMoving && ("hold" in target.dataset || isBusy(target)))) return hold(target, content);
+  pending.delete(name);
+  tellNews();
+  apply(target, content);
+}
+
+// Only the rows that changed, with the order of all and what is around them.
+function swapRows({ name, order, rows }) {
+  const target = $(`[data-fragment="${name}"]`);
+  if (!target) return;
+  const content = pending.get(name)?.content ?? (() => {
+    const copy = document.createDocumentFragment();
+    copy.append(...[...target.childNodes].map((child) => child.cloneNode(true)));
+    return copy;
+  })();
+  const body = $("tr[data-row][id]", content)?.parentElement;
+  if (!body) return reload(name);
+  const known = new Map($$("tr[data-row][id]", body).map((row) => [row.id, row]));
+  for (const [id, html] of Object.entries(rows)) {
+    const row = parsed(html).firstElementChild;
+    known.get(id)?.replaceWith(row);
+    known.set(id, row);
+  }
+  for (const [id, row] of known) if (!order.includes(id)) row.remove();
+  for (const id of order) if (known.has(id)) body.append(known.get(id));
+  const holder = document.createElement("template");
+  holder.content.append(content);
+  swap({ name, html: holder.innerHTML });
+}
+
+function reload() { location.reload(); }
+
+function showNews() {
+  for (const [name, { content }] of [...pending]) {
+    const target = $(`[data-fragment="${name}"]`);
+    pending.delete(name);
+    if (target) apply(target, content);
+  }
+  tellNews();
+}
+
+function tellNews() {
+  const button = $("[data-news]");
+  if (!button) return;
+  const news = [...pending.values()].reduce((sum, one) => sum + one.news, 0);
+  button.hidden = !pending.size;
+  button.textContent = news ? (news === 1 ? texts.newRow : texts.newRows.replace("{count}", news)) : texts.changes;
+}
+
+// What waited for the pointer or the focus to leave.
+function release() {
+  if (isPaused) return;
+  for (const [name, { content }] of [...pending]) {
+    const target = $(`[data-fragment="${name}"]`);
+    if (!target || "hold" in target.dataset || isBusy(target)) continue;
+    pending.delete(name);
+    apply(target, content);
+  }
+  tellNews();
+}
+document.addEventListener("pointerout", () => setTimeout(release));
+document.addEventListener("focusout", () => setTimeout(release));
+
 // ── The stream. A hidden tab has none; whoever comes back sees what is new at once.
 
-let stream = null;
+const texts = JSON.parse(document.body.dataset.texts || "{}");
 let clockOffset = 0;
-let retryTimer = 0;
+let lastNews = null;
+let link = null;
 
 function tell(state, words, title) {
-  const sign = $(".live");
+  const sign = $("[data-live-button]");
   if (!sign) return;
+  if (isPaused && state === "on") [state, words, title] = ["paused", texts.paused, texts.pausedTitle];
   if (sign.dataset.state !== state) sign.dataset.state = state;
-  $(".live-word", sign).textContent = words;
+  const word = $(".live-word", sign);
+  if (word.textContent !== words) word.textContent = words;
   sign.title = title;
 }
 
-function open() {
-  clearTimeout(retryTimer);
-  const address = document.body.dataset.live;
-  if (!address || stream || document.hidden) return;
-  stream = new EventSource(address);
-  stream.addEventListener("open", () => tell("on", "Live", "Changes show by themselves"));
-  stream.addEventListener("clock", (event) => { clockOffset = JSON.parse(event.data) - Date.now(); });
-  stream.addEventListener("fragment", (event) => swap(JSON.parse(event.data)));
-  stream.addEventListener("stale", (event) => {
-    if (JSON.parse(event.data)) tell("stale", "Waiting", "The server cannot read the database at the moment");
-    else tell("on", "Live", "Changes show by themselves");
-  });
-  stream.addEventListener("error", () => {
-    tell("off", "Not live", "The connection is lost; it is tried again");
-    // The browser tries again by itself unless the server refused.
-    if (stream?.readyState === EventSource.CLOSED) {
-      close();
-      retryTimer = setTimeout(open, 15000);
+const clock = (time) => time.toLocaleTimeString(root.lang, { hour12: false });
+const dataFrom = (text) => text.replace("{time}", clock(lastNews ?? new Date()));
+const isLive = () => tell("on", texts.live, texts.liveTitle);
+
+function setPaused(paused) {
+  isPaused = paused;
+  if (!paused) showNews();
+  if (["on", "paused"].includes($("[data-live-button]")?.dataset.state)) isLive();
+}
+
+const heard = {
+  open: isLive,
+  clock: (data) => { clockOffset = data.now - Date.now(); lastNews = new Date(); isLive(); },
+  fragment: (data) => { lastNews = new Date(); swap(data); },
+  rows: (data) => { lastNews = new Date(); swapRows(data); },
+  stale: (data) => {
+    if (data.stale) tell("stale", texts.stale, dataFrom(texts.staleTitle));
+    else isLive();
+  },
+  error: () => tell("off", texts.offline + " · " + dataFrom(texts.offlineTitle), dataFrom(texts.offlineTitle)),
+};
+
+// By the shared worker where there is one, else a stream of this tab's own.
+function connected(address, dashboard) {
+  if ("SharedWorker" in window) {
+    try {
+      const worker = new SharedWorker(document.body.dataset.worker);
+      worker.port.onmessage = ({ data: { kind, data } }) => heard[kind]?.(data);
+      worker.port.postMessage({ address, root: dashboard });
+      return { close: () => worker.port.postMessage({}) };
+    } catch { /* A browser that forbids them. */ }
+  }
+  let stream;
+  let retryTimer = 0;
+  const begin = () => {
+    stream = new EventSource(`${dashboard}live/?watch=${encodeURIComponent(address)}`);
+    stream.addEventListener("open", heard.open);
+    for (const kind of ["clock", "fragment", "rows", "stale"]) {
+      stream.addEventListener(kind, (event) => heard[kind](JSON.parse(event.data)));
     }
-  });
+    stream.addEventListener("error", () => {
+      heard.error();
+      if (stream.readyState === EventSource.CLOSED) retryTimer = setTimeout(begin, 15000);
+    });
+  };
+  begin();
+  return { close: () => { clearTimeout(retryTimer); stream.close(); } };
+}
+
+function open() {
+  if (!("live" in document.body.dataset) || !$("[data-live-button]") || link || document.hidden) return;
+  link = connected(document.body.dataset.live, new URL(document.body.dataset.root, location.href).href);
 }
 
 function close() {
-  stream?.close();
-  stream = null;
+  link?.close();
+  link = null;
 }
 
 document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
@@ -139,7 +276,6 @@ addEventListener("pageshow", open);
 
 function coarse(seconds) {
   const size = Math.abs(seconds);
-  if (size < 1) return "now";
   for (const [unit, name] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
     if (size >= unit) return `${Math.floor(size / unit)} ${name}`;
   }
@@ -150,9 +286,9 @@ function elapsed(seconds) {
   const two = (number) => String(number).padStart(2, "0");
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
-  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${two(whole % 60)}s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)}h ${two(Math.floor((whole % 3600) / 60))}m`;
+  return `${Math.floor(whole / 86400)}d ${Math.floor((whole % 86400) / 3600)}h`;
 }
 
 function tick(within = document) {
@@ -160,7 +296,9 @@ function tick(within = document) {
   for (const time of $$("time[data-tick]", within)) {
     const ahead = (Date.parse(time.dateTime) - now) / 1000;
     let text = time.dataset.tick === "for" ? elapsed(-ahead) : coarse(ahead);
-    if (time.dataset.tick === "ago" && text !== "now") text = ahead > 0 ? `in ${text}` : `${text} ago`;
+    if (time.dataset.tick === "ago") {
+      text = Math.abs(ahead) < 1 ? texts.now : (ahead > 0 ? texts.ahead : texts.ago).replace("{time}", text);
+    }
     if (time.textContent !== text) time.textContent = text;
   }
 }
@@ -173,7 +311,7 @@ const pageTitle = document.title;
 
 function dress(within) {
   tick(within);
-  for (const element of $$("[data-copy], [data-pick-all], [data-open], [data-with-script]", within)) element.hidden = false;
+  for (const element of $$("[data-copy], [data-pick-all], [data-open], [data-with-script], [data-live-button]", within)) element.hidden = false;
   for (const element of $$("[data-without-script], [data-goes-on]", within)) element.hidden = true;
   const signal = $("[data-signal]", within);
   if (signal) {
@@ -194,7 +332,7 @@ function tellPicked() {
   const words = $("[data-picked]");
   if (!words) return;
   const chosen = picks().filter((box) => box.checked).length;
-  words.textContent = chosen ? `${chosen} chosen:` : "Choose rows to act on them.";
+  words.textContent = chosen ? texts.selected.replace("{count}", chosen) : texts.select;
   for (const button of $$(".bulk button:not([data-for-all])")) button.disabled = !chosen;
   const all = $("[data-pick-all]");
   if (all) {
@@ -209,6 +347,21 @@ document.addEventListener("change", ({ target }) => {
   if (target.closest("[data-auto-submit]")) target.form.requestSubmit();
 });
 
+// Shift selects the rows from the last one that was clicked.
+
+let lastPick = null;
+document.addEventListener("click", (event) => {
+  const box = event.target;
+  if (!box.matches?.("[data-pick]")) return;
+  const boxes = picks();
+  if (event.shiftKey && lastPick?.isConnected) {
+    const [from, to] = [boxes.indexOf(lastPick), boxes.indexOf(box)].sort((a, b) => a - b);
+    for (const one of boxes.slice(from, to + 1)) one.checked = box.checked;
+    tellPicked();
+  }
+  lastPick = box;
+});
+
 // ── Buttons that ask first, copy, open dialogs, change the theme.
 
 document.addEventListener("click", (event) => {
@@ -219,7 +372,8 @@ document.addEventListener("click", (event) => {
     const dialog = $("#confirm");
     const yes = $("button[value=yes]", dialog);
     $("h2", dialog).textContent = button.dataset.confirm.replace("{chosen}", picks().filter((box) => box.checked).length);
-    yes.textContent = button.textContent;
+    yes.textContent = button.dataset.yes;
+    yes.classList.toggle("danger", button.dataset.tone === "danger");
     dialog.returnValue = "";
     dialog.onclose = () => {
       if (dialog.returnValue !== "yes" || !button.isConnected) return button.focus();
@@ -230,10 +384,16 @@ document.addEventListener("click", (event) => {
     };
     dialog.showModal();
   } else if ("copy" in button.dataset) {
-    navigator.clipboard?.writeText($("pre", button.parentElement).textContent).then(() => {
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    const label = button.textContent;
+    navigator.clipboard?.writeText(button.dataset.copy || $("pre", button.parentElement).textContent).then(() => {
+      button.textContent = texts.copied;
+      setTimeout(() => { button.textContent = label; }, 1500);
     });
+  } else if ("news" in button.dataset) {
+    showNews();
+    setPaused(false);
+  } else if ("liveButton" in button.dataset) {
+    setPaused(!isPaused);
   } else if (button.dataset.open) {
     $(`#${button.dataset.open}`).showModal();
   } else if ("themeButton" in button.dataset) {
@@ -288,8 +448,8 @@ function setTheme(button, theme) {
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `bulkport_theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
   button.value = { auto: "light", light: "dark", dark: "auto" }[theme];
-  button.title = `Theme: ${theme}`;
-  $(".quiet", button).textContent = `Change the theme, now ${theme}`;
+  button.title = texts.theme.replace("{theme}", texts[theme]);
+  $(".quiet", button).textContent = texts.changeTheme.replace("{theme}", texts[theme]);
   $("use", button).setAttribute("href", `#i-${{ auto: "auto", light: "sun", dark: "moon" }[theme]}`);
 }
 
@@ -312,6 +472,8 @@ const keys = {
     const box = $("[data-pick]", document.activeElement?.closest("[data-row]") ?? document.createElement("i"));
     if (box) { box.checked = !box.checked; tellPicked(); }
   },
+  p: () => setPaused(!isPaused),
+  n: showNews,
   "?": () => $("#help")?.showModal(),
 };
 
@@ -368,6 +530,32 @@ document.addEventListener("pointerout", (event) => {
   if (chart && !chart.contains(event.relatedTarget)) stopReading(chart);
 });
 document.addEventListener("focusout", ({ target }) => { if (target.matches("[data-chart]")) stopReading(target); });
+
+// A range of bars that is dragged over leads to the jobs of all of them.
+let dragged = null;
+document.addEventListener("pointerdown", (event) => {
+  dragged = event.button === 0 ? event.target.closest?.("[data-chart] a[data-since]") : null;
+});
+document.addEventListener("dragstart", (event) => { if (event.target.closest?.("[data-chart]")) event.preventDefault(); });
+document.addEventListener("pointerover", (event) => {
+  const over = event.target.closest?.("[data-chart] a[data-since]");
+  if (!dragged || !over || over.parentElement !== dragged.parentElement) return;
+  const bars = $$("a[data-since]", dragged.parentElement);
+  const [from, to] = [bars.indexOf(dragged), bars.indexOf(over)].sort((a, b) => a - b);
+  bars.forEach((bar, place) => bar.classList.toggle("in-range", place >= from && place <= to));
+});
+document.addEventListener("pointerup", (event) => {
+  const over = event.target.closest?.("[data-chart] a[data-since]");
+  const from = dragged;
+  dragged = null;
+  for (const bar of $$(".in-range")) bar.classList.remove("in-range");
+  if (!from || !over || over === from || over.parentElement !== from.parentElement) return;
+  const [first, last] = from.dataset.since < over.dataset.since ? [from, over] : [over, from];
+  const address = new URL(first.href.baseVal ?? first.getAttribute("href"), location.href);
+  address.searchParams.set("since", first.dataset.since);
+  address.searchParams.set("until", last.dataset.until);
+  location.assign(address);
+});
 
 dress(document);
 // On narrow screens the place where one is may be beyond the edge of its row.

@@ -1,0 +1,89 @@
+"""The languages of the pages: English in the source, other languages as a catalogue from English to theirs.
+
+A text is written where it is shown: `t("Queue is empty")`, with values as `t("oldest: {age}", age=...)`. The language
+is that of the request (`speaking`). A text without a translation is shown in English.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+from markupsafe import Markup, escape
+
+from bulkport.dashboard.translations.german import GERMAN
+from bulkport.dashboard.translations.spanish import SPANISH
+
+LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "de": "Deutsch", "es": "Español"}
+"""Codes (BCP 47) and the names that speakers call them."""
+
+_ENGLISH: Final = "en"
+_CATALOGUES: Final[Mapping[str, Mapping[str, str]]] = {_ENGLISH: {}, "de": GERMAN, "es": SPANISH}
+_WITH_DECIMAL_COMMA: Final = frozenset({"de", "es"})
+_SWAPPED: Final = str.maketrans(",.", ".,")
+
+_language: ContextVar[str] = ContextVar("language", default=_ENGLISH)
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Texts are in this language while the context lasts."""
+    token = _language.set(language if language in LANGUAGES else _ENGLISH)
+    try:
+        yield
+    finally:
+        _language.reset(token)
+
+
+def preferred(accepted: str, chosen: str = "") -> str:
+    """The language for a request.
+
+    Parameters
+    ----------
+    accepted
+        The `Accept-Language` header (RFC 9110 §12.5.4).
+    chosen
+        What the viewer chose on a page; it wins.
+    """
+    if chosen in LANGUAGES:
+        return chosen
+    offers: list[tuple[float, int, str]] = []
+    for place, offer in enumerate(accepted.split(",")[:20]):
+        tag, _, weight = offer.partition(";")
+        try:
+            quality = float(weight.replace(" ", "").removeprefix("q=") or 1)
+        except ValueError:
+            continue
+        offers.append((-quality, place, tag.strip().lower().partition("-")[0]))
+    return next((code for quality, _, code in sorted(offers) if code in LANGUAGES and quality < 0), _ENGLISH)
+
+
+def translated(text: str) -> str:
+    """A text in the language of the request, its placeholders left in place."""
+    return _CATALOGUES[_language.get()].get(text, text)
+
+
+def t(text: str, /, **values: object) -> str:
+    """A text in the language of the request, with values for its placeholders."""
+    return translated(text).format(**values) if values else translated(text)
+
+
+def n(count: int, one: str, many: str, /, **values: object) -> str:
+    """`one` or `many`, by the count, which is their placeholder `{count}`: `n(3, "{count} job", "{count} jobs")`."""
+    return t(one if count == 1 else many, count=localised(f"{count:,}"), **values)
+
+
+def localised(number: str) -> str:
+    """A number as the language of the request separates its digits, from one such as `1,234.5`."""
+    return number.translate(_SWAPPED) if _language.get() in _WITH_DECIMAL_COMMA else number
+
+
+def markup(text: str, /, **values: Any) -> Markup:
+    """As `t`, for templates: values that are markup stay markup, everything else is escaped."""
+    shown = escape(translated(text))
+    return shown.format(**values) if values else shown
+
+
+def markup_n(count: int, one: str, many: str, /, **values: Any) -> Markup:
+    """As `n`, for templates."""
+    return markup(one if count == 1 else many, count=localised(f"{count:,}"), **values)

@@ -1,0 +1,148 @@
+"""Charts of what happened over a period: jobs that ended, against the period before, and how long they waited."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bulkport.dashboard.core.cache import TTLCache
+from bulkport.dashboard.core.charts import BarChart, LineChart, Series, bars, lines
+from bulkport.dashboard.core.formatting import axis_duration, nice_duration_ceiling
+from bulkport.dashboard.core.page import PageRequest
+from bulkport.dashboard.pages.periods import PERIODS, BarTotals, Period, in_bars
+from bulkport.jobs.inspect import Looking
+from bulkport.jobs.reading.metrics import Percentiles, SeriesPoint
+
+_CACHE_SECONDS: Final = 10.0
+_FAILED_HEIGHT: Final = 110
+_MIN_AXIS_SECONDS: Final = 0.004
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityCharts:
+    """Jobs that ended over a period. Failures have a scale of their own: beside many successes they vanish."""
+
+    succeeded: BarChart
+    failed: BarChart
+
+
+@dataclass(frozen=True, slots=True)
+class BarLink:
+    """Where a bar leads: to the jobs that ended while it lasts."""
+
+    href: str
+    since: str
+    until: str
+
+
+class ActivityReader:
+    """Reads the numbers behind the charts; each period once in some seconds for all viewers.
+
+    Parameters
+    ----------
+    task:
+        Of this task only.
+    """
+
+    def __init__(self, jobs: Looking, task: str | None = None) -> None:
+        self._jobs = jobs
+        self._task = task
+        self._ended = TTLCache(self._read_ended, seconds=_CACHE_SECONDS)
+        self._latencies = TTLCache(self._read_latencies, seconds=_CACHE_SECONDS)
+
+    async def read(self, request: PageRequest, period: Period) -> ActivityCharts:
+        """The charts of a period, their bars linked to the jobs."""
+        return activity_charts(request, await self._ended.get(period.key), period, self._task)
+
+    async def latencies(self, period: Period) -> Sequence[SeriesPoint]:
+        """The points of a period, with durations and latencies."""
+        return await self._latencies.get(period.key)
+
+    async def _read_ended(self, key: str) -> Sequence[SeriesPoint]:
+        """Of the period and the one before it."""
+        period = PERIODS[key]
+        now = (await self._jobs.statistics()).as_of
+        since = max(now - 2 * period.length, now - period.granularity.kept) + period.bar
+        return await self._jobs.series(period.granularity, since, until=now, task=self._task)
+
+    async def _read_latencies(self, key: str) -> Sequence[SeriesPoint]:
+        period = PERIODS[key]
+        now = (await self._jobs.statistics()).as_of
+        since = now - period.length + period.granularity.step
+        return await self._jobs.series(period.granularity, since, until=now, task=self._task, percentiles=True)
+
+
+def activity_charts(
+    request: PageRequest, points: Sequence[SeriesPoint], period: Period, task: str | None = None
+) -> ActivityCharts:
+    """The charts of a period from the points of it and of the period before."""
+    all_bars = in_bars(points, period.bar)
+    count = int(period.length / period.bar)
+    shown, before = all_bars[-count:], all_bars[-2 * count : -count]
+    names = [period.name_of(bar.starts_at) for bar in shown]
+    labels = [
+        (place, period.axis_label(bar.starts_at))
+        for place, bar in enumerate(shown)
+        if period.is_labelled(bar.starts_at)
+    ]
+    previous = [bar.totals.succeeded for bar in before]
+    previous_failed = [bar.totals.failed for bar in before]
+    return ActivityCharts(
+        bars(
+            names,
+            [Series("succeeded", [bar.totals.succeeded for bar in shown], "ok")],
+            x_labels=labels,
+            previous=_aligned(previous, len(shown)),
+            links=_links(request, shown, "succeeded", task),
+        ),
+        bars(
+            names,
+            [Series("failed", [bar.totals.failed for bar in shown], "bad")],
+            x_labels=labels,
+            previous=_aligned(previous_failed, len(shown)),
+            links=_links(request, shown, "failed", task),
+            height=_FAILED_HEIGHT,
+        ),
+    )
+
+
+def latency_chart(points: Sequence[SeriesPoint], period: Period, *, of_duration: bool = False) -> LineChart:
+    """How long jobs waited, or ran: median and 99th percentile, in seconds."""
+    found = [point.duration if of_duration else point.latency for point in points]
+
+    def values(of: str) -> list[float | None]:
+        return [None if one is None else _percentile(one, of) for one in found]
+
+    labels = [
+        (place, period.axis_label(point.starts_at))
+        for place, point in enumerate(points)
+        if period.is_labelled(point.starts_at)
+    ]
+    return lines(
+        [period.name_of(point.starts_at) for point in points],
+        [
+            Series("p99", values("p99"), "warn", is_dashed=True),
+            Series("p95", values("p95"), "muted", is_dashed=True),
+            Series("median", values("p50")),
+        ],
+        x_labels=labels,
+        least_top=_MIN_AXIS_SECONDS,
+        ceiling=nice_duration_ceiling,
+        show=axis_duration,
+    )
+
+
+def _percentile(values: Percentiles, name: str) -> float:
+    return {"p50": values.p50, "p95": values.p95, "p99": values.p99}[name]
+
+
+def _aligned(values: Sequence[int], count: int) -> list[float | None]:
+    """The previous period's values, empty where it was not recorded."""
+    return [None] * (count - len(values)) + list(values)
+
+
+def _links(request: PageRequest, shown: Sequence[BarTotals], state: str, task: str | None) -> list[BarLink]:
+    def link(bar: BarTotals) -> BarLink:
+        since, until = f"{bar.starts_at:%Y-%m-%dT%H:%M}", f"{bar.ends_at:%Y-%m-%dT%H:%M}"
+        return BarLink(request.link("jobs", None, state=state, since=since, until=until, task=task), since, until)
+
+    return [link(bar) for bar in shown]

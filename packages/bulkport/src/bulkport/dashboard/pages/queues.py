@@ -1,0 +1,125 @@
+"""The queues: what waits in each and why, and what operators do to them: pause, resume, limit."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
+from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.language import n, t
+from bulkport.dashboard.core.page import Page, PageRequest, Section
+from bulkport.dashboard.core.table import Column
+from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.dashboard.pages.waiting import reason_for_waiting
+from bulkport.jobs.reading.metrics import QueueStatus
+
+_COLUMNS: Final = (
+    Column("Queue"),
+    Column("State"),
+    Column("Waiting", is_number=True),
+    Column("Running", is_number=True),
+    Column("Scheduled", is_number=True, is_minor=True),
+    Column("Retrying", is_number=True, is_minor=True),
+    Column("Oldest job", is_number=True),
+    Column("Servers", is_number=True, is_minor=True),
+    Column("Concurrency limit"),
+    Column(""),
+)
+_MAX_LIMIT: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A queue in the list."""
+
+    status: QueueStatus
+    reason: str
+    """Why its jobs wait, beyond their turn; empty if nothing keeps them."""
+
+
+def queues_component(jobs: ManagedJobs) -> Component:
+    """The page, and the actions `queues/pause`, `queues/resume` and `queues/limit`.
+
+    Their forms have the field `queue`; that of the limit has a field `limit-` with the queue's name, which is a number
+    or empty for no limit.
+    """
+
+    async def load(request: PageRequest) -> Mapping[str, Any]:
+        queues: Sequence[QueueStatus] = await jobs.queues()
+        return {"queues": [QueueRow(queue, reason_for_waiting(queue)) for queue in queues], "columns": _COLUMNS}
+
+    return Component(
+        section=Section("queues", "Queues", "queues"),
+        pages=[Page("queues", "queues.html", load, section="queues")],
+        actions=[
+            _action("pause", "Pause queue", _pause(jobs), _pause_question),
+            _action("resume", "Resume queue", _resume(jobs)),
+            _action("limit", "Set limit", _limit(jobs)),
+        ],
+    )
+
+
+Control = Callable[[str, ActionRequest], Awaitable[str]]
+"""Does something to the queue of a name; gives the message about it."""
+
+
+def _action(
+    name: str,
+    label: str,
+    control: Control,
+    question: Callable[[ActionRequest], Awaitable[str]] | None = None,
+) -> Action:
+    async def run(request: ActionRequest) -> Done:
+        queue = _queue(request)
+        try:
+            return Done(await control(queue, request), target=t("queue {queue}", queue=queue))
+        except ValueError as error:
+            raise ActionRefused(t("Not possible: {reason}.", reason=error)) from None
+
+    return Action(f"queues/{name}", label, run, question)
+
+
+def _pause(jobs: ManagedJobs) -> Control:
+    async def pause(queue: str, request: ActionRequest) -> str:
+        await jobs.pause_queue(queue, actor=request.viewer.name)
+        return t("Paused {queue}. Running jobs will finish.", queue=queue)
+
+    return pause
+
+
+async def _pause_question(request: ActionRequest) -> str:
+    return t("Pause queue {queue}? Running jobs will finish; no new ones start.", queue=_queue(request))
+
+
+def _resume(jobs: ManagedJobs) -> Control:
+    async def resume(queue: str, request: ActionRequest) -> str:
+        await jobs.resume_queue(queue, actor=request.viewer.name)
+        return t("Resumed {queue}.", queue=queue)
+
+    return resume
+
+
+def _limit(jobs: ManagedJobs) -> Control:
+    async def limit(queue: str, request: ActionRequest) -> str:
+        text = request.form.get(f"limit-{queue}", "").strip()
+        if not text:
+            await jobs.limit_queue(queue, None, actor=request.viewer.name)
+            return t("Removed the limit on {queue}.", queue=queue)
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= _MAX_LIMIT):
+            raise ActionRefused(t("Enter a number from 1 to 100,000. To run no jobs, pause the queue."))
+        await jobs.limit_queue(queue, int(text), actor=request.viewer.name)
+        return n(
+            int(text),
+            "Limited {queue} to {count} concurrent job.",
+            "Limited {queue} to {count} concurrent jobs.",
+            queue=queue,
+        )
+
+    return limit
+
+
+def _queue(request: ActionRequest) -> str:
+    queue = request.form.get("queue", "")
+    if not queue or "\0" in queue:
+        raise ActionRefused(t("No queue selected."))
+    return queue

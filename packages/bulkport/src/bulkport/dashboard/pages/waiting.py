@@ -1,0 +1,23 @@
+"""Why jobs of a queue wait, for every place that shows waiting jobs."""
+
+from collections.abc import Iterable, Mapping
+
+from bulkport.dashboard.core.formatting import number
+from bulkport.dashboard.core.language import t
+from bulkport.jobs.reading.metrics import QueueStatus
+
+
+def reason_for_waiting(queue: QueueStatus) -> str:
+    """What keeps the queue's jobs from starting, in words; empty if nothing but their turn."""
+    if queue.paused_at is not None:
+        return t("paused by {user}", user=queue.paused_by) if queue.paused_by else t("paused")
+    if not queue.servers:
+        return t("no workers")
+    if queue.concurrency_limit is not None and queue.running >= queue.concurrency_limit:
+        return t("limit of {limit} reached", limit=number(queue.concurrency_limit))
+    return ""
+
+
+def reasons_for_waiting(queues: Iterable[QueueStatus]) -> Mapping[str, str]:
+    """The reasons by queue, without queues whose jobs merely wait for their turn."""
+    return {queue.name: reason for queue in queues if (reason := reason_for_waiting(queue))}
