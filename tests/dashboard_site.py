@@ -1,7 +1,7 @@
 """An application with a dashboard whose data a test holds in its hand."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -175,34 +175,29 @@ def sample_data() -> SiteData:
 def _import(  # noqa: PLR0917 # sample data
     import_id: int, resource: str, user_id: str, done: int, failed: int, started_at: datetime | None
 ) -> OperatedImport:
-    return OperatedImport(
-        id=import_id,
-        user_id=user_id,
-        resource=resource,
-        background_job_id="1",
-        format="csv",
-        handling="lenient",
-        status="Processing" if started_at else "Pending",
-        total_records=10_000_000,
-        body_bytes=1,
-        processed_count=done,
-        success_count=done - failed,
-        failure_count=failed,
-        outcomes=[],
-        created_at=datetime.now(UTC),
-        started_at=started_at,
-        completed_at=None,
-        error_summary=None,
-        attempts=1,
-        warnings=[],
-        name=None,
-        client_id=None,
-        metadata=None,
-        reading={},
-        file_name=None,
-        total_chunks=10,
-        last_fault=None,
-    )
+    values: dict[str, Any] = dict.fromkeys(one.name for one in fields(OperatedImport))
+    values |= {
+        "id": import_id,
+        "user_id": user_id,
+        "resource": resource,
+        "background_job_id": "1",
+        "format": "csv",
+        "handling": "lenient",
+        "status": "Processing" if started_at else "Pending",
+        "total_records": 10_000_000,
+        "body_bytes": 1,
+        "processed_count": done,
+        "success_count": done - failed,
+        "failure_count": failed,
+        "outcomes": [],
+        "created_at": datetime.now(UTC),
+        "started_at": started_at,
+        "attempts": 1,
+        "warnings": [],
+        "reading": {},
+        "total_chunks": 10,
+    }
+    return OperatedImport(**values)
 
 
 def sections() -> Sequence[Section]:

@@ -79,7 +79,7 @@ async def test_an_order_for_many_jobs_goes_on_from_request_to_request(operator: 
     assert "<h1>Delete all enqueued wait jobs</h1>" in page
     assert (await told(operator, order)).startswith("10 of 25 jobs 10 jobs deleted. Started by ann now")
     assert (await states(operator, JobState.CANCELLED), await states(operator, JobState.ENQUEUED)) == (10, 15)
-    entry = ("ann", "jobs/delete", "all enqueued jobs with task wait")
+    entry = ("ann", "jobs/delete", "enqueued wait jobs")
     assert await audit(operator) == [(*entry, "10 of 25 jobs: 10 jobs deleted.")]
     assert (await step(operator, "bulk-operations/continue", order)).startswith("20 of 25 jobs 20 jobs deleted.")
     assert (await step(operator, "bulk-operations/continue", order)).startswith("Done: 25 jobs 25 jobs deleted.")

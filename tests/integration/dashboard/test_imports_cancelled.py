@@ -47,7 +47,7 @@ async def value(site: CommandSite, query: str) -> Any:
         return None if row is None else row[0]
 
 
-async def in_hand(site: CommandSite, import_id: int, words: str = "1 in hand") -> None:
+async def in_hand(site: CommandSite, import_id: int, words: str = "1 in progress") -> None:
     async def has() -> bool:
         return words in await site.page(f"imports/{import_id}")
 
@@ -94,8 +94,8 @@ async def test_waiting_import_is_cancelled_at_once_and_never_begun(site: Command
         site, "SELECT array_agg(action || ' ' || target || ' ' || outcome ORDER BY id) FROM bulkport.audit"
     )
     assert audit == [
-        f"imports/cancel import {import_id} Import {import_id}: cancelled; the rows it had written stay.",
-        f"imports/cancel import {import_id} Import {import_id}: had already ended.",
+        f"imports/cancel import {import_id} Cancelled import #{import_id}. Rows already imported are kept.",
+        f"imports/cancel import {import_id} Import #{import_id} has already finished.",
     ]
 
 

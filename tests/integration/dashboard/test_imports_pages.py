@@ -73,7 +73,7 @@ async def test_import_shows_what_is_wrong_and_gives_the_whole_report(site: Comma
     assert re.search(r"Imported 20\b.*Rejected rows 3\b", text)
     kinds = [words(kind) for kind in re.findall(r'<tr data-row id="kind-\d+">(.*?)</tr>', page, re.DOTALL)]
     assert kinds == [
-        "platformName platformName must not be blank 2 22",
+        "platformName platformName must not be blank (empty) 2× 2 22",
         "platformName platformName must be at most 100 characters 1 21",
     ]
     assert re.findall(r'<tr data-row id="row-(\d+)"', page) == ["21", "22", "23"]
@@ -94,7 +94,7 @@ async def test_chunk_map_tells_what_is_in_hand(site: CommandSite) -> None:
         async with site.held():
 
             async def has_one_in_hand() -> bool:
-                return "0 done, 0 checked, 1 in hand" in await site.page(f"imports/{import_id}")
+                return "0 done, 0 validated, 1 in progress" in await site.page(f"imports/{import_id}")
 
             await until(has_one_in_hand, "a chunk in hand")
         await settled(site.api, import_id)

@@ -205,8 +205,8 @@ async def test_all_that_match_are_meant_with_their_number(operator: Operator) ->
             await connection.execute("SELECT actor, action, target, outcome FROM bulkport.audit ORDER BY id")
         ).fetchall()
     assert entries == [
-        ("ann", "jobs/requeue", "all failed jobs with task strict", "30 jobs requeued."),
-        ("ann", "jobs/delete", "all enqueued jobs with task strict", "30 jobs deleted."),
+        ("ann", "jobs/requeue", "failed strict jobs", "30 jobs requeued."),
+        ("ann", "jobs/delete", "enqueued strict jobs", "30 jobs deleted."),
     ]
 
 

@@ -271,7 +271,7 @@ class Dashboard:
                 variables=variables,
                 section=page.section,
                 is_live=True,
-                status=variables.get("status", 200),
+                status=variables.get("http_status", 200),
             )
 
         return show

@@ -15,10 +15,10 @@ from bulkport.dashboard.core.page import Section
 from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.dashboard.dashboard import Dashboard
 from bulkport.dashboard.pages.audit import audit_component
+from bulkport.dashboard.pages.failures import failures_component
 from bulkport.dashboard.pages.imports import imports_component, related_import, with_import_counts
 from bulkport.dashboard.pages.job_counts import job_counts
 from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_component
-from bulkport.dashboard.pages.failures import failures_component
 from bulkport.dashboard.pages.overview import OverviewReader, overview_page
 from bulkport.dashboard.pages.queues import queues_component
 from bulkport.dashboard.pages.recurring import recurring_component

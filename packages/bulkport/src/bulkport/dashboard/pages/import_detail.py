@@ -188,9 +188,9 @@ def _bad_row(row: ReportedRow) -> BadRow:
     return BadRow(row.row, errors, record if len(record) <= _RECORD_CHARACTERS else record[:_RECORD_CHARACTERS] + "…")
 
 
-def frequent_values(rows: Sequence[ReportedRow]) -> Mapping[str, Sequence[tuple[str, int]]]:
-    """By field, the values that rows were most often rejected for, with how often, the most frequent first."""
-    counts: dict[str, Counter[str]] = {}
+def frequent_values(rows: Sequence[ReportedRow]) -> Mapping[tuple[str, str], Sequence[tuple[str, int]]]:
+    """By field and message, the values that rows were most often rejected for, and how often."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
         try:
             record = json.loads(row.record)
@@ -198,13 +198,16 @@ def frequent_values(rows: Sequence[ReportedRow]) -> Mapping[str, Sequence[tuple[
             continue
         if not isinstance(record, dict):
             continue
-        for field in {error["field"] for error in json.loads(row.errors) if error["field"] in record}:
+        for error in json.loads(row.errors):
+            field = error["field"]
+            if field not in record:
+                continue
             value = record[field]
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            counts.setdefault(field, Counter())[text[:_VALUE_CHARACTERS]] += 1
+            counts.setdefault((field, error["message"]), Counter())[text[:_VALUE_CHARACTERS]] += 1
     return {
-        field: [(value, count) for value, count in counted.most_common(_MAX_VALUES) if count > 1]
-        for field, counted in counts.items()
+        kind: [(value, count) for value, count in counted.most_common(_MAX_VALUES) if count > 1]
+        for kind, counted in counts.items()
     }
 
 

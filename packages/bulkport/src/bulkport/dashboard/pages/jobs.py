@@ -109,7 +109,7 @@ def jobs_component(
         state = JobFilter.lenient(request.query).state
         listed = await lists.read(request, "jobs", _KEYS[state])
         return {
-            "status": 400 if listed.found.problems else 200,
+            "http_status": 400 if listed.found.problems else 200,
             "list": listed,
             "heading": t(_TITLES[state]),
             "empty": _EMPTY[state],

@@ -17,8 +17,10 @@ def retries_component(jobs: ManagedJobs, masking: Masking) -> Component:
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         keys = ("job", "queue", "failures", "last", "next")
+        listed = await lists.read(request, "retries", keys, state=JobState.RETRYING)
         return {
-            "list": await lists.read(request, "retries", keys, state=JobState.RETRYING),
+            "http_status": 400 if listed.found.problems else 200,
+            "list": listed,
             "without_filters": address_without_filters(request),
         }
 
