@@ -73,7 +73,7 @@ async def test_import_shows_what_is_wrong_and_gives_the_whole_report(site: Comma
     assert re.search(r"Imported 20\b.*Rejected rows 3\b", text)
     kinds = [words(kind) for kind in re.findall(r'<tr data-row id="kind-\d+">(.*?)</tr>', page, re.DOTALL)]
     assert kinds == [
-        "platformName platformName must not be blank (empty) 2× 2 22",
+        "platformName platformName must not be blank (empty) 2× 2 22",  # noqa: RUF001
         "platformName platformName must be at most 100 characters 1 21",
     ]
     assert re.findall(r'<tr data-row id="row-(\d+)"', page) == ["21", "22", "23"]

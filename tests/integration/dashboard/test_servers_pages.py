@@ -6,6 +6,7 @@ import pytest
 from parts_site import PartsSite, open_parts
 
 from bulkport.dashboard import Role
+from bulkport.dashboard.pages.queues import queues_component
 from bulkport.dashboard.pages.servers import servers_component
 from bulkport.jobs import JobState
 from command_site import until
@@ -14,7 +15,9 @@ from dashboard_site import FixedAccess
 
 @pytest.fixture
 async def site(database_url: str) -> AsyncIterator[PartsSite]:
-    async with open_parts(database_url, lambda site, _: [servers_component(site.jobs)]) as site:
+    async with open_parts(
+        database_url, lambda site, _: [servers_component(site.jobs), queues_component(site.jobs)]
+    ) as site:
         yield site
 
 
@@ -74,6 +77,8 @@ async def test_queue_without_a_name_and_with_an_impossible_one_are_refused(site:
 
 async def test_one_who_only_looks_has_no_buttons(database_url: str) -> None:
     reader = FixedAccess(Role.READ_ONLY)
-    async with open_parts(database_url, lambda site, _: [servers_component(site.jobs)], reader) as site:
+    async with open_parts(
+        database_url, lambda site, _: [servers_component(site.jobs), queues_component(site.jobs)], reader
+    ) as site:
         await site.jobs.enqueue(site.site.send_report, "ada@example.org")
         assert "do/queues" not in await site.page("queues")

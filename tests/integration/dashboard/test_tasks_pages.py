@@ -7,6 +7,7 @@ import pytest
 from parts_site import PartsSite, open_parts, words
 
 from bulkport.dashboard.pages.audit import audit_component
+from bulkport.dashboard.pages.queues import queues_component
 from bulkport.dashboard.pages.servers import servers_component
 from bulkport.dashboard.pages.tasks import tasks_component
 from bulkport.jobs import JobState
@@ -17,7 +18,12 @@ from command_site import until
 async def site(database_url: str) -> AsyncIterator[PartsSite]:
     async with open_parts(
         database_url,
-        lambda site, audit: [tasks_component(site.jobs), servers_component(site.jobs), audit_component(audit)],
+        lambda site, audit: [
+            tasks_component(site.jobs),
+            servers_component(site.jobs),
+            queues_component(site.jobs),
+            audit_component(audit),
+        ],
     ) as site:
         yield site
 
