@@ -10,7 +10,7 @@ from jobs_browser_site import JobsBrowserSite, serving_jobs
 from playwright.sync_api import Browser, Page, expect
 from watched_page import watched
 
-from bulkport.dashboard.core.page import found_jobs, order_store
+from bulkport.dashboard.pages import bulk_operation_store, job_search
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import JobQuery, JobState
 
@@ -18,8 +18,8 @@ from bulkport.jobs import JobQuery, JobState
 @pytest.fixture
 def jobs_site(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobsBrowserSite]:
     """A site where a request does ten jobs of an order."""
-    monkeypatch.setattr(found_jobs, "MOST_JOBS_A_PAGE", 10)
-    monkeypatch.setattr(order_store, "MOST_SECONDS_WAITED", 1)
+    monkeypatch.setattr(job_search, "MOST_JOBS_A_PAGE", 10)
+    monkeypatch.setattr(bulk_operation_store, "MOST_SECONDS_WAITED", 1)
     with serving_jobs(database_url, step_seconds=0) as site:
         yield site
 

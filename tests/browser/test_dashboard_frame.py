@@ -53,11 +53,17 @@ def test_changes_show_within_a_second_and_disturb_nothing(browser: Browser, site
         site.data.jobs[4].note = "changed"
         del site.data.jobs[2]
         site.data.counts["failed"] = 18
-        expect(page.locator("#job-9")).to_be_visible(timeout=3000)
+        news = page.locator("[data-news]")
+        expect(news).to_have_text("1 new: show", timeout=3000)
         expect(page.locator("#job-4")).to_contain_text("changed")
+        expect(page.locator("#job-9")).to_have_count(0)
+        expect(page.locator("#job-2")).to_be_visible()
+        page.keyboard.press("n")
+        expect(news).to_be_hidden()
+        expect(page.locator("#job-9")).to_be_visible()
         expect(page.locator("#job-2")).to_have_count(0)
         expect(page.locator("#pick-1")).to_be_checked()
-        expect(page.locator("[data-picked]")).to_have_text("1 chosen:")
+        expect(page.locator("[data-picked]")).to_have_text("1 selected")
         expect(page.locator("#job-4 a")).to_be_focused()
         assert page.evaluate("window.row === document.querySelector('#job-4')")
         assert page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.id)") == [
@@ -150,8 +156,8 @@ def test_confirmed_action_is_done_and_told(browser: Browser, site: BrowserSite) 
         page.locator("#pick-1").check()
         requeue.click()
         dialog = page.locator("#confirm")
-        expect(dialog).to_contain_text("Requeue the chosen jobs?")
-        dialog.get_by_role("button", name="Keep as it is").click()
+        expect(dialog).to_contain_text("Requeue the")
+        dialog.get_by_role("button", name="Go back").click()
         assert site.data.audit == []
         requeue.click()
         dialog.get_by_role("button", name="Requeue").click()

@@ -48,7 +48,7 @@ async def test_queue_is_paused_resumed_and_limited(site: PartsSite) -> None:
     async with site.site.worker():
 
         async def is_served() -> bool:
-            return (await site.row("queues", "queue-mail")).endswith("1 Resume")
+            return (await site.row("queues", "queue-mail")).endswith("1 Set limit mail Resume queue mail")
 
         await until(is_served, "a server of the queue")
         assert "Paused" in await site.row("queues", "queue-mail")
