@@ -28,7 +28,7 @@ async def test_registration_shows_a_working_key_once(client: httpx.AsyncClient, 
     answer = await client.post(ROUTE, headers=headers, json={"description": "laptop"})
     assert answer.status_code == 201
     made = answer.json()
-    assert list(made) == ["id", "apiKey", "description", "createdAt"]
+    assert list(made) == ["id", "apiKey", "description", "createdAt", "scopes", "expiresAt"]
     assert made["description"] == "laptop"
     assert made["createdAt"].endswith("Z")
     assert abs(datetime.fromisoformat(made["createdAt"]) - datetime.now(UTC)) < timedelta(minutes=1)
@@ -54,7 +54,9 @@ async def test_keys_are_listed_newest_first_without_secrets(client: httpx.AsyncC
     assert answer.status_code == 200
     assert answer.json()["nextCursor"] is None
     newest, oldest = answer.json()["items"]
-    assert list(newest) == ["id", "keyIndex", "description", "createdAt", "lastUsedAt", "revokedAt"]
+    assert set(newest) == {
+        *("id", "keyIndex", "description", "createdAt", "lastUsedAt", "revokedAt", "scopes", "expiresAt")
+    }
     assert (newest["id"], newest["lastUsedAt"]) == (second["id"], None)
     assert newest["revokedAt"].endswith("Z")
     assert oldest["lastUsedAt"].endswith("Z")
@@ -214,7 +216,7 @@ async def test_token_does_not_open_the_api(client: httpx.AsyncClient, issuer: Is
         assert (await client.get("/api/platforms", headers=headers)).status_code == 401
 
 
-@pytest.mark.parametrize("token", [b"\xff\xfe", b"a.b.c", b"x" * 10_000_000, b"\0", b"a b c"], ids=lambda t: str(t[:9]))
+@pytest.mark.parametrize("token", [b"\xff\xfe", b"a.b.c", b"x" * 60_000, b"\0", b"a b c"], ids=lambda t: str(t[:9]))
 async def test_bad_token_is_401_with_the_reason(client: httpx.AsyncClient, token: bytes) -> None:
     answer = await client.get(ROUTE, headers=[(b"authorization", b"Bearer " + token)])
     assert answer.status_code == 401
@@ -258,13 +260,13 @@ async def test_without_an_issuer_the_answer_says_what_to_set(
 ) -> None:
     async with open_client(**configured) as client:
         for method, path in (("POST", ROUTE), ("GET", ROUTE), ("GET", f"{ROUTE}/1"), ("DELETE", f"{ROUTE}/1")):
-            for headers in ({}, bearer("a.b.c")):
-                answer = await client.request(method, path, headers=headers)
-                assert answer.status_code == 501
-                assert answer.headers["content-type"] == "application/problem+json"
-                detail = answer.json()["detail"]
-                assert all(name in detail for name in [*named, "commandapi keys create"])
-                assert not any(name in detail for name in not_named)
+            assert (await client.request(method, path)).status_code == 401
+            answer = await client.request(method, path, headers=bearer("a.b.c"))
+            assert answer.status_code == 501
+            assert answer.headers["content-type"] == "application/problem+json"
+            detail = answer.json()["detail"]
+            assert all(name in detail for name in [*named, "commandapi keys create"])
+            assert not any(name in detail for name in not_named)
 
 
 async def test_description_says_bearer_and_optional_body(client: httpx.AsyncClient) -> None:

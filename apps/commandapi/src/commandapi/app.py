@@ -20,6 +20,7 @@ from bulkport.fastapi.webhooks import describe_webhooks
 from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
 from commandapi.auth import current_user
+from commandapi.auth.rate_limit import RateLimiter
 from commandapi.commands.routes import router as commands_router
 from commandapi.dashboard import access_by
 from commandapi.database import open_database
@@ -54,8 +55,9 @@ def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
     Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `dashboard`,
-    `dashboard_access`, `pool`, `key_pool`, `search_slots`, `loop_watchdog`, `sessions`, `reading_sessions` and
-    `newest_migration`. The database need not be there yet: requests are answered 503 until it is.
+    `dashboard_access`, `pool`, `key_pool`, `search_slots`, `rate_limiter`, `loop_watchdog`, `sessions`,
+    `reading_sessions` and `newest_migration`. The database need not be there yet: requests are answered 503 until it
+    is.
 
     Parameters
     ----------
@@ -89,6 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe, limits=settings.request_limits())
     problems.install(app, database_errors=[sqlalchemy.exc.DBAPIError])
     app.state.search_slots = search_slots(settings)
+    app.state.rate_limiter = RateLimiter(settings.requests_per_minute)
 
     app.state.bulkport = bulkport = build_bulkport(settings)
     app.include_router(bulkport.router(user=current_user, job_id_name="hangfireJobId"), prefix="/api")

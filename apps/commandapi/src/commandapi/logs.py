@@ -5,7 +5,9 @@ leave in the same form. Each carries the trace id of the request it belongs to.
 """
 
 import logging
+import re
 import sys
+from typing import Final
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
@@ -13,7 +15,11 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.trace import trace_id_of_request
+from commandapi.secrets_in_text import mask_passwords
 from commandapi.settings import Environment, Settings
+
+# All but tab and newline.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 request_logger = logging.getLogger("commandapi.requests")
 
@@ -53,7 +59,7 @@ def configure_logging(settings: Settings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _make_harmless, *render],
         )
     )
     root = logging.getLogger()
@@ -66,6 +72,15 @@ def configure_logging(settings: Settings) -> None:
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic only in typeshed
     """Marks the handler that `configure_logging` added."""
+
+
+def _make_harmless(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Escape control characters, which a terminal would obey, and hide passwords of database URLs."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            text = mask_passwords(value) if "://" in value or "password" in value else value
+            event[name] = _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+    return event
 
 
 def _add_trace_id(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -1,13 +1,20 @@
 """Prometheus metrics of one server process."""
 
+import hmac
+import ipaddress
+from typing import Final
+
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bulkport.errors import NotFound
 from bulkport.fastapi.request_log import Exchange
+from commandapi.settings import Settings
 
+_FORWARDING_HEADERS: Final = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # Half a millisecond to a minute: 1,000 rows are accepted in some milliseconds, a body of ten million in seconds.
@@ -45,12 +52,31 @@ class RequestMetrics:
         self._durations.labels(method, route).observe(exchange.seconds)
 
 
+def _may_read(request: Request, settings: Settings) -> bool:
+    """Whether the request has the token; without one, whether it comes directly from a network that may read."""
+    token = settings.metrics_token
+    if token is not None:
+        given = request.headers.get("authorization", "")
+        return hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode())
+    if any(name in request.headers for name in _FORWARDING_HEADERS) or request.client is None:
+        return False
+    try:
+        address = ipaddress.ip_address(request.client.host)
+    except ValueError:
+        return True  # no network at all: a socket of this machine
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return any((mapped or address) in network for network in settings.metrics_allowed)
+
+
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/metrics")
 async def read_metrics(request: Request) -> Response:
-    """The metrics in Prometheus' or OpenMetrics' text format, by `Accept`."""
+    """The metrics in Prometheus' or OpenMetrics' text format, by `Accept`, for those who may read them."""
+    settings: Settings = request.app.state.settings
+    if not _may_read(request, settings):
+        raise NotFound
     metrics: RequestMetrics = request.app.state.metrics
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(metrics.registry), media_type=content_type)

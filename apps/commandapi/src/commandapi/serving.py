@@ -150,7 +150,12 @@ def _supervisor(plan: ServePlan) -> WorkerSupervisor:
         command=WorkerCommand(
             # -P: a folder named commandapi where serve is run from must not be taken for the package.
             arguments=[sys.executable, "-P", "-m", "commandapi.worker_process"],
-            environment={**os.environ, "COMMANDAPI_DATABASE_URL": plan.settings.database_url},
+            environment={
+                **os.environ,
+                "COMMANDAPI_DATABASE_URL": plan.settings.database_url,
+                # Which would otherwise follow from the URL.
+                "COMMANDAPI_ENVIRONMENT": plan.settings.environment,
+            },
             name_variable=SERVER_NAME_VARIABLE,
         ),
         count=plan.workers,

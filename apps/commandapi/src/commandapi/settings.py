@@ -1,5 +1,6 @@
 """All settings of the Command API, read from the environment with the prefix `COMMANDAPI_`."""
 
+import ipaddress
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -67,6 +68,12 @@ class Settings(BaseSettings):
         description="Least time between two requests to the issuer that an unknown key or a failure causes.",
     )
     oidc_timeout_seconds: float = Field(default=5, gt=0, description="Longest wait for the issuer.")
+    requests_per_minute: int = Field(
+        default=180_000, ge=1, description="Requests of a user in a minute, and at once; a server process."
+    )
+    key_overlap_seconds: float = Field(
+        default=86_400.0, ge=0, description="How long a key lives on that another was made in place of."
+    )
     max_api_keys: int = Field(default=20, ge=1, description="Live API keys that a user may register.")
 
     docs_enabled: bool | None = Field(default=None, description="API docs page; unset: in development only.")
@@ -106,6 +113,14 @@ class Settings(BaseSettings):
     database_wait_seconds: float = Field(
         default=3.0, gt=0, description="Longest wait of a request for a database connection; then it is answered 503."
     )
+    database_start_seconds: float = Field(
+        default=60.0, ge=0, description="How long serve and worker wait for PostgreSQL when they start."
+    )
+    metrics_token: SecretStr | None = Field(default=None, description="Bearer token for /metrics.")
+    metrics_allowed_networks: str = Field(
+        default="127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+        description="Who may read /metrics without a token, and not through a proxy; by commas.",
+    )
     statement_seconds: float = Field(default=30.0, gt=0, description="Longest statement of a request.")
     loop_patience_seconds: float = Field(
         default=0.25, gt=0, description="How late the event loop may be before it is logged who holds it up."
@@ -115,6 +130,10 @@ class Settings(BaseSettings):
     header_seconds: float = Field(default=10.0, gt=0, description="Time for the headers of a request.")
     max_connections: int = Field(default=4000, ge=1, description="Connections of clients, a server process.")
     max_connections_per_address: int = Field(default=1000, ge=1, description="Those of one address.")
+    max_user_queued_imports: int = Field(default=100_000, ge=1, description="Unfinished imports of one user.")
+    max_user_queued_rows: int = Field(default=10_000_000_000, ge=1, description="Records of them.")
+    max_user_queued_bytes: int = Field(default=256 * 2**30, ge=1, description="Bytes of their bodies.")
+    disk_watermark_bytes: int = Field(default=512 * 2**20, ge=0, description="Free disk space that uploads leave.")
     upload_limit: int = Field(default=32, ge=1, description="Long uploads at one time, a server process.")
     user_upload_limit: int = Field(default=8, ge=1, description="Those of one user.")
     spool_dir: str | None = Field(default=None, description="Where long bodies wait for their end.")
@@ -177,6 +196,7 @@ class Settings(BaseSettings):
         "dashboard_session_secret",
         "dashboard_public_url",
         "spool_dir",
+        "metrics_token",
         mode="before",
     )
     @classmethod
@@ -189,6 +209,13 @@ class Settings(BaseSettings):
     @classmethod
     def _for_good_when_never(cls, value: object) -> object:
         return None if value == "never" else value
+
+    @field_validator("metrics_allowed_networks")
+    @classmethod
+    def _require_address_networks(cls, value: str) -> str:
+        for word in _words(value):
+            ipaddress.ip_network(word)
+        return value
 
     @field_validator("egress_allowed_networks")
     @classmethod
@@ -231,6 +258,11 @@ class Settings(BaseSettings):
             max_blank_lines=self.max_blank_lines,
             max_user_uploads=self.user_upload_limit,
             spool_folder=self.spool_dir,
+            max_user_queued_imports=self.max_user_queued_imports,
+            max_user_queued_rows=self.max_user_queued_rows,
+            max_user_queued_bytes=self.max_user_queued_bytes,
+            disk_watermark_bytes=self.disk_watermark_bytes,
+            watched_folders=(str(self.data_dir),) if self.data_dir.exists() else (),
             idempotency_seconds=self.idempotency_seconds,
             max_staged_uploads=self.max_staged_uploads,
             max_staged_bytes=self.max_staged_bytes,
@@ -257,6 +289,11 @@ class Settings(BaseSettings):
     def audit_retention(self) -> timedelta | None:
         """How long the dashboard's audit is kept; None: for good."""
         return _days(self.audit_keep_days)
+
+    @property
+    def metrics_allowed(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """`metrics_allowed_networks`, one by one."""
+        return [ipaddress.ip_network(word) for word in _words(self.metrics_allowed_networks)]
 
     @property
     def masked_names(self) -> list[str]:

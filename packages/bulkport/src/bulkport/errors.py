@@ -109,6 +109,12 @@ class Forbidden(BulkportError):
     title = "Forbidden"
 
 
+class InsufficientScope(Forbidden):
+    """This key may not do that."""
+
+    title = "Insufficient scope"
+
+
 class NotFound(BulkportError):
     """There is nothing at this address."""
 
@@ -236,6 +242,10 @@ class TooManyRequests(BulkportError):
 
 class TooManyUploadsAtOnce(TooManyRequests):
     """You have as many uploads under way as one user may have; try again when one has ended."""
+
+
+class TooManyQueued(TooManyRequests):
+    """As much of yours waits to be imported as may wait of one user; try again when some of it is done."""
 
 
 class InsufficientStorage(BulkportError):

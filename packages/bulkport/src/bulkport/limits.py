@@ -50,6 +50,16 @@ class ImportLimits:
     """How long a resumable upload waits for its bytes, and then for its import."""
     max_user_uploads: int = 8
     """Those of one user; more wait a moment, then 429 with Retry-After."""
+    max_user_queued_imports: int = 100_000
+    """Imports of one user that have not ended; more are answered 429 with Retry-After."""
+    max_user_queued_rows: int = 10_000_000_000
+    """Records of them; more is answered 429."""
+    max_user_queued_bytes: int = 256 * GIB
+    """Bytes of their bodies; more is answered 429."""
+    disk_watermark_bytes: int = 512 * MIB
+    """Free disk space below which bodies are refused with 507, so that what was accepted can still be imported."""
+    watched_folders: tuple[str, ...] = ()
+    """Folders whose disks must have that much free, beside the one of `spool_folder`: the database's, if it is here."""
     spool_folder: str | None = None
     """Where long bodies wait for their end, compressed; None: the system's folder for temporary files."""
     idempotency_seconds: float = 24 * 3600.0

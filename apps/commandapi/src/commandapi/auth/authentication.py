@@ -6,11 +6,13 @@ from fastapi import Security
 from fastapi.security import APIKeyHeader
 from starlette.requests import Request
 
-from bulkport.errors import AuthenticationRequired
+from bulkport.errors import AuthenticationRequired, InsufficientScope
 from bulkport.identifiers import UserId
 from bulkport.pools import AsyncPool
-from commandapi.auth.keys import verify_key
+from commandapi.auth.keys import Scope, verify_key
+from commandapi.auth.rate_limit import RateLimiter
 
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADER: Final = "x-api-key"
 _scheme: Final = APIKeyHeader(
     name=_HEADER,
@@ -26,14 +28,32 @@ async def current_user(request: Request, api_key: Annotated[str | None, Security
     Raises
     ------
     AuthenticationRequired
-        If there is no key or more than one, or it is malformed, unknown or revoked. Which of them is not told.
+        If there is no key or more than one, or it is malformed, unknown, expired or revoked. Which of them is not told.
+    InsufficientScope
+        If the key may not do what is asked for.
+    TooManyRequests
+        If the user has sent too many.
     """
     # Of two keys, which one counts would be a matter of who reads the request.
     if api_key is None or len(request.headers.getlist(_HEADER)) > 1:
         raise AuthenticationRequired
     pool: AsyncPool = request.app.state.key_pool
     async with pool.connection() as connection:
-        user_id = await verify_key(connection, api_key)
-    if user_id is None:
+        caller = await verify_key(connection, api_key, address=request.client.host if request.client else None)
+    if caller is None:
         raise AuthenticationRequired
-    return user_id
+    limiter: RateLimiter = request.app.state.rate_limiter
+    limiter.take(caller.user_id)
+    needed = scope_needed(request.method, request.url.path)
+    if needed not in caller.scopes:
+        raise InsufficientScope(f"This key may not do that: it lacks the scope {needed}.")
+    return caller.user_id
+
+
+def scope_needed(method: str, path: str) -> Scope:
+    """The scope that a request needs."""
+    if method in _READING:
+        return Scope.READ
+    if not path.startswith(("/api/platforms", "/api/commands")) or path.rstrip("/").endswith("/bulk"):
+        return Scope.IMPORT
+    return Scope.ADMIN if method == "DELETE" else Scope.WRITE

@@ -6,9 +6,12 @@ inside a caller's transaction it is part of that.
 
 import contextlib
 import hmac
+import logging
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 
 import psycopg
@@ -23,7 +26,35 @@ Connection = psycopg.AsyncConnection[Any]
 MAX_USER_ID_CHARACTERS: Final = 255
 """OpenID Connect Core 1.0 §2 allows a `sub` no more."""
 
-_NO_HASH: Final = bytes(32)
+_NO_KEY: Final = (0, None, bytes(32), (), None, False, False)
+_log = logging.getLogger(__name__)
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    READ = "read"
+    """Read what there is, and follow the user's own imports."""
+    WRITE = "write"
+    """Add and change single records."""
+    IMPORT = "import"
+    """Import in bulk, cancel the user's own imports, and manage their webhooks."""
+    ADMIN = "admin"
+    """Remove records."""
+
+
+ALL_SCOPES: Final = tuple(Scope)
+REGISTERED_SCOPES: Final = (Scope.READ, Scope.WRITE, Scope.IMPORT)
+"""Those that a user may give to a key; an operator may give all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request, and what their key may do."""
+
+    key_id: int
+    user_id: UserId
+    scopes: frozenset[str]
 
 
 class TooManyApiKeys(Conflict):
@@ -40,7 +71,10 @@ class ApiKeyRecord:
     key_index: uuid.UUID
     """The key's first 36 characters."""
     description: str | None
+    scopes: list[str]
     created_at: datetime
+    expires_at: datetime | None
+    """From when on it is refused; None: never."""
     last_used_at: datetime | None
     """Time of the last request with the key, to the minute."""
     revoked_at: datetime | None
@@ -63,7 +97,13 @@ async def create_key(connection: Connection, user_id: str, description: str | No
 
 
 async def issue_key(
-    connection: Connection, user_id: str, description: str | None = None, *, live_limit: int | None = None
+    connection: Connection,
+    user_id: str,
+    description: str | None = None,
+    *,
+    live_limit: int | None = None,
+    scopes: Sequence[str] = ALL_SCOPES,
+    seconds: float | None = None,
 ) -> IssuedKey:
     """Make a key.
 
@@ -74,7 +114,11 @@ async def issue_key(
     description:
         A note for the owner, to tell keys apart.
     live_limit:
-        Most keys the user may have that are not revoked, this one included; None: any number.
+        Most keys the user may have that are live, this one included; None: any number.
+    scopes:
+        What the key may do.
+    seconds:
+        How long it lives; None: until it is revoked.
 
     Raises
     ------
@@ -97,14 +141,31 @@ async def issue_key(
             if row is not None and row[0] >= live_limit:
                 raise TooManyApiKeys
         async with connection.cursor(row_factory=class_row(ApiKeyRecord)) as inserting:
-            await inserting.execute(queries.INSERT_KEY, (key.index, key.secret_hash, user_id, description))
+            await inserting.execute(
+                queries.INSERT_KEY, (key.index, key.secret_hash, user_id, description, [*map(str, scopes)], seconds)
+            )
             record = await inserting.fetchone()
     assert record is not None
     return IssuedKey(text=key.text, record=record)
 
 
-async def verify_key(connection: Connection, text: str) -> UserId | None:
-    """The user whose live key `text` is, or None.
+async def rotate_key(
+    connection: Connection, user_id: str, key_id: int, *, overlap_seconds: float, live_limit: int | None = None
+) -> IssuedKey | None:
+    """Make a key in place of another, which lives on for `overlap_seconds`; None when there is no such live key."""
+    async with connection.transaction():
+        async with connection.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(queries.EXPIRE_KEY, (overlap_seconds, key_id, user_id))
+            row = await cursor.fetchone()
+        if row is None:
+            return None
+        # Both live for a while: one more than the limit is not too many.
+        limit = None if live_limit is None else live_limit + 1
+        return await issue_key(connection, user_id, row[0], live_limit=limit, scopes=row[1])
+
+
+async def verify_key(connection: Connection, text: str, *, address: str | None = None) -> Caller | None:
+    """Whose live key `text` is, and what it may do; or None.
 
     One query by the key's index answers it. What cannot be a key is refused without asking the database; a well-formed
     key costs the same whether its index is unknown, its secret wrong, or it is revoked. The first use in a minute is
@@ -116,15 +177,17 @@ async def verify_key(connection: Connection, text: str) -> UserId | None:
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(queries.SELECT_FOR_VERIFICATION, (key.index,), prepare=True)
         row = await cursor.fetchone()
-        user_id, stored_hash, is_live, is_use_due = row or (None, _NO_HASH, False, False)
+        key_id, user_id, stored_hash, scopes, last_address, is_live, is_use_due = row or _NO_KEY
         is_secret_right = hmac.compare_digest(key.secret_hash, bytes(stored_hash))
         if user_id is None or not is_secret_right or not is_live:
             return None
         if is_use_due:
             # A database that takes no changes for a while still tells who calls.
             with contextlib.suppress(psycopg.errors.ReadOnlySqlTransaction):
-                await cursor.execute(queries.NOTE_USE, (key.index,))
-    return UserId(user_id)
+                await cursor.execute(queries.NOTE_USE, (key.index, address))
+            if address != last_address and last_address is not None:
+                _log.info("API key %s of %s is used from another address", key_id, user_id)
+    return Caller(key_id, UserId(user_id), frozenset(scopes))
 
 
 async def list_keys(

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-_KEY_COLUMNS: Final = "id, key_index, description, created_at, last_used_at, revoked_at"
+_KEY_COLUMNS: Final = "id, key_index, description, scopes, created_at, expires_at, last_used_at, revoked_at"
 
 # A revoked key is read like any other, so that refusing it costs what accepting it does.
 SELECT_FOR_VERIFICATION: Final = """
-    SELECT user_id, secret_hash, revoked_at IS NULL,
+    SELECT id, user_id, secret_hash, scopes, last_address,
+           revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp()),
            last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute'
     FROM api_keys WHERE key_index = %s
 """
@@ -21,19 +22,31 @@ NOTE_USE: Final = """
                AND (k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - interval '1 minute')
              FOR UPDATE OF k SKIP LOCKED
          )
-    UPDATE api_keys SET last_used_at = clock_timestamp() FROM stale WHERE api_keys.id = stale.id
+    UPDATE api_keys SET last_used_at = clock_timestamp(), last_address = %s FROM stale WHERE api_keys.id = stale.id
 """
 
 INSERT_KEY: Final = f"""
-    INSERT INTO api_keys (key_index, secret_hash, user_id, description)
-    VALUES (%s, %b, %s, %s)
+    INSERT INTO api_keys (key_index, secret_hash, user_id, description, scopes, expires_at)
+    VALUES (%s, %b, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
     RETURNING {_KEY_COLUMNS}
 """
 
 # Taken before keys are counted, so that two requests of one user cannot both find room for the last key.
 LOCK_USER: Final = "SELECT pg_advisory_xact_lock(hashtextextended('commandapi.api_keys:' || %s, 0))"
 
-COUNT_LIVE_KEYS: Final = "SELECT count(*) FROM api_keys WHERE user_id = %s AND revoked_at IS NULL"
+COUNT_LIVE_KEYS: Final = """
+    SELECT count(*) FROM api_keys
+    WHERE user_id = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
+"""
+
+# Whatever comes first: a key that expires sooner is not made to live longer.
+EXPIRE_KEY: Final = """
+    UPDATE api_keys SET expires_at = least(expires_at, clock_timestamp() + make_interval(secs => %s))
+    WHERE id = %s AND user_id = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
+    RETURNING description, scopes
+"""
+
+DELETE_KEYS: Final = "DELETE FROM api_keys WHERE user_id = %s"
 
 SELECT_KEY: Final = f"SELECT {_KEY_COLUMNS} FROM api_keys WHERE id = %s AND user_id = %s"
 

@@ -1,6 +1,7 @@
 """The database that a command works on: the configured one, or the embedded one."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import psycopg
 
 from bulkport.errors import BulkportError
 from commandapi import embedded, migrations
+from commandapi.secrets_in_text import mask_passwords
 from commandapi.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -42,10 +44,42 @@ class ProvidedDatabase:
             return migrations.state(self.url)
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[0]
-            raise DatabaseUnreachable(f"The database of COMMANDAPI_DATABASE_URL cannot be reached: {reason}") from error
+            raise DatabaseUnreachable(
+                f"The database of COMMANDAPI_DATABASE_URL cannot be reached: {mask_passwords(reason)}"
+            ) from error
         except psycopg.ProgrammingError as error:
             reason = str(error).strip().splitlines()[0]
-            raise DatabaseUnreachable(f"COMMANDAPI_DATABASE_URL is not a database URL: {reason}") from error
+            # What libpq quotes of a URL that it cannot read may be the password: it is not shown at all.
+            kind = reason.partition(":")[0].partition('"')[0].strip()
+            raise DatabaseUnreachable(f"COMMANDAPI_DATABASE_URL is not a database URL: {kind}") from None
+
+    def wait_until_reachable(self, seconds: float) -> None:
+        """Wait for a PostgreSQL that is just starting, as after the start of a whole machine.
+
+        Raises
+        ------
+        DatabaseUnreachable
+            It does not answer in that time, or refuses this user for good.
+        """
+        deadline = time.monotonic() + seconds
+        wait, has_said = 0.1, False
+        while True:
+            try:
+                with psycopg.connect(self.url, connect_timeout=5):
+                    return
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline or not _may_pass(error):
+                    reason = mask_passwords(str(error).strip().splitlines()[0])
+                    raise DatabaseUnreachable(
+                        f"The database of COMMANDAPI_DATABASE_URL cannot be reached: {reason}"
+                    ) from error
+            except psycopg.ProgrammingError:
+                return  # no URL: told of with the migrations
+            if not has_said:
+                has_said = True
+                _log.warning("waiting for PostgreSQL, up to %g seconds", seconds)
+            time.sleep(wait)
+            wait = min(2 * wait, 2.0)
 
     def ensure_migrated(self) -> None:
         """Bring the embedded database up to date; a configured one must be so, since it may serve other versions too.
@@ -67,6 +101,11 @@ class ProvidedDatabase:
             )
         after = migrations.upgrade_apart(self.url)
         _log.info("migrated the embedded database from %s to %s", state.current or "(none)", after.current)
+
+
+def _may_pass(error: psycopg.OperationalError) -> bool:
+    """Whether the server may just be starting, rather than refuse this user or know no such database."""
+    return not any(word in str(error) for word in ("password", "authentication", "role ", "does not exist", "pg_hba"))
 
 
 @contextmanager

@@ -27,14 +27,47 @@ User = Annotated[
 def create(
     user: User,
     description: Annotated[str | None, typer.Option(help="A note, to tell keys apart.", show_default=False)] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="read|write|import|admin",
+            help="What the key may do; several times for several.",
+            show_default="all",
+        ),
+    ] = None,
+    expires_days: Annotated[
+        float | None, typer.Option(min=0, help="How long the key lives.", show_default="until it is revoked")
+    ] = None,
 ) -> None:
     """Make an API key and print it, and nothing else, on standard output.
 
     A server that runs already accepts it. It is shown this once: only a hash of it is stored.
     """
-    from commandapi.auth.keys import create_key  # noqa: PLC0415  # slow to import
+    from commandapi.auth.keys import ALL_SCOPES, issue_key  # noqa: PLC0415  # slow to import
 
-    typer.echo(_in_database(lambda connection: create_key(connection, user, description)))
+    if unknown := set(scope or ()) - set(ALL_SCOPES):
+        raise typer.BadParameter(f"no scope: {', '.join(sorted(unknown))}", param_hint="--scope")
+    seconds = None if expires_days is None else expires_days * 86_400
+    issued = _in_database(
+        lambda connection: issue_key(connection, user, description, scopes=scope or ALL_SCOPES, seconds=seconds)
+    )
+    typer.echo(issued.text)
+
+
+@app.command()
+def rotate(
+    key_id: Annotated[int, typer.Argument(help="The key's id, as `keys list` shows it.", show_default=False)],
+    user: User,
+    overlap_hours: Annotated[float, typer.Option(min=0, help="How long the old key lives on.")] = 24,
+) -> None:
+    """Make a key in place of another and print it; the old one lives on for a while, so that both work."""
+    from commandapi.auth.keys import rotate_key  # noqa: PLC0415
+
+    issued = _in_database(lambda connection: rotate_key(connection, user, key_id, overlap_seconds=overlap_hours * 3600))
+    if issued is None:
+        typer.echo(f"{user} has no live key {key_id}", err=True)
+        raise typer.Exit(1)
+    typer.echo(issued.text)
 
 
 @app.command("list")
@@ -43,13 +76,14 @@ def list_user_keys(user: User) -> None:
     from commandapi.auth.keys import list_keys  # noqa: PLC0415
 
     records = _in_database(lambda connection: list_keys(connection, user, limit=1000))
-    table = Table("id", "key starts with", "description", "created", "last used", "revoked")
+    table = Table("id", "key starts with", "description", "scopes", "created", "expires", "last used", "revoked")
     for record in records:
-        times = (record.created_at, record.last_used_at, record.revoked_at)
+        times = (record.created_at, record.expires_at, record.last_used_at, record.revoked_at)
         table.add_row(
             str(record.id),
             f"{str(record.key_index)[:8]}…",
             Text(record.description or ""),
+            " ".join(record.scopes),
             *("" if time is None else f"{time:%Y-%m-%d %H:%M}" for time in times),
         )
     Console().print(table)

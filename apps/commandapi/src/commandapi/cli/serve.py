@@ -54,6 +54,7 @@ def run_server(*, host: str, port: int, workers: int | None, when_ready: "Callab
         listening.bound_socket(host, port) as bound,
         provide_database(settings) as database,
     ):
+        database.wait_until_reachable(settings.database_start_seconds)
         database.ensure_migrated()
         plan = serving.ServePlan(
             settings=settings.model_copy(update={"database_url": database.url}),

@@ -29,6 +29,7 @@ def worker(
     settings = Settings()
     configure_logging(settings)
     with provide_database(settings) as database:
+        database.wait_until_reachable(settings.database_start_seconds)
         database.ensure_migrated()
         worker_process.run(
             settings.model_copy(update={"database_url": database.url}),

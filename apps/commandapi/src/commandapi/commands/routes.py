@@ -41,7 +41,7 @@ async def list_commands(query: Annotated[CommandQuery, Query()], sessions: Readi
         return await _read_commands(session, select(Command), query)
 
 
-@router.get("/platforms/{platform_id}/commands")
+@router.get("/platforms/{platform_id:digits}/commands")
 async def list_commands_of_platform(
     platform_id: PathId, query: Annotated[CommandQuery, Query()], sessions: ReadingSessions
 ) -> Page[CommandView]:
@@ -64,14 +64,16 @@ async def create_command(
     return CommandView.model_validate(command)
 
 
-@router.get("/commands/{command_id}")
+@router.get("/commands/{command_id:digits}")
 async def get_command(command_id: PathId, sessions: ReadingSessions) -> CommandView:
     """One command."""
     async with sessions() as session:
         return CommandView.model_validate(await COMMANDS_BY_ID.get(session, command_id))
 
 
-@router.put("/commands/{command_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_command_body.openapi)
+@router.put(
+    "/commands/{command_id:digits}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_command_body.openapi
+)
 async def replace_command(
     command_id: PathId, body: Annotated[CommandBody, Depends(_command_body)], sessions: Sessions
 ) -> None:
@@ -81,7 +83,7 @@ async def replace_command(
             await COMMANDS_BY_ID.replace(session, command_id, body.model_dump())
 
 
-@router.delete("/commands/{command_id}", status_code=status.HTTP_204_NO_CONTENT)
+@router.delete("/commands/{command_id:digits}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_command(command_id: PathId, sessions: Sessions) -> None:
     """Remove a command."""
     async with sessions.begin() as session:

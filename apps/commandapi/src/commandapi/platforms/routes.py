@@ -52,14 +52,14 @@ async def create_platform(
     return PlatformView.model_validate(platform)
 
 
-@router.get("/{platform_id}")
+@router.get("/{platform_id:digits}")
 async def get_platform(platform_id: PathId, sessions: ReadingSessions) -> PlatformView:
     """One platform."""
     async with sessions() as session:
         return PlatformView.model_validate(await PLATFORMS_BY_ID.get(session, platform_id))
 
 
-@router.put("/{platform_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_platform_body.openapi)
+@router.put("/{platform_id:digits}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_platform_body.openapi)
 async def replace_platform(
     platform_id: PathId, body: Annotated[PlatformBody, Depends(_platform_body)], sessions: Sessions
 ) -> None:
@@ -68,7 +68,7 @@ async def replace_platform(
         await PLATFORMS_BY_ID.replace(session, platform_id, body.model_dump())
 
 
-@router.delete("/{platform_id}", status_code=status.HTTP_204_NO_CONTENT)
+@router.delete("/{platform_id:digits}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_platform(platform_id: PathId, sessions: Sessions) -> None:
     """Remove a platform and all its commands."""
     async with sessions.begin() as session:

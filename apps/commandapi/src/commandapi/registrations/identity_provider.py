@@ -74,6 +74,9 @@ class OidcIdentityProvider:
             raise SignInFailed(f"the ID token is refused: {error.detail}") from error
         if claims.get("nonce") != flow.nonce:
             raise SignInFailed("the ID token is of another sign-in")
+        audiences = claims.get("aud")
+        if isinstance(audiences, list) and len(audiences) > 1 and "azp" not in claims:
+            raise SignInFailed("the ID token is for several audiences and does not say who asked for it")
         if claims.get("azp", self._client_id) != self._client_id:
             raise SignInFailed("the ID token was issued to another client")
         return claims

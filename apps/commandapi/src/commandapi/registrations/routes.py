@@ -10,7 +10,7 @@ from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.schemas import PathId
 from bulkport.identifiers import MAX_BIGINT, UserId
 from bulkport.pools import AsyncPool
-from commandapi.auth.keys import find_key, issue_key, list_keys, revoke_key
+from commandapi.auth.keys import IssuedKey, find_key, issue_key, list_keys, revoke_key, rotate_key
 from commandapi.registrations.schemas import NewRegistration, Registration, RegistrationBody, RegistrationList
 from commandapi.registrations.signed_in_user import signed_in_user
 from commandapi.settings import Settings
@@ -60,14 +60,38 @@ async def register_key(
     """Make an API key for the signed-in user. The answer is the only place where it is ever shown."""
     settings: Settings = request.app.state.settings
     async with _pool(request).connection() as connection:
-        issued = await issue_key(connection, user_id, body.description, live_limit=settings.max_api_keys)
-    response.headers["Location"] = f"{router.prefix}/{issued.record.id}"
-    return NewRegistration(
-        id=issued.record.id,
-        api_key=issued.text,
-        description=issued.record.description,
-        created_at=issued.record.created_at,
-    )
+        issued = await issue_key(
+            connection,
+            user_id,
+            body.description,
+            live_limit=settings.max_api_keys,
+            scopes=sorted(set(body.scopes)),
+            seconds=None if body.expires_in_days is None else body.expires_in_days * 86_400,
+        )
+    return _shown_once(issued, response)
+
+
+@router.post(
+    "/{registration_id:digits}/rotate",
+    status_code=status.HTTP_201_CREATED,
+    responses={404: {"description": "The user has no such live key."}},
+)
+async def rotate_key_of_user(
+    user_id: SignedInUser, registration_id: PathId, request: Request, response: Response
+) -> NewRegistration:
+    """Make a key in place of another one, which lives on for a while (a day by default) so that both work."""
+    settings: Settings = request.app.state.settings
+    async with _pool(request).connection() as connection:
+        issued = await rotate_key(
+            connection,
+            user_id,
+            registration_id,
+            overlap_seconds=settings.key_overlap_seconds,
+            live_limit=settings.max_api_keys,
+        )
+    if issued is None:
+        raise _no_registration(registration_id)
+    return _shown_once(issued, response)
 
 
 @router.get("")
@@ -87,7 +111,7 @@ async def list_registrations(
     )
 
 
-@router.get("/{registration_id}")
+@router.get("/{registration_id:digits}")
 async def get_registration(user_id: SignedInUser, registration_id: PathId, request: Request) -> Registration:
     """One API key of the signed-in user."""
     async with _pool(request).connection() as connection:
@@ -97,13 +121,26 @@ async def get_registration(user_id: SignedInUser, registration_id: PathId, reque
     return Registration.model_validate(record)
 
 
-@router.delete("/{registration_id}", status_code=status.HTTP_204_NO_CONTENT)
+@router.delete("/{registration_id:digits}", status_code=status.HTTP_204_NO_CONTENT)
 async def revoke_registration(user_id: SignedInUser, registration_id: PathId, request: Request) -> None:
     """Revoke an API key of the signed-in user: it is refused from the next request on. Doing it again is no error."""
     async with _pool(request).connection() as connection:
         is_theirs = await revoke_key(connection, user_id, registration_id)
     if not is_theirs:
         raise _no_registration(registration_id)
+
+
+def _shown_once(issued: IssuedKey, response: Response) -> NewRegistration:
+    record = issued.record
+    response.headers["Location"] = f"{router.prefix}/{record.id}"
+    return NewRegistration(
+        id=record.id,
+        api_key=issued.text,
+        description=record.description,
+        scopes=record.scopes,
+        created_at=record.created_at,
+        expires_at=record.expires_at,
+    )
 
 
 def _no_registration(registration_id: int) -> NotFound:

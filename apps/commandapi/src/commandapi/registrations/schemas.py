@@ -1,17 +1,29 @@
 """JSON bodies of the registration routes."""
 
 import uuid
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from bulkport.fastapi.schemas import UtcTime, WireModel, WireView
+
+RegisteredScope: TypeAlias = Literal["read", "write", "import"]
+
+
+def _all_scopes() -> list[RegisteredScope]:
+    return ["read", "write", "import"]
 
 
 class RegistrationBody(WireModel):
     """An API key to make."""
 
     description: Annotated[str | None, Field(max_length=200, description="A note, to tell keys apart.")] = None
+    scopes: Annotated[list[RegisteredScope], Field(min_length=1, max_length=3, description="What the key may do.")] = (
+        Field(default_factory=_all_scopes)
+    )
+    expires_in_days: Annotated[
+        int | None, Field(ge=1, le=3650, description="How long the key lives; null: until it is revoked.")
+    ] = None
 
 
 class NewRegistration(WireView):
@@ -21,6 +33,8 @@ class NewRegistration(WireView):
     api_key: Annotated[str, Field(description="The key, for the header `x-api-key`. It cannot be read again.")]
     description: str | None
     created_at: UtcTime
+    scopes: list[str]
+    expires_at: Annotated[UtcTime | None, Field(description="From when on the key is refused.")]
 
 
 class Registration(WireView):
@@ -30,6 +44,8 @@ class Registration(WireView):
     key_index: Annotated[uuid.UUID, Field(description="The key's first 36 characters.")]
     description: str | None
     created_at: UtcTime
+    scopes: list[str]
+    expires_at: Annotated[UtcTime | None, Field(description="From when on the key is refused.")]
     last_used_at: Annotated[UtcTime | None, Field(description="Time of the last request with the key, to the minute.")]
     revoked_at: Annotated[UtcTime | None, Field(description="Since when the key is refused.")]
 

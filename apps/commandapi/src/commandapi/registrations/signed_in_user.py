@@ -37,9 +37,9 @@ async def signed_in_user(
     IssuerUnavailable
         If the issuer's keys are needed and cannot be had.
     """
-    verifier = _verifier(request.app)
     if credentials is None:
         raise TokenRequired
+    verifier = _verifier(request.app)
     return await verifier.verify(credentials.credentials)
 
 

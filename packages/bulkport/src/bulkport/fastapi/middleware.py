@@ -17,6 +17,7 @@ from bulkport.fastapi import problems
 from bulkport.fastapi.disconnect import run_while_connected
 from bulkport.fastapi.request_limits import RequestLimits
 from bulkport.fastapi.request_log import Exchange
+from bulkport.fastapi.response_headers import headers_of_response
 from bulkport.fastapi.trace import trace_id_from, trace_id_of_request
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class EdgeMiddleware:
         is_private = path.startswith(self._private_prefix) or path == self._private_path
         is_head = method == "HEAD"
         status: int | None = None
+        added: list[tuple[bytes, bytes]] = []
 
         async def send_on(message: Message) -> None:
             nonlocal status
@@ -80,6 +82,7 @@ class EdgeMiddleware:
                     message["headers"] = [
                         *(header for header in message.get("headers", ()) if header[0].lower() != b"cache-control"),
                         _NO_STORE,
+                        *added,
                     ]
             elif is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
@@ -89,6 +92,7 @@ class EdgeMiddleware:
         inner = {**scope, "method": "GET"} if is_head else scope
         trace_id = trace_id_from(scope["headers"])
         token = trace_id_of_request.set(trace_id)
+        headers_token = headers_of_response.set(added)
         if (task := asyncio.current_task()) is not None:
             # For those who are told of tasks that hold up the others.
             task.set_name(f"{method} {path} {trace_id}")
@@ -111,6 +115,7 @@ class EdgeMiddleware:
             if self._observe is not None:
                 self._observe(Exchange(method, path, _template(inner), status, perf_counter() - started))
             trace_id_of_request.reset(token)
+            headers_of_response.reset(headers_token)
 
 
 def _template(scope: Scope) -> str | None:

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from starlette.convertors import Convertor, register_url_convertor
 
 from bulkport.errors import JobNotFound, NotFound
 from bulkport.identifiers import MAX_BIGINT, ImportId
@@ -80,6 +81,23 @@ def parse_job_id(text: object) -> ImportId:
 
 
 _ID_SCHEMA: Final[dict[str, Any]] = {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_BIGINT}
+
+
+class DigitsConvertor(Convertor[str]):
+    """Path parameters `{job_id:digits}`: what is no number is another address, such as `/bulk`, and not a bad id."""
+
+    regex = "[0-9]+"
+
+    def convert(self, value: str) -> str:
+        """As it came: a number with thousands of digits is no number to Python."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """The same."""
+        return str(value)
+
+
+register_url_convertor("digits", DigitsConvertor())
 
 PathId = Annotated[int, PlainValidator(parse_id), WithJsonSchema(_ID_SCHEMA)]
 """Path parameter that is an id. What cannot be an id is answered 404, like an id that nothing has."""

@@ -20,6 +20,7 @@ from bulkport.errors import ClientIdTaken, TooManyUploadsAtOnce, ValidationFaile
 from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import ingest_queries as queries
 from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.admission import Admission
 from bulkport.imports.body_work import INLINE_BYTES
 from bulkport.imports.chunk import compress
 from bulkport.imports.formats import BodyFormat, Handling, Piece, parse_envelope
@@ -65,6 +66,7 @@ class Intake:
         self._pool = pool
         self._upload_pool = upload_pool
         self._limits = limits
+        self._admission = Admission(pool, limits, limits.watched_folders)
         self._lanes = lanes
         self.slots = Slots(
             "uploads",
@@ -106,6 +108,7 @@ class Intake:
         """
         if upload.resource.on_finished is not None:
             upload = replace(upload, on_accept=self._with_finish(upload.on_accept))
+        await self._admission.admit(upload.user_id)
         limits = self._limits
         max_bytes = limits.max_envelope_bytes if upload.format is BodyFormat.JSON else limits.max_body_bytes
         try:

@@ -53,6 +53,11 @@ INSERT_JOB: Final = """
 
 SET_START: Final = "UPDATE bulkport.bulk_import_jobs SET start_at = %s WHERE id = %s"
 
+QUEUED_OF_USER: Final = """
+    SELECT count(*), coalesce(sum(total_records), 0), coalesce(sum(body_bytes), 0)
+    FROM bulkport.bulk_import_jobs WHERE user_id = %s AND completed_at IS NULL
+"""
+
 CLIENT_ID_KEY: Final = "bulk_import_jobs_client_id_key"
 
 SELECT_BY_CLIENT_ID: Final = "SELECT id FROM bulkport.bulk_import_jobs WHERE user_id = %s AND client_id = %s"

@@ -44,6 +44,7 @@ CREATE TABLE bulkport.bulk_import_jobs (
 
 -- Lists: one user's imports, newest first; and everything unfinished, for the watchdog.
 CREATE INDEX bulk_import_jobs_user_id_id_idx ON bulkport.bulk_import_jobs (user_id, id DESC);
+CREATE INDEX bulk_import_jobs_user_unfinished_idx ON bulkport.bulk_import_jobs (user_id) WHERE completed_at IS NULL;
 CREATE INDEX bulk_import_jobs_unfinished_idx ON bulkport.bulk_import_jobs (id) WHERE completed_at IS NULL;
 CREATE INDEX bulk_import_jobs_completed_at_idx ON bulkport.bulk_import_jobs (completed_at) WHERE completed_at IS NOT NULL;
 

@@ -18,7 +18,10 @@ def upgrade() -> None:
             user_id      text        NOT NULL CHECK (user_id <> ''),
             description  text,
             created_at   timestamptz NOT NULL DEFAULT now(),
+            scopes       text[]      NOT NULL DEFAULT '{read,write,import,admin}',
+            expires_at   timestamptz,
             last_used_at timestamptz,
+            last_address text,
             revoked_at   timestamptz
         );
         CREATE INDEX api_keys_user_id_idx ON api_keys (user_id, id);

@@ -1,0 +1,87 @@
+"""Whether an import may come in at all: what of its user waits already, and whether the disk has room."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+from bulkport.errors import InsufficientStorage, TooManyQueued
+from bulkport.identifiers import UserId
+from bulkport.imports import ingest_queries as queries
+from bulkport.limits import ImportLimits
+from bulkport.pools import AsyncPool
+
+_FRESH_SECONDS: Final = 2.0
+"""How old the answer to what waits and how full the disk is may be."""
+_MOST_USERS: Final = 10_000
+_RETRY_AFTER_SECONDS: Final = 5
+
+
+class Admission:
+    """Refuses imports that would fill the queue of one user, or the disk.
+
+    Parameters
+    ----------
+    folders:
+        Folders on the disks that must have room, beside that of long bodies.
+    """
+
+    def __init__(self, pool: AsyncPool, limits: ImportLimits, folders: Sequence[str] = ()) -> None:
+        self._pool = pool
+        self._limits = limits
+        self._folders = (limits.spool_folder or tempfile.gettempdir(), *folders)
+        self._seen: OrderedDict[str, float] = OrderedDict()
+        self._disk_seen_at = float("-inf")
+
+    async def admit(self, user_id: UserId) -> None:
+        """Let an import of the user in.
+
+        Raises
+        ------
+        InsufficientStorage
+            The disk is too full.
+        TooManyQueued
+            As much of the user's waits as may wait of one user.
+        """
+        now = time.monotonic()
+        if now - self._disk_seen_at > _FRESH_SECONDS:
+            await asyncio.to_thread(self._look_at_disks)
+            self._disk_seen_at = now
+        if now - self._seen.get(user_id, float("-inf")) > _FRESH_SECONDS:
+            await self._look_at_queue(user_id)
+            # Only who may come in is remembered, so that who may not is looked at each time.
+            self._seen[user_id] = now
+            self._seen.move_to_end(user_id)
+            if len(self._seen) > _MOST_USERS:
+                self._seen.popitem(last=False)
+
+    def _look_at_disks(self) -> None:
+        least = self._limits.disk_watermark_bytes
+        for folder in self._folders:
+            try:
+                free = shutil.disk_usage(folder).free
+            except OSError:
+                continue
+            if free < least:
+                raise InsufficientStorage
+
+    async def _look_at_queue(self, user_id: UserId) -> None:
+        limits = self._limits
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(queries.QUEUED_OF_USER, (user_id,))).fetchone()
+        assert row is not None
+        imports, rows, size = row
+        for number, most, what in (
+            (imports, limits.max_user_queued_imports, "imports"),
+            (rows, limits.max_user_queued_rows, "rows"),
+            (size, limits.max_user_queued_bytes, "bytes"),
+        ):
+            if number >= most:
+                raise TooManyQueued(
+                    f"{number:,} {what} of yours wait to be imported, the most for one user is {most:,}; "
+                    "try again when some of it is done.",
+                    retry_after=_RETRY_AFTER_SECONDS,
+                )
