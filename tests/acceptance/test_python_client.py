@@ -145,3 +145,26 @@ async def test_two_clients_with_one_key_at_one_moment_import_once(site: Catalogu
 def test_what_is_no_list_of_records_is_said_so(data: Any) -> None:
     with pytest.raises(SourceUnusable):
         list(source_of(data)[0].blocks())
+
+
+async def test_rows_are_mended_sent_again_and_accounted_for(client: AsyncClient, tmp_path: Path) -> None:
+    rows = [{"platformName": "Docker"}, {"platformName": "x" * 101}, {"platformName": ""}]
+    job = await client.imports.create("platforms", rows, results="ids")
+    assert (await job.wait()).failure_count == 2
+    outcomes = [(result.row, result.outcome, result.id is None) async for result in job.results()]
+    assert outcomes == [(1, "created", False), (2, "failed", True), (3, "failed", True)]
+    await job.mend(2, {"platformName": "Git"})
+    again = await job.retry()
+    progress = await again.wait()
+    assert (progress.success_count, progress.failure_count, progress.retry_of) == (1, 1, job.id)
+    await again.save_errors(tmp_path / "rejected.csv")
+    report = (tmp_path / "rejected.csv").read_bytes()
+    (tmp_path / "mended.csv").write_bytes(report.replace(b"\r\n,", b"\r\nHelm,"))
+    last = await (await again.retry(tmp_path / "mended.csv")).wait()
+    assert (last.status, last.created) == ("Completed", 1)
+
+
+async def test_a_dry_run_changes_nothing(site: CatalogueSite, client: AsyncClient) -> None:
+    progress = await (await client.imports.create("platforms", platforms(2), dry_run=True)).wait()
+    assert (progress.dry_run, progress.created) == (True, 2)
+    assert await fetch(site.url, "SELECT count(*) FROM platforms") == [(0,)]

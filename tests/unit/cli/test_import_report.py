@@ -9,7 +9,7 @@ from rich.console import Console
 from bulkport.cli import ExitCode
 from bulkport.cli.report import print_report
 from bulkport.client import BadRow, FieldMessage, ImportProgress
-from bulkport.imports.states import ImportStatus
+from bulkport.client.answers import ShownStatus
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 URL = "http://server/api/imports/9/errors"
@@ -26,7 +26,7 @@ def report(
 ) -> str:
     progress = ImportProgress(
         id=9,
-        status=ImportStatus.PARTIAL_SUCCESS if failed else ImportStatus.COMPLETED,
+        status=ShownStatus.PARTIAL_SUCCESS if failed else ShownStatus.COMPLETED,
         total_records=7232,
         processed_records=7232,
         success_count=7232 - failed,
@@ -87,11 +87,11 @@ def test_fatal_error_is_shown_when_no_row_is_to_blame() -> None:
 @pytest.mark.parametrize(
     ("status", "code"),
     [
-        (ImportStatus.COMPLETED, 0),
-        (ImportStatus.PARTIAL_SUCCESS, 1),
-        (ImportStatus.FAILED, 2),
-        (ImportStatus.CANCELLED, 2),
+        (ShownStatus.COMPLETED, 0),
+        (ShownStatus.PARTIAL_SUCCESS, 1),
+        (ShownStatus.FAILED, 2),
+        (ShownStatus.CANCELLED, 2),
     ],
 )
-def test_exit_code_says_how_the_import_ended(status: ImportStatus, code: int) -> None:
+def test_exit_code_says_how_the_import_ended(status: ShownStatus, code: int) -> None:
     assert ExitCode.of(status) == code

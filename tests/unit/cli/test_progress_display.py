@@ -7,12 +7,12 @@ from rich.console import Console
 
 from bulkport.cli.progress_display import Bars, Lines, progress_display
 from bulkport.client import ImportProgress
-from bulkport.imports.states import ImportStatus
+from bulkport.client.answers import ShownStatus
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def progress(processed: int, *, failed: int = 0, status: ImportStatus = ImportStatus.PROCESSING) -> ImportProgress:
+def progress(processed: int, *, failed: int = 0, status: ShownStatus = ShownStatus.PROCESSING) -> ImportProgress:
     return ImportProgress(
         id=9,
         status=status,
@@ -50,7 +50,7 @@ def test_short_import_says_one_line() -> None:
     lines = Lines(Console(file=output), "rows.csv", 10, clock=lambda: 0.0)
     lines.show_sent(10)
     lines.show_accepted(1)
-    lines.show_progress(progress(1000, status=ImportStatus.COMPLETED))
+    lines.show_progress(progress(1000, status=ShownStatus.COMPLETED))
     assert output.getvalue() == "uploaded rows.csv: 10 bytes in 0.00 s, 1 row\n"
 
 
@@ -67,7 +67,7 @@ def test_bars_show_bytes_then_rows_with_rate_and_time_left() -> None:
         bars.show_progress(progress(500, failed=3))
         bars._bars.refresh()
         assert "500 of 1,000 rows, 250 rows/s, 2.00 s left, 3 failed" in output.getvalue()
-        bars.show_progress(progress(1000, failed=3, status=ImportStatus.PARTIAL_SUCCESS))
+        bars.show_progress(progress(1000, failed=3, status=ShownStatus.PARTIAL_SUCCESS))
     assert "1,000 of 1,000 rows" in output.getvalue()
 
 

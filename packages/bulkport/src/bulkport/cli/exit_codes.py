@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from bulkport.imports.states import ImportStatus
+from bulkport.client.answers import ShownStatus
 
 
 class ExitCode(IntEnum):
@@ -18,12 +18,12 @@ class ExitCode(IntEnum):
     """Ctrl-C; an import that had been accepted goes on."""
 
     @classmethod
-    def of(cls, status: ImportStatus) -> "ExitCode":
+    def of(cls, status: ShownStatus) -> "ExitCode":
         """The exit code for an import's final status."""
         match status:
-            case ImportStatus.COMPLETED:
+            case ShownStatus.COMPLETED:
                 return cls.ALL_IMPORTED
-            case ImportStatus.PARTIAL_SUCCESS:
+            case ShownStatus.PARTIAL_SUCCESS:
                 return cls.SOME_FAILED
             case _:
                 return cls.NOT_IMPORTED

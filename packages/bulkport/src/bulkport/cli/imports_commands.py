@@ -18,13 +18,13 @@ from rich.text import Text
 from bulkport.cli.exit_codes import ExitCode
 from bulkport.cli.wording import harmless, lasting, sized
 from bulkport.client import Client, ClientError, Import, ImportProgress
-from bulkport.imports.states import ImportStatus
+from bulkport.client.answers import ShownStatus
 
 _STATUS_STYLES = {
-    ImportStatus.COMPLETED: "green",
-    ImportStatus.PARTIAL_SUCCESS: "yellow",
-    ImportStatus.FAILED: "red",
-    ImportStatus.CANCELLED: "red",
+    ShownStatus.COMPLETED: "green",
+    ShownStatus.PARTIAL_SUCCESS: "yellow",
+    ShownStatus.FAILED: "red",
+    ShownStatus.CANCELLED: "red",
 }
 
 
@@ -72,7 +72,7 @@ def add_imports_commands(  # noqa: PLR0915 # each command is short
         url: Url = default_url,
         api_key: Key = "",
         resource: Annotated[str | None, typer.Option(help="Only of this resource.", show_default=False)] = None,
-        status: Annotated[ImportStatus | None, typer.Option(help="Only with this status.", show_default=False)] = None,
+        status: Annotated[ShownStatus | None, typer.Option(help="Only with this status.", show_default=False)] = None,
         name: Annotated[str | None, typer.Option(help="Only of this name.", show_default=False)] = None,
         limit: Annotated[int, typer.Option(help="How many at the most.", min=1)] = 20,
         as_json: AsJson = False,
@@ -168,7 +168,7 @@ def _output() -> Console:
 
 
 def _unfinished(client: Client) -> Iterator[Import]:
-    for status in (ImportStatus.PROCESSING, ImportStatus.PENDING):
+    for status in (ShownStatus.PROCESSING, ShownStatus.PENDING):
         yield from client.imports.list(status=str(status))
 
 

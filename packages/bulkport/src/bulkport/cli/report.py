@@ -9,15 +9,15 @@ from rich.text import Text
 
 from bulkport.cli.wording import harmless, lasting
 from bulkport.client import BadRow, ImportProgress
-from bulkport.imports.states import ImportStatus
+from bulkport.client.answers import ShownStatus
 
 # A shorter wait for a worker is nothing to wonder about.
 _LEAST_WAIT_SECONDS: Final = 0.1
 _COLOURS: Final = {
-    ImportStatus.COMPLETED: "green",
-    ImportStatus.PARTIAL_SUCCESS: "yellow",
-    ImportStatus.FAILED: "red",
-    ImportStatus.CANCELLED: "red",
+    ShownStatus.COMPLETED: "green",
+    ShownStatus.PARTIAL_SUCCESS: "yellow",
+    ShownStatus.FAILED: "red",
+    ShownStatus.CANCELLED: "red",
 }
 
 

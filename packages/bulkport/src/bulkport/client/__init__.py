@@ -10,7 +10,7 @@ read its bad rows::
             print(row.row, row.errors)
 """
 
-from bulkport.client.answers import AcceptedImport, BadRow, FieldMessage, ImportProgress
+from bulkport.client.answers import AcceptedImport, BadRow, FieldMessage, ImportProgress, RowResult, ShownStatus
 from bulkport.client.async_client import AsyncClient, AsyncImport, AsyncImports
 from bulkport.client.bodies import BodyKind, FileSource, Source, StreamSource
 from bulkport.client.client import Client, Import, Imports
@@ -38,7 +38,9 @@ __all__ = [
     "ImportProgress",
     "Imports",
     "RequestRefused",
+    "RowResult",
     "ServerUnreachable",
+    "ShownStatus",
     "Source",
     "SourceUnusable",
     "StreamSource",

@@ -1,17 +1,37 @@
 """The server's answers, typed. Members that a newer server adds are ignored."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import httpx
 import msgspec
 
 from bulkport.client.errors import RequestRefused, UnexpectedAnswer
-from bulkport.imports.states import ImportStatus
 
 _Answer = TypeVar("_Answer")
 
 _SHOWN_CHARACTERS = 200
+
+
+class ShownStatus(StrEnum):
+    """An import's status as `/api/imports` tells it."""
+
+    SCHEDULED = "Scheduled"
+    """It waits for its time."""
+    PENDING = "Pending"
+    PROCESSING = "Processing"
+    COMPLETED = "Completed"
+    """Every row was imported."""
+    PARTIAL_SUCCESS = "PartialSuccess"
+    """Some rows were rejected."""
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the import has ended."""
+        return self not in (ShownStatus.SCHEDULED, ShownStatus.PENDING, ShownStatus.PROCESSING)
 
 
 class AcceptedImport(msgspec.Struct, rename="camel", frozen=True):
@@ -27,7 +47,7 @@ class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
     """Where an import stands. Counts are rows, sizes bytes, times aware UTC."""
 
     id: int
-    status: ImportStatus
+    status: ShownStatus
     total_records: int
     processed_records: int
     success_count: int
@@ -43,6 +63,16 @@ class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
     name: str | None = None
     client_id: str | None = None
     metadata: dict[str, Any] | None = None
+    mode: str | None = None
+    dry_run: bool = False
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    deleted: int = 0
+    reading: dict[str, Any] | None = None
+    """How the body was read: chosen by the client, or detected."""
+    retry_of: int | None = None
 
     @property
     def is_settled(self) -> bool:
@@ -65,6 +95,24 @@ class BadRow(msgspec.Struct, rename="camel", frozen=True):
     errors: list[FieldMessage]
     record: Any = None
     """The row as it was sent: an object, or text where it was none."""
+
+
+class RowResult(msgspec.Struct, rename="camel", frozen=True):
+    """What became of one row."""
+
+    row: int
+    """1-based number of the row in the body."""
+    outcome: str
+    """`created`, `updated`, `unchanged`, `skipped`, `deleted` or `failed`."""
+    id: str | None = None
+    """Primary key of the stored row."""
+
+
+class RowResultPage(msgspec.Struct, rename="camel", frozen=True):
+    """One page of results, in row order."""
+
+    items: list[RowResult]
+    next_cursor: str | None = None
 
 
 class ImportPage(msgspec.Struct, rename="camel", frozen=True):

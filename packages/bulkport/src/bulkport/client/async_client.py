@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from bulkport.client import operations
-from bulkport.client.answers import BadRow, ImportProgress, decode
+from bulkport.client.answers import BadRow, ImportProgress, RowResult, decode
 from bulkport.client.errors import UnexpectedAnswer
 from bulkport.client.operations import Call, Operation
 from bulkport.client.records import AsyncRecordSource, Data, source_of
@@ -273,6 +273,34 @@ class AsyncImport:
         is_ndjson = Path(path).suffix.lower() in {".ndjson", ".jsonl"}
         call = operations.errors_call(self.id, "application/x-ndjson" if is_ndjson else "text/csv")
         return await self._client._save(call, Path(path))  # noqa: SLF001 # the client's own
+
+    async def results(self, *, page_size: int = 1000) -> AsyncIterator[RowResult]:
+        """What became of each row, in row order, for an import that was sent with `results="ids"`."""
+        cursor: str | None = None
+        while True:
+            page = await self._client.run(operations.results_page(self.id, cursor, page_size))
+            for result in page.items:
+                yield result
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def mend(self, row: int, record: Mapping[str, Any]) -> None:
+        """Replace a rejected row by a mended record, which `retry` sends."""
+        await self._client.run(operations.mend(self.id, row, record))
+
+    async def retry(
+        self,
+        mended: Data | None = None,
+        *,
+        format: BodyFormat | str | None = None,  # noqa: A002 # the field's name
+    ) -> "AsyncImport":
+        """Send the rejected rows again; see `Import.retry`."""
+        source, kind = None, None
+        if mended is not None:
+            source, kind = source_of(mended, format=None if format is None else BodyFormat(format))
+        accepted = await self._client.run(operations.retry(self.id, source, kind))
+        return AsyncImport(self._client, accepted.id, accepted.total_records)
 
     async def cancel(self) -> ImportProgress:
         """Cancel it; see `Import.cancel`."""

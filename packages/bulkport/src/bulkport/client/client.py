@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from bulkport.client import operations
-from bulkport.client.answers import BadRow, ImportProgress, decode
+from bulkport.client.answers import BadRow, ImportProgress, RowResult, decode
 from bulkport.client.bodies import BodyKind, Source
 from bulkport.client.errors import SourceUnusable, UnexpectedAnswer
 from bulkport.client.operations import Call, Operation, Wishes
@@ -359,6 +359,35 @@ class Import:
         is_ndjson = Path(path).suffix.lower() in {".ndjson", ".jsonl"}
         call = operations.errors_call(self.id, "application/x-ndjson" if is_ndjson else "text/csv")
         return self._client._save(call, Path(path))  # noqa: SLF001 # the client's own
+
+    def results(self, *, page_size: int = 1000) -> Iterator[RowResult]:
+        """What became of each row, in row order, for an import that was sent with `results="ids"`."""
+        cursor: str | None = None
+        while True:
+            page = self._client.run(operations.results_page(self.id, cursor, page_size))
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def mend(self, row: int, record: Mapping[str, Any]) -> None:
+        """Replace a rejected row by a mended record, which `retry` sends."""
+        self._client.run(operations.mend(self.id, row, record))
+
+    def retry(self, mended: Data | None = None, *, format: BodyFormat | str | None = None) -> "Import":  # noqa: A002
+        """Send the rejected rows again, as an import that continues this one.
+
+        Parameters
+        ----------
+        mended:
+            The mended error report, or other rows, as for `create`; None: the rows as they were, or as `mend` left
+            them.
+        """
+        source, kind = None, None
+        if mended is not None:
+            source, kind = source_of(mended, format=None if format is None else BodyFormat(format))
+        accepted = self._client.run(operations.retry(self.id, source, kind))
+        return Import(self._client, accepted.id, accepted.total_records)
 
     def cancel(self) -> ImportProgress:
         """Cancel it; rows that are stored already are kept. Raises RequestRefused when it has ended already."""

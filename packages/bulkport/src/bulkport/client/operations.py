@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, TypedDict, TypeVar, Unpack
 
 import httpx
 
-from bulkport.client.answers import AcceptedImport, BadRowPage, ImportPage, ImportProgress, decode
+from bulkport.client.answers import AcceptedImport, BadRowPage, ImportPage, ImportProgress, RowResultPage, decode
 from bulkport.client.bodies import BodyKind, Source
 from bulkport.client.records import AsyncRecordSource
 from bulkport.imports.formats.prefer_header import Handling
@@ -99,6 +99,44 @@ def errors_page(import_id: int, cursor: str | None, limit: int) -> Operation[Bad
     params = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
     response = yield Call("GET", f"/api/imports/{import_id}/errors", params=params)
     return decode(response, BadRowPage)
+
+
+def results_page(import_id: int, cursor: str | None, limit: int) -> Operation[RowResultPage]:
+    """One page of what became of the rows."""
+    params = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+    response = yield Call("GET", f"/api/imports/{import_id}/results", params=params)
+    return decode(response, RowResultPage)
+
+
+def retry(
+    import_id: int, source: Source | AsyncRecordSource | None, kind: BodyKind | None
+) -> Operation[AcceptedImport]:
+    """Send the rejected rows of an import again, or what takes their place."""
+    headers = {"Idempotency-Key": str(uuid.uuid4()), **(kind.headers if kind else {})}
+    if source is not None and source.size is not None:
+        headers["Content-Length"] = str(source.size)
+    params = {"delimiter": kind.delimiter} if kind and kind.delimiter else {}
+    response = yield Call(
+        "POST",
+        f"/api/imports/{import_id}/retry",
+        params=params,
+        headers=headers,
+        source=source,
+        is_repeatable=source is None or source.is_replayable,
+    )
+    return decode(response, AcceptedImport)
+
+
+def mend(import_id: int, row: int, record: Mapping[str, Any]) -> Operation[None]:
+    """Replace a rejected row by a mended record, for the next retry."""
+    response = yield Call(
+        "PATCH",
+        f"/api/imports/{import_id}/errors/{row}",
+        headers={"Content-Type": "application/json"},
+        content=json.dumps(record).encode(),
+    )
+    if not response.is_success:
+        decode(response, AcceptedImport)
 
 
 def cancel(import_id: int) -> Operation[ImportProgress]:
