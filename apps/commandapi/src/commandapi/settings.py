@@ -173,6 +173,9 @@ class Settings(BaseSettings):
     max_record_bytes: int = Field(default=2**20, ge=1)
     max_compression_ratio: int = Field(default=200, ge=1)
     chunk_bytes: int = Field(default=640_000, ge=1)
+    max_file_bytes: int = Field(default=64 * 2**20, ge=1, description="Size of a workbook or a Parquet file.")
+    max_file_cells: int = Field(default=5_000_000, ge=1, description="Cells of a sheet or of a Parquet file.")
+    max_file_memory_bytes: int = Field(default=2**30, ge=2**28, description="Memory of the process that reads one.")
     body_idle_seconds: float = Field(default=60.0, gt=0)
     body_min_rate: int = Field(default=1024, ge=0, description="Bytes a second that a body must arrive with.")
     body_grace_seconds: float = Field(default=30.0, ge=0, description="Time that a client may take at any rate.")
@@ -250,6 +253,9 @@ class Settings(BaseSettings):
             max_record_bytes=self.max_record_bytes,
             max_compression_ratio=self.max_compression_ratio,
             chunk_bytes=self.chunk_bytes,
+            max_file_bytes=self.max_file_bytes,
+            max_file_cells=self.max_file_cells,
+            max_file_memory_bytes=self.max_file_memory_bytes,
             body_idle_seconds=self.body_idle_seconds,
             body_min_rate=self.body_min_rate,
             body_grace_seconds=self.body_grace_seconds,

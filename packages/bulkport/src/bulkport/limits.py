@@ -40,6 +40,12 @@ class ImportLimits:
     """Records of one streamed body; more is answered 413."""
     max_blank_lines: int = 1_000_000
     """Blank lines of one streamed body; more is answered 413."""
+    max_file_bytes: int = 64 * MIB
+    """Size of a workbook or a Parquet file; more is answered 413. It waits in a temporary file."""
+    max_file_cells: int = 5_000_000
+    """Cells of its sheet; more is answered 400."""
+    max_file_memory_bytes: int = GIB
+    """Memory of the process that reads it; two at a time, for each server process. What needs more is answered 413."""
     max_concurrent_uploads: int = 32
     """Bodies longer than a chunk that are received at one time; more wait a moment, then 503 with Retry-After."""
     max_staged_uploads: int = 100

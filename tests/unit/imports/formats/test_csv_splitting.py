@@ -52,6 +52,7 @@ class CsvBody:
     rows: list[list[str]]
     text: str
     has_bom: bool
+    quote_all: bool
 
 
 @st.composite
@@ -62,13 +63,15 @@ def csv_bodies(draw: st.DrawFn) -> CsvBody:
     rows = draw(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=20))
     lines = [write(row, delimiter, newline, quote_all=quote_all) for row in [["a", "b", "c"], *rows]]
     text = (newline * draw(st.integers(0, 2))).join(lines)
-    return CsvBody(delimiter, rows, text if draw(st.booleans()) else text.removesuffix(newline), draw(st.booleans()))
+    return CsvBody(
+        delimiter, rows, text if draw(st.booleans()) else text.removesuffix(newline), draw(st.booleans()), quote_all
+    )
 
 
-def has_text(delimiter: str) -> Callable[[str], bool]:
-    """Whether a cell has more than blanks: rows of others are none."""
-    blanks = " " if delimiter == "\t" else " \t"
-    return lambda cell: bool(cell.strip(blanks))
+def has_text(body: CsvBody) -> Callable[[str], bool]:
+    """Whether a cell has more than blanks outside quotes: rows of others are none."""
+    blanks = " " if body.delimiter == "\t" else " \t"
+    return lambda cell: bool(cell if body.quote_all else cell.strip(blanks))
 
 
 @given(body=csv_bodies(), sizes=SIZES)
@@ -76,7 +79,7 @@ def has_text(delimiter: str) -> Callable[[str], bool]:
 def test_rows_are_those_of_the_csv_module_wherever_the_body_is_cut(body: CsvBody, sizes: list[int]) -> None:
     reader = csv.reader(io.StringIO(body.text, newline=""), delimiter=body.delimiter)
     assert [row for row in reader if row][1:] == body.rows
-    expected = [row for row in body.rows if any(map(has_text(body.delimiter), row))]
+    expected = [row for row in body.rows if any(map(has_text(body), row))]
     data = (b"\xef\xbb\xbf" if body.has_bom else b"") + body.text.encode()
 
     rows, counts = read(data, sizes, body.delimiter)

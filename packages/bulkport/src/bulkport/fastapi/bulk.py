@@ -18,13 +18,14 @@ from bulkport.fastapi.job_views import JobStatus, JobViews
 from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
 from bulkport.fastapi.schemas import JobId, Wait
+from bulkport.fastapi.sent_file import sent_file
 from bulkport.fastapi.staged_body import StagedBody, named_upload
 from bulkport.fastapi.write_query import write_options
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
-from bulkport.imports.formats import BodyFormat, Handling, MediaType, parse_media_type, parse_prefer, parse_wait
+from bulkport.imports.formats import BodyFormat, Handling, parse_prefer, parse_wait
+from bulkport.imports.formats.media_type import MULTIPART
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, ImportLabels, parse_metadata
-from bulkport.imports.options import ReadingOptions
 from bulkport.imports.options_query import openapi_parameters, parse_reading
 from bulkport.imports.read import ImportJob, get_job
 from bulkport.imports.resource import Resource
@@ -101,9 +102,7 @@ def bulk_router(
 
         async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
             upload = await named_upload(request, runtime().pool, user_id)
-            content_type = upload.content_type if upload else field_value(headers, "content-type")
-            content_encoding = upload.content_encoding if upload else field_value(headers, "content-encoding")
-            media_type = parse_media_type(content_type)
+            file = await sent_file(request, body, upload, idle_seconds=intake.limits.body_idle_seconds)
             if upload is not None:
                 await body.drain()
             return await intake.accept(
@@ -111,11 +110,12 @@ def bulk_router(
                     resource=target,
                     writing=writing,
                     user_id=user_id,
-                    format=media_type.format,
-                    content_encoding=content_encoding,
+                    format=file.media_type.format,
+                    content_encoding=file.content_encoding,
                     handling=preferred,
-                    body=body if upload is None else upload.content,
-                    reading=_reading(said, media_type, resource),
+                    body=file.content,
+                    reading=file.reading(said, resource.reading),
+                    file_name=file.file_name,
                     labels=labels,
                     start_at=start_at,
                     on_accept=on_accept if upload is None else _both(on_accept, upload),
@@ -156,11 +156,6 @@ def _both(on_accept: OnAccept | None, upload: StagedBody) -> OnAccept:
             await on_accept(connection, accepted)
 
     return accepted
-
-
-def _reading(said: ReadingOptions, media_type: MediaType, resource: Resource) -> ReadingOptions:
-    of_type = ReadingOptions(charset=media_type.charset, delimiter=media_type.delimiter)
-    return said.over(of_type).over(resource.reading)
 
 
 def require_start(start_at: datetime | None) -> None:
@@ -250,6 +245,29 @@ def _request_body(resource: Resource) -> dict[str, Any]:
                 },
                 BodyFormat.CSV.media_type: {
                     "schema": {"type": "string", "description": "RFC 4180 with a header row."},
+                },
+                BodyFormat.JSON_SEQ.media_type: {
+                    "schema": {"type": "string", "description": "A JSON text sequence (RFC 7464)."},
+                },
+                BodyFormat.EXCEL.media_type: {
+                    "schema": {"type": "string", "format": "binary", "description": "A workbook; also .xlsb and .ods."},
+                },
+                BodyFormat.PARQUET.media_type: {
+                    "schema": {"type": "string", "format": "binary", "description": "A Parquet file."},
+                },
+                MULTIPART: {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {
+                            "file": {
+                                "type": "string",
+                                "format": "binary",
+                                "description": "A file of one of these kinds, by its type or its name. Fields "
+                                "before it may say how to read it, as the query parameters do.",
+                            }
+                        },
+                    }
                 },
             },
         },

@@ -44,7 +44,7 @@ def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], au
             "x-bulkport": {
                 "resource": resource.name,
                 "label": resource.label,
-                "mediaTypes": [body_format.media_type for body_format in BodyFormat],
+                "mediaTypes": list(dict.fromkeys(body_format.media_type for body_format in BodyFormat)),
                 "contentEncodings": ["gzip", "zstd"],
                 "handlings": [str(handling) for handling in Handling],
                 "onConflict": str(resource.conflict),

@@ -12,10 +12,11 @@ import msgspec
 
 from bulkport.errors import BulkportError
 from bulkport.imports.formats import BodyFormat
+from bulkport.imports.formats.csv.sent_again import NEUTRALIZED_HEADER, REPORT_HEADER, neutralized
 from bulkport.imports.read import CsvHeader, ReportedRow
 
 _FORMATS: Final = {
-    **{body_format.media_type: body_format for body_format in BodyFormat},
+    **{form.media_type: form for form in (BodyFormat.JSON, BodyFormat.NDJSON, BodyFormat.CSV)},
     "application/*": BodyFormat.JSON,
     "*/*": BodyFormat.JSON,
     "text/*": BodyFormat.CSV,
@@ -65,6 +66,7 @@ def report_lines(
     *,
     header: CsvHeader | None,
     wire_names: Sequence[str],
+    neutralize: bool = False,
 ) -> AsyncIterator[bytes]:
     """The whole report as NDJSON or CSV.
 
@@ -78,8 +80,8 @@ def report_lines(
     if report_format is BodyFormat.NDJSON:
         return ndjson_lines(pages)
     if header is None:
-        return csv_lines(wire_names, pages)
-    return csv_lines(header.names, pages, header=header.cells)
+        return csv_lines(wire_names, pages, neutralize=neutralize)
+    return csv_lines(header.names, pages, header=header.cells, neutralize=neutralize)
 
 
 def report_disposition(job_id: int, report_format: BodyFormat) -> str:
@@ -94,11 +96,15 @@ async def ndjson_lines(pages: AsyncIterator[list[ReportedRow]]) -> AsyncIterator
 
 
 async def csv_lines(
-    columns: Sequence[str], pages: AsyncIterator[list[ReportedRow]], *, header: Sequence[str] | None = None
+    columns: Sequence[str],
+    pages: AsyncIterator[list[ReportedRow]],
+    *,
+    header: Sequence[str] | None = None,
+    neutralize: bool = False,
 ) -> AsyncIterator[bytes]:
     """The input's columns, then `row` and `error`; RFC 4180.
 
-    A record that could not be taken apart stands in the first column as it came.
+    A record that could not be taken apart stands in the first column as it came; sent again, it is read as that record.
 
     Parameters
     ----------
@@ -106,15 +112,20 @@ async def csv_lines(
         Member of the records for each column.
     header:
         What the columns are called in the header row; None: as in the records.
+    neutralize:
+        Whether cells that a spreadsheet would take for formulas get a `'` before them. A last column says so, by which
+        the file is read as it was when it is sent again.
     """
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*(header or columns), "row", "error"])
+    writer.writerow([*(header or columns), *(NEUTRALIZED_HEADER if neutralize else REPORT_HEADER)])
     yield text.getvalue().encode()
     async for page in pages:
         text.seek(0)
         text.truncate()
-        writer.writerows([*_cells(columns, row.record), row.row, _messages(row.errors)] for row in page)
+        for row in page:
+            cells = [*_cells(columns, row.record), str(row.row), _messages(row.errors)]
+            writer.writerow([*map(neutralized, cells), "true"] if neutralize else cells)
         yield text.getvalue().encode("utf-8", "replace")
 
 

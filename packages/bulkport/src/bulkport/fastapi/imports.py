@@ -49,6 +49,18 @@ class ImportQuery(WireQuery):
     cursor: _Cursor = None
 
 
+class ErrorReportQuery(ReportQuery):
+    """Query parameters of an import's report of bad rows."""
+
+    neutralize: Annotated[
+        bool,
+        Field(
+            description="Of CSV: cells that a spreadsheet would take for formulas begin with `'`; sent again, the "
+            "file is read as if they did not."
+        ),
+    ] = False
+
+
 def import_router(
     resources: Resources, runtime: Callable[[], ImportRuntime], authenticate: Authenticate, views: JobViews
 ) -> APIRouter:
@@ -129,7 +141,7 @@ def import_router(
         job_id: JobId,
         request: Request,
         user_id: Annotated[UserId, Depends(authenticate)],
-        query: Annotated[ReportQuery, Query()],
+        query: Annotated[ErrorReportQuery, Query()],
     ) -> Response:
         """Every bad row with what is wrong with it, in row order.
 
@@ -149,7 +161,7 @@ def import_router(
         pages = row_error_pages(runtime().pool, job_id, after_row=after_row)
         wire_names = list(resources[job.resource].wire_names.values())
         return StreamingResponse(
-            report_lines(report_format, pages, header=header, wire_names=wire_names),
+            report_lines(report_format, pages, header=header, wire_names=wire_names, neutralize=query.neutralize),
             media_type=report_format.media_type,
             headers={**_VARY, "Content-Disposition": report_disposition(job_id, report_format)},
         )

@@ -4,13 +4,14 @@ When the transaction commits, the import is durable and queued as a whole, and t
 the upload before (a broken connection, a corrupt body, a killed server) leaves nothing.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from itertools import accumulate
-from typing import Any
+from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 from psycopg.errors import UniqueViolation
@@ -25,6 +26,7 @@ from bulkport.imports.body_work import INLINE_BYTES
 from bulkport.imports.chunk import compress
 from bulkport.imports.formats import BodyFormat, Handling, Piece, parse_envelope
 from bulkport.imports.hooks import enqueue_finished
+from bulkport.imports.formats.sniffing import WORKBOOK_SIGNATURES
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
 from bulkport.imports.resource import ConflictPolicy
@@ -36,6 +38,9 @@ from bulkport.imports.values.options import ValueOptions
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.limits import ImportLimits
 from bulkport.slots import Slots
+
+_CONVERTED_AT_ONCE: Final = 2
+"""Workbooks and Parquet files that a server process reads at one time; each may cost as much memory as its limit."""
 
 
 class Intake:
@@ -76,6 +81,7 @@ class Intake:
             refusal=TooManyUploadsAtOnce,
         )
         """Places for long bodies."""
+        self._converting = asyncio.Semaphore(_CONVERTED_AT_ONCE)
         args, user_id = sql.SQL("import.args"), sql.Placeholder("user_id")
         # Put together once: that takes as long as sending it.
         self._accept_whole_statement = queries.ACCEPT_WHOLE.format(
@@ -113,9 +119,15 @@ class Intake:
         max_bytes = limits.max_envelope_bytes if upload.format is BodyFormat.JSON else limits.max_body_bytes
         try:
             reader = BodyReader(upload, limits, max_bytes)
-            if upload.format is not BodyFormat.JSON:
+            if upload.format not in (BodyFormat.JSON, BodyFormat.EXCEL):
                 return await self._accept_stream(upload, reader, reader, upload.format)
             body = PeekedBody(reader)
+            if upload.format is BodyFormat.EXCEL:
+                # Windows calls CSV files by the type of workbooks.
+                is_workbook = await body.begins_with(*WORKBOOK_SIGNATURES)
+                return await self._accept_stream(
+                    upload, reader, body, BodyFormat.EXCEL if is_workbook else BodyFormat.CSV
+                )
             if await body.is_array_of_objects():
                 reader.raise_limit(limits.max_body_bytes)
                 return await self._accept_stream(upload, reader, body, BodyFormat.JSON_ARRAY)
@@ -143,7 +155,7 @@ class Intake:
         self, upload: Upload, reader: BodyReader, body: AsyncIterable[bytes], body_format: BodyFormat
     ) -> AcceptedImport:
         limits = self._limits
-        pieces = PieceReader(upload, body, body_format, limits, reader.work)
+        pieces = PieceReader(upload, body, body_format, limits, work=reader.work, converting=self._converting)
         description = _Import(upload, pieces, body_format)
         # Until the second piece the whole body may fit into one.
         stream = aiter(pieces)

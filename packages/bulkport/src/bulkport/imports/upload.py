@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -13,6 +13,7 @@ from bulkport.errors import BadRequest, UploadTimedOut
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.body_work import INLINE_BYTES, BodyWork
+from bulkport.imports.charsets import UTF_8
 from bulkport.imports.formats import (
     BodyFormat,
     ColumnNames,
@@ -31,6 +32,7 @@ from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
 from bulkport.imports.text_reader import TextReader
+from bulkport.imports.workbooks.body import ConvertedBody
 from bulkport.imports.write_options import WriteOptions
 from bulkport.limits import ImportLimits
 
@@ -145,6 +147,15 @@ class PeekedBody:
         self._rest = aiter(body)
         self._start = b""
 
+    async def begins_with(self, *signatures: bytes) -> bool:
+        """Whether the body begins with one of these."""
+        while len(self._start) < max(map(len, signatures)):
+            data = await anext(self._rest, None)
+            if data is None:
+                break
+            self._start += data
+        return self._start.startswith(signatures)
+
     async def is_array_of_objects(self) -> bool:
         """Whether the body is a JSON array whose first element is an object."""
         while (found := is_array_of_objects(self._start)) is None and len(self._start) < _PEEKED_BYTES:
@@ -176,13 +187,23 @@ class PieceReader:
         body: AsyncIterable[bytes],
         body_format: BodyFormat,
         limits: ImportLimits,
+        *,
         work: BodyWork | None = None,
+        converting: asyncio.Semaphore | None = None,
     ) -> None:
         self._limits = limits
         self._work = work or BodyWork(limits.body_cpu_seconds)
-        self._format = body_format
-        self._text = TextReader(body, body_format, upload.reading)
+        self._said = upload.reading
         self._names = ColumnNames(upload.resource, upload.reading)
+        self._converted: ConvertedBody | None = None
+        self._format = body_format
+        options = upload.reading
+        if body_format in (BodyFormat.EXCEL, BodyFormat.PARQUET):
+            slots = converting or asyncio.Semaphore(1)
+            body = self._converted = ConvertedBody(body, body_format, options, self._names, limits=limits, slots=slots)
+            self._format = BodyFormat.CSV if body_format is BodyFormat.EXCEL else BodyFormat.NDJSON
+            options = replace(options, charset=UTF_8, delimiter=",", quote='"', escape=None)
+        self._text = TextReader(body, self._format, options)
         self._splitter: NdjsonSplitter | CsvSplitter | JsonArraySplitter | None = None
         self.columns: CsvColumns | None = None
         """What the columns of a CSV body are; known with its first piece."""
@@ -196,7 +217,10 @@ class PieceReader:
     def reading(self) -> ReadingOptions:
         """How the body is read, with what was found."""
         found = self._splitter.found if isinstance(self._splitter, CsvSplitter) else {}
-        return self._text.options.detect(**found)
+        if self._converted is None:
+            return self._text.options.detect(**found)
+        rows = {name: found[name] for name in ("header_row", "data_row") if name in found}
+        return self._said.detect(**rows, **self._converted.found)
 
     @property
     def warnings(self) -> list[str]:

@@ -13,6 +13,8 @@ from bulkport.imports.resource import Resource
 from bulkport.limits import ImportLimits
 
 _WINDOW_BYTES: Final = 64 * 1024
+# An object that ends its line, and one more below it.
+_LINES: Final = re.compile(rb"\s*\{[^\r\n]*\}[ \t]*[\r\n]\s*\{")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -88,6 +90,11 @@ def _decode(body: bytes, resource: Resource, max_records: int) -> list[msgspec.R
         detail = str(error)
         if _SURROGATE.search(body):
             detail += "; or an escaped surrogate has no partner"
+        if _LINES.match(body):
+            raise MalformedBody(
+                f"The body is not valid JSON: {detail}. It looks like NDJSON, one object a line: "
+                "send it as application/x-ndjson."
+            ) from error
         raise MalformedBody(f"The body is not valid JSON: {detail}.") from error
     if envelope.records is None:
         return None

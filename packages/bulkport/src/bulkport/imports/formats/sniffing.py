@@ -5,6 +5,8 @@ from typing import Final
 
 from bulkport.errors import MalformedBody
 
+WORKBOOK_SIGNATURES: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How workbooks begin: ZIP archives, and the older compound files."""
 SNIFF_BYTES: Final = 4
 """Bytes that must be there before `text_start` can tell (all of them, if the body is shorter)."""
 

@@ -8,6 +8,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from bulkport.imports.formats.bad_bytes import visible_bytes
+
 _MAX_DEPTH: Final = 64
 
 
@@ -58,11 +60,11 @@ class JsonRecord:
 
     def value(self) -> Any:
         found = self._object()
-        return self.raw.decode(errors="replace") if found is None else found[1]
+        return visible_bytes(self.raw.decode(errors="surrogateescape")) if found is None else found[1]
 
     def json(self) -> str:
         found = self._object()
-        return _json_text(self.raw.decode(errors="replace")) if found is None else found[0]
+        return _json_text(visible_bytes(self.raw.decode(errors="surrogateescape"))) if found is None else found[0]
 
     def _object(self) -> tuple[str, dict[str, Any]] | None:
         """The record's own text and value, when it is an object that any JSON reader takes."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import AliasChoices, AliasPath, BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
+from bulkport.imports.formats.bad_bytes import bad_bytes_message, has_bad_bytes
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation.exact_schema import JSON_ITEMS, TEXT_ITEMS, exact_validator
 from bulkport.imports.validation.lookups import Lookup, NamedRow
@@ -243,6 +244,9 @@ def _members(record: bytes) -> Any:
 
 
 def _not_json(record: bytes, reason: str) -> str:
+    text = record.decode(errors="surrogateescape")
+    if has_bad_bytes(text):
+        return f"the row {bad_bytes_message(text)}"
     reason = reason.replace(" at line 1 column ", " at column ")
     if special := _SPECIAL_NUMBER.search(record):
         reason += f"; {special[0].decode()} is no number of JSON"

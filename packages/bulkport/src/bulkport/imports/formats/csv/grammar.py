@@ -78,7 +78,7 @@ def empty_line(delimiter: str) -> re.Pattern[bytes]:
     Finds every such line that a text has but the first, and lines inside quoted fields that look like one.
     """
     d = re.escape(delimiter).encode()
-    return re.compile(rb"\n(?:[ \t" + d + rb']|"[ \t]*")*+\r?(?:\n|\Z)')
+    return re.compile(rb"\n(?:[ \t" + d + rb']|"")*+\r?(?:\n|\Z)')
 
 
 def unusual_line(delimiter: str, line: bytes) -> re.Pattern[bytes]:
@@ -88,14 +88,15 @@ def unusual_line(delimiter: str, line: bytes) -> re.Pattern[bytes]:
     """
     d = re.escape(delimiter).encode()
     other = b"|" + re.escape(line) if line else b""
-    return re.compile(rb"\n(?:[ \t\r\n" + d + rb']|"[" \t]' + other + rb")")
+    return re.compile(rb"\n(?:[ \t\r\n" + d + rb']|""' + other + rb")")
 
 
 @lru_cache
 def ghost_record(delimiter: str) -> re.Pattern[bytes]:
-    """A record of nothing but empty cells, of which there are two at least."""
+    """A record of nothing but empty cells, two at least. A blank in quotes is text."""
     d = re.escape(delimiter).encode()
-    cell = rb'[ \t]*+(?:"[ \t]*+"[ \t]*+)?' if delimiter != "\t" else rb' *+(?:" *+" *+)?'
+    blank = rb" *+" if delimiter == "\t" else rb"[ \t]*+"
+    cell = blank + rb'(?:""' + blank + rb")?"
     return re.compile(cell + rb"(?:" + d + cell + rb")++\r?\n?")
 
 

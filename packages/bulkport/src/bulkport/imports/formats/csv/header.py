@@ -1,12 +1,12 @@
 """Match the columns of a header to the fields of a resource."""
 
 import difflib
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bulkport.errors import CsvHeaderError, ValidationFailed
 from bulkport.imports.formats.csv.records import CsvRecords
+from bulkport.imports.loose_names import loosened
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
 
@@ -77,6 +77,22 @@ class ColumnNames:
                 missing.append(f"{wire} (or {resource.wire_names[substitute]})" if substitute else wire)
         return missing
 
+    def required_names(self) -> list[list[str]]:
+        """What columns may be called that a file must have, one list for each, as `loosened` has them."""
+        resource = self.resource
+        names: dict[str, list[str]] = {}
+        for key, name in [*self._loose.items(), *self._mapped.items()]:
+            names.setdefault(name or "", []).append(key)
+        for wire, name in self._exact.items():
+            names.setdefault(name, []).append(loosened(wire))
+        given = {name for name, _ in self.constants}
+        substitutes = {reference.field: reference.lookup_field or "" for reference in resource.references}
+        return [
+            sorted({*names.get(name, ()), *names.get(substitutes.get(name) or name, ())})
+            for name, info in resource.model.model_fields.items()
+            if info.is_required() and name not in given and substitutes.get(name) not in given
+        ]
+
     def _known(self, wire: str, parameter: str) -> str:
         found = self._exact.get(wire) or self._loose.get(loosened(wire))
         if found is None:
@@ -85,9 +101,7 @@ class ColumnNames:
         return found
 
 
-def match_header(
-    header: list[str], resource: Resource, names: ColumnNames | None = None, *, is_report: bool = False
-) -> CsvColumns:
+def match_header(header: list[str], resource: Resource, names: ColumnNames | None = None) -> CsvColumns:
     """Match header cells to wire names without regard to case, spaces, `_`, `-` and signs that cannot be seen.
 
     Parameters
@@ -165,11 +179,3 @@ def _missing_columns(missing: list[str], header: list[str], fields: list[str | N
 def _shown(cell: str, *, bare: bool = False) -> str:
     short = " ".join(cell.split())[:60]
     return short if bare else f"'{short}'"
-
-
-def loosened(name: str) -> str:
-    """What is compared of a name: no case, no blanks, `_` and `-`, nothing invisible, one form of each letter."""
-    if not name.isascii():
-        # Zero-width characters, byte order marks and soft hyphens are of category Cf.
-        name = "".join(sign for sign in unicodedata.normalize("NFC", name) if unicodedata.category(sign) != "Cf")
-    return "".join(name.split()).replace("_", "").replace("-", "").casefold()

@@ -1,0 +1,90 @@
+"""The file that a bulk request sends: its body, the file in its form, or an upload that it names."""
+
+import asyncio
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+
+from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
+
+from bulkport.errors import UnsupportedMediaType, UploadTimedOut
+from bulkport.fastapi.form_body import FormBody, form_boundary
+from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.staged_body import StagedBody
+from bulkport.imports.formats import MediaType, media_type_of_part, parse_media_type
+from bulkport.imports.formats.file_names import media_type_of_name
+from bulkport.imports.options import ReadingOptions
+from bulkport.imports.options_query import parse_reading
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file, and what is said of it."""
+
+    content: AsyncIterable[bytes]
+    media_type: MediaType
+    content_encoding: str | None
+    file_name: str | None
+    fields: ReadingOptions
+    """What the fields of its form say on how to read it."""
+
+    def reading(self, query: ReadingOptions, defaults: ReadingOptions) -> ReadingOptions:
+        """How it is to be read: as the query says, then its form, its type, and the resource."""
+        of_type = ReadingOptions(charset=self.media_type.charset, delimiter=self.media_type.delimiter)
+        return query.over(self.fields).over(of_type).over(defaults)
+
+
+async def sent_file(
+    request: Request, body: AsyncIterable[bytes], upload: StagedBody | None, *, idle_seconds: float
+) -> SentFile:
+    """The file of a request.
+
+    Parameters
+    ----------
+    body:
+        The request's body.
+    upload:
+        The upload that the request names, if any.
+    idle_seconds:
+        Longest wait for the beginning of a form.
+
+    Raises
+    ------
+    UnsupportedMediaType
+        It is of no kind that is read.
+    BadRequest
+        A form without a file.
+    ValidationFailed
+        The form's fields are none that there are.
+    UploadTimedOut
+        The form does not begin.
+    """
+    if upload is not None:
+        media_type = parse_media_type(upload.content_type)
+        return SentFile(upload.content, media_type, upload.content_encoding, None, ReadingOptions())
+    content_type = field_value(request.headers, "content-type")
+    content_encoding = field_value(request.headers, "content-encoding")
+    boundary = form_boundary(content_type)
+    if boundary is None:
+        name = _disposition_name(field_value(request.headers, "content-disposition"))
+        return SentFile(body, parse_media_type(content_type), content_encoding, name, ReadingOptions())
+    if (content_encoding or "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("A form is not compressed as a whole; compress the file, and name it .gz or .zst.")
+    form = FormBody(body, boundary)
+    try:
+        async with asyncio.timeout(idle_seconds):
+            await form.open()
+    except TimeoutError:
+        raise UploadTimedOut(f"The form's file did not begin within {idle_seconds:g} seconds.") from None
+    name = form.file_name
+    _, by_name = media_type_of_name(name or "")
+    bare_name = name.rpartition(".")[0] if name and by_name else name
+    # The type of a compressed file is that of its compression, which its name says too.
+    media_type = media_type_of_part(None if by_name else form.content_type, bare_name)
+    return SentFile(form, media_type, by_name, name, parse_reading(form.fields))
+
+
+def _disposition_name(value: str | None) -> str | None:
+    _, parameters = parse_options_header(value or "")
+    name = parameters.get(b"filename", b"").decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
+    return name.replace("\0", "")[:255] or None

@@ -1,0 +1,138 @@
+"""A workbook or a Parquet file as text: kept in a temporary file, converted by a process of its own."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import IO, Any, Final
+
+from bulkport.errors import MalformedBody, NotConfigured, TooLarge
+from bulkport.imports.formats import BodyFormat, ColumnNames
+from bulkport.imports.options import ReadingOptions
+from bulkport.imports.workbooks.errors import DAMAGED
+from bulkport.limits import ImportLimits
+
+_PART_BYTES: Final = 64 * 1024
+_MAX_TOLD_BYTES: Final = 64 * 1024
+_SECONDS: Final = 120
+_EXTRAS: Final = {BodyFormat.EXCEL: "excel", BodyFormat.PARQUET: "parquet"}
+_KINDS: Final = {BodyFormat.EXCEL: "workbook", BodyFormat.PARQUET: "Parquet file"}
+
+
+class ConvertedBody:
+    """The records of a file that is no text: CSV of a workbook, NDJSON of a Parquet file.
+
+    Memory here is one part of the text; the converter may take `max_file_memory_bytes`.
+
+    Parameters
+    ----------
+    body:
+        The file, without a content encoding.
+    slots:
+        As many files are converted at one time as it has.
+    """
+
+    def __init__(
+        self,
+        body: AsyncIterable[bytes],
+        body_format: BodyFormat,
+        options: ReadingOptions,
+        names: ColumnNames,
+        *,
+        limits: ImportLimits,
+        slots: asyncio.Semaphore,
+    ) -> None:
+        self._body = body
+        self._format = body_format
+        self._options = options
+        self._names = names
+        self._limits = limits
+        self._slots = slots
+        self.found: dict[str, Any] = {}
+        """What was detected, by fields of `ReadingOptions`; known with the first part."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The text.
+
+        Raises
+        ------
+        MalformedBody
+            The file cannot be read.
+        TooLarge
+            It is larger than a file may be, or needs more memory or time.
+        NotConfigured
+            The extra that reads such files is not installed.
+        """
+        with tempfile.NamedTemporaryFile(prefix="bulkport-", suffix=".file") as file:  # opened in no time
+            await self._store(file)
+            async with self._slots:
+                async for part in self._convert(file.name):
+                    yield part
+
+    async def _store(self, file: IO[bytes]) -> None:
+        size = 0
+        async for data in self._body:
+            size += len(data)
+            if size > self._limits.max_file_bytes:
+                raise TooLarge(f"A {_KINDS[self._format]} may have {self._limits.max_file_bytes:,} bytes at most.")
+            await asyncio.to_thread(file.write, data)
+        await asyncio.to_thread(file.flush)
+
+    async def _convert(self, path: str) -> AsyncIterator[bytes]:
+        order = {
+            "path": path,
+            "format": self._format,
+            "sheet": self._options.sheet,
+            "required": self._names.required_names(),
+            "max_cells": self._limits.max_file_cells,
+            "memory_bytes": self._limits.max_file_memory_bytes,
+            "seconds": _SECONDS,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bulkport.imports.workbooks.converter",
+            json.dumps(order),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=_MAX_TOLD_BYTES,
+            # One thread each: what native readers reserve for others counts as memory.
+            env={**os.environ, "OMP_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"},
+        )
+        assert process.stdout is not None
+        try:
+            self._read_told(await process.stdout.readline())
+            while data := await process.stdout.read(_PART_BYTES):
+                yield data
+            status = await process.wait()
+            if status == DAMAGED:
+                raise MalformedBody(f"The {_KINDS[self._format]} is damaged; nothing of it was kept.")
+            if status:
+                raise self._exhausted()
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+    def _read_told(self, line: bytes) -> None:
+        if not line:
+            raise self._exhausted()
+        told = json.loads(line)
+        if "error" in told:
+            raise MalformedBody(f"The {_KINDS[self._format]} cannot be read: {told['error']}.")
+        if "missing" in told:
+            extra = _EXTRAS[self._format]
+            raise NotConfigured(f"A {_KINDS[self._format]} needs the extra: pip install 'bulkport[{extra}]'.")
+        self.found = told
+
+    def _exhausted(self) -> TooLarge:
+        memory = f"{self._limits.max_file_memory_bytes // 2**20:,} MiB"
+        return TooLarge(
+            f"The {_KINDS[self._format]} cannot be read with {memory} of memory and {_SECONDS} seconds of processing; "
+            "send it as CSV, or in parts."
+        )

@@ -1,0 +1,125 @@
+"""The cells of a workbook as CSV: dates and times as ISO 8601, whole numbers without a fraction, formulas as values."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+from typing import Any, Final
+
+import python_calamine
+
+from bulkport.imports.loose_names import loosened
+from bulkport.imports.workbooks.errors import UnreadableFileError
+
+_PART_ROWS: Final = 500
+_SEARCHED_ROWS: Final = 20
+
+
+def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]]:
+    """What is told of the sheet that was chosen, and its rows as CSV.
+
+    Raises
+    ------
+    UnreadableFileError
+        The file is no workbook, has no such sheet, or is too large.
+    """
+    try:
+        workbook = python_calamine.CalamineWorkbook.from_path(order["path"])
+    except python_calamine.PasswordError:
+        raise UnreadableFileError("it is protected by a password; save it without one") from None
+    except (python_calamine.CalamineError, python_calamine.XmlError, python_calamine.ZipError, OSError) as error:
+        raise UnreadableFileError(f"it is no workbook that can be opened ({_short(error)})") from None
+    name = _choose_sheet(workbook, order)
+    sheet = _open_sheet(workbook, name)
+    cells = (sheet.end[0] + 1) * (sheet.end[1] + 1) if sheet.end else 0
+    if cells > order["max_cells"]:
+        raise UnreadableFileError(f"the sheet {name!r} has {cells:,} cells, and {order['max_cells']:,} is the limit")
+    return {"sheet": name}, _csv(_rows(sheet))
+
+
+def _choose_sheet(workbook: python_calamine.CalamineWorkbook, order: dict[str, Any]) -> str:
+    names = workbook.sheet_names
+    if not names:
+        raise UnreadableFileError("the workbook has no sheets")
+    wanted: str | None = order["sheet"]
+    if wanted is not None:
+        if wanted in names:
+            return wanted
+        if wanted.isdecimal() and 0 < int(wanted) <= len(names):
+            return names[int(wanted) - 1]
+        listed = ", ".join(map(repr, names[:20]))
+        raise UnreadableFileError(f"there is no sheet {wanted!r}; there are {listed}")
+    visible = [
+        sheet.name
+        for sheet in workbook.sheets_metadata
+        if sheet.visible == python_calamine.SheetVisibleEnum.Visible
+        and sheet.typ == python_calamine.SheetTypeEnum.WorkSheet
+    ] or names
+    if len(visible) == 1:
+        return visible[0]
+    filled = None
+    for name in visible[:50]:
+        rows = list(islice(_rows(_open_sheet(workbook, name)), _SEARCHED_ROWS))
+        if any(_fits(row, order["required"]) for row in rows):
+            return name
+        filled = filled or (name if any(map(any, rows)) else None)
+    return filled or visible[0]
+
+
+def _open_sheet(workbook: python_calamine.CalamineWorkbook, name: str) -> python_calamine.CalamineSheet:
+    try:
+        return workbook.get_sheet_by_name(name)
+    except (python_calamine.CalamineError, python_calamine.XmlError, OSError) as error:
+        raise UnreadableFileError(f"the sheet {name!r} cannot be opened ({_short(error)})") from None
+
+
+def _fits(row: Sequence[str], required: Sequence[Sequence[str]]) -> bool:
+    cells = {loosened(cell) for cell in row}
+    return any(cells) and all(not cells.isdisjoint(names) for names in required)
+
+
+def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[list[str]]:
+    # Rows above the first that is filled are not among them; the number of a row counts from it.
+    start = sheet.start
+    yield from ([] for _ in range(start[0] if start else 0))
+    for row in sheet.iter_rows():
+        yield [_text(cell) for cell in row]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, datetime):
+        # A day without a time is a date, as it is shown.
+        return value.date().isoformat() if value.time() == time() else value.isoformat()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return _duration(value)
+    return "" if value is None else str(value)
+
+
+def _duration(value: timedelta) -> str:
+    seconds = round(value.total_seconds(), 3)
+    minutes, rest = divmod(abs(seconds), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    sign = "-" if seconds < 0 else ""
+    return f"{sign}{hours:02d}:{minutes:02d}:" + (f"{int(rest):02d}" if rest == int(rest) else f"{rest:06.3f}")
+
+
+def _csv(rows: Iterable[list[str]]) -> Iterator[bytes]:
+    rows = iter(rows)
+    while part := list(islice(rows, _PART_ROWS)):
+        text = io.StringIO()
+        # With these line ends the writer puts carriage returns and newlines in quotes.
+        csv.writer(text, lineterminator="\r\n").writerows(part)
+        yield text.getvalue().encode(errors="replace")
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]

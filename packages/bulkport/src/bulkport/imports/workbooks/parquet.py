@@ -1,0 +1,90 @@
+"""The rows of a Parquet file as NDJSON: every digit of numbers, dates and times as ISO 8601, lists as JSON."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import date, time, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bulkport.imports.workbooks.errors import UnreadableFileError
+
+_BATCH_ROWS: Final = 2000
+
+
+def read_parquet(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]]:
+    """Nothing to be told, and the rows as NDJSON.
+
+    Raises
+    ------
+    UnreadableFileError
+        The file is no Parquet, or is too large.
+    """
+    try:
+        file = pq.ParquetFile(order["path"], memory_map=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UnreadableFileError(f"it is no Parquet file ({' '.join(str(error).split())[:120]})") from None
+    metadata = file.metadata
+    cells = metadata.num_rows * max(1, metadata.num_columns)
+    if cells > order["max_cells"]:
+        raise UnreadableFileError(f"it has {cells:,} cells, and {order['max_cells']:,} is the limit")
+    for group in range(metadata.num_row_groups):
+        if metadata.row_group(group).total_byte_size > order["memory_bytes"] // 2:
+            raise UnreadableFileError("a row group of it is too large; write it with smaller ones")
+    return {}, _lines(file)
+
+
+def _lines(file: pq.ParquetFile) -> Iterator[bytes]:
+    names = file.schema_arrow.names
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+        columns = [_in_microseconds(column).to_pylist() for column in batch.columns]
+        yield "".join(
+            "{" + ",".join(f"{json.dumps(name)}:{_json(value)}" for name, value in zip(names, row, strict=True)) + "}\n"
+            for row in zip(*columns, strict=True)
+        ).encode(errors="replace")
+
+
+def _in_microseconds(column: pa.Array) -> pa.Array:
+    """Times of nanoseconds as times of microseconds, which Python has; as text where that would lose digits."""
+    if not pa.types.is_timestamp(column.type) or column.type.unit != "ns":
+        return column
+    try:
+        return column.cast(pa.timestamp("us", column.type.tz))
+    except pa.ArrowInvalid:
+        return column.cast(pa.string())
+
+
+def _json(value: Any) -> str:
+    """JSON text in which decimals keep every digit."""
+    if isinstance(value, Decimal):
+        # What is no number of JSON is text, and refused where a number is needed.
+        return format(value, "f") if value.is_finite() else json.dumps(str(value))
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(str(key))}:{_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_json, value)) + "]"
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124
+        return json.dumps(str(value))
+    convert = _CONVERTERS.get(type(value))
+    if convert is not None:
+        value = convert(value)
+    elif isinstance(value, date):  # of which datetime and pandas' Timestamp are kinds
+        value = value.isoformat()
+    elif not isinstance(value, str | int | float | bool | None):
+        value = str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _duration(value: timedelta) -> str:
+    return f"PT{format(Decimal(value // timedelta(microseconds=1)).scaleb(-6).normalize(), 'f')}S"
+
+
+_CONVERTERS: Final[dict[type, Callable[[Any], str]]] = {
+    time: lambda value: value.isoformat(),
+    timedelta: _duration,
+    bytes: lambda value: "\\x" + value.hex(),  # as PostgreSQL writes it
+    UUID: str,
+}

@@ -1,0 +1,176 @@
+# ruff: noqa: RUF001 # texts as people have them are what is tested
+"""Files as people have them, sent over HTTP: read right and said how, or refused with a word; nothing in silence."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import httpx
+import pytest
+from catalogue_site import COMMANDS, PLATFORMS, CatalogueSite
+
+from application_client import assert_problem
+from import_steps import CSV, NDJSON, bad_rows, fetch, imported, settled
+
+UTF_8_HEADER = "platform name,note\r\n"
+
+
+async def names(site: CatalogueSite) -> list[str]:
+    """The platforms in the table, in order."""
+    return [name for (name,) in await fetch(site.url, "SELECT platform_name FROM platforms ORDER BY id")]
+
+
+async def test_windows_1252_is_read_and_said(site: CatalogueSite) -> None:
+    body = (UTF_8_HEADER + "T A – B,x\r\nT plain,y\r\nT Müller,z\r\n").encode("cp1252")
+    job = await imported(site.ann, PLATFORMS, content=body, headers=CSV)
+    assert job["status"] == "Completed"
+    assert await names(site) == ["T A – B", "T plain", "T Müller"]
+    assert job["reading"]["encoding"] == "windows-1252"
+    assert any("line 2" in warning and "charset=windows-1252" in warning for warning in job["warnings"])
+
+
+async def test_stray_bytes_among_utf8_are_reported_with_the_likely_charset(site: CatalogueSite) -> None:
+    body = (UTF_8_HEADER + "T Zürich,ö\r\nT Ägypten,x\r\n").encode() + b"T M\xfcller,z\r\n"
+    job = await imported(site.ann, PLATFORMS, content=body, headers=CSV)
+    assert (job["status"], job["successCount"]) == ("PartialSuccess", 2)
+    (row,) = await bad_rows(site.ann, job["id"])
+    assert row["record"] == "T M\\xFCller,z"
+    message = row["errors"][0]["message"]
+    assert message.startswith("the row is not valid UTF-8")
+    assert "charset=windows-1252" in message
+    assert "save the file as UTF-8" in message
+
+    lines = '{"platformName": "Zürich"}\n'.encode() + b'{"platformName": "M\xfcller"}\n'
+    job = await imported(site.ann, PLATFORMS, content=lines, headers=NDJSON)
+    (row,) = await bad_rows(site.ann, job["id"])
+    assert row["record"] == '{"platformName": "M\\xFCller"}'
+    assert "0xfc" in row["errors"][0]["message"].lower()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/csv; charset=utf-16", "platform name\nT ü\n".encode("utf-16")),
+        ("text/csv; charset=latin-1", "platform name\nT ü\n".encode("latin-1")),
+        ("text/tab-separated-values", "platform name\tnote\nT ü\tx\n".encode()),
+        ("application/vnd.ms-excel", "platform name;note\nT ü;x\n".encode()),
+        ("application/jsonl", '{"platformName": "T ü"}\n'.encode()),
+        ("application/x-ndjson", '{"platformName": "T ü"}\n'.encode("utf-16")),
+        ("application/json-seq", '\x1e{"platformName":\n"T ü"}\n'.encode()),
+        ("application/json", '[\n {"platformName": "T ü"}\n]\n'.encode()),
+        ("text/csv", "sep=;\nplatform name;note\nT ü;x\n;\n".encode()),
+        ("text/csv", 'platform name,note\r"T ü","x\ry"\r'.encode()),
+        ("text/csv", "\ufeffplatform\u200b name,note\nT ü,x\n\x1a".encode()),
+        ("text/csv", "All platforms,\n,\nplatform name,note\nT ü,x\n".encode()),
+    ],
+)
+async def test_bodies_of_every_kind_are_read(site: CatalogueSite, content_type: str, body: bytes) -> None:
+    job = await imported(site.ann, PLATFORMS, content=body, headers={"content-type": content_type})
+    assert (job["status"], job["successCount"], job["failureCount"]) == ("Completed", 1, 0), job
+    assert await names(site) == ["T ü"]
+    if content_type != "application/json":
+        assert "encoding" in job["reading"]
+
+
+async def test_forms_with_a_file_are_read(site: CatalogueSite) -> None:
+    async def sent(name: str, content: bytes, type_: str, data: dict[str, str] | None = None) -> dict[str, Any]:
+        answer = await site.ann.post(PLATFORMS, files={"file": (name, content, type_)}, data=data or {})
+        assert answer.status_code == 202, answer.text
+        return await settled(site.ann, answer.json()["id"])
+
+    job = await sent("C:\\rows.csv", b"platform name;note\nA;x\n", "text/csv")
+    assert (job["successCount"], job["fileName"], job["format"]) == (1, "rows.csv", "csv")
+    job = await sent("lines.jsonl", b'{"platformName": "B"}\n', "application/octet-stream")
+    assert (job["successCount"], job["format"]) == (1, "ndjson")
+    job = await sent("rows.txt", "platform name\nÜ\n".encode("cp1252"), "text/plain", {"charset": "windows-1252"})
+    assert job["reading"]["encoding"] == "windows-1252"
+    assert await names(site) == ["A", "B", "Ü"]
+
+    answer = await site.ann.post(PLATFORMS, files={"file": ("rows.pdf", b"%PDF", "application/pdf")})
+    assert "name it .csv" in assert_problem(answer, 415)["detail"]
+    answer = await site.ann.post(PLATFORMS, files={"note": (None, b"x")})
+    assert "The form has no file" in assert_problem(answer, 400)["detail"]
+    two = [("file", ("a.csv", b"platform name\nA\n")), ("file", ("b.csv", b"platform name\nB\n"))]
+    assert "more than one file" in assert_problem(await site.ann.post(PLATFORMS, files=two), 400)["detail"]
+    cut = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.csv"\r\n\r\nplatform name\nA\n'
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    assert_problem(await site.ann.post(PLATFORMS, content=cut, headers=headers), 400)
+    assert await names(site) == ["A", "B", "Ü"]
+
+
+async def test_json_of_another_kind_is_named(site: CatalogueSite) -> None:
+    lines = b'{"platformName": "A"}\n{"platformName": "B"}\n'
+    answer = await site.ann.post(PLATFORMS, content=lines, headers={"content-type": "application/json"})
+    assert "application/x-ndjson" in assert_problem(answer, 400)["detail"]
+    answer = await site.ann.post(PLATFORMS, content=b'{\n "platformName": "A"\n}', headers=NDJSON)
+    assert "one line" in assert_problem(answer, 400)["detail"]
+
+
+async def test_an_array_may_be_longer_than_an_envelope(site: CatalogueSite) -> None:
+    rows = [{"platformName": f"P {number}"} for number in range(3000)] + [{"platformName": ""}]
+    job = await imported(site.ann, PLATFORMS, json=rows)
+    assert (job["status"], job["successCount"], job["failureCount"]) == ("PartialSuccess", 3000, 1)
+    assert job["format"] == "json-array"
+
+
+async def test_columns_by_other_names_and_constants(site: CatalogueSite) -> None:
+    await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "Git"}]})
+    job = await imported(
+        site.ann,
+        COMMANDS,
+        content=b"What;Line\nsee the log;git log\n",
+        headers=CSV,
+        params=[("map", "What:howTo"), ("map", "Line:commandLine"), ("set", "platformName:Git")],
+    )
+    assert job["status"] == "Completed", job
+    assert job["reading"]["map"] == {"What": "howTo", "Line": "commandLine"}
+    answer = await site.ann.post(COMMANDS, content=b"how to do,commandLine,platformId\na,b,1\n", headers=CSV)
+    assert "Did you mean howTo by 'how to do'?" in assert_problem(answer, 400)["detail"]
+    answer = await site.ann.post(PLATFORMS, content=b"x\n", headers=CSV, params={"map": "x:nothing"})
+    assert "has no field 'nothing'" in assert_problem(answer, 400)["detail"]
+
+
+async def test_a_report_sent_again_is_refused_again(site: CatalogueSite) -> None:
+    body = (
+        UTF_8_HEADER.encode()
+        + b'T a,x,extra\r\nT b\r\n"T 5" c,x\r\n  ,y\r\n'
+        + "Tü,".encode()
+        + b"\xfc\r\n=1+1,-x,,,1\r\n"
+    )
+
+    async def report(job: dict[str, Any], **query: str) -> str:
+        answer = await site.ann.get(f"/api/imports/{job['id']}/errors", headers={"accept": "text/csv"}, params=query)
+        assert answer.status_code == 200
+        return answer.text
+
+    job = await imported(site.ann, PLATFORMS, content=body, headers=CSV)
+    assert job["failureCount"] == 6
+    told = await bad_rows(site.ann, job["id"])
+    for query in ({}, {"neutralize": "true"}):
+        text = await report(job, **query)
+        again = await imported(site.ann, PLATFORMS, content=text.encode(), headers=CSV)
+        assert (again["successCount"], again["failureCount"]) == (0, 6)
+        assert again["warnings"] == ["Unknown fields were ignored: note"]
+        told_again = await bad_rows(site.ann, again["id"])
+        unreadable = [row["record"] for row in told if isinstance(row["record"], str)]
+        assert [row["record"] for row in told_again if isinstance(row["record"], str)] == unreadable
+        assert [row["errors"] for row in told_again] == [row["errors"] for row in told]
+    rows = list(csv.reader(io.StringIO(await report(job, neutralize="true"))))
+    assert rows[0][-3:] == ["row", "error", "neutralized"]
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
+    assert await names(site) == []
+
+
+async def test_the_description_names_every_kind_of_body(site: CatalogueSite) -> None:
+    described = (await site.ann.get("/openapi.json")).json()["paths"][PLATFORMS]["post"]
+    assert {"multipart/form-data", "application/vnd.apache.parquet"} <= described["requestBody"]["content"].keys()
+    assert {"charset", "map", "decimal"} <= {parameter["name"] for parameter in described["parameters"]}
+    assert json.dumps(described)
+
+
+async def test_a_curl_of_a_file_needs_no_setting(site: CatalogueSite) -> None:
+    form = httpx.Request("POST", "http://x", files={"file": ("r.csv", b"platform name\nA\n")})
+    job_type = form.headers["content-type"]
+    job = await imported(site.ann, PLATFORMS, content=form.read(), headers={"content-type": job_type})
+    assert job["successCount"] == 1

@@ -1,0 +1,280 @@
+"""Workbooks and Parquet files: cells by type, the sheet and the header found, and no file brings a server down."""
+
+import asyncio
+import io
+import shutil
+import subprocess
+import zipfile
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from files_read import read_file
+
+from bulkport.errors import BadRequest, CsvHeaderError, MalformedBody, TooLarge
+from bulkport.imports.formats import BodyFormat
+from bulkport.limits import MIB, ImportLimits
+
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+HIDDEN = '"hidden"'
+LIBREOFFICE = shutil.which("soffice")
+
+
+def workbook(sheets: dict[str, list[list[Any]]], *, hidden: tuple[str, ...] = ()) -> bytes:
+    """An .xlsx file (ECMA-376). Dates are day numbers with a date format, as in any workbook."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        numbers = range(1, len(sheets) + 1)
+        archive.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{_PACKAGE}/content-types"><Default Extension="rels" ContentType="application/'
+            'vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType="application/xml"/>'
+            '<Override PartName="/xl/workbook.xml" ContentType="application/'
+            'vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>',
+        )
+        archive.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="r1" '
+            f'Type="{_RELATIONS}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        )
+        listed = "".join(
+            f'<sheet name="{name}" sheetId="{number}" {"state=" + HIDDEN if name in hidden else ""} r:id="r{number}"/>'
+            for number, name in zip(numbers, sheets, strict=True)
+        )
+        archive.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{_MAIN}" xmlns:r="{_RELATIONS}"><sheets>{listed}</sheets></workbook>',
+        )
+        targets = "".join(
+            f'<Relationship Id="r{number}" Type="{_RELATIONS}/worksheet" Target="worksheets/sheet{number}.xml"/>'
+            for number in numbers
+        )
+        styles = f'<Relationship Id="styles" Type="{_RELATIONS}/styles" Target="styles.xml"/>'
+        archive.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="{_PACKAGE}/relationships">{targets}{styles}</Relationships>',
+        )
+        archive.writestr(
+            "xl/styles.xml",
+            f'<styleSheet xmlns="{_MAIN}"><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="22"/></cellXfs>'
+            "</styleSheet>",
+        )
+        for number, rows in zip(numbers, sheets.values(), strict=True):
+            body = "".join(
+                f'<row r="{position}">{"".join(map(_cell, row))}</row>' for position, row in enumerate(rows, start=1)
+            )
+            archive.writestr(
+                f"xl/worksheets/sheet{number}.xml",
+                f'<worksheet xmlns="{_MAIN}"><sheetData>{body}</sheetData></worksheet>',
+            )
+    return file.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return f'<c t="b"><v>{int(value)}</v></c>'
+    if isinstance(value, datetime):
+        days = (value - datetime(1899, 12, 30, tzinfo=UTC)).total_seconds() / 86_400
+        return f'<c s="2"><v>{days}</v></c>'
+    if isinstance(value, date):
+        return f'<c s="1"><v>{(value - date(1899, 12, 30)).days}</v></c>'
+    if isinstance(value, int | float):
+        return f"<c><v>{value}</v></c>"
+    if value is None:
+        return "<c/>"
+    if value.startswith("="):
+        return f"<c><f>{value[1:]}</f><v>3</v></c>"
+    return f'<c t="inlineStr"><is><t xml:space="preserve">{value}</t></is></c>'
+
+
+def read_workbook(body: bytes, *query: tuple[str, str], **options: Any) -> Any:
+    return read_file(body, *query, format_=BodyFormat.EXCEL, **options)
+
+
+def test_cells_are_read_by_their_type() -> None:
+    values = [
+        5,
+        5.5,
+        True,
+        False,
+        date(2024, 1, 31),
+        datetime(2024, 1, 31, 23, 59, 1, tzinfo=UTC),
+        "=1+2",
+        "a\n b",
+        "007",
+        1e20,
+        None,
+    ]
+    found = read_workbook(workbook({"Sheet1": [["name", "size"], *([f"row {i}", v] for i, v in enumerate(values))]}))
+    assert found.named("size") == [
+        "5", "5.5", "true", "false", "2024-01-31", "2024-01-31T23:59:01", "3", "a\n b", "007", "1e+20", "",
+    ]  # fmt: skip
+    assert found.reading == {"sheet": "Sheet1", "detected": ["sheet"]}
+    assert found.warnings == []
+
+
+def test_the_sheet_and_the_header_are_found_or_chosen() -> None:
+    body = workbook(
+        {
+            "Notes": [["read me"], ["please"]],
+            "Old": [["name"], ["hidden"]],
+            "Articles": [["Price list"], [], ["Artikel", "Größe"], ["A", "XL"], [None, None]],
+            "More": [["name"], ["B"]],
+        },
+        hidden=("Old",),
+    )
+    found = read_workbook(body)
+    assert found.rows == [{"article_name": "A", "size": "XL"}]
+    assert found.reading["sheet"] == "Articles"
+    assert found.reading["headerRow"] == 3
+    assert read_workbook(body, ("sheet", "More")).named() == ["B"]
+    assert read_workbook(body, ("sheet", "2")).named() == ["hidden"]
+    with pytest.raises(MalformedBody, match="no sheet 'Prices'; there are 'Notes', 'Old'"):
+        read_workbook(body, ("sheet", "Prices"))
+    with pytest.raises(CsvHeaderError, match="no column articleName"):
+        read_workbook(body, ("sheet", "Notes"))
+
+
+def test_columns_of_workbooks_go_by_other_names_too() -> None:
+    body = workbook({"S": [["Was", "size"], ["A", "x"]]})
+    assert read_workbook(body, ("map", "Was:articleName"), ("set", "price:1")).rows == [
+        {"article_name": "A", "size": "x", "price": "1"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"PK\x03\x04 no archive", "cannot be read: it is no workbook that can be opened"),
+        (workbook({"S": [["name"]]})[:-200], "cannot be read"),
+    ],
+)
+def test_what_is_no_workbook_is_refused(body: bytes, message: str) -> None:
+    with pytest.raises(BadRequest, match=message):
+        read_workbook(body)
+
+
+def test_files_that_unpack_to_too_much_are_refused() -> None:
+    row = '<row r="{0}"><c r="{1}{0}"><v>1</v></c></row>'
+    far = row.format(1, "A") + row.format(1048576, "XFD")
+    long = f'<row r="1"><c t="inlineStr"><is><t>{"x" * 300 * MIB}</t></is></c></row>'
+    bodies = [
+        _with_sheet(f'<worksheet xmlns="{_MAIN}"><sheetData>{rows}</sheetData></worksheet>') for rows in (far, long)
+    ]
+    limits = ImportLimits(max_file_memory_bytes=300 * MIB)
+    for body in bodies:
+        with pytest.raises((TooLarge, MalformedBody)):
+            read_workbook(body, limits=limits)
+    many = workbook({"S": [["name", "size"], *([["a", "b"]] * 100)]})
+    with pytest.raises(MalformedBody, match="has 202 cells, and 200 is the limit"):
+        read_workbook(many, limits=ImportLimits(max_file_cells=200))
+    with pytest.raises(TooLarge, match="may have 1,000 bytes at most"):
+        read_workbook(many, limits=ImportLimits(max_file_bytes=1000))
+
+
+def _with_sheet(text: str) -> bytes:
+    file = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook({"S": []}))) as old,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, text if name.endswith("sheet1.xml") else old.read(name))
+    return file.getvalue()
+
+
+def test_parquet_keeps_every_digit_and_kind() -> None:
+    moment = datetime(2024, 1, 31, 12, 0, 1, 123456, tzinfo=UTC)
+    table = pa.table(
+        {
+            "articleName": ["A", "B"],
+            "price": pa.array([Decimal("1234567890123456.10"), None], pa.decimal128(20, 2)),
+            "day": [date(2024, 1, 31), None],
+            "at": pa.array([moment, None], pa.timestamp("us", tz="UTC")),
+            "at_ns": pa.array([1706702401123456789, None], pa.timestamp("ns")),
+            "tags": [["x", 'y"'], None],
+            "data": [b"\x00\xff", None],
+            "flag": [True, None],
+        }
+    )
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    found = read_file(file.getvalue(), format_=BodyFormat.PARQUET)
+    assert found.rows[0] == (
+        b'{"articleName":"A","price":1234567890123456.10,"day":"2024-01-31","at":"2024-01-31T12:00:01.123456+00:00",'
+        b'"at_ns":"2024-01-31 12:00:01.123456789","tags":["x","y\\""],"data":"\\\\x00ff","flag":true}'
+    )
+    assert b'"price":null' in found.rows[1]
+    with pytest.raises(MalformedBody, match="is no Parquet file"):
+        read_file(b"PAR1 no", format_=BodyFormat.PARQUET)
+
+
+def test_reading_a_workbook_holds_up_nobody() -> None:
+    body = workbook({"S": [["name", "size"], *([f"row {i}", i] for i in range(20_000))]})
+
+    async def longest_wait() -> float:
+        loop, longest = asyncio.get_running_loop(), 0.0
+        reading = asyncio.create_task(asyncio.to_thread(read_workbook, body))
+        while not reading.done():
+            before = loop.time()
+            await asyncio.sleep(0)
+            longest = max(longest, loop.time() - before)
+        assert len((await reading).rows) == 20_000
+        return longest
+
+    assert asyncio.run(longest_wait()) < 5
+
+
+@pytest.mark.skipif(LIBREOFFICE is None, reason="LibreOffice is not installed")
+@pytest.mark.parametrize(
+    ("language", "name", "size"),
+    [("en-US", "name", "size"), ("de", "Artikel", "Größe"), ("ja", "商品名", "サイズ")],
+)
+@pytest.mark.parametrize("kind", ["xlsx", "ods", "csv"])
+def test_spreadsheets_that_libreoffice_saves_are_read_without_a_setting(
+    tmp_path: Path, kind: str, language: str, name: str, size: str
+) -> None:
+    source = tmp_path / "table.fods"
+    source.write_text(_flat_document(name, size, language), encoding="utf-8")
+    assert LIBREOFFICE is not None
+    # Comma, semicolon; UTF-8, Windows-1252, Shift JIS: what their dialogs propose.
+    separator, charset = {"en-US": (44, "76"), "de": (59, "ANSI"), "ja": (44, "64")}[language]
+    filters = {"csv": f"csv:Text - txt - csv (StarCalc):{separator},34,{charset},1,,0,false,true,false"}
+    subprocess.run(
+        [
+            LIBREOFFICE, "--headless", f"-env:UserInstallation=file://{tmp_path}/profile", f"--language={language}",
+            "--convert-to", filters.get(kind, kind), "--outdir", str(tmp_path), str(source),
+        ],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    body = (tmp_path / f"table.{kind}").read_bytes()
+    found = read_file(body, format_=BodyFormat.CSV if kind == "csv" else BodyFormat.EXCEL)
+    assert found.named() == (["りんご", "バナナ"] if language == "ja" else ["Müller", "Straße"])
+    assert found.named("size") == ["1", "2"]
+
+
+def _flat_document(name: str, size: str, language: str) -> str:
+    names = ["りんご", "バナナ"] if language == "ja" else ["Müller", "Straße"]
+    cells = [[name, size], [names[0], "1"], [names[1], "2"]]
+    rows = "".join(
+        "<table:table-row>"
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row
+        )
+        + "</table:table-row>"
+        for row in cells
+    )
+    space = "urn:oasis:names:tc:opendocument:xmlns:"
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?><office:document xmlns:office="{space}office:1.0" '
+        f'xmlns:table="{space}table:1.0" xmlns:text="{space}text:1.0" office:version="1.2" '
+        'office:mimetype="application/vnd.oasis.opendocument.spreadsheet"><office:body><office:spreadsheet>'
+        f'<table:table table:name="{language}">{rows}</table:table>'
+        "</office:spreadsheet></office:body></office:document>"
+    )
