@@ -25,8 +25,8 @@ from bulkport.imports.admission import Admission
 from bulkport.imports.body_work import INLINE_BYTES
 from bulkport.imports.chunk import compress
 from bulkport.imports.formats import BodyFormat, Handling, Piece, parse_envelope
-from bulkport.imports.hooks import enqueue_finished
 from bulkport.imports.formats.sniffing import WORKBOOK_SIGNATURES
+from bulkport.imports.hooks import enqueue_finished
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
 from bulkport.imports.resource import ConflictPolicy
