@@ -6,10 +6,15 @@ from typing import Final
 _ENCODINGS: Final = {".gz": "gzip", ".zst": "zstd"}
 _MEDIA_TYPES: Final = {
     ".csv": "text/csv",
-    ".tsv": "text/csv",
+    ".tsv": "text/tab-separated-values",
     ".json": "application/json",
     ".jsonl": "application/x-ndjson",
     ".ndjson": "application/x-ndjson",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".xlsm": "application/vnd.ms-excel.sheet.macroenabled.12",
+    ".xlsb": "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+    ".ods": "application/vnd.oasis.opendocument.spreadsheet",
+    ".parquet": "application/vnd.apache.parquet",
 }
 
 
