@@ -132,7 +132,7 @@ class BufferingSplitter(ABC):
         self._records += scan.records
         self._blank_lines += scan.blank_lines
         if self._blank_lines > self._max_blank_lines:
-            raise TooLarge(f"The body is larger than it may be: it has more than {self._max_blank_lines:,} blank lines.")
+            raise TooLarge(f"The body is larger than it may be: more than {self._max_blank_lines:,} blank lines.")
         if self._records > self._max_rows:
             raise TooLarge(f"The body has more than {self._max_rows:,} records; send it in parts.")
         if scan.records:
