@@ -6,8 +6,6 @@ python -m bench.typed_site create-tables|worker|serve PORT       (with BENCH_TYP
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -18,12 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from bulkport import Bulkport, Resource
-from bulkport.fastapi import problems
-from bulkport.fastapi.middleware import EdgeMiddleware
-from bulkport.identifiers import UserId
+from bulkport import Bulkport, Resource, migrations
 from bulkport.jobs.worker import run_until_signal
-from bulkport.migrations import upgrade_sql
 
 
 class Mood(Enum):
@@ -62,31 +56,22 @@ TABLES = """
 """
 
 DATABASE_URL = os.environ.get("BENCH_TYPED_URL", "")
-bulkport = Bulkport([READINGS])
+bulkport = Bulkport(DATABASE_URL, resources=[READINGS])
 
 
-async def anyone() -> UserId:
+async def anyone() -> str:
     """The one user of the measure."""
-    return UserId("bench")
+    return "bench"
 
 
-@asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Connected to the database for as long as the application serves."""
-    async with bulkport.connect(DATABASE_URL):
-        yield
-
-
-app = FastAPI(lifespan=lifespan)
-app.add_middleware(EdgeMiddleware)
-problems.install(app)
-app.include_router(bulkport.router(authenticate=anyone))
+app = FastAPI(lifespan=bulkport.lifespan)
+app.include_router(bulkport.router(user=anyone, job_id_name="hangfireJobId"), prefix="/api")
 
 
 def create_tables() -> None:
     """Bulkport's tables and the two that are filled in turn."""
     with psycopg.connect(DATABASE_URL) as connection:
-        connection.execute(upgrade_sql().encode())
+        migrations.upgrade(connection)
         connection.execute(TABLES)
 
 
@@ -95,7 +80,7 @@ if __name__ == "__main__":
         case ["create-tables"]:
             create_tables()
         case ["worker"]:
-            run_until_signal(lambda stop: bulkport.run_worker(DATABASE_URL, stop))
+            run_until_signal(bulkport.run_worker)
         case ["serve", port]:
             uvicorn.run(app, port=int(port), log_level="warning")
         case _:
