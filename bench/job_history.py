@@ -5,7 +5,7 @@ from typing import Final
 import psycopg
 
 _JOBS: Final = """
-INSERT INTO background_jobs (
+INSERT INTO bulkport.finished_jobs (
     job_id, task, queue, priority, state, args, user_id, created_at, ready_at, started_at, finished_at, runs, failures,
     server, error_type, error, search_text)
 SELECT made.job_id, made.task, made.queue, 0, made.state, made.args, made.user_id, made.at, made.at, made.at,
@@ -14,7 +14,7 @@ SELECT made.job_id, made.task, made.queue, 0, made.state, made.args, made.user_i
        concat_ws(' ', made.args::text, made.error_type, made.error)
 FROM (
     SELECT number AS job_id, 'task-' || number %% 50 AS task, 'queue-' || number %% 5 AS queue,
-           CASE WHEN number %% 100 = 0 THEN 'failed' ELSE 'succeeded' END::background_job_state AS state,
+           CASE WHEN number %% 100 = 0 THEN 'failed' ELSE 'succeeded' END::bulkport.job_state AS state,
            jsonb_build_object('recipient', 'user' || number || '@example.org', 'report', number %% 1000) AS args,
            'user-' || number %% 1000 AS user_id,
            now() - make_interval(secs => (%(jobs)s - number) * 604800.0 / %(jobs)s) AS at,
@@ -24,36 +24,35 @@ FROM (
     FROM generate_series(1, %(jobs)s) AS number
 ) AS made
 """
-_IDS: Final = "SELECT setval(pg_get_serial_sequence('procrastinate_jobs', 'id'), %(jobs)s)"
+_IDS: Final = "SELECT setval(pg_get_serial_sequence('bulkport.jobs', 'job_id'), %(jobs)s)"
 _COUNTS: Final = """
-INSERT INTO background_counts (task, queue, state, jobs)
-SELECT task, queue, state, count(*) FROM background_jobs GROUP BY task, queue, state
+INSERT INTO bulkport.job_counts (task, queue, state, jobs)
+SELECT task, queue, state, count(*) FROM bulkport.all_jobs GROUP BY task, queue, state
 """
 _RUNS: Final = """
-INSERT INTO background_runs (job_id, run, outcome, server, started_at, ended_at, error_type, error, traceback)
+INSERT INTO bulkport.job_runs (job_id, run, outcome, server, started_at, ended_at, error_type, error, traceback)
 SELECT job_id, 1, 'failed', server, started_at, finished_at, error_type, error,
        repeat('  File "/srv/app/mail.py", line 1, in send' || chr(10), 30) || error_type || ': ' || error
-FROM background_jobs WHERE state = 'failed'
+FROM bulkport.all_jobs WHERE state = 'failed'
 """
 _SERIES: Final = """
-INSERT INTO background_series (granularity, starts_at, task, succeeded, failed, enqueued, durations, latencies)
+INSERT INTO bulkport.job_series (granularity, starts_at, task, succeeded, failed, enqueued, durations, latencies)
 SELECT granularity, starts_at, task, COALESCE(sum(jobs) FILTER (WHERE state = 'succeeded'), 0),
        COALESCE(sum(jobs) FILTER (WHERE state = 'failed'), 0), sum(jobs),
-       background_histogram_v1(array_agg(slot), array_agg(jobs)),
-       background_histogram_v1(array_agg(1), array_agg(jobs))
+       bulkport.histogram(array_agg(slot), array_agg(jobs)),
+       bulkport.histogram(array_agg(1), array_agg(jobs))
 FROM (
-    SELECT size.granularity, background_bucket_v1(size.granularity, finished_at) AS starts_at, task, state,
-           background_histogram_slot_v1(1000 * extract(epoch FROM finished_at - started_at)) AS slot, count(*) AS jobs
-    FROM background_jobs, background_granularities_v1() AS size
+    SELECT size.granularity, bulkport.bucket(size.granularity, finished_at) AS starts_at, task, state,
+           bulkport.histogram_slot(1000 * extract(epoch FROM finished_at - started_at)) AS slot, count(*) AS jobs
+    FROM bulkport.all_jobs, bulkport.granularities() AS size
     WHERE size.kept IS NULL OR finished_at > now() - size.kept
     GROUP BY 1, 2, 3, 4, 5
 ) AS counted
 GROUP BY granularity, starts_at, task
 """
 _REMOVE_WAITING: Final = """
-DELETE FROM background_jobs WHERE state = 'enqueued';
-TRUNCATE procrastinate_jobs CASCADE;
-TRUNCATE background_deltas;
+TRUNCATE bulkport.jobs;
+TRUNCATE bulkport.job_deltas;
 """
 
 

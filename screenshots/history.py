@@ -7,7 +7,7 @@ import psycopg
 _LEAD_UP: Final[LiteralString] = """\
 WITH minutes AS (
     SELECT *, dense_rank() OVER (ORDER BY starts_at) - 1 AS place
-    FROM background_series WHERE granularity = 'minute' AND starts_at < date_trunc('minute', now())
+    FROM bulkport.job_series WHERE granularity = 'minute' AND starts_at < date_trunc('minute', now())
 ), so_far AS (
     SELECT task, avg(succeeded) AS succeeded, avg(failed) AS failed, avg(retried) AS retried, avg(enqueued) AS enqueued
     FROM minutes GROUP BY task
@@ -18,7 +18,7 @@ WITH minutes AS (
         %(times)s * (6 + 4 * sin(extract(hour FROM now() - n * step) * pi() / 12 - 2) + 2 * random()) AS times
     FROM generate_series(1, %(count)s) AS n, CAST('1 ' || %(unit)s AS interval) AS step
 )
-INSERT INTO background_series (
+INSERT INTO bulkport.job_series (
     granularity, starts_at, task, succeeded, failed, retried, enqueued, durations, latencies
 )
 SELECT

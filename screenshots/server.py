@@ -16,7 +16,7 @@ import psycopg
 import uvicorn
 
 from bulkport.imports.process import IMPORT_QUEUE, AttemptPolicy, Importer
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer
 from bulkport.pools import open_pool
 from commandapi import migrations
@@ -105,7 +105,7 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 async def _run_imports(settings: Settings, url: str, stop: asyncio.Event) -> None:
     """A worker of imports alone: it knows the tasks of no other queue."""
     async with open_pool(url, name="worker", most=8) as pool:
-        engine = ProcrastinateEngine(pool)
+        engine = PostgresEngine(pool)
         importer = Importer(
             build_bulkport(settings).resources, pool, policy=AttemptPolicy(), chunk_slots=1, job_slots=4
         )

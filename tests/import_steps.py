@@ -97,8 +97,7 @@ async def kept(database_url: str) -> dict[str, int]:
         "bulkport.bulk_import_jobs",
         "bulkport.import_chunks",
         "bulkport.import_row_errors",
-        "procrastinate_jobs",
-        "background_jobs",
+        "bulkport.all_jobs",
     )
     return {table: (await fetch(database_url, f"SELECT count(*) FROM {table}"))[0][0] for table in tables}
 
@@ -107,6 +106,5 @@ NOTHING = {
     "bulkport.bulk_import_jobs": 0,
     "bulkport.import_chunks": 0,
     "bulkport.import_row_errors": 0,
-    "procrastinate_jobs": 0,
-    "background_jobs": 0,
+    "bulkport.all_jobs": 0,
 }

@@ -52,7 +52,7 @@ async def _is_clean(api: ServedApi) -> None:
 async def _clear(api: ServedApi) -> None:
     await execute(
         api.url,
-        "TRUNCATE bulkport.bulk_import_jobs, bulkport.import_chunks, procrastinate_jobs, background_jobs CASCADE",
+        "TRUNCATE bulkport.bulk_import_jobs, bulkport.import_chunks, bulkport.jobs, bulkport.finished_jobs CASCADE",
     )
 
 

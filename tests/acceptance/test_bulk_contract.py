@@ -69,8 +69,8 @@ async def test_accepted_body_is_answered_202(idle_site: CatalogueSite) -> None:
     assert body["message"] == "Bulk import job successfully queued"
     assert body["totalRecords"] == 10
     # The id is the engine's: a job of that id waits there, in the transaction that wrote the import.
-    assert await fetch(idle_site.url, "SELECT id::text, status::text FROM procrastinate_jobs") == [
-        (body["hangfireJobId"], "todo")
+    assert await fetch(idle_site.url, "SELECT job_id::text, state::text FROM bulkport.jobs") == [
+        (body["hangfireJobId"], "enqueued")
     ]
 
 

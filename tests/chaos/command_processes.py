@@ -156,7 +156,7 @@ class Site:
 
     def serving(self) -> set[int]:
         """Ids of the processes that may take jobs now."""
-        return {row[0] for row in self.rows("SELECT process_id FROM background_servers")}
+        return {row[0] for row in self.rows("SELECT process_id FROM bulkport.servers")}
 
     def kill_child(self, server: CommandServer, pid: int) -> None:
         """Kill a process that one of this site's servers has started."""

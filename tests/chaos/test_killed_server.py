@@ -17,8 +17,8 @@ TABLES = (
     "bulkport.bulk_import_jobs",
     "bulkport.import_chunks",
     "bulkport.import_row_errors",
-    "procrastinate_jobs",
-    "background_jobs",
+    "bulkport.jobs",
+    "bulkport.finished_jobs",
 )
 
 
@@ -123,5 +123,5 @@ def _assert_whole(site: Site, body: Body) -> None:
     )
     assert (stored_chunks, stored_records) == (chunks, body.rows)
     assert site.value(
-        "SELECT args->>'import_id' FROM background_jobs WHERE job_id = %s::bigint", background_job_id
+        "SELECT args->>'import_id' FROM bulkport.all_jobs WHERE job_id = %s::bigint", background_job_id
     ) == (str(job_id))

@@ -51,7 +51,7 @@ def test_a_lasting_fault_fails_an_import_after_its_last_attempt(site: Site, sabo
         assert job.last["successCount"] == 0
         until(lambda: not _unfinished_background_jobs(site), "the background jobs to end")
         assert job.look() == job.last
-        state = "SELECT state FROM background_jobs WHERE job_id = %s::bigint"
+        state = "SELECT state FROM bulkport.all_jobs WHERE job_id = %s::bigint"
         assert site.value(state, job.last["hangfireJobId"]) == "failed"
 
 
@@ -89,7 +89,7 @@ def test_a_fault_that_is_mended_costs_nothing(site: Site) -> None:
     site.wait_for_workers(site.start_worker(import_max_attempts=1000, import_retry_base_seconds=0.05))
     with site.client(site.start_server(chunk_bytes=10_000)) as client:
         job = FollowedImport.send(client, body)
-        until(lambda: site.rows("SELECT 1 FROM background_runs WHERE outcome = 'failed'"), "an attempt to fail")
+        until(lambda: site.rows("SELECT 1 FROM bulkport.job_runs WHERE outcome = 'failed'"), "an attempt to fail")
         assert job.look()["status"] in {"Pending", "Processing"}
         site.rows("ALTER TABLE elsewhere RENAME TO platforms")
         job.until_settled()
@@ -97,5 +97,5 @@ def test_a_fault_that_is_mended_costs_nothing(site: Site) -> None:
 
 
 def _unfinished_background_jobs(site: Site) -> int:
-    count: int = site.value("SELECT count(*) FROM background_jobs WHERE finished_at IS NULL")
+    count: int = site.value("SELECT count(*) FROM bulkport.all_jobs WHERE finished_at IS NULL")
     return count

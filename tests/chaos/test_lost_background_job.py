@@ -8,23 +8,23 @@ from followed_import import FollowedImport
 from import_bodies import platforms
 
 from bulkport.imports.watchdog import Watchdog
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from bulkport.pools import open_pool
 
 pytestmark = pytest.mark.chaos
 
 LOSSES = {
-    "deleted": "DELETE FROM procrastinate_jobs",
-    "cancelled": "UPDATE procrastinate_jobs SET status = 'cancelled'",
-    "failed": "UPDATE procrastinate_jobs SET status = 'failed'",
-    "ended": "UPDATE procrastinate_jobs SET status = 'succeeded'",
+    "deleted": "DELETE FROM bulkport.jobs",
+    "cancelled": "SELECT bulkport.move_finished(array_agg(job_id), 'cancelled', now()) FROM bulkport.jobs",
+    "failed": "SELECT bulkport.move_finished(array_agg(job_id), 'failed', now()) FROM bulkport.jobs",
+    "ended": "SELECT bulkport.move_finished(array_agg(job_id), 'succeeded', now()) FROM bulkport.jobs",
 }
 
 
 async def look(site: Site, *, watchdogs: int = 1) -> list[int]:
     """Have watchdogs look once, all at the same time."""
     async with open_pool(site.database_url, name="watchdogs", most=watchdogs) as pool:
-        dogs = [Watchdog(pool, ProcrastinateEngine(pool)) for _ in range(watchdogs)]
+        dogs = [Watchdog(pool, PostgresEngine(pool)) for _ in range(watchdogs)]
         return sorted(await asyncio.gather(*(dog.look(grace_seconds=0) for dog in dogs)))
 
 
@@ -45,7 +45,8 @@ async def test_a_lost_background_job_is_replaced_once(site: Site, loss: str) -> 
         assert new_id != lost_id
         assert await look(site) == [0]
         until(
-            lambda: site.value("SELECT state FROM background_jobs WHERE job_id = %s::bigint", new_id) == "succeeded", ""
+            lambda: site.value("SELECT state FROM bulkport.all_jobs WHERE job_id = %s::bigint", new_id) == "succeeded",
+            "",
         )
 
 
@@ -55,7 +56,7 @@ async def test_a_background_job_deleted_while_it_runs_doubles_nothing(site: Site
     with site.client(site.start_server(chunk_bytes=20_000)) as client:
         job = FollowedImport.send(client, body)
         job.until(lambda now: now["processedRecords"] > 10_000)
-        site.rows("DELETE FROM procrastinate_jobs")
+        site.rows("DELETE FROM bulkport.jobs")
         # A job row that a worker holds is left alone; with luck the watchdog comes between two chunks.
         while not job.look()["completedAt"] and await look(site) == [0]:
             pass
@@ -68,7 +69,7 @@ def test_a_worker_looks_for_lost_background_jobs_by_itself(site: Site) -> None:
     body = platforms(2_000, chance=site.chance, bad_share=0.01)
     with site.client(site.start_server(chunk_bytes=10_000)) as client:
         job = FollowedImport.send(client, body)
-        site.rows("DELETE FROM procrastinate_jobs")
+        site.rows("DELETE FROM bulkport.jobs")
         site.rows("UPDATE bulkport.bulk_import_jobs SET created_at = created_at - interval '1 minute'")
         site.start_worker()
         job.until_settled()

@@ -47,8 +47,8 @@ def _at_work(site: Site, import_id: int) -> set[int]:
     rows = site.rows(
         """
         SELECT server.process_id FROM bulkport.bulk_import_jobs import
-        JOIN procrastinate_jobs job ON job.id = import.background_job_id::bigint AND job.status = 'doing'
-        JOIN background_servers server USING (worker_id) WHERE import.id = %s
+        JOIN bulkport.jobs job ON job.job_id = import.background_job_id::bigint AND job.state = 'processing'
+        JOIN bulkport.servers server USING (worker_id) WHERE import.id = %s
         """,
         import_id,
     )

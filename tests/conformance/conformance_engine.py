@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from bulkport.jobs import BackgroundJobs, EngineFactory, JobEngine
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 
 AnyConnection = psycopg.AsyncConnection[Any]
 
@@ -35,13 +35,13 @@ class EngineUnderTest:
 
 def engine_under_test() -> EngineUnderTest:
     """The engine that the suite is about."""
-    return EngineUnderTest(ProcrastinateEngine, _miss_ticks)
+    return EngineUnderTest(PostgresEngine, _miss_ticks)
 
 
 async def _miss_ticks(connection: AnyConnection, recurring_id: str, since: timedelta) -> None:
     await connection.execute(
-        "UPDATE background_recurring SET next_at = date_trunc('minute', clock_timestamp()) - %s::interval"
+        "UPDATE bulkport.recurring_jobs SET next_at = date_trunc('minute', clock_timestamp()) - %s::interval"
         " WHERE recurring_id = %s",
         (since, recurring_id),
     )
-    await connection.execute("SELECT background_hurry_v1('recurring', 0)")
+    await connection.execute("SELECT bulkport.notify_workers('recurring', '0')")

@@ -48,7 +48,7 @@ def work(url: str, folder: Path, name: str, edition: str, options: dict[str, Any
     from conformance_diary import Diary
     from conformance_engine import engine_under_test
 
-    from bulkport.jobs import RetentionPolicy, RetryPolicy
+    from bulkport.jobs import RetentionPolicy
     from bulkport.jobs.worker import run_until_signal
 
     jobs, diary = engine_under_test().application(), Diary(folder, name)
@@ -59,9 +59,6 @@ def work(url: str, folder: Path, name: str, edition: str, options: dict[str, Any
     if "retention_seconds" in options:
         kept = timedelta(seconds=options.pop("retention_seconds"))
         options["retention"] = RetentionPolicy(succeeded=kept, failed=None, cancelled=kept)
-    # How often a server meets what it does not know before it gives up: soon, or never as far as a test is concerned.
-    patience = 5 if edition == "current" else 1_000
-    options["unknown_task_retry"] = RetryPolicy(max_attempts=patience, base_seconds=0.05, max_seconds=0.1)
     run_until_signal(lambda stop: jobs.run_worker(url, stop, name=name, **options))
 
 

@@ -27,15 +27,15 @@ def in_log(server: ServerProcess, job_id: str, *levels: str) -> list[str]:
     return [str(line) for level in levels for line in server.said(level, job_id)]
 
 
-async def test_a_task_that_no_longer_exists(site: ConformanceSite, server: ServerProcess) -> None:
-    """It may be one of a newer version, so it is tried again for a while; then the job has failed."""
-    job_id = await site.jobs.enqueue(JobCall("long gone", {"a": 1}, JobOptions()))
-    job = await site.ended(job_id)
-    assert job.state is JobState.FAILED
-    assert job.last_error is not None
-    assert "long gone" in job.last_error
-    assert any("long gone" in line for line in in_log(server, job_id, "error"))
-    assert (await site.details(job_id)).job.error_type == "UnknownTask"
+async def test_a_job_whose_task_no_server_knows_waits_untouched_and_holds_up_no_other(site: ConformanceSite) -> None:
+    """It may be one of a newer version."""
+    unknown = [await site.jobs.enqueue(JobCall("long gone", {"a": 1}, JobOptions(priority=9))) for _ in range(30)]
+    await site.succeeds(await site.jobs.enqueue(site.tasks.add, 1))
+    for job_id in unknown:
+        job = await site.job(job_id)
+        assert (job.state, job.attempts, job.last_error) == (JobState.ENQUEUED, 0, None)
+        assert (await site.details(job_id)).runs == ()
+        await site.jobs.cancel(job_id)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ Trap: a task that computes on the event loop starves the heartbeat; and: it is s
 Trap: nothing rescues stalled jobs unless the application does
     deaths.jobs_of_a_killed_server_run_again_within_30_seconds_by_default
 Bad cases
-    bad_cases.a_task_that_no_longer_exists
+    bad_cases.a_job_whose_task_no_server_knows_waits_untouched_and_holds_up_no_other
     bad_cases.arguments_that_no_longer_fit
     bad_cases.a_result_that_cannot_be_stored
     by_the_clock.a_bad_schedule_is_refused_with_the_reason
@@ -146,5 +146,5 @@ def test_every_promise_has_its_tests_and_every_test_its_promise() -> None:
 
 
 def test_one_module_names_the_engine() -> None:
-    naming = {path.name for path in Path(__file__).parent.glob("*.py") if "procrastinate" in path.read_text().lower()}
+    naming = {path.name for path in Path(__file__).parent.glob("*.py") if "postgresengine" in path.read_text().lower()}
     assert naming == {"conformance_engine.py", Path(__file__).name}

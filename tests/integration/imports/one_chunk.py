@@ -21,7 +21,7 @@ from bulkport.imports.single_statement import can_go_express, go_express
 from bulkport.imports.table import TableCatalogue
 from bulkport.imports.upload import Upload
 from bulkport.jobs.port import BackgroundJobId, JobContext
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool, open_pool
 
@@ -126,7 +126,7 @@ async def opened(url: str) -> AsyncIterator[OneChunk]:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute(TABLES)
     async with open_pool(url, name="test", most=5) as pool:
-        yield OneChunk(url, pool, Intake(ProcrastinateEngine(), pool, pool, ImportLimits(), lanes=2))
+        yield OneChunk(url, pool, Intake(PostgresEngine(), pool, pool, ImportLimits(), lanes=2))
 
 
 def no_express(monkeypatch: pytest.MonkeyPatch) -> None:

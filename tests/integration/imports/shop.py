@@ -17,7 +17,7 @@ from bulkport import Bulkport, ConflictPolicy, ImportLimits, NotBlank, Reference
 from bulkport.fastapi import problems
 from bulkport.fastapi.middleware import EdgeMiddleware
 from bulkport.jobs.port import EngineFactory
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 
 TABLES = """
     CREATE SCHEMA shelf;
@@ -145,7 +145,7 @@ PARTS = Resource(
 )
 
 
-def shop_bulkport(engine: EngineFactory = ProcrastinateEngine, **limits: Any) -> Bulkport:
+def shop_bulkport(engine: EngineFactory = PostgresEngine, **limits: Any) -> Bulkport:
     resources = [PRODUCTS, *map(offers, ConflictPolicy), COUPONS, PARTS]
     return Bulkport(None, resources=resources, limits=ImportLimits(**limits), engine=engine)
 

@@ -10,7 +10,7 @@ import httpx
 import shop
 from bulkport import Bulkport
 from bulkport.jobs.port import EngineFactory
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from import_steps import running_worker
 
 
@@ -26,7 +26,7 @@ class OpenShop:
 
 @asynccontextmanager
 async def opened(
-    url: str, *, worker: Mapping[str, Any] | None = None, engine: EngineFactory = ProcrastinateEngine, **limits: Any
+    url: str, *, worker: Mapping[str, Any] | None = None, engine: EngineFactory = PostgresEngine, **limits: Any
 ) -> AsyncIterator[OpenShop]:
     """A shop on the database at `url`, with settings of its worker, its engine, and the limits of its imports."""
     bulkport = shop.shop_bulkport(engine, **limits)

@@ -82,7 +82,7 @@ async def test_the_last_row_of_a_body_wins_over_all_its_chunks(small_chunks: Ope
     stored = {sku: title[:4] for sku, (_, title) in (await _offers(small_chunks)).items()}
     assert stored == {f"S{i % 7}": f"{i:04}" for i in range(693, 700)}
     # No second background job works on the import beside its own: chunks are written in body order.
-    assert await fetch(small_chunks.url, "SELECT count(*) FROM background_jobs") == [(1,)]
+    assert await fetch(small_chunks.url, "SELECT count(*) FROM bulkport.all_jobs") == [(1,)]
 
 
 async def test_another_key_is_the_databases_to_refuse_under_skip_and_update(open_shop: OpenShop) -> None:

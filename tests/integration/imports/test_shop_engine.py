@@ -9,14 +9,14 @@ from shop_site import opened
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.port import Connection, WorkerOptions
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from import_steps import NDJSON, imported, ndjson
 
 
-def recorded(asked: set[str]) -> Callable[..., ProcrastinateEngine]:
+def recorded(asked: set[str]) -> Callable[..., PostgresEngine]:
     """Engines that note what was asked of them."""
 
-    class Engine(ProcrastinateEngine):
+    class Engine(PostgresEngine):
         def enqueue_call(self, *args: Any, **options: Any) -> sql.Composed:
             asked.add("enqueue")
             return super().enqueue_call(*args, **options)

@@ -17,7 +17,7 @@ from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import BackgroundJob, JobState, JSONValue
 from bulkport.jobs.port import NewJob
 from bulkport.jobs.port.control import Cancel
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer
 
 WAIT_SECONDS = 30.0
@@ -31,7 +31,7 @@ class EngineSite:
     def __init__(self, url: str, connection: psycopg.AsyncConnection[Any]) -> None:
         self.url = url
         self.connection = connection
-        self.engine = ProcrastinateEngine()
+        self.engine = PostgresEngine()
 
     async def enqueue(self, task: str, /, **args: JSONValue) -> BackgroundJobId:
         return await self.add(NewJob(task, args))
@@ -82,7 +82,7 @@ class EngineSite:
         return None if row is None else row[0]
 
     async def servers(self) -> list[str]:
-        cursor = await self.connection.execute("SELECT name FROM background_servers ORDER BY name")
+        cursor = await self.connection.execute("SELECT name FROM bulkport.servers ORDER BY name")
         return [row[0] for row in await cursor.fetchall()]
 
     async def serving(self, name: str) -> None:
@@ -95,7 +95,7 @@ class EngineSite:
     async def worker(self, **options: Any) -> AsyncIterator[engine_worker.Tasks]:
         """A worker in this process."""
         name = options.pop("name", None) or f"here-{uuid.uuid4().hex}"
-        engine, tasks, stop = ProcrastinateEngine(), engine_worker.Tasks(self.url, name), asyncio.Event()
+        engine, tasks, stop = PostgresEngine(), engine_worker.Tasks(self.url, name), asyncio.Event()
         tasks.declare(engine)
         server = WorkerServer(engine, self.url, name=name, **options)
         running = asyncio.create_task(server.run(stop))
@@ -109,7 +109,7 @@ class EngineSite:
     @asynccontextmanager
     async def cancelled_worker(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         """A worker in this process, and what cancels the coroutine it runs in."""
-        engine = ProcrastinateEngine()
+        engine = PostgresEngine()
         engine_worker.Tasks(self.url, "cancelled").declare(engine)
         server = WorkerServer(engine, self.url, name="cancelled")
         running = asyncio.create_task(server.run(asyncio.Event()))
@@ -137,6 +137,10 @@ class EngineSite:
             if process.returncode is None:
                 os.kill(process.pid, signal.SIGKILL)
             await process.wait()
+
+
+open_batch = PostgresEngine().open_batch
+seal_batch = PostgresEngine().seal_batch
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = WAIT_SECONDS) -> None:

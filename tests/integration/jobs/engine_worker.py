@@ -13,7 +13,7 @@ from datetime import date
 import psycopg
 
 from bulkport.jobs import JobContext, RetryLater, RetryPolicy, TaskDefinition
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.retry import FinalError
 from bulkport.jobs.worker import WorkerServer, stop_on_signals
 
@@ -49,7 +49,7 @@ class Tasks:
         self.contexts: list[JobContext] = []
         self.hook_errors_left = 0
 
-    def declare(self, engine: ProcrastinateEngine) -> None:
+    def declare(self, engine: PostgresEngine) -> None:
         for name, function, retry in (
             ("nothing", self.nothing, QUICK_RETRY),
             ("note", self.note, QUICK_RETRY),
@@ -150,7 +150,7 @@ class Tasks:
 
 
 async def work(options: argparse.Namespace) -> None:
-    engine = ProcrastinateEngine()
+    engine = PostgresEngine()
     Tasks(options.url, options.name).declare(engine)
     stop = asyncio.Event()
     stop_on_signals(stop)

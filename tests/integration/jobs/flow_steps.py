@@ -46,10 +46,8 @@ async def is_waiting(task: asyncio.Task[Any]) -> bool:
 async def states(site: EngineSite, job_ids: Iterable[BackgroundJobId]) -> list[str]:
     """States as they are kept; one that is held back by its concurrency key is 'parked', one that runs 'running'."""
     cursor = await site.connection.execute(
-        "SELECT job.job_id, CASE WHEN job.parked THEN 'parked' WHEN queued.status = 'doing' THEN 'running'"
-        " ELSE job.state::text END"
-        " FROM background_jobs job LEFT JOIN procrastinate_jobs queued ON queued.id = job.job_id"
-        " WHERE job.job_id = ANY(%s)",
+        "SELECT job.job_id, CASE WHEN job.parked THEN 'parked' WHEN job.state = 'processing' THEN 'running'"
+        " ELSE job.state::text END FROM bulkport.all_jobs job WHERE job.job_id = ANY(%s)",
         ([int(job_id) for job_id in job_ids],),
     )
     found = dict(await cursor.fetchall())
@@ -75,7 +73,7 @@ async def become(site: EngineSite, job_ids: Iterable[BackgroundJobId], *wanted: 
 async def reasons(site: EngineSite, job_id: BackgroundJobId) -> list[tuple[str, str, str | None]]:
     """The job's history: state, reason and actor."""
     cursor = await site.connection.execute(
-        "SELECT state::text, reason, actor FROM background_history WHERE job_id = %s ORDER BY id", (int(job_id),)
+        "SELECT state::text, reason, actor FROM bulkport.job_history WHERE job_id = %s ORDER BY id", (int(job_id),)
     )
     return await cursor.fetchall()
 
@@ -98,57 +96,48 @@ async def most_at_one_time(site: EngineSite, job_ids: Iterable[BackgroundJobId])
 
 
 async def be_consistent(site: EngineSite) -> None:
-    """Everything that is kept twice agrees: queue and states, slots, shares of batches, counts."""
+    """What is kept of jobs agrees: states, workers, keys, batches, counts."""
+    # As workers do every second.
+    await site.connection.execute("SELECT bulkport.settle_left()")
     for what, query in _DISAGREEMENTS.items():
         cursor = await site.connection.execute(query)  # type: ignore[call-overload]
         assert await cursor.fetchall() == [], what
 
 
 _DISAGREEMENTS = {
-    "jobs that may run are in Procrastinate's queue, and no others": """
-        SELECT job.job_id, job.state, job.parked, queued.status
-        FROM background_jobs job LEFT JOIN procrastinate_jobs queued ON queued.id = job.job_id
-        WHERE (job.state = 'enqueued' AND NOT job.parked) <> COALESCE(queued.status IN ('todo', 'doing'), false)
-           OR (job.parked OR job.state NOT IN ('enqueued', 'succeeded', 'cancelled'))
-              AND queued.status IS DISTINCT FROM 'failed'
+    "a job has one row": """
+        SELECT job_id FROM bulkport.all_jobs GROUP BY job_id HAVING count(*) <> 1
     """,
-    "slots are those of jobs in the queue": """
-        SELECT * FROM (
-            SELECT concurrency_key, count(*) AS held FROM background_jobs
-            WHERE concurrency_key IS NOT NULL AND state = 'enqueued' AND NOT parked GROUP BY concurrency_key
-        ) AS used FULL JOIN background_keys USING (concurrency_key) WHERE held IS DISTINCT FROM taken
+    "a running job is a worker's, and no other job is": """
+        SELECT job_id FROM bulkport.jobs WHERE (state = 'processing') <> (worker_id IS NOT NULL)
     """,
     "no job is parked while its key has a free slot": """
-        SELECT job_id FROM background_jobs job LEFT JOIN background_keys slots USING (concurrency_key)
-        WHERE parked AND COALESCE(taken < slots.concurrency_limit, true)
+        SELECT job_id FROM bulkport.jobs WHERE parked AND bulkport.free_slots(concurrency_key) > 0
     """,
-    "a batch counts its unfinished jobs": """
-        SELECT * FROM (
-            SELECT batch_id, count(*) AS jobs,
-                   count(*) FILTER (WHERE state NOT IN ('succeeded', 'failed', 'cancelled')) AS unfinished
-            FROM background_jobs WHERE batch_id IS NOT NULL GROUP BY batch_id
-        ) AS are FULL JOIN (
-            SELECT batch_id, sum(jobs) AS jobs, sum(unfinished) AS unfinished FROM background_batch_shares GROUP BY 1
-        ) AS counted USING (batch_id)
-        WHERE are.jobs IS DISTINCT FROM counted.jobs OR are.unfinished IS DISTINCT FROM counted.unfinished
+    "a key has no more running jobs than it may": """
+        SELECT concurrency_key FROM bulkport.jobs WHERE state = 'processing' AND concurrency_key IS NOT NULL
+        GROUP BY concurrency_key HAVING count(*) > max(concurrency_limit)
     """,
     "a sealed batch without unfinished jobs has ended": """
-        SELECT batch_id FROM background_batches batch WHERE finished_at IS NULL AND sealed AND NOT EXISTS (
-            SELECT FROM background_batch_shares share WHERE share.batch_id = batch.batch_id AND unfinished > 0)
+        SELECT batch_id FROM bulkport.job_batches batch WHERE finished_at IS NULL AND sealed AND NOT EXISTS (
+            SELECT FROM bulkport.jobs job WHERE job.batch_id = batch.batch_id)
     """,
     "awaiting jobs wait for parents that have not ended": """
-        SELECT job_id FROM background_jobs job WHERE state = 'awaiting' AND parents_left <> (
-            SELECT count(*) FROM background_continuations link WHERE link.child_id = job.job_id AND NOT settled)
+        SELECT job_id FROM bulkport.jobs job WHERE state = 'awaiting' AND parents_left <> (
+            SELECT count(*) FROM bulkport.job_continuations link WHERE link.child_id = job.job_id AND NOT settled)
         UNION ALL
-        SELECT link.child_id FROM background_continuations link JOIN background_jobs parent ON parent.job_id = parent_id
-        WHERE NOT link.settled AND parent.state IN ('succeeded', 'failed', 'cancelled')
+        SELECT link.child_id FROM bulkport.job_continuations link
+        JOIN bulkport.all_jobs parent ON parent.job_id = parent_id
+        JOIN bulkport.jobs child ON child.job_id = link.child_id
+        WHERE child.state = 'awaiting' AND NOT link.settled AND parent.state IN ('succeeded', 'failed', 'cancelled')
     """,
     "counts, with the changes that are not in them yet, are those of the jobs": """
         WITH change AS (
-            SELECT task, queue, state, jobs FROM background_counts
-            UNION ALL SELECT task, queue, entered_state, jobs FROM background_deltas WHERE entered_state IS NOT NULL
-            UNION ALL SELECT task, queue, left_state, -jobs FROM background_deltas WHERE left_state IS NOT NULL
-            UNION ALL SELECT task, queue, state, -1 FROM background_jobs
+            SELECT task, queue, state, jobs FROM bulkport.job_counts
+            UNION ALL SELECT task, queue, entered_state, jobs FROM bulkport.job_deltas WHERE entered_state IS NOT NULL
+            UNION ALL SELECT task, queue, left_state, -jobs FROM bulkport.job_deltas WHERE left_state IS NOT NULL
+            UNION ALL SELECT task, queue, CASE state WHEN 'processing' THEN 'enqueued' ELSE state END, -1
+            FROM bulkport.all_jobs
         )
         SELECT task, queue, state, sum(jobs) FROM change GROUP BY task, queue, state HAVING sum(jobs) <> 0
     """,

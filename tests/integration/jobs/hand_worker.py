@@ -15,28 +15,34 @@ class HandWorker:
     def __init__(self, connection: psycopg.AsyncConnection[Any], worker_id: int) -> None:
         self.connection = connection
         self._worker_id = worker_id
-        self._attempts: dict[int, int] = {}
+        self._runs: dict[int, int] = {}
 
     async def claim(self, queues: list[str] | None = None, *, commit: bool = True) -> BackgroundJobId | None:
         """Claim the next job, and commit unless told otherwise."""
         cursor = await self.connection.execute(
-            "SELECT id, attempts FROM background_claim_v1(%s, %s)", (queues, self._worker_id)
+            "SELECT job_id, runs FROM bulkport.claim("
+            " %s, (SELECT array_agg(DISTINCT task) FROM bulkport.jobs), '{}', %s, 1, 4) WHERE signal IS NULL",
+            (self._worker_id, queues),
         )
         row = await cursor.fetchone()
         if commit:
             await self.commit()
         if row is None or row[0] is None:
             return None
-        self._attempts[row[0]] = row[1]
+        self._runs[row[0]] = row[1]
         return BackgroundJobId(str(row[0]))
 
-    async def end(self, job_id: BackgroundJobId, outcome: str = "succeeded") -> None:
-        """End the run of a job."""
+    async def end(self, job_id: BackgroundJobId, outcome: str = "succeeded") -> str:
+        """End the run of a job; what came of it."""
         number = int(job_id)
-        await self.connection.execute(
-            "SELECT background_end_run_v1(%s, %s, %s, %s, 'by hand', 0.01)",
-            (number, self._worker_id, self._attempts.pop(number), outcome),
+        cursor = await self.connection.execute(
+            "SELECT entered FROM bulkport.finish(%s, 'by hand', json_build_array(json_build_object("
+            " 'job_id', %s::bigint, 'runs', %s::integer, 'outcome', %s::text, 'seconds', 0.01, 'delay', 0)))",
+            (self._worker_id, number, self._runs[number], outcome),
         )
+        row = await cursor.fetchone()
+        assert row is not None
+        return str(row[0])
 
     async def commit(self) -> None:
         await self.connection.commit()
@@ -47,9 +53,8 @@ async def hand_worker(url: str) -> AsyncIterator[HandWorker]:
     """A worker by hand, with its lease."""
     async with await psycopg.AsyncConnection.connect(url) as connection:
         cursor = await connection.execute(
-            "INSERT INTO background_servers (worker_id, name, host, process_id, version, concurrency)"
-            " SELECT worker_id, 'by hand ' || worker_id, 'here', 1, '0', 1 FROM procrastinate_register_worker_v1()"
-            " RETURNING worker_id"
+            "INSERT INTO bulkport.servers (name, host, process_id, version, tasks, concurrency)"
+            " VALUES ('by hand ' || gen_random_uuid(), 'here', 1, '0', '{}', 1) RETURNING worker_id"
         )
         row = await cursor.fetchone()
         assert row is not None

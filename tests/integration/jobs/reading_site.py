@@ -10,8 +10,8 @@ from psycopg.types.json import Jsonb
 
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.queueing import NewJob
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
-from bulkport.jobs.procrastinate_engine.reading import ProcrastinateReader
+from bulkport.jobs.postgres import PostgresEngine
+from bulkport.jobs.postgres.reading import PostgresJobReader
 from bulkport.jobs.reading.query import JobQuery
 from bulkport.pools import AsyncPool
 
@@ -25,8 +25,8 @@ class ReadingSite:
         self.url = url
         self.connection = connection
         self.pool = pool
-        self.reader = ProcrastinateReader(pool, most_seconds=30)
-        self.engine = ProcrastinateEngine()
+        self.reader = PostgresJobReader(pool, most_seconds=30)
+        self.engine = PostgresEngine()
 
     async def put(self, job_id: int, state: str = "succeeded", **columns: object) -> None:
         """A job as it would be after it came to this state; a finished one ran for a second by default."""
@@ -43,15 +43,25 @@ class ReadingSite:
             "finished_at": NOON + timedelta(seconds=job_id + 2) if is_final else None,
         } | columns
         row.setdefault("ready_at", row["created_at"])
+        if is_final:
+            row |= {name: row.get(name, 0) for name in ("runs", "failures")}
+            row.pop("due_at", None)
         row["args"] = Jsonb(row["args"])
         row.setdefault("error_type", None)
         row.setdefault("error", None)
-        text = sql.SQL("background_search_text_v1(%(args)s, concat_ws(': ', %(error_type)s::text, %(error)s::text))")
+        text = sql.SQL("bulkport.search_text(%(args)s, %(error_type)s::text, %(error)s::text)")
+        if not is_final:
+            del row["finished_at"]
+            row.pop("result", None)
+        if state == "processing":
+            row.setdefault("worker_id", 0)
         await self.connection.execute(
-            sql.SQL("INSERT INTO background_jobs ({}, search_text) VALUES ({}, {})").format(
+            sql.SQL("INSERT INTO {} ({} {}) VALUES ({} {})").format(
+                sql.SQL("bulkport.finished_jobs" if is_final else "bulkport.jobs"),
                 sql.SQL(", ").join(map(sql.Identifier, row)),
+                sql.SQL(", search_text" if is_final else ""),
                 sql.SQL(", ").join(map(sql.Placeholder, row)),
-                text if is_final else sql.NULL,
+                sql.SQL(", {}").format(text) if is_final else sql.SQL(""),
             ),
             row,
         )
@@ -69,9 +79,8 @@ class ReadingSite:
         """A server, as far as the database knows; gives its worker id."""
         return int(
             await self.value(
-                "INSERT INTO background_servers (worker_id, name, host, process_id, version, queues, concurrency)"
-                " SELECT worker_id, %s, 'here', 7, '1.2.3', %s, 20 FROM procrastinate_register_worker_v1()"
-                " RETURNING worker_id",
+                "INSERT INTO bulkport.servers (name, host, process_id, version, queues, tasks, concurrency)"
+                " VALUES (%s, 'here', 7, '1.2.3', %s, '{report,mail}', 20) RETURNING worker_id",
                 name,
                 queues,
             )
@@ -79,7 +88,8 @@ class ReadingSite:
 
     async def claim(self, worker_id: int) -> int:
         """The next job in the queue runs."""
-        return int(await self.value("SELECT id FROM procrastinate_fetch_job_v2(NULL, %s)", worker_id))
+        tasks = await self.value("SELECT array_agg(DISTINCT task) FROM bulkport.jobs")
+        return int(await self.value("SELECT job_id FROM bulkport.claim(%s, %s, '{}', NULL, 1, 4)", worker_id, tasks))
 
     async def value(self, query: str, *arguments: object) -> Any:
         row = await (await self.connection.execute(query, arguments)).fetchone()

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 
 from bulkport.jobs.port.recurring import RecurringDefinition, RecurringJob
-from bulkport.jobs.procrastinate_engine.link import DatabaseLink
-from bulkport.jobs.procrastinate_engine.recurring_store import ProcrastinateRecurringStore
-from bulkport.jobs.procrastinate_engine.recurring_ticker import RecurringTicker
+from bulkport.jobs.postgres.connection import WorkerConnection
+from bulkport.jobs.postgres.cron import CronScheduler
+from bulkport.jobs.postgres.recurring import PostgresRecurringStore
 
 HOURLY = RecurringDefinition(id="hourly", task="note", cron="0 * * * *", args={"text": "tick"})
 
@@ -23,21 +23,21 @@ class RecurringSite:
         self.connection = connection
         self.store = self.other_store()
 
-    def other_store(self) -> ProcrastinateRecurringStore:
+    def other_store(self) -> PostgresRecurringStore:
         @asynccontextmanager
         async def borrow() -> AsyncIterator[psycopg.AsyncConnection[Any]]:
             yield self.connection
 
-        return ProcrastinateRecurringStore(borrow)
+        return PostgresRecurringStore(borrow)
 
     @asynccontextmanager
     async def ticker(
         self, *declared: RecurringDefinition, horizon_seconds: float = 1.0
-    ) -> AsyncIterator[RecurringTicker]:
+    ) -> AsyncIterator[CronScheduler]:
         """What one server does about ticks."""
-        link = DatabaseLink(self.url, asyncio.Event())
+        link = WorkerConnection(self.url, asyncio.Event())
         try:
-            yield RecurringTicker(link, {one.id: one for one in declared}, horizon_seconds)
+            yield CronScheduler(link, {one.id: one for one in declared}, horizon_seconds)
         finally:
             await link.close()
 
@@ -51,12 +51,12 @@ class RecurringSite:
         return None if row is None else row[0]
 
     async def set(self, assignments: str, recurring_id: str = "hourly") -> None:
-        query = f"UPDATE background_recurring SET {assignments} WHERE recurring_id = %s"
+        query = f"UPDATE bulkport.recurring_jobs SET {assignments} WHERE recurring_id = %s"
         await self.connection.execute(query, (recurring_id,))  # type: ignore[call-overload]
 
     async def jobs(self, recurring_id: str = "hourly") -> list[int]:
         cursor = await self.connection.execute(
-            "SELECT job_id FROM background_jobs WHERE recurring_id = %s ORDER BY job_id", (recurring_id,)
+            "SELECT job_id FROM bulkport.all_jobs WHERE recurring_id = %s ORDER BY job_id", (recurring_id,)
         )
         return [row[0] for row in await cursor.fetchall()]
 

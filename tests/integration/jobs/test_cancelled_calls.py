@@ -116,7 +116,7 @@ def test_a_connection_without_an_event_loop_is_replaced_too(database_url: str) -
             spoilt.pgconn.enter_pipeline_mode()
             pool.putconn(spoilt)
     with psycopg.connect(database_url, autocommit=True) as connection:
-        row = connection.execute("SELECT count(*) FROM background_jobs").fetchone()
+        row = connection.execute("SELECT count(*) FROM bulkport.all_jobs").fetchone()
         assert row == (3,)
 
 

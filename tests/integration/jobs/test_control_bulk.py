@@ -10,8 +10,8 @@ from flow_steps import be_consistent, become, enqueue, gated, job, note, states
 from bulkport.jobs import JobState
 from bulkport.jobs.port.control import Cancel, Delete, Effect, Requeue
 from bulkport.jobs.port.queueing import Outcome, Parent
-from bulkport.jobs.procrastinate_engine.control import JOBS_A_TRANSACTION, JobController
-from bulkport.jobs.procrastinate_engine.reading.reader import ProcrastinateReader
+from bulkport.jobs.postgres.control import JOBS_A_TRANSACTION, JobController
+from bulkport.jobs.postgres.reading.reader import PostgresJobReader
 from bulkport.jobs.reading.query import JobQuery
 from bulkport.pools import open_pool
 
@@ -19,7 +19,7 @@ from bulkport.pools import open_pool
 @pytest.fixture
 async def control(site: EngineSite) -> AsyncIterator[JobController]:
     async with open_pool(site.url, name="control", most=3) as pool:
-        yield JobController(pool, ProcrastinateReader(pool))
+        yield JobController(pool, PostgresJobReader(pool))
 
 
 async def test_all_that_match_are_moved_page_by_page(site: EngineSite, control: JobController) -> None:

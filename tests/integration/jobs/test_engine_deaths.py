@@ -127,7 +127,7 @@ async def test_jobs_run_once_while_connections_are_lost_all_the_time(site: Engin
 
         async def all_ended() -> bool:
             await site.value(query)
-            ended = "SELECT count(*) FROM background_jobs WHERE state = 'succeeded'"
+            ended = "SELECT count(*) FROM bulkport.all_jobs WHERE state = 'succeeded'"
             return int(await site.value(ended)) == len(jobs)
 
         await eventually(all_ended, "all jobs succeeded")
@@ -206,7 +206,7 @@ async def test_a_job_whose_worker_row_was_deleted_is_not_stuck(site: EngineSite)
     async with site.process("worker", **HASTY):
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
-        await site.connection.execute("DELETE FROM procrastinate_workers")
+        await site.connection.execute("DELETE FROM bulkport.servers")
         await site.happens("stopped", job_id)
         await site.happens("begun", job_id, times=2)
         await site.open_gate()
@@ -220,8 +220,8 @@ async def test_a_job_that_its_own_worker_never_got_is_put_back(site: EngineSite)
         async with site.connection.transaction():
             job_id = await site.enqueue("note")
             await site.connection.execute(
-                "UPDATE procrastinate_jobs SET status = 'doing', worker_id ="
-                " (SELECT worker_id FROM background_servers WHERE name = 'worker') WHERE id = %s",
+                "UPDATE bulkport.jobs SET state = 'processing', worker_id ="
+                " (SELECT worker_id FROM bulkport.servers WHERE name = 'worker') WHERE job_id = %s",
                 (int(job_id),),
             )
         assert (await site.reaches(job_id, JobState.SUCCEEDED)).attempts == 1

@@ -10,7 +10,7 @@ from engine_site import EngineSite
 from bulkport.jobs import JobState
 from bulkport.jobs.port import NewJob
 
-_LATE = "SELECT max(extract(epoch FROM started_at - ready_at))::float FROM background_jobs"
+_LATE = "SELECT max(extract(epoch FROM started_at - ready_at))::float FROM bulkport.all_jobs"
 
 
 async def test_jobs_queued_while_a_worker_waits_start_at_their_time(site: EngineSite) -> None:
@@ -19,7 +19,7 @@ async def test_jobs_queued_while_a_worker_waits_start_at_their_time(site: Engine
         jobs = [await site.add(NewJob("note", {}, delay=delay)) for delay in (0.6, 0.3)]
         jobs.append(await site.add(NewJob("note", {}, at=datetime.now(UTC) + timedelta(seconds=0.4))))
         due = await site.value(
-            "SELECT array_agg(due_at ORDER BY job_id) FROM background_jobs WHERE job_id <> %s", later
+            "SELECT array_agg(due_at ORDER BY job_id) FROM bulkport.all_jobs WHERE job_id <> %s", later
         )
         for job_id in jobs:
             await site.reaches(job_id, JobState.SUCCEEDED)
@@ -35,7 +35,7 @@ async def test_waiting_jobs_are_not_in_the_queue_that_workers_search(site: Engin
     await site.add(NewJob("note", {}, at=datetime.now(UTC) + timedelta(seconds=60)))
     past = await site.add(NewJob("note", {}, at=datetime.now(UTC) - timedelta(seconds=60)))
     assert (await site.job(past)).state is JobState.ENQUEUED
-    assert await site.value("SELECT array_agg(id) FROM procrastinate_jobs WHERE status = 'todo'") == [int(past)]
+    assert await site.value("SELECT array_agg(job_id) FROM bulkport.jobs WHERE state = 'enqueued'") == [int(past)]
 
 
 async def test_a_job_that_is_due_is_released_once_by_many(site: EngineSite) -> None:
@@ -70,7 +70,7 @@ async def test_a_released_job_is_seen_by_all_at_once(site: EngineSite) -> None:
     async with site.connection.transaction(force_rollback=True):
         released: Any = None
         while not released:
-            released = await site.value("SELECT released FROM background_release_due_v1(10)")
+            released = await site.value("SELECT released FROM bulkport.release_due(10)")
             await asyncio.sleep(0.01)
         assert (await site.job(job_id)).state is JobState.ENQUEUED
     assert (await site.job(job_id)).state is JobState.SCHEDULED
@@ -78,8 +78,8 @@ async def test_a_released_job_is_seen_by_all_at_once(site: EngineSite) -> None:
 
 @pytest.mark.parametrize("most", [1, 2])
 async def test_the_time_until_the_next_is_told(site: EngineSite, most: int) -> None:
-    assert await site.value("SELECT next_seconds FROM background_release_due_v1(10)") is None
+    assert await site.value("SELECT next_seconds FROM bulkport.release_due(10)") is None
     await site.engine.enqueue_many(site.connection, [NewJob("note", {}, delay=delay) for delay in (0.001, 0.002, 60)])
     await asyncio.sleep(0.02)
-    query = "SELECT ARRAY[released, ceil(next_seconds)] FROM background_release_due_v1(%s)"
+    query = "SELECT ARRAY[released, ceil(next_seconds)] FROM bulkport.release_due(%s)"
     assert await site.value(query, most) == ([1, 0] if most == 1 else [2, 60])

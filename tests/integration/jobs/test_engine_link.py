@@ -6,16 +6,16 @@ import psycopg
 import pytest
 from engine_site import EngineSite, eventually
 
-from bulkport.jobs.procrastinate_engine.link import DatabaseLink, LinkClosed
+from bulkport.jobs.postgres.connection import GivenUp, WorkerConnection
 
 
-async def _backend(link: DatabaseLink) -> int:
+async def _backend(link: WorkerConnection) -> int:
     rows = await link.fetch_all("SELECT pg_backend_pid() AS pid", {})
     return int(rows[0]["pid"])
 
 
 async def test_a_lost_connection_is_made_anew(site: EngineSite) -> None:
-    link = DatabaseLink(site.url, asyncio.Event())
+    link = WorkerConnection(site.url, asyncio.Event())
     first = await _backend(link)
     await site.value("SELECT pg_terminate_backend(%s)", first)
     assert await _backend(link) != first
@@ -23,7 +23,7 @@ async def test_a_lost_connection_is_made_anew(site: EngineSite) -> None:
 
 
 async def test_a_statement_that_is_cut_off_is_sent_again(site: EngineSite) -> None:
-    link = DatabaseLink(site.url, asyncio.Event())
+    link = WorkerConnection(site.url, asyncio.Event())
     first = await _backend(link)
     waiting = "SELECT pg_advisory_xact_lock(1), pg_backend_pid() AS pid"
     async with site.connection.transaction():
@@ -41,7 +41,7 @@ async def test_a_statement_that_is_cut_off_is_sent_again(site: EngineSite) -> No
 
 
 async def test_a_refused_statement_is_not_sent_again(site: EngineSite) -> None:
-    link = DatabaseLink(site.url, asyncio.Event())
+    link = WorkerConnection(site.url, asyncio.Event())
     first = await _backend(link)
     for refused, error in (
         ("SELECT 1 / 0 AS x", psycopg.errors.DivisionByZero),
@@ -59,7 +59,7 @@ async def test_a_refused_statement_is_not_sent_again(site: EngineSite) -> None:
 
 async def test_waiting_for_a_database_that_is_away_can_be_given_up() -> None:
     abandon, give_up = asyncio.Event(), asyncio.Event()
-    link = DatabaseLink("postgresql://nobody@/none?host=/nonexistent", abandon)
+    link = WorkerConnection("postgresql://nobody@/none?host=/nonexistent", abandon)
     waiting = [
         asyncio.create_task(link.fetch_all("SELECT 1", {})),
         asyncio.create_task(link.fetch_all("SELECT 1", {}, give_up)),
@@ -69,6 +69,6 @@ async def test_waiting_for_a_database_that_is_away_can_be_given_up() -> None:
     give_up.set()
     abandon.set()
     for answer in waiting:
-        with pytest.raises(LinkClosed):
+        with pytest.raises(GivenUp):
             await answer
     await link.close()

@@ -15,7 +15,7 @@ from bulkport.jobs import JobQuery, JobState, TaskDefinition
 from bulkport.jobs.errors import JobAlreadyQueued, NotConnected, TaskAlreadyDeclared
 from bulkport.jobs.port import EnqueuedJob, NewJob, Parent
 from bulkport.jobs.port.control import Cancel
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 
 
 async def test_a_job_is_queued_with_its_transaction(site: EngineSite) -> None:
@@ -63,7 +63,7 @@ async def test_a_waiting_worker_is_notified(site: EngineSite) -> None:
         for _ in range(10):
             job_id = await site.enqueue("note")
             await site.reaches(job_id, JobState.SUCCEEDED)
-            query = "SELECT extract(epoch FROM started_at - created_at)::float FROM background_jobs WHERE job_id = %s"
+            query = "SELECT extract(epoch FROM started_at - created_at)::float FROM bulkport.all_jobs WHERE job_id = %s"
             waited.append(await site.value(query, int(job_id)))
     assert min(waited) < 0.05
 
@@ -137,8 +137,7 @@ async def test_two_transactions_with_one_unique_key_make_one_job(site: EngineSit
         await first.commit()
         assert await late == [EnqueuedJob(id_, is_new=False) for id_ in (a.id, b.id, a.id)]
         await second.commit()
-    assert await site.value("SELECT array_agg(id ORDER BY id) FROM procrastinate_jobs") == [int(a.id), int(b.id)]
-    assert await site.value("SELECT array_agg(job_id ORDER BY job_id) FROM background_jobs") == [int(a.id), int(b.id)]
+    assert await site.value("SELECT array_agg(job_id ORDER BY job_id) FROM bulkport.all_jobs") == [int(a.id), int(b.id)]
 
 
 async def is_waiting(site: EngineSite, connection: psycopg.AsyncConnection[Any]) -> bool:
@@ -180,7 +179,7 @@ async def test_looking_up_and_cancelling_what_is_no_job(site: EngineSite) -> Non
 async def test_calls_without_a_connection_use_the_pool(site: EngineSite) -> None:
     job_id = await site.enqueue("note")
     async with AsyncConnectionPool(site.url, kwargs={"autocommit": True}, min_size=1, open=False) as pool:
-        engine = ProcrastinateEngine(pool)
+        engine = PostgresEngine(pool)
         assert (await engine.look_up(job_id)) == await site.job(job_id)
         assert (await engine.reader.count(JobQuery())).jobs == 1
         assert await engine.rescue() == []
@@ -195,7 +194,7 @@ async def test_calls_without_a_connection_use_the_pool(site: EngineSite) -> None
 def test_a_task_name_is_declared_once() -> None:
     async def task() -> None: ...
 
-    engine = ProcrastinateEngine()
+    engine = PostgresEngine()
     engine.add_task(TaskDefinition("task", task))
     with pytest.raises(TaskAlreadyDeclared):
         engine.add_task(TaskDefinition("task", task))

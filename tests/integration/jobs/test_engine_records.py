@@ -18,11 +18,11 @@ async def rows(site: EngineSite, query: str, *arguments: object) -> list[dict[st
 
 
 async def runs_of(site: EngineSite, job_id: str) -> list[dict[str, Any]]:
-    return await rows(site, "SELECT * FROM background_runs WHERE job_id = %s ORDER BY run", int(job_id))
+    return await rows(site, "SELECT * FROM bulkport.job_runs WHERE job_id = %s ORDER BY run", int(job_id))
 
 
 async def job_row(site: EngineSite, job_id: str) -> dict[str, Any]:
-    (row,) = await rows(site, "SELECT * FROM background_jobs WHERE job_id = %s", int(job_id))
+    (row,) = await rows(site, "SELECT * FROM bulkport.all_jobs WHERE job_id = %s", int(job_id))
     return row
 
 
@@ -35,8 +35,7 @@ async def test_a_success_is_kept_and_leaves_the_queue(site: EngineSite) -> None:
     assert (row["runs"], row["failures"], row["server"], row["error_type"]) == (1, 0, "worker", None)
     assert row["created_at"] <= row["started_at"] <= row["finished_at"]
     assert "plain" in row["search_text"]
-    assert await site.value("SELECT count(*) FROM procrastinate_jobs") == 0
-    assert await site.value("SELECT count(*) FROM procrastinate_events") == 0
+    assert await site.value("SELECT count(*) FROM bulkport.jobs") == 0
     assert await runs_of(site, job_id) == []
 
 
@@ -57,7 +56,7 @@ async def test_a_result_that_cannot_be_stored_is_left_out_and_told(
     async with site.worker():
         job = await site.reaches(job_id, JobState.SUCCEEDED)
     assert job.result == result
-    reasons = [row["reason"] for row in await rows(site, "SELECT reason FROM background_history")]
+    reasons = [row["reason"] for row in await rows(site, "SELECT reason FROM bulkport.job_history")]
     assert len(reasons) == (why is not None)
     assert all(reason.startswith(why) for reason in reasons)
 
@@ -80,8 +79,6 @@ async def test_each_failed_attempt_is_kept_with_its_traceback(site: EngineSite) 
     row = await job_row(site, job_id)
     assert (row["failures"], row["runs"], row["due_at"]) == (3, 3, None)
     assert "failure 3" in row["search_text"]
-    # It stays in Procrastinate's table, so that it can run again under its id, but not in its queue.
-    assert await site.value("SELECT status::text FROM procrastinate_jobs WHERE id = %s", int(job_id)) == "failed"
 
 
 @pytest.mark.parametrize("how", ["FinalError", "KeyError"])
@@ -114,31 +111,32 @@ async def test_runs_without_an_error_are_kept_as_what_they_were(site: EngineSite
         await site.cancel(stopped)
         await site.reaches(stopped, JobState.CANCELLED)
     assert [run["outcome"] for run in await runs_of(site, stopped)] == ["handed_back", "cancelled"]
-    reasons = await rows(site, "SELECT state::text, reason FROM background_history WHERE job_id = %s", int(stopped))
-    assert [row["state"] for row in reasons] == ["enqueued", "cancelled"]
+    reasons = await rows(site, "SELECT state::text, reason FROM bulkport.job_history WHERE job_id = %s", int(stopped))
+    assert [row["state"] for row in reasons] == ["processing", "cancelled"]
 
 
 async def test_a_task_that_asks_to_run_again_for_ever_does_not_fill_the_tables(site: EngineSite) -> None:
     job_id = await site.enqueue("give", what="plain")
     await site.connection.execute(
-        "INSERT INTO background_runs (job_id, run, outcome, error_type, ended_at)"
+        "INSERT INTO bulkport.job_runs (job_id, run, outcome, error_type, ended_at)"
         " SELECT %(job)s, run, CASE WHEN run = 7 THEN 'lost' ELSE 'again' END, CASE WHEN run = 8 THEN 'Error' END,"
         " clock_timestamp() - make_interval(secs => 2000 - run) FROM generate_series(1, 1000) AS run",
         {"job": int(job_id)},
     )
     await site.connection.execute(
-        "INSERT INTO background_history (job_id, at, state, reason, actor)"
+        "INSERT INTO bulkport.job_history (job_id, at, state, reason, actor)"
         " SELECT job_id, ended_at - interval '0.5 s', 'enqueued',"
-        " CASE WHEN run = 9 THEN 'requeued' ELSE 'its time came' END, NULL FROM background_runs WHERE job_id = %(job)s",
+        " CASE WHEN run = 9 THEN 'requeued' ELSE 'its time came' END, NULL"
+        " FROM bulkport.job_runs WHERE job_id = %(job)s",
         {"job": int(job_id)},
     )
-    await site.connection.execute("UPDATE background_jobs SET runs = 1000")
+    await site.connection.execute("UPDATE bulkport.jobs SET runs = 1000")
     async with hand_worker(site.url) as worker:
         assert await worker.claim() == job_id
         await worker.end(job_id, "again")
         await worker.commit()
     assert [run["run"] for run in await runs_of(site, job_id)] == [7, 8, *range(101, 1002)]
-    changes = await rows(site, "SELECT reason FROM background_history WHERE job_id = %s ORDER BY id", int(job_id))
+    changes = await rows(site, "SELECT reason FROM bulkport.job_history WHERE job_id = %s ORDER BY id", int(job_id))
     assert [change["reason"] for change in changes] == ["requeued", *["its time came"] * 900]
 
 
@@ -179,7 +177,7 @@ async def test_every_change_of_state_is_counted_with_its_duration_and_latency(si
     cancelled = await site.add(NewJob("note", {}, delay=60))
     await site.cancel(cancelled)
     # Counts are as of the deltas: none are moved while a lock is held that the mover wants.
-    await site.connection.execute("SELECT pg_advisory_lock(hashtextextended('background_rollup_v1', 0))")
+    await site.connection.execute("SELECT pg_advisory_lock(hashtextextended('bulkport.rollup', 0))")
     async with site.worker():
         for job_id in jobs:
             await site.reaches(job_id, JobState.SUCCEEDED)
@@ -187,9 +185,9 @@ async def test_every_change_of_state_is_counted_with_its_duration_and_latency(si
         site,
         """
         SELECT task, state, sum(jobs)::integer AS jobs FROM (
-            SELECT task, entered_state AS state, jobs FROM background_deltas
-            UNION ALL SELECT task, left_state, -jobs FROM background_deltas
-            UNION ALL SELECT task, state, jobs FROM background_counts
+            SELECT task, entered_state AS state, jobs FROM bulkport.job_deltas
+            UNION ALL SELECT task, left_state, -jobs FROM bulkport.job_deltas
+            UNION ALL SELECT task, state, jobs FROM bulkport.job_counts
         ) AS change WHERE state IS NOT NULL GROUP BY 1, 2 HAVING sum(jobs) <> 0
         """,
     )
@@ -201,17 +199,10 @@ async def test_every_change_of_state_is_counted_with_its_duration_and_latency(si
     }
     timed = await rows(
         site,
-        "SELECT task, duration_ms, latency_ms FROM background_deltas WHERE duration_ms IS NOT NULL ORDER BY at",
+        "SELECT task, unnest(durations_ms) AS duration_ms, unnest(latencies_ms) AS latency_ms FROM bulkport.job_deltas",
     )
     assert sorted(row["task"] for row in timed) == ["fail", "fail", "later", "later", "note", "note"]
     assert all(0 < row["duration_ms"] < 10_000 and 0 <= row["latency_ms"] < 10_000 for row in timed)
-
-
-async def test_a_job_taken_out_of_the_queue_by_hand_counts_as_failed(site: EngineSite) -> None:
-    job_id = await site.enqueue("note")
-    await site.connection.execute("DELETE FROM procrastinate_jobs")
-    job = await site.job(job_id)
-    assert (job.state, job.last_error) == (JobState.FAILED, "JobLost: it is no longer in its queue")
 
 
 async def test_a_draining_worker_is_not_taken_for_dead(site: EngineSite) -> None:
@@ -223,7 +214,7 @@ async def test_a_draining_worker_is_not_taken_for_dead(site: EngineSite) -> None
         async with site.process("other", heartbeat=0.25, stalled=1.25):
 
             async def has_beaten_on() -> bool:
-                query = "SELECT last_heartbeat - %s > interval '2.5 seconds' FROM background_servers WHERE name = %s"
+                query = "SELECT last_heartbeat - %s > interval '2.5 seconds' FROM bulkport.servers WHERE name = %s"
                 return bool(await site.value(query, begun, "draining"))
 
             await eventually(has_beaten_on, "the draining worker beats on")

@@ -4,15 +4,14 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from engine_site import EngineSite
+from engine_site import EngineSite, open_batch, seal_batch
 from flow_steps import be_consistent, become, enqueue, note, reasons, states
 
 from bulkport.jobs.errors import BatchClosed
 from bulkport.jobs.port.queueing import NewJob, Outcome, Parent
-from bulkport.jobs.procrastinate_engine.batches import open_batch, seal_batch
-from bulkport.jobs.procrastinate_engine.history_chores import ABANDONED_AFTER, prune_chore
-from bulkport.jobs.procrastinate_engine.link import DatabaseLink
-from bulkport.jobs.procrastinate_engine.reading.reader import ProcrastinateReader
+from bulkport.jobs.postgres.connection import WorkerConnection
+from bulkport.jobs.postgres.maintenance import ABANDONED_AFTER, prune_chore
+from bulkport.jobs.postgres.reading.reader import PostgresJobReader
 from bulkport.jobs.reading.details import BatchStatus
 from bulkport.jobs.retention import RetentionPolicy
 from bulkport.pools import open_pool
@@ -25,21 +24,21 @@ def after(batch_id: int, on: Outcome) -> NewJob:
 
 
 async def make_old(site: EngineSite, batch_id: int, *, jobs: bool = True) -> None:
-    for table in ("batches", "jobs") if jobs else ("batches",):
+    for table in ("job_batches", "jobs", "finished_jobs") if jobs else ("job_batches",):
         await site.connection.execute(
-            f"UPDATE background_{table} SET created_at = created_at - %s WHERE batch_id = %s", (LONG_AGO, batch_id)
+            f"UPDATE bulkport.{table} SET created_at = created_at - %s WHERE batch_id = %s", (LONG_AGO, batch_id)
         )
 
 
 async def prune(site: EngineSite) -> None:
-    link = DatabaseLink(site.url, asyncio.Event())
+    link = WorkerConnection(site.url, asyncio.Event())
     await prune_chore(link, RetentionPolicy()).run()
     await link.close()
 
 
 async def status(site: EngineSite, batch_id: int) -> BatchStatus:
     async with open_pool(site.url, name="reading", most=1) as pool:
-        found = await ProcrastinateReader(pool).batch(batch_id)
+        found = await PostgresJobReader(pool).batch(batch_id)
     assert found is not None
     return found
 

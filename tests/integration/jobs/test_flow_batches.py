@@ -5,15 +5,14 @@ import os
 import signal
 
 import pytest
-from engine_site import HASTY, EngineSite, eventually
-from flow_steps import be_consistent, become, enqueue, gated, give, is_waiting, job, note, reasons, states
+from engine_site import HASTY, EngineSite, eventually, open_batch, seal_batch
+from flow_steps import be_consistent, become, enqueue, gated, give, job, note, reasons, states
 from hand_worker import hand_worker
 
 from bulkport.jobs import JobState
 from bulkport.jobs.errors import BatchClosed, ParentNotFound
 from bulkport.jobs.port.control import Cancel, Effect, Requeue
 from bulkport.jobs.port.queueing import NewJob, Outcome, Parent
-from bulkport.jobs.procrastinate_engine.batches import open_batch, seal_batch
 
 
 def after(batch_id: int, on: Outcome = Outcome.SUCCEEDED, text: str = "child") -> NewJob:
@@ -21,7 +20,7 @@ def after(batch_id: int, on: Outcome = Outcome.SUCCEEDED, text: str = "child") -
 
 
 async def has_ended(site: EngineSite, batch_id: int) -> bool:
-    ended = await site.value("SELECT finished_at IS NOT NULL FROM background_batches WHERE batch_id = %s", batch_id)
+    ended = await site.value("SELECT finished_at IS NOT NULL FROM bulkport.job_batches WHERE batch_id = %s", batch_id)
     return bool(ended)
 
 
@@ -105,10 +104,10 @@ async def test_a_sealed_batch_takes_no_more_jobs(site: EngineSite) -> None:
         await enqueue(site, note(batch_id=4711))
     with pytest.raises(ParentNotFound, match="batch 4711"):
         await enqueue(site, after(4711))
-    assert await site.value("SELECT count(*) FROM background_jobs") == 0
+    assert await site.value("SELECT count(*) FROM bulkport.all_jobs") == 0
 
 
-async def test_the_last_two_jobs_of_a_batch_see_each_other_end(site: EngineSite) -> None:
+async def test_a_batch_whose_last_two_jobs_end_at_one_time_ends(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     jobs = await enqueue(site, note(batch_id=batch_id), note(batch_id=batch_id))
     (child,) = await enqueue(site, after(batch_id))
@@ -116,11 +115,10 @@ async def test_the_last_two_jobs_of_a_batch_see_each_other_end(site: EngineSite)
     async with hand_worker(site.url) as one, hand_worker(site.url) as two:
         assert [await one.claim(), await two.claim()] == jobs
         await one.end(jobs[0])
-        ending = asyncio.create_task(two.end(jobs[1]))
-        assert await is_waiting(ending)
+        await two.end(jobs[1])
         await one.commit()
-        await ending
         await two.commit()
+    await site.connection.execute("SELECT bulkport.settle_left()")
     assert await states(site, [child]) == ["enqueued"]
     await be_consistent(site)
 
@@ -132,10 +130,10 @@ async def test_a_batch_sealed_while_its_last_job_is_just_ending_ends(site: Engin
     async with hand_worker(site.url) as worker:
         assert await worker.claim() == last
         await worker.end(last)
-        sealing = asyncio.create_task(seal_batch(site.connection, batch_id))
-        assert await is_waiting(sealing)
+        assert await seal_batch(site.connection, batch_id)
+        assert await states(site, [child]) == ["awaiting"]
         await worker.commit()
-        assert await sealing
+    await site.connection.execute("SELECT bulkport.settle_left()")
     assert await states(site, [child]) == ["enqueued"]
     await be_consistent(site)
 
@@ -174,13 +172,13 @@ async def test_two_thousand_jobs_outlive_a_killed_worker_and_start_what_follows_
         await seal_batch(site.connection, batch_id)
 
     async def are_some_done() -> bool:
-        done = await site.value("SELECT count(*) FROM background_jobs WHERE state = 'succeeded'")
+        done = await site.value("SELECT count(*) FROM bulkport.all_jobs WHERE state = 'succeeded'")
         return bool(done >= 300)
 
     async with site.process("one", concurrency=20, **HASTY) as one, site.process("two", concurrency=20, **HASTY):
         await eventually(are_some_done, "300 jobs")
         os.kill(one.pid, signal.SIGKILL)
         await site.reaches(child, JobState.SUCCEEDED)
-    assert await site.value("SELECT count(*) FROM background_jobs WHERE state = 'succeeded'") == 2001
+    assert await site.value("SELECT count(*) FROM bulkport.all_jobs WHERE state = 'succeeded'") == 2001
     assert await site.events(child) == ["child"]
     await be_consistent(site)

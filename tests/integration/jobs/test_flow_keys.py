@@ -6,7 +6,7 @@ import signal
 
 import psycopg
 import pytest
-from engine_site import HASTY, EngineSite
+from engine_site import HASTY, EngineSite, eventually
 from flow_steps import be_consistent, become, enqueue, gated, give, job, most_at_one_time, note, states
 
 from bulkport.jobs import JobState
@@ -20,7 +20,6 @@ async def test_two_workers_run_as_many_jobs_of_a_key_as_it_allows(site: EngineSi
         ids = await enqueue(site, *(gated(concurrency_key="k", concurrency_limit=limit) for _ in range(40)))
         await become(site, ids, "succeeded")
     assert await most_at_one_time(site, ids) == limit
-    assert await site.value("SELECT count(*) FROM background_keys") == 0
     await be_consistent(site)
 
 
@@ -36,11 +35,12 @@ async def test_keys_do_not_hold_each_other_back(site: EngineSite) -> None:
 
 
 async def test_parked_jobs_start_by_priority_and_then_in_their_order(site: EngineSite) -> None:
-    (first,) = await enqueue(site, gated(concurrency_key="k"))
     texts = {"b": 0, "c": 0, "a": 5, "d": -1}
-    await enqueue(site, *(note(text, concurrency_key="k", priority=priority) for text, priority in texts.items()))
-    await site.open_gate()
     async with site.worker():
+        (first,) = await enqueue(site, gated(concurrency_key="k"))
+        await site.happens("begun", first)
+        await enqueue(site, *(note(text, concurrency_key="k", priority=priority) for text, priority in texts.items()))
+        await site.open_gate()
         await site.reaches(first, JobState.SUCCEEDED)
         await site.happens("d")
     assert await site.events() == ["begun", "ended", "a", "b", "c", "d"]
@@ -77,22 +77,30 @@ async def test_a_job_that_gives_way_lets_others_of_its_key_go_first(site: Engine
 
 
 async def test_a_cancelled_job_makes_room(site: EngineSite) -> None:
-    ids = await enqueue(site, *(note(concurrency_key="k") for _ in range(3)))
-    assert await states(site, ids) == ["enqueued", "parked", "parked"]
-    assert await give(site, Cancel(), ids[0], ids[1]) == [Effect.CANCELLED, Effect.CANCELLED]
-    assert await states(site, ids) == ["cancelled", "cancelled", "enqueued"]
-    assert await give(site, Requeue(), ids[1]) == [Effect.REQUEUED]
-    assert await states(site, ids) == ["cancelled", "parked", "enqueued"]
+    async with site.worker():
+        ids = await enqueue(site, *(gated(concurrency_key="k") for _ in range(3)))
+        await become(site, ids, "running", "parked", "parked")
+        assert await give(site, Cancel(), ids[0], ids[1]) == [Effect.ASKED_TO_STOP, Effect.CANCELLED]
+        await become(site, ids, "cancelled", "cancelled", "running")
+        assert await give(site, Requeue(), ids[1]) == [Effect.REQUEUED]
+        await become(site, ids, "cancelled", "parked", "running")
+        await site.open_gate()
+        await become(site, ids[1:], "succeeded")
     await be_consistent(site)
 
 
 async def test_a_job_with_a_new_limit_sets_it_for_those_that_wait(site: EngineSite) -> None:
-    ids = await enqueue(site, *(note(concurrency_key="k") for _ in range(4)))
-    ids += await enqueue(site, note(concurrency_key="k", concurrency_limit=3))
-    assert await states(site, ids) == ["enqueued", "enqueued", "enqueued", "parked", "parked"]
-    ids += await enqueue(site, note(concurrency_key="k", concurrency_limit=2))
-    await give(site, Cancel(), ids[0])
-    assert await states(site, ids[1:]) == ["enqueued", "enqueued", "parked", "parked", "parked"]
+    async with site.worker(poll_seconds=0.1):
+        ids = await enqueue(site, *(gated(concurrency_key="k") for _ in range(4)))
+        await become(site, ids, "running", "parked", "parked", "parked")
+        ids += await enqueue(site, gated(concurrency_key="k", concurrency_limit=3))
+
+        async def three_run() -> bool:
+            return sorted(await states(site, ids)) == ["parked"] * 2 + ["running"] * 3
+
+        await eventually(three_run, "the new limit holds")
+        await site.open_gate()
+        await become(site, ids, "succeeded")
     await be_consistent(site)
 
 
@@ -118,19 +126,13 @@ async def test_the_slot_of_a_killed_worker_stays_its_jobs_until_that_has_ended(s
     await be_consistent(site)
 
 
-async def test_a_slot_given_back_finds_the_job_that_is_just_being_parked(site: EngineSite) -> None:
-    (first,) = await enqueue(site, note(concurrency_key="k"))
+async def test_a_job_of_a_transaction_that_stays_open_delays_no_other_of_its_key(site: EngineSite) -> None:
     async with await psycopg.AsyncConnection.connect(site.url) as caller, site.worker():
-        await site.reaches(first, JobState.SUCCEEDED)
-        (holder,) = await enqueue(site, gated(concurrency_key="k"))
-        await site.happens("begun", holder)
-        parked = await site.engine.enqueue(caller, note(concurrency_key="k"))
-        # The end of the holder's run waits for the caller's transaction, which has found no slot.
-        await site.open_gate()
-        await site.happens("ended", holder)
-        assert await states(site, [holder]) == ["running"]
+        open_job = await site.engine.enqueue(caller, note(concurrency_key="k"))
+        others = await enqueue(site, *(note(concurrency_key="k") for _ in range(3)))
+        await become(site, others, "succeeded")
         await caller.commit()
-        await become(site, [holder, parked], "succeeded")
+        await site.reaches(open_job, JobState.SUCCEEDED)
     await be_consistent(site)
 
 
@@ -139,7 +141,7 @@ async def test_a_parked_job_in_someones_hands_is_not_forgotten(site: EngineSite)
     async with await psycopg.AsyncConnection.connect(site.url) as operator, site.worker():
         await site.happens("begun", holder)
         number = int(parked)
-        await operator.execute("SELECT background_hold_v1(ARRAY[%s::bigint])", (number,))
+        await operator.execute("SELECT bulkport.hold(ARRAY[%s::bigint])", (number,))
         await site.open_gate()
         await become(site, [holder, parked], "succeeded", "parked")
         changing = asyncio.create_task(give(site, Change(priority=3), parked))

@@ -1,7 +1,7 @@
 """An application chooses its engine: everything that it asks of its jobs goes to the engine that it has passed.
 
-The second engine here has ids of its own for jobs and batches, and names of its own for its servers. Procrastinate's
-knows none of them, so whatever went to that one would find nothing.
+The second engine here has ids of its own for jobs and batches, and names of its own for its servers. The default
+one knows none of them, so whatever went to that one would find nothing.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ from bulkport.jobs.port import Connection, NewJob
 from bulkport.jobs.port.control import Order, OrderResult
 from bulkport.jobs.port.queueing import SyncConnection
 from bulkport.jobs.port.recurring import PsycopgConnection
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
-from bulkport.jobs.procrastinate_engine.borrowing import borrow
-from bulkport.jobs.procrastinate_engine.control import JobController
-from bulkport.jobs.procrastinate_engine.reading import ProcrastinateReader
-from bulkport.jobs.procrastinate_engine.recurring_store import ProcrastinateRecurringStore
+from bulkport.jobs.postgres import PostgresEngine
+from bulkport.jobs.postgres.borrowing import borrow
+from bulkport.jobs.postgres.control import JobController
+from bulkport.jobs.postgres.reading import PostgresJobReader
+from bulkport.jobs.postgres.recurring import PostgresRecurringStore
 from bulkport.jobs.reading.details import BatchStatus, JobDetails
 from bulkport.jobs.reading.query import JobPage
 from bulkport.pools import AsyncPool
@@ -58,7 +58,7 @@ def inner_job(job: NewJob) -> NewJob:
     return replace(job, parents=parents, batch_id=None if job.batch_id is None else -job.batch_id)
 
 
-class SecondReader(ProcrastinateReader):
+class SecondReader(PostgresJobReader):
     async def search(self, query: JobQuery, *, cursor: str | None = None, limit: int = 50) -> JobPage:
         page = await super().search(query, cursor=cursor, limit=limit)
         return replace(page, items=tuple(replace(job, id=outer(job.id)) for job in page.items))
@@ -78,12 +78,12 @@ class SecondControl(JobController):
         return [replace(result, job_id=outer(result.job_id)) for result in results]
 
 
-class SecondRecurring(ProcrastinateRecurringStore):
+class SecondRecurring(PostgresRecurringStore):
     async def trigger(self, recurring_id: str, connection: PsycopgConnection | None = None) -> BackgroundJobId:
         return outer(await super().trigger(recurring_id, connection))
 
 
-class SecondEngine(ProcrastinateEngine):
+class SecondEngine(PostgresEngine):
     def __init__(self, pool: AsyncPool | None = None) -> None:
         super().__init__(pool)
         self._reader = None if pool is None else SecondReader(pool)

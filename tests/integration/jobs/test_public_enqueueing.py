@@ -376,5 +376,5 @@ async def stored(public: PublicSite) -> int:
 
 async def ids(public: PublicSite) -> list[str]:
     async with await psycopg.AsyncConnection.connect(public.url) as connection:
-        cursor = await connection.execute("SELECT job_id::text FROM background_jobs job ORDER BY job.job_id")
+        cursor = await connection.execute("SELECT job_id::text FROM bulkport.all_jobs job ORDER BY job.job_id")
         return [row[0] for row in await cursor.fetchall()]

@@ -33,12 +33,12 @@ async def rows(public: PublicSite, query: str, job_id: BackgroundJobId) -> list[
 
 
 async def progress(public: PublicSite, job_id: BackgroundJobId) -> dict[str, Any] | None:
-    found = await rows(public, "SELECT done, total, message FROM background_progress WHERE job_id = %s", job_id)
+    found = await rows(public, "SELECT done, total, message FROM bulkport.job_progress WHERE job_id = %s", job_id)
     return found[0] if found else None
 
 
 async def lines(public: PublicSite, job_id: BackgroundJobId) -> list[tuple[int, int, str, str]]:
-    query = "SELECT line, run, level, message FROM background_logs WHERE job_id = %s ORDER BY line"
+    query = "SELECT line, run, level, message FROM bulkport.job_logs WHERE job_id = %s ORDER BY line"
     return [tuple(row.values()) for row in await rows(public, query, job_id)]
 
 
@@ -124,14 +124,11 @@ async def test_a_later_run_goes_on_from_the_checkpoint(public: PublicSite) -> No
     assert job.result == 2
 
 
-PARKED = "SELECT procrastinate_finish_job_v1({job}, 'failed', false)"
-CLAIMED_BY_ANOTHER = """
-SELECT procrastinate_retry_job_v2({job}, now(), NULL, NULL, NULL);
-SELECT procrastinate_fetch_job_v2(NULL, worker.worker_id) FROM procrastinate_register_worker_v1() AS worker
-"""
+WAITING = "UPDATE bulkport.jobs SET state = 'scheduled', due_at = 'infinity', worker_id = NULL WHERE job_id = {job}"
+CLAIMED_BY_ANOTHER = "UPDATE bulkport.jobs SET worker_id = worker_id + 1000 WHERE job_id = {job}"
 
 
-@pytest.mark.parametrize("taken", [PARKED, CLAIMED_BY_ANOTHER], ids=["parked", "claimed by another"])
+@pytest.mark.parametrize("taken", [WAITING, CLAIMED_BY_ANOTHER], ids=["waiting", "claimed by another"])
 async def test_a_run_that_is_no_longer_its_worker_s_writes_no_notes(public: PublicSite, taken: str) -> None:
     """The job is taken away while it runs, as from a worker that was given up for dead."""
     gate = asyncio.Event()
@@ -258,7 +255,7 @@ async def test_a_shutdown_hands_back_what_looks(public: PublicSite, kind: str) -
     assert time.monotonic() - begun < 50
     job = await public.job(job_id)
     assert (job.state, job.attempts) == (JobState.ENQUEUED, 0)
-    runs_of_it = await rows(public, "SELECT outcome FROM background_runs WHERE job_id = %s", job_id)
+    runs_of_it = await rows(public, "SELECT outcome FROM bulkport.job_runs WHERE job_id = %s", job_id)
     assert runs_of_it == [{"outcome": "handed_back"}]
 
 

@@ -9,8 +9,8 @@ from public_site import PublicSite
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from bulkport import migrations
 from bulkport.jobs import BackgroundJobs, JobState
-from bulkport.jobs.engine_schema import engine_schema_sql
 
 
 async def test_a_worker_waits_for_the_tables(server_url: str) -> None:
@@ -32,7 +32,7 @@ async def test_a_worker_waits_for_the_tables(server_url: str) -> None:
                         while not warnings(logs):
                             await asyncio.sleep(0.02)
                         async with await psycopg.AsyncConnection.connect(url) as connection:
-                            await connection.execute(engine_schema_sql())
+                            await migrations.upgrade(connection)
                         job_id = await jobs.enqueue(add, 1, 2)
                         assert (await site.reaches(job_id, JobState.SUCCEEDED)).result == 3
         finally:

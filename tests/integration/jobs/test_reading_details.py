@@ -10,7 +10,7 @@ from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.queueing import NewJob, Outcome, Parent
-from bulkport.jobs.procrastinate_engine.reading import ProcrastinateReader
+from bulkport.jobs.postgres.reading import PostgresJobReader
 from bulkport.jobs.reading.details import JobDetails, RunOutcome
 from bulkport.pools import open_pool
 
@@ -32,7 +32,7 @@ async def test_the_timeline_of_a_job_that_ran_thrice(site: EngineSite) -> None:
     job_id = await site.enqueue("fail", times=2)
     async with site.worker(name="worker"), open_pool(site.url, name="reading", most=1) as pool:
         await site.reaches(job_id, JobState.SUCCEEDED)
-        details = await ProcrastinateReader(pool).details(job_id)
+        details = await PostgresJobReader(pool).details(job_id)
     assert details is not None
     assert story(details) == [
         "created",
@@ -60,7 +60,7 @@ async def test_a_running_job_tells_since_when_and_where(site: EngineSite) -> Non
     job_id = await site.enqueue("wait", gate="gate")
     async with site.worker(name="worker"), open_pool(site.url, name="reading", most=1) as pool:
         await site.happens("begun", job_id)
-        details = await ProcrastinateReader(pool).details(job_id)
+        details = await PostgresJobReader(pool).details(job_id)
         await site.open_gate()
         await site.reaches(job_id, JobState.SUCCEEDED)
     assert details is not None
@@ -75,7 +75,7 @@ async def test_runs_and_changes_are_told_in_their_order(reading_site: ReadingSit
     await reading_site.put(1, "failed", created_at=NOON, runs=2, error_type="ValueError", error="no")
     for run, seconds in ((1, 10), (2, 50)):
         await reading_site.connection.execute(
-            "INSERT INTO background_runs (job_id, run, outcome, server, started_at, ended_at)"
+            "INSERT INTO bulkport.job_runs (job_id, run, outcome, server, started_at, ended_at)"
             " VALUES (1, %s, %s, 's', %s, %s)",
             (
                 run,
@@ -86,7 +86,7 @@ async def test_runs_and_changes_are_told_in_their_order(reading_site: ReadingSit
         )
     for state, seconds, actor in (("cancelled", 35, "ada"), ("enqueued", 40, "grace")):
         await reading_site.connection.execute(
-            "INSERT INTO background_history (job_id, at, state, reason, actor) VALUES (1, %s, %s, 'why', %s)",
+            "INSERT INTO bulkport.job_history (job_id, at, state, reason, actor) VALUES (1, %s, %s, 'why', %s)",
             (NOON + timedelta(seconds=seconds), state, actor),
         )
     details = await reading_site.reader.details(BackgroundJobId("1"))
@@ -100,7 +100,7 @@ async def test_runs_and_changes_are_told_in_their_order(reading_site: ReadingSit
 async def test_a_long_life_is_told_from_its_end(reading_site: ReadingSite) -> None:
     await reading_site.put(1, "enqueued", runs=250)
     await reading_site.connection.execute(
-        "INSERT INTO background_runs (job_id, run, outcome, ended_at)"
+        "INSERT INTO bulkport.job_runs (job_id, run, outcome, ended_at)"
         " SELECT 1, n, 'again', clock_timestamp() + n * interval '1 s' FROM generate_series(1, 250) n"
     )
     details = await reading_site.reader.details(BackgroundJobId("1"))
@@ -111,13 +111,13 @@ async def test_a_long_life_is_told_from_its_end(reading_site: ReadingSite) -> No
 
 async def test_what_a_job_noted_and_gave_is_there(reading_site: ReadingSite) -> None:
     await reading_site.put(1, result=None)
-    await reading_site.connection.execute("UPDATE background_jobs SET result = '[1, {\"a\": null}]'")
+    await reading_site.connection.execute("UPDATE bulkport.finished_jobs SET result = '[1, {\"a\": null}]'")
     await reading_site.connection.execute(
-        "INSERT INTO background_progress (job_id, done, total, message, checkpoint)"
+        "INSERT INTO bulkport.job_progress (job_id, done, total, message, checkpoint)"
         " VALUES (1, 3, 7, 'third', '{\"row\": 3}')"
     )
     await reading_site.connection.execute(
-        "INSERT INTO background_logs (job_id, line, run, level, message)"
+        "INSERT INTO bulkport.job_logs (job_id, line, run, level, message)"
         " SELECT 1, n, 1, 'info', 'line ' || n FROM generate_series(1, 30) n"
     )
     job_id = BackgroundJobId("1")
@@ -136,7 +136,7 @@ async def test_what_a_job_noted_and_gave_is_there(reading_site: ReadingSite) -> 
 
 async def test_a_checkpoint_alone_is_no_progress(reading_site: ReadingSite) -> None:
     await reading_site.put(1, "enqueued")
-    await reading_site.connection.execute("INSERT INTO background_progress (job_id, checkpoint) VALUES (1, '5')")
+    await reading_site.connection.execute("INSERT INTO bulkport.job_progress (job_id, checkpoint) VALUES (1, '5')")
     details = await reading_site.reader.details(BackgroundJobId("1"))
     assert details is not None
     assert (details.job.progress, details.checkpoint) == (None, 5)
@@ -156,7 +156,7 @@ async def test_both_ends_of_a_continuation_know_each_other(reading_site: Reading
     assert (up.job_id, up.task, up.state, up.on) == (parent, "first", JobState.ENQUEUED, "finished")
     assert (of_parent.children_in_all, of_parent.parents_in_all, of_child.parents_in_all) == (1, 0, 1)
     # One that is pruned is still told of.
-    await site.connection.execute("DELETE FROM background_jobs WHERE job_id = %s", (int(parent),))
+    await site.connection.execute("DELETE FROM bulkport.jobs WHERE job_id = %s", (int(parent),))
     of_child = await site.reader.details(child)
     assert of_child is not None
     assert (of_child.parents[0].job_id, of_child.parents[0].task, of_child.parents[0].state) == (parent, None, None)
@@ -164,7 +164,8 @@ async def test_both_ends_of_a_continuation_know_each_other(reading_site: Reading
 
 async def test_a_batch_tells_how_far_it_has_come(reading_site: ReadingSite) -> None:
     batch_id = await reading_site.value(
-        "INSERT INTO background_batches (description, user_id, sealed) VALUES ('July', 'ada', true) RETURNING batch_id"
+        "INSERT INTO bulkport.job_batches (description, user_id, sealed)"
+        " VALUES ('July', 'ada', true) RETURNING batch_id"
     )
     for number, state in enumerate(["succeeded", "succeeded", "failed", "scheduled"], start=1):
         await reading_site.put(number, state, batch_id=batch_id)

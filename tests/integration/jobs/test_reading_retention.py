@@ -13,9 +13,9 @@ from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.errors import ParentNotFound
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.queueing import NewJob, Outcome, Parent
-from bulkport.jobs.procrastinate_engine import history_chores
-from bulkport.jobs.procrastinate_engine.history_chores import prune_chore
-from bulkport.jobs.procrastinate_engine.link import DatabaseLink
+from bulkport.jobs.postgres import maintenance
+from bulkport.jobs.postgres.connection import WorkerConnection
+from bulkport.jobs.postgres.maintenance import prune_chore
 from bulkport.jobs.reading.query import JobQuery
 from bulkport.jobs.retention import RetentionPolicy
 
@@ -23,8 +23,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-async def link(database_url: str) -> AsyncIterator[DatabaseLink]:
-    link = DatabaseLink(database_url, asyncio.Event())
+async def link(database_url: str) -> AsyncIterator[WorkerConnection]:
+    link = WorkerConnection(database_url, asyncio.Event())
     yield link
     await link.close()
 
@@ -39,7 +39,7 @@ async def put_old(site: ReadingSite, job_id: int, state: str, age: timedelta, **
     )
 
 
-async def prune(link: DatabaseLink, policy: RetentionPolicy | None = None) -> int:
+async def prune(link: WorkerConnection, policy: RetentionPolicy | None = None) -> int:
     """Prune as a worker does; gives how often it had to."""
     for times in range(1, 100):
         if await prune_chore(link, policy or RetentionPolicy()).run() is None:
@@ -47,7 +47,7 @@ async def prune(link: DatabaseLink, policy: RetentionPolicy | None = None) -> in
     raise AssertionError("there is no end to it")
 
 
-async def test_jobs_are_kept_as_long_as_their_state_is(reading_site: ReadingSite, link: DatabaseLink) -> None:
+async def test_jobs_are_kept_as_long_as_their_state_is(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number, (state, days) in enumerate(
         [("succeeded", 6), ("succeeded", 8), ("cancelled", 6), ("cancelled", 8), ("failed", 29), ("failed", 31)],
         start=1,
@@ -59,7 +59,7 @@ async def test_jobs_are_kept_as_long_as_their_state_is(reading_site: ReadingSite
     assert set(await reading_site.found(JobQuery())) == {1, 3, 5, 7, 8}
 
 
-async def test_what_is_kept_for_good_stays(reading_site: ReadingSite, link: DatabaseLink) -> None:
+async def test_what_is_kept_for_good_stays(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number, state in enumerate(["succeeded", "failed", "cancelled"], start=1):
         await put_old(reading_site, number, state, 1000 * DAY)
     await prune(link, RetentionPolicy(succeeded=None, failed=None, cancelled=None))
@@ -68,120 +68,94 @@ async def test_what_is_kept_for_good_stays(reading_site: ReadingSite, link: Data
     assert set(await reading_site.found(JobQuery())) == {1, 3}
 
 
-async def test_all_that_is_kept_of_a_job_goes_with_it(reading_site: ReadingSite, link: DatabaseLink) -> None:
+async def test_all_that_is_kept_of_a_job_goes_with_it(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number, age in ((1, 90 * DAY), (2, DAY)):
         await put_old(reading_site, number, "failed", age)
         for statement in (
-            "INSERT INTO background_runs (job_id, run, outcome, ended_at) VALUES (%s, 1, 'failed', now())",
-            "INSERT INTO background_history (job_id, state, reason) VALUES (%s, 'failed', 'why')",
-            "INSERT INTO background_progress (job_id, done) VALUES (%s, 1)",
-            "INSERT INTO background_logs (job_id, line, run, level, message) VALUES (%s, 1, 1, 'info', 'hello')",
-            "INSERT INTO background_continuations (child_id, parent_id, on_outcome) VALUES (%s, 77, 'finished')",
-            "INSERT INTO background_continuations (child_id, parent_id, on_outcome) VALUES (78, %s, 'finished')",
+            "INSERT INTO bulkport.job_runs (job_id, run, outcome, ended_at) VALUES (%s, 1, 'failed', now())",
+            "INSERT INTO bulkport.job_history (job_id, state, reason) VALUES (%s, 'failed', 'why')",
+            "INSERT INTO bulkport.job_progress (job_id, done) VALUES (%s, 1)",
+            "INSERT INTO bulkport.job_logs (job_id, line, run, level, message) VALUES (%s, 1, 1, 'info', 'hello')",
+            "INSERT INTO bulkport.job_continuations (child_id, parent_id, on_outcome) VALUES (%s, 77, 'finished')",
+            "INSERT INTO bulkport.job_continuations (child_id, parent_id, on_outcome) VALUES (78, %s, 'finished')",
         ):
             await reading_site.connection.execute(statement, (number,))
     await prune(link)
-    for table in ("jobs", "runs", "history", "progress", "logs"):
-        cursor = await reading_site.connection.execute(f"SELECT job_id FROM background_{table}")
+    for table in ("finished_jobs", "job_runs", "job_history", "job_progress", "job_logs"):
+        cursor = await reading_site.connection.execute(f"SELECT job_id FROM bulkport.{table}")
         assert await cursor.fetchall() == [(2,)], table
     cursor = await reading_site.connection.execute(
-        "SELECT child_id, parent_id FROM background_continuations ORDER BY 1"
+        "SELECT child_id, parent_id FROM bulkport.job_continuations ORDER BY 1"
     )
     assert await cursor.fetchall() == [(2, 77), (78, 2)]
 
 
-async def test_the_counts_stay_right(reading_site: ReadingSite, link: DatabaseLink) -> None:
+async def test_the_counts_stay_right(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number in range(1, 8):
         await put_old(reading_site, number, "succeeded", (20 if number > 2 else 1) * DAY)
     await reading_site.connection.execute(
-        "INSERT INTO background_deltas (at, task, queue, entered_state, jobs)"
+        "INSERT INTO bulkport.job_deltas (at, task, queue, entered_state, jobs)"
         " VALUES (now(), 'report', 'default', 'succeeded', 7)"
     )
     await prune(link)
     statistics = await reading_site.reader.statistics()
     assert (statistics.states[JobState.SUCCEEDED], statistics.totals.succeeded) == (2, 7)
-    await reading_site.value("SELECT moved FROM background_rollup_v1()")
+    await reading_site.value("SELECT moved FROM bulkport.rollup()")
     statistics = await reading_site.reader.statistics()
     assert (statistics.states[JobState.SUCCEEDED], statistics.totals.succeeded) == (2, 7)
 
 
 async def test_it_is_done_in_small_transactions(
-    reading_site: ReadingSite, link: DatabaseLink, monkeypatch: pytest.MonkeyPatch
+    reading_site: ReadingSite, link: WorkerConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert history_chores.MOST_PRUNED <= 1_000
-    monkeypatch.setattr(history_chores, "MOST_PRUNED", 3)
+    assert maintenance.MOST_PRUNED <= 1_000
+    monkeypatch.setattr(maintenance, "MOST_PRUNED", 3)
     for number in range(1, 9):
         await put_old(reading_site, number, "succeeded", 20 * DAY)
     assert await prune(link) == 3
     transactions = await reading_site.value(
-        "SELECT count(DISTINCT at) FROM background_deltas WHERE entered_state IS NULL"
+        "SELECT count(DISTINCT at) FROM bulkport.job_deltas WHERE entered_state IS NULL"
     )
     assert transactions == 3
-    assert await reading_site.value("SELECT max(jobs) FROM background_deltas") == 3
+    assert await reading_site.value("SELECT max(jobs) FROM bulkport.job_deltas") == 3
 
 
-async def test_parked_jobs_leave_procrastinate_too(site: EngineSite, link: DatabaseLink) -> None:
-    failed = await site.enqueue("fail", times=9)
-    cancelled = await site.add(NewJob("note", {}, delay=600))
-    stopped = await site.enqueue("wait", gate="never")
-    waiting = await site.add(NewJob("note", {}, delay=600))
-    async with site.worker():
-        await site.reaches(failed, JobState.FAILED)
-        await site.happens("begun", stopped)
-        for job_id in (cancelled, stopped):
-            await site.cancel(job_id)
-            await site.reaches(job_id, JobState.CANCELLED)
-    assert await site.value("SELECT count(*) FROM procrastinate_jobs") == 4
-    assert await prune(link, RetentionPolicy(failed=timedelta(0), cancelled=timedelta(0))) == 1
-    assert await site.value("SELECT array_agg(id) FROM procrastinate_jobs") == [int(waiting)]
-    assert await site.value("SELECT array_agg(DISTINCT job_id) FROM procrastinate_events") == [int(waiting)]
-    assert await site.value("SELECT array_agg(job_id) FROM background_jobs") == [int(waiting)]
-
-
-async def test_what_others_wait_for_stays(reading_site: ReadingSite, link: DatabaseLink) -> None:
-    await put_old(reading_site, 1000, "failed", 90 * DAY, has_children=True)
-    await put_old(reading_site, 1001, "failed", 90 * DAY, has_children=True)
+async def test_what_others_wait_for_stays(reading_site: ReadingSite, link: WorkerConnection) -> None:
+    await put_old(reading_site, 1000, "failed", 90 * DAY)
+    await put_old(reading_site, 1001, "failed", 90 * DAY)
     for parent, state in ((1000, "awaiting"), (1001, "succeeded")):
         await reading_site.put(parent + 10, state, finished_at=datetime.now(UTC))
         await reading_site.connection.execute(
-            "INSERT INTO background_continuations (child_id, parent_id, on_outcome) VALUES (%s, %s, 'finished')",
+            "INSERT INTO bulkport.job_continuations (child_id, parent_id, on_outcome) VALUES (%s, %s, 'finished')",
             (parent + 10, parent),
         )
     await prune(link)
     assert set(await reading_site.found(JobQuery())) == {1000, 1010, 1011}
 
 
-async def test_jobs_of_an_open_batch_stay_and_an_empty_one_goes(reading_site: ReadingSite, link: DatabaseLink) -> None:
+async def test_jobs_of_an_open_batch_stay_and_an_empty_one_goes(
+    reading_site: ReadingSite, link: WorkerConnection
+) -> None:
     for batch_id, finished in ((1, None), (2, 90 * DAY), (3, DAY)):
         await reading_site.connection.execute(
-            "INSERT INTO background_batches (batch_id, sealed, finished_at) OVERRIDING SYSTEM VALUE"
+            "INSERT INTO bulkport.job_batches (batch_id, sealed, finished_at) OVERRIDING SYSTEM VALUE"
             " VALUES (%s, true, %s)",
             (batch_id, None if finished is None else datetime.now(UTC) - finished),
         )
         await put_old(reading_site, batch_id, "succeeded", 90 * DAY, batch_id=batch_id)
-        await reading_site.connection.execute(
-            "INSERT INTO background_batch_shares (batch_id, share, jobs, unfinished) VALUES (%s, 0, 1, 0)", (batch_id,)
-        )
     await prune(link)
     assert await reading_site.found(JobQuery()) == [1]
-    for table in ("batches", "batch_shares"):
-        cursor = await reading_site.connection.execute(f"SELECT batch_id FROM background_{table} ORDER BY 1")
-        assert await cursor.fetchall() == [(1,), (3,)]
+    cursor = await reading_site.connection.execute("SELECT batch_id FROM bulkport.job_batches ORDER BY 1")
+    assert await cursor.fetchall() == [(1,), (3,)]
 
 
-async def test_a_job_somebody_works_on_is_left_alone(reading_site: ReadingSite, link: DatabaseLink) -> None:
+async def test_a_job_somebody_works_on_is_left_alone(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number in (1, 2, 3):
         await put_old(reading_site, number, "failed", 90 * DAY)
-    await reading_site.connection.execute(
-        "INSERT INTO procrastinate_jobs (id, queue_name, task_name, status)"
-        " SELECT n, 'default', 'report', 'failed' FROM generate_series(1, 3) n"
-    )
     async with await psycopg.AsyncConnection.connect(reading_site.url) as busy:
-        await busy.execute("SELECT FROM procrastinate_jobs WHERE id = 1 FOR UPDATE")
-        await busy.execute("SELECT FROM background_jobs WHERE job_id = 2 FOR UPDATE")
+        await busy.execute("SELECT FROM bulkport.finished_jobs WHERE job_id IN (1, 2) FOR UPDATE")
         await asyncio.wait_for(prune(link), 20)
     assert set(await reading_site.found(JobQuery())) == {1, 2}
-    assert await reading_site.value("SELECT count(*) FROM procrastinate_jobs") == 2
     await prune(link)
     assert await reading_site.found(JobQuery()) == []
 
@@ -190,14 +164,14 @@ async def test_pruning_while_jobs_are_requeued_loses_none(site: EngineSite) -> N
     ids = [int(await site.add(NewJob("note", {}, delay=600))) for _ in range(60)]
     for job_id in ids:
         await site.cancel(BackgroundJobId(str(job_id)))
-    pruning = DatabaseLink(site.url, asyncio.Event())
+    pruning = WorkerConnection(site.url, asyncio.Event())
 
     async def requeue() -> set[int]:
         revived = set()
         async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as connection:
             for job_id in ids:
                 cursor = await connection.execute(
-                    "SELECT what FROM background_requeue_v1(ARRAY[%s::bigint], 'test', 'ada')", (job_id,)
+                    "SELECT what FROM bulkport.requeue(ARRAY[%s::bigint], 'test', 'ada')", (job_id,)
                 )
                 if (await cursor.fetchone()) == ("requeued",):
                     revived.add(job_id)
@@ -205,19 +179,17 @@ async def test_pruning_while_jobs_are_requeued_loses_none(site: EngineSite) -> N
 
     async def prune_slowly() -> None:
         for _ in range(12):
-            await pruning.fetch_all("SELECT pruned FROM background_prune_v1('cancelled', '0', 3)", {})
+            await pruning.fetch_all("SELECT pruned FROM bulkport.prune('cancelled', '0', 3)", {})
 
     revived, _ = await asyncio.gather(requeue(), prune_slowly())
     await pruning.close()
-    left = set(await site.value("SELECT array_agg(job_id) FROM background_jobs WHERE state = 'enqueued'") or [])
+    left = set(await site.value("SELECT array_agg(job_id) FROM bulkport.all_jobs WHERE state = 'enqueued'") or [])
     assert left == revived
-    queued = set(await site.value("SELECT array_agg(id) FROM procrastinate_jobs WHERE status = 'todo'") or [])
-    assert queued == revived
 
 
 async def test_only_finished_jobs_can_be_pruned(reading_site: ReadingSite) -> None:
     with pytest.raises(psycopg.errors.RaiseException, match="not pruned"):
-        await reading_site.connection.execute("SELECT background_prune_v1('enqueued', '0', 10)")
+        await reading_site.connection.execute("SELECT bulkport.prune('enqueued', '0', 10)")
 
 
 async def test_workers_prune_by_their_policy(site: EngineSite) -> None:
@@ -226,7 +198,7 @@ async def test_workers_prune_by_their_policy(site: EngineSite) -> None:
         await site.reaches(job_id, JobState.SUCCEEDED)
 
     async def is_pruned() -> bool:
-        return bool(await site.value("SELECT count(*) = 0 FROM background_jobs"))
+        return bool(await site.value("SELECT count(*) = 0 FROM bulkport.all_jobs"))
 
     async with site.worker(retention=RetentionPolicy(succeeded=timedelta(0))):
         await eventually(is_pruned, "the job is pruned")

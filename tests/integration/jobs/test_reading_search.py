@@ -12,7 +12,7 @@ from reading_site import NOON, ReadingSite
 
 from bulkport.jobs.errors import InvalidCursor, InvalidJobQuery, SearchTookTooLong
 from bulkport.jobs.job import JobState
-from bulkport.jobs.procrastinate_engine.reading import ProcrastinateReader, search
+from bulkport.jobs.postgres.reading import PostgresJobReader, search
 from bulkport.jobs.reading.query import JobQuery, JobSort
 
 STATES = ("succeeded", "failed", "cancelled", "enqueued", "scheduled", "awaiting", "retrying")
@@ -200,7 +200,7 @@ async def test_the_way_back_from_a_vanished_beginning_is_the_first_page(reading_
         await reading_site.put(number)
     first = await reading_site.reader.search(JobQuery(), limit=3)
     second = await reading_site.reader.search(JobQuery(), cursor=first.next_cursor, limit=3)
-    await reading_site.connection.execute("DELETE FROM background_jobs WHERE job_id > 7")
+    await reading_site.connection.execute("DELETE FROM bulkport.finished_jobs WHERE job_id > 7")
     back = await reading_site.reader.search(JobQuery(), cursor=second.previous_cursor, limit=3)
     assert [int(job.id) for job in back.items] == [7, 6, 5]
     assert back.previous_cursor is None
@@ -330,9 +330,9 @@ async def test_what_cannot_be_asked_is_refused(reading_site: ReadingSite) -> Non
 
 async def test_a_search_that_takes_too_long_is_given_up(reading_site: ReadingSite) -> None:
     await reading_site.put(1)
-    reader = ProcrastinateReader(reading_site.pool, most_seconds=0.1)
+    reader = PostgresJobReader(reading_site.pool, most_seconds=0.1)
     async with await psycopg.AsyncConnection.connect(reading_site.url) as blocking:
-        await blocking.execute("LOCK TABLE background_jobs IN ACCESS EXCLUSIVE MODE")
+        await blocking.execute("LOCK TABLE bulkport.jobs, bulkport.finished_jobs IN ACCESS EXCLUSIVE MODE")
         for reading in (reader.search(JobQuery()), reader.count(JobQuery(text="one two")), reader.statistics()):
             with pytest.raises(SearchTookTooLong, match="narrower"):
                 await asyncio.wait_for(reading, 20)

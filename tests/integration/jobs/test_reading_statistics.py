@@ -12,9 +12,9 @@ from reading_site import ReadingSite
 
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
-from bulkport.jobs.procrastinate_engine.history_chores import Rollup
-from bulkport.jobs.procrastinate_engine.link import DatabaseLink
-from bulkport.jobs.procrastinate_engine.reading import ProcrastinateReader
+from bulkport.jobs.postgres.connection import WorkerConnection
+from bulkport.jobs.postgres.maintenance import Rollup
+from bulkport.jobs.postgres.reading import PostgresJobReader
 from bulkport.jobs.reading.metrics import Granularity, JobStatistics, JobTotals
 from bulkport.pools import open_pool
 
@@ -35,8 +35,8 @@ async def add(
 ) -> None:
     """A change of state, as the functions that change states note it; times in seconds."""
     await site.connection.execute(
-        "INSERT INTO background_deltas (at, task, queue, left_state, entered_state, jobs, duration_ms, latency_ms)"
-        " VALUES (%s, %s, 'default', %s, %s, %s, %s::float8 * 1000, %s::float8 * 1000)",
+        "INSERT INTO bulkport.job_deltas (at, task, queue, left_state, entered_state, jobs, durations_ms,"
+        " latencies_ms) VALUES (%s, %s, 'default', %s, %s, %s, ARRAY[%s::float8 * 1000], ARRAY[%s::float8 * 1000])",
         (at, task, left, entered, jobs, duration, latency),
     )
 
@@ -44,7 +44,7 @@ async def add(
 @asynccontextmanager
 async def rolling_up(site: ReadingSite) -> AsyncIterator[Rollup]:
     """What a worker does every second."""
-    link = DatabaseLink(site.url, asyncio.Event())
+    link = WorkerConnection(site.url, asyncio.Event())
     try:
         yield Rollup(link)
     finally:
@@ -52,7 +52,7 @@ async def rolling_up(site: ReadingSite) -> AsyncIterator[Rollup]:
 
 
 async def roll_up(site: ReadingSite, most: int = 50_000) -> int | None:
-    moved: int | None = await site.value("SELECT moved FROM background_rollup_v1(%s)", most)
+    moved: int | None = await site.value("SELECT moved FROM bulkport.rollup(%s)", most)
     return moved
 
 
@@ -62,7 +62,7 @@ def counted(statistics: JobStatistics) -> dict[str, int]:
 
 async def test_counts_are_exact_while_jobs_run(site: EngineSite) -> None:
     async with open_pool(site.url, name="reading", most=1) as pool:
-        reader = ProcrastinateReader(pool)
+        reader = PostgresJobReader(pool)
         assert counted(await reader.statistics()) == {}
         held = await site.enqueue("wait", gate="gate")
         for _ in range(3):
@@ -83,7 +83,7 @@ async def test_counts_are_exact_while_jobs_run(site: EngineSite) -> None:
             await site.reaches(held, JobState.SUCCEEDED)
 
             async def is_rolled_up() -> bool:
-                return bool(await site.value("SELECT count(*) = 0 FROM background_deltas"))
+                return bool(await site.value("SELECT count(*) = 0 FROM bulkport.job_deltas"))
 
             await eventually(is_rolled_up, "the worker rolled up")
         statistics = await reader.statistics()
@@ -132,7 +132,7 @@ async def test_rollups_at_one_time_move_each_delta_once(reading_site: ReadingSit
             moved = 0
             for _ in range(20):
                 async with pool.connection() as connection:
-                    cursor = await connection.execute("SELECT moved FROM background_rollup_v1(7)")
+                    cursor = await connection.execute("SELECT moved FROM bulkport.rollup(7)")
                     row = await cursor.fetchone()
                 moved += row[0] if row else 0
             return moved
@@ -145,14 +145,14 @@ async def test_rollups_at_one_time_move_each_delta_once(reading_site: ReadingSit
         moved = sum(await asyncio.gather(change(), *(move() for _ in range(4))))
     moved += await roll_up(reading_site) or 0
     assert moved == 100
-    assert await reading_site.value("SELECT jobs FROM background_counts WHERE state = 'succeeded'") == 100
+    assert await reading_site.value("SELECT jobs FROM bulkport.job_counts WHERE state = 'succeeded'") == 100
     assert (await reading_site.reader.statistics()).totals.succeeded == 100
 
 
 async def test_a_rollup_does_not_wait_for_another(reading_site: ReadingSite) -> None:
     await add(reading_site, "succeeded")
     async with reading_site.pool.connection() as other, other.transaction():
-        await other.execute("SELECT moved FROM background_rollup_v1()")
+        await other.execute("SELECT moved FROM bulkport.rollup()")
         await reading_site.connection.execute("SET lock_timeout = '10s'")
         assert await roll_up(reading_site) is None
     assert await roll_up(reading_site) == 0
@@ -233,13 +233,13 @@ async def test_queues_tell_what_waits_in_them(reading_site: ReadingSite) -> None
     for queue in ("default", "default", "default", "slow"):
         await reading_site.enqueue(queue=queue)
     await reading_site.connection.execute(
-        "UPDATE background_jobs SET ready_at = ready_at - interval '1 min' WHERE queue = 'slow'"
+        "UPDATE bulkport.jobs SET ready_at = ready_at - interval '1 min' WHERE queue = 'slow'"
     )
     await reading_site.claim(server)
     await reading_site.connection.execute(
-        "UPDATE background_queues SET paused_at = now(), paused_by = 'ada', concurrency_limit = 3 WHERE name = 'slow'"
+        "UPDATE bulkport.queues SET paused_at = now(), paused_by = 'ada', concurrency_limit = 3 WHERE name = 'slow'"
     )
-    await reading_site.connection.execute("INSERT INTO background_queues (name) VALUES ('empty')")
+    await reading_site.connection.execute("INSERT INTO bulkport.queues (name) VALUES ('empty')")
     default, empty, slow = await reading_site.reader.queues()
     assert (default.name, default.waiting, default.running, default.servers) == ("default", 2, 1, 1)
     assert (empty.name, empty.waiting, empty.oldest_ready_at, empty.latency_seconds) == ("empty", 0, None, None)
@@ -254,10 +254,10 @@ async def test_servers_tell_what_they_run(reading_site: ReadingSite) -> None:
     await reading_site.enqueue("report")
     job_id = await reading_site.claim(first)
     await reading_site.connection.execute(
-        "INSERT INTO background_progress (job_id, done, total) VALUES (%s, 3, 9)", (job_id,)
+        "INSERT INTO bulkport.job_progress (job_id, done, total) VALUES (%s, 3, 9)", (job_id,)
     )
     await reading_site.connection.execute(
-        "UPDATE background_servers SET last_heartbeat = now() - interval '20 s', memory_bytes = 1000"
+        "UPDATE bulkport.servers SET last_heartbeat = now() - interval '20 s', memory_bytes = 1000"
         " WHERE name = 'server-2'"
     )
     one, two = await reading_site.reader.servers()
@@ -278,20 +278,20 @@ async def test_old_steps_are_forgotten_but_not_the_totals(reading_site: ReadingS
     for age in (timedelta(minutes=30), timedelta(days=4), timedelta(days=90), timedelta(days=5 * 365)):
         await add(reading_site, "succeeded", at=now - age)
     await reading_site.connection.execute(
-        "INSERT INTO background_series (granularity, starts_at, task, succeeded)"
+        "INSERT INTO bulkport.job_series (granularity, starts_at, task, succeeded)"
         " SELECT size.granularity, now() - size.kept - size.slack - interval '1 day', 'report', 1"
-        " FROM background_granularities_v1() size WHERE size.kept IS NOT NULL"
+        " FROM bulkport.granularities() size WHERE size.kept IS NOT NULL"
     )
     await roll_up(reading_site)
     cursor = await reading_site.connection.execute(
-        "SELECT granularity, count(*) FROM background_series GROUP BY granularity"
+        "SELECT granularity, count(*) FROM bulkport.job_series GROUP BY granularity"
     )
     assert dict(await cursor.fetchall()) == {"minute": 1, "hour": 2, "day": 3, "all": 1}
     assert (await reading_site.reader.statistics()).totals.succeeded == 4
 
 
 MANY_DELTAS = """
-INSERT INTO background_deltas (at, task, queue, left_state, entered_state, jobs)
+INSERT INTO bulkport.job_deltas (at, task, queue, left_state, entered_state, jobs)
 SELECT now(), 'report', 'default', 'enqueued', 'succeeded', 1 FROM generate_series(1, 40000)
 """
 
@@ -303,7 +303,7 @@ async def test_the_table_of_deltas_stays_small(reading_site: ReadingSite) -> Non
             while await rollup.roll_up() is not None:
                 pass
     # They were 8 MB together.
-    assert await reading_site.value("SELECT pg_relation_size('background_deltas')") < 4_500_000
+    assert await reading_site.value("SELECT pg_relation_size('bulkport.job_deltas')") < 4_500_000
     assert (await reading_site.reader.statistics()).totals.succeeded == 120_000
 
 
@@ -314,16 +314,14 @@ async def test_a_vacuum_in_vain_is_not_tried_every_second(reading_site: ReadingS
         old.transaction(),
     ):
         await old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        await old.execute("SELECT count(*) FROM background_deltas")
+        await old.execute("SELECT count(*) FROM bulkport.job_deltas")
         for _ in range(2):
             await reading_site.connection.execute(MANY_DELTAS)
             while await rollup.roll_up() is not None:
                 pass
-        assert await reading_site.value("SELECT pg_relation_size('background_deltas')") > 5_000_000
+        assert await reading_site.value("SELECT pg_relation_size('bulkport.job_deltas')") > 5_000_000
         for _ in range(4):
             await rollup.roll_up()
     await reading_site.connection.execute("SELECT pg_stat_force_next_flush()")
-    vacuums = await reading_site.value(
-        "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'background_deltas'"
-    )
+    vacuums = await reading_site.value("SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'job_deltas'")
     assert 1 <= vacuums <= 2

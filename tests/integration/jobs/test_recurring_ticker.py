@@ -26,7 +26,7 @@ async def test_a_due_tick_makes_one_job_and_moves_on(recurring_site: RecurringSi
     assert (found.last_at, found.last_note, found.last_job_id) == (due_at, None, str(job_id))
     assert found.next_at is not None
     assert found.next_at > await recurring_site.value("SELECT clock_timestamp()")
-    cursor = await recurring_site.connection.execute("SELECT task, queue, priority, args FROM background_jobs")
+    cursor = await recurring_site.connection.execute("SELECT task, queue, priority, args FROM bulkport.all_jobs")
     assert await cursor.fetchone() == ("note", "mail", 2, {"text": "tick"})
 
 
@@ -35,7 +35,7 @@ async def test_servers_that_look_together_act_once_on_a_tick(recurring_site: Rec
         await recurring_site.store.add_or_update(changed(id=f"job-{number}"))
     async with recurring_site.ticker() as one, recurring_site.ticker() as two, recurring_site.ticker() as three:
         for _ in range(5):
-            await recurring_site.connection.execute(f"UPDATE background_recurring SET {JUST_NOW}")  # type: ignore[call-overload]
+            await recurring_site.connection.execute(f"UPDATE bulkport.recurring_jobs SET {JUST_NOW}")  # type: ignore[call-overload]
             await asyncio.gather(*(ticker.tick() for ticker in (one, two, three)))
     for number in range(10):
         assert len(await recurring_site.jobs(f"job-{number}")) == 5
@@ -121,10 +121,8 @@ async def test_no_job_is_made_while_the_last_one_has_not_ended(recurring_site: R
         await recurring_site.set(JUST_NOW)
         await ticker.tick()
         (job_id,) = await recurring_site.jobs()
-        for state in ("enqueued", "retrying", "scheduled"):
-            await recurring_site.connection.execute(
-                "UPDATE background_jobs SET state = %s::background_job_state", (state,)
-            )
+        for state in ("enqueued", "retrying", "scheduled", "processing"):
+            await recurring_site.connection.execute("UPDATE bulkport.jobs SET state = %s::bulkport.job_state", (state,))
             await recurring_site.set(JUST_NOW)
             await ticker.tick()
             assert await recurring_site.jobs() == [job_id]
@@ -133,7 +131,8 @@ async def test_no_job_is_made_while_the_last_one_has_not_ended(recurring_site: R
             assert found.last_job_id == str(job_id)
         for ended in ("succeeded", "failed", "cancelled"):
             await recurring_site.connection.execute(
-                "UPDATE background_jobs SET state = %s::background_job_state", (ended,)
+                "SELECT bulkport.move_finished(array_agg(job_id), %s::bulkport.job_state, now()) FROM bulkport.jobs",
+                (ended,),
             )
             await recurring_site.set(JUST_NOW)
             await ticker.tick()
@@ -155,19 +154,35 @@ async def test_declared_ones_are_left_to_servers_that_declare_them(recurring_sit
 async def test_one_that_cannot_run_does_not_hold_up_the_others(recurring_site: RecurringSite) -> None:
     for recurring_id in ("bad zone", "bad queue", "good"):
         await recurring_site.store.add_or_update(changed(id=recurring_id))
-    await recurring_site.connection.execute(f"UPDATE background_recurring SET {LONG_AGO}")  # type: ignore[call-overload]
+    await recurring_site.connection.execute(f"UPDATE bulkport.recurring_jobs SET {LONG_AGO}")  # type: ignore[call-overload]
     await recurring_site.set("timezone = 'Mars/Base'", "bad zone")
-    # Longer than Procrastinate's column takes.
+    await recurring_site.connection.execute("ALTER TABLE bulkport.jobs ADD CHECK (length(queue) < 100)")
     await recurring_site.set("queue = repeat('q', 300)", "bad queue")
     async with recurring_site.ticker() as ticker:
         await ticker.tick()
         await ticker.tick()
     assert len(await recurring_site.jobs("good")) == 1
-    for recurring_id, reason in (("bad zone", "no time zone 'Mars/Base'"), ("bad queue", "too long")):
+    for recurring_id, reason in (("bad zone", "no time zone 'Mars/Base'"), ("bad queue", "violates check constraint")):
         cursor = await recurring_site.connection.execute(
-            "SELECT last_note, next_at - clock_timestamp() FROM background_recurring WHERE recurring_id = %s",
+            "SELECT last_note, next_at - clock_timestamp() FROM bulkport.recurring_jobs WHERE recurring_id = %s",
             (recurring_id,),
         )
         ((note, wait),) = await cursor.fetchall()
         assert reason in note
         assert timedelta(seconds=30) < wait <= timedelta(seconds=60)
+
+
+async def test_a_tick_that_a_fast_clock_has_set_too_far_ahead_is_put_right(recurring_site: RecurringSite) -> None:
+    await recurring_site.store.add_or_update(HOURLY)
+    right = (await recurring_site.found()).next_at
+    await recurring_site.set("next_at = next_at + interval '3 days'")
+    async with recurring_site.ticker() as ticker:
+        await ticker.tick()
+    found = await recurring_site.found()
+    assert right is not None
+    assert found.next_at is not None
+    # The hour may have changed meanwhile.
+    assert timedelta(0) <= found.next_at - right <= timedelta(hours=1)
+    assert found.last_note is not None
+    assert "a clock that was fast" in found.last_note
+    assert await recurring_site.jobs() == []

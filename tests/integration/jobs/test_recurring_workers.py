@@ -12,7 +12,7 @@ from engine_site import EngineSite, eventually
 from recurring_site import HOURLY, RecurringSite, changed
 
 from bulkport.jobs import JobState
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.recurring import schedule
 from bulkport.jobs.worker import WorkerServer
 
@@ -22,7 +22,7 @@ MINUTELY = changed(id="minutely", cron="* * * * *")
 
 async def let_it_be_due(site: RecurringSite, recurring_id: str, seconds: float = 0.0) -> None:
     await site.set(f"next_at = clock_timestamp() + make_interval(secs => {seconds})", recurring_id)
-    await site.connection.execute("SELECT background_hurry_v1('recurring', %s)", (seconds,))
+    await site.connection.execute("SELECT bulkport.notify_workers('recurring', %s)", (seconds,))
 
 
 async def test_two_workers_make_one_job_a_tick_and_a_killed_one_takes_none_along(
@@ -93,7 +93,7 @@ async def test_jobs_that_must_not_overlap_run_one_after_another(
 async def test_what_code_declares_is_written_when_a_worker_starts(
     site: EngineSite, recurring_site: RecurringSite
 ) -> None:
-    engine, stop = ProcrastinateEngine(), asyncio.Event()
+    engine, stop = PostgresEngine(), asyncio.Event()
     engine_worker.Tasks(site.url, "declaring").declare(engine)
     engine.recurring.declare(HOURLY)
     running = asyncio.create_task(WorkerServer(engine, site.url, name="declaring").run(stop))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bulkport.errors import BulkportError
 from bulkport.jobs.errors import InvalidCursor
-from bulkport.jobs.procrastinate_engine.reading.cursors import PageCursor, Place, WalkCursor
+from bulkport.jobs.postgres.reading.cursors import PageCursor, Place, WalkCursor
 from bulkport.jobs.reading.query import JobSort
 
 TIMES = st.datetimes(timezones=st.just(UTC))

@@ -8,11 +8,11 @@ import pytest
 
 from bulkport.jobs import WorkerOptions
 from bulkport.jobs.errors import WorkerLost
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer, new_server_name
 
 
-class _Failing(ProcrastinateEngine):
+class _Failing(PostgresEngine):
     """Runs of a worker that end as told, and then until stopped."""
 
     def __init__(self, *ends: Callable[[], None]) -> None:
@@ -61,9 +61,9 @@ async def test_a_worker_that_cannot_run_stops_while_it_waits() -> None:
 
 def test_every_made_up_name_is_new() -> None:
     assert new_server_name() != new_server_name()
-    assert WorkerServer(ProcrastinateEngine(), "").name != WorkerServer(ProcrastinateEngine(), "").name
+    assert WorkerServer(PostgresEngine(), "").name != WorkerServer(PostgresEngine(), "").name
 
 
 def test_death_cannot_be_seen_faster_than_three_heartbeats() -> None:
     with pytest.raises(ValueError, match="three times"):
-        WorkerServer(ProcrastinateEngine(), "", heartbeat_seconds=1, stalled_seconds=2.9)
+        WorkerServer(PostgresEngine(), "", heartbeat_seconds=1, stalled_seconds=2.9)

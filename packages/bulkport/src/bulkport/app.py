@@ -28,7 +28,7 @@ from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.executor import TaskThreads
 from bulkport.jobs.port import EngineFactory, JobEngine
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer, new_server_name
 from bulkport.limits import ImportLimits
 from bulkport.logs import get_logger
@@ -108,7 +108,7 @@ class Bulkport(JobCalls):
         pool_size: int = 10,
         chunk_workers: int = 2,
         egress: EgressPolicy | None = None,
-        engine: EngineFactory = ProcrastinateEngine,
+        engine: EngineFactory = PostgresEngine,
     ) -> None:
         super().__init__(engine=engine, schema=schema)
         # A URL that is there and wrong is refused at once; one that is missing, when it is needed.

@@ -89,6 +89,7 @@ class Importer:
         retry = RetryPolicy(
             max_attempts=self._policy.max_attempts,
             base_seconds=self._policy.base_seconds,
+            max_seconds=self._policy.max_seconds,
             final=(ImportFailed, ResourceDeclarationError),
             max_lost_runs=None,
         )

@@ -16,7 +16,7 @@ What a task may rely on: it runs at least once if the enqueueing transaction com
 A task that must take effect once writes its effect in one transaction that tells whether it happened already.
 
 `BackgroundJobs` is what an application holds. Below it is the port (`port/`), all that Bulkport asks of a job engine;
-`procrastinate_engine` is the engine behind it, and the only package that imports Procrastinate. `WorkerServer`
+`postgres` is the engine behind it. `WorkerServer`
 (`worker.py`) is what a worker process runs.
 """
 

@@ -27,7 +27,7 @@ from bulkport.jobs.inspect import Looking
 from bulkport.jobs.port import BackgroundJob, EngineFactory, EnqueuedJob, JobEngine, NewJob, Outcome
 from bulkport.jobs.port.control import JobControl
 from bulkport.jobs.port.reading import JobReader
-from bulkport.jobs.procrastinate_engine import ProcrastinateEngine
+from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.recurring.recurring_jobs import RecurringJobs
 from bulkport.jobs.sync import SyncJobs
 from bulkport.jobs.task import DeclarationOptions, JobCall, Task, TaskDecorator, declared_task
@@ -50,7 +50,7 @@ class JobCalls(Steering, Looking):
         Where Bulkport's tables are.
     """
 
-    def __init__(self, *, engine: EngineFactory = ProcrastinateEngine, schema: str = DEFAULT_SCHEMA) -> None:
+    def __init__(self, *, engine: EngineFactory = PostgresEngine, schema: str = DEFAULT_SCHEMA) -> None:
         self.schema = schema_name(schema)
         self._make_engine = engine
         self._links: list[tuple[AsyncPool | None, JobEngine]] = [(None, engine())]

@@ -63,8 +63,12 @@ def new_job(
         delay=delay,
         user_id=options.user_id,
         unique_key=options.unique_key,
+        unique_for=None if options.unique_key is None else options.unique_for,
         concurrency_key=options.concurrency_key,
         concurrency_limit=None if options.concurrency_key is None else options.concurrency_limit,
+        rate_key=None if options.rate_limit is None else options.rate_key or call.task,
+        rate_limit=options.rate_limit,
+        rate_seconds=options.rate_seconds,
         batch_id=batch_id,
         parents=tuple(parents),
     )

@@ -20,6 +20,7 @@ R = TypeVar("R")
 
 _MOST_KEY_LENGTH: Final = 500
 """In characters; PostgreSQL indexes no text much longer."""
+_MOST_SECONDS: Final = 366 * 86_400.0
 
 
 def require_key(name: str, value: str) -> None:
@@ -49,15 +50,24 @@ class JobOptions:
     """Higher goes first; among equals, first come, first served."""
     unique_key: str | None = None
     """Of the jobs with one unique key, only one waits at a time; it is free again as soon as that one starts."""
+    unique_for: float | None = None
+    """Seconds for which the unique key stays taken, whatever becomes of the job: what is enqueued again and again
+    within them runs once. Needs a unique key."""
     concurrency_key: str | None = None
     """Of the jobs with one concurrency key, at most `concurrency_limit` run at one time."""
     concurrency_limit: int = 1
+    rate_limit: int | None = None
+    """Of the jobs with one rate key, so many start in `rate_seconds`; those beyond wait for their time. A token bucket:
+    after a pause as many may start at once."""
+    rate_seconds: float = 60.0
+    rate_key: str | None = None
+    """None: that of the task, its name."""
     user_id: str | None = None
     """For whom the job works; jobs can be searched by it."""
 
     def __post_init__(self) -> None:
         require_queue_name(self.queue)
-        for name in ("unique_key", "concurrency_key", "user_id"):
+        for name in ("unique_key", "concurrency_key", "rate_key", "user_id"):
             value = getattr(self, name)
             if value is not None:
                 require_key(name, value)
@@ -65,6 +75,12 @@ class JobOptions:
             raise ValueError(f"a priority is a 32-bit integer: {self.priority}")
         if not is_integer(self.concurrency_limit) or self.concurrency_limit < 1:
             raise ValueError(f"a concurrency limit is at least 1: {self.concurrency_limit}")
+        if self.rate_limit is not None and (not is_integer(self.rate_limit) or self.rate_limit < 1):
+            raise ValueError(f"a rate limit is at least 1: {self.rate_limit}")
+        if not 0 < self.rate_seconds <= _MOST_SECONDS:
+            raise ValueError(f"a rate limit is for some seconds, at most a year: {self.rate_seconds}")
+        if self.unique_for is not None and not 0 < self.unique_for <= _MOST_SECONDS:
+            raise ValueError(f"unique_for is a number of seconds, at most a year: {self.unique_for}")
 
 
 class OptionChanges(TypedDict, total=False):
@@ -73,8 +89,12 @@ class OptionChanges(TypedDict, total=False):
     queue: str
     priority: int
     unique_key: str | None
+    unique_for: float | None
     concurrency_key: str | None
     concurrency_limit: int
+    rate_limit: int | None
+    rate_seconds: float
+    rate_key: str | None
     user_id: str | None
 
 
@@ -130,6 +150,10 @@ class DeclarationOptions(TypedDict, total=False):
     priority: int
     concurrency_key: str | None
     concurrency_limit: int
+    unique_for: float | None
+    rate_limit: int | None
+    rate_seconds: float
+    rate_key: str | None
 
 
 _SETTINGS: Final = frozenset(each.name for each in fields(TaskSettings))

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.errors import UndefinedColumn, UndefinedFunction, UndefinedTable
 
 from bulkport.jobs.errors import WorkerLost
-from bulkport.jobs.port import JobEngine, RetryPolicy, WorkerOptions
+from bulkport.jobs.port import JobEngine, WorkerOptions
 from bulkport.jobs.retention import RetentionPolicy
 from bulkport.logs import get_logger, log_to_stderr
 from bulkport.runtime import event_loop_factory, spare_loaded_objects
@@ -28,7 +28,7 @@ class FurtherOptions(TypedDict, total=False):
     """Seldom needed; see `WorkerOptions`."""
 
     blocked_seconds: float
-    unknown_task_retry: RetryPolicy
+    listen_url: str | None
     retention: RetentionPolicy
     schema: str
 
@@ -41,7 +41,7 @@ class WorkerServer:
     engine
         With its tasks declared.
     database_url
-        The server opens four connections of its own.
+        The server opens six connections of its own.
     queues
         Queues to serve; None: all.
     concurrency

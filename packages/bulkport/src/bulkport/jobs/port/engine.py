@@ -14,7 +14,6 @@ from bulkport.jobs.port.queueing import Connection, JobQueue
 from bulkport.jobs.port.reading import JobReader
 from bulkport.jobs.port.recurring import RecurringStore
 from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
-from bulkport.jobs.retry import DEFAULT_RETRY, RetryPolicy
 from bulkport.pools import AsyncPool
 
 
@@ -40,9 +39,10 @@ class WorkerOptions:
     """How often to look for jobs of which no notification came."""
     blocked_seconds: float = 2.0
     """A task that keeps the event loop to itself for so long is reported in the log."""
-    unknown_task_retry: RetryPolicy = DEFAULT_RETRY
-    """How often in a row, and after what waits, a job may meet servers that do not know its task before it has failed:
-    another server, one of a newer version, may know it. It uses up none of the task's own attempts."""
+    listen_url: str | None = None
+    """Where to hear of new jobs, if `database_url` leads to a pooler in transaction mode: a URL of PostgreSQL itself.
+    Without notifications the server looks for jobs by the clock: often while there are some, at last every
+    `poll_seconds`."""
     retention: RetentionPolicy = DEFAULT_RETENTION
     """How long finished jobs are kept. Every server prunes, each by its own policy."""
 

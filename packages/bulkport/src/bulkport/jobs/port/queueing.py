@@ -124,10 +124,18 @@ class NewJob:
     user_id: str | None = None
     unique_key: str | None = None
     """Of the jobs with one unique key, only one waits at a time; the key is free again when that one starts."""
+    unique_for: float | None = None
+    """Seconds for which the unique key stays taken from when the job may start, whatever becomes of it."""
     concurrency_key: str | None = None
     """Of the jobs with one concurrency key, at most `concurrency_limit` are in their queues or run at one time."""
     concurrency_limit: int | None = None
     """None: 1."""
+    rate_key: str | None = None
+    """Of the jobs with one rate key, `rate_limit` may start in `rate_seconds`: a bucket holds as many tokens, and gains
+    them evenly. Those beyond wait for their time."""
+    rate_limit: int | None = None
+    """None: 1."""
+    rate_seconds: float = 60.0
     batch_id: int | None = None
     recurring_id: str | None = None
     origin_id: BackgroundJobId | None = None
@@ -139,6 +147,12 @@ class NewJob:
         require_task_name(self.task)
         require_queue_name(self.queue)
         require_start(self.at, self.delay)
+        if self.unique_for is not None and (
+            self.unique_key is None or not 0 < self.unique_for < _LONGEST_DELAY_SECONDS
+        ):
+            raise ValueError(f"unique_for is a number of seconds, and goes with a unique key: {self.unique_for}")
+        if not 0 < self.rate_seconds < _LONGEST_DELAY_SECONDS or (self.rate_limit or 1) < 1:
+            raise ValueError(f"not a usable rate limit: {self.rate_limit} in {self.rate_seconds} s")
         if (self.at is not None) + (self.delay is not None) + bool(self.parents) > 1:
             raise ValueError("a job waits for a time, a delay or other jobs, for one of them only")
 

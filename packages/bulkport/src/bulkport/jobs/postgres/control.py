@@ -1,0 +1,154 @@
+"""Orders to jobs, and pausing and limiting queues."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, LiteralString, Protocol
+
+from psycopg.rows import tuple_row
+
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.deadlocks import despite_deadlocks
+from bulkport.jobs.errors import NotConnected
+from bulkport.jobs.port.control import (
+    Cancel,
+    Change,
+    Delete,
+    Effect,
+    Order,
+    OrderResult,
+    OrderSummary,
+    Requeue,
+    Reschedule,
+    RunNow,
+)
+from bulkport.jobs.port.queueing import Connection, is_integer, require_queue_name
+from bulkport.jobs.postgres.borrowing import borrow
+from bulkport.jobs.postgres.ids import job_id_of, number_of
+from bulkport.jobs.reading.query import JobIds, JobQuery
+from bulkport.jobs.sanitize import storable_text
+from bulkport.pools import AsyncPool
+
+JOBS_A_TRANSACTION: Final = 500
+"""Jobs that an order for many locks at one time."""
+_MOST_NOTE_LENGTH: Final = 2_000
+
+# See sql/control.sql. The last column is the job that repeats this one.
+_STATEMENTS: Final[Mapping[type[Order], LiteralString]] = {
+    Cancel: "SELECT job_id, what, NULL FROM bulkport.cancel(%(ids)s, %(reason)s, %(actor)s)",
+    Delete: "SELECT job_id, what, NULL FROM bulkport.delete_jobs(%(ids)s, %(reason)s, %(actor)s)",
+    Requeue: "SELECT job_id, what, new_job_id FROM bulkport.requeue(%(ids)s, %(reason)s, %(actor)s)",
+    RunNow: "SELECT job_id, what, NULL FROM bulkport.run_now(%(ids)s, %(reason)s, %(actor)s)",
+    Reschedule: (
+        "SELECT job_id, what, NULL FROM bulkport.reschedule("
+        "%(ids)s, %(at)s::timestamptz, %(delay)s::double precision, %(reason)s, %(actor)s)"
+    ),
+    Change: (
+        "SELECT job_id, what, NULL FROM bulkport.change("
+        "%(ids)s, %(priority)s::integer, %(queue)s, %(reason)s, %(actor)s)"
+    ),
+}
+
+
+class IdFinder(Protocol):
+    """What finds the jobs of orders by query."""
+
+    async def ids(self, query: JobQuery, *, after: str | None = None, limit: int = 500) -> JobIds:
+        """See `JobReader.ids`."""
+        ...
+
+
+class JobController:
+    """A `JobControl` on the engine's functions.
+
+    Parameters
+    ----------
+    pool
+        For calls that are given no connection; its connections are autocommit ones.
+    finder
+        Finds the jobs of orders by query; not needed for others.
+    """
+
+    def __init__(self, pool: AsyncPool | None = None, finder: IdFinder | None = None) -> None:
+        self._pool = pool
+        self._finder = finder
+
+    async def order(
+        self, order: Order, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+    ) -> list[OrderResult]:
+        """See `JobControl.order`."""
+        numbers = {job_id: number_of(job_id) for job_id in job_ids}
+        known = sorted({number for number in numbers.values() if number is not None})
+        rows: dict[int | None, tuple[Effect, BackgroundJobId | None]] = {None: (Effect.UNKNOWN, None)}
+        if known:
+            for number, what, new in await self._fetch(
+                _STATEMENTS[type(order)], _arguments(order) | {"ids": known}, connection
+            ):
+                rows[number] = Effect(what), None if new is None else job_id_of(new)
+        return [OrderResult(job_id, *rows[number]) for job_id, number in numbers.items()]
+
+    async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
+        """See `JobControl.order_all`."""
+        if self._finder is None:
+            raise NotConnected("not connected, so there is no pool to find jobs with: use jobs.connect(...) around it")
+        effects: Counter[Effect] = Counter()
+        cursor: str | None = None
+        while True:
+            page = await self._finder.ids(query, after=cursor, limit=JOBS_A_TRANSACTION)
+            effects.update(result.effect for result in await self.order(order, page.ids))
+            cursor = page.next_cursor
+            if cursor is None:
+                return OrderSummary(dict(effects))
+
+    async def pause_queue(self, name: str, *, actor: str | None = None, connection: Connection | None = None) -> None:
+        """See `JobControl.pause_queue`."""
+        require_queue_name(name)
+        await self._fetch(
+            "SELECT bulkport.pause_queue(%(name)s, %(actor)s)", {"name": name, "actor": _note(actor)}, connection
+        )
+
+    async def resume_queue(self, name: str, connection: Connection | None = None, *, actor: str | None = None) -> None:
+        """See `JobControl.resume_queue`."""
+        require_queue_name(name)
+        await self._fetch(
+            "SELECT bulkport.resume_queue(%(name)s, %(actor)s)", {"name": name, "actor": _note(actor)}, connection
+        )
+
+    async def limit_queue(
+        self, name: str, most: int | None, connection: Connection | None = None, *, actor: str | None = None
+    ) -> None:
+        """See `JobControl.limit_queue`."""
+        require_queue_name(name)
+        if most is not None and (not is_integer(most) or most < 1):
+            raise ValueError("a queue that is to run no job is paused; a limit is a whole number from 1 on")
+        await self._fetch(
+            "SELECT bulkport.limit_queue(%(name)s, %(most)s::integer, %(actor)s)",
+            {"name": name, "most": most, "actor": _note(actor)},
+            connection,
+        )
+
+    async def _fetch(
+        self, query: LiteralString, arguments: Mapping[str, Any], given: Connection | None
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement."""
+
+        async def run() -> list[tuple[Any, ...]]:
+            async with borrow(self._pool, given) as connection, connection.cursor(row_factory=tuple_row) as cursor:
+                await cursor.execute(query, arguments)
+                return await cursor.fetchall()
+
+        return await despite_deadlocks(run, is_ours=given is None)
+
+
+def _note(text: str | None) -> str | None:
+    """What somebody gave as a reason, or as a name, as it can be kept."""
+    return None if text is None else storable_text(text, _MOST_NOTE_LENGTH)
+
+
+def _arguments(order: Order) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"reason": _note(order.reason), "actor": _note(order.actor)}
+    match order:
+        case Reschedule():
+            arguments |= {"at": order.at, "delay": order.delay}
+        case Change():
+            arguments |= {"priority": order.priority, "queue": order.queue}
+    return arguments

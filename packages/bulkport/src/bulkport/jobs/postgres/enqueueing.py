@@ -1,0 +1,111 @@
+"""The statement that enqueues jobs, and what it answers."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString, Self
+
+from psycopg.errors import ForeignKeyViolation, ObjectNotInPrerequisiteState
+
+from bulkport.jobs.errors import BatchClosed, ParentNotFound
+from bulkport.jobs.port.queueing import EnqueuedJob, NewJob, Parent
+from bulkport.jobs.postgres import queries
+from bulkport.jobs.postgres.ids import job_id_of, number_of
+
+_OPTIONS = ("delay", "user_id", "unique_key", "unique_for", "batch_id", "recurring_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueueing:
+    """A statement that enqueues jobs."""
+
+    query: LiteralString
+    arguments: Sequence[Any]
+    is_plain: bool
+    """It enqueues one job that may run at once, and answers with its id alone."""
+
+    @classmethod
+    def of(cls, jobs: Iterable[NewJob]) -> Self | None:
+        """The statement for these jobs; None: there are none.
+
+        Raises
+        ------
+        ParentNotFound
+            What one is to wait for can be no job.
+        """
+        wanted = list(jobs)
+        if not wanted:
+            return None
+        if len(wanted) == 1 and _is_plain(wanted[0]):
+            (job,) = wanted
+            origin = None if job.origin_id is None else int(job.origin_id)
+            arguments = (
+                job.task,
+                job.queue,
+                job.priority,
+                json.dumps(job.args),
+                job.user_id,
+                job.recurring_id,
+                origin,
+            )
+            return cls(queries.ENQUEUE_ONE, arguments, is_plain=True)
+        return cls(queries.ENQUEUE, (json.dumps([_row(job) for job in wanted]),), is_plain=False)
+
+    def enqueued(self, rows: Sequence[tuple[Any, ...]]) -> list[EnqueuedJob]:
+        """The answer, in the order of the jobs."""
+        if self.is_plain:
+            return [EnqueuedJob(job_id_of(rows[0][0]), is_new=True)]
+        return [EnqueuedJob(job_id_of(job_id), is_new) for _, job_id, is_new in sorted(rows)]
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Errors by which the database refuses a job, as the port's."""
+    try:
+        yield
+    except ForeignKeyViolation as error:
+        raise ParentNotFound(error.diag.message_primary) from error
+    except ObjectNotInPrerequisiteState as error:
+        raise BatchClosed(error.diag.message_primary) from error
+
+
+def _is_plain(job: NewJob) -> bool:
+    return not (
+        job.delay is not None
+        or job.at is not None
+        or job.unique_key is not None
+        or job.concurrency_key is not None
+        or job.rate_key is not None
+        or job.batch_id is not None
+        or job.parents
+    )
+
+
+def _row(job: NewJob) -> dict[str, Any]:
+    """The job as a JSON object; what it does not have is left out."""
+    row: dict[str, Any] = {"task": job.task, "args": job.args, "queue": job.queue, "priority": job.priority}
+    for name in _OPTIONS:
+        value = getattr(job, name)
+        if value is not None:
+            row[name] = value
+    if job.at is not None:
+        row["at"] = job.at.isoformat()
+    if job.concurrency_key is not None:
+        row |= {"concurrency_key": job.concurrency_key, "concurrency_limit": job.concurrency_limit or 1}
+    if job.rate_key is not None:
+        row |= {"rate_key": job.rate_key, "rate_limit": job.rate_limit or 1, "rate_seconds": job.rate_seconds}
+    if job.origin_id is not None:
+        row["origin_id"] = int(job.origin_id)
+    if job.parents:
+        row["parents"] = [_parent(parent) for parent in job.parents]
+    return row
+
+
+def _parent(parent: Parent) -> dict[str, Any]:
+    if parent.job_id is None:
+        return {"batch_id": parent.batch_id, "on": parent.on.value}
+    number = number_of(parent.job_id)
+    if number is None:
+        raise ParentNotFound(f"there is no job {parent.job_id} to wait for")
+    return {"job_id": number, "on": parent.on.value}

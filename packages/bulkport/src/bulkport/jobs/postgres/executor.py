@@ -1,0 +1,172 @@
+"""One run of a task: from the claimed job to its outcome."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, TypeVar
+
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.context import JobContext, TaskDefinition
+from bulkport.jobs.errors import ArgumentsDoNotFit, WorkerDied
+from bulkport.jobs.exceptions import JobCancelled
+from bulkport.jobs.job import JSONValue
+from bulkport.jobs.postgres.claims import ClaimedJob
+from bulkport.jobs.postgres.error_text import describe, message_of, printable
+from bulkport.jobs.postgres.outcomes import Ending, RunOutcome
+from bulkport.jobs.postgres.run_output import RunOutputStore
+from bulkport.jobs.retry import RetryLater
+from bulkport.jobs.run_output import RunNotes
+from bulkport.jobs.sanitize import NotStorable, storable_json
+from bulkport.logs import get_logger
+
+_log = get_logger(__name__)
+
+T = TypeVar("T")
+
+AbortReason = Literal["cancelled", "shutdown"]
+
+
+class Run:
+    """One run of one job.
+
+    Parameters
+    ----------
+    definition
+        The job's task, with its function's `signature`.
+    job
+        As it was claimed.
+    output
+        Where progress, log lines and checkpoints go.
+    is_stopping
+        Whether the worker is shutting down.
+    """
+
+    def __init__(
+        self,
+        definition: TaskDefinition,
+        signature: inspect.Signature,
+        job: ClaimedJob,
+        output: RunOutputStore,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self.job = job
+        self.definition = definition
+        self.abort_reason: AbortReason | None = None
+        """Why it is to end, once it is."""
+        self._signature = signature
+        self._output = output
+        self._is_stopping = is_stopping
+        self._begun = time.monotonic()
+        self._notes = RunNotes()
+
+    async def outcome(self) -> RunOutcome:
+        """Run the task's function; nothing that it raises comes out of here."""
+        try:
+            outcome = await self._attempt()
+        except BaseException as error:
+            # BaseException: neither SystemExit nor anything else that a task raises may end the worker.
+            outcome = await _uninterrupted(self._outcome_of(error))
+        if self._notes.needs_finish:
+            await _uninterrupted(self._notes.finish())
+        return outcome
+
+    async def _attempt(self) -> RunOutcome:
+        job, definition = self.job, self.definition
+        self._notes = await self._output.notes_of(job.job_id, job.runs)
+        most = definition.retry.max_lost_runs
+        if most is not None and job.lost_runs >= most:
+            raise WorkerDied(f"the worker died {job.lost_runs} times while it ran this job")
+        context = self._context(job.failures)
+        try:
+            self._signature.bind(context, **job.args)
+        except TypeError as error:
+            raise ArgumentsDoNotFit(f"the arguments do not fit {definition.name}: {error}") from None
+        value = await definition.function(context, **job.args)
+        seconds = self._seconds
+        result, note = (None, None) if value is None else self._storable(value)
+        return RunOutcome(Ending.SUCCEEDED, seconds, result, note)
+
+    async def _outcome_of(self, error: BaseException) -> RunOutcome:
+        """What an error comes to."""
+        seconds = self._seconds
+        log = self._log()
+        reason = self.abort_reason
+        if reason == "cancelled" or isinstance(error, JobCancelled):
+            log.info("job cancelled")
+            said = message_of(error) if isinstance(error, JobCancelled) and reason is None else None
+            return RunOutcome(Ending.CANCELLED, seconds, error=said)
+        if reason == "shutdown":
+            log.info("job handed back")
+            return RunOutcome(Ending.HANDED_BACK, seconds)
+        if isinstance(error, RetryLater):
+            ending = Ending.HANDED_BACK if self._is_stopping() and not error.delay_seconds else Ending.AGAIN
+            priority = max(self.job.priority - 1, -(2**31)) if error.lower_priority else None
+            return RunOutcome(ending, seconds, delay_seconds=error.delay_seconds, priority=priority)
+        return await self._judge(error, seconds, log)
+
+    async def _judge(self, error: BaseException, seconds: float, log: Any) -> RunOutcome:
+        """Decide what comes after a failed attempt."""
+        policy = self.definition.retry
+        failures = self.job.failures + 1
+        log = log.bind(attempt=failures, max_attempts=policy.max_attempts, error=describe(error))
+        is_hopeless = isinstance(error, ArgumentsDoNotFit | WorkerDied)
+        if not is_hopeless and policy.allows_attempt_after(failures, error):
+            delay = policy.delay_after(failures)
+            log.warning("attempt failed", retry_seconds=round(delay, 2), exc_info=printable(error))
+            return RunOutcome.of_error(Ending.RETRY, error, seconds, delay)
+        if self.definition.on_failure is not None:
+            try:
+                await self.definition.on_failure(self._context(failures - 1), error)
+            except BaseException:
+                log.exception("failure could not be settled", retry_seconds=policy.max_seconds)
+                return RunOutcome.of_error(Ending.RETRY, error, seconds, policy.max_seconds)
+        log.error("job failed", exc_info=printable(error))
+        return RunOutcome.of_error(Ending.FAILED, error, seconds)
+
+    def _storable(self, value: Any) -> tuple[JSONValue, str | None]:
+        """The result as it can be kept, or why it cannot."""
+        try:
+            return storable_json(value, most_bytes=self.definition.max_result_bytes), None
+        except Exception as error:
+            # Whatever: a result may be of a class whose own conversion raises, and the task has done its work.
+            why = f"its result was not kept: {message_of(error) if isinstance(error, NotStorable) else describe(error)}"
+            self._log().warning("result not kept", why=why)
+            return None, why
+
+    def _context(self, failures: int) -> JobContext:
+        job = self.job
+        return JobContext(
+            job_id=BackgroundJobId(str(job.job_id)),
+            task=job.task,
+            args=job.args,
+            priority=job.priority,
+            attempt=failures + 1,
+            max_attempts=self.definition.retry.max_attempts,
+            asks_cancel=self._asks_cancel,
+            asks_stop=self._is_stopping,
+            notes=self._notes,
+        )
+
+    def _asks_cancel(self) -> bool:
+        return self.abort_reason == "cancelled"
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._begun
+
+    def _log(self) -> Any:
+        return _log.bind(job_id=self.job.job_id, task=self.job.task)
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` to its end, cancelled or not: what it decides must not be lost half-way."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue
+        except Exception:
+            break
+    return task.result()

@@ -1,0 +1,108 @@
+"""A worker's heartbeat: a thread of its own, so that a task that computes on the event loop does not silence it."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from bulkport.database import cursor_classes
+from bulkport.jobs.port import WorkerOptions
+from bulkport.jobs.postgres import queries
+from bulkport.jobs.postgres.connection import Backoff
+from bulkport.jobs.postgres.loop_watch import LoopWatch
+from bulkport.logs import get_logger
+from bulkport.pools import patient_conninfo
+
+_log = get_logger(__name__)
+
+_STATUS: Final = Path("/proc/self/status")
+
+
+class Heartbeat:
+    """Renews a server's lease every `heartbeat_seconds` until stopped, or until the process ends.
+
+    It goes on while a worker drains, and even beyond when a task cannot be cancelled: its job is alive as long as the
+    process is.
+
+    Parameters
+    ----------
+    options
+        The server's options. The heartbeat has its own connection: a busy one would delay it.
+    worker_id
+        Whose lease it is.
+    watch
+        Looked through between the beats: this thread also runs while the event loop does not.
+    """
+
+    def __init__(self, options: WorkerOptions, worker_id: int, watch: LoopWatch) -> None:
+        self._conninfo = patient_conninfo(options.database_url)
+        self._cursor_factory = cursor_classes(options.schema)[0]
+        self._worker_id = worker_id
+        self._interval = options.heartbeat_seconds
+        self._watch = watch
+        self._stopped = threading.Event()
+        self._evicted = threading.Event()
+        self._last_beat = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=f"heartbeat of worker {worker_id}", daemon=True)
+
+    @property
+    def evicted(self) -> bool:
+        """Whether the lease is gone: another server took this one for dead."""
+        return self._evicted.is_set()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last beat that PostgreSQL confirmed was sent."""
+        return time.monotonic() - self._last_beat
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop beating; returns at once."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        backoff = Backoff()
+        while not self._stopped.is_set():
+            try:
+                with psycopg.connect(
+                    self._conninfo, autocommit=True, cursor_factory=self._cursor_factory, prepare_threshold=None
+                ) as connection:
+                    while self._beat(connection):
+                        backoff.reset()
+                        if self._wait_for_next_beat():
+                            return
+                    self._evicted.set()
+                    return
+            except psycopg.Error as error:
+                delay = backoff.next_delay()
+                _log.info("heartbeat missed", worker_id=self._worker_id, error=str(error).strip())
+                self._stopped.wait(delay)
+
+    def _wait_for_next_beat(self) -> bool:
+        """Whether the pulse was stopped."""
+        while (left := self._last_beat + self._interval - time.monotonic()) > 0:
+            if self._stopped.wait(min(left, self._watch.look_seconds)):
+                return True
+            self._watch.look()
+        return self._stopped.is_set()
+
+    def _beat(self, connection: psycopg.Connection) -> bool:
+        sent = time.monotonic()
+        alive = connection.execute(queries.HEARTBEAT, (_resident_bytes(), self._worker_id)).fetchone() is not None
+        if alive:
+            self._last_beat = sent
+        return alive
+
+
+def _resident_bytes() -> int | None:
+    """Memory that this process has resident; None where the platform has no such file (see proc_pid_status(5))."""
+    try:
+        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), None)

@@ -1,0 +1,228 @@
+"""How runs of jobs ended, and how that is written down: all that ended meanwhile in one statement."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Self
+
+import psycopg
+
+from bulkport.jobs.job import JSONValue
+from bulkport.jobs.postgres import queries
+from bulkport.jobs.postgres.connection import Backoff, GivenUp, WorkerConnection, wait_for_event
+from bulkport.jobs.postgres.error_text import message_of, traceback_of, type_of
+from bulkport.logs import get_logger
+
+_log = get_logger(__name__)
+
+_TRIES: Final = 3
+_MOST_TOGETHER: Final = 500
+_FIRST_LOCKED_WAIT: Final = 0.02
+_LONGEST_LOCKED_WAIT: Final = 1.0
+WAITING: Final = frozenset({"scheduled", "retrying"})
+
+
+class Ending(StrEnum):
+    """The ways in which a run ends; see `bulkport.finish`."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """For good."""
+    RETRY = "retry"
+    """In an error; another attempt follows."""
+    AGAIN = "again"
+    """The task asked to run again."""
+    HANDED_BACK = "handed_back"
+    """The worker shuts down."""
+    LOST = "lost"
+    """Nobody knows: the worker no longer ran it."""
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended."""
+
+    ending: Ending
+    seconds: float | None = 0.0
+    """How long it took; None: not known."""
+    result: JSONValue = None
+    note: str | None = None
+    """For the job's history."""
+    error_type: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    delay_seconds: float = 0.0
+    """Wait before the next run, if one follows."""
+    priority: int | None = None
+    """The job's priority from now on; None: as before."""
+
+    @classmethod
+    def of_error(cls, ending: Ending, error: BaseException, seconds: float, delay_seconds: float = 0.0) -> Self:
+        """A run that ended in an error."""
+        return cls(
+            ending,
+            seconds,
+            error_type=type_of(error),
+            error=message_of(error) or None,
+            traceback=traceback_of(error),
+            delay_seconds=delay_seconds,
+        )
+
+
+@dataclass(slots=True)
+class EndedRun:
+    """A run whose outcome is to be written."""
+
+    job_id: int
+    runs: int
+    """Runs of the job before this one: with the worker it tells this run from any other."""
+    task: str
+    outcome: RunOutcome
+    tries: int = 0
+
+    def row(self) -> dict[str, Any]:
+        """As `bulkport.finish` takes it; what is not there is left out."""
+        outcome = self.outcome
+        row: dict[str, Any] = {
+            "job_id": self.job_id,
+            "runs": self.runs,
+            "outcome": outcome.ending.value,
+            "seconds": outcome.seconds,
+        }
+        if outcome.result is not None:
+            row["result"] = outcome.result
+        if outcome.note is not None:
+            row["note"] = outcome.note
+        if outcome.ending is not Ending.SUCCEEDED:
+            row |= {
+                "error_type": outcome.error_type,
+                "error": outcome.error,
+                "traceback": outcome.traceback,
+                "delay": outcome.delay_seconds,
+                "priority": outcome.priority,
+            }
+        return row
+
+
+@dataclass(slots=True)
+class _Locked:
+    """Runs whose jobs' rows somebody else holds."""
+
+    runs: list[EndedRun] = field(default_factory=list)
+    wait: float = _FIRST_LOCKED_WAIT
+
+
+class OutcomeWriter:
+    """Writes outcomes: at once when it is idle, and what ended meanwhile together when it is not.
+
+    Parameters
+    ----------
+    connection
+        For this alone.
+    server_name
+        Kept with the runs.
+    on_written
+        Called with each run that needs no more writing, and the state its job has entered; None: it was no longer this
+        worker's, or its outcome could not be written.
+    """
+
+    def __init__(
+        self,
+        connection: WorkerConnection,
+        server_name: str,
+        on_written: Callable[[EndedRun, str | None], None],
+    ) -> None:
+        self._connection = connection
+        self._server_name = server_name
+        self._on_written = on_written
+        self._pending: list[EndedRun] = []
+        self._locked = _Locked()
+        self._changed = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.worker_id = 0
+
+    @property
+    def backlog(self) -> int:
+        """Outcomes that are to be written."""
+        return len(self._pending)
+
+    def add(self, run: EndedRun) -> None:
+        """Have an outcome written."""
+        self._pending.append(run)
+        self._idle.clear()
+        self._changed.set()
+
+    async def flushed(self) -> None:
+        """Wait until there is nothing to be written."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            if not self._pending:
+                if not self._locked.runs:
+                    self._idle.set()
+                    await self._changed.wait()
+                elif not await wait_for_event(self._changed, self._locked.wait):
+                    self._pending, self._locked.runs = self._locked.runs, []
+                    self._locked.wait = min(2 * self._locked.wait, _LONGEST_LOCKED_WAIT)
+                self._changed.clear()
+                continue
+            together, self._pending = self._pending[:_MOST_TOGETHER], self._pending[_MOST_TOGETHER:]
+            await self._write(together)
+
+    async def _write(self, runs: list[EndedRun]) -> None:
+        arguments = {
+            "worker_id": self.worker_id,
+            "server": self._server_name,
+            "outcomes": json.dumps([run.row() for run in runs]),
+        }
+        try:
+            rows = await self._connection.fetch_all(queries.FINISH, arguments)
+        except GivenUp:
+            for run in runs:
+                self._drop(run, "the database is away")
+            return
+        except psycopg.Error as error:
+            await self._write_apart(runs, error)
+            return
+        entered = {row["job_id"]: row["entered"] for row in rows}
+        still_locked = False
+        for run in runs:
+            state = entered.get(run.job_id)
+            if state == "locked":
+                self._locked.runs.append(run)
+                still_locked = True
+                continue
+            if state is None:
+                _log.warning("job outcome not written: the job is no longer this worker's", **_said(run))
+            self._on_written(run, state)
+        if not still_locked and not self._locked.runs:
+            self._locked.wait = _FIRST_LOCKED_WAIT
+
+    async def _write_apart(self, runs: list[EndedRun], error: psycopg.Error) -> None:
+        """One that PostgreSQL refuses does not hold up the others."""
+        if len(runs) > 1:
+            for run in runs:
+                await self._write([run])
+            return
+        (run,) = runs
+        run.tries += 1
+        if run.tries >= _TRIES:
+            _log.error("job outcome not written; the job will run again", exc_info=error, **_said(run))
+            self._on_written(run, None)
+            return
+        await asyncio.sleep(Backoff(first=0.2).next_delay())
+        await self._write(runs)
+
+    def _drop(self, run: EndedRun, why: str) -> None:
+        _log.warning(f"job outcome not written: {why}; the job will run again", **_said(run))
+        self._on_written(run, None)
+
+
+def _said(run: EndedRun) -> dict[str, Any]:
+    return {"job_id": run.job_id, "task": run.task, "outcome": run.outcome.ending}

@@ -1,0 +1,120 @@
+"""Statements of the engine. The functions they call are in sql/.
+
+None is prepared on the server: behind a pooler in transaction mode the next statement may run in another session. The
+functions keep their plans in every session all the same.
+"""
+
+from typing import Final, LiteralString
+
+from psycopg import sql
+
+CHANNEL: Final = "bulkport.jobs"
+"""Where workers are told of what is to be done; see `bulkport.notify_workers`."""
+
+ENQUEUE_ONE: Final[LiteralString] = """
+SELECT bulkport.enqueue_now(
+    %s::text, %s::text, %s::integer, %s::jsonb, %s::text, %s::text, %s::bigint)
+"""
+
+ENQUEUE: Final[LiteralString] = """
+SELECT enqueued."position", enqueued.job_id, enqueued.is_new FROM bulkport.enqueue(%s::json) AS enqueued
+"""
+
+ENQUEUE_CALL: Final = sql.SQL("bulkport.enqueue_now({task}, {queue}, 0, {args}, {user_id})")
+
+OPEN_BATCH: Final[LiteralString] = """
+INSERT INTO bulkport.job_batches (description, user_id) VALUES (%s, %s) RETURNING batch_id
+"""
+
+SEAL_BATCH: Final[LiteralString] = "SELECT bulkport.seal_batch(%s)"
+
+LOOK_UP: Final[LiteralString] = """
+SELECT job.task, job.queue, job.args, job.state::text, job.due_at, job.priority, job.failures, job.error_type,
+       job.error, job.user_id, job.result
+FROM bulkport.all_jobs job WHERE job.job_id = %s
+"""
+
+# A server that comes back under its name takes its own lease over; what it ran before is then nobody's.
+REGISTER: Final[LiteralString] = """
+WITH replaced AS MATERIALIZED (
+    SELECT * FROM bulkport.servers WHERE name = %(name)s FOR UPDATE
+), lost AS (
+    INSERT INTO bulkport.lost_servers (worker_id, name, host, process_id, started_at, last_heartbeat)
+    SELECT worker_id, name, host, process_id, started_at, last_heartbeat FROM replaced ON CONFLICT DO NOTHING
+), forgotten AS (
+    DELETE FROM bulkport.lost_servers WHERE lost_at < now() - interval '30 days'
+)
+INSERT INTO bulkport.servers (name, host, process_id, version, queues, tasks, concurrency)
+VALUES (%(name)s, %(host)s, %(process_id)s, %(version)s, %(queues)s::text[], %(tasks)s::text[], %(concurrency)s)
+ON CONFLICT (name) DO UPDATE SET
+    worker_id = nextval(pg_get_serial_sequence('bulkport.servers', 'worker_id')), host = EXCLUDED.host,
+    process_id = EXCLUDED.process_id, version = EXCLUDED.version, queues = EXCLUDED.queues, tasks = EXCLUDED.tasks,
+    concurrency = EXCLUDED.concurrency, memory_bytes = NULL, started_at = now(), last_heartbeat = now()
+RETURNING worker_id
+"""
+
+UNREGISTER: Final[LiteralString] = "DELETE FROM bulkport.servers WHERE worker_id = %(worker_id)s"
+
+# No row: the lease is gone.
+HEARTBEAT: Final[LiteralString] = """
+UPDATE bulkport.servers SET last_heartbeat = now(), memory_bytes = COALESCE(%s::bigint, memory_bytes)
+WHERE worker_id = %s RETURNING worker_id
+"""
+
+CLAIM: Final[LiteralString] = """
+SELECT * FROM bulkport.claim(
+    %(worker_id)s::bigint, %(tasks)s::text[], %(heavy_tasks)s::text[], %(queues)s::text[], %(free)s::integer,
+    %(reach)s::integer)
+"""
+
+FINISH: Final[LiteralString] = """
+SELECT job_id, entered FROM bulkport.finish(%(worker_id)s::bigint, %(server)s::text, %(outcomes)s::json)
+"""
+
+RELEASE_DUE: Final[LiteralString] = "SELECT released, next_seconds FROM bulkport.release_due(%(most)s)"
+
+SETTLE_LEFT: Final[LiteralString] = "SELECT bulkport.settle_left()"
+
+SETTLE_BATCHES: Final[LiteralString] = "SELECT bulkport.settle_batches(%(ids)s::bigint[]) AS locked"
+
+# What the tasks of an evicted server have open is rolled back, and its row locks are free: see `application_name.py`.
+# Only sessions of our own role: those of others may not be ended.
+_END_SESSIONS: Final[LiteralString] = """
+SELECT count(pg_terminate_backend(session.pid)) FROM pg_stat_activity session
+WHERE session.application_name = 'bulkport worker ' || md5(evicted.name)
+  AND session.datname = current_database() AND session.usename = current_user AND session.pid <> pg_backend_pid()
+"""
+
+LIST_HEARTBEATS: Final[LiteralString] = "SELECT worker_id, last_heartbeat FROM bulkport.servers"
+
+_KEEP_NAMES: Final[LiteralString] = """
+kept AS (
+    INSERT INTO bulkport.lost_servers (worker_id, name, host, process_id, started_at, last_heartbeat)
+    SELECT worker_id, name, host, process_id, started_at, last_heartbeat FROM evicted ON CONFLICT DO NOTHING
+)
+"""
+
+# Only if the heartbeat is still the one that was watched: a server that came back in this very moment stays.
+EVICT_SILENT: Final[LiteralString] = f"""
+WITH evicted AS (
+    DELETE FROM bulkport.servers server
+    USING unnest(%(worker_ids)s::bigint[], %(heartbeats)s::timestamptz[]) AS silent (worker_id, heartbeat)
+    WHERE server.worker_id = silent.worker_id AND server.last_heartbeat = silent.heartbeat
+    RETURNING server.*
+), {_KEEP_NAMES}
+SELECT evicted.worker_id, evicted.name, evicted.host, evicted.process_id, ({_END_SESSIONS}) AS ended_sessions
+FROM evicted
+"""
+
+EVICT_NAMED: Final[LiteralString] = f"""
+WITH evicted AS (
+    DELETE FROM bulkport.servers WHERE %(names)s::text[] IS NULL OR name = ANY(%(names)s) RETURNING *
+), {_KEEP_NAMES}
+SELECT ({_END_SESSIONS}) FROM evicted
+"""
+
+RESCUE: Final[LiteralString] = "SELECT job_id, lost_worker_id, server, entered FROM bulkport.rescue()"
+
+LIST_OWN_JOBS: Final[LiteralString] = """
+SELECT job_id, runs, cancel_requested FROM bulkport.jobs WHERE state = 'processing' AND worker_id = %(worker_id)s
+"""

@@ -1,0 +1,196 @@
+"""One job with all that is kept of it."""
+
+import heapq
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from psycopg import sql
+
+from bulkport.jobs.job import JobState
+from bulkport.jobs.postgres.ids import job_id_of
+from bulkport.jobs.postgres.reading.rows import SUMMARIES, summary_of
+from bulkport.jobs.postgres.reading.snapshot import Snapshot
+from bulkport.jobs.postgres.times import in_utc, utc_or_none
+from bulkport.jobs.reading.details import (
+    MOST_EVENTS,
+    MOST_LINKS,
+    BatchStatus,
+    JobChange,
+    JobDetails,
+    JobLink,
+    JobLogLine,
+    JobRun,
+    JobSummary,
+    RunOutcome,
+    TimelineEntry,
+)
+
+_KEPT: Final = sql.SQL("""
+SELECT job.result, progress.checkpoint,
+       COALESCE((SELECT max(line) FROM bulkport.job_logs log WHERE log.job_id = job.job_id), 0) AS log_lines,
+       (SELECT count(*) FROM bulkport.job_continuations waits WHERE waits.child_id = job.job_id) AS parents,
+       (SELECT count(*) FROM bulkport.job_continuations waits WHERE waits.parent_id = job.job_id) AS children,
+       ARRAY(SELECT copy.job_id FROM bulkport.all_jobs copy WHERE copy.origin_id = job.job_id
+             ORDER BY copy.job_id DESC LIMIT %(most_links)s) AS copies
+FROM bulkport.all_jobs job LEFT JOIN bulkport.job_progress progress ON progress.job_id = job.job_id
+WHERE job.job_id = %(job_id)s
+""")
+
+_RUNS: Final = sql.SQL("""
+SELECT run, outcome, server, started_at, ended_at, error_type, error, traceback, retry_at
+FROM bulkport.job_runs WHERE job_id = %(job_id)s ORDER BY run DESC LIMIT %(most_events)s
+""")
+
+_CHANGES: Final = sql.SQL("""
+SELECT at, state::text, reason, actor
+FROM bulkport.job_history WHERE job_id = %(job_id)s ORDER BY id DESC LIMIT %(most_events)s
+""")
+
+_PARENTS: Final = sql.SQL("""
+SELECT waits.on_outcome, waits.parent_id AS job_id, waits.batch_id, job.task, job.state::text
+FROM bulkport.job_continuations waits LEFT JOIN bulkport.all_jobs job ON job.job_id = waits.parent_id
+WHERE waits.child_id = %(job_id)s ORDER BY waits.parent_id, waits.batch_id LIMIT %(most_links)s
+""")
+
+_CHILDREN: Final = sql.SQL("""
+SELECT waits.on_outcome, waits.child_id AS job_id, NULL::bigint AS batch_id, job.task, job.state::text
+FROM bulkport.job_continuations waits LEFT JOIN bulkport.all_jobs job ON job.job_id = waits.child_id
+WHERE waits.parent_id = %(job_id)s ORDER BY waits.child_id LIMIT %(most_links)s
+""")
+
+_BATCH: Final = sql.SQL("""
+SELECT batch.batch_id, batch.description, batch.user_id, batch.created_at, batch.sealed, batch.abandoned,
+       batch.finished_at
+FROM bulkport.job_batches batch WHERE batch.batch_id = %(batch_id)s
+""")
+
+_BATCH_STATES: Final = sql.SQL("""
+SELECT state::text, count(*) AS jobs FROM bulkport.all_jobs WHERE batch_id = %(batch_id)s GROUP BY state
+""")
+
+_LOGS: Final = sql.SQL("""
+SELECT line, run, at, level, message FROM bulkport.job_logs
+WHERE job_id = %(job_id)s AND line > %(after)s ORDER BY line LIMIT %(limit)s
+""")
+
+
+async def read_details(snapshot: Snapshot, job_id: int) -> JobDetails | None:
+    """A job and all that is kept of it; None when there is no such job."""
+    arguments = {"job_id": job_id, "most_links": MOST_LINKS, "most_events": MOST_EVENTS}
+    row = await snapshot.fetch_one(sql.SQL(SUMMARIES), {"job_ids": [job_id], "most_args_bytes": None})
+    kept = await snapshot.fetch_one(_KEPT, arguments)
+    if row is None or kept is None:
+        return None
+    job = summary_of(row)
+    runs = [_run(run) for run in await snapshot.fetch_all(_RUNS, arguments)]
+    changes = [_change(change) for change in await snapshot.fetch_all(_CHANGES, arguments)]
+    return JobDetails(
+        job=job,
+        result=kept["result"],
+        checkpoint=kept["checkpoint"],
+        timeline=tuple(timeline(job, reversed(runs), reversed(changes))),
+        log_lines=kept["log_lines"],
+        parents=tuple(_link(link) for link in await snapshot.fetch_all(_PARENTS, arguments)),
+        parents_in_all=kept["parents"],
+        children=tuple(_link(link) for link in await snapshot.fetch_all(_CHILDREN, arguments)),
+        children_in_all=kept["children"],
+        copies=tuple(map(job_id_of, kept["copies"])),
+        batch=None if job.batch_id is None else await read_batch(snapshot, job.batch_id),
+    )
+
+
+async def read_batch(snapshot: Snapshot, batch_id: int) -> BatchStatus | None:
+    """How far a batch has come; None when there is no such batch."""
+    arguments = {"batch_id": batch_id}
+    row = await snapshot.fetch_one(_BATCH, arguments)
+    if row is None:
+        return None
+    states = await snapshot.fetch_all(_BATCH_STATES, arguments)
+    return BatchStatus(
+        batch_id=row["batch_id"],
+        description=row["description"],
+        user_id=row["user_id"],
+        created_at=in_utc(row["created_at"]),
+        is_sealed=row["sealed"],
+        is_abandoned=row["abandoned"],
+        finished_at=utc_or_none(row["finished_at"]),
+        states={JobState(state["state"]): state["jobs"] for state in states},
+    )
+
+
+async def read_logs(snapshot: Snapshot, job_id: int, after: int, limit: int) -> tuple[JobLogLine, ...]:
+    """Lines that a job logged, from the one after line `after` on."""
+    rows = await snapshot.fetch_all(_LOGS, {"job_id": job_id, "after": after, "limit": limit})
+    return tuple(JobLogLine(row["line"], row["run"], in_utc(row["at"]), row["level"], row["message"]) for row in rows)
+
+
+def timeline(job: JobSummary, runs: Iterable[JobRun], changes: Iterable[JobChange]) -> Iterable[TimelineEntry]:
+    """What happened to a job, in the order in which it did.
+
+    Parameters
+    ----------
+    runs
+        The kept ones, in their order: those that ended in anything but success.
+    changes
+        In their order.
+    """
+    yield TimelineEntry(job.created_at)
+    # A run stands where it ended: what happened to the job while it ran comes before. The present one is the last.
+    ended = [TimelineEntry(run.started_at or run.ended_at or job.created_at, run=run) for run in runs]
+    last = _unkept_run(job)
+    if last is not None:
+        ended.append(TimelineEntry(last.started_at or job.created_at, run=last))
+    changed = [TimelineEntry(change.at, change=change) for change in changes]
+    yield from heapq.merge(ended, changed, key=_when)
+
+
+def _when(entry: TimelineEntry) -> tuple[bool, float]:
+    run = entry.run
+    if run is not None and run.ended_at is None:
+        return True, 0.0
+    return False, (entry.at if run is None or run.ended_at is None else run.ended_at).timestamp()
+
+
+def _unkept_run(job: JobSummary) -> JobRun | None:
+    """The run that only the job itself tells of: the present one, or the successful one."""
+    if job.state is JobState.PROCESSING:
+        return JobRun(
+            run=job.runs + 1, outcome=RunOutcome.RUNNING, server=job.server, started_at=job.started_at, ended_at=None
+        )
+    if job.state is JobState.SUCCEEDED:
+        return JobRun(
+            run=job.runs,
+            outcome=RunOutcome.SUCCEEDED,
+            server=job.server,
+            started_at=job.started_at,
+            ended_at=job.finished_at,
+        )
+    return None
+
+
+def _run(row: Mapping[str, Any]) -> JobRun:
+    return JobRun(
+        run=row["run"],
+        outcome=RunOutcome(row["outcome"]),
+        server=row["server"],
+        started_at=utc_or_none(row["started_at"]),
+        ended_at=in_utc(row["ended_at"]),
+        error_type=row["error_type"],
+        error=row["error"],
+        traceback=row["traceback"],
+        retry_at=utc_or_none(row["retry_at"]),
+    )
+
+
+def _change(row: Mapping[str, Any]) -> JobChange:
+    return JobChange(in_utc(row["at"]), JobState(row["state"]), row["reason"], row["actor"])
+
+
+def _link(row: Mapping[str, Any]) -> JobLink:
+    return JobLink(
+        on=row["on_outcome"],
+        job_id=None if row["job_id"] is None else job_id_of(row["job_id"]),
+        task=row["task"],
+        state=None if row["state"] is None else JobState(row["state"]),
+        batch_id=row["batch_id"],
+    )

@@ -1,0 +1,310 @@
+"""Statements that find jobs of one state, each of them reading a bounded part of the table.
+
+The order of a query is that of an index that begins with the state, or with one filter and the state. What of the
+query that index cannot tell is its *rest*: a text, a second filter, a time that is not the one sorted by. It is met in
+one of two ways. *Scanning* looks at the next so many jobs in the order, and tells where it ended. *Gathering* collects
+what there is by whatever other indexes tell it, unless that is too much, and sorts it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString
+
+from psycopg import sql
+
+from bulkport.jobs.job import JobState
+from bulkport.jobs.postgres.reading.cursors import Place
+from bulkport.jobs.reading.query import JobQuery, JobSort
+
+_VALUES: Final[dict[JobSort, LiteralString]] = {
+    JobSort.CREATED: "job.created_at",
+    JobSort.FINISHED: "job.finished_at",
+    JobSort.DURATION: "COALESCE(job.finished_at - job.started_at, interval '0')",
+    JobSort.DUE: "job.due_at",
+}
+
+# What the index of an order leaves out.
+_HAVING_VALUE: Final[dict[JobSort, LiteralString]] = {
+    JobSort.FINISHED: "true",
+    JobSort.DURATION: "true",
+    JobSort.DUE: "job.due_at IS NOT NULL",
+}
+
+# In the order in which they are likely to leave the fewest jobs; each has an index (…, state, created_at, job_id).
+_LEADING_FILTERS: Final = ("batch_id", "user_id", "error_type", "task", "queue")
+_OTHER_FILTERS: Final = ("recurring_id",)
+
+_TIMES: Final[dict[str, LiteralString]] = {
+    "created_since": "job.created_at >= %(created_since)s",
+    "created_until": "job.created_at < %(created_until)s",
+    "finished_since": "job.finished_at >= %(finished_since)s",
+    "finished_until": "job.finished_at < %(finished_until)s",
+}
+
+# What the index of an order tells of the times. No job ends before it is created.
+_ORDERED_TIMES: Final[dict[JobSort, dict[str, LiteralString]]] = {
+    JobSort.CREATED: {
+        "created_since": _TIMES["created_since"],
+        "created_until": _TIMES["created_until"],
+        "finished_until": "job.created_at < %(finished_until)s",
+    },
+    JobSort.FINISHED: {
+        "finished_since": _TIMES["finished_since"],
+        "finished_until": _TIMES["finished_until"],
+        "created_since": "job.finished_at >= %(created_since)s",
+    },
+    JobSort.DURATION: {},
+    JobSort.DUE: {},
+}
+
+# One look-up for each job that is looked at, and none for those after the last one found; a join of another kind would
+# read the whole table.
+_JOBS: Final = sql.SQL("CROSS JOIN LATERAL (SELECT * FROM {} AS one WHERE one.job_id = next.job_id OFFSET 0) AS job")
+
+_LEAST_ANCHOR: Final = 4
+
+_FINISHED_TEXT: Final[LiteralString] = "job.search_text"
+_UNFINISHED_TEXT: Final[LiteralString] = "bulkport.search_text(job.args, job.error_type, job.error)"
+_LIVE: Final = sql.SQL("bulkport.jobs")
+_FINISHED: Final = sql.SQL("bulkport.finished_jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement and its arguments."""
+
+    text: sql.Composed
+    arguments: dict[str, Any]
+
+
+class StateQuery:
+    """A query for the jobs of one state.
+
+    Jobs that wait or run have few indexes, so that they cost little: filters are met by looking at the next ones.
+    """
+
+    def __init__(self, query: JobQuery, state: JobState) -> None:
+        self._query = query
+        self.state = state
+        self._table = _FINISHED if state.is_final else _LIVE
+        self._value = sql.SQL(_VALUES[query.sort])
+        ordered: list[sql.Composed] = []
+        rest = list(self._filters())
+        if query.sort is not JobSort.CREATED:
+            ordered.append(sql.SQL(_HAVING_VALUE[query.sort]).format())
+        elif rest and state.is_final:
+            ordered.append(rest.pop(0))
+        for name, condition in _ORDERED_TIMES[query.sort].items():
+            if getattr(query, name) is not None:
+                ordered.append(sql.SQL(condition).format())
+        for name, condition in _TIMES.items():
+            if getattr(query, name) is not None and condition not in _ORDERED_TIMES[query.sort].values():
+                rest.append(sql.SQL(condition).format())
+        if query.text:
+            rest.append(self._text_condition(query.text))
+        self._shared, self._rest = ordered, rest
+        self._ordered = [_of_states([self]), *ordered]
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether the index of the order cannot tell all of the query."""
+        return bool(self._rest)
+
+    @property
+    def can_be_gathered(self) -> bool:
+        """Whether other indexes tell the rest. There are none for jobs that are not finished, and the one on texts
+        tells little of those without three letters or digits in a row."""
+        text = self._query.text
+        return self.state.is_final and (not text or re.search(r"[^\W_]{3}", text) is not None)
+
+    def scan(self, start: "Start", limit: int, most: int) -> Statement:
+        """The first `limit` jobs among the `most` next ones in the order.
+
+        Rows have `found`, `value` and `job_id`. One with `found` false is the last one looked at, of more than `most`.
+        """
+        text = sql.SQL(
+            "WITH found AS MATERIALIZED (SELECT next.value, next.job_id FROM ({next}) AS next {jobs} WHERE {rest} "
+            "ORDER BY next.value {direction}, next.job_id {direction} LIMIT {limit}) "
+            "SELECT true AS found, value, job_id FROM found "
+            "UNION ALL SELECT false, value, job_id FROM ({last}) AS last WHERE (SELECT count(*) FROM found) < {limit}"
+        ).format(
+            next=self._next(start, sql.SQL("LIMIT {}").format(most)),
+            jobs=_JOBS.format(self._table),
+            rest=_all(self._rest),
+            direction=self._direction(start),
+            limit=limit,
+            last=self._next(start, sql.SQL("OFFSET {} LIMIT 1").format(most - 1)),
+        )
+        return Statement(text, self._arguments(start))
+
+    def take(self, start: "Start", limit: int) -> Statement:
+        """The first `limit` jobs, for a query without rest. Rows as of `scan`, all of them found."""
+        text = sql.SQL("SELECT true AS found, value, job_id FROM ({}) AS next").format(
+            self._next(start, sql.SQL("LIMIT {}").format(limit))
+        )
+        return Statement(text, self._arguments(start))
+
+    def gather(self, others: Sequence["StateQuery"], start: "Start", limit: int, most: int) -> Statement:
+        """The first `limit` jobs of this state and of others of the same query, if there are at most `most` in all.
+
+        Rows have `jobs`, their number, `value` and `job_id`; with more than `most` jobs they are worth nothing. All
+        states together, because the index on texts does not tell states apart.
+        """
+        text = sql.SQL(
+            "WITH gathered AS MATERIALIZED ("
+            "SELECT {value} AS value, job.job_id FROM {table} job WHERE {conditions} LIMIT {enough}) "
+            "SELECT (SELECT count(*) FROM gathered) AS jobs, value, job_id FROM gathered "
+            "ORDER BY value {direction}, job_id {direction} LIMIT {limit}"
+        ).format(
+            table=self._table,
+            value=self._value,
+            conditions=_all([_of_states([self, *others])], self._shared, self._rest, self._beyond(start)),
+            enough=most + 1,
+            direction=self._direction(start),
+            limit=limit,
+        )
+        return Statement(text, self._arguments(start))
+
+    @property
+    def anchor(self) -> str | None:
+        """The word of the text that is likely to be rare: the longest with a digit in it, such as the number of
+        something. None: there is none, or it is the whole text."""
+        words = [word for word in re.findall(r"[^\W_]+", self._query.text or "") if re.search(r"\d", word)]
+        longest = max(words, key=len, default="")
+        return longest if _LEAST_ANCHOR <= len(longest) < len(self._query.text or "") else None
+
+    def gather_by_anchor(self, others: Sequence["StateQuery"], start: "Start", limit: int, most: int) -> Statement:
+        """As `gather`, but by the `anchor` of the text alone, if at most `most` jobs have that.
+
+        The index on texts reads an entry for each job that has any three letters of the text, so what is asked of it
+        costs the more the more words there are. Rows as of `gather`; there is one at least, without `job_id` if no job
+        was found.
+        """
+        text = sql.SQL(
+            "WITH anchored AS MATERIALIZED ("
+            "SELECT * FROM {table} job WHERE {text} ILIKE %(anchor)s LIMIT {enough}), "
+            "gathered AS MATERIALIZED (SELECT {value} AS value, job.job_id FROM anchored job WHERE {conditions}) "
+            "SELECT all_of_them.jobs, value, job_id FROM (SELECT count(*) AS jobs FROM anchored) AS all_of_them "
+            "LEFT JOIN gathered ON true ORDER BY value {direction}, job_id {direction} LIMIT {limit}"
+        ).format(
+            table=self._table,
+            text=sql.SQL(_FINISHED_TEXT),
+            enough=most + 1,
+            value=self._value,
+            conditions=_all([_of_states([self, *others])], self._shared, self._rest, self._beyond(start)),
+            direction=self._direction(start),
+            limit=limit,
+        )
+        return Statement(text, {**self._arguments(start), "anchor": _pattern(self.anchor or "")})
+
+    def count(self, others: Sequence["StateQuery"], most: int) -> Statement:
+        """How many jobs of this state and of others of the same query there are, up to `most`, as `jobs`; `is_cut` is
+        false."""
+        text = sql.SQL(
+            "SELECT count(*) AS jobs, false AS is_cut FROM ("
+            "SELECT FROM {table} job WHERE {conditions} LIMIT {most}) AS job"
+        ).format(table=self._table, conditions=_all([_of_states([self, *others])], self._shared, self._rest), most=most)
+        return Statement(text, self._arguments(Start(None, is_backward=False)))
+
+    def count_scanned(self, scanned: int, most: int) -> Statement:
+        """How many jobs there are among the first `scanned` in the order, up to `most`, as `jobs`; and whether there
+        may be more than these, as `is_cut`."""
+        start = Start(None, is_backward=False)
+        text = sql.SQL(
+            "SELECT jobs, jobs = {most} OR EXISTS ({last}) AS is_cut FROM (SELECT count(*) AS jobs FROM ("
+            "SELECT FROM ({next}) AS next {jobs} WHERE {rest} LIMIT {most}) AS found) AS counted"
+        ).format(
+            most=most,
+            last=self._next(start, sql.SQL("OFFSET {} LIMIT 1").format(scanned - 1)),
+            next=self._next(start, sql.SQL("LIMIT {}").format(scanned)),
+            jobs=_JOBS.format(self._table),
+            rest=_all(self._rest),
+        )
+        return Statement(text, self._arguments(start))
+
+    def _next(self, start: "Start", limit: sql.Composable) -> sql.Composed:
+        """The jobs beyond the start, in the order, as `value` and `job_id`; nothing else, so that one index tells it
+        all and the planner takes that one."""
+        return sql.SQL(
+            "SELECT {value} AS value, job.job_id FROM {table} job WHERE {ordered} "
+            "ORDER BY {value} {direction}, job.job_id {direction} {limit}"
+        ).format(
+            table=self._table,
+            value=self._value,
+            ordered=_all(self._ordered, self._beyond(start)),
+            direction=self._direction(start),
+            limit=limit,
+        )
+
+    def _filters(self) -> Iterator[sql.Composed]:
+        for name in (*_LEADING_FILTERS, *_OTHER_FILTERS):
+            if getattr(self._query, name) is not None:
+                yield sql.SQL("job.{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
+
+    def _text_condition(self, text: str) -> sql.Composed:
+        where = sql.SQL(_FINISHED_TEXT if self.state.is_final else _UNFINISHED_TEXT)
+        patterns = ["text"] if _as_json(text) == text else ["text", "json_text"]
+        either = [sql.SQL("{} ILIKE {}").format(where, sql.Placeholder(name)) for name in patterns]
+        return sql.SQL("({})").format(sql.SQL(" OR ").join(either))
+
+    def _beyond(self, start: "Start") -> list[sql.Composed]:
+        if start.place is None:
+            return []
+        comparison = sql.SQL("<" if self._goes_down(start) else ">")
+        return [
+            sql.SQL("({}, job.job_id) {} (%(place_value)s, %(place_id)s)").format(self._value, comparison),
+        ]
+
+    def _goes_down(self, start: "Start") -> bool:
+        return self._query.descending != start.is_backward
+
+    def _direction(self, start: "Start") -> sql.SQL:
+        return sql.SQL("DESC" if self._goes_down(start) else "ASC")
+
+    def _arguments(self, start: "Start") -> dict[str, Any]:
+        query = self._query
+        names = (*_LEADING_FILTERS, *_OTHER_FILTERS, *_TIMES)
+        arguments: dict[str, Any] = {name: getattr(query, name) for name in names}
+        if query.text:
+            arguments |= {"text": _pattern(query.text), "json_text": _pattern(_as_json(query.text))}
+        if start.place is not None:
+            arguments |= {"place_value": start.place.value, "place_id": start.place.job_id}
+        return arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where looking for jobs begins, and in which direction."""
+
+    place: Place | None
+    """Jobs beyond this place; None: from the first one."""
+    is_backward: bool
+    """Against the order of the query."""
+
+
+def state_queries(query: JobQuery) -> list[StateQuery]:
+    """The queries for single states that together find what `query` does; none: there can be no such job."""
+    return [StateQuery(query, state) for state in JobState if state in query.possible_states]
+
+
+def _of_states(parts: Sequence[StateQuery]) -> sql.Composed:
+    if len(parts) == 1:
+        return sql.SQL("job.state = {}").format(parts[0].state.value)
+    names = sql.SQL(", ").join(sql.Literal(part.state.value) for part in parts)
+    return sql.SQL("job.state IN ({})").format(names)
+
+
+def _all(*conditions: list[sql.Composed]) -> sql.Composable:
+    return sql.SQL(" AND ").join([sql.SQL("true"), *(each for some in conditions for each in some)])
+
+
+def _as_json(text: str) -> str:
+    """The text as it stands inside a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _pattern(text: str) -> str:
+    escaped = re.sub(r"([%_\\])", r"\\\1", text)
+    return f"%{escaped}%"

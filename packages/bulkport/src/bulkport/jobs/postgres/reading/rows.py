@@ -1,0 +1,58 @@
+"""Rows of jobs, and the objects they become."""
+
+from collections.abc import Mapping
+from typing import Any, Final, LiteralString
+
+from bulkport.jobs.job import JobState
+from bulkport.jobs.postgres.ids import job_id_of
+from bulkport.jobs.postgres.times import in_utc, utc_or_none
+from bulkport.jobs.reading.details import JobSummary
+from bulkport.jobs.run_output import Progress
+
+SUMMARIES: Final[LiteralString] = """
+SELECT job.job_id, job.task, job.queue, job.priority, job.state::text, job.parked, job.user_id, job.created_at,
+       job.ready_at, job.due_at, job.started_at, job.finished_at, job.runs, job.failures, job.error_type, job.error,
+       job.unique_key, job.concurrency_key, job.batch_id, job.recurring_id, job.origin_id,
+       CASE WHEN %(most_args_bytes)s::integer IS NULL OR pg_column_size(job.args) <= %(most_args_bytes)s
+            THEN job.args END AS args,
+       CASE WHEN job.state = 'processing'
+            THEN (SELECT name FROM bulkport.servers WHERE worker_id = job.worker_id) ELSE job.server END AS server,
+       progress.done, progress.total, progress.message
+FROM bulkport.all_jobs job LEFT JOIN bulkport.job_progress progress ON progress.job_id = job.job_id
+WHERE job.job_id = ANY(%(job_ids)s)
+"""
+
+
+def summary_of(row: Mapping[str, Any]) -> JobSummary:
+    """The job of a row that `SUMMARIES` reads."""
+    return JobSummary(
+        id=job_id_of(row["job_id"]),
+        task=row["task"],
+        queue=row["queue"],
+        priority=row["priority"],
+        state=JobState(row["state"]),
+        is_held_back=row["parked"],
+        args=row["args"],
+        user_id=row["user_id"],
+        created_at=in_utc(row["created_at"]),
+        ready_at=in_utc(row["ready_at"]),
+        due_at=utc_or_none(row["due_at"]),
+        started_at=utc_or_none(row["started_at"]),
+        finished_at=utc_or_none(row["finished_at"]),
+        runs=row["runs"],
+        failures=row["failures"],
+        server=row["server"],
+        error_type=row["error_type"],
+        error=row["error"],
+        unique_key=row["unique_key"],
+        concurrency_key=row["concurrency_key"],
+        batch_id=row["batch_id"],
+        recurring_id=row["recurring_id"],
+        origin_id=None if row["origin_id"] is None else job_id_of(row["origin_id"]),
+        progress=progress_of(row),
+    )
+
+
+def progress_of(row: Mapping[str, Any]) -> Progress | None:
+    """The progress in a row, if there is any: a row may be there for a checkpoint alone."""
+    return None if row["done"] is None else Progress(row["done"], row["total"], row["message"])

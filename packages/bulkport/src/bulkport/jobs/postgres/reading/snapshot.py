@@ -1,0 +1,105 @@
+"""Reading from one snapshot of the database, for a bounded time."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any, TypeAlias
+
+from psycopg import AsyncConnection, sql
+from psycopg.errors import QueryCanceled
+from psycopg.rows import DictRow, dict_row
+
+from bulkport.jobs.errors import SearchTookTooLong
+from bulkport.jobs.postgres.reading.finding import Statement
+from bulkport.pools import AsyncPool
+
+
+class Snapshot:
+    """What statements see while one reading lasts: all of them the same."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    async def fetch_all(self, query: sql.SQL, arguments: Mapping[str, Any] | None = None) -> list[DictRow]:
+        """Run a statement and return its rows."""
+        cursor = self._connection.cursor(row_factory=dict_row)
+        await cursor.execute(query, arguments)
+        return await cursor.fetchall()
+
+    async def fetch_one(self, query: sql.SQL, arguments: Mapping[str, Any] | None = None) -> DictRow | None:
+        """Run a statement and return its first row."""
+        rows = await self.fetch_all(query, arguments)
+        return rows[0] if rows else None
+
+    async def find_each(self, statements: Iterable[Statement]) -> list[list[DictRow]]:
+        """Run statements that find jobs and return the rows of each.
+
+        They are planned with the values they have: a plan made once for all values would read too much for some.
+        """
+        found = []
+        for statement in statements:
+            cursor = self._connection.cursor(row_factory=dict_row)
+            await cursor.execute(statement.text, statement.arguments, prepare=False)
+            found.append(await cursor.fetchall())
+        return found
+
+    async def try_to_gather(self, statement: Statement, most_seconds: float) -> list[DictRow] | None:
+        """Run a statement that gathers jobs, by bitmaps only; None: it took too long.
+
+        Left to itself the planner would rather walk along an index and hope to meet enough jobs soon.
+        """
+        try:
+            # Rolled back, as the settings must not stay.
+            async with self._connection.transaction(force_rollback=True):
+                await self._connection.execute(_timeout(most_seconds))
+                for kind in ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan"):
+                    await self._connection.execute(sql.SQL("SET LOCAL {} = off").format(sql.Identifier(kind)))
+                rows = (await self.find_each([statement]))[0]
+        except QueryCanceled:
+            return None
+        return rows
+
+
+SnapshotSource: TypeAlias = Callable[[], AbstractAsyncContextManager[Snapshot]]
+"""Opens a snapshot, or hands out one that is open."""
+
+
+@asynccontextmanager
+async def open_snapshot(pool: AsyncPool, most_seconds: float) -> AsyncIterator[Snapshot]:
+    """A snapshot to read from.
+
+    Parameters
+    ----------
+    most_seconds
+        How long one statement may take.
+
+    Raises
+    ------
+    SearchTookTooLong
+        A statement took longer and was ended.
+    """
+    with _given_up_in_time():
+        # Not in pipeline mode: a reading that is cancelled could not leave it.
+        async with pool.connection() as connection, connection.transaction():
+            await connection.execute(
+                sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {}").format(_timeout(most_seconds))
+            )
+            yield Snapshot(connection)
+
+
+@asynccontextmanager
+async def share_snapshot(snapshot: Snapshot) -> AsyncIterator[Snapshot]:
+    """A snapshot that is open, for one of several readings. Raises as `open_snapshot`."""
+    with _given_up_in_time():
+        yield snapshot
+
+
+@contextmanager
+def _given_up_in_time() -> Iterator[None]:
+    try:
+        yield
+    except QueryCanceled as error:
+        raise SearchTookTooLong from error
+
+
+def _timeout(seconds: float) -> sql.Composed:
+    return sql.SQL("SET LOCAL statement_timeout = {}").format(max(1, round(seconds * 1000)))

@@ -1,0 +1,196 @@
+"""Recurring jobs in the engine's tables."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import Jsonb
+
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.job import JobState
+from bulkport.jobs.port.queueing import Connection
+from bulkport.jobs.port.recurring import MissedRuns, PsycopgConnection, RecurringDefinition, RecurringJob
+from bulkport.jobs.postgres import recurring_queries as queries
+from bulkport.jobs.postgres.ids import job_id_of
+from bulkport.jobs.postgres.times import in_utc, utc_or_none
+from bulkport.jobs.recurring.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
+from bulkport.jobs.recurring.schedule import Schedule
+from bulkport.logs import get_logger
+
+_log = get_logger(__name__)
+
+Fetch = Callable[[LiteralString, Mapping[str, Any]], Awaitable[list[DictRow]]]
+"""Runs one statement with arguments by name and gives its rows."""
+
+
+class PostgresRecurringStore:
+    """A `RecurringStore` on the engine's tables.
+
+    Parameters
+    ----------
+    borrow
+        Gives a connection for calls that are given none.
+    """
+
+    def __init__(self, borrow: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
+        self._borrow = borrow
+        self._declared: dict[str, RecurringDefinition] = {}
+
+    @property
+    def declared(self) -> Mapping[str, RecurringDefinition]:
+        """See `RecurringStore.declared`."""
+        return self._declared
+
+    def declare(self, definition: RecurringDefinition) -> None:
+        """See `RecurringStore.declare`."""
+        if definition.id in self._declared:
+            raise RecurringJobAlreadyDeclared(f"the recurring job {definition.id} is declared already")
+        Schedule(definition.cron, definition.timezone)  # refused here, and not when a worker starts
+        self._declared[definition.id] = definition
+
+    async def write_declared(self, connection: PsycopgConnection | None = None) -> None:
+        """See `RecurringStore.write_declared`."""
+        await write_declared(partial(self._fetch, connection), self._declared)
+
+    async def add_or_update(
+        self, definition: RecurringDefinition, connection: PsycopgConnection | None = None
+    ) -> RecurringJob:
+        """See `RecurringStore.add_or_update`."""
+        await _write(partial(self._fetch, connection), definition, in_code=False)
+        return await self._existing(definition.id, connection)
+
+    async def remove(self, recurring_id: str, connection: PsycopgConnection | None = None) -> bool:
+        """See `RecurringStore.remove`."""
+        return bool(await self._fetch(connection, queries.REMOVE, {"id": recurring_id}))
+
+    async def pause(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
+        """See `RecurringStore.pause`."""
+        await self._fetch(connection, queries.PAUSE, {"id": recurring_id})
+        return await self._existing(recurring_id, connection)
+
+    async def resume(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
+        """See `RecurringStore.resume`."""
+        while True:
+            row = await self._row(recurring_id, connection)
+            schedule = Schedule(row["cron"], row["timezone"])
+            arguments = {
+                "id": recurring_id,
+                "updated_at": row["updated_at"],
+                "next_at": schedule.next_after(row["read_at"]),
+            }
+            if await self._fetch(connection, queries.RESUME, arguments):
+                return await self._existing(recurring_id, connection)
+
+    async def trigger(self, recurring_id: str, connection: PsycopgConnection | None = None) -> BackgroundJobId:
+        """See `RecurringStore.trigger`."""
+        rows = await self._fetch(connection, queries.TRIGGER, {"id": recurring_id, "jobs": 1})
+        if not rows:
+            raise _unknown(recurring_id)
+        return job_id_of(rows[0]["job_id"])
+
+    async def get(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob | None:
+        """See `RecurringStore.get`."""
+        rows = await self._fetch(connection, queries.GET, {"id": recurring_id})
+        return _recurring_job(rows[0]) if rows else None
+
+    async def search(
+        self,
+        text: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+        connection: PsycopgConnection | None = None,
+    ) -> Sequence[RecurringJob]:
+        """See `RecurringStore.search`."""
+        rows = await self._fetch(connection, queries.SEARCH, {"text": text, "after": after, "limit": limit})
+        return [_recurring_job(row) for row in rows]
+
+    async def _existing(self, recurring_id: str, connection: PsycopgConnection | None) -> RecurringJob:
+        return _recurring_job(await self._row(recurring_id, connection))
+
+    async def _row(self, recurring_id: str, connection: PsycopgConnection | None) -> DictRow:
+        rows = await self._fetch(connection, queries.GET, {"id": recurring_id})
+        if not rows:
+            raise _unknown(recurring_id)
+        return rows[0]
+
+    async def _fetch(
+        self, given: PsycopgConnection | None, query: LiteralString, arguments: Mapping[str, Any]
+    ) -> list[DictRow]:
+        if isinstance(given, psycopg.Connection):
+            with given.cursor(row_factory=dict_row) as cursor:
+                cursor.execute(query, arguments)
+                return cursor.fetchall() if cursor.description else []
+        if given is None:
+            async with self._borrow() as borrowed:
+                return await self._fetch(borrowed, query, arguments)
+        async with given.cursor(row_factory=dict_row) as waiting:
+            await waiting.execute(query, arguments)
+            return await waiting.fetchall() if waiting.description else []
+
+
+async def write_declared(fetch: Fetch, declared: Mapping[str, RecurringDefinition]) -> None:
+    """Write what code declares where it is new or changed, and forget what no code has acted on for a week."""
+    # In order, so that two servers that start together do not wait for each other in a circle.
+    for recurring_id in sorted(declared):
+        await _write(fetch, declared[recurring_id], in_code=True)
+    for row in await fetch(queries.FORGET_UNDECLARED, {"declared": list(declared)}):
+        _log.warning("recurring job forgotten: no code declares it any more", recurring_id=row["recurring_id"])
+
+
+async def _write(fetch: Fetch, definition: RecurringDefinition, *, in_code: bool) -> None:
+    (row,) = await fetch(queries.NOW, {})
+    arguments = {
+        "id": definition.id,
+        "task": definition.task,
+        "args": Jsonb(definition.args),
+        "queue": definition.queue,
+        "priority": definition.priority,
+        "user_id": definition.user_id,
+        "concurrency_key": definition.concurrency_key,
+        "concurrency_limit": None if definition.concurrency_key is None else definition.concurrency_limit,
+        "cron": definition.cron,
+        "timezone": definition.timezone,
+        "missed": definition.missed,
+        "overlap": definition.overlap,
+        "in_code": in_code,
+        "next_at": definition.schedule.next_after(row["now"]),
+    }
+    await fetch(queries.ADD_OR_UPDATE, arguments)
+
+
+def _unknown(recurring_id: str) -> UnknownRecurringJob:
+    return UnknownRecurringJob(f"there is no recurring job {recurring_id!r}")
+
+
+def _recurring_job(row: DictRow) -> RecurringJob:
+    return RecurringJob(
+        definition=RecurringDefinition(
+            id=row["recurring_id"],
+            task=row["task"],
+            cron=row["cron"],
+            timezone=row["timezone"],
+            args=row["args"],
+            queue=row["queue"],
+            priority=row["priority"],
+            user_id=row["user_id"],
+            concurrency_key=row["concurrency_key"],
+            concurrency_limit=row["concurrency_limit"] or 1,
+            missed=MissedRuns(row["missed"]),
+            overlap=row["overlap"],
+        ),
+        in_code=row["in_code"],
+        paused_at=utc_or_none(row["paused_at"]),
+        next_at=utc_or_none(row["next_at"]),
+        is_overdue=row["is_overdue"],
+        last_at=utc_or_none(row["last_at"]),
+        last_note=row["last_note"],
+        last_job_id=None if row["last_job_id"] is None else job_id_of(row["last_job_id"]),
+        last_job_state=None if row["last_job_state"] is None else JobState(row["last_job_state"]),
+        average_seconds=row["average_seconds"],
+        created_at=in_utc(row["created_at"]),
+        updated_at=in_utc(row["updated_at"]),
+    )

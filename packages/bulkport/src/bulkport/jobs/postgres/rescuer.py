@@ -1,0 +1,116 @@
+"""Finding jobs that nobody runs any more, and putting them back in their queues.
+
+A job in `processing` belongs to the server whose lease carries its worker id. Jobs get lost in three ways: their server
+dies (its heartbeat stands still; its lease is deleted); their lease is deleted; or their own server lives but does not
+run them, because it could not write their outcome or never heard that its claim succeeded.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+
+import psycopg
+
+from bulkport.jobs.port import WorkerOptions
+from bulkport.jobs.postgres import queries
+from bulkport.jobs.postgres.connection import WorkerConnection
+from bulkport.jobs.postgres.failure_detector import FailureDetector
+from bulkport.jobs.postgres.outcomes import EndedRun, Ending, RunOutcome
+from bulkport.logs import get_logger
+
+_log = get_logger(__name__)
+
+
+class Rescuer:
+    """Looks every heartbeat for dead servers and for lost jobs. Every worker does; together is safe.
+
+    Parameters
+    ----------
+    connection
+        The worker's connection for this.
+    options
+        The server's options.
+    worker_id
+        The worker's own id.
+    holds
+        Whether the worker runs a job, or is to write its outcome.
+    cancel
+        Cancels a job that the worker runs.
+    """
+
+    def __init__(
+        self,
+        connection: WorkerConnection,
+        options: WorkerOptions,
+        worker_id: int,
+        *,
+        holds: Callable[[int], bool],
+        cancel: Callable[[int], None],
+    ) -> None:
+        self._connection = connection
+        self._server_name = options.server_name
+        self._interval = options.heartbeat_seconds
+        self._worker_id = worker_id
+        self._holds = holds
+        self._cancel = cancel
+        self._detector = FailureDetector(options.stalled_seconds, longest_step=2 * options.heartbeat_seconds)
+        self._suspects: set[tuple[int, int]] = set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except psycopg.Error:
+                _log.exception("looking for lost jobs failed")
+            await asyncio.sleep(self._interval)
+
+    async def look(self) -> None:
+        """Look once."""
+        await self._evict_silent_servers()
+        for orphan in await self._connection.fetch_all(queries.RESCUE, {}):
+            _log.warning(
+                "job of a lost worker taken over",
+                job_id=orphan["job_id"],
+                lost_worker_id=orphan["lost_worker_id"],
+                server=orphan["server"],
+                state=orphan["entered"],
+            )
+        await self.look_at_own_jobs()
+
+    async def look_at_own_jobs(self) -> None:
+        """Put back what this worker should run but does not, and cancel what somebody wants to be stopped."""
+        rows = await self._connection.fetch_all(queries.LIST_OWN_JOBS, {"worker_id": self._worker_id})
+        for row in rows:
+            if row["cancel_requested"]:
+                self._cancel(row["job_id"])
+        # Twice in a row: a job may just be on its way between the database and this process.
+        not_run = {(row["job_id"], row["runs"]) for row in rows if not self._holds(row["job_id"])}
+        for job_id, runs in sorted(not_run & self._suspects):
+            await self._put_back(EndedRun(job_id, runs, "", RunOutcome(Ending.LOST, None)))
+        self._suspects = not_run - self._suspects
+
+    async def _put_back(self, run: EndedRun) -> None:
+        arguments = {"worker_id": self._worker_id, "server": self._server_name, "outcomes": json.dumps([run.row()])}
+        rows = await self._connection.fetch_all(queries.FINISH, arguments)
+        if rows[0]["entered"] not in (None, "locked"):
+            _log.warning("job that this worker had lost put back", job_id=run.job_id)
+
+    async def _evict_silent_servers(self) -> None:
+        rows = await self._connection.fetch_all(queries.LIST_HEARTBEATS, {})
+        heartbeats = {row["worker_id"]: row["last_heartbeat"] for row in rows if row["worker_id"] != self._worker_id}
+        dead = self._detector.look(heartbeats, time.monotonic())
+        if not dead:
+            return
+        evicted = await self._connection.fetch_all(
+            queries.EVICT_SILENT, {"worker_ids": list(dead), "heartbeats": list(dead.values())}
+        )
+        for server in evicted:
+            _log.warning(
+                "server is dead",
+                server=server["name"],
+                host=server["host"],
+                process_id=server["process_id"],
+                lost_worker_id=server["worker_id"],
+            )

@@ -1,0 +1,19 @@
+-- Removes the tables of background jobs with every job in them, and every function of the schema: those of later
+-- migrations are gone by now.
+
+DO $$
+DECLARE
+    home oid := (SELECT relnamespace FROM pg_class WHERE oid = 'bulkport.jobs'::regclass);
+    routine regprocedure;
+BEGIN
+    DROP VIEW bulkport.all_jobs;
+    DROP TABLE bulkport.jobs, bulkport.finished_jobs, bulkport.job_runs, bulkport.job_history, bulkport.job_progress,
+        bulkport.job_logs, bulkport.job_batches, bulkport.job_continuations, bulkport.queues, bulkport.queue_clocks,
+        bulkport.rate_limits, bulkport.unique_keys, bulkport.servers, bulkport.lost_servers, bulkport.recurring_jobs,
+        bulkport.job_deltas, bulkport.job_counts, bulkport.job_series CASCADE;
+    FOR routine IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = home LOOP
+        EXECUTE 'DROP ROUTINE IF EXISTS ' || routine || ' CASCADE';
+    END LOOP;
+    DROP TYPE bulkport.new_job, bulkport.run_outcome, bulkport.job_state;
+END;
+$$;
