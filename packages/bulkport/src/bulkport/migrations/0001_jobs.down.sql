@@ -10,7 +10,7 @@ BEGIN
     DROP TABLE bulkport.jobs, bulkport.finished_jobs, bulkport.job_runs, bulkport.job_history, bulkport.job_progress,
         bulkport.job_logs, bulkport.job_batches, bulkport.job_continuations, bulkport.queues, bulkport.queue_clocks,
         bulkport.rate_limits, bulkport.unique_keys, bulkport.servers, bulkport.lost_servers, bulkport.recurring_jobs,
-        bulkport.job_deltas, bulkport.job_counts, bulkport.job_series CASCADE;
+        bulkport.job_deltas, bulkport.job_counts, bulkport.job_series, bulkport.signing_keys CASCADE;
     FOR routine IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = home LOOP
         EXECUTE 'DROP ROUTINE IF EXISTS ' || routine || ' CASCADE';
     END LOOP;

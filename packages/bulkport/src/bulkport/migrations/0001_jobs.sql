@@ -322,3 +322,11 @@ CREATE TABLE bulkport.job_series (
     latencies integer[],
     PRIMARY KEY (granularity, starts_at, task)
 ) WITH (fillfactor = 50);
+
+-- What servers sign with, so that one understands what another gave out.
+CREATE TABLE bulkport.signing_keys (
+    name text PRIMARY KEY,
+    key bytea NOT NULL
+);
+INSERT INTO bulkport.signing_keys (name, key)
+VALUES ('cursors', sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));

@@ -1,6 +1,12 @@
-"""Cursors: a place in the order of jobs, as opaque text."""
+"""Cursors: a place in the order of jobs, as opaque text that only this database's readers can write.
+
+A cursor is signed, together with the query that it belongs to. Otherwise whoever may search could ask what lies right
+after any place: for a text that is masked in what they see, the answer would tell which job has it.
+"""
 
 import binascii
+import hashlib
+import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
@@ -9,11 +15,15 @@ from typing import Final
 
 from bulkport.identifiers import MAX_BIGINT
 from bulkport.jobs.errors import InvalidCursor
-from bulkport.jobs.reading.query import JobSort
+from bulkport.jobs.reading.query import JobQuery, JobSort
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MOST_CHARACTERS: Final = 200
+_SIGNATURE_BYTES: Final = 16
+
+# Not the bounds in time: a list of the last hour has others on each page.
+_SIGNED: Final = ("task", "queue", "user_id", "text", "error_type", "batch_id", "recurring_id", "descending")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +38,8 @@ class Place:
 class PageCursor:
     """Where a page begins (after its place) or ends (before it)."""
 
-    sort: JobSort
     place: Place
     is_backward: bool
-
-    def __str__(self) -> str:
-        return _encode([self.sort.value, *_numbers(self.place), int(self.is_backward)])
-
-    @classmethod
-    def parse(cls, text: str, sort: JobSort) -> "PageCursor":
-        """The cursor that `text` stands for.
-
-        Raises
-        ------
-        InvalidCursor
-            It stands for none, or for one in another order.
-        """
-        kind, value, job_id, is_backward = _decode(text, 4)
-        if kind != sort.value or is_backward not in (0, 1):
-            raise InvalidCursor
-        return cls(sort, _place(value, job_id, sort), bool(is_backward))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +49,71 @@ class WalkCursor:
     place: Place
     begun_at: datetime
 
-    def __str__(self) -> str:
-        return _encode(["walk", *_numbers(self.place), (self.begun_at - _EPOCH) // _MICROSECOND])
 
-    @classmethod
-    def parse(cls, text: str) -> "WalkCursor":
+class Cursors:
+    """Writes and reads the cursors of one query.
+
+    Parameters
+    ----------
+    key
+        The database's, of 32 bytes.
+    """
+
+    def __init__(self, key: bytes, query: JobQuery) -> None:
+        self._key = key
+        self._sort = query.sort
+        self._query = [sorted(query.states), query.sort.value, *(getattr(query, name) for name in _SIGNED)]
+
+    def write_page(self, cursor: PageCursor) -> str:
+        """The cursor as text."""
+        return self._write([self._sort.value, *_numbers(cursor.place), int(cursor.is_backward)])
+
+    def read_page(self, text: str) -> PageCursor:
         """The cursor that `text` stands for.
 
         Raises
         ------
         InvalidCursor
-            It stands for none.
+            It stands for none, or for one of another query.
         """
-        kind, value, job_id, begun_at = _decode(text, 4)
+        kind, value, job_id, is_backward = self._read(text, 4)
+        if kind != self._sort.value or is_backward not in (0, 1):
+            raise InvalidCursor
+        return PageCursor(_place(value, job_id, self._sort), bool(is_backward))
+
+    def write_walk(self, cursor: WalkCursor) -> str:
+        """The cursor as text."""
+        return self._write(["walk", *_numbers(cursor.place), (cursor.begun_at - _EPOCH) // _MICROSECOND])
+
+    def read_walk(self, text: str) -> WalkCursor:
+        """The cursor that `text` stands for. Raises as `read_page`."""
+        kind, value, job_id, begun_at = self._read(text, 4)
         if kind != "walk":
             raise InvalidCursor
-        return cls(_place(value, job_id, JobSort.CREATED), _time(begun_at))
+        return WalkCursor(_place(value, job_id, JobSort.CREATED), _time(begun_at))
 
+    def _write(self, parts: list[str | int]) -> str:
+        payload = json.dumps(parts, separators=(",", ":")).encode()
+        return urlsafe_b64encode(self._signature(payload) + payload).decode().rstrip("=")
 
-def _encode(parts: list[str | int]) -> str:
-    return urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode().rstrip("=")
+    def _read(self, text: str, length: int) -> list[str | int]:
+        if len(text) > _MOST_CHARACTERS:
+            raise InvalidCursor
+        try:
+            signed = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+        except (binascii.Error, ValueError):
+            raise InvalidCursor from None
+        signature, payload = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._signature(payload)):
+            raise InvalidCursor
+        parts: list[str | int] = json.loads(payload)
+        if len(parts) != length:
+            raise InvalidCursor
+        return parts
 
-
-def _decode(text: str, length: int) -> list[str | int]:
-    if len(text) > _MOST_CHARACTERS:
-        raise InvalidCursor
-    try:
-        parts = json.loads(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
-    except (binascii.Error, ValueError, RecursionError):
-        raise InvalidCursor from None
-    if not isinstance(parts, list) or len(parts) != length or type(parts[0]) is not str:
-        raise InvalidCursor
-    if any(type(part) is not int for part in parts[1:]):
-        raise InvalidCursor
-    return parts
+    def _signature(self, payload: bytes) -> bytes:
+        message = payload + b"\0" + json.dumps(self._query).encode()
+        return hmac.digest(self._key, message, hashlib.sha256)[:_SIGNATURE_BYTES]
 
 
 def _numbers(place: Place) -> tuple[int, int]:
@@ -106,15 +129,9 @@ def _place(value: str | int, job_id: str | int, sort: JobSort) -> Place:
 
 
 def _time(microseconds: str | int) -> datetime:
-    try:
-        return _EPOCH + _span(microseconds)
-    except OverflowError:
-        raise InvalidCursor from None
+    return _EPOCH + _span(microseconds)
 
 
 def _span(microseconds: str | int) -> timedelta:
     assert isinstance(microseconds, int)
-    try:
-        return timedelta(microseconds=microseconds)
-    except OverflowError:
-        raise InvalidCursor from None
+    return timedelta(microseconds=microseconds)

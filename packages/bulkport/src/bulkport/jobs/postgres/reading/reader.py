@@ -10,7 +10,7 @@ from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.postgres.ids import number_of
 from bulkport.jobs.postgres.reading.details import read_batch, read_details, read_logs
-from bulkport.jobs.postgres.reading.search import JobSearch
+from bulkport.jobs.postgres.reading.search import CursorKey, JobSearch
 from bulkport.jobs.postgres.reading.servers import read_queues, read_servers
 from bulkport.jobs.postgres.reading.snapshot import (
     Snapshot,
@@ -49,10 +49,17 @@ class PostgresJobReader:
         How long one statement may take before it is ended; a snapshot that is given has its own limit.
     silent_seconds
         Silence after which a server is shown as silent; `WorkerOptions.stalled_seconds` of the servers.
+    key
+        Of another reader of the same database.
     """
 
     def __init__(
-        self, source: AsyncPool | Snapshot, *, most_seconds: float = 5.0, silent_seconds: float = 12.0
+        self,
+        source: AsyncPool | Snapshot,
+        *,
+        most_seconds: float = 5.0,
+        silent_seconds: float = 12.0,
+        key: CursorKey | None = None,
     ) -> None:
         self._snapshot: SnapshotSource
         if isinstance(source, Snapshot):
@@ -60,13 +67,14 @@ class PostgresJobReader:
         else:
             self._snapshot = partial(open_snapshot, source, most_seconds)
         self._silent_seconds = silent_seconds
-        self._search = JobSearch(self._snapshot)
+        self._key = key or CursorKey()
+        self._search = JobSearch(self._snapshot, self._key)
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncIterator[Self]:
         """See `JobReader.at_one_moment`."""
         async with self._snapshot() as snapshot:
-            yield type(self)(snapshot, silent_seconds=self._silent_seconds)
+            yield type(self)(snapshot, silent_seconds=self._silent_seconds, key=self._key)
 
     async def search(self, query: JobQuery, *, cursor: str | None = None, limit: int = 50) -> JobPage:
         """See `JobReader.search`."""

@@ -5,6 +5,7 @@ they are not, what they ask for is rare there, and is gathered. What is neither 
 table, and the page says where that ended. So every page is made in bounded time, whatever is asked for.
 """
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from psycopg.rows import DictRow
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.port.queueing import is_integer
 from bulkport.jobs.postgres.ids import job_id_of
-from bulkport.jobs.postgres.reading.cursors import PageCursor, Place, WalkCursor
+from bulkport.jobs.postgres.reading.cursors import Cursors, PageCursor, Place, WalkCursor
 from bulkport.jobs.postgres.reading.finding import (
     Start,
     Statement,
@@ -42,6 +43,21 @@ GATHER_SECONDS: Final = 0.5
 """How long gathering may take."""
 
 
+class CursorKey:
+    """The key that signs this database's cursors. All servers read the same one, once each."""
+
+    def __init__(self) -> None:
+        self._key: bytes | None = None
+
+    async def cursors(self, snapshot: Snapshot, query: JobQuery) -> Cursors:
+        """The cursors of a query."""
+        if self._key is None:
+            row = await snapshot.fetch_one(sql.SQL("SELECT key FROM bulkport.signing_keys WHERE name = 'cursors'"))
+            # Without the row there are cursors of this process alone.
+            self._key = secrets.token_bytes(32) if row is None else bytes(row["key"])
+        return Cursors(self._key, query)
+
+
 class JobSearch:
     """Finds jobs.
 
@@ -51,14 +67,16 @@ class JobSearch:
         Where to look.
     """
 
-    def __init__(self, snapshot: SnapshotSource) -> None:
+    def __init__(self, snapshot: SnapshotSource, key: CursorKey) -> None:
         self._snapshot = snapshot
+        self._key = key
 
     async def search(self, query: JobQuery, cursor: str | None, limit: int) -> JobPage:
         """See `JobReader.search`."""
         _check_limit(limit)
-        start = None if cursor is None else PageCursor.parse(cursor, query.sort)
         async with self._snapshot() as snapshot:
+            cursors = await self._key.cursors(snapshot, query)
+            start = None if cursor is None else cursors.read_page(cursor)
             stretch = await _look(snapshot, query, start, limit)
             if start is not None and start.is_backward and not stretch.places and stretch.onward is None:
                 # Everything before is gone, or never was: this is the first page, whatever it has now.
@@ -72,9 +90,9 @@ class JobSearch:
         back = _way_back(query, start, stretch)
         if start is not None and start.is_backward:
             items = tuple(jobs[place.job_id] for place in reversed(stretch.places))
-            return JobPage(items, _cursor(query, back), _cursor(query, stretch.onward, is_backward=True))
+            return JobPage(items, _cursor(cursors, back), _cursor(cursors, stretch.onward, is_backward=True))
         items = tuple(jobs[place.job_id] for place in stretch.places)
-        return JobPage(items, _cursor(query, stretch.onward), _cursor(query, back, is_backward=True))
+        return JobPage(items, _cursor(cursors, stretch.onward), _cursor(cursors, back, is_backward=True))
 
     async def count(self, query: JobQuery, most: int) -> JobCount:
         """See `JobReader.count`."""
@@ -88,17 +106,18 @@ class JobSearch:
     async def ids(self, query: JobQuery, after: str | None, limit: int) -> JobIds:
         """See `JobReader.ids`."""
         _check_limit(limit)
-        start = None if after is None else WalkCursor.parse(after)
-        if not state_queries(query):
-            return JobIds((), None)
         async with self._snapshot() as snapshot:
+            cursors = await self._key.cursors(snapshot, query)
+            start = None if after is None else cursors.read_walk(after)
+            if not state_queries(query):
+                return JobIds((), None)
             begun_at = await _now(snapshot) if start is None else start.begun_at
             walk = query.walked_from(begun_at)
-            place = None if start is None else PageCursor(walk.sort, start.place, is_backward=False)
+            place = None if start is None else PageCursor(start.place, is_backward=False)
             stretch = await _look(snapshot, walk, place, limit)
         return JobIds(
             tuple(job_id_of(place.job_id) for place in stretch.places),
-            None if stretch.onward is None else str(WalkCursor(stretch.onward, begun_at)),
+            None if stretch.onward is None else cursors.write_walk(WalkCursor(stretch.onward, begun_at)),
         )
 
 
@@ -207,8 +226,8 @@ def _way_back(query: JobQuery, start: PageCursor | None, stretch: _Stretch) -> P
     return replace(start.place, job_id=start.place.job_id + (1 if goes_down else -1))
 
 
-def _cursor(query: JobQuery, place: Place | None, *, is_backward: bool = False) -> str | None:
-    return None if place is None else str(PageCursor(query.sort, place, is_backward))
+def _cursor(cursors: Cursors, place: Place | None, *, is_backward: bool = False) -> str | None:
+    return None if place is None else cursors.write_page(PageCursor(place, is_backward))
 
 
 async def _now(snapshot: Snapshot) -> datetime:
