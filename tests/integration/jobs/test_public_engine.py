@@ -110,6 +110,11 @@ class SecondEngine(PostgresEngine):
         job = await super().look_up(inner(job_id), connection)
         return None if job is None else replace(job, id=job_id)
 
+    async def unfinished_among(
+        self, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+    ) -> set[BackgroundJobId]:
+        return {outer(job_id) for job_id in await super().unfinished_among(map(inner, job_ids), connection)}
+
     async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
         await super().run_worker(replace(options, server_name=PREFIX + options.server_name), stop)
 

@@ -131,16 +131,23 @@ ADD_WARNING: Final = (
     "UPDATE bulkport.bulk_import_jobs SET warnings = warnings || jsonb_build_array(%s::text) WHERE id = %s"
 )
 
-# Unfinished imports that are old enough to have been picked up, for the watchdog.
+# Unfinished imports that are old enough to have been picked up, for the watchdog; page by page.
 UNFINISHED_JOBS: Final = """
-    SELECT id, background_job_id, user_id FROM bulkport.bulk_import_jobs
-    WHERE completed_at IS NULL AND created_at < clock_timestamp() - make_interval(secs => %s)
-    ORDER BY id LIMIT 1000
+    SELECT id, background_job_id FROM bulkport.bulk_import_jobs
+    WHERE completed_at IS NULL AND id > %(after)s AND created_at < clock_timestamp() - make_interval(secs => %(grace)s)
+    ORDER BY id LIMIT %(most)s
 """
 
-LOCK_LOST_JOB: Final = """
-    SELECT id FROM bulkport.bulk_import_jobs
-    WHERE id = %s AND background_job_id = %s AND completed_at IS NULL FOR UPDATE SKIP LOCKED
+# Several workers look: the one that still finds the id of the lost job under the lock queues the import anew.
+LOCK_LOST_JOBS: Final = """
+    SELECT j.id, j.user_id
+    FROM unnest(%(ids)s::bigint[], %(background_job_ids)s::text[]) AS lost (id, background_job_id)
+    JOIN bulkport.bulk_import_jobs j USING (id, background_job_id)
+    WHERE j.completed_at IS NULL ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
 """
 
-REPLACE_BACKGROUND_JOB: Final = "UPDATE bulkport.bulk_import_jobs SET background_job_id = %s WHERE id = %s"
+REPLACE_BACKGROUND_JOBS: Final = """
+    UPDATE bulkport.bulk_import_jobs j SET background_job_id = anew.background_job_id
+    FROM unnest(%(ids)s::bigint[], %(background_job_ids)s::text[]) AS anew (id, background_job_id)
+    WHERE j.id = anew.id
+"""

@@ -1,7 +1,7 @@
 """Running jobs, and the whole of the port."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,6 +83,12 @@ class JobEngine(JobQueue, Protocol):
 
     async def look_up(self, job_id: BackgroundJobId, connection: Connection | None = None) -> BackgroundJob | None:
         """The job as it stands now; None when there is no such job."""
+        ...
+
+    async def unfinished_among(
+        self, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+    ) -> set[BackgroundJobId]:
+        """Those of some thousand jobs that have not ended, all in one question; ids that no job has are left out."""
         ...
 
     async def rescue(

@@ -130,6 +130,15 @@ class PostgresEngine:
             row = await (await cursor.execute(queries.LOOK_UP, (number,))).fetchone()
         return None if row is None else _snapshot(number, row)
 
+    async def unfinished_among(
+        self, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+    ) -> set[BackgroundJobId]:
+        """See `JobEngine.unfinished_among`."""
+        numbers = [number for job_id in job_ids if (number := number_of(job_id)) is not None]
+        async with borrow(self._pool, connection) as used, used.cursor(row_factory=tuple_row) as cursor:
+            rows = await (await cursor.execute(queries.UNFINISHED_AMONG, (numbers,))).fetchall()
+        return {job_id_of(row[0]) for row in rows}
+
     async def rescue(
         self, server_names: Sequence[str] | None = None, connection: Connection | None = None
     ) -> list[BackgroundJobId]:

@@ -34,6 +34,8 @@ SELECT job.task, job.queue, job.args, job.state::text, job.due_at, job.priority,
 FROM bulkport.all_jobs job WHERE job.job_id = %s
 """
 
+UNFINISHED_AMONG: Final[LiteralString] = "SELECT job_id FROM bulkport.jobs WHERE job_id = ANY(%s)"
+
 # A server that comes back under its name takes its own lease over; what it ran before is then nobody's.
 REGISTER: Final[LiteralString] = """
 WITH replaced AS MATERIALIZED (
