@@ -57,3 +57,22 @@ async def test_an_import_goes_on_where_a_fault_stopped_it(shop_url: str) -> None
             job = await settled(site.api, job_id)
             assert (job["status"], job["successCount"], job["errorSummary"]) == ("Completed", 100, None)
             assert await fetch(site.url, "SELECT count(*) FROM offers") == [(100,)]
+
+
+async def test_outages_of_the_database_use_up_no_attempts(shop_url: str) -> None:
+    await execute(
+        shop_url,
+        """
+        CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$;
+        CREATE TRIGGER pause BEFORE INSERT ON offers FOR EACH STATEMENT EXECUTE FUNCTION pause()
+        """,
+    )
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    async with opened(shop_url, worker=_worker(2)) as site:
+        job_id = await accepted(site.api, OFFERS, content=ndjson(ROWS), headers=NDJSON)
+        for _ in range(4):
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not await fetch(shop_url, end):
+                    await asyncio.sleep(0.02)
+        job = await settled(site.api, job_id)
+        assert (job["status"], job["successCount"], job["attempts"]) == ("Completed", len(ROWS), 5)

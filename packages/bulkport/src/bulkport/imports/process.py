@@ -1,5 +1,6 @@
 """The background tasks that carry imports out, and what happens when an attempt goes wrong."""
 
+import asyncio
 import random
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,10 @@ ASSIST_IMPORT: Final = "bulkport.assist_import"
 IMPORT_QUEUE: Final = "imports"
 WHOLE_WRITES: Final = 4
 """Strict imports that one process writes at one time. They take no turns: who has one may wait for their locks."""
+
+_OUTAGE_PAUSE_SECONDS: Final = 1.0
+"""An import goes on so soon after an outage of the database, however many there were."""
+_OUTAGE_TRIES: Final = 5
 
 _log = get_logger(__name__)
 
@@ -137,6 +142,10 @@ class Importer:
         except Exception as error:
             self._tables.forget()
             fault = describe(error)
+            if is_outage(error):
+                await self._forgive(job_id)
+                log.warning("import interrupted: the database went away", fault=fault)
+                raise RetryLater(min(self._policy.max_seconds, _OUTAGE_PAUSE_SECONDS)) from error
             # What is wrong with a declaration no further attempt mends.
             last = isinstance(error, ResourceDeclarationError)
             last = last or attempt.number_without_progress >= self._policy.max_attempts
@@ -210,9 +219,29 @@ class Importer:
         except psycopg.OperationalError:
             _log.warning("import fault not recorded: the database is away", import_id=job_id, fault=fault)
 
+    async def _forgive(self, job_id: ImportId) -> None:
+        """Uncount an attempt that an outage ended, once the database is back; if it is not soon, the attempt counts."""
+        for _ in range(_OUTAGE_TRIES):
+            try:
+                async with self._pool.connection() as connection:
+                    await connection.execute(queries.FORGIVE_ATTEMPT, {"job_id": job_id})
+            except psycopg.OperationalError:
+                await asyncio.sleep(_OUTAGE_PAUSE_SECONDS)
+            else:
+                return
+
     async def _fail(self, job_id: ImportId, message: str) -> None:
         async with self._pool.connection() as connection, connection.transaction():
             await settlement.fail(connection, job_id, message)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database was away, or ended the connection: then nothing is wrong with the import."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    # Without a state the connection was lost, or none was to be had; 08: connection exception; 57P: operator
+    # intervention, such as a shutdown. See PostgreSQL's manual, "PostgreSQL Error Codes".
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def describe(error: BaseException) -> str:

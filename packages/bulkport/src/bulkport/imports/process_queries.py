@@ -127,6 +127,11 @@ RECORD_FAULT: Final = """
 
 SET_DIFFERENCES: Final = "UPDATE bulkport.bulk_import_jobs SET differences = %s::jsonb WHERE id = %s"
 
+FORGIVE_ATTEMPT: Final = """
+    UPDATE bulkport.bulk_import_jobs SET fruitless_attempts = greatest(fruitless_attempts - 1, 0)
+    WHERE id = %(job_id)s AND completed_at IS NULL
+"""
+
 ADD_WARNING: Final = (
     "UPDATE bulkport.bulk_import_jobs SET warnings = warnings || jsonb_build_array(%s::text) WHERE id = %s"
 )
