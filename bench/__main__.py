@@ -45,9 +45,13 @@ MEASURES = (
     Measure("typed-columns", ("typed-csv",), alone=typed_columns.typed_columns),
     Measure("commands", ("commands-by-id", "commands-by-name"), against_copy.commands),
     Measure("frameworks", ("orm-loop", "django", "celery"), against_frameworks.frameworks),
-    Measure("posts", ("post-alone-p50", "post-alone-p99", "completed-p50", "completed-p99"), latency.posts),
+    Measure(
+        "posts",
+        ("post-alone-p50", "post-alone-p99", "completed-p50", "completed-p99", "post-bare", "completed-bare"),
+        latency.posts,
+    ),
     Measure("ten-rows", ("ten-rows-wait-p50", "ten-rows-run-p50"), latency.ten_rows),
-    Measure("eight-clients", ("post-eight-p99",), latency.eight_clients),
+    Measure("eight-clients", ("post-eight-p99", "eight-rate"), latency.eight_clients),
     Measure("fairness", ("fairness-p99",), latency.fairness),
     Measure("beside", ("post-beside-p99",), latency.beside_large_import),
 )

@@ -1,4 +1,4 @@
-"""Background jobs: the product in turn with Procrastinate alone, PgQueuer and Celery, each on fresh tables."""
+"""Background jobs: the product in turn with PgQueuer, Procrastinate and Celery, each on fresh tables."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -16,15 +16,18 @@ from bench.samples import median_ratio, percentile, spread
 _ROUNDS: Final = 3
 _PRODUCT: Final = "bulkport"
 _HISTORY: Final = "bulkport with history"
-_PEERS: Final = {"bare": "Procrastinate alone", "pgqueuer": "PgQueuer", "celery": "Celery"}
+_BASE: Final = "pgqueuer"
+"""What ratios are to."""
+_PEERS: Final = {"pgqueuer": "PgQueuer", "bare": "Procrastinate", "celery": "Celery"}
 JOB_ROWS: Final = (
     "jobs-single",
     "jobs-transaction",
     "jobs-batch",
     "jobs-one",
     "jobs-two",
-    "jobs-single-history",
+    "jobs-one-history",
     "jobs-two-history",
+    "jobs-history-change",
     "jobs-pickup-p50",
     "jobs-pickup-p99",
     "jobs-statistics",
@@ -94,7 +97,7 @@ def _systems(run: Run) -> Iterator[dict[str, JobSystemProcesses]]:
     folder.mkdir()
     with redis(folder / "redis") as redis_url:
         # What ratios are made of stands side by side.
-        systems = {_PRODUCT: _PRODUCT, "bare": "bare", _HISTORY: _PRODUCT, "pgqueuer": "pgqueuer", "celery": "celery"}
+        systems = {_HISTORY: _PRODUCT, _PRODUCT: _PRODUCT, "pgqueuer": "pgqueuer", "bare": "bare", "celery": "celery"}
         if redis_url is None:
             del systems["celery"]
             run.say(f"background jobs without Celery: {REDIS_HINT}")
@@ -115,8 +118,16 @@ def _put(run: Run, found: _Found, statistics: list[float]) -> None:
         peers = "; ".join(f"{title} {_rate(rates[name])}" for name, title in _PEERS.items() if name in rates)
         for key, name in ((f"jobs-{way}", _PRODUCT), (f"jobs-{way}-history", _HISTORY)):
             if key in JOB_ROWS:
-                ratio = median_ratio(rates[name], rates["bare"])
+                ratio = median_ratio(rates[name], rates[_BASE])
                 run.results.put(key, ratio, f"{_rate(rates[name])} jobs/s", peers)
+    both = [found.rates[way] for way in ("one", "two")]
+    run.results.put(
+        "jobs-history-change",
+        median_ratio(
+            [rate for rates in both for rate in rates[_HISTORY]], [rate for rates in both for rate in rates[_PRODUCT]]
+        ),
+        "; ".join(f"{_rate(rates[_HISTORY])} of {_rate(rates[_PRODUCT])} jobs/s" for rates in both),
+    )
     details["pickup_ms"] = {name: spread(times) for name, times in found.pickups.items()}
     details["statistics_ms"] = spread(statistics)
     run.results.details["background"] = details
@@ -127,7 +138,12 @@ def _put(run: Run, found: _Found, statistics: list[float]) -> None:
             if name in found.pickups
         )
         value = percentile(found.pickups[_PRODUCT], percent)
-        run.results.put(f"jobs-pickup-p{percent}", value, f"of {len(found.pickups[_PRODUCT])} jobs", peers)
+        run.results.put(
+            f"jobs-pickup-p{percent}",
+            value / percentile(found.pickups[_BASE], percent),
+            f"{value:.1f} ms of {len(found.pickups[_PRODUCT])} jobs",
+            peers,
+        )
     run.results.put(
         "jobs-statistics", median(statistics), f"p99 {percentile(statistics, 99):.1f} ms of {len(statistics)} reads"
     )

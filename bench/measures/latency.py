@@ -1,11 +1,17 @@
 """How soon requests of 1,000 rows are answered and done, and how soon ten rows are."""
 
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import cycle
 
 from bench.connection import Connection, Server
+from bench.dataset import PROJECT
 from bench.measures.run import Run
+from bench.peers.bare_route import KEY
 from bench.product import Product
 from bench.samples import percentile, spread
 
@@ -18,21 +24,53 @@ _DISTINCT_BODIES = 20
 
 
 def posts(run: Run, product: Product) -> None:
-    """One client: each request of 1,000 rows answered, and followed until it is completed."""
+    """One client: each request of 1,000 rows answered, and followed until it is completed; a bare route in turn."""
     run.say(f"{run.scale.posts} requests of {ROWS} rows, one client")
-    run.database.settle()
-    answered, completed = [], []
-    with Connection(product.server) as connection:
-        requests = cycle([connection.prepare("POST", _BULK, body) for body in _bodies(run)])
+    answered, completed, bare = [], [], []
+    with bare_route(run) as server, Connection(product.server) as connection, Connection(server) as peer:
+        bodies = _bodies(run)
+        requests = cycle([connection.prepare("POST", _BULK, body) for body in bodies])
+        bare_requests = cycle([peer.prepare("POST", "/bulk", body) for body in bodies])
+        for _ in bodies:
+            peer.exchange(next(bare_requests)).json(202)
+        run.database.settle()
         for _ in range(run.scale.posts):
             finished = run.import_small(connection, next(requests), ROWS)
             answered.append(finished.accepted_seconds * 1000)
             completed.append(finished.finished_seconds * 1000)
-    run.results.details["posts"] = {"answered_ms": spread(answered), "completed_ms": spread(completed)}
+            response = peer.exchange(next(bare_requests))
+            response.json(202)
+            bare.append(response.seconds * 1000)
+    run.results.details["posts"] = {
+        "answered_ms": spread(answered),
+        "completed_ms": spread(completed),
+        "bare_route_ms": spread(bare),
+    }
     _put(run, "post-alone-p50", answered, 50)
     _put(run, "post-alone-p99", answered, 99)
     _put(run, "completed-p50", completed, 50)
     _put(run, "completed-p99", completed, 99)
+    route = percentile(bare, 50)
+    for key, samples in (("post-bare", answered), ("completed-bare", completed)):
+        value = percentile(samples, 50)
+        run.results.put(key, value / route, f"{value:.1f} ms", f"{route:.1f} ms")
+
+
+@contextmanager
+def bare_route(run: Run) -> Iterator[Server]:
+    """A FastAPI application that stores bodies, in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.peers.bare_route", run.database.url],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield Server("127.0.0.1", int(process.stdout.readline()), KEY)
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def eight_clients(run: Run, product: Product) -> None:
@@ -40,6 +78,7 @@ def eight_clients(run: Run, product: Product) -> None:
     run.say(f"{CLIENTS} clients, {run.scale.posts_by_each_of_eight} requests of {ROWS} rows each")
     run.database.settle()
     bodies = _bodies(run)
+    started = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as clients:
         samples = list(
             clients.map(
@@ -47,9 +86,21 @@ def eight_clients(run: Run, product: Product) -> None:
             )
         )
     answered = [sample for one in samples for sample in one]
-    run.results.details["eight-clients"] = {"answered_ms": spread(answered)}
-    _put(run, "post-eight-p99", answered, 99)
     run.wait_for_idle_imports()
+    seconds = time.perf_counter() - started
+    rows = len(answered) * ROWS
+    # As many rows in one body, into tables as empty.
+    run.database.empty_tables()
+    run.database.settle()
+    one = run.dataset.platforms_ndjson(rows)
+    large = one.records / run.import_body(product, "platforms", one).finished_seconds
+    run.results.details["eight-clients"] = {
+        "answered_ms": spread(answered),
+        "rows_per_second": round(rows / seconds),
+        "rows_per_second_of_one_import": round(large),
+    }
+    _put(run, "post-eight-p99", answered, 99)
+    run.results.put("eight-rate", rows / seconds / large, f"{rows / seconds:,.0f} rows/s", f"{large:,.0f} rows/s")
 
 
 def beside_large_import(run: Run, product: Product) -> None:
