@@ -86,10 +86,12 @@ class ReadingSite:
             )
         )
 
-    async def claim(self, worker_id: int) -> int:
-        """The next job in the queue runs."""
+    async def claim(self, worker_id: int, queues: list[str] | None = None) -> int:
+        """The next job in one of the queues runs."""
         tasks = await self.value("SELECT array_agg(DISTINCT task) FROM bulkport.jobs")
-        return int(await self.value("SELECT job_id FROM bulkport.claim(%s, %s, '{}', NULL, 1, 4)", worker_id, tasks))
+        return int(
+            await self.value("SELECT job_id FROM bulkport.claim(%s, %s, '{}', %s, 1, 4)", worker_id, tasks, queues)
+        )
 
     async def value(self, query: str, *arguments: object) -> Any:
         row = await (await self.connection.execute(query, arguments)).fetchone()

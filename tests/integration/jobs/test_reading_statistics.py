@@ -235,7 +235,7 @@ async def test_queues_tell_what_waits_in_them(reading_site: ReadingSite) -> None
     await reading_site.connection.execute(
         "UPDATE bulkport.jobs SET ready_at = ready_at - interval '1 min' WHERE queue = 'slow'"
     )
-    await reading_site.claim(server)
+    await reading_site.claim(server, ["default"])
     await reading_site.connection.execute(
         "UPDATE bulkport.queues SET paused_at = now(), paused_by = 'ada', concurrency_limit = 3 WHERE name = 'slow'"
     )

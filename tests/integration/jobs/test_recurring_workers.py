@@ -22,7 +22,7 @@ MINUTELY = changed(id="minutely", cron="* * * * *")
 
 async def let_it_be_due(site: RecurringSite, recurring_id: str, seconds: float = 0.0) -> None:
     await site.set(f"next_at = clock_timestamp() + make_interval(secs => {seconds})", recurring_id)
-    await site.connection.execute("SELECT bulkport.notify_workers('recurring', %s)", (seconds,))
+    await site.connection.execute("SELECT bulkport.notify_workers('recurring', %s)", (str(seconds),))
 
 
 async def test_two_workers_make_one_job_a_tick_and_a_killed_one_takes_none_along(

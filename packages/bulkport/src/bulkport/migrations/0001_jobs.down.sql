@@ -11,8 +11,11 @@ BEGIN
         bulkport.job_logs, bulkport.job_batches, bulkport.job_continuations, bulkport.queues, bulkport.queue_clocks,
         bulkport.rate_limits, bulkport.unique_keys, bulkport.servers, bulkport.lost_servers, bulkport.recurring_jobs,
         bulkport.job_deltas, bulkport.job_counts, bulkport.job_series, bulkport.signing_keys CASCADE;
+    -- One may go along with another.
     FOR routine IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = home LOOP
-        EXECUTE 'DROP ROUTINE IF EXISTS ' || routine || ' CASCADE';
+        IF EXISTS (SELECT FROM pg_proc WHERE oid = routine) THEN
+            EXECUTE 'DROP ROUTINE ' || routine || ' CASCADE';
+        END IF;
     END LOOP;
     DROP TYPE bulkport.new_job, bulkport.run_outcome, bulkport.job_state;
 END;
