@@ -24,6 +24,7 @@ class TableSite:
     url: str
     api: httpx.AsyncClient
     resources: Sequence[Resource]
+    app: FastAPI
 
     async def load(
         self,
@@ -46,7 +47,7 @@ class TableSite:
 
 @asynccontextmanager
 async def table_site(
-    url: str, tables: str, *resources: Resource, worker_url: str | None = None, **limits: Any
+    url: str, tables: str, *resources: Resource, worker_url: str | None = None, authorize: Any = None, **limits: Any
 ) -> AsyncIterator[TableSite]:
     """The application on the database at `url`, with tables of its own.
 
@@ -59,10 +60,10 @@ async def table_site(
     bulkport = Bulkport(url, resources=resources, limits=ImportLimits(**limits))
     app = FastAPI()
     problems.install(app)
-    app.include_router(bulkport.router(user=_someone, job_id_name="hangfireJobId"), prefix="/api")
+    app.include_router(bulkport.router(user=_someone, authorize=authorize, job_id_name="hangfireJobId"), prefix="/api")
     async with (
         bulkport.connect(),
         running_worker(bulkport, worker_url or url),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tables.example") as api,
     ):
-        yield TableSite(url, api, resources)
+        yield TableSite(url, api, resources, app)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from bulkport.dashboard import Access, Dashboard, Sessions
     from bulkport.dashboard.standard import Decide
     from bulkport.fastapi.route import Authenticate
+    from bulkport.fastapi.write_query import Authorize
 
 _log = get_logger(__name__)
 
@@ -148,7 +149,13 @@ class Bulkport(JobCalls):
 
     # In the application
 
-    def router(self, user: "Authenticate", *, job_id_name: str = "backgroundJobId") -> "APIRouter":
+    def router(
+        self,
+        user: "Authenticate",
+        *,
+        authorize: "Authorize | None" = None,
+        job_id_name: str = "backgroundJobId",
+    ) -> "APIRouter":
         """Routes of imports: `/{resource}/bulk`, `/{resource}/export`, `/imports`, `/uploads` and `/webhooks`.
 
         Their errors are problems (RFC 9457); those of the application's other routes stay as they are.
@@ -157,6 +164,9 @@ class Bulkport(JobCalls):
         ----------
         user
             FastAPI dependency that returns the id of the request's user (text, a UUID or an integer), or raises.
+        authorize
+            Says whether a user may import into a resource in a mode: called with the user's id, the resource and the
+            mode, plain or async. None: everyone may.
         job_id_name
             What answers call the id of an import's background job.
         """
@@ -178,12 +188,12 @@ class Bulkport(JobCalls):
         views, authenticate = job_views(job_id_name), user_dependency(user)
         router = APIRouter(responses=PROBLEMS)
         for resource in self.resources.values():
-            router.include_router(bulk_router(resource, self._runtime, authenticate, views))
+            router.include_router(bulk_router(resource, self._runtime, authenticate, views, authorize=authorize))
             router.include_router(describe_router(resource, self._runtime, authenticate))
             router.include_router(export_router(resource, self._runtime, authenticate))
         router.include_router(import_router(self.resources, self._runtime, authenticate, views))
         router.include_router(webhook_router(self._runtime, authenticate, self._egress))
-        router.include_router(retry_router(self.resources, self._runtime, authenticate, views))
+        router.include_router(retry_router(self.resources, self._runtime, authenticate, views, authorize=authorize))
         router.include_router(upload_router(self._runtime, authenticate))
         return router
 

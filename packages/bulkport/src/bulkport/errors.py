@@ -195,6 +195,18 @@ class NotEnded(Conflict):
     title = "Import has not ended"
 
 
+class AlreadyUndone(Conflict):
+    """The import was undone already."""
+
+    title = "Import was undone"
+
+
+class CannotUndo(Conflict):
+    """The table has triggers, and the ids of the import's rows were not kept: send imports with ?results=ids."""
+
+    title = "Import cannot be undone"
+
+
 class RowsRetried(Conflict):
     """The rejected rows were sent again already, in another import."""
 

@@ -20,7 +20,7 @@ from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
 from bulkport.fastapi.schemas import JobId, Wait
 from bulkport.fastapi.sent_file import sent_file
 from bulkport.fastapi.staged_body import StagedBody, named_upload
-from bulkport.fastapi.write_query import write_options
+from bulkport.fastapi.write_query import Authorize, permit, write_options
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling, parse_prefer, parse_wait
@@ -41,7 +41,12 @@ _JSON: Final = msgspec.json.Encoder()
 
 
 def bulk_router(
-    resource: Resource, runtime: Callable[[], ImportRuntime], authenticate: Authenticate, views: JobViews
+    resource: Resource,
+    runtime: Callable[[], ImportRuntime],
+    authenticate: Authenticate,
+    views: JobViews,
+    *,
+    authorize: Authorize | None = None,
 ) -> APIRouter:
     """`POST /{resource}/bulk` and the status of what it queued.
 
@@ -51,6 +56,8 @@ def bulk_router(
         Gives what the routes need of a running server; raises `NotConnected` before it runs.
     authenticate:
         Dependency that gives the user id.
+    authorize:
+        Says whether the user may import in a mode; None: everyone may.
     """
     router = APIRouter(prefix=f"/{resource.name}/bulk", tags=[resource.name], route_class=BulkportRoute)
 
@@ -97,6 +104,7 @@ def bulk_router(
         )
         require_start(start_at)
         said = parse_reading(request.query_params.multi_items())
+        await permit(authorize, user_id, resource, writing.mode)
         target = resource.for_mode(writing.mode)
         intake = runtime().intake
 

@@ -16,6 +16,7 @@ from bulkport.fastapi.import_results import ReportQuery, add_results_route, posi
 from bulkport.fastapi.job_views import JobDetail, JobPage, JobViews
 from bulkport.fastapi.route import Authenticate, BulkportRoute, base_path
 from bulkport.fastapi.schemas import JobId, Wait, WireQuery
+from bulkport.fastapi.undo import add_undo_route
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.cancel import CancelEffect, cancel_import
 from bulkport.imports.formats import BodyFormat
@@ -167,6 +168,7 @@ def import_router(
         )
 
     add_results_route(router, runtime, authenticate)
+    add_undo_route(router, resources, runtime, authenticate, views)
     return router
 
 

@@ -66,6 +66,8 @@ class JobDetail(JobStatus):
     """Whether everything was tried and nothing kept: the counts say what would have become."""
     differences: list[dict[str, Any]] | None
     """Of a dry run: the first stored rows that would change, with old and new values."""
+    undone: dict[str, Any] | None
+    """What an undo `removed` and `kept`, and when (`at`); null where there was none."""
     created: int
     updated: int
     unchanged: int
@@ -103,6 +105,7 @@ class JobDetail(JobStatus):
             mode=(job.writing or {}).get("mode"),
             dry_run=bool((job.writing or {}).get("dryRun")),
             differences=job.differences,
+            undone=job.undone,
             **job.counts,
             rows_per_second=job.rows_per_second,
             eta_seconds=job.eta_seconds,

@@ -20,6 +20,7 @@ from bulkport.fastapi.job_views import JobViews
 from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
 from bulkport.fastapi.schemas import JobId, PathId
+from bulkport.fastapi.write_query import Authorize, permit
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling, parse_content_type, parse_prefer
@@ -45,7 +46,12 @@ _CONFLICT: Final[dict[str, Any]] = {"description": "The import has not ended, or
 
 
 def retry_router(
-    resources: Resources, runtime: Callable[[], ImportRuntime], authenticate: Authenticate, views: JobViews
+    resources: Resources,
+    runtime: Callable[[], ImportRuntime],
+    authenticate: Authenticate,
+    views: JobViews,
+    *,
+    authorize: Authorize | None = None,
 ) -> APIRouter:
     """The routes. The parameters are those of `bulk_router`."""
     router = APIRouter(prefix="/imports", tags=["imports"], route_class=BulkportRoute)
@@ -65,6 +71,8 @@ def retry_router(
             if not ImportStatus(job.status).is_final:
                 raise NotEnded
             header = await csv_header(connection, job_id, resources[job.resource].wire_names)
+        resource = resources[job.resource]
+        await permit(authorize, user_id, resource, _writing(job, resource).mode)
         intake = runtime().intake
 
         async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:

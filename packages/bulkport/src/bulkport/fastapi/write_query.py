@@ -1,19 +1,37 @@
 """What a request says about writing: its mode, whether it is a trial, and whether it wants results."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import UUID
 
 from fastapi import Depends, Query
 from starlette.requests import Request
 
-from bulkport.errors import ValidationFailed
+from bulkport.errors import Forbidden, ValidationFailed
 from bulkport.imports.resource import Resource
 from bulkport.imports.write_options import WriteMode, WriteOptions
 
+Authorize = Callable[[Any, Resource, WriteMode], "bool | Awaitable[bool]"]
+"""Whether a user may import into a resource in a mode."""
+
 _TRUE: Final = ("true", "1", "yes", "")
 _FALSE: Final = ("false", "0", "no")
+
+
+async def permit(authorize: Authorize | None, user_id: Any, resource: Resource, mode: WriteMode) -> None:
+    """Refuse a user who may not import into the resource in this mode.
+
+    Raises
+    ------
+    Forbidden
+        The application says no.
+    """
+    if authorize is None:
+        return
+    answer = authorize(user_id, resource, mode)
+    if not (await answer if inspect.isawaitable(answer) else answer):
+        raise Forbidden(f"You may not import {resource.name} in mode {mode}.")
 
 
 def context_values(resource: Resource) -> Callable[..., dict[str, str | None]]:

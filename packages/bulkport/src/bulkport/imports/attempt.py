@@ -102,7 +102,7 @@ async def begin_attempt(
     options = ReadingOptions.from_json(reading)
     table = await tables.get(connection, resource)
     wants_results = write.results or resource.after_chunk is not None
-    table = replace(table, wants_results=wants_results, wants_differences=write.dry_run)
+    table = replace(table, wants_results=wants_results, wants_differences=write.dry_run, import_id=job_id)
     return Attempt(
         job_id=job_id,
         user_id=user_id,

@@ -102,7 +102,7 @@ class MatchedWriter:
             for place in match.absent:
                 written.note(place, "skipped", None)
         if self._mode is WriteMode.DELETE:
-            await self._apply(written, rows, {**match.same, **match.other}, _delete, delete_each_statement)
+            await self._apply(written, rows, {**match.same, **match.other}, delete_rows, delete_each_statement)
             return
         for place, id_ in match.same.items():
             written.note(place, "unchanged" if self._changes() else "skipped", id_)
@@ -178,6 +178,7 @@ async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: Wr
     return tally
 
 
-async def _delete(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
+async def delete_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
+    """Delete the stored rows whose ids are the last column."""
     cursor = await connection.execute(delete_statement(table), rows.columns)
     return Tally(deleted=cursor.rowcount, dropped=rows.size - cursor.rowcount)

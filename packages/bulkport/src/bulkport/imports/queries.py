@@ -13,7 +13,8 @@ _JOB_COLUMNS: Final = """
     coalesce(j.failure_count, c.failure_count, 0) AS failure_count,
     coalesce(j.outcomes, c.outcomes, ARRAY[coalesce(j.success_count, c.success_count, 0)]) AS outcomes,
     j.created_at, j.started_at, j.completed_at, j.error_summary, j.attempts, j.warnings,
-    j.name, j.client_id, j.metadata, j.retry_of, j.start_at, j.reading, j.file_name, j.writing, j.differences
+    j.name, j.client_id, j.metadata, j.retry_of, j.start_at, j.reading, j.file_name, j.writing, j.differences,
+    j.undone
 """
 
 _CHUNK_SUMS: Final = """

@@ -53,6 +53,8 @@ class ImportJob:
     """What the request chose about writing; see `WriteOptions.stored`."""
     differences: list[dict[str, Any]] | None
     """Of a dry run: a sample of the stored rows that would change, with old and new values."""
+    undone: dict[str, Any] | None
+    """What an undo removed and kept."""
     file_name: str | None
 
     @property

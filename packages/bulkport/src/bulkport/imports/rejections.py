@@ -107,6 +107,12 @@ async def _try_without_rows(
         raise ResourceDeclarationError(f"resource {table.resource.name!r}: {message}") from error
 
 
+async def mark_write(connection: AsyncConnection[Any], table: TargetTable, tally: Tally) -> None:
+    """Leave a mark beside created rows, inside the savepoint that wrote them: see `undo`."""
+    if table.import_id is not None and tally.created and not tally.updated:
+        await connection.execute(_MARK, (table.import_id,))
+
+
 def written_rows(tally: Tally) -> Written:
     """What a statement wrote, with the ids of the created rows."""
     results = [(position, "created", id_) for position, id_ in enumerate(tally.ids or ())]
@@ -176,6 +182,7 @@ class _Search:
         try:
             async with self._connection.transaction():
                 tally = await self._write(self._connection, self._table, self._rows.take(positions))
+                await mark_write(self._connection, self._table, tally)
         except psycopg.Error as error:
             if not is_row_refusal(error):
                 raise
@@ -197,6 +204,7 @@ class _Search:
                 "statement": statement.as_string(self._connection),
                 "rows": [list(row) for row in zip(*part.columns, strict=True)],
                 "casts": _casts(self._table),
+                "job_id": self._table.import_id,
             }
             try:
                 async with self._connection.transaction():
@@ -232,9 +240,11 @@ class _Search:
         self.found.refusals.append(refusal(self._table, position, fault, texts))
 
 
+_MARK: Final = "INSERT INTO bulkport.import_writes (job_id) VALUES (%s)"
+
 _WRITE_EACH: Final = """
     SELECT outcome, id, code, message, detail, column_name, constraint_name, table_name, schema_name
-    FROM bulkport.import_write_each(%(statement)s, %(rows)b::text[], %(casts)s::text[]) ORDER BY place
+    FROM bulkport.import_write_each(%(statement)s, %(rows)b::text[], %(casts)s::text[], %(job_id)s) ORDER BY place
 """
 
 

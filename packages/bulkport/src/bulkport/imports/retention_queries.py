@@ -26,6 +26,8 @@ DELETE_IMPORTS: Final = """
         DELETE FROM bulkport.import_cancellations WHERE job_id = ANY(%(ids)s)
     ), results AS (
         DELETE FROM bulkport.import_row_results WHERE job_id = ANY(%(ids)s)
+    ), writes AS (
+        DELETE FROM bulkport.import_writes WHERE job_id = ANY(%(ids)s)
     )
     DELETE FROM bulkport.bulk_import_jobs WHERE id = ANY(%(ids)s)
 """

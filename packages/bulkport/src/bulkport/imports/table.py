@@ -40,6 +40,8 @@ class TargetTable:
     """What each imported column's values are read and written as, parallel to `resource.column_names`."""
     wants_results: bool = field(default=False, kw_only=True)
     """Whether the outcome and id of each row are asked for."""
+    import_id: int | None = field(default=None, kw_only=True)
+    """The import that writes, whose created rows are marked so that it can be undone; None: none are."""
     wants_differences: bool = field(default=False, kw_only=True)
     """Whether old and new values of changed rows are asked for."""
     unique_keys: tuple[tuple[int, ...], ...]

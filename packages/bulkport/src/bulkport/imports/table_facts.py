@@ -27,6 +27,10 @@ _RELATION: Final = """
                SELECT FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM behind) AND NOT tgisinternal
                   AND tgtype & 66 <> 0 AND tgtype & 5 = 5 AND tgenabled <> 'D'
            ),
+           EXISTS (
+               SELECT FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM behind) AND NOT tgisinternal
+                  AND tgtype & 4 = 4 AND tgenabled <> 'D'
+           ),
            (SELECT array_agg(DISTINCT n.nspname::text || '.' || b.relname)
             FROM behind JOIN pg_class b USING (oid) JOIN pg_namespace n ON n.oid = b.relnamespace),
            (SELECT array_agg(a.attname::text ORDER BY k.position) FROM pg_index i
@@ -139,6 +143,8 @@ class TableFacts:
     """Whether PostgreSQL checks some constraints at commit only, unless told otherwise."""
     has_before_triggers: bool
     """Whether a trigger may change or drop a row before it is inserted."""
+    has_insert_triggers: bool
+    """Whether a trigger may do anything when rows are inserted, such as changing other rows."""
     relations: frozenset[str]
     """`schema.name` of the table, its partitions and heirs, and of a view's base tables."""
     primary_key: tuple[str, ...]
@@ -167,13 +173,14 @@ async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts
     columns = await (await connection.execute(_COLUMNS, given)).fetchall()
     indexes = await (await connection.execute(_UNIQUE_INDEXES, given)).fetchall()
     references = await (await connection.execute(_SELF_REFERENCES, given)).fetchall()
-    kind, row_security, has_rules, deferred, before_triggers, relations, primary_key = relation
+    kind, row_security, has_rules, deferred, before_triggers, insert_triggers, relations, primary_key = relation
     return TableFacts(
         kind=kind,
         row_security=row_security,
         has_rules=has_rules,
         has_deferred_constraints=deferred,
         has_before_triggers=before_triggers,
+        has_insert_triggers=insert_triggers,
         relations=frozenset(relations),
         primary_key=tuple(primary_key or ()),
         columns={row[0]: Column(*row) for row in columns},

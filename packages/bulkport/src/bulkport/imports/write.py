@@ -17,6 +17,7 @@ from bulkport.imports.rejections import (
     EachStatement,
     WriteRows,
     is_row_refusal,
+    mark_write,
     write_around_refusals,
     write_one_by_one,
     written_rows,
@@ -72,7 +73,7 @@ async def _write(connection: AsyncConnection[Any], table: TargetTable, rows: Wri
     if table.resource.default_mode is WriteMode.INSERT:
         return await _insert(connection, table, rows)
     if not is_matched(table):
-        return await _by(connection, table, rows, write=merge_rows, each=merge_each_statement)
+        return await write_by(connection, table, rows, write=merge_rows, each=merge_each_statement)
     if not rows.size:
         return Written()
 
@@ -80,7 +81,7 @@ async def _write(connection: AsyncConnection[Any], table: TargetTable, rows: Wri
         return await _insert(connection, table, part)
 
     async def by(table: TargetTable, part: WritableRows, write: WriteRows, each: EachStatement) -> Written:
-        return await _by(connection, table, part, write=write, each=each)
+        return await write_by(connection, table, part, write=write, each=each)
 
     return await MatchedWriter(connection, table, insert=insert, write_by=by).write(rows)
 
@@ -102,10 +103,10 @@ def is_matched(table: TargetTable) -> bool:
 async def _insert(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Written:
     write = copy_rows if table.facts.can_copy and not table.wants_results else insert_rows
     first = insert_rows if rows.size < COPY_THRESHOLD else write
-    return await _by(connection, table, rows, write=write, each=insert_each_statement, first=first)
+    return await write_by(connection, table, rows, write=write, each=insert_each_statement, first=first)
 
 
-async def _by(
+async def write_by(
     connection: AsyncConnection[Any],
     table: TargetTable,
     rows: WritableRows,
@@ -118,6 +119,7 @@ async def _by(
     try:
         async with connection.transaction():
             tally = await (first or write)(connection, table, rows)
+            await mark_write(connection, table, tally)
             if not table.wants_results or tally.ids is not None or each is not insert_each_statement:
                 return written_rows(tally)
             raise _SomeDroppedError

@@ -1,5 +1,6 @@
-DROP FUNCTION bulkport.import_write_each(text, text[], text[]);
+DROP FUNCTION bulkport.import_write_each(text, text[], text[], bigint);
 DROP TABLE bulkport.idempotency_keys;
+DROP TABLE bulkport.import_writes;
 DROP TABLE bulkport.import_row_results;
 DROP TABLE bulkport.import_row_errors;
 DROP TABLE bulkport.import_cancellations;

@@ -32,6 +32,7 @@ CREATE TABLE bulkport.bulk_import_jobs (
     failure_count      bigint,
     writing            jsonb,                                 -- mode, dry run, results, context
     differences        jsonb,                                 -- a dry run's sample of old and new values
+    undone             jsonb,                                 -- how many of its rows were removed and kept, and when
     outcomes           bigint[],                              -- as those of import_chunks; NULL: all were created
     error_summary      text        CHECK (length(error_summary) <= 500),
     attempts           integer     NOT NULL DEFAULT 0,
@@ -197,10 +198,18 @@ CREATE TABLE bulkport.import_row_results (
     PRIMARY KEY (job_id, row_number)
 );
 
+-- One row for each statement that created rows: it has their `xmin`, the number of the transaction that wrote them, and
+-- so finds them again as long as nobody has changed them. The chunk's own row has the number where one statement did all.
+CREATE TABLE bulkport.import_writes (
+    job_id bigint NOT NULL
+);
+
+CREATE INDEX import_writes_job_id_idx ON bulkport.import_writes (job_id);
+
 -- Rows that PostgreSQL refused together, one by one: a bad row leaves nothing and is told, and the next one follows.
 -- `statement` writes the row whose texts are $1, and returns what became of it; `casts` read each column's text as
 -- storing it does, to find out whose value is bad where PostgreSQL does not say.
-CREATE FUNCTION bulkport.import_write_each(statement text, given_rows text[], casts text[])
+CREATE FUNCTION bulkport.import_write_each(statement text, given_rows text[], casts text[], marked_job bigint)
 RETURNS TABLE (
     place integer, outcome text, id text, code text, message text, detail text, column_name text,
     constraint_name text, table_name text, schema_name text
@@ -217,6 +226,9 @@ BEGIN
         constraint_name := NULL; table_name := NULL; schema_name := NULL;
         BEGIN
             EXECUTE statement INTO outcome, id USING given;
+            IF outcome = 'created' AND marked_job IS NOT NULL THEN
+                INSERT INTO bulkport.import_writes (job_id) VALUES (marked_job);
+            END IF;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             GET STACKED DIAGNOSTICS
                 code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,

@@ -1,0 +1,41 @@
+"""`POST /api/imports/{id}/undo`: the rows that an import created are removed again."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+
+from bulkport.fastapi.job_views import JobDetail, JobViews
+from bulkport.fastapi.route import base_path
+from bulkport.fastapi.schemas import JobId
+from bulkport.identifiers import UserId
+from bulkport.imports.read import get_job
+from bulkport.imports.resource import Resources
+from bulkport.imports.runtime import ImportRuntime
+from bulkport.imports.undo import undo_import
+
+_CONFLICT: Final[dict[str, Any]] = {"description": "The import goes on, or was undone already."}
+
+
+def add_undo_route(
+    router: APIRouter,
+    resources: Resources,
+    runtime: Callable[[], ImportRuntime],
+    authenticate: Callable[..., Any],
+    views: JobViews,
+) -> None:
+    """Add the route to those of imports."""
+
+    @router.post("/{job_id}/undo", response_model=views.detail, responses={409: _CONFLICT})
+    async def undo(job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]) -> JobDetail:
+        """Remove the rows that an import created and nobody has changed since.
+
+        `undone` says how many were `removed`, and how many are `kept` because they were changed, are gone, or other
+        rows need them. Rows that the import updated or deleted are not restored.
+        """
+        async with runtime().pool.connection() as connection:
+            job = await get_job(connection, job_id, user_id)
+            await undo_import(connection, job, resources[job.resource])
+            job = await get_job(connection, job_id, user_id)
+        return views.detail.of(job, base_path(request, "/imports/"))
