@@ -134,6 +134,7 @@ class Settings(BaseSettings):
     max_user_queued_rows: int = Field(default=10_000_000_000, ge=1, description="Records of them.")
     max_user_queued_bytes: int = Field(default=256 * 2**30, ge=1, description="Bytes of their bodies.")
     disk_watermark_bytes: int = Field(default=512 * 2**20, ge=0, description="Free disk space that uploads leave.")
+    max_reported_rows: int = Field(default=100_000, ge=0, description="Bad rows that are reported one by one.")
     upload_limit: int = Field(default=32, ge=1, description="Long uploads at one time, a server process.")
     user_upload_limit: int = Field(default=8, ge=1, description="Those of one user.")
     spool_dir: str | None = Field(default=None, description="Where long bodies wait for their end.")
@@ -264,6 +265,7 @@ class Settings(BaseSettings):
             max_blank_lines=self.max_blank_lines,
             max_user_uploads=self.user_upload_limit,
             spool_folder=self.spool_dir,
+            max_reported_rows=self.max_reported_rows,
             max_user_queued_imports=self.max_user_queued_imports,
             max_user_queued_rows=self.max_user_queued_rows,
             max_user_queued_bytes=self.max_user_queued_bytes,

@@ -16,6 +16,7 @@ from bulkport.database import DEFAULT_SCHEMA, cursor_classes
 from bulkport.egress import Egress, EgressPolicy
 from bulkport.extras import require_extra
 from bulkport.imports.check import Mistake, check_resources
+from bulkport.imports.erasure import erase_user
 from bulkport.imports.ingest import Intake
 from bulkport.imports.process import WHOLE_WRITES, Importer
 from bulkport.imports.resource import Resource, Resources
@@ -366,6 +367,7 @@ class Bulkport(JobCalls):
                 policy=options.attempts,
                 chunk_slots=options.chunk_slots,
                 job_slots=options.concurrency,
+                max_reported_rows=self.limits.max_reported_rows,
             )
             for definition in (*importer.tasks(), Deliverer(pool, Egress(self._egress)).task()):
                 engine.add_task(definition)
@@ -403,6 +405,13 @@ class Bulkport(JobCalls):
         )
         async with connection:
             await self._make_engine().rescue([server_name], connection)
+
+    async def erase(self, user_id: str) -> int:
+        """Delete all that is kept of a user: imports, reports, webhooks, uploads, idempotency keys.
+
+        Rows that imports wrote stay. Returns how many imports there were.
+        """
+        return await erase_user(self._open_pool(), user_id)
 
     @property
     def uploads_under_way(self) -> int:

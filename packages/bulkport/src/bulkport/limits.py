@@ -66,6 +66,8 @@ class ImportLimits:
     """Free disk space below which bodies are refused with 507, so that what was accepted can still be imported."""
     watched_folders: tuple[str, ...] = ()
     """Folders whose disks must have that much free, beside the one of `spool_folder`: the database's, if it is here."""
+    max_reported_rows: int = 100_000
+    """Bad rows of one import that are reported one by one; the others are counted by their messages."""
     spool_folder: str | None = None
     """Where long bodies wait for their end, compressed; None: the system's folder for temporary files."""
     idempotency_seconds: float = 24 * 3600.0

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from bulkport.cli import add_import_command, add_imports_commands
 from bulkport.errors import BulkportError
-from commandapi.cli import dashboard, db, demo, keys, serve, worker
+from commandapi.cli import dashboard, db, demo, keys, serve, users, worker
 
 API_KEY_VARIABLE = "COMMANDAPI_API_KEY"
 
@@ -28,6 +28,7 @@ app.command("worker")(worker.worker)
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(dashboard.app, name="dashboard")
+app.add_typer(users.app, name="users")
 add_import_command(app, resources=["platforms", "commands"], api_key_variable=API_KEY_VARIABLE)
 add_imports_commands(app, api_key_variable=API_KEY_VARIABLE)
 app.command("demo")(demo.demo)

@@ -54,6 +54,8 @@ class Attempt:
     table: TargetTable
     write: WriteOptions
     validator: RowValidator
+    max_reported_rows: int = 100_000
+    """Bad rows that are reported one by one."""
     resolvers: dict[str, NameResolver] = field(default_factory=dict)
     context: Mapping[str, str | None] = field(default_factory=dict)
     """Texts by column of what the request gave and no row may choose."""

@@ -5,9 +5,10 @@ are committed together or not at all.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from psycopg import AsyncConnection
@@ -33,6 +34,10 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
+
+
+_MOST_KINDS: Final = 50
+"""Messages of one chunk that are told apart where they are only counted."""
 
 
 @dataclass(slots=True)
@@ -200,9 +205,32 @@ def storable_remarks(attempt: Attempt, codec: str | None) -> list[str]:
 
 
 async def insert_row_errors(connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]) -> None:
-    """Add bad rows to the import's error report."""
-    columns = report_columns(errors, server_codec(connection))
-    await connection.execute(queries.INSERT_ROW_ERRORS, (attempt.job_id, *columns))
+    """Add bad rows to the import's error report, as far as it has room; the others are counted by their messages."""
+    room = await _room_in_report(connection, attempt, len(errors))
+    if room:
+        columns = report_columns(errors[:room], server_codec(connection))
+        await connection.execute(queries.INSERT_ROW_ERRORS, (attempt.job_id, *columns))
+    if room < len(errors):
+        await _count_unreported(connection, attempt, errors[room:])
+
+
+async def _room_in_report(connection: AsyncConnection[Any], attempt: Attempt, wanted: int) -> int:
+    if attempt.total_chunks == 1:
+        return min(wanted, attempt.max_reported_rows)
+    row = await (await connection.execute(queries.REPORTED_ROWS, (attempt.job_id,))).fetchone()
+    return min(wanted, max(0, attempt.max_reported_rows - (row[0] if row else 0)))
+
+
+async def _count_unreported(
+    connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]
+) -> None:
+    codec = server_codec(connection)
+    kinds = Counter((error.field or "", storable(error.message, codec)) for row in errors for error in row.errors[:1])
+    counted = kinds.most_common(_MOST_KINDS)
+    if rest := len(errors) - sum(rows for _, rows in counted):
+        counted.append((("", "other messages"), rest))
+    columns = ([field for (field, _), _ in counted], [text for (_, text), _ in counted], [rows for _, rows in counted])
+    await connection.execute(queries.INSERT_UNREPORTED_ERRORS, (attempt.job_id, *columns))
 
 
 def report_columns(errors: Sequence[RowError], codec: str | None) -> tuple[list[int], list[str], list[str]]:

@@ -6,7 +6,7 @@ that are written here are those of every committed chunk, and no chunk can be co
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from psycopg import AsyncConnection
 
@@ -25,6 +25,8 @@ from bulkport.imports.summary import (
     unknown_fields_warnings,
 )
 from bulkport.imports.validation import once
+
+_MAX_UNREPORTED_KINDS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +134,24 @@ async def settle(
                     *unknown_fields_warnings(progress.unknown_fields),
                     *dropped_rows_warnings(progress.outcomes),
                     *once(progress.remarks),
+                    *await _unreported(connection, job_id, progress),
                 ]
             ),
         },
     )
     if progress.unfinished_chunks:
         await connection.execute(queries.DROP_PAYLOADS, (job_id,))
+
+
+async def _unreported(connection: AsyncConnection[Any], job_id: ImportId, progress: Progress) -> list[str]:
+    """What the warnings say of bad rows that are not in the report."""
+    if not progress.failure_count:
+        return []
+    rows = await (await connection.execute(queries.UNREPORTED_ERRORS, (job_id, _MAX_UNREPORTED_KINDS))).fetchall()
+    return [
+        f"{count:,} more bad rows are not in the report: {f'{field}: ' if field else ''}{message}"
+        for field, message, count in rows
+    ]
 
 
 async def summarize_rows(

@@ -77,7 +77,9 @@ class Importer:
         policy: AttemptPolicy,
         chunk_slots: int,
         job_slots: int,
+        max_reported_rows: int = 100_000,
     ) -> None:
+        self._max_reported_rows = max_reported_rows
         self._resources = resources
         self._pool = pool
         self._policy = policy
@@ -195,6 +197,7 @@ class Importer:
             raise RetryLater(delay) from error
 
     async def _work(self, attempt: Attempt, context: JobContext) -> bool:
+        attempt.max_reported_rows = self._max_reported_rows
         self._lanes += 1
         try:
             return await self._lane(attempt, context).work(others_wait=self._others_wait)

@@ -107,6 +107,16 @@ INSERT_ROW_ERRORS: Final = """
     FROM unnest(%b::bigint[], %b::text[], %b::text[]) AS bad (row_number, errors, record)
 """
 
+# Other lanes report at the same time, so there may be a chunk's bad rows more than the limit.
+REPORTED_ROWS: Final = """
+    SELECT coalesce(sum(failure_count), 0)::bigint FROM bulkport.import_chunks WHERE job_id = %s AND failure_count > 0
+"""
+
+INSERT_UNREPORTED_ERRORS: Final = """
+    INSERT INTO bulkport.import_unreported_errors (job_id, field, message, rows)
+    SELECT %s, field, message, rows FROM unnest(%b::text[], %b::text[], %b::integer[]) AS kind (field, message, rows)
+"""
+
 ADD_FAILURES: Final = """
     UPDATE bulkport.import_chunks c SET failure_count = c.failure_count + bad.count
     FROM (

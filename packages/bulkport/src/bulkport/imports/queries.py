@@ -151,6 +151,11 @@ SELECT_PROGRESS: Final = """
     FROM bulkport.import_chunks WHERE job_id = %(job_id)s
 """
 
+UNREPORTED_ERRORS: Final = """
+    SELECT field, message, sum(rows)::bigint AS rows FROM bulkport.import_unreported_errors
+    WHERE job_id = %s GROUP BY field, message ORDER BY rows DESC, field, message LIMIT %s
+"""
+
 SETTLE_JOB: Final = """
     UPDATE bulkport.bulk_import_jobs SET
         status = %(status)s,

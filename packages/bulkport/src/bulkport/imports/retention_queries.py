@@ -24,6 +24,8 @@ DELETE_CHUNKS: Final = """
 DELETE_IMPORTS: Final = """
     WITH cancellations AS (
         DELETE FROM bulkport.import_cancellations WHERE job_id = ANY(%(ids)s)
+    ), unreported AS (
+        DELETE FROM bulkport.import_unreported_errors WHERE job_id = ANY(%(ids)s)
     ), results AS (
         DELETE FROM bulkport.import_row_results WHERE job_id = ANY(%(ids)s)
     ), writes AS (

@@ -2,6 +2,7 @@ DROP FUNCTION bulkport.import_write_each(text, text[], text[], bigint);
 DROP TABLE bulkport.idempotency_keys;
 DROP TABLE bulkport.import_writes;
 DROP TABLE bulkport.import_row_results;
+DROP TABLE bulkport.import_unreported_errors;
 DROP TABLE bulkport.import_row_errors;
 DROP TABLE bulkport.import_cancellations;
 DROP TABLE bulkport.import_chunks;

@@ -189,6 +189,15 @@ CREATE TABLE bulkport.import_row_errors (
     PRIMARY KEY (job_id, row_number)
 );
 
+-- Bad rows beyond those that are reported one by one: how many of each kind, a row for each chunk and kind.
+CREATE TABLE bulkport.import_unreported_errors (
+    job_id  bigint  NOT NULL,
+    field   text    NOT NULL,
+    message text    NOT NULL,
+    rows    integer NOT NULL
+);
+CREATE INDEX import_unreported_errors_job_id_idx ON bulkport.import_unreported_errors (job_id);
+
 -- What became of each row, for imports that ask for it. No foreign key, as above.
 CREATE TABLE bulkport.import_row_results (
     job_id     bigint NOT NULL,

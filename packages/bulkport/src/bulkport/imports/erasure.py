@@ -1,0 +1,43 @@
+"""Forget a user: everything that Bulkport keeps of them is deleted."""
+
+from typing import Final
+
+from bulkport.pools import AsyncPool
+
+# One statement, so that nothing of a user comes in between and stays; what their imports wrote is the application's.
+_ERASE: Final = """
+    WITH imports AS MATERIALIZED (
+        SELECT id FROM bulkport.bulk_import_jobs WHERE user_id = %(user)s
+    ), errors AS (
+        DELETE FROM bulkport.import_row_errors WHERE job_id IN (SELECT id FROM imports)
+    ), unreported AS (
+        DELETE FROM bulkport.import_unreported_errors WHERE job_id IN (SELECT id FROM imports)
+    ), results AS (
+        DELETE FROM bulkport.import_row_results WHERE job_id IN (SELECT id FROM imports)
+    ), cancellations AS (
+        DELETE FROM bulkport.import_cancellations WHERE job_id IN (SELECT id FROM imports)
+    ), chunks AS (
+        DELETE FROM bulkport.import_chunks WHERE job_id IN (SELECT id FROM imports)
+    ), keys AS (
+        DELETE FROM bulkport.idempotency_keys WHERE user_id = %(user)s
+    ), hooks AS (
+        DELETE FROM bulkport.webhooks WHERE user_id = %(user)s
+    ), staged AS (
+        DELETE FROM bulkport.uploads WHERE user_id = %(user)s
+    )
+    DELETE FROM bulkport.bulk_import_jobs WHERE user_id = %(user)s
+"""
+
+
+async def erase_user(pool: AsyncPool, user_id: str) -> int:
+    """Delete the user's imports with their chunks and reports, their webhooks, uploads and idempotency keys.
+
+    Imports that have not ended go too; a worker that carries one out finds it gone. Rows that imports wrote into the
+    application's tables stay.
+
+    Returns
+    -------
+    How many imports there were.
+    """
+    async with pool.connection() as connection:
+        return (await connection.execute(_ERASE, {"user": user_id})).rowcount
