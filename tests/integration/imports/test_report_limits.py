@@ -42,25 +42,28 @@ async def test_bad_rows_beyond_the_limit_are_counted_by_message(database_url: st
 
 
 async def test_nothing_is_left_of_a_user_who_is_forgotten(database_url: str) -> None:
-    async with open_command_site(database_url) as site, site.worker():
-        async with client_of(site.app, await make_key(database_url, "bob")) as bob:
-            for client in (site.api, bob):
-                sent = await client.post(
-                    "/api/platforms/bulk",
-                    content=b'{"platformName":"kept"}\n1\n',
-                    headers={**NDJSON, "idempotency-key": "once"},
-                )
-                import_id = sent.json()["id"]
+    async with (
+        open_command_site(database_url) as site,
+        site.worker(),
+        client_of(site.app, await make_key(database_url, "bob")) as bob,
+    ):
+        for client in (site.api, bob):
+            sent = await client.post(
+                "/api/platforms/bulk",
+                content=b'{"platformName":"kept"}\n1\n',
+                headers={**NDJSON, "idempotency-key": "once"},
+            )
+            import_id = sent.json()["id"]
 
-                async def has_ended(client: Any = client, import_id: int = import_id) -> bool:
-                    return bool((await client.get(f"/api/imports/{import_id}")).json()["completedAt"])
+            async def has_ended(client: Any = client, import_id: int = import_id) -> bool:
+                return bool((await client.get(f"/api/imports/{import_id}")).json()["completedAt"])
 
-                await until(has_ended, "the import ends")
-            assert await site.app.state.bulkport.erase("ann") == 1
-            for table in _TABLES:
-                mine = f"SELECT count(*) FROM bulkport.{table} t WHERE t::text LIKE '%ann%'"
-                assert (await fetch(database_url, mine))[0][0] == 0
-            assert (await site.api.get("/api/imports")).json()["items"] == []
-            assert len((await bob.get("/api/imports")).json()["items"]) == 1
-            assert len((await bob.get(f"/api/imports/{import_id}/errors")).json()["items"]) == 1
-            assert (await fetch(database_url, "SELECT count(*) FROM platforms"))[0][0] == 2
+            await until(has_ended, "the import ends")
+        assert await site.app.state.bulkport.erase("ann") == 1
+        for table in _TABLES:
+            mine = f"SELECT count(*) FROM bulkport.{table} t WHERE t::text LIKE '%ann%'"
+            assert (await fetch(database_url, mine))[0][0] == 0
+        assert (await site.api.get("/api/imports")).json()["items"] == []
+        assert len((await bob.get("/api/imports")).json()["items"]) == 1
+        assert len((await bob.get(f"/api/imports/{import_id}/errors")).json()["items"]) == 1
+        assert (await fetch(database_url, "SELECT count(*) FROM platforms"))[0][0] == 2

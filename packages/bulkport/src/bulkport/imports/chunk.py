@@ -221,9 +221,7 @@ async def _room_in_report(connection: AsyncConnection[Any], attempt: Attempt, wa
     return min(wanted, max(0, attempt.max_reported_rows - (row[0] if row else 0)))
 
 
-async def _count_unreported(
-    connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]
-) -> None:
+async def _count_unreported(connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]) -> None:
     codec = server_codec(connection)
     kinds = Counter((error.field or "", storable(error.message, codec)) for row in errors for error in row.errors[:1])
     counted = kinds.most_common(_MOST_KINDS)
