@@ -203,6 +203,7 @@ KINDS = [
     Kind("json", dict[str, Any], st.dictionaries(TEXTS, JSON_VALUES, max_size=5), _json, _json),
     Kind("jsonb", list[Any], st.lists(JSON_VALUES, max_size=5), _json, _json),
     Kind("jsonb", str, JSON_VALUES, _json, lambda value: quoted(_json(value)), name="jsonb as a document in text"),
+    Kind("jsonb[]", list[Any], st.lists(JSON_VALUES.filter(lambda value: value is not None), max_size=4), _json, _json),
     Kind("text[]", list[str | None], st.lists(st.none() | TEXTS, max_size=6), _literal, _json),
     Kind("text[]", list[str], st.lists(TEXTS, max_size=6), _json, _json, name="text[] by JSON in a cell"),
     Kind("integer[]", list[int], st.lists(st.integers(-999, 999), max_size=6), _literal, _json),

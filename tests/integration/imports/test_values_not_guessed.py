@@ -231,6 +231,15 @@ def test_objects_and_lists_in_columns_of_json(connection: psycopg.Connection[Any
     refusals(TypedColumn(connection, "jsonb", Any).cells("text", "NaN"))
 
 
+def test_pairs_of_text_come_as_an_object(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE EXTENSION IF NOT EXISTS hstore")
+    column = TypedColumn(connection, "hstore", dict[str, str | None])
+    sent = '{"a \\"b\\"": "c\\\\d", "e": null}'
+    stored = column.canonical(r'"a \"b\""=>"c\\d", e=>NULL')
+    assert [*column.json(sent), *column.cells(sent)] == [stored, stored]
+    assert TypedColumn(connection, "hstore", str).cells("a=>1") == ['"a"=>"1"']
+
+
 def test_other_forms_have_their_own_words(connection: psycopg.Connection[Any]) -> None:
     cases = [
         ("interval", timedelta, "5", "is not a duration; write P1DT2H30M"),

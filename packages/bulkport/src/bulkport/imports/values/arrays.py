@@ -70,10 +70,18 @@ def _array(plain: str, start: int, text: str, depth: int) -> tuple[TextArray, in
             raise ValueFault(ARRAY, text)
 
 
-def array_text(items: Sequence[Any], element_text: Callable[[Any], str], given: Any = None) -> str:
-    """The literal of an array; nested lists are further dimensions, which have to be even."""
+def array_text(
+    items: Sequence[Any], element_text: Callable[[Any], str], given: Any = None, *, nests: bool = True
+) -> str:
+    """The literal of an array; nested lists are further dimensions, which have to be even.
+
+    Parameters
+    ----------
+    nests:
+        Whether lists are dimensions, rather than values such as JSON has.
+    """
     given = items if given is None else given
-    nested = [item for item in items if isinstance(item, list | tuple | set | frozenset)]
+    nested = [item for item in items if isinstance(item, list | tuple | set | frozenset)] if nests else []
     if nested and (len(nested) < len(items) or len({len(item) for item in nested}) > 1 or not nested[0]):
         raise ValueFault("{value} is not an even array: every inner list needs the same number of items", given)
     parts = []

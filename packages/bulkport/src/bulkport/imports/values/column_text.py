@@ -87,7 +87,7 @@ def value_text(
         case TypeKind.ARRAY:
             assert kind.element is not None
             element = value_text(kind.element, options, is_document=is_document, allow_special=allow_special)
-            return partial(_array, element)
+            return partial(_array, element, kind.element.name not in ("json", "jsonb"))
         case TypeKind.ENUM:
             return partial(_enum, frozenset(kind.labels), kind)
         case TypeKind.RANGE:
@@ -118,7 +118,7 @@ def other_text(value: Any) -> str:
     if isinstance(value, Enum):
         return other_text(value.value)
     if isinstance(value, bool):
-        return "t" if value else "f"
+        return "true" if value else "false"
     if isinstance(value, str):
         return str(value)
     if isinstance(value, numbers.ExactFloat):
@@ -314,6 +314,19 @@ def _bytes(_: ColumnType, __: ValueOptions, value: Any) -> str:
     return "\\x" + bytes(value).hex()
 
 
+def _hstore(_: ColumnType, __: ValueOptions, value: Any) -> str:
+    """Pairs of text (PostgreSQL manual, F.17), from an object or from their own literal."""
+    if not isinstance(value, Mapping):
+        return other_text(value)
+    texts = ((str(key), None if text is None else other_text(text)) for key, text in value.items())
+    return ", ".join(f"{_in_quotes(key)}=>{'NULL' if text is None else _in_quotes(text)}" for key, text in texts)
+
+
+def _in_quotes(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def _read_by(read: Callable[[str], str], _: ColumnType, __: ValueOptions, value: Any) -> str:
     return read(other_text(value))
 
@@ -334,7 +347,7 @@ def _enum(labels: frozenset[str], kind: ColumnType, value: Any) -> str:
     return text
 
 
-def _array(element: ToText, value: Any) -> str:
+def _array(element: ToText, nests: bool, value: Any) -> str:
     if isinstance(value, str):
         given: Any = value
         value = read_json(value) if value.lstrip().startswith("[") else read_array(value)
@@ -342,7 +355,7 @@ def _array(element: ToText, value: Any) -> str:
         given = value
     if not isinstance(value, list | tuple | set | frozenset):
         raise ValueFault("must be a list, not {value}", given)
-    return array_text(list(value), element, given)
+    return array_text(list(value), element, given, nests=nests)
 
 
 _BY_NAME: Final[Mapping[str, Callable[[ColumnType, ValueOptions, Any], str]]] = {
@@ -357,6 +370,7 @@ _BY_NAME: Final[Mapping[str, Callable[[ColumnType, ValueOptions, Any], str]]] = 
     "interval": _interval,
     "uuid": _uuid,
     "bytea": _bytes,
+    "hstore": _hstore,
     "inet": partial(_read_by, scalars.read_inet),
     "cidr": partial(_read_by, scalars.read_cidr),
     "macaddr": partial(_read_by, scalars.read_mac),
