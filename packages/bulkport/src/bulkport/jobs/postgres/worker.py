@@ -99,8 +99,9 @@ class Worker:
         except asyncio.CancelledError:
             self._end_claims()
             self._running.cancel_all()
-            ended = asyncio.gather(self._running.ended(), claiming, return_exceptions=True)
-            await asyncio.wait({ended}, timeout=_HAND_BACK_SECONDS)
+            written = asyncio.create_task(self._all_written(claiming), name="hand back")
+            await asyncio.wait({written}, timeout=_HAND_BACK_SECONDS)
+            written.cancel()
             self._abandon.set()
             raise
         finally:
