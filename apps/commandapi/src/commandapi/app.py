@@ -140,6 +140,16 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
         bulkport: Bulkport = app.state.bulkport
         watchdog = LoopWatchdog(settings.loop_patience_seconds)
         app.state.loop_watchdog = watchdog
+        metrics_of_process: metrics.RequestMetrics = app.state.metrics
+        metrics_of_process.watch(
+            "commandapi_loop_late_seconds",
+            "Longest time that the event loop was late since the last scrape.",
+            watchdog.take_worst,
+        )
+        metrics_of_process.watch(
+            "commandapi_uploads", "Long bodies that are being received.", lambda: bulkport.uploads_under_way
+        )
+        metrics_of_process.watch("commandapi_searches", "Searches that run.", lambda: app.state.search_slots.taken)
         # The command line has looked that the tables are there, and the server may start before its database.
         async with watchdog.beside(), bulkport.connect(pool=database.pool, check=False):
             yield

@@ -2,10 +2,19 @@
 
 import hmac
 import ipaddress
+from collections.abc import Callable
 from typing import Final
 
 from fastapi import APIRouter
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,6 +38,7 @@ class RequestMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._watched: dict[str, Gauge] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -42,6 +52,12 @@ class RequestMetrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+
+    def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
+        """Tell a number that is read when the metrics are."""
+        if name not in self._watched:
+            self._watched[name] = Gauge(name, what, registry=self.registry)
+        self._watched[name].set_function(read)
 
     def observe(self, exchange: Exchange) -> None:
         """Count one request."""

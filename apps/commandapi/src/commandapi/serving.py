@@ -127,6 +127,7 @@ def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         )
     )
     app.state.connections = gate
+    app.state.metrics.watch("commandapi_connections", "Open connections of clients.", gate.open.total)
     return uvicorn.Config(
         app,
         loop="none",

@@ -1,0 +1,26 @@
+"""The page of limits says what the settings say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from commandapi.settings import Settings
+
+_PAGE = Path(__file__).parents[3] / "docs" / "reference" / "limits.md"
+_ROW = re.compile(r"^\| [^|]+ \| `([^`]*)` \| `COMMANDAPI_(\w+)` \| ([^|]+) \|$", re.MULTILINE)
+
+
+def _rows() -> list[tuple[str, str, str]]:
+    return _ROW.findall(_PAGE.read_text(encoding="utf-8"))
+
+
+def test_the_page_has_the_limits() -> None:
+    assert len(_rows()) > 25
+
+
+@pytest.mark.parametrize(("default", "name", "answer"), _rows(), ids=lambda text: text[:40])
+def test_each_limit_has_the_default_that_the_page_tells(default: str, name: str, answer: str) -> None:
+    field = Settings.model_fields[name.lower()]
+    assert str(field.default) == default
+    assert re.search(r"\b(400|404|408|409|413|414|429|431|503|507)\b|closed|waits|counted|as good as new", answer)
