@@ -136,7 +136,7 @@ def test_job_page_moves_while_it_is_watched(browser: Browser, jobs_site: JobsBro
         jobs_site.do(jobs_site.site.open_gate("gate"))
         expect(bar).to_have_attribute("aria-valuenow", "100")
         expect(page.locator(".timeline li").first).to_contain_text("Succeeded")
-        expect(page.get_by_role("button", name="Run again")).to_be_visible()
+        expect(page.get_by_role("button", name="Run job again")).to_be_visible()
         watch.assert_clean()
 
 
@@ -176,12 +176,12 @@ def test_chosen_jobs_are_requeued_after_a_question(browser: Browser, jobs_site: 
         page.keyboard.press("j")
         page.keyboard.press("x")
         expect(page.locator("[data-picked]")).to_have_text("2 selected")
-        page.get_by_role("button", name="Requeue", exact=True).click()
+        page.get_by_role("button", name="Requeue jobs", exact=True).click()
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("Requeue the 2 selected jobs?")
         dialog.get_by_role("button", name="Go back").click()
         expect(page.locator("[data-picked]")).to_have_text("2 selected")
-        page.get_by_role("button", name="Requeue", exact=True).click()
+        page.get_by_role("button", name="Requeue jobs", exact=True).click()
         dialog.get_by_role("button", name="Requeue").click()
         expect(page.locator(".flash")).to_have_text("2 requeued.")
         assert len(ids) == 3
@@ -213,7 +213,7 @@ def test_actions_of_a_job(browser: Browser, jobs_site: JobsBrowserSite) -> None:
         page.goto(f"{jobs_site.url}jobs/{made['scheduled']}")
         page.get_by_role("button", name="Run now").click()
         expect(page.locator(".timeline li").first).to_contain_text("Succeeded")
-        page.get_by_role("button", name="Run again").click()
+        page.get_by_role("button", name="Run job again").click()
         expect(page.locator(".facts-list")).to_contain_text(f"Repeats#{made['scheduled']}")
         page.goto(f"{jobs_site.url}jobs/{made['failed']}")
         expect(page.locator("#traceback-1 pre")).to_contain_text("ValueError: row 0")
@@ -287,7 +287,7 @@ def test_button_that_becomes_another_while_a_question_is_open_does_nothing(
         is_live(page)
         page.get_by_role("button", name="Cancel").click()
         jobs_site.do(jobs_site.site.open_gate("gate"))
-        expect(page.locator(".head button", has_text="Run again")).to_have_count(1)
+        expect(page.locator(".head button", has_text="Run job again")).to_have_count(1)
         page.locator("#confirm").get_by_role("button", name="Cancel").click()
         expect(page.locator("#confirm")).to_be_hidden()
         page.wait_for_timeout(300)
@@ -315,13 +315,13 @@ def test_who_presses_twice_means_once(browser: Browser, jobs_site: JobsBrowserSi
         page.on("request", lambda request: orders.append(request.url) if "/do/" in request.url else None)
         page.goto(f"{jobs_site.url}jobs/{job_id}")
         # Both before the page is left: a later press meets the page of the new job.
-        refused = page.get_by_role("button", name="Run again").evaluate(_PRESS_TWICE)
+        refused = page.get_by_role("button", name="Run job again").evaluate(_PRESS_TWICE)
         assert refused == [False, True]
         expect(page.locator(".flash")).to_contain_text("queued again as a new job")
         assert len(orders) == 1
         assert sum(jobs_site.do(jobs_site.jobs.statistics()).states.values()) == 2
         page.go_back()
-        page.get_by_role("button", name="Run again").click()
+        page.get_by_role("button", name="Run job again").click()
         expect(page.locator(".flash")).to_contain_text("queued again as a new job")
         assert len(orders) == 2
 

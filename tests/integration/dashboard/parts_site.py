@@ -67,6 +67,7 @@ async def open_parts(
             access=access or FixedAccess(),
             audit=audit,
             actions=[action for part in made for action in part.actions],
+            downloads=[download for part in made for download in part.downloads],
             counts=job_counts(site.jobs),
         )
         app = FastAPI(redirect_slashes=False)

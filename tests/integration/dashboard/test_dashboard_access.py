@@ -46,7 +46,7 @@ async def test_application_decides_by_a_hook() -> None:
     async with browser_of(build_site(sample_data(), HookAccess(authorize)), client="8.8.8.8") as browser:
         assert (await browser.get("/hangfire/")).status_code == 404
         assert "Signed in as eve (operator)" in (await browser.get("/hangfire/", headers={"x-role": "o"})).text
-        assert "eve, read-only" in (await browser.get("/hangfire/", headers={"x-role": "r"})).text
+        assert "Signed in as eve (read-only)" in (await browser.get("/hangfire/", headers={"x-role": "r"})).text
 
 
 async def test_command_api_hides_it_in_production() -> None:

@@ -11,7 +11,7 @@ from jinja2 import BaseLoader
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Match, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
@@ -58,6 +58,7 @@ _THEMES: Final = ("light", "dark", "auto")
 _PREFERENCE_SECONDS: Final = 365 * 24 * 3600
 
 _MAX_WATCHED: Final = 20
+_API: Final = "/api/"
 _COUNTS_SECONDS: Final = 0.9
 """How long counts are shared: less than the second between two reads of a page, so that each has counts of its own."""
 
@@ -251,6 +252,9 @@ class Dashboard:
             case _:
                 logger.error("unexpected error", exc_info=error)
                 status, text = 500, t("The server log has the details under {trace}.", trace=trace_id_of_request.get())
+        if request.scope["path"].startswith(_API):
+            problem = {"title": HTTPStatus(status).phrase, "status": status, "detail": text}
+            return JSONResponse(problem, status, dict(NO_STORE), media_type="application/problem+json")
         return await self._responses.error(request, viewer, _page_request(request, viewer), status, text)
 
     def _page_endpoint(self, page: Page) -> Endpoint:

@@ -14,6 +14,7 @@ from bulkport.dashboard.core.masking import DEFAULT_MASKED_NAMES, Masking
 from bulkport.dashboard.core.page import Section
 from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.dashboard.dashboard import Dashboard
+from bulkport.dashboard.pages.api import api_downloads
 from bulkport.dashboard.pages.audit import audit_component
 from bulkport.dashboard.pages.failures import failures_component
 from bulkport.dashboard.pages.imports import imports_component, related_import, with_import_counts
@@ -75,14 +76,18 @@ def standard_dashboard(
         audit_component(audit),
         *([] if sessions is None else [sessions_component(sessions)]),
     ]
-    overview = overview_page(OverviewReader(jobs, imports).read)
+    reader = OverviewReader(jobs, imports)
+    overview = overview_page(reader.read)
     return Dashboard(
         [overview, *(page for component in components for page in component.pages)],
         [Section("overview", "Overview", ""), *(component.section for component in components)],
         access=access_of(access),
         audit=audit,
         actions=[action for component in components for action in component.actions],
-        downloads=[download for component in components for download in component.downloads],
+        downloads=[
+            *(download for component in components for download in component.downloads),
+            *api_downloads(jobs, masking, reader.attention),
+        ],
         counts=with_import_counts(job_counts(jobs), imports),
         search=JOB_SEARCH,
         title=title,

@@ -1,0 +1,186 @@
+"""The dashboard's JSON API below `api/v1`: what the pages show, for programs and scripts.
+
+It has the access, the filters and the masking of the pages, and changes nothing.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from bulkport.dashboard.core.masking import Masking
+from bulkport.dashboard.core.page import Download, PageNotFound, PageRequest
+from bulkport.dashboard.pages.attention import Attention
+from bulkport.dashboard.pages.failure_groups import read_failure_groups
+from bulkport.dashboard.pages.job_filters import JobFilter
+from bulkport.dashboard.pages.job_search import JobSearch
+from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
+from bulkport.jobs.reading.details import JobDetails, JobSummary
+
+_MAX_LISTED: Final = 200
+_PATHS: Final[Sequence[tuple[str, str]]] = (
+    ("jobs", "Jobs, newest first; the filters of the page of jobs as query, and `cursor` and `size`"),
+    ("jobs/{job_id}", "One job with its attempts and history"),
+    ("failures", "The latest failures, grouped by task, error type and message"),
+    ("attention", "Conditions that need an operator's attention now"),
+    ("queues", "Queues with what waits in them"),
+    ("servers", "Servers with what they run"),
+    ("recurring", "Recurring jobs with their schedules"),
+    ("tasks", "What each task's jobs came to in the last 24 hours"),
+)
+
+ReadAttention = Callable[[], Awaitable[Sequence[Attention]]]
+
+
+def api_downloads(jobs: ManagedJobs, masking: Masking, attention: ReadAttention) -> list[Download]:
+    """The resources of the API.
+
+    Parameters
+    ----------
+    masking
+        Hides arguments, as on the pages.
+    attention
+        Reads what needs attention.
+    """
+    search = JobSearch(jobs, masking)
+
+    async def list_jobs(request: PageRequest) -> Any:
+        found = JobFilter.of(request.query)
+        size = request.query.number("size", 50, least=1, most=_MAX_LISTED)
+        page = await search.page(found.query, request.query.get("cursor") or None, size)
+        return {"jobs": [_job(job, masking) for job in page.items], "nextCursor": page.next_cursor}
+
+    async def one_job(request: PageRequest) -> Any:
+        number: int = request.params["job_id"]
+        details = await jobs.details(BackgroundJobId(str(number))) if number <= MAX_BIGINT else None
+        if details is None:
+            raise PageNotFound
+        return _details(details, masking)
+
+    async def list_failures(request: PageRequest) -> Any:
+        found = await read_failure_groups(jobs)
+        groups = [{**asdict(group), "query": str(group.query)} for group in found.groups]
+        return {"failures": groups, "isSample": found.is_sample}
+
+    async def list_attention(request: PageRequest) -> Any:
+        return {
+            "attention": [
+                {"code": one.code, "subject": one.subject, "text": one.text, "detail": one.detail, "isBad": one.is_bad}
+                for one in await attention()
+            ]
+        }
+
+    async def list_recurring(request: PageRequest) -> Any:
+        found = await jobs.recurring.list(limit=_MAX_LISTED)
+        return {
+            "recurring": [
+                {**asdict(one), "definition": {**asdict(one.definition), "args": masking.apply(one.definition.args)}}
+                for one in found
+            ]
+        }
+
+    async def list_queues(request: PageRequest) -> Any:
+        return {"queues": await jobs.queues()}
+
+    async def list_servers(request: PageRequest) -> Any:
+        return {"servers": await jobs.servers()}
+
+    async def list_tasks(request: PageRequest) -> Any:
+        return {"tasks": await jobs.task_statistics()}
+
+    async def openapi(request: PageRequest) -> Any:
+        return _OPENAPI
+
+    return [
+        _resource("jobs", list_jobs),
+        _resource("jobs/{job_id:int}", one_job),
+        _resource("failures", list_failures),
+        _resource("attention", list_attention),
+        _resource("queues", list_queues),
+        _resource("servers", list_servers),
+        _resource("recurring", list_recurring),
+        _resource("tasks", list_tasks),
+        _resource("openapi.json", openapi),
+    ]
+
+
+def _resource(path: str, read: Callable[[PageRequest], Awaitable[Any]]) -> Download:
+    async def answer(request: PageRequest) -> Response:
+        content = json.dumps(_plain(await read(request)), ensure_ascii=False, default=str)
+        return Response(content, media_type="application/json")
+
+    return Download(f"api/v1/{path}", answer)
+
+
+def _job(job: JobSummary, masking: Masking) -> dict[str, Any]:
+    return {**asdict(job), "args": None if job.args is None else masking.apply(job.args)}
+
+
+def _details(details: JobDetails, masking: Masking) -> dict[str, Any]:
+    return {
+        **_job(details.job, masking),
+        "result": masking.apply(details.result),
+        "attempts": details.runs,
+        "history": [entry.change for entry in details.timeline if entry.change is not None],
+        "parents": details.parents,
+        "children": details.children,
+        "batch": details.batch,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: names in camelCase, times in ISO 8601."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        # What applications have named stays as it is.
+        return {
+            (_camel(name) if isinstance(name, str) and name.isidentifier() else str(_plain(name))): inner
+            if name in ("args", "result")
+            else _plain(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+_OPENAPI: Final[Mapping[str, Any]] = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "Dashboard",
+        "version": "1",
+        "description": "Background jobs, as the dashboard's pages show them.",
+    },
+    "paths": {
+        f"/{path}": {
+            "get": {
+                "summary": summary,
+                "parameters": [
+                    {"name": "job_id", "in": "path", "required": True, "schema": {"type": "integer"}},
+                ]
+                if "{job_id}" in path
+                else [],
+                "responses": {
+                    "200": {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}},
+                    "404": {"description": "There is none, or the sender may not see it"},
+                },
+            }
+        }
+        for path, summary in _PATHS
+    },
+}
