@@ -117,7 +117,7 @@ def test_import_moves_on_live(browser: Browser, commands: CommandBrowserSite) ->
 
 
 _SUCCEEDED = """() => {
-  const cells = document.querySelectorAll("#realtime tbody td:first-of-type");
+  const cells = document.querySelectorAll("#throughput tbody td:first-of-type");
   const counts = [...cells].map((cell) => Number(cell.textContent));
   return [counts.reduce((sum, one) => sum + one, 0), counts.findIndex((one) => one > 0)];
 }"""
@@ -131,7 +131,7 @@ def test_graph_moves_while_jobs_run(browser: Browser, commands: CommandBrowserSi
         is_live(page)
         page.evaluate("window.isTheFirstPage = true")
         assert page.evaluate(_SUCCEEDED) == [0, -1]
-        curve = page.locator("#realtime .line").first
+        curve = page.locator("#throughput .line").first
         flat = curve.get_attribute("d") or curve.get_attribute("points")
         for _ in range(3):
             commands.do(settled(commands.site.api, commands.do(commands.site.send(PLATFORMS[:3]))))

@@ -73,7 +73,7 @@ async def test_who_has_a_role_comes_in_and_back_to_their_page(
         assert "SameSite=lax" in session
         page = await client.get("/hangfire/")
         assert page.status_code == 200
-        assert f"ann@example.org, {role}" in page.text
+        assert f"ann@example.org ({role})" in page.text
         assert "Sign out" in page.text
 
 
