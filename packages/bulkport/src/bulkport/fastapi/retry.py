@@ -14,16 +14,16 @@ from bulkport.errors import NotEnded, RowsRetried
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.bulk import accepted_response
 from bulkport.fastapi.error_report import report_lines
-from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.idempotent import receive_once
 from bulkport.fastapi.job_views import JobViews
 from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
 from bulkport.fastapi.schemas import JobId, PathId
+from bulkport.fastapi.sent_file import SentFile, sent_file
 from bulkport.fastapi.write_query import Authorize, permit
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.accepted import AcceptedImport
-from bulkport.imports.formats import BodyFormat, Handling, parse_content_type, parse_prefer
+from bulkport.imports.formats import BodyFormat, Handling, parse_prefer
 from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.options_query import parse_reading
@@ -77,7 +77,9 @@ def retry_router(
 
         async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
             if _has_body(request):
-                return await intake.accept(_sent(request, job, resources[job.resource], body, on_accept))
+                idle_seconds = intake.limits.body_idle_seconds
+                file = await sent_file(request, body, None, idle_seconds=idle_seconds)
+                return await intake.accept(_sent(request, job, resources[job.resource], file, on_accept))
             await body.drain()
             rows = RejectedRows(runtime().pool, job_id)
             pages = rows.pages()
@@ -123,9 +125,7 @@ def _has_body(request: Request) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
-def _sent(
-    request: Request, job: ImportJob, resource: Resource, body: RequestBody, on_accept: OnAccept | None
-) -> Upload:
+def _sent(request: Request, job: ImportJob, resource: Resource, file: SentFile, on_accept: OnAccept | None) -> Upload:
     """What the client sent in place of the rejected rows."""
     headers = request.headers
     writing = _writing(job, resource)
@@ -133,13 +133,32 @@ def _sent(
         resource=resource.for_mode(writing.mode),
         writing=writing,
         user_id=UserId(job.user_id),
-        format=parse_content_type(field_value(headers, "content-type")),
-        content_encoding=field_value(headers, "content-encoding"),
+        format=file.media_type.format,
+        content_encoding=file.content_encoding,
         handling=parse_prefer(headers.getlist("prefer")) or Handling(job.handling),
-        body=body,
-        reading=parse_reading(request.query_params.multi_items()).over(resource.reading),
+        body=file.content,
+        file_name=file.file_name,
+        reading=file.reading(parse_reading(request.query_params.multi_items()), _meaning(job).over(resource.reading)),
         labels=ImportLabels(name=job.name, metadata=job.metadata),
         on_accept=_all(ImportId(job.id), None, on_accept),
+    )
+
+
+def _meaning(job: ImportJob) -> ReadingOptions:
+    """What the import's values and columns mean. How its file was written does not count: a report is CSV like any."""
+    return replace(
+        ReadingOptions.from_json(job.reading),
+        charset=None,
+        delimiter=None,
+        quote=None,
+        escape=None,
+        comment=None,
+        skip_rows=None,
+        header_row=None,
+        data_row=None,
+        sheet=None,
+        neutralize=None,
+        detected=(),
     )
 
 
@@ -165,21 +184,7 @@ def _again(
         content_encoding=None,
         handling=Handling(job.handling),
         body=content,
-        # The report is written in one way; what the values mean is as it was.
-        reading=replace(
-            ReadingOptions.from_json(job.reading),
-            charset=None,
-            delimiter=None if header is None else ",",
-            quote=None,
-            escape=None,
-            comment=None,
-            skip_rows=None,
-            header_row=None,
-            data_row=None,
-            sheet=None,
-            neutralize=None,
-            detected=(),
-        ),
+        reading=replace(_meaning(job), delimiter=None if header is None else ","),
         labels=ImportLabels(name=job.name, metadata=job.metadata),
         on_accept=on_accept,
     )

@@ -61,7 +61,8 @@ async def sent_file(
     """
     if upload is not None:
         media_type = parse_media_type(upload.content_type)
-        return SentFile(upload.content, media_type, upload.content_encoding, None, ReadingOptions())
+        name = upload.upload.metadata.get("filename", "").replace("\\", "/").rpartition("/")[2][:255] or None
+        return SentFile(upload.content, media_type, upload.content_encoding, name, ReadingOptions())
     content_type = field_value(request.headers, "content-type")
     content_encoding = field_value(request.headers, "content-encoding")
     boundary = form_boundary(content_type)

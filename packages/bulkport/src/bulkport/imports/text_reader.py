@@ -60,13 +60,15 @@ class TextReader:
                 yield data if convert is None else convert(data)
             return
         transcoder = Transcoder(charset.name)
-        text = transcoder.feed(start)
+        text = transcoder.feed(start[:STEP_BYTES])
         convert = self._line_ends(text) or _UNCHANGED
         yield convert(text)
-        async for data in body:
-            for position in range(0, len(data), STEP_BYTES):
-                yield convert(transcoder.feed(data[position : position + STEP_BYTES]))
+        start = start[STEP_BYTES:]
+        while start:
+            for position in range(0, len(start), STEP_BYTES):
+                yield convert(transcoder.feed(start[position : position + STEP_BYTES]))
                 await asyncio.sleep(0)
+            start = await anext(body, b"")
         yield convert(transcoder.finish())
 
     async def _find_charset(self, head: bytes, *, is_whole: bool) -> BodyCharset:
