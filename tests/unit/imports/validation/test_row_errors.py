@@ -15,7 +15,7 @@ from bulkport.imports.validation.row_errors import JsonRecord, SourceRecord, Tex
         (JsonRecord(b'{"a": "\\ud83d"}'), '{"a": "\\ud83d"}'),
         (JsonRecord(b'{"a": NaN}'), '{"a": NaN}'),
         (JsonRecord(b"[1]"), "[1]"),
-        (JsonRecord(b"\xff"), "\N{REPLACEMENT CHARACTER}"),
+        (JsonRecord(b"\xff"), "\\xFF"),
         (JsonRecord(b'{"a":' + b"[" * 80 + b"]" * 80 + b"}"), '{"a":' + "[" * 80 + "]" * 80 + "}"),
         (TextRecord(["x", 'say "hi"'], ["a", "b"]), {"a": "x", "b": 'say "hi"'}),
         (TextRecord(["\0"], ["a"]), {"a": "\0"}),

@@ -246,7 +246,7 @@ def _members(record: bytes) -> Any:
 def _not_json(record: bytes, reason: str) -> str:
     text = record.decode(errors="surrogateescape")
     if has_bad_bytes(text):
-        return f"the row {bad_bytes_message(text)}"
+        return f"the row is not valid JSON: it {bad_bytes_message(text)}"
     reason = reason.replace(" at line 1 column ", " at column ")
     if special := _SPECIAL_NUMBER.search(record):
         reason += f"; {special[0].decode()} is no number of JSON"
