@@ -355,3 +355,18 @@ async def test_the_settings_of_a_search_stay_with_it(
         for setting, value in (("statement_timeout", "0"), ("enable_seqscan", "on"), ("transaction_read_only", "off")):
             row = await (await connection.execute(f"SHOW {setting}")).fetchone()
             assert row == (value,)
+
+
+async def test_texts_are_found_without_their_index_and_it_is_told(reading_site: ReadingSite) -> None:
+    for number in range(30):
+        await reading_site.put(number + 1, args={"mark": "rare" if number % 10 == 0 else "common"})
+    query = JobQuery(text="rare")
+    assert (await reading_site.reader.search(query)).notice is None
+    await reading_site.connection.execute("DROP INDEX bulkport.finished_jobs_search")
+    reader = PostgresJobReader(reading_site.pool, most_seconds=30)
+    page = await reader.search(query)
+    assert [int(job.id) for job in page.items] == [21, 11, 1]
+    assert page.notice is not None
+    assert "pg_trgm" in page.notice
+    assert (await reader.search(JobQuery())).notice is None
+    assert (await reader.count(query)).jobs == 3

@@ -56,7 +56,7 @@ class JobSearch:
             while len(told) < size and page.next_cursor is not None and time.monotonic() < until:
                 page = await self._jobs.search(query, cursor=page.next_cursor, limit=size - len(told))
                 told += await self._told(page, query)
-            return JobPage(tuple(told), page.next_cursor, None)
+            return JobPage(tuple(told), page.next_cursor, None, page.notice)
         return replace(page, items=tuple(told))
 
     async def count(self, found: JobFilter, *, most: int) -> JobCount:

@@ -145,6 +145,8 @@ class JobPage:
     one: a search for text looks through so many jobs a page that no index covers."""
     previous_cursor: str | None
     """Where the page before ends; None: this is the first one."""
+    notice: str | None = None
+    """Why the search took longer than it need to; None: it did not."""
 
 
 @dataclass(frozen=True, slots=True)

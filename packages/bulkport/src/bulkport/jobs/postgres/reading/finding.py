@@ -85,8 +85,9 @@ class StateQuery:
     Jobs that wait or run have few indexes, so that they cost little: filters are met by looking at the next ones.
     """
 
-    def __init__(self, query: JobQuery, state: JobState) -> None:
+    def __init__(self, query: JobQuery, state: JobState, *, has_text_index: bool = True) -> None:
         self._query = query
+        self._has_text_index = has_text_index
         self.state = state
         self._table = _FINISHED if state.is_final else _LIVE
         self._value = sql.SQL(_VALUES[query.sort])
@@ -117,7 +118,9 @@ class StateQuery:
         """Whether other indexes tell the rest. There are none for jobs that are not finished, and the one on texts
         tells little of those without three letters or digits in a row."""
         text = self._query.text
-        return self.state.is_final and (not text or re.search(r"[^\W_]{3}", text) is not None)
+        if text and not (self._has_text_index and re.search(r"[^\W_]{3}", text)):
+            return False
+        return self.state.is_final
 
     def scan(self, start: "Start", limit: int, most: int) -> Statement:
         """The first `limit` jobs among the `most` next ones in the order.
@@ -284,9 +287,16 @@ class Start:
     """Against the order of the query."""
 
 
-def state_queries(query: JobQuery) -> list[StateQuery]:
-    """The queries for single states that together find what `query` does; none: there can be no such job."""
-    return [StateQuery(query, state) for state in JobState if state in query.possible_states]
+def state_queries(query: JobQuery, *, has_text_index: bool = True) -> list[StateQuery]:
+    """The queries for single states that together find what `query` does; none: there can be no such job.
+
+    Parameters
+    ----------
+    has_text_index
+        Whether texts have an index; without the extension pg_trgm there is none.
+    """
+    possible = query.possible_states
+    return [StateQuery(query, state, has_text_index=has_text_index) for state in JobState if state in possible]
 
 
 def _of_states(parts: Sequence[StateQuery]) -> sql.Composed:

@@ -28,6 +28,7 @@ from bulkport.jobs.postgres.reading.rows import SUMMARIES, summary_of
 from bulkport.jobs.postgres.reading.snapshot import Snapshot, SnapshotSource
 from bulkport.jobs.postgres.times import in_utc
 from bulkport.jobs.reading.query import MOST_JOBS_A_PAGE, JobCount, JobIds, JobPage, JobQuery
+from bulkport.logs import get_logger
 
 MOST_ARGS_BYTES: Final = 8_192
 """Arguments that take more room than this are not read for a list: 500 jobs of a page would be too much together."""
@@ -43,18 +44,34 @@ GATHER_SECONDS: Final = 0.5
 """How long gathering may take."""
 
 
+_FACTS: Final = sql.SQL("""
+SELECT (SELECT key FROM bulkport.signing_keys WHERE name = 'cursors') AS key,
+       to_regclass('bulkport.finished_jobs_search') IS NOT NULL AS has_text_index
+""")
+_UNINDEXED: Final = (
+    "Texts are searched without an index, some thousand jobs a page: the extension pg_trgm is not installed."
+)
+
+_log = get_logger(__name__)
+
+
 class CursorKey:
-    """The key that signs this database's cursors. All servers read the same one, once each."""
+    """The key that signs this database's cursors, and whether its texts have an index. All servers read it once."""
 
     def __init__(self) -> None:
         self._key: bytes | None = None
+        self.has_text_index = True
 
     async def cursors(self, snapshot: Snapshot, query: JobQuery) -> Cursors:
         """The cursors of a query."""
         if self._key is None:
-            row = await snapshot.fetch_one(sql.SQL("SELECT key FROM bulkport.signing_keys WHERE name = 'cursors'"))
+            row = await snapshot.fetch_one(_FACTS)
+            assert row is not None
+            self.has_text_index = row["has_text_index"]
+            if not self.has_text_index:
+                _log.warning("texts of jobs are searched without an index: pg_trgm is not installed")
             # Without the row there are cursors of this process alone.
-            self._key = secrets.token_bytes(32) if row is None else bytes(row["key"])
+            self._key = secrets.token_bytes(32) if row["key"] is None else bytes(row["key"])
         return Cursors(self._key, query)
 
 
@@ -77,29 +94,34 @@ class JobSearch:
         async with self._snapshot() as snapshot:
             cursors = await self._key.cursors(snapshot, query)
             start = None if cursor is None else cursors.read_page(cursor)
-            stretch = await _look(snapshot, query, start, limit)
+            stretch = await _look(snapshot, query, self._parts(query), start, limit)
             if start is not None and start.is_backward and not stretch.places and stretch.onward is None:
                 # Everything before is gone, or never was: this is the first page, whatever it has now.
                 start = None
-                stretch = await _look(snapshot, query, start, limit)
+                stretch = await _look(snapshot, query, self._parts(query), start, limit)
             rows = await snapshot.fetch_all(
                 sql.SQL(SUMMARIES),
                 {"job_ids": [place.job_id for place in stretch.places], "most_args_bytes": MOST_ARGS_BYTES},
             )
         jobs = {row["job_id"]: summary_of(row) for row in rows}
         back = _way_back(query, start, stretch)
+        notice = None if self._key.has_text_index or not query.text else _UNINDEXED
         if start is not None and start.is_backward:
             items = tuple(jobs[place.job_id] for place in reversed(stretch.places))
-            return JobPage(items, _cursor(cursors, back), _cursor(cursors, stretch.onward, is_backward=True))
+            return JobPage(items, _cursor(cursors, back), _cursor(cursors, stretch.onward, is_backward=True), notice)
         items = tuple(jobs[place.job_id] for place in stretch.places)
-        return JobPage(items, _cursor(cursors, stretch.onward), _cursor(cursors, back, is_backward=True))
+        return JobPage(items, _cursor(cursors, stretch.onward), _cursor(cursors, back, is_backward=True), notice)
+
+    def _parts(self, query: JobQuery) -> list[StateQuery]:
+        return state_queries(query, has_text_index=self._key.has_text_index)
 
     async def count(self, query: JobQuery, most: int) -> JobCount:
         """See `JobReader.count`."""
         if not is_integer(most + 1) or most < 1:
             raise InvalidJobQuery(f"jobs are counted up to at least 1 and at most {2**31 - 2:,}")
         async with self._snapshot() as snapshot:
-            counts = await _count_parts(snapshot, state_queries(query), most + 1)
+            await self._key.cursors(snapshot, query)
+            counts = await _count_parts(snapshot, self._parts(query), most + 1)
         jobs = sum(count.jobs for count in counts)
         return JobCount(min(jobs, most), is_more=jobs > most or any(count.is_more for count in counts))
 
@@ -114,7 +136,7 @@ class JobSearch:
             begun_at = await _now(snapshot) if start is None else start.begun_at
             walk = query.walked_from(begun_at)
             place = None if start is None else PageCursor(start.place, is_backward=False)
-            stretch = await _look(snapshot, walk, place, limit)
+            stretch = await _look(snapshot, walk, self._parts(walk), place, limit)
         return JobIds(
             tuple(job_id_of(place.job_id) for place in stretch.places),
             None if stretch.onward is None else cursors.write_walk(WalkCursor(stretch.onward, begun_at)),
@@ -130,10 +152,12 @@ class _Stretch:
     """Where to go on in this direction; None: there is no more."""
 
 
-async def _look(snapshot: Snapshot, query: JobQuery, start: PageCursor | None, limit: int) -> _Stretch:
+async def _look(
+    snapshot: Snapshot, query: JobQuery, parts: Sequence[StateQuery], start: PageCursor | None, limit: int
+) -> _Stretch:
     begin = Start(None, is_backward=False) if start is None else Start(start.place, start.is_backward)
     goes_down = query.descending != begin.is_backward
-    stretches = await _look_into_states(snapshot, state_queries(query), begin, limit + 1)
+    stretches = await _look_into_states(snapshot, parts, begin, limit + 1)
     places = sorted((place for stretch in stretches for place in stretch.places), key=_order, reverse=goes_down)
     ends = sorted((stretch.onward for stretch in stretches if stretch.onward), key=_order, reverse=goes_down)
     if ends:
