@@ -94,6 +94,16 @@ endif
 	@rm -f .uv.log
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 
+.PHONY: wheels
+wheels: | .uv/bin/uv ## Build the wheels of the library and of the application into dist
+	@$(UV) build --quiet --wheel --package bulkport --out-dir dist
+	@$(UV) build --quiet --wheel --package commandapi --out-dir dist
+	@ls dist/*.whl
+
+.PHONY: test-lowest
+test-lowest: | .uv/bin/uv ## Run the tests of an installed library with the lowest versions that it accepts
+	@BULKPORT_TEST_RESOLUTION=lowest-direct $(BIN)/python -m pytest -q tests/integration/packaging
+
 .PHONY: clean
 clean: ## Remove what was installed here; data and settings stay
 	@rm -rf .venv .uv dist

@@ -13,8 +13,7 @@ from psycopg_pool import PoolTimeout
 
 from bulkport import database, migrations
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes
-from bulkport.egress import Egress, EgressPolicy
-from bulkport.extras import require_extra
+from bulkport.extras import has_extra, require_extra
 from bulkport.imports.check import Mistake, check_resources
 from bulkport.imports.erasure import erase_user
 from bulkport.imports.ingest import Intake
@@ -35,8 +34,6 @@ from bulkport.limits import ImportLimits
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool, open_pool, prefer_indexes
 from bulkport.runtime import server_is_stopping
-from bulkport.webhooks.deliver import Deliverer
-from bulkport.webhooks.dispatch import Dispatcher
 from bulkport.worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -44,6 +41,7 @@ if TYPE_CHECKING:
 
     from bulkport.dashboard import Access, Dashboard, Sessions
     from bulkport.dashboard.standard import Decide
+    from bulkport.egress import EgressPolicy
     from bulkport.fastapi.route import Authenticate
     from bulkport.fastapi.write_query import Authorize
 
@@ -109,7 +107,7 @@ class Bulkport(JobCalls):
         worker: WorkerSettings | None = None,
         pool_size: int = 10,
         chunk_workers: int = 2,
-        egress: EgressPolicy | None = None,
+        egress: "EgressPolicy | None" = None,
         engine: EngineFactory = PostgresEngine,
     ) -> None:
         super().__init__(engine=engine, schema=schema)
@@ -122,7 +120,7 @@ class Bulkport(JobCalls):
         self.worker_settings = worker or WorkerSettings()
         self._pool_size = pool_size
         self._chunk_workers = chunk_workers
-        self._egress = egress or EgressPolicy()
+        self._egress = egress
         self._runtimes: list[ImportRuntime] = []
 
     def __repr__(self) -> str:
@@ -184,7 +182,6 @@ class Bulkport(JobCalls):
         from bulkport.fastapi.retry import retry_router  # noqa: PLC0415
         from bulkport.fastapi.route import user_dependency  # noqa: PLC0415
         from bulkport.fastapi.uploads import upload_router  # noqa: PLC0415
-        from bulkport.fastapi.webhooks import webhook_router  # noqa: PLC0415
 
         views, authenticate = job_views(job_id_name), user_dependency(user)
         router = APIRouter(responses=PROBLEMS)
@@ -193,7 +190,11 @@ class Bulkport(JobCalls):
             router.include_router(describe_router(resource, self._runtime, authenticate))
             router.include_router(export_router(resource, self._runtime, authenticate))
         router.include_router(import_router(self.resources, self._runtime, authenticate, views))
-        router.include_router(webhook_router(self._runtime, authenticate, self._egress))
+        if has_extra("webhooks"):
+            from bulkport.egress import EgressPolicy  # noqa: PLC0415
+            from bulkport.fastapi.webhooks import webhook_router  # noqa: PLC0415
+
+            router.include_router(webhook_router(self._runtime, authenticate, self._egress or EgressPolicy()))
         router.include_router(retry_router(self.resources, self._runtime, authenticate, views, authorize=authorize))
         router.include_router(upload_router(self._runtime, authenticate))
         return router
@@ -369,7 +370,7 @@ class Bulkport(JobCalls):
                 job_slots=options.concurrency,
                 max_reported_rows=self.limits.max_reported_rows,
             )
-            for definition in (*importer.tasks(), Deliverer(pool, Egress(self._egress)).task()):
+            for definition in importer.tasks():
                 engine.add_task(definition)
             server = WorkerServer(
                 engine,
@@ -385,12 +386,22 @@ class Bulkport(JobCalls):
                 schema=self.schema,
             )
             await self._log_mistakes()
+            if has_extra("webhooks"):
+                await self._send_webhooks(stack, pool, engine)
             async with (
                 Watchdog(pool, engine).beside(),
-                Dispatcher(pool, engine).beside(),
                 ImportPruner(pool, options.import_retention).beside(),
             ):
                 await server.run(stop)
+
+    async def _send_webhooks(self, stack: AsyncExitStack, pool: AsyncPool, engine: JobEngine) -> None:
+        # They need packages that jobs and imports do not.
+        from bulkport.egress import Egress, EgressPolicy  # noqa: PLC0415
+        from bulkport.webhooks.deliver import Deliverer  # noqa: PLC0415
+        from bulkport.webhooks.dispatch import Dispatcher  # noqa: PLC0415
+
+        engine.add_task(Deliverer(pool, Egress(self._egress or EgressPolicy())).task())
+        await stack.enter_async_context(Dispatcher(pool, engine).beside())
 
     async def rescue(self, server_name: str) -> None:
         """Give the jobs of a worker that is known to be dead back to their queues, now.

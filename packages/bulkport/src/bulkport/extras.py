@@ -1,10 +1,20 @@
 """Parts of the library that need packages which a plain `pip install bulkport` leaves out."""
 
 from importlib.util import find_spec
+from typing import Final
 
 
 class MissingExtra(ImportError):
     """A part of Bulkport is used whose packages are not installed."""
+
+
+_MODULES: Final = {"webhooks": "httpcore"}
+"""A package by which an extra that is used where it is installed is known."""
+
+
+def has_extra(extra: str) -> bool:
+    """Whether the packages of an extra are installed."""
+    return find_spec(_MODULES[extra]) is not None
 
 
 def require_extra(extra: str, module: str) -> None:

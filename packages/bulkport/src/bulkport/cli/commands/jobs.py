@@ -1,0 +1,163 @@
+"""`bulkport jobs …`: look at background jobs and control them."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from bulkport.app import Bulkport
+from bulkport.cli.commands.target import Target, fail, load, plain_errors
+from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.job import JobState
+from bulkport.jobs.port.control import OrderResult
+from bulkport.jobs.reading.details import JobSummary
+from bulkport.jobs.reading.query import JobQuery
+
+T = TypeVar("T")
+
+jobs_app = typer.Typer(help="Look at background jobs and control them.", no_args_is_help=True)
+
+_State = Annotated[list[JobState] | None, typer.Option("--state", help="Only jobs in this state; may be repeated.")]
+_Task = Annotated[str | None, typer.Option(help="Only jobs of this task.", show_default=False)]
+_Queue = Annotated[str | None, typer.Option(help="Only jobs of this queue.", show_default=False)]
+_AsJson = Annotated[bool, typer.Option("--json", help="As JSON, one job a line.")]
+_Ids = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of jobs.", show_default=False)]
+_Reason = Annotated[str | None, typer.Option(help="Kept in the job's history.", show_default=False)]
+
+_ACTOR = "bulkport jobs"
+
+
+def _run(target: str, use: Callable[[Bulkport], Awaitable[T]]) -> T:
+    async def connected() -> T:
+        bulkport = load(target)
+        async with bulkport.connect():
+            return await use(bulkport)
+
+    with plain_errors():
+        return asyncio.run(connected())
+    raise AssertionError  # errors end the command
+
+
+@jobs_app.command("list")
+def list_jobs(
+    target: Target,
+    *,
+    state: _State = None,
+    task: _Task = None,
+    queue: _Queue = None,
+    user: Annotated[str | None, typer.Option(help="Only jobs of this user.", show_default=False)] = None,
+    text: Annotated[str | None, typer.Option(help="Part of the arguments or the error.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
+    as_json: _AsJson = False,
+) -> None:
+    """Jobs, newest first."""
+    query = JobQuery(states=state or (), task=task, queue=queue, user_id=user, text=text)
+    page = _run(target, lambda bulkport: bulkport.search(query, limit=limit))
+    for job in page.items:
+        typer.echo(_line_of_json(job) if as_json else _line(job))
+    if page.next_cursor is not None and not as_json:
+        typer.echo("… and older ones", err=True)
+
+
+@jobs_app.command()
+def show(target: Target, job_id: Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]) -> None:
+    """All that is known of one job, as JSON."""
+    details = _run(target, lambda bulkport: bulkport.details(BackgroundJobId(job_id)))
+    if details is None:
+        fail(f"There is no job {job_id}.")
+    else:
+        typer.echo(json.dumps(asdict(details), indent=2, default=str, ensure_ascii=False))
+
+
+@jobs_app.command()
+def retry(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
+    """Run jobs again that have ended."""
+    _each(target, job_ids, lambda bulkport, job: bulkport.requeue(job, reason=reason, actor=_ACTOR))
+
+
+@jobs_app.command()
+def cancel(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
+    """End jobs: waiting ones at once, running ones when their task heeds the request."""
+    _each(target, job_ids, lambda bulkport, job: bulkport.cancel(job, reason=reason, actor=_ACTOR))
+
+
+@jobs_app.command("run-now")
+def run_now(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
+    """Run jobs at once that wait for their time or their next attempt."""
+    _each(target, job_ids, lambda bulkport, job: bulkport.run_now(job, reason=reason, actor=_ACTOR))
+
+
+@jobs_app.command()
+def delete(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
+    """Cancel jobs also if they have ended; retention removes them later."""
+    _each(target, job_ids, lambda bulkport, job: bulkport.delete(job, reason=reason, actor=_ACTOR))
+
+
+@jobs_app.command("retry-all")
+def retry_all(
+    target: Target, *, state: _State = None, task: _Task = None, queue: _Queue = None, reason: _Reason = None
+) -> None:
+    """Run all jobs again that match; by default all that failed."""
+    query = JobQuery(states=state or (JobState.FAILED,), task=task, queue=queue)
+    summary = _run(target, lambda bulkport: bulkport.requeue_all(query, reason=reason, actor=_ACTOR))
+    typer.echo(str(summary) or "no jobs match")
+
+
+@jobs_app.command()
+def stats(target: Target) -> None:
+    """Jobs in numbers, as JSON."""
+    numbers = _run(target, lambda bulkport: bulkport.statistics())
+    typer.echo(json.dumps(asdict(numbers), indent=2, default=str))
+
+
+@jobs_app.command()
+def queues(target: Target) -> None:
+    """Queues, one a line."""
+    for queue in _run(target, lambda bulkport: bulkport.queues()):
+        typer.echo(json.dumps(asdict(queue), default=str))
+
+
+@jobs_app.command()
+def servers(target: Target) -> None:
+    """Worker servers, one a line."""
+    for server in _run(target, lambda bulkport: bulkport.servers()):
+        typer.echo(json.dumps(asdict(server), default=str))
+
+
+@jobs_app.command()
+def pause(target: Target, queue: str) -> None:
+    """Let no job of a queue start until it is resumed."""
+    _run(target, lambda bulkport: bulkport.pause_queue(queue, actor=_ACTOR))
+
+
+@jobs_app.command()
+def resume(target: Target, queue: str) -> None:
+    """Let a paused queue go on."""
+    _run(target, lambda bulkport: bulkport.resume_queue(queue, actor=_ACTOR))
+
+
+def _each(
+    target: str, job_ids: list[str], order: Callable[[Bulkport, BackgroundJobId], Awaitable[OrderResult]]
+) -> None:
+    async def all_of(bulkport: Bulkport) -> list[OrderResult]:
+        return [await order(bulkport, BackgroundJobId(job_id)) for job_id in job_ids]
+
+    results = _run(target, all_of)
+    for result in results:
+        repeated = f" as {result.new_job_id}" if result.new_job_id else ""
+        typer.echo(f"{result.job_id}: {result.effect}{repeated}")
+    if not all(result.effect.is_done for result in results):
+        raise typer.Exit(1)
+
+
+def _line(job: JobSummary) -> str:
+    error = f"  {job.error_type}: {job.error}" if job.error_type else ""
+    return f"{job.id:>8}  {job.state:<10}  {job.created_at:%Y-%m-%d %H:%M:%S}  {job.queue}  {job.task}{error}"
+
+
+def _line_of_json(job: JobSummary) -> str:
+    values: dict[str, Any] = asdict(job)
+    return json.dumps(values, default=str, ensure_ascii=False)

@@ -1,0 +1,113 @@
+"""The command `bulkport` itself."""
+
+import asyncio
+from dataclasses import replace
+from typing import Annotated
+
+import psycopg
+import typer
+
+import bulkport as library
+from bulkport import migrations
+from bulkport.app import Bulkport
+from bulkport.cli.commands.jobs import jobs_app
+from bulkport.cli.commands.target import Target, load, plain_errors
+from bulkport.database import cursor_classes
+from bulkport.jobs.worker import run_until_signal
+
+app = typer.Typer(
+    name="bulkport",
+    help="Migrations, workers, checks and jobs of an application that uses Bulkport.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    add_completion=False,
+)
+app.add_typer(jobs_app, name="jobs")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(library.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def worker(
+    target: Target,
+    *,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at one time; by default as the application says, or 20.")
+    ] = None,
+    queue: Annotated[
+        list[str] | None, typer.Option(help="A queue to serve, may be repeated; by default all.", show_default=False)
+    ] = None,
+) -> None:
+    """Run imports and jobs until Ctrl-C or SIGTERM. Any number may run, on any machine."""
+    with plain_errors():
+        bulkport = load(target)
+        settings = bulkport.worker_settings
+        if concurrency is not None:
+            settings = replace(settings, concurrency=concurrency)
+        run_until_signal(lambda stop: bulkport.run_worker(stop, queues=queue or None, settings=settings))
+
+
+@app.command()
+def migrate(
+    target: Target,
+    *,
+    to: Annotated[int | None, typer.Option(help="Version to go to; by default the newest.", show_default=False)] = None,
+    down: Annotated[
+        bool, typer.Option("--down", help="Go down to --to, with all data of what is dropped; to 0 by default.")
+    ] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL instead of running it.")] = False,
+) -> None:
+    """Bring Bulkport's tables to the newest version."""
+    with plain_errors():
+        bulkport = load(target)
+        schema = bulkport.schema
+        if sql:
+            down_sql, up_sql = migrations.downgrade_sql, migrations.upgrade_sql
+            typer.echo(down_sql(to or 0, schema=schema) if down else up_sql(to, schema=schema))
+            return
+        with _connected(bulkport) as connection:
+            before = migrations.current(connection, schema=schema)
+            if down:
+                after = migrations.downgrade(connection, to or 0, schema=schema)
+            else:
+                after = migrations.upgrade(connection, to, schema=schema)
+        if before == after:
+            typer.echo(f"Schema {schema}: version {after}; nothing to do.")
+        else:
+            typer.echo(f"Schema {schema}: version {before} -> {after}.")
+
+
+@app.command()
+def doctor(target: Target) -> None:
+    """Look whether everything fits: database, tables, declarations. Exit code 1 where something does not."""
+    with plain_errors():
+        bulkport = load(target)
+        mistakes = asyncio.run(bulkport.check())
+        for mistake in mistakes:
+            typer.echo(str(mistake), err=True)
+        if mistakes:
+            raise typer.Exit(1)
+        typer.echo(f"All is well: {len(bulkport.resources)} resources, schema {bulkport.schema}.")
+
+
+def _connected(bulkport: Bulkport) -> "psycopg.Connection[tuple[object, ...]]":
+    return psycopg.connect(bulkport.database_url, autocommit=True, cursor_factory=cursor_classes(bulkport.schema)[0])
+
+
+def main() -> None:
+    """Entry point of the command `bulkport`."""
+    app()

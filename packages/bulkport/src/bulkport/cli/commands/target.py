@@ -1,0 +1,86 @@
+"""The application's `Bulkport`, by its name: `shop:bulkport`."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import psycopg
+import typer
+
+from bulkport.app import Bulkport
+from bulkport.errors import BulkportError
+from bulkport.jobs.errors import NotConnected
+
+_NAMES = ("bulkport", "jobs", "app")
+
+
+class BadTarget(BulkportError):
+    """There is no Bulkport by this name."""
+
+
+Target: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:ATTRIBUTE",
+        help="Where the application's Bulkport is, such as shop:bulkport.",
+        show_default=False,
+    ),
+]
+
+
+def load(target: str) -> Bulkport:
+    """The object that `module:attribute` names, imported with the working directory in the path.
+
+    Without an attribute, the module's only `Bulkport`.
+
+    Raises
+    ------
+    BadTarget
+        There is no such module or attribute, or it is something else.
+    """
+    module_name, _, attribute = target.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise
+        raise BadTarget(f"There is no module {module_name} in {here} or in the path.") from error
+    found: object = module
+    if attribute:
+        for name in attribute.split("."):
+            if not hasattr(found, name):
+                raise BadTarget(f"{module_name} has no {attribute}.")
+            found = getattr(found, name)
+    else:
+        candidates = [value for value in vars(module).values() if isinstance(value, Bulkport)]
+        if len(candidates) != 1:
+            raise BadTarget(f"{module_name} has {len(candidates)} objects of Bulkport: name one, {module_name}:NAME.")
+        (found,) = candidates
+    if not isinstance(found, Bulkport):
+        raise BadTarget(f"{target} is a {type(found).__name__}, not a Bulkport.")
+    return found
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Have errors that say what to do end the command with their message alone."""
+    try:
+        yield
+    except (BulkportError, NotConnected) as error:
+        fail(str(error))
+    except psycopg.OperationalError as error:
+        fail(f"The database cannot be reached: {str(error).strip()}")
+    except psycopg.errors.InsufficientPrivilege as error:
+        fail(f"The database's role may not do this: {error.diag.message_primary}")
+
+
+def fail(message: str) -> None:
+    """End the command with a message on standard error and the exit code 1."""
+    typer.echo(message, err=True)
+    raise typer.Exit(1)

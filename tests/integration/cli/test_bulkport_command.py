@@ -1,0 +1,81 @@
+"""The command `bulkport` migrates, checks and controls the application that it is given by name."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+SHOP = """
+import os
+from bulkport import Bulkport, Resource
+from pydantic import BaseModel
+
+class Book(BaseModel):
+    title: str
+
+books = Resource(name="books", label="Book", label_field="title", model=Book, table="books")
+bulkport = Bulkport(os.environ["DATABASE_URL"], resources=[books])
+
+@bulkport.task
+def greet(name: str) -> str:
+    return f"Hello, {name}"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "little_shop.py").write_text(SHOP, encoding="utf-8")
+    return tmp_path
+
+
+def command(folder: Path, url: str, *arguments: str, target: str = "little_shop:bulkport") -> tuple[int, str, str]:
+    name, *rest = arguments
+    words = [name, target, *rest] if name != "jobs" else [name, rest[0], target, *rest[1:]]
+    done = subprocess.run(
+        [sys.executable, "-m", "bulkport", *words],
+        cwd=folder,
+        env={**os.environ, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_migrate_doctor_and_jobs(folder: Path, database_url: str) -> None:
+    assert command(folder, database_url, "migrate", "--down")[:2] == (0, "Schema bulkport: version 3 -> 0.\n")
+    code, _, error = command(folder, database_url, "doctor")
+    assert (code, "Run: bulkport migrate" in error) == (1, True)
+    assert "CREATE TABLE bulkport.jobs" in command(folder, database_url, "migrate", "--sql")[1]
+    assert command(folder, database_url, "migrate")[:2] == (0, "Schema bulkport: version 0 -> 3.\n")
+    code, _, error = command(folder, database_url, "doctor")
+    assert (code, "the table books does not exist" in error) == (1, True)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE TABLE books (title text)")
+    assert command(folder, database_url, "doctor")[0] == 0
+    assert command(folder, database_url, "jobs", "list")[:2] == (0, "")
+    assert command(folder, database_url, "jobs", "retry", "12")[:2] == (1, "12: unknown\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "url", "words"),
+    [
+        ("nowhere:bulkport", None, "There is no module nowhere"),
+        ("little_shop:nothing", None, "little_shop has no nothing"),
+        ("little_shop:books", None, "is a Resource, not a Bulkport"),
+        ("little_shop", "", "There is no database URL"),
+        ("little_shop", "postgresql://ada:secret@127.0.0.1:1/db", "cannot be reached"),
+    ],
+)
+def test_a_mistake_is_named_in_one_message_without_the_password(
+    folder: Path, database_url: str, target: str, url: str | None, words: str
+) -> None:
+    code, output, error = command(folder, database_url if url is None else url, "doctor", target=target)
+    assert code == 1
+    assert words in error
+    assert "secret" not in output + error
+    assert "Traceback" not in error
