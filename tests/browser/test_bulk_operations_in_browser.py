@@ -59,7 +59,7 @@ def test_an_order_is_stopped_and_continued(browser: Browser, jobs_site: JobsBrow
         order_all_deleted(page, jobs_site)
         expect(page.locator(".order")).to_contain_text("20 of 45 jobs")
         expect(page.get_by_role("button", name="Continue")).to_be_hidden()
-        expect(page.get_by_text("It goes on as long as this page is open.")).to_be_visible()
+        expect(page.get_by_text("Keep this page open until it is done.")).to_be_visible()
         page.get_by_role("button", name="Stop").click()
         expect(page.locator(".order")).to_contain_text("Stopped after 20 of 45 jobs")
         other.rollback()
