@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import httpx
@@ -47,7 +48,13 @@ class TableSite:
 
 @asynccontextmanager
 async def table_site(
-    url: str, tables: str, *resources: Resource, worker_url: str | None = None, authorize: Any = None, **limits: Any
+    url: str,
+    tables: str,
+    *resources: Resource,
+    worker_url: str | None = None,
+    authorize: Any = None,
+    worker: Mapping[str, Any] = MappingProxyType({}),
+    **limits: Any,
 ) -> AsyncIterator[TableSite]:
     """The application on the database at `url`, with tables of its own.
 
@@ -63,7 +70,7 @@ async def table_site(
     app.include_router(bulkport.router(user=_someone, authorize=authorize, job_id_name="hangfireJobId"), prefix="/api")
     async with (
         bulkport.connect(),
-        running_worker(bulkport, worker_url or url),
+        running_worker(bulkport, worker_url or url, **worker),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tables.example") as api,
     ):
         yield TableSite(url, api, resources, app)

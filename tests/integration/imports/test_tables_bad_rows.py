@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from table_site import table_site
 
 from bulkport import ConflictPolicy, Resource
+from bulkport.imports.process import AttemptPolicy
 from import_steps import execute
 
 LARGE = 2_600
@@ -57,11 +58,6 @@ CASES = {
         _trigger("IF NEW.price < 0 THEN RAISE 'budget of % is used up', NEW.name USING ERRCODE = 'BU001'; END IF;"),
         {"name": "bad", "price": -1},
         "budget of bad is used up",
-    ),
-    "a trigger with a code of a system error": Case(
-        _trigger("IF NEW.price < 0 THEN RAISE 'stop' USING ERRCODE = '53100'; END IF;"),
-        {"name": "bad", "price": -1},
-        "stop",
     ),
     "a trigger with a code of missing rights": Case(
         _trigger("IF NEW.price < 0 THEN RAISE 'you may not' USING ERRCODE = '42501'; END IF;"),
@@ -163,6 +159,17 @@ async def test_one_bad_row_is_told_and_all_others_are_written(database_url: str,
         job, bad = await site.load([case.bad])
         assert (job["status"], job["attempts"]) == ("Failed", 1)
         assert bad == {1: [(case.field, case.message)]}
+
+
+async def test_a_row_is_to_blame_for_a_fault_that_lasts_to_the_last_attempt(database_url: str) -> None:
+    tables = _trigger("IF NEW.price < 0 THEN RAISE 'no space' USING ERRCODE = '53100'; END IF;")
+    worker = {"attempts": AttemptPolicy(max_attempts=3, base_seconds=0.01)}
+    async with table_site(database_url, tables, CASES["an assertion"].resource(), worker=worker) as site:
+        job, bad = await site.load([*_good(3), {"name": "bad", "price": -1}])
+        assert (job["status"], job["attempts"], job["created"]) == ("PartialSuccess", 3, 3)
+        assert bad == {4: [("", "no space")]}
+        job, bad = await site.load([{"name": "bad", "price": -1}])
+        assert (job["status"], job["errorSummary"], bad) == ("Failed", "Fatal error: no space", {})
 
 
 @pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])

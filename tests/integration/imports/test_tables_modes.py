@@ -184,6 +184,48 @@ async def test_results_tell_the_outcome_and_id_of_every_row(database_url: str, t
         assert (len(page.json()["items"]), page.json()["nextCursor"]) == (1, "1")
 
 
+SPECIAL = {
+    "partitions without a key of one column": (
+        "CREATE TABLE goods (sku text, title text, price int, PRIMARY KEY (sku, title)) PARTITION BY HASH (sku, title);"
+        "CREATE TABLE goods_0 PARTITION OF goods FOR VALUES WITH (modulus 2, remainder 0);"
+        "CREATE TABLE goods_1 PARTITION OF goods FOR VALUES WITH (modulus 2, remainder 1);"
+    ),
+    "no primary key": "CREATE TABLE goods (sku text, title text, price int)",
+    "a view": (
+        "CREATE TABLE things (sku text PRIMARY KEY, title text, price int);"
+        "CREATE VIEW goods AS SELECT sku, title, price FROM things WHERE price IS DISTINCT FROM 99 WITH CHECK OPTION"
+    ),
+}
+
+
+@pytest.mark.parametrize("count", [0, 2600], ids=["few rows", "many rows"])
+@pytest.mark.parametrize("tables", SPECIAL.values(), ids=list(SPECIAL))
+async def test_modes_work_on_tables_of_every_kind(database_url: str, tables: str, count: int) -> None:
+    async with table_site(database_url, f"{tables}; {SOME}", goods()) as site:
+        more = [{"sku": f"m{i}", "title": "M"} for i in range(count)]
+        job, bad = await site.load(
+            [
+                {"sku": "a", "title": "A", "price": 7},
+                {"sku": "b", "title": "B", "price": 2},
+                {"sku": "d", "title": "D"},
+                *more,
+            ],
+            query="?mode=upsert",
+        )
+        assert (counts(job), bad) == ({"created": 1 + count, "updated": 1, "unchanged": 1}, {})
+        job, bad = await site.load([*more, {"sku": "a", "price": 8}, {"sku": "z", "price": 1}], query="?mode=update")
+        assert (job["updated"], job["skipped"], bad) == (1, 1, {})
+        if "CHECK OPTION" in tables:
+            job, bad = await site.load([{"sku": "a", "price": 99}, {"sku": "b", "price": 98}], query="?mode=update")
+            assert (job["updated"], list(bad)) == (1, [1])
+        job, bad = await site.load([{"sku": "b"}, {"sku": "c"}, {"sku": "z"}, *more], query="?mode=delete&results=ids")
+        assert (job["deleted"], job["skipped"], bad) == (2 + count, 1, {})
+        assert [row[:2] for row in await site.rows("SELECT sku, title, price FROM goods ORDER BY sku")] == [
+            ("a", "A"),
+            ("d", "D"),
+        ]
+
+
 async def _org(x_org: Annotated[int, Header()]) -> int:
     return x_org
 

@@ -63,13 +63,21 @@ async def match_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
 def id_column(table: TargetTable) -> sql.Composable:
     """What tells a stored row from the others: its primary key of one column, else its place."""
     key = table.facts.primary_key
-    return sql.Identifier("stored", key[0]) if len(key) == 1 else sql.SQL("stored.ctid")
+    if table.facts.kind == "v":  # which has neither
+        return sql.Identifier("stored", table.resource.write_key[0])
+    if len(key) == 1:
+        return sql.Identifier("stored", key[0])
+    if len(table.facts.relations) > 1:  # places are those of a partition
+        return sql.SQL("(stored.tableoid::text || stored.ctid::text)")
+    return sql.SQL("stored.ctid")
 
 
 def id_type(table: TargetTable) -> sql.SQL:
     """The type of `id_column`."""
-    key = table.facts.primary_key
-    return sql.SQL(table.facts.columns[key[0]].type if len(key) == 1 else "tid")
+    key = table.resource.write_key if table.facts.kind == "v" else table.facts.primary_key
+    if len(key) == 1 or table.facts.kind == "v":
+        return sql.SQL(table.facts.columns[key[0]].type)
+    return sql.SQL("text" if len(table.facts.relations) > 1 else "tid")
 
 
 def update_statement(table: TargetTable, rows: WritableRows) -> sql.Composed:

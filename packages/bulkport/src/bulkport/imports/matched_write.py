@@ -63,7 +63,7 @@ class MatchedWriter:
             async with self._connection.transaction():
                 match = await match_rows(self._connection, self._table, rows)
         except psycopg.Error as error:
-            if not is_row_refusal(error):
+            if not is_row_refusal(error, self._table):
                 raise
             return await self._write_halves(rows, error)
         written = Written()

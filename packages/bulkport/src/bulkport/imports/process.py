@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
@@ -131,6 +131,8 @@ class Importer:
         if attempt is None:
             await self._end_as_import(job_id)
             return
+        is_last = attempt.number_without_progress >= self._policy.max_attempts
+        attempt.table = replace(attempt.table, is_last_attempt=is_last)
         log = _log.bind(import_id=job_id, user_id=attempt.user_id, resource=attempt.resource.name)
         if attempt.number_without_progress > self._policy.max_attempts:
             times = attempt.number_without_progress - 1

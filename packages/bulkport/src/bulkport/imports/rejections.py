@@ -29,16 +29,22 @@ _PARTS: Final = 8
 # SQLSTATE classes that are never about a row: no SQLSTATE at all, connection, invalid transaction, authorization,
 # rollback (deadlocks and serialization are tried again), resources, operator, system, configuration, internal.
 _NEVER: Final = frozenset({"", "08", "25", "28", "40", "53", "57", "58", "F0", "XX"})
+# Of these, what tells of a fault even where a trigger says so.
+_FAULTS: Final = frozenset({"08", "53", "57", "58", "XX"})
+_ROLLBACK: Final = "40"
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 # Classes that are about the declaration or the rights where no trigger is involved: features, prerequisites, names.
 _AMBIGUOUS: Final = frozenset({"0A", "24", "26", "34", "3F", "42", "55"})
 
 
-def is_row_refusal(error: psycopg.Error) -> bool:
+def is_row_refusal(error: psycopg.Error, table: TargetTable) -> bool:
     """Whether the error may be about a row, rather than about the connection or the server."""
-    if error.diag.source_function == "exec_stmt_raise" and error.sqlstate not in ("40001", "40P01"):
-        return True  # a trigger's own RAISE, whatever code it chose
     state = error.sqlstate or ""
+    if error.diag.source_function == "exec_stmt_raise":
+        # A trigger's own RAISE. One that says that the server has a fault is believed, until the last attempt.
+        if state[:2] in _FAULTS:
+            return table.is_last_attempt
+        return state[:2] != _ROLLBACK
     return state[:2] not in _NEVER and state != _LOCK_NOT_AVAILABLE
 
 
@@ -71,6 +77,8 @@ async def write_around_refusals(
     found = search.found
     found.refusals.sort(key=lambda refusal: refusal.position)
     if doubtful and len(found.refusals) == rows.size:
+        if (error.sqlstate or "")[:2] in _FAULTS:
+            raise error
         raise ResourceDeclarationError(f"resource {table.resource.name!r}: {found.refusals[0].message}") from error
     return found
 
@@ -86,6 +94,8 @@ async def write_one_by_one(
 
 def _may_be_declaration(table: TargetTable, error: psycopg.Error) -> bool:
     """Whether the error is one that no row could help: the whole import fails if every row meets it."""
+    if (error.sqlstate or "")[:2] in _FAULTS:
+        return True
     if error.diag.source_function in ("exec_stmt_raise", "ExecWithCheckOptions"):  # RAISE, row-level security
         return False
     fault = Fault.of(error)
@@ -101,7 +111,7 @@ async def _try_without_rows(
         async with connection.transaction(force_rollback=True):
             await write(connection, table, rows.slice(0, 0))
     except psycopg.Error as error:
-        if not is_row_refusal(error):
+        if not is_row_refusal(error, table):
             raise
         message = error.diag.message_primary or str(error)
         raise ResourceDeclarationError(f"resource {table.resource.name!r}: {message}") from error
@@ -184,7 +194,7 @@ class _Search:
                 tally = await self._write(self._connection, self._table, self._rows.take(positions))
                 await mark_write(self._connection, self._table, tally)
         except psycopg.Error as error:
-            if not is_row_refusal(error):
+            if not is_row_refusal(error, self._table):
                 raise
             self._windows_refused += 1
             return False
@@ -205,13 +215,14 @@ class _Search:
                 "rows": [list(row) for row in zip(*part.columns, strict=True)],
                 "casts": _casts(self._table),
                 "job_id": self._table.import_id,
+                "last": self._table.is_last_attempt,
             }
             try:
                 async with self._connection.transaction():
                     cursor = await self._connection.execute(_WRITE_EACH, parameters)
                     outcomes = await cursor.fetchall()
             except psycopg.Error as error:
-                if not is_row_refusal(error):
+                if not is_row_refusal(error, self._table):
                     raise
                 # A value could not even be sent (the database's encoding lacks a sign).
                 await self._run_halves([positions[i] for i in indexes], error)
@@ -244,7 +255,8 @@ _MARK: Final = "INSERT INTO bulkport.import_writes (job_id) VALUES (%s)"
 
 _WRITE_EACH: Final = """
     SELECT outcome, id, code, message, detail, column_name, constraint_name, table_name, schema_name
-    FROM bulkport.import_write_each(%(statement)s, %(rows)b::text[], %(casts)s::text[], %(job_id)s) ORDER BY place
+    FROM bulkport.import_write_each(%(statement)s, %(rows)b::text[], %(casts)s::text[], %(job_id)s, %(last)s)
+    ORDER BY place
 """
 
 

@@ -60,7 +60,8 @@ async def insert_results(
     numbers = decoded.row_numbers
     rows = [numbers[position] for position, *_ in written.results]
     outcomes = ["skipped" if outcome == "dropped" else outcome for _, outcome, _ in written.results]
-    ids = [id_ for *_, id_ in written.results]
+    has_id = len(attempt.table.facts.primary_key) == 1 or attempt.table.facts.kind == "v"
+    ids = [id_ if has_id else None for *_, id_ in written.results]
     await connection.execute(_INSERT, (attempt.job_id, rows, outcomes, ids))
 
 

@@ -67,7 +67,7 @@ async def go_express(connection: AsyncConnection[Any], attempt: Attempt, chunk: 
         outcome = _outcome(attempt, chunk, decoded.errors, server_codec(connection))
         cursor = await connection.execute(_statement(attempt.table), columns | outcome)
     except psycopg.Error as error:
-        if not is_row_refusal(error):
+        if not is_row_refusal(error, attempt.table):
             raise
         return False
     return await cursor.fetchone() is not None

@@ -13,6 +13,7 @@ from bulkport.imports.column_types import read_column_types
 from bulkport.imports.resource import Resource
 from bulkport.imports.table_facts import TableFacts, UniqueIndex, read_facts
 from bulkport.imports.values.column_type import ColumnType
+from bulkport.imports.write_options import WriteMode
 
 # Types for which a cast to their length or precision rounds, as storing does; a text it would cut in silence.
 _ROUNDING: Final = re.compile(r"(numeric|time|timestamp|interval)\b")
@@ -42,6 +43,8 @@ class TargetTable:
     """Whether the outcome and id of each row are asked for."""
     import_id: int | None = field(default=None, kw_only=True)
     """The import that writes, whose created rows are marked so that it can be undone; None: none are."""
+    is_last_attempt: bool = field(default=False, kw_only=True)
+    """Whether the import fails if this attempt does: then rows are looked for that are to blame for a lasting fault."""
     wants_differences: bool = field(default=False, kw_only=True)
     """Whether old and new values of changed rows are asked for."""
     unique_keys: tuple[tuple[int, ...], ...]
@@ -177,6 +180,14 @@ def _check_columns(resource: Resource, facts: TableFacts, names: tuple[str, ...]
 
 def _check_key(table: TargetTable) -> None:
     resource = table.resource
+    if (
+        table.facts.kind == "v"
+        and len(resource.write_key) > 1
+        and resource.default_mode in (WriteMode.UPDATE, WriteMode.DELETE)
+    ):
+        raise ResourceDeclarationError(
+            f"resource {resource.name!r}: rows of a view are found by a key of one column only"
+        )
     if not resource.conflict_key or table.facts.kind == "v":
         return
     if table.unique_index_of(resource.conflict_key, resource.conflict_where) is None:

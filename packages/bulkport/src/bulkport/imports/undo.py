@@ -57,6 +57,8 @@ async def undo_import(connection: AsyncConnection[Any], job: ImportJob, resource
         if row is None or row[0]:
             raise AlreadyUndone
         table = await read_table(connection, resource)
+        if table.facts.kind == "v":
+            raise CannotUndo("A view has no rows of its own: what went into its tables cannot be told.")
         removed = await _remove(connection, table, ImportId(job.id))
         undone = {
             "removed": removed,

@@ -89,14 +89,14 @@ async def _write(connection: AsyncConnection[Any], table: TargetTable, rows: Wri
 def is_matched(table: TargetTable) -> bool:
     """Whether stored rows are looked for before rows are written."""
     resource = table.resource
+    has_index = bool(resource.conflict_key) and table.facts.kind == "v"  # that of the table behind the view
     return (
         resource.default_mode in (WriteMode.UPDATE, WriteMode.DELETE)
         or table.wants_results
         or table.wants_differences
         # Rows of another context are no rows to change.
         or not resource.context.keys() <= set(resource.write_key)
-        or table.facts.kind == "v"
-        or table.unique_index_of(resource.write_key, resource.conflict_where) is None
+        or (not has_index and table.unique_index_of(resource.write_key, resource.conflict_where) is None)
     )
 
 
@@ -126,7 +126,7 @@ async def write_by(
     except _SomeDroppedError:
         return await write_one_by_one(connection, table, rows, write=write, each=each)
     except psycopg.Error as error:
-        if not is_row_refusal(error):
+        if not is_row_refusal(error, table):
             raise
         return await write_around_refusals(
             connection,

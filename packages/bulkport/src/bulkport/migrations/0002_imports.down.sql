@@ -1,4 +1,4 @@
-DROP FUNCTION bulkport.import_write_each(text, text[], text[], bigint);
+DROP FUNCTION bulkport.import_write_each(text, text[], text[], bigint, boolean);
 DROP TABLE bulkport.idempotency_keys;
 DROP TABLE bulkport.import_writes;
 DROP TABLE bulkport.import_row_results;

@@ -218,7 +218,8 @@ CREATE INDEX import_writes_job_id_idx ON bulkport.import_writes (job_id);
 -- Rows that PostgreSQL refused together, one by one: a bad row leaves nothing and is told, and the next one follows.
 -- `statement` writes the row whose texts are $1, and returns what became of it; `casts` read each column's text as
 -- storing it does, to find out whose value is bad where PostgreSQL does not say.
-CREATE FUNCTION bulkport.import_write_each(statement text, given_rows text[], casts text[], marked_job bigint)
+CREATE FUNCTION bulkport.import_write_each(
+    statement text, given_rows text[], casts text[], marked_job bigint, blames_rows boolean)
 RETURNS TABLE (
     place integer, outcome text, id text, code text, message text, detail text, column_name text,
     constraint_name text, table_name text, schema_name text
@@ -245,7 +246,8 @@ BEGIN
                 schema_name = SCHEMA_NAME, context = PG_EXCEPTION_CONTEXT;
             -- Not about the row: connection, rollback, resources, operator, system, internal, a lock not to be had.
             IF (left(code, 2) IN ('08', '25', '28', '40', '53', '57', '58', 'F0', 'XX') OR code = '55P03')
-               AND (left(code, 2) = '40' OR context NOT LIKE '% RAISE%') THEN
+               AND (left(code, 2) = '40' OR context NOT LIKE '% RAISE%'
+                    OR (left(code, 2) IN ('08', '53', '57', '58', 'XX') AND NOT blames_rows)) THEN
                 RAISE;
             END IF;
             IF column_name = '' AND (left(code, 2) = '22' OR (left(code, 2) = '23' AND table_name = '')) THEN
