@@ -30,7 +30,7 @@ async def test_a_browser_that_opened_the_link_stays_signed_in(database_url: str)
         assert opened.headers["referrer-policy"] == "no-referrer"
         page = await browser.get("/hangfire/")
         assert page.status_code == 200
-        assert "developer, operator" in page.text
+        assert "developer (operator)" in page.text
         # As often as it likes, and also when the server was started anew.
         assert (await browser.get(f"/hangfire/{link}")).status_code == 303
         cookies = browser.cookies

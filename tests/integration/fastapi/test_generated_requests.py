@@ -29,7 +29,9 @@ STARTING_SECONDS = 20.0
 @contextmanager
 def serve(database_url: str) -> Iterator[str]:
     """The application on a free port, in a thread."""
-    config = uvicorn.Config(create_app(Settings(database_url=database_url)), port=0, log_config=None, ws="none")
+    config = uvicorn.Config(
+        create_app(Settings(database_url=database_url, docs_enabled=True)), port=0, log_config=None, ws="none"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
