@@ -179,7 +179,7 @@ def test_configured_database_must_be_migrated_first(start_server: StartServer, s
 
 
 def test_unreachable_database_is_said_so(data_dir: Path) -> None:
-    extra = {"COMMANDAPI_DATABASE_URL": "postgresql://ada@127.0.0.1:1/shop"}
+    extra = {"COMMANDAPI_DATABASE_URL": "postgresql://ada@127.0.0.1:1/shop", "COMMANDAPI_DATABASE_START_SECONDS": "0"}
     done = commandapi("serve", "--port", "0", data_dir=data_dir, extra=extra)
     assert done.returncode == 1
     assert "error: The database of COMMANDAPI_DATABASE_URL cannot be reached" in done.stderr
