@@ -1,5 +1,6 @@
 """What an application declares and asks of its background jobs."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -243,7 +244,8 @@ class JobCalls(Steering, Looking):
     async def _enqueue_in(self, connection: AsyncPsycopg | SyncPsycopg, jobs: list[NewJob]) -> list[EnqueuedJob]:
         with in_schema(connection, self.schema):
             if isinstance(connection, psycopg.Connection):
-                return self._engine.enqueue_many_sync(connection, jobs)
+                # In a thread: the connection would keep the event loop waiting.
+                return await asyncio.to_thread(self._engine.enqueue_many_sync, connection, jobs)
             return await self._engine.enqueue_many(connection, jobs)
 
     async def get(self, job_id: BackgroundJobId, *, connection: AsyncPsycopg | None = None) -> BackgroundJob | None:
