@@ -292,3 +292,13 @@ async def test_a_tenant_neither_sees_nor_touches_anothers_rows(database_url: str
             job, bad = await site.load([{"code": "a", "size": 5}], query=f"?mode={mode}", headers=one)
             assert (counts(job), bad) == (expected, {}), mode
         assert await site.rows("SELECT org_id, size FROM boxes") == [(2, 20)]
+
+
+async def test_imports_that_change_the_same_rows_in_other_orders_all_end(database_url: str) -> None:
+    async with table_site(database_url, UNIQUE, goods(), chunk_bytes=2000) as site:
+        forwards = [{"sku": f"s{i}", "title": "x"} for i in range(400)]
+        backwards = [{"sku": f"s{i}", "title": "y"} for i in range(399, -1, -1)]
+        loads = [site.load(rows, query="?mode=upsert") for rows in (forwards, backwards, forwards)]
+        jobs = [job for job, _ in await asyncio.gather(*loads, site.load(backwards, query="?mode=skip"))]
+        assert [(job["status"], job["failureCount"]) for job in jobs] == [("Completed", 0)] * 4
+        assert await site.rows("SELECT count(*) FROM goods") == [(400,)]
