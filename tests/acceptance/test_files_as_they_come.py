@@ -4,9 +4,12 @@
 import csv
 import io
 import json
+from random import Random
 from typing import Any
 
 import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from catalogue_site import COMMANDS, PLATFORMS, CatalogueSite
 
@@ -174,3 +177,61 @@ async def test_a_curl_of_a_file_needs_no_setting(site: CatalogueSite) -> None:
     job_type = form.headers["content-type"]
     job = await imported(site.ann, PLATFORMS, content=form.read(), headers={"content-type": job_type})
     assert job["successCount"] == 1
+
+
+async def test_parquet_is_read(site: CatalogueSite) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"platformName": ["A", "Ü", None]}), file)
+    headers = {
+        "content-type": "application/vnd.apache.parquet",
+        "content-disposition": 'attachment; filename="p.parquet"',
+    }
+    job = await imported(site.ann, PLATFORMS, content=file.getvalue(), headers=headers)
+    assert (job["successCount"], job["failureCount"], job["format"]) == (2, 1, "parquet")
+    assert job["fileName"] == "p.parquet"
+    assert await names(site) == ["A", "Ü"]
+
+
+async def test_no_body_and_no_parameter_makes_a_server_fail(idle_site: CatalogueSite) -> None:
+    random = Random(7)
+    types = [
+        "text/csv", "text/csv; charset=shift_jis", "application/x-ndjson", "application/json", "application/json-seq",
+        "application/vnd.ms-excel", "application/vnd.apache.parquet", "multipart/form-data; boundary=b",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "text/csv; charset=utf-16",
+    ]  # fmt: skip
+    starts = [
+        b"", b"platform name,note\n", b"sep=;\n", b"[{", b'{"platforms":[', b"\xff\xfe", b"\x1e{", b"PK\x03\x04",
+        b"PAR1",
+        b'--b\r\ncontent-disposition: form-data; name="f"; filename="a.csv"\r\n\r\n', b"\xef\xbb\xbf", b"a\0\0\0",
+    ]  # fmt: skip
+    queries = [
+        {}, {"escape": "\\"}, {"quote": "'"}, {"comment": "#"}, {"skipRows": "1"}, {"headerRow": "2"}, {"dataRow": "9"},
+        {"charset": "utf-32"}, {"charset": "hz"}, {"map": "a:platformName"},
+        {"set": "platformName:x"},
+        {"sheet": "x"}, {"neutralize": "true"},
+        {"charset": "utf-16", "delimiter": ";"}, {"map": "\0:x"}, {"charset": "cp037"},
+    ]  # fmt: skip
+    signs = [
+        b"a",
+        b"\n",
+        b"\r",
+        b'"',
+        b",",
+        b";",
+        b"\\",
+        b"'",
+        b"{",
+        b"}",
+        b"]",
+        b"\xfc",
+        b"\xe3\x81",
+        b"\0",
+        b" ",
+        b"--b",
+    ]
+    for _ in range(120):
+        body = random.choice(starts) + b"".join(random.choices(signs, k=random.randrange(40)))
+        answer = await idle_site.ann.post(
+            PLATFORMS, content=body, headers={"content-type": random.choice(types)}, params=random.choice(queries)
+        )
+        assert answer.status_code < 500, (body, answer.request.url, answer.request.headers, answer.text)
