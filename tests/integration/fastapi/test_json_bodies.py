@@ -11,7 +11,7 @@ PLATFORMS = "/api/platforms"
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_stranger_is_refused_before_the_body_is_read(stranger: httpx.AsyncClient, method: str) -> None:
     was_read = False
 
@@ -20,7 +20,7 @@ async def test_stranger_is_refused_before_the_body_is_read(stranger: httpx.Async
         was_read = True
         yield b"not JSON"
 
-    address = PLATFORMS if method in ("GET", "POST") else f"{PLATFORMS}/1"
+    address = PLATFORMS if method == "POST" else f"{PLATFORMS}/1"
     answer = await stranger.request(method, address, content=body(), headers=JSON)
     assert_problem(answer, 401)
     assert not was_read
