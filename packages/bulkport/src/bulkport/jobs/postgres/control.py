@@ -133,7 +133,7 @@ class JobController:
 
         async def run() -> list[tuple[Any, ...]]:
             async with borrow(self._pool, given) as connection, connection.cursor(row_factory=tuple_row) as cursor:
-                await cursor.execute(query, arguments)
+                await cursor.execute(query, arguments, prepare=False)
                 return await cursor.fetchall()
 
         return await despite_deadlocks(run, is_ours=given is None)

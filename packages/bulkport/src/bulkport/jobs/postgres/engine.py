@@ -127,7 +127,7 @@ class PostgresEngine:
         if number is None:
             return None
         async with borrow(self._pool, connection) as used, used.cursor(row_factory=dict_row) as cursor:
-            row = await (await cursor.execute(queries.LOOK_UP, (number,))).fetchone()
+            row = await (await cursor.execute(queries.LOOK_UP, (number,), prepare=False)).fetchone()
         return None if row is None else _snapshot(number, row)
 
     async def unfinished_among(
@@ -136,7 +136,7 @@ class PostgresEngine:
         """See `JobEngine.unfinished_among`."""
         numbers = [number for job_id in job_ids if (number := number_of(job_id)) is not None]
         async with borrow(self._pool, connection) as used, used.cursor(row_factory=tuple_row) as cursor:
-            rows = await (await cursor.execute(queries.UNFINISHED_AMONG, (numbers,))).fetchall()
+            rows = await (await cursor.execute(queries.UNFINISHED_AMONG, (numbers,), prepare=False)).fetchall()
         return {job_id_of(row[0]) for row in rows}
 
     async def rescue(
@@ -150,8 +150,8 @@ class PostgresEngine:
             used.transaction(),
             used.cursor(row_factory=tuple_row) as cursor,
         ):
-            await cursor.execute(queries.EVICT_NAMED, {"names": names})
-            rows = await (await cursor.execute(queries.RESCUE)).fetchall()
+            await cursor.execute(queries.EVICT_NAMED, {"names": names}, prepare=False)
+            rows = await (await cursor.execute(queries.RESCUE, prepare=False)).fetchall()
         return [job_id_of(row[0]) for row in rows]
 
     async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:

@@ -122,13 +122,13 @@ class PostgresRecurringStore:
     ) -> list[DictRow]:
         if isinstance(given, psycopg.Connection):
             with given.cursor(row_factory=dict_row) as cursor:
-                cursor.execute(query, arguments)
+                cursor.execute(query, arguments, prepare=False)
                 return cursor.fetchall() if cursor.description else []
         if given is None:
             async with self._borrow() as borrowed:
                 return await self._fetch(borrowed, query, arguments)
         async with given.cursor(row_factory=dict_row) as waiting:
-            await waiting.execute(query, arguments)
+            await waiting.execute(query, arguments, prepare=False)
             return await waiting.fetchall() if waiting.description else []
 
 

@@ -22,7 +22,7 @@ class Snapshot:
     async def fetch_all(self, query: sql.SQL, arguments: Mapping[str, Any] | None = None) -> list[DictRow]:
         """Run a statement and return its rows."""
         cursor = self._connection.cursor(row_factory=dict_row)
-        await cursor.execute(query, arguments)
+        await cursor.execute(query, arguments, prepare=False)
         return await cursor.fetchall()
 
     async def fetch_one(self, query: sql.SQL, arguments: Mapping[str, Any] | None = None) -> DictRow | None:
@@ -50,9 +50,11 @@ class Snapshot:
         try:
             # Rolled back, as the settings must not stay.
             async with self._connection.transaction(force_rollback=True):
-                await self._connection.execute(_timeout(most_seconds))
+                await self._connection.execute(_timeout(most_seconds), prepare=False)
                 for kind in ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan"):
-                    await self._connection.execute(sql.SQL("SET LOCAL {} = off").format(sql.Identifier(kind)))
+                    await self._connection.execute(
+                        sql.SQL("SET LOCAL {} = off").format(sql.Identifier(kind)), prepare=False
+                    )
                 rows = (await self.find_each([statement]))[0]
         except QueryCanceled:
             return None
@@ -81,7 +83,10 @@ async def open_snapshot(pool: AsyncPool, most_seconds: float) -> AsyncIterator[S
         # Not in pipeline mode: a reading that is cancelled could not leave it.
         async with pool.connection() as connection, connection.transaction():
             await connection.execute(
-                sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {}").format(_timeout(most_seconds))
+                sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {}").format(
+                    _timeout(most_seconds)
+                ),
+                prepare=False,
             )
             yield Snapshot(connection)
 
