@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from commandapi.cli.quiet import quiet_settings
@@ -76,7 +76,16 @@ def list_user_keys(user: User) -> None:
     from commandapi.auth.keys import list_keys  # noqa: PLC0415
 
     records = _in_database(lambda connection: list_keys(connection, user, limit=1000))
-    table = Table("id", "key starts with", "description", "scopes", "created", "expires", "last used", "revoked")
+    table = Table(
+        Column("id", no_wrap=True),
+        Column("key starts with", no_wrap=True),
+        "description",
+        "scopes",
+        "created",
+        "expires",
+        "last used",
+        "revoked",
+    )
     for record in records:
         times = (record.created_at, record.expires_at, record.last_used_at, record.revoked_at)
         table.add_row(
