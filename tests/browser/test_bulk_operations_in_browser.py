@@ -55,7 +55,7 @@ def test_an_order_is_stopped_and_continued(browser: Browser, jobs_site: JobsBrow
     with watched(browser, jobs_site) as watch, psycopg.connect(jobs_site.site.url) as other:  # type: ignore[arg-type]
         page = watch.page
         # The third step waits for this job, gives up, and is tried again.
-        other.execute("SELECT FROM bulkport.all_jobs WHERE job_id = %s FOR UPDATE", [int(ids[25])])
+        other.execute("SELECT FROM bulkport.jobs WHERE job_id = %s FOR UPDATE", [int(ids[25])])
         order_all_deleted(page, jobs_site)
         expect(page.locator(".order")).to_contain_text("20 of 45 jobs")
         expect(page.get_by_role("button", name="Continue")).to_be_hidden()
@@ -73,7 +73,7 @@ def test_an_order_goes_on_when_the_server_can_again(browser: Browser, jobs_site:
     ids = schedule(jobs_site, 28)
     with watched(browser, jobs_site) as watch, psycopg.connect(jobs_site.site.url) as other:  # type: ignore[arg-type]
         page = watch.page
-        other.execute("SELECT FROM bulkport.all_jobs WHERE job_id = %s FOR UPDATE", [int(ids[15])])
+        other.execute("SELECT FROM bulkport.jobs WHERE job_id = %s FOR UPDATE", [int(ids[15])])
         with page.expect_response(lambda answer: answer.status == 503):
             order_all_deleted(page, jobs_site)
         expect(page.locator(".order")).to_contain_text("10 of 28 jobs")

@@ -24,6 +24,7 @@ class LiveClient:
         self.has_ended = False
         self.reading = asyncio.Event()
         self.reading.set()
+        self.has_asked = False
         self.gone = asyncio.Event()
         self._text = ""
 
@@ -43,6 +44,9 @@ class LiveClient:
                 self.events.append((fields["event"], json.loads(fields["data"])))
 
     async def receive(self) -> Message:
+        if not self.has_asked:
+            self.has_asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
         await self.gone.wait()
         return {"type": "http.disconnect"}
 

@@ -46,7 +46,7 @@ async def test_requests_that_are_cancelled_at_any_point_disturb_no_later_one(sho
         app = shop.shop_app(bulkport, shop_url)
         async with (
             open_pool(shop_url, name="api", most=CONNECTIONS, acquire_seconds=20.0) as pool,
-            bulkport.connect(shop_url, pool=pool),
+            bulkport.connect(pool=pool),
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(app), base_url="http://shop.example", headers={"x-shopkeeper": "sam"}
             ) as api,

@@ -112,7 +112,8 @@ def test_irregular_records_are_the_grammars_wherever_the_body_is_cut(text: str, 
         else:
             (cells,) = csv.reader(io.StringIO(record, newline="\n"), strict=True)
             assert row == cells[:2]
-            assert not any(cells[2:])
+            # A cell of a stray carriage return is as empty as no cell.
+            assert not any(cell.strip() for cell in cells[2:])
 
 
 def test_pieces_end_at_records_and_never_within_quotes() -> None:
