@@ -259,9 +259,19 @@ DECLARE
     orphan record;
 BEGIN
     FOR orphan IN
+        -- From one worker to the next, so that no job of a living one is read.
+        WITH RECURSIVE owner AS (
+            SELECT min(job.worker_id) AS worker_id FROM bulkport.jobs job WHERE job.state = 'processing'
+            UNION ALL
+            SELECT (SELECT min(job.worker_id) FROM bulkport.jobs job
+                    WHERE job.state = 'processing' AND job.worker_id > owner.worker_id)
+            FROM owner WHERE owner.worker_id IS NOT NULL
+        ), gone AS MATERIALIZED (
+            SELECT owner.worker_id FROM owner WHERE owner.worker_id IS NOT NULL
+              AND NOT EXISTS (SELECT FROM bulkport.servers living WHERE living.worker_id = owner.worker_id)
+        )
         SELECT job.job_id, job.runs, job.worker_id FROM bulkport.jobs job
-        WHERE job.state = 'processing'
-          AND NOT EXISTS (SELECT FROM bulkport.servers owner WHERE owner.worker_id = job.worker_id)
+        WHERE job.state = 'processing' AND job.worker_id IN (SELECT worker_id FROM gone)
         ORDER BY job.job_id FOR UPDATE OF job SKIP LOCKED
     LOOP
         lost_worker_id := orphan.worker_id;
