@@ -1,7 +1,7 @@
 """What a statement of a worker reads does not grow with what waits, runs or has ended.
 
-A session plans the statements of a function once, and a worker's session often does so while the table is empty. So each
-statement here is planned on empty tables, and then run beside a small and beside a large backlog.
+A session plans the statements of a function once, and a worker's session often does so while the table is empty. So
+each statement here is planned on empty tables, and then run beside a small and beside a large backlog.
 """
 
 from typing import Any, Final
@@ -18,8 +18,9 @@ _TWICE: Final = 2
 _SLACK_PAGES: Final = 60
 
 _OF_EACH_KIND: Final = """
-INSERT INTO bulkport.jobs (task, queue, priority, state, fair_at, args, user_id, created_at, ready_at, due_at, started_at,
-                           worker_id, concurrency_key, concurrency_limit, parked, parents_left)
+INSERT INTO bulkport.jobs (
+    task, queue, priority, state, fair_at, args, user_id, created_at, ready_at, due_at, started_at, worker_id,
+    concurrency_key, concurrency_limit, parked, parents_left)
 SELECT kind.task, 'default', 0, kind.state::bulkport.job_state, number, '{}', 'user-' || number %% 7, now(), now(),
        CASE WHEN kind.state IN ('scheduled', 'retrying') THEN now() + interval '1 day' END,
        CASE WHEN kind.state = 'processing' THEN now() END,
