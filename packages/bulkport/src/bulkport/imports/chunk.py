@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 
 from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, Chunk
+from bulkport.imports.collector import collector_paused
 from bulkport.imports.formats.csv import csv_records, with_constants
 from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.ndjson import ndjson_records
@@ -251,8 +252,9 @@ def _decode(attempt: Attempt, chunk: Chunk) -> Batch:
     if attempt.format.is_table:
         assert attempt.dialect is not None
         assert attempt.columns is not None
-        cells, columns = with_constants(csv_records(records, attempt.dialect), attempt.columns)
-        return attempt.validator.decode_text(cells, columns, chunk.first_row)
+        with collector_paused():
+            cells, columns = with_constants(csv_records(records, attempt.dialect), attempt.columns)
+            return attempt.validator.decode_text(cells, columns, chunk.first_row)
     rows = ndjson_records(records)
     if attempt.format is not BodyFormat.JSON and attempt.member_names:  # an envelope had them when it was accepted
         rows = list(map(attempt.member_names, rows))

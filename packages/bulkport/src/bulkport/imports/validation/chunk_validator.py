@@ -1,13 +1,12 @@
 """From the records of a chunk to valid rows and row errors."""
 
-import gc
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from pydantic import BaseModel
 
+from bulkport.imports.collector import collector_paused
 from bulkport.imports.formats.csv import CsvColumns, CsvRecords
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation.batch import Batch, Sources, UnstorableError, ValidRows
@@ -115,7 +114,7 @@ class RowValidator:
         optional = any(not info.is_required() for info in self._resource.model.model_fields.values())
         for name in repeated_members(records, len(self._resource.field_names), has_optional=optional):
             self._remarks[repeated_members_remark(name[: UnknownFields.MAX_LENGTH])] = None
-        with _collector_paused():
+        with collector_paused():
             if self._lane is None or not self._lane.reads_json:
                 batch = Batch(Sources(records), first_row, self._no_values(len(records)))
                 left: Iterable[int] = range(len(records))
@@ -139,7 +138,7 @@ class RowValidator:
         first_row:
             1-based number of the first record in the body.
         """
-        with _collector_paused():
+        with collector_paused():
             sent, records = records, prepared(records, columns.fields, self.options)
             decoded, coders = None, {}
             if self._lane is not None and self._lane.reads_cells and self.options.are_plain_cells:
@@ -174,7 +173,7 @@ class RowValidator:
         resolved:
             The ids that were found, by the name they were found for, for each field in `batch.lookups`.
         """
-        with _collector_paused():
+        with collector_paused():
             self._put_ids(batch, resolved)
             judge = self._text_judge if isinstance(batch.sources.records, CsvRecords) else self._json_judge
             for position, row in batch.waiting.items():
@@ -336,15 +335,3 @@ class RowValidator:
     def _column_names(self, columns: CsvColumns) -> list[str]:
         unknown = iter(columns.unknown)
         return [next(unknown) if field is None else self._resource.wire_names[field] for field in columns.fields]
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No cyclic garbage collection: it would visit every row again and again, and finds nothing among them."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

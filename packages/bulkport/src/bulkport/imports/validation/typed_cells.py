@@ -5,8 +5,8 @@ all other cells are left to them. So what is taken here may be too little, and n
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -19,14 +19,19 @@ Texts: TypeAlias = list[str | None]
 Check: TypeAlias = Callable[[list[str]], tuple[Texts, set[int]]]
 """From cells to their texts, and the positions of those that are not taken."""
 
-_DAY: Final = r"[0-9]{4}-[01][0-9]-[0-3][0-9]"
+# Every day of the Gregorian calendar from year 1 to 9999, and no other.
+_LEAP_YEAR: Final = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
+_DAY: Final = (
+    "(?!0000)(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    f"|02-(?:0[1-9]|1[0-9]|2[0-8]))|{_LEAP_YEAR}-02-29)"
+)
 _CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
 _OFFSET: Final = r"(?:Z|[+-](?:0[0-9]|1[0-5]):[0-5][0-9])"
-_WORD: Final = r"""(?:"(?:[^"\\\0]|\\[^\0])*"|[^\s{}",\\\0]+)"""
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_NUMERIC: Final = re.compile(r"-?[0-9]{1,200}(?:\.[0-9]{1,200})?")
-_FLOAT: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
-_TEXTS: Final = re.compile(rf"\{{(?:{_WORD}(?:,{_WORD})*)?\}}")
+_WORD: Final = r"""(?:"[^"\\\0\n]*+(?:\\[^\0\n][^"\\\0\n]*+)*+"|[^\s{}",\\\0]++)"""
+_UUID: Final = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+_NUMERIC: Final = r"-?[0-9]{1,200}(?:\.[0-9]{1,200})?"
+_FLOAT: Final = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?"
+_TEXTS: Final = rf"\{{(?:{_WORD}(?:,{_WORD})*+)?\}}"
 _BOOLEANS: Final[Mapping[str, str]] = {
     **{form(word): "t" for word in ("true", "t", "yes", "y", "on", "1") for form in (str, str.upper, str.title)},
     **{form(word): "f" for word in ("false", "f", "no", "n", "off", "0") for form in (str, str.upper, str.title)},
@@ -65,11 +70,11 @@ def _check_of(leaf: Leaf, column: ColumnType) -> Check | None:
         case Leaf.BOOLEAN, "bool":
             return _check_booleans
         case Leaf.DATE, "date":
-            return _day_check(re.compile(_DAY))
+            return _pattern_check(_DAY)
         case ((Leaf.AWARE | Leaf.DATETIME), "timestamptz") if has_all_digits:
-            return _day_check(re.compile(f"{_DAY}[T ]{_CLOCK}{_OFFSET}"))
+            return _pattern_check(f"{_DAY}[T ]{_CLOCK}{_OFFSET}")
         case ((Leaf.NAIVE | Leaf.DATETIME), "timestamp") if has_all_digits:
-            return _day_check(re.compile(f"{_DAY}[T ]{_CLOCK}"))
+            return _pattern_check(f"{_DAY}[T ]{_CLOCK}")
         case Leaf.UUID, "uuid":
             return _pattern_check(_UUID)
         case Leaf.JSON, ("json" | "jsonb"):
@@ -98,49 +103,33 @@ def read_typed(cells: list[str], check: Check, empty: str | None, is_required: b
     return texts, suspects
 
 
-def _numeric_pattern(column: ColumnType) -> re.Pattern[str]:
+def _numeric_pattern(column: ColumnType) -> str:
     limits = column.precision_and_scale
     if limits is None:
         return _NUMERIC
     precision, scale = limits
     if not 0 <= scale < precision:
-        return re.compile("(?!)")  # every cell is left to the exact reader
+        return "(?!)"  # every cell is left to the exact reader
     fraction = rf"(?:\.[0-9]{{1,{scale}}})?" if scale else ""
-    return re.compile(rf"-?[0-9]{{1,{precision - scale}}}{fraction}")
+    return rf"-?[0-9]{{1,{precision - scale}}}{fraction}"
 
 
-def _pattern_check(pattern: re.Pattern[str]) -> Check:
-    fullmatch = pattern.fullmatch
+def _pattern_check(pattern: str) -> Check:
+    r"""Takes the cells that match.
 
-    def check(cells: list[str]) -> tuple[Texts, set[int]]:
-        found = list(map(fullmatch, cells))
-        suspects = {position for position, match in enumerate(found) if match is None} if None in found else set()
-        return list(cells), suspects
-
-    return check
-
-
-def _day_check(pattern: re.Pattern[str]) -> Check:
-    """A pattern whose first ten characters are a day, which has to be one."""
-    matches = _pattern_check(pattern)
+    The pattern must not match a `\n`: a column in which all cells match is seen to do so by one match of all of them,
+    each with a `\n` behind it.
+    """
+    fullmatch = re.compile(pattern).fullmatch
+    all_match = re.compile(rf"(?:(?:{pattern})?\n)*+").fullmatch
 
     def check(cells: list[str]) -> tuple[Texts, set[int]]:
-        texts, suspects = matches(cells)
-        days = [cell[:10] for cell in cells]
-        wrong = {day for day in set(days) if not _is_day(day)}
-        if wrong:
-            suspects |= {position for position, day in enumerate(days) if day in wrong}
-        return texts, suspects
+        lines = "\n".join([*cells, ""])
+        if lines.count("\n") == len(cells) and all_match(lines) is not None:
+            return list(cells), set()
+        return list(cells), {position for position, cell in enumerate(cells) if fullmatch(cell) is None}
 
     return check
-
-
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _choice_check(allowed: frozenset[str]) -> Check:
@@ -180,8 +169,7 @@ def _json_check(decoder: msgspec.json.Decoder[Any]) -> Check:
 
 def _not_decoded(cells: Sequence[str], decode: Callable[[str], Any]) -> set[int]:
     try:
-        for cell in cells:
-            decode(cell)
+        deque(map(decode, cells), maxlen=0)
     except _NOT_JSON:
         return {position for position, cell in enumerate(cells) if not _is_decoded(cell, decode)}
     return set()

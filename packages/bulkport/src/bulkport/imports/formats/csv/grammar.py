@@ -58,6 +58,17 @@ def proper_records(delimiter: str) -> re.Pattern[str]:
 
 
 @lru_cache
+def proper_lines(delimiter: str, quote: str) -> re.Pattern[bytes]:
+    r"""As many records in a row as are written as RFC 4180 says, each with its `\n`; maybe none.
+
+    One pass over a block, at several times the speed of `skeleton`.
+    """
+    d, q = re.escape(delimiter), re.escape(quote)
+    field = rf"(?:{q}[^{q}]*+(?:{q}{q}[^{q}]*+)*+{q}|[^{q}{d}\r\n]*+)"
+    return re.compile(rf"(?:{field}(?:{d}{field})*+\r?\n)*+".encode())
+
+
+@lru_cache
 def field_text(syntax: CsvSyntax) -> re.Pattern[str]:
     """One proper field (group 1 when quoted, else group 2) and its delimiter (group 3, empty after the last field)."""
     d, q = re.escape(syntax.delimiter), re.escape(syntax.quote)

@@ -9,7 +9,7 @@ from typing import Final
 
 from bulkport.imports.formats.bad_bytes import bad_bytes_message, has_bad_bytes, visible_bytes
 from bulkport.imports.formats.csv.dialect import BadRecord, CsvDialect, CsvSyntax
-from bulkport.imports.formats.csv.grammar import field_text, proper_records, record_text, skeleton
+from bulkport.imports.formats.csv.grammar import field_text, proper_lines, proper_records, record_text
 from bulkport.imports.formats.csv.records import CsvRecords
 from bulkport.imports.formats.csv.sent_again import read_again
 
@@ -17,6 +17,8 @@ _ESCAPE: Final = re.compile(r"\\([\s\S])")
 # What MySQL writes and reads after a backslash (SELECT … INTO OUTFILE, LOAD DATA); others mean themselves.
 _ESCAPES: Final = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
 _NULL: Final = "\\N"
+# With more quotes than these, reading row by row is faster than reading the lines that have quotes apart.
+_QUOTES_A_LINE: Final = 0.5
 
 
 def csv_records(payload: bytes, dialect: CsvDialect) -> CsvRecords:
@@ -39,6 +41,8 @@ def _read(payload: bytes, dialect: CsvDialect) -> CsvRecords:
         return CsvRecords.of_rows(_read_mixed(payload.decode(errors="surrogateescape"), dialect), width)
     if not _is_proper(payload, dialect):
         return CsvRecords.of_rows(_read_mixed(text, dialect), width)
+    if dialect.quote and text.count(dialect.quote) > _QUOTES_A_LINE * text.count("\n"):
+        return CsvRecords.of_rows(_read_quoted(text, dialect), width)
     records = _read_columns(text, dialect)
     return CsvRecords.of_rows(_read_proper(text, dialect), width) if records is None else records
 
@@ -95,12 +99,17 @@ def _is_proper(payload: bytes, dialect: CsvDialect) -> bool:
     """Whether every record is written as RFC 4180 says."""
     if dialect.escape is not None and dialect.escape.encode() in payload:
         return False
-    bones: bytes | None = payload
     quote = dialect.quote.encode()
-    if quote and quote in payload:
-        parts = payload.split(quote)
-        bones = skeleton(parts, dialect.delimiter, quote) if len(parts) % 2 else None
-    return bones is not None and not (b"\r" in bones and b"\r" in bones.replace(b"\r\n", b"\n").removesuffix(b"\r"))
+    if not quote or quote not in payload:
+        return b"\r" not in payload or b"\r" not in payload.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    match = proper_lines(dialect.delimiter, dialect.quote).match
+    found = match(payload)
+    rest = payload[found.end() if found else 0 :]
+    if not rest:
+        return True
+    last = rest.removesuffix(b"\r") + b"\n"  # the last record may lack its line end
+    found = match(last)
+    return found is not None and found.end() == len(last)
 
 
 def _read_mixed(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:

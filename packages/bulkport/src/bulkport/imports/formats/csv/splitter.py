@@ -8,7 +8,7 @@ from bulkport.errors import CsvHeaderError, RecordTooLarge
 from bulkport.imports.formats.chunking import BufferingSplitter, Scan
 from bulkport.imports.formats.csv.cleaning import Cleaner
 from bulkport.imports.formats.csv.dialect import CsvDialect, CsvSyntax, parse_delimiter
-from bulkport.imports.formats.csv.grammar import record_line, skeleton
+from bulkport.imports.formats.csv.grammar import proper_lines, record_line, skeleton
 from bulkport.imports.formats.csv.header import ColumnNames
 from bulkport.imports.formats.csv.preamble import read_preamble
 from bulkport.imports.formats.csv.sent_again import NEUTRALIZED_HEADER, report_columns
@@ -17,6 +17,8 @@ from bulkport.imports.options import ReadingOptions
 from bulkport.limits import ImportLimits
 
 _AS_DETECTED: Final = ReadingOptions()
+# All bytes but the newline and the quote.
+_OTHERS: Final = {quote: bytes(byte for byte in range(256) if byte not in b"\n" + quote) for quote in (b'"', b"'")}
 
 
 class CsvSplitter(BufferingSplitter):
@@ -126,6 +128,11 @@ class CsvSplitter(BufferingSplitter):
         is_escaped = syntax.escape is not None and syntax.escape.encode() in block
         if not is_escaped and (not quote or quote not in block):
             return block.rfind(b"\n") + 1, block.count(b"\n")
+        if not is_escaped:
+            found = proper_lines(syntax.delimiter, syntax.quote).match(block)
+            end = 0 if found is None else found.end()
+            if block.find(b"\n", end) < 0:  # what is left is no whole record
+                return end, _count_line_ends(block[:end], quote)
         parts = block.split(quote) if quote else [block]
         bones = None if is_escaped else skeleton(parts, syntax.delimiter, quote)
         if bones is None:
@@ -160,3 +167,9 @@ class CsvSplitter(BufferingSplitter):
                 yield len(record) - 1
         if end < len(payload):
             yield len(payload) - end
+
+
+def _count_line_ends(payload: bytes, quote: bytes) -> int:
+    """How many newlines stand outside quotes."""
+    signs = payload.translate(None, _OTHERS[quote])
+    return sum(map(len, signs.split(quote)[::2]))
