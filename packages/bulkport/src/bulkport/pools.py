@@ -64,10 +64,15 @@ async def _restore(connection: AsyncConnection[Any]) -> None:
     That there is a `reset` also has psycopg take connections back in a task of the pool's, which a borrower that is
     cancelled once more does not cut short.
     """
-    await connection.set_autocommit(True)
-    await connection.set_isolation_level(None)
-    await connection.set_read_only(None)
-    await connection.set_deferrable(None)
+    # Asked first: setting them takes the connection's lock each time.
+    if not connection.autocommit:
+        await connection.set_autocommit(True)
+    if connection.isolation_level is not None:
+        await connection.set_isolation_level(None)
+    if connection.read_only is not None:
+        await connection.set_read_only(None)
+    if connection.deferrable is not None:
+        await connection.set_deferrable(None)
 
 
 def restore_sync(connection: psycopg.Connection[Any]) -> None:

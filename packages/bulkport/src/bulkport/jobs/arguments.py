@@ -90,6 +90,8 @@ class TaskArguments:
             given = self._signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise ArgumentsDoNotFit(f"{self._task}: {error}") from None
+        if not given:
+            return {}
         try:
             typed = self._adapter.validate_python(given, by_alias=True, by_name=True)
         except ValidationError as error:

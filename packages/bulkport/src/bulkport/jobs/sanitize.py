@@ -7,6 +7,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from bulkport.jobs.job import JSONValue
 
+_ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 HALF_A_PAIR: Final = "not storable: text with half of a surrogate pair"
 
 
@@ -50,7 +51,7 @@ def require_storable(value: JSONValue) -> bytes:
         It holds NaN, an infinity, a NUL character or a lone surrogate.
     """
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+        text = _ENCODER.encode(value).encode()
     except UnicodeEncodeError:
         raise NotStorable(HALF_A_PAIR) from None
     except (TypeError, ValueError, RecursionError) as error:

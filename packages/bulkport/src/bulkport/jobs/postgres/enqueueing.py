@@ -23,7 +23,7 @@ class Enqueueing:
     query: LiteralString
     arguments: Sequence[Any]
     is_plain: bool
-    """It enqueues one job that may run at once, and answers with its id alone."""
+    """It enqueues jobs that may run at once, and answers with their ids alone, in their order."""
 
     @classmethod
     def of(cls, jobs: Iterable[NewJob]) -> Self | None:
@@ -50,12 +50,14 @@ class Enqueueing:
                 origin,
             )
             return cls(queries.ENQUEUE_ONE, arguments, is_plain=True)
-        return cls(queries.ENQUEUE, (json.dumps([_row(job) for job in wanted]),), is_plain=False)
+        is_plain = all(map(_is_plain, wanted))
+        query = queries.ENQUEUE_ALL_NOW if is_plain else queries.ENQUEUE
+        return cls(query, (json.dumps([_row(job) for job in wanted]),), is_plain)
 
     def enqueued(self, rows: Sequence[tuple[Any, ...]]) -> list[EnqueuedJob]:
         """The answer, in the order of the jobs."""
         if self.is_plain:
-            return [EnqueuedJob(job_id_of(rows[0][0]), is_new=True)]
+            return [EnqueuedJob(job_id_of(job_id), is_new=True) for (job_id,) in rows]
         return [EnqueuedJob(job_id_of(job_id), is_new) for _, job_id, is_new in sorted(rows)]
 
 

@@ -16,6 +16,8 @@ SELECT bulkport.enqueue_now(
     %s::text, %s::text, %s::integer, %s::jsonb, %s::text, %s::text, %s::bigint)
 """
 
+ENQUEUE_ALL_NOW: Final[LiteralString] = "SELECT bulkport.enqueue_all_now(%s::json)"
+
 ENQUEUE: Final[LiteralString] = """
 SELECT enqueued."position", enqueued.job_id, enqueued.is_new FROM bulkport.enqueue(%s::json) AS enqueued
 """

@@ -61,6 +61,45 @@ BEGIN
 END;
 $$;
 
+-- Many jobs that may all run at once, from an array of objects with the parameters of `enqueue_now` as members. Returns
+-- their ids in their order.
+CREATE FUNCTION bulkport.enqueue_all_now(new_jobs json)
+RETURNS SETOF bigint
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    moment timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+        WITH item AS MATERIALIZED (
+            SELECT nextval(pg_get_serial_sequence('bulkport.jobs', 'job_id')) AS id, given.*
+            FROM ROWS FROM (json_to_recordset(new_jobs) AS (
+                task text, args jsonb, queue text, priority integer, user_id text, recurring_id text, origin_id bigint))
+                WITH ORDINALITY AS given (task, args, queue, priority, user_id, recurring_id, origin_id, number)
+        ), flow AS MATERIALIZED (
+            SELECT queue, priority, COALESCE(user_id, '') AS user_id,
+                   bulkport.next_turn(queue, priority, COALESCE(user_id, '')) AS turn
+            FROM item GROUP BY 1, 2, 3
+        ), new AS (
+            INSERT INTO bulkport.jobs (
+                job_id, task, queue, priority, state, fair_at, args, user_id, created_at, ready_at, recurring_id,
+                origin_id)
+            SELECT item.id, item.task, item.queue, item.priority, 'enqueued',
+                   flow.turn - 1 + row_number() OVER (
+                       PARTITION BY flow.queue, flow.priority, flow.user_id ORDER BY item.number),
+                   item.args, item.user_id, moment, moment, item.recurring_id, item.origin_id
+            FROM item JOIN flow
+              ON flow.queue = item.queue AND flow.priority = item.priority AND flow.user_id = COALESCE(item.user_id, '')
+        ), counted AS (
+            INSERT INTO bulkport.job_deltas (at, task, queue, entered_state, jobs)
+            SELECT moment, task, queue, 'enqueued', count(*) FROM item GROUP BY 2, 3
+        ), told AS MATERIALIZED (
+            SELECT bulkport.register_queue(named.queue)::text, pg_notify('bulkport.jobs', 'queue ' || named.queue)::text
+            FROM (SELECT DISTINCT queue FROM item) AS named
+        )
+        SELECT id FROM item CROSS JOIN (SELECT count(*) FROM told) AS heard ORDER BY number;
+END;
+$$;
+
 -- A job to be enqueued, as read from JSON.
 CREATE TYPE bulkport.new_job AS (
     number integer,
