@@ -9,7 +9,7 @@ import httpx
 _FAILED: Final = "jobs?state=failed"
 
 _DEEDS: Final[tuple[tuple[str, str, Mapping[str, str]], ...]] = (
-    ("queues", "queues/limit", {"limited": "slow", "limit": "6"}),
+    ("queues", "queues/limit", {"queue": "slow", "limit-slow": "6"}),
     ("queues", "queues/pause", {"queue": "mail"}),
     (
         "jobs?state=failed&task=send_webhook",

@@ -90,8 +90,8 @@ PICTURES: Final = (
     Picture("dashboard-recurring", "recurring"),
     Picture("dashboard-servers", "servers", height=400),
     Picture("dashboard-queues", "queues", height=680),
-    Picture("dashboard-tasks", "tasks?window=day", height=720),
-    Picture("dashboard-task", "tasks/send_webhook?window=day", height=None),
+    Picture("dashboard-tasks", "tasks?period=24h", height=720),
+    Picture("dashboard-task", "tasks/send_webhook?period=24h", height=None),
     Picture("dashboard-audit", "audit", height=760),
     # The last one, as it fills the lists.
     Picture("dashboard-order", _order_under_way, height=420),

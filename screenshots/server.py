@@ -22,7 +22,7 @@ from bulkport.pools import open_pool
 from commandapi import migrations
 from commandapi.app import create_app
 from commandapi.auth.keys import create_key
-from commandapi.settings import Settings
+from commandapi.settings import Environment, Settings
 from commandapi.wiring import build_bulkport
 from screenshots.clients import Clients
 from screenshots.shop import QUEUES, USERS, Shop
@@ -44,7 +44,9 @@ async def running_site() -> AsyncIterator[Site]:
     """A new server with an empty database; two workers run the shop's jobs and one the imports."""
     with TemporaryDirectory(prefix="bulkport-screenshots-") as folder, _database(Path(folder) / "pgdata") as url:
         migrations.upgrade(url)
-        settings = Settings(database_url=url, log_level="WARNING")
+        settings = Settings(
+            database_url=url, log_level="WARNING", environment=Environment.DEVELOPMENT, dashboard_open=True
+        )
         shop = Shop(random.Random(7))
         app = create_app(settings)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))

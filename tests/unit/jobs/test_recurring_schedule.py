@@ -145,7 +145,10 @@ def test_any_text_is_a_schedule_or_refused(cron: str, zone: str) -> None:
     [
         ("0 3 * * *", "At 03:00 every day"),
         ("@weekly", "At 00:00 on Sunday"),
-        ("*/15 2 * * *", "Every 15th minute from 02:00 through 02:59"),
+        ("*/15 * * * *", "Every 15 minutes"),
+        ("*/5 9-17 * * MON-FRI", "Every 5 minutes from 09:00 through 17:59 on Monday through Friday"),
+        ("0 */6 * * *", "Every 6 hours"),
+        ("*/15 2 * * *", "Every 15 minutes from 02:00 through 02:59"),
         ("0 0 * * 5#2", "At 00:00 on the second Friday of the month"),
     ],
 )

@@ -119,6 +119,14 @@ def exact(at: datetime | None) -> str:
     return NOTHING if at is None else machine_and_exact_time(at)[1]
 
 
+def minute(at: datetime | None) -> str:
+    """A time of a schedule, in UTC: `Mon 2026-07-01 14:00 UTC`; with seconds only where there are some."""
+    if at is None:
+        return NOTHING
+    utc = at.astimezone(UTC)
+    return f"{weekday(utc)} {utc:{'%Y-%m-%d %H:%M:%S' if utc.second else '%Y-%m-%d %H:%M'}} UTC"
+
+
 def machine_time(at: datetime) -> str:
     """ISO 8601 with milliseconds, for `<time datetime>`."""
     return machine_and_exact_time(at)[0]

@@ -194,6 +194,8 @@ class Section:
     """Its sidebar; without any it has none."""
     hint: str = ""
     """What the count counts, such as `{count} active jobs`."""
+    is_in_footer: bool = False
+    """Whether it is at the bottom of the page, beside who is signed in, and not at the top."""
 
 
 @dataclass(frozen=True, slots=True)

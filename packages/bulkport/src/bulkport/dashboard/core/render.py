@@ -224,6 +224,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "bytes": formatting.size,
     "exact": formatting.exact,
     "machine_time": formatting.machine_time,
+    "minute": formatting.minute,
     "relative": formatting.relative,
     "percent": formatting.percent,
 }

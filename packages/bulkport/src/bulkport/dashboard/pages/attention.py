@@ -16,6 +16,8 @@ _LIMITED_FOR: Final = 60.0
 _RECENT_MINUTES: Final = 10
 _MIN_RECENT_FAILURES: Final = 5
 _RATE_FACTOR: Final = 3
+_MIN_RATE: Final = 0.05
+"""Failures that retries take care of are no news below this part of the jobs."""
 _MAX_IMPORTS: Final = 100
 
 
@@ -142,7 +144,7 @@ def attention_to_failures(minutes: Sequence[SeriesPoint]) -> list[Attention]:
     failed_before = sum(point.totals.failed for point in before)
     ended_before = failed_before + sum(point.totals.succeeded for point in before)
     usual = failed_before / ended_before if ended_before else 0.0
-    if failed < _MIN_RECENT_FAILURES or not ended_before or failed / ended <= _RATE_FACTOR * usual:
+    if failed < _MIN_RECENT_FAILURES or not ended_before or failed / ended <= max(_MIN_RATE, _RATE_FACTOR * usual):
         return []
     detail = t(
         "{rate} of jobs failed in the last 10 minutes, {usual} in the hour before",

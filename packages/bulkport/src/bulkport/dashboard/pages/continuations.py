@@ -6,6 +6,7 @@ from typing import Final
 
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import PageRequest
+from bulkport.dashboard.pages.job_timeline import state_word
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.job import JobState
@@ -104,7 +105,7 @@ def _job_node(
 ) -> Node:
     name = task or t("removed")
     shown = name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
-    note = f"#{job_id}" + (f" · {t(state.value)}" if state is not None else "")
+    note = f"#{job_id}" + (f" · {state_word(state)}" if state is not None else "")
     tone = _TONES.get(state, "muted") if state is not None else "muted"
     return Node(f"job-{job_id}", column, shown, note, tone, request.link(f"jobs/{job_id}"), is_current)
 

@@ -1,6 +1,7 @@
 """One import: its progress by chunk, its errors, the rejected rows, and the full report to download."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -204,11 +205,24 @@ def frequent_values(rows: Sequence[ReportedRow]) -> Mapping[tuple[str, str], Seq
                 continue
             value = record[field]
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            counts.setdefault((field, error["message"]), Counter())[text[:_VALUE_CHARACTERS]] += 1
+            kind = (field, _without_values(error["message"]))
+            counts.setdefault(kind, Counter())[_shown(text)] += 1
     return {
         kind: [(value, count) for value, count in counted.most_common(_MAX_VALUES) if count > 1]
         for kind, counted in counts.items()
     }
+
+
+def _without_values(message: str) -> str:
+    """A message without the values that it quotes, as `ErrorKind.message` has it."""
+    return re.sub(r" \S+ does not exist$", " … does not exist", re.sub(r"'.*'", "'…'", message))
+
+
+def _shown(text: str) -> str:
+    """A value in a line; one of blanks alone is quoted, so that it can be seen."""
+    if text and not text.strip():
+        return json.dumps(text, ensure_ascii=False)
+    return text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
 
 
 _READING_LABELS: Final = {
@@ -224,14 +238,29 @@ _READING_LABELS: Final = {
 
 def _reading(job: OperatedImport) -> list[tuple[str, str]]:
     """How the file is read: what was asked for or detected."""
+    detected = job.reading.get("detected") or ()
     return [
-        (_READING_LABELS.get(name, name.replace("_", " ").capitalize()), _plain(value))
+        (
+            _READING_LABELS.get(name, _words_of(name)),
+            t("{value} (detected)", value=_plain(value)) if name in detected else _plain(value),
+        )
         for name, value in sorted(job.reading.items())
-        if value not in (None, "", [], {})
+        if name != "detected" and value not in (None, "", [], {})
     ]
 
 
+def _words_of(name: str) -> str:
+    """`headerRow` as `Header row`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name).capitalize()
+
+
 def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return t("yes") if value else t("no")
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_plain(inner)}" for name, inner in value.items())
     if isinstance(value, str):
         return {"\t": "tab", ",": "comma (,)", ";": "semicolon (;)", "|": "pipe (|)"}.get(value, value)
     return json.dumps(value, ensure_ascii=False)

@@ -67,6 +67,11 @@ class Attempt:
         return duration(self.run.duration_seconds)
 
 
+def state_word(state: JobState) -> str:
+    """The name of a state on the pages, such as `Running`."""
+    return t(_STATES[state][0])
+
+
 def steps_of(details: JobDetails) -> list[Step]:
     """The steps, latest first."""
     steps: list[Step] = []

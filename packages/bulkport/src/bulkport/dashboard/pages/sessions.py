@@ -6,10 +6,11 @@ from typing import Any, Final
 from bulkport.dashboard.access.sessions import Sessions
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
 from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import Page, PageRequest, Section
 from bulkport.dashboard.core.table import Column
 
-_COLUMNS: Final = (Column("Who"), Column("Browser"), Column("Signed in"), Column("Last seen"), Column(""))
+_COLUMNS: Final = (Column("User"), Column("Browser"), Column("Signed in"), Column("Last seen"), Column(""))
 
 
 def sessions_component(sessions: Sessions) -> Component:
@@ -21,13 +22,13 @@ def sessions_component(sessions: Sessions) -> Component:
     async def end(request: ActionRequest) -> Done:
         ids = request.form.numbers()
         if not ids:
-            raise ActionRefused("No session was chosen.")
+            raise ActionRefused(t("No session selected."))
         count = await sessions.end(ids)
         target = f"sessions {', '.join(map(str, ids))}"
-        return Done("The session has ended." if count == 1 else f"{count} sessions have ended.", target=target)
+        return Done(n(count, "{count} session ended.", "{count} sessions ended."), target=target)
 
     return Component(
-        section=Section("sessions", "Sessions", "sessions"),
+        section=Section("sessions", "Sessions", "sessions", is_in_footer=True),
         pages=[Page("sessions", "sessions.html", load, section="sessions")],
         actions=[Action("sessions/end", "End session", end)],
     )

@@ -10,6 +10,7 @@ once, right after it, and what falls into the hour that comes twice comes once, 
 hour keeps to real time: `*/15 * * * *` is due every 15 minutes all day.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cached_property
@@ -31,6 +32,12 @@ _SHORTHANDS: Final = {
 }
 _FIELDS: Final = 5
 _HOURS_OF_A_DAY: Final = 24
+_ORDINALS: Final = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+_NTH: Final = rf"(?:\d+(?=st|nd|rd|th)|{'|'.join(_ORDINALS)})"
+_EVERY_NTH: Final = re.compile(
+    rf"Every (?P<minutes>{_NTH})(?:st|nd|rd|th)? minute(?: of every hour$)?"
+    rf"|At minute 0 past every (?P<hours>{_NTH})(?:st|nd|rd|th)? hour"
+)
 _MOST_LENGTH: Final = 200
 _SECOND: Final = timedelta(seconds=1)
 
@@ -72,7 +79,8 @@ class Schedule:
     @cached_property
     def in_words(self) -> str:
         """The cron expression in English, such as `At 03:00 every day`; without the zone."""
-        return CronSim(" ".join(self._fields), datetime.now(UTC)).explain()
+        words = CronSim(" ".join(self._fields), datetime.now(UTC)).explain()
+        return _EVERY_NTH.sub(_every, words)
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first time, in UTC, later than an aware one; None: not within 50 years."""
@@ -141,6 +149,13 @@ class Schedule:
         else:
             minutes, hours = minutes.replace("*", "0-59"), hours.replace("*", "0-23")
         return " ".join([minutes, hours, *days])
+
+
+def _every(found: re.Match[str]) -> str:
+    """`Every 15 minutes` for `Every 15th minute of every hour`."""
+    unit = "minutes" if found["minutes"] else "hours"
+    number = found[unit]
+    return f"Every {_ORDINALS.index(number) + 2 if number in _ORDINALS else number} {unit}"
 
 
 def _zone(name: str) -> ZoneInfo:
