@@ -12,21 +12,38 @@ from pydantic import Field
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import WireQuery
 from bulkport.fastapi.write_query import context_values
-from bulkport.imports.export import Export, ExportQuery, read_primary_key
+from bulkport.identifiers import UserId
+from bulkport.imports.exports.file import ExportedFile, FileFormat
+from bulkport.imports.exports.pages import Export, PageText
+from bulkport.imports.exports.query import ExportQuery, read_primary_key
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.table import read_table
+from bulkport.slots import Slots
 
-_FORMATS: Final = {"csv": BodyFormat.CSV, "ndjson": BodyFormat.NDJSON}
+_TEXTS: Final = {"csv": BodyFormat.CSV.media_type, "ndjson": BodyFormat.NDJSON.media_type}
 
 
 class ExportParameters(WireQuery):
     """Query parameters of an export."""
 
-    format: Annotated[Literal["csv", "ndjson"], Field(description="What the file is.")] = "csv"
+    format: Annotated[
+        Literal["csv", "ndjson", "xlsx", "parquet"],
+        Field(description="What the file is. A workbook has 1,048,575 rows at most."),
+    ] = "csv"
     search: Annotated[
         str, Field(max_length=250, pattern=r"^[^\x00]*$", description="Text to find anywhere in a row, in any case.")
+    ] = ""
+    null_word: Annotated[
+        str,
+        Field(
+            max_length=20,
+            pattern=r'^[^\x00-\x1f",]*$',
+            description="What stands for null in CSV and workbooks, so that it is told from empty text; they import "
+            "again with `nullWords=` this word and `blank=empty`.",
+            examples=["NULL"],
+        ),
     ] = ""
 
 
@@ -42,37 +59,62 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
     @router.get(
         "/export",
         name=f"export_{resource.name}",
-        dependencies=[Depends(authenticate)],
-        responses={200: _FILE},
+        responses={200: _FILE, 501: _MISSING},
         response_class=Response,
     )
     async def export(
         query: Annotated[ExportParameters, Query()],
+        user_id: Annotated[UserId, Depends(authenticate)],
         context: Annotated[dict[str, str | None], Depends(context_values(resource))],
     ) -> Response:
-        """All rows, or those that `search` finds, in the order of their key, as a file that imports again."""
+        """All rows, or those that `search` finds, in the order of their key, as a file that imports again.
+
+        Rows are read page by page: a file may have any length, each row that is there all the time comes once, and rows
+        that are added or removed meanwhile may or may not be in it.
+        """
         pool = runtime().pool
         async with pool.connection() as connection:
             table = await read_table(connection, resource)
             key = await read_primary_key(connection, resource)
-        export_format = _FORMATS[query.format]
-        export = Export(pool, table, ExportQuery(key, query.search, texts, context))
-        pages = export.pages(export_format)
-        # The first page is read before the answer begins: what fails until then is a problem, not a broken file.
-        first = await anext(pages, b"")
+        rows = ExportQuery(key, query.search, texts, context)
+        if query.format in _TEXTS:
+            parts = _text(Export(pool, table, rows, null_word=query.null_word), PageText(query.format))
+            media_type = _TEXTS[query.format]
+        else:
+            file_format = FileFormat(query.format)
+            file = ExportedFile(pool, table, rows, file_format, null_word=query.null_word)
+            parts = _in_slot(file, runtime().export_slots, user_id)
+            media_type = file_format.media_type
+        # The first part is read before the answer begins: what fails until then is a problem, not a broken file.
+        first = await anext(parts, b"")
         return StreamingResponse(
-            _whole(_header(export.header) if export_format is BodyFormat.CSV else b"", first, pages),
-            media_type=export_format.media_type,
-            headers={"Content-Disposition": f'attachment; filename="{resource.name}.{export_format}"'},
+            _whole(first, parts),
+            media_type=media_type,
+            headers={"Content-Disposition": f'attachment; filename="{resource.name}.{query.format}"'},
         )
 
     return router
 
 
-async def _whole(header: bytes, first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield header + first
-    async for page in rest:
-        yield page
+async def _text(export: Export, text: PageText) -> AsyncIterator[bytes]:
+    header = _header(export.header) if text is PageText.CSV else b""
+    async for page in export.pages(text):
+        yield header + page
+        header = b""
+    if header:
+        yield header
+
+
+async def _in_slot(file: ExportedFile, slots: Slots, user_id: UserId) -> AsyncIterator[bytes]:
+    async with slots.slot(user_id):
+        async for part in file.parts():
+            yield part
+
+
+async def _whole(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in rest:
+        yield part
 
 
 def _header(names: list[str]) -> bytes:
@@ -86,5 +128,7 @@ _FILE: Final[dict[str, Any]] = {
     "content": {
         "text/csv": {"schema": {"type": "string"}},
         "application/x-ndjson": {"schema": {"type": "string"}},
+        **{form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in FileFormat},
     },
 }
+_MISSING: Final[dict[str, Any]] = {"description": "The server lacks the extra that writes such files."}

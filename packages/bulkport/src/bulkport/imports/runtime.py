@@ -1,6 +1,6 @@
 """What the import routes need of a process that is connected to its database."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -8,6 +8,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from bulkport.imports.ingest import Intake
 from bulkport.imports.watch import ImportWatch
+from bulkport.slots import Slots
+
+
+def _export_slots() -> Slots:
+    # A workbook takes a core while it is written.
+    return Slots("exports as xlsx or parquet", in_all=4, per_user=2, wait_seconds=10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +25,5 @@ class ImportRuntime:
     intake: Intake
     watch: ImportWatch
     """Tells of imports that somebody follows."""
+    export_slots: Slots = field(default_factory=_export_slots)
+    """Places for exports that a process of their own writes."""

@@ -39,12 +39,40 @@ def read_parquet(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]
 
 def _lines(file: pq.ParquetFile) -> Iterator[bytes]:
     names = file.schema_arrow.names
+    json_columns = _json_columns(file)
     for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
-        columns = [_in_microseconds(column).to_pylist() for column in batch.columns]
+        columns = [
+            [_json_text(text) for text in column.cast(pa.string()).to_pylist()]
+            if name in json_columns
+            else [_json(value) for value in _in_microseconds(column).to_pylist()]
+            for name, column in zip(names, batch.columns, strict=True)
+        ]
         yield "".join(
-            "{" + ",".join(f"{json.dumps(name)}:{_json(value)}" for name, value in zip(names, row, strict=True)) + "}\n"
+            "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in zip(names, row, strict=True)) + "}\n"
             for row in zip(*columns, strict=True)
         ).encode(errors="replace")
+
+
+def _json_columns(file: pq.ParquetFile) -> set[str]:
+    """Columns whose texts are JSON, by Parquet's logical type."""
+    columns = (file.schema.column(position) for position in range(len(file.schema)))
+    return {column.name for column in columns if column.path == column.name and column.logical_type.type == "JSON"}
+
+
+def _json_text(text: str | None) -> str:
+    """The value that a JSON text stands for, on one line; what is no JSON is a text."""
+    if text is None:
+        return "null"
+    try:
+        # Numbers as they are written: 1e400 is a number of JSON. NaN is none.
+        json.loads(text, parse_float=str, parse_int=str, parse_constant=_no_json)
+    except (ValueError, RecursionError):
+        return json.dumps(text, ensure_ascii=False)
+    return text.replace("\n", " ").replace("\r", " ")
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _in_microseconds(column: pa.Array) -> pa.Array:
@@ -67,7 +95,7 @@ def _json(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_json, value)) + "]"
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124
-        return json.dumps(str(value))
+        return f'"{"NaN" if value != value else "Infinity" if value > 0 else "-Infinity"}"'  # noqa: PLR0124
     convert = _CONVERTERS.get(type(value))
     if convert is not None:
         value = convert(value)

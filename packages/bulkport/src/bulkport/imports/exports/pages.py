@@ -1,0 +1,113 @@
+"""The rows of a table as pages of text, along its key."""
+
+from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+from psycopg import AsyncConnection, sql
+
+from bulkport.imports.exports.copy_out import copy_out
+from bulkport.imports.exports.query import ExportQuery, Key
+from bulkport.imports.exports.values import PLAIN_TEXT, csv_values, json_rows
+from bulkport.imports.table import TargetTable
+from bulkport.pools import AsyncPool
+
+_FIRST_PAGE_ROWS: Final = 1_000
+_MAX_PAGE_ROWS: Final = 20_000
+_PAGE_BYTES: Final = 2 * 1024 * 1024
+_GROWTH: Final = 8
+
+# A quote and a delimiter that JSON text never has: PostgreSQL then writes it as it is, one object a line.
+_RAW_LINES: Final = r"FORMAT csv, QUOTE e'\x01', DELIMITER e'\x02'"
+
+
+class PageText(StrEnum):
+    """What pages are written in."""
+
+    CSV = "csv"
+    """CSV without a header row; null is an empty cell, empty text is in quotes."""
+    NDJSON = "ndjson"
+
+
+class Export:
+    """The rows of a resource's table as text.
+
+    Parameters
+    ----------
+    table:
+        The table as the database has it.
+    null_word:
+        What stands for null in CSV.
+    values:
+        The columns in place of the table's own, for CSV.
+    """
+
+    def __init__(
+        self,
+        pool: AsyncPool,
+        table: TargetTable,
+        query: ExportQuery,
+        *,
+        null_word: str = "",
+        values: Sequence[sql.Composable] | None = None,
+    ) -> None:
+        self._pool = pool
+        self._table = table
+        self._query = query
+        self._null_word = null_word
+        self._values = values or csv_values(table)
+
+    @property
+    def header(self) -> list[str]:
+        """The columns' names on the wire."""
+        names = self._table.resource.wire_names
+        return [names[field] for field in self._table.resource.field_names]
+
+    async def pages(self, text: PageText) -> AsyncIterator[bytes]:
+        """The rows as text, whole lines, some megabytes at a time.
+
+        Raises
+        ------
+        psycopg.Error
+            The database went away.
+        """
+        after: Key | None = None
+        rows = _FIRST_PAGE_ROWS
+        while True:
+            async with self._pool.connection() as connection, connection.transaction():
+                await connection.execute(PLAIN_TEXT)
+                last = await self._last_key(connection, after, rows)
+                if last is None:
+                    return
+                page = await copy_out(connection, self._copy(text, after, last))
+            yield page
+            after = last
+            # Rows may be short or a megabyte long: pages are as long as what was seen lets expect.
+            rows = max(1, min(rows * _GROWTH, rows * _PAGE_BYTES // max(1, len(page)), _MAX_PAGE_ROWS))
+
+    async def _last_key(self, connection: AsyncConnection[Any], after: Key | None, rows: int) -> Key | None:
+        key = self._query.key
+        texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in key)
+        backwards = sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier(column)) for column in key)
+        statement = sql.SQL(
+            "SELECT {texts} FROM (SELECT {key} FROM {table} WHERE {condition} ORDER BY {key} LIMIT {rows}) page"
+            " ORDER BY {backwards} LIMIT 1"
+        ).format(
+            texts=texts,
+            key=self._query.order,
+            table=self._table.identifier,
+            condition=self._query.condition(after),
+            rows=sql.Literal(rows),
+            backwards=backwards,
+        )
+        return await (await connection.execute(statement)).fetchone()
+
+    def _copy(self, text: PageText, after: Key | None, last: Key) -> sql.Composed:
+        rows = sql.SQL("FROM {table} WHERE {condition} ORDER BY {key}").format(
+            table=self._table.identifier, condition=self._query.condition(after, last), key=self._query.order
+        )
+        if text is PageText.NDJSON:
+            return sql.SQL("COPY ({}) TO STDOUT ({})").format(json_rows(self._table, rows), sql.SQL(_RAW_LINES))
+        return sql.SQL("COPY (SELECT {} {}) TO STDOUT (FORMAT csv, NULL {})").format(
+            sql.SQL(", ").join(self._values), rows, sql.Literal(self._null_word)
+        )

@@ -1,0 +1,81 @@
+"""Which rows are exported, and in which order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from psycopg import AsyncConnection, sql
+
+from bulkport.errors import ValidationFailed
+from bulkport.imports.resource import Resource
+from bulkport.imports.table import table_identifier
+
+Key: TypeAlias = tuple[str, ...]
+"""The primary key of one row, as texts."""
+
+_PRIMARY_KEY: Final = """
+    SELECT a.attname::text
+    FROM pg_catalog.pg_index i
+    CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE i.indrelid = to_regclass(%s) AND i.indisprimary
+    ORDER BY k.position
+"""
+
+
+async def read_primary_key(connection: AsyncConnection[Any], resource: Resource) -> tuple[str, ...]:
+    """The columns of the primary key of a resource's table.
+
+    Raises
+    ------
+    ValidationFailed
+        The table has none, so its rows cannot be read page by page.
+    """
+    name = table_identifier(resource.table).as_string(connection)
+    rows = await (await connection.execute(_PRIMARY_KEY, (name,))).fetchall()
+    if not rows:
+        raise ValidationFailed({"export": [f"{resource.name} cannot be exported: the table has no primary key"]})
+    return tuple(column for (column,) in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportQuery:
+    """Which rows are exported.
+
+    Parameters
+    ----------
+    key:
+        Columns of the table's primary key; rows come in its order.
+    search:
+        Text to find anywhere in one of `search_in`, in any case; empty: all rows.
+    context:
+        Columns that have these texts in every row that is exported.
+    """
+
+    key: tuple[str, ...]
+    search: str = ""
+    search_in: tuple[str, ...] = ()
+    context: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def order(self) -> sql.Composed:
+        """The columns of the key, for ORDER BY."""
+        return sql.SQL(", ").join(map(sql.Identifier, self.key))
+
+    def condition(self, after: Key | None = None, last: Key | None = None) -> sql.Composable:
+        """The condition of WHERE: all rows, or those behind the key `after` up to `last`."""
+        key = sql.SQL("({})").format(self.order)
+        conditions: list[sql.Composable] = []
+        for operator, bound in ((">", after), ("<=", last)):
+            if bound is not None:
+                values = sql.SQL(", ").join(map(sql.Literal, bound))
+                conditions.append(sql.SQL("{} {} ({})").format(key, sql.SQL(operator), values))
+        for column, text in self.context.items():  # other contexts' rows are not shown
+            conditions.append(sql.SQL("{} = {}").format(sql.Identifier(column), sql.Literal(text)))
+        if self.search:
+            pattern = "%" + self.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+            found: list[sql.Composable] = [
+                sql.SQL("{} ILIKE {}").format(sql.Identifier(column), sql.Literal(pattern)) for column in self.search_in
+            ]
+            conditions.append(sql.SQL("({})").format(sql.SQL(" OR ").join(found or [sql.SQL("false")])))
+        return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
