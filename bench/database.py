@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from bench.dataset import Dataset
-from commandapi import embedded
+from bulkport import embedded
 
 SETTINGS_SHOWN = (
     "server_version",

@@ -16,10 +16,11 @@ from followed_import import FollowedImport
 from import_bodies import Body, platforms
 from process_nursery import Nursery
 
+from bulkport import embedded
+from bulkport.embedded import EmbeddedServer
 from bulkport.pools import open_pool
-from commandapi import embedded, migrations
+from commandapi import migrations
 from commandapi.auth.keys import create_key
-from commandapi.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.chaos
 

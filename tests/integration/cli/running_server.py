@@ -16,7 +16,7 @@ from typing import Self
 import httpx
 import psutil
 
-from commandapi import embedded
+from bulkport import embedded
 
 DEADLINE_SECONDS = 60.0
 

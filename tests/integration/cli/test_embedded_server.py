@@ -11,14 +11,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from commandapi import embedded
-from commandapi.embedded import programs
-from commandapi.embedded.processes import is_alive
+from bulkport import embedded
+from bulkport.embedded import programs
+from bulkport.embedded.processes import is_alive
 
 HOLD = """
 import sys
 from pathlib import Path
-from commandapi import embedded
+from bulkport import embedded
 with embedded.open_server(Path(sys.argv[1])) as server:
     print(server.pid, flush=True)
     sys.stdin.readline()
@@ -149,7 +149,7 @@ def test_path_with_spaces_commas_and_quotes_works(data_dir: Path) -> None:
 @pytest.mark.parametrize("name", ['"quoted"', "$HOME", "`id`", "back\\slash"])
 def test_path_that_a_shell_would_change_is_refused(tmp_path: Path, name: str) -> None:
     with (
-        pytest.raises(embedded.EmbeddedDatabaseError, match="Set COMMANDAPI_DATA_DIR"),
+        pytest.raises(embedded.EmbeddedDatabaseError, match="data folder"),
         embedded.open_server(tmp_path / name),
     ):
         pass
@@ -159,7 +159,7 @@ def test_environment_of_another_server_is_ignored(data_dir: Path, monkeypatch: p
     for name, value in {"PGPORT": "1", "PGHOST": "nowhere", "PGDATA": "/nowhere", "PGDATABASE": "other"}.items():
         monkeypatch.setenv(name, value)
     with embedded.open_server(data_dir) as server:
-        assert execute(server.url, "SELECT current_database()") == [("commandapi",)]
+        assert execute(server.url, "SELECT current_database()") == [("bulkport",)]
 
 
 def test_data_of_another_postgresql_is_refused_and_left_alone(data_dir: Path) -> None:
@@ -176,7 +176,7 @@ def test_platform_without_the_wheel_is_told_what_to_set(data_dir: Path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(programs.importlib.util, "find_spec", lambda name: None)
         with (
-            pytest.raises(embedded.UnsupportedPlatform, match="Set COMMANDAPI_DATABASE_URL"),
+            pytest.raises(embedded.UnsupportedPlatform, match="PostgreSQL 15 or newer of your own"),
             embedded.open_server(data_dir),
         ):
             pass

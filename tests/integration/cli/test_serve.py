@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from running_server import RunningServer, commandapi, until
 
-from commandapi.embedded.processes import is_alive
+from bulkport.embedded.processes import is_alive
 
 StartServer = Callable[..., RunningServer]
 

@@ -16,11 +16,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from bulkport.dashboard import LinkAccess
+from bulkport.embedded import EmbeddedDatabaseError, EmbeddedServer
 from bulkport.errors import BulkportError
 from bulkport.runtime import event_loop_factory, spare_loaded_objects
 from commandapi.app import create_app
 from commandapi.connections import ConnectionGate, ConnectionLimits, guarded_protocol, raise_descriptor_limit
-from commandapi.embedded import EmbeddedDatabaseError, EmbeddedServer
 from commandapi.listening import Addresses, AddressInUse
 from commandapi.settings import Settings
 from commandapi.supervisor import WorkerCommand, WorkerSupervisor

@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 from bulkport import database, migrations
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes
 from bulkport.extras import has_extra, require_extra
+from bulkport.imports.calls import ImportCalls
 from bulkport.imports.check import Mistake, check_resources
 from bulkport.imports.erasure import erase_user
 from bulkport.imports.ingest import Intake
@@ -50,7 +51,7 @@ _log = get_logger(__name__)
 _CHECK_SECONDS: Final = 3.0
 
 
-class Bulkport(JobCalls):
+class Bulkport(JobCalls, ImportCalls):
     """Durable bulk imports and background jobs of an application, on its PostgreSQL.
 
     It does no input or output until it is connected. All calls about jobs are methods; code without an event loop finds

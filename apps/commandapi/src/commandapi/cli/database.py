@@ -5,15 +5,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import psycopg
 
+from bulkport import embedded
 from bulkport.errors import BulkportError
-from commandapi import embedded, migrations
+from commandapi import migrations
 from commandapi.secrets_in_text import mask_passwords
 from commandapi.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+_DATABASE: Final = "commandapi"
+_SETTINGS: Final = "COMMANDAPI_DATA_DIR sets the data folder, COMMANDAPI_DATABASE_URL another server."
 
 
 class DatabaseUnreachable(BulkportError):
@@ -122,5 +127,9 @@ def provide_database(settings: Settings) -> Iterator[ProvidedDatabase]:
     if settings.database_url is not None:
         yield ProvidedDatabase(url=settings.database_url, embedded_server=None)
         return
-    with embedded.open_server(settings.data_dir) as server:
-        yield ProvidedDatabase(url=server.url, embedded_server=server)
+    try:
+        with embedded.open_server(settings.data_dir, database=_DATABASE) as server:
+            yield ProvidedDatabase(url=server.url, embedded_server=server)
+    except embedded.EmbeddedDatabaseError as error:
+        error.detail += f" {_SETTINGS}"
+        raise

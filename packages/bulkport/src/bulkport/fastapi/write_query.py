@@ -3,14 +3,13 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from uuid import UUID
 
 from fastapi import Depends, Query
 from starlette.requests import Request
 
 from bulkport.errors import Forbidden, ValidationFailed
 from bulkport.imports.resource import Resource
-from bulkport.imports.write_options import WriteMode, WriteOptions
+from bulkport.imports.write_options import WriteMode, WriteOptions, context_text
 
 Authorize = Callable[[Any, Resource, WriteMode], "bool | Awaitable[bool]"]
 """Whether a user may import into a resource in a mode."""
@@ -38,7 +37,7 @@ def context_values(resource: Resource) -> Callable[..., dict[str, str | None]]:
     """FastAPI dependency that gives the texts of the request's context by column."""
 
     def gather(**values: Any) -> dict[str, str | None]:
-        return {name: _text(value) for name, value in values.items()}
+        return {name: context_text(value) for name, value in values.items()}
 
     gather.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # which FastAPI reads
         [
@@ -106,14 +105,3 @@ def _results(given: str | None) -> bool:
     if given == "ids":
         return True
     raise ValidationFailed({"results": ["results must be ids"]})
-
-
-def _text(value: Any) -> str | None:
-    """A value of the context as the text that its column reads."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | UUID):
-        return str(value)
-    return str(value)

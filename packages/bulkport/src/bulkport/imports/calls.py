@@ -1,0 +1,166 @@
+"""Imports that the application itself makes and follows, without HTTP: from a script, a task or a test."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from bulkport.errors import JobNotFound, ValidationFailed
+from bulkport.identifiers import ImportId, UserId
+from bulkport.imports.cancel import CancelEffect, cancel_import
+from bulkport.imports.formats import BodyFormat, Handling
+from bulkport.imports.given_file import FileContent, given_file
+from bulkport.imports.labels import ImportLabels
+from bulkport.imports.options import ReadingOptions
+from bulkport.imports.read import ImportJob, read_jobs, row_error_pages
+from bulkport.imports.resource import Resource, Resources
+from bulkport.imports.runtime import ImportRuntime
+from bulkport.imports.upload import Upload
+from bulkport.imports.write_options import WriteMode, WriteOptions, context_text
+from bulkport.pools import AsyncPool
+
+_AS_DETECTED: Final = ReadingOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """A row that was not imported."""
+
+    row: int
+    """Its number in the file, from 1; headers do not count."""
+    errors: Mapping[str, list[str]]
+    """Messages by field, as on the wire; of the whole row under the empty text."""
+    record: Any
+    """The row as it was sent."""
+
+
+class ImportCalls(Protocol):
+    """Imports without HTTP; a part of `Bulkport`."""
+
+    resources: Resources
+
+    def _runtime(self) -> ImportRuntime: ...
+
+    def _open_pool(self) -> AsyncPool: ...
+
+    async def import_file(
+        self,
+        resource: Resource | str,
+        content: FileContent,
+        *,
+        user: str | UUID | int,
+        format: BodyFormat | str | None = None,  # noqa: A002 # the word that everybody looks for
+        mode: WriteMode | str | None = None,
+        dry_run: bool = False,
+        results: bool = False,
+        handling: Handling | str | None = None,
+        reading: ReadingOptions | None = None,
+        context: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        client_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        file_name: str | None = None,
+        start_at: datetime | None = None,
+    ) -> ImportId:
+        """Store a file and queue its import, as `POST /{resource}/bulk` does; nothing is stored of one that is refused.
+
+        Parameters
+        ----------
+        resource
+            One of this object's, or its name.
+        content
+            The bytes, a path, or bytes as they come.
+        user
+            Whose import it is.
+        format
+            A format such as `csv`, or a media type; None: by the file's name, or its first bytes.
+        mode, dry_run, results
+            How rows are written: see `WriteMode`, `?dryRun=` and `?results=ids`.
+        handling
+            `strict`: all rows or none; `lenient`: bad rows are reported. None: the format's default.
+        reading
+            How the file is read, beyond what the resource says.
+        context
+            Values of the resource's context, such as `{"tenant_id": 1}`. Nobody is asked for rights here.
+        name, client_id, metadata, file_name
+            Words of your own, kept with the import.
+        start_at
+            Aware time before which nothing is imported.
+
+        Raises
+        ------
+        BulkportError
+            The file is refused; the message says why.
+        NotConnected
+            See `Bulkport.connect`.
+        """
+        declared = self._resource(resource)
+        mode_ = WriteMode(mode) if mode is not None else declared.default_mode
+        if mode_ not in declared.allowed_modes:
+            allowed = " or ".join(map(str, declared.allowed_modes))
+            raise ValidationFailed({"mode": [f"mode must be {allowed} for {declared.name}"]})
+        if missing := sorted(declared.context.keys() ^ (context or {}).keys()):
+            raise ValueError(f"context= has a value for each of {sorted(declared.context)}, and no other: {missing}")
+        file = given_file(content, resource=declared.name, format_=format, name=file_name)
+        of_type = ReadingOptions(charset=file.media_type.charset, delimiter=file.media_type.delimiter)
+        accepted = await self._runtime().intake.accept(
+            Upload(
+                resource=declared.for_mode(mode_),
+                writing=WriteOptions(
+                    mode=mode_,
+                    dry_run=dry_run,
+                    results=results,
+                    context={column: context_text(value) for column, value in (context or {}).items()},
+                ),
+                user_id=UserId(str(user)),
+                format=file.media_type.format,
+                content_encoding=file.content_encoding,
+                handling=None if handling is None else Handling(handling),
+                body=file.content,
+                reading=(reading or _AS_DETECTED).over(of_type).over(declared.reading),
+                file_name=file.name,
+                labels=ImportLabels(name=name, client_id=client_id, metadata=metadata),
+                start_at=start_at,
+            )
+        )
+        return accepted.id
+
+    async def get_import(self, import_id: int) -> ImportJob | None:
+        """An import as it stands now, whosever it is; None when there is no such import (any more)."""
+        async with self._open_pool().connection() as connection:
+            return (await read_jobs(connection, [ImportId(import_id)])).get(import_id)
+
+    async def wait_for_import(self, import_id: int, *, timeout_seconds: float = 60.0) -> ImportJob:
+        """An import once it has ended, or as it stands after `timeout_seconds`.
+
+        Raises
+        ------
+        JobNotFound
+            There is no such import.
+        """
+        job = await self.get_import(import_id)
+        if job is None:
+            raise JobNotFound
+        return await self._runtime().watch.wait(job, timeout_seconds)
+
+    async def import_errors(self, import_id: int) -> AsyncIterator[RowError]:
+        """The rows that were not imported, in their order."""
+        async for page in row_error_pages(self._open_pool(), ImportId(import_id)):
+            for row in page:
+                errors: dict[str, list[str]] = {}
+                for error in json.loads(row.errors):
+                    errors.setdefault(error["field"], []).append(error["message"])
+                yield RowError(row.row, errors, json.loads(row.record))
+
+    async def cancel_import(self, import_id: int) -> CancelEffect:
+        """End an import; chunks in hand are finished first. What came of it is returned."""
+        async with self._open_pool().connection() as connection:
+            return await cancel_import(connection, ImportId(import_id))
+
+    def _resource(self, resource: Resource | str) -> Resource:
+        name = resource if isinstance(resource, str) else resource.name
+        if (declared := self.resources.get(name)) is None:
+            raise ValueError(f"no resource is called {name!r}; there are {', '.join(sorted(self.resources))}")
+        return declared
