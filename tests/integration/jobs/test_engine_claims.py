@@ -88,6 +88,16 @@ async def test_of_a_task_that_keeps_a_process_busy_a_worker_claims_one_job_at_a_
         assert await one.claim(20) == heavy[2:]
 
 
+async def test_jobs_of_several_such_tasks_are_spread_too(site: EngineSite) -> None:
+    """An import and its assistant are for two processes, not for two slots of one."""
+    (first,) = await enqueue(site, 1, "import")
+    (second,) = await enqueue(site, 1, "assist")
+    kinds = {"tasks": [*TASKS, "import", "assist"], "heavy": ("import", "assist")}
+    async with worker(site, **kinds) as one, worker(site, **kinds) as other:  # type: ignore[arg-type]
+        assert await one.claim(20) == [first]
+        assert await other.claim(20) == [second]
+
+
 async def test_users_take_turns(site: EngineSite) -> None:
     """Whoever has few jobs does not wait for whoever has many."""
     many = await enqueue(site, 300, user_id="eve")

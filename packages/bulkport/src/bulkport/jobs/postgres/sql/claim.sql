@@ -46,14 +46,14 @@ BEGIN
         ) AS next
     ), open AS MATERIALIZED (
         SELECT lane.queue, lane.task, COALESCE(known.weight, 1) AS weight,
-               known.concurrency_limit IS NOT NULL AS is_limited
+               known.concurrency_limit IS NOT NULL AS is_limited, lane.task = ANY (heavy_tasks) AS is_heavy
         FROM lane LEFT JOIN bulkport.queues known ON known.name = lane.queue
         WHERE lane.task = ANY (known_tasks) AND (served_queues IS NULL OR lane.queue = ANY (served_queues))
           AND known.paused_at IS NULL
           AND (known.concurrency_limit IS NULL OR known.concurrency_limit > (
               SELECT count(*) FROM bulkport.jobs job WHERE job.state = 'processing' AND job.queue = lane.queue))
     ), candidate AS MATERIALIZED (
-        SELECT first.job_id, first.priority, first.fair_at, open.queue, open.weight,
+        SELECT first.job_id, first.priority, first.fair_at, open.queue, open.weight, open.is_heavy,
                row_number() OVER (
                    PARTITION BY open.queue ORDER BY first.priority DESC, first.fair_at, first.job_id) AS place
         FROM open CROSS JOIN LATERAL (
@@ -61,7 +61,7 @@ BEGIN
             WHERE job.queue = open.queue AND job.task = open.task AND job.state = 'enqueued' AND NOT job.parked
             ORDER BY job.priority DESC, job.fair_at, job.job_id
             -- One job that keeps a process busy at a time, so that they spread over all processes.
-            LIMIT CASE WHEN open.task = ANY (heavy_tasks) THEN GREATEST(1, reach / (4 * free)) ELSE reach END
+            LIMIT CASE WHEN open.is_heavy THEN GREATEST(1, reach / (4 * free)) ELSE reach END
         ) AS first
     ), chance AS MATERIALIZED (
         SELECT queue, -ln(1 - random()) / min(weight) AS draw FROM candidate GROUP BY queue
@@ -72,6 +72,9 @@ BEGIN
         JOIN open ON open.queue = job.queue AND open.task = job.task
         -- Written so that no partial index answers it: each is found by its id, however wrong the statistics are.
         WHERE job.state::text = 'enqueued' AND job.parked::text = 'false'
+          AND candidate.job_id <> ALL (ARRAY(
+              SELECT heavy.job_id FROM candidate heavy WHERE heavy.is_heavy
+              ORDER BY heavy.priority DESC, heavy.fair_at, heavy.job_id OFFSET GREATEST(1, reach / (4 * free))))
         ORDER BY candidate.priority DESC, chance.draw + (candidate.place - 1) / candidate.weight, job.job_id
         LIMIT free FOR UPDATE OF job SKIP LOCKED
     )
