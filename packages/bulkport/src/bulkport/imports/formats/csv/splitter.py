@@ -171,7 +171,7 @@ class CsvSplitter(BufferingSplitter):
 
 def _count_line_ends(payload: bytes, quote: bytes) -> int:
     """How many newlines stand outside quotes."""
-    # Quotes side by side, most of them, open and close a field on one line: without them every newline counts as before.
+    # Quotes side by side open and close something on one line: without them a newline is inside or outside as before.
     signs = payload.translate(None, _OTHERS[quote]).replace(quote * 2, b"")
     if quote not in signs:
         return len(signs)
