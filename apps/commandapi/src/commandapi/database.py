@@ -68,7 +68,7 @@ async def open_database(
     acquire_seconds:
         Longest wait for a free connection; after it, `psycopg_pool.PoolTimeout`.
     statement_seconds:
-        Longest statement; PostgreSQL cancels it then.
+        Longest statement; PostgreSQL cancels it then. Not behind a pooler, which has a limit of its own for that.
     """
     limited = partial(limit_statements, seconds=statement_seconds)
     async with (
@@ -110,15 +110,8 @@ async def open_database(
 
 
 async def limit_statements(connection: psycopg.AsyncConnection[Any], *, seconds: float) -> None:
-    """Have PostgreSQL cancel statements of a new connection that take longer.
-
-    Not behind a pooler, whose server connections would keep the setting for others of its clients: there the process
-    that answers is not the one that was promised when the connection was made.
-    """
-    await connection.execute(
-        "SELECT CASE WHEN pg_backend_pid() = %s THEN set_config('statement_timeout', %s, false) END",
-        (connection.info.backend_pid, f"{round(seconds * 1000)}ms"),
-    )
+    """Have PostgreSQL cancel statements of a new connection that take longer."""
+    await connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{round(seconds * 1000)}ms",))
 
 
 async def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:

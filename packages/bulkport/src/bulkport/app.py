@@ -413,7 +413,10 @@ class Bulkport(JobCalls, ImportCalls):
             The database is away; living workers then find out by themselves.
         """
         connection = await AsyncConnection.connect(
-            self.database_url, autocommit=True, cursor_factory=cursor_classes(self.schema)[1]
+            self.database_url,
+            autocommit=True,
+            cursor_factory=cursor_classes(self.schema)[1],
+            prepare_threshold=None,
         )
         async with connection:
             await self._make_engine().rescue([server_name], connection)
@@ -443,7 +446,11 @@ class Bulkport(JobCalls, ImportCalls):
             The database cannot be reached.
         """
         connection = await AsyncConnection.connect(
-            self.database_url, autocommit=True, connect_timeout=10, cursor_factory=cursor_classes(self.schema)[1]
+            self.database_url,
+            autocommit=True,
+            connect_timeout=10,
+            cursor_factory=cursor_classes(self.schema)[1],
+            prepare_threshold=None,
         )
         async with connection:
             await migrations.check(connection, schema=self.schema, any_encoding=self._names_encoding)

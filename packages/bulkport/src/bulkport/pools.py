@@ -1,5 +1,8 @@
 """Database connections that notice a dead peer, and pools of them that survive a restart of PostgreSQL.
 
+Behind a pooler such as PgBouncer in transaction mode each transaction may run in another session. There no statement is
+prepared by name and no session is set up: others of the pooler's clients would have the setting.
+
 A borrower may be cancelled at any point. Its connection goes back to the pool only if the next borrower cannot tell:
 not in pipeline mode, not inside a transaction or a COPY, in autocommit mode. Any other is closed.
 """
@@ -7,18 +10,20 @@ not in pipeline mode, not inside a transaction or a COPY, in autocommit mode. An
 import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes
 
 AsyncPool: TypeAlias = AsyncConnectionPool[AsyncConnection[Any]]
 
+_SESSION: Final = "SELECT pg_backend_pid()"
 _NOTICE_A_DEAD_PEER: Mapping[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -37,6 +42,20 @@ def is_reusable(connection: AsyncConnection[Any] | psycopg.Connection[Any]) -> b
     """
     pgconn = connection.pgconn
     return pgconn.transaction_status == TransactionStatus.IDLE and pgconn.pipeline_status == PipelineStatus.OFF
+
+
+async def _is_pooled(connection: AsyncConnection[Any]) -> bool:
+    """Whether statements run in another session than the one that was promised when the connection was made."""
+    cursor = connection.cursor(row_factory=tuple_row)
+    row = await (await cursor.execute(_SESSION, prepare=False)).fetchone()
+    return row is None or row[0] != connection.info.backend_pid
+
+
+def prepare_nothing_if_pooled(connection: psycopg.Connection[Any]) -> None:
+    """As the pools of connections for an event loop do."""
+    row = connection.cursor(row_factory=tuple_row).execute(_SESSION, prepare=False).fetchone()
+    if row is None or row[0] != connection.info.backend_pid:
+        connection.prepare_threshold = None
 
 
 class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
@@ -111,8 +130,15 @@ async def open_pool(
     schema:
         Where Bulkport's tables are; statements are written for the default one.
     configure:
-        Prepares a new connection.
+        Prepares the session of a new connection; not behind a pooler.
     """
+
+    async def set_up(connection: AsyncConnection[Any]) -> None:
+        if await _is_pooled(connection):
+            connection.prepare_threshold = None
+        elif configure is not None:
+            await configure(connection)
+
     pool: AsyncPool = _AsyncPool(
         patient_conninfo(database_url),
         connection_class=connection_class,
@@ -126,7 +152,7 @@ async def open_pool(
         # psycopg's default of 300 s a pool may stay empty for as long again as the database was away.
         reconnect_timeout=acquire_seconds,
         check=discard_if_dropped,
-        configure=configure,
+        configure=set_up,
         reset=_restore,
         close_returns=True,
         open=False,

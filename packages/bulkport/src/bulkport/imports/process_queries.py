@@ -37,10 +37,12 @@ MARK_STARTED: Final = """
 
 # The job's row is locked FOR SHARE so that it cannot settle under a chunk in flight. A killed worker's chunk is
 # simply not locked any more: no lease, no clean-up. An import that is to be cancelled has no more chunks to claim.
+# The setting, of this transaction, is for checks of foreign keys: see `prefer_indexes`, which no pooler allows.
 CLAIM_CHUNK: Final = """
     SELECT c.chunk_number, c.first_row, c.record_count, c.payload
-    FROM bulkport.bulk_import_jobs j JOIN bulkport.import_chunks c ON c.job_id = j.id
-    WHERE j.id = %s AND j.status = 'Processing' AND c.state = 'pending'
+    FROM bulkport.bulk_import_jobs j JOIN bulkport.import_chunks c ON c.job_id = j.id,
+         (SELECT set_config('enable_seqscan', 'off', true) || set_config('jit', 'off', true) AS settings) planner
+    WHERE j.id = %s AND planner.settings = 'offoff' AND j.status = 'Processing' AND c.state = 'pending'
       AND NOT EXISTS (SELECT FROM bulkport.import_cancellations x WHERE x.job_id = j.id)
     ORDER BY c.chunk_number LIMIT 1
     FOR SHARE OF j FOR UPDATE OF c SKIP LOCKED

@@ -14,7 +14,7 @@ from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.port import EnqueuedJob, JobQueue, NewJob, Outcome
 from bulkport.jobs.port.queueing import CallerlessQueue
 from bulkport.jobs.task import JobCall, Task
-from bulkport.pools import SyncPool, patient_conninfo, restore_sync
+from bulkport.pools import SyncPool, patient_conninfo, prepare_nothing_if_pooled, restore_sync
 
 P = ParamSpec("P")
 
@@ -73,6 +73,7 @@ class SyncJobs:
             timeout=_ACQUIRE_SECONDS,
             reconnect_timeout=_ACQUIRE_SECONDS,
             check=SyncPool.check_connection,
+            configure=prepare_nothing_if_pooled,
             reset=restore_sync,
             open=False,
             name="jobs",

@@ -105,7 +105,12 @@ def doctor(target: Target) -> None:
 
 
 def _connected(bulkport: Bulkport) -> "psycopg.Connection[tuple[object, ...]]":
-    return psycopg.connect(bulkport.database_url, autocommit=True, cursor_factory=cursor_classes(bulkport.schema)[0])
+    return psycopg.connect(
+        bulkport.database_url,
+        autocommit=True,
+        cursor_factory=cursor_classes(bulkport.schema)[0],
+        prepare_threshold=None,
+    )
 
 
 def main() -> None:
