@@ -17,6 +17,7 @@ FINAL = {"Completed", "PartialSuccess", "Failed", "Cancelled"}
 
 NDJSON = {"content-type": "application/x-ndjson"}
 CSV = {"content-type": "text/csv"}
+XLSX = {"content-type": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 STRICT = {"prefer": "handling=strict"}
 LENIENT = {"prefer": "handling=lenient"}
 

@@ -5,11 +5,12 @@ import io
 import json
 
 import msgspec
+import openpyxl
 import pytest
 from catalogue_site import PLATFORMS, CatalogueSite, platforms
 
 from application_client import assert_problem
-from import_steps import CSV, NDJSON, fetch, imported, ndjson
+from import_steps import CSV, NDJSON, XLSX, fetch, imported, ndjson
 
 NASTY = [
     "Docker",
@@ -77,7 +78,7 @@ async def test_an_export_that_cannot_be_made_is_refused(site: CatalogueSite, que
 
 
 async def test_exports_and_descriptions_need_a_key(site: CatalogueSite) -> None:
-    for path in ("export", "bulk/schema", "bulk/template.csv"):
+    for path in ("export", "bulk/schema", "bulk/template.csv", "bulk/template.xlsx"):
         assert_problem(await site.stranger.get(f"/api/platforms/{path}"), 401)
 
 
@@ -102,3 +103,23 @@ async def test_a_template_imports_as_it_is(site: CatalogueSite) -> None:
         assert template.headers["content-disposition"] == f'attachment; filename="{resource}-template.csv"'
         job = await imported(site.ann, f"/api/{resource}/bulk", content=template.content, headers=CSV)
         assert (job["status"], job["successCount"]) == ("Completed", 1)
+
+
+@pytest.mark.parametrize("resource", ["platforms", "commands"])
+async def test_a_template_workbook_imports_as_it_is_and_describes_the_fields(
+    site: CatalogueSite, resource: str
+) -> None:
+    await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "Docker"}]})
+    template = await site.ann.get(f"/api/{resource}/bulk/template.xlsx")
+    assert template.headers["content-type"] == XLSX["content-type"]
+    assert template.headers["content-disposition"] == f'attachment; filename="{resource}-template.xlsx"'
+    book = openpyxl.load_workbook(io.BytesIO(template.content))
+    described = {row[0]: row[1:4] for row in book["Fields"].iter_rows(values_only=True)}
+    name = {"platforms": "platformName", "commands": "howTo"}[resource]
+    assert described[name] == (
+        "yes",
+        "string",
+        f"at most {100 if resource == 'platforms' else 250} characters; not blank",
+    )
+    job = await imported(site.ann, f"/api/{resource}/bulk", content=template.content, headers=XLSX)
+    assert (job["status"], job["successCount"]) == ("Completed", 1)

@@ -1,13 +1,16 @@
 """Rejected rows are sent again, as they are or mended, each once, by an import that continues the first."""
 
 import asyncio
+import io
 import json
+from typing import Any
 
+import openpyxl
 import pytest
 from catalogue_site import PLATFORMS, CatalogueSite
 
 from application_client import assert_problem
-from import_steps import CSV, NDJSON, accepted, bad_rows, fetch, imported, settled
+from import_steps import CSV, LENIENT, NDJSON, XLSX, accepted, bad_rows, fetch, imported, settled
 
 LONG = "x" * 101
 
@@ -68,6 +71,35 @@ async def test_a_mended_report_is_imported(site: CatalogueSite) -> None:
     again = await retried(site, first["id"], content=report.content.replace(LONG.encode(), b"B"), headers=CSV)
     assert (again["status"], again["retryOf"]) == ("Completed", first["id"])
     assert await names(site) == ["A", "B"]
+
+
+@pytest.mark.parametrize("asked", [{"params": {"format": "xlsx"}}, {"headers": {"accept": XLSX["content-type"]}}])
+async def test_a_workbook_of_bad_rows_is_mended_and_sent_again(site: CatalogueSite, asked: dict[str, Any]) -> None:
+    rows = f'Platform Name;note\n{LONG};=1+1\nA;007\n{LONG}y;"a;b"\n'.encode()
+    first = await imported(site.ann, PLATFORMS, content=rows, headers=CSV)
+    report = await site.ann.get(f"/api/imports/{first['id']}/errors", **asked)
+    assert report.headers["content-type"] == XLSX["content-type"]
+    assert report.headers["content-disposition"] == f'attachment; filename="import-{first["id"]}-errors.xlsx"'
+    book = openpyxl.load_workbook(io.BytesIO(report.content))
+    sheet = book.active
+    assert sheet is not None
+    header, one, other = sheet.iter_rows(values_only=True)
+    assert header == ("Platform Name", "note", "row", "error")
+    assert one == (LONG, "=1+1", "1", "platformName must be at most 100 characters")
+    assert other[1:3] == ("a;b", "3")
+    sheet["A2"], sheet["A3"] = "Mended", 5
+    mended = io.BytesIO()
+    book.save(mended)
+    again = await retried(site, first["id"], content=mended.getvalue(), headers=XLSX)
+    assert (again["status"], again["retryOf"]) == ("Completed", first["id"])
+    assert await names(site) == ["A", "Mended", "5"]
+
+
+async def test_a_workbook_of_bad_rows_that_does_not_fit_is_refused_with_a_word(site: CatalogueSite) -> None:
+    first = await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "x" * 33_000}]}, headers=LENIENT)
+    problem = assert_problem(await site.ann.get(f"/api/imports/{first['id']}/errors?format=xlsx"), 400)
+    assert "32,767 characters" in problem["errors"]["format"][0]
+    assert_problem(await site.ann.get(f"/api/imports/{first['id']}/errors?format=pdf"), 400)
 
 
 async def test_of_retries_at_one_moment_one_imports_the_rows(site: CatalogueSite) -> None:

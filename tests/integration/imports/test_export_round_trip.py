@@ -16,7 +16,7 @@ from table_site import TableSite, table_site
 
 from application_client import assert_problem
 from bulkport import Resource
-from bulkport.imports.exports import file, file_columns
+from bulkport.imports.exports import file_columns, writing
 from import_steps import execute, imported
 
 MEDIA_TYPES = {
@@ -241,7 +241,7 @@ async def test_what_does_not_fit_into_a_sheet_is_said_before_a_byte_is_sent(
 async def test_a_missing_extra_is_named(
     site: TableSite, monkeypatch: pytest.MonkeyPatch, export_format: str, extra: str
 ) -> None:
-    monkeypatch.setattr(file, "find_spec", lambda _: None)
+    monkeypatch.setattr(writing, "find_spec", lambda _: None)
     problem = assert_problem(await site.api.get(f"/api/everything/export?format={export_format}"), 501)
     assert f"pip install 'bulkport[{extra}]'" in problem["detail"]
 

@@ -1,34 +1,27 @@
 """What a resource takes, for clients, importer pages and people: a JSON Schema, and a template to fill in."""
 
+import asyncio
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
+from bulkport.fastapi.examples import cell_text, example_records
 from bulkport.fastapi.route import Authenticate, BulkportRoute
+from bulkport.imports.exports.writing import FileFormat, require_writer
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
 
 _SCHEMA_MEDIA_TYPE: Final = "application/schema+json"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_PLAIN_EXAMPLES: Final[Mapping[str, Any]] = {"integer": 1, "number": 1.5, "boolean": True, "string": "text"}
-_FORMAT_EXAMPLES: Final[Mapping[str, str]] = {
-    "date": "2026-07-01",
-    "date-time": "2026-07-01T14:00:00Z",
-    "time": "14:00:00",
-    "duration": "PT1H30M",
-    "uuid": "8e03978e-40d5-43e8-bc93-6894a57f9324",
-    "email": "ada@example.org",
-    "uri": "https://example.org",
-}
 
 
 def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], authenticate: Authenticate) -> APIRouter:
-    """`…/bulk/schema` and `…/bulk/template.csv`. The parameters are those of `bulk_router`."""
+    """`…/bulk/schema`, `…/bulk/template.csv` and `.xlsx`. The parameters are those of `bulk_router`."""
     router = APIRouter(
         prefix=f"/{resource.name}/bulk",
         tags=[resource.name],
@@ -69,17 +62,27 @@ def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], au
 
     @router.get("/template.csv", name=f"{resource.name}_template", responses={200: _CSV}, response_class=Response)
     async def get_template() -> Response:
-        """A CSV file with the header row and an example to replace."""
+        """A CSV file with the header row and examples to replace."""
         text = io.StringIO()
         writer = csv.writer(text)
-        example = example_record(resource)
-        writer.writerow(example)
-        writer.writerow(["true" if value is True else value for value in example.values()])
-        return Response(
-            text.getvalue(),
-            media_type="text/csv",
-            headers={"Content-Disposition": f'attachment; filename="{resource.name}-template.csv"'},
-        )
+        examples = example_records(resource)
+        writer.writerow(examples[0])
+        writer.writerows([cell_text(value) for value in example.values()] for example in examples)
+        return Response(text.getvalue(), media_type="text/csv", headers=_attachment(resource, "csv"))
+
+    @router.get(
+        "/template.xlsx",
+        name=f"{resource.name}_template_workbook",
+        responses={200: _XLSX, 501: {"description": "The server lacks the extra that writes workbooks."}},
+        response_class=Response,
+    )
+    async def get_template_workbook() -> Response:
+        """A workbook with the header row and examples to replace, and a second sheet that describes each field."""
+        require_writer(FileFormat.XLSX)
+        from bulkport.fastapi.template_workbook import template_workbook  # noqa: PLC0415 # needs the extra
+
+        content = await asyncio.to_thread(template_workbook, record_schema(resource), example_records(resource))
+        return Response(content, media_type=FileFormat.XLSX.media_type, headers=_attachment(resource, "xlsx"))
 
     return router
 
@@ -111,31 +114,8 @@ def record_schema(resource: Resource) -> dict[str, Any]:
     }
 
 
-def example_record(resource: Resource) -> dict[str, Any]:
-    """An example of a record: the models' own examples, or values of the fields' types."""
-    schema = resource.model.model_json_schema(by_alias=True)
-    definitions = schema.get("$defs", {})
-    return {name: _example(description, definitions) for name, description in schema["properties"].items()}
-
-
-def _example(description: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
-    if "$ref" in description:
-        description = {**definitions[description["$ref"].rpartition("/")[2]], **description}
-    for name in ("examples", "enum"):
-        if description.get(name):
-            return description[name][0]
-    for name in ("default", "const"):
-        if description.get(name) is not None:
-            return description[name]
-    for alternative in description.get("anyOf", ()):
-        if alternative.get("type") != "null":
-            return _example(alternative, definitions)
-    if (known := _FORMAT_EXAMPLES.get(description.get("format", ""))) is not None:
-        return known
-    type_ = description.get("type", "string")
-    if type_ in ("integer", "number"):
-        return max(_PLAIN_EXAMPLES[type_], description.get("minimum", 1), description.get("exclusiveMinimum", 0) + 1)
-    return _PLAIN_EXAMPLES.get(type_, "")
+def _attachment(resource: Resource, suffix: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{resource.name}-template.{suffix}"'}
 
 
 def _wire_of_column(resource: Resource, column: str) -> str:
@@ -150,4 +130,8 @@ _SCHEMA: Final[dict[str, Any]] = {
 _CSV: Final[dict[str, Any]] = {
     "description": "The template.",
     "content": {"text/csv": {"schema": {"type": "string"}}},
+}
+_XLSX: Final[dict[str, Any]] = {
+    "description": "The template.",
+    "content": {FileFormat.XLSX.media_type: {"schema": {"type": "string", "format": "binary"}}},
 }

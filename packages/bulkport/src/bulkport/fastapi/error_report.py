@@ -1,4 +1,4 @@
-"""The report of an import's bad rows in its three formats.
+"""The report of an import's bad rows in its formats.
 
 Rows are stored as JSON texts, and go out as they are in JSON and NDJSON.
 """
@@ -11,12 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from bulkport.errors import BulkportError
+from bulkport.imports.exports.writing import FileFormat, written_file
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.formats.csv.sent_again import NEUTRALIZED_HEADER, REPORT_HEADER, neutralized
 from bulkport.imports.read import CsvHeader, ReportedRow
 
-_FORMATS: Final = {
-    **{form.media_type: form for form in (BodyFormat.JSON, BodyFormat.NDJSON, BodyFormat.CSV)},
+_FORMATS: Final[Mapping[str, BodyFormat]] = {
+    **{form.media_type: form for form in (BodyFormat.JSON, BodyFormat.NDJSON, BodyFormat.CSV, BodyFormat.EXCEL)},
     "application/*": BodyFormat.JSON,
     "*/*": BodyFormat.JSON,
     "text/*": BodyFormat.CSV,
@@ -24,20 +25,27 @@ _FORMATS: Final = {
 
 
 class NotAcceptable(BulkportError):
-    """The report comes as application/json, application/x-ndjson or text/csv."""
+    """The report comes as application/json, application/x-ndjson, text/csv or a workbook (.xlsx)."""
 
     status = 406
     title = "Not acceptable"
 
 
-def chosen_format(accept: str | None) -> BodyFormat:
+def chosen_format(accept: str | None, asked: str | None = None) -> BodyFormat:
     """The format that an `Accept` header prefers (RFC 9110 §12.5.1); JSON without one.
+
+    Parameters
+    ----------
+    asked:
+        The format by its name in a query, which goes first.
 
     Raises
     ------
     NotAcceptable
-        If it names none of the three.
+        If it names none.
     """
+    if asked is not None:
+        return BodyFormat.EXCEL if asked == "xlsx" else BodyFormat(asked)
     if accept is None or not accept.strip():
         return BodyFormat.JSON
     best: tuple[float, int] | None = None
@@ -68,7 +76,7 @@ def report_lines(
     wire_names: Sequence[str],
     neutralize: bool = False,
 ) -> AsyncIterator[bytes]:
-    """The whole report as NDJSON or CSV.
+    """The whole report as NDJSON, CSV or a workbook.
 
     Parameters
     ----------
@@ -79,14 +87,27 @@ def report_lines(
     """
     if report_format is BodyFormat.NDJSON:
         return ndjson_lines(pages)
-    if header is None:
-        return csv_lines(wire_names, pages, neutralize=neutralize)
-    return csv_lines(header.names, pages, header=header.cells, neutralize=neutralize)
+    columns, cells = (wire_names, wire_names) if header is None else (header.names, header.cells)
+    if report_format is BodyFormat.EXCEL:
+        return _workbook(columns, cells, pages)
+    return csv_lines(columns, pages, header=cells, neutralize=neutralize)
 
 
 def report_disposition(job_id: int, report_format: BodyFormat) -> str:
     """`Content-Disposition` of a whole report: under which name it is saved."""
-    return f'attachment; filename="import-{job_id}-errors.{report_format}"'
+    suffix = "xlsx" if report_format is BodyFormat.EXCEL else report_format
+    return f'attachment; filename="import-{job_id}-errors.{suffix}"'
+
+
+async def _workbook(
+    columns: Sequence[str], header: Sequence[str], pages: AsyncIterator[list[ReportedRow]]
+) -> AsyncIterator[bytes]:
+    # Every cell is text, as it was sent: nothing is a formula, and no digit is lost.
+    kinds = [(name, "text") for name in (*header, *REPORT_HEADER)]
+    lines = csv_lines(columns, pages)
+    await anext(lines)  # the header
+    async for part in written_file(FileFormat.XLSX, kinds, lines):
+        yield part
 
 
 async def ndjson_lines(pages: AsyncIterator[list[ReportedRow]]) -> AsyncIterator[bytes]:

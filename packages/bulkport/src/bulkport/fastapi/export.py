@@ -9,18 +9,19 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
+from bulkport.fastapi.file_parts import in_slot, whole
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import WireQuery
 from bulkport.fastapi.write_query import context_values
 from bulkport.identifiers import UserId
-from bulkport.imports.exports.file import ExportedFile, FileFormat
+from bulkport.imports.exports.file import ExportedFile
 from bulkport.imports.exports.pages import Export, PageText
 from bulkport.imports.exports.query import ExportQuery, read_primary_key
+from bulkport.imports.exports.writing import FileFormat
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.table import read_table
-from bulkport.slots import Slots
 
 _TEXTS: Final = {"csv": BodyFormat.CSV.media_type, "ndjson": BodyFormat.NDJSON.media_type}
 
@@ -83,12 +84,12 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         else:
             file_format = FileFormat(query.format)
             file = ExportedFile(pool, table, rows, file_format, null_word=query.null_word)
-            parts = _in_slot(file, runtime().export_slots, user_id)
+            parts = in_slot(file.parts(), runtime().export_slots, user_id)
             media_type = file_format.media_type
         # The first part is read before the answer begins: what fails until then is a problem, not a broken file.
         first = await anext(parts, b"")
         return StreamingResponse(
-            _whole(first, parts),
+            whole(first, parts),
             media_type=media_type,
             headers={"Content-Disposition": f'attachment; filename="{resource.name}.{query.format}"'},
         )
@@ -103,18 +104,6 @@ async def _text(export: Export, text: PageText) -> AsyncIterator[bytes]:
         header = b""
     if header:
         yield header
-
-
-async def _in_slot(file: ExportedFile, slots: Slots, user_id: UserId) -> AsyncIterator[bytes]:
-    async with slots.slot(user_id):
-        async for part in file.parts():
-            yield part
-
-
-async def _whole(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for part in rest:
-        yield part
 
 
 def _header(names: list[str]) -> bytes:

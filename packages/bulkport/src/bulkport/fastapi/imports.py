@@ -4,24 +4,22 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response, status
-from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.requests import Request
 
 from bulkport.errors import AlreadyEnded, ValidationFailed
-from bulkport.fastapi.error_report import chosen_format, json_page, report_disposition, report_lines
 from bulkport.fastapi.follow import EVENTS_RESPONSE, MAX_WAIT_SECONDS, ImportEvents
 from bulkport.fastapi.headers import field_value
-from bulkport.fastapi.import_results import ReportQuery, add_results_route, position
+from bulkport.fastapi.import_errors import add_errors_route
+from bulkport.fastapi.import_results import add_results_route, position
 from bulkport.fastapi.job_views import JobDetail, JobPage, JobViews
 from bulkport.fastapi.route import Authenticate, BulkportRoute, base_path
 from bulkport.fastapi.schemas import JobId, Wait, WireQuery
 from bulkport.fastapi.undo import add_undo_route
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.cancel import CancelEffect, cancel_import
-from bulkport.imports.formats import BodyFormat
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_METADATA_BYTES, MAX_NAME, parse_metadata
-from bulkport.imports.read import csv_header, get_job, list_jobs, list_row_errors, row_error_pages
+from bulkport.imports.read import get_job, list_jobs
 from bulkport.imports.resource import Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
@@ -48,18 +46,6 @@ class ImportQuery(WireQuery):
     ] = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: _Cursor = None
-
-
-class ErrorReportQuery(ReportQuery):
-    """Query parameters of an import's report of bad rows."""
-
-    neutralize: Annotated[
-        bool,
-        Field(
-            description="Of CSV: cells that a spreadsheet would take for formulas begin with `'`; sent again, the "
-            "file is read as if they did not."
-        ),
-    ] = False
 
 
 def import_router(
@@ -137,78 +123,12 @@ def import_router(
             response.status_code = status.HTTP_202_ACCEPTED
         return views.detail.of(job, base_path(request, "/imports/"))
 
-    @router.get("/{job_id}/errors", responses={200: _REPORT}, response_class=Response)
-    async def get_import_errors(
-        job_id: JobId,
-        request: Request,
-        user_id: Annotated[UserId, Depends(authenticate)],
-        query: Annotated[ErrorReportQuery, Query()],
-    ) -> Response:
-        """Every bad row with what is wrong with it, in row order.
-
-        As JSON it comes in pages; as `application/x-ndjson` or `text/csv` the whole is one answer. While the import
-        runs, the report has the bad rows found so far.
-        """
-        after_row = 0 if query.cursor is None else position(query.cursor)
-        async with runtime().pool.connection() as connection:
-            job = await get_job(connection, job_id, user_id)
-            report_format = chosen_format(field_value(request.headers, "accept"))
-            if report_format is BodyFormat.JSON:
-                rows = await list_row_errors(connection, job_id, after_row=after_row, limit=query.limit)
-                more = rows and await list_row_errors(connection, job_id, after_row=rows[-1].row, limit=1)
-                body = json_page(rows, next_cursor=str(rows[-1].row) if more else None)
-                return Response(body, media_type="application/json", headers=_VARY)
-            header = await csv_header(connection, job_id, resources[job.resource].wire_names)
-        pages = row_error_pages(runtime().pool, job_id, after_row=after_row)
-        wire_names = list(resources[job.resource].wire_names.values())
-        return StreamingResponse(
-            report_lines(report_format, pages, header=header, wire_names=wire_names, neutralize=query.neutralize),
-            media_type=report_format.media_type,
-            headers={**_VARY, "Content-Disposition": report_disposition(job_id, report_format)},
-        )
-
+    add_errors_route(router, resources, runtime, authenticate)
     add_results_route(router, runtime, authenticate)
     add_undo_route(router, resources, runtime, authenticate, views)
     return router
 
 
-_VARY: Final = {"Vary": "Accept"}
 _SEEN: Final[dict[str, Any]] = {"description": "`Last-Event-ID` says that the end was seen: there is nothing to tell."}
 _STOPPING: Final[dict[str, Any]] = {"description": "It stops as soon as the chunks being written are finished."}
 _ENDED: Final[dict[str, Any]] = {"description": "The import has ended already."}
-
-
-_ROW_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["row", "errors", "record"],
-    "properties": {
-        "row": {"type": "integer", "description": "1-based number of the row in the body."},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-        "record": {"description": "The record as it was sent, or its raw text where it could not be read."},
-    },
-}
-_REPORT: Final[dict[str, Any]] = {
-    "description": "The bad rows.",
-    "content": {
-        "application/json": {
-            "schema": {
-                "title": "BadRowPage",
-                "type": "object",
-                "required": ["items", "nextCursor"],
-                "properties": {
-                    "items": {"type": "array", "items": _ROW_SCHEMA},
-                    "nextCursor": {"type": ["string", "null"]},
-                },
-            }
-        },
-        "application/x-ndjson": {"schema": {"type": "string"}},
-        "text/csv": {"schema": {"type": "string"}},
-    },
-}

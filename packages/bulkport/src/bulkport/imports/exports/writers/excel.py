@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, Final
 
 import xlsxwriter
 
+from bulkport.imports.exports.writers.errors import UnfitError
+
 # Numbers are kept in binary, and shown with this many digits.
 _MAX_DIGITS: Final = 15
 # Before that day Excel's calendar has a day too many.
@@ -55,7 +57,7 @@ def write_workbook(
                 kind = kinds[position]
                 value = None if kind == "text" or text == null_word else _READERS[kind](text)
                 if value is None:
-                    sheet.write_string(number, position, text)
+                    _write_text(sheet, number, position, text)
                 elif kind == "bool":
                     sheet.write_boolean(number, position, value)
                 elif kind in formats:
@@ -65,6 +67,14 @@ def write_workbook(
         book.close()
         with Path(path).open("rb") as file:
             shutil.copyfileobj(file, out, _BLOCK_BYTES)
+
+
+def _write_text(sheet: Any, row: int, column: int, text: str) -> None:
+    match sheet.write_string(row, column, text):
+        case -1:
+            raise UnfitError("a sheet has 1,048,575 rows below its header, and there are more: take csv or ndjson")
+        case -2:
+            raise UnfitError(f"a cell has 32,767 characters at most, and a value has {len(text):,}: take csv or ndjson")
 
 
 def _rows(pages: Iterable[bytes]) -> Iterator[list[str]]:

@@ -10,7 +10,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
+from bulkport.imports.exports.writers.errors import UnfitError
+
 FAILED: Final = 3
+UNFIT: Final = 4
+"""Exit status where the rows do not fit into the file."""
 END: Final = b"\x00\x00\x00\x00"
 """Follows the last page."""
 
@@ -28,6 +32,10 @@ def main() -> None:
             from bulkport.imports.exports.writers.excel import write_workbook  # noqa: PLC0415
 
             write_workbook(order["columns"], _pages(sys.stdin.buffer), sys.stdout.buffer, null_word=order["null_word"])
+    except UnfitError as error:
+        sys.stderr.write(str(error))
+        sys.stderr.flush()
+        os._exit(UNFIT)
     except Exception as error:  # whatever a value does to a writer, the server is told of it
         sys.stderr.write(f"{type(error).__name__}: {error}"[:1000])
         sys.stderr.flush()
