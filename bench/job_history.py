@@ -36,19 +36,19 @@ SELECT job_id, 1, 'failed', server, started_at, finished_at, error_type, error,
 FROM bulkport.all_jobs WHERE state = 'failed'
 """
 _SERIES: Final = """
-INSERT INTO bulkport.job_series (granularity, starts_at, task, succeeded, failed, enqueued, durations, latencies)
-SELECT granularity, starts_at, task, COALESCE(sum(jobs) FILTER (WHERE state = 'succeeded'), 0),
+INSERT INTO bulkport.job_series (granularity, starts_at, task, queue, succeeded, failed, enqueued, durations, latencies)
+SELECT granularity, starts_at, task, queue, COALESCE(sum(jobs) FILTER (WHERE state = 'succeeded'), 0),
        COALESCE(sum(jobs) FILTER (WHERE state = 'failed'), 0), sum(jobs),
        bulkport.histogram(array_agg(slot), array_agg(jobs)),
        bulkport.histogram(array_agg(1), array_agg(jobs))
 FROM (
-    SELECT size.granularity, bulkport.bucket(size.granularity, finished_at) AS starts_at, task, state,
+    SELECT size.granularity, bulkport.bucket(size.granularity, finished_at) AS starts_at, task, queue, state,
            bulkport.histogram_slot(1000 * extract(epoch FROM finished_at - started_at)) AS slot, count(*) AS jobs
     FROM bulkport.all_jobs, bulkport.granularities() AS size
     WHERE size.kept IS NULL OR finished_at > now() - size.kept
-    GROUP BY 1, 2, 3, 4, 5
+    GROUP BY 1, 2, 3, 4, 5, 6
 ) AS counted
-GROUP BY granularity, starts_at, task
+GROUP BY granularity, starts_at, task, queue
 """
 _REMOVE_WAITING: Final = """
 TRUNCATE bulkport.jobs;

@@ -9,8 +9,9 @@ WITH minutes AS (
     SELECT *, dense_rank() OVER (ORDER BY starts_at) - 1 AS place
     FROM bulkport.job_series WHERE granularity = 'minute' AND starts_at < date_trunc('minute', now())
 ), so_far AS (
-    SELECT task, avg(succeeded) AS succeeded, avg(failed) AS failed, avg(retried) AS retried, avg(enqueued) AS enqueued
-    FROM minutes GROUP BY task
+    SELECT task, queue, avg(succeeded) AS succeeded, avg(failed) AS failed, avg(retried) AS retried,
+           avg(enqueued) AS enqueued
+    FROM minutes GROUP BY task, queue
 ), before AS (
     SELECT
         date_trunc(%(unit)s, now()) - n * step AS starts_at,
@@ -19,12 +20,12 @@ WITH minutes AS (
     FROM generate_series(1, %(count)s) AS n, CAST('1 ' || %(unit)s AS interval) AS step
 )
 INSERT INTO bulkport.job_series (
-    granularity, starts_at, task, succeeded, failed, retried, enqueued, durations, latencies
+    granularity, starts_at, task, queue, succeeded, failed, retried, enqueued, durations, latencies
 )
 SELECT
-    %(unit)s, before.starts_at, task, so_far.succeeded * times, so_far.failed * times, so_far.retried * times,
+    %(unit)s, before.starts_at, task, queue, so_far.succeeded * times, so_far.failed * times, so_far.retried * times,
     so_far.enqueued * times, durations, latencies
-FROM before CROSS JOIN so_far LEFT JOIN minutes USING (place, task)
+FROM before CROSS JOIN so_far LEFT JOIN minutes USING (place, task, queue)
 ON CONFLICT DO NOTHING"""
 """What a minute did so far, and more by day than by night."""
 

@@ -278,8 +278,8 @@ async def test_old_steps_are_forgotten_but_not_the_totals(reading_site: ReadingS
     for age in (timedelta(minutes=30), timedelta(days=4), timedelta(days=90), timedelta(days=5 * 365)):
         await add(reading_site, "succeeded", at=now - age)
     await reading_site.connection.execute(
-        "INSERT INTO bulkport.job_series (granularity, starts_at, task, succeeded)"
-        " SELECT size.granularity, now() - size.kept - size.slack - interval '1 day', 'report', 1"
+        "INSERT INTO bulkport.job_series (granularity, starts_at, task, queue, succeeded)"
+        " SELECT size.granularity, now() - size.kept - size.slack - interval '1 day', 'report', 'mail', 1"
         " FROM bulkport.granularities() size WHERE size.kept IS NOT NULL"
     )
     await roll_up(reading_site)

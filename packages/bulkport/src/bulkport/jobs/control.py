@@ -18,6 +18,7 @@ from bulkport.jobs.port.control import (
     Reschedule,
     RunNow,
 )
+from bulkport.jobs.reading.metrics import ServerCommand
 from bulkport.jobs.reading.query import JobQuery
 
 
@@ -175,6 +176,30 @@ class Steering(Protocol):
             `most` is less than 1, or no queue can have this name.
         """
         await self._control().limit_queue(name, most, await only_psycopg_in(connection), actor=actor)
+
+    async def quiet_server(
+        self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
+    ) -> bool:
+        """Have a server start no more jobs until it is resumed; those that run go on. False: no such server."""
+        return await self._command(name, ServerCommand.QUIET, actor, connection)
+
+    async def resume_server(
+        self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
+    ) -> bool:
+        """Have a quiet server run jobs again."""
+        return await self._command(name, None, actor, connection)
+
+    async def stop_server(
+        self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
+    ) -> bool:
+        """Have a server end as on SIGTERM: its running jobs get its grace period. Its supervisor may start another."""
+        return await self._command(name, ServerCommand.STOP, actor, connection)
+
+    async def _command(
+        self, name: str, command: ServerCommand | None, actor: str | None, connection: "AnyConnection | None"
+    ) -> bool:
+        inner = await only_psycopg_in(connection)
+        return await self._control().command_server(name, command, actor=actor, connection=inner)
 
     async def _order(self, order: Order, job_id: BackgroundJobId, connection: "AnyConnection | None") -> OrderResult:
         (result,) = await self._control().order(order, [job_id], await only_psycopg_in(connection))

@@ -9,7 +9,9 @@ from bulkport.jobs.reading.details import BatchStatus, JobDetails, JobLogLine
 from bulkport.jobs.reading.metrics import (
     Granularity,
     JobStatistics,
+    QueueActivity,
     QueueStatus,
+    SeriesGroup,
     SeriesPoint,
     ServerStatus,
     TaskStatistics,
@@ -63,12 +65,29 @@ class Looking(Protocol):
         *,
         until: datetime | None = None,
         task: str | None = None,
+        queue: str | None = None,
         percentiles: bool = False,
     ) -> list[SeriesPoint]:
         """What happened second by second, minute by minute, hour by hour or day by day, without gaps."""
         # A name that cannot be stored is no task's.
-        name = None if task is None else storable_text(task)
-        return await self.reader.series(granularity, since, until=until, task=name, percentiles=percentiles)
+        task, queue = (None if name is None else storable_text(name) for name in (task, queue))
+        return await self.reader.series(
+            granularity, since, until=until, task=task, queue=queue, percentiles=percentiles
+        )
+
+    async def series_by(
+        self, by: SeriesGroup, granularity: Granularity, since: datetime, *, until: datetime | None = None
+    ) -> dict[str, list[SeriesPoint]]:
+        """As `series`, taken apart by task or queue."""
+        return await self.reader.series_by(by, granularity, since, until=until)
+
+    async def queue_activity(self, window: timedelta = timedelta(minutes=5)) -> list[QueueActivity]:
+        """What each queue's jobs came to lately."""
+        return await self.reader.queue_activity(window)
+
+    async def batches(self, *, before: int | None = None, limit: int = 50) -> tuple[BatchStatus, ...]:
+        """Batches, newest first."""
+        return await self.reader.batches(before=before, limit=limit)
 
     async def task_statistics(self, window: timedelta = timedelta(days=1)) -> list[TaskStatistics]:
         """What each task's jobs came to lately."""

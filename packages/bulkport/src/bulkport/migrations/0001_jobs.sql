@@ -247,7 +247,12 @@ CREATE TABLE bulkport.servers (
     queues text[],  -- NULL: all queues
     tasks text[] NOT NULL,  -- that it knows: it claims no others
     concurrency integer NOT NULL,
+    wanted text CHECK (wanted IN ('quiet', 'stop')),  -- what an operator asks it to do; NULL: to run jobs
+    wanted_by text,
     memory_bytes bigint,  -- resident, at the last heartbeat; NULL: the platform does not tell
+    memory_minutes bigint[] NOT NULL DEFAULT '{}',  -- the same, once a minute for the last two hours, the latest last
+    sampled_at timestamptz,  -- when the last of these was added
+    loop_lag_seconds real,  -- the longest time that the event loop was late since the heartbeat before
     started_at timestamptz NOT NULL DEFAULT now(),
     last_heartbeat timestamptz NOT NULL DEFAULT now()
 );
@@ -313,6 +318,7 @@ CREATE TABLE bulkport.job_series (
     granularity text NOT NULL,  -- second, minute, hour, day (UTC); all: since the beginning
     starts_at timestamptz NOT NULL,
     task text NOT NULL,
+    queue text NOT NULL,
     succeeded bigint NOT NULL DEFAULT 0,
     failed bigint NOT NULL DEFAULT 0,
     retried bigint NOT NULL DEFAULT 0,  -- failed attempts that were followed by another
@@ -320,7 +326,7 @@ CREATE TABLE bulkport.job_series (
     enqueued bigint NOT NULL DEFAULT 0,  -- new jobs
     durations integer[],  -- runs by duration, as a histogram: see rollup.sql
     latencies integer[],
-    PRIMARY KEY (granularity, starts_at, task)
+    PRIMARY KEY (granularity, starts_at, task, queue)
 ) WITH (fillfactor = 50);
 
 -- What servers sign with, so that one understands what another gave out.

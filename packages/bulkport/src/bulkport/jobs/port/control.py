@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.port.queueing import Connection, is_integer, require_queue_name, require_start
+from bulkport.jobs.reading.metrics import ServerCommand
 from bulkport.jobs.reading.query import JobQuery
 
 
@@ -206,5 +207,21 @@ class JobControl(Protocol):
         ------
         ValueError
             `most` is less than 1.
+        """
+        ...
+
+    async def command_server(
+        self,
+        name: str,
+        command: ServerCommand | None,
+        *,
+        actor: str | None = None,
+        connection: Connection | None = None,
+    ) -> bool:
+        """Ask a server to be quiet or to stop, or (None) to run jobs again; it heeds that with its next heartbeat.
+
+        Returns
+        -------
+        Whether there is such a server.
         """
         ...

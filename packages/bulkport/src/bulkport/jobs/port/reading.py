@@ -21,7 +21,9 @@ from bulkport.jobs.reading.details import BatchStatus, JobDetails, JobLogLine
 from bulkport.jobs.reading.metrics import (
     Granularity,
     JobStatistics,
+    QueueActivity,
     QueueStatus,
+    SeriesGroup,
     SeriesPoint,
     ServerStatus,
     TaskStatistics,
@@ -104,6 +106,10 @@ class JobReader(Protocol):
         """
         ...
 
+    async def batches(self, *, before: int | None = None, limit: int = 50) -> tuple[BatchStatus, ...]:
+        """Batches, newest first, from the one before the batch `before` on."""
+        ...
+
     async def batch(self, batch_id: int) -> BatchStatus | None:
         """How far a batch has come; None when there is no such batch."""
         ...
@@ -119,6 +125,7 @@ class JobReader(Protocol):
         *,
         until: datetime | None = None,
         task: str | None = None,
+        queue: str | None = None,
         percentiles: bool = False,
     ) -> list[SeriesPoint]:
         """What happened step by step, from the step of `since` to that of `until`, without gaps.
@@ -129,8 +136,8 @@ class JobReader(Protocol):
             Aware. Before `granularity.kept` the steps are empty.
         until
             Aware; None: now.
-        task
-            Of this task only.
+        task, queue
+            Of this task, or of jobs of this queue, only.
         percentiles
             Also read durations and latencies, which takes longer.
 
@@ -139,6 +146,17 @@ class JobReader(Protocol):
         InvalidJobQuery
             These are more than 5,000 steps, or a time has no zone.
         """
+        ...
+
+    async def series_by(
+        self, by: SeriesGroup, granularity: Granularity, since: datetime, *, until: datetime | None = None
+    ) -> dict[str, list[SeriesPoint]]:
+        """As `series`, taken apart by task or queue; without durations and latencies."""
+        ...
+
+    async def queue_activity(self, window: timedelta = timedelta(minutes=5)) -> list[QueueActivity]:
+        """What each queue's jobs came to within the last `window`, by name of the queue; otherwise as
+        `task_statistics`."""
         ...
 
     async def task_statistics(self, window: timedelta = timedelta(days=1)) -> list[TaskStatistics]:

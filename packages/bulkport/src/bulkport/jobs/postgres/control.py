@@ -24,6 +24,7 @@ from bulkport.jobs.port.control import (
 from bulkport.jobs.port.queueing import Connection, is_integer, require_queue_name
 from bulkport.jobs.postgres.borrowing import borrow
 from bulkport.jobs.postgres.ids import job_id_of, number_of
+from bulkport.jobs.reading.metrics import ServerCommand
 from bulkport.jobs.reading.query import JobIds, JobQuery
 from bulkport.jobs.sanitize import storable_text
 from bulkport.pools import AsyncPool
@@ -47,6 +48,12 @@ _STATEMENTS: Final[Mapping[type[Order], LiteralString]] = {
         "%(ids)s, %(priority)s::integer, %(queue)s, %(reason)s, %(actor)s)"
     ),
 }
+
+_COMMAND_SERVER: Final[LiteralString] = """
+UPDATE bulkport.servers
+SET wanted = %(wanted)s::text, wanted_by = CASE WHEN %(wanted)s::text IS NULL THEN NULL ELSE %(actor)s::text END
+WHERE name = %(name)s AND wanted IS DISTINCT FROM 'stop' RETURNING worker_id
+"""
 
 
 class IdFinder(Protocol):
@@ -125,6 +132,18 @@ class JobController:
             {"name": name, "most": most, "actor": _note(actor)},
             connection,
         )
+
+    async def command_server(
+        self,
+        name: str,
+        command: ServerCommand | None,
+        *,
+        actor: str | None = None,
+        connection: Connection | None = None,
+    ) -> bool:
+        """See `JobControl.command_server`."""
+        arguments = {"name": storable_text(name), "wanted": command, "actor": _note(actor)}
+        return bool(await self._fetch(_COMMAND_SERVER, arguments, connection))
 
     async def _fetch(
         self, query: LiteralString, arguments: Mapping[str, Any], given: Connection | None

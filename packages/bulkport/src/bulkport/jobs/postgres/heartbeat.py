@@ -45,12 +45,18 @@ class Heartbeat:
         self._stopped = threading.Event()
         self._evicted = threading.Event()
         self._last_beat = time.monotonic()
+        self._wanted: str | None = None
         self._thread = threading.Thread(target=self._run, name=f"heartbeat of worker {worker_id}", daemon=True)
 
     @property
     def evicted(self) -> bool:
         """Whether the lease is gone: another server took this one for dead."""
         return self._evicted.is_set()
+
+    @property
+    def wanted(self) -> str | None:
+        """What an operator asks the server to do, as of the last beat: 'quiet', 'stop' or None."""
+        return self._wanted
 
     @property
     def silence(self) -> float:
@@ -93,10 +99,17 @@ class Heartbeat:
 
     def _beat(self, connection: psycopg.Connection) -> bool:
         sent = time.monotonic()
-        alive = connection.execute(queries.HEARTBEAT, (_resident_bytes(), self._worker_id)).fetchone() is not None
-        if alive:
-            self._last_beat = sent
-        return alive
+        state = {
+            "memory": _resident_bytes(),
+            "loop_lag": self._watch.take_longest_lag(),
+            "worker_id": self._worker_id,
+        }
+        row = connection.execute(queries.HEARTBEAT, state).fetchone()
+        if row is None:
+            return False
+        self._last_beat = sent
+        self._wanted = row[0]
+        return True
 
 
 def _resident_bytes() -> int | None:

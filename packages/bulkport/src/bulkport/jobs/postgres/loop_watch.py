@@ -35,13 +35,22 @@ class LoopWatch:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._ticked = time.monotonic()
+        self._longest_lag = 0.0
         self._reported: set[int] = set()
 
     async def tick(self) -> None:
         """Run on the loop, until cancelled: it shows that the loop turns."""
         while True:
             self._ticked = time.monotonic()
-            await asyncio.sleep(self._blocked_seconds / _TICKS_IN_LIMIT)
+            await asyncio.sleep(self.look_seconds)
+            late = time.monotonic() - self._ticked - self.look_seconds
+            self._longest_lag = max(self._longest_lag, late)
+
+    def take_longest_lag(self) -> float:
+        """The longest time, in seconds, that the loop was late since the last call. Called in another thread."""
+        blocked = time.monotonic() - self._ticked - self.look_seconds
+        longest, self._longest_lag = max(self._longest_lag, blocked, 0.0), 0.0
+        return longest
 
     @property
     def look_seconds(self) -> float:

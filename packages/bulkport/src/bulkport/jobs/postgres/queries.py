@@ -53,7 +53,8 @@ VALUES (%(name)s, %(host)s, %(process_id)s, %(version)s, %(queues)s::text[], %(t
 ON CONFLICT (name) DO UPDATE SET
     worker_id = nextval(pg_get_serial_sequence('bulkport.servers', 'worker_id')), host = EXCLUDED.host,
     process_id = EXCLUDED.process_id, version = EXCLUDED.version, queues = EXCLUDED.queues, tasks = EXCLUDED.tasks,
-    concurrency = EXCLUDED.concurrency, memory_bytes = NULL, started_at = now(), last_heartbeat = now()
+    concurrency = EXCLUDED.concurrency, memory_bytes = NULL, memory_minutes = '{}', sampled_at = NULL,
+    loop_lag_seconds = NULL, wanted = NULL, wanted_by = NULL, started_at = now(), last_heartbeat = now()
 RETURNING worker_id
 """
 
@@ -61,8 +62,19 @@ UNREGISTER: Final[LiteralString] = "DELETE FROM bulkport.servers WHERE worker_id
 
 # No row: the lease is gone.
 HEARTBEAT: Final[LiteralString] = """
-UPDATE bulkport.servers SET last_heartbeat = now(), memory_bytes = COALESCE(%s::bigint, memory_bytes)
-WHERE worker_id = %s RETURNING worker_id
+UPDATE bulkport.servers SET
+    last_heartbeat = now(), memory_bytes = COALESCE(%(memory)s::bigint, memory_bytes),
+    loop_lag_seconds = %(loop_lag)s::real,
+    memory_minutes = CASE
+        WHEN is_due THEN memory_minutes[greatest(1, cardinality(memory_minutes) - 118):] || %(memory)s::bigint
+        ELSE memory_minutes END,
+    sampled_at = CASE WHEN is_due THEN now() ELSE sampled_at END
+FROM (
+    SELECT worker_id AS id, %(memory)s::bigint IS NOT NULL
+           AND (sampled_at IS NULL OR sampled_at <= now() - interval '59 seconds') AS is_due
+    FROM bulkport.servers WHERE worker_id = %(worker_id)s
+) AS sample
+WHERE worker_id = sample.id RETURNING wanted
 """
 
 CLAIM: Final[LiteralString] = """

@@ -65,6 +65,7 @@ class Worker:
         self._lost = asyncio.Event()
         self._changed = asyncio.Event()
         self._has_work = True
+        self._is_quiet = False
         self._worker_id = 0
         self._heartbeat: Heartbeat | None = None
         self._claims, self._outcomes, self._side, self._chores_connection = (
@@ -191,7 +192,7 @@ class Worker:
 
     @property
     def _free_slots(self) -> int:
-        if self._writer.backlog > _MOST_BACKLOG:
+        if self._is_quiet or self._writer.backlog > _MOST_BACKLOG:
             return 0
         return max(0, self._options.concurrency - len(self._running))
 
@@ -258,9 +259,21 @@ class Worker:
     async def _watch_heartbeat(self, heartbeat: Heartbeat) -> None:
         longest_silence = self._options.stalled_seconds - self._options.heartbeat_seconds
         while not heartbeat.evicted and heartbeat.silence < longest_silence:
+            self._heed(heartbeat.wanted)
             if await wait_for_event(self._lost, min(1.0, self._options.heartbeat_seconds / 2)):
                 return
         self._lost.set()
+
+    def _heed(self, wanted: str | None) -> None:
+        """Do what an operator asks of the server."""
+        if self._is_quiet != (wanted is not None):
+            self._is_quiet = wanted is not None
+            _log.info("worker asked to be quiet" if self._is_quiet else "worker resumed", worker_id=self._worker_id)
+            self._has_work = True
+            self._changed.set()
+        if wanted == "stop" and not self._stop.is_set():
+            _log.info("worker asked to stop", worker_id=self._worker_id)
+            self._stop.set()
 
     async def _drain(self, claiming: "asyncio.Task[None]") -> None:
         """Wait for the jobs to end: after a stop only for so long, otherwise until the database takes their outcome."""

@@ -14,7 +14,7 @@ from bulkport.jobs.job import JobState
 from bulkport.jobs.run_output import Progress
 
 _FIRST_BOUND_SECONDS: Final = 0.0001
-_GROWTH: Final = 1.25
+_GROWTH: Final = 1.1
 
 
 class Granularity(StrEnum):
@@ -32,8 +32,15 @@ class Granularity(StrEnum):
 
     @property
     def kept(self) -> timedelta:
-        """How far back such a series goes; as `background_granularities_v1` in rollup.sql says."""
+        """How far back such a series goes; as `granularities` in rollup.sql says."""
         return _KEPT[self]
+
+
+class SeriesGroup(StrEnum):
+    """What time series are taken apart by."""
+
+    TASK = "task"
+    QUEUE = "queue"
 
 
 _KEPT: Final = {
@@ -46,7 +53,7 @@ _KEPT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Where values lie, in seconds; read from a histogram, so off by at most a quarter."""
+    """Where values lie, in seconds; read from a histogram, so off by at most a tenth."""
 
     p50: float
     p95: float
@@ -115,6 +122,16 @@ class TaskStatistics:
     """Jobs that wait or run now."""
 
 
+@dataclass(frozen=True, slots=True)
+class QueueActivity:
+    """What a queue's jobs came to in some stretch of time."""
+
+    queue: str
+    totals: JobTotals
+    duration: Percentiles | None
+    latency: Percentiles | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatistics:
     """All jobs in numbers, as of one moment."""
@@ -172,6 +189,15 @@ class RunningJob:
     progress: Progress | None
 
 
+class ServerCommand(StrEnum):
+    """What an operator can ask of a server."""
+
+    QUIET = "quiet"
+    """Start no more jobs; those that run go on."""
+    STOP = "stop"
+    """Start no more jobs, let those that run end, and end: as on SIGTERM."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
     """A worker server."""
@@ -186,6 +212,13 @@ class ServerStatus:
     concurrency: int
     memory_bytes: int | None
     """Resident, at its last heartbeat."""
+    memory_minutes: tuple[int, ...]
+    """The same, once a minute for the last two hours, the latest last."""
+    loop_lag_seconds: float | None
+    """The longest time that its event loop was late since the heartbeat before; None: not known."""
+    wanted: ServerCommand | None
+    """What an operator asked it to do; None: to run jobs."""
+    wanted_by: str | None
     started_at: datetime
     last_heartbeat: datetime
     silence_seconds: float

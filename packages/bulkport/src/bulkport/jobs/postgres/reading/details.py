@@ -1,7 +1,8 @@
 """One job with all that is kept of it."""
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from psycopg import sql
@@ -64,8 +65,16 @@ SELECT batch.batch_id, batch.description, batch.user_id, batch.created_at, batch
 FROM bulkport.job_batches batch WHERE batch.batch_id = %(batch_id)s
 """)
 
+_BATCHES: Final = sql.SQL("""
+SELECT batch.batch_id, batch.description, batch.user_id, batch.created_at, batch.sealed, batch.abandoned,
+       batch.finished_at
+FROM bulkport.job_batches batch WHERE %(before)s::bigint IS NULL OR batch.batch_id < %(before)s
+ORDER BY batch.batch_id DESC LIMIT %(limit)s
+""")
+
 _BATCH_STATES: Final = sql.SQL("""
-SELECT state::text, count(*) AS jobs FROM bulkport.all_jobs WHERE batch_id = %(batch_id)s GROUP BY state
+SELECT batch_id, state::text, count(*) AS jobs FROM bulkport.all_jobs WHERE batch_id = ANY (%(batch_ids)s)
+GROUP BY batch_id, state
 """)
 
 _LOGS: Final = sql.SQL("""
@@ -101,11 +110,24 @@ async def read_details(snapshot: Snapshot, job_id: int) -> JobDetails | None:
 
 async def read_batch(snapshot: Snapshot, batch_id: int) -> BatchStatus | None:
     """How far a batch has come; None when there is no such batch."""
-    arguments = {"batch_id": batch_id}
-    row = await snapshot.fetch_one(_BATCH, arguments)
-    if row is None:
-        return None
-    states = await snapshot.fetch_all(_BATCH_STATES, arguments)
+    row = await snapshot.fetch_one(_BATCH, {"batch_id": batch_id})
+    return None if row is None else (await _with_states(snapshot, [row]))[0]
+
+
+async def read_batches(snapshot: Snapshot, before: int | None, limit: int) -> tuple[BatchStatus, ...]:
+    """Batches, newest first."""
+    rows = await snapshot.fetch_all(_BATCHES, {"before": before, "limit": limit})
+    return tuple(await _with_states(snapshot, rows))
+
+
+async def _with_states(snapshot: Snapshot, rows: Sequence[Mapping[str, Any]]) -> list[BatchStatus]:
+    states: dict[int, dict[JobState, int]] = defaultdict(dict)
+    for found in await snapshot.fetch_all(_BATCH_STATES, {"batch_ids": [row["batch_id"] for row in rows]}):
+        states[found["batch_id"]][JobState(found["state"])] = found["jobs"]
+    return [_batch(row, states[row["batch_id"]]) for row in rows]
+
+
+def _batch(row: Mapping[str, Any], states: Mapping[JobState, int]) -> BatchStatus:
     return BatchStatus(
         batch_id=row["batch_id"],
         description=row["description"],
@@ -114,7 +136,7 @@ async def read_batch(snapshot: Snapshot, batch_id: int) -> BatchStatus | None:
         is_sealed=row["sealed"],
         is_abandoned=row["abandoned"],
         finished_at=utc_or_none(row["finished_at"]),
-        states={JobState(state["state"]): state["jobs"] for state in states},
+        states=states,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final, Self
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.postgres.ids import number_of
-from bulkport.jobs.postgres.reading.details import read_batch, read_details, read_logs
+from bulkport.jobs.postgres.reading.details import read_batch, read_batches, read_details, read_logs
 from bulkport.jobs.postgres.reading.search import CursorKey, JobSearch
 from bulkport.jobs.postgres.reading.servers import read_queues, read_servers
 from bulkport.jobs.postgres.reading.snapshot import (
@@ -19,6 +19,8 @@ from bulkport.jobs.postgres.reading.snapshot import (
     share_snapshot,
 )
 from bulkport.jobs.postgres.reading.statistics import (
+    read_grouped_series,
+    read_queue_activity,
     read_series,
     read_statistics,
     read_task_statistics,
@@ -27,7 +29,9 @@ from bulkport.jobs.reading.details import BatchStatus, JobDetails, JobLogLine
 from bulkport.jobs.reading.metrics import (
     Granularity,
     JobStatistics,
+    QueueActivity,
     QueueStatus,
+    SeriesGroup,
     SeriesPoint,
     ServerStatus,
     TaskStatistics,
@@ -106,6 +110,11 @@ class PostgresJobReader:
         async with self._snapshot() as snapshot:
             return await read_logs(snapshot, number, after, limit)
 
+    async def batches(self, *, before: int | None = None, limit: int = 50) -> tuple[BatchStatus, ...]:
+        """See `JobReader.batches`."""
+        async with self._snapshot() as snapshot:
+            return await read_batches(snapshot, before, limit)
+
     async def batch(self, batch_id: int) -> BatchStatus | None:
         """See `JobReader.batch`."""
         if not 0 < batch_id <= MAX_BIGINT:
@@ -125,11 +134,24 @@ class PostgresJobReader:
         *,
         until: datetime | None = None,
         task: str | None = None,
+        queue: str | None = None,
         percentiles: bool = False,
     ) -> list[SeriesPoint]:
         """See `JobReader.series`."""
         async with self._snapshot() as snapshot:
-            return await read_series(snapshot, granularity, since, until, task, percentiles=percentiles)
+            return await read_series(snapshot, granularity, since, until, task, queue=queue, percentiles=percentiles)
+
+    async def series_by(
+        self, by: SeriesGroup, granularity: Granularity, since: datetime, *, until: datetime | None = None
+    ) -> dict[str, list[SeriesPoint]]:
+        """See `JobReader.series_by`."""
+        async with self._snapshot() as snapshot:
+            return await read_grouped_series(snapshot, granularity, since, until, by)
+
+    async def queue_activity(self, window: timedelta = timedelta(minutes=5)) -> list[QueueActivity]:
+        """See `JobReader.queue_activity`."""
+        async with self._snapshot() as snapshot:
+            return await read_queue_activity(snapshot, window)
 
     async def task_statistics(self, window: timedelta = timedelta(days=1)) -> list[TaskStatistics]:
         """See `JobReader.task_statistics`."""

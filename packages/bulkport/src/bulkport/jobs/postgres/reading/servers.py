@@ -10,7 +10,7 @@ from bulkport.jobs.postgres.reading.rows import progress_of
 from bulkport.jobs.postgres.reading.snapshot import Snapshot
 from bulkport.jobs.postgres.reading.statistics import COUNTED
 from bulkport.jobs.postgres.times import in_utc, utc_or_none
-from bulkport.jobs.reading.metrics import QueueStatus, RunningJob, ServerStatus
+from bulkport.jobs.reading.metrics import QueueStatus, RunningJob, ServerCommand, ServerStatus
 
 # The longest waiting one is looked for among the first by creation only: an index by the time since when jobs are
 # ready would cost each job more than this is worth.
@@ -53,7 +53,8 @@ ORDER BY named.name
 # One row for each job that a server runs, and one for a server that runs none.
 SERVERS: Final = sql.SQL("""
 SELECT server.worker_id, server.name, server.host, server.process_id, server.version, server.queues,
-       server.concurrency, server.memory_bytes, server.started_at AS up_since, server.last_heartbeat,
+       server.concurrency, server.memory_bytes, server.memory_minutes, server.loop_lag_seconds, server.wanted,
+       server.wanted_by, server.started_at AS up_since, server.last_heartbeat,
        extract(epoch FROM clock_timestamp() - server.last_heartbeat)::float8 AS silence,
        run.job_id, run.task, run.queue, run.user_id, run.started_at, progress.done, progress.total, progress.message
 FROM bulkport.servers server
@@ -102,6 +103,10 @@ async def read_servers(snapshot: Snapshot, silent_seconds: float) -> list[Server
             queues=None if row["queues"] is None else tuple(row["queues"]),
             concurrency=row["concurrency"],
             memory_bytes=row["memory_bytes"],
+            memory_minutes=tuple(row["memory_minutes"]),
+            loop_lag_seconds=row["loop_lag_seconds"],
+            wanted=None if row["wanted"] is None else ServerCommand(row["wanted"]),
+            wanted_by=row["wanted_by"],
             started_at=in_utc(row["up_since"]),
             last_heartbeat=in_utc(row["last_heartbeat"]),
             silence_seconds=max(0.0, row["silence"]),

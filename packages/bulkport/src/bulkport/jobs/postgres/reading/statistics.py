@@ -16,6 +16,8 @@ from bulkport.jobs.reading.metrics import (
     JobStatistics,
     JobTotals,
     Percentiles,
+    QueueActivity,
+    SeriesGroup,
     SeriesPoint,
     TaskStatistics,
     steps_between,
@@ -71,26 +73,26 @@ SELECT clock_timestamp() AS as_of,
 # The buckets asked for: those there are, and what has not been moved into them.
 _BUCKETS: Final[LiteralString] = """
 WITH bucket AS (
-    SELECT starts_at, task, succeeded, failed, retried, cancelled, enqueued, durations, latencies
+    SELECT starts_at, task, queue, succeeded, failed, retried, cancelled, enqueued, durations, latencies
     FROM bulkport.job_series
     WHERE granularity = %(granularity)s AND starts_at >= %(since)s AND starts_at < %(until)s
-      AND (%(task)s::text IS NULL OR task = %(task)s)
+      AND (%(task)s::text IS NULL OR task = %(task)s) AND (%(queue)s::text IS NULL OR queue = %(queue)s)
     UNION ALL
-    SELECT bulkport.bucket(%(granularity)s, at), task,
+    SELECT bulkport.bucket(%(granularity)s, at), task, queue,
            sum(jobs) FILTER (WHERE entered_state = 'succeeded'), sum(jobs) FILTER (WHERE entered_state = 'failed'),
            sum(jobs) FILTER (WHERE entered_state = 'retrying'), sum(jobs) FILTER (WHERE entered_state = 'cancelled'),
            sum(jobs) FILTER (WHERE left_state IS NULL),
            NULL, NULL
     FROM bulkport.job_deltas
     WHERE entered_state IS NOT NULL AND at >= %(since)s AND at < %(until)s
-      AND (%(task)s::text IS NULL OR task = %(task)s)
-    GROUP BY 1, 2
+      AND (%(task)s::text IS NULL OR task = %(task)s) AND (%(queue)s::text IS NULL OR queue = %(queue)s)
+    GROUP BY 1, 2, 3
     UNION ALL
-    SELECT bulkport.bucket(%(granularity)s, at), task, 0, 0, 0, 0, 0,
+    SELECT bulkport.bucket(%(granularity)s, at), task, queue, 0, 0, 0, 0, 0,
            bulkport.histogram_of(durations_ms), bulkport.histogram_of(latencies_ms)
     FROM bulkport.job_deltas
     WHERE durations_ms IS NOT NULL AND at >= %(since)s AND at < %(until)s
-      AND (%(task)s::text IS NULL OR task = %(task)s)
+      AND (%(task)s::text IS NULL OR task = %(task)s) AND (%(queue)s::text IS NULL OR queue = %(queue)s)
 )
 """
 
@@ -108,6 +110,12 @@ FROM bucket, unnest(durations, latencies) WITH ORDINALITY AS element (duration, 
 
 _STEPS: Final = sql.SQL(f"{_BUCKETS} SELECT starts_at AS key, {_SUMS} FROM bucket GROUP BY 1")
 _STEP_SLOTS: Final = sql.SQL(f"{_BUCKETS} SELECT starts_at AS key, {_SLOTS} GROUP BY 1, slot ORDER BY 1, slot")
+_QUEUES: Final = sql.SQL(f"{_BUCKETS} SELECT queue AS key, {_SUMS} FROM bucket GROUP BY 1")
+_QUEUE_SLOTS: Final = sql.SQL(f"{_BUCKETS} SELECT queue AS key, {_SLOTS} GROUP BY 1, slot ORDER BY 1, slot")
+_STEPS_BY_TASK: Final = sql.SQL(f"{_BUCKETS} SELECT starts_at AS key, task AS name, {_SUMS} FROM bucket GROUP BY 1, 2")
+_STEPS_BY_QUEUE: Final = sql.SQL(
+    f"{_BUCKETS} SELECT starts_at AS key, queue AS name, {_SUMS} FROM bucket GROUP BY 1, 2"
+)
 _TASKS: Final = sql.SQL(f"{_BUCKETS} SELECT task AS key, {_SUMS} FROM bucket GROUP BY 1")
 _TASK_SLOTS: Final = sql.SQL(f"{_BUCKETS} SELECT task AS key, {_SLOTS} GROUP BY 1, slot ORDER BY 1, slot")
 
@@ -155,9 +163,42 @@ async def read_series(
     until: datetime | None,
     task: str | None,
     *,
+    queue: str | None = None,
     percentiles: bool,
 ) -> list[SeriesPoint]:
     """A time series without gaps; see `JobReader.series`."""
+    arguments, times = await _steps(snapshot, granularity, since, until)
+    arguments |= {"task": task, "queue": queue}
+    totals = {in_utc(row.pop("key")): JobTotals(**row) for row in await snapshot.fetch_all(_STEPS, arguments)}
+    slots = await snapshot.fetch_all(_STEP_SLOTS, arguments) if percentiles else []
+    spread = {in_utc(key): value for key, value in _percentiles(slots).items()}
+    return [SeriesPoint(at, totals.get(at, JobTotals()), *spread.get(at, (None, None))) for at in times]
+
+
+async def read_grouped_series(
+    snapshot: Snapshot,
+    granularity: Granularity,
+    since: datetime,
+    until: datetime | None,
+    by: SeriesGroup,
+) -> dict[str, list[SeriesPoint]]:
+    """Time series without gaps by task or queue; see `JobReader.series_by`."""
+    arguments, times = await _steps(snapshot, granularity, since, until)
+    statement = _STEPS_BY_TASK if by is SeriesGroup.TASK else _STEPS_BY_QUEUE
+    found: dict[str, dict[datetime, JobTotals]] = defaultdict(dict)
+    for row in await snapshot.fetch_all(statement, arguments | {"task": None, "queue": None}):
+        at, name = in_utc(row.pop("key")), row.pop("name")
+        found[name][at] = JobTotals(**row)
+    return {
+        name: [SeriesPoint(at, totals.get(at, JobTotals()), None, None) for at in times]
+        for name, totals in sorted(found.items())
+    }
+
+
+async def _steps(
+    snapshot: Snapshot, granularity: Granularity, since: datetime, until: datetime | None
+) -> tuple[dict[str, Any], list[datetime]]:
+    """The arguments of the statements, and when each step begins."""
     if since.utcoffset() is None or (until is not None and until.utcoffset() is None):
         raise InvalidJobQuery("a time series needs times with a time zone")
     bounds = await snapshot.fetch_one(_BOUNDS, {"granularity": granularity.value, "since": since, "until": until})
@@ -165,39 +206,14 @@ async def read_series(
     first, last = in_utc(bounds["since"]), in_utc(bounds["last"])
     if steps_between(first, last, granularity) > MOST_STEPS:
         raise InvalidJobQuery(f"a time series has at most {MOST_STEPS:,} steps")
-    arguments = {
-        "granularity": granularity.value,
-        "since": first,
-        "until": last + granularity.step,
-        "task": task,
-    }
-    totals = {in_utc(row.pop("key")): JobTotals(**row) for row in await snapshot.fetch_all(_STEPS, arguments)}
-    slots = await snapshot.fetch_all(_STEP_SLOTS, arguments) if percentiles else []
-    spread = {in_utc(key): value for key, value in _percentiles(slots).items()}
+    arguments = {"granularity": granularity.value, "since": first, "until": last + granularity.step}
     count = (last - first) // granularity.step + 1
-    return [
-        SeriesPoint(at, totals.get(at, JobTotals()), *spread.get(at, (None, None)))
-        for at in (first + granularity.step * number for number in range(count))
-    ]
+    return arguments, [first + granularity.step * number for number in range(count)]
 
 
 async def read_task_statistics(snapshot: Snapshot, window: timedelta) -> list[TaskStatistics]:
     """What each task's jobs came to lately; see `JobReader.task_statistics`."""
-    if window <= timedelta(0):
-        raise InvalidJobQuery("the window of task statistics has no length")
-    granularity = task_granularity(window)
-    now = await snapshot.fetch_one(sql.SQL("SELECT clock_timestamp() AS now"))
-    assert now is not None
-    try:
-        since = in_utc(now["now"]) - window
-    except OverflowError:
-        since = datetime(1970, 1, 1, tzinfo=UTC)
-    arguments = {
-        "granularity": granularity.value,
-        "since": since - granularity.step,
-        "until": in_utc(now["now"]) + granularity.step,
-        "task": None,
-    }
+    arguments = await _window(snapshot, window)
     totals = {row.pop("key"): JobTotals(**row) for row in await snapshot.fetch_all(_TASKS, arguments)}
     spread = _percentiles(await snapshot.fetch_all(_TASK_SLOTS, arguments))
     unfinished = {row["task"]: row["jobs"] for row in await snapshot.fetch_all(_UNFINISHED_BY_TASK)}
@@ -207,6 +223,34 @@ async def read_task_statistics(snapshot: Snapshot, window: timedelta) -> list[Ta
         )
         for task in sorted(totals.keys() | unfinished.keys())
     ]
+
+
+async def read_queue_activity(snapshot: Snapshot, window: timedelta) -> list[QueueActivity]:
+    """What each queue's jobs came to lately; see `JobReader.queue_activity`."""
+    arguments = await _window(snapshot, window)
+    totals = {row.pop("key"): JobTotals(**row) for row in await snapshot.fetch_all(_QUEUES, arguments)}
+    spread = _percentiles(await snapshot.fetch_all(_QUEUE_SLOTS, arguments))
+    return [QueueActivity(queue, totals[queue], *spread.get(queue, (None, None))) for queue in sorted(totals)]
+
+
+async def _window(snapshot: Snapshot, window: timedelta) -> dict[str, Any]:
+    """The arguments of statements about what has been lately."""
+    if window <= timedelta(0):
+        raise InvalidJobQuery("the window of statistics has no length")
+    granularity = task_granularity(window)
+    now = await snapshot.fetch_one(sql.SQL("SELECT clock_timestamp() AS now"))
+    assert now is not None
+    try:
+        since = in_utc(now["now"]) - window
+    except OverflowError:
+        since = datetime(1970, 1, 1, tzinfo=UTC)
+    return {
+        "granularity": granularity.value,
+        "since": since - granularity.step,
+        "until": in_utc(now["now"]) + granularity.step,
+        "task": None,
+        "queue": None,
+    }
 
 
 def _percentiles(rows: Iterable[Mapping[str, Any]]) -> dict[Any, tuple[Percentiles | None, Percentiles | None]]:

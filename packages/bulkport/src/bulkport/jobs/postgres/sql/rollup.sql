@@ -1,14 +1,14 @@
 -- Moving bulkport.job_deltas into counts and time series.
 --
--- A histogram is an integer[]: element i counts the values under 0.1 ms × 1.25^(i-1) that no element before it counts.
--- Element 112 (53 days and more) also counts all that is larger. Trailing zeros are left out.
+-- A histogram is an integer[]: element i counts the values under 0.1 ms × 1.1^(i-1) that no element before it counts.
+-- Element 260 (53 days and more) also counts all that is larger. Trailing zeros are left out.
 
 CREATE FUNCTION bulkport.histogram_slot(milliseconds double precision) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     SELECT CASE WHEN milliseconds IS NULL THEN NULL
                 WHEN milliseconds < 0.1 THEN 1
-                ELSE least(112, 2 + floor(ln(milliseconds / 0.1) / ln(1.25)))::integer END
+                ELSE least(260, 2 + floor(ln(milliseconds / 0.1) / ln(1.1)))::integer END
 $$;
 
 -- The histogram that has sizes[n] values in element slots[n]; NULL when there are none. Slots may repeat or be NULL.
@@ -94,40 +94,43 @@ BEGIN
         HAVING sum(change.jobs) <> 0
         ON CONFLICT (task, queue, state) DO UPDATE SET jobs = kept.jobs + EXCLUDED.jobs
     ), by_second AS (
-        SELECT date_trunc('second', at, 'UTC') AS second, task,
+        SELECT date_trunc('second', at, 'UTC') AS second, task, queue,
                COALESCE(sum(jobs) FILTER (WHERE entered_state = 'succeeded'), 0) AS succeeded,
                COALESCE(sum(jobs) FILTER (WHERE entered_state = 'failed'), 0) AS failed,
                COALESCE(sum(jobs) FILTER (WHERE entered_state = 'retrying'), 0) AS retried,
                COALESCE(sum(jobs) FILTER (WHERE entered_state = 'cancelled'), 0) AS cancelled,
                COALESCE(sum(jobs) FILTER (WHERE left_state IS NULL), 0) AS enqueued
         FROM taken WHERE entered_state IS NOT NULL
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
     ), durations AS (
-        SELECT second, task, array_agg(slot) AS slots, array_agg(runs) AS sizes
-        FROM (SELECT date_trunc('second', at, 'UTC') AS second, task, bulkport.histogram_slot(ms) AS slot, count(*) AS runs
-              FROM taken, unnest(durations_ms) AS ms GROUP BY 1, 2, 3) AS counted GROUP BY second, task
+        SELECT second, task, queue, array_agg(slot) AS slots, array_agg(runs) AS sizes
+        FROM (SELECT date_trunc('second', at, 'UTC') AS second, task, queue, bulkport.histogram_slot(ms) AS slot,
+                     count(*) AS runs
+              FROM taken, unnest(durations_ms) AS ms GROUP BY 1, 2, 3, 4) AS counted GROUP BY second, task, queue
     ), latencies AS (
-        SELECT second, task, array_agg(slot) AS slots, array_agg(runs) AS sizes
-        FROM (SELECT date_trunc('second', at, 'UTC') AS second, task, bulkport.histogram_slot(ms) AS slot, count(*) AS runs
-              FROM taken, unnest(latencies_ms) AS ms GROUP BY 1, 2, 3) AS counted GROUP BY second, task
+        SELECT second, task, queue, array_agg(slot) AS slots, array_agg(runs) AS sizes
+        FROM (SELECT date_trunc('second', at, 'UTC') AS second, task, queue, bulkport.histogram_slot(ms) AS slot,
+                     count(*) AS runs
+              FROM taken, unnest(latencies_ms) AS ms GROUP BY 1, 2, 3, 4) AS counted GROUP BY second, task, queue
     ), grouped AS (
-        SELECT size.granularity, size.kept, bulkport.bucket(size.granularity, second) AS starts_at, task,
+        SELECT size.granularity, size.kept, bulkport.bucket(size.granularity, second) AS starts_at, task, queue,
                sum(succeeded) AS succeeded, sum(failed) AS failed, sum(retried) AS retried, sum(cancelled) AS cancelled,
                sum(enqueued) AS enqueued,
                bulkport.sum_histograms(bulkport.histogram(durations.slots, durations.sizes)) AS durations,
                bulkport.sum_histograms(bulkport.histogram(latencies.slots, latencies.sizes)) AS latencies
-        FROM by_second LEFT JOIN durations USING (second, task) LEFT JOIN latencies USING (second, task),
+        FROM by_second LEFT JOIN durations USING (second, task, queue)
+             LEFT JOIN latencies USING (second, task, queue),
              bulkport.granularities() AS size
         WHERE size.kept IS NULL OR second > clock_timestamp() - size.kept
-        GROUP BY 1, 2, 3, 4
+        GROUP BY 1, 2, 3, 4, 5
     ), series AS (
         INSERT INTO bulkport.job_series AS bucket (
-            granularity, starts_at, task, succeeded, failed, retried, cancelled, enqueued, durations, latencies
+            granularity, starts_at, task, queue, succeeded, failed, retried, cancelled, enqueued, durations, latencies
         )
-        SELECT granularity, starts_at, task, succeeded, failed, retried, cancelled, enqueued,
+        SELECT granularity, starts_at, task, queue, succeeded, failed, retried, cancelled, enqueued,
                CASE WHEN kept IS NOT NULL THEN durations END, CASE WHEN kept IS NOT NULL THEN latencies END
         FROM grouped
-        ON CONFLICT (granularity, starts_at, task) DO UPDATE SET
+        ON CONFLICT (granularity, starts_at, task, queue) DO UPDATE SET
             succeeded = bucket.succeeded + EXCLUDED.succeeded,
             failed = bucket.failed + EXCLUDED.failed,
             retried = bucket.retried + EXCLUDED.retried,
