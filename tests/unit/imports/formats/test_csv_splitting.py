@@ -226,7 +226,7 @@ def test_large_header_is_refused() -> None:
 def test_hostile_quotes_take_linear_time(body: bytes) -> None:
     started = time.process_time()
     splitter = CsvSplitter(ImportLimits())
-    with suppress(CsvHeaderError):
+    with suppress(CsvHeaderError, RecordTooLarge):
         for piece in split(splitter, bites_of(body, [65_536])):
             assert splitter.dialect is not None
             csv_records(piece.payload, splitter.dialect)

@@ -68,6 +68,14 @@ class BodyWork:
         """
         return await self.run(_advance, steps)
 
+    async def result(self, steps: "Iterator[_Result | None]") -> _Result:
+        """What the steps give at last; all before it is None."""
+        found, has_more = await self.advance(steps)
+        while found is None and has_more:
+            found, has_more = await self.advance(steps)
+        assert found is not None
+        return found
+
 
 def _advance(steps: "Iterator[_Result | None]") -> "tuple[_Result | None, bool]":
     until = time.perf_counter() + _STEP_SECONDS

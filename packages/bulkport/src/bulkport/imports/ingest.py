@@ -6,12 +6,11 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from functools import partial
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from psycopg import AsyncConnection, sql
 from psycopg.errors import UniqueViolation
@@ -24,7 +23,7 @@ from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.admission import Admission
 from bulkport.imports.body_work import INLINE_BYTES
 from bulkport.imports.chunk import compress
-from bulkport.imports.formats import BodyFormat, Handling, Piece, parse_envelope
+from bulkport.imports.formats import BodyFormat, Handling, Piece, envelope_steps
 from bulkport.imports.formats.sniffing import WORKBOOK_SIGNATURES
 from bulkport.imports.hooks import enqueue_finished
 from bulkport.imports.member_names import MemberNames
@@ -33,12 +32,16 @@ from bulkport.imports.resource import ConflictPolicy
 from bulkport.imports.spool import Spool
 from bulkport.imports.summary import unknown_fields_warnings
 from bulkport.imports.upload import BodyReader, OnAccept, PeekedBody, PieceReader, Upload, no_records, read_whole
-from bulkport.imports.validation import validate_envelope
+from bulkport.imports.validation import validation_steps
 from bulkport.imports.values.options import ValueOptions
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.limits import ImportLimits
 from bulkport.slots import Slots
 
+_Result = TypeVar("_Result")
+
+_STORED_AT_ONCE: Final = 2 * 1024 * 1024
+"""Bytes of records that one statement stores."""
 _CONVERTED_AT_ONCE: Final = 2
 """Workbooks and Parquet files that a server process reads at one time; each may cost as much memory as its limit."""
 
@@ -144,12 +147,25 @@ class Intake:
         limits = self._limits
         whole = await read_whole(body)
         is_small = len(whole) <= INLINE_BYTES
-        parse, judge = partial(parse_envelope, whole, upload.resource, limits), partial(_judge, upload)
-        records = parse() if is_small else await reader.work.run(parse)
-        records, errors = judge(records) if is_small else await reader.work.run(judge, records)
-        if errors:
-            raise ValidationFailed(errors)
-        return await self._accept_whole(_Import(upload), _pieces(records, limits.chunk_bytes), reader)
+
+        async def carried_out(steps: Iterator[_Result | None]) -> _Result:
+            return _last(steps) if is_small else await reader.work.result(steps)
+
+        records = await carried_out(envelope_steps(whole, upload.resource, limits))
+        if rename := MemberNames(upload.resource, upload.reading):
+            records = await carried_out(_renamed(records, rename))
+        if upload.handling is not Handling.LENIENT:
+            options = ValueOptions.of(upload.reading)
+            if errors := await carried_out(validation_steps(records, upload.resource, options)):
+                raise ValidationFailed(errors)
+        pieces = await carried_out(_pieces(records, limits.chunk_bytes))
+        description = _Import(upload)
+        if sum(len(piece.payload) for piece in pieces) > _STORED_AT_ONCE:
+            with Spool(limits.spool_folder) as spool:
+                for piece in pieces:
+                    await reader.work.run(spool.add, piece)
+                return await self._store_spooled(description, spool, reader)
+        return await self._accept_whole(description, pieces, reader)
 
     async def _accept_stream(
         self, upload: Upload, reader: BodyReader, body: AsyncIterable[bytes], body_format: BodyFormat
@@ -311,30 +327,34 @@ class _Import:
         return [*pieces.warnings, *unknown_fields_warnings(unknown, known)]
 
 
-def _judge(upload: Upload, records: list[bytes]) -> tuple[list[bytes], dict[str, list[str]]]:
-    """The records under the names of their fields, and what is wrong with them where that refuses the whole."""
-    rename = MemberNames(upload.resource, upload.reading)
-    records = list(map(rename, records)) if rename else records
-    if upload.handling is Handling.LENIENT:
-        return records, {}
-    return records, validate_envelope(records, upload.resource, ValueOptions.of(upload.reading))
+def _last(steps: Iterator[_Result | None]) -> _Result:
+    *_, result = steps
+    assert result is not None
+    return result
+
+
+def _renamed(records: list[bytes], rename: MemberNames) -> Iterator[list[bytes] | None]:
+    """The records under the names of their fields, record by record."""
+    renamed: list[bytes] = []
+    for record in records:
+        renamed.append(rename(record))
+        yield None
+    yield renamed
 
 
 async def _compressed(records: bytes, reader: BodyReader) -> bytes:
     return compress(records) if len(records) <= INLINE_BYTES else await reader.work.run(compress, records)
 
 
-def _pieces(records: list[bytes], chunk_bytes: int) -> list[Piece]:
-    """Records of an envelope as pieces of about `chunk_bytes`."""
-    whole = b"\n".join(records)
-    if len(whole) <= chunk_bytes:
-        return [Piece(whole, len(records))]
+def _pieces(records: list[bytes], chunk_bytes: int) -> Iterator[list[Piece] | None]:
+    """Records of an envelope as pieces of about `chunk_bytes`, piece by piece."""
     pieces: list[Piece] = []
     start = size = 0
     for position, record in enumerate(records):
         size += len(record) + 1
-        if size >= chunk_bytes or position == len(records) - 1:
+        if size > chunk_bytes or position == len(records) - 1:
             part = records[start : position + 1]
             pieces.append(Piece(b"\n".join(part), len(part)))
             start, size = position + 1, 0
-    return pieces
+            yield None
+    yield pieces

@@ -41,6 +41,7 @@ OnAccept: TypeAlias = Callable[[AsyncConnection[Any], AcceptedImport], Awaitable
 _NO_LABELS: Final = ImportLabels()
 _AS_DETECTED: Final = ReadingOptions()
 _PEEKED_BYTES: Final = 64 * 1024
+_FEW_COLUMNS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,13 @@ class BodyReader:
                 return data
 
 
-async def read_whole(parts: AsyncIterable[bytes]) -> bytes:
+async def read_whole(parts: AsyncIterable[bytes]) -> bytearray:
     """The whole body, for formats that are checked as a whole."""
-    return b"".join([part async for part in parts])
+    # Grown part by part: to join them at the end would take its time at once.
+    whole = bytearray()
+    async for part in parts:
+        whole += part
+    return whole
 
 
 class PeekedBody:
@@ -234,13 +239,13 @@ class PieceReader:
             size = splitter.buffered + len(data)
             is_small = size <= INLINE_BYTES or size < splitter.threshold
             async for piece in self._cut(splitter.feed(data), is_small=is_small):
-                self._match_header()
+                await self._match_header()
                 yield piece
         splitter = self._splitter = self._splitter or self._new_splitter()
         async for piece in self._cut(splitter.finish(), is_small=splitter.buffered <= INLINE_BYTES):
-            self._match_header()
+            await self._match_header()
             yield piece
-        self._match_header()
+        await self._match_header()
 
     async def _cut(self, pieces: Iterator[Piece], *, is_small: bool) -> AsyncIterator[Piece]:
         if is_small:
@@ -260,10 +265,14 @@ class PieceReader:
             return JsonArraySplitter(self._limits)
         return NdjsonSplitter(self._limits)
 
-    def _match_header(self) -> None:
+    async def _match_header(self) -> None:
         """Refuse a CSV body as soon as its header is known to be unusable."""
-        if self.columns is None and (dialect := self.dialect) is not None:
+        if self.columns is not None or (dialect := self.dialect) is None:
+            return
+        if len(dialect.header) <= _FEW_COLUMNS:
             self.columns = match_header(dialect.header, self._names.resource, self._names)
+        else:
+            self.columns = await self._work.run(match_header, dialect.header, self._names.resource, self._names)
 
 
 def no_records() -> BadRequest:

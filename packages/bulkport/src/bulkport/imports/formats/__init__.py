@@ -27,7 +27,7 @@ from bulkport.imports.formats.csv import (
     match_header,
     parse_delimiter,
 )
-from bulkport.imports.formats.envelope import parse_envelope
+from bulkport.imports.formats.envelope import envelope_steps, parse_envelope
 from bulkport.imports.formats.json_array import JsonArraySplitter, is_array_of_objects
 from bulkport.imports.formats.media_type import (
     BodyFormat,
@@ -56,6 +56,7 @@ __all__ = [
     "RecordSplitter",
     "csv_records",
     "decompressor",
+    "envelope_steps",
     "is_array_of_objects",
     "match_header",
     "media_type_of_part",

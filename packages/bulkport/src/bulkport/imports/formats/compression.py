@@ -17,6 +17,8 @@ else:
 OUTPUT_BYTES: Final = 256 * 1024
 """Largest piece that a decompressor gives at a time."""
 _INPUT_BYTES: Final = 64 * 1024
+_MOST_EMPTY_PARTS: Final = 1000
+"""Members or frames in a row that hold nothing; each costs as much as a page of text."""
 _WINDOW_LOG_MAX: Final = 23
 """zstd windows of 8 MiB at most, which is what RFC 9659 §3 allows for Content-Encoding."""
 
@@ -30,6 +32,7 @@ class Decompressor(ABC):
         self._ratio_floor = limits.compression_ratio_floor_bytes
         self.bytes_in = 0
         """Bytes fed so far."""
+        self._empty_parts = 0
         self.bytes_out = 0
         """Bytes given so far."""
 
@@ -76,6 +79,12 @@ class Decompressor(ABC):
         if self.bytes_out > max(self._ratio_floor, self.bytes_in * self._max_ratio):
             raise DecompressionBomb(f"The compressed body expands to more than {self._max_ratio} times its size.")
 
+    def _end_part(self, size: int) -> None:
+        """Note that a member or frame has ended which gave `size` bytes."""
+        self._empty_parts = 0 if size else self._empty_parts + 1
+        if self._empty_parts > _MOST_EMPTY_PARTS:
+            raise CorruptCompression(f"The compressed data has more than {_MOST_EMPTY_PARTS:,} empty parts in a row.")
+
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body is larger than {self.max_bytes:,} bytes.")
 
@@ -99,15 +108,18 @@ class _Gzip(Decompressor):
     def __init__(self, limits: ImportLimits, max_bytes: int) -> None:
         super().__init__(limits, max_bytes)
         self._member = zlib.decompressobj(wbits=31)
+        self._member_bytes = 0
 
     def _expand(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._member.eof:
-                self._member = zlib.decompressobj(wbits=31)
+                self._end_part(self._member_bytes)
+                self._member, self._member_bytes = zlib.decompressobj(wbits=31), 0
             try:
                 plain = self._member.decompress(data, OUTPUT_BYTES)
             except zlib.error as error:
                 raise CorruptCompression("The gzip data is corrupt.") from error
+            self._member_bytes += len(plain)
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
             if plain:
                 yield plain
@@ -123,6 +135,7 @@ class _Zstd(Decompressor):
     def __init__(self, limits: ImportLimits, max_bytes: int) -> None:
         super().__init__(limits, max_bytes)
         self._frame = self._new_frame()
+        self._frame_bytes = 0
 
     @staticmethod
     def _new_frame() -> zstd.ZstdDecompressor:
@@ -133,13 +146,15 @@ class _Zstd(Decompressor):
             if self._frame.eof:
                 if not data:
                     return
-                self._frame = self._new_frame()
+                self._end_part(self._frame_bytes)
+                self._frame, self._frame_bytes = self._new_frame(), 0
             try:
                 plain = self._frame.decompress(data, OUTPUT_BYTES)
             except zstd.ZstdError as error:
                 if "too much memory" in str(error):
                     raise TooLarge("The zstd data needs a window of more than 8 MiB (RFC 9659).") from error
                 raise CorruptCompression("The zstd data is corrupt.") from error
+            self._frame_bytes += len(plain)
             if plain:
                 yield plain
             if self._frame.eof:

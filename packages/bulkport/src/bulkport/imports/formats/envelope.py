@@ -2,28 +2,52 @@
 
 import codecs
 import re
-from functools import lru_cache
+from collections.abc import Generator
 from typing import Any, Final
 
 import msgspec
 
 from bulkport.errors import MalformedBody, RecordTooLarge, TooLarge, ValidationFailed
-from bulkport.imports.formats.sniffing import text_start
+from bulkport.imports.formats.json_values import ValueTooLong, has_many_values, malformed, skip_blanks, value_end
+from bulkport.imports.formats.sniffing import SNIFF_BYTES, text_start
 from bulkport.imports.resource import Resource
 from bulkport.limits import ImportLimits
 
 _WINDOW_BYTES: Final = 64 * 1024
+_MOST_MEMBERS: Final = 1000
+_MOST_VALUES: Final = 50_000
+"""Values in one record: Pydantic reads so many in a few milliseconds."""
+_LONGEST_NAME: Final = 64 * 1024
 # An object that ends its line, and one more below it.
 _LINES: Final = re.compile(rb"\s*\{[^\r\n]*\}[ \t]*[\r\n]\s*\{")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_FLAT_OBJECT: Final = re.compile(rb'\{[^"{}\[\]]*+(?:"(?:[^"\\]++|\\.)*+"[^"{}\[\]]*+)*+\}', re.DOTALL)
+_VALUE_SIGNS: Final = b'{["-0123456789tfn'
+_VALUE: Final = msgspec.json.Decoder(msgspec.Raw)
+_NAME: Final = msgspec.json.Decoder(str)
+
+Steps = Generator[None, None, list[bytes] | None]
 
 
-def parse_envelope(body: bytes, resource: Resource, limits: ImportLimits) -> list[bytes]:
+def parse_envelope(body: bytes | bytearray, resource: Resource, limits: ImportLimits) -> list[bytes]:
+    """The records of an envelope; see `envelope_steps`."""
+    *_, records = envelope_steps(body, resource, limits)
+    assert records is not None
+    return records
+
+
+def envelope_steps(
+    body: bytes | bytearray, resource: Resource, limits: ImportLimits
+) -> Generator[list[bytes] | None, None, None]:
     """The records of an envelope, each as its raw JSON on one line (newlines between tokens become spaces).
 
     Only the envelope and the JSON syntax are judged here, not the records. Other members of the object are
     ignored; of members with the same name the last counts, as in most JSON readers (RFC 8259 §4). However many
-    records or members the body has, no more than `max_envelope_records` + 1 of them are held.
+    records the body has, no more than `max_envelope_records` + 1 of them are looked at.
+
+    Yields
+    ------
+    None after each step of some milliseconds at most, and the records at last.
 
     Raises
     ------
@@ -32,85 +56,191 @@ def parse_envelope(body: bytes, resource: Resource, limits: ImportLimits) -> lis
     MalformedBody
         If the body is not JSON in UTF-8, is nested too deeply, or is not an object with a list.
     TooLarge
-        If the body is larger than `max_envelope_bytes`, or a record than `max_record_bytes`.
+        If the body is larger than `max_envelope_bytes`, a record or all that is beside the list than
+        `max_record_bytes`, or a record has too many values in it.
     """
     if len(body) > limits.max_envelope_bytes:
         raise TooLarge(f"The body is larger than {limits.max_envelope_bytes:,} bytes.")
     if not body:
         raise MalformedBody("The body is empty.")
-    _check_encoding(body)
-    if start := text_start(body):
-        body = body[start:]
-    found = _decode(body, resource, limits.max_envelope_records)
+    yield from _check_encoding(body)
     plural = resource.name.replace("-", " ")
-    if found is None:
+    try:
+        records = yield from _Envelope(body, resource, limits).records()
+    except MalformedBody as error:
+        raise _explained(error, body) from error
+    if records is None:
         raise _refused(resource, f"{plural.capitalize()} list cannot be null")
-    if not found:
+    if not records:
         message = f"{plural.capitalize()} list must contain at least one {resource.label.lower()}"
         raise _refused(resource, message)
-    if len(found) > limits.max_envelope_records:
-        message = f"Bulk import cannot exceed {limits.max_envelope_records} {plural} per request"
-        raise _refused(resource, message)
-    records = list(map(bytes, found))
-    sizes = list(map(len, records))
-    if (largest := max(sizes)) > limits.max_record_bytes:
-        number = sizes.index(largest) + 1
-        raise RecordTooLarge(f"Record {number} is larger than {limits.max_record_bytes:,} bytes.")
-    if b"\n" in body:
-        # JSON strings hold no raw newline (RFC 8259 §7), so these stand between tokens.
-        records = [record.replace(b"\n", b" ") for record in records]
-    return records
+    yield records
 
 
 def _refused(resource: Resource, message: str) -> ValidationFailed:
     return ValidationFailed({resource.name: [message]}, message)
 
 
-def _check_encoding(body: bytes) -> None:
+def _check_encoding(body: bytes | bytearray) -> Generator[None, None, None]:
     """Check the UTF-8 in windows: msgspec does not look into the strings it skips."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     view = memoryview(body)
     try:
         for start in range(0, len(body), _WINDOW_BYTES):
             decoder.decode(view[start : start + _WINDOW_BYTES])
+            yield
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        text_start(body)
+        text_start(bytes(view[:SNIFF_BYTES]))
         raise MalformedBody("The body is not valid UTF-8.") from error
 
 
-def _decode(body: bytes, resource: Resource, max_records: int) -> list[msgspec.Raw] | None:
-    try:
-        envelope = _decoder(resource.name, max_records).decode(body)
-    except msgspec.ValidationError as error:
-        raise MalformedBody(f'The body must be an object such as {{"{resource.name}": [...]}}.') from error
-    except RecursionError as error:
-        raise MalformedBody("The JSON is nested too deeply.") from error
-    except msgspec.DecodeError as error:
-        detail = str(error)
-        if _SURROGATE.search(body):
-            detail += "; or an escaped surrogate has no partner"
-        if _LINES.match(body):
-            raise MalformedBody(
-                f"The body is not valid JSON: {detail}. It looks like NDJSON, one object a line: "
-                "send it as application/x-ndjson."
-            ) from error
-        raise MalformedBody(f"The body is not valid JSON: {detail}.") from error
-    if envelope.records is None:
-        return None
-    return [record for record in msgspec.structs.astuple(envelope.records) if record is not msgspec.UNSET]
+def _explained(error: MalformedBody, body: bytes | bytearray) -> MalformedBody:
+    """The error, with what may be the reason."""
+    if "not valid JSON" not in error.detail:
+        return error
+    start = bytes(memoryview(body)[:_WINDOW_BYTES])
+    if _LINES.match(start):
+        return MalformedBody(
+            f"{error.detail} It looks like NDJSON, one object a line: send it as application/x-ndjson."
+        )
+    if _SURROGATE.search(start):
+        return MalformedBody(f"{error.detail} Maybe an escaped surrogate has no partner.")
+    return error
 
 
-@lru_cache(maxsize=64)
-def _decoder(member: str, max_records: int) -> msgspec.json.Decoder[Any]:
-    """A decoder of the envelope that keeps the first `max_records` + 1 records and skips the others.
+class _Envelope:
+    """Reads the object from its first byte to its last."""
 
-    A list type would hold every record of the body, and 32 MiB of `[1,1,1,…]` are a gigabyte of list. A struct
-    that stands for an array has one slot for each record it may keep, and msgspec skips what has no slot.
-    """
-    slots = [(f"record_{number}", msgspec.Raw, msgspec.UNSET) for number in range(max_records + 1)]
-    first_records = msgspec.defstruct("FirstRecords", slots, array_like=True, gc=False)
-    envelope = msgspec.defstruct(
-        "Envelope", [("records", first_records | None, None)], rename={"records": member}, gc=False
-    )
-    return msgspec.json.Decoder(envelope)
+    def __init__(self, body: bytes | bytearray, resource: Resource, limits: ImportLimits) -> None:
+        self._text = body
+        self._view = memoryview(body)
+        self._resource = resource
+        self._limits = limits
+        self._beside = limits.max_record_bytes
+
+    def records(self) -> Steps:
+        """The records of the last list; None where there is none."""
+        records: list[bytes] | None = None
+        at = yield from skip_blanks(self._text, text_start(bytes(self._view[:SNIFF_BYTES])))
+        self._require(at, b"{")
+        at = yield from skip_blanks(self._text, at + 1)
+        members, sign = 0, self._sign(at)
+        while members == 0 or sign == b",":
+            if members:
+                at = yield from skip_blanks(self._text, at + 1)
+            elif sign == b"}":
+                break
+            members += 1
+            if members > _MOST_MEMBERS:
+                raise MalformedBody(f"The body has more than {_MOST_MEMBERS:,} members.")
+            name, at = yield from self._name(at)
+            if name == self._resource.name:
+                records, at = yield from self._list(at)
+            else:
+                at = yield from self._other(at)
+            at = yield from skip_blanks(self._text, at)
+            sign = self._sign(at)
+            yield
+        if sign != b"}":
+            raise malformed("expected ',' or '}'", at)
+        at = yield from skip_blanks(self._text, at + 1)
+        if at < len(self._text):
+            raise malformed("trailing characters", at)
+        return records
+
+    def _name(self, at: int) -> Generator[None, None, tuple[str, int]]:
+        """A member's name, and where its value begins."""
+        if self._sign(at) != b'"':
+            raise malformed("object keys must be strings", at)
+        try:
+            end = yield from value_end(self._text, at, most=_LONGEST_NAME)
+        except ValueTooLong:
+            raise MalformedBody(f"The name of a member is longer than {_LONGEST_NAME:,} bytes.") from None
+        name: str = self._decoded(_NAME, bytes(self._view[at:end]), "")
+        at = yield from skip_blanks(self._text, end)
+        if self._sign(at) != b":":
+            raise malformed("expected ':'", at)
+        at = yield from skip_blanks(self._text, at + 1)
+        return name, at
+
+    def _other(self, at: int) -> Generator[None, None, int]:
+        """The end of a member that is ignored."""
+        try:
+            end = yield from value_end(self._text, at, most=self._beside)
+        except ValueTooLong:
+            raise TooLarge(
+                f"What the body has beside {self._resource.name} is larger than "
+                f"{self._limits.max_record_bytes:,} bytes."
+            ) from None
+        self._beside -= end - at
+        self._decoded(_VALUE, bytes(self._view[at:end]), "")
+        return end
+
+    def _list(self, at: int) -> Generator[None, None, tuple[list[bytes] | None, int]]:
+        """The records of a list, and its end; None for null."""
+        if bytes(self._view[at : at + 4]) == b"null":
+            return None, at + 4
+        self._require(at, b"[")
+        records: list[bytes] = []
+        at = yield from skip_blanks(self._text, at + 1)
+        if self._sign(at) == b"]":
+            return records, at + 1
+        while True:
+            end = yield from self._record_end(at, len(records) + 1)
+            records.append(self._record(bytes(self._view[at:end]), len(records) + 1))
+            if len(records) > self._limits.max_envelope_records:
+                plural, most = self._resource.name.replace("-", " "), self._limits.max_envelope_records
+                raise _refused(self._resource, f"Bulk import cannot exceed {most} {plural} per request")
+            at = yield from skip_blanks(self._text, end)
+            sign = self._sign(at)
+            if sign == b"]":
+                return records, at + 1
+            if sign != b",":
+                raise malformed("expected ',' or ']'", at)
+            at = yield from skip_blanks(self._text, at + 1)
+            yield
+
+    def _record_end(self, at: int, number: int) -> Generator[None, None, int]:
+        flat = _FLAT_OBJECT.match(self._text, at, at + _WINDOW_BYTES)
+        if flat is not None:
+            return flat.end()
+        try:
+            return (yield from value_end(self._text, at, most=self._limits.max_record_bytes))
+        except ValueTooLong:
+            raise self._too_large(number) from None
+
+    def _record(self, record: bytes, number: int) -> bytes:
+        if len(record) > self._limits.max_record_bytes:
+            raise self._too_large(number)
+        if has_many_values(record, _MOST_VALUES):
+            raise RecordTooLarge(f"Record {number} has more than {_MOST_VALUES:,} values; send it as NDJSON.")
+        self._decoded(_VALUE, record, f" in record {number}")
+        # JSON strings hold no raw newline (RFC 8259 §7), so these stand between tokens.
+        return record.replace(b"\n", b" ")
+
+    def _too_large(self, number: int) -> RecordTooLarge:
+        return RecordTooLarge(f"Record {number} is larger than {self._limits.max_record_bytes:,} bytes.")
+
+    def _decoded(self, decoder: msgspec.json.Decoder[Any], value: bytes, where: str) -> Any:
+        try:
+            return decoder.decode(value)
+        except RecursionError as error:
+            raise MalformedBody("The JSON is nested too deeply.") from error
+        except msgspec.DecodeError as error:
+            detail = str(error)
+            if _SURROGATE.search(value):
+                detail += "; or an escaped surrogate has no partner"
+            raise MalformedBody(f"The body is not valid JSON: {detail}{where}.") from error
+
+    def _sign(self, at: int) -> bytes:
+        return bytes(self._view[at : at + 1])
+
+    def _require(self, at: int, opening: bytes) -> None:
+        """Check that an object or a list begins here."""
+        sign = self._sign(at)
+        if sign == opening:
+            return
+        if sign and sign in _VALUE_SIGNS:
+            raise MalformedBody(f'The body must be an object such as {{"{self._resource.name}": [...]}}.')
+        raise malformed("expected a value" if sign else "it ends too early", at)

@@ -11,7 +11,7 @@ from it accepts most rows ten times as fast (`fast_lane`), and Pydantic sees the
 
 from bulkport.imports.validation.batch import Batch, ValidRows
 from bulkport.imports.validation.chunk_validator import RowValidator
-from bulkport.imports.validation.envelope import validate_envelope
+from bulkport.imports.validation.envelope import validate_envelope, validation_steps
 from bulkport.imports.validation.not_blank import NotBlank
 from bulkport.imports.validation.remarks import once
 from bulkport.imports.validation.row_errors import FieldError, RowError
@@ -28,4 +28,5 @@ __all__ = [
     "once",
     "stored_texts",
     "validate_envelope",
+    "validation_steps",
 ]

@@ -19,6 +19,10 @@ from bulkport.limits import ImportLimits
 _AS_DETECTED: Final = ReadingOptions()
 # All bytes but the newline and the quote.
 _OTHERS: Final = {quote: bytes(byte for byte in range(256) if byte not in b"\n" + quote) for quote in (b'"', b"'")}
+_MAX_HEADER_BYTES: Final = 256 * 1024
+_MAX_COLUMNS: Final = 10_000
+"""PostgreSQL's tables have 1,600."""
+_MOST_QUOTES: Final = 0.4
 
 
 class CsvSplitter(BufferingSplitter):
@@ -103,7 +107,12 @@ class CsvSplitter(BufferingSplitter):
                 raise CsvHeaderError("The CSV lines end with carriage returns alone; end them with newlines.") from None
             raise
         if preamble is None:
+            is_said = self._options.header_row is not None or self._options.skip_rows is not None
+            if len(block) > _MAX_HEADER_BYTES and not is_said:
+                raise RecordTooLarge(f"The CSV header row is larger than {_MAX_HEADER_BYTES:,} bytes.")
             return None
+        if len(preamble.header) > _MAX_COLUMNS:
+            raise CsvHeaderError(f"The CSV header has more than {_MAX_COLUMNS:,} columns.")
         self.header = preamble.header
         self.found = preamble.found
         self._preamble_warnings = preamble.warnings
@@ -133,8 +142,10 @@ class CsvSplitter(BufferingSplitter):
             end = 0 if found is None else found.end()
             if block.find(b"\n", end) < 0:  # what is left is no whole record
                 return end, _count_line_ends(block[:end], quote)
-        parts = block.split(quote) if quote else [block]
-        bones = None if is_escaped else skeleton(parts, syntax.delimiter, quote)
+        # A text of little else than quotes falls into more parts than can be looked at in a few milliseconds.
+        is_quotes = bool(quote) and block.count(quote) > len(block) * _MOST_QUOTES
+        parts = block.split(quote) if quote and not is_quotes else [block]
+        bones = None if is_escaped or is_quotes else skeleton(parts, syntax.delimiter, quote)
         if bones is None:
             sizes = list(map(len, self._read_records(block)))
             return sum(sizes), len(sizes)

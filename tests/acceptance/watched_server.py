@@ -1,0 +1,70 @@
+"""The Command API in a process of its own, which tells how long its event loop was held at a time.
+
+A hold is measured in processor time of the whole process between two turns of the loop, so that what other processes
+take of the machine does not count: work on the loop itself counts, and work on another thread that keeps the
+interpreter.
+"""
+
+import asyncio
+import json
+import sys
+import time
+
+import uvicorn
+from fastapi import FastAPI, Request
+
+from bulkport.runtime import event_loop_factory, spare_loaded_objects
+from commandapi.app import create_app
+from commandapi.connections import ConnectionGate, ConnectionLimits, guarded_protocol
+from commandapi.settings import Settings
+
+HELD = "/held"
+
+
+class Probe:
+    """Notes the longest time between two turns of the loop."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._at = time.process_time()
+        self._turn()
+
+    def _turn(self) -> None:
+        now = time.process_time()
+        self.longest = max(self.longest, now - self._at)
+        self._at = now
+        self._loop.call_later(0.001, self._turn)
+
+    def take(self) -> float:
+        """The longest since it was last taken, in seconds."""
+        longest, self.longest = self.longest, 0.0
+        return longest
+
+
+async def serve(database_url: str, settings: dict[str, object]) -> None:
+    """Serve until the standard input ends; prints the port."""
+    app: FastAPI = create_app(Settings.model_validate({"database_url": database_url, **settings}))
+    probe = Probe()
+
+    @app.get(HELD)
+    async def held(request: Request) -> float:
+        return probe.take()
+
+    gate = ConnectionGate(ConnectionLimits())
+    config = uvicorn.Config(app, port=0, loop="none", http=guarded_protocol(gate), log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    spare_loaded_objects()
+    print(server.servers[0].sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    server.should_exit = True
+    await serving
+
+
+if __name__ == "__main__":
+    sys.setswitchinterval(0.001)
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        runner.run(serve(sys.argv[1], json.loads(sys.argv[2])))

@@ -1,0 +1,113 @@
+"""The envelope is read in short steps, and means what a parser makes of it."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from format_samples import PLATFORMS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkport.errors import MalformedBody, RecordTooLarge, TooLarge, ValidationFailed
+from bulkport.imports.formats import envelope_steps, parse_envelope
+from bulkport.imports.formats.json_values import has_many_values
+from bulkport.limits import ImportLimits
+
+LIMITS = ImportLimits()
+MIB = 2**20
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(alphabet='a"\\{}[],: \né', max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=12,
+)
+_blanks = st.text(alphabet=" \t\r\n", max_size=2)
+
+
+@given(records=st.lists(_values, min_size=1, max_size=5), other=_values, indent=st.sampled_from([None, 1]))
+def test_records_are_those_that_were_written(records: list[Any], other: Any, indent: int | None) -> None:
+    body = json.dumps({"x": other, "platforms": records, "y": other}, indent=indent).encode()
+    found = parse_envelope(body, PLATFORMS, LIMITS)
+    assert [json.loads(record) for record in found] == records
+    assert not any(b"\n" in record for record in found)
+
+
+@given(text=st.text(alphabet='{}[]":,\\ 1etrufalsn-.\n', max_size=30))
+def test_what_a_parser_refuses_is_refused(text: str) -> None:
+    body = '{"platforms":[' + text + "]}"
+    try:
+        value = json.loads(body, parse_constant=_refuse)
+    except ValueError:
+        with pytest.raises((MalformedBody, ValidationFailed)):
+            parse_envelope(body.encode(), PLATFORMS, LIMITS)
+    else:
+        records = value.get("platforms")
+        try:
+            found = parse_envelope(body.encode(), PLATFORMS, LIMITS)
+        except ValidationFailed:
+            assert not records
+        except MalformedBody as error:
+            # Stricter than Python: a lone surrogate, and a list that is none.
+            assert "surrogate" in error.detail or not isinstance(records, list)  # noqa: PT017
+        else:
+            assert [json.loads(record) for record in found] == records
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'"' + b"a" * MIB + b'"', b'"' + b"\\\\" * (MIB // 2) + b'"', b'{"a":"' + b'\\"' * (MIB // 2 - 9) + b'"}'],
+)
+def test_a_record_may_have_its_whole_length(content: bytes) -> None:
+    limits = replace(LIMITS, max_record_bytes=len(content))
+    assert parse_envelope(b'{"platforms":[1,' + content + b",2]}", PLATFORMS, limits) == [b"1", content, b"2"]
+    with pytest.raises(RecordTooLarge, match="Record 2 is larger"):
+        parse_envelope(
+            b'{"platforms":[1,' + content + b"]}", PLATFORMS, replace(limits, max_record_bytes=len(content) - 1)
+        )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"platforms":[' + b"[]," * MIB + b"[]]}",
+        b'{"x":[' + b"[]," * 300_000 + b'[]],"platforms":[1]}',
+        b" " * (4 * MIB) + b'{"platforms":[1]}',
+        b'{"platforms":["' + b"a" * MIB + b'"]}',
+    ],
+)
+def test_there_are_many_steps_in_a_large_body(body: bytes) -> None:
+    steps = 0
+    try:
+        for _ in envelope_steps(body, PLATFORMS, LIMITS):
+            steps += 1
+    except (TooLarge, ValidationFailed):
+        pass
+    assert steps > len(body) / (256 * 1024)
+
+
+def test_what_is_beside_the_list_is_limited() -> None:
+    limits = replace(LIMITS, max_record_bytes=100)
+    assert parse_envelope(b'{"x":"' + b"a" * 90 + b'","platforms":[1]}', PLATFORMS, limits) == [b"1"]
+    with pytest.raises(TooLarge, match="beside platforms is larger than 100 bytes"):
+        parse_envelope(b'{"x":"' + b"a" * 60 + b'","y":"' + b"a" * 60 + b'","platforms":[1]}', PLATFORMS, limits)
+    with pytest.raises(MalformedBody, match="more than 1,000 members"):
+        parse_envelope(b"{" + b'"platforms":[],' * 1000 + b'"platforms":[1]}', PLATFORMS, LIMITS)
+
+
+def test_a_record_of_many_values_is_refused() -> None:
+    fits = b"[" + b"1," * 49_000 + b'"' + b"," * 100_000 + b'"]'
+    assert parse_envelope(b'{"platforms":[' + fits + b"]}", PLATFORMS, LIMITS) == [fits]
+    with pytest.raises(RecordTooLarge, match="more than 50,000 values"):
+        parse_envelope(b'{"platforms":[[' + b"1," * 50_001 + b"1]]}", PLATFORMS, LIMITS)
+
+
+def test_values_are_counted_outside_of_strings() -> None:
+    assert has_many_values(b"[1,2,3,4]", 3)
+    assert not has_many_values(b"[1,2,3,4]", 4)
+    assert not has_many_values(b'["[[[[,,,,{{{{\\",,,,"]', 2)
+    assert has_many_values(b'"",' * 100, 10)
