@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import platformdirs
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bulkport.egress import EgressPolicy
 from bulkport.imports.retention import ImportRetention
 from bulkport.jobs import RetentionPolicy
 from bulkport.limits import ImportLimits
+from bulkport.pulls.stores import ObjectStore
 from commandapi.registrations.issuer_url import IssuerUrl, is_insecure
 
 if TYPE_CHECKING:
@@ -33,6 +34,16 @@ LogLevel = Annotated[
     BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
 ]
 """Least severe message that is logged; any case."""
+
+
+class StoreSettings(BaseModel):
+    """A store that imports are pulled from; see `bulkport.ObjectStore`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(min_length=1)
+    options: dict[str, SecretStr] = {}
+    users: list[str] | None = None
 
 
 class Settings(BaseSettings):
@@ -187,6 +198,12 @@ class Settings(BaseSettings):
         default="", description="Private networks that webhooks may name all the same, such as 10.1.0.0/16; by commas."
     )
     egress_allow_http: bool = Field(default=False, description="Whether webhooks may have addresses without TLS.")
+    stores: dict[str, StoreSettings] = Field(
+        default={},
+        description="Stores and folders that imports are pulled from, as JSON by the names that requests use: "
+        '`{"exports": {"url": "s3://bucket/prefix", "options": {"region": "eu-central-1"}, "users": ["ada"]}}`.',
+    )
+    pull_seconds: float = Field(default=21_600.0, gt=0, description="Longest time of fetching one body from a source.")
     max_staged_uploads: int = Field(default=100, ge=1)
     max_staged_bytes: int = Field(default=10 * 2**30, ge=1)
     staged_seconds: float = Field(default=86_400.0, gt=0)
@@ -272,6 +289,7 @@ class Settings(BaseSettings):
             disk_watermark_bytes=self.disk_watermark_bytes,
             watched_folders=(str(self.data_dir),) if self.data_dir.exists() else (),
             idempotency_seconds=self.idempotency_seconds,
+            pull_seconds=self.pull_seconds,
             max_staged_uploads=self.max_staged_uploads,
             max_staged_bytes=self.max_staged_bytes,
             staged_seconds=self.staged_seconds,
@@ -311,6 +329,17 @@ class Settings(BaseSettings):
     def egress_policy(self) -> EgressPolicy:
         """Which addresses webhooks may name."""
         return EgressPolicy.of(_words(self.egress_allowed_networks), allow_http=self.egress_allow_http)
+
+    def object_stores(self) -> dict[str, ObjectStore]:
+        """Stores that imports may be pulled from."""
+        return {
+            name: ObjectStore(
+                store.url,
+                {key: value.get_secret_value() for key, value in store.options.items()},
+                None if store.users is None else tuple(store.users),
+            )
+            for name, store in self.stores.items()
+        }
 
     @property
     def shows_docs(self) -> bool:

@@ -18,6 +18,7 @@ def build_bulkport(settings: Settings) -> Bulkport:
         limits=settings.import_limits(),
         chunk_workers=settings.import_lanes,
         egress=settings.egress_policy(),
+        stores=settings.object_stores(),
     )
 
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from bulkport.jobs.task import JobCall, JobOptions, Task
     from bulkport.jobs.worker import run_until_signal
     from bulkport.limits import ImportLimits
+    from bulkport.pulls.stores import ObjectStore
     from bulkport.worker_settings import WorkerSettings
 
     __version__: str
@@ -71,6 +72,7 @@ _MODULES: Final = {
     "bulkport.jobs.task": ("JobCall", "JobOptions", "Task"),
     "bulkport.jobs.worker": ("run_until_signal",),
     "bulkport.limits": ("ImportLimits",),
+    "bulkport.pulls.stores": ("ObjectStore",),
     "bulkport.worker_settings": ("WorkerSettings",),
 }
 _HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}
@@ -103,6 +105,7 @@ __all__ = [
     "Mistake",
     "NotBlank",
     "NotConnected",
+    "ObjectStore",
     "Outcome",
     "ParentNotFound",
     "ReadingOptions",

@@ -1,7 +1,7 @@
 """`Bulkport`: what an application makes one of. It has its resources, tasks, routes, dashboard and worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -34,6 +34,7 @@ from bulkport.jobs.worker import WorkerServer, new_server_name
 from bulkport.limits import ImportLimits
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool, open_pool, prefer_indexes
+from bulkport.pulls.composition import open_puller, source_access
 from bulkport.runtime import server_is_stopping
 from bulkport.worker_settings import WorkerSettings
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from bulkport.egress import EgressPolicy
     from bulkport.fastapi.route import Authenticate
     from bulkport.fastapi.write_query import Authorize
+    from bulkport.pulls.stores import ObjectStore
 
 _log = get_logger(__name__)
 
@@ -76,7 +78,9 @@ class Bulkport(JobCalls, ImportCalls):
     chunk_workers
         Background jobs that work on one import of several chunks.
     egress
-        Which addresses webhooks may name; by default https outside of private networks.
+        Which addresses webhooks and sources may name; by default https outside of private networks.
+    stores
+        Object stores and folders that imports may be pulled from, by the names that requests use.
     engine
         Makes the engine that stores and runs jobs. Servers and workers use the same one.
 
@@ -109,6 +113,7 @@ class Bulkport(JobCalls, ImportCalls):
         pool_size: int = 10,
         chunk_workers: int = 2,
         egress: "EgressPolicy | None" = None,
+        stores: "Mapping[str, ObjectStore] | None" = None,
         engine: EngineFactory = PostgresEngine,
     ) -> None:
         super().__init__(engine=engine, schema=schema)
@@ -122,6 +127,7 @@ class Bulkport(JobCalls, ImportCalls):
         self._pool_size = pool_size
         self._chunk_workers = chunk_workers
         self._egress = egress
+        self._stores = dict(stores or {})
         self._runtimes: list[ImportRuntime] = []
 
     def __repr__(self) -> str:
@@ -180,14 +186,20 @@ class Bulkport(JobCalls, ImportCalls):
         from bulkport.fastapi.imports import import_router  # noqa: PLC0415
         from bulkport.fastapi.job_views import job_views  # noqa: PLC0415
         from bulkport.fastapi.openapi import PROBLEMS  # noqa: PLC0415
+        from bulkport.fastapi.pulls import add_pull_creation, pull_router  # noqa: PLC0415
         from bulkport.fastapi.retry import retry_router  # noqa: PLC0415
-        from bulkport.fastapi.route import user_dependency  # noqa: PLC0415
+        from bulkport.fastapi.route import BulkportRoute, user_dependency  # noqa: PLC0415
         from bulkport.fastapi.uploads import upload_router  # noqa: PLC0415
 
         views, authenticate = job_views(job_id_name), user_dependency(user)
         router = APIRouter(responses=PROBLEMS)
+        access = source_access(self._egress, self._stores)
+        pulls = APIRouter(route_class=BulkportRoute)
         for resource in self.resources.values():
-            router.include_router(bulk_router(resource, self._runtime, authenticate, views, authorize=authorize))
+            router.include_router(
+                bulk_router(resource, self._runtime, authenticate, views, authorize=authorize, access=access)
+            )
+            add_pull_creation(pulls, resource, self._runtime, authenticate, access=access, authorize=authorize)
             router.include_router(describe_router(resource, self._runtime, authenticate))
             router.include_router(export_router(resource, self._runtime, authenticate))
         router.include_router(import_router(self.resources, self._runtime, authenticate, views))
@@ -198,6 +210,9 @@ class Bulkport(JobCalls, ImportCalls):
             router.include_router(webhook_router(self._runtime, authenticate, self._egress or EgressPolicy()))
         router.include_router(retry_router(self.resources, self._runtime, authenticate, views, authorize=authorize))
         router.include_router(upload_router(self._runtime, authenticate))
+        if access.policy is not None or access.stores:
+            router.include_router(pulls)
+            router.include_router(pull_router(self.resources, self._runtime, authenticate))
         return router
 
     def dashboard(
@@ -301,7 +316,7 @@ class Bulkport(JobCalls, ImportCalls):
             intake = Intake(engine, pool, uploads, self.limits, self._chunk_workers)
             watch = ImportWatch(pool, is_stopping=server_is_stopping)
             stack.callback(watch.close)
-            self._enter(stack, pool, engine, ImportRuntime(pool, intake, watch))
+            self._enter(stack, pool, engine, ImportRuntime(pool, intake, engine, watch))
             yield self
 
     def _enter(self, stack: AsyncExitStack, pool: AsyncPool, engine: JobEngine, runtime: ImportRuntime | None) -> None:
@@ -363,9 +378,18 @@ class Bulkport(JobCalls, ImportCalls):
                 engine.add_task(task.definition(threads))
             for recurring in self.recurring.declared:
                 engine.recurring.declare(recurring)
+            puller = open_puller(
+                pool,
+                engine,
+                self.resources,
+                self.limits,
+                source_access(self._egress, self._stores),
+                chunk_workers=self._chunk_workers,
+            )
             importer = Importer(
                 self.resources,
                 pool,
+                fetch_body=puller.pull,
                 policy=options.attempts,
                 chunk_slots=options.chunk_slots,
                 job_slots=options.concurrency,

@@ -1,17 +1,19 @@
 """Requests to addresses that users name, kept out of private networks.
 
 A name is resolved here, each of its addresses is judged, and the connection goes to the address that was judged: a name
-that resolves to another one a moment later gains nothing. Redirects are not followed; a caller that follows one sends
-a new request, which is judged anew (OWASP, "Server-Side Request Forgery Prevention").
+that resolves to another one a moment later gains nothing. A POST follows no redirect; a GET follows a few, and
+judges the address of each anew (OWASP, "Server-Side Request Forgery Prevention").
 """
 
 import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
+from urllib.parse import urljoin
 
 import httpcore
 
@@ -22,6 +24,8 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _MAX_URL: Final = 2000
 _READ_BYTES: Final = 16_384
+_MOST_REDIRECTS: Final = 5
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # RFC 6052 §2.1 and RFC 6146: an address in here is an IPv4 address on the other side of a translator.
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
@@ -32,6 +36,10 @@ class EgressRefused(Exception):
 
 class EgressFailed(Exception):
     """No answer came: the name is unknown, the connection was refused or broke, or time ran out."""
+
+
+class EgressUntrusted(EgressFailed):
+    """The server cannot prove by TLS who it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,19 @@ class Answer:
     """The first 16 KiB."""
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer whose body is still to be read."""
+
+    url: str
+    """Where it came from: the last of the redirects."""
+    status: int
+    headers: Mapping[str, str]
+    """By their names in lower case."""
+    body: AsyncIterator[bytes] = field(repr=False)
+    """Raises EgressFailed when the connection breaks before its end."""
+
+
 class Egress:
     """Sends requests to addresses that a policy allows.
 
@@ -131,33 +152,87 @@ class Egress:
             No answer came.
         """
         try:
+            async with asyncio.timeout(4 * self._seconds), self._asked("POST", url, headers, content) as response:
+                body = bytearray()
+                with _failures_told():
+                    async for part in response.aiter_stream():
+                        body += part
+                        if len(body) >= _READ_BYTES:
+                            break
+                return Answer(response.status, _headers(response), bytes(body[:_READ_BYTES]))
+        except TimeoutError:
+            raise EgressFailed("no answer came in time") from None
+
+    @asynccontextmanager
+    async def get(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Download]:
+        """Send a GET, follow redirects, and give the answer while its body arrives.
+
+        The caller bounds the time and the size of the body as a whole.
+
+        Raises
+        ------
+        EgressRefused
+            The address, that of a redirect, or what one of their names resolves to, may not be asked; or there are
+            more than five redirects.
+        EgressFailed
+            No answer came.
+        """
+        for _ in range(_MOST_REDIRECTS + 1):
+            async with self._asked("GET", url, headers) as response:
+                found = _headers(response)
+                if response.status in _REDIRECTS and "location" in found:
+                    url = urljoin(url, found["location"])
+                    continue
+                yield Download(url, response.status, found, _body(response))
+                return
+        raise EgressRefused(f"more than {_MOST_REDIRECTS} redirects")
+
+    @asynccontextmanager
+    async def _asked(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> AsyncIterator[httpcore.Response]:
+        try:
             self._policy.check_url(url, "url")
         except ValidationFailed as error:
             raise EgressRefused("; ".join(error.errors["url"])) from None
+        pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl.create_default_context(),
+            max_connections=1,
+            network_backend=_JudgingBackend(self._policy),
+        )
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._seconds)
-        try:
-            async with (
-                asyncio.timeout(4 * self._seconds),
-                httpcore.AsyncConnectionPool(
-                    ssl_context=ssl.create_default_context(),
-                    max_connections=1,
-                    network_backend=_JudgingBackend(self._policy),
-                ) as pool,
-                pool.stream(
-                    "POST", url, headers=list(headers.items()), content=content, extensions={"timeout": timeout}
-                ) as response,
-            ):
-                body = bytearray()
-                async for part in response.aiter_stream():
-                    body += part
-                    if len(body) >= _READ_BYTES:
-                        break
-                names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-                return Answer(response.status, names, bytes(body[:_READ_BYTES]))
-        except TimeoutError:
-            raise EgressFailed("no answer came in time") from None
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
-            raise EgressFailed(str(error) or type(error).__name__) from error
+        extensions = {"timeout": timeout}
+        async with pool, AsyncExitStack() as stack:
+            with _failures_told():
+                asking = pool.stream(method, url, headers=list(headers.items()), content=content, extensions=extensions)
+                response = await stack.enter_async_context(asking)
+            yield response
+
+
+async def _body(response: httpcore.Response) -> AsyncIterator[bytes]:
+    with _failures_told():
+        async for part in response.aiter_stream():
+            yield part
+
+
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """Raise what goes wrong on the way as EgressFailed."""
+    try:
+        yield
+    except httpcore.TimeoutException:
+        raise EgressFailed("no answer came in time") from None
+    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, ssl.SSLError):
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise EgressUntrusted(f"the server's TLS certificate is not valid: {cause.verify_message}") from error
+        raise EgressFailed(str(error) or type(error).__name__) from error
 
 
 class _JudgingBackend(httpcore.AsyncNetworkBackend):

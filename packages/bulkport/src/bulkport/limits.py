@@ -54,6 +54,8 @@ class ImportLimits:
     """Bytes of them; an upload that is larger is answered 413."""
     staged_seconds: float = 24 * 3600.0
     """How long a resumable upload waits for its bytes, and then for its import."""
+    pull_seconds: float = 6 * 3600.0
+    """Longest time that a worker fetches one body from its source."""
     max_user_uploads: int = 8
     """Those of one user; more wait a moment, then 429 with Retry-After."""
     max_user_queued_imports: int = 100_000

@@ -54,6 +54,6 @@ def scope_needed(method: str, path: str) -> Scope:
     """The scope that a request needs."""
     if method in _READING:
         return Scope.READ
-    if not path.startswith(("/api/platforms", "/api/commands")) or path.rstrip("/").endswith("/bulk"):
+    if not path.startswith(("/api/platforms", "/api/commands")) or path.rstrip("/").endswith(("/bulk", "/pulls")):
         return Scope.IMPORT
     return Scope.ADMIN if method == "DELETE" else Scope.WRITE

@@ -19,7 +19,7 @@ from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
 from bulkport.fastapi.schemas import JobId, Wait
 from bulkport.fastapi.sent_file import sent_file
-from bulkport.fastapi.staged_body import StagedBody, named_upload
+from bulkport.fastapi.staged_body import StagedBody, body_reference, named_upload
 from bulkport.fastapi.write_query import Authorize, permit, write_options
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
@@ -31,8 +31,9 @@ from bulkport.imports.read import ImportJob, get_job
 from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.upload import OnAccept, Upload
+from bulkport.imports.upload import OnAccept, Upload, nothing
 from bulkport.imports.write_options import WriteOptions
+from bulkport.pulls.access import SourceAccess
 
 METADATA_HEADER: Final = "X-Import-Metadata"
 _LONGEST_DELAY: Final = timedelta(days=366)
@@ -47,6 +48,7 @@ def bulk_router(
     views: JobViews,
     *,
     authorize: Authorize | None = None,
+    access: SourceAccess | None = None,
 ) -> APIRouter:
     """`POST /{resource}/bulk` and the status of what it queued.
 
@@ -58,7 +60,10 @@ def bulk_router(
         Dependency that gives the user id.
     authorize:
         Says whether the user may import in a mode; None: everyone may.
+    access:
+        Which sources requests may name; None: none.
     """
+    sources = access or SourceAccess(policy=None)
     router = APIRouter(prefix=f"/{resource.name}/bulk", tags=[resource.name], route_class=BulkportRoute)
 
     @router.post(
@@ -109,7 +114,25 @@ def bulk_router(
         intake = runtime().intake
 
         async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
-            upload = await named_upload(request, runtime().pool, user_id)
+            reference = await body_reference(request)
+            if reference is not None and "source" in reference:
+                source = sources.parse(reference["source"], user_id)
+                await body.drain()
+                awaited = Upload(
+                    resource=target,
+                    writing=writing,
+                    user_id=user_id,
+                    format=BodyFormat.NDJSON,
+                    content_encoding=None,
+                    handling=preferred,
+                    body=nothing(),
+                    reading=said,
+                    labels=labels,
+                    start_at=start_at,
+                    on_accept=on_accept,
+                )
+                return await intake.accept_source(awaited, source.to_json())
+            upload = None if reference is None else await named_upload(reference, runtime().pool, user_id)
             file = await sent_file(request, body, upload, idle_seconds=intake.limits.body_idle_seconds)
             if upload is not None:
                 await body.drain()
@@ -236,6 +259,35 @@ def _answer(job_id_name: str) -> dict[str, Any]:
     }
 
 
+_SOURCE: Final[dict[str, Any]] = {
+    "title": "Source",
+    "description": "Where a worker fetches the body: an address, or the path of an object in a configured store.",
+    "type": "object",
+    "required": ["source"],
+    "additionalProperties": False,
+    "properties": {
+        "source": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "url": {"type": "string", "format": "uri", "maxLength": 2000},
+                "store": {"type": "string"},
+                "path": {"type": "string", "maxLength": 1024},
+                "contentType": {"type": "string", "description": "Where its server and its name say it wrong."},
+                "contentEncoding": {"type": "string", "enum": ["gzip", "zstd", "identity"]},
+            },
+        }
+    },
+}
+_UPLOAD: Final[dict[str, Any]] = {
+    "title": "Upload",
+    "type": "object",
+    "required": ["upload"],
+    "additionalProperties": False,
+    "properties": {"upload": {"type": "string", "format": "uuid", "description": "A resumable upload's id."}},
+}
+
+
 def _request_body(resource: Resource) -> dict[str, Any]:
     record = resource.model.model_json_schema(by_alias=True)
     envelope = {
@@ -247,7 +299,23 @@ def _request_body(resource: Resource) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                BodyFormat.JSON.media_type: {"schema": envelope},
+                BodyFormat.JSON.media_type: {
+                    "schema": {"anyOf": [envelope, _SOURCE, _UPLOAD]},
+                    "examples": {
+                        "pull": {
+                            "summary": "A worker fetches the body",
+                            "value": {"source": {"url": "https://example.org/exports/rows.csv.gz"}},
+                        },
+                        "pull from a store": {
+                            "summary": "From a store that the operator has configured",
+                            "value": {"source": {"store": "exports", "path": "2026/07/rows.parquet"}},
+                        },
+                        "upload": {
+                            "summary": "A resumable upload that is complete",
+                            "value": {"upload": "8e03978e-40d5-43e8-bc93-6894a57f9324"},
+                        },
+                    },
+                },
                 BodyFormat.NDJSON.media_type: {
                     "schema": {"type": "string", "description": "One JSON object a line."},
                 },

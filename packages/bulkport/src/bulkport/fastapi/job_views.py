@@ -52,8 +52,8 @@ class JobLinks(WireView):
 class JobDetail(JobStatus):
     """An import job with everything that is known of it."""
 
-    status: ImportStatus | Literal["Scheduled"]  # type: ignore[assignment]
-    """As in the status; `Scheduled` while it waits for `startAt`."""
+    status: ImportStatus | Literal["Scheduled", "Pulling"]  # type: ignore[assignment]
+    """As in the status; `Scheduled` while it waits for `startAt`, `Pulling` while a worker fetches its body."""
     start_at: UtcTime | None
     resource: str
     format: str
@@ -90,13 +90,15 @@ class JobDetail(JobStatus):
     """How the body was read: what the request and the resource chose, and what was detected."""
     file_name: str | None
     """Name of the file that was sent."""
+    source: dict[str, Any] | None
+    """Where the body was pulled from, without the query of its address; null where it was sent."""
     links: JobLinks
 
     @classmethod
     def of(cls, job: ImportJob, base: str = "") -> Self:
         """The view of `job`; `base` is the path below which the routes are."""
         return cls(
-            **_members(job) | ({"status": "Scheduled"} if job.is_scheduled else {}),
+            **_members(job) | _finer_status(job),
             start_at=job.start_at,
             resource=job.resource,
             format=job.format,
@@ -117,6 +119,7 @@ class JobDetail(JobStatus):
             retry_of=job.retry_of,
             reading=job.reading,
             file_name=job.file_name,
+            source=None if job.source is None else _shown_source(job.source),
             links=JobLinks(
                 self=f"{base}/imports/{job.id}",
                 status=f"{base}{status_path(job.resource, job.id)}",
@@ -164,6 +167,19 @@ def job_views(job_id_name: str = DEFAULT_JOB_ID_NAME) -> JobViews:
 
     detail = named(JobDetail)
     return JobViews(job_id_name, named(JobStatus), detail, named(JobPage, items=list[detail]))  # type: ignore[valid-type]
+
+
+def _finer_status(job: ImportJob) -> dict[str, Any]:
+    if job.is_scheduled:
+        return {"status": "Scheduled"}
+    return {"status": "Pulling"} if job.awaits_body and job.status == ImportStatus.PROCESSING else {}
+
+
+def _shown_source(stored: dict[str, Any]) -> dict[str, Any]:
+    # An address may end in a signature, which is nobody's to read.
+    shown = {name: value for name, value in stored.items() if name != "handling"}
+    url = shown.get("url", "")
+    return shown | ({"url": f"{url.partition('?')[0]}?…"} if "?" in url else {})
 
 
 def _members(job: ImportJob) -> dict[str, Any]:

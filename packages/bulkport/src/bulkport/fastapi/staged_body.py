@@ -1,6 +1,6 @@
-"""A bulk request whose body names an upload: `{"upload": "ID"}` in place of records."""
+"""A bulk request whose body names what has the records: an upload (`{"upload": "ID"}`), or a source."""
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -16,8 +16,8 @@ from bulkport.imports import staged
 from bulkport.imports.formats.file_names import media_type_of_name
 from bulkport.pools import AsyncPool
 
-_MAX_BYTES: Final = 1024
-_MEMBERS: Final = frozenset({"upload"})
+_MAX_BYTES: Final = 8192
+_MEMBERS: Final = frozenset({"upload", "source"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class StagedBody:
         await staged.delete_upload(connection, self.upload.id, UserId(self.upload.user_id))
 
 
-async def named_upload(request: Request, pool: AsyncPool, user_id: UserId) -> StagedBody | None:
-    """The upload that a request's body names; None where the body has the records itself.
+async def named_upload(reference: Mapping[str, Any], pool: AsyncPool, user_id: UserId) -> StagedBody:
+    """The upload that a request's body names.
 
     Raises
     ------
@@ -46,15 +46,10 @@ async def named_upload(request: Request, pool: AsyncPool, user_id: UserId) -> St
     UploadConflict
         The upload is not complete.
     """
-    reference = await _reference(request)
-    if reference is None:
-        return None
     try:
         upload_id = UUID(reference["upload"])
     except (ValueError, TypeError, AttributeError):
         raise ValidationFailed({"upload": ["upload must be the id of an upload: the end of its Location"]}) from None
-    if unknown := sorted(reference.keys() - _MEMBERS):
-        raise ValidationFailed({name: [f"{name} is unknown beside upload"] for name in unknown})
     async with pool.connection() as connection:
         upload = await staged.get_upload(connection, upload_id, user_id)
     if not upload.is_complete:
@@ -67,7 +62,14 @@ async def named_upload(request: Request, pool: AsyncPool, user_id: UserId) -> St
     return StagedBody(upload, content_type, encoding, staged.read_upload(pool, upload))
 
 
-async def _reference(request: Request) -> dict[str, Any] | None:
+async def body_reference(request: Request) -> Mapping[str, Any] | None:
+    """What a request's body names in place of records: an object with `upload` or `source`; None: it has records.
+
+    Raises
+    ------
+    ValidationFailed
+        It has other members too.
+    """
     length = request.headers.get("content-length", "")
     if not length.isdecimal() or int(length) > _MAX_BYTES or "content-encoding" in request.headers:
         return None
@@ -80,4 +82,8 @@ async def _reference(request: Request) -> dict[str, Any] | None:
         raise UploadInterrupted from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return value if isinstance(value, dict) and "upload" in value else None
+    if not isinstance(value, dict) or not (named := value.keys() & _MEMBERS):
+        return None
+    if unknown := sorted(value.keys() - {min(named)}):
+        raise ValidationFailed({name: [f"{name} is unknown beside {min(named)}"] for name in unknown})
+    return value

@@ -110,7 +110,7 @@ async def begin_attempt(
         user_id=user_id,
         resource=resource,
         handling=Handling(handling),
-        format=BodyFormat(body_format),
+        format=BodyFormat(body_format) if total_chunks else BodyFormat.NDJSON,  # unknown until its body is here
         dialect=CsvDialect.from_json(csv) if csv else None,
         columns=CsvColumns(csv["fields"], csv["unknown"], [(name, text) for name, text in csv["constants"]])
         if csv

@@ -44,7 +44,7 @@ async def cancel_import(connection: AsyncConnection[Any], job_id: ImportId) -> C
                 await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
                 return _effect(status, is_new=is_new)
             progress = await settlement.read_progress(connection, job_id)
-            if not progress.unfinished_chunks:
+            if not progress.unfinished_chunks and not await settlement.awaits_body(connection, job_id):
                 # All rows are written, and a lane is about to say so.
                 await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
                 return CancelEffect.ALREADY_ENDED

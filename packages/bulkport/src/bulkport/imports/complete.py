@@ -99,6 +99,12 @@ async def is_cancelled(connection: AsyncConnection[Any], job_id: ImportId) -> bo
     return row is not None and ImportStatus(row[0]) is ImportStatus.CANCELLED
 
 
+async def awaits_body(connection: AsyncConnection[Any], job_id: ImportId) -> bool:
+    """Whether the job's body is still to be fetched."""
+    row = await (await connection.execute(queries.SELECT_AWAITS_BODY, (job_id,))).fetchone()
+    return row is not None and bool(row[0])
+
+
 async def cancel_if_asked(connection: AsyncConnection[Any], job_id: ImportId, progress: Progress) -> bool:
     """Settle a job as Cancelled if that was asked for. The caller holds the job's lock, and it has unfinished chunks.
 

@@ -14,6 +14,8 @@ _ERASE: Final = """
         DELETE FROM bulkport.import_unreported_errors WHERE job_id IN (SELECT id FROM imports)
     ), results AS (
         DELETE FROM bulkport.import_row_results WHERE job_id IN (SELECT id FROM imports)
+    ), writes AS (
+        DELETE FROM bulkport.import_writes WHERE job_id IN (SELECT id FROM imports)
     ), cancellations AS (
         DELETE FROM bulkport.import_cancellations WHERE job_id IN (SELECT id FROM imports)
     ), chunks AS (
@@ -22,6 +24,8 @@ _ERASE: Final = """
         DELETE FROM bulkport.idempotency_keys WHERE user_id = %(user)s
     ), hooks AS (
         DELETE FROM bulkport.webhooks WHERE user_id = %(user)s
+    ), pulls AS (
+        DELETE FROM bulkport.recurring_pulls WHERE user_id = %(user)s
     ), staged AS (
         DELETE FROM bulkport.uploads WHERE user_id = %(user)s
     )
@@ -30,7 +34,7 @@ _ERASE: Final = """
 
 
 async def erase_user(pool: AsyncPool, user_id: str) -> int:
-    """Delete the user's imports with their chunks and reports, their webhooks, uploads and idempotency keys.
+    """Delete the user's imports with their chunks and reports, webhooks, recurring pulls, uploads and keys.
 
     Imports that have not ended go too; a worker that carries one out finds it gone. Rows that imports wrote into the
     application's tables stay.

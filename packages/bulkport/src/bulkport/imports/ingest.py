@@ -6,9 +6,8 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from itertools import accumulate
 from typing import Any, Final, TypeVar
 
@@ -23,14 +22,13 @@ from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.admission import Admission
 from bulkport.imports.body_work import INLINE_BYTES
 from bulkport.imports.chunk import compress
+from bulkport.imports.description import ImportDescription
 from bulkport.imports.formats import BodyFormat, Handling, Piece, envelope_steps
 from bulkport.imports.formats.sniffing import WORKBOOK_SIGNATURES
 from bulkport.imports.hooks import enqueue_finished
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
-from bulkport.imports.resource import ConflictPolicy
 from bulkport.imports.spool import Spool
-from bulkport.imports.summary import unknown_fields_warnings
 from bulkport.imports.upload import BodyReader, OnAccept, PeekedBody, PieceReader, Upload, no_records, read_whole
 from bulkport.imports.validation import validation_steps
 from bulkport.imports.values.options import ValueOptions
@@ -115,7 +113,7 @@ class Intake:
         BulkportError
             If the body is refused; nothing of it is kept.
         """
-        if upload.resource.on_finished is not None:
+        if upload.resource.on_finished is not None and upload.import_id is None:
             upload = replace(upload, on_accept=self._with_finish(upload.on_accept))
         await self._admission.admit(upload.user_id)
         limits = self._limits
@@ -136,12 +134,66 @@ class Intake:
                 return await self._accept_stream(upload, reader, body, BodyFormat.JSON_ARRAY)
             return await self._accept_envelope(upload, reader, body)
         except UniqueViolation as error:
-            if error.diag.constraint_name != queries.CLIENT_ID_KEY:
-                raise
+            raise await self._client_id_taken(upload, error) from None
+
+    async def accept_source(
+        self, upload: Upload, source: Mapping[str, Any], connection: AsyncConnection[Any] | None = None
+    ) -> AcceptedImport:
+        """Queue an import whose body its worker fetches.
+
+        Parameters
+        ----------
+        upload:
+            The import; its format and body are not looked at.
+        source:
+            Where the body is, as JSON.
+        connection:
+            Whose transaction accepts the import; None: one of its own.
+
+        Raises
+        ------
+        ClientIdTaken, TooManyQueued, InsufficientStorage
+            As `accept`.
+        """
+        if upload.resource.on_finished is not None:
+            upload = replace(upload, on_accept=self._with_finish(upload.on_accept))
+        await self._admission.admit(upload.user_id)
+        if connection is not None:
+            return await self._store_source(connection, upload, source)
+        try:
+            async with self._pool.connection() as own, own.transaction():
+                return await self._store_source(own, upload, source)
+        except UniqueViolation as error:
+            raise await self._client_id_taken(upload, error) from None
+
+    async def _store_source(
+        self, connection: AsyncConnection[Any], upload: Upload, source: Mapping[str, Any]
+    ) -> AcceptedImport:
+        row = await (await connection.execute(queries.NEXT_IMPORT_ID)).fetchone()
+        assert row is not None
+        description = ImportDescription(upload)
+        job = NewJob(PROCESS_IMPORT, {"import_id": row[0]}, IMPORT_QUEUE, user_id=upload.user_id, at=upload.start_at)
+        own, *_ = await self._engine.enqueue_many(connection, [job])
+        said = {} if upload.handling is None else {"handling": str(upload.handling)}
+        values = {
+            "id": row[0],
+            "background_job_id": own.id,
+            "start_at": upload.start_at,
+            "source": json.dumps({**source, **said}),
+        }
+        await connection.execute(queries.INSERT_AWAITING_JOB, description.row(0, 0, 0) | values)
+        accepted = description.accepted(ImportId(row[0]), own.id, 0)
+        if upload.on_accept is not None:
+            await upload.on_accept(connection, accepted)
+        return accepted
+
+    async def _client_id_taken(self, upload: Upload, error: UniqueViolation) -> Exception:
+        if error.diag.constraint_name != queries.CLIENT_ID_KEY:
+            return error
         async with self._pool.connection() as connection:
             named = (upload.user_id, upload.labels.client_id)
             row = await (await connection.execute(queries.SELECT_BY_CLIENT_ID, named)).fetchone()
-        raise ClientIdTaken(None if row is None else f"Your import {row[0]} has this clientId already.")
+        return ClientIdTaken(None if row is None else f"Your import {row[0]} has this clientId already.")
 
     async def _accept_envelope(self, upload: Upload, reader: BodyReader, body: PeekedBody) -> AcceptedImport:
         limits = self._limits
@@ -159,7 +211,7 @@ class Intake:
             if errors := await carried_out(validation_steps(records, upload.resource, options)):
                 raise ValidationFailed(errors)
         pieces = await carried_out(_pieces(records, limits.chunk_bytes))
-        description = _Import(upload)
+        description = ImportDescription(upload)
         if sum(len(piece.payload) for piece in pieces) > _STORED_AT_ONCE:
             with Spool(limits.spool_folder) as spool:
                 for piece in pieces:
@@ -172,7 +224,7 @@ class Intake:
     ) -> AcceptedImport:
         limits = self._limits
         pieces = PieceReader(upload, body, body_format, limits, work=reader.work, converting=self._converting)
-        description = _Import(upload, pieces, body_format)
+        description = ImportDescription(upload, pieces, body_format)
         # Until the second piece the whole body may fit into one.
         stream = aiter(pieces)
         first = await anext(stream, None)
@@ -189,16 +241,16 @@ class Intake:
                     await reader.work.run(spool.add, piece)
                 return await self._store_spooled(description, spool, reader)
 
-    async def _store_spooled(self, description: "_Import", spool: Spool, reader: BodyReader) -> AcceptedImport:
+    async def _store_spooled(self, description: ImportDescription, spool: Spool, reader: BodyReader) -> AcceptedImport:
         """Store an import whose pieces lie in a file, in one transaction that waits for no client."""
+        described = description.row(spool.records, spool.chunks, reader.received)
         async with self._upload_pool.connection() as connection, connection.transaction():
+            if description.import_id is not None:
+                return await self._fill(connection, description, described, spool, reader)
             row = await (await connection.execute(queries.NEXT_IMPORT_ID)).fetchone()
             assert row is not None
-            id_, batches, has_more = ImportId(row[0]), spool.batches(), True
-            while has_more:
-                batch, has_more = await reader.work.advance(batches)
-                if batch is not None:
-                    await connection.execute(queries.INSERT_CHUNKS, {"id": id_, **asdict(batch)})
+            id_ = ImportId(row[0])
+            await self._insert_chunks(connection, id_, spool, reader)
             arguments = {"import_id": int(id_)}
             assistants = description.lanes(self._lanes, spool.chunks) - 1
             own, *_ = await self._engine.enqueue_many(
@@ -208,7 +260,6 @@ class Intake:
                     for task in (PROCESS_IMPORT, *[ASSIST_IMPORT] * assistants)
                 ],
             )
-            described = description.row(spool.records, spool.chunks, reader.received)
             await connection.execute(queries.INSERT_JOB, described | {"id": id_, "background_job_id": own.id})
             if description.start_at is not None:
                 await connection.execute(queries.SET_START, (description.start_at, id_))
@@ -217,12 +268,44 @@ class Intake:
                 await description.on_accept(connection, accepted)
             return accepted
 
+    async def _fill(
+        self,
+        connection: AsyncConnection[Any],
+        description: ImportDescription,
+        described: Mapping[str, Any],
+        spool: Spool,
+        reader: BodyReader,
+    ) -> AcceptedImport:
+        """Give an import the body that it has waited for, unless it has one by now, or has ended."""
+        id_ = description.import_id
+        assert id_ is not None
+        row = await (await connection.execute(queries.FILL_JOB, {**described, "id": id_})).fetchone()
+        accepted = description.accepted(id_, BackgroundJobId("" if row is None else row[0]), spool.records)
+        if row is None:
+            return accepted
+        await self._insert_chunks(connection, id_, spool, reader)
+        assistants = description.lanes(self._lanes, spool.chunks) - 1
+        job = NewJob(ASSIST_IMPORT, {"import_id": int(id_)}, IMPORT_QUEUE, user_id=description.user_id)
+        await self._engine.enqueue_many(connection, [job] * assistants)
+        if description.on_accept is not None:
+            await description.on_accept(connection, accepted)
+        return accepted
+
+    async def _insert_chunks(
+        self, connection: AsyncConnection[Any], id_: ImportId, spool: Spool, reader: BodyReader
+    ) -> None:
+        batches, has_more = spool.batches(), True
+        while has_more:
+            batch, has_more = await reader.work.advance(batches)
+            if batch is not None:
+                await connection.execute(queries.INSERT_CHUNKS, {"id": id_, **asdict(batch)})
+
     async def _accept_whole(
-        self, description: "_Import", pieces: Sequence[Piece], reader: BodyReader
+        self, description: ImportDescription, pieces: Sequence[Piece], reader: BodyReader
     ) -> AcceptedImport:
         """Store an import whose body is here."""
-        if description.start_at is not None:
-            # A job for later cannot be queued by the one statement.
+        if description.start_at is not None or description.import_id is not None:
+            # Neither a job for later nor an import that is there can be stored by the one statement.
             with Spool(self._limits.spool_folder) as spool:
                 for piece in pieces:
                     await reader.work.run(spool.add, piece)
@@ -243,88 +326,11 @@ class Intake:
                 return accepted
 
     async def _store_whole(
-        self, connection: AsyncConnection[Any], description: "_Import", parameters: dict[str, Any]
+        self, connection: AsyncConnection[Any], description: ImportDescription, parameters: dict[str, Any]
     ) -> AcceptedImport:
         row = await (await connection.execute(self._accept_whole_statement, parameters)).fetchone()
         assert row is not None
         return description.accepted(ImportId(row[0]), BackgroundJobId(row[1]), parameters["total_records"])
-
-
-class _Import:
-    """What an import is, apart from its records."""
-
-    def __init__(
-        self, upload: Upload, pieces: PieceReader | None = None, body_format: BodyFormat = BodyFormat.JSON
-    ) -> None:
-        self._upload = upload
-        self._handling = upload.handling or Handling.LENIENT
-        self._pieces = pieces
-        self._format = body_format
-
-    @property
-    def user_id(self) -> str:
-        """Whose import it is."""
-        return self._upload.user_id
-
-    @property
-    def start_at(self) -> datetime | None:
-        """When it begins; None: at once."""
-        return self._upload.start_at
-
-    @property
-    def on_accept(self) -> OnAccept | None:
-        """What else belongs into the transaction that accepts it."""
-        return self._upload.on_accept
-
-    def lanes(self, most: int, chunks: int) -> int:
-        """Background jobs that may work on it."""
-        # Under UPDATE the last row of the body wins: one lane alone takes the chunks in body order.
-        return 1 if self._upload.resource.conflict is ConflictPolicy.UPDATE else min(most, chunks)
-
-    def row(self, records: int, chunks: int, body_bytes: int) -> dict[str, Any]:
-        """What its row in `bulk_import_jobs` holds from the start, but for its ids."""
-        upload = self._upload
-        return {
-            "resource": upload.resource.name,
-            "user_id": upload.user_id,
-            "format": self._format,
-            "handling": self._handling,
-            "total_records": records,
-            "total_chunks": chunks,
-            "body_bytes": body_bytes,
-            "csv_columns": self._csv_columns(),
-            "reading": json.dumps((self._pieces.reading if self._pieces else upload.reading).to_json()),
-            "writing": None if upload.writing is None else json.dumps(upload.writing.stored()),
-            "file_name": upload.file_name,
-            "name": upload.labels.name,
-            "client_id": upload.labels.client_id,
-            "metadata": None if upload.labels.metadata is None else json.dumps(upload.labels.metadata),
-            "warnings": json.dumps(self._warnings()),
-        }
-
-    def accepted(self, id_: ImportId, background_job_id: BackgroundJobId, records: int) -> AcceptedImport:
-        """What the client is told."""
-        return AcceptedImport(id_, background_job_id, records, self._handling)
-
-    def _csv_columns(self) -> str | None:
-        if self._pieces is None or self._pieces.dialect is None or self._pieces.columns is None:
-            return None
-        columns = self._pieces.columns
-        of_columns = {"fields": columns.fields, "unknown": columns.unknown, "constants": columns.constants}
-        return json.dumps(self._pieces.dialect.to_json() | of_columns)
-
-    def _warnings(self) -> list[str]:
-        pieces = self._pieces
-        if pieces is None:
-            return []
-        if pieces.dialect is None or pieces.columns is None:
-            return pieces.warnings
-        unknown = pieces.columns.unknown
-        if pieces.dialect.report_columns:  # which the report has added itself
-            unknown = unknown[: -pieces.dialect.report_columns]
-        given = {name for name in pieces.columns.fields if name}
-        known = [wire for name, wire in self._upload.resource.wire_names.items() if name not in given]
-        return [*pieces.warnings, *unknown_fields_warnings(unknown, known)]
 
 
 def _last(steps: Iterator[_Result | None]) -> _Result:

@@ -51,6 +51,28 @@ INSERT_JOB: Final = """
             %(warnings)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, clock_timestamp())
 """
 
+# An import whose body comes later. What it is, is known when the body is here.
+INSERT_AWAITING_JOB: Final = """
+    INSERT INTO bulkport.bulk_import_jobs (
+        id, resource, user_id, background_job_id, format, handling, total_records, total_chunks, body_bytes,
+        reading, writing, name, client_id, metadata, start_at, source, created_at)
+    VALUES (
+        %(id)s, %(resource)s, %(user_id)s, %(background_job_id)s, 'unknown', %(handling)s, 0, 0, 0,
+        %(reading)s::jsonb, %(writing)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, %(start_at)s,
+        %(source)s::jsonb, clock_timestamp())
+"""
+
+# The body of an import that has waited for it. Of two workers that bring it, one finds the import filled.
+FILL_JOB: Final = """
+    UPDATE bulkport.bulk_import_jobs SET
+        format = %(format)s, handling = %(handling)s, total_records = %(total_records)s,
+        total_chunks = %(total_chunks)s, body_bytes = %(body_bytes)s, csv_columns = %(csv_columns)s::jsonb,
+        reading = %(reading)s::jsonb, file_name = %(file_name)s, warnings = %(warnings)s::jsonb,
+        fruitless_attempts = 0, last_fault = NULL
+    WHERE id = %(id)s AND completed_at IS NULL AND total_chunks = 0
+    RETURNING background_job_id
+"""
+
 SET_START: Final = "UPDATE bulkport.bulk_import_jobs SET start_at = %s WHERE id = %s"
 
 QUEUED_OF_USER: Final = """

@@ -14,6 +14,7 @@ from bulkport.identifiers import ImportId
 from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, begin_attempt
+from bulkport.imports.awaited import BodyRefused, BodyUnavailable, FetchBody
 from bulkport.imports.chunk_worker import Lane
 from bulkport.imports.fair_queue import Turns
 from bulkport.imports.hooks import IMPORT_FINISHED, finished_call
@@ -34,6 +35,7 @@ WHOLE_WRITES: Final = 4
 _OUTAGE_PAUSE_SECONDS: Final = 1.0
 """An import goes on so soon after an outage of the database, however many there were."""
 _OUTAGE_TRIES: Final = 5
+_FETCH_ATTEMPTS: Final = 5
 
 _log = get_logger(__name__)
 
@@ -67,6 +69,8 @@ class Importer:
         Chunks worked on at one time in this process. Two let one decode while PostgreSQL writes the other.
     job_slots:
         Background jobs this process runs at one time.
+    fetch_body:
+        Fills imports that were accepted before their body.
     """
 
     def __init__(
@@ -78,7 +82,9 @@ class Importer:
         chunk_slots: int,
         job_slots: int,
         max_reported_rows: int = 100_000,
+        fetch_body: FetchBody | None = None,
     ) -> None:
+        self._fetch_body = fetch_body
         self._max_reported_rows = max_reported_rows
         self._resources = resources
         self._pool = pool
@@ -140,6 +146,8 @@ class Importer:
             # What it is to be settled with, by `settle_failure`.
             raise ImportFailed(attempt.last_fault or f"the worker stopped {times} times without progress")
         try:
+            if not attempt.total_chunks:
+                await self._fetch(attempt, context)
             may_be_cancelled = await self._work(attempt, context)
         except RetryLater:
             raise
@@ -151,17 +159,43 @@ class Importer:
                 log.warning("import interrupted: the database went away", fault=fault)
                 raise RetryLater(min(self._policy.max_seconds, _OUTAGE_PAUSE_SECONDS)) from error
             # What is wrong with a declaration no further attempt mends.
-            last = isinstance(error, ResourceDeclarationError)
-            last = last or attempt.number_without_progress >= self._policy.max_attempts
+            last = isinstance(error, ResourceDeclarationError | BodyRefused)
+            last = last or attempt.number_without_progress >= self._most_attempts(error)
             await self._record_fault(job_id, fault, last=last)
             if last:
-                log.exception("import failed", fault=fault)
+                if isinstance(error, BodyRefused):
+                    log.warning("import failed: its body cannot be fetched", fault=fault)
+                else:
+                    log.exception("import failed", fault=fault)
                 raise ImportFailed(fault) from error
             delay = self._policy.delay(attempt.number_without_progress)
+            if isinstance(error, BodyUnavailable):
+                delay = max(delay, error.retry_after or 0.0)
             log.warning("import attempt failed", fault=fault, retry_in_seconds=round(delay, 1), exc_info=True)
             raise RetryLater(delay) from error
         if may_be_cancelled:
             await self._end_as_import(job_id)
+
+    async def _fetch(self, attempt: Attempt, context: JobContext) -> None:
+        """Fill an import with its body, and come back to process it.
+
+        Raises
+        ------
+        RetryLater
+            It is filled, or has ended, or this is not the time.
+        """
+        if self._fetch_body is None:
+            raise BodyRefused("this worker fetches no bodies")
+        try:
+            await self._fetch_body(attempt, context)
+        except RetryLater:
+            await self._forgive(attempt.job_id)
+            raise
+        raise RetryLater(0)
+
+    def _most_attempts(self, error: Exception) -> int:
+        most = self._policy.max_attempts
+        return min(most, _FETCH_ATTEMPTS) if isinstance(error, BodyUnavailable) else most
 
     async def import_finished(self, context: JobContext, *, import_id: int) -> None:  # the task's own
         """Task: let the application know that an import has ended."""

@@ -14,7 +14,7 @@ _JOB_COLUMNS: Final = """
     coalesce(j.outcomes, c.outcomes, ARRAY[coalesce(j.success_count, c.success_count, 0)]) AS outcomes,
     j.created_at, j.started_at, j.completed_at, j.error_summary, j.attempts, j.warnings,
     j.name, j.client_id, j.metadata, j.retry_of, j.start_at, j.reading, j.file_name, j.writing, j.differences,
-    j.undone
+    j.undone, j.source
 """
 
 _CHUNK_SUMS: Final = """
@@ -177,6 +177,8 @@ REQUEST_CANCELLATION: Final = """
 """
 
 SELECT_STATUS: Final = "SELECT status FROM bulkport.bulk_import_jobs WHERE id = %s"
+
+SELECT_AWAITS_BODY: Final = "SELECT total_chunks = 0 FROM bulkport.bulk_import_jobs WHERE id = %s"
 
 SELECT_CANCELLATION: Final = "SELECT FROM bulkport.import_cancellations WHERE job_id = %s"
 

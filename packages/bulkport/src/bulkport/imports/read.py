@@ -56,6 +56,13 @@ class ImportJob:
     undone: dict[str, Any] | None
     """What an undo removed and kept."""
     file_name: str | None
+    source: dict[str, Any] | None
+    """Where its body was or is to be fetched; None: it was sent."""
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether its body is still to be fetched."""
+        return self.source is not None and self.total_records == 0 and not ImportStatus(self.status).is_final
 
     @property
     def counts(self) -> dict[str, int]:

@@ -8,6 +8,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from bulkport.imports.ingest import Intake
 from bulkport.imports.watch import ImportWatch
+from bulkport.jobs.port import JobEngine
 from bulkport.slots import Slots
 
 
@@ -23,6 +24,8 @@ class ImportRuntime:
     pool: AsyncConnectionPool[AsyncConnection[Any]]
     """Autocommit connections for short statements."""
     intake: Intake
+    engine: JobEngine
+    """Where background jobs are queued."""
     watch: ImportWatch
     """Tells of imports that somebody follows."""
     export_slots: Slots = field(default_factory=_export_slots)

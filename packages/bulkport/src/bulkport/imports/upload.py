@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from psycopg import AsyncConnection
 
 from bulkport.errors import BadRequest, UploadTimedOut
-from bulkport.identifiers import UserId
+from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.body_work import INLINE_BYTES, BodyWork
 from bulkport.imports.charsets import UTF_8
@@ -67,6 +67,8 @@ class Upload:
     """Aware time before which no row is written; None: at once."""
     on_accept: OnAccept | None = None
     """Called in the transaction that accepts the import, with its connection; what it raises rolls back."""
+    import_id: ImportId | None = None
+    """The import that was accepted before its body, and has waited for it; None: a new one."""
 
 
 class BodyReader:
@@ -278,3 +280,10 @@ class PieceReader:
 def no_records() -> BadRequest:
     """The error for a body without a single record."""
     return BadRequest("The body contains no records.")
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    """The body of an import whose body comes later."""
+    no_parts: tuple[bytes, ...] = ()
+    for part in no_parts:
+        yield part

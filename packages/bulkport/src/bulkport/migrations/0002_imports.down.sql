@@ -10,5 +10,6 @@ DROP TABLE bulkport.bulk_import_jobs;
 DROP FUNCTION bulkport.bulk_import_jobs_tell_webhooks();
 DROP TABLE bulkport.webhook_deliveries;
 DROP TABLE bulkport.webhooks;
+DROP TABLE bulkport.recurring_pulls;
 DROP TABLE bulkport.upload_parts;
 DROP TABLE bulkport.uploads;

@@ -7,13 +7,14 @@ CREATE TABLE bulkport.bulk_import_jobs (
     user_id            text        NOT NULL,
     background_job_id  text        NOT NULL CHECK (length(background_job_id) <= 100),
     format             text        NOT NULL CHECK (
-        format IN ('json', 'json-array', 'json-seq', 'ndjson', 'csv', 'excel', 'parquet')),
+        format IN ('json', 'json-array', 'json-seq', 'ndjson', 'csv', 'excel', 'parquet', 'unknown')),
     handling           text        NOT NULL CHECK (handling IN ('strict', 'lenient')),
     status             text        NOT NULL DEFAULT 'Pending' CHECK (
         status IN ('Pending', 'Processing', 'Completed', 'PartialSuccess', 'Failed', 'Cancelled')),
-    total_records      bigint      NOT NULL CHECK (total_records > 0),
-    total_chunks       integer     NOT NULL CHECK (total_chunks > 0),
+    total_records      bigint      NOT NULL CHECK (total_records >= 0),
+    total_chunks       integer     NOT NULL CHECK (total_chunks >= 0), -- 0: its body is still to be fetched
     body_bytes         bigint      NOT NULL,                  -- as received, before decompression
+    source             jsonb,                                 -- where a worker fetches the body; null: it was sent
     name               text,                                  -- the client's own words
     client_id          text,
     metadata           jsonb,
@@ -126,6 +127,31 @@ END $$;
 CREATE TRIGGER bulk_import_jobs_tell_webhooks AFTER UPDATE OF completed_at ON bulkport.bulk_import_jobs
     FOR EACH ROW WHEN (OLD.completed_at IS NULL AND NEW.completed_at IS NOT NULL)
     EXECUTE FUNCTION bulkport.bulk_import_jobs_tell_webhooks();
+
+-- Sources that are looked at by the clock. The recurring job `bulkport-pull-ID` looks; each change is an import.
+CREATE TABLE bulkport.recurring_pulls (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    user_id         text        NOT NULL,
+    resource        text        NOT NULL,
+    source          jsonb       NOT NULL,
+    cron            text        NOT NULL,
+    timezone        text        NOT NULL,
+    name            text,
+    metadata        jsonb,
+    handling        text,
+    reading         jsonb       NOT NULL,
+    writing         jsonb,
+    is_active       boolean     NOT NULL DEFAULT true,
+    etag            text,                                     -- of the body that was imported last
+    last_modified   text,
+    last_checked_at timestamptz,
+    last_outcome    text        CHECK (last_outcome IN ('imported', 'unchanged', 'busy')),
+    last_import_id  bigint,
+    last_job_id     text,                                     -- of the look that was made last
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX recurring_pulls_user_id_idx ON bulkport.recurring_pulls (user_id);
 
 -- Uploads that may be interrupted and resumed, until an import takes them or they expire.
 CREATE TABLE bulkport.uploads (

@@ -1,0 +1,228 @@
+"""`/{resource}/pulls` and `/pulls`: sources that are looked at by the clock, each change an import of its own."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Response, status
+from pydantic import Field, JsonValue
+from starlette.requests import Request
+
+from bulkport.errors import ValidationFailed
+from bulkport.fastapi.bodies import JsonBody
+from bulkport.fastapi.route import Authenticate, BulkportRoute, base_path
+from bulkport.fastapi.schemas import PathId, UtcTime, WireModel, WireView
+from bulkport.fastapi.write_query import Authorize, permit, write_options
+from bulkport.identifiers import UserId
+from bulkport.imports.formats import parse_prefer
+from bulkport.imports.labels import MAX_NAME, ImportLabels
+from bulkport.imports.options_query import openapi_parameters, parse_reading
+from bulkport.imports.resource import Resource, Resources
+from bulkport.imports.runtime import ImportRuntime
+from bulkport.imports.write_options import WriteOptions
+from bulkport.jobs.port import JobEngine
+from bulkport.jobs.recurring.errors import InvalidSchedule, UnknownRecurringJob
+from bulkport.jobs.recurring.schedule import Schedule
+from bulkport.pulls import recurring
+from bulkport.pulls.access import SourceAccess
+from bulkport.pulls.looking import recurring_definition
+from bulkport.pulls.source import Source
+
+_EXAMPLE: Final = {"url": "https://example.org/exports/rows.csv"}
+
+
+class NewPull(WireModel):
+    """A source to look at again and again."""
+
+    source: Annotated[
+        JsonValue, Field(description="As in a bulk request: an address, or a store and a path.", examples=[_EXAMPLE])
+    ]
+    cron: Annotated[str, Field(min_length=1, max_length=200, examples=["0 3 * * *"])]
+    """Minute, hour, day of month, month and day of week; or `@hourly` to `@yearly`."""
+    timezone: Annotated[str, Field(min_length=1, max_length=100, examples=["Europe/Berlin"])] = "UTC"
+    name: Annotated[str | None, Field(max_length=MAX_NAME, description="Of each of its imports.")] = None
+    metadata: Annotated[dict[str, JsonValue] | None, Field(description="Of each of its imports.")] = None
+
+
+class PullChange(WireModel):
+    """What of a recurring pull to change."""
+
+    is_active: bool
+
+
+class PullView(WireView):
+    """A recurring pull, and what its last look came to."""
+
+    id: int
+    resource: str
+    source: dict[str, Any]
+    """Where it looks, without the query of its address."""
+    cron: str
+    timezone: str
+    name: str | None
+    metadata: dict[str, Any] | None
+    mode: str | None
+    is_active: bool
+    next_at: UtcTime | None
+    """When it looks next; null while it is switched off."""
+    last_checked_at: UtcTime | None
+    last_outcome: recurring.PullOutcome | None
+    """`imported`, `unchanged`, or `busy` while the import of an earlier look went on."""
+    last_import_id: int | None
+    created_at: UtcTime
+
+    @classmethod
+    async def of(cls, engine: JobEngine, pull: recurring.RecurringPull, connection: Any) -> "PullView":
+        """The view of a pull."""
+        job = await engine.recurring.get(pull.recurring_id, connection)
+        return cls(
+            id=pull.id,
+            resource=pull.resource,
+            source=Source.from_json(pull.source).shown,
+            cron=pull.cron,
+            timezone=pull.timezone,
+            name=pull.name,
+            metadata=pull.metadata,
+            mode=(pull.writing or {}).get("mode"),
+            is_active=pull.is_active,
+            next_at=job.next_at if job is not None and pull.is_active else None,
+            last_checked_at=pull.last_checked_at,
+            last_outcome=None if pull.last_outcome is None else recurring.PullOutcome(pull.last_outcome),
+            last_import_id=pull.last_import_id,
+            created_at=pull.created_at,
+        )
+
+
+class PullList(WireView):
+    """All recurring pulls of a user."""
+
+    items: list[PullView]
+
+
+_new_pull: Final = JsonBody(NewPull)
+_pull_change: Final = JsonBody(PullChange)
+_CREATION: Final[dict[str, Any]] = {**_new_pull.openapi, "parameters": openapi_parameters()}
+_CREATION["requestBody"]["content"]["application/json"]["example"] = {
+    "source": _EXAMPLE,
+    "cron": "0 3 * * *",
+    "timezone": "Europe/Berlin",
+    "name": "nightly",
+}
+
+
+def add_pull_creation(
+    router: APIRouter,
+    resource: Resource,
+    runtime: Callable[[], ImportRuntime],
+    authenticate: Authenticate,
+    *,
+    access: SourceAccess,
+    authorize: Authorize | None,
+) -> None:
+    """Add `POST /{resource}/pulls` to the application's routes. The parameters are those of `bulk_router`."""
+    Caller = Annotated[UserId, Depends(authenticate)]  # noqa: N806 # a type
+
+    @router.post(
+        f"/{resource.name}/pulls",
+        status_code=status.HTTP_201_CREATED,
+        name=f"pull_{resource.name}_again_and_again",
+        openapi_extra=_CREATION,
+        tags=["pulls"],
+    )
+    async def create_pull(
+        request: Request,
+        response: Response,
+        user_id: Caller,
+        writing: Annotated[WriteOptions, Depends(write_options(resource))],
+        body: Annotated[NewPull, Depends(_new_pull)],
+    ) -> PullView:
+        """Look at a source by a cron expression, and import it whenever it has changed.
+
+        Whether it has changed is told by its `ETag` or `Last-Modified`; a source that has neither is imported each
+        time. Query parameters are those of a bulk request, and hold for each import.
+        """
+        await permit(authorize, user_id, resource, writing.mode)
+        source = access.parse(body.source, user_id)
+        reading = parse_reading(request.query_params.multi_items())
+        try:
+            Schedule(body.cron, body.timezone)
+        except InvalidSchedule as error:
+            field = "timezone" if "time zone" in error.detail else "cron"
+            raise ValidationFailed({field: [f"{field}: {error.detail}"]}) from None
+        running = runtime()
+        async with running.pool.connection() as connection, connection.transaction():
+            pull = await recurring.create_pull(
+                connection,
+                user_id,
+                resource=resource.name,
+                source=source,
+                cron=body.cron,
+                timezone=body.timezone,
+                labels=ImportLabels(name=body.name or None, metadata=body.metadata),
+                handling=parse_prefer(request.headers.getlist("prefer")),
+                reading=reading,
+                writing=writing,
+            )
+            await running.engine.recurring.add_or_update(recurring_definition(pull), connection)
+            view = await PullView.of(running.engine, pull, connection)
+        response.headers["Location"] = f"{base_path(request, f'/{resource.name}/pulls')}/pulls/{pull.id}"
+        return view
+
+
+def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], authenticate: Authenticate) -> APIRouter:
+    """Routes under `/pulls`. The parameters are those of `bulk_router`."""
+    router = APIRouter(prefix="/pulls", tags=["pulls"], route_class=BulkportRoute)
+    Caller = Annotated[UserId, Depends(authenticate)]  # noqa: N806 # a type
+
+    @router.get("")
+    async def list_pulls(user_id: Caller) -> PullList:
+        """Own recurring pulls, oldest first."""
+        running = runtime()
+        async with running.pool.connection() as connection:
+            pulls = await recurring.list_pulls(connection, user_id)
+            return PullList(items=[await PullView.of(running.engine, pull, connection) for pull in pulls])
+
+    @router.get("/{pull_id}")
+    async def get_pull(pull_id: PathId, user_id: Caller) -> PullView:
+        """One recurring pull."""
+        running = runtime()
+        async with running.pool.connection() as connection:
+            pull = await recurring.get_pull(connection, pull_id, user_id)
+            return await PullView.of(running.engine, pull, connection)
+
+    @router.patch("/{pull_id}", openapi_extra=_pull_change.openapi)
+    async def change_pull(
+        pull_id: PathId, user_id: Caller, body: Annotated[PullChange, Depends(_pull_change)]
+    ) -> PullView:
+        """Switch a recurring pull off or on."""
+        running = runtime()
+        async with running.pool.connection() as connection, connection.transaction():
+            pull = await recurring.get_pull(connection, pull_id, user_id)
+            await recurring.set_active(connection, pull_id, is_active=body.is_active)
+            await running.engine.recurring.add_or_update(recurring_definition(pull), connection)
+            steer = running.engine.recurring.resume if body.is_active else running.engine.recurring.pause
+            await steer(pull.recurring_id, connection)
+            pull = await recurring.get_pull(connection, pull_id, user_id)
+            return await PullView.of(running.engine, pull, connection)
+
+    @router.post("/{pull_id}/run", status_code=status.HTTP_202_ACCEPTED)
+    async def look_now(pull_id: PathId, user_id: Caller) -> PullView:
+        """Look at the source now, whatever its cron expression says."""
+        running = runtime()
+        async with running.pool.connection() as connection, connection.transaction():
+            pull = await recurring.get_pull(connection, pull_id, user_id)
+            try:
+                await running.engine.recurring.trigger(pull.recurring_id, connection)
+            except UnknownRecurringJob:
+                await running.engine.recurring.add_or_update(recurring_definition(pull), connection)
+                await running.engine.recurring.trigger(pull.recurring_id, connection)
+            return await PullView.of(running.engine, pull, connection)
+
+    @router.delete("/{pull_id}", status_code=status.HTTP_204_NO_CONTENT)
+    async def delete_pull(pull_id: PathId, user_id: Caller) -> None:
+        """Look no more. Imports that it made stay."""
+        running = runtime()
+        async with running.pool.connection() as connection, connection.transaction():
+            await recurring.delete_pull(connection, pull_id, user_id)
+            await running.engine.recurring.remove(recurring.recurring_id(pull_id), connection)
+
+    return router

@@ -1,0 +1,94 @@
+"""What an import is, apart from its records, as it is stored when it is accepted."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from bulkport.identifiers import BackgroundJobId, ImportId
+from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.formats import BodyFormat, Handling
+from bulkport.imports.resource import ConflictPolicy
+from bulkport.imports.summary import unknown_fields_warnings
+from bulkport.imports.upload import OnAccept, PieceReader, Upload
+
+
+class ImportDescription:
+    """What an import is, apart from its records."""
+
+    def __init__(
+        self, upload: Upload, pieces: PieceReader | None = None, body_format: BodyFormat = BodyFormat.JSON
+    ) -> None:
+        self._upload = upload
+        self._handling = upload.handling or Handling.LENIENT
+        self._pieces = pieces
+        self._format = body_format
+
+    @property
+    def import_id(self) -> ImportId | None:
+        """The import that has waited for its body; None: a new one."""
+        return self._upload.import_id
+
+    @property
+    def user_id(self) -> str:
+        """Whose import it is."""
+        return self._upload.user_id
+
+    @property
+    def start_at(self) -> datetime | None:
+        """When it begins; None: at once."""
+        return self._upload.start_at
+
+    @property
+    def on_accept(self) -> OnAccept | None:
+        """What else belongs into the transaction that accepts it."""
+        return self._upload.on_accept
+
+    def lanes(self, most: int, chunks: int) -> int:
+        """Background jobs that may work on it."""
+        # Under UPDATE the last row of the body wins: one lane alone takes the chunks in body order.
+        return 1 if self._upload.resource.conflict is ConflictPolicy.UPDATE else min(most, chunks)
+
+    def row(self, records: int, chunks: int, body_bytes: int) -> dict[str, Any]:
+        """What its row in `bulk_import_jobs` holds from the start, but for its ids."""
+        upload = self._upload
+        return {
+            "resource": upload.resource.name,
+            "user_id": upload.user_id,
+            "format": self._format,
+            "handling": self._handling,
+            "total_records": records,
+            "total_chunks": chunks,
+            "body_bytes": body_bytes,
+            "csv_columns": self._csv_columns(),
+            "reading": json.dumps((self._pieces.reading if self._pieces else upload.reading).to_json()),
+            "writing": None if upload.writing is None else json.dumps(upload.writing.stored()),
+            "file_name": upload.file_name,
+            "name": upload.labels.name,
+            "client_id": upload.labels.client_id,
+            "metadata": None if upload.labels.metadata is None else json.dumps(upload.labels.metadata),
+            "warnings": json.dumps(self._warnings()),
+        }
+
+    def accepted(self, id_: ImportId, background_job_id: BackgroundJobId, records: int) -> AcceptedImport:
+        """What the client is told."""
+        return AcceptedImport(id_, background_job_id, records, self._handling)
+
+    def _csv_columns(self) -> str | None:
+        if self._pieces is None or self._pieces.dialect is None or self._pieces.columns is None:
+            return None
+        columns = self._pieces.columns
+        of_columns = {"fields": columns.fields, "unknown": columns.unknown, "constants": columns.constants}
+        return json.dumps(self._pieces.dialect.to_json() | of_columns)
+
+    def _warnings(self) -> list[str]:
+        pieces = self._pieces
+        if pieces is None:
+            return []
+        if pieces.dialect is None or pieces.columns is None:
+            return pieces.warnings
+        unknown = pieces.columns.unknown
+        if pieces.dialect.report_columns:  # which the report has added itself
+            unknown = unknown[: -pieces.dialect.report_columns]
+        given = {name for name in pieces.columns.fields if name}
+        known = [wire for name, wire in self._upload.resource.wire_names.items() if name not in given]
+        return [*pieces.warnings, *unknown_fields_warnings(unknown, known)]
