@@ -13,8 +13,11 @@ from pydantic_core import PydanticUndefined
 
 from bulkport import errors
 from bulkport.errors import BulkportError, ResourceDeclarationError
+from bulkport.fastapi.answers import problem_type_of, status_of
 from bulkport.fastapi.error_report import NotAcceptable
 from bulkport.fastapi.uploads import TusVersionUnsupported
+from bulkport.jobs import errors as job_errors
+from bulkport.jobs.recurring import errors as recurring_errors
 from commandapi.app import create_app
 from commandapi.auth.keys import TooManyApiKeys
 from commandapi.registrations import errors as registration_errors
@@ -55,13 +58,17 @@ def problem_classes() -> Iterator[type[BulkportError]]:
 
 def test_every_problem_is_described() -> None:
     described = set(re.findall(r"^\| `(/problems/[a-z-]+)` \| (\d+) \| ([^|]+) \|", read("problems.md"), re.MULTILINE))
-    expected = {(problem_type(found), str(found.status), found.title) for found in problem_classes()}
+    # Kind and status depend on the class alone, so no instance needs to be made of its own arguments.
+    instances = [found.__new__(found) for found in problem_classes()]
+    expected = {(problem_type_of(error), str(status_of(error)), error.title) for error in instances}
     assert described == expected
 
 
-def problem_type(found: type[BulkportError]) -> str:
-    # The type depends on the class alone, so no instance needs to be made of its own arguments.
-    return found.__new__(found).problem_type
+def test_errors_of_the_library_know_nothing_of_http() -> None:
+    for module in (errors, job_errors, recurring_errors):
+        for name, found in inspect.getmembers(module, inspect.isclass):
+            if issubclass(found, BulkportError):
+                assert not {"status", "headers"} & set(dir(found)), f"{name}: bulkport.fastapi.answers has its status"
 
 
 def api_routes(app: FastAPI) -> set[tuple[str, str]]:

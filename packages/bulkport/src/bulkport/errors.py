@@ -1,7 +1,6 @@
 """Every error that Bulkport raises on purpose, as one tree under `BulkportError`.
 
-Each class knows the HTTP status and the problem type (RFC 9457) it becomes at the HTTP edge, so a route never
-translates errors by hand. The docstring of a class is its default message.
+The docstring of a class is its default message. What an error becomes over HTTP `bulkport.fastapi.answers` says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,28 +10,15 @@ from typing import Any, ClassVar
 class BulkportError(Exception):
     """The request could not be carried out."""
 
-    status: ClassVar[int] = 500
-    """HTTP status (RFC 9110 §15)."""
     title: ClassVar[str] = "Internal error"
-    """Short summary that is the same for every occurrence (RFC 9457 §3.1.3)."""
+    """Short summary that is the same for every occurrence."""
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
         super().__init__(self.detail)
 
-    @property
-    def problem_type(self) -> str:
-        """A relative URI naming the kind of problem (RFC 9457 §3.1.1), such as `/problems/record-too-large`."""
-        name = type(self).__name__
-        words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
-        return f"/problems/{words.strip('-')}"
-
     def members(self) -> Mapping[str, Any]:
-        """Extension members of the problem body (RFC 9457 §3.2); none by default."""
-        return {}
-
-    def headers(self) -> Mapping[str, str]:
-        """Response headers that go with the problem; none by default."""
+        """Further facts of this occurrence by name; none by default."""
         return {}
 
 
@@ -43,14 +29,12 @@ class ResourceDeclarationError(BulkportError):
 class BadRequest(BulkportError):
     """The request is malformed."""
 
-    status = 400
     title = "Bad request"
 
 
 class ValidationFailed(BulkportError):
     """One or more validation errors occurred."""
 
-    status = 400
     title = "Validation failed"
 
     def __init__(self, errors: Mapping[str, Sequence[str]], detail: str | None = None) -> None:
@@ -88,24 +72,18 @@ class UploadInterrupted(BadRequest):
 class UploadTimedOut(BulkportError):
     """The body arrived too slowly; nothing was kept."""
 
-    status = 408
     title = "Upload timed out"
 
 
 class AuthenticationRequired(BulkportError):
-    """A valid API key is required in the x-api-key header."""
+    """The request does not say who you are."""
 
-    status = 401
     title = "Unauthorized"
-
-    def headers(self) -> Mapping[str, str]:
-        return {"WWW-Authenticate": 'ApiKey realm="api", header="x-api-key"'}
 
 
 class Forbidden(BulkportError):
     """This belongs to another user."""
 
-    status = 403
     title = "Forbidden"
 
 
@@ -118,7 +96,6 @@ class InsufficientScope(Forbidden):
 class NotFound(BulkportError):
     """There is nothing at this address."""
 
-    status = 404
     title = "Not found"
 
 
@@ -132,7 +109,6 @@ class JobNotFound(NotFound):
 class Conflict(BulkportError):
     """The request conflicts with the current state."""
 
-    status = 409
     title = "Conflict"
 
 
@@ -151,7 +127,6 @@ class UploadConflict(Conflict):
 class ChecksumMismatch(BulkportError):
     """The body has another checksum than was sent; nothing of it was kept."""
 
-    status = 460
     title = "Checksum mismatch"
 
 
@@ -166,14 +141,10 @@ class IdempotencyKeyInUse(Conflict):
 
     title = "Idempotency-Key in use"
 
-    def headers(self) -> Mapping[str, str]:
-        return {"Retry-After": "1"}
-
 
 class IdempotencyKeyReused(BulkportError):
     """This Idempotency-Key was used for another request: send the same one again, or take a new key."""
 
-    status = 422
     title = "Idempotency-Key reused"
 
 
@@ -222,7 +193,6 @@ class AlreadyEnded(Conflict):
 class TooLarge(BulkportError):
     """The body is larger than this server accepts."""
 
-    status = 413
     title = "Content too large"
 
 
@@ -241,15 +211,11 @@ class BodyTooCostly(TooLarge):
 class TooManyRequests(BulkportError):
     """You have sent more requests than one user may; wait a moment."""
 
-    status = 429
     title = "Too many requests"
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
-
-    def headers(self) -> Mapping[str, str]:
-        return {"Retry-After": str(self.retry_after)}
 
 
 class TooManyUploadsAtOnce(TooManyRequests):
@@ -263,49 +229,37 @@ class TooManyQueued(TooManyRequests):
 class InsufficientStorage(BulkportError):
     """The server is short of disk space; nothing was kept. Try again later."""
 
-    status = 507
     title = "Insufficient storage"
-
-    def headers(self) -> Mapping[str, str]:
-        return {"Retry-After": "60"}
 
 
 class UriTooLong(BulkportError):
     """The address is longer than this server accepts."""
 
-    status = 414
     title = "URI too long"
 
 
 class HeadersTooLarge(BulkportError):
     """The headers are larger than this server accepts."""
 
-    status = 431
     title = "Request header fields too large"
 
 
 class UnsupportedMediaType(BulkportError):
     """This Content-Type or Content-Encoding is not supported."""
 
-    status = 415
     title = "Unsupported media type"
 
 
 class NotConfigured(BulkportError):
     """This function is switched off until it is configured."""
 
-    status = 501
     title = "Not configured"
 
 
 class ServiceUnavailable(BulkportError):
     """The server is too busy or its database is away; try again shortly."""
 
-    status = 503
     title = "Service unavailable"
-
-    def headers(self) -> Mapping[str, str]:
-        return {"Retry-After": "1"}
 
 
 class TooManyWatchers(ServiceUnavailable):

@@ -6,9 +6,10 @@ from fastapi import Security
 from fastapi.security import APIKeyHeader
 from starlette.requests import Request
 
-from bulkport.errors import AuthenticationRequired, InsufficientScope
+from bulkport.errors import InsufficientScope
 from bulkport.identifiers import UserId
 from bulkport.pools import AsyncPool
+from commandapi.auth.errors import AuthenticationRequired
 from commandapi.auth.keys import Scope, verify_key
 from commandapi.auth.rate_limit import RateLimiter
 

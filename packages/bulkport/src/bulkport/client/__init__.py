@@ -10,6 +10,10 @@ read its bad rows::
             print(row.row, row.errors)
 """
 
+from bulkport.extras import require_extra
+
+require_extra("client", "httpx")
+
 from bulkport.client.answers import AcceptedImport, BadRow, FieldMessage, ImportProgress, RowResult, ShownStatus
 from bulkport.client.async_client import AsyncClient, AsyncImport, AsyncImports
 from bulkport.client.bodies import BodyKind, FileSource, Source, StreamSource

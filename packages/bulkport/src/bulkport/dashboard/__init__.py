@@ -10,6 +10,11 @@ navigation, and actions.
 - `static/`: one style sheet, one script, icons. Nothing is loaded from elsewhere and nothing is inline (strict CSP).
 """
 
+from bulkport.extras import require_extra
+
+for _module in ("jinja2", "itsdangerous", "fastapi"):
+    require_extra("dashboard", _module)
+
 from bulkport.dashboard.access.link import LinkAccess
 from bulkport.dashboard.access.sessions import Session, Sessions
 from bulkport.dashboard.access.viewers import Access, Authorize, ClosedAccess, HookAccess, OpenAccess

@@ -43,6 +43,7 @@ from bulkport.dashboard.core.sse.throttle import Throttle
 from bulkport.dashboard.core.static_files import StaticFiles, accepts_gzip
 from bulkport.dashboard.core.viewer import Viewer
 from bulkport.errors import BadRequest, BulkportError, ServiceUnavailable
+from bulkport.fastapi.answers import status_of
 from bulkport.fastapi.trace import trace_id_of_request
 from bulkport.jobs.errors import NotConnected
 
@@ -241,9 +242,10 @@ class Dashboard:
             case _Refused():
                 status, text = 403, str(error)
             case BulkportError() if (
-                error.status < HTTPStatus.INTERNAL_SERVER_ERROR or error.status == ServiceUnavailable.status
+                status_of(error) < HTTPStatus.INTERNAL_SERVER_ERROR
+                or status_of(error) == HTTPStatus.SERVICE_UNAVAILABLE
             ):
-                status, text = error.status, error.detail
+                status, text = status_of(error), error.detail
             case NotConnected():
                 status, text = 503, t("The server is starting or stopping. Try again in a moment.")
             case psycopg.OperationalError() | psycopg.InterfaceError():

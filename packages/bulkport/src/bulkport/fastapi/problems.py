@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from bulkport.errors import BulkportError, InsufficientStorage, NotFound, ServiceUnavailable, ValidationFailed
+from bulkport.fastapi.answers import headers_of, problem_type_of, status_of
 from bulkport.fastapi.trace import trace_id_of_request
 from bulkport.fastapi.validation_errors import messages_by_path
 from bulkport.jobs.errors import NotConnected
@@ -72,12 +73,12 @@ def response_for(path: str, error: BulkportError) -> Response:
     """The response that `error` becomes; `path` is the request's."""
     return problem_response(
         path,
-        status=error.status,
+        status=status_of(error),
         title=error.title,
         detail=error.detail,
-        problem_type=error.problem_type,
+        problem_type=problem_type_of(error),
         members=error.members(),
-        headers=error.headers(),
+        headers=headers_of(error),
     )
 
 
@@ -128,7 +129,7 @@ def problem_of(request: Request, error: Exception, *, unreachable: tuple[type[Ex
             logger.error("%s", error)
             return response_for(path, ServiceUnavailable(str(error)))
         case BulkportError():
-            if error.status == BulkportError.status:
+            if status_of(error) == HTTPStatus.INTERNAL_SERVER_ERROR:
                 logger.error("unexpected error", exc_info=error)
                 return internal_error(path)
             return response_for(path, error)

@@ -64,7 +64,6 @@ class InvalidCursor(BadRequest, ValueError):
 class SearchTookTooLong(BulkportError):
     """The search took too long and was given up; a narrower one (a state, a task, a time) is faster."""
 
-    status = 503
     title = "Search took too long"
 
 

@@ -24,6 +24,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+from bulkport.extras import require_extra
+
+require_extra("testing", "pytest")
+
 import pytest
 
 DATABASE_VARIABLE = "BULKPORT_TEST_DATABASE_URL"

@@ -25,6 +25,7 @@ from bulkport.dashboard.core.error_page import URL, error_page
 from bulkport.dashboard.core.forms import is_inside
 from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.errors import BulkportError
+from bulkport.fastapi.answers import status_of
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ class SignInAccess:
         try:
             address = await self._provider.authorization_url(flow)
         except BulkportError as error:
-            return error_page(request, error.status, "Sign-in unavailable", error.detail, ("Try again", "sign-in"))
+            return error_page(request, status_of(error), "Sign-in unavailable", error.detail, ("Try again", "sign-in"))
         response = RedirectResponse(address, 303, headers={"Cache-Control": "no-store"})
         content = [flow.state, flow.nonce, flow.code_verifier, flow.redirect_uri]
         cookies.set_cookie(response, request, cookies.SIGN_IN, self._flows.dumps(content), max_age=_FLOW_SECONDS)
@@ -187,7 +188,7 @@ class SignInAccess:
             logger.warning("sign-in failed: %s", error)
             return error_page(request, 403, "Sign-in failed", "The sign-in service's answer was not accepted.", again)
         except BulkportError as error:
-            return error_page(request, error.status, "Sign-in unavailable", error.detail, again)
+            return error_page(request, status_of(error), "Sign-in unavailable", error.detail, again)
         return await self._admit(request, claims)
 
     async def _admit(self, request: Request, claims: Mapping[str, Any]) -> Response:

@@ -6,14 +6,12 @@ from bulkport.errors import BulkportError
 class InvalidSchedule(BulkportError):
     """The schedule cannot be used: its cron expression or its time zone is wrong."""
 
-    status = 400
     title = "Invalid schedule"
 
 
 class UnknownRecurringJob(BulkportError):
     """There is no recurring job of this id."""
 
-    status = 404
     title = "Unknown recurring job"
 
 
