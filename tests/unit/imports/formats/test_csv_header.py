@@ -4,6 +4,7 @@ import pytest
 from format_samples import COMMANDS, PLATFORMS
 
 from bulkport.errors import CsvHeaderError
+from bulkport.fastapi.answers import status_of
 from bulkport.imports.formats import CsvColumns, match_header
 
 
@@ -48,7 +49,7 @@ def test_unusable_header_is_refused(header: list[str], message: str) -> None:
     with pytest.raises(CsvHeaderError) as caught:
         match_header(header, PLATFORMS)
     assert message in caught.value.detail
-    assert caught.value.status == 400
+    assert status_of(caught.value) == 400
 
 
 def test_every_missing_column_is_named() -> None:

@@ -1,5 +1,6 @@
 """The JSON envelope: its records as they came, or one clear error."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -109,10 +110,8 @@ def test_malformed_bodies_are_refused(body: bytes, message: str) -> None:
 
 @given(body=st.binary(max_size=60) | st.text(alphabet='{}[]":,platforms1\\u \n', max_size=60).map(str.encode))
 def test_any_bytes_give_records_or_an_error_of_the_client(body: bytes) -> None:
-    try:
+    with suppress(MalformedBody, ValidationFailed):
         assert parse(b'{"platforms":[' + body + b"]}")
-    except (MalformedBody, ValidationFailed):
-        pass
 
 
 def test_sizes_are_limited() -> None:
