@@ -137,6 +137,8 @@ DECLARE
     new_ids bigint[] := '{}';
     is_plain boolean;
     has_unique boolean;
+    taken_numbers integer[];
+    taken_ids bigint[];
 BEGIN
     SELECT array_agg(ROW(
                item.number - 1, nextval(pg_get_serial_sequence('bulkport.jobs', 'job_id')), item.task, item.args,
@@ -160,8 +162,12 @@ BEGIN
     -- Again as long as somebody takes a unique key between the look for it and the insertion.
     WHILE pending IS NOT NULL LOOP
         IF has_unique THEN
-            RETURN QUERY SELECT * FROM bulkport.taken_keys(pending, moment);
-            pending := bulkport.without_taken_keys(pending);
+            SELECT COALESCE(array_agg(taken.number), '{}'), COALESCE(array_agg(taken.job_id), '{}')
+            INTO taken_numbers, taken_ids FROM bulkport.taken_keys(pending, moment) AS taken;
+            RETURN QUERY
+                SELECT taken.number, taken.id, false FROM unnest(taken_numbers, taken_ids) AS taken (number, id);
+            SELECT array_agg(wanted ORDER BY wanted.number) INTO pending
+            FROM unnest(pending) AS wanted WHERE wanted.number <> ALL (taken_numbers);
             EXIT WHEN pending IS NULL;
         END IF;
         WITH flow AS MATERIALIZED (
@@ -229,7 +235,7 @@ $$;
 -- Of the jobs wanted, those whose unique keys are taken: by a job that waits, or for a time that is not over. Keys with a
 -- time of their own that are free are taken for the jobs, in one order.
 CREATE FUNCTION bulkport.taken_keys(pending bulkport.new_job[], moment timestamptz)
-RETURNS TABLE (number integer, job_id bigint, is_new boolean)
+RETURNS TABLE (number integer, job_id bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -247,24 +253,11 @@ BEGIN
     WHERE waiting.state IN ('enqueued', 'scheduled', 'awaiting', 'retrying')
       AND kept.unique_key = wanted.unique_key AND kept.job_id = wanted.id;
     RETURN QUERY
-        SELECT wanted.number, COALESCE(waiting.job_id, kept.job_id), false
+        SELECT wanted.number, COALESCE(waiting.job_id, kept.job_id)
         FROM unnest(pending) AS wanted
         LEFT JOIN bulkport.jobs waiting ON waiting.unique_key = wanted.unique_key
             AND waiting.state IN ('enqueued', 'scheduled', 'awaiting', 'retrying')
         LEFT JOIN bulkport.unique_keys kept ON kept.unique_key = wanted.unique_key AND wanted.unique_for IS NOT NULL
         WHERE waiting.job_id IS NOT NULL OR kept.job_id <> wanted.id;
 END;
-$$;
-
-CREATE FUNCTION bulkport.without_taken_keys(pending bulkport.new_job[])
-RETURNS bulkport.new_job[]
-LANGUAGE sql STABLE AS $$
-    SELECT array_agg(wanted ORDER BY wanted.number) FROM unnest(pending) AS wanted
-    WHERE NOT EXISTS (
-              SELECT FROM bulkport.jobs waiting
-              WHERE waiting.unique_key = wanted.unique_key
-                AND waiting.state IN ('enqueued', 'scheduled', 'awaiting', 'retrying'))
-      AND (wanted.unique_for IS NULL OR NOT EXISTS (
-              SELECT FROM bulkport.unique_keys kept
-              WHERE kept.unique_key = wanted.unique_key AND kept.job_id <> wanted.id))
 $$;
