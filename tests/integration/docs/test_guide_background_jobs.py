@@ -21,8 +21,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from bulkport import BackgroundJob, Bulkport, JobState
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs import BackgroundJob, BackgroundJobs, JobState
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = ROOT / "docs" / "background-jobs.md"
@@ -66,11 +66,11 @@ async def test_the_guide_s_code_runs_as_one_program(empty_database: str) -> None
     declarations, actions = statements()
     await run(declarations, program)
     program["create_tables"]()
-    jobs: BackgroundJobs = program["jobs"]
+    jobs: Bulkport = program["bulkport"]
     program |= {"finished": partial(finished, jobs), "started": partial(started, jobs)}
     stop = asyncio.Event()
-    async with jobs.connect(database_url):
-        worker = asyncio.create_task(jobs.run_worker(database_url, stop))
+    async with jobs.connect():
+        worker = asyncio.create_task(jobs.run_worker(stop))
         try:
             await run(actions, program)
         finally:
@@ -88,7 +88,7 @@ def statements() -> tuple[list[ast.stmt], list[ast.stmt]]:
         parsed = ast.parse(block[1])
         ast.increment_lineno(parsed, guide.count("\n", 0, block.start(1)))
         for statement in parsed.body:
-            is_jobs = isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "jobs"
+            is_jobs = isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "bulkport"
             (declarations if is_jobs or isinstance(statement, DECLARING) else actions).append(statement)
     assert declarations
     assert actions
@@ -109,7 +109,7 @@ async def eventually(check: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def finished(jobs: BackgroundJobs, job_id: BackgroundJobId) -> BackgroundJob | None:
+async def finished(jobs: Bulkport, job_id: BackgroundJobId) -> BackgroundJob | None:
     async def has() -> bool:
         job = await jobs.get(job_id)
         return job is not None and job.state.is_final
@@ -118,7 +118,7 @@ async def finished(jobs: BackgroundJobs, job_id: BackgroundJobId) -> BackgroundJ
     return await jobs.get(job_id)
 
 
-async def started(jobs: BackgroundJobs, job_id: BackgroundJobId) -> None:
+async def started(jobs: Bulkport, job_id: BackgroundJobId) -> None:
     async def has() -> bool:
         job = await jobs.get(job_id)
         return job is not None and job.state is JobState.PROCESSING

@@ -24,21 +24,42 @@ if TYPE_CHECKING:
     from bulkport import migrations
     from bulkport.app import Bulkport
     from bulkport.egress import EgressPolicy
-    from bulkport.errors import BulkportError
+    from bulkport.errors import BulkportError, ResourceDeclarationError, ValidationFailed
     from bulkport.extras import MissingExtra
+    from bulkport.imports.calls import RowError
+    from bulkport.imports.cancel import CancelEffect
     from bulkport.imports.check import Mistake
     from bulkport.imports.options import ReadingOptions
     from bulkport.imports.process import AttemptPolicy
+    from bulkport.imports.read import ImportJob
     from bulkport.imports.resource import ConflictPolicy, Reference, Resource
     from bulkport.imports.states import ImportStatus
     from bulkport.imports.validation import NotBlank
+    from bulkport.imports.write_options import WriteMode
     from bulkport.jobs.batches import Batch
     from bulkport.jobs.context import JobContext
-    from bulkport.jobs.errors import ArgumentsDoNotFit, JobAlreadyQueued, NotConnected, ParentNotFound
+    from bulkport.jobs.errors import (
+        ArgumentsDoNotFit,
+        BatchClosed,
+        InvalidCursor,
+        InvalidJobQuery,
+        JobAlreadyQueued,
+        NotConnected,
+        ParentNotFound,
+        SearchTookTooLong,
+        TaskAlreadyDeclared,
+        TaskDeclarationError,
+        UnknownTask,
+        WorkerDied,
+    )
     from bulkport.jobs.exceptions import JobCancelled, StopRequested
     from bulkport.jobs.job import BackgroundJob, JobState, JSONValue
+    from bulkport.jobs.port.control import Effect, OrderResult, OrderSummary
     from bulkport.jobs.port.queueing import EnqueuedJob, Outcome
+    from bulkport.jobs.port.recurring import MissedRuns
+    from bulkport.jobs.reading.metrics import Granularity
     from bulkport.jobs.reading.query import JobPage, JobQuery, JobSort
+    from bulkport.jobs.recurring.errors import InvalidSchedule, RecurringJobAlreadyDeclared, UnknownRecurringJob
     from bulkport.jobs.retention import RetentionPolicy
     from bulkport.jobs.retry import NO_RETRY, FinalError, RetryLater, RetryPolicy
     from bulkport.jobs.task import JobCall, JobOptions, Task
@@ -52,24 +73,84 @@ if TYPE_CHECKING:
 _MODULES: Final = {
     "bulkport.app": ("Bulkport",),
     "bulkport.egress": ("EgressPolicy",),
-    "bulkport.errors": ("BulkportError",),
+    "bulkport.errors": (
+        "BulkportError",
+        "ResourceDeclarationError",
+        "ValidationFailed",
+    ),
     "bulkport.extras": ("MissingExtra",),
+    "bulkport.imports.calls": ("RowError",),
+    "bulkport.imports.cancel": ("CancelEffect",),
     "bulkport.imports.check": ("Mistake",),
     "bulkport.imports.options": ("ReadingOptions",),
     "bulkport.imports.process": ("AttemptPolicy",),
-    "bulkport.imports.resource": ("ConflictPolicy", "Reference", "Resource"),
+    "bulkport.imports.read": ("ImportJob",),
+    "bulkport.imports.resource": (
+        "ConflictPolicy",
+        "Reference",
+        "Resource",
+    ),
     "bulkport.imports.states": ("ImportStatus",),
     "bulkport.imports.validation": ("NotBlank",),
+    "bulkport.imports.write_options": ("WriteMode",),
     "bulkport.jobs.batches": ("Batch",),
     "bulkport.jobs.context": ("JobContext",),
-    "bulkport.jobs.errors": ("ArgumentsDoNotFit", "JobAlreadyQueued", "NotConnected", "ParentNotFound"),
-    "bulkport.jobs.exceptions": ("JobCancelled", "StopRequested"),
-    "bulkport.jobs.job": ("BackgroundJob", "JSONValue", "JobState"),
-    "bulkport.jobs.port.queueing": ("EnqueuedJob", "Outcome"),
-    "bulkport.jobs.reading.query": ("JobPage", "JobQuery", "JobSort"),
+    "bulkport.jobs.errors": (
+        "ArgumentsDoNotFit",
+        "BatchClosed",
+        "InvalidCursor",
+        "InvalidJobQuery",
+        "JobAlreadyQueued",
+        "NotConnected",
+        "ParentNotFound",
+        "SearchTookTooLong",
+        "TaskAlreadyDeclared",
+        "TaskDeclarationError",
+        "UnknownTask",
+        "WorkerDied",
+    ),
+    "bulkport.jobs.exceptions": (
+        "JobCancelled",
+        "StopRequested",
+    ),
+    "bulkport.jobs.job": (
+        "BackgroundJob",
+        "JSONValue",
+        "JobState",
+    ),
+    "bulkport.jobs.port.control": (
+        "Effect",
+        "OrderResult",
+        "OrderSummary",
+    ),
+    "bulkport.jobs.port.queueing": (
+        "EnqueuedJob",
+        "Outcome",
+    ),
+    "bulkport.jobs.port.recurring": ("MissedRuns",),
+    "bulkport.jobs.reading.metrics": ("Granularity",),
+    "bulkport.jobs.reading.query": (
+        "JobPage",
+        "JobQuery",
+        "JobSort",
+    ),
+    "bulkport.jobs.recurring.errors": (
+        "InvalidSchedule",
+        "RecurringJobAlreadyDeclared",
+        "UnknownRecurringJob",
+    ),
     "bulkport.jobs.retention": ("RetentionPolicy",),
-    "bulkport.jobs.retry": ("NO_RETRY", "FinalError", "RetryLater", "RetryPolicy"),
-    "bulkport.jobs.task": ("JobCall", "JobOptions", "Task"),
+    "bulkport.jobs.retry": (
+        "NO_RETRY",
+        "FinalError",
+        "RetryLater",
+        "RetryPolicy",
+    ),
+    "bulkport.jobs.task": (
+        "JobCall",
+        "JobOptions",
+        "Task",
+    ),
     "bulkport.jobs.worker": ("run_until_signal",),
     "bulkport.limits": ("ImportLimits",),
     "bulkport.pulls.stores": ("ObjectStore",),
@@ -83,14 +164,22 @@ __all__ = [
     "AttemptPolicy",
     "BackgroundJob",
     "Batch",
+    "BatchClosed",
     "Bulkport",
     "BulkportError",
+    "CancelEffect",
     "ConflictPolicy",
+    "Effect",
     "EgressPolicy",
     "EnqueuedJob",
     "FinalError",
+    "Granularity",
+    "ImportJob",
     "ImportLimits",
     "ImportStatus",
+    "InvalidCursor",
+    "InvalidJobQuery",
+    "InvalidSchedule",
     "JSONValue",
     "JobAlreadyQueued",
     "JobCall",
@@ -101,22 +190,36 @@ __all__ = [
     "JobQuery",
     "JobSort",
     "JobState",
+    "MissedRuns",
     "MissingExtra",
     "Mistake",
     "NotBlank",
     "NotConnected",
     "ObjectStore",
+    "OrderResult",
+    "OrderSummary",
     "Outcome",
     "ParentNotFound",
     "ReadingOptions",
+    "RecurringJobAlreadyDeclared",
     "Reference",
     "Resource",
+    "ResourceDeclarationError",
     "RetentionPolicy",
     "RetryLater",
     "RetryPolicy",
+    "RowError",
+    "SearchTookTooLong",
     "StopRequested",
     "Task",
+    "TaskAlreadyDeclared",
+    "TaskDeclarationError",
+    "UnknownRecurringJob",
+    "UnknownTask",
+    "ValidationFailed",
+    "WorkerDied",
     "WorkerSettings",
+    "WriteMode",
     "__version__",
     "migrations",
     "run_until_signal",

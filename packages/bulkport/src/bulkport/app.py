@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -36,6 +37,7 @@ from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool, open_pool, prefer_indexes
 from bulkport.pulls.composition import open_puller, source_access
 from bulkport.runtime import server_is_stopping
+from bulkport.sync import AsyncCalls, SyncCalls
 from bulkport.worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -56,8 +58,8 @@ _CHECK_SECONDS: Final = 3.0
 class Bulkport(JobCalls, ImportCalls):
     """Durable bulk imports and background jobs of an application, on its PostgreSQL.
 
-    It does no input or output until it is connected. All calls about jobs are methods; code without an event loop finds
-    those that enqueue at `sync`, and jobs by the clock are declared at `recurring`.
+    It does no input or output until it is connected. All calls about jobs and imports are methods; code without an
+    event loop finds them at `sync`, and jobs by the clock are declared at `recurring`.
 
     Parameters
     ----------
@@ -129,6 +131,8 @@ class Bulkport(JobCalls, ImportCalls):
         self._egress = egress
         self._stores = dict(stores or {})
         self._runtimes: list[ImportRuntime] = []
+        self.sync: SyncCalls = SyncCalls(self, self._connected_copy, lambda: self.database_url, schema)
+        """The same calls for code without an event loop."""
 
     def __repr__(self) -> str:
         return f"Bulkport(resources={sorted(self.resources)}, tasks={sorted(self._tasks)}, schema={self.schema!r})"
@@ -318,6 +322,14 @@ class Bulkport(JobCalls, ImportCalls):
             stack.callback(watch.close)
             self._enter(stack, pool, engine, ImportRuntime(pool, intake, engine, watch))
             yield self
+
+    @asynccontextmanager
+    async def _connected_copy(self) -> AsyncIterator[AsyncCalls]:
+        """The same declarations, connected on another event loop than those that this object may be connected on."""
+        twin = copy(self)
+        vars(twin).update(_links=self._links[:1], _runtimes=[])
+        async with twin.connect():
+            yield twin
 
     def _enter(self, stack: AsyncExitStack, pool: AsyncPool, engine: JobEngine, runtime: ImportRuntime | None) -> None:
         link = pool, engine

@@ -60,7 +60,7 @@ class JobCalls(Steering, Looking):
         self._tasks: dict[str, Task[..., Any]] = {}
         self._queue: CallerlessQueue | None = None
         """Takes jobs in place of the engine; see `enqueueing_to`."""
-        self.sync = SyncJobs(self, schema)
+        self.sync: SyncJobs = SyncJobs(self, schema)
         """The same for code without an event loop, as far as enqueueing goes."""
         self.recurring = RecurringJobs(lambda: self._engine.recurring)
         """Jobs that are made again and again, by the clock."""
@@ -247,6 +247,10 @@ class JobCalls(Steering, Looking):
         """
         batch = Batch(description, user_id)
         yield batch
+        await self.queue_batch(batch, connection=connection)
+
+    async def queue_batch(self, batch: Batch, *, connection: "AnyConnection | None" = None) -> None:
+        """Queue a batch whose jobs are collected; `batch` does so at the end of its block."""
         if self._queue is not None:
             await batch.queue(self._queue, None)
             return

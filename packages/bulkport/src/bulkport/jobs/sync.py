@@ -54,7 +54,9 @@ class SyncJobs:
         return bool(self._pools)
 
     @contextmanager
-    def connect(self, database_url: str, *, most: int = 4, application_name: str | None = None) -> Iterator[Self]:
+    def connect(
+        self, database_url: str | None = None, *, most: int = 4, application_name: str | None = None
+    ) -> Iterator[Self]:
         """Be connected to the database for as long as the context lasts. There are no connections until needed.
 
         Parameters
@@ -64,6 +66,8 @@ class SyncJobs:
         application_name
             What PostgreSQL calls them; None: what the URL says.
         """
+        if database_url is None:
+            raise NotConnected("give connect() the database's URL")
         pool = SyncPool(
             patient_conninfo(database_url),
             kwargs={"autocommit": True, "cursor_factory": cursor_classes(self._schema)[0]}

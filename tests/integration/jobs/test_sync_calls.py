@@ -1,0 +1,144 @@
+"""Code without an event loop has the same calls."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from pydantic import BaseModel
+
+from bulkport import NO_RETRY, Bulkport, JobQuery, JobState, NotConnected, Resource
+from bulkport.jobs.port.control import Effect
+from bulkport.migrations.errors import MigrationsMissing
+
+
+class Book(BaseModel):
+    title: str
+
+
+BOOKS = Resource(name="books", label="Book", label_field="title", model=Book, table="books")
+
+
+@pytest.fixture
+def shop(database_url: str) -> Bulkport:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE TABLE books (title text NOT NULL CHECK (title <> 'Bad'))")
+    bulkport = Bulkport(database_url, resources=[BOOKS])
+
+    @bulkport.task(name="double", retry=NO_RETRY)
+    def double(number: int) -> int:
+        if number < 0:
+            raise ValueError("negative")
+        return 2 * number
+
+    @bulkport.task(name="chain")
+    def chain(number: int) -> str:
+        # A sync task runs in a thread of the worker, where the same calls work.
+        job_id = bulkport.sync.enqueue(double, number)
+        job = bulkport.sync.get(job_id)
+        assert job is not None
+        return job.task
+
+    return bulkport
+
+
+@contextmanager
+def worker(bulkport: Bulkport) -> Iterator[None]:
+    """A worker in a thread."""
+    ready = threading.Event()
+    ends: list[Callable[[], object]] = []
+
+    async def work() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        ends.append(lambda: loop.call_soon_threadsafe(stop.set))
+        ready.set()
+        await bulkport.run_worker(stop)
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()))
+    thread.start()
+    ready.wait()
+    try:
+        yield
+    finally:
+        ends[0]()
+        thread.join()
+
+
+def ended(bulkport: Bulkport, job_id: str) -> JobState:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        job = bulkport.sync.get(job_id)  # type: ignore[arg-type]
+        if job is not None and job.state.is_final:
+            return job.state
+        time.sleep(0.02)
+    raise AssertionError("the job does not end")
+
+
+def test_jobs_are_enqueued_looked_up_cancelled_and_retried(shop: Bulkport) -> None:
+    double = shop.tasks["double"]
+    with shop.sync.connect() as sync:
+        waiting = sync.schedule(double, 1, in_=3600)
+        job = sync.get(waiting)
+        assert job is not None
+        assert job.state is JobState.SCHEDULED
+        assert sync.run_now(waiting).effect.is_done
+        assert sync.cancel(waiting, reason="not needed", actor="ada").effect is Effect.CANCELLED
+        failing = sync.enqueue(double, -1)
+        with sync.batch("two") as batch:
+            batch.add(double, 1)
+            batch.add(double, 2)
+        with worker(shop):
+            assert ended(shop, failing) is JobState.FAILED
+            assert sync.requeue(failing).effect.is_done
+            assert ended(shop, failing) is JobState.FAILED
+            assert ended(shop, sync.enqueue(shop.tasks["chain"], 4)) is JobState.SUCCEEDED
+        details = sync.details(failing)
+        assert details is not None
+        assert len(details.runs) == 2
+        found = sync.search(JobQuery(batch_id=batch.id))
+        assert [job.state for job in found.items] == [JobState.SUCCEEDED] * 2
+        assert sync.count(JobQuery(states=[JobState.CANCELLED])).jobs == 1
+
+
+def test_a_file_is_imported_and_followed(shop: Bulkport) -> None:
+    with shop.sync.connect() as sync, worker(shop):
+        import_id = sync.import_file(BOOKS, b"title\nEmma\nBad\n", user="ada", name="first")
+        job = sync.wait_for_import(import_id)
+        assert (job.status, job.success_count, job.failure_count, job.name) == ("PartialSuccess", 1, 1, "first")
+        assert [error.row for error in sync.import_errors(import_id)] == [2]
+        assert sync.cancel_import(import_id) == "already ended"
+        assert sync.get_import(import_id + 1) is None
+
+
+def test_calls_work_in_many_threads_and_inside_a_running_event_loop(shop: Bulkport) -> None:
+    double = shop.tasks["double"]
+    with shop.sync.connect() as sync:
+        job_id = sync.enqueue(double, 1)
+        seen: list[object] = []
+        threads = [threading.Thread(target=lambda: seen.append(sync.get(job_id))) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(seen) == 8
+
+        async def inside() -> object:
+            async with shop.connect():
+                return await shop.get(job_id), sync.get(job_id)
+
+        both = asyncio.run(inside())
+        assert both == (seen[0], seen[0])
+
+
+def test_what_is_missing_is_named(shop: Bulkport, database_url: str) -> None:
+    with pytest.raises(NotConnected, match=r"with bulkport\.sync\.connect\(\)"):
+        shop.sync.get("1")  # type: ignore[arg-type]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP SCHEMA bulkport CASCADE")
+    with shop.sync.connect() as sync:
+        for _ in range(2):
+            with pytest.raises(MigrationsMissing, match="Run: bulkport migrate"):
+                sync.get("1")  # type: ignore[arg-type]
