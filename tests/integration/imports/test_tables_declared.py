@@ -193,6 +193,24 @@ async def test_a_chunks_ids_are_given_in_its_transaction_and_the_end_is_told_onc
         assert await site.rows("SELECT count(*) FROM log") == [(40,)]
 
 
+async def test_what_a_hook_sets_in_its_session_is_gone_for_the_next(database_url: str) -> None:
+    seen: list[str] = []
+
+    async def careless(connection: AsyncConnection[Any], ids: list[str]) -> None:
+        cursor = await connection.execute("SELECT current_setting('work_mem') || current_setting('DateStyle')")
+        row = await cursor.fetchone()
+        assert row is not None
+        seen.append(row[0])
+        await connection.execute("SET work_mem = '65MB'; SET DateStyle = 'German, DMY'; SET search_path = nowhere")
+
+    async with table_site(database_url, ITEMS, items(after_chunk=careless), chunk_bytes=200) as site:
+        for number in range(6):
+            job, errors = await site.load([{"name": f"n{number}-{i}"} for i in range(40)])
+            assert (job["status"], errors) == ("Completed", {})
+    assert len(seen) > 12
+    assert len(set(seen)) == 1, set(seen)
+
+
 async def test_rows_that_are_sent_again_stay_in_their_context(database_url: str) -> None:
     async with table_site(database_url, TABLES, products()) as site:
         job, _ = await site.load([{"sku": "A", "unitPrice": "x"}], headers={**NDJSON, "x-org": "3"})

@@ -11,6 +11,7 @@ import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
+from weakref import WeakSet
 
 import psycopg
 from psycopg import AsyncConnection
@@ -77,6 +78,16 @@ class SyncPool(ConnectionPool[psycopg.Connection[Any]]):
         super().putconn(conn)
 
 
+_lent: WeakSet[AsyncConnection[Any]] = WeakSet()
+
+
+def lend(connection: AsyncConnection[Any]) -> None:
+    """Mark a connection that code of the application is given: what that sets in the session is undone before anybody
+    else has it, by a round trip.
+    """
+    _lent.add(connection)
+
+
 async def _restore(connection: AsyncConnection[Any]) -> None:
     """Undo what a borrower set on the client's side of a connection. None of it is a round trip.
 
@@ -133,6 +144,13 @@ async def open_pool(
         Prepares the session of a new connection; not behind a pooler.
     """
 
+    async def restore(connection: AsyncConnection[Any]) -> None:
+        await _restore(connection)
+        if connection in _lent:
+            _lent.discard(connection)
+            await connection.execute("RESET ALL; RESET ROLE")
+            await set_up(connection)
+
     async def set_up(connection: AsyncConnection[Any]) -> None:
         if await _is_pooled(connection):
             connection.prepare_threshold = None
@@ -153,7 +171,7 @@ async def open_pool(
         reconnect_timeout=acquire_seconds,
         check=discard_if_dropped,
         configure=set_up,
-        reset=_restore,
+        reset=restore,
         close_returns=True,
         open=False,
         name=name,

@@ -15,6 +15,7 @@ from bulkport.imports.resource import Resources
 from bulkport.imports.validation import FieldError, RowError, ValidRows
 from bulkport.imports.written import Written
 from bulkport.jobs.port import JobContext, JobEngine, NewJob, Outcome, Parent
+from bulkport.pools import lend
 
 IMPORT_FINISHED: Final = "bulkport.import_finished"
 _WRITTEN: Final = ("created", "updated")
@@ -60,6 +61,7 @@ async def after_chunk(connection: AsyncConnection[Any], attempt: Attempt, writte
         return
     ids = [id_ for _, outcome, id_ in written.results if outcome in _WRITTEN and id_ is not None]
     if ids:
+        lend(connection)
         await call(connection, ids)
 
 
