@@ -14,10 +14,21 @@ from bulkport.extras import require_extra
 
 require_extra("client", "httpx")
 
-from bulkport.client.answers import AcceptedImport, BadRow, FieldMessage, ImportProgress, RowResult, ShownStatus
-from bulkport.client.async_client import AsyncClient, AsyncImport, AsyncImports
+from bulkport.client.answers import (
+    AcceptedImport,
+    BadRow,
+    FieldMessage,
+    ImportEvent,
+    ImportProgress,
+    RowResult,
+    ShownStatus,
+    Undone,
+)
+from bulkport.client.async_client import AsyncClient
+from bulkport.client.async_import_handle import AsyncImport
+from bulkport.client.async_imports import AsyncImports
 from bulkport.client.bodies import BodyKind, FileSource, Source, StreamSource
-from bulkport.client.client import Client, Import, Imports
+from bulkport.client.client import Client
 from bulkport.client.errors import (
     ClientError,
     RequestRefused,
@@ -26,6 +37,9 @@ from bulkport.client.errors import (
     UnexpectedAnswer,
     UploadLost,
 )
+from bulkport.client.import_handle import Import
+from bulkport.client.imports import Imports
+from bulkport.client.records import Data
 
 __all__ = [
     "AcceptedImport",
@@ -36,9 +50,11 @@ __all__ = [
     "BodyKind",
     "Client",
     "ClientError",
+    "Data",
     "FieldMessage",
     "FileSource",
     "Import",
+    "ImportEvent",
     "ImportProgress",
     "Imports",
     "RequestRefused",
@@ -48,6 +64,7 @@ __all__ = [
     "Source",
     "SourceUnusable",
     "StreamSource",
+    "Undone",
     "UnexpectedAnswer",
     "UploadLost",
 ]

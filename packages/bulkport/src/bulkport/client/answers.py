@@ -43,6 +43,20 @@ class AcceptedImport(msgspec.Struct, rename="camel", frozen=True):
     hangfire_job_id: str = ""
 
 
+class Undone(msgspec.Struct, rename="camel", frozen=True):
+    """What an undo did. Counts are rows."""
+
+    removed: int = 0
+    """Rows that the import had created."""
+    restored: int = 0
+    """Rows that have their old values back."""
+    kept: int = 0
+    """Created rows that were changed, are gone, or are needed by others."""
+    not_restored: int = 0
+    """Rows that the import updated or deleted and whose old values were not kept, or which were changed since."""
+    at: datetime | None = None
+
+
 class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
     """Where an import stands. Counts are rows, sizes bytes, times aware UTC."""
 
@@ -73,11 +87,25 @@ class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
     reading: dict[str, Any] | None = None
     """How the body was read: chosen by the client, or detected."""
     retry_of: int | None = None
+    differences: list[dict[str, Any]] | None = None
+    """Of a dry run: the first stored rows that would change, with old and new values."""
+    undone: Undone | None = None
+    start_at: datetime | None = None
+    file_name: str | None = None
+    handling: str | None = None
 
     @property
     def is_settled(self) -> bool:
         """Whether the import has ended; nothing of it changes any more."""
         return self.status.is_final
+
+
+class ImportEvent(msgspec.Struct, frozen=True):
+    """What the server told of an import that is followed."""
+
+    name: str
+    """`state` (its status changed), `progress` (rows were processed) or `done`."""
+    progress: ImportProgress
 
 
 class FieldMessage(msgspec.Struct, rename="camel", frozen=True):
@@ -139,8 +167,7 @@ def decode(response: httpx.Response, answer: type[_Answer]) -> _Answer:
     UnexpectedAnswer
         The body is something else.
     """
-    if not response.is_success:
-        raise _refusal(response)
+    checked(response)
     try:
         return msgspec.json.decode(response.content, type=answer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -148,6 +175,19 @@ def decode(response: httpx.Response, answer: type[_Answer]) -> _Answer:
         raise UnexpectedAnswer(
             f"{response.url} did not answer as a Bulkport server ({error}): {shown or '(nothing)'}"
         ) from error
+
+
+def checked(response: httpx.Response) -> httpx.Response:
+    """The response, where it is a success.
+
+    Raises
+    ------
+    RequestRefused
+        The status says that the request failed.
+    """
+    if not response.is_success:
+        raise _refusal(response)
+    return response
 
 
 class _Problem(msgspec.Struct, rename="camel"):

@@ -1,22 +1,31 @@
 """The asynchronous client: the same calls as `Client`, awaited."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
+import msgspec
 
 from bulkport.client import operations
-from bulkport.client.answers import BadRow, ImportProgress, RowResult, decode
-from bulkport.client.errors import UnexpectedAnswer
+from bulkport.client.answers import checked
+from bulkport.client.async_imports import AsyncImports
+from bulkport.client.errors import ClientError, UnexpectedAnswer
 from bulkport.client.operations import Call, Operation
-from bulkport.client.records import AsyncRecordSource, Data, source_of
-from bulkport.client.sending import TIMEOUT, Attempts, OnSent, checked_url, headers_with, is_on_this_machine
-from bulkport.imports.formats.media_type import BodyFormat
-from bulkport.imports.formats.prefer_header import Handling
+from bulkport.client.records import AsyncRecordSource
+from bulkport.client.sending import (
+    RESUMABLE_BYTES,
+    TIMEOUT,
+    Attempts,
+    OnSent,
+    checked_prefix,
+    checked_url,
+    headers_with,
+    is_on_this_machine,
+)
 
 T = TypeVar("T")
 
@@ -37,15 +46,22 @@ class AsyncClient:
         self,
         url: str,
         *,
-        api_key: str,
+        api_key: str | None = None,
+        prefix: str = "/api",
+        headers: Mapping[str, str] | None = None,
         patience_seconds: float = 30.0,
+        resumable_bytes: int | None = RESUMABLE_BYTES,
         transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.url = checked_url(url)
+        self.prefix = checked_prefix(prefix)
+        self.resumable_bytes = resumable_bytes
+        self.pause = sleep
         self._patience_seconds = patience_seconds
         self._http = httpx.AsyncClient(
             base_url=self.url,
-            headers=headers_with(api_key),
+            headers=headers_with(api_key, headers),
             timeout=TIMEOUT,
             transport=transport,
             trust_env=not is_on_this_machine(self.url),
@@ -68,6 +84,15 @@ class AsyncClient:
         """Ask the server whether it is there and knows the key; see `Client.check_access`."""
         await self.run(operations.check_access())
 
+    async def schema(self, resource: str) -> dict[str, Any]:
+        """JSON Schema of a resource's records; `x-bulkport` has formats, modes and limits."""
+        return await self.run(operations.schema(resource))
+
+    async def save_template(self, resource: str, path: str | Path) -> int:
+        """Write a file to fill in, with the header and examples: CSV, or a workbook by its name (`.xlsx`)."""
+        suffix = "xlsx" if Path(path).suffix.lower() == ".xlsx" else "csv"
+        return await self.save(operations.template_call(resource, suffix), path)
+
     async def export(
         self,
         resource: str,
@@ -75,73 +100,106 @@ class AsyncClient:
         *,
         format: str | None = None,  # noqa: A002 # the field's name
         search: str | None = None,
+        null_word: str | None = None,
     ) -> int:
-        """Write a resource's rows to a file; see `Client.export`."""
+        """Write a resource\'s rows to a file; see `Client.export`."""
         chosen = format or Path(path).suffix.lstrip(".").lower() or "csv"
-        return await self._save(operations.export_call(resource, chosen, search), Path(path))
+        return await self.save(operations.export_call(resource, chosen, search, null_word), path)
+
+    async def rows(self, resource: str, *, search: str | None = None) -> AsyncIterator[dict[str, Any]]:
+        """A resource's rows one by one, as they come."""
+        async with self.stream(operations.export_call(resource, "ndjson", search)) as answer:
+            async for line in answer.aiter_lines():
+                yield msgspec.json.decode(line)
 
     async def run(self, operation: Operation[T], on_sent: OnSent | None = None) -> T:
         """Carry an operation out."""
         try:
             call = next(operation)
             while True:
-                call = operation.send(await self._send(call, on_sent))
+                try:
+                    response = await self._send(call, on_sent)
+                except ClientError as error:
+                    call = operation.throw(error)
+                else:
+                    call = operation.send(response)
         except StopIteration as done:
             result: T = done.value
             return result
 
-    async def _send(self, call: Call, on_sent: OnSent | None) -> httpx.Response:
-        attempts = Attempts(call, self.url, self._patience_seconds)
-        while True:
-            try:
-                response = await self._http.request(
-                    call.method,
-                    call.path,
-                    params=dict(call.params),
-                    headers=dict(call.headers),
-                    content=call.content if call.source is None else _counted(attempts, on_sent),
-                )
-            except httpx.TransportError as error:
-                await asyncio.sleep(attempts.pause_after_error(error))
-                continue
-            pause = attempts.pause_after_answer(response)
-            if pause is None:
-                return response
-            await asyncio.sleep(pause)
+    @asynccontextmanager
+    async def stream(self, call: Call) -> AsyncIterator[httpx.Response]:
+        """The answer to a request whose body is read as it comes.
 
-    async def _save(self, call: Call, path: Path) -> int:
-        partial = path.with_name(path.name + ".part")
+        Raises
+        ------
+        RequestRefused
+            The server refused the request.
+        UnexpectedAnswer
+            The connection broke in the middle.
+        """
+        answer = await self._send(call, None, is_streamed=True)
         try:
-            async with self._http.stream(
-                call.method, call.path, params=dict(call.params), headers=dict(call.headers)
-            ) as answer:
-                if not answer.is_success:
-                    await answer.aread()
-                    decode(answer, ImportProgress)
+            if not answer.is_success:
+                await answer.aread()
+                checked(answer)
+            yield answer
+        except httpx.TransportError as error:
+            raise UnexpectedAnswer(f"The connection was lost in the middle of the answer: {error}") from error
+        finally:
+            await answer.aclose()
+
+    async def save(self, call: Call, path: str | Path) -> int:
+        """Write a streamed answer to a file, which appears when it is complete. Returns its size in bytes."""
+        target = Path(path)
+        partial = target.with_name(target.name + ".part")
+        try:
+            async with self.stream(call) as answer:
                 with partial.open("wb") as file:
                     async for block in answer.aiter_bytes():
                         await asyncio.to_thread(file.write, block)
                     size = file.tell()
-            partial.replace(path)
-        except httpx.TransportError as error:
-            raise UnexpectedAnswer(f"The connection was lost while {path} was being written: {error}") from error
+            partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
         return size
 
+    async def _send(self, call: Call, on_sent: OnSent | None, *, is_streamed: bool = False) -> httpx.Response:
+        attempts = Attempts(call, self.url, self._patience_seconds)
+        if call.pause_seconds:
+            await self.pause(call.pause_seconds)
+        while True:
+            request = self._http.build_request(
+                call.method,
+                self.prefix + call.path,
+                params=dict(call.params),
+                headers=dict(call.headers),
+                content=call.content if call.source is None else _counted(attempts, on_sent),
+            )
+            try:
+                response = await self._http.send(request, stream=is_streamed)
+            except httpx.TransportError as error:
+                await self.pause(attempts.pause_after_error(error))
+                continue
+            pause = attempts.pause_after_answer(response)
+            if pause is None:
+                return response
+            await response.aclose()
+            await self.pause(pause)
+
 
 async def _counted(attempts: Attempts, on_sent: OnSent | None) -> AsyncIterator[bytes]:
-    source = attempts.call.source
-    assert source is not None
+    call = attempts.call
+    assert call.source is not None
     attempts.sent, attempts.is_read = 0, False
     if on_sent is not None:
-        on_sent(0)
-    blocks = source.blocks() if isinstance(source, AsyncRecordSource) else _in_threads(source.blocks())
+        on_sent(call.sent_before)
+    blocks = call.source.blocks() if isinstance(call.source, AsyncRecordSource) else _in_threads(call.source.blocks())
     async for block in blocks:
         attempts.sent += len(block)
         yield block
         if on_sent is not None:
-            on_sent(attempts.sent)
+            on_sent(call.sent_before + attempts.sent)
     attempts.is_read = True
 
 
@@ -149,160 +207,3 @@ async def _in_threads(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Blocks whose making reads a disk or takes a while, without holding up the event loop."""
     while (block := await asyncio.to_thread(next, blocks, None)) is not None:
         yield block
-
-
-class AsyncImports:
-    """The imports of the key's user; see `Imports`."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    async def create(
-        self,
-        resource: str,
-        data: Data,
-        *,
-        format: BodyFormat | str | None = None,  # noqa: A002 # the field's name
-        delimiter: str | None = None,
-        handling: Handling | str | None = None,
-        name: str | None = None,
-        client_id: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        idempotency_key: str | None = None,
-        compress: bool = True,
-        on_sent: OnSent | None = None,
-        **options: Any,
-    ) -> "AsyncImport":
-        """Send records, also of an asynchronous iterable; see `Imports.create`."""
-        source, kind = source_of(
-            data, format=None if format is None else BodyFormat(format), delimiter=delimiter, compresses=compress
-        )
-        accepted = await self._client.run(
-            operations.create(
-                resource,
-                source,
-                kind,
-                handling=handling,
-                name=name,
-                client_id=client_id,
-                metadata=metadata,
-                idempotency_key=idempotency_key,
-                options=options,
-            ),
-            on_sent,
-        )
-        return AsyncImport(self._client, accepted.id, accepted.total_records)
-
-    async def get(self, import_id: int) -> "AsyncImport":
-        """One import; raises RequestRefused when there is none, or it is another user's."""
-        job = AsyncImport(self._client, import_id)
-        await job.refresh()
-        return job
-
-    async def find(self, client_id: str) -> "AsyncImport | None":
-        """The import that was given this `client_id`."""
-        return await anext(self.list(client_id=client_id), None)
-
-    async def list(self, **filters: Any) -> AsyncIterator["AsyncImport"]:
-        """Imports, newest first; see `Imports.list`."""
-        cursor: str | None = None
-        while True:
-            page = await self._client.run(operations.list_page(filters, cursor, 100))
-            for progress in page.items:
-                yield AsyncImport(self._client, progress.id, progress.total_records, progress)
-            cursor = page.next_cursor
-            if cursor is None:
-                return
-
-
-class AsyncImport:
-    """One import on the server; see `Import`."""
-
-    def __init__(
-        self, client: AsyncClient, id_: int, total_records: int | None = None, progress: ImportProgress | None = None
-    ) -> None:
-        self._client = client
-        self.id = id_
-        self.total_records = total_records
-        self.progress = progress
-        """Where it stood when the server was last asked."""
-
-    def __repr__(self) -> str:
-        return f"<AsyncImport {self.id} {'' if self.progress is None else self.progress.status}>"
-
-    async def refresh(self) -> ImportProgress:
-        """Where it stands now."""
-        self.progress = await self._client.run(operations.get(self.id))
-        return self.progress
-
-    async def follow(self) -> AsyncIterator[ImportProgress]:
-        """Where it stands, again and again until it has ended; the last one is final."""
-        pause = 0.05
-        while True:
-            progress = await self.refresh()
-            yield progress
-            if progress.is_settled:
-                return
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 1.0)
-
-    async def wait(self, *, timeout: float | None = None) -> ImportProgress:  # noqa: ASYNC109 # as `Import.wait`
-        """Where it stands when it has ended; raises TimeoutError after `timeout` seconds."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            seconds = 20 if deadline is None else max(1, min(20, round(deadline - time.monotonic())))
-            self.progress = await self._client.run(operations.get(self.id, wait_seconds=seconds))
-            if self.progress.is_settled:
-                return self.progress
-            if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"import {self.id} has not ended after {timeout:g} s")
-
-    async def errors(self, *, page_size: int = 100) -> AsyncIterator[BadRow]:
-        """Every row that was not imported, in row order; pages are asked for as they are needed."""
-        cursor: str | None = None
-        while True:
-            page = await self._client.run(operations.errors_page(self.id, cursor, page_size))
-            for row in page.items:
-                yield row
-            cursor = page.next_cursor
-            if cursor is None:
-                return
-
-    async def save_errors(self, path: str | Path) -> int:
-        """Write the rows that were not imported to a file; see `Import.save_errors`."""
-        is_ndjson = Path(path).suffix.lower() in {".ndjson", ".jsonl"}
-        call = operations.errors_call(self.id, "application/x-ndjson" if is_ndjson else "text/csv")
-        return await self._client._save(call, Path(path))  # noqa: SLF001 # the client's own
-
-    async def results(self, *, page_size: int = 1000) -> AsyncIterator[RowResult]:
-        """What became of each row, in row order, for an import that was sent with `results="ids"`."""
-        cursor: str | None = None
-        while True:
-            page = await self._client.run(operations.results_page(self.id, cursor, page_size))
-            for result in page.items:
-                yield result
-            cursor = page.next_cursor
-            if cursor is None:
-                return
-
-    async def mend(self, row: int, record: Mapping[str, Any]) -> None:
-        """Replace a rejected row by a mended record, which `retry` sends."""
-        await self._client.run(operations.mend(self.id, row, record))
-
-    async def retry(
-        self,
-        mended: Data | None = None,
-        *,
-        format: BodyFormat | str | None = None,  # noqa: A002 # the field's name
-    ) -> "AsyncImport":
-        """Send the rejected rows again; see `Import.retry`."""
-        source, kind = None, None
-        if mended is not None:
-            source, kind = source_of(mended, format=None if format is None else BodyFormat(format))
-        accepted = await self._client.run(operations.retry(self.id, source, kind))
-        return AsyncImport(self._client, accepted.id, accepted.total_records)
-
-    async def cancel(self) -> ImportProgress:
-        """Cancel it; see `Import.cancel`."""
-        self.progress = await self._client.run(operations.cancel(self.id))
-        return self.progress

@@ -1,7 +1,8 @@
 """Bodies to send: what they are, and where they come from."""
 
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -11,11 +12,6 @@ from bulkport.imports.formats.media_type import BodyFormat
 
 _BLOCK_BYTES: Final = 256 * 1024
 
-_MEDIA_TYPES: Final = {
-    BodyFormat.JSON: "application/json",
-    BodyFormat.NDJSON: "application/x-ndjson",
-    BodyFormat.CSV: "text/csv",
-}
 _ENCODINGS: Final = {".gz": "gzip", ".zst": "zstd"}
 _SUFFIXES: Final = {
     ".json": (BodyFormat.JSON, None),
@@ -23,6 +19,16 @@ _SUFFIXES: Final = {
     ".jsonl": (BodyFormat.NDJSON, None),
     ".csv": (BodyFormat.CSV, None),
     ".tsv": (BodyFormat.CSV, "\t"),
+    ".xlsx": (BodyFormat.EXCEL, None),
+    ".xlsm": (BodyFormat.EXCEL, None),
+    ".xlsb": (BodyFormat.EXCEL, None),
+    ".ods": (BodyFormat.EXCEL, None),
+    ".parquet": (BodyFormat.PARQUET, None),
+}
+_OWN_TYPES: Final = {
+    ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
+    ".xlsb": "application/vnd.ms-excel.sheet.binary.macroEnabled.12",
+    ".ods": "application/vnd.oasis.opendocument.spreadsheet",
 }
 
 
@@ -34,7 +40,9 @@ class BodyKind:
     encoding: str | None = None
     """`gzip` or `zstd`; None: not compressed."""
     delimiter: str | None = None
-    """What separates the fields of a CSV body; None: the server's default, a comma."""
+    """What separates the fields of a CSV body; None: the server finds it."""
+    media_type: str | None = None
+    """Media type, where the format has several."""
 
     @classmethod
     def of_name(cls, name: str, *, format: BodyFormat | None = None) -> "BodyKind | None":  # noqa: A002  # the field's name
@@ -56,12 +64,12 @@ class BodyKind:
         known, delimiter = _SUFFIXES.get(path.suffix, (None, None))
         if format is not None and format is not known:
             return cls(format, encoding)
-        return None if known is None else cls(known, encoding, delimiter)
+        return None if known is None else cls(known, encoding, delimiter, _OWN_TYPES.get(path.suffix))
 
     @property
     def headers(self) -> dict[str, str]:
         """The request headers that describe the body."""
-        headers = {"Content-Type": _MEDIA_TYPES[self.format]}
+        headers = {"Content-Type": self.media_type or self.format.media_type}
         if self.encoding is not None:
             headers["Content-Encoding"] = self.encoding
         return headers
@@ -120,9 +128,14 @@ class FileSource:
 
     def blocks(self) -> Iterator[bytes]:
         """The file's bytes, as many as it had at first: one that is still written to is cut there."""
-        remaining = self.size
+        yield from self.part(0, self.size)
+
+    def part(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `end`."""
+        remaining = end - start
         try:
             with self.path.open("rb") as file:
+                file.seek(start)
                 while block := file.read(min(_BLOCK_BYTES, remaining)):
                     remaining -= len(block)
                     yield block
@@ -130,6 +143,45 @@ class FileSource:
             raise SourceUnusable(f"{self.path} cannot be read: {error.strerror or error}.") from error
         if remaining:
             raise SourceUnusable(f"{self.path} became shorter while it was being sent.")
+
+
+class FilePart:
+    """A part of a file."""
+
+    is_replayable: Final = True
+
+    def __init__(self, file: FileSource, start: int, end: int) -> None:
+        self._file = file
+        self._start = start
+        self._end = end
+        self.size = end - start
+
+    def blocks(self) -> Iterator[bytes]:
+        """Its bytes, a piece at a time."""
+        return self._file.part(self._start, self._end)
+
+
+class GzippedSource:
+    """Another source, compressed with gzip on the way."""
+
+    size: Final = None
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.is_replayable = source.is_replayable
+
+    def blocks(self) -> Iterator[bytes]:
+        """The compressed bytes as they come."""
+        return gzipped(self._source.blocks())
+
+
+def gzipped(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Blocks compressed with gzip (RFC 1952), at its fastest."""
+    compressor = zlib.compressobj(1, wbits=31)
+    for block in blocks:
+        if data := compressor.compress(block):
+            yield data
+    yield compressor.flush()
 
 
 class StreamSource:

@@ -5,22 +5,23 @@ import io
 import os
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
 import msgspec
 
-from bulkport.client.bodies import BodyKind, FileSource, Source, StreamSource
+from bulkport.client.bodies import BodyKind, FileSource, GzippedSource, Source, StreamSource, gzipped
 from bulkport.client.errors import SourceUnusable
 from bulkport.imports.formats.media_type import BodyFormat
 
 Data: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Iterable[Any] | AsyncIterable[Any]
-"""What can be sent: the path of a file, a binary file, bytes, a pandas or polars data frame, or records (mappings,
-Pydantic models, dataclasses, msgspec structs), also as a generator or an asynchronous one."""
+"""What can be sent: the path of a file, a binary file, bytes, a data frame of pandas or polars, a table of pyarrow, or
+records (mappings, Pydantic models, dataclasses, msgspec structs), also as a generator or an asynchronous one."""
 
 _BLOCK_BYTES: Final = 256 * 1024
 _FRAME_ROWS: Final = 20_000
-_GIVE_FORMAT: Final = 'give format="csv", "ndjson" or "json".'
+_GIVE_FORMAT: Final = 'give format="csv", "ndjson", "json", "excel" or "parquet".'
 _NDJSON: Final = BodyKind(BodyFormat.NDJSON)
 
 
@@ -66,7 +67,7 @@ class RecordSource:
             A record cannot be written as JSON.
         """
         lines = _blocks_of(encode_record(record, number) for number, record in enumerate(self._open_records(), 1))
-        return _gzipped(lines) if self._compresses else lines
+        return gzipped(lines) if self._compresses else lines
 
 
 class AsyncRecordSource:
@@ -103,7 +104,7 @@ def source_of(
     *,
     format: BodyFormat | None = None,  # noqa: A002 # the field's name
     delimiter: str | None = None,
-    compresses: bool = True,
+    compresses: bool | None = None,
 ) -> tuple[Source | AsyncRecordSource, BodyKind]:
     """What `data` is sent as.
 
@@ -112,13 +113,28 @@ def source_of(
     format:
         Of files and bytes whose name does not say it.
     compresses:
-        Whether records are sent with gzip; files and bytes go as they are.
+        Whether the body is sent with gzip; None: records are, files and bytes go as they are.
 
     Raises
     ------
     SourceUnusable
         It is nothing that can be sent, or does not say its format.
     """
+    source, kind = _plain_source(data, format, delimiter, compresses=compresses is not False)
+    is_text = kind.format not in (BodyFormat.EXCEL, BodyFormat.PARQUET)
+    if compresses and is_text and kind.encoding is None and not isinstance(source, AsyncRecordSource):
+        return GzippedSource(source), replace(kind, encoding="gzip")
+    return source, kind
+
+
+def _plain_source(
+    data: Data,
+    format: BodyFormat | None,  # noqa: A002
+    delimiter: str | None,
+    *,
+    compresses: bool,
+) -> tuple[Source | AsyncRecordSource, BodyKind]:
+    """The source; records are compressed where they are written."""
     if isinstance(data, FileSource | StreamSource | BytesSource):
         return data, _said(format, delimiter)
     if isinstance(data, str | os.PathLike):
@@ -171,6 +187,8 @@ def _frame_records(data: Any) -> Callable[[], Iterator[Any]] | None:
     # By what they can do, so that neither pandas nor polars needs to be installed.
     if hasattr(data, "iter_rows") and hasattr(data, "columns"):
         return lambda: data.iter_rows(named=True)
+    if hasattr(data, "to_batches") and hasattr(data, "schema"):  # a table of pyarrow
+        return lambda: (record for batch in data.to_batches(_FRAME_ROWS) for record in batch.to_pylist())
     if hasattr(data, "itertuples") and hasattr(data, "isna"):
         return lambda: _pandas_records(data)
     return None
@@ -203,14 +221,6 @@ def _blocks_of(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(block)
 
 
-def _gzipped(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(1, wbits=31)
-    for block in blocks:
-        if data := compressor.compress(block):
-            yield data
-    yield compressor.flush()
-
-
 def _compressed(compresses: bool) -> BodyKind:
     return BodyKind(BodyFormat.NDJSON, "gzip" if compresses else None)
 
@@ -222,4 +232,4 @@ def _said(format: BodyFormat | None, delimiter: str | None) -> BodyKind:  # noqa
 
 
 def _with_delimiter(kind: BodyKind, delimiter: str | None) -> BodyKind:
-    return kind if delimiter is None else BodyKind(kind.format, kind.encoding, delimiter)
+    return kind if delimiter is None else replace(kind, delimiter=delimiter)

@@ -1,8 +1,10 @@
 """Sending requests: what is tried again, after which wait, and what a broken connection means."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
@@ -12,8 +14,10 @@ from bulkport.client.operations import Call
 
 # The server answers an upload when it is stored, which may take a while for many millions of rows.
 TIMEOUT: Final = httpx.Timeout(connect=10.0, write=300.0, read=300.0, pool=10.0)
-_BUSY: Final = frozenset({409, 429, 502, 503, 504})
+_BUSY: Final = frozenset({409, 429, 500, 502, 503, 504})
 """Answers after which the same request may succeed; 409 only where it says when to come back."""
+RESUMABLE_BYTES: Final = 64 * 1024 * 1024
+"""Size of a file from which on it is uploaded in parts."""
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 
@@ -102,11 +106,21 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def headers_with(api_key: str) -> dict[str, str]:
+def checked_prefix(prefix: str) -> str:
+    """The path below which the API is, without a slash at its end; raises ClientError for what is none."""
+    prefix = prefix.rstrip("/")
+    if prefix and not prefix.startswith("/"):
+        raise ClientError(f"{prefix} is not a path; it looks like /api.")
+    return prefix
+
+
+def headers_with(api_key: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:
     """The headers of every request; raises ClientError for what is no key."""
-    if not (api_key.isascii() and api_key.isprintable()):
-        raise ClientError("The API key holds characters that no key has.")
-    return {"x-api-key": api_key}
+    known = {} if api_key is None else {"x-api-key": api_key}
+    for name, value in {**known, **(headers or {})}.items():
+        if not (value.isascii() and value.isprintable()):
+            raise ClientError(f"The value for {'the API key' if value == api_key else name} holds signs that none has.")
+    return {**known, **(headers or {})}
 
 
 def is_on_this_machine(url: str) -> bool:
@@ -120,6 +134,12 @@ OnSent = Callable[[int], None]
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """`Retry-After` in seconds (RFC 9110 §10.2.3); a date, which no Bulkport server sends, is not read."""
+    """`Retry-After` in seconds (RFC 9110 §10.2.3); a proxy may write it as a date."""
     value = response.headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
+    if value.isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds()) if moment.tzinfo is not None else None

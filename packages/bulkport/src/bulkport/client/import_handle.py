@@ -1,0 +1,186 @@
+"""One import on the server, for the synchronous client."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bulkport.client import operations
+from bulkport.client.answers import BadRow, ImportEvent, ImportProgress, RowResult
+from bulkport.client.errors import UnexpectedAnswer
+from bulkport.client.events import EventReader
+from bulkport.client.operations import report_format
+from bulkport.client.records import Data, source_of
+from bulkport.imports.formats.media_type import BodyFormat
+
+if TYPE_CHECKING:
+    from bulkport.client.client import Client
+
+_MOST_BREAKS = 20
+
+
+class Import:
+    """One import on the server."""
+
+    def __init__(
+        self, client: "Client", id_: int, total_records: int | None = None, progress: ImportProgress | None = None
+    ) -> None:
+        self._client = client
+        self.id = id_
+        self.total_records = total_records
+        self.progress = progress
+        """Where it stood when the server was last asked."""
+
+    def __repr__(self) -> str:
+        return f"<Import {self.id} {'' if self.progress is None else self.progress.status}>"
+
+    def refresh(self) -> ImportProgress:
+        """Where it stands now."""
+        self.progress = self._client.run(operations.get(self.id))
+        return self.progress
+
+    def follow(self) -> Iterator[ImportProgress]:
+        """Where it stands, again and again until it has ended; the last one is final."""
+        pause = 0.05
+        while True:
+            progress = self.refresh()
+            yield progress
+            if progress.is_settled:
+                return
+            self._client.pause(pause)
+            pause = min(pause * 1.5, 1.0)
+
+    def events(self) -> Iterator[ImportEvent]:
+        """What the server tells of it, as it happens, until it has ended; a broken stream is taken up again."""
+        reader = EventReader()
+        breaks = 0
+        while not reader.is_done:
+            try:
+                with self._client.stream(operations.events_call(self.id, reader.last_event_id)) as answer:
+                    for line in answer.iter_lines():
+                        for event in reader.feed(line):
+                            self.progress, breaks = event.progress, 0
+                            yield event
+                if answer.status_code == 204:  # the end had been told
+                    return
+            except UnexpectedAnswer:
+                breaks += 1
+                if breaks > _MOST_BREAKS:
+                    raise
+            if not reader.is_done:
+                reader.forget()
+                self._client.pause(0.5)
+
+    def wait(self, *, timeout: float | None = None, progress: bool = False) -> ImportProgress:
+        """Where it stands when it has ended.
+
+        Parameters
+        ----------
+        timeout:
+            Seconds after which a TimeoutError is raised; None: as long as it takes.
+        progress:
+            Show a line with the rows done so far on standard error.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            # The server holds its answer back until the import has ended: no poll is in vain.
+            seconds = 1 if progress else 20 if deadline is None else max(1, min(20, round(deadline - time.monotonic())))
+            self.progress = self._client.run(operations.get(self.id, wait_seconds=seconds))
+            if progress:
+                show_progress(self.progress)
+            if self.progress.is_settled:
+                return self.progress
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"import {self.id} has not ended after {timeout:g} s")
+
+    def wait_a_second(self) -> ImportProgress:
+        """Where it stands when it has ended, or in a second."""
+        self.progress = self._client.run(operations.get(self.id, wait_seconds=1))
+        return self.progress
+
+    def errors(self, *, page_size: int = 100) -> Iterator[BadRow]:
+        """Every row that was not imported, in row order; pages are asked for as they are needed."""
+        cursor: str | None = None
+        while True:
+            page = self._client.run(operations.errors_page(self.id, cursor, page_size))
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def save_errors(self, path: str | Path) -> int:
+        """Write the rows that were not imported to a file. Returns its size in bytes.
+
+        It is CSV, or by its name NDJSON or a workbook (`.xlsx`). CSV and workbooks can be mended and given to `retry`.
+        """
+        return self._client.save(operations.errors_call(self.id, report_format(path)), path)
+
+    def results(self, *, page_size: int = 1000) -> Iterator[RowResult]:
+        """What became of each row, in row order, for an import that was sent with `results="ids"`."""
+        cursor: str | None = None
+        while True:
+            page = self._client.run(operations.results_page(self.id, cursor, page_size))
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def mend(self, row: int, record: Mapping[str, Any]) -> None:
+        """Replace a rejected row by a mended record, which `retry` sends."""
+        self._client.run(operations.mend(self.id, row, record))
+
+    def retry(
+        self,
+        mended: Data | None = None,
+        *,
+        format: BodyFormat | str | None = None,  # noqa: A002 # the field's name
+        idempotency_key: str | None = None,
+    ) -> "Import":
+        """Send the rejected rows again, as an import that continues this one.
+
+        Parameters
+        ----------
+        mended:
+            The mended error report, or other rows, as for `create`; None: the rows as they were, or as `mend` left
+            them.
+
+        Raises
+        ------
+        RequestRefused
+            It has not ended, or its rows were sent again already.
+        """
+        source, kind = None, None
+        if mended is not None:
+            source, kind = source_of(mended, format=None if format is None else BodyFormat(format))
+        accepted = self._client.run(operations.retry(self.id, source, kind, idempotency_key))
+        return Import(self._client, accepted.id, accepted.total_records)
+
+    def cancel(self, *, rollback: bool = False) -> ImportProgress:
+        """Cancel it. Raises RequestRefused when it has ended already.
+
+        Parameters
+        ----------
+        rollback:
+            Remove the rows that are stored already; else they are kept.
+        """
+        self.progress = self._client.run(operations.cancel(self.id, rollback=rollback))
+        return self.progress
+
+    def undo(self) -> ImportProgress:
+        """Remove the rows that it created and nobody has changed since; `undone` of the answer counts them.
+
+        Raises
+        ------
+        RequestRefused
+            It has not ended, was undone before, or cannot be undone.
+        """
+        self.progress = self._client.run(operations.undo(self.id))
+        return self.progress
+
+
+def show_progress(progress: ImportProgress) -> None:
+    """Write over the line that says how far an import is."""
+    end = "\n" if progress.is_settled else "\r"
+    line = f"import {progress.id}: {progress.status}, {progress.processed_records:,} of {progress.total_records:,} rows"
+    print(line.ljust(79), end=end, file=sys.stderr, flush=True)  # noqa: T201 # what was asked for
