@@ -36,6 +36,10 @@ test: .venv/.development browser ## Run all tests (ARGS=… goes to pytest)
 properties: .venv/.development ## Send 2,500 generated values of every PostgreSQL type through imports, some 150,000 in all
 	@BULKPORT_EXAMPLES=2500 $(BIN)/python -m pytest -n 2 tests/integration/imports/test_column_types.py $(ARGS)
 
+.PHONY: chaos
+chaos: .venv/.development ## Break a running system for ten minutes and check what it kept (ARGS="--seconds 60 --seed 1")
+	@$(BIN)/python -m chaos --seconds 600 --rows 200000 --clients 6 --pause 0.3 $(ARGS)
+
 .PHONY: lint
 lint: .venv/.development ## Check style, types and the dependencies between packages
 	@$(BIN)/ruff check

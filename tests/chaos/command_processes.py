@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import psutil
 import psycopg
-from process_nursery import Nursery
+from chaos.nursery import Nursery
 
 DEADLINE_SECONDS = 60.0
 

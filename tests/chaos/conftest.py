@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from chaos.nursery import Nursery, open_nursery
 from command_processes import Site, open_site
-from process_nursery import Nursery, open_nursery
 
 from commandapi.auth.keys import create_key
 

@@ -11,10 +11,10 @@ import httpx
 import psutil
 import psycopg
 import pytest
+from chaos.nursery import Nursery
 from command_processes import Site, open_site, until
 from followed_import import FollowedImport
 from import_bodies import Body, platforms
-from process_nursery import Nursery
 
 from bulkport import embedded
 from bulkport.embedded import EmbeddedServer

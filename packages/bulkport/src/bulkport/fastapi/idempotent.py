@@ -1,8 +1,10 @@
 """Receiving a body once, however often its request comes (`Idempotency-Key`)."""
 
+import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,18 +85,34 @@ async def receive_once(
             raise IdempotencyKeyReused
         return Received(first.accepted, is_replayed=True)
 
-    async def renew() -> None:
-        await key.renew(pool)
-
-    body = RequestBody(request, fingerprints=True, on_progress=renew, every=LEASE_SECONDS / 4)
+    body = RequestBody(request, fingerprints=True)
 
     async def write_answer(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
         await key.write_answer(connection, accepted, body.fingerprint)
 
     try:
-        return Received(await accept(body, write_answer))
+        async with _kept(key, pool):
+            return Received(await accept(body, write_answer))
     except BaseException:
         # An answer that was committed stays, even when its commit's success did not reach us.
         with contextlib.suppress(psycopg.Error, PoolTimeout):
             await key.release(pool)
         raise
+
+
+@asynccontextmanager
+async def _kept(key: IdempotencyKey, pool: AsyncPool) -> AsyncIterator[None]:
+    """Renew a key's lease for as long as its request goes on, whether its body arrives or is being stored."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 4)
+            # A lease that ran out costs nothing unless another request took the key; the acceptance finds that out.
+            with contextlib.suppress(psycopg.Error, PoolTimeout):
+                await key.renew(pool)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()

@@ -5,8 +5,7 @@ import base64
 import binascii
 import hashlib
 import re
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -28,8 +27,6 @@ class RequestBody:
     ----------
     fingerprints:
         Whether `fingerprint` is wanted, which costs a pass over the bytes.
-    on_progress:
-        Awaited every `every` seconds while the body arrives.
 
     Raises
     ------
@@ -37,21 +34,12 @@ class RequestBody:
         `Content-Digest` or `Repr-Digest` (RFC 9530) is no dictionary of byte sequences.
     """
 
-    def __init__(
-        self,
-        request: Request,
-        *,
-        fingerprints: bool = False,
-        on_progress: Callable[[], Awaitable[None]] | None = None,
-        every: float = 15.0,
-    ) -> None:
+    def __init__(self, request: Request, *, fingerprints: bool = False) -> None:
         self._request = request
         self._expected = _expected_digests(request.headers)
         self._hashes = {name: _ALGORITHMS[name]() for name, _ in self._expected}
         if fingerprints:
             self._hashes.setdefault("sha-256", hashlib.sha256())
-        self._on_progress = on_progress
-        self._every = every
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The body's parts.
@@ -63,15 +51,11 @@ class RequestBody:
         DigestMismatch
             The body is complete and is not the one whose digest was sent.
         """
-        due_at = time.monotonic() + self._every
         try:
             async for data in self._request.stream():
                 for hash_ in self._hashes.values():
                     hash_.update(data)
                 yield data
-                if self._on_progress is not None and time.monotonic() > due_at:
-                    await self._on_progress()
-                    due_at = time.monotonic() + self._every
                 # uvicorn hands over what has arrived without giving way; a fast upload must not starve the others.
                 await asyncio.sleep(0)
         except ClientDisconnect:

@@ -1,9 +1,9 @@
-"""Where the tests' processes come from: one that has imported the Command API, and forks.
+"""Where processes come from that are killed by the dozen: one that has imported the Command API, and forks.
 
 Each is a process of its own that runs the command line from its beginning, as `python -m commandapi` does; but the
-imports, which cost a busy machine seconds, were made once. These tests start some hundred processes.
+imports, which cost a busy machine seconds, were made once. A run, or the tests, start some hundred processes.
 
-Run as a script it reads requests from its standard input, a JSON object a line, and answers each with a process id.
+Run as a module it reads requests from its standard input, a JSON object a line, and answers each with a process id.
 """
 
 import json
@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from chaos.application import DIRECT_URL, install
 
 PRELOADED = ("commandapi.cli.main", "commandapi.worker_process", "commandapi.serving", "commandapi.cli.database")
 
@@ -39,7 +41,12 @@ def open_nursery() -> Iterator[Nursery]:
     """A nursery for as long as the context lasts."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COMMANDAPI_")}
     with subprocess.Popen(
-        [sys.executable, __file__], env=kept, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-m", "chaos.nursery"],
+        cwd=Path(__file__).resolve().parents[1],
+        env=kept,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
         yield Nursery(process)
 
@@ -61,6 +68,8 @@ def _become(arguments: list[str], environment: dict[str, str], output: str, erro
     for target, path in ((0, os.devnull), (1, output), (2, errors)):
         os.dup2(os.open(path, os.O_RDONLY if target == 0 else os.O_WRONLY | os.O_CREAT, 0o600), target)
     os.environ.update(environment)
+    if DIRECT_URL in environment:
+        install()
     from commandapi.cli.main import app
 
     status = 1

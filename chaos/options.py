@@ -1,0 +1,35 @@
+"""What one run does."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of a run.
+
+    Parameters
+    ----------
+    seconds
+        How long faults are injected.
+    seed
+        Where contents, faults and their moments come from. Processes run as fast as they do, so that a run with the
+        same seed meets the same faults, but not at the same instruction.
+    """
+
+    seconds: float
+    seed: int
+    faults: tuple[str, ...] = ()
+    """Kinds of faults; empty: all."""
+    pause_seconds: float = 0.5
+    """Mean pause between two faults."""
+    clients: int = 4
+    rows: int = 30_000
+    """Records of the largest import."""
+    workers: int = 2
+    jobs_per_second: float = 20.0
+    disk_bytes: int = 3 * 2**30
+    """Size of the disk that PostgreSQL has, where one can be made to be filled."""
+    settle_seconds: float = 180.0
+    """Longest wait after the last fault."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """`COMMANDAPI_…` settings of all processes."""
