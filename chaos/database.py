@@ -16,9 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 import psutil
 import psycopg
 
-from commandapi import embedded
-from commandapi.embedded import EmbeddedServer
+from bulkport import embedded
+from bulkport.embedded import EmbeddedServer
 
+_DATABASE: Final = "chaos"
 _STOP_SECONDS: Final = 30.0
 
 
@@ -47,7 +48,7 @@ class ChaosDatabase:
 
     def proxied_url(self, port: int) -> str:
         """The database's URL through a proxy on a port of this machine."""
-        return f"postgresql://postgres@127.0.0.1:{port}/commandapi"
+        return f"postgresql://postgres@127.0.0.1:{port}/{_DATABASE}"
 
     async def stop(self, how: signal.Signals) -> None:
         """End the server: SIGINT is a fast, SIGQUIT an immediate shutdown, SIGKILL a crash."""
@@ -100,7 +101,7 @@ class ChaosDatabase:
 
 def _serves_a_client(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
-        return "commandapi" in " ".join(process.cmdline())
+        return _DATABASE in " ".join(process.cmdline())
     return False
 
 
@@ -113,7 +114,7 @@ def open_database(disk_bytes: int) -> Iterator[ChaosDatabase]:
         mounted = _mount(folder / "disk", disk_bytes)
         try:
             data = folder / "disk" / "data" if mounted else folder / "data"
-            with embedded.open_server(data) as server:
+            with embedded.open_server(data, database=_DATABASE) as server:
                 yield ChaosDatabase(server, folder / "disk" if mounted else None)
         finally:
             if mounted:
