@@ -87,7 +87,7 @@ _ONE = "(SELECT id FROM platforms WHERE platform_name LIKE 's%' ORDER BY id LIMI
         ("INSERT INTO platforms (platform_name) VALUES ('s999999-0000001')", "was never sent"),
         ("UPDATE bulkport.bulk_import_jobs SET success_count = success_count - 1", "and must be"),
         (
-            "DELETE FROM bulkport.import_row_errors WHERE row_number = (SELECT max(row_number) FROM bulkport.import_row_errors)",
+            "TRUNCATE bulkport.import_row_errors",
             "reported rows",
         ),
         ('UPDATE bulkport.import_row_errors SET errors = \'[{"field": "", "message": "no"}]\'', "not platform"),
