@@ -89,7 +89,7 @@ async def test_it_comes_to_the_same_as_the_usual_way(
     [
         (b'{"code":"a","room_id":2}', "Gauge with this code already exists"),
         (b'{"code":"old","room_id":2}', "Gauge with this code already exists"),
-        (b'{"code":"c","room_id":1,"level":100}', "row breaks the rule level_is_safe"),
+        (b'{"code":"c","room_id":1,"level":100}', "level 100 breaks the rule level_is_safe: level < 100"),
     ],
     ids=["repeated", "stored", "check"],
 )

@@ -82,7 +82,7 @@ async def test_an_undeclared_deferred_foreign_key_is_a_row_error(open_shop: Open
     for headers, stored in ((NDJSON, 18), ({**NDJSON, **STRICT}, 18)):
         job = await imported(open_shop.api, PARTS, content=ndjson(rows), headers=headers)
         found = await messages(open_shop.api, job["id"])
-        assert found[4] == found[9] == [("fits", "fits refers to something that does not exist")]
+        assert found[4] == found[9] == [("fits", "fits refers to something that does not exist: 404")]
         assert await fetch(open_shop.url, "SELECT count(*) FROM parts") == [(stored,)]
 
 

@@ -42,8 +42,8 @@ REFUSED_BY_THE_MODEL: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
 REFUSED_BY_THE_DATABASE = [
     (product("D1", quantity=2**31), ("quantity", "quantity is out of range")),
     (product("D2", quantity=-(2**80)), ("quantity", "quantity is out of range")),
-    (product("D3", unitPrice="1e31"), ("", "row breaks the rule price_not_absurd")),
-    (product("D4", title="forbidden"), ("", "row breaks the rule products_title_check")),
+    (product("D3", unitPrice="1e31"), ("unitPrice", "breaks the rule price_not_absurd: ")),
+    (product("D4", title="forbidden"), ("title", "title 'forbidden' breaks the rule products_title_check: ")),
     (product("D5", unitPrice="1e200000"), ("unitPrice", "unitPrice")),
     (product("D6", stockCode="too long"), ("stockCode", "value too long")),
     (product("STORED"), ("sku", "Product with this sku already exists")),

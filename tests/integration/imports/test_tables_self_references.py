@@ -40,7 +40,10 @@ PARTS_TABLE = """
         parent_id bigint REFERENCES parts
     )
 """
-DANGLING = ("parent", "parent refers to something that does not exist")
+
+
+def _dangling(parent: int) -> tuple[str, str]:
+    return ("parent", f"parent refers to something that does not exist: {parent}")
 
 
 def _tree(count: int) -> list[dict[str, Any]]:
@@ -81,8 +84,8 @@ async def test_only_rows_whose_parent_is_nowhere_are_bad(
         job, bad = await site.load(rows)
         assert job["status"] == "PartialSuccess"
         bad_name = bad.pop(len(rows))
-        assert bad_name == [("", "row breaks the rule nodes_name_check")]
-        assert bad == {number: [DANGLING] for number in lost}
+        assert bad_name == [("name", "name 'bad' breaks the rule nodes_name_check: name <> 'bad'::text")]
+        assert bad == {number: [_dangling(rows[number - 1]["parent"])] for number in lost}
         assert await site.rows("SELECT count(*) FROM nodes") == [(len(rows) - 1 - len(lost),)]
 
 

@@ -24,33 +24,77 @@ async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
     """Write rows, each as far as its key is new, or its other columns are."""
     tally = Tally()
     for part in _parts(table, rows):
-        statement = sql.SQL("""
-            WITH chosen AS MATERIALIZED (
-                SELECT DISTINCT ON ({order_key}) {columns}
-                FROM (SELECT {typed}, ordinality FROM {given}) AS typed ({columns}, ordinality)
-                ORDER BY {order_key}, ordinality {direction}
-            ), merged AS (
-                INSERT INTO {table} AS stored ({columns}) {overriding}
-                SELECT {columns} FROM chosen ORDER BY {key} {conflict}
-                RETURNING {is_new} AS is_new
-            )
-            SELECT (SELECT count(*) FROM chosen), count(*), count(*) FILTER (WHERE is_new) FROM merged
-        """).format(
-            table=table.identifier,
-            columns=table.columns,
-            typed=typed_columns(table),
-            given=given_rows(table, with_ordinality=True),
-            order_key=_order_key(table),
-            key=sql.SQL(", ").join(_key_parts(table)),
-            direction=sql.SQL("DESC" if _updates(table) else "ASC"),
-            conflict=_on_conflict(table, part),
-            is_new=_is_new(table),
-            overriding=table.overriding,
-        )
-        row = await (await connection.execute(statement, part.columns)).fetchone()
-        assert row is not None
-        tally.add(_counted(table, part.size, *row))
+        statement = _merge_statement(table, part)
+        if not (_updates(table) and table.facts.has_before_triggers):
+            tally.add(_counted(table, part.size, *await _merged(connection, statement, part)))
+            continue
+        # Of the rows that nothing is returned for, a trigger may have left some out, and others change nothing.
+        try:
+            async with connection.transaction():
+                chosen, returned, new = await _merged(connection, statement, part)
+                if returned < chosen:
+                    raise _SomeNotReturnedError
+        except _SomeNotReturnedError:
+            dropped = await _count_dropped(connection, table, part)
+            chosen, returned, new = await _merged(connection, statement, part)
+            counted = _counted(table, part.size, chosen - dropped, returned, new)
+            counted.updated -= dropped  # those that are gone from `chosen` were not overtaken
+            counted.dropped = dropped
+            tally.add(counted)
+        else:
+            tally.add(_counted(table, part.size, chosen, returned, new))
     return tally
+
+
+async def _merged(connection: AsyncConnection[Any], statement: sql.Composed, part: WritableRows) -> tuple[int, ...]:
+    row = await (await connection.execute(statement, part.columns)).fetchone()
+    assert row is not None
+    return tuple(row)
+
+
+async def _count_dropped(connection: AsyncConnection[Any], table: TargetTable, part: WritableRows) -> int:
+    """How many rows triggers leave out: nothing is returned for these even where every stored row is changed."""
+    chosen = returned = 0
+    async with connection.transaction(force_rollback=True):
+        chosen, returned, _ = await _merged(connection, _merge_statement(table, part, always=True), part)
+    return chosen - returned
+
+
+class _SomeNotReturnedError(Exception):
+    """Rows were left alone, or left out."""
+
+
+def _merge_statement(table: TargetTable, part: WritableRows, *, always: bool = False) -> sql.Composed:
+    """Merge the rows, and count them: those left of each key, the returned ones, and the new ones.
+
+    Parameters
+    ----------
+    always:
+        Whether stored rows are changed even where they have all that a row gives.
+    """
+    return sql.SQL("""
+        WITH chosen AS MATERIALIZED (
+            SELECT DISTINCT ON ({order_key}) {columns}
+            FROM (SELECT {typed}, ordinality FROM {given}) AS typed ({columns}, ordinality)
+            ORDER BY {order_key}, ordinality {direction}
+        ), merged AS (
+            INSERT INTO {table} AS stored ({columns}) {overriding}
+            SELECT {columns} FROM chosen ORDER BY {key} {conflict}
+            RETURNING {is_new} AS is_new
+        )
+        SELECT (SELECT count(*) FROM chosen), count(*), count(*) FILTER (WHERE is_new) FROM merged
+    """).format(
+        table=table.identifier,
+        columns=table.columns,
+        typed=typed_columns(table),
+        given=given_rows(table, with_ordinality=True),
+        order_key=_order_key(table),
+        key=sql.SQL(", ").join(_key_parts(table)),
+        direction=sql.SQL("DESC" if _updates(table) else "ASC"),
+        conflict=_on_conflict(table, part, always=always),
+        is_new=_is_new(table),
+        overriding=table.overriding,
+    )
 
 
 def merge_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Composable, str]:
@@ -58,6 +102,12 @@ def merge_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Co
     statement = sql.SQL(
         "INSERT INTO {} AS stored ({}) SELECT {} {} RETURNING CASE WHEN {} THEN 'created' ELSE 'updated' END, NULL"
     ).format(table.identifier, table.columns, own_row(table), _on_conflict(table, rows), _is_new(table))
+    if _updates(table) and table.facts.has_before_triggers:
+        statement = sql.SQL(
+            "WITH merged (outcome, id) AS ({}) SELECT * FROM merged UNION ALL "
+            "SELECT CASE WHEN EXISTS (SELECT FROM {} AS stored, (SELECT {}) AS given ({}) WHERE {}) "
+            "THEN 'unchanged' ELSE 'dropped' END, NULL WHERE NOT EXISTS (SELECT FROM merged)"
+        ).format(statement, table.identifier, own_row(table), table.columns, _same_key(table, "stored", "given"))
     return statement, "unchanged" if _updates(table) else "skipped"
 
 
@@ -82,7 +132,7 @@ def _updates(table: TargetTable) -> bool:
     return table.resource.default_mode is WriteMode.UPSERT
 
 
-def _on_conflict(table: TargetTable, rows: WritableRows) -> sql.Composed:
+def _on_conflict(table: TargetTable, rows: WritableRows, *, always: bool = False) -> sql.Composed:
     resource = table.resource
     target = sql.SQL("ON CONFLICT ({}){}").format(
         sql.SQL(", ").join(table.key_part(part) for part in resource.write_key),
@@ -93,7 +143,9 @@ def _on_conflict(table: TargetTable, rows: WritableRows) -> sql.Composed:
         return target + sql.SQL(" DO NOTHING")
     return target + sql.SQL(" DO UPDATE SET {} WHERE {}").format(
         sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(column)) for column in columns),
-        sql.SQL(" OR ").join(
+        sql.SQL("true")
+        if always
+        else sql.SQL(" OR ").join(
             compared(
                 table,
                 column,
@@ -125,10 +177,24 @@ def _key_parts(table: TargetTable) -> list[sql.Composable]:
 
 
 def _is_new(table: TargetTable) -> sql.Composable:
-    """Whether a returned row was inserted: an updated one has the number of the transaction that locked it."""
-    if table.facts.kind == "v":
-        return sql.SQL("true")
-    return sql.SQL("stored.xmax = 0")
+    """Whether a returned row was inserted: an updated one has the number of the transaction that locked it.
+
+    Partitioned tables and views do not tell it: there a new row is one whose key was not stored before the statement.
+    """
+    if table.facts.kind not in ("v", "p"):
+        return sql.SQL("stored.xmax = 0")
+    return sql.SQL("NOT EXISTS (SELECT FROM {} AS older WHERE {})").format(
+        table.identifier, _same_key(table, "older", "stored")
+    )
+
+
+def _same_key(table: TargetTable, one: str, other: str) -> sql.Composed:
+    index = table.unique_index_of(table.resource.write_key, table.resource.conflict_where)
+    equal = sql.SQL("IS NOT DISTINCT FROM" if index is not None and index.nulls_not_distinct else "=")
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} {} {}").format(table.key_part(part, one), equal, table.key_part(part, other))
+        for part in table.resource.write_key
+    )
 
 
 def _counted(table: TargetTable, size: int, chosen: int, returned: int, new: int) -> Tally:

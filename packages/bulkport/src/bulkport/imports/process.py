@@ -276,8 +276,8 @@ class Importer:
 
 def is_outage(error: BaseException) -> bool:
     """Whether the database was away, or ended the connection: then nothing is wrong with the import."""
-    if not isinstance(error, psycopg.OperationalError):
-        return False
+    if not isinstance(error, psycopg.OperationalError) or error.diag.source_function == "exec_stmt_raise":
+        return False  # a trigger's own RAISE leaves the connection as it is
     # Without a state the connection was lost, or none was to be had; 08: connection exception; 57P: operator
     # intervention, such as a shutdown. See PostgreSQL's manual, "PostgreSQL Error Codes".
     return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))

@@ -16,6 +16,7 @@ _MAX_VALUE: Final = 80
 
 # "Key (sku, region)=(1, eu) already exists", whatever language the server speaks.
 _KEY_DETAIL: Final = re.compile(r"\((.*?)\)\s*=\s*\((.*)\)", re.DOTALL)
+_NUMBER: Final = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,40})?")
 _FOLDED: Final = re.compile(r"(?:lower|upper)\(\(?\"?(\w+)\"?\)?(?:::\w+)?\)")
 
 
@@ -88,9 +89,9 @@ def _said(table: TargetTable, fault: Fault, texts: Sequence[str | None]) -> tupl
         case "23502":
             return fields, _needs_value(fault, subject)
         case "23503":
-            return fields, f"{subject or 'the row'} refers to something that does not exist"
+            return fields, not_existing(subject, _values(table, fields, texts))
         case "23514" if fault.constraint:
-            return fields, f"{subject or 'row'} breaks the rule {fault.constraint}"
+            return _broken_rule(table, fault, fields, texts)
         case "23514" if key is not None:
             return fields, f"no partition for {key[1]} = {_cut(key[2])}"
         case "22003" if subject:
@@ -99,6 +100,37 @@ def _said(table: TargetTable, fault: Fault, texts: Sequence[str | None]) -> tupl
             fields, subject = _unstorable(table, texts, fault.message)
             return fields, subject
     return fields, f"{subject}: {fault.message}" if subject else fault.message
+
+
+def not_existing(subject: str, values: Sequence[str]) -> str:
+    """The message of a row whose reference leads nowhere."""
+    given = f": {', '.join(values)}" if values else ""
+    return f"{subject or 'the row'} refers to something that does not exist{given}"
+
+
+def _broken_rule(
+    table: TargetTable, fault: Fault, fields: Sequence[str], texts: Sequence[str | None]
+) -> tuple[list[str], str]:
+    """`price -1 breaks the rule price_is_positive: price > 0`; of several fields that a rule reads none is named."""
+    check = table.facts.checks.get(fault.constraint)
+    found = list(fields) or _fields(table, check.columns if check else ())
+    named = zip(_wires(table, found), _values(table, found, texts), strict=False)
+    subject = " and ".join(f"{wire} {value}" for wire, value in named) or "the row"
+    verb = "break" if len(found) > 1 else "breaks"
+    rule = f"{fault.constraint}: {_cut(check.condition)}" if check else fault.constraint
+    return found if len(found) == 1 else [], f"{subject} {verb} the rule {rule}"
+
+
+def _values(table: TargetTable, fields: Sequence[str], texts: Sequence[str | None]) -> list[str]:
+    """What a row gives for these fields: text in quotes, numbers without."""
+    given = dict(zip(table.resource.field_names, texts, strict=False))
+    return [_quoted(given.get(field)) for field in fields]
+
+
+def _quoted(text: str | None) -> str:
+    if text is None:
+        return "null"
+    return text if _NUMBER.fullmatch(text) else f"'{_cut(text)}'"
 
 
 def _already_exists(table: TargetTable, fields: Sequence[str]) -> str:

@@ -29,9 +29,8 @@ _PARTS: Final = 8
 # SQLSTATE classes that are never about a row: no SQLSTATE at all, connection, invalid transaction, authorization,
 # rollback (deadlocks and serialization are tried again), resources, operator, system, configuration, internal.
 _NEVER: Final = frozenset({"", "08", "25", "28", "40", "53", "57", "58", "F0", "XX"})
-# Of these, what tells of a fault even where a trigger says so.
-_FAULTS: Final = frozenset({"08", "53", "57", "58", "XX"})
-_ROLLBACK: Final = "40"
+# Of these, what tells of a fault, or of a conflict to be tried again, even where a trigger says so.
+_FAULTS: Final = frozenset({"08", "40", "53", "57", "58", "XX"})
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 # Classes that are about the declaration or the rights where no trigger is involved: features, prerequisites, names.
 _AMBIGUOUS: Final = frozenset({"0A", "24", "26", "34", "3F", "42", "55"})
@@ -42,9 +41,7 @@ def is_row_refusal(error: psycopg.Error, table: TargetTable) -> bool:
     state = error.sqlstate or ""
     if error.diag.source_function == "exec_stmt_raise":
         # A trigger's own RAISE. One that says that the server has a fault is believed, until the last attempt.
-        if state[:2] in _FAULTS:
-            return table.is_last_attempt
-        return state[:2] != _ROLLBACK
+        return table.is_last_attempt if state[:2] in _FAULTS else True
     return state[:2] not in _NEVER and state != _LOCK_NOT_AVAILABLE
 
 

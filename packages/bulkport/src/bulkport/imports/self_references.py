@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.refusal_messages import not_existing
 from bulkport.imports.resource import Reference, Resource
 from bulkport.imports.rows import Refusal, WritableRows
 from bulkport.imports.table import TargetTable, table_identifier
@@ -96,7 +97,8 @@ def orphan_refusal(table: TargetTable, position: int, link: SelfLink, rows: Writ
             value = rows.columns[link.columns[0]][position]
             return Refusal(position, reference.field, f"{reference.label} {value} does not exist", waits=True)
     wires = " and ".join(table.resource.wire_names[name] for name in found) or "the row"
-    return Refusal(position, found[0] if found else "", f"{wires} refers to something that does not exist", waits=True)
+    values = [rows.columns[i][position] or "null" for i in link.columns]
+    return Refusal(position, found[0] if found else "", not_existing(wires, values), waits=True)
 
 
 async def ids_of_named_rows(

@@ -190,7 +190,13 @@ def _check_key(table: TargetTable) -> None:
         )
     if not resource.conflict_key or table.facts.kind == "v":
         return
-    if table.unique_index_of(resource.conflict_key, resource.conflict_where) is None:
+    index = table.unique_index_of(resource.conflict_key, resource.conflict_where)
+    if index is not None and not index.is_immediate:
+        raise ResourceDeclarationError(
+            f"resource {resource.name!r}: {index.name}, the constraint behind conflict_key, is DEFERRABLE, which "
+            "ON CONFLICT does not take; make it NOT DEFERRABLE, or say `key=` in place of `conflict_key=`"
+        )
+    if index is None:
         key = ", ".join(resource.conflict_key)
         partial = [
             index

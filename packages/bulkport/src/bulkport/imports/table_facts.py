@@ -60,9 +60,22 @@ _UNIQUE_INDEXES: Final = """
                  JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
                  WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid
                    AND d.refobjsubid > 0),
-           pg_get_expr(i.indpred, i.indrelid), i.indnullsnotdistinct
+           pg_get_expr(i.indpred, i.indrelid), i.indnullsnotdistinct, i.indimmediate
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = to_regclass(%(table)s) AND i.indisunique ORDER BY i.indexrelid
+"""
+
+# Of the table, its partitions and a view's base tables; and of the domains of its columns.
+_CHECKS: Final = """
+    SELECT k.conname, ARRAY(SELECT a.attname::text FROM pg_attribute a
+                            WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)),
+           pg_get_constraintdef(k.oid, true)
+    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE k.contype = 'c' AND n.nspname::text || '.' || c.relname = ANY (%(relations)s)
+    UNION ALL
+    SELECT k.conname, '{}', pg_get_constraintdef(k.oid, true) FROM pg_constraint k
+    WHERE k.contypid IN (SELECT atttypid FROM pg_attribute WHERE attrelid = to_regclass(%(table)s) AND attnum > 0)
+      AND k.contype = 'c'
 """
 
 _SELF_REFERENCES: Final = """
@@ -114,12 +127,23 @@ class UniqueIndex:
     """Every column that the index depends on."""
     predicate: str | None
     nulls_not_distinct: bool
+    is_immediate: bool = True
+    """Whether it is no deferrable constraint, which ON CONFLICT cannot use."""
 
     @property
     def plain(self) -> tuple[str, ...] | None:
         """Its columns, if it consists of nothing else and covers all rows."""
         columns = tuple(column for column in self.columns if column is not None)
         return columns if len(columns) == len(self.columns) and self.predicate is None else None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckConstraint:
+    """A condition on rows, or on the values of a domain."""
+
+    columns: tuple[str, ...]
+    """Columns that it reads; none of a domain's."""
+    condition: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +175,8 @@ class TableFacts:
     columns: Mapping[str, Column]
     unique_indexes: tuple[UniqueIndex, ...]
     self_references: tuple[SelfReference, ...]
+    checks: Mapping[str, CheckConstraint]
+    """Check constraints by name, also those of partitions, base tables and domains."""
 
     @property
     def can_copy(self) -> bool:
@@ -173,6 +199,7 @@ async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts
     columns = await (await connection.execute(_COLUMNS, given)).fetchall()
     indexes = await (await connection.execute(_UNIQUE_INDEXES, given)).fetchall()
     references = await (await connection.execute(_SELF_REFERENCES, given)).fetchall()
+    checks = await (await connection.execute(_CHECKS, given | {"relations": list(relation[6] or ())})).fetchall()
     kind, row_security, has_rules, deferred, before_triggers, insert_triggers, relations, primary_key = relation
     return TableFacts(
         kind=kind,
@@ -185,8 +212,12 @@ async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts
         primary_key=tuple(primary_key or ()),
         columns={row[0]: Column(*row) for row in columns},
         unique_indexes=tuple(
-            UniqueIndex(name, tuple(parts), tuple(plain), tuple(sorted(used)), predicate, nulls_not_distinct)
-            for name, parts, plain, used, predicate, nulls_not_distinct in indexes
+            UniqueIndex(name, tuple(parts), tuple(plain), tuple(sorted(used)), *others)
+            for name, parts, plain, used, *others in indexes
         ),
         self_references=tuple(SelfReference(tuple(own), tuple(other)) for own, other in references),
+        checks={
+            name: CheckConstraint(tuple(used), text.removeprefix("CHECK (").removesuffix(")"))
+            for name, used, text in checks
+        },
     )

@@ -272,8 +272,8 @@ BEGIN
                 schema_name = SCHEMA_NAME, context = PG_EXCEPTION_CONTEXT;
             -- Not about the row: connection, rollback, resources, operator, system, internal, a lock not to be had.
             IF (left(code, 2) IN ('08', '25', '28', '40', '53', '57', '58', 'F0', 'XX') OR code = '55P03')
-               AND (left(code, 2) = '40' OR context NOT LIKE '% RAISE%'
-                    OR (left(code, 2) IN ('08', '53', '57', '58', 'XX') AND NOT blames_rows)) THEN
+               AND (context NOT LIKE '% RAISE%'
+                    OR (left(code, 2) IN ('08', '40', '53', '57', '58', 'XX') AND NOT blames_rows)) THEN
                 RAISE;
             END IF;
             IF column_name = '' AND (left(code, 2) = '22' OR (left(code, 2) = '23' AND table_name = '')) THEN
