@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 
 from bulkport import database, migrations
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes
+from bulkport.database.row_security import RowSecurity
 from bulkport.extras import has_extra, require_extra
 from bulkport.imports.calls import ImportCalls
 from bulkport.imports.check import Mistake, check_resources
@@ -320,7 +321,7 @@ class Bulkport(JobCalls, ImportCalls):
             intake = Intake(engine, pool, uploads, self.limits, self._chunk_workers)
             watch = ImportWatch(pool, is_stopping=server_is_stopping)
             stack.callback(watch.close)
-            self._enter(stack, pool, engine, ImportRuntime(pool, intake, engine, watch))
+            self._enter(stack, pool, engine, ImportRuntime(pool, intake, engine, watch, RowSecurity(pool)))
             yield self
 
     @asynccontextmanager

@@ -132,7 +132,7 @@ def bulk_router(
                     on_accept=on_accept,
                 )
                 return await intake.accept_source(awaited, source.to_json())
-            upload = None if reference is None else await named_upload(reference, runtime().pool, user_id)
+            upload = None if reference is None else await named_upload(reference, runtime().of_user(user_id), user_id)
             file = await sent_file(request, body, upload, idle_seconds=intake.limits.body_idle_seconds)
             if upload is not None:
                 await body.drain()
@@ -169,7 +169,7 @@ def bulk_router(
         job_id: JobId, response: Response, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0
     ) -> JobStatus:
         """Where an import job stands. `wait` holds the answer back until it has ended, up to that many seconds."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id, resource.name)
         if wait:
             job = await runtime().watch.wait(job, min(wait, MAX_WAIT_SECONDS))
@@ -196,7 +196,7 @@ def require_start(start_at: datetime | None) -> None:
 
 
 async def _finished(runtime: ImportRuntime, accepted: AcceptedImport, user_id: UserId, seconds: int) -> ImportJob:
-    async with runtime.pool.connection() as connection:
+    async with runtime.of_user(user_id).connection() as connection:
         job = await get_job(connection, accepted.id, user_id)
     return await runtime.watch.wait(job, min(seconds, MAX_WAIT_SECONDS))
 

@@ -59,7 +59,7 @@ def add_errors_route(
         the columns of the file that was sent, then `row` and `error`: mended, they are the body of a retry.
         """
         after_row = 0 if query.cursor is None else position(query.cursor)
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
             report_format = chosen_format(field_value(request.headers, "accept"), query.format)
             if report_format is BodyFormat.JSON:
@@ -68,7 +68,7 @@ def add_errors_route(
                 body = json_page(rows, next_cursor=str(rows[-1].row) if more else None)
                 return Response(body, media_type="application/json", headers=_VARY)
             header = await csv_header(connection, job_id, resources[job.resource].wire_names)
-        pages = row_error_pages(runtime().pool, job_id, after_row=after_row)
+        pages = row_error_pages(runtime().of_user(user_id), job_id, after_row=after_row)
         wire_names = list(resources[job.resource].wire_names.values())
         parts = report_lines(report_format, pages, header=header, wire_names=wire_names, neutralize=query.neutralize)
         if report_format is BodyFormat.EXCEL:

@@ -41,7 +41,7 @@ def add_results_route(
         """What became of each row of an import that was sent with `?results=ids`, in row order; formats as `errors`."""
         after_row = 0 if query.cursor is None else position(query.cursor)
         report_format = chosen_format(field_value(request.headers, "accept"))
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             await get_job(connection, job_id, user_id)
             if report_format is BodyFormat.JSON:
                 found = await list_results(connection, job_id, after_row=after_row, limit=query.limit + 1)
@@ -50,7 +50,7 @@ def add_results_route(
                 items = ",".join(result.json() for result in page)
                 body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
                 return Response(body, media_type="application/json", headers=_VARY)
-        lines = result_lines(report_format, result_pages(runtime().pool, job_id, after_row))
+        lines = result_lines(report_format, result_pages(runtime().of_user(user_id), job_id, after_row))
         return StreamingResponse(lines, media_type=report_format.media_type, headers=_VARY)
 
 

@@ -63,7 +63,7 @@ def import_router(
             raise ValidationFailed({"resource": [f"resource must be one of {', '.join(sorted(resources))}"]})
         metadata = parse_metadata(query.metadata, source="metadata")
         before = None if query.cursor is None else ImportId(position(query.cursor))
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             # One more than asked for tells whether there is another page.
             jobs = await list_jobs(
                 connection,
@@ -86,7 +86,7 @@ def import_router(
         job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0
     ) -> JobDetail:
         """One import in full. With `wait` the answer is held back until it has ended, or for so many seconds."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
         if wait:
             job = await runtime().watch.wait(job, min(wait, MAX_WAIT_SECONDS))
@@ -97,7 +97,7 @@ def import_router(
         job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]
     ) -> Response:
         """Follow an import live, as server-sent events, until it has ended."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
         base = base_path(request, "/imports/")
         return ImportEvents(
@@ -113,8 +113,9 @@ def import_router(
         job_id: JobId, request: Request, response: Response, user_id: Annotated[UserId, Depends(authenticate)]
     ) -> JobDetail:
         """Cancel an import that has not ended. Rows that are stored already are kept, and counted in the answer."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             await get_job(connection, job_id, user_id)
+        async with runtime().pool.connection() as connection:
             effect = await cancel_import(connection, job_id)
             job = await get_job(connection, job_id, user_id)
         if effect is CancelEffect.ALREADY_ENDED and job.status != ImportStatus.CANCELLED:

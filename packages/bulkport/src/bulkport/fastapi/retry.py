@@ -66,7 +66,7 @@ def retry_router(
         Without a body the rejected rows are sent again, mended where they were mended, each once. A body is the mended
         error report, or any other rows.
         """
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
             if not ImportStatus(job.status).is_final:
                 raise NotEnded
@@ -81,7 +81,7 @@ def retry_router(
                 file = await sent_file(request, body, None, idle_seconds=idle_seconds)
                 return await intake.accept(_sent(request, job, resources[job.resource], file, on_accept))
             await body.drain()
-            rows = RejectedRows(runtime().pool, job_id)
+            rows = RejectedRows(runtime().of_user(user_id), job_id)
             pages = rows.pages()
             first = await anext(pages, None)
             if first is None:
@@ -114,7 +114,7 @@ def retry_router(
         job_id: JobId, row: PathId, user_id: Caller, record: Annotated[MendedRecord, Depends(_record)]
     ) -> None:
         """Replace a rejected row by a mended record, which the next retry sends."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             await get_job(connection, job_id, user_id)
             await mend_row(connection, job_id, row, record.root)
 

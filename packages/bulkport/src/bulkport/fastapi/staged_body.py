@@ -9,12 +9,12 @@ import msgspec
 from psycopg import AsyncConnection
 from starlette.requests import ClientDisconnect, Request
 
+from bulkport.database.row_security import Connections
 from bulkport.errors import UploadConflict, UploadInterrupted, ValidationFailed
 from bulkport.fastapi.headers import field_value
 from bulkport.identifiers import UserId
 from bulkport.imports import staged
 from bulkport.imports.formats.file_names import media_type_of_name
-from bulkport.pools import AsyncPool
 
 _MAX_BYTES: Final = 8192
 _MEMBERS: Final = frozenset({"upload", "source"})
@@ -34,7 +34,7 @@ class StagedBody:
         await staged.delete_upload(connection, self.upload.id, UserId(self.upload.user_id))
 
 
-async def named_upload(reference: Mapping[str, Any], pool: AsyncPool, user_id: UserId) -> StagedBody:
+async def named_upload(reference: Mapping[str, Any], pool: Connections, user_id: UserId) -> StagedBody:
     """The upload that a request's body names.
 
     Raises

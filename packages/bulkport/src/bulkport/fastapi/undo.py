@@ -34,8 +34,9 @@ def add_undo_route(
         `undone` says how many were `removed`, and how many are `kept` because they were changed, are gone, or other
         rows need them. Rows that the import updated or deleted are not restored.
         """
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
+        async with runtime().pool.connection() as connection:
             await undo_import(connection, job, resources[job.resource])
             job = await get_job(connection, job_id, user_id)
         return views.detail.of(job, base_path(request, "/imports/"))

@@ -160,7 +160,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
     async def get_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
         """How many bytes of an upload have arrived (`HEAD` asks the same)."""
         _require_version(request.headers)
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
         encoded = ",".join(
             f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in upload.metadata.items()
@@ -187,7 +187,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
             raise UnsupportedMediaType(f"The Content-Type must be {_CONTENT_TYPE}.")
         offset = _number(headers, "upload-offset")
         checksum = _checksum(headers)
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
         if upload.received != offset:
             raise UploadConflict(f"{upload.received} bytes of this upload have arrived, so Upload-Offset must be that.")
@@ -198,7 +198,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
     async def delete_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
         """Give an upload up."""
         _require_version(request.headers)
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             await staged.delete_upload(connection, _upload_id(upload_id), user_id)
         return Response(status_code=204, headers={"Tus-Resumable": _VERSION})
 

@@ -120,7 +120,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
     @router.get("")
     async def list_webhooks(user_id: Caller) -> WebhookList:
         """Own webhooks, oldest first, without their secrets."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             return WebhookList(
                 items=[WebhookView.model_validate(one) for one in await store.list_webhooks(connection, user_id)]
             )
@@ -131,7 +131,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
     ) -> WebhookWithSecret:
         """Add a webhook. The answer shows its signing secret, this once."""
         policy.check_url(body.url, "url")
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             webhook = await store.create_webhook(
                 connection,
                 user_id,
@@ -146,7 +146,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
     @router.get("/{webhook_id}")
     async def get_webhook(webhook_id: PathId, user_id: Caller) -> WebhookView:
         """One webhook."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             return WebhookView.model_validate(await store.get_webhook(connection, webhook_id, user_id))
 
     @router.patch("/{webhook_id}", openapi_extra=_webhook_change.openapi)
@@ -156,27 +156,27 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
         """Change a webhook, or switch it off or on."""
         if body.url is not None:
             policy.check_url(body.url, "url")
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             webhook = await store.change_webhook(connection, webhook_id, user_id, **body.model_dump())
         return WebhookView.model_validate(webhook)
 
     @router.delete("/{webhook_id}", status_code=status.HTTP_204_NO_CONTENT)
     async def delete_webhook(webhook_id: PathId, user_id: Caller) -> None:
         """Remove a webhook and its deliveries. What waits is not sent."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             await store.delete_webhook(connection, webhook_id, user_id)
 
     @router.post("/{webhook_id}/secret")
     async def rotate_secret(webhook_id: PathId, user_id: Caller) -> WebhookWithSecret:
         """Replace the signing secret. For a day messages are signed with both."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             webhook = await store.rotate_secret(connection, webhook_id, user_id, new_secret())
         return WebhookWithSecret.model_validate(webhook)
 
     @router.post("/{webhook_id}/ping", status_code=status.HTTP_202_ACCEPTED)
     async def ping(webhook_id: PathId, user_id: Caller) -> DeliveryView:
         """Send a test message (`webhook.ping`)."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             await store.get_webhook(connection, webhook_id, user_id)
             return DeliveryView.model_validate(await store.create_ping(connection, webhook_id))
 
@@ -185,7 +185,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
         webhook_id: PathId, user_id: Caller, query: Annotated[DeliveryQuery, Query()]
     ) -> DeliveryPage:
         """What was sent to a webhook, newest first, and what was answered."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             await store.get_webhook(connection, webhook_id, user_id)
             found = await store.list_deliveries(connection, webhook_id, before=query.cursor, limit=query.limit + 1)
         page = found[: query.limit]
@@ -197,7 +197,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
     @router.post("/{webhook_id}/deliveries/{delivery_id}/resend", status_code=status.HTTP_202_ACCEPTED)
     async def send_again(webhook_id: PathId, delivery_id: PathId, user_id: Caller) -> DeliveryView:
         """Send a message that was delivered or has failed once more, under the same id."""
-        async with runtime().pool.connection() as connection:
+        async with runtime().of_user(user_id).connection() as connection:
             await store.get_webhook(connection, webhook_id, user_id)
             return DeliveryView.model_validate(await store.send_again(connection, webhook_id, delivery_id))
 

@@ -33,6 +33,8 @@ _CHUNK_SUMS: Final = """
 
 SELECT_JOB: Final = f"SELECT {_JOB_COLUMNS} FROM bulkport.bulk_import_jobs j {_CHUNK_SUMS} WHERE j.id = %s"
 
+EXISTS_JOB: Final = "SELECT bulkport.import_exists(%s, %s)"
+
 SELECT_JOBS_BY_ID: Final = f"SELECT {_JOB_COLUMNS} FROM bulkport.bulk_import_jobs j {_CHUNK_SUMS} WHERE j.id = ANY(%s)"
 
 SELECT_JOBS: Final = f"""

@@ -9,11 +9,11 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from bulkport.database.row_security import Connections
 from bulkport.errors import Forbidden, JobNotFound
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports import queries
 from bulkport.imports.states import ImportStatus
-from bulkport.pools import AsyncPool
 
 MAX_REPORT_PAGE: Final = 1000
 _MAX_PAGE_BYTES: Final = 4 * 2**20
@@ -122,11 +122,19 @@ async def get_job(
     """
     async with connection.cursor(row_factory=class_row(ImportJob)) as cursor:
         job = await (await cursor.execute(queries.SELECT_JOB, (job_id,))).fetchone()
+    if job is None and await _exists(connection, job_id, resource):
+        raise Forbidden("This import job belongs to another user.")
     if job is None or (resource is not None and job.resource != resource):
         raise JobNotFound
     if job.user_id != user_id:
         raise Forbidden("This import job belongs to another user.")
     return job
+
+
+async def _exists(connection: AsyncConnection[Any], job_id: ImportId, resource: str | None) -> bool:
+    """Whether there is such an import, whosever it is: PostgreSQL does not show others' to a user."""
+    row = await (await connection.execute(queries.EXISTS_JOB, (job_id, resource))).fetchone()
+    return row is not None and row[0]
 
 
 async def read_jobs(connection: AsyncConnection[Any], job_ids: Sequence[ImportId]) -> dict[int, ImportJob]:
@@ -182,7 +190,9 @@ async def list_row_errors(
         return [ReportedRow(*row) for row in await cursor.fetchall()]
 
 
-async def row_error_pages(pool: AsyncPool, job_id: ImportId, *, after_row: int = 0) -> AsyncIterator[list[ReportedRow]]:
+async def row_error_pages(
+    pool: Connections, job_id: ImportId, *, after_row: int = 0
+) -> AsyncIterator[list[ReportedRow]]:
     """All bad rows above `after_row`, page by page. No connection is held while a slow client reads."""
     while True:
         async with pool.connection() as connection:

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
+from bulkport.database.row_security import Connections
 from bulkport.identifiers import ImportId
 from bulkport.imports.attempt import Attempt
 from bulkport.imports.chunk import DecodedChunk
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.hooks import after_chunk
 from bulkport.imports.written import Written
-from bulkport.pools import AsyncPool
 
 _PAGE: Final = 1000
 
@@ -73,7 +73,7 @@ async def list_results(
     return [RowResult(*row) for row in await (await connection.execute(_SELECT, parameters)).fetchall()]
 
 
-async def result_pages(pool: AsyncPool, job_id: ImportId, after_row: int = 0) -> AsyncIterator[Sequence[RowResult]]:
+async def result_pages(pool: Connections, job_id: ImportId, after_row: int = 0) -> AsyncIterator[Sequence[RowResult]]:
     """All results, page by page. No connection is held while a slow client reads."""
     while True:
         async with pool.connection() as connection:

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
+from bulkport.database.row_security import Connections
 from bulkport.errors import NotFound, RowsRetried
 from bulkport.identifiers import ImportId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.read import MAX_REPORT_PAGE, ReportedRow
-from bulkport.pools import AsyncPool
 
 # Rows are sent again once: each says by which import.
 _SELECT_ROWS: Final = """
@@ -44,7 +44,7 @@ async def write_link(connection: AsyncConnection[Any], job_id: ImportId, accepte
 class RejectedRows:
     """The rejected rows of an import that were not sent again yet."""
 
-    def __init__(self, pool: AsyncPool, job_id: ImportId) -> None:
+    def __init__(self, pool: Connections, job_id: ImportId) -> None:
         self._pool = pool
         self._job_id = job_id
         self._count = 0

@@ -6,6 +6,8 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from bulkport.database.row_security import RowSecurity, UserConnections
+from bulkport.identifiers import UserId
 from bulkport.imports.ingest import Intake
 from bulkport.imports.watch import ImportWatch
 from bulkport.jobs.port import JobEngine
@@ -28,5 +30,11 @@ class ImportRuntime:
     """Where background jobs are queued."""
     watch: ImportWatch
     """Tells of imports that somebody follows."""
+    row_security: RowSecurity
+    """Has PostgreSQL see to it that a user's statements see the user's rows alone."""
     export_slots: Slots = field(default_factory=_export_slots)
     """Places for exports that a process of their own writes."""
+
+    def of_user(self, user_id: UserId) -> UserConnections:
+        """Connections that see and change rows of this user alone, each for one transaction."""
+        return UserConnections(self.row_security, user_id)

@@ -10,9 +10,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from bulkport.database.row_security import Connections
 from bulkport.errors import NotFound, TooManyUploads, UploadConflict
 from bulkport.identifiers import UserId
-from bulkport.pools import AsyncPool
 
 PART_BYTES: Final = 512 * 1024
 """Bytes that are stored together; what has arrived of a part that a broken connection cut short is stored too."""
@@ -141,7 +141,7 @@ async def delete_upload(connection: AsyncConnection[Any], upload_id: UUID, user_
         raise NotFound("There is no such upload, or it has expired.")
 
 
-async def read_upload(pool: AsyncPool, upload: StagedUpload) -> AsyncIterator[bytes]:
+async def read_upload(pool: Connections, upload: StagedUpload) -> AsyncIterator[bytes]:
     """An upload's bytes, a few parts at a time; no connection is held while they are used."""
     offset = 0
     while offset < upload.length:

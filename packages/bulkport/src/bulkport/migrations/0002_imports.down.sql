@@ -1,3 +1,10 @@
+DO $$
+BEGIN
+    IF to_regrole('bulkport_tenant') IS NOT NULL THEN
+        REVOKE USAGE ON SCHEMA bulkport FROM bulkport_tenant;
+    END IF;
+END $$;
+DROP FUNCTION bulkport.import_exists(bigint, text);
 DROP FUNCTION bulkport.import_write_each(text, text[], text[], bigint, boolean);
 DROP TABLE bulkport.idempotency_keys;
 DROP TABLE bulkport.import_writes;

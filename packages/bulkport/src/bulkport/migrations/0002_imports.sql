@@ -292,3 +292,76 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- Whether there is an import, whosever it is: to say 403 of another's. It runs as the tables' owner.
+CREATE FUNCTION bulkport.import_exists(wanted_id bigint, wanted_resource text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM bulkport.bulk_import_jobs
+        WHERE id = wanted_id AND (wanted_resource IS NULL OR resource = wanted_resource)
+    )
+$$;
+
+-- Requests read and change imports as bulkport_tenant, a role that sees the rows of one user alone: the one whose id is
+-- in bulkport_tenant.user_id for the transaction. Everybody else sees what they are granted, as without policies.
+ALTER TABLE bulkport.bulk_import_jobs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.import_chunks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.import_row_errors ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.import_unreported_errors ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.import_row_results ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.idempotency_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.webhooks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.webhook_deliveries ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.recurring_pulls ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.uploads ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.upload_parts ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY of_user ON bulkport.bulk_import_jobs
+    USING (current_user <> 'bulkport_tenant' OR user_id = current_setting('bulkport_tenant.user_id', true));
+CREATE POLICY of_user ON bulkport.idempotency_keys
+    USING (current_user <> 'bulkport_tenant' OR user_id = current_setting('bulkport_tenant.user_id', true));
+CREATE POLICY of_user ON bulkport.webhooks
+    USING (current_user <> 'bulkport_tenant' OR user_id = current_setting('bulkport_tenant.user_id', true));
+CREATE POLICY of_user ON bulkport.recurring_pulls
+    USING (current_user <> 'bulkport_tenant' OR user_id = current_setting('bulkport_tenant.user_id', true));
+CREATE POLICY of_user ON bulkport.uploads
+    USING (current_user <> 'bulkport_tenant' OR user_id = current_setting('bulkport_tenant.user_id', true));
+-- What belongs to an import, a webhook or an upload is seen by who sees that.
+CREATE POLICY of_import ON bulkport.import_chunks
+    USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
+CREATE POLICY of_import ON bulkport.import_row_errors
+    USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
+CREATE POLICY of_import ON bulkport.import_unreported_errors
+    USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
+CREATE POLICY of_import ON bulkport.import_row_results
+    USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
+CREATE POLICY of_webhook ON bulkport.webhook_deliveries
+    USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.webhooks w WHERE w.id = webhook_id));
+CREATE POLICY of_upload ON bulkport.upload_parts
+    USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.uploads u WHERE u.id = upload_id));
+
+-- The role belongs to the whole cluster. Who may not make it leaves that to an administrator; until then the policies
+-- hold nobody back, and the application says so.
+DO $$
+BEGIN
+    IF to_regrole('bulkport_tenant') IS NULL THEN
+        CREATE ROLE bulkport_tenant NOLOGIN;
+    END IF;
+    IF NOT pg_has_role(current_user, 'bulkport_tenant', 'MEMBER') THEN
+        EXECUTE format('GRANT bulkport_tenant TO %I', current_user);
+    END IF;
+-- Another database's migration may make it at the same time (XX000: "tuple concurrently updated").
+EXCEPTION WHEN insufficient_privilege OR duplicate_object OR unique_violation OR internal_error THEN NULL;
+END $$;
+DO $$
+BEGIN
+    IF to_regrole('bulkport_tenant') IS NOT NULL THEN
+        GRANT USAGE ON SCHEMA bulkport TO bulkport_tenant;
+        GRANT SELECT ON bulkport.bulk_import_jobs, bulkport.import_chunks, bulkport.import_row_errors,
+            bulkport.import_unreported_errors, bulkport.import_row_results, bulkport.import_cancellations,
+            bulkport.upload_parts, bulkport.idempotency_keys, bulkport.recurring_pulls TO bulkport_tenant;
+        GRANT UPDATE ON bulkport.import_row_errors TO bulkport_tenant;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON bulkport.webhooks, bulkport.webhook_deliveries, bulkport.uploads
+            TO bulkport_tenant;
+    END IF;
+END $$;

@@ -1,0 +1,212 @@
+"""PostgreSQL keeps users' imports apart on its own, should the application forget to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import LiteralString
+
+import httpx
+import psycopg
+import pytest
+from fastapi import FastAPI
+
+from application_client import client_of, make_key, open_application
+from bulkport.database.row_security import TENANT_ROLE, RowSecurity
+from bulkport.fastapi import import_errors, import_results, imports, retry, undo
+from bulkport.identifiers import UserId
+from bulkport.imports import queries, read, staged
+from bulkport.pools import open_pool
+from bulkport.webhooks import store
+from pooler import pooled
+
+TABLES: dict[str, LiteralString] = {
+    "bulk_import_jobs": "SELECT count(*) FROM bulkport.bulk_import_jobs",
+    "import_chunks": "SELECT count(*) FROM bulkport.import_chunks",
+    "import_row_errors": "SELECT count(*) FROM bulkport.import_row_errors",
+    "import_unreported_errors": "SELECT count(*) FROM bulkport.import_unreported_errors",
+    "import_row_results": "SELECT count(*) FROM bulkport.import_row_results",
+    "idempotency_keys": "SELECT count(*) FROM bulkport.idempotency_keys",
+    "webhooks": "SELECT count(*) FROM bulkport.webhooks",
+    "webhook_deliveries": "SELECT count(*) FROM bulkport.webhook_deliveries",
+    "uploads": "SELECT count(*) FROM bulkport.uploads",
+    "upload_parts": "SELECT count(*) FROM bulkport.upload_parts",
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    ann: httpx.AsyncClient
+    bob: httpx.AsyncClient
+    import_id: int
+    upload: str
+    webhook: int
+
+
+@pytest.fixture
+async def app(database_url: str) -> AsyncIterator[FastAPI]:
+    async with open_application(database_url) as app:
+        yield app
+
+
+@pytest.fixture
+async def site(app: FastAPI, database_url: str) -> AsyncIterator[Site]:
+    async with (
+        client_of(app, await make_key(database_url)) as ann,
+        client_of(app, await make_key(database_url, "bob")) as bob,
+    ):
+        sent = await ann.post(
+            "/api/platforms/bulk",
+            json={"platforms": [{"platformName": "a"}]},
+            headers={"Idempotency-Key": "once"},
+        )
+        tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "4", "Content-Type": "application/offset+octet-stream"}
+        upload = await ann.post("/api/uploads", content=b"ab", headers=tus)
+        hook = {"url": "https://hooks.example/", "events": ["import.completed"]}
+        webhook = (await ann.post("/api/webhooks", json=hook)).json()["id"]
+        assert (await ann.post(f"/api/webhooks/{webhook}/ping")).status_code == 202
+        import_id = sent.json()["id"]
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await connection.execute(
+                "INSERT INTO bulkport.import_row_errors (job_id, row_number, errors, record) "
+                "VALUES (%s, 1, '[]', '{}')",
+                (import_id,),
+            )
+            await connection.execute(
+                "INSERT INTO bulkport.import_row_results VALUES (%s, 1, 'created', '1')", (import_id,)
+            )
+            await connection.execute(
+                "INSERT INTO bulkport.import_unreported_errors VALUES (%s, 'a', 'b', 1)", (import_id,)
+            )
+        yield Site(ann, bob, import_id, upload.headers["location"], webhook)
+
+
+async def test_a_users_connection_sees_the_users_rows_alone(site: Site, database_url: str) -> None:
+    async with open_pool(database_url, name="a", most=1) as pool:
+        security = RowSecurity(pool)
+        for user, expected in (("ann", 1), ("bob", 0), ("", 0), ("ann' OR '1' = '1", 0)):
+            async with security.connection(user) as connection:
+                for table, count in TABLES.items():
+                    row = await (await connection.execute(count)).fetchone()
+                    assert row == (expected,), (user, table)
+        assert security.is_there
+        # Nothing of it is left on the connection.
+        async with pool.connection() as connection:
+            row = await (await connection.execute("SELECT current_user, count(*) FROM bulkport.webhooks")).fetchone()
+            assert row is not None
+            assert row[0] != TENANT_ROLE
+            assert row[1] == 1
+
+
+async def test_every_table_of_users_has_policies(database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        # What a request may touch as the user's role, and what has a user or belongs to an import.
+        cursor = await connection.execute(
+            """
+            SELECT c.relname, c.relrowsecurity FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+            WHERE c.relnamespace = 'bulkport'::regnamespace AND c.relkind = 'r'
+              AND a.attname IN ('user_id', 'job_id', 'webhook_id', 'upload_id')
+              AND has_table_privilege('bulkport_tenant', c.oid, 'SELECT')
+            """
+        )
+        found = dict(await cursor.fetchall())
+        roles = await (
+            await connection.execute(
+                "SELECT rolsuper, rolbypassrls, rolcanlogin FROM pg_roles WHERE rolname = 'bulkport_tenant'"
+            )
+        ).fetchone()
+    assert roles == (False, False, False)
+    assert {name for name, has_policies in found.items() if not has_policies} <= {"import_cancellations"}
+    assert found.keys() >= TABLES.keys()
+
+
+async def test_what_the_application_forgets_to_check_postgresql_refuses(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application's own check is taken away everywhere; nothing changes for the other user."""
+    monkeypatch.setattr(queries, "SELECT_JOBS", queries.SELECT_JOBS.replace("user_id = %(user_id)s", "true"))
+
+    async def any_job(
+        connection: psycopg.AsyncConnection, job_id: int, user_id: UserId, resource: object = None
+    ) -> object:
+        job = (await read.read_jobs(connection, [job_id])).get(job_id)  # type: ignore[list-item]
+        if job is None:
+            raise read.JobNotFound
+        return job
+
+    for module in (imports, import_errors, import_results, retry, undo):
+        monkeypatch.setattr(module, "get_job", any_job)
+    monkeypatch.setattr(staged, "_SELECT", staged._SELECT.replace("user_id = %s", "%s::text IS NOT NULL"))
+    monkeypatch.setattr(staged, "_DELETE", staged._DELETE.replace("user_id = %s", "%s::text IS NOT NULL"))
+    for name in ("_SELECT_ALL", "_SELECT_ONE", "_DELETE"):
+        monkeypatch.setattr(store, name, getattr(store, name).replace("user_id = %s", "%s::text IS NOT NULL"))
+    tus = {"Tus-Resumable": "1.0.0"}
+    for client, expected in ((site.bob, (0, 404)), (site.ann, (1, 200))):
+        count, status = expected
+        assert len((await client.get("/api/imports")).json()["items"]) == count
+        assert len((await client.get("/api/webhooks")).json()["items"]) == count
+        for address in (
+            f"/api/imports/{site.import_id}",
+            f"/api/imports/{site.import_id}/errors",
+            f"/api/imports/{site.import_id}/results",
+            f"/api/webhooks/{site.webhook}",
+            f"/api/webhooks/{site.webhook}/deliveries",
+            site.upload,
+        ):
+            answer = await client.get(address, headers=tus)
+            assert answer.status_code == status, (address, answer.text)
+    for method, address in (
+        ("POST", f"/api/imports/{site.import_id}/cancel"),
+        ("POST", f"/api/imports/{site.import_id}/undo"),
+        ("POST", f"/api/imports/{site.import_id}/retry"),
+        ("DELETE", f"/api/imports/{site.import_id}"),
+        ("DELETE", f"/api/webhooks/{site.webhook}"),
+        ("DELETE", site.upload),
+    ):
+        answer = await site.bob.request(method, address, headers=tus)
+        assert answer.status_code == 404, (method, address, answer.text)
+    assert (await site.ann.get(f"/api/imports/{site.import_id}")).json()["status"] == "Pending"
+
+
+async def test_others_imports_are_still_forbidden_rather_than_unknown(site: Site) -> None:
+    for address, status in (
+        (f"/api/imports/{site.import_id}", 403),
+        (f"/api/platforms/bulk/{site.import_id}/status", 403),
+        (f"/api/commands/bulk/{site.import_id}/status", 404),
+        ("/api/imports/999999", 404),
+    ):
+        assert (await site.bob.get(address)).status_code == status, address
+
+
+async def test_it_holds_behind_a_pooler(site: Site, database_url: str) -> None:
+    with pooled(database_url) as url:
+        async with open_pool(url, name="a", most=3) as pool:
+            security = RowSecurity(pool)
+
+            async def seen_by(user: str) -> object:
+                async with security.connection(user) as connection:
+                    return await (await connection.execute(TABLES["import_row_errors"])).fetchone()
+
+            users = ["ann", "bob"] * 20
+            found = await asyncio.gather(*map(seen_by, users))
+            assert found == [(int(user == "ann"),) for user in users]
+
+
+async def test_without_the_role_everything_goes_on_and_a_warning_says_so(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute("DROP ROLE IF EXISTS stranger")
+        await connection.execute("CREATE ROLE stranger LOGIN")
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user="stranger")
+        async with open_pool(url, name="a", most=1) as pool:
+            security = RowSecurity(pool)
+            for _ in range(2):
+                async with security.connection("ann") as connection:
+                    row = await (await connection.execute("SELECT current_user")).fetchone()
+                    assert row == ("stranger",)
+            assert not security.is_there
+        assert len([record for record in caplog.records if "row-level security is off" in record.message]) == 1
+    finally:
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await connection.execute("DROP ROLE stranger")
