@@ -11,7 +11,7 @@ from bulkport.dashboard.core.page import PageRequest, Query
 from bulkport.dashboard.pages.overview import OverviewReader, overview_page
 from bulkport.jobs import JobState
 from command_site import CommandSite, open_command_site, until
-from import_steps import settled
+from import_steps import execute, settled
 from jobs_dashboard_site import open_jobs_site
 
 PLATFORMS = [{"platformName": f"Platform {number}"} for number in range(60)]
@@ -96,3 +96,17 @@ async def test_jobs_that_ended_are_in_the_numbers_and_graphs(database_url: str) 
         assert overview.latency is not None
         assert any(value is not None for value in overview.latency.curves[0].series.values)
         assert overview_page(read).path == ""
+
+
+async def test_a_task_that_no_worker_knows_needs_attention(site: CommandSite) -> None:
+    async with site.worker():
+        await execute(
+            site.url,
+            "SELECT bulkport.enqueue_now('left_behind', queue, 0, '{}') FROM unnest('{imports}'::text[]) AS queue",
+        )
+
+        async def is_told() -> bool:
+            return "No worker of queue imports knows the task left_behind" in words(await site.page(""))
+
+        await until(is_told, "the unknown task on the overview")
+        assert "no worker knows its task" in words(await site.page("jobs?state=enqueued"))

@@ -249,6 +249,16 @@ async def test_queues_tell_what_waits_in_them(reading_site: ReadingSite) -> None
     assert 60 <= slow.latency_seconds < 120
 
 
+async def test_queues_tell_of_tasks_that_no_server_knows(reading_site: ReadingSite) -> None:
+    await reading_site.serve("server-1", queues=["default"])
+    for queue, task in (("default", "report"), ("default", "moved"), ("default", "gone"), ("slow", "report")):
+        await reading_site.enqueue(task, queue=queue)
+    default, slow = await reading_site.reader.queues()
+    assert (default.unknown_tasks, slow.unknown_tasks) == (("gone", "moved"), ("report",))
+    await reading_site.connection.execute("UPDATE bulkport.servers SET tasks = tasks || '{moved,gone}', queues = NULL")
+    assert [queue.unknown_tasks for queue in await reading_site.reader.queues()] == [(), ()]
+
+
 async def test_servers_tell_what_they_run(reading_site: ReadingSite) -> None:
     first, _ = await reading_site.serve("server-1"), await reading_site.serve("server-2", queues=["slow"])
     await reading_site.enqueue("report")

@@ -26,8 +26,8 @@ class Attention:
     """One condition."""
 
     code: str
-    """For programs: `queue_paused`, `queue_unserved`, `queue_at_limit`, `server_silent`, `recurring_overdue`,
-    `failure_rate` or `import_stalled`."""
+    """For programs: `queue_paused`, `queue_unserved`, `task_unknown`, `queue_at_limit`, `server_silent`,
+    `recurring_overdue`, `failure_rate` or `import_stalled`."""
     subject: str
     """What it is about: the name of a queue, server or recurring job, or an import's id."""
     text: str
@@ -77,6 +77,19 @@ def attention_to_queues(queues: Sequence[QueueStatus], now: datetime) -> list[At
                     is_bad=True,
                 )
             )
+        elif queue.unknown_tasks:
+            found += [
+                Attention(
+                    code="task_unknown",
+                    subject=task,
+                    text=t("No worker of queue {queue} knows the task {task}", queue=queue.name, task=task),
+                    detail=t("its jobs wait until one does"),
+                    path=path,
+                    fields=(*fields, ("task", task)),
+                    is_bad=True,
+                )
+                for task in queue.unknown_tasks
+            ]
         elif (
             queue.concurrency_limit is not None
             and queue.running >= queue.concurrency_limit

@@ -12,7 +12,7 @@ from bulkport.dashboard.pages.job_call import call_in_a_line, readable_call, rea
 from bulkport.dashboard.pages.job_markdown import job_as_markdown
 from bulkport.dashboard.pages.job_timeline import attempts_of, steps_of
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
-from bulkport.dashboard.pages.waiting import reasons_for_waiting
+from bulkport.dashboard.pages.waiting import reason_for_job
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.details import JobDetails, JobLogLine, JobSummary
@@ -53,7 +53,7 @@ def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo) -> Page:
             raise PageNotFound(t("Job {job} not found. Finished jobs are removed after some time.", job=number))
         shows_all = request.query.get("lines") == "all"
         job = details.job
-        reasons = reasons_for_waiting(await jobs.queues()) if job.state is JobState.ENQUEUED else {}
+        reason = reason_for_job(await jobs.queues(), job.queue, job.task) if job.state is JobState.ENQUEUED else ""
         attempts = attempts_of(details)
         return {
             "job": job,
@@ -65,7 +65,7 @@ def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo) -> Page:
             "steps": steps_of(details),
             "attempts": attempts,
             "markdown": job_as_markdown(details, masking, attempts),
-            "reason": reasons.get(job.queue, ""),
+            "reason": reason,
             "graph": await continuation_graph(jobs, details, request),
             "lines": await _lines(jobs, details, shows_all=shows_all),
             "actions": _actions(job),

@@ -1,6 +1,6 @@
 """Lists of jobs with sorting, paging and filters, for every page that has one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from bulkport.dashboard.pages.job_filters import FILTERS, WITHIN, JobFilter, sor
 from bulkport.dashboard.pages.job_names import JobNames, Names
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
-from bulkport.dashboard.pages.waiting import reasons_for_waiting
+from bulkport.dashboard.pages.waiting import reason_for_job
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.details import JobSummary
 from bulkport.jobs.reading.metrics import QueueStatus
@@ -148,7 +148,7 @@ class JobLists:
         if not found.problems:
             page = await self._found.page(query, request.query.get("cursor") or None, size)
         waits = any(job.state is JobState.ENQUEUED for job in page.items)
-        reasons = reasons_for_waiting(await self._queues.get(None)) if waits else {}
+        queues = await self._queues.get(None) if waits else ()
         columns = [
             replace(
                 _COLUMNS[key],
@@ -160,7 +160,7 @@ class JobLists:
         return JobList(
             name,
             found,
-            [self._row(job, reasons, request) for job in page.items],
+            [self._row(job, queues, request) for job in page.items],
             None if found.query.text or found.problems else await self._found.count(found, most=_MOST_COUNTED),
             keys,
             columns,
@@ -181,13 +181,13 @@ class JobLists:
     async def _read_queues(self, _: None) -> Sequence[QueueStatus]:
         return await self._jobs.queues()
 
-    def _row(self, job: JobSummary, reasons: Mapping[str, str], request: PageRequest) -> JobRow:
+    def _row(self, job: JobSummary, queues: Iterable[QueueStatus], request: PageRequest) -> JobRow:
         error = ": ".join(part for part in (job.error_type, job.error) if part)
         reason = ""
         if job.is_held_back:
             reason = t("limit of {key} reached", key=job.concurrency_key)
         elif job.state is JobState.ENQUEUED:
-            reason = reasons.get(job.queue, "")
+            reason = reason_for_job(queues, job.queue, job.task)
         return JobRow(
             job,
             arguments_in_a_line(job, self._masking),

@@ -1,6 +1,6 @@
 """Why jobs of a queue wait, for every place that shows waiting jobs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from bulkport.dashboard.core.formatting import number
 from bulkport.dashboard.core.language import t
@@ -18,6 +18,10 @@ def reason_for_waiting(queue: QueueStatus) -> str:
     return ""
 
 
-def reasons_for_waiting(queues: Iterable[QueueStatus]) -> Mapping[str, str]:
-    """The reasons by queue, without queues whose jobs merely wait for their turn."""
-    return {queue.name: reason for queue in queues if (reason := reason_for_waiting(queue))}
+def reason_for_job(queues: Iterable[QueueStatus], queue: str, task: str) -> str:
+    """What keeps a waiting job from starting, in words; empty if nothing but its turn."""
+    status = next((each for each in queues if each.name == queue), None)
+    if status is None:
+        return ""
+    reason = reason_for_waiting(status)
+    return t("no worker knows its task") if not reason and task in status.unknown_tasks else reason

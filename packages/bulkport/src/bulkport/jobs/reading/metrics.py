@@ -175,6 +175,8 @@ class QueueStatus:
     """By whom, if that was told."""
     servers: int
     """Servers that serve it and are not silent."""
+    unknown_tasks: tuple[str, ...] = ()
+    """Tasks of jobs that wait in it and that none of these servers knows: they wait until one does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

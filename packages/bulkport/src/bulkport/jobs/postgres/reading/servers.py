@@ -31,7 +31,8 @@ SELECT named.name, setting.paused_at, setting.paused_by, setting.concurrency_lim
        extract(epoch FROM clock_timestamp() - oldest.ready_at)::float8 AS latency,
        (SELECT count(*) FROM bulkport.servers server
         WHERE (server.queues IS NULL OR named.name = ANY (server.queues))
-          AND server.last_heartbeat >= clock_timestamp() - make_interval(secs => %(silent_seconds)s)) AS servers
+          AND server.last_heartbeat >= clock_timestamp() - make_interval(secs => %(silent_seconds)s)) AS servers,
+       unknown.tasks AS unknown_tasks
 FROM named
 LEFT JOIN bulkport.queues setting USING (name)
 LEFT JOIN running ON running.queue = named.name
@@ -47,6 +48,21 @@ LEFT JOIN LATERAL (
         LIMIT 100
     ) AS first
 ) AS oldest ON true
+LEFT JOIN LATERAL (
+    WITH RECURSIVE waiting AS (
+        SELECT min(job.task) AS task FROM bulkport.jobs job
+        WHERE job.queue = named.name AND job.state = 'enqueued' AND NOT job.parked
+        UNION ALL
+        SELECT (SELECT min(job.task) FROM bulkport.jobs job
+                WHERE job.queue = named.name AND job.task > waiting.task AND job.state = 'enqueued' AND NOT job.parked)
+        FROM waiting WHERE waiting.task IS NOT NULL
+    )
+    SELECT array_agg(waiting.task ORDER BY waiting.task) AS tasks FROM waiting
+    WHERE waiting.task IS NOT NULL AND NOT EXISTS (
+        SELECT FROM bulkport.servers server
+        WHERE waiting.task = ANY (server.tasks) AND (server.queues IS NULL OR named.name = ANY (server.queues))
+          AND server.last_heartbeat >= clock_timestamp() - make_interval(secs => %(silent_seconds)s))
+) AS unknown ON true
 ORDER BY named.name
 """)
 
@@ -81,6 +97,7 @@ async def read_queues(snapshot: Snapshot, silent_seconds: float) -> list[QueueSt
             changed_at=utc_or_none(row["changed_at"]),
             changed_by=row["changed_by"],
             servers=row["servers"],
+            unknown_tasks=tuple(row["unknown_tasks"] or ()),
         )
         for row in await snapshot.fetch_all(QUEUES, {"silent_seconds": silent_seconds})
     ]
