@@ -10,10 +10,13 @@ from fastapi import FastAPI
 
 from bulkport.dashboard import Access, AuditLog, Dashboard, Masking, OpenAccess, Section
 from bulkport.dashboard.core.sse.hub import Hub
+from bulkport.dashboard.pages.api import api_downloads
+from bulkport.dashboard.pages.api_commands import api_commands
 from bulkport.dashboard.pages.audit import audit_component
 from bulkport.dashboard.pages.failures import failures_component
 from bulkport.dashboard.pages.job_counts import job_counts
 from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_component
+from bulkport.dashboard.pages.muted_failures import MutedFailures
 from bulkport.dashboard.pages.overview import OverviewReader, overview_page
 from bulkport.dashboard.pages.queues import queues_component
 from bulkport.dashboard.pages.recurring import recurring_component
@@ -104,7 +107,7 @@ class JobsSite:
         audit = AuditLog(lambda: pool)
         parts = [
             jobs_component(self.jobs, masking, lambda: pool, step_seconds=step_seconds),
-            failures_component(self.jobs),
+            failures_component(self.jobs, MutedFailures(lambda: pool)),
             retries_component(self.jobs, masking),
             queues_component(self.jobs),
             servers_component(self.jobs),
@@ -118,6 +121,8 @@ class JobsSite:
             access=access or OpenAccess(),
             audit=audit,
             actions=[action for part in parts for action in part.actions],
+            downloads=api_downloads(self.jobs, masking, OverviewReader(self.jobs).attention, api_commands()),
+            commands=api_commands(),
             counts=job_counts(self.jobs),
             search=JOB_SEARCH,
             title="Shop",

@@ -48,7 +48,7 @@ async def test_queue_is_paused_resumed_and_limited(site: PartsSite) -> None:
     async with site.site.worker():
 
         async def is_served() -> bool:
-            return (await site.row("queues", "queue-mail")).endswith("1 Set limit mail Resume queue mail")
+            return (await site.row("queues", "queue-mail")).endswith("Set limit of mail Resume mail")
 
         await until(is_served, "a server of the queue")
         assert "Paused" in await site.row("queues", "queue-mail")
@@ -82,3 +82,32 @@ async def test_one_who_only_looks_has_no_buttons(database_url: str) -> None:
     ) as site:
         await site.jobs.enqueue(site.site.send_report, "ada@example.org")
         assert "do/queues" not in await site.page("queues")
+
+
+async def test_a_queue_is_paused_with_a_reason(site: PartsSite) -> None:
+    await site.jobs.enqueue(site.site.send_report, "ada@example.org")
+    question = await site.page("queues")
+    assert "data-note" in question
+    await site.said("queues/pause", "queues", queue="mail", note="the mail host is down")
+    assert "waiting: paused by ann: the mail host is down" in await site.row("queues", "queue-mail")
+    await site.said("queues/resume", "queues", queue="mail")
+    assert "the mail host" not in await site.page("queues")
+
+
+async def test_a_server_is_asked_to_be_quiet_and_to_stop(site: PartsSite) -> None:
+    async with site.site.worker(name="worker-a", concurrency=4):
+
+        async def is_online() -> bool:
+            return "Online" in await site.page("servers")
+
+        await until(is_online, "a server")
+        said = await site.said("servers/quiet", "servers", server="worker-a")
+        assert said == "Asked worker-a to start no more jobs."
+        assert "Quiet" in await site.row("servers", "server-worker-a")
+        page = await site.page("servers/worker-a")
+        assert "asked by" in page
+        assert "Resume" in page
+        assert await site.said("servers/resume", "servers", server="worker-a") == "Resumed worker-a."
+        assert "Asked worker-a to stop." in await site.said("servers/stop", "servers", server="worker-a")
+    assert "not running" in await site.said("servers/quiet", "servers", server="worker-a")
+    assert await site.said("servers/quiet", "servers") == "No server selected."

@@ -19,6 +19,7 @@ from bulkport.dashboard.access.viewers import Access, not_found
 from bulkport.dashboard.core import cookies, csrf, error_page, flash
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Audit, Form, perform
 from bulkport.dashboard.core.cache import TTLCache
+from bulkport.dashboard.core.command import Command, command_form
 from bulkport.dashboard.core.forms import read_form, way_back
 from bulkport.dashboard.core.language import LANGUAGES, speaking, t
 from bulkport.dashboard.core.page import (
@@ -42,6 +43,7 @@ from bulkport.dashboard.core.sse.stream import EventStream, Watched
 from bulkport.dashboard.core.sse.throttle import Throttle
 from bulkport.dashboard.core.static_files import StaticFiles, accepts_gzip
 from bulkport.dashboard.core.viewer import Viewer
+from bulkport.dashboard.mounting import Below, NamedRoute, own_url, path_below_mount
 from bulkport.errors import BadRequest, BulkportError, ServiceUnavailable
 from bulkport.fastapi.answers import status_of
 from bulkport.fastapi.trace import trace_id_of_request
@@ -79,6 +81,8 @@ class Dashboard:
         What operators can do. A page's button posts to `do/` and the action's name.
     downloads:
         Files that the pages offer.
+    commands:
+        The actions that programs can ask for, each at a path of its own.
     counts:
         Reads the numbers in the navigation.
     search:
@@ -107,6 +111,7 @@ class Dashboard:
         audit: Audit,
         actions: Sequence[Action] = (),
         downloads: Sequence[Download] = (),
+        commands: Sequence[Command] = (),
         counts: CountsSource = no_counts,
         search: Search | None = None,
         title: str = "Background jobs",
@@ -131,6 +136,11 @@ class Dashboard:
                 *open_routes,
                 *(route for _, route in self._page_routes),
                 *(Route(f"/{download.path}", _download_endpoint(download)) for download in downloads),
+                *(
+                    Route(f"/{one.path}", self._command_endpoint(one), methods=["POST"])
+                    for one in commands
+                    if one.action in self._actions
+                ),
                 Route("/live/", self._stream),
                 Route("/do/{name:path}", self._act, methods=["POST"]),
                 Route("/theme", self._choose_theme, methods=["POST"]),
@@ -159,16 +169,16 @@ class Dashboard:
         # Not a Mount, which goes astray where a proxy removes a prefix that the application knows as its root_path.
         # Streams, which last, have a route of their own: those who time requests can tell them from pages.
         app.router.routes += [
-            _NamedRoute(path, _Below(self, None)),
-            _NamedRoute(f"{path}/live/{{rest:path}}", _Below(self, "live/")),
-            _NamedRoute(f"{path}/{{rest:path}}", _Below(self, "")),
+            NamedRoute(path, Below(self, None)),
+            NamedRoute(f"{path}/live/{{rest:path}}", Below(self, "live/")),
+            NamedRoute(f"{path}/{{rest:path}}", Below(self, "")),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request below a mount: `app.mount("/jobs", dashboard)` (ASGI 3)."""
         if scope["type"] != "http":
             raise RuntimeError(f"the dashboard answers http, not {scope['type']}")
-        await self.answer(_path_below_mount(scope), scope, receive, send)
+        await self.answer(path_below_mount(scope), scope, receive, send)
 
     def end_streams(self) -> None:
         """End all live streams, for good: for a server that is about to stop and handles signals itself."""
@@ -182,7 +192,7 @@ class Dashboard:
         path:
             Below the dashboard, without a slash at its beginning; None: the dashboard's own without its last slash.
         """
-        scope = {**scope, error_page.SHOW: self._responses.error_page, error_page.URL: _own_url(scope, path)}
+        scope = {**scope, error_page.SHOW: self._responses.error_page, error_page.URL: own_url(scope, path)}
         if self._is_secure is not None:
             scope[cookies.SECURE] = self._is_secure
         request = Request(scope, receive)
@@ -255,8 +265,7 @@ class Dashboard:
                 logger.error("unexpected error", exc_info=error)
                 status, text = 500, t("The server log has the details under {trace}.", trace=trace_id_of_request.get())
         if request.scope["path"].startswith(_API):
-            problem = {"title": HTTPStatus(status).phrase, "status": status, "detail": text}
-            return JSONResponse(problem, status, dict(NO_STORE), media_type="application/problem+json")
+            return _problem(status, text)
         return await self._responses.error(request, viewer, _page_request(request, viewer), status, text)
 
     def _page_endpoint(self, page: Page) -> Endpoint:
@@ -333,7 +342,13 @@ class Dashboard:
         page_request = _page_request(request, viewer)
         if "confirmed" not in form and (question := await _question(action, asked)):
             fields = [(name, value) for name, value in form.fields() if name != csrf.FIELD]
-            variables = {"label": t(action.label), "question": question, "fields": fields, "back": way_back(form)}
+            variables: dict[str, Any] = {
+                "label": t(action.label),
+                "question": question,
+                "fields": fields,
+                "back": way_back(form),
+            }
+            variables |= {"asks_for_note": action.asks_for_note}
             counts = await self._counts()
             return self._responses.page(
                 request, viewer, "confirm.html", page_request, counts=counts, variables=variables
@@ -343,6 +358,25 @@ class Dashboard:
         if message is not None:
             flash.give(response, request, message)
         return response
+
+    def _command_routes(self, commands: Sequence[Command]) -> list[Route]:
+        known = [one for one in commands if one.action in self._actions]
+        return [Route(f"/{one.path}", self._command_endpoint(one), methods=["POST"]) for one in known]
+
+    def _command_endpoint(self, command: Command) -> Endpoint:
+        action = self._actions[command.action]
+
+        async def answer(request: Request) -> Response:
+            viewer = _viewer(request)
+            if not viewer.is_operator:
+                raise _Refused(t("Your role is read-only. Ask an operator to do this."))
+            done, _ = await perform(action, ActionRequest(viewer, await command_form(command, request)), self._audit)
+            if not done.is_good:
+                return _problem(done.status or command.refused_status, done.text)
+            content = {"message": done.text, "target": done.target, "page": done.lead_to}
+            return JSONResponse(content, headers={**PAGE_HEADERS, **NO_STORE})
+
+        return answer
 
     async def _choose_theme(self, request: Request) -> Response:
         viewer = _viewer(request)
@@ -374,6 +408,12 @@ class Dashboard:
         return self._static.answer(request, f"static/{request.path_params['name']}") or not_found(request)
 
 
+def _problem(status: int, text: str) -> Response:
+    """What is wrong, as RFC 9457 has it."""
+    content = {"title": HTTPStatus(status).phrase, "status": status, "detail": text}
+    return JSONResponse(content, status, {**PAGE_HEADERS, **NO_STORE}, media_type="application/problem+json")
+
+
 def _shared(counts: CountsSource) -> CountsSource:
     """Counts that are read at most once a second, however many pages are asked for."""
 
@@ -395,26 +435,6 @@ async def _question(action: Action, asked: ActionRequest) -> str | None:
 
 class _Refused(Exception):
     """The viewer may not do this; the message says why."""
-
-
-class _NamedRoute(Route):
-    """A route that says in the scope which one it is, as FastAPI's do, for those who count requests."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, child_scope = super().matches(scope)
-        return match, {**child_scope, "route": self} if match is not Match.NONE else child_scope
-
-
-class _Below:
-    """The dashboard below a path of the application, as an ASGI endpoint: a route calls functions with a request."""
-
-    def __init__(self, dashboard: Dashboard, prefix: str | None) -> None:
-        self._dashboard = dashboard
-        self._prefix = prefix
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = None if self._prefix is None else self._prefix + scope["path_params"]["rest"]
-        await self._dashboard.answer(path, scope, receive, send)
 
 
 class _StreamResponse(Response):
@@ -454,30 +474,9 @@ def _page_request(request: Request, viewer: Viewer, *, below: str = "") -> PageR
     )
 
 
-def _own_url(scope: Scope, path: str | None) -> str:
-    """The dashboard's address as far as the request tells, without a slash at its end."""
-    url = Request(scope).url
-    below = "" if path is None else path
-    own = url.path.removesuffix(below).rstrip("/")
-    root: str = scope.get("root_path", "")
-    # A proxy that removes a prefix of the path leaves it in the root path alone (ASGI: `root_path`).
-    prefix = "" if own.startswith(root) else root.rstrip("/")
-    return f"{url.scheme}://{url.netloc}{prefix}{own}"
-
-
 def _lead_to(page_request: PageRequest, address: str) -> Response:
     # 303: the browser goes on with GET (RFC 9110 §15.4.4). A relative address is right below any prefix.
     return RedirectResponse(page_request.root + address, 303)
-
-
-def _path_below_mount(scope: Scope) -> str | None:
-    """The path below a mount, without a slash at its beginning; None: the mount's own, without its last slash."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    # Where a proxy removes a prefix, the mount alone is part of the path, and the prefix is in the root path only.
-    mount = root.removeprefix(scope.get("app_root_path", ""))
-    below = path.removeprefix(root if path.startswith(root) else mount)
-    return below[1:] if below.startswith("/") else None
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,11 +15,13 @@ from bulkport.dashboard.core.page import Section
 from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.dashboard.dashboard import Dashboard
 from bulkport.dashboard.pages.api import api_downloads
+from bulkport.dashboard.pages.api_commands import api_commands
 from bulkport.dashboard.pages.audit import audit_component
 from bulkport.dashboard.pages.failures import failures_component
 from bulkport.dashboard.pages.imports import imports_component, related_import, with_import_counts
 from bulkport.dashboard.pages.job_counts import job_counts
 from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_component
+from bulkport.dashboard.pages.muted_failures import MutedFailures
 from bulkport.dashboard.pages.overview import OverviewReader, overview_page
 from bulkport.dashboard.pages.queues import queues_component
 from bulkport.dashboard.pages.recurring import recurring_component
@@ -64,9 +66,12 @@ def standard_dashboard(
     masking = Masking(DEFAULT_MASKED_NAMES if masked_names is None else masked_names)
     imports = OperatedImports(pool, resources)
     audit = AuditLog(pool, keep=audit_keep)
+    commands = api_commands()
+    muted = MutedFailures(pool)
+    reader = OverviewReader(jobs, imports, muted)
     components = [
         jobs_component(jobs, masking, pool, related_import),
-        failures_component(jobs),
+        failures_component(jobs, muted),
         retries_component(jobs, masking),
         queues_component(jobs),
         imports_component(imports),
@@ -76,7 +81,6 @@ def standard_dashboard(
         audit_component(audit),
         *([] if sessions is None else [sessions_component(sessions)]),
     ]
-    reader = OverviewReader(jobs, imports)
     overview = overview_page(reader.read)
     return Dashboard(
         [overview, *(page for component in components for page in component.pages)],
@@ -86,8 +90,9 @@ def standard_dashboard(
         actions=[action for component in components for action in component.actions],
         downloads=[
             *(download for component in components for download in component.downloads),
-            *api_downloads(jobs, masking, reader.attention),
+            *api_downloads(jobs, masking, reader.attention, commands),
         ],
+        commands=commands,
         counts=with_import_counts(job_counts(jobs), imports),
         search=JOB_SEARCH,
         title=title,

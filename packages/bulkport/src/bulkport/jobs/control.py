@@ -148,16 +148,21 @@ class Steering(Protocol):
         return await self._control().order_all(order, query)
 
     async def pause_queue(
-        self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
+        self,
+        name: str,
+        *,
+        actor: str | None = None,
+        note: str | None = None,
+        connection: "AnyConnection | None" = None,
     ) -> None:
-        """Let no job of a queue start until it is resumed; those that run go on.
+        """Let no job of a queue start until it is resumed; those that run go on. `note` says why, to whoever looks.
 
         Raises
         ------
         ValueError
             No queue can have this name.
         """
-        await self._control().pause_queue(name, actor=actor, connection=await only_psycopg_in(connection))
+        await self._control().pause_queue(name, actor=actor, note=note, connection=await only_psycopg_in(connection))
 
     async def resume_queue(
         self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None

@@ -209,6 +209,7 @@ CREATE TABLE bulkport.queues (
     name text PRIMARY KEY,
     paused_at timestamptz,
     paused_by text,
+    paused_note text,  -- why, in the words of whoever paused it
     changed_at timestamptz,  -- when it was last paused, resumed, limited or weighted, and by whom
     changed_by text,
     concurrency_limit integer CHECK (concurrency_limit > 0),

@@ -27,6 +27,16 @@ CREATE TABLE bulkport.bulk_operations (
     state text NOT NULL DEFAULT 'going' CHECK (state IN ('going', 'stopped', 'ended'))
 );
 
+-- Groups of failures that are known, and are not to call for attention.
+CREATE TABLE bulkport.muted_failures (
+    task text NOT NULL,
+    error_type text NOT NULL,
+    message text NOT NULL,  -- what varies replaced by an ellipsis
+    muted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    muted_by text NOT NULL,
+    PRIMARY KEY (task, error_type, message)
+);
+
 -- Browsers that are signed in. Only a digest of what their cookie says is stored.
 CREATE TABLE bulkport.dashboard_sessions (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -81,6 +81,8 @@ class Done:
     is_good: bool = True
     lead_to: str | None = None
     """Address relative to the dashboard to go on at; None: where the operator came from."""
+    status: int | None = None
+    """Of the answer to a program where it is not good; None: that of the command."""
     is_told_there: bool = False
     """Whether the page there tells by itself what was done."""
 
@@ -97,6 +99,8 @@ class Action:
     """Does it. Must come to the same when another form asks for it again. Raises `ActionRefused`."""
     question: Callable[[ActionRequest], Awaitable[str | None]] | None = None
     """The question before it is done, with numbers; without one it is done at once."""
+    asks_for_note: bool = False
+    """Whether its question has a field `note` for a reason; see `Form`."""
     is_audited: bool = True
     """Whether it has an entry of its own in the audit; else it tells of itself in another."""
 

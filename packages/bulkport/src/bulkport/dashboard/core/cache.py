@@ -34,3 +34,7 @@ class TTLCache(Generic[K, V]):
             if known is None or self._clock() - known[0] >= self._seconds:
                 known = self._values[key] = (self._clock(), await self._read(key))
             return known[1]
+
+    def clear(self) -> None:
+        """Forget what is known: it has changed."""
+        self._values.clear()

@@ -85,6 +85,8 @@ class Bar:
     width: float
     height: float
     tone: str
+    position: int = 0
+    """Of its stack, from the left."""
 
 
 class Link(Protocol):
@@ -130,6 +132,8 @@ class BarChart:
     """SVG path of the same over the period before."""
     slots: tuple[Slot, ...] = ()
     """Links of the positions."""
+    marks: tuple[Tick, ...] = ()
+    """Moments on the horizontal axis, such as deployments."""
     width: float = WIDTH
     height: float = HEIGHT
     left: float = _LEFT
@@ -190,6 +194,7 @@ def bars(
     x_labels: Sequence[tuple[int, str]] = (),
     previous: Sequence[float | None] = (),
     links: Sequence[Link] = (),
+    marks: Sequence[tuple[float, str]] = (),
     height: int = HEIGHT,
 ) -> BarChart:
     """A bar chart with one bar for each position, in which the series are stacked; otherwise as `lines`.
@@ -200,6 +205,8 @@ def bars(
         What the bars of the period before came to, drawn as a line; one for each position, or none.
     links:
         Where the bars lead; one for each position, or none.
+    marks:
+        Moments to be marked, as positions (0-based, with fractions), and what happened then.
     height:
         Of the drawing.
     """
@@ -216,7 +223,7 @@ def bars(
             if value > 0:
                 upper, lower = _y(below + value, top, height), _y(below, top, height)
                 x = round(_LEFT + slot * index + (slot - width) / 2, 1)
-                drawn.append(Bar(x, upper, width, round(lower - upper, 1), one.tone))
+                drawn.append(Bar(x, upper, width, round(lower - upper, 1), one.tone, index))
                 below += value
     xs = tuple(round(_LEFT + slot * (index + 0.5), 1) for index in range(len(positions)))
     return BarChart(
@@ -236,6 +243,7 @@ def bars(
             Slot(round(_LEFT + slot * place, 1), round(slot, 1), name, link)
             for place, (name, link) in enumerate(zip(positions, links, strict=False))
         ),
+        marks=tuple(Tick(round(_LEFT + slot * place, 1), label) for place, label in marks),
         height=height,
         bottom=height - _BOTTOM,
     )

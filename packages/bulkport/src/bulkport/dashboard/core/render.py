@@ -138,6 +138,7 @@ class Renderer:
             "languages": language.LANGUAGES,
             "as_number": formatting.number,
             "as_duration": formatting.duration,
+            "as_bytes": lambda value: formatting.size(None if value is None else int(value)),
             "texts": browser_texts,
         }
         self._environment.filters |= FILTERS

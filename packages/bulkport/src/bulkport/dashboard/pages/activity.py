@@ -1,19 +1,23 @@
 """Charts of what happened over a period: jobs that ended, against the period before, and how long they waited."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from bulkport.dashboard.core.cache import TTLCache
-from bulkport.dashboard.core.charts import BarChart, LineChart, Series, bars, lines
+from bulkport.dashboard.core.charts import HEIGHT, BarChart, LineChart, Series, bars, lines
 from bulkport.dashboard.core.formatting import axis_duration, nice_duration_ceiling
+from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import PageRequest
 from bulkport.dashboard.pages.periods import PERIODS, BarTotals, Period, in_bars
 from bulkport.jobs.inspect import Looking
-from bulkport.jobs.reading.metrics import Percentiles, SeriesPoint
+from bulkport.jobs.reading.metrics import Percentiles, SeriesGroup, SeriesPoint, ServerStatus
 
 _CACHE_SECONDS: Final = 10.0
 _FAILED_HEIGHT: Final = 110
+_MAX_GROUPS: Final = 6
+_TOGETHER: Final = timedelta(minutes=2)
 _MIN_AXIS_SECONDS: Final = 0.004
 
 
@@ -23,6 +27,33 @@ class ActivityCharts:
 
     succeeded: BarChart
     failed: BarChart
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment that charts mark."""
+
+    at: datetime
+    label: str
+
+
+def marks_of_servers(servers: Sequence[ServerStatus]) -> list[Mark]:
+    """When servers started, those within two minutes together: what a deployment looks like."""
+    marks: list[Mark] = []
+    started = sorted(servers, key=lambda server: server.started_at)
+    while started:
+        first = started[0]
+        together = [one for one in started if one.started_at - first.started_at < _TOGETHER]
+        started = started[len(together) :]
+        versions = ", ".join(sorted({one.version for one in together}))
+        label = n(
+            len(together),
+            "{count} server started (version {versions})",
+            "{count} servers started (version {versions})",
+            versions=versions,
+        )
+        marks.append(Mark(first.started_at, label))
+    return marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +78,20 @@ class ActivityReader:
         self._jobs = jobs
         self._task = task
         self._ended = TTLCache(self._read_ended, seconds=_CACHE_SECONDS)
+        self._groups = TTLCache(self._read_groups, seconds=_CACHE_SECONDS)
         self._latencies = TTLCache(self._read_latencies, seconds=_CACHE_SECONDS)
 
-    async def read(self, request: PageRequest, period: Period) -> ActivityCharts:
-        """The charts of a period, their bars linked to the jobs."""
-        return activity_charts(request, await self._ended.get(period.key), period, self._task)
+    async def read(self, request: PageRequest, period: Period, marks: Sequence[Mark] = ()) -> ActivityCharts:
+        """The charts of a period, their bars linked to the jobs; grouped as the field `by` of the query says."""
+        group = chosen_group(request)
+        if group is None or self._task is not None:
+            return activity_charts(request, await self._ended.get(period.key), period, self._task, marks)
+        return grouped_charts(request, await self._groups.get((period.key, group)), period, group, marks)
+
+    async def _read_groups(self, key: tuple[str, SeriesGroup]) -> Mapping[str, Sequence[SeriesPoint]]:
+        period = PERIODS[key[0]]
+        now = (await self._jobs.statistics()).as_of
+        return await self._jobs.series_by(key[1], period.granularity, now - period.length + period.bar, until=now)
 
     async def latencies(self, period: Period) -> Sequence[SeriesPoint]:
         """The points of a period, with durations and latencies."""
@@ -71,19 +111,63 @@ class ActivityReader:
         return await self._jobs.series(period.granularity, since, until=now, task=self._task, percentiles=True)
 
 
+def chosen_group(request: PageRequest) -> SeriesGroup | None:
+    """What the address asks the charts to be taken apart by."""
+    name = request.query.choice("by", list(SeriesGroup), "")
+    return SeriesGroup(name) if name else None
+
+
+def group_tabs(request: PageRequest) -> list[tuple[str, str, bool]]:
+    """Links to the groupings."""
+    chosen = chosen_group(request)
+    choices = ((None, t("All")), (SeriesGroup.TASK, t("By task")), (SeriesGroup.QUEUE, t("By queue")))
+    return [(label, request.here(by=None if one is None else one.value), one is chosen) for one, label in choices]
+
+
+def grouped_charts(
+    request: PageRequest,
+    groups: Mapping[str, Sequence[SeriesPoint]],
+    period: Period,
+    group: SeriesGroup,
+    marks: Sequence[Mark] = (),
+) -> ActivityCharts:
+    """The charts of a period as stacks of the largest tasks or queues."""
+    count = int(period.length / period.bar)
+    by_name = {name: in_bars(points, period.bar)[-count:] for name, points in groups.items()}
+
+    def chart(state: str, height: int) -> BarChart:
+        values = {name: [getattr(bar.totals, state) for bar in found] for name, found in by_name.items()}
+        largest = sorted((name for name in values if sum(values[name])), key=lambda name: -sum(values[name]))
+        series = [Series(name, values[name], f"s{place + 1}") for place, name in enumerate(largest[:_MAX_GROUPS])]
+        if len(largest) > _MAX_GROUPS:
+            rest = [sum(column) for column in zip(*(values[name] for name in largest[_MAX_GROUPS:]), strict=True)]
+            series.append(Series("others", rest, "s7"))
+        shown = next(iter(by_name.values()), [])
+        return bars(
+            [period.name_of(bar.starts_at) for bar in shown],
+            series,
+            x_labels=_labels(shown, period),
+            links=_links(request, shown, state, None),
+            marks=_places(marks, shown),
+            height=height,
+        )
+
+    return ActivityCharts(chart("succeeded", HEIGHT), chart("failed", _FAILED_HEIGHT))
+
+
 def activity_charts(
-    request: PageRequest, points: Sequence[SeriesPoint], period: Period, task: str | None = None
+    request: PageRequest,
+    points: Sequence[SeriesPoint],
+    period: Period,
+    task: str | None = None,
+    marks: Sequence[Mark] = (),
 ) -> ActivityCharts:
     """The charts of a period from the points of it and of the period before."""
     all_bars = in_bars(points, period.bar)
     count = int(period.length / period.bar)
     shown, before = all_bars[-count:], all_bars[-2 * count : -count]
     names = [period.name_of(bar.starts_at) for bar in shown]
-    labels = [
-        (place, period.axis_label(bar.starts_at))
-        for place, bar in enumerate(shown)
-        if period.is_labelled(bar.starts_at)
-    ]
+    labels = _labels(shown, period)
     previous = [bar.totals.succeeded for bar in before]
     previous_failed = [bar.totals.failed for bar in before]
     return ActivityCharts(
@@ -93,6 +177,7 @@ def activity_charts(
             x_labels=labels,
             previous=_aligned(previous, len(shown)),
             links=_links(request, shown, "succeeded", task),
+            marks=_places(marks, shown),
         ),
         bars(
             names,
@@ -129,6 +214,23 @@ def latency_chart(points: Sequence[SeriesPoint], period: Period, *, of_duration:
         ceiling=nice_duration_ceiling,
         show=axis_duration,
     )
+
+
+def _labels(shown: Sequence[BarTotals], period: Period) -> list[tuple[int, str]]:
+    return [
+        (place, period.axis_label(bar.starts_at))
+        for place, bar in enumerate(shown)
+        if period.is_labelled(bar.starts_at)
+    ]
+
+
+def _places(marks: Sequence[Mark], shown: Sequence[BarTotals]) -> list[tuple[float, str]]:
+    """Where marks are among the bars; those before the first one are left out."""
+    if not shown:
+        return []
+    first, length = shown[0].starts_at, shown[0].ends_at - shown[0].starts_at
+    places = [((mark.at - first) / length, mark.label) for mark in marks]
+    return [(place, label) for place, label in places if 0 <= place <= len(shown)]
 
 
 def _percentile(values: Percentiles, name: str) -> float:

@@ -1,9 +1,10 @@
 """The dashboard's JSON API below `api/v1`: what the pages show, for programs and scripts.
 
-It has the access, the filters and the masking of the pages, and changes nothing.
+It has the access, the filters and the masking of the pages. What it changes is in `api_commands`.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -12,11 +13,12 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from bulkport.dashboard.core.command import Command
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Download, PageNotFound, PageRequest
 from bulkport.dashboard.pages.attention import Attention
 from bulkport.dashboard.pages.failure_groups import read_failure_groups
-from bulkport.dashboard.pages.job_filters import JobFilter
+from bulkport.dashboard.pages.job_filters import FILTERS, JobFilter
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
@@ -31,13 +33,16 @@ _PATHS: Final[Sequence[tuple[str, str]]] = (
     ("queues", "Queues with what waits in them"),
     ("servers", "Servers with what they run"),
     ("recurring", "Recurring jobs with their schedules"),
+    ("batches", "Batches with their progress"),
     ("tasks", "What each task's jobs came to in the last 24 hours"),
 )
 
 ReadAttention = Callable[[], Awaitable[Sequence[Attention]]]
 
 
-def api_downloads(jobs: ManagedJobs, masking: Masking, attention: ReadAttention) -> list[Download]:
+def api_downloads(
+    jobs: ManagedJobs, masking: Masking, attention: ReadAttention, commands: Sequence[Command] = ()
+) -> list[Download]:
     """The resources of the API.
 
     Parameters
@@ -46,6 +51,8 @@ def api_downloads(jobs: ManagedJobs, masking: Masking, attention: ReadAttention)
         Hides arguments, as on the pages.
     attention
         Reads what needs attention.
+    commands
+        What the API can do beside reading; for its description.
     """
     search = JobSearch(jobs, masking)
 
@@ -90,11 +97,16 @@ def api_downloads(jobs: ManagedJobs, masking: Masking, attention: ReadAttention)
     async def list_servers(request: PageRequest) -> Any:
         return {"servers": await jobs.servers()}
 
+    async def list_batches(request: PageRequest) -> Any:
+        size = request.query.number("size", 50, least=1, most=_MAX_LISTED)
+        before = request.query.number("before", 0, least=0, most=MAX_BIGINT) or None
+        return {"batches": await jobs.batches(before=before, limit=size)}
+
     async def list_tasks(request: PageRequest) -> Any:
         return {"tasks": await jobs.task_statistics()}
 
     async def openapi(request: PageRequest) -> Any:
-        return _OPENAPI
+        return openapi_of(commands)
 
     return [
         _resource("jobs", list_jobs),
@@ -104,6 +116,7 @@ def api_downloads(jobs: ManagedJobs, masking: Masking, attention: ReadAttention)
         _resource("queues", list_queues),
         _resource("servers", list_servers),
         _resource("recurring", list_recurring),
+        _resource("batches", list_batches),
         _resource("tasks", list_tasks),
         _resource("openapi.json", openapi),
     ]
@@ -159,28 +172,95 @@ def _camel(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
-_OPENAPI: Final[Mapping[str, Any]] = {
-    "openapi": "3.1.0",
-    "info": {
-        "title": "Dashboard",
-        "version": "1",
-        "description": "Background jobs, as the dashboard's pages show them.",
-    },
-    "paths": {
-        f"/{path}": {
-            "get": {
-                "summary": summary,
-                "parameters": [
-                    {"name": "job_id", "in": "path", "required": True, "schema": {"type": "integer"}},
-                ]
-                if "{job_id}" in path
-                else [],
-                "responses": {
-                    "200": {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}},
-                    "404": {"description": "There is none, or the sender may not see it"},
+_PARAMETERS: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
+_PROBLEM: Final = {
+    "description": "What is wrong, and what to do (RFC 9457)",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
                 },
             }
         }
-        for path, summary in _PATHS
     },
 }
+_DONE: Final = {
+    "type": "object",
+    "properties": {
+        "message": {"type": "string", "description": "What was done, in words"},
+        "target": {"type": "string", "description": "To what, as the audit has it"},
+        "page": {"type": ["string", "null"], "description": "Page of the dashboard that tells more, relative to it"},
+    },
+}
+
+
+def openapi_of(commands: Sequence[Command]) -> Mapping[str, Any]:
+    """The description of the API (OpenAPI 3.1)."""
+    paths: dict[str, dict[str, Any]] = {}
+    for path, summary in _PATHS:
+        success = {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}
+        paths.setdefault(f"/{path}", {})["get"] = {
+            "summary": summary,
+            "tags": [path.partition("/")[0]],
+            "parameters": _parameters(path) + (_FILTER_PARAMETERS if path == "jobs" else []),
+            "responses": {"200": success, "400": _PROBLEM, "404": _PROBLEM},
+        }
+    for command in commands:
+        path = command.path.removeprefix("api/v1/")
+        schema = {"type": "object", "properties": dict(command.members), "required": list(command.required)}
+        operation: dict[str, Any] = {
+            "summary": command.summary,
+            "tags": [path.partition("/")[0]],
+            "parameters": [
+                *_parameters(path),
+                {
+                    "name": "Idempotency-Key",
+                    "in": "header",
+                    "description": "A repeated request with the same key is carried out once.",
+                    "schema": {"type": "string"},
+                },
+            ],
+            "responses": {
+                "200": {"description": "Done", "content": {"application/json": {"schema": _DONE}}},
+                **dict.fromkeys(("400", "403", "404", "409"), _PROBLEM),
+            },
+        }
+        if command.members:
+            operation["requestBody"] = {
+                "required": bool(command.required),
+                "content": {"application/json": {"schema": schema}},
+            }
+        named = _PARAMETERS.sub(r"{\1}", path)
+        paths.setdefault(f"/{named}", {})["post"] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Bulkport dashboard",
+            "version": "1",
+            "description": "Background jobs and imports as the dashboard's pages show them, and what operators do to "
+            "them. It has the access, roles, masking and audit of the pages.",
+        },
+        "servers": [{"url": "."}],
+        "paths": paths,
+    }
+
+
+_FILTER_PARAMETERS: Final = [
+    {"name": name, "in": "query", "schema": {"type": "string"}} for name in ("state", *FILTERS, "cursor", "size")
+]
+
+
+def _parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "integer" if kind == "int" or name == "job_id" else "string"},
+        }
+        for name, kind in _PARAMETERS.findall(path)
+    ]

@@ -1,8 +1,8 @@
 """Failures that are alike: of one task, with one type of error and one message but for its numbers and names."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -45,6 +45,13 @@ class FailureGroup:
     """Jobs by time, from the earliest failure of all groups to the latest."""
     query: Query
     """Of the list of jobs that are in the group."""
+    is_muted: bool = False
+    """Whether an operator has muted it."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from other groups: task, error type and message."""
+        return self.task, self.error_type, self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +64,18 @@ class FailureGroups:
     is_sample: bool
     """There are more failed jobs, which ended earlier."""
 
+    @property
+    def loud(self) -> Sequence[FailureGroup]:
+        """Those that are not muted."""
+        return [group for group in self.groups if not group.is_muted]
 
-async def read_failure_groups(jobs: Looking) -> FailureGroups:
-    """Group the latest failed jobs."""
+
+async def read_failure_groups(jobs: Looking, muted: Collection[tuple[str, str, str]] = ()) -> FailureGroups:
+    """Group the latest failed jobs; those of the muted groups come last."""
     page = await jobs.search(JobQuery(states={JobState.FAILED}, sort=JobSort.FINISHED), limit=SAMPLE)
-    return FailureGroups(group_failures(page.items), len(page.items), page.next_cursor is not None)
+    groups = [replace(group, is_muted=group.key in muted) for group in group_failures(page.items)]
+    groups.sort(key=lambda group: group.is_muted)
+    return FailureGroups(groups, len(page.items), page.next_cursor is not None)
 
 
 def group_failures(failed: Sequence[JobSummary]) -> list[FailureGroup]:

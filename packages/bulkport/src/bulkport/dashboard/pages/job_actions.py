@@ -1,5 +1,6 @@
 """What operators do to jobs: to one, to selected ones, or to all that a page's filters find."""
 
+from dataclasses import replace
 from typing import Final
 
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done, Form
@@ -54,6 +55,7 @@ _OF_SELECTED: Final = {
     "jobs/cancel": "Cancel the {chosen} selected jobs?",
     "jobs/delete": "Delete the {chosen} selected jobs?",
 }
+_MAX_REASON: Final = 200
 _OF_ONE: Final = {"jobs/cancel": "Cancel job {job}?", "jobs/delete": "Delete job {job}?"}
 
 
@@ -73,13 +75,21 @@ def _action(jobs: ManagedJobs, operations: BulkOperations, name: str) -> Action:
         if request.form.get("all"):
             return await _order_all(operations, request)
         chosen = _chosen(request.form)
-        results = await jobs.order(make(request.viewer.name), chosen)
+        reason = request.form.get("reason", "").strip()[:_MAX_REASON] or None
+        results = await jobs.order(replace(make(request.viewer.name), reason=reason), chosen)
         summary = OrderSummary.of(results)
         lead_to = None
+        is_missing = all(result.effect is Effect.UNKNOWN for result in results)
         if len(results) == 1 and results[0].effect is Effect.REPEATED:
             lead_to = f"jobs/{results[0].new_job_id}"
         text = outcome_of_one(chosen[0], results[0].effect) if len(chosen) == 1 else outcome_in_words(summary)
-        return Done(text, target=jobs_in_words(chosen), is_good=summary.done > 0, lead_to=lead_to)
+        return Done(
+            text,
+            target=jobs_in_words(chosen),
+            is_good=summary.done > 0,
+            lead_to=lead_to,
+            status=404 if is_missing else None,
+        )
 
     async def question(request: ActionRequest) -> str | None:
         if request.form.get("all"):

@@ -8,7 +8,7 @@ from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Entry, Page, PageRequest, Search, Section
-from bulkport.dashboard.pages.batches import batch_page
+from bulkport.dashboard.pages.batches import batch_pages
 from bulkport.dashboard.pages.bulk_operation_store import BulkOperationStore
 from bulkport.dashboard.pages.bulk_operations import (
     STEP_SECONDS,
@@ -132,13 +132,14 @@ def jobs_component(
                     Entry(_label(state), "jobs", (("state", state.value),), state.value, state is JobState.FAILED)
                     for state in JobState
                 ),
+                Entry("Batches", "batches"),
             ),
         ),
         pages=[
             Page("jobs", "jobs.html", load, section="jobs", follows_counts=True),
             *form_pages,
             job_page(jobs, masking, related),
-            batch_page(jobs),
+            *batch_pages(jobs),
             search_page(),
             bulk_operation_page(operations, HEADINGS),
         ],

@@ -15,7 +15,13 @@ from bulkport.dashboard.core.formatting import (
 )
 from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import Page, PageRequest
-from bulkport.dashboard.pages.activity import ActivityCharts, ActivityReader, latency_chart
+from bulkport.dashboard.pages.activity import (
+    ActivityCharts,
+    ActivityReader,
+    group_tabs,
+    latency_chart,
+    marks_of_servers,
+)
 from bulkport.dashboard.pages.attention import (
     Attention,
     attention_to_failures,
@@ -27,8 +33,9 @@ from bulkport.dashboard.pages.attention import (
 )
 from bulkport.dashboard.pages.failure_groups import FailureGroups, read_failure_groups
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.dashboard.pages.muted_failures import MutedFailures
 from bulkport.dashboard.pages.periods import chosen_period, period_tabs
-from bulkport.dashboard.pages.waiting import reason_for_waiting
+from bulkport.dashboard.pages.waiting import reason_for_waiting, reasons_for_waiting
 from bulkport.imports.admin import OperatedImport, OperatedImports
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.recurring import RecurringJob
@@ -93,6 +100,11 @@ class Overview:
     imports: Sequence[OperatedImport] | None = None
     imports_in_all: int = 0
     periods: Sequence[tuple[str, str, bool]] = ()
+    groups: Sequence[tuple[str, str, bool]] = ()
+    queues: Sequence[QueueStatus] = ()
+    """The busiest."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why jobs of a queue wait."""
 
 
 class OverviewReader:
@@ -102,14 +114,20 @@ class OverviewReader:
     ----------
     imports:
         None: the application has none.
+    muted:
+        Failures that are not listed.
     """
 
-    def __init__(self, jobs: ManagedJobs, imports: OperatedImports | None = None) -> None:
+    def __init__(
+        self, jobs: ManagedJobs, imports: OperatedImports | None = None, muted: MutedFailures | None = None
+    ) -> None:
         self._jobs = jobs
+        self._muted = muted
         self._imports = imports
         self._minutes = TTLCache(self._read_minutes, seconds=_CACHE_SECONDS)
         self._failures = TTLCache(self._read_failures, seconds=_FAILURES_SECONDS)
         self._recurring = TTLCache(self._read_recurring, seconds=_CACHE_SECONDS)
+        self._started = TTLCache(self._read_servers, seconds=_CACHE_SECONDS)
         self._activity = ActivityReader(jobs)
 
     async def attention(self) -> list[Attention]:
@@ -126,7 +144,7 @@ class OverviewReader:
         """The overview, with charts of the period that the address asks for."""
         period = chosen_period(request)
         # Before the snapshot is taken: these may need a connection of their own.
-        activity = await self._activity.read(request, period)
+        activity = await self._activity.read(request, period, marks_of_servers(await self._started.get(None)))
         latencies = await self._activity.latencies(period)
         minutes = await self._minutes.get(_RECENT_MINUTES)
         recurring = await self._recurring.get(None)
@@ -155,6 +173,9 @@ class OverviewReader:
             imports=None if self._imports is None else imports[:_MAX_LISTED],
             imports_in_all=len(imports),
             periods=period_tabs(request, period),
+            groups=group_tabs(request),
+            queues=sorted(queues, key=lambda queue: -queue.waiting - queue.running)[:_MAX_LISTED],
+            reasons=reasons_for_waiting(queues),
         )
 
     async def _read_minutes(self, minutes: int) -> list[SeriesPoint]:
@@ -162,8 +183,11 @@ class OverviewReader:
         since = now - timedelta(minutes=minutes - 1)
         return await self._jobs.series(Granularity.MINUTE, since, until=now, percentiles=True)
 
+    async def _read_servers(self, _: None) -> Sequence[ServerStatus]:
+        return await self._jobs.servers()
+
     async def _read_failures(self, _: None) -> FailureGroups:
-        return await read_failure_groups(self._jobs)
+        return await read_failure_groups(self._jobs, () if self._muted is None else await self._muted.keys())
 
     async def _read_recurring(self, _: None) -> Sequence[RecurringJob]:
         return await self._jobs.recurring.list(limit=_MAX_RECURRING)

@@ -2,16 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
+from bulkport.dashboard.core.cache import TTLCache
 from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import Page, PageRequest, Section
 from bulkport.dashboard.core.table import Column
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.waiting import reason_for_waiting
-from bulkport.jobs.reading.metrics import QueueStatus
+from bulkport.jobs.reading.metrics import QueueActivity, QueueStatus
 
 _COLUMNS: Final = (
     Column("Queue"),
@@ -21,11 +23,16 @@ _COLUMNS: Final = (
     Column("Scheduled", is_number=True, is_minor=True),
     Column("Retrying", is_number=True, is_minor=True),
     Column("Oldest job", is_number=True),
-    Column("Servers", is_number=True, is_minor=True),
-    Column("Concurrency limit"),
+    Column("p95 wait", is_number=True, is_minor=True),
+    Column("Throughput", is_number=True, is_minor=True),
+    Column("Time to drain", is_number=True),
+    Column("Limit"),
     Column(""),
 )
 _MAX_LIMIT: Final = 100_000
+_LATELY: Final = timedelta(minutes=5)
+_CACHE_SECONDS: Final = 3.0
+_MAX_NOTE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,12 @@ class QueueRow:
     status: QueueStatus
     reason: str
     """Why its jobs wait, beyond their turn; empty if nothing keeps them."""
+    per_minute: float
+    """Jobs that ended a minute, lately."""
+    p95_seconds: float | None
+    """What 95 % of the jobs that started lately waited at most."""
+    drained_seconds: float | None
+    """How long the waiting jobs take at that rate; None: nothing waits, or nothing ends."""
 
 
 def queues_component(jobs: ManagedJobs) -> Component:
@@ -44,9 +57,15 @@ def queues_component(jobs: ManagedJobs) -> Component:
     or empty for no limit.
     """
 
+    async def read_activity(_: None) -> Sequence[QueueActivity]:
+        return await jobs.queue_activity(_LATELY)
+
+    lately = TTLCache(read_activity, seconds=_CACHE_SECONDS)
+
     async def load(request: PageRequest) -> Mapping[str, Any]:
         queues: Sequence[QueueStatus] = await jobs.queues()
-        return {"queues": [QueueRow(queue, reason_for_waiting(queue)) for queue in queues], "columns": _COLUMNS}
+        activity = {one.queue: one for one in await lately.get(None)}
+        return {"queues": [_row(queue, activity.get(queue.name)) for queue in queues], "columns": _COLUMNS}
 
     return Component(
         section=Section("queues", "Queues", "queues"),
@@ -56,6 +75,19 @@ def queues_component(jobs: ManagedJobs) -> Component:
             _action("resume", "Resume queue", _resume(jobs)),
             _action("limit", "Set limit", _limit(jobs)),
         ],
+    )
+
+
+def _row(queue: QueueStatus, activity: QueueActivity | None) -> QueueRow:
+    ended = 0 if activity is None else activity.totals.succeeded + activity.totals.failed
+    rate = ended / _LATELY.total_seconds()
+    latency = None if activity is None else activity.latency
+    return QueueRow(
+        queue,
+        reason_for_waiting(queue),
+        per_minute=60 * rate,
+        p95_seconds=None if latency is None else latency.p95,
+        drained_seconds=queue.waiting / rate if rate and queue.waiting and queue.paused_at is None else None,
     )
 
 
@@ -76,12 +108,13 @@ def _action(
         except ValueError as error:
             raise ActionRefused(t("Not possible: {reason}.", reason=error)) from None
 
-    return Action(f"queues/{name}", label, run, question)
+    return Action(f"queues/{name}", label, run, question, asks_for_note=name == "pause")
 
 
 def _pause(jobs: ManagedJobs) -> Control:
     async def pause(queue: str, request: ActionRequest) -> str:
-        await jobs.pause_queue(queue, actor=request.viewer.name)
+        note = request.form.get("note", "").strip()[:_MAX_NOTE] or None
+        await jobs.pause_queue(queue, actor=request.viewer.name, note=note)
         return t("Paused {queue}. Running jobs will finish.", queue=queue)
 
     return pause

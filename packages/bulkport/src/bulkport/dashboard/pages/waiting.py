@@ -10,7 +10,8 @@ from bulkport.jobs.reading.metrics import QueueStatus
 def reason_for_waiting(queue: QueueStatus) -> str:
     """What keeps the queue's jobs from starting, in words; empty if nothing but their turn."""
     if queue.paused_at is not None:
-        return t("paused by {user}", user=queue.paused_by) if queue.paused_by else t("paused")
+        reason = t("paused by {user}", user=queue.paused_by) if queue.paused_by else t("paused")
+        return f"{reason}: {queue.paused_note}" if queue.paused_note else reason
     if not queue.servers:
         return t("no workers")
     if queue.concurrency_limit is not None and queue.running >= queue.concurrency_limit:

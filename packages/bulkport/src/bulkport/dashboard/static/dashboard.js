@@ -374,13 +374,19 @@ document.addEventListener("click", (event) => {
     $("h2", dialog).textContent = button.dataset.confirm.replace("{chosen}", picks().filter((box) => box.checked).length);
     yes.textContent = button.dataset.yes;
     yes.classList.toggle("danger", button.dataset.tone === "danger");
+    const note = $("[name=note]", dialog);
+    note.value = "";
+    $("[data-note-label]", dialog).hidden = !("note" in button.dataset);
     dialog.returnValue = "";
     dialog.onclose = () => {
       if (dialog.returnValue !== "yes" || !button.isConnected) return button.focus();
       const confirmed = Object.assign(document.createElement("input"), { type: "hidden", name: "confirmed", value: "yes" });
+      const reason = Object.assign(document.createElement("input"), { type: "hidden", name: "note", value: note.value });
       button.form.append(confirmed);
+      if (note.value) button.form.append(reason);
       button.form.requestSubmit(button);
       confirmed.remove();
+      reason.remove();
     };
     dialog.showModal();
   } else if ("copy" in button.dataset) {
@@ -530,6 +536,27 @@ document.addEventListener("pointerout", (event) => {
   if (chart && !chart.contains(event.relatedTarget)) stopReading(chart);
 });
 document.addEventListener("focusout", ({ target }) => { if (target.matches("[data-chart]")) stopReading(target); });
+
+// A series is hidden by its key; the others of its stack move down.
+
+document.addEventListener("click", (event) => {
+  const key = event.target.closest("[data-series]");
+  if (!key) return;
+  key.setAttribute("aria-pressed", key.getAttribute("aria-pressed") === "false");
+  const figure = key.closest("figure");
+  const hidden = new Set($$('[data-series][aria-pressed="false"]', figure).map((one) => one.dataset.series));
+  const floor = {};
+  for (const bar of $$("[data-bar]", figure)) {
+    const isHidden = hidden.has(bar.dataset.bar);
+    bar.toggleAttribute("hidden", isHidden);
+    bar.style.display = isHidden ? "none" : "";
+    if (isHidden) continue;
+    const bottom = floor[bar.dataset.at] ?? Number($("[data-cursor]", figure).getAttribute("y2"));
+    const top = bottom - Number(bar.getAttribute("height"));
+    bar.setAttribute("y", top);
+    floor[bar.dataset.at] = top;
+  }
+});
 
 // A range of bars that is dragged over leads to the jobs of all of them.
 let dragged = null;

@@ -190,8 +190,10 @@ class JobControl(Protocol):
         """
         ...
 
-    async def pause_queue(self, name: str, *, actor: str | None = None, connection: Connection | None = None) -> None:
-        """Let no job of a queue start until it is resumed; those that run go on."""
+    async def pause_queue(
+        self, name: str, *, actor: str | None = None, note: str | None = None, connection: Connection | None = None
+    ) -> None:
+        """Let no job of a queue start until it is resumed; those that run go on. `note` says why."""
         ...
 
     async def resume_queue(self, name: str, connection: Connection | None = None, *, actor: str | None = None) -> None:

@@ -106,11 +106,15 @@ class JobController:
             if cursor is None:
                 return OrderSummary(dict(effects))
 
-    async def pause_queue(self, name: str, *, actor: str | None = None, connection: Connection | None = None) -> None:
+    async def pause_queue(
+        self, name: str, *, actor: str | None = None, note: str | None = None, connection: Connection | None = None
+    ) -> None:
         """See `JobControl.pause_queue`."""
         require_queue_name(name)
         await self._fetch(
-            "SELECT bulkport.pause_queue(%(name)s, %(actor)s)", {"name": name, "actor": _note(actor)}, connection
+            "SELECT bulkport.pause_queue(%(name)s, %(actor)s, %(note)s)",
+            {"name": name, "actor": _note(actor), "note": _note(note)},
+            connection,
         )
 
     async def resume_queue(self, name: str, connection: Connection | None = None, *, actor: str | None = None) -> None:

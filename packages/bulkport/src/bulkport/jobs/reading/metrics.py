@@ -167,6 +167,8 @@ class QueueStatus:
     """How long that is ago."""
     paused_at: datetime | None
     paused_by: str | None
+    paused_note: str | None
+    """Why, in the words of whoever paused it."""
     concurrency_limit: int | None
     """Most jobs of it that run at one time, on all servers together."""
     changed_at: datetime | None

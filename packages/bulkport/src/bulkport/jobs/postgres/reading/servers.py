@@ -23,7 +23,7 @@ WITH {COUNTED}, unfinished AS (
 ), named AS (
     SELECT name FROM bulkport.queues UNION SELECT queue FROM unfinished UNION SELECT queue FROM running
 )
-SELECT named.name, setting.paused_at, setting.paused_by, setting.concurrency_limit,
+SELECT named.name, setting.paused_at, setting.paused_by, setting.paused_note, setting.concurrency_limit,
        setting.changed_at, setting.changed_by,
        GREATEST(0, COALESCE(enqueued.jobs, 0) - COALESCE(running.jobs, 0)) AS waiting,
        COALESCE(running.jobs, 0) AS running, COALESCE(scheduled.jobs, 0) AS scheduled,
@@ -93,6 +93,7 @@ async def read_queues(snapshot: Snapshot, silent_seconds: float) -> list[QueueSt
             latency_seconds=None if row["latency"] is None else max(0.0, row["latency"]),
             paused_at=utc_or_none(row["paused_at"]),
             paused_by=row["paused_by"],
+            paused_note=row["paused_note"],
             concurrency_limit=row["concurrency_limit"],
             changed_at=utc_or_none(row["changed_at"]),
             changed_by=row["changed_by"],

@@ -319,13 +319,13 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Pauses a queue: its jobs are not claimed until it is resumed. Jobs that run go on.
-CREATE FUNCTION bulkport.pause_queue(queue text, who text)
+CREATE FUNCTION bulkport.pause_queue(queue text, who text, note text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql AS $$
-    INSERT INTO bulkport.queues AS known (name, paused_at, paused_by, changed_at, changed_by)
-    VALUES (queue, clock_timestamp(), who, clock_timestamp(), who)
+    INSERT INTO bulkport.queues AS known (name, paused_at, paused_by, paused_note, changed_at, changed_by)
+    VALUES (queue, clock_timestamp(), who, note, clock_timestamp(), who)
     ON CONFLICT (name) DO UPDATE SET
-        paused_at = EXCLUDED.paused_at, paused_by = EXCLUDED.paused_by,
+        paused_at = EXCLUDED.paused_at, paused_by = EXCLUDED.paused_by, paused_note = EXCLUDED.paused_note,
         changed_at = EXCLUDED.changed_at, changed_by = EXCLUDED.changed_by
     WHERE known.paused_at IS NULL
 $$;
@@ -333,7 +333,8 @@ $$;
 CREATE FUNCTION bulkport.resume_queue(queue text, who text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql AS $$
-    UPDATE bulkport.queues SET paused_at = NULL, paused_by = NULL, changed_at = clock_timestamp(), changed_by = who
+    UPDATE bulkport.queues
+    SET paused_at = NULL, paused_by = NULL, paused_note = NULL, changed_at = clock_timestamp(), changed_by = who
     WHERE name = queue AND paused_at IS NOT NULL;
     SELECT bulkport.notify_workers('queue', queue)
 $$;

@@ -1,0 +1,176 @@
+"""What the JSON API changes: the actions of the pages, with the same roles and in the same audit."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from bulkport.dashboard.core.command import Command
+from bulkport.dashboard.core.language import t
+from bulkport.dashboard.core.page import Query
+from bulkport.dashboard.pages.job_filters import FILTERS
+from bulkport.errors import BadRequest
+
+_TEXT: Final = {"type": "string"}
+_REASON: Final = {"reason": {**_TEXT, "description": "Kept in the job's history."}}
+_FILTER: Final = {
+    "filter": {
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "description": 'Which jobs, by the fields of the query of `GET /jobs`, such as `{"state": "failed"}`.',
+    }
+}
+
+Members = Mapping[str, Any]
+
+
+def api_commands() -> list[Command]:
+    """The commands below `api/v1`."""
+    return [
+        _of_job("requeue", "Run a finished job again"),
+        _of_job("cancel", "Cancel a job"),
+        _of_job("delete", "Delete a job"),
+        _of_job("run-now", "Run a waiting job now"),
+        *(
+            Command(
+                f"api/v1/jobs/{name}",
+                f"jobs/{name}",
+                summary,
+                lambda _, members: [("all", f"jobs?{_filter(members.get('filter'))}")],
+                _FILTER,
+                required=("filter",),
+            )
+            for name, summary in (
+                ("requeue", "Requeue all jobs that match"),
+                ("cancel", "Cancel all jobs that match"),
+                ("delete", "Delete all jobs that match"),
+                ("run-now", "Run all waiting jobs that match now"),
+            )
+        ),
+        Command(
+            "api/v1/bulk-operations/{operation:int}/continue",
+            "bulk-operations/continue",
+            "Continue an operation on many jobs",
+            lambda params, _: [("operation", str(params["operation"]))],
+        ),
+        Command(
+            "api/v1/jobs",
+            "jobs/enqueue",
+            "Enqueue a job of a task that the server knows",
+            _new_job,
+            {
+                "task": _TEXT,
+                "args": {"type": "object"},
+                "queue": _TEXT,
+                "priority": {"type": "integer"},
+                "at": {**_TEXT, "description": "When it starts: a time of RFC 3339, or such as `in 2 h`."},
+            },
+            required=("task",),
+            refused_status=400,
+        ),
+        Command(
+            "api/v1/queues/{queue:path}/pause",
+            "queues/pause",
+            "Pause a queue",
+            lambda params, members: [("queue", params["queue"]), ("note", _text(members.get("note")))],
+            {"note": {**_TEXT, "description": "Why, shown wherever the queue's jobs wait."}},
+        ),
+        Command(
+            "api/v1/queues/{queue:path}/resume", "queues/resume", "Resume a queue", lambda params, _: _queue(params)
+        ),
+        Command(
+            "api/v1/queues/{queue:path}/limit",
+            "queues/limit",
+            "Limit how many jobs of a queue run at one time",
+            lambda params, members: [*_queue(params), (f"limit-{params['queue']}", _text(members.get("limit")))],
+            {"limit": {"type": ["integer", "null"], "description": "null: no limit."}},
+            refused_status=400,
+        ),
+        *(
+            Command(
+                f"api/v1/servers/{{server:path}}/{name}",
+                f"servers/{name}",
+                summary,
+                lambda params, _: [("server", params["server"])],
+            )
+            for name, summary in (
+                ("quiet", "Have a server start no more jobs"),
+                ("resume", "Have a quiet server run jobs again"),
+                ("stop", "Stop a server"),
+            )
+        ),
+        *(
+            Command(
+                f"api/v1/recurring/{{recurring:path}}/{name}",
+                f"recurring/{name}",
+                summary,
+                lambda params, _: [("recurring", params["recurring"])],
+            )
+            for name, summary in (
+                ("trigger", "Run a recurring job now"),
+                ("pause", "Pause a recurring job"),
+                ("resume", "Resume a recurring job"),
+                ("remove", "Remove a recurring job"),
+            )
+        ),
+        Command(
+            "api/v1/imports/{import_id:int}/cancel",
+            "imports/cancel",
+            "Cancel an import",
+            lambda params, _: [("id", str(params["import_id"]))],
+        ),
+        *(
+            Command(
+                f"api/v1/failures/{name}",
+                f"failures/{name}",
+                summary,
+                lambda _, members: [
+                    ("failure", json.dumps([_text(members.get(part)) for part in ("task", "errorType", "message")]))
+                ],
+                {"task": _TEXT, "errorType": _TEXT, "message": _TEXT},
+                required=("task",),
+            )
+            for name, summary in (
+                ("mute", "Mute a group of failures"),
+                ("unmute", "Let a muted group of failures call for attention again"),
+            )
+        ),
+    ]
+
+
+def _of_job(name: str, summary: str) -> Command:
+    return Command(
+        f"api/v1/jobs/{{job_id:int}}/{name}",
+        f"jobs/{name}",
+        summary,
+        lambda params, members: [("id", str(params["job_id"])), ("reason", _text(members.get("reason")))],
+        _REASON,
+    )
+
+
+def _queue(params: Members) -> Sequence[tuple[str, str]]:
+    return [("queue", params["queue"])]
+
+
+def _new_job(_: Members, members: Members) -> Sequence[tuple[str, str]]:
+    args = members.get("args")
+    return [
+        ("task", _text(members.get("task"))),
+        ("args", "" if args is None else json.dumps(args)),
+        ("queue", _text(members.get("queue"))),
+        ("priority", _text(members.get("priority"))),
+        ("at", _text(members.get("at"))),
+    ]
+
+
+def _text(value: Any) -> str:
+    """A member as a form has it."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def _filter(members: Any) -> Query:
+    """The query of a list; a name that it does not know would mean more jobs than were asked for."""
+    if not isinstance(members, dict):
+        raise BadRequest(t("filter must be a JSON object."))
+    if unknown := sorted(set(members) - {"state", *FILTERS}):
+        raise BadRequest(t("Unknown filters: {names}.", names=", ".join(unknown)[:200]))
+    return Query([(name, _text(value)) for name, value in members.items()])
