@@ -35,7 +35,7 @@ from bulkport.dashboard.pages.failure_groups import FailureGroups, read_failure_
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.muted_failures import MutedFailures
 from bulkport.dashboard.pages.periods import chosen_period, period_tabs
-from bulkport.dashboard.pages.waiting import reason_for_waiting, reasons_for_waiting
+from bulkport.dashboard.pages.waiting import reason_for_waiting
 from bulkport.imports.admin import OperatedImport, OperatedImports
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.recurring import RecurringJob
@@ -175,7 +175,7 @@ class OverviewReader:
             periods=period_tabs(request, period),
             groups=group_tabs(request),
             queues=sorted(queues, key=lambda queue: -queue.waiting - queue.running)[:_MAX_LISTED],
-            reasons=reasons_for_waiting(queues),
+            reasons={queue.name: reason_for_waiting(queue) for queue in queues},
         )
 
     async def _read_minutes(self, minutes: int) -> list[SeriesPoint]:
