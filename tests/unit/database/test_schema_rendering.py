@@ -1,9 +1,15 @@
 """Statements are written for the schema `bulkport`; for another one each name's prefix changes, and nothing else."""
 
+import re
+from pathlib import Path
+
 import psycopg
 import pytest
 
+import bulkport
 from bulkport.database import InvalidSchemaName, cursor_classes, render, schema_name
+
+SCRIPTS = sorted(Path(bulkport.__file__).parent.rglob("*.sql"))
 
 
 @pytest.mark.parametrize(
@@ -14,6 +20,7 @@ from bulkport.database import InvalidSchemaName, cursor_classes, render, schema_
         ("SELECT to_regclass('bulkport.jobs')", "SELECT to_regclass('\"etl\".jobs')"),
         ("SELECT pg_get_serial_sequence('bulkport.jobs', 'id')", "SELECT pg_get_serial_sequence('\"etl\".jobs', 'id')"),
         ("SELECT nextval('bulkport.jobs_id')", "SELECT nextval('\"etl\".jobs_id')"),
+        ("SELECT pg_relation_size('bulkport.jobs')", "SELECT pg_relation_size('\"etl\".jobs')"),
         ("SELECT 'bulkport.jobs'::regclass", "SELECT '\"etl\".jobs'::regclass"),
         ("CREATE SCHEMA IF NOT EXISTS bulkport;", 'CREATE SCHEMA IF NOT EXISTS "etl";'),
         # Texts, and longer names.
@@ -36,3 +43,10 @@ def test_the_default_schema_costs_nothing() -> None:
 def test_a_name_that_would_need_care_is_refused(name: str) -> None:
     with pytest.raises(InvalidSchemaName):
         schema_name(name)
+
+
+@pytest.mark.parametrize("file", SCRIPTS, ids=lambda file: file.name)
+def test_no_name_of_a_table_stays_behind_in_a_script(file: Path) -> None:
+    script = re.sub(r"--[^\n]*", "", file.read_text(encoding="utf-8"))
+    left = re.findall(r"(\w*)\(?'(bulkport\.\w+)", render(script, "etl"))
+    assert [found for found in left if found[0] not in {"pg_notify", "hashtext", "hashtextextended"}] == []

@@ -17,9 +17,10 @@ from bulkport.database import DEFAULT_SCHEMA, cursor_classes
 from bulkport.database.row_security import RowSecurity
 from bulkport.extras import has_extra, require_extra
 from bulkport.imports.calls import ImportCalls
-from bulkport.imports.check import Mistake, check_resources
+from bulkport.imports.check import check_resources
 from bulkport.imports.erasure import erase_user
 from bulkport.imports.ingest import Intake
+from bulkport.imports.mistakes import Mistake
 from bulkport.imports.process import WHOLE_WRITES, Importer
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.retention import ImportPruner

@@ -27,6 +27,7 @@ _PREFIX: Final = re.compile(
     | (?<= regclass\(' ) bulkport \.
     | (?<= sequence\(' ) bulkport \.
     | (?<= nextval\(' ) bulkport \.
+    | (?<= _size\(' ) bulkport \.
     | (?<= ' ) bulkport \. (?= \w+ '::reg )
     | (?<= \b SCHEMA [ ] ) bulkport \b
     | (?<= \b SCHEMA [ ] IF [ ] NOT [ ] EXISTS [ ] ) bulkport \b

@@ -31,6 +31,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _TOO_SLOW: Final = "The database took too long; narrow the search, or try again later."
+_FORBIDDEN: Final = "The server's database role lacks a right that this takes; bulkport doctor names it."
 _READ_ONLY: Final = "The database takes no changes at the moment; try again shortly."
 
 logger = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ def install(app: FastAPI, *, database_errors: Iterable[type[Exception]] = ()) ->
     for kind in (
         *(BulkportError, HTTPException, RequestValidationError, NotConnected),
         *(psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction),
+        psycopg.errors.InsufficientPrivilege,
         *unreachable,
     ):
         app.add_exception_handler(kind, answer)
@@ -142,6 +144,9 @@ def problem_of(request: Request, error: Exception, *, unreachable: tuple[type[Ex
             return response_for(path, ServiceUnavailable("The database lacks Bulkport's tables. Run: bulkport migrate"))
     # SQLAlchemy wraps the driver's error.
     match getattr(error, "orig", None) or error:
+        case psycopg.errors.InsufficientPrivilege() as refused:
+            logger.error("the database's role may not do this: %s", refused.diag.message_primary)
+            return response_for(path, ServiceUnavailable(_FORBIDDEN))
         case psycopg.errors.QueryCanceled():
             return response_for(path, ServiceUnavailable(_TOO_SLOW))
         case psycopg.errors.ReadOnlySqlTransaction():

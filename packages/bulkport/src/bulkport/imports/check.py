@@ -1,15 +1,17 @@
 """Whether declared resources fit their tables, asked of the database's catalogue."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row
 
 from bulkport.imports.field_types import type_mistake
+from bulkport.imports.mistakes import Mistake
 from bulkport.imports.resource import Resource
-from bulkport.imports.table import table_identifier
+from bulkport.imports.rights import right_mistakes, schema_mistake, takes_rows
+from bulkport.imports.table import table_identifier, unique_index
+from bulkport.imports.table_facts import TableFacts, read_facts
 
 _COLUMNS: Final = """
     SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, t.typname AS base,
@@ -19,42 +21,6 @@ _COLUMNS: Final = """
     JOIN pg_type t ON t.oid = CASE WHEN d.typtype = 'd' THEN d.typbasetype ELSE d.oid END
     WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
 """
-
-# Only indexes that ON CONFLICT can infer by columns: unique, not partial, not of expressions, checked at once.
-_UNIQUE_KEYS: Final = """
-    SELECT ARRAY(
-        SELECT a.attname::text FROM unnest(i.indkey[0 : i.indnkeyatts - 1]) k
-        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k
-    )
-    FROM pg_index i
-    WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid AND i.indimmediate
-      AND i.indpred IS NULL AND i.indexprs IS NULL
-"""
-
-_RIGHTS: Final = """
-    SELECT current_user, has_table_privilege(%(table)s, 'INSERT'), has_table_privilege(%(table)s, 'UPDATE'),
-           EXISTS (
-               SELECT FROM pg_trigger
-               WHERE tgrelid = to_regclass(%(table)s) AND NOT tgisinternal
-                 AND tgtype & 7 = 7  -- BEFORE INSERT, for each row
-           )
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """Something that keeps a resource's imports from working."""
-
-    resource: str
-    what: str
-    """What is wrong."""
-    remedy: str
-    """What mends it."""
-    is_fatal: bool = True
-    """Whether no row can be imported; otherwise some rows will be refused that the model accepts."""
-
-    def __str__(self) -> str:
-        return f"resource {self.resource!r}: {self.what}; {self.remedy}"
 
 
 async def check_resources(connection: AsyncConnection[Any], resources: Iterable[Resource]) -> list[Mistake]:
@@ -71,25 +37,23 @@ async def check_resources(connection: AsyncConnection[Any], resources: Iterable[
 async def check_resource(connection: AsyncConnection[Any], resource: Resource) -> list[Mistake]:
     """All mistakes in the declaration of one resource."""
     name = table_identifier(resource.table).as_string(connection)
-    columns = await _columns(connection, name)
-    if not columns:
+    if forbidden := await schema_mistake(connection, resource.name, resource.table, name):
+        return [forbidden]
+    facts = await read_facts(connection, name)
+    if facts is None:
         remedy = "create it, or name its schema where it is not in the search path: table='schema.table'"
         return [Mistake(resource.name, f"the table {resource.table} does not exist", remedy)]
-    rights = await (await connection.execute(_RIGHTS, {"table": name})).fetchone()
-    assert rights is not None
-    user, may_insert, may_update, has_trigger = rights
-    keys = [frozenset(key) for (key,) in await (await connection.execute(_UNIQUE_KEYS, (name,))).fetchall()]
-    found = [
-        *_column_mistakes(resource, columns, is_filled_by_trigger=has_trigger),
-        *_key_mistakes(resource, columns, keys),
+    if not await takes_rows(connection, name):
+        what = "a view that takes no rows" if facts.kind == "v" else "no table that takes rows"
+        remedy = "name a table, or give the view an INSTEAD OF INSERT trigger"
+        return [Mistake(resource.name, f"{resource.table} is {what}", remedy)]
+    columns = await _columns(connection, name)
+    return [
+        *_column_mistakes(resource, columns, is_filled_by_trigger=facts.has_before_triggers or facts.kind == "v"),
+        *_key_mistakes(resource, facts),
         *await _reference_mistakes(connection, resource),
+        *await right_mistakes(connection, resource, name),
     ]
-    rights_needed = {"INSERT": may_insert, **({"UPDATE": may_update} if resource.conflict == "update" else {})}
-    for right, is_granted in rights_needed.items():
-        if not is_granted:
-            what = f"the role {user} may not {right} into {resource.table}"
-            found.append(Mistake(resource.name, what, f"GRANT {right} ON {resource.table} TO {user}"))
-    return found
 
 
 async def _columns(connection: AsyncConnection[Any], table: str) -> dict[str, Any]:
@@ -132,23 +96,31 @@ def _column_mistakes(resource: Resource, columns: dict[str, Any], *, is_filled_b
             )
 
 
-def _key_mistakes(resource: Resource, columns: dict[str, Any], keys: list[frozenset[str]]) -> Iterator[Mistake]:
+def _key_mistakes(resource: Resource, facts: TableFacts) -> Iterator[Mistake]:
     key = resource.conflict_key
-    if not key or any("(" in part for part in key):
+    if not key or facts.kind == "v":
         return
-    if missing := [column for column in key if column not in columns]:
+    if missing := [column for column in key if "(" not in column and column not in facts.columns]:
         what = f"the table {resource.table} has no column {', '.join(missing)}, which conflict_key names"
         yield Mistake(resource.name, what, "name the columns of its unique key")
-    elif frozenset(key) not in keys:
+    elif unique_index(facts, key, resource.conflict_where) is None:
         what = f"no unique index of {resource.table} is on ({', '.join(key)}), which conflict_key names"
         index = f"CREATE UNIQUE INDEX ON {resource.table} ({', '.join(key)})"
-        yield Mistake(resource.name, what, f"make one that is neither partial nor deferrable: {index}")
+        remedy = f"create one that is not deferrable: {index}"
+        partial = [index for index in facts.unique_indexes if index.predicate and index.columns == tuple(sorted(key))]
+        if partial:
+            remedy = f"give the condition of its partial index: conflict_where={partial[0].predicate!r}"
+        yield Mistake(resource.name, what, remedy)
 
 
 async def _reference_mistakes(connection: AsyncConnection[Any], resource: Resource) -> list[Mistake]:
     found = []
     for reference in resource.references:
-        columns = await _columns(connection, table_identifier(reference.table).as_string(connection))
+        name = table_identifier(reference.table).as_string(connection)
+        if forbidden := await schema_mistake(connection, resource.name, reference.table, name):
+            found.append(forbidden)
+            continue
+        columns = await _columns(connection, name)
         if not columns:
             what = f"the table {reference.table}, which the reference {reference.field} names, does not exist"
             found.append(Mistake(resource.name, what, "create it, or name its schema as well"))

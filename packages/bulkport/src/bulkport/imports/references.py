@@ -4,12 +4,14 @@ The ids that exist are locked FOR KEY SHARE until the chunk commits, as the fore
 can delete them in between.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final
 
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection, errors, sql
 
+from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.resource import Reference
 from bulkport.imports.table import table_identifier
 
@@ -54,7 +56,8 @@ class NameResolver:
             id=sql.Identifier(reference.column),
             table=table_identifier(reference.table),
         )
-        return dict(await (await connection.execute(statement, (names, *parameters))).fetchall())
+        with _as_declared(reference):
+            return dict(await (await connection.execute(statement, (names, *parameters))).fetchall())
 
 
 async def existing_ids(
@@ -82,8 +85,22 @@ async def existing_ids(
         table=table_identifier(reference.table),
         kind=sql.SQL(column_type),  # named by the catalogue
     )
-    rows = await (await connection.execute(statement, (list(by_text), *parameters))).fetchall()
+    with _as_declared(reference):
+        rows = await (await connection.execute(statement, (list(by_text), *parameters))).fetchall()
     return {by_text[text] for (text,) in rows if text in by_text}
+
+
+@contextmanager
+def _as_declared(reference: Reference) -> Iterator[None]:
+    """A table or column that is not there, or may not be read, is the declaration's fault, and no attempt mends it."""
+    try:
+        yield
+    except (
+        *(errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction),
+        *(errors.InvalidSchemaName, errors.InsufficientPrivilege),
+    ) as error:
+        message = f"reference {reference.field!r}: {error.diag.message_primary}"
+        raise ResourceDeclarationError(message) from error
 
 
 def _conditions(reference: Reference, context: Mapping[str, str | None]) -> tuple[sql.Composed, list[str | None]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
+from psycopg.errors import InsufficientPrivilege
 
 from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.column_types import read_column_types
@@ -94,12 +95,17 @@ class TargetTable:
         return sql.SQL(column.exact_type if _ROUNDING.match(column.type) else column.type)  # named by the catalogue
 
     def unique_index_of(self, key: tuple[str, ...], where: str | None) -> UniqueIndex | None:
-        """A unique index over exactly these key parts that every row is in, or those of `where`."""
-        wanted = sorted(map(_normalized, key))
-        for index in self.facts.unique_indexes:
-            if (index.predicate is None or where is not None) and sorted(map(_normalized, index.parts)) == wanted:
-                return index
-        return None
+        """See `unique_index`."""
+        return unique_index(self.facts, key, where)
+
+
+def unique_index(facts: TableFacts, key: tuple[str, ...], where: str | None) -> UniqueIndex | None:
+    """A unique index over exactly these key parts that every row is in, or those of `where`."""
+    wanted = sorted(map(_normalized, key))
+    for index in facts.unique_indexes:
+        if (index.predicate is None or where is not None) and sorted(map(_normalized, index.parts)) == wanted:
+            return index
+    return None
 
 
 class TableCatalogue:
@@ -137,7 +143,10 @@ async def read_table(connection: AsyncConnection[Any], resource: Resource) -> Ta
         If the table or one of the columns does not exist, or the table takes no values for a column.
     """
     name = table_identifier(resource.table).as_string(connection)
-    facts = await read_facts(connection, name)
+    try:
+        facts = await read_facts(connection, name)
+    except InsufficientPrivilege as error:
+        raise ResourceDeclarationError(f"resource {resource.name!r}: {error.diag.message_primary}") from error
     if facts is None:
         raise ResourceDeclarationError(f"resource {resource.name!r}: table {resource.table} does not exist")
     names = (*resource.column_names, *resource.context)
