@@ -21,8 +21,9 @@ from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.ndjson import ndjson_records
 from bulkport.imports.hooks import before_rows
 from bulkport.imports.references import existing_ids
+from bulkport.imports.resource import Reference
 from bulkport.imports.rows import Refusal, WritableRows
-from bulkport.imports.self_references import ids_of_named_rows, refers_to_itself
+from bulkport.imports.self_references import ChosenIds, choose_ids, own_names, refers_to_itself
 from bulkport.imports.server_encoding import server_codec, storable, storable_json
 from bulkport.imports.states import ChunkState
 from bulkport.imports.table import TargetTable
@@ -65,10 +66,19 @@ class DecodedChunk:
         """All bad rows, with those that the database refused; and the rows that may wait for others."""
         bad, waiting = list(self.errors), list(self.waiting)
         for refusal in refusals:
-            position = self.kept[refusal.position]
-            error = _row_error(attempt, self.valid, position, refusal.field, refusal.message)
-            (waiting if refusal.waits else bad).append(error)
+            (waiting if refusal.waits else bad).append(self.told_refusal(attempt, refusal))
         return bad, waiting
+
+    def told_refusal(self, attempt: Attempt, refusal: Refusal) -> RowError:
+        """A row that the database refused, with the name that it gives another row where it gives one."""
+        position = self.kept[refusal.position]
+        if refusal.waits:
+            sent = self.valid.record(position).value()
+            for lookup in lookups_of(attempt.resource):
+                name = sent.get(lookup.name_wire) if isinstance(sent, Mapping) else None
+                if lookup.id_field == refusal.field and isinstance(name, str) and name:
+                    return _faulty_row(self.valid, position, [lookup.unknown_name(name)])
+        return _row_error(attempt, self.valid, position, refusal.field, refusal.message)
 
 
 def compress(records: bytes) -> bytes:
@@ -77,7 +87,12 @@ def compress(records: bytes) -> bytes:
 
 
 async def decode_chunk(
-    connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk, *, only: Collection[int] | None = None
+    connection: AsyncConnection[Any],
+    attempt: Attempt,
+    chunk: Chunk,
+    *,
+    only: Collection[int] | None = None,
+    chosen: ChosenIds | None = None,
 ) -> DecodedChunk:
     """Decode and validate a chunk's records, resolve names and check references.
 
@@ -85,10 +100,14 @@ async def decode_chunk(
     ----------
     only:
         Numbers of the rows to look at; None: all.
+    chosen:
+        Ids of these rows, and of all that they name and the table does not have.
     """
     batch = _decode(attempt, chunk)
     resolved: dict[str, Mapping[str, Any]] = {}
     table, ids = attempt.table, None
+    if chosen is not None:
+        ids = [chosen.by_row.get(chunk.first_row + position) for position in range(batch.size)]
     for reference in attempt.resource.references:
         names = batch.lookups.get(reference.field)
         if not names:
@@ -97,11 +116,16 @@ async def decode_chunk(
             resolved[reference.field] = await attempt.resolvers[reference.field].resolve(connection, names)
             continue
         # What this transaction finds or makes up is not to be remembered: it may roll back.
-        found = await attempt.resolver(reference).resolve(connection, names)
-        chosen = None if ids else await ids_of_named_rows(connection, table, reference, batch, names - found.keys())
+        found = dict(await attempt.resolver(reference).resolve(connection, names))
+        unknown = names - found.keys()
         if chosen is not None:
-            named, ids = chosen
-            found |= named
+            by_name = chosen.by_name.get(reference.field, {})
+            found |= {name: by_name[name] for name in unknown & by_name.keys()}
+        elif unknown and (own := own_names(attempt.resource, reference, batch)) and not unknown.isdisjoint(own):
+            ids = ids or await choose_ids(connection, table, reference, batch.size)
+            # The last row of a name is the one that stays under UPDATE.
+            found |= {name: id_ for name, id_ in zip(own, ids or (), strict=False) if name in unknown}
+        if ids and reference.column not in table.names:
             table = table.with_column(reference.column)
         resolved[reference.field] = found
     valid = before_rows(attempt, attempt.validator.finish(batch, resolved))
@@ -143,6 +167,12 @@ async def decode_chunk(
         fine = [position for position in range(len(kept)) if position not in stored.faults]
         rows, kept = rows.take(fine), [kept[position] for position in fine]
     return DecodedChunk(valid, list(kept), table, rows, errors, waiting)
+
+
+def own_names_of(attempt: Attempt, chunk: Chunk, reference: Reference) -> dict[int, Any]:
+    """What the rows of a chunk are called where others refer to them by name, by row number."""
+    names = own_names(attempt.resource, reference, _decode(attempt, chunk)) or ()
+    return {chunk.first_row + position: name for position, name in enumerate(names) if isinstance(name, str)}
 
 
 def _wait_for_names(attempt: Attempt, errors: Sequence[RowError]) -> tuple[list[RowError], list[RowError]]:

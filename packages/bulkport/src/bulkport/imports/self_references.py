@@ -11,12 +11,15 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.circles import units_of
 from bulkport.imports.refusal_messages import not_existing
 from bulkport.imports.resource import Reference, Resource
 from bulkport.imports.rows import Refusal, WritableRows
 from bulkport.imports.table import TargetTable, table_identifier
 from bulkport.imports.validation.batch import Batch
 from bulkport.imports.validation.lookups import NamedRow
+
+_IDENTITY: Final = sql.SQL("nextval(pg_get_serial_sequence({table}, {column})::regclass)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,13 @@ class Family:
     """Positions of the rows whose parents are stored or come with them, parents first."""
     orphans: dict[int, SelfLink] = field(default_factory=dict)
     """Positions of the others, with what they lack. Rows below an orphan are orphans too."""
+    parents: list[list[int]] = field(default_factory=list)
+    """For each row the rows that it refers to."""
+    has_circles: bool = False
+
+    def units(self) -> list[list[int]]:
+        """The rows of `order`, in units that are written together (`circles`)."""
+        return units_of(self.parents, self.orphans)
 
 
 def refers_to_itself(resource: Resource, reference: Reference) -> bool:
@@ -85,7 +95,19 @@ async def find_family(
             if child not in orphans:
                 orphans[child] = link
                 spread.append(child)
-    return Family(_parents_first(rows.size, parents, children, orphans), orphans)
+    order = _parents_first(rows.size, parents, children, orphans)
+    # Rows of a circle, and those below them, can only be written together.
+    circles = sorted(set(range(rows.size)) - set(order) - orphans.keys())
+    return Family([*order, *circles], orphans, [[parent for parent, _ in each] for each in parents], bool(circles))
+
+
+def by_themselves(rows: WritableRows, links: Sequence[SelfLink]) -> WritableRows:
+    """The rows with each one referring to itself, to see what else is wrong with it."""
+    columns = list(rows.columns)
+    for link in links:
+        for own, other in zip(link.columns, link.referenced, strict=True):
+            columns[own] = rows.columns[other]
+    return WritableRows(columns, rows.size, rows.given)
 
 
 def orphan_refusal(table: TargetTable, position: int, link: SelfLink, rows: WritableRows) -> Refusal:
@@ -101,35 +123,25 @@ def orphan_refusal(table: TargetTable, position: int, link: SelfLink, rows: Writ
     return Refusal(position, found[0] if found else "", not_existing(wires, values), waits=True)
 
 
-async def ids_of_named_rows(
-    connection: AsyncConnection[Any],
-    table: TargetTable,
-    reference: Reference,
-    batch: Batch,
-    missing: set[str],
-) -> tuple[Mapping[str, Any], list[Any]] | None:
-    """Ids for rows that other rows of the chunk name, chosen before any row is written.
-
-    Parameters
-    ----------
-    missing:
-        Names that rows give and the table does not have.
-
-    Returns
-    -------
-    The ids by name, and the id of every row of the chunk; None where no row has such a name, or ids cannot be chosen.
-    """
-    resource = table.resource
+def own_names(resource: Resource, reference: Reference, batch: Batch) -> list[Any] | None:
+    """What the rows of a chunk are called where others refer to them by name; None where they have no such name."""
     fields = dict(zip(resource.column_names, resource.field_names, strict=True))
     name_field = fields.get(reference.lookup_column or "")
-    column = table.facts.columns.get(reference.column)
-    if name_field is None or column is None or reference.column in fields:
+    if name_field is None or reference.column in fields:
         return None
     wire = resource.wire_names[name_field]
     names = list(batch.columns[name_field])
     for position, row in batch.waiting.items():
         names[position] = _name_of(row, name_field, wire)
-    if missing.isdisjoint(name for name in names if isinstance(name, str)):
+    return names
+
+
+async def choose_ids(
+    connection: AsyncConnection[Any], table: TargetTable, reference: Reference, count: int
+) -> list[Any] | None:
+    """Ids for rows that are not written yet, from the id's default; None where it has none."""
+    column = table.facts.columns.get(reference.column)
+    if column is None:
         return None
     default = column.default or (
         _IDENTITY.format(table=sql.Literal(table.identifier.as_string(connection)), column=sql.Literal(column.name))
@@ -140,13 +152,17 @@ async def ids_of_named_rows(
         return None
     expression = sql.SQL(default) if isinstance(default, str) else default
     statement = sql.SQL("SELECT {} FROM generate_series(1, %s)").format(expression)
-    ids = [row[0] for row in await (await connection.execute(statement, (len(names),))).fetchall()]
-    # The last row of a name is the one that stays under UPDATE.
-    named = zip(names, ids, strict=True)
-    return {name: id_ for name, id_ in named if isinstance(name, str) and name in missing}, ids
+    return [row[0] for row in await (await connection.execute(statement, (count,))).fetchall()]
 
 
-_IDENTITY: Final = sql.SQL("nextval(pg_get_serial_sequence({table}, {column})::regclass)")
+@dataclass(slots=True)
+class ChosenIds:
+    """Ids of rows of several chunks that refer to each other, chosen before any of them is written."""
+
+    by_row: dict[int, Any] = field(default_factory=dict)
+    """By number of the row."""
+    by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By field of the reference, then by the name that it looks for."""
 
 
 def _name_of(row: NamedRow, name_field: str, wire: str) -> Any:
@@ -204,6 +220,4 @@ def _parents_first(
             waits_for[child] -= 1
             if not waits_for[child] and child not in orphans:
                 order.append(child)
-    placed = set(order)
-    # Rows of a cycle can only be written together.
-    return order + [i for i in range(size) if i not in placed and i not in orphans]
+    return order

@@ -6,16 +6,17 @@ nowhere, or that refer to each other in a circle.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from psycopg import AsyncConnection
 
 from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, Chunk
-from bulkport.imports.chunk import DecodedChunk, decode_chunk, insert_row_errors
+from bulkport.imports.chunk import DecodedChunk, decode_chunk, insert_row_errors, own_names_of
 from bulkport.imports.results import insert_results
 from bulkport.imports.rows import WritableRows
+from bulkport.imports.self_references import ChosenIds, choose_ids, refers_to_itself
 from bulkport.imports.validation import RowError
 from bulkport.imports.write import write_rows
 from bulkport.imports.written import Tally
@@ -54,6 +55,7 @@ class WaitingRows:
                 if self._chunks[number].rows:
                     has_progressed |= await self._write_chunk(connection, number)
             numbers.reverse()
+        await self._choose_ids(connection)
         await self._write_circles(connection)
         for chunk in self._chunks.values():
             chunk.errors += chunk.lacking
@@ -64,9 +66,7 @@ class WaitingRows:
 
     async def _write_chunk(self, connection: AsyncConnection[Any], number: int) -> bool:
         attempt, waiting = self._attempt, self._chunks[number]
-        row = await (await connection.execute(queries.SELECT_CHUNK, (attempt.job_id, number))).fetchone()
-        assert row is not None
-        decoded = await decode_chunk(connection, attempt, Chunk(*row), only=waiting.rows)
+        decoded = await decode_chunk(connection, attempt, await self._chunk(connection, number), only=waiting.rows)
         written = await write_rows(connection, decoded.table, decoded.rows)
         await insert_results(connection, attempt, decoded, written)
         errors, waits = decoded.told(attempt, written.refusals)
@@ -79,8 +79,42 @@ class WaitingRows:
         waiting.rows = left
         return has_progressed
 
+    async def _choose_ids(self, connection: AsyncConnection[Any]) -> None:
+        """Choose ids for rows that name each other in a circle over several chunks, and decode them with these."""
+        attempt = self._attempt
+        references = [
+            reference
+            for reference in attempt.resource.references
+            if reference.lookup_field and refers_to_itself(attempt.resource, reference)
+        ]
+        numbers = [number for number, chunk in self._chunks.items() if chunk.rows]
+        count = sum(len(self._chunks[number].rows) for number in numbers)
+        if not references or len(numbers) < 2 or count > _MOST_IN_A_CIRCLE:
+            return
+        ids = await choose_ids(connection, attempt.table, references[0], count)
+        if ids is None:
+            return
+        rows = [row for number in numbers for row in sorted(self._chunks[number].rows)]
+        chosen = ChosenIds(by_row=dict(zip(rows, ids, strict=True)))
+        for number in numbers:
+            chunk = await self._chunk(connection, number)
+            for reference in references:
+                names = own_names_of(attempt, chunk, reference).items()
+                by_name = {name: chosen.by_row[row] for row, name in names if row in chosen.by_row}
+                chosen.by_name.setdefault(reference.field, {}).update(by_name)
+        for number in numbers:
+            waiting = self._chunks[number]
+            waiting.decoded = await decode_chunk(
+                connection, attempt, await self._chunk(connection, number), only=waiting.rows, chosen=chosen
+            )
+
+    async def _chunk(self, connection: AsyncConnection[Any], number: int) -> Chunk:
+        row = await (await connection.execute(queries.SELECT_CHUNK, (self._attempt.job_id, number))).fetchone()
+        assert row is not None
+        return Chunk(*row)
+
     async def _write_circles(self, connection: AsyncConnection[Any]) -> None:
-        """Write rows together that refer to each other by id over several chunks."""
+        """Write rows together that refer to each other over several chunks."""
         parts: list[tuple[int, int, DecodedChunk]] = []
         for number, chunk in self._chunks.items():
             if chunk.decoded is not None:
@@ -94,12 +128,18 @@ class WaitingRows:
             len(parts),
         )
         written = await write_rows(connection, table, rows)
-        refused = {refusal.position for refusal in written.refusals}
+        refused = {refusal.position: refusal for refusal in written.refusals}
+        settled: set[int] = set()
         for index, (number, position, decoded) in enumerate(parts):
-            if index not in refused:
-                chunk, row = self._chunks[number], decoded.row_numbers[position]
-                chunk.rows.discard(row)
-                chunk.lacking = [error for error in chunk.lacking if error.row != row]
+            chunk, refusal = self._chunks[number], refused.get(index)
+            if refusal is None:
+                settled.add(decoded.row_numbers[position])
+                chunk.rows.discard(decoded.row_numbers[position])
+            elif not refusal.waits:
+                settled.add(decoded.row_numbers[position])
+                chunk.errors.append(decoded.told_refusal(self._attempt, replace(refusal, position=position)))
+        for chunk in self._chunks.values():
+            chunk.lacking = [error for error in chunk.lacking if error.row not in settled]
         if parts:
             self._chunks[parts[0][0]].tally.add(written.tally)
 

@@ -5,6 +5,8 @@ security, views, rules) the same rows go by `INSERT … SELECT`. Only where Post
 looked for (`rejections`).
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
@@ -23,7 +25,14 @@ from bulkport.imports.rejections import (
     written_rows,
 )
 from bulkport.imports.rows import WritableRows
-from bulkport.imports.self_references import find_family, orphan_refusal, self_links
+from bulkport.imports.self_references import (
+    Family,
+    SelfLink,
+    by_themselves,
+    find_family,
+    orphan_refusal,
+    self_links,
+)
 from bulkport.imports.statements import given_rows, own_row, typed_columns
 from bulkport.imports.table import TargetTable
 from bulkport.imports.values.copy_text import copy_block
@@ -62,11 +71,54 @@ async def write_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
             family = await find_family(connection, table, rows, links)
     except psycopg.DataError:  # a value out of its type's range: the row-by-row way finds it
         return await _write(connection, table, rows)
-    written = Written()
-    written.absorb(await _write(connection, table, rows.take(family.order)), family.order)
+    if family.has_circles:
+        written = await _write_circles(connection, table, rows, family, links)
+    else:
+        written = Written()
+        written.absorb(await _write(connection, table, rows.take(family.order)), family.order)
     written.refusals += [orphan_refusal(table, position, link, rows) for position, link in family.orphans.items()]
     written.refusals.sort(key=lambda refusal: refusal.position)
     return written
+
+
+async def _write_circles(
+    connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, family: Family, links: Sequence[SelfLink]
+) -> Written:
+    """Write rows with circles among them: all together, or, if some are bad, each circle by itself."""
+    written = Written()
+    if await _wrote_all(connection, table, rows, family.order, written):
+        return written
+    for unit in family.units():
+        if len(unit) == 1 or not set(family.parents[unit[0]]) & set(unit):
+            written.absorb(await _write(connection, table, rows.take(unit)), unit)
+        elif not await _wrote_all(connection, table, rows, unit, written):
+            part = rows.take(unit)
+            async with connection.transaction(force_rollback=True):
+                alone = await _write(connection, table, by_themselves(part, links))
+            bad = {refusal.position: refusal for refusal in alone.refusals}
+            # The others refer to a bad row, or to one that is nowhere.
+            refusals = [bad.get(i) or orphan_refusal(table, i, links[0], part) for i in range(part.size)]
+            written.refusals += [replace(refusal, position=unit[refusal.position]) for refusal in refusals]
+    return written
+
+
+async def _wrote_all(
+    connection: AsyncConnection[Any],
+    table: TargetTable,
+    rows: WritableRows,
+    positions: Sequence[int],
+    written: Written,
+) -> bool:
+    """Write all of these rows, or none."""
+    try:
+        async with connection.transaction():
+            found = await _write(connection, table, rows.take(positions))
+            if found.refusals:
+                raise _SomeRefusedError
+    except _SomeRefusedError:
+        return False
+    written.absorb(found, positions)
+    return True
 
 
 async def _write(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Written:
@@ -137,6 +189,10 @@ async def write_by(
             error=error,
             rejects_duplicates=each is insert_each_statement,
         )
+
+
+class _SomeRefusedError(Exception):
+    """Rows that can only be written together are not all good."""
 
 
 class _SomeDroppedError(Exception):
