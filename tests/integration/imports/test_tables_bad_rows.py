@@ -432,7 +432,7 @@ async def test_a_row_with_a_sign_that_the_databases_encoding_lacks_is_one_bad_ro
 async def _latin_rows(url: str) -> None:
     from bulkport.migrations import upgrade_sql
 
-    await execute(url, upgrade_sql().encode("ascii", "replace").decode())
+    await execute(url, upgrade_sql())
     items = CASES["an assertion"].resource()
     async with table_site(url, "CREATE TABLE items (name text, price integer)", items) as site:
         for count in (2, LARGE):

@@ -148,7 +148,7 @@ CREATE TABLE bulkport.job_runs (
     PRIMARY KEY (job_id, run)
 );
 
--- What happened to a job between runs: requeued, cancelled, rescheduled, released, …; with its reason and who did it.
+-- What happened to a job between runs: requeued, cancelled, rescheduled, released, ...; with its reason and who did it.
 CREATE TABLE bulkport.job_history (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job_id bigint NOT NULL,

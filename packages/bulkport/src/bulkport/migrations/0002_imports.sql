@@ -40,7 +40,7 @@ CREATE TABLE bulkport.bulk_import_jobs (
     -- Attempts that began since a chunk was last finished, and how many were finished when the last one began.
     fruitless_attempts integer     NOT NULL DEFAULT 0,
     progress_mark      integer     NOT NULL DEFAULT 0,
-    last_fault         text,                                  -- what ended the last attempt, for `Fatal error: …`
+    last_fault         text,                                  -- what ended the last attempt, for `Fatal error: ...`
     CHECK ((completed_at IS NULL) = (status IN ('Pending', 'Processing')))
 );
 
@@ -208,7 +208,7 @@ CREATE TABLE bulkport.import_cancellations (
 CREATE TABLE bulkport.import_row_errors (
     job_id     bigint NOT NULL,
     row_number bigint NOT NULL,
-    errors     jsonb  NOT NULL,                               -- [{"field": …, "message": …}, …]
+    errors     jsonb  NOT NULL,                               -- [{"field": ..., "message": ...}, ...]
     record     json   NOT NULL,                               -- the record, or its raw text as a JSON string
     mended     json,                                          -- what the next retry sends in its place
     retried_by bigint,                                        -- the import that it was sent again in

@@ -1,6 +1,6 @@
 -- Moving bulkport.job_deltas into counts and time series.
 --
--- A histogram is an integer[]: element i counts the values under 0.1 ms × 1.1^(i-1) that no element before it counts.
+-- A histogram is an integer[]: element i counts the values under 0.1 ms * 1.1^(i-1) that no element before it counts.
 -- Element 260 (53 days and more) also counts all that is larger. Trailing zeros are left out.
 
 CREATE FUNCTION bulkport.histogram_slot(milliseconds double precision) RETURNS integer
