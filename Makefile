@@ -29,7 +29,7 @@ run: .venv/.runtime ## Serve with example data until Ctrl-C (HOST=…, PORT=…)
 	@exec $(BIN)/python -m commandapi demo --host $(HOST) --port $(PORT)
 
 .PHONY: test
-test: .venv/.development browser ## Run all tests (ARGS=… goes to pytest)
+test: .venv/.development programs ## Run all tests (ARGS=… goes to pytest)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: properties
@@ -60,14 +60,21 @@ docs: .venv/.development ## Write the reference of the command line anew
 screenshots: .venv/.development ## Take the pictures of the dashboard anew, in about three minutes (needs Chromium; smaller with pngquant)
 	@$(BIN)/python -m screenshots docs/images
 
-# The browser tests drive Debian's Chromium. It is installed where it is missing and may be.
-.PHONY: browser
-browser:
-ifneq ($(wildcard tests/browser/test_*.py),)
-	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; fi
-	@command -v chromium >/dev/null || echo "There is no Chromium (apt-get install chromium): browser tests are skipped."
-endif
+# Programs that tests use: a browser, a pooler, a spreadsheet and JavaScript, all from Debian. What is missing is
+# installed where it may be; else the tests that need it are skipped, and this says so.
+TEST_PROGRAMS := chromium:chromium pgbouncer:pgbouncer soffice:libreoffice-calc-nogui node:nodejs
+.PHONY: programs
+programs:
+	@missing=""; for program in $(TEST_PROGRAMS); do \
+		command -v "$${program%%:*}" >/dev/null || missing="$$missing $${program##*:}"; done; \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing$$missing for the tests …"; apt-get update -qq; \
+		for package in $$missing; do \
+			DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$$package" >/dev/null || true; \
+		done; \
+	fi; \
+	for program in $(TEST_PROGRAMS); do command -v "$${program%%:*}" >/dev/null || \
+		echo "There is no $${program%%:*} (apt-get install $${program##*:}): the tests that need it are skipped."; done
 
 .venv/.runtime: pyproject.toml packages/bulkport/pyproject.toml apps/commandapi/pyproject.toml uv.lock | .uv/bin/uv
 	@echo "Installing what the server needs into .venv …"
