@@ -24,6 +24,7 @@ from bench.measures import (
     against_frameworks,
     background,
     dashboard,
+    growth,
     latency,
     load_generator,
     memory,
@@ -31,7 +32,7 @@ from bench.measures import (
 )
 from bench.measures.run import Measure, Run
 from bench.product import ProductInstallation
-from bench.report import LATEST, print_table, write_json
+from bench.report import LATEST, print_table, with_earlier, write_json
 from bench.results import Results
 from bench.scale import FULL, QUICK, Scale
 
@@ -39,6 +40,7 @@ MEASURES = (
     Measure("load-generator", (), alone=load_generator.load_generator),
     Measure("memory", ("memory-growth", "memory-api", "memory-worker"), alone=memory.memory),
     Measure("background", background.JOB_ROWS, alone=background.background),
+    Measure("growth", growth.GROWTH_ROWS, alone=growth.growth),
     Measure("dashboard", dashboard.DASHBOARD_ROWS, alone=dashboard.dashboard),
     Measure("platforms", ("platforms-ndjson", "accepted"), against_copy.platforms),
     Measure("csv", ("platforms-csv",), against_copy.platforms_csv),
@@ -53,6 +55,7 @@ MEASURES = (
     Measure("ten-rows", ("ten-rows-wait-p50", "ten-rows-run-p50"), latency.ten_rows),
     Measure("eight-clients", ("post-eight-p99", "eight-rate"), latency.eight_clients),
     Measure("fairness", ("fairness-p99",), latency.fairness),
+    Measure("fairness-queued", ("fairness-queued-p99",), latency.fairness_beside_queued),
     Measure("beside", ("post-beside-p99",), latency.beside_large_import),
 )
 WIDTH_IN_A_FILE = 200
@@ -67,7 +70,7 @@ def main(
     rows: Annotated[int | None, typer.Option(min=10_000, help="Rows of the main imports.")] = None,
     render: Annotated[bool, typer.Option("--render", help="Only render docs/benchmarks.md from the last run.")] = False,
 ) -> None:
-    """Measure the Command API against its peers. A full run takes up to 35 minutes and renders docs/benchmarks.md."""
+    """Measure the Command API against its peers. A full run takes up to 45 minutes and renders docs/benchmarks.md."""
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH_IN_A_FILE
@@ -88,8 +91,10 @@ def main(
         run.results.seconds = time.monotonic() - started
     document = run.results.as_json()
     print_table(console, document)
+    if chosen != NAMES:
+        document = with_earlier(document)
     console.print(f"wrote {write_json(document)}")
-    if scale == FULL and chosen == NAMES:
+    if scale == FULL:
         write_document(document)
         console.print(f"rendered {DOCUMENT}")
     if run.results.skipped:

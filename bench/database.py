@@ -112,6 +112,20 @@ class Database:
         """Import jobs that are not final."""
         return self.count("bulkport.bulk_import_jobs WHERE completed_at IS NULL")
 
+    def waiting_jobs(self) -> int:
+        """Background jobs that wait in their queues."""
+        return self.count("bulkport.jobs WHERE state = 'enqueued'")
+
+    @contextmanager
+    def paused_queues(self) -> Iterator[None]:
+        """No job starts until the block ends."""
+        self._connection.execute("UPDATE bulkport.queues SET paused_at = now(), paused_by = 'bench'")
+        try:
+            yield
+        finally:
+            self._connection.execute("UPDATE bulkport.queues SET paused_at = NULL, paused_by = NULL")
+            self._connection.execute("SELECT pg_notify('bulkport.jobs', 'queue ' || name) FROM bulkport.queues")
+
     def settle(self) -> None:
         """Wait until nothing else works in the database, and write a checkpoint.
 

@@ -38,9 +38,10 @@ def _machine(document: dict[str, Any]) -> str:
 
 
 def _table(document: dict[str, Any]) -> str:
-    lines = ["| measure | value | target | verdict | product | peer | prototype |", "|---|---|---|---|---|---|---|"]
+    columns = ("measure", "value", "target", "verdict", "product", "peer", "measured")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for row in document["rows"]:
-        cells = (row[name] for name in ("measure", "shown", "target", "verdict", "product", "peer", "prototype"))
+        cells = (row["shown" if name == "value" else name] for name in columns)
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     return "\n".join(lines)
 

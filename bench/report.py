@@ -37,6 +37,19 @@ def print_table(console: Console, document: dict[str, Any]) -> None:
     console.print(table)
 
 
+def with_earlier(document: dict[str, Any]) -> dict[str, Any]:
+    """A run's document, with the rows that it did not measure from the last document of the same scale."""
+    if not LATEST.exists():
+        return document
+    earlier = json.loads(LATEST.read_text(encoding="utf-8"))
+    if earlier["scale"] != json.loads(json.dumps(document["scale"])):
+        return document
+    before = {row["key"]: row for row in earlier["rows"]}
+    rows = [before[row["key"]] if row["value"] is None and row["key"] in before else row for row in document["rows"]]
+    details = earlier["details"] | document["details"]
+    return document | {"rows": rows, "details": details, "seconds": earlier["seconds"] + document["seconds"]}
+
+
 def write_json(document: dict[str, Any]) -> Path:
     """Write `bench/results/latest.json`."""
     LATEST.parent.mkdir(exist_ok=True)

@@ -59,6 +59,7 @@ class Results:
                     "peer": "" if found is None else found.peer,
                     "target": target.text,
                     "verdict": self.verdict(target),
+                    "measured": "" if found is None else self.machine["date"],
                     "prototype": target.prototype,
                 }
             )

@@ -106,6 +106,12 @@ TARGETS = (
     Target("memory-api", "peak memory of the API process, 10 M rows", 120, Unit.MEBIBYTES, prototype="47 MiB"),
     Target("memory-worker", "peak memory of the larger worker, 10 M rows", 100, Unit.MEBIBYTES, prototype="43 MiB"),
     Target("fairness-p99", "another user's 10 rows → Completed, beside a 5 M-row import: p99", 200, Unit.MILLISECONDS),
+    Target(
+        "fairness-queued-p99",
+        "… beside 10,000 queued imports of three rows of one user: p99",
+        200,
+        Unit.MILLISECONDS,
+    ),
     Target("jobs-single", "jobs enqueued/s, one by one: over PgQueuer's", 0.9, Unit.RATIO, Bound.AT_LEAST),
     Target("jobs-transaction", "… each in a transaction with one row", 0.9, Unit.RATIO, Bound.AT_LEAST),
     Target("jobs-batch", "… 1,000 in a call", 0.7, Unit.RATIO, Bound.AT_LEAST),
@@ -122,6 +128,9 @@ TARGETS = (
     ),
     Target("jobs-pickup-p50", "job enqueued → its first line, idle worker: p50 over PgQueuer's", 0.7, Unit.RATIO),
     Target("jobs-pickup-p99", "… p99", 0.6, Unit.RATIO),
+    Target("growth-waiting", "a step's cost beside 1 M waiting jobs over that beside 1,000", 2.0, Unit.RATIO),
+    Target("growth-finished", "… 1 M finished jobs", 2.0, Unit.RATIO),
+    Target("growth-imports", "… 1 M imports", 2.0, Unit.RATIO),
     Target("jobs-statistics", "statistics read, 1 M jobs: p50", 5, Unit.MILLISECONDS),
     Target(
         "dashboard-page", "the dashboard's slowest page, 1 M finished jobs, 10,000 failed: p95", 50, Unit.MILLISECONDS

@@ -21,6 +21,7 @@ BESIDE_INTERVAL_SECONDS = 0.02
 """Between two requests beside a large import: a user who works, not a second flood."""
 _BULK = "/api/platforms/bulk"
 _DISTINCT_BODIES = 20
+_QUEUEING_CLIENTS = 4
 
 
 def posts(run: Run, product: Product) -> None:
@@ -181,6 +182,35 @@ def fairness(run: Run, product: Product) -> None:
         "import_seconds": round(finished.finished_seconds, 2),
     }
     _put(run, "fairness-p99", completed, 99)
+
+
+def fairness_beside_queued(run: Run, product: Product) -> None:
+    """Another user's ten rows, again and again, while thousands of one user's small imports are worked off."""
+    count = run.scale.queued_imports
+    run.say(f"another user's ten rows beside {count:,} queued imports of three rows")
+    run.database.empty_tables()
+    run.database.settle()
+    (three_rows,) = run.dataset.envelopes(1, 3)
+    completed: list[float] = []
+    with run.database.paused_queues(), ThreadPoolExecutor(_QUEUEING_CLIENTS) as clients:
+        each = count // _QUEUEING_CLIENTS
+        list(clients.map(lambda _: _answer_times(product.server, [three_rows], each), range(_QUEUEING_CLIENTS)))
+    queued = run.database.waiting_jobs()
+    with Connection(product.other_user) as connection:
+        requests = cycle(
+            [connection.prepare("POST", _BULK, envelope) for envelope in run.dataset.envelopes(_DISTINCT_BODIES, 10)]
+        )
+        started = time.perf_counter()
+        while run.database.waiting_jobs() > queued // 20:
+            completed.append(run.import_small(connection, next(requests), 10).finished_seconds * 1000)
+        seconds = time.perf_counter() - started
+    run.wait_for_idle_imports()
+    run.results.details["fairness-queued"] = {
+        "queued": queued,
+        "completed_ms": spread(completed),
+        "imports_per_second": round(queued / seconds),
+    }
+    _put(run, "fairness-queued-p99", completed, 99)
 
 
 def _bodies(run: Run) -> list[bytes]:
