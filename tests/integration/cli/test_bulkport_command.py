@@ -1,5 +1,6 @@
 """The command `bulkport` migrates, checks and controls the application that it is given by name."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,8 +8,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
 SHOP = """
+import json
 import os
 from bulkport import Bulkport, Resource
 from pydantic import BaseModel
@@ -33,7 +37,8 @@ def folder(tmp_path: Path) -> Path:
 
 def command(folder: Path, url: str, *arguments: str, target: str = "little_shop:bulkport") -> tuple[int, str, str]:
     name, *rest = arguments
-    words = [name, target, *rest] if name != "jobs" else [name, rest[0], target, *rest[1:]]
+    has_group = name in ("jobs", "queues", "servers")
+    words = [name, rest[0], target, *rest[1:]] if has_group else [name, target, *rest]
     done = subprocess.run(
         [sys.executable, "-m", "bulkport", *words],
         cwd=folder,
@@ -79,3 +84,50 @@ def test_a_mistake_is_named_in_one_message_without_the_password(
     assert words in error
     assert "secret" not in output + error
     assert "Traceback" not in error
+
+
+def test_queues_are_paused_limited_and_resumed(folder: Path, database_url: str) -> None:
+    assert command(folder, database_url, "queues", "pause", "mail", "--note", "host down")[:2] == (
+        0,
+        "Paused mail. Running jobs will finish.\n",
+    )
+    listed = command(folder, database_url, "queues", "list")[1]
+    assert "paused by bulkport command: host down" in listed
+    assert command(folder, database_url, "queues", "limit", "mail", "3")[0] == 0
+    assert command(folder, database_url, "queues", "resume", "mail")[:2] == (0, "Resumed mail.\n")
+    assert "0 of 3 running" in command(folder, database_url, "queues", "list")[1]
+    assert command(folder, database_url, "servers", "list")[:2] == (0, "")
+    code, _, error = command(folder, database_url, "servers", "stop", "worker-a")
+    assert (code, error) == (1, "Server worker-a is not running, or is stopping.\n")
+
+
+def test_what_needs_attention_is_told_to_monitors(folder: Path, database_url: str) -> None:
+    assert command(folder, database_url, "attention")[:2] == (0, "Nothing needs attention.\n")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT bulkport.enqueue_now('greet', 'mail', 0, '{}')")
+    code, told, _ = command(folder, database_url, "attention", "--json")
+    assert code == 1
+    assert json.loads(told)["code"] == "queue_unserved"
+
+
+async def test_assistants_read_what_fails_and_one_job(folder: Path, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """SELECT bulkport.enqueue_now('greet', 'mail', 0, '{"name": "Ada", "api_key": "s3cret"}')"""
+        )
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "bulkport", "mcp", "little_shop:bulkport"],
+        cwd=folder,
+        env={**os.environ, "DATABASE_URL": database_url},
+    )
+    async with stdio_client(server) as (reading, writing), ClientSession(reading, writing) as session:
+        await session.initialize()
+        tools = (await session.list_tools()).tools
+        assert {"needs_attention", "failing_tasks", "show_job", "import_errors"} <= {tool.name for tool in tools}
+        assert all(tool.annotations is not None and tool.annotations.read_only_hint for tool in tools)
+        told = await session.call_tool("list_jobs", {"state": "enqueued"})
+        assert "Ada" in str(told.content)
+        assert "s3cret" not in str(told.content)
+        assert "queue_unserved" in str((await session.call_tool("needs_attention", {})).content)
+        assert (await session.call_tool("show_job", {"job_id": 77})).is_error

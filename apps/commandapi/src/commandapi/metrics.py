@@ -5,6 +5,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import Final
 
+import psycopg
 from fastapi import APIRouter
 from prometheus_client import (
     CollectorRegistry,
@@ -19,11 +20,16 @@ from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bulkport.errors import NotFound
+from bulkport.app import Bulkport
+from bulkport.dashboard.pages.prometheus import job_metrics
+from bulkport.dashboard.standard import attention_reader
+from bulkport.errors import BulkportError, NotFound
 from bulkport.fastapi.request_log import Exchange
+from bulkport.jobs.errors import NotConnected
 from commandapi.settings import Settings
 
 _FORWARDING_HEADERS: Final = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
+_END: Final = b"# EOF\n"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # Half a millisecond to a minute: 1,000 rows are accepted in some milliseconds, a body of ten million in seconds.
@@ -95,4 +101,18 @@ async def read_metrics(request: Request) -> Response:
         raise NotFound
     metrics: RequestMetrics = request.app.state.metrics
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(metrics.registry), media_type=content_type)
+    text = encode(metrics.registry)
+    jobs = (await _job_metrics(request)).encode()
+    # OpenMetrics ends with this line.
+    head, end, _ = text.partition(_END)
+    return Response(head + jobs + end, media_type=content_type)
+
+
+async def _job_metrics(request: Request) -> str:
+    """Numbers about jobs; none while the database cannot be read, of which the others tell."""
+    bulkport: Bulkport = request.app.state.bulkport
+    read = attention_reader(bulkport, bulkport.resources, bulkport.opened_pool, bulkport.limits)
+    try:
+        return await job_metrics(bulkport, await read())
+    except (psycopg.Error, BulkportError, NotConnected, TimeoutError):
+        return ""

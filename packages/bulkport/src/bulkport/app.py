@@ -264,6 +264,7 @@ class Bulkport(JobCalls, ImportCalls):
             audit_keep=audit_keep,
             public_url=public_url,
             sessions=sessions,
+            limits=self.limits,
         )
 
     @asynccontextmanager
@@ -517,6 +518,16 @@ class Bulkport(JobCalls, ImportCalls):
         if not self._runtimes:
             raise NotConnected
         return self._runtimes[-1]
+
+    def opened_pool(self) -> AsyncPool:
+        """The connections to the database while it is connected; autocommit.
+
+        Raises
+        ------
+        NotConnected
+            It is not.
+        """
+        return self._open_pool()
 
     def _open_pool(self) -> AsyncPool:
         if self._pool is None:

@@ -16,6 +16,7 @@ from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.dashboard.dashboard import Dashboard
 from bulkport.dashboard.pages.api import api_downloads
 from bulkport.dashboard.pages.api_commands import api_commands
+from bulkport.dashboard.pages.attention import Attention
 from bulkport.dashboard.pages.audit import audit_component
 from bulkport.dashboard.pages.failures import failures_component
 from bulkport.dashboard.pages.imports import imports_component, related_import, with_import_counts
@@ -32,6 +33,7 @@ from bulkport.dashboard.pages.tasks import tasks_component
 from bulkport.imports.admin import OperatedImports
 from bulkport.imports.resource import Resources
 from bulkport.jobs.calls import JobCalls
+from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool
 
 Decision: TypeAlias = Viewer | str | bool | None
@@ -51,6 +53,7 @@ def standard_dashboard(
     audit_keep: timedelta | None = timedelta(days=365),
     public_url: str | None = None,
     sessions: Sessions | None = None,
+    limits: ImportLimits | None = None,
 ) -> Dashboard:
     """The dashboard, to be mounted.
 
@@ -60,6 +63,8 @@ def standard_dashboard(
         The application's background jobs, imports among them; connected as long as it serves.
     pool
         Gives the application's connections once it is connected.
+    limits
+        Of imports: which disks must have how much room.
     access, title, masked_names, audit_keep, public_url, sessions
         See `Bulkport.dashboard`.
     """
@@ -68,7 +73,7 @@ def standard_dashboard(
     audit = AuditLog(pool, keep=audit_keep)
     commands = api_commands()
     muted = MutedFailures(pool)
-    reader = OverviewReader(jobs, imports, muted)
+    reader = OverviewReader(jobs, imports, muted, limits)
     components = [
         jobs_component(jobs, masking, pool, related_import),
         failures_component(jobs, muted),
@@ -98,6 +103,13 @@ def standard_dashboard(
         title=title,
         public_url=public_url,
     )
+
+
+def attention_reader(
+    jobs: JobCalls, resources: Resources, pool: Callable[[], AsyncPool], limits: ImportLimits | None = None
+) -> Callable[[], Awaitable[Sequence[Attention]]]:
+    """Reads what needs an operator's attention, as the overview shows it; for monitors."""
+    return OverviewReader(jobs, OperatedImports(pool, resources), limits=limits).attention
 
 
 def access_of(access: Access | Decide) -> Access:

@@ -24,13 +24,15 @@ _State = Annotated[list[JobState] | None, typer.Option("--state", help="Only job
 _Task = Annotated[str | None, typer.Option(help="Only jobs of this task.", show_default=False)]
 _Queue = Annotated[str | None, typer.Option(help="Only jobs of this queue.", show_default=False)]
 _AsJson = Annotated[bool, typer.Option("--json", help="As JSON, one job a line.")]
+_WATCHED = 200
 _Ids = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of jobs.", show_default=False)]
 _Reason = Annotated[str | None, typer.Option(help="Kept in the job's history.", show_default=False)]
 
-_ACTOR = "bulkport jobs"
+ACTOR = "bulkport command"
+"""Who the histories of jobs and queues say it was."""
 
 
-def _run(target: str, use: Callable[[Bulkport], Awaitable[T]]) -> T:
+def run(target: str, use: Callable[[Bulkport], Awaitable[T]]) -> T:
     async def connected() -> T:
         bulkport = load(target)
         async with bulkport.connect():
@@ -55,7 +57,7 @@ def list_jobs(
 ) -> None:
     """Jobs, newest first."""
     query = JobQuery(states=state or (), task=task, queue=queue, user_id=user, text=text)
-    page = _run(target, lambda bulkport: bulkport.search(query, limit=limit))
+    page = run(target, lambda bulkport: bulkport.search(query, limit=limit))
     for job in page.items:
         typer.echo(_line_of_json(job) if as_json else _line(job))
     if page.next_cursor is not None and not as_json:
@@ -65,7 +67,7 @@ def list_jobs(
 @jobs_app.command()
 def show(target: Target, job_id: Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]) -> None:
     """All that is known of one job, as JSON."""
-    details = _run(target, lambda bulkport: bulkport.details(BackgroundJobId(job_id)))
+    details = run(target, lambda bulkport: bulkport.details(BackgroundJobId(job_id)))
     if details is None:
         fail(f"There is no job {job_id}.")
     else:
@@ -73,27 +75,61 @@ def show(target: Target, job_id: Annotated[str, typer.Argument(metavar="JOB", he
 
 
 @jobs_app.command()
+def watch(
+    target: Target,
+    *,
+    state: _State = None,
+    task: _Task = None,
+    queue: _Queue = None,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 1.0,
+    as_json: _AsJson = False,
+) -> None:
+    """Print jobs as they change, until Ctrl-C."""
+    query = JobQuery(states=state or (), task=task, queue=queue)
+
+    async def follow(bulkport: Bulkport) -> None:
+        seen: dict[str, tuple[JobState, int]] = {}
+        is_first = True
+        while True:
+            page = await bulkport.search(query, limit=_WATCHED)
+            for job in reversed(page.items):
+                now = (job.state, job.runs)
+                if seen.get(job.id) != now and not is_first:
+                    typer.echo(_line_of_json(job) if as_json else _line(job))
+                seen[job.id] = now
+            is_first = False
+            known = {job.id for job in page.items}
+            seen = {job_id: value for job_id, value in seen.items() if job_id in known}
+            await asyncio.sleep(every)
+
+    try:
+        run(target, follow)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+@jobs_app.command()
 def retry(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
     """Run jobs again that have ended."""
-    _each(target, job_ids, lambda bulkport, job: bulkport.requeue(job, reason=reason, actor=_ACTOR))
+    _each(target, job_ids, lambda bulkport, job: bulkport.requeue(job, reason=reason, actor=ACTOR))
 
 
 @jobs_app.command()
 def cancel(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
     """End jobs: waiting ones at once, running ones when their task heeds the request."""
-    _each(target, job_ids, lambda bulkport, job: bulkport.cancel(job, reason=reason, actor=_ACTOR))
+    _each(target, job_ids, lambda bulkport, job: bulkport.cancel(job, reason=reason, actor=ACTOR))
 
 
 @jobs_app.command("run-now")
 def run_now(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
     """Run jobs at once that wait for their time or their next attempt."""
-    _each(target, job_ids, lambda bulkport, job: bulkport.run_now(job, reason=reason, actor=_ACTOR))
+    _each(target, job_ids, lambda bulkport, job: bulkport.run_now(job, reason=reason, actor=ACTOR))
 
 
 @jobs_app.command()
 def delete(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
     """Cancel jobs also if they have ended; retention removes them later."""
-    _each(target, job_ids, lambda bulkport, job: bulkport.delete(job, reason=reason, actor=_ACTOR))
+    _each(target, job_ids, lambda bulkport, job: bulkport.delete(job, reason=reason, actor=ACTOR))
 
 
 @jobs_app.command("retry-all")
@@ -102,41 +138,15 @@ def retry_all(
 ) -> None:
     """Run all jobs again that match; by default all that failed."""
     query = JobQuery(states=state or (JobState.FAILED,), task=task, queue=queue)
-    summary = _run(target, lambda bulkport: bulkport.requeue_all(query, reason=reason, actor=_ACTOR))
+    summary = run(target, lambda bulkport: bulkport.requeue_all(query, reason=reason, actor=ACTOR))
     typer.echo(str(summary) or "no jobs match")
 
 
 @jobs_app.command()
 def stats(target: Target) -> None:
     """Jobs in numbers, as JSON."""
-    numbers = _run(target, lambda bulkport: bulkport.statistics())
+    numbers = run(target, lambda bulkport: bulkport.statistics())
     typer.echo(json.dumps(asdict(numbers), indent=2, default=str))
-
-
-@jobs_app.command()
-def queues(target: Target) -> None:
-    """Queues, one a line."""
-    for queue in _run(target, lambda bulkport: bulkport.queues()):
-        typer.echo(json.dumps(asdict(queue), default=str))
-
-
-@jobs_app.command()
-def servers(target: Target) -> None:
-    """Worker servers, one a line."""
-    for server in _run(target, lambda bulkport: bulkport.servers()):
-        typer.echo(json.dumps(asdict(server), default=str))
-
-
-@jobs_app.command()
-def pause(target: Target, queue: str) -> None:
-    """Let no job of a queue start until it is resumed."""
-    _run(target, lambda bulkport: bulkport.pause_queue(queue, actor=_ACTOR))
-
-
-@jobs_app.command()
-def resume(target: Target, queue: str) -> None:
-    """Let a paused queue go on."""
-    _run(target, lambda bulkport: bulkport.resume_queue(queue, actor=_ACTOR))
 
 
 def _each(
@@ -145,7 +155,7 @@ def _each(
     async def all_of(bulkport: Bulkport) -> list[OrderResult]:
         return [await order(bulkport, BackgroundJobId(job_id)) for job_id in job_ids]
 
-    results = _run(target, all_of)
+    results = run(target, all_of)
     for result in results:
         repeated = f" as {result.new_job_id}" if result.new_job_id else ""
         typer.echo(f"{result.job_id}: {result.effect}{repeated}")

@@ -10,7 +10,10 @@ import typer
 import bulkport as library
 from bulkport import migrations
 from bulkport.app import Bulkport
+from bulkport.cli.commands.attention import attention
 from bulkport.cli.commands.jobs import jobs_app
+from bulkport.cli.commands.mcp import mcp
+from bulkport.cli.commands.queues import queues_app, servers_app
 from bulkport.cli.commands.target import Target, load, plain_errors
 from bulkport.database import cursor_classes
 from bulkport.jobs.worker import run_until_signal
@@ -23,6 +26,10 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(queues_app, name="queues")
+app.add_typer(servers_app, name="servers")
+app.command()(attention)
+app.command()(mcp)
 
 
 def _version(asked: bool) -> None:

@@ -21,6 +21,7 @@ from bulkport.dashboard.pages.failure_groups import read_failure_groups
 from bulkport.dashboard.pages.job_filters import FILTERS, JobFilter
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.dashboard.pages.prometheus import job_metrics
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.reading.details import JobDetails, JobSummary
 
@@ -30,6 +31,7 @@ _PATHS: Final[Sequence[tuple[str, str]]] = (
     ("jobs/{job_id}", "One job with its attempts and history"),
     ("failures", "The latest failures, grouped by task, error type and message"),
     ("attention", "Conditions that need an operator's attention now"),
+    ("metrics", "The same as gauges, in Prometheus' text format"),
     ("queues", "Queues with what waits in them"),
     ("servers", "Servers with what they run"),
     ("recurring", "Recurring jobs with their schedules"),
@@ -60,14 +62,14 @@ def api_downloads(
         found = JobFilter.of(request.query)
         size = request.query.number("size", 50, least=1, most=_MAX_LISTED)
         page = await search.page(found.query, request.query.get("cursor") or None, size)
-        return {"jobs": [_job(job, masking) for job in page.items], "nextCursor": page.next_cursor}
+        return {"jobs": [job_members(job, masking) for job in page.items], "nextCursor": page.next_cursor}
 
     async def one_job(request: PageRequest) -> Any:
         number: int = request.params["job_id"]
         details = await jobs.details(BackgroundJobId(str(number))) if number <= MAX_BIGINT else None
         if details is None:
             raise PageNotFound
-        return _details(details, masking)
+        return details_members(details, masking)
 
     async def list_failures(request: PageRequest) -> Any:
         found = await read_failure_groups(jobs)
@@ -105,6 +107,10 @@ def api_downloads(
     async def list_tasks(request: PageRequest) -> Any:
         return {"tasks": await jobs.task_statistics()}
 
+    async def metrics(request: PageRequest) -> Response:
+        text = await job_metrics(jobs, await attention())
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
     async def openapi(request: PageRequest) -> Any:
         return openapi_of(commands)
 
@@ -119,24 +125,27 @@ def api_downloads(
         _resource("batches", list_batches),
         _resource("tasks", list_tasks),
         _resource("openapi.json", openapi),
+        Download("api/v1/metrics", metrics),
     ]
 
 
 def _resource(path: str, read: Callable[[PageRequest], Awaitable[Any]]) -> Download:
     async def answer(request: PageRequest) -> Response:
-        content = json.dumps(_plain(await read(request)), ensure_ascii=False, default=str)
+        content = json.dumps(plain(await read(request)), ensure_ascii=False, default=str)
         return Response(content, media_type="application/json")
 
     return Download(f"api/v1/{path}", answer)
 
 
-def _job(job: JobSummary, masking: Masking) -> dict[str, Any]:
+def job_members(job: JobSummary, masking: Masking) -> dict[str, Any]:
+    """A job of a list."""
     return {**asdict(job), "args": None if job.args is None else masking.apply(job.args)}
 
 
-def _details(details: JobDetails, masking: Masking) -> dict[str, Any]:
+def details_members(details: JobDetails, masking: Masking) -> dict[str, Any]:
+    """A job with all that is kept of it."""
     return {
-        **_job(details.job, masking),
+        **job_members(details.job, masking),
         "result": masking.apply(details.result),
         "attempts": details.runs,
         "history": [entry.change for entry in details.timeline if entry.change is not None],
@@ -146,7 +155,7 @@ def _details(details: JobDetails, masking: Masking) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value as JSON has it: names in camelCase, times in ISO 8601."""
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
@@ -157,13 +166,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         # What applications have named stays as it is.
         return {
-            (_camel(name) if isinstance(name, str) and name.isidentifier() else str(_plain(name))): inner
+            (_camel(name) if isinstance(name, str) and name.isidentifier() else str(plain(name))): inner
             if name in ("args", "result")
-            else _plain(inner)
+            else plain(inner)
             for name, inner in value.items()
         }
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     return value
 
 

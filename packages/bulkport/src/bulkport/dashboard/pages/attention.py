@@ -1,15 +1,18 @@
 """What needs an operator's attention now: conditions that do not pass by themselves."""
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from bulkport.dashboard.core.formatting import elapsed, number, percent
+from bulkport.dashboard.core.formatting import elapsed, number, percent, size
 from bulkport.dashboard.core.language import n, t
 from bulkport.imports.admin import UNFINISHED, ImportFilter, OperatedImport, OperatedImports
 from bulkport.jobs.port.recurring import RecurringJob
 from bulkport.jobs.reading.metrics import QueueStatus, SeriesPoint, ServerStatus
+from bulkport.limits import ImportLimits
 
 _LIMITED_FOR: Final = 60.0
 """Seconds that the oldest job of a queue at its limit waits before it is worth telling."""
@@ -19,6 +22,8 @@ _RATE_FACTOR: Final = 3
 _MIN_RATE: Final = 0.05
 """Failures that retries take care of are no news below this part of the jobs."""
 _MAX_IMPORTS: Final = 100
+_DISK_FACTOR: Final = 4
+"""A disk with less than so many times the space below which uploads are refused is told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +32,7 @@ class Attention:
 
     code: str
     """For programs: `queue_paused`, `queue_unserved`, `task_unknown`, `queue_at_limit`, `server_silent`,
-    `recurring_overdue`, `failure_rate` or `import_stalled`."""
+    `recurring_overdue`, `failure_rate`, `import_stalled` or `disk_low`."""
     subject: str
     """What it is about: the name of a queue, server or recurring job, or an import's id."""
     text: str
@@ -190,6 +195,32 @@ def attention_to_imports(imports: Sequence[OperatedImport]) -> list[Attention]:
         for job in imports
         if job.last_fault and not job.completed_at
     ]
+
+
+def attention_to_disks(limits: ImportLimits) -> list[Attention]:
+    """Disks on which uploads and the database run out of space. Looks at the file system: call it in a thread."""
+    found: list[Attention] = []
+    for folder in dict.fromkeys((limits.spool_folder or tempfile.gettempdir(), *limits.watched_folders)):
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError:
+            continue
+        if free < _DISK_FACTOR * limits.disk_watermark_bytes:
+            is_full = free < limits.disk_watermark_bytes
+            detail = t("{free} left in {folder}", free=size(free), folder=folder)
+            if is_full:
+                detail = t("{detail}; uploads are refused", detail=detail)
+            found.append(
+                Attention(
+                    code="disk_low",
+                    subject=str(folder),
+                    text=t("Disk space is low"),
+                    detail=detail,
+                    path="imports",
+                    is_bad=is_full,
+                )
+            )
+    return found
 
 
 async def unfinished_imports(imports: OperatedImports | None) -> Sequence[OperatedImport]:

@@ -1,5 +1,6 @@
 """The overview: what needs attention, how things stand, and the latest failures."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from bulkport.dashboard.pages.activity import (
 )
 from bulkport.dashboard.pages.attention import (
     Attention,
+    attention_to_disks,
     attention_to_failures,
     attention_to_imports,
     attention_to_queues,
@@ -47,6 +49,7 @@ from bulkport.jobs.reading.metrics import (
     SeriesPoint,
     ServerStatus,
 )
+from bulkport.limits import ImportLimits
 
 _REALTIME_SECONDS: Final = 90
 _RATE_SECONDS: Final = 10
@@ -116,13 +119,21 @@ class OverviewReader:
         None: the application has none.
     muted:
         Failures that are not listed.
+    limits:
+        Tell which disks must have how much room; None: none is looked at.
     """
 
     def __init__(
-        self, jobs: ManagedJobs, imports: OperatedImports | None = None, muted: MutedFailures | None = None
+        self,
+        jobs: ManagedJobs,
+        imports: OperatedImports | None = None,
+        muted: MutedFailures | None = None,
+        limits: ImportLimits | None = None,
     ) -> None:
         self._jobs = jobs
         self._muted = muted
+        self._limits = limits
+        self._disks = TTLCache(self._read_disks, seconds=_CACHE_SECONDS)
         self._imports = imports
         self._minutes = TTLCache(self._read_minutes, seconds=_CACHE_SECONDS)
         self._failures = TTLCache(self._read_failures, seconds=_FAILURES_SECONDS)
@@ -135,10 +146,11 @@ class OverviewReader:
         minutes = await self._minutes.get(_RECENT_MINUTES)
         recurring = await self._recurring.get(None)
         imports = await unfinished_imports(self._imports)
+        disks = await self._disks.get(None)
         async with self._jobs.reader.at_one_moment() as reader:
             statistics = await reader.statistics()
             servers, queues = await reader.servers(), await reader.queues()
-        return _attention(statistics.as_of, queues, servers, recurring, minutes, imports)
+        return _attention(statistics.as_of, queues, servers, recurring, minutes, imports, disks)
 
     async def read(self, request: PageRequest) -> Overview:
         """The overview, with charts of the period that the address asks for."""
@@ -150,6 +162,7 @@ class OverviewReader:
         recurring = await self._recurring.get(None)
         failures = await self._failures.get(None)
         imports = await unfinished_imports(self._imports)
+        disks = await self._disks.get(None)
         async with self._jobs.reader.at_one_moment() as reader:
             statistics = await reader.statistics()
             # The current second is left out: half of it would look like a slump.
@@ -162,7 +175,7 @@ class OverviewReader:
             queues = await reader.queues()
         running = _running(servers)
         return Overview(
-            attention=_attention(statistics.as_of, queues, servers, recurring, minutes, imports),
+            attention=_attention(statistics.as_of, queues, servers, recurring, minutes, imports, disks),
             tiles=_tiles(statistics, queues, servers, seconds, minutes),
             throughput=_throughput(seconds),
             activity=activity,
@@ -182,6 +195,9 @@ class OverviewReader:
         now = (await self._jobs.statistics()).as_of
         since = now - timedelta(minutes=minutes - 1)
         return await self._jobs.series(Granularity.MINUTE, since, until=now, percentiles=True)
+
+    async def _read_disks(self, _: None) -> Sequence[Attention]:
+        return [] if self._limits is None else await asyncio.to_thread(attention_to_disks, self._limits)
 
     async def _read_servers(self, _: None) -> Sequence[ServerStatus]:
         return await self._jobs.servers()
@@ -212,6 +228,7 @@ def _attention(  # noqa: PLR0917 # one source a condition
     recurring: Sequence[RecurringJob],
     minutes: Sequence[SeriesPoint],
     imports: Sequence[OperatedImport],
+    disks: Sequence[Attention],
 ) -> list[Attention]:
     found = [
         *attention_to_servers(servers),
@@ -219,6 +236,7 @@ def _attention(  # noqa: PLR0917 # one source a condition
         *attention_to_failures(minutes),
         *attention_to_recurring(recurring, now),
         *attention_to_imports(imports),
+        *disks,
     ]
     return sorted(found, key=lambda one: not one.is_bad)
 

@@ -1,0 +1,15 @@
+"""`bulkport mcp …`: what fails and why, for assistants that speak the Model Context Protocol."""
+
+from bulkport.cli.commands.target import Target, load, plain_errors
+from bulkport.extras import require_extra
+
+
+def mcp(target: Target) -> None:
+    """Serve the Model Context Protocol on standard input and output, read-only: failing tasks, jobs, import errors."""
+    require_extra("mcp", "mcp")
+    for module in ("jinja2", "starlette"):
+        require_extra("dashboard", module)
+    from bulkport.cli.mcp_server import mcp_server  # noqa: PLC0415 # needs the extras
+
+    with plain_errors():
+        mcp_server(load(target)).run("stdio")
