@@ -40,6 +40,10 @@ properties: .venv/.development ## Send 2,500 generated values of every PostgreSQ
 chaos: .venv/.development ## Break a running system for ten minutes and check what it kept (ARGS="--seconds 60 --seed 1")
 	@$(BIN)/python -m chaos --seconds 600 --rows 200000 --clients 6 --pause 0.3 $(ARGS)
 
+.PHONY: inputs
+inputs: .venv/.development ## Send 20,000 requests made from the API's description, valid and not (ARGS="--requests 2000 --seed 1")
+	@$(BIN)/python -m inputs $(ARGS)
+
 .PHONY: lint
 lint: .venv/.development ## Check style, types and the dependencies between packages
 	@$(BIN)/ruff check

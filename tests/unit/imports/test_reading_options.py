@@ -125,6 +125,14 @@ def test_charsets_go_by_all_their_names(name: str, found: str | None) -> None:
 
 
 def test_every_parameter_is_described() -> None:
-    described = {parameter["name"]: parameter for parameter in openapi_parameters()}
+    described = {parameter["name"]: parameter for parameter in openapi_parameters("sku")}
     assert {"charset", "delimiter", "map", "decimal", "blank"} <= described.keys()
     assert all(parameter["description"].endswith(".") for parameter in described.values())
+
+
+def test_what_the_description_names_is_accepted() -> None:
+    for parameter in openapi_parameters("sku"):
+        named = [*parameter["schema"].get("enum", ()), parameter["example"]]
+        for value in named:
+            values = value if isinstance(value, list) else [value]
+            parse_reading([(parameter["name"], each) for each in values])

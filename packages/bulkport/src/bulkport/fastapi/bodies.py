@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from bulkport.errors import MalformedBody, TooLarge, UnsupportedMediaType, ValidationFailed
 from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.json_schema import schema_of
 from bulkport.fastapi.validation_errors import messages_by_path
 from bulkport.imports.formats.json_values import has_many_values
 from bulkport.imports.formats.media_type import BodyFormat, parse_content_type
@@ -62,7 +63,7 @@ class JsonBody(Generic[ModelT]):
     @property
     def openapi(self) -> dict[str, Any]:
         """The body's part of the operation in the OpenAPI description."""
-        schema = self._model.model_json_schema(by_alias=True)
+        schema = schema_of(self._model)
         return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
     async def __call__(self, request: Request) -> ModelT:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime
 from starlette.requests import Request
 
 from bulkport.errors import ValidationFailed
+from bulkport.fastapi.bulk_description import MESSAGE, answers_description, request_description
 from bulkport.fastapi.follow import MAX_WAIT_SECONDS, retry_after
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.idempotent import Received, receive_once
@@ -24,9 +25,8 @@ from bulkport.fastapi.write_query import Authorize, permit, write_options
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling, parse_prefer, parse_wait
-from bulkport.imports.formats.media_type import MULTIPART
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, ImportLabels, parse_metadata
-from bulkport.imports.options_query import openapi_parameters, parse_reading
+from bulkport.imports.options_query import parse_reading
 from bulkport.imports.read import ImportJob, get_job
 from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
@@ -37,7 +37,6 @@ from bulkport.pulls.access import SourceAccess
 
 METADATA_HEADER: Final = "X-Import-Metadata"
 _LONGEST_DELAY: Final = timedelta(days=366)
-_MESSAGE: Final = "Bulk import job successfully queued"
 _JSON: Final = msgspec.json.Encoder()
 
 
@@ -70,8 +69,8 @@ def bulk_router(
         "",
         status_code=status.HTTP_202_ACCEPTED,
         name=f"import_{resource.name}",
-        openapi_extra=_request_body(resource),
-        responses={202: _answer(views.job_id_name)},
+        openapi_extra=request_description(resource),
+        responses=answers_description(views),
     )
     async def import_in_bulk(
         request: Request,
@@ -227,7 +226,7 @@ def accepted_response(
     body = {
         "id": accepted.id,
         views.job_id_name: accepted.background_job_id,
-        "message": _MESSAGE,
+        "message": MESSAGE,
         "totalRecords": accepted.total_records,
     }
     headers = {
@@ -239,153 +238,3 @@ def accepted_response(
     return Response(
         _JSON.encode(body), status_code=status.HTTP_202_ACCEPTED, headers=headers, media_type="application/json"
     )
-
-
-def _answer(job_id_name: str) -> dict[str, Any]:
-    schema = {
-        "title": "AcceptedImport",
-        "type": "object",
-        "required": ["id", job_id_name, "message", "totalRecords"],
-        "properties": {
-            "id": {"type": "integer"},
-            job_id_name: {"type": "string", "maxLength": 100},
-            "message": {"type": "string", "const": _MESSAGE},
-            "totalRecords": {"type": "integer"},
-        },
-    }
-    return {
-        "description": "The whole body is stored and its import job queued.",
-        "content": {"application/json": {"schema": schema}},
-    }
-
-
-_SOURCE: Final[dict[str, Any]] = {
-    "title": "Source",
-    "description": "Where a worker fetches the body: an address, or the path of an object in a configured store.",
-    "type": "object",
-    "required": ["source"],
-    "additionalProperties": False,
-    "properties": {
-        "source": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "url": {"type": "string", "format": "uri", "maxLength": 2000},
-                "store": {"type": "string"},
-                "path": {"type": "string", "maxLength": 1024},
-                "contentType": {"type": "string", "description": "Where its server and its name say it wrong."},
-                "contentEncoding": {"type": "string", "enum": ["gzip", "zstd", "identity"]},
-            },
-        }
-    },
-}
-_UPLOAD: Final[dict[str, Any]] = {
-    "title": "Upload",
-    "type": "object",
-    "required": ["upload"],
-    "additionalProperties": False,
-    "properties": {"upload": {"type": "string", "format": "uuid", "description": "A resumable upload's id."}},
-}
-
-
-def _request_body(resource: Resource) -> dict[str, Any]:
-    record = resource.model.model_json_schema(by_alias=True)
-    envelope = {
-        "type": "object",
-        "required": [resource.name],
-        "properties": {resource.name: {"type": "array", "minItems": 1, "items": record}},
-    }
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                BodyFormat.JSON.media_type: {
-                    "schema": {"anyOf": [envelope, _SOURCE, _UPLOAD]},
-                    "examples": {
-                        "pull": {
-                            "summary": "A worker fetches the body",
-                            "value": {"source": {"url": "https://example.org/exports/rows.csv.gz"}},
-                        },
-                        "pull from a store": {
-                            "summary": "From a store that the operator has configured",
-                            "value": {"source": {"store": "exports", "path": "2026/07/rows.parquet"}},
-                        },
-                        "upload": {
-                            "summary": "A resumable upload that is complete",
-                            "value": {"upload": "8e03978e-40d5-43e8-bc93-6894a57f9324"},
-                        },
-                    },
-                },
-                BodyFormat.NDJSON.media_type: {
-                    "schema": {"type": "string", "description": "One JSON object a line."},
-                },
-                BodyFormat.CSV.media_type: {
-                    "schema": {"type": "string", "description": "RFC 4180 with a header row."},
-                },
-                BodyFormat.JSON_SEQ.media_type: {
-                    "schema": {"type": "string", "description": "A JSON text sequence (RFC 7464)."},
-                },
-                BodyFormat.EXCEL.media_type: {
-                    "schema": {"type": "string", "format": "binary", "description": "A workbook; also .xlsb and .ods."},
-                },
-                BodyFormat.PARQUET.media_type: {
-                    "schema": {"type": "string", "format": "binary", "description": "A Parquet file."},
-                },
-                MULTIPART: {
-                    "schema": {
-                        "type": "object",
-                        "required": ["file"],
-                        "properties": {
-                            "file": {
-                                "type": "string",
-                                "format": "binary",
-                                "description": "A file of one of these kinds, by its type or its name. Fields "
-                                "before it may say how to read it, as the query parameters do.",
-                            }
-                        },
-                    }
-                },
-            },
-        },
-        "parameters": [
-            *openapi_parameters(),
-            {
-                "name": "Prefer",
-                "in": "header",
-                "required": False,
-                "description": "`handling=strict`: any bad row fails the import. `handling=lenient`: bad rows are "
-                "skipped, counted and reported. `respond-async, wait=10`: the answer is 200 with the final status "
-                "when the import ends within ten seconds, else 202 (RFC 7240).",
-                "schema": {"type": "string"},
-                "examples": {
-                    **{str(handling): {"value": f"handling={handling}"} for handling in Handling},
-                    "wait": {"value": "respond-async, wait=10"},
-                },
-            },
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "required": False,
-                "description": "Makes the request safe to send again, also after a broken connection: one key is one "
-                "import. The same request gets the first answer again, another one 422.",
-                "schema": {"type": "string", "maxLength": 257},
-                "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
-            },
-            {
-                "name": "Content-Digest",
-                "in": "header",
-                "required": False,
-                "description": "Digest of the body as it is sent, `sha-256=:BASE64:` (RFC 9530). A body with "
-                "another one is refused.",
-                "schema": {"type": "string"},
-            },
-            {
-                "name": "X-Import-Metadata",
-                "in": "header",
-                "required": False,
-                "description": "A small JSON object, kept with the import and shown with it.",
-                "schema": {"type": "string"},
-                "example": '{"batch": "2026-07"}',
-            },
-        ],
-    }

@@ -38,6 +38,7 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 _SECURED: Final = {
     "400": "The request is malformed.",
     "401": "The API key is missing or not valid.",
+    "429": "Too many requests; `Retry-After` says when to come again.",
     "503": "The database is away; try again shortly.",
 }
 _WITH_PATH: Final = {"404": "There is nothing at this address."}
@@ -60,7 +61,8 @@ def describe_problems(description: dict[str, Any]) -> dict[str, Any]:
     for path, item in description.get("paths", {}).items():
         for operation in item.values():
             responses = operation.setdefault("responses", {})
-            responses.pop("422", None)
+            if "HTTPValidationError" in str(responses.get("422")):
+                del responses["422"]
             # What Bulkport's routes say of all errors; here each is named.
             responses.pop("4XX", None)
             expected = {

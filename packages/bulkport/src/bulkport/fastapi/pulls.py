@@ -100,7 +100,7 @@ class PullList(WireView):
 
 _new_pull: Final = JsonBody(NewPull)
 _pull_change: Final = JsonBody(PullChange)
-_CREATION: Final[dict[str, Any]] = {**_new_pull.openapi, "parameters": openapi_parameters()}
+_CREATION: Final[dict[str, Any]] = {**_new_pull.openapi, "parameters": openapi_parameters(None)}
 _CREATION["requestBody"]["content"]["application/json"]["example"] = {
     "source": _EXAMPLE,
     "cron": "0 3 * * *",
@@ -126,6 +126,7 @@ def add_pull_creation(
         status_code=status.HTTP_201_CREATED,
         name=f"pull_{resource.name}_again_and_again",
         openapi_extra=_CREATION,
+        responses={409: {"description": "The user has as many recurring pulls as one user may have."}},
         tags=["pulls"],
     )
     async def create_pull(

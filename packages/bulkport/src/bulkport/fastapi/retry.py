@@ -44,6 +44,19 @@ _record: Final = JsonBody(MendedRecord)
 _ACCEPTED: Final[dict[str, Any]] = {"description": "The rows are stored, and queued as an import of their own."}
 _CONFLICT: Final[dict[str, Any]] = {"description": "The import has not ended, or its rows were sent again already."}
 
+_SLOW: Final[dict[str, Any]] = {"description": "The body took too long."}
+_LARGE: Final[dict[str, Any]] = {"description": "The body is too large."}
+_TYPE: Final[dict[str, Any]] = {"description": "The Content-Type or Content-Encoding is not supported."}
+_REUSED: Final[dict[str, Any]] = {"description": "The `Idempotency-Key` was used for another request."}
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    202: _ACCEPTED,
+    408: _SLOW,
+    409: _CONFLICT,
+    413: _LARGE,
+    415: _TYPE,
+    422: _REUSED,
+}
+
 
 def retry_router(
     resources: Resources,
@@ -58,7 +71,10 @@ def retry_router(
     Caller = Annotated[UserId, Depends(authenticate)]  # noqa: N806 # a type
 
     @router.post(
-        "/{job_id}/retry", status_code=202, responses={202: _ACCEPTED, 409: _CONFLICT}, response_class=Response
+        "/{job_id}/retry",
+        status_code=202,
+        responses=_ANSWERS,
+        response_class=Response,
     )
     async def retry_import(job_id: JobId, request: Request, user_id: Caller) -> Response:
         """Import the rejected rows of an import that has ended, as an import that continues it.

@@ -99,7 +99,7 @@ _PATCH: Final[dict[str, Any]] = {
             "in": "header",
             "required": False,
             "description": "Algorithm and base64 of the body's digest; a body with another one is not kept.",
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "pattern": "^(sha256|sha1|sha512|md5) [A-Za-z0-9+/]+={0,2}$"},
         },
     ],
     "requestBody": {"content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
@@ -108,6 +108,9 @@ _OFFSET: Final[dict[str, Any]] = {"description": "`Upload-Offset` says how many 
 _CREATED: Final[dict[str, Any]] = {"description": "The upload's address is in `Location`."}
 _MOVED: Final[dict[str, Any]] = {"description": "`Upload-Offset` is not where the upload ends."}
 _MISMATCH: Final[dict[str, Any]] = {"description": "The body has another checksum; nothing of it was kept."}
+_TOO_MANY: Final[dict[str, Any]] = {"description": "The user has as many unfinished uploads as one user may have."}
+_LARGE: Final[dict[str, Any]] = {"description": "The upload is too large."}
+_TYPE: Final[dict[str, Any]] = {"description": f"The Content-Type must be {_CONTENT_TYPE}."}
 _VERSION_NEEDED: Final[dict[str, Any]] = {"description": "The header `Tus-Resumable: 1.0.0` is missing."}
 
 
@@ -130,7 +133,13 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
             },
         )
 
-    @router.post("", status_code=201, responses={201: _CREATED, 412: _VERSION_NEEDED}, openapi_extra=_CREATION)
+    @router.post(
+        "",
+        status_code=201,
+        responses={201: _CREATED, 409: _TOO_MANY, 412: _VERSION_NEEDED, 413: _LARGE, 415: _TYPE, 460: _MISMATCH},
+        openapi_extra=_CREATION,
+        response_class=Response,
+    )
     async def create_upload(request: Request, user_id: Caller) -> Response:
         """Begin an upload; `Location` is where its bytes go."""
         headers = request.headers
@@ -156,7 +165,12 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         location = f"{request_path(request).rstrip('/')}/{upload.id}"
         return Response(status_code=201, headers={"Location": location, **_state(upload, received)})
 
-    @router.get("/{upload_id}", responses={200: _OFFSET, 412: _VERSION_NEEDED}, response_class=Response)
+    @router.get(
+        "/{upload_id}",
+        responses={200: _OFFSET, 412: _VERSION_NEEDED},
+        openapi_extra={"parameters": [_TUS]},
+        response_class=Response,
+    )
     async def get_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
         """How many bytes of an upload have arrived (`HEAD` asks the same)."""
         _require_version(request.headers)
@@ -194,7 +208,9 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         received = await _append(runtime(), request, upload, checksum)
         return Response(status_code=204, headers=_state(upload, received))
 
-    @router.delete("/{upload_id}", status_code=204, responses={412: _VERSION_NEEDED})
+    @router.delete(
+        "/{upload_id}", status_code=204, responses={412: _VERSION_NEEDED}, openapi_extra={"parameters": [_TUS]}
+    )
     async def delete_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
         """Give an upload up."""
         _require_version(request.headers)

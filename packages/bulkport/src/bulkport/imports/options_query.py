@@ -338,16 +338,50 @@ PARAMETERS: Final = (
 _BY_NAME: Final = {parameter.name: parameter for parameter in PARAMETERS}
 
 
-def openapi_parameters() -> list[dict[str, Any]]:
-    """The parameters as an OpenAPI description has them."""
+_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
+    "delimiter": {"type": "string", "enum": ["", *_DELIMITERS]},
+    "quote": {"type": "string", "enum": ["", *_QUOTES]},
+    "escape": {"type": "string", "enum": ["", "\\", "backslash"]},
+    "comment": {"type": "string", "enum": ["", "#", "//", "--", "%", "!"]},
+    "skipRows": {"type": "string", "pattern": "^[0-9]{0,7}$"},
+    "headerRow": {"type": "string", "pattern": "^([1-9][0-9]{0,6})?$"},
+    "dataRow": {"type": "string", "pattern": "^([2-9]|[1-9][0-9]{1,6})?$"},
+    "sheet": {"type": "string", "maxLength": _MAX_VALUE, "pattern": "^[^\\x00]*$"},
+    "decimal": {"type": "string", "enum": ["", ".", ","]},
+    "trim": {"type": "string", "enum": ["", "true", "false", "1", "0"]},
+    "normalize": {"type": "string", "enum": ["", *map(str, Normalization)]},
+    "blank": {"type": "string", "enum": ["", *map(str, Blank)]},
+    "excelDates": {"type": "string", "enum": ["", "true", *map(str, ExcelDates)]},
+    "neutralize": {"type": "string", "enum": ["", "true", "false", "1", "0"]},
+}
+"""What a parameter takes, where a schema can say it; an empty one is as good as none."""
+
+
+def openapi_parameters(field: str | None) -> list[dict[str, Any]]:
+    """The parameters as an OpenAPI description has them.
+
+    Parameters
+    ----------
+    field
+        A field of the resource, for the examples of `map` and `set`; None: they have none.
+    """
+    examples = {} if field is None else {"map": f"Column 1:{field}", "set": f"{field}:Docker"}
     return [
         {
             "name": parameter.name,
             "in": "query",
             "required": False,
             "description": parameter.description,
-            "schema": {"type": "array", "items": {"type": "string"}} if parameter.is_repeatable else {"type": "string"},
-            "example": [parameter.example] if parameter.is_repeatable else parameter.example,
+            "schema": {"type": "array", "items": {"type": "string"}}
+            if parameter.is_repeatable
+            else _SCHEMAS.get(parameter.name, {"type": "string"}),
+            **_example(parameter, examples),
         }
         for parameter in PARAMETERS
     ]
+
+
+def _example(parameter: Parameter, of_resource: dict[str, str]) -> dict[str, Any]:
+    if parameter.name in {"map", "set"}:
+        return {"example": [of_resource[parameter.name]]} if of_resource else {}
+    return {"example": [parameter.example] if parameter.is_repeatable else parameter.example}

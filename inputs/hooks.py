@@ -1,0 +1,71 @@
+"""What Schemathesis is told beyond the API's description. Loaded by `st` (`SCHEMATHESIS_HOOKS`)."""
+
+from typing import Any, Final
+
+import schemathesis
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.specs.openapi import checks
+
+# Refusals of requests that the schema allows: what is wrong depends on what is stored, on signatures, on names that the
+# system knows, or on two parameters together. By parameter or field, as the problem's `errors` name it.
+_BY_CONTENT: Final = {
+    *("cursor", "url", "platformId", "charset", "comment", "dateFormat", "timeZone", "map", "set", "metadata"),
+    *("trueWords", "falseWords", "nullWords", "name", "clientId", "startAt", "every", "cron", "source", "schedule"),
+    *("headerRow", "dataRow", "skipRows", "delimiter", "quote", "escape", "decimal", "sheet", "excelDates"),
+    *("key", "by", "timezone", "resource"),
+}
+_HEADERS: Final = (
+    *("Idempotency-Key", "Content-Digest", "Repr-Digest", "X-Import-Metadata", "Upload-Metadata", "Upload-Checksum"),
+    *("Prefer", "Upload-Length", "Upload-Offset", "Tus-Resumable"),
+)
+_REFUSALS: Final = {408, 411, 412, 413, 414, 422, 431, 460, 507}
+"""Besides those that Schemathesis knows."""
+
+
+@schemathesis.serializer("application/offset+octet-stream")
+def send_bytes(context: Any, value: Any) -> bytes:
+    """Bodies of binary types as they are."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
+@schemathesis.check
+def valid_is_accepted(ctx: Any, response: Any, case: Any) -> None:
+    """A valid request is accepted, unless its content is what nobody could have known from the schema."""
+    try:
+        checks.positive_data_acceptance(ctx, response, case)
+    except (Failure, FailureGroup):
+        if not _is_about_content(response):
+            raise
+
+
+@schemathesis.check
+def invalid_is_refused(ctx: Any, response: Any, case: Any) -> None:
+    """An invalid request is refused; headers and parameters that nobody knows are passed over."""
+    if response.status_code in _REFUSALS:
+        return
+    try:
+        checks.negative_data_rejection(ctx, response, case)
+    except (Failure, FailureGroup) as failure:
+        if "unexpected properties" not in str(failure):
+            raise
+
+
+@schemathesis.check
+def required_headers_are_required(ctx: Any, response: Any, case: Any) -> None:
+    """A request without a required header is refused."""
+    if response.status_code not in _REFUSALS:
+        checks.missing_required_header(ctx, response, case)
+
+
+def _is_about_content(response: Any) -> bool:
+    if response.status_code in _REFUSALS:
+        return True
+    if response.status_code not in {400, 415}:
+        return False
+    try:
+        problem = response.json()
+    except ValueError:
+        return False
+    errors = {path.partition("[")[0].partition(".")[0] for path in problem.get("errors", {})}
+    detail = str(problem.get("detail", ""))
+    return (bool(errors) and errors <= _BY_CONTENT) or detail.startswith(_HEADERS)

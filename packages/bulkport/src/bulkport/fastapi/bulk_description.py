@@ -1,0 +1,179 @@
+"""What the OpenAPI description says of the bulk endpoint."""
+
+from typing import Any, Final
+
+from bulkport.fastapi.job_views import JobViews
+from bulkport.fastapi.json_schema import schema_of
+from bulkport.imports.formats import BodyFormat, Handling
+from bulkport.imports.formats.media_type import MULTIPART
+from bulkport.imports.options_query import openapi_parameters
+from bulkport.imports.resource import Resource
+
+MESSAGE: Final = "Bulk import job successfully queued"
+
+
+def answers_description(views: JobViews) -> dict[int | str, dict[str, Any]]:
+    """The answers, by status."""
+    in_time = {"model": views.status, "description": _IN_TIME}
+    return {**_OTHER_ANSWERS, 200: in_time, 202: _answer(views.job_id_name)}
+
+
+def _answer(job_id_name: str) -> dict[str, Any]:
+    schema = {
+        "title": "AcceptedImport",
+        "type": "object",
+        "required": ["id", job_id_name, "message", "totalRecords"],
+        "properties": {
+            "id": {"type": "integer"},
+            job_id_name: {"type": "string", "maxLength": 100},
+            "message": {"type": "string", "const": MESSAGE},
+            "totalRecords": {"type": "integer"},
+        },
+    }
+    return {
+        "description": "The whole body is stored and its import job queued.",
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+_SOURCE: Final[dict[str, Any]] = {
+    "title": "Source",
+    "description": "Where a worker fetches the body: an address, or the path of an object in a configured store.",
+    "type": "object",
+    "required": ["source"],
+    "additionalProperties": False,
+    "properties": {
+        "source": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "url": {"type": "string", "format": "uri", "maxLength": 2000},
+                "store": {"type": "string"},
+                "path": {"type": "string", "maxLength": 1024},
+                "contentType": {"type": "string", "description": "Where its server and its name say it wrong."},
+                "contentEncoding": {"type": "string", "enum": ["gzip", "zstd", "identity"]},
+            },
+        }
+    },
+}
+_IN_TIME: Final = "With `Prefer: wait=…`: the import has ended in that time."
+_OTHER_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    403: {"description": "The user may not import in this mode, or the key has not the scope."},
+    404: {"description": "There is no such upload or store."},
+    408: {"description": "The body took too long."},
+    409: {"description": "The `clientId` is taken, or a request with this `Idempotency-Key` is under way."},
+    414: {"description": "The query is too long."},
+    422: {"description": "The `Idempotency-Key` was used for another request."},
+    507: {"description": "There is no room for it on the server's disk."},
+}
+_UPLOAD: Final[dict[str, Any]] = {
+    "title": "Upload",
+    "type": "object",
+    "required": ["upload"],
+    "additionalProperties": False,
+    "properties": {"upload": {"type": "string", "format": "uuid", "description": "A resumable upload's id."}},
+}
+
+
+def request_description(resource: Resource) -> dict[str, Any]:
+    """Body and parameters of the request, as an OpenAPI operation has them."""
+    record = schema_of(resource.model)
+    envelope = {
+        "type": "object",
+        "required": [resource.name],
+        "properties": {resource.name: {"type": "array", "minItems": 1, "items": record}},
+    }
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                BodyFormat.JSON.media_type: {
+                    "schema": {"anyOf": [envelope, _SOURCE, _UPLOAD]},
+                    "examples": {
+                        "pull": {
+                            "summary": "A worker fetches the body",
+                            "value": {"source": {"url": "https://example.org/exports/rows.csv.gz"}},
+                        },
+                        "pull from a store": {
+                            "summary": "From a store that the operator has configured",
+                            "value": {"source": {"store": "exports", "path": "2026/07/rows.parquet"}},
+                        },
+                        "upload": {
+                            "summary": "A resumable upload that is complete",
+                            "value": {"upload": "8e03978e-40d5-43e8-bc93-6894a57f9324"},
+                        },
+                    },
+                },
+                BodyFormat.NDJSON.media_type: {
+                    "schema": {"type": "string", "description": "One JSON object a line."},
+                },
+                BodyFormat.CSV.media_type: {
+                    "schema": {"type": "string", "description": "RFC 4180 with a header row."},
+                },
+                BodyFormat.JSON_SEQ.media_type: {
+                    "schema": {"type": "string", "description": "A JSON text sequence (RFC 7464)."},
+                },
+                BodyFormat.EXCEL.media_type: {
+                    "schema": {"type": "string", "format": "binary", "description": "A workbook; also .xlsb and .ods."},
+                },
+                BodyFormat.PARQUET.media_type: {
+                    "schema": {"type": "string", "format": "binary", "description": "A Parquet file."},
+                },
+                MULTIPART: {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {
+                            "file": {
+                                "type": "string",
+                                "format": "binary",
+                                "description": "A file of one of these kinds, by its type or its name. Fields "
+                                "before it may say how to read it, as the query parameters do.",
+                            }
+                        },
+                    }
+                },
+            },
+        },
+        "parameters": [
+            *openapi_parameters(resource.wire_names[resource.label_field]),
+            {
+                "name": "Prefer",
+                "in": "header",
+                "required": False,
+                "description": "`handling=strict`: any bad row fails the import. `handling=lenient`: bad rows are "
+                "skipped, counted and reported. `respond-async, wait=10`: the answer is 200 with the final status "
+                "when the import ends within ten seconds, else 202 (RFC 7240).",
+                "schema": {"type": "string"},
+                "examples": {
+                    **{str(handling): {"value": f"handling={handling}"} for handling in Handling},
+                    "wait": {"value": "respond-async, wait=10"},
+                },
+            },
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "Makes the request safe to send again, also after a broken connection: one key is one "
+                "import. The same request gets the first answer again, another one 422.",
+                "schema": {"type": "string", "maxLength": 257},
+                "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
+            },
+            {
+                "name": "Content-Digest",
+                "in": "header",
+                "required": False,
+                "description": "Digest of the body as it is sent, `sha-256=:BASE64:` (RFC 9530). A body with "
+                "another one is refused.",
+                "schema": {"type": "string"},
+            },
+            {
+                "name": "X-Import-Metadata",
+                "in": "header",
+                "required": False,
+                "description": "A small JSON object, kept with the import and shown with it.",
+                "schema": {"type": "string"},
+                "example": '{"batch": "2026-07"}',
+            },
+        ],
+    }
