@@ -1,5 +1,6 @@
 """The application object: what it is made of, and what lives as long as it serves."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -7,6 +8,8 @@ from typing import Any
 
 import sqlalchemy.exc
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.types import Message
 
 from bulkport.app import Bulkport
 from bulkport.dashboard import Sessions
@@ -20,6 +23,7 @@ from bulkport.fastapi.webhooks import describe_webhooks
 from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
 from commandapi.auth import current_user
+from commandapi.auth.authentication import describe_scopes
 from commandapi.auth.rate_limit import RateLimiter
 from commandapi.commands.routes import router as commands_router
 from commandapi.dashboard import access_by
@@ -30,6 +34,7 @@ from commandapi.platforms.routes import router as platforms_router
 from commandapi.registrations.routes import router as registrations_router
 from commandapi.searching import search_slots
 from commandapi.settings import Settings
+from commandapi.tenancy import owner_context
 from commandapi.wiring import build_bulkport
 
 _DESCRIPTION = """\
@@ -47,7 +52,7 @@ class CommandApi(FastAPI):
         """The OpenAPI description, made once."""
         description = super().openapi()
         if "Problem" not in description.get("components", {}).get("schemas", {}):
-            describe_webhooks(describe_problems(description))
+            describe_scopes(describe_webhooks(describe_problems(description)))
         return description
 
 
@@ -93,7 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.search_slots = search_slots(settings)
     app.state.rate_limiter = RateLimiter(settings.requests_per_minute)
 
-    app.state.bulkport = bulkport = build_bulkport(settings)
+    app.state.bulkport = bulkport = build_bulkport(settings, owner_context(settings.tenancy))
     app.include_router(bulkport.router(user=current_user, job_id_name="hangfireJobId"), prefix="/api")
     app.include_router(platforms_router)
     app.include_router(commands_router)
@@ -152,4 +157,19 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
         metrics_of_process.watch("commandapi_searches", "Searches that run.", lambda: app.state.search_slots.taken)
         # The command line has looked that the tables are there, and the server may start before its database.
         async with watchdog.beside(), bulkport.connect(pool=database.pool, check=False):
+            await _build_routes(app)
             yield
+
+
+async def _build_routes(app: FastAPI) -> None:
+    """Have FastAPI build the routes now, which it would do when the first request asks for them, for half a second."""
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        return
+
+    with contextlib.suppress(HTTPException):
+        scope = {"type": "http", "method": "GET", "path": "/api/-", "headers": [], "query_string": b"", "app": app}
+        await app.router(scope, receive, send)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -28,6 +28,18 @@ class Environment(StrEnum):
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
+
+class Tenancy(StrEnum):
+    """Whose platforms and commands a user sees."""
+
+    SHARED = "shared"
+    """Everybody's."""
+    ISOLATED = "isolated"
+    """Their own."""
+
+
+OWNER: Final = "owner_id"
+"""Column of platforms and commands: the user whose row it is; null where it is nobody's."""
 
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
@@ -65,6 +77,10 @@ class Settings(BaseSettings):
         description="Folder of the embedded database.",
     )
     log_level: LogLevel = "INFO"
+    tenancy: Tenancy = Field(
+        default=Tenancy.SHARED,
+        description="`shared`: one catalogue for all; `isolated`: each user has platforms and commands of their own.",
+    )
 
     oidc_issuer: IssuerUrl | None = Field(
         default=None, description="OpenID Connect issuer, such as https://tenant.example/"

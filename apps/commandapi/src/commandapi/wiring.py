@@ -1,25 +1,42 @@
 """The Command API's own Bulkport: its resources, with the limits and times of its settings."""
 
 import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 from bulkport.app import Bulkport
 from bulkport.imports.process import AttemptPolicy
 from bulkport.worker_settings import WorkerSettings
 from commandapi.commands.resource import COMMANDS
 from commandapi.platforms.resource import PLATFORMS
-from commandapi.settings import Settings
+from commandapi.settings import OWNER, Settings, Tenancy
 
 
-def build_bulkport(settings: Settings) -> Bulkport:
-    """Bulk imports of platforms and commands."""
+def build_bulkport(settings: Settings, context: Mapping[str, Callable[..., Any]] | None = None) -> Bulkport:
+    """Bulk imports of platforms and commands.
+
+    Parameters
+    ----------
+    context:
+        Says whose rows a request imports, where each user has a catalogue of their own; None: no requests come.
+    """
+    if context is None:
+        context = {OWNER: _no_requests} if settings.tenancy is Tenancy.ISOLATED else {}
+    same_owner = {column: column for column in context}
+    references = tuple(replace(reference, match=same_owner) for reference in COMMANDS.references)
     return Bulkport(
         settings.database_url,
-        resources=[PLATFORMS, COMMANDS],
+        resources=[replace(PLATFORMS, context=context), replace(COMMANDS, context=context, references=references)],
         limits=settings.import_limits(),
         chunk_workers=settings.import_lanes,
         egress=settings.egress_policy(),
         stores=settings.object_stores(),
     )
+
+
+def _no_requests() -> None:
+    raise NotImplementedError
 
 
 async def run_worker(

@@ -1,6 +1,7 @@
 """The dependency that routes authenticate with."""
 
-from typing import Annotated, Final
+import re
+from typing import Annotated, Any, Final
 
 from fastapi import Security
 from fastapi.security import APIKeyHeader
@@ -14,6 +15,7 @@ from commandapi.auth.keys import Scope, verify_key
 from commandapi.auth.rate_limit import RateLimiter
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SINGLE_RECORDS: Final = re.compile(r"/api/(?:platforms|commands)(?:/[0-9]+)?/?")
 _HEADER: Final = "x-api-key"
 _scheme: Final = APIKeyHeader(
     name=_HEADER,
@@ -45,16 +47,33 @@ async def current_user(request: Request, api_key: Annotated[str | None, Security
         raise AuthenticationRequired
     limiter: RateLimiter = request.app.state.rate_limiter
     limiter.take(caller.user_id)
-    needed = scope_needed(request.method, request.url.path)
-    if needed not in caller.scopes:
-        raise InsufficientScope(f"This key may not do that: it lacks the scope {needed}.")
+    request.state.caller = caller
+    sufficient = sufficient_scopes(request.method, request.url.path)
+    if caller.scopes.isdisjoint(sufficient):
+        raise InsufficientScope(f"This key may not do that: it lacks the scope {' or '.join(sufficient)}.")
     return caller.user_id
 
 
-def scope_needed(method: str, path: str) -> Scope:
-    """The scope that a request needs."""
+def sufficient_scopes(method: str, path: str) -> tuple[Scope, ...]:
+    """The scopes any of which is enough for a request.
+
+    To remove a record takes `write` where the user added it, and `admin` else; the route tells them apart.
+    """
     if method in _READING:
-        return Scope.READ
-    if not path.startswith(("/api/platforms", "/api/commands")) or path.rstrip("/").endswith(("/bulk", "/pulls")):
-        return Scope.IMPORT
-    return Scope.ADMIN if method == "DELETE" else Scope.WRITE
+        return (Scope.READ,)
+    if not _SINGLE_RECORDS.fullmatch(path):
+        return (Scope.IMPORT,)
+    return (Scope.WRITE, Scope.ADMIN) if method == "DELETE" else (Scope.WRITE,)
+
+
+def describe_scopes(description: dict[str, Any]) -> dict[str, Any]:
+    """Add to each operation of an OpenAPI `description`, which is changed and returned, the scopes that it takes.
+
+    `x-scopes` lists those any of which is enough. OpenAPI 3.1 has scopes of its own for OAuth 2 alone.
+    """
+    for path, operations in description.get("paths", {}).items():
+        for method, operation in operations.items():
+            if isinstance(operation, dict) and {"ApiKey": []} in operation.get("security", ()):
+                numbered = re.sub(r"\{\w+\}", "1", path)
+                operation["x-scopes"] = list(map(str, sufficient_scopes(method.upper(), numbered)))
+    return description

@@ -26,6 +26,10 @@ Connection = psycopg.AsyncConnection[Any]
 MAX_USER_ID_CHARACTERS: Final = 255
 """OpenID Connect Core 1.0 §2 allows a `sub` no more."""
 
+_SUBJECTS: Final = "oidc|"
+"""What the ids of users begin with who are known by a token: whatever its `sub` is, it is no name an operator gave."""
+_LONGEST_USER_ID: Final = MAX_USER_ID_CHARACTERS + len(_SUBJECTS)
+
 _NO_KEY: Final = (0, None, bytes(32), (), None, False, False)
 _log = logging.getLogger(__name__)
 
@@ -89,6 +93,11 @@ class IssuedKey:
 
     def __repr__(self) -> str:
         return f"IssuedKey(text=<secret>, record={self.record!r})"
+
+
+def subject_user(subject: str) -> UserId:
+    """The user id of a token's `sub`, in a namespace of their own beside the users whom an operator names."""
+    return UserId(_SUBJECTS + subject)
 
 
 async def create_key(connection: Connection, user_id: str, description: str | None = None) -> str:
@@ -217,7 +226,8 @@ async def revoke_key(connection: Connection, user_id: str, key_id: int) -> bool:
 
 def is_user_id(text: str) -> bool:
     """Whether `text` can be a user id: not blank, at most 255 characters, and storable as text."""
-    return bool(text.strip()) and len(text) <= MAX_USER_ID_CHARACTERS and _is_storable(text)
+    most = _LONGEST_USER_ID if text.startswith(_SUBJECTS) else MAX_USER_ID_CHARACTERS
+    return bool(text.strip()) and len(text) <= most and _is_storable(text)
 
 
 def _is_storable(text: str) -> bool:

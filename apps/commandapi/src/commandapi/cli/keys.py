@@ -19,7 +19,10 @@ app = typer.Typer(no_args_is_help=True, help="API keys.")
 _Result = TypeVar("_Result")
 
 User = Annotated[
-    str, typer.Option("--user", metavar="USER_ID", help="Whose key: a token's `sub`, or any name.", show_default=False)
+    str,
+    typer.Option(
+        "--user", metavar="USER_ID", help="Whose key: any name, or `oidc|SUB` for who signs in.", show_default=False
+    ),
 ]
 
 

@@ -20,6 +20,8 @@ class Command(Base):
     how_to: Mapped[str] = mapped_column(String(250))
     command_line: Mapped[str] = mapped_column(Text)
     platform_id: Mapped[int] = mapped_column(BigInteger, ForeignKey(Platform.id, ondelete="CASCADE"), index=True)
+    owner_id: Mapped[str | None] = mapped_column(Text)
+    """The user who added it by a single request, or whose catalogue it is in; null: nobody's."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 

@@ -11,15 +11,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from bulkport.errors import ValidationFailed
+from bulkport.errors import NotFound, ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.schemas import PathId
 from commandapi.commands.models import COMMANDS_BY_ID, Command
 from commandapi.commands.schemas import CommandBody, CommandQuery, CommandView
 from commandapi.database import ReadingSessions, Sessions
 from commandapi.paging import Page, read_page
-from commandapi.platforms.models import PLATFORMS_BY_ID
+from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
 from commandapi.searching import search_slot
+from commandapi.tenancy import CurrentTenant, Tenant
 
 router = APIRouter(prefix="/api", tags=["commands"], dependencies=[Depends(search_slot)])
 
@@ -35,59 +36,68 @@ _command_body: Final = JsonBody(CommandBody)
 
 
 @router.get("/commands")
-async def list_commands(query: Annotated[CommandQuery, Query()], sessions: ReadingSessions) -> Page[CommandView]:
+async def list_commands(
+    query: Annotated[CommandQuery, Query()], sessions: ReadingSessions, tenant: CurrentTenant
+) -> Page[CommandView]:
     """One page of the commands, optionally those with a text in what they do or in their line."""
     async with sessions() as session:
-        return await _read_commands(session, select(Command), query)
+        return await _read_commands(session, select(Command).where(*tenant.sees(Command.owner_id)), query)
 
 
 @router.get("/platforms/{platform_id:digits}/commands")
 async def list_commands_of_platform(
-    platform_id: PathId, query: Annotated[CommandQuery, Query()], sessions: ReadingSessions
+    platform_id: PathId, query: Annotated[CommandQuery, Query()], sessions: ReadingSessions, tenant: CurrentTenant
 ) -> Page[CommandView]:
     """One page of a platform's commands."""
     async with sessions() as session:
-        await PLATFORMS_BY_ID.require(session, platform_id)
-        return await _read_commands(session, select(Command).where(Command.platform_id == platform_id), query)
+        await PLATFORMS_BY_ID.require(session, platform_id, *tenant.sees(Platform.owner_id))
+        return await _read_commands(
+            session, select(Command).where(Command.platform_id == platform_id, *tenant.sees(Command.owner_id)), query
+        )
 
 
 @router.post("/commands", status_code=status.HTTP_201_CREATED, openapi_extra=_command_body.openapi)
 async def create_command(
-    body: Annotated[CommandBody, Depends(_command_body)], sessions: Sessions, response: Response
+    body: Annotated[CommandBody, Depends(_command_body)], sessions: Sessions, response: Response, tenant: CurrentTenant
 ) -> CommandView:
     """Add a command to a platform; `Location` is its address."""
-    command = Command(**body.model_dump())
+    command = Command(**body.model_dump(), owner_id=tenant.user_id)
     with _platform_must_exist(body.platform_id):
         async with sessions.begin() as session:
+            await _require_platform(session, body.platform_id, tenant)
             session.add(command)
     response.headers["Location"] = f"/api/commands/{command.id}"
     return CommandView.model_validate(command)
 
 
 @router.get("/commands/{command_id:digits}")
-async def get_command(command_id: PathId, sessions: ReadingSessions) -> CommandView:
+async def get_command(command_id: PathId, sessions: ReadingSessions, tenant: CurrentTenant) -> CommandView:
     """One command."""
     async with sessions() as session:
-        return CommandView.model_validate(await COMMANDS_BY_ID.get(session, command_id))
+        return CommandView.model_validate(await COMMANDS_BY_ID.get(session, command_id, *tenant.sees(Command.owner_id)))
 
 
 @router.put(
     "/commands/{command_id:digits}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_command_body.openapi
 )
 async def replace_command(
-    command_id: PathId, body: Annotated[CommandBody, Depends(_command_body)], sessions: Sessions
+    command_id: PathId, body: Annotated[CommandBody, Depends(_command_body)], sessions: Sessions, tenant: CurrentTenant
 ) -> None:
     """Replace a command's fields."""
     with _platform_must_exist(body.platform_id):
         async with sessions.begin() as session:
-            await COMMANDS_BY_ID.replace(session, command_id, body.model_dump())
+            if seen := tenant.sees(Command.owner_id):
+                await COMMANDS_BY_ID.require(session, command_id, *seen)
+            await _require_platform(session, body.platform_id, tenant)
+            await COMMANDS_BY_ID.replace(session, command_id, body.model_dump(), *seen)
 
 
 @router.delete("/commands/{command_id:digits}", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_command(command_id: PathId, sessions: Sessions) -> None:
-    """Remove a command."""
+async def delete_command(command_id: PathId, sessions: Sessions, tenant: CurrentTenant) -> None:
+    """Remove a command. It takes a key with the scope `admin`, or with `write` where the user added it."""
+    seen, removable = tenant.sees(Command.owner_id), tenant.removes(Command.owner_id)
     async with sessions.begin() as session:
-        await COMMANDS_BY_ID.remove(session, command_id)
+        await COMMANDS_BY_ID.remove(session, command_id, seen=seen, removable=removable)
 
 
 async def _read_commands(session: AsyncSession, commands: Select[Command], query: CommandQuery) -> Page[CommandView]:
@@ -110,5 +120,18 @@ def _platform_must_exist(platform_id: int) -> Iterator[None]:
     except IntegrityError as refused:
         if not isinstance(refused.orig, psycopg.errors.ForeignKeyViolation):
             raise
-        message = f"platformId {platform_id} does not exist"
-        raise ValidationFailed({"platformId": [message]}) from None
+        raise _no_platform(platform_id) from None
+
+
+async def _require_platform(session: AsyncSession, platform_id: int, tenant: Tenant) -> None:
+    """A foreign key does not know whose platforms a user sees."""
+    if not (seen := tenant.sees(Platform.owner_id)):
+        return
+    try:
+        await PLATFORMS_BY_ID.require(session, platform_id, *seen)
+    except NotFound:
+        raise _no_platform(platform_id) from None
+
+
+def _no_platform(platform_id: int) -> ValidationFailed:
+    return ValidationFailed({"platformId": [f"platformId {platform_id} does not exist"]})

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, DateTime, Identity, String, func
+from sqlalchemy import BigInteger, DateTime, Identity, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from commandapi.database import Base
@@ -17,6 +17,8 @@ class Platform(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     platform_name: Mapped[str] = mapped_column(String(100))
+    owner_id: Mapped[str | None] = mapped_column(Text)
+    """The user who added it by a single request, or whose catalogue it is in; null: nobody's."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 

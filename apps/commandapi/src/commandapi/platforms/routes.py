@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response, status
-from sqlalchemy import select
+from sqlalchemy import BigInteger, Text, column, exists, select, table
 from sqlalchemy.orm import InstrumentedAttribute
 
 from bulkport.fastapi.bodies import JsonBody
@@ -13,6 +13,7 @@ from commandapi.paging import Page, read_page
 from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
 from commandapi.platforms.schemas import PlatformBody, PlatformQuery, PlatformView
 from commandapi.searching import search_slot
+from commandapi.tenancy import CurrentTenant
 
 router = APIRouter(prefix="/api/platforms", tags=["platforms"], dependencies=[Depends(search_slot)])
 
@@ -22,16 +23,20 @@ _SORT_COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
     "createdAt": Platform.created_at,
 }
 
+# What goes with a platform; the mapped class is built on this one.
+_COMMANDS: Final = table("commands", column("platform_id", BigInteger), column("owner_id", Text))
 _platform_body: Final = JsonBody(PlatformBody)
 
 
 @router.get("")
-async def list_platforms(query: Annotated[PlatformQuery, Query()], sessions: ReadingSessions) -> Page[PlatformView]:
+async def list_platforms(
+    query: Annotated[PlatformQuery, Query()], sessions: ReadingSessions, tenant: CurrentTenant
+) -> Page[PlatformView]:
     """One page of the platforms, optionally those with a text in their name."""
     async with sessions() as session:
         return await read_page(
             session,
-            select(Platform),
+            select(Platform).where(*tenant.sees(Platform.owner_id)),
             query,
             Page[PlatformView],
             identity=Platform.id,
@@ -42,10 +47,13 @@ async def list_platforms(query: Annotated[PlatformQuery, Query()], sessions: Rea
 
 @router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=_platform_body.openapi)
 async def create_platform(
-    body: Annotated[PlatformBody, Depends(_platform_body)], sessions: Sessions, response: Response
+    body: Annotated[PlatformBody, Depends(_platform_body)],
+    sessions: Sessions,
+    response: Response,
+    tenant: CurrentTenant,
 ) -> PlatformView:
     """Add a platform; `Location` is its address."""
-    platform = Platform(**body.model_dump())
+    platform = Platform(**body.model_dump(), owner_id=tenant.user_id)
     async with sessions.begin() as session:
         session.add(platform)
     response.headers["Location"] = f"/api/platforms/{platform.id}"
@@ -53,23 +61,35 @@ async def create_platform(
 
 
 @router.get("/{platform_id:digits}")
-async def get_platform(platform_id: PathId, sessions: ReadingSessions) -> PlatformView:
+async def get_platform(platform_id: PathId, sessions: ReadingSessions, tenant: CurrentTenant) -> PlatformView:
     """One platform."""
     async with sessions() as session:
-        return PlatformView.model_validate(await PLATFORMS_BY_ID.get(session, platform_id))
+        return PlatformView.model_validate(
+            await PLATFORMS_BY_ID.get(session, platform_id, *tenant.sees(Platform.owner_id))
+        )
 
 
 @router.put("/{platform_id:digits}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_platform_body.openapi)
 async def replace_platform(
-    platform_id: PathId, body: Annotated[PlatformBody, Depends(_platform_body)], sessions: Sessions
+    platform_id: PathId,
+    body: Annotated[PlatformBody, Depends(_platform_body)],
+    sessions: Sessions,
+    tenant: CurrentTenant,
 ) -> None:
     """Replace a platform's fields."""
     async with sessions.begin() as session:
-        await PLATFORMS_BY_ID.replace(session, platform_id, body.model_dump())
+        await PLATFORMS_BY_ID.replace(session, platform_id, body.model_dump(), *tenant.sees(Platform.owner_id))
 
 
 @router.delete("/{platform_id:digits}", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_platform(platform_id: PathId, sessions: Sessions) -> None:
-    """Remove a platform and all its commands."""
+async def delete_platform(platform_id: PathId, sessions: Sessions, tenant: CurrentTenant) -> None:
+    """Remove a platform and all its commands.
+
+    It takes a key with the scope `admin`, or with `write` where the user added the platform and all its commands.
+    """
+    removable = tenant.removes(Platform.owner_id)
+    if removable:
+        others = _COMMANDS.c.owner_id.is_distinct_from(tenant.user_id)
+        removable.append(~exists().where(_COMMANDS.c.platform_id == platform_id, others))
     async with sessions.begin() as session:
-        await PLATFORMS_BY_ID.remove(session, platform_id)
+        await PLATFORMS_BY_ID.remove(session, platform_id, seen=tenant.sees(Platform.owner_id), removable=removable)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from bulkport.errors import NotConfigured
 from bulkport.identifiers import UserId
+from commandapi.auth.keys import subject_user
 from commandapi.registrations.errors import TokenRequired
 from commandapi.settings import Settings
 
@@ -40,7 +41,7 @@ async def signed_in_user(
     if credentials is None:
         raise TokenRequired
     verifier = _verifier(request.app)
-    return await verifier.verify(credentials.credentials)
+    return subject_user(await verifier.verify(credentials.credentials))
 
 
 def _verifier(app: FastAPI) -> "TokenVerifier":
