@@ -56,12 +56,12 @@ def _welcome(addresses: "Addresses", database_url: str) -> None:
 
 def _import_examples(url: str, key: str, messages: Console) -> None:
     from bulkport.cli.run_import import ImportRequest, run_import  # noqa: PLC0415  # slow to import
+    from bulkport.cli.site import Site  # noqa: PLC0415
 
     for resource, name in _EXAMPLES.items():
         with as_file(files("commandapi.examples") / name) as path:
-            request = ImportRequest(
-                file=str(path), resource=resource, url=url, api_key=key, api_key_variable="COMMANDAPI_API_KEY"
-            )
+            site = Site("COMMANDAPI_API_KEY")
+            request = ImportRequest(file=str(path), resource=resource, site=site, url=url, api_key=key)
             if code := run_import(request, output=messages, messages=messages):
                 messages.print(Text(f"The example {resource} were not all imported (exit code {code})."))
 

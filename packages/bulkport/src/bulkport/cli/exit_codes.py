@@ -1,4 +1,4 @@
-"""What the `import` command's exit code says to a script."""
+"""What the exit codes of `import`, `imports …` and `export` say to a script."""
 
 from enum import IntEnum
 
@@ -6,14 +6,14 @@ from bulkport.client.answers import ShownStatus
 
 
 class ExitCode(IntEnum):
-    """Exit code of `import`."""
+    """Exit code of a command that talks to a server."""
 
     ALL_IMPORTED = 0
-    """Every row was imported; with `--no-follow`: the import was accepted."""
+    """Every row was imported; with `--no-follow`: the import was accepted. Of other commands: it was done."""
     SOME_FAILED = 1
     """Some rows were imported and some were not."""
     NOT_IMPORTED = 2
-    """The import failed, or could not be sent. Typer's code for a wrong command line, too."""
+    """The import failed, was undone, or could not be sent; the server refused. A wrong command line, too."""
     INTERRUPTED = 130
     """Ctrl-C; an import that had been accepted goes on."""
 

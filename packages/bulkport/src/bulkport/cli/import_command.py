@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from bulkport.cli.exit_codes import ExitCode
+from bulkport.cli.site import AsJson, Site
 from bulkport.imports.formats.media_type import BodyFormat
 
 
@@ -17,6 +17,7 @@ def add_import_command(
     resources: Sequence[str],
     api_key_variable: str,
     default_url: str = "http://127.0.0.1:8000",
+    prefix: str = "/api",
 ) -> None:
     """Add `import FILE --resource …` to an application.
 
@@ -26,7 +27,12 @@ def add_import_command(
         Names that `--resource` takes.
     api_key_variable:
         Environment variable that holds the API key where `--api-key` is not given.
+    prefix:
+        Path below which the application has its routes.
     """
+    site = Site(api_key_variable, default_url, prefix)
+    Url = Annotated[str, site.url_option]  # noqa: N806 # types
+    Key = Annotated[str, site.key_option]  # noqa: N806
 
     def known_resource(value: str) -> str:
         if value not in resources:
@@ -39,7 +45,7 @@ def add_import_command(
             str,
             typer.Argument(
                 help="File to import, or - for standard input. Its suffix says the format: .csv, .tsv, .ndjson, "
-                ".jsonl or .json, each also with .gz or .zst behind it, which are sent as they are.",
+                ".jsonl or .json, each also with .gz or .zst behind it, .xlsx, .ods or .parquet.",
                 show_default=False,
             ),
         ],
@@ -50,10 +56,8 @@ def add_import_command(
                 metavar="|".join(resources), help="What the rows are.", show_default=False, callback=known_resource
             ),
         ],
-        url: Annotated[str, typer.Option(help="Address of the server.")] = default_url,
-        api_key: Annotated[
-            str, typer.Option(envvar=api_key_variable, help="API key.", show_default=False, show_envvar=True)
-        ] = "",
+        url: Url = default_url,
+        api_key: Key = "",
         body_format: Annotated[
             BodyFormat | None,
             typer.Option("--format", help="Format of the file, where its name does not say it.", show_default=False),
@@ -92,34 +96,38 @@ def add_import_command(
         ] = None,
         errors_to: Annotated[
             Path | None,
-            typer.Option(help="Write the rejected rows to this file: CSV, or NDJSON by its name.", show_default=False),
+            typer.Option(
+                help="Write the rejected rows to this file: CSV, NDJSON or a workbook (.xlsx) by its name.",
+                show_default=False,
+            ),
         ] = None,
+        undo_on_error: Annotated[
+            bool, typer.Option("--undo-on-error", help="Undo the import where any row failed; the exit code is 2.")
+        ] = False,
         no_follow: Annotated[
             bool, typer.Option("--no-follow", help="Return as soon as the server has accepted the file.")
         ] = False,
+        as_json: AsJson = False,
     ) -> None:
         """Import a file of any size into a running server.
 
         Shows the upload and then the processing, and at the end the counts, the warnings and the first bad rows.
 
-        Exit code 0: all rows were imported. 1: some rows failed. 2: the import failed or could not be sent.
+        Files of 64 MiB and more are uploaded in parts, which a broken connection does not undo. Ctrl-C stops the
+        upload, and asks whether to cancel an import that is accepted.
+
+        Exit code 0: all rows were imported. 1: some rows failed. 2: the import failed, was undone or could not be sent.
+        130: Ctrl-C.
         """
         from bulkport.cli.run_import import ImportRequest, run_import  # noqa: PLC0415  # slow to import
 
-        messages = Console(stderr=True)
-        if not api_key:
-            messages.print(
-                f"[bold red]error:[/] an API key is needed: --api-key or {api_key_variable}.",
-                highlight=False,
-                soft_wrap=True,
-            )
-            raise typer.Exit(ExitCode.NOT_IMPORTED)
+        site.require_key(api_key)
         request = ImportRequest(
             file=file,
             resource=resource,
+            site=site,
             url=url,
             api_key=api_key,
-            api_key_variable=api_key_variable,
             format=body_format,
             delimiter={"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter),
             is_strict=strict,
@@ -128,19 +136,22 @@ def add_import_command(
             client_id=client_id,
             options=_options(option or [], mapping or [], mode=mode, is_dry_run=dry_run),
             errors_to=errors_to,
+            undoes_on_error=undo_on_error,
+            as_json=as_json,
         )
-        raise typer.Exit(run_import(request, output=Console(), messages=messages))
+        raise typer.Exit(run_import(request, output=Console(), messages=Console(stderr=True)))
 
 
-def _options(pairs: Sequence[str], mappings: Sequence[str], *, mode: str | None, is_dry_run: bool) -> dict[str, str]:
-    options: dict[str, str] = {}
+def _options(pairs: Sequence[str], mappings: Sequence[str], *, mode: str | None, is_dry_run: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator or not name:
             raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--option")
-        options[name] = value
+        # Some may be given several times: -o map=A:a -o map=B:b.
+        options.setdefault(name, []).append(value)
     if mappings:
-        options["map"] = ",".join(mappings)
+        options["map"] = [*options.get("map", []), *mappings]
     if mode is not None:
         options["mode"] = mode
     if is_dry_run:

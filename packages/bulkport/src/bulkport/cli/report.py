@@ -1,14 +1,15 @@
 """What is shown when an import has ended: the counts, the warnings, the first bad rows."""
 
-from collections.abc import Sequence
-from typing import Final
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from bulkport.cli.wording import harmless, lasting
-from bulkport.client import BadRow, ImportProgress
+from bulkport.client import BadRow, Client, Import, ImportProgress
 from bulkport.client.answers import ShownStatus
 
 # A shorter wait for a worker is nothing to wonder about.
@@ -19,6 +20,19 @@ _COLOURS: Final = {
     ShownStatus.FAILED: "red",
     ShownStatus.CANCELLED: "red",
 }
+
+
+_SHOWN_BAD_ROWS: Final = 10
+_OUTCOMES: Final = ("created", "updated", "unchanged", "skipped", "deleted")
+
+
+def report_import(output: Console, client: Client, job: Import, progress: ImportProgress) -> None:
+    """Print how an import stands or ended, with its first bad rows."""
+    bad_rows = (
+        list(itertools.islice(job.errors(page_size=_SHOWN_BAD_ROWS), _SHOWN_BAD_ROWS)) if progress.failure_count else []
+    )
+    url = f"{client.url}{client.prefix}/imports/{progress.id}/errors"
+    print_report(output, progress, bad_rows, report_url=url)
 
 
 def print_report(console: Console, progress: ImportProgress, bad_rows: Sequence[BadRow], *, report_url: str) -> None:
@@ -32,6 +46,11 @@ def print_report(console: Console, progress: ImportProgress, bad_rows: Sequence[
         Where all of them can be had.
     """
     console.print(_counts(progress))
+    if progress.dry_run:
+        console.print("This was a dry run: nothing was kept.", highlight=False)
+        for difference in progress.differences or []:
+            changes = ", ".join(_change(change) for change in difference.get("changes", []))
+            console.print(Text(harmless(f"row {difference.get('row')} would change {changes}")), soft_wrap=True)
     for warning in progress.warnings:
         console.print(Text.assemble(("warning: ", "yellow"), harmless(warning)), soft_wrap=True)
     if progress.error_summary is not None and not bad_rows:
@@ -51,6 +70,10 @@ def _counts(progress: ImportProgress) -> Table:
     table.add_row("status", Text(str(progress.status), style=_COLOURS.get(progress.status, "")))
     table.add_row("rows", f"{progress.total_records:,}")
     table.add_row("imported", f"{progress.success_count:,}")
+    outcomes = {name: count for name in _OUTCOMES if (count := getattr(progress, name))}
+    if set(outcomes) - {"created"}:  # all created is what one expects
+        for name, count in outcomes.items():
+            table.add_row(f"  {name}", f"{count:,}")
     table.add_row("failed", Text(f"{progress.failure_count:,}", style="red" if progress.failure_count else ""))
     if progress.started_at is not None and progress.completed_at is not None:
         # The rate is that of the processing, so that is the time beside it.
@@ -61,6 +84,10 @@ def _counts(progress: ImportProgress) -> Table:
     if progress.rows_per_second:
         table.add_row("rate", f"{progress.rows_per_second:,.0f} rows/s")
     return table
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    return f"{change.get('field')}: {change.get('old')} → {change.get('new')}"
 
 
 def _bad_rows(rows: Sequence[BadRow], width: int) -> Table:

@@ -1,19 +1,22 @@
 """Run one import from the command line: send it, follow it, say how it went."""
 
-import itertools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 from rich.console import Console
-from rich.prompt import Confirm
+from rich.prompt import Prompt
 from rich.text import Text
 
 from bulkport.cli.exit_codes import ExitCode
+from bulkport.cli.failures import print_failure
 from bulkport.cli.progress_display import ProgressDisplay, progress_display
-from bulkport.cli.report import print_report
+from bulkport.cli.report import report_import
+from bulkport.cli.site import Site
+from bulkport.cli.steering_commands import cancelled, save_rejected, undo_failed, undone
+from bulkport.cli.tables import print_json
 from bulkport.cli.wording import harmless
 from bulkport.client import (
     BodyKind,
@@ -22,25 +25,12 @@ from bulkport.client import (
     FileSource,
     Import,
     ImportProgress,
-    RequestRefused,
     Source,
     SourceUnusable,
     StreamSource,
 )
 from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
-
-_PATIENCE_SECONDS: Final = 5.0
-_SHOWN_BAD_ROWS: Final = 10
-_SHOWN_MESSAGES: Final = 20
-
-# What to do about it, where the server's own words do not say.
-_ADVICE: Final = {
-    401: "The server does not know this API key. Give one with --api-key or {variable}.",
-    403: "This API key may not do that.",
-    404: "This is not the address of a server that imports {resource}; see --url and --resource.",
-    413: "The server accepts no body, or no row, of this size.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +40,23 @@ class ImportRequest:
     file: str
     """Path of the file; `-`: standard input."""
     resource: str
+    site: Site
     url: str
     api_key: str
-    api_key_variable: str
-    """Environment variable that may hold the key; for messages."""
     format: BodyFormat | None = None
     delimiter: str | None = None
     is_strict: bool = False
     follows: bool = True
     name: str | None = None
     client_id: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     """Further options of the server, by their names on the wire."""
     errors_to: Path | None = None
     """Where the rows that were not imported go."""
+    undoes_on_error: bool = False
+    """Whether the import is undone where any row failed."""
+    as_json: bool = False
+    """Whether the report is a line of JSON."""
 
 
 def run_import(request: ImportRequest, *, output: Console, messages: Console) -> ExitCode:
@@ -76,48 +69,68 @@ def run_import(request: ImportRequest, *, output: Console, messages: Console) ->
     messages:
         Gets progress and what went wrong: standard error.
     """
-    accepted: Import | None = None
-    sending: _Sending | None = None
+    run = _Run(request, output, messages)
     try:
         source = _source_of(request.file)
         kind = _kind_of(request)
-        with Client(request.url, api_key=request.api_key, patience_seconds=_PATIENCE_SECONDS) as client:
+        with request.site.client(request.url, request.api_key) as client:
             client.check_access()
-            with progress_display(messages, _name_of(request.file), source.size) as display:
-                sending = _Sending(source, display)
-                accepted = client.imports.send(
-                    request.resource,
-                    source,
-                    kind,
-                    on_sent=sending.note,
-                    handling=Handling.STRICT if request.is_strict else None,
-                    name=request.name,
-                    client_id=request.client_id,
-                    options=request.options,
-                )
-                display.show_accepted(accepted.total_records or 0)
-                progress = _followed(accepted, display) if request.follows else None
-            if progress is None:
-                _print_accepted(output, client, accepted)
-                return ExitCode.ALL_IMPORTED
-            report_import(output, client, accepted, progress)
-            if request.errors_to is not None and progress.failure_count:
-                accepted.save_errors(request.errors_to)
-                output.print(Text(f"The rejected rows are in {request.errors_to}."), soft_wrap=True)
-            return ExitCode.of(progress.status)
+            try:
+                return run.finish(client, source, kind)
+            except KeyboardInterrupt:
+                # While the client is open: one may want to cancel.
+                return run.interrupted()
     except ClientError as error:
-        print_failure(messages, error, variable=request.api_key_variable, resource=request.resource)
-        if accepted is not None:
-            messages.print(Text(f"Import {accepted.id} was accepted before and goes on."), soft_wrap=True)
+        print_failure(messages, error, variable=request.site.api_key_variable, resource=request.resource)
+        if run.accepted is not None:
+            messages.print(Text(f"Import {run.accepted.id} was accepted before and goes on."), soft_wrap=True)
         return ExitCode.NOT_IMPORTED
     except KeyboardInterrupt:
-        if accepted is not None:
-            what = _cancelled_or_not(accepted, messages)
-        elif sending is not None and sending.may_be_complete:
+        messages.print(Text("Stopped. Nothing was imported."), soft_wrap=True)
+        return ExitCode.INTERRUPTED
+
+
+class _Run:
+    """One import from its file to its report."""
+
+    def __init__(self, request: ImportRequest, output: Console, messages: Console) -> None:
+        self._request = request
+        self._output = output
+        self._messages = messages
+        self._sending: _Sending | None = None
+        self.accepted: Import | None = None
+
+    def finish(self, client: Client, source: Source, kind: BodyKind) -> ExitCode:
+        """Send the file, follow the import, and say how it ended."""
+        request = self._request
+        with progress_display(self._messages, _name_of(request.file), source.size) as display:
+            self._sending = _Sending(source, display)
+            self.accepted = job = client.imports.send(
+                request.resource,
+                source,
+                kind,
+                on_sent=self._sending.note,
+                handling=Handling.STRICT if request.is_strict else None,
+                name=request.name,
+                client_id=request.client_id,
+                options=request.options,
+            )
+            display.show_accepted(job.total_records or 0)
+            progress = _followed(job, display) if request.follows else None
+        if progress is None:
+            _print_accepted(self._output, client, job, as_json=request.as_json)
+            return ExitCode.ALL_IMPORTED
+        return _reported(request, client, job, progress, output=self._output, messages=self._messages)
+
+    def interrupted(self) -> ExitCode:
+        """Say what becomes of the import after Ctrl-C."""
+        if self.accepted is not None:
+            what = _cancelled_or_not(self.accepted, self._messages)
+        elif self._sending is not None and self._sending.may_be_complete:
             what = "The server had not answered yet; it may have accepted the import."
         else:
             what = "Nothing was imported."
-        messages.print(Text(f"Stopped. {what}"), soft_wrap=True)
+        self._messages.print(Text(f"Stopped. {what}"), soft_wrap=True)
         return ExitCode.INTERRUPTED
 
 
@@ -180,41 +193,51 @@ def _cancelled_or_not(job: Import, messages: Console) -> str:
     if not (sys.stdin.isatty() and messages.is_terminal):
         return goes_on
     try:
-        if not Confirm.ask(f"Cancel import {job.id}? Rows already imported are kept", console=messages, default=False):
+        answer = Prompt.ask(
+            f"Import {job.id} is accepted. Cancel it, cancel it and remove the rows imported so far, or let it go on?",
+            console=messages,
+            choices=["cancel", "remove", "go on"],
+            default="go on",
+        )
+        if answer == "go on":
             return goes_on
-        cancelled = job.cancel()
+        rollback = answer == "remove"
+        progress = job.cancel(rollback=rollback)
     except (KeyboardInterrupt, EOFError):
         return goes_on
     except ClientError as error:
         return f"Import {job.id} was not cancelled: {harmless(error.detail)}"
-    return f"Import {job.id} is cancelled; {cancelled.success_count:,} rows were imported before."
+    return cancelled(progress, rollback=rollback)
 
 
-def _print_accepted(output: Console, client: Client, accepted: Import) -> None:
-    output.print(
-        Text(f"Import {accepted.id} is queued; follow it at {client.url}/api/imports/{accepted.id}"), soft_wrap=True
-    )
+def _reported(
+    request: ImportRequest,
+    client: Client,
+    job: Import,
+    progress: ImportProgress,
+    *,
+    output: Console,
+    messages: Console,
+) -> ExitCode:
+    """Say how the import ended, keep its rejected rows, undo it where that is wished."""
+    if not request.as_json:
+        report_import(output, client, job, progress)
+    save_rejected(job, progress, request.errors_to, silent=request.as_json)
+    code = ExitCode.of(progress.status)
+    if request.undoes_on_error and code is not ExitCode.ALL_IMPORTED and progress.success_count:
+        code = ExitCode.NOT_IMPORTED
+        undo = undo_failed(job, messages, variable=request.site.api_key_variable)
+        progress = undo or progress
+        if undo is not None and not request.as_json:
+            output.print(Text(undone(undo)), soft_wrap=True)
+    if request.as_json:
+        print_json([progress])
+    return code
 
 
-def report_import(output: Console, client: Client, job: Import, progress: ImportProgress) -> None:
-    """Print how an import stands or ended, with its first bad rows."""
-    bad_rows = (
-        list(itertools.islice(job.errors(page_size=_SHOWN_BAD_ROWS), _SHOWN_BAD_ROWS)) if progress.failure_count else []
-    )
-    print_report(output, progress, bad_rows, report_url=f"{client.url}/api/imports/{progress.id}/errors")
-
-
-def print_failure(messages: Console, error: ClientError, *, variable: str, resource: str = "this") -> None:
-    """Print what went wrong, and what to do about it where that is known."""
-    lines = [harmless(error.detail, longest=1000)]
-    if isinstance(error, RequestRefused):
-        lines[0] = f"{error.http_status} {harmless(error.refusal)}: {lines[0]}"
-        told = [(path, message) for path, listed in error.errors.items() for message in listed]
-        lines += [f"  {harmless(path)}: {harmless(message)}" for path, message in told[:_SHOWN_MESSAGES]]
-        if len(told) > _SHOWN_MESSAGES:
-            lines.append(f"  and {len(told) - _SHOWN_MESSAGES:,} more")
-        if advice := _ADVICE.get(error.http_status):
-            lines.append(advice.format(variable=variable, resource=resource))
-        if error.http_status >= 500 and error.trace_id:  # server errors
-            lines.append(f"The server's log has more under trace id {harmless(error.trace_id)}.")
-    messages.print(Text.assemble(("error: ", "bold red"), "\n".join(lines)), soft_wrap=True)
+def _print_accepted(output: Console, client: Client, accepted: Import, *, as_json: bool) -> None:
+    if as_json:
+        print_json([accepted.refresh()])
+        return
+    where = f"{client.url}{client.prefix}/imports/{accepted.id}"
+    output.print(Text(f"Import {accepted.id} is queued; follow it at {where}"), soft_wrap=True)

@@ -106,6 +106,19 @@ class AsyncClient:
         chosen = format or Path(path).suffix.lstrip(".").lower() or "csv"
         return await self.save(operations.export_call(resource, chosen, search, null_word), path)
 
+    async def export_blocks(
+        self,
+        resource: str,
+        format: str,  # noqa: A002 # the field's name
+        *,
+        search: str | None = None,
+        null_word: str | None = None,
+    ) -> AsyncIterator[bytes]:
+        """The bytes of an export as they come; see `Client.export`."""
+        async with self.stream(operations.export_call(resource, format, search, null_word)) as answer:
+            async for block in answer.aiter_bytes():
+                yield block
+
     async def rows(self, resource: str, *, search: str | None = None) -> AsyncIterator[dict[str, Any]]:
         """A resource's rows one by one, as they come."""
         async with self.stream(operations.export_call(resource, "ndjson", search)) as answer:

@@ -152,6 +152,18 @@ class Client:
         chosen = format or Path(path).suffix.lstrip(".").lower() or "csv"
         return self.save(operations.export_call(resource, chosen, search, null_word), path)
 
+    def export_blocks(
+        self,
+        resource: str,
+        format: str,  # noqa: A002 # the field's name
+        *,
+        search: str | None = None,
+        null_word: str | None = None,
+    ) -> Iterator[bytes]:
+        """The bytes of an export as they come; see `export`."""
+        with self.stream(operations.export_call(resource, format, search, null_word)) as answer:
+            yield from answer.iter_bytes()
+
     def rows(self, resource: str, *, search: str | None = None) -> Iterator[dict[str, Any]]:
         """A resource's rows one by one, as they come."""
         with self.stream(operations.export_call(resource, "ndjson", search)) as answer:

@@ -1,0 +1,72 @@
+"""Which server the commands talk to, and as whom."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from bulkport.cli.exit_codes import ExitCode
+from bulkport.cli.failures import print_failure
+from bulkport.client import Client, ClientError
+
+_PATIENCE_SECONDS = 5.0
+
+JobNumber = Annotated[int, typer.Argument(metavar="IMPORT", help="Number of the import.", show_default=False, min=1)]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The server of an application.
+
+    Parameters
+    ----------
+    api_key_variable:
+        Environment variable that holds the API key where `--api-key` is not given.
+    prefix:
+        Path below which the application has its routes.
+    """
+
+    api_key_variable: str
+    default_url: str = "http://127.0.0.1:8000"
+    prefix: str = "/api"
+
+    @property
+    def url_option(self) -> Any:
+        """What the parameter `url` is."""
+        return typer.Option(help="Address of the server.")
+
+    @property
+    def key_option(self) -> Any:
+        """What the parameter `api_key` is."""
+        return typer.Option(envvar=self.api_key_variable, help="API key.", show_default=False, show_envvar=True)
+
+    def require_key(self, api_key: str) -> None:
+        """End the program where there is no key."""
+        if not api_key:
+            text = f"an API key is needed: --api-key or {self.api_key_variable}."
+            Console(stderr=True).print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
+            raise typer.Exit(ExitCode.NOT_IMPORTED)
+
+    def client(self, url: str, api_key: str) -> Client:
+        """A client of the server."""
+        return Client(url, api_key=api_key, prefix=self.prefix, patience_seconds=_PATIENCE_SECONDS)
+
+    @contextmanager
+    def connected(self, url: str, api_key: str) -> Iterator[Client]:
+        """A client whose failures end the program, with a word and an exit code."""
+        self.require_key(api_key)
+        try:
+            with self.client(url, api_key) as client:
+                yield client
+        except ClientError as error:
+            print_failure(Console(stderr=True), error, variable=self.api_key_variable)
+            raise typer.Exit(ExitCode.NOT_IMPORTED) from None
+        except BrokenPipeError:  # `… | head`
+            raise typer.Exit(ExitCode.ALL_IMPORTED) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
