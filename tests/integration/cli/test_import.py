@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from running_server import RunningServer, commandapi, temporary_data_dir
 
 if sys.version_info >= (3, 14):

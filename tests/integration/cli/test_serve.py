@@ -11,9 +11,9 @@ import httpx
 import psutil
 import psycopg
 import pytest
-from running_server import RunningServer, commandapi, until
 
 from bulkport.embedded.processes import is_alive
+from running_server import RunningServer, commandapi, until
 
 StartServer = Callable[..., RunningServer]
 
