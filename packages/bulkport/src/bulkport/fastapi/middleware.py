@@ -13,6 +13,7 @@ from typing import Any, Final
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bulkport import telemetry
 from bulkport.fastapi import problems
 from bulkport.fastapi.disconnect import run_while_connected
 from bulkport.fastapi.request_limits import RequestLimits
@@ -90,7 +91,8 @@ class EdgeMiddleware:
 
         # The server still needs to know that it was HEAD, so the original scope keeps it.
         inner = {**scope, "method": "GET"} if is_head else scope
-        trace_id = trace_id_from(scope["headers"])
+        span = telemetry.request_span(method, scope["headers"])
+        trace_id = trace_id_from(scope["headers"]) if span is None else span.trace_id
         token = trace_id_of_request.set(trace_id)
         headers_token = headers_of_response.set(added)
         if (task := asyncio.current_task()) is not None:
@@ -114,6 +116,8 @@ class EdgeMiddleware:
         finally:
             if self._observe is not None:
                 self._observe(Exchange(method, path, _template(inner), status, perf_counter() - started))
+            if span is not None:
+                span.end(_template(inner), status)
             trace_id_of_request.reset(token)
             headers_of_response.reset(headers_token)
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection, errors
 from psycopg_pool import AsyncConnectionPool
 
+from bulkport import telemetry
 from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
 from bulkport.imports.all_or_nothing import checked_chunks, write_checked_chunks
@@ -84,7 +85,8 @@ class Lane:
             return False
         async with self._turns.turn(attempt.user_id), self._pool.connection() as connection:
             try:
-                return await go_express(connection, attempt, attempt.sole_chunk)
+                with telemetry.span("bulkport.chunk", import_id=attempt.job_id, chunk=0):
+                    return await go_express(connection, attempt, attempt.sole_chunk)
             except _CONFLICTS:
                 return False
 
@@ -99,7 +101,8 @@ class Lane:
                 chunk = await self._claim(connection)
                 if chunk is not None:
                     self._pause_seconds = _FIRST_PAUSE_SECONDS
-                    await self._process(connection, chunk)
+                    with telemetry.span("bulkport.chunk", import_id=self._attempt.job_id, chunk=chunk.number):
+                        await self._process(connection, chunk)
                     if self._attempt.total_chunks > 1 or self._attempt.writes_whole:
                         return False
                     return await settlement.settle_if_done(connection, self._attempt.job_id, self._attempt.resource)

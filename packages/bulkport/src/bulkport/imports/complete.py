@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
+from bulkport import telemetry
 from bulkport.identifiers import ImportId
 from bulkport.imports import queries
 from bulkport.imports.resource import Resource
@@ -71,7 +72,8 @@ async def settle_if_done(connection: AsyncConnection[Any], job_id: ImportId, res
     if progress.unfinished_chunks:
         return await cancel_if_asked(connection, job_id, progress)
     final = ImportStatus.of_counts(success_count=progress.success_count, failure_count=progress.failure_count)
-    await settle(connection, job_id, final, progress, await summarize_rows(connection, job_id, resource, progress))
+    with telemetry.span("bulkport.complete", import_id=job_id, status=str(final)):
+        await settle(connection, job_id, final, progress, await summarize_rows(connection, job_id, resource, progress))
     return True
 
 

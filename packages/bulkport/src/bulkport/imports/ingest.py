@@ -35,6 +35,7 @@ from bulkport.imports.values.options import ValueOptions
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.limits import ImportLimits
 from bulkport.slots import Slots
+from bulkport.telemetry import carried, sending
 
 _Result = TypeVar("_Result")
 
@@ -328,7 +329,9 @@ class Intake:
     async def _store_whole(
         self, connection: AsyncConnection[Any], description: ImportDescription, parameters: dict[str, Any]
     ) -> AcceptedImport:
-        row = await (await connection.execute(self._accept_whole_statement, parameters)).fetchone()
+        with sending(IMPORT_QUEUE, 1):
+            traced = parameters | {"trace": json.dumps(carried())}
+            row = await (await connection.execute(self._accept_whole_statement, traced)).fetchone()
         assert row is not None
         return description.accepted(ImportId(row[0]), BackgroundJobId(row[1]), parameters["total_records"])
 

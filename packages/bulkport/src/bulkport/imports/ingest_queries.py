@@ -17,7 +17,7 @@ INSERT_CHUNKS: Final = """
 # `created_at` is the moment of acceptance, as below.
 ACCEPT_WHOLE: Final = sql.SQL("""
     WITH import AS MATERIALIZED (
-        SELECT id, jsonb_build_object('import_id', id) AS args
+        SELECT id, jsonb_build_object('import_id', id) || %(trace)s::jsonb AS args
         FROM nextval(pg_get_serial_sequence('bulkport.bulk_import_jobs', 'id')) AS id
     ), own AS MATERIALIZED (
         SELECT ({process})::text AS job_id FROM import

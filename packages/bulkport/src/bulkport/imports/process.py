@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
+import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -139,6 +140,7 @@ class Importer:
             return
         is_last = attempt.number_without_progress >= self._policy.max_attempts
         attempt.table = replace(attempt.table, is_last_attempt=is_last)
+        structlog.contextvars.bind_contextvars(import_id=job_id, user_id=attempt.user_id)
         log = _log.bind(import_id=job_id, user_id=attempt.user_id, resource=attempt.resource.name)
         if attempt.number_without_progress > self._policy.max_attempts:
             times = attempt.number_without_progress - 1

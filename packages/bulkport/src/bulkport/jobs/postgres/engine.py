@@ -26,6 +26,7 @@ from bulkport.jobs.postgres.recurring import PostgresRecurringStore
 from bulkport.jobs.postgres.times import utc_or_none
 from bulkport.jobs.postgres.worker import ChoreFactory, Worker
 from bulkport.pools import AsyncPool
+from bulkport.telemetry import sending, without_carrier
 
 
 class PostgresEngine:
@@ -76,20 +77,28 @@ class PostgresEngine:
 
     async def enqueue_many(self, connection: Connection, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
         """See `JobQueue.enqueue_many`."""
-        statement = Enqueueing.of(jobs)
-        if statement is None:
+        wanted = list(jobs)
+        if not wanted:
             return []
-        with refusals():
+        with refusals(), sending(wanted[0].queue, len(wanted)):
+            statement = Enqueueing.of(wanted)
+            assert statement is not None
             async with connection.cursor(row_factory=tuple_row) as cursor:
                 await cursor.execute(statement.query, statement.arguments, prepare=False)
                 return statement.enqueued(await cursor.fetchall())
 
     def enqueue_many_sync(self, connection: SyncConnection, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
         """See `JobQueue.enqueue_many_sync`."""
-        statement = Enqueueing.of(jobs)
-        if statement is None:
+        wanted = list(jobs)
+        if not wanted:
             return []
-        with refusals(), connection.cursor(row_factory=tuple_row) as cursor:
+        with (
+            refusals(),
+            sending(wanted[0].queue, len(wanted)),
+            connection.cursor(row_factory=tuple_row) as cursor,
+        ):
+            statement = Enqueueing.of(wanted)
+            assert statement is not None
             cursor.execute(statement.query, statement.arguments, prepare=False)
             return statement.enqueued(cursor.fetchall())
 
@@ -171,7 +180,7 @@ def _snapshot(number: int, row: DictRow) -> BackgroundJob:
         id=job_id_of(number),
         task=row["task"],
         queue=row["queue"],
-        args=row["args"],
+        args=without_carrier(row["args"]),
         state=state,
         attempts=row["failures"] + (state in {JobState.PROCESSING, JobState.SUCCEEDED}),
         priority=row["priority"],

@@ -12,6 +12,7 @@ from bulkport.jobs.errors import BatchClosed, ParentNotFound
 from bulkport.jobs.port.queueing import EnqueuedJob, NewJob, Parent
 from bulkport.jobs.postgres import queries
 from bulkport.jobs.postgres.ids import job_id_of, number_of
+from bulkport.telemetry import carried
 
 _OPTIONS = ("delay", "user_id", "unique_key", "unique_for", "batch_id", "recurring_id")
 
@@ -44,7 +45,7 @@ class Enqueueing:
                 job.task,
                 job.queue,
                 job.priority,
-                json.dumps(job.args),
+                json.dumps({**job.args, **carried()}),
                 job.user_id,
                 job.recurring_id,
                 origin,
@@ -86,7 +87,12 @@ def _is_plain(job: NewJob) -> bool:
 
 def _row(job: NewJob) -> dict[str, Any]:
     """The job as a JSON object; what it does not have is left out."""
-    row: dict[str, Any] = {"task": job.task, "args": job.args, "queue": job.queue, "priority": job.priority}
+    row: dict[str, Any] = {
+        "task": job.task,
+        "args": {**job.args, **carried()},
+        "queue": job.queue,
+        "priority": job.priority,
+    }
     for name in _OPTIONS:
         value = getattr(job, name)
         if value is not None:

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeVar
 
+import structlog
+
+from bulkport import telemetry
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.context import JobContext, TaskDefinition
 from bulkport.jobs.errors import ArgumentsDoNotFit, WorkerDied
@@ -62,6 +65,8 @@ class Run:
 
     async def outcome(self) -> RunOutcome:
         """Run the task's function; nothing that it raises comes out of here."""
+        # Every line that is logged meanwhile, by the task's own code too, says whose it is.
+        structlog.contextvars.bind_contextvars(job_id=self.job.job_id, task=self.job.task)
         try:
             outcome = await self._attempt()
         except BaseException as error:
@@ -78,11 +83,13 @@ class Run:
         if most is not None and job.lost_runs >= most:
             raise WorkerDied(f"the worker died {job.lost_runs} times while it ran this job")
         context = self._context(job.failures)
+        args = telemetry.without_carrier(job.args)
         try:
-            self._signature.bind(context, **job.args)
+            self._signature.bind(context, **args)
         except TypeError as error:
             raise ArgumentsDoNotFit(f"the arguments do not fit {definition.name}: {error}") from None
-        value = await definition.function(context, **job.args)
+        with telemetry.processing(job.task, job.queue, job.job_id, job.failures + 1, job.args):
+            value = await definition.function(context, **args)
         seconds = self._seconds
         result, note = (None, None) if value is None else self._storable(value)
         return RunOutcome(Ending.SUCCEEDED, seconds, result, note)
@@ -139,7 +146,7 @@ class Run:
         return JobContext(
             job_id=BackgroundJobId(str(job.job_id)),
             task=job.task,
-            args=job.args,
+            args=telemetry.without_carrier(job.args),
             priority=job.priority,
             attempt=failures + 1,
             max_attempts=self.definition.retry.max_attempts,

@@ -8,6 +8,7 @@ from bulkport.jobs.postgres.ids import job_id_of
 from bulkport.jobs.postgres.times import in_utc, utc_or_none
 from bulkport.jobs.reading.details import JobSummary
 from bulkport.jobs.run_output import Progress
+from bulkport.telemetry import without_carrier
 
 SUMMARIES: Final[LiteralString] = """
 SELECT job.job_id, job.task, job.queue, job.priority, job.state::text, job.parked, job.user_id, job.created_at,
@@ -32,7 +33,7 @@ def summary_of(row: Mapping[str, Any]) -> JobSummary:
         priority=row["priority"],
         state=JobState(row["state"]),
         is_held_back=row["parked"],
-        args=row["args"],
+        args=None if row["args"] is None else without_carrier(row["args"]),
         user_id=row["user_id"],
         created_at=in_utc(row["created_at"]),
         ready_at=in_utc(row["ready_at"]),
