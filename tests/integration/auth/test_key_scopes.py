@@ -49,6 +49,27 @@ async def test_what_waits_of_a_user_has_a_limit(database_url: str) -> None:
                 assert (await bob.post("/api/platforms/bulk", json=body)).status_code == 202
 
 
+async def test_what_is_stored_of_a_user_has_a_limit(database_url: str) -> None:
+    body = {"platforms": [{"platformName": "a"}]}
+    async with (
+        open_application(database_url, max_user_stored_bytes=1000) as app,
+        client_of(app, await make_key(database_url)) as ann,
+        client_of(app, await make_key(database_url, "bob")) as bob,
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection,
+    ):
+        import_id = (await ann.post("/api/platforms/bulk", json=body)).json()["id"]
+        # The report of an import that has ended counts as well.
+        await connection.execute(
+            "UPDATE bulkport.bulk_import_jobs SET status = 'Failed', completed_at = now(), report_bytes = 1000 "
+            "WHERE id = %s",
+            (import_id,),
+        )
+        app.state.bulkport._runtime().intake._admission._seen.clear()
+        refused = assert_problem(await ann.post("/api/platforms/bulk", json=body), 507)
+        assert refused["type"] == "/problems/quota-exceeded"
+        assert (await bob.post("/api/platforms/bulk", json=body)).status_code == 202
+
+
 async def test_uploads_are_refused_while_the_disk_is_nearly_full(database_url: str) -> None:
     async with (
         open_application(database_url, disk_watermark_bytes=2**62) as app,

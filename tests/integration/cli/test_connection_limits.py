@@ -70,6 +70,25 @@ async def test_headers_must_come_in_time() -> None:
                 await asyncio.sleep(0.01)
 
 
+async def test_a_client_that_goes_on_sending_reads_why_it_was_refused() -> None:
+    async with _served(ConnectionLimits(header_bytes=10_000)) as (port, gate):
+        reader, writer = await _opened(port, b"GET /quick HTTP/1.1\r\nhost: a\r\nx-api-key: ")
+
+        async def send() -> None:
+            for _ in range(160):
+                writer.write(b"x" * 65_536)
+                await writer.drain()
+            writer.write_eof()
+
+        sending = asyncio.create_task(send())
+        async with asyncio.timeout(30):
+            assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+            await sending
+            while gate.open.total():
+                await asyncio.sleep(0.01)
+        writer.close()
+
+
 async def test_headers_without_end_are_refused() -> None:
     async with _served(ConnectionLimits(header_bytes=10_000)) as (port, _):
         reader, writer = await _opened(port, b"GET /quick HTTP/1.1\r\nhost: a\r\nx-long: ")

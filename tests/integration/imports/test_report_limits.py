@@ -41,6 +41,22 @@ async def test_bad_rows_beyond_the_limit_are_counted_by_message(database_url: st
         assert any(f"{counted:,} more bad rows are not in the report" in warning for warning in told["warnings"])
 
 
+async def test_a_small_import_reports_no_more_rows_than_a_large_one(database_url: str) -> None:
+    async with open_command_site(database_url, max_reported_rows=3) as site, site.worker():
+        for bad, reported in ((3, 3), (20, 3)):
+            sent = await site.api.post("/api/platforms/bulk", content=b"1\n" * bad, headers=NDJSON)
+            import_id = sent.json()["id"]
+
+            async def has_ended(import_id: int = import_id) -> bool:
+                return bool((await site.status_of(import_id))["completedAt"])
+
+            await until(has_ended, "the import ends")
+            query = f"SELECT count(*) FROM bulkport.import_row_errors WHERE job_id = {import_id}"
+            assert (await fetch(database_url, query))[0][0] == reported
+            stored = f"SELECT report_bytes FROM bulkport.bulk_import_jobs WHERE id = {import_id}"
+            assert (await fetch(database_url, stored))[0][0] > 0
+
+
 async def test_nothing_is_left_of_a_user_who_is_forgotten(database_url: str) -> None:
     async with (
         open_command_site(database_url) as site,

@@ -23,6 +23,9 @@ _REFUSAL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\nretry-after: 1\r\n"
     b"content-length: 22\r\nconnection: close\r\n\r\nToo many connections.\n"
 )
+_LINGER_SECONDS: Final = 5.0
+_LINGER_BYTES: Final = 32 * 1024 * 1024
+"""How long, and for how much, a client is listened to that was refused while it was sending."""
 _TIMED_OUT: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -111,6 +114,8 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_counted = False
     _header_timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
+    _lingers = False
+    _discarded = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or refuse it."""
@@ -133,6 +138,11 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, but no headers without end."""
         if self.transport.is_closing():
+            return
+        if self._lingers:
+            self._discarded += len(data)
+            if self._discarded > _LINGER_BYTES:
+                self.transport.abort()
             return
         super().data_received(data)
         if self._header_timer is not None:
@@ -178,10 +188,26 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _turn_away(self, answer: bytes, what: str) -> None:
         self._headers_are_here()
-        if not self.transport.is_closing():
-            self.gate.note(self, what)
-            self.transport.write(answer)
+        if self._lingers or self.transport.is_closing():
+            return
+        self.gate.note(self, what)
+        self._leave()
+        self.transport.write(answer)
+        if not self.transport.can_write_eof():
             self.transport.close()
+            return
+        # To close now would throw away the answer of a client that still sends (RFC 9112 §9.6): the system resets
+        # a connection that is closed with something unread.
+        self._lingers = True
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+    def eof_received(self) -> None:
+        """The client has sent all it wanted."""
+        if self._lingers:
+            self.transport.close()
+            return
+        super().eof_received()
 
     def _leave(self) -> None:
         if self._is_counted:

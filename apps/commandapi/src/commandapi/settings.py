@@ -160,6 +160,9 @@ class Settings(BaseSettings):
     max_user_queued_imports: int = Field(default=100_000, ge=1, description="Unfinished imports of one user.")
     max_user_queued_rows: int = Field(default=10_000_000_000, ge=1, description="Records of them.")
     max_user_queued_bytes: int = Field(default=256 * 2**30, ge=1, description="Bytes of their bodies.")
+    max_user_stored_bytes: int = Field(
+        default=64 * 2**30, ge=1, description="Bytes of one user's waiting imports, error reports and uploads."
+    )
     disk_watermark_bytes: int = Field(default=512 * 2**20, ge=0, description="Free disk space that uploads leave.")
     max_reported_rows: int = Field(default=100_000, ge=0, description="Bad rows that are reported one by one.")
     upload_limit: int = Field(default=32, ge=1, description="Long uploads at one time, a server process.")
@@ -302,6 +305,7 @@ class Settings(BaseSettings):
             max_user_queued_imports=self.max_user_queued_imports,
             max_user_queued_rows=self.max_user_queued_rows,
             max_user_queued_bytes=self.max_user_queued_bytes,
+            max_user_stored_bytes=self.max_user_stored_bytes,
             disk_watermark_bytes=self.disk_watermark_bytes,
             watched_folders=(str(self.data_dir),) if self.data_dir.exists() else (),
             idempotency_seconds=self.idempotency_seconds,

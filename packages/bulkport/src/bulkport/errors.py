@@ -232,6 +232,12 @@ class InsufficientStorage(BulkportError):
     title = "Insufficient storage"
 
 
+class QuotaExceeded(InsufficientStorage):
+    """What is stored of yours takes as much space as it may; nothing was kept."""
+
+    title = "Quota exceeded"
+
+
 class UriTooLong(BulkportError):
     """The address is longer than this server accepts."""
 

@@ -70,6 +70,8 @@ class JsonBody(Generic[ModelT]):
         """Read and validate the body of `request`."""
         _require_json(request)
         data = await self._read(request)
+        if data.lstrip(b" \t\r\n").startswith(b"["):
+            raise MalformedBody("The body must be a JSON object.")
         if has_many_values(data, _MOST_VALUES):
             raise TooLarge(f"The body has more than {_MOST_VALUES:,} values.")
         try:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
-from bulkport.errors import InsufficientStorage, TooManyQueued
+from bulkport.errors import InsufficientStorage, QuotaExceeded, TooManyQueued
 from bulkport.identifiers import UserId
 from bulkport.imports import ingest_queries as queries
 from bulkport.limits import ImportLimits
@@ -43,6 +43,8 @@ class Admission:
         ------
         InsufficientStorage
             The disk is too full.
+        QuotaExceeded
+            What is stored of the user takes as much as it may.
         TooManyQueued
             As much of the user's waits as may wait of one user.
         """
@@ -71,9 +73,9 @@ class Admission:
     async def _look_at_queue(self, user_id: UserId) -> None:
         limits = self._limits
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(queries.QUEUED_OF_USER, (user_id,))).fetchone()
+            row = await (await connection.execute(queries.QUEUED_OF_USER, {"user_id": user_id})).fetchone()
         assert row is not None
-        imports, rows, size = row
+        imports, rows, size, stored = row
         for number, most, what in (
             (imports, limits.max_user_queued_imports, "imports"),
             (rows, limits.max_user_queued_rows, "rows"),
@@ -85,3 +87,8 @@ class Admission:
                     "try again when some of it is done.",
                     retry_after=_RETRY_AFTER_SECONDS,
                 )
+        if stored >= limits.max_user_stored_bytes:
+            raise QuotaExceeded(
+                f"Your waiting imports, error reports and uploads take {stored:,} bytes, the most for one user is "
+                f"{limits.max_user_stored_bytes:,}; delete uploads, or wait until older imports are pruned."
+            )

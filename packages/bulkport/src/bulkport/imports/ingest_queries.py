@@ -76,8 +76,12 @@ FILL_JOB: Final = """
 SET_START: Final = "UPDATE bulkport.bulk_import_jobs SET start_at = %s WHERE id = %s"
 
 QUEUED_OF_USER: Final = """
-    SELECT count(*), coalesce(sum(total_records), 0), coalesce(sum(body_bytes), 0)
-    FROM bulkport.bulk_import_jobs WHERE user_id = %s AND completed_at IS NULL
+    SELECT count(*), coalesce(sum(total_records), 0), coalesce(sum(body_bytes), 0),
+           coalesce(sum(body_bytes), 0) + (
+               SELECT coalesce(sum(report_bytes), 0) FROM bulkport.bulk_import_jobs
+               WHERE user_id = %(user_id)s AND report_bytes > 0
+           ) + (SELECT coalesce(sum(received), 0) FROM bulkport.uploads WHERE user_id = %(user_id)s)
+    FROM bulkport.bulk_import_jobs WHERE user_id = %(user_id)s AND completed_at IS NULL
 """
 
 CLIENT_ID_KEY: Final = "bulk_import_jobs_client_id_key"

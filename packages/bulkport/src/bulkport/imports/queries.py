@@ -166,6 +166,10 @@ SETTLE_JOB: Final = """
         processed_count = %(processed_count)s,
         success_count = %(success_count)s,
         failure_count = %(failure_count)s,
+        report_bytes = CASE WHEN %(failure_count)s > 0 THEN (
+            SELECT coalesce(sum(pg_column_size(e.errors) + pg_column_size(e.record)), 0)
+            FROM bulkport.import_row_errors e WHERE e.job_id = %(job_id)s
+        ) ELSE 0 END,
         outcomes = %(outcomes)s,
         error_summary = %(error_summary)s,
         warnings = warnings || %(warnings)s::jsonb

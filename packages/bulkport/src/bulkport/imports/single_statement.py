@@ -62,6 +62,8 @@ async def go_express(connection: AsyncConnection[Any], attempt: Attempt, chunk: 
     """
     # References are looked up without a lock here: the foreign key notices one that went away, and refuses.
     decoded = await decode_chunk(connection, attempt, chunk)
+    if len(decoded.errors) > attempt.max_reported_rows:
+        return False
     columns = {_parameter(number): values for number, values in enumerate(decoded.rows.columns)}
     try:
         outcome = _outcome(attempt, chunk, decoded.errors, server_codec(connection))
@@ -99,7 +101,7 @@ _STATEMENT: Final = sql.SQL("""
     UPDATE bulkport.bulk_import_jobs j SET
         status = %(status)s, completed_at = clock_timestamp(), processed_count = %(good)s + %(bad)s,
         success_count = %(good)s, failure_count = %(bad)s, error_summary = %(summary)s,
-        warnings = warnings || %(warnings)s::jsonb
+        report_bytes = %(report_bytes)s, warnings = warnings || %(warnings)s::jsonb
     FROM finished, (SELECT count(*) FROM reported) r, (
         -- A trigger that leaves rows out must be told of: then nothing is done here, by an error.
         SELECT count(*) / (count(*) = %(good)s OR NOT EXISTS (SELECT FROM chunk))::integer >= 0 AS is_all FROM written
@@ -140,6 +142,7 @@ def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError], codec: 
         "summary": storable(error_summary(attempt.resource, first, bad) or "", codec) or None,
         "unknown": unknown or None,
         "warnings": json.dumps([*unknown_fields_warnings(unknown), *storable_remarks(attempt, codec)]),
+        "report_bytes": sum(map(len, messages)) + sum(map(len, records)),
         "bad_rows": rows,
         "bad_errors": messages,
         "bad_records": records,

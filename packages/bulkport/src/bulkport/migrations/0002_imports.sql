@@ -40,6 +40,7 @@ CREATE TABLE bulkport.bulk_import_jobs (
     -- Attempts that began since a chunk was last finished, and how many were finished when the last one began.
     fruitless_attempts integer     NOT NULL DEFAULT 0,
     progress_mark      integer     NOT NULL DEFAULT 0,
+    report_bytes       bigint      NOT NULL DEFAULT 0,         -- of its error report, for its user's share of the disk
     last_fault         text,                                  -- what ended the last attempt, for `Fatal error: ...`
     CHECK ((completed_at IS NULL) = (status IN ('Pending', 'Processing')))
 );
@@ -47,6 +48,8 @@ CREATE TABLE bulkport.bulk_import_jobs (
 -- Lists: one user's imports, newest first; and everything unfinished, for the watchdog.
 CREATE INDEX bulk_import_jobs_user_id_id_idx ON bulkport.bulk_import_jobs (user_id, id DESC);
 CREATE INDEX bulk_import_jobs_user_unfinished_idx ON bulkport.bulk_import_jobs (user_id) WHERE completed_at IS NULL;
+CREATE INDEX bulk_import_jobs_user_reports_idx ON bulkport.bulk_import_jobs (user_id) INCLUDE (report_bytes)
+    WHERE report_bytes > 0;
 CREATE INDEX bulk_import_jobs_unfinished_idx ON bulkport.bulk_import_jobs (id) WHERE completed_at IS NULL;
 CREATE INDEX bulk_import_jobs_completed_at_idx ON bulkport.bulk_import_jobs (completed_at) WHERE completed_at IS NOT NULL;
 
