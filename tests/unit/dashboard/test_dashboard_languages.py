@@ -1,10 +1,14 @@
 """The languages of the pages: how one is chosen, and that each has every text."""
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from string import Formatter
 
 import pytest
 
+import bulkport.dashboard
 from bulkport.dashboard.core.formatting import number
 from bulkport.dashboard.core.language import n, preferred, speaking, t
 from bulkport.dashboard.translations.german import GERMAN
@@ -50,3 +54,30 @@ def test_translations_have_the_placeholders_of_the_english_text() -> None:
         for english, translation in catalogue.items():
             assert placeholders(english) == placeholders(translation), english
             assert not re.search(r"\s$", translation), english
+
+
+FOLDER = Path(bulkport.dashboard.__file__).parent
+IN_TEMPLATES = re.compile(r'\bt\("([^"]*[^" ])"')
+OF_COUNTS = re.compile(r'\bn\([^"]*"([^"]*)", "([^"]*)"')
+
+
+def texts_of_templates() -> Iterator[str]:
+    for template in FOLDER.glob("templates/*.html"):
+        source = template.read_text(encoding="utf-8")
+        yield from IN_TEMPLATES.findall(source)
+        for both in OF_COUNTS.findall(source):
+            yield from both
+
+
+def texts_of_modules() -> Iterator[str]:
+    for module in FOLDER.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("t", "n", "Column"):
+                first = node.args[1:3] if node.func.id == "n" else node.args[:1]
+                yield from (one.value for one in first if isinstance(one, ast.Constant) and isinstance(one.value, str))
+
+
+def test_every_text_of_the_pages_is_translated() -> None:
+    texts = {*texts_of_templates(), *texts_of_modules()} - {""}
+    assert len(texts) > 500
+    assert not sorted(texts - set(GERMAN))

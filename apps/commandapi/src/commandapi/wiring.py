@@ -32,6 +32,7 @@ def build_bulkport(settings: Settings, context: Mapping[str, Callable[..., Any]]
         chunk_workers=settings.import_lanes,
         egress=settings.egress_policy(),
         stores=settings.object_stores(),
+        worker=WorkerSettings(retention=settings.job_retention(), import_retention=settings.import_retention()),
     )
 
 

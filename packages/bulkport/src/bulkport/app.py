@@ -265,6 +265,7 @@ class Bulkport(JobCalls, ImportCalls):
             public_url=public_url,
             sessions=sessions,
             limits=self.limits,
+            retention=self.worker_settings.retention,
         )
 
     @asynccontextmanager

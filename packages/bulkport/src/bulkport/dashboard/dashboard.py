@@ -36,7 +36,7 @@ from bulkport.dashboard.core.page import (
     no_counts,
 )
 from bulkport.dashboard.core.render import Fragment, Renderer
-from bulkport.dashboard.core.responses import Responses
+from bulkport.dashboard.core.responses import LOOKS, Responses
 from bulkport.dashboard.core.security import NO_STORE, PAGE_HEADERS
 from bulkport.dashboard.core.sse.hub import Hub
 from bulkport.dashboard.core.sse.stream import EventStream, Watched
@@ -57,7 +57,6 @@ _VIEWER: Final = "bulkport.viewer"
 """Where the scope of a request has who sent it."""
 _OF_THE_APPLICATION: Final = frozenset({"router", "route", "endpoint", "starlette.exception_handlers"})
 """Parts of a scope that the dashboard does not take over: its errors become pages, not the application's answers."""
-_THEMES: Final = ("light", "dark", "auto")
 _PREFERENCE_SECONDS: Final = 365 * 24 * 3600
 
 _MAX_WATCHED: Final = 20
@@ -381,11 +380,12 @@ class Dashboard:
     async def _choose_theme(self, request: Request) -> Response:
         viewer = _viewer(request)
         form = await self._accepted_form(request, viewer)
-        theme = form.get("theme", "")
-        if theme not in _THEMES:
+        chosen = [(cookie, form[name]) for name, (cookie, values) in LOOKS.items() if form.get(name) in values]
+        if not chosen:
             raise BadRequest(t("Unknown theme."))
         response = _lead_to(_page_request(request, viewer), way_back(form))
-        cookies.set_cookie(response, request, cookies.THEME, theme, max_age=_PREFERENCE_SECONDS)
+        for cookie, value in chosen:
+            cookies.set_cookie(response, request, cookie, value, max_age=_PREFERENCE_SECONDS)
         return response
 
     async def _choose_language(self, request: Request) -> Response:

@@ -33,6 +33,7 @@ from bulkport.dashboard.pages.tasks import tasks_component
 from bulkport.imports.admin import OperatedImports
 from bulkport.imports.resource import Resources
 from bulkport.jobs.calls import JobCalls
+from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool
 
@@ -54,6 +55,7 @@ def standard_dashboard(
     public_url: str | None = None,
     sessions: Sessions | None = None,
     limits: ImportLimits | None = None,
+    retention: RetentionPolicy = DEFAULT_RETENTION,
 ) -> Dashboard:
     """The dashboard, to be mounted.
 
@@ -63,6 +65,8 @@ def standard_dashboard(
         The application's background jobs, imports among them; connected as long as it serves.
     pool
         Gives the application's connections once it is connected.
+    retention
+        How long the workers keep finished jobs.
     limits
         Of imports: which disks must have how much room.
     access, title, masked_names, audit_keep, public_url, sessions
@@ -75,7 +79,7 @@ def standard_dashboard(
     muted = MutedFailures(pool)
     reader = OverviewReader(jobs, imports, muted, limits)
     components = [
-        jobs_component(jobs, masking, pool, related_import),
+        jobs_component(jobs, masking, pool, related_import, retention=retention),
         failures_component(jobs, muted),
         retries_component(jobs, masking),
         queues_component(jobs),

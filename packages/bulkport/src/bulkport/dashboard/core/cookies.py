@@ -14,7 +14,10 @@ SESSION: Final = "bulkport_session"
 SIGN_IN: Final = "bulkport_sign_in"
 LANGUAGE: Final = "bulkport_language"
 THEME: Final = "bulkport_theme"
-"""The script sets this one as well, so it has no prefix."""
+DENSITY: Final = "bulkport_density"
+TIMES: Final = "bulkport_times"
+_OF_THE_SCRIPT: Final = frozenset({THEME, DENSITY, TIMES})
+"""The script sets these as well, so they have no prefix."""
 
 
 def language(request: Request) -> str:
@@ -59,7 +62,7 @@ def set_cookie(
         max_age=max_age,
         path="/",
         secure=is_secure(request),
-        httponly=name != THEME,
+        httponly=name not in _OF_THE_SCRIPT,
         samesite=same_site,
     )
 
@@ -70,4 +73,4 @@ def delete_cookie(response: Response, request: Request, name: str) -> None:
 
 
 def _full_name(request: Request, name: str) -> str:
-    return f"__Host-{name}" if is_secure(request) and name != THEME else name
+    return f"__Host-{name}" if is_secure(request) and name not in _OF_THE_SCRIPT else name

@@ -228,4 +228,6 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "minute": formatting.minute,
     "relative": formatting.relative,
     "percent": formatting.percent,
+    "enumerated": enumerate,
+    "json": lambda value: json.dumps(value, ensure_ascii=False, default=str),
 }

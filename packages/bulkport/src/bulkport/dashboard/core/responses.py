@@ -2,7 +2,7 @@
 
 import gzip
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -22,7 +22,12 @@ logger = logging.getLogger(__name__)
 
 _LEAST_COMPRESSED: Final = 1000
 _GZIP_LEVEL: Final = 5
-_CHOSEN: Final = ("light", "dark")
+LOOKS: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
+    "theme": (cookies.THEME, ("auto", "light", "dark")),
+    "density": (cookies.DENSITY, ("comfortable", "compact")),
+    "times": (cookies.TIMES, ("relative", "local", "utc")),
+}
+"""What a viewer chooses of the look: its cookie and its values, the default first."""
 _HEADINGS: Final = {
     400: "This address is not valid",
     403: "Not allowed",
@@ -56,7 +61,6 @@ class Responses:
         """A page in its frame, for one viewer."""
         key, is_new_key = csrf.form_key(request)
         message = flash.take(request)
-        theme = request.cookies.get(cookies.THEME, "")
         html = self._renderer.page(
             template,
             page_request,
@@ -65,7 +69,7 @@ class Responses:
                 **variables,
                 "viewer": viewer,
                 "csrf": csrf.token(key, viewer),
-                "theme": theme if theme in _CHOSEN else "auto",
+                **look_of(request),
                 "flash": message,
                 "section": section,
                 "live": page_request.address if is_live else None,
@@ -80,11 +84,10 @@ class Responses:
 
     def error_page(self, request: Request, status: int, heading: str, text: str, link: Link | None) -> Response:
         """A page for one who is no viewer."""
-        theme = request.cookies.get(cookies.THEME, "")
         # A route below the dashboard has the path there; before that the route of the application knows the rest.
         path = request.path_params.get("rest", request.scope["path"].removeprefix("/"))
         page_request = PageRequest(path, {}, Query(), Role.READ_ONLY, cookies.language(request))
-        variables = {"heading": heading, "text": text, "link": link, "theme": theme if theme in _CHOSEN else "auto"}
+        variables = {"heading": heading, "text": text, "link": link, **look_of(request)}
         with speaking(page_request.language):
             html = self._renderer.page("plain.html", page_request, Counts(), variables)
         return html_response(request, html, status)
@@ -101,6 +104,12 @@ class Responses:
             counts = Counts()
         variables = {"status": status, "heading": t(_HEADINGS.get(status, HTTPStatus(status).phrase)), "text": text}
         return self.page(request, viewer, "error.html", page_request, counts=counts, variables=variables, status=status)
+
+
+def look_of(request: Request) -> dict[str, str]:
+    """The look that the viewer chose."""
+    given = {name: request.cookies.get(cookie, "") for name, (cookie, _) in LOOKS.items()}
+    return {name: given[name] if given[name] in values else values[0] for name, (_, values) in LOOKS.items()}
 
 
 def html_response(request: Request, html: str, status: int = 200) -> Response:

@@ -1,9 +1,11 @@
 """One job: its call, history, attempts, log, and what it belongs to."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from bulkport.dashboard.core.formatting import duration
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest
@@ -16,10 +18,12 @@ from bulkport.dashboard.pages.waiting import reason_for_job
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.details import JobDetails, JobLogLine, JobSummary
+from bulkport.jobs.retention import RetentionPolicy
 
 _SHOWN_LINES: Final = 200
 _MOST_LINES: Final = 1_000
 _TITLE_CHARACTERS: Final = 120
+_MOST_WAITS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,16 @@ def related_to_nothing(job: JobSummary) -> Sequence[Related]:
     return ()
 
 
-def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo) -> Page:
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """What a task's policy has in store for a job that fails."""
+
+    max_attempts: int
+    waits: str
+    """The waits before the attempts that are left, such as `1.0 s, 2.0 s, 4.0 s, …`."""
+
+
+def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo, retention: RetentionPolicy) -> Page:
     """The page. Its buttons are the actions of `jobs_component`."""
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
@@ -60,6 +73,10 @@ def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo) -> Page:
             "details": details,
             "call_line": call_in_a_line(job, masking, _TITLE_CHARACTERS),
             "call": readable_call(job, masking),
+            "arguments": None if job.args is None else masking.apply(job.args),
+            "plan": _plan(jobs, job),
+            "kept_until": _kept_until(job, retention),
+            "keeps_forever": job.state.is_final and _age(job, retention) is None,
             "result": None if details.result is None else readable_value(details.result, masking),
             "checkpoint": None if details.checkpoint is None else readable_value(details.checkpoint, masking),
             "steps": steps_of(details),
@@ -73,6 +90,26 @@ def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo) -> Page:
         }
 
     return Page("jobs/{job_id:int}", "job.html", load, section="jobs")
+
+
+def _plan(jobs: ManagedJobs, job: JobSummary) -> RetryPlan | None:
+    """None: this process does not know the task."""
+    task = jobs.tasks.get(job.task)
+    if task is None:
+        return None
+    policy = replace(task.settings.retry, jitter=0)
+    left = range(job.failures + 1, policy.max_attempts)
+    waits = [duration(policy.delay_after(number)) for number in left[:_MOST_WAITS]]
+    return RetryPlan(policy.max_attempts, ", ".join([*waits, *(["…"] if len(left) > _MOST_WAITS else [])]))
+
+
+def _age(job: JobSummary, retention: RetentionPolicy) -> timedelta | None:
+    return dict(retention.ages()).get(job.state)
+
+
+def _kept_until(job: JobSummary, retention: RetentionPolicy) -> datetime | None:
+    age = _age(job, retention)
+    return None if job.finished_at is None or age is None else job.finished_at + age
 
 
 async def _lines(jobs: ManagedJobs, details: JobDetails, *, shows_all: bool) -> Sequence[JobLogLine]:

@@ -26,6 +26,7 @@ from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.search import search_page
 from bulkport.dashboard.pages.waiting import reason_for_waiting
 from bulkport.jobs.job import JobState
+from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.pools import AsyncPool
 
 JOB_SEARCH: Final = Search("search", "q", "Search jobs and imports")
@@ -85,6 +86,7 @@ def jobs_component(
     related: RelatedTo = related_to_nothing,
     *,
     step_seconds: float = STEP_SECONDS,
+    retention: RetentionPolicy = DEFAULT_RETENTION,
 ) -> Component:
     """The pages of jobs, the page of one, and the page of a bulk operation.
 
@@ -96,6 +98,8 @@ def jobs_component(
         Gives the pool of autocommit connections once the application is connected; of the database of the jobs.
     related:
         What else a job belongs to, such as an import.
+    retention:
+        How long the workers keep finished jobs.
     step_seconds:
         How long a request works on a bulk operation before the next one continues.
     """
@@ -138,7 +142,7 @@ def jobs_component(
         pages=[
             Page("jobs", "jobs.html", load, section="jobs", follows_counts=True),
             *form_pages,
-            job_page(jobs, masking, related),
+            job_page(jobs, masking, related, retention),
             *batch_pages(jobs),
             search_page(),
             bulk_operation_page(operations, HEADINGS),

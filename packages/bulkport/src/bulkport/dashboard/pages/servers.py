@@ -6,7 +6,6 @@ from typing import Any, Final
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
 from bulkport.dashboard.core.charts import Series, lines
 from bulkport.dashboard.core.component import Component
-from bulkport.dashboard.core.formatting import size
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
 from bulkport.dashboard.core.table import Column
@@ -50,7 +49,7 @@ def servers_component(jobs: ManagedJobs) -> Component:
             x_labels=[(place, names[place]) for place, age in enumerate(ages) if age % 30 == 0],
             least_top=2**26,
             ceiling=_memory_ceiling,
-            show=lambda value: size(int(value)),
+            show=lambda value: f"{value / 2**20:,.0f}M" if value else "0",
         )
         return {"one": server, "memory": memory if len(minutes) > 1 else None, "late": _LATE_SECONDS}
 

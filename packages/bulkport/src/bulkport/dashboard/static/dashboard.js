@@ -291,12 +291,25 @@ function elapsed(seconds) {
   return `${Math.floor(whole / 86400)}d ${Math.floor((whole % 86400) / 3600)}h`;
 }
 
+// Today's times without the date, and the zone where it is not the viewer's own.
+function exactly(iso, now) {
+  if (root.dataset.times === "utc") {
+    const [day, clock] = iso.split("T");
+    return day === new Date(now).toISOString().slice(0, 10) ? `${clock.slice(0, 8)} UTC` : `${day} ${clock.slice(0, 5)} UTC`;
+  }
+  const at = new Date(iso);
+  const isToday = at.toDateString() === new Date(now).toDateString();
+  return isToday ? at.toLocaleTimeString(document.documentElement.lang) : at.toLocaleString(document.documentElement.lang, { dateStyle: "short", timeStyle: "short" });
+}
+
 function tick(within = document) {
   const now = Date.now() + clockOffset;
   for (const time of $$("time[data-tick]", within)) {
     const ahead = (Date.parse(time.dateTime) - now) / 1000;
     let text = time.dataset.tick === "for" ? elapsed(-ahead) : coarse(ahead);
-    if (time.dataset.tick === "ago") {
+    if (time.dataset.tick === "ago" && root.dataset.times !== "relative") {
+      text = exactly(time.dateTime, now);
+    } else if (time.dataset.tick === "ago") {
       text = Math.abs(ahead) < 1 ? texts.now : (ahead > 0 ? texts.ahead : texts.ago).replace("{time}", text);
     }
     if (time.textContent !== text) time.textContent = text;
@@ -402,6 +415,14 @@ document.addEventListener("click", (event) => {
     setPaused(!isPaused);
   } else if (button.dataset.open) {
     $(`#${button.dataset.open}`).showModal();
+  } else if (button.dataset.look) {
+    event.preventDefault();
+    keepLook(button.dataset.look, button.value);
+    for (const other of $$(`[data-look=${button.dataset.look}]`)) {
+      if (other === button) other.setAttribute("aria-current", "true");
+      else other.removeAttribute("aria-current");
+    }
+    tick();
   } else if ("themeButton" in button.dataset) {
     event.preventDefault();
     setTheme(button, button.value);
@@ -449,10 +470,14 @@ async function goOn(failures = 0) {
   }
 }
 
-function setTheme(button, theme) {
-  root.dataset.theme = theme;
+function keepLook(name, value) {
+  root.dataset[name] = value;
   const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `bulkport_theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+  document.cookie = `bulkport_${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+}
+
+function setTheme(button, theme) {
+  keepLook("theme", theme);
   button.value = { auto: "light", light: "dark", dark: "auto" }[theme];
   button.title = texts.theme.replace("{theme}", texts[theme]);
   $(".quiet", button).textContent = texts.changeTheme.replace("{theme}", texts[theme]);
