@@ -60,9 +60,10 @@ bench: .venv/.bench ## Measure, and compare with psql \copy, an ORM, Celery and 
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: docs
-docs: .venv/.development ## Write the reference of the command line anew
+docs: .venv/.docs ## Build the documentation site into build/site and check its links; write the reference of the command line anew
 	@mkdir -p docs/reference
 	@$(BIN)/typer commandapi.cli.main utils docs --name commandapi --title "The command line" --output docs/reference/command-line.md
+	@$(BIN)/python -m documentation
 
 .PHONY: screenshots
 screenshots: .venv/.development ## Take the pictures of the dashboard anew, in about three minutes (needs Chromium; smaller with pngquant)
@@ -93,6 +94,11 @@ programs:
 	@echo "Installing what development needs into .venv …"
 	@$(UV) sync --quiet --frozen --inexact --python "$(PYTHON)"
 	@touch $@ .venv/.runtime
+
+.venv/.docs: pyproject.toml packages/bulkport/pyproject.toml apps/commandapi/pyproject.toml uv.lock | .uv/bin/uv
+	@echo "Installing what the documentation needs into .venv …"
+	@$(UV) sync --quiet --frozen --inexact --group docs --python "$(PYTHON)"
+	@touch $@ .venv/.runtime .venv/.development
 
 .venv/.bench: pyproject.toml packages/bulkport/pyproject.toml apps/commandapi/pyproject.toml uv.lock | .uv/bin/uv
 	@echo "Installing what the benchmarks need into .venv …"
