@@ -24,6 +24,7 @@ from bench.measures import (
     against_frameworks,
     background,
     dashboard,
+    exports,
     growth,
     latency,
     load_generator,
@@ -46,6 +47,7 @@ MEASURES = (
     Measure("csv", ("platforms-csv",), against_copy.platforms_csv),
     Measure("typed-columns", ("typed-csv",), alone=typed_columns.typed_columns),
     Measure("commands", ("commands-by-id", "commands-by-name"), against_copy.commands),
+    Measure("exports", exports.EXPORT_ROWS, exports.exports),
     Measure("frameworks", ("orm-loop", "django", "celery"), against_frameworks.frameworks),
     Measure(
         "posts",

@@ -67,6 +67,10 @@ TARGETS = (
         "commands-by-id", r"commands by platformId, foreign key: time over \copy's", 0.9, Unit.RATIO, prototype="0.94"
     ),
     Target("commands-by-name", r"commands by platformName: time over \copy's", 1.0, Unit.RATIO),
+    Target("export-csv", r"platforms exported as CSV: time over \copy … to's", 1.3, Unit.RATIO),
+    Target("export-ndjson", r"… as NDJSON: over \copy of the same JSON", 1.3, Unit.RATIO),
+    Target("export-parquet", r"… as Parquet: over \copy of CSV", 3.0, Unit.RATIO),
+    Target("export-xlsx", r"… as a workbook: over \copy of CSV", 60.0, Unit.RATIO),
     Target("orm-loop", "rows/s over one ORM insert + commit a row", 300, Unit.TIMES, Bound.AT_LEAST, prototype="494 ×"),
     Target(
         "django",

@@ -19,7 +19,7 @@ from bulkport.fastapi.loop_watchdog import LoopWatchdog
 from bulkport.fastapi.middleware import EdgeMiddleware
 from bulkport.fastapi.openapi import describe_problems
 from bulkport.fastapi.request_log import Exchange
-from bulkport.fastapi.webhooks import describe_webhooks
+from bulkport.fastapi.webhook_descriptions import describe_webhooks
 from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
 from commandapi.auth import current_user
@@ -42,6 +42,20 @@ A catalogue of platforms and of the commands that do things on them, with durabl
 
 Every `/api` route needs an API key in the header `x-api-key`, but for the registrations: there a signed-in user, known
 by the Bearer token of the sign-in service, makes, lists and revokes their own API keys.
+
+**An import from its client's side**
+
+1. *Try*: `POST /api/platforms/bulk?dryRun=true` validates everything, database checks included, and keeps nothing.
+2. *Send*: `POST /api/platforms/bulk` with an `Idempotency-Key`. Send it again, with the same key, when the connection
+   broke and after 429, 500, 502, 503 and 504 (wait as `Retry-After` says): it is one import. Over connections that break,
+   files go to `POST /api/uploads` in parts (tus 1.0), then `{"upload": id}` is the body.
+3. *Watch*: `GET /api/imports/{id}/events` (server-sent events), or `GET /api/imports/{id}?wait=30`. Webhooks tell a
+   server.
+4. *See the bad rows*: `GET /api/imports/{id}/errors?format=csv` (`ndjson`, `xlsx`) has your columns, then `row` and
+   `error`.
+5. *Mend and retry*: `POST /api/imports/{id}/retry` with the mended report as its body; or `PATCH …/errors/{row}` for
+   single rows, then `POST …/retry` without a body.
+6. *Stop or undo*: `DELETE /api/imports/{id}` while it runs; `POST /api/imports/{id}/undo` afterwards.
 """
 
 

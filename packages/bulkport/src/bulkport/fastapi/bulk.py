@@ -15,6 +15,7 @@ from bulkport.fastapi.bulk_description import MESSAGE, answers_description, requ
 from bulkport.fastapi.follow import MAX_WAIT_SECONDS, retry_after
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.idempotent import Received, receive_once
+from bulkport.fastapi.import_examples import status_answer
 from bulkport.fastapi.job_views import JobStatus, JobViews
 from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
@@ -163,7 +164,12 @@ def bulk_router(
                 return _finished_in_time(request, views, job, preferred, seconds)
         return accepted_response(_status_location(request, accepted.id), views, received, preferred, seconds)
 
-    @router.get("/{job_id}/status", name=f"{resource.name}_import_status", response_model=views.status)
+    @router.get(
+        "/{job_id}/status",
+        name=f"{resource.name}_import_status",
+        response_model=views.status,
+        responses={200: status_answer(views)},
+    )
     async def get_status(
         job_id: JobId, response: Response, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0
     ) -> JobStatus:

@@ -1,7 +1,10 @@
 """What the OpenAPI description says of the bulk endpoint."""
 
+import json
 from typing import Any, Final
 
+from bulkport.fastapi.examples import csv_text, example_records
+from bulkport.fastapi.import_examples import status_answer
 from bulkport.fastapi.job_views import JobViews
 from bulkport.fastapi.json_schema import schema_of
 from bulkport.imports.formats import BodyFormat, Handling
@@ -14,11 +17,12 @@ MESSAGE: Final = "Bulk import job successfully queued"
 
 def answers_description(views: JobViews) -> dict[int | str, dict[str, Any]]:
     """The answers, by status."""
-    in_time = {"model": views.status, "description": _IN_TIME}
-    return {**_OTHER_ANSWERS, 200: in_time, 202: _answer(views.job_id_name)}
+    in_time = {"model": views.status, "description": _IN_TIME, **status_answer(views)}
+    return {**_OTHER_ANSWERS, 200: in_time, 202: accepted_answer(views.job_id_name)}
 
 
-def _answer(job_id_name: str) -> dict[str, Any]:
+def accepted_answer(job_id_name: str) -> dict[str, Any]:
+    """The answer 202 to a body that was accepted."""
     schema = {
         "title": "AcceptedImport",
         "type": "object",
@@ -32,7 +36,12 @@ def _answer(job_id_name: str) -> dict[str, Any]:
     }
     return {
         "description": "The whole body is stored and its import job queued.",
-        "content": {"application/json": {"schema": schema}},
+        "content": {
+            "application/json": {
+                "schema": schema,
+                "example": {"id": 9, job_id_name: "9", "message": MESSAGE, "totalRecords": 10},
+            }
+        },
     }
 
 
@@ -78,6 +87,7 @@ _UPLOAD: Final[dict[str, Any]] = {
 def request_description(resource: Resource) -> dict[str, Any]:
     """Body and parameters of the request, as an OpenAPI operation has them."""
     record = schema_of(resource.model)
+    examples = example_records(resource)
     envelope = {
         "type": "object",
         "required": [resource.name],
@@ -90,6 +100,7 @@ def request_description(resource: Resource) -> dict[str, Any]:
                 BodyFormat.JSON.media_type: {
                     "schema": {"anyOf": [envelope, _SOURCE, _UPLOAD]},
                     "examples": {
+                        "records": {"summary": "Records", "value": {resource.name: examples}},
                         "pull": {
                             "summary": "A worker fetches the body",
                             "value": {"source": {"url": "https://example.org/exports/rows.csv.gz"}},
@@ -106,9 +117,11 @@ def request_description(resource: Resource) -> dict[str, Any]:
                 },
                 BodyFormat.NDJSON.media_type: {
                     "schema": {"type": "string", "description": "One JSON object a line."},
+                    "example": "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in examples),
                 },
                 BodyFormat.CSV.media_type: {
                     "schema": {"type": "string", "description": "RFC 4180 with a header row."},
+                    "example": csv_text(examples),
                 },
                 BodyFormat.JSON_SEQ.media_type: {
                     "schema": {"type": "string", "description": "A JSON text sequence (RFC 7464)."},

@@ -1,15 +1,13 @@
 """What a resource takes, for clients, importer pages and people: a JSON Schema, and a template to fill in."""
 
 import asyncio
-import csv
-import io
 from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
-from bulkport.fastapi.examples import cell_text, example_records
+from bulkport.fastapi.examples import csv_text, example_records
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.imports.exports.writing import FileFormat, require_writer
 from bulkport.imports.formats import BodyFormat, Handling
@@ -63,12 +61,9 @@ def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], au
     @router.get("/template.csv", name=f"{resource.name}_template", responses={200: _CSV}, response_class=Response)
     async def get_template() -> Response:
         """A CSV file with the header row and examples to replace."""
-        text = io.StringIO()
-        writer = csv.writer(text)
-        examples = example_records(resource)
-        writer.writerow(examples[0])
-        writer.writerows([cell_text(value) for value in example.values()] for example in examples)
-        return Response(text.getvalue(), media_type="text/csv", headers=_attachment(resource, "csv"))
+        return Response(
+            csv_text(example_records(resource)), media_type="text/csv", headers=_attachment(resource, "csv")
+        )
 
     @router.get(
         "/template.xlsx",

@@ -1,7 +1,9 @@
 """Examples of a resource's records, for templates."""
 
+import csv
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bulkport.imports.resource import Resource
@@ -29,6 +31,15 @@ def example_records(resource: Resource) -> list[dict[str, Any]]:
         {name: _example(description, definitions, number) for name, description in properties.items()}
         for number in range(min(count, _MAX_EXAMPLES))
     ]
+
+
+def csv_text(examples: Sequence[Mapping[str, Any]]) -> str:
+    """The records as CSV with a header row."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(examples[0])
+    writer.writerows([cell_text(value) for value in example.values()] for example in examples)
+    return text.getvalue()
 
 
 def cell_text(value: Any) -> str:

@@ -1,5 +1,6 @@
 """`GET /api/imports/{id}/errors`: the report of an import's bad rows."""
 
+import json
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from bulkport.fastapi.error_report import chosen_format, json_page, report_disposition, report_lines
 from bulkport.fastapi.file_parts import in_slot, whole
 from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.import_examples import ROW_EXAMPLE
 from bulkport.fastapi.import_results import ReportQuery, position
 from bulkport.fastapi.schemas import JobId
 from bulkport.identifiers import UserId
@@ -111,10 +113,14 @@ _REPORT: Final[dict[str, Any]] = {
                     "items": {"type": "array", "items": _ROW_SCHEMA},
                     "nextCursor": {"type": ["string", "null"]},
                 },
-            }
+            },
+            "example": {"items": [ROW_EXAMPLE], "nextCursor": None},
         },
-        "application/x-ndjson": {"schema": {"type": "string"}},
-        "text/csv": {"schema": {"type": "string"}},
+        "application/x-ndjson": {"schema": {"type": "string"}, "example": json.dumps(ROW_EXAMPLE) + "\n"},
+        "text/csv": {
+            "schema": {"type": "string"},
+            "example": "platformName,note,row,error\r\n,seen twice,3,platformName must not be blank\r\n",
+        },
         FileFormat.XLSX.media_type: {"schema": {"type": "string", "format": "binary"}},
     },
 }

@@ -87,7 +87,8 @@ _RESULTS: Final[dict[str, Any]] = {
                     },
                     "nextCursor": {"type": ["string", "null"]},
                 },
-            }
+            },
+            "example": {"items": [{"row": 1, "outcome": "created", "id": "17"}], "nextCursor": "1"},
         },
         "application/x-ndjson": {"schema": {"type": "string"}},
         "text/csv": {"schema": {"type": "string"}},

@@ -11,6 +11,7 @@ from bulkport.errors import AlreadyEnded, ValidationFailed
 from bulkport.fastapi.follow import EVENTS_RESPONSE, MAX_WAIT_SECONDS, ImportEvents
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.import_errors import add_errors_route
+from bulkport.fastapi.import_examples import detail_answer, page_answer
 from bulkport.fastapi.import_results import add_results_route, position
 from bulkport.fastapi.job_views import JobDetail, JobPage, JobViews
 from bulkport.fastapi.route import Authenticate, BulkportRoute, base_path
@@ -54,7 +55,7 @@ def import_router(
     """Routes under `/imports`. The parameters are those of `bulk_router`."""
     router = APIRouter(prefix="/imports", tags=["imports"], route_class=BulkportRoute)
 
-    @router.get("", response_model=views.page)
+    @router.get("", response_model=views.page, responses={200: page_answer(views)})
     async def list_imports(
         request: Request, user_id: Annotated[UserId, Depends(authenticate)], query: Annotated[ImportQuery, Query()]
     ) -> JobPage:
@@ -81,7 +82,7 @@ def import_router(
         base = base_path(request, "/imports")
         return views.page(items=[views.detail.of(job, base) for job in page], next_cursor=next_cursor)
 
-    @router.get("/{job_id}", response_model=views.detail)
+    @router.get("/{job_id}", response_model=views.detail, responses={200: detail_answer(views)})
     async def get_import(
         job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0
     ) -> JobDetail:

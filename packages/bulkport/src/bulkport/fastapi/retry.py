@@ -13,6 +13,7 @@ from starlette.requests import Request
 from bulkport.errors import NotEnded, RowsRetried
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.bulk import accepted_response
+from bulkport.fastapi.bulk_description import accepted_answer
 from bulkport.fastapi.error_report import report_lines
 from bulkport.fastapi.idempotent import receive_once
 from bulkport.fastapi.job_views import JobViews
@@ -49,7 +50,6 @@ _LARGE: Final[dict[str, Any]] = {"description": "The body is too large."}
 _TYPE: Final[dict[str, Any]] = {"description": "The Content-Type or Content-Encoding is not supported."}
 _REUSED: Final[dict[str, Any]] = {"description": "The `Idempotency-Key` was used for another request."}
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    202: _ACCEPTED,
     408: _SLOW,
     409: _CONFLICT,
     413: _LARGE,
@@ -73,7 +73,7 @@ def retry_router(
     @router.post(
         "/{job_id}/retry",
         status_code=202,
-        responses=_ANSWERS,
+        responses={**_ANSWERS, 202: accepted_answer(views.job_id_name) | _ACCEPTED},
         response_class=Response,
     )
     async def retry_import(job_id: JobId, request: Request, user_id: Caller) -> Response:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
 
+from bulkport.fastapi.import_examples import detail_answer
 from bulkport.fastapi.job_views import JobDetail, JobViews
 from bulkport.fastapi.route import base_path
 from bulkport.fastapi.schemas import JobId
@@ -27,7 +28,9 @@ def add_undo_route(
 ) -> None:
     """Add the route to those of imports."""
 
-    @router.post("/{job_id}/undo", response_model=views.detail, responses={409: _CONFLICT})
+    undone = detail_answer(views, undone={"removed": 8, "kept": 1, "notRestored": 0, "at": "2026-07-01T15:00:00.000Z"})
+
+    @router.post("/{job_id}/undo", response_model=views.detail, responses={200: undone, 409: _CONFLICT})
     async def undo(job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]) -> JobDetail:
         """Remove the rows that an import created and nobody has changed since.
 

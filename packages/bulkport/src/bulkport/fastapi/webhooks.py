@@ -1,8 +1,7 @@
 """`/webhooks`: where a user is told that imports have ended, and what became of each message."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Response, status
 from pydantic import Field
@@ -104,6 +103,11 @@ class DeliveryQuery(WireQuery):
 
 _new_webhook: Final = JsonBody(NewWebhook)
 _webhook_change: Final = JsonBody(WebhookChange)
+_CREATION: Final = _new_webhook.openapi
+_CREATION["requestBody"]["content"]["application/json"]["example"] = {
+    "url": "https://example.org/hooks/imports",
+    "events": ["import.completed", "import.failed"],
+}
 
 
 def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authenticate, policy: EgressPolicy) -> APIRouter:
@@ -125,7 +129,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
                 items=[WebhookView.model_validate(one) for one in await store.list_webhooks(connection, user_id)]
             )
 
-    @router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=_new_webhook.openapi)
+    @router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=_CREATION)
     async def create_webhook(
         request: Request, response: Response, user_id: Caller, body: Annotated[NewWebhook, Depends(_new_webhook)]
     ) -> WebhookWithSecret:
@@ -202,52 +206,3 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
             return DeliveryView.model_validate(await store.send_again(connection, webhook_id, delivery_id))
 
     return router
-
-
-def describe_webhooks(description: dict[str, Any]) -> dict[str, Any]:
-    """Add what receivers are sent to an OpenAPI 3.1 `description`, which is changed and returned."""
-    headers = [
-        {"name": name, "in": "header", "required": True, "description": words, "schema": {"type": "string"}}
-        for name, words in (
-            ("webhook-id", "Id of the message, the same in every attempt."),
-            ("webhook-timestamp", "Seconds since 1970 of this attempt."),
-            ("webhook-signature", "`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`; several by blanks."),
-        )
-    ]
-    message = {
-        "type": "object",
-        "required": ["type", "timestamp", "data"],
-        "properties": {
-            "type": {"type": "string", "enum": [str(event) for event in WebhookEvent]},
-            "timestamp": {"type": "string", "format": "date-time"},
-            "data": {
-                "type": "object",
-                "description": "The import; nothing in a ping.",
-                "properties": {
-                    "id": {"type": "integer"},
-                    "resource": {"type": "string"},
-                    "status": {"type": "string"},
-                    "successCount": {"type": "integer"},
-                    "failureCount": {"type": "integer"},
-                },
-            },
-        },
-    }
-    example = {"type": "import.completed", "timestamp": _time_example(), "data": {"id": 9, "status": "Completed"}}
-    description["webhooks"] = {
-        "importEnded": {
-            "post": {
-                "summary": "An import has ended",
-                "description": "Sent to each webhook of the user. Answer 2xx within 15 seconds; else the message comes "
-                "again for a day. 410 switches the webhook off.",
-                "parameters": headers,
-                "requestBody": {"content": {"application/json": {"schema": message, "example": example}}},
-                "responses": {"2XX": {"description": "Taken."}, "410": {"description": "Send no more."}},
-            }
-        }
-    }
-    return description
-
-
-def _time_example() -> str:
-    return datetime(2026, 7, 1, 14, tzinfo=UTC).isoformat().replace("+00:00", "Z")

@@ -1,5 +1,6 @@
 """The rows of a table as pages of text, along its key."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
 from typing import Any, Final
@@ -13,7 +14,7 @@ from bulkport.imports.table import TargetTable
 from bulkport.pools import AsyncPool
 
 _FIRST_PAGE_ROWS: Final = 1_000
-_MAX_PAGE_ROWS: Final = 20_000
+_MAX_PAGE_ROWS: Final = 50_000
 _PAGE_BYTES: Final = 2 * 1024 * 1024
 _GROWTH: Final = 8
 
@@ -73,17 +74,27 @@ class Export:
         """
         after: Key | None = None
         rows = _FIRST_PAGE_ROWS
-        while True:
-            async with self._pool.connection() as connection, connection.transaction():
-                await connection.execute(PLAIN_TEXT)
-                last = await self._last_key(connection, after, rows)
-                if last is None:
-                    return
-                page = await copy_out(connection, self._copy(text, after, last))
-            yield page
-            after = last
-            # Rows may be short or a megabyte long: pages are as long as what was seen lets expect.
-            rows = max(1, min(rows * _GROWTH, rows * _PAGE_BYTES // max(1, len(page)), _MAX_PAGE_ROWS))
+        following: asyncio.Task[tuple[bytes, Key] | None] | None = None
+        try:
+            found = await self._page(text, after, rows)
+            while found is not None:
+                page, after = found
+                # Rows may be short or a megabyte long: pages are as long as what was seen lets expect.
+                rows = max(1, min(rows * _GROWTH, rows * _PAGE_BYTES // max(1, len(page)), _MAX_PAGE_ROWS))
+                # The next page is read while this one goes out.
+                following = asyncio.create_task(self._page(text, after, rows))
+                yield page
+                found = await following
+        finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+
+    async def _page(self, text: PageText, after: Key | None, rows: int) -> tuple[bytes, Key] | None:
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(PLAIN_TEXT)
+            last = await self._last_key(connection, after, rows)
+            return None if last is None else (await copy_out(connection, self._copy(text, after, last)), last)
 
     async def _last_key(self, connection: AsyncConnection[Any], after: Key | None, rows: int) -> Key | None:
         key = self._query.key
