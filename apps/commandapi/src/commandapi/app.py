@@ -47,8 +47,8 @@ by the Bearer token of the sign-in service, makes, lists and revokes their own A
 
 1. *Try*: `POST /api/platforms/bulk?dryRun=true` validates everything, database checks included, and keeps nothing.
 2. *Send*: `POST /api/platforms/bulk` with an `Idempotency-Key`. Send it again, with the same key, when the connection
-   broke and after 429, 500, 502, 503 and 504 (wait as `Retry-After` says): it is one import. Over connections that break,
-   files go to `POST /api/uploads` in parts (tus 1.0), then `{"upload": id}` is the body.
+   broke and after 429, 500, 502, 503 and 504 (wait as `Retry-After` says): it is one import. Over connections that
+   break, files go to `POST /api/uploads` in parts (tus 1.0), then `{"upload": id}` is the body.
 3. *Watch*: `GET /api/imports/{id}/events` (server-sent events), or `GET /api/imports/{id}?wait=30`. Webhooks tell a
    server.
 4. *See the bad rows*: `GET /api/imports/{id}/errors?format=csv` (`ndjson`, `xlsx`) has your columns, then `row` and
