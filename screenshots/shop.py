@@ -117,7 +117,7 @@ class Shop:
 
     def _mail(self, template: str) -> Any:
         person, user = self._chance.choice(_PEOPLE), self._chance.choice(USERS)
-        options = self.send_mail.options(user_id=user)
+        options = self.send_mail.options(user_id=user, tags=[f"mail:{template}"])
         return options.call(f"{person}{self._chance.randrange(100)}@example.org", template, self._number())
 
     def _webhook(self, event: str) -> Any:

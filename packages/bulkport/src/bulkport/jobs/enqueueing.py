@@ -71,6 +71,7 @@ def new_job(
         rate_seconds=options.rate_seconds,
         batch_id=batch_id,
         parents=tuple(parents),
+        tags=tuple(options.tags),
     )
 
 

@@ -85,6 +85,10 @@ class Looking(Protocol):
         """What each queue's jobs came to lately."""
         return await self.reader.queue_activity(window)
 
+    async def tags(self, *, limit: int = 50) -> dict[str, int]:
+        """The most frequent tags among those of the latest jobs."""
+        return await self.reader.tags(limit=limit)
+
     async def batches(self, *, before: int | None = None, limit: int = 50) -> tuple[BatchStatus, ...]:
         """Batches, newest first."""
         return await self.reader.batches(before=before, limit=limit)

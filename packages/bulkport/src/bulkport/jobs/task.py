@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
@@ -20,6 +20,7 @@ R = TypeVar("R")
 
 _MOST_KEY_LENGTH: Final = 500
 """In characters; PostgreSQL indexes no text much longer."""
+_MOST_TAGS: Final = 10
 _MOST_SECONDS: Final = 366 * 86_400.0
 
 
@@ -64,9 +65,16 @@ class JobOptions:
     """None: that of the task, its name."""
     user_id: str | None = None
     """For whom the job works; jobs can be searched by it."""
+    tags: Sequence[str] = ()
+    """Words to find and count jobs by, such as `("tenant:acme", "nightly")`; at most 10."""
 
     def __post_init__(self) -> None:
         require_queue_name(self.queue)
+        if isinstance(self.tags, str) or len(self.tags) > _MOST_TAGS:
+            raise ValueError(f"tags are a sequence of at most {_MOST_TAGS} texts: {self.tags!r:.80}")
+        for tag in self.tags:
+            require_key("a tag", tag)
+        object.__setattr__(self, "tags", tuple(self.tags))
         for name in ("unique_key", "concurrency_key", "rate_key", "user_id"):
             value = getattr(self, name)
             if value is not None:
@@ -96,6 +104,7 @@ class OptionChanges(TypedDict, total=False):
     rate_seconds: float
     rate_key: str | None
     user_id: str | None
+    tags: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +163,7 @@ class DeclarationOptions(TypedDict, total=False):
     rate_limit: int | None
     rate_seconds: float
     rate_key: str | None
+    tags: Sequence[str]
 
 
 _SETTINGS: Final = frozenset(each.name for each in fields(TaskSettings))

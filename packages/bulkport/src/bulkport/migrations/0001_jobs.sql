@@ -148,6 +148,14 @@ CREATE TABLE bulkport.job_runs (
     PRIMARY KEY (job_id, run)
 );
 
+-- Words that applications mark jobs with, to find and count them by. Kept until the job is pruned.
+CREATE TABLE bulkport.job_tags (
+    job_id bigint NOT NULL,
+    tag text NOT NULL,
+    PRIMARY KEY (tag, job_id)
+);
+CREATE INDEX job_tags_job ON bulkport.job_tags (job_id);
+
 -- What happened to a job between runs: requeued, cancelled, rescheduled, released, ...; with its reason and who did it.
 CREATE TABLE bulkport.job_history (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -51,12 +51,13 @@ def list_jobs(
     task: _Task = None,
     queue: _Queue = None,
     user: Annotated[str | None, typer.Option(help="Only jobs of this user.", show_default=False)] = None,
+    tag: Annotated[str | None, typer.Option(help="Only jobs with this tag.", show_default=False)] = None,
     text: Annotated[str | None, typer.Option(help="Part of the arguments or the error.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
     as_json: _AsJson = False,
 ) -> None:
     """Jobs, newest first."""
-    query = JobQuery(states=state or (), task=task, queue=queue, user_id=user, text=text)
+    query = JobQuery(states=state or (), task=task, queue=queue, user_id=user, tag=tag, text=text)
     page = run(target, lambda bulkport: bulkport.search(query, limit=limit))
     for job in page.items:
         typer.echo(_line_of_json(job) if as_json else _line(job))

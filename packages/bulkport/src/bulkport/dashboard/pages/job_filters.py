@@ -22,7 +22,7 @@ WITHIN: Final = {
 }
 """Periods that end now, by the value of the field `within`."""
 
-_TEXTS: Final = ("task", "queue", "user", "text", "error", "recurring")
+_TEXTS: Final = ("task", "queue", "user", "text", "error", "recurring", "tag")
 _TIMES: Final = ("within", "since", "until")
 LISTS: Final[dict[str, JobState | None]] = {"jobs": None, "retries": JobState.RETRYING}
 """The lists on whose jobs operators can act all at once, by the path of their page, with the state that they show."""
@@ -34,8 +34,9 @@ FILTERS: Final = (*_TEXTS, "batch", *_TIMES)
 class JobFilter:
     """The jobs that an address asks for.
 
-    Fields: `state`, the texts `task`, `queue`, `user`, `text` (in arguments and errors), `error` (type) and
-    `recurring`, the number `batch`, and the times `within`, `since` and `until` (see `bulkport.dashboard.core.times`).
+    Fields: `state`, the texts `task`, `queue`, `user`, `text` (in arguments and errors), `error` (type),
+    `recurring` and `tag`, the number `batch`, and the times `within`, `since` and `until` (see
+    `bulkport.dashboard.core.times`).
     Times are those at which jobs finished where only finished jobs are asked for, else those of their creation.
     """
 
@@ -106,6 +107,7 @@ class JobFilter:
             text=texts["text"],
             error_type=texts["error"],
             recurring_id=texts["recurring"],
+            tag=texts["tag"],
             batch_id=_batch(fields),
             created_since=None if ended else since,
             created_until=None if ended else until,

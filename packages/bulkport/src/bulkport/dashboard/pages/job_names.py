@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from bulkport.jobs.inspect import Looking
@@ -18,6 +18,8 @@ class Names:
 
     tasks: Sequence[str] = ()
     queues: Sequence[str] = ()
+    tags: Mapping[str, int] = field(default_factory=dict)
+    """Of the latest jobs, with their numbers."""
 
 
 class JobNames:
@@ -36,6 +38,6 @@ class JobNames:
             if self._names is None or self._clock() - self._read_at >= _FRESH_SECONDS:
                 tasks = [one.task for one in await self._jobs.task_statistics()]
                 queues = [one.name for one in await self._jobs.queues()]
-                self._names = Names(tasks[:_MOST_NAMES], queues[:_MOST_NAMES])
+                self._names = Names(tasks[:_MOST_NAMES], queues[:_MOST_NAMES], await self._jobs.tags())
                 self._read_at = self._clock()
             return self._names

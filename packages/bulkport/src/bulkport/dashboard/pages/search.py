@@ -16,6 +16,7 @@ _FIELDS: Final = {
     "error": "error",
     "batch": "batch",
     "recurring": "recurring",
+    "tag": "tag",
     "since": "since",
     "until": "until",
     "state": "state",

@@ -18,7 +18,7 @@ GERMAN: Final[Mapping[str, str]] = {
     "7 d": "7 T",
     "; finished {when}": "; beendet {when}",
     "; paused since {when}": "; pausiert seit {when}",
-    "A job number, #12 for an import, words, or task: queue: user: error: state: args.name:": "Eine Jobnummer, #12 für einen Import, Wörter oder task: queue: user: error: state: args.name:",
+    "A job number, #12 for an import, words, or task: queue: user: tag: error: state: args.name:": "Eine Jobnummer, #12 für einen Import, Wörter oder task: queue: user: tag: error: state: args.name:",
     "A job that fails and has attempts left waits here.": "Ein fehlgeschlagener Job mit verbleibenden Versuchen wartet hier.",
     "A job that fails and has attempts left waits here. Jobs that run out of retries are {failed}.": "Ein fehlgeschlagener Job mit verbleibenden Versuchen wartet hier. Jobs ohne weitere Versuche stehen unter {failed}.",
     "A priority is a whole number; higher starts first.": "Die Priorität ist eine ganze Zahl; höhere starten zuerst.",
@@ -834,4 +834,6 @@ GERMAN: Final[Mapping[str, str]] = {
     "{value} (detected)": "{value} (erkannt)",
     "{waiting}, oldest {age}": "{waiting}, ältester {age}",
     "{when} by {user}": "{when} von {user}",
+    "Tag": "Tag",
+    "tag": "Tag",
 }

@@ -18,7 +18,7 @@ SPANISH: Final[Mapping[str, str]] = {
     "7 d": "7 d",
     "; finished {when}": "; terminado {when}",
     "; paused since {when}": "; en pausa desde {when}",
-    "A job number, #12 for an import, words, or task: queue: user: error: state: args.name:": "Un número de trabajo, #12 para una importación, palabras o task: queue: user: error: state: args.name:",
+    "A job number, #12 for an import, words, or task: queue: user: tag: error: state: args.name:": "Un número de trabajo, #12 para una importación, palabras o task: queue: user: tag: error: state: args.name:",
     "A job that fails and has attempts left waits here.": "Aquí espera un trabajo fallido al que le quedan intentos.",
     "A job that fails and has attempts left waits here. Jobs that run out of retries are {failed}.": "Aquí espera un trabajo fallido al que le quedan intentos. Los que agotan sus intentos están en {failed}.",
     "A priority is a whole number; higher starts first.": "La prioridad es un número entero; los más altos empiezan antes.",
@@ -834,4 +834,6 @@ SPANISH: Final[Mapping[str, str]] = {
     "{value} (detected)": "{value} (detectado)",
     "{waiting}, oldest {age}": "{waiting}, el más antiguo {age}",
     "{when} by {user}": "{when} por {user}",
+    "Tag": "Etiqueta",
+    "tag": "etiqueta",
 }

@@ -142,6 +142,8 @@ class NewJob:
     """The job that this one repeats."""
     parents: tuple[Parent, ...] = ()
     """What must have ended before it runs."""
+    tags: tuple[str, ...] = ()
+    """Words to find and count it by."""
 
     def __post_init__(self) -> None:
         require_task_name(self.task)

@@ -106,6 +106,10 @@ class JobReader(Protocol):
         """
         ...
 
+    async def tags(self, *, limit: int = 50) -> dict[str, int]:
+        """The most frequent tags among those of the latest jobs, with the number of their jobs there."""
+        ...
+
     async def batches(self, *, before: int | None = None, limit: int = 50) -> tuple[BatchStatus, ...]:
         """Batches, newest first, from the one before the batch `before` on."""
         ...

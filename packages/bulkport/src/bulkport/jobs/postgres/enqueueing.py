@@ -82,6 +82,7 @@ def _is_plain(job: NewJob) -> bool:
         or job.rate_key is not None
         or job.batch_id is not None
         or job.parents
+        or job.tags
     )
 
 
@@ -105,6 +106,8 @@ def _row(job: NewJob) -> dict[str, Any]:
         row |= {"rate_key": job.rate_key, "rate_limit": job.rate_limit or 1, "rate_seconds": job.rate_seconds}
     if job.origin_id is not None:
         row["origin_id"] = int(job.origin_id)
+    if job.tags:
+        row["tags"] = list(job.tags)
     if job.parents:
         row["parents"] = [_parent(parent) for parent in job.parents]
     return row

@@ -52,6 +52,8 @@ class JobSummary:
     recurring_id: str | None
     origin_id: BackgroundJobId | None
     """The job that this one repeats."""
+    tags: tuple[str, ...] = ()
+    """In order."""
     progress: Progress | None
 
     @property

@@ -51,6 +51,8 @@ class JobQuery:
     """Type of the last error, as the job has it."""
     batch_id: int | None = None
     recurring_id: str | None = None
+    tag: str | None = None
+    """One of the words that the application marked the job with."""
     created_since: datetime | None = None
     """At this time (aware) or later."""
     created_until: datetime | None = None
@@ -103,7 +105,7 @@ class JobQuery:
         )
 
 
-_TEXTS: Final = ("task", "queue", "user_id", "text", "error_type", "recurring_id")
+_TEXTS: Final = ("task", "queue", "user_id", "text", "error_type", "recurring_id", "tag")
 _TIMES: Final = ("created_since", "created_until", "finished_since", "finished_until")
 
 

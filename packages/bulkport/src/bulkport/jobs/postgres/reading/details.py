@@ -77,6 +77,12 @@ SELECT batch_id, state::text, count(*) AS jobs FROM bulkport.all_jobs WHERE batc
 GROUP BY batch_id, state
 """)
 
+_LATEST_TAGS: Final = 5_000
+_TAGS: Final = sql.SQL("""
+SELECT tag, count(*) AS jobs FROM (SELECT tag FROM bulkport.job_tags ORDER BY job_id DESC LIMIT %(latest)s) AS latest
+GROUP BY tag ORDER BY jobs DESC, tag LIMIT %(limit)s
+""")
+
 _LOGS: Final = sql.SQL("""
 SELECT line, run, at, level, message FROM bulkport.job_logs
 WHERE job_id = %(job_id)s AND line > %(after)s ORDER BY line LIMIT %(limit)s
@@ -118,6 +124,12 @@ async def read_batches(snapshot: Snapshot, before: int | None, limit: int) -> tu
     """Batches, newest first."""
     rows = await snapshot.fetch_all(_BATCHES, {"before": before, "limit": limit})
     return tuple(await _with_states(snapshot, rows))
+
+
+async def read_tags(snapshot: Snapshot, limit: int) -> dict[str, int]:
+    """The most frequent tags among the latest ones."""
+    rows = await snapshot.fetch_all(_TAGS, {"limit": limit, "latest": _LATEST_TAGS})
+    return {row["tag"]: row["jobs"] for row in rows}
 
 
 async def _with_states(snapshot: Snapshot, rows: Sequence[Mapping[str, Any]]) -> list[BatchStatus]:

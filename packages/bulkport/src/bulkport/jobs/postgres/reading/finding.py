@@ -63,6 +63,7 @@ _ORDERED_TIMES: Final[dict[JobSort, dict[str, LiteralString]]] = {
 # read the whole table.
 _JOBS: Final = sql.SQL("CROSS JOIN LATERAL (SELECT * FROM {} AS one WHERE one.job_id = next.job_id OFFSET 0) AS job")
 
+_TAGGED: Final[LiteralString] = "job.job_id IN (SELECT job_id FROM bulkport.job_tags WHERE tag = %(tag)s)"
 _LEAST_ANCHOR: Final = 4
 
 _FINISHED_TEXT: Final[LiteralString] = "job.search_text"
@@ -95,7 +96,7 @@ class StateQuery:
         rest = list(self._filters())
         if query.sort is not JobSort.CREATED:
             ordered.append(sql.SQL(_HAVING_VALUE[query.sort]).format())
-        elif rest and state.is_final:
+        elif state.is_final and any(getattr(query, name) is not None for name in (*_LEADING_FILTERS, *_OTHER_FILTERS)):
             ordered.append(rest.pop(0))
         for name, condition in _ORDERED_TIMES[query.sort].items():
             if getattr(query, name) is not None:
@@ -245,6 +246,8 @@ class StateQuery:
         for name in (*_LEADING_FILTERS, *_OTHER_FILTERS):
             if getattr(self._query, name) is not None:
                 yield sql.SQL("job.{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
+        if self._query.tag is not None:
+            yield sql.SQL(_TAGGED).format()
 
     def _text_condition(self, text: str) -> sql.Composed:
         where = sql.SQL(_FINISHED_TEXT if self.state.is_final else _UNFINISHED_TEXT)
@@ -270,6 +273,8 @@ class StateQuery:
         query = self._query
         names = (*_LEADING_FILTERS, *_OTHER_FILTERS, *_TIMES)
         arguments: dict[str, Any] = {name: getattr(query, name) for name in names}
+        if query.tag is not None:
+            arguments["tag"] = query.tag
         if query.text:
             arguments |= {"text": _pattern(query.text), "json_text": _pattern(_as_json(query.text))}
         if start.place is not None:

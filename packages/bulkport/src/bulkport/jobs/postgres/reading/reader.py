@@ -9,7 +9,7 @@ from typing import Final, Self
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.postgres.ids import number_of
-from bulkport.jobs.postgres.reading.details import read_batch, read_batches, read_details, read_logs
+from bulkport.jobs.postgres.reading.details import read_batch, read_batches, read_details, read_logs, read_tags
 from bulkport.jobs.postgres.reading.search import CursorKey, JobSearch
 from bulkport.jobs.postgres.reading.servers import read_queues, read_servers
 from bulkport.jobs.postgres.reading.snapshot import (
@@ -109,6 +109,11 @@ class PostgresJobReader:
             return ()
         async with self._snapshot() as snapshot:
             return await read_logs(snapshot, number, after, limit)
+
+    async def tags(self, *, limit: int = 50) -> dict[str, int]:
+        """See `JobReader.tags`."""
+        async with self._snapshot() as snapshot:
+            return await read_tags(snapshot, limit)
 
     async def batches(self, *, before: int | None = None, limit: int = 50) -> tuple[BatchStatus, ...]:
         """See `JobReader.batches`."""

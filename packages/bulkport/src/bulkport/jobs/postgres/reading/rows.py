@@ -18,6 +18,7 @@ SELECT job.job_id, job.task, job.queue, job.priority, job.state::text, job.parke
             THEN job.args END AS args,
        CASE WHEN job.state = 'processing'
             THEN (SELECT name FROM bulkport.servers WHERE worker_id = job.worker_id) ELSE job.server END AS server,
+       ARRAY(SELECT tag FROM bulkport.job_tags tagged WHERE tagged.job_id = job.job_id ORDER BY tag) AS tags,
        progress.done, progress.total, progress.message
 FROM bulkport.all_jobs job LEFT JOIN bulkport.job_progress progress ON progress.job_id = job.job_id
 WHERE job.job_id = ANY(%(job_ids)s)
@@ -50,6 +51,7 @@ def summary_of(row: Mapping[str, Any]) -> JobSummary:
         batch_id=row["batch_id"],
         recurring_id=row["recurring_id"],
         origin_id=None if row["origin_id"] is None else job_id_of(row["origin_id"]),
+        tags=tuple(row["tags"]),
         progress=progress_of(row),
     )
 

@@ -155,7 +155,8 @@ BEGIN
     FROM bulkport.finished_jobs job, bulkport.enqueue(json_build_array(json_build_object(
         'task', job.task, 'queue', job.queue, 'priority', job.priority, 'user_id', job.user_id, 'args', job.args,
         'concurrency_key', job.concurrency_key, 'concurrency_limit', job.concurrency_limit, 'rate_key', job.rate_key,
-        'rate_limit', job.rate_limit, 'rate_seconds', job.rate_seconds, 'origin_id', job.job_id
+        'rate_limit', job.rate_limit, 'rate_seconds', job.rate_seconds, 'origin_id', job.job_id,
+        'tags', (SELECT COALESCE(json_agg(tagged.tag), '[]') FROM bulkport.job_tags tagged WHERE tagged.job_id = origin)
     ))) AS made WHERE job.job_id = origin;
     INSERT INTO bulkport.job_history (job_id, state, reason, actor) VALUES
         (origin, origin_state, concat_ws(': ', 'queued again as job ' || new_id, why), who),

@@ -120,7 +120,8 @@ CREATE TYPE bulkport.new_job AS (
     batch_id bigint,
     recurring_id text,
     origin_id bigint,
-    parents jsonb  -- NULL or not empty
+    parents jsonb,  -- NULL or not empty
+    tags jsonb  -- NULL or not empty
 );
 
 -- Any jobs, from an array of objects whose members are those of NewJob in port/queueing.py; `delay` is in seconds.
@@ -137,6 +138,7 @@ DECLARE
     new_ids bigint[] := '{}';
     is_plain boolean;
     has_unique boolean;
+    has_tags boolean;
     taken_numbers integer[];
     taken_ids bigint[];
 BEGIN
@@ -144,18 +146,19 @@ BEGIN
                item.number - 1, nextval(pg_get_serial_sequence('bulkport.jobs', 'job_id')), item.task, item.args,
                item.queue, item.priority, due.at, item.user_id, item.unique_key, item.unique_for, item.concurrency_key,
                item.concurrency_limit, item.rate_key, item.rate_limit, item.rate_seconds, item.batch_id,
-               item.recurring_id, item.origin_id, NULLIF(item.parents, '[]')
+               item.recurring_id, item.origin_id, NULLIF(item.parents, '[]'), NULLIF(item.tags, '[]')
            )::bulkport.new_job ORDER BY item.number),
            bool_and(due.at IS NULL AND item.batch_id IS NULL AND item.parents IS NULL),
-           bool_or(item.unique_key IS NOT NULL)
-    INTO pending, is_plain, has_unique
+           bool_or(item.unique_key IS NOT NULL),
+           bool_or(item.tags IS NOT NULL)
+    INTO pending, is_plain, has_unique, has_tags
     FROM ROWS FROM (json_to_recordset(new_jobs) AS (
         task text, args jsonb, queue text, priority integer, delay double precision, at timestamptz, user_id text,
         unique_key text, unique_for double precision, concurrency_key text, concurrency_limit integer, rate_key text,
         rate_limit integer, rate_seconds double precision, batch_id bigint, recurring_id text, origin_id bigint,
-        parents jsonb)) WITH ORDINALITY AS item (
+        parents jsonb, tags jsonb)) WITH ORDINALITY AS item (
         task, args, queue, priority, delay, at, user_id, unique_key, unique_for, concurrency_key, concurrency_limit,
-        rate_key, rate_limit, rate_seconds, batch_id, recurring_id, origin_id, parents, number)
+        rate_key, rate_limit, rate_seconds, batch_id, recurring_id, origin_id, parents, tags, number)
     CROSS JOIN LATERAL (SELECT COALESCE(item.at, moment + make_interval(secs => item.delay))) AS wish (at)
     CROSS JOIN LATERAL (SELECT CASE WHEN wish.at > moment THEN wish.at END) AS due (at);
 
@@ -209,6 +212,13 @@ BEGIN
             CROSS JOIN LATERAL jsonb_to_recordset(wanted.parents)
                 AS parent (job_id bigint, batch_id bigint, "on" text)
             WHERE wanted.parents IS NOT NULL AND (all_made OR wanted.id = ANY (made));
+        END IF;
+        IF has_tags THEN
+            INSERT INTO bulkport.job_tags (job_id, tag)
+            SELECT wanted.id, named.tag FROM unnest(pending) AS wanted
+            CROSS JOIN LATERAL jsonb_array_elements_text(wanted.tags) AS named (tag)
+            WHERE wanted.tags IS NOT NULL AND (all_made OR wanted.id = ANY (made))
+            ON CONFLICT DO NOTHING;
         END IF;
         INSERT INTO bulkport.job_deltas (at, task, queue, entered_state, jobs)
         SELECT moment, wanted.task, wanted.queue,

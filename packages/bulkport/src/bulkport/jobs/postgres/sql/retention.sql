@@ -32,6 +32,7 @@ BEGIN
     DELETE FROM bulkport.job_history WHERE job_id = ANY (chosen);
     DELETE FROM bulkport.job_progress WHERE job_id = ANY (chosen);
     DELETE FROM bulkport.job_logs WHERE job_id = ANY (chosen);
+    DELETE FROM bulkport.job_tags WHERE job_id = ANY (chosen);
     DELETE FROM bulkport.job_continuations WHERE child_id = ANY (chosen);
     DELETE FROM bulkport.job_continuations WHERE parent_id = ANY (chosen);
     RETURN QUERY
