@@ -26,7 +26,7 @@ from commandapi.auth import current_user
 from commandapi.auth.authentication import describe_scopes
 from commandapi.auth.rate_limit import RateLimiter
 from commandapi.commands.routes import router as commands_router
-from commandapi.dashboard import access_by
+from commandapi.dashboard import access_by, key_page_by
 from commandapi.database import open_database
 from commandapi.docs_page import add_docs_page
 from commandapi.logs import log_request
@@ -131,6 +131,8 @@ def create_app(settings: Settings) -> FastAPI:
         sessions=Sessions(lambda: _pool_of(app)),
     )
     dashboard.mount(app, settings.dashboard_path)
+    if (key_page := key_page_by(settings, lambda: _pool_of(app))) is not None:
+        key_page.mount(app, settings.key_page_path)
     return app
 
 

@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from bulkport.dashboard import (
     Access,
@@ -11,10 +12,13 @@ from bulkport.dashboard import (
     OpenAccess,
     Sessions,
 )
-from bulkport.dashboard.access.sign_in import RoleClaim, SignInAccess
+from bulkport.dashboard.access.sign_in import IdentityProvider, RoleClaim, SignInAccess
 from bulkport.pools import AsyncPool
 from commandapi.registrations.signed_in_user import make_issuer
 from commandapi.settings import Environment, Settings
+
+if TYPE_CHECKING:
+    from commandapi.key_page import KeyPage
 
 logger = logging.getLogger(__name__)
 
@@ -23,18 +27,8 @@ def access_by(settings: Settings, pool: Callable[[], AsyncPool]) -> Access:
     """Who may see the dashboard: those who sign in, where that is configured; else everyone, if it is opened to them;
     else in development those who have the link that the server prints, and in production nobody.
     """
-    if settings.dashboard_oidc_client_id is not None and settings.oidc_issuer is not None:
-        from commandapi.registrations.identity_provider import OidcIdentityProvider  # noqa: PLC0415  # large
-
-        client_secret, session_secret = settings.dashboard_oidc_client_secret, settings.dashboard_session_secret
-        provider = OidcIdentityProvider(
-            make_issuer(settings, settings.oidc_issuer),
-            client_id=settings.dashboard_oidc_client_id,
-            client_secret=client_secret.get_secret_value() if client_secret else None,
-            scope=settings.dashboard_oidc_scope,
-        )
-        # In development a restart of the server may end all sign-ins.
-        secret = session_secret.get_secret_value() if session_secret else secrets.token_urlsafe(32)
+    if (sign_in := _sign_in(settings)) is not None:
+        provider, secret = sign_in
         return SignInAccess(
             provider,
             Sessions(pool, secret=secret),
@@ -55,3 +49,29 @@ def access_by(settings: Settings, pool: Callable[[], AsyncPool]) -> Access:
         Sessions(pool),
         how="The server printed it when it started, after its addresses; `commandapi dashboard link` prints a new one.",
     )
+
+
+def key_page_by(settings: Settings, pool: Callable[[], AsyncPool]) -> "KeyPage | None":
+    """The page where users manage their API keys; None where nobody can sign in."""
+    if (sign_in := _sign_in(settings)) is None:
+        return None
+    from commandapi.key_page import key_page  # noqa: PLC0415  # few servers need it
+
+    return key_page(settings, *sign_in, pool)
+
+
+def _sign_in(settings: Settings) -> "tuple[IdentityProvider, str] | None":
+    """The provider that browsers sign in with, and the secret of their sessions; None where none is configured."""
+    if settings.dashboard_oidc_client_id is None or settings.oidc_issuer is None:
+        return None
+    from commandapi.registrations.identity_provider import OidcIdentityProvider  # noqa: PLC0415  # large
+
+    client_secret, session_secret = settings.dashboard_oidc_client_secret, settings.dashboard_session_secret
+    provider = OidcIdentityProvider(
+        make_issuer(settings, settings.oidc_issuer),
+        client_id=settings.dashboard_oidc_client_id,
+        client_secret=client_secret.get_secret_value() if client_secret else None,
+        scope=settings.dashboard_oidc_scope,
+    )
+    # In development a restart of the server may end all sign-ins.
+    return provider, session_secret.get_secret_value() if session_secret else secrets.token_urlsafe(32)

@@ -131,6 +131,12 @@ class Settings(BaseSettings):
         default=None,
         description="The dashboard's address as browsers know it, where a proxy hides it; the sign-in returns there.",
     )
+    key_page_path: str = Field(
+        default="/keys", pattern=r"^(/[\w.~-]+)+$", description="Where users who sign in manage their API keys."
+    )
+    key_page_public_url: str | None = Field(
+        default=None, description="The key page's address as browsers know it, where a proxy hides it."
+    )
     dashboard_masked_names: str = Field(
         default="password,token,secret,api_key,authorization",
         description="Names of arguments whose values the dashboard hides, separated by commas.",
@@ -235,6 +241,7 @@ class Settings(BaseSettings):
         "dashboard_oidc_client_secret",
         "dashboard_session_secret",
         "dashboard_public_url",
+        "key_page_public_url",
         "spool_dir",
         "metrics_token",
         mode="before",

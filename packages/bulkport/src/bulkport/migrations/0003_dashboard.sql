@@ -41,7 +41,7 @@ CREATE TABLE bulkport.muted_failures (
 CREATE TABLE bulkport.dashboard_sessions (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     token_digest bytea NOT NULL UNIQUE,
-    way text NOT NULL CHECK (way IN ('link', 'openid')),  -- how they signed in
+    way text NOT NULL CHECK (way IN ('link', 'openid', 'keys')),  -- how they signed in
     viewer text NOT NULL,
     role text NOT NULL CHECK (role IN ('operator', 'read-only')),
     begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -18,8 +18,8 @@ from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.jobs.sanitize import storable_text
 from bulkport.pools import AsyncPool
 
-Way = Literal["link", "openid"]
-"""How somebody signed in."""
+Way = Literal["link", "openid", "keys"]
+"""How somebody signed in; `keys`: with OpenID Connect, to a page of an application's own users alone."""
 
 _MAX_BROWSER_CHARACTERS: Final = 200
 

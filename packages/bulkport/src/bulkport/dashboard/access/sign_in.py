@@ -11,14 +11,14 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from bulkport.dashboard.access.sessions import Sessions
+from bulkport.dashboard.access.sessions import Sessions, Way
 from bulkport.dashboard.access.sign_out import signed_out, signing_out
 from bulkport.dashboard.core import cookies
 from bulkport.dashboard.core.error_page import URL, error_page
@@ -104,6 +104,9 @@ class SignInAccess:
         Address of the dashboard as browsers know it, where a proxy hides it; None: what the request says.
     """
 
+    way: ClassVar[Way] = "openid"
+    cookie: ClassVar[str] = cookies.SESSION
+
     def __init__(
         self,
         provider: IdentityProvider,
@@ -123,7 +126,7 @@ class SignInAccess:
 
     async def viewer(self, request: Request) -> Viewer | None:
         """Whom the session cookie names."""
-        return await self._sessions.find(cookies.read(request, cookies.SESSION), "openid")
+        return await self._sessions.find(cookies.read(request, self.cookie), self.way)
 
     def refuse(self, request: Request) -> Response:
         """To the sign-in, and back afterwards."""
@@ -142,7 +145,7 @@ class SignInAccess:
         return (
             Route("/sign-in", self._sign_in),
             Route("/sign-in/callback", self._come_back),
-            Route("/sign-out", signing_out(self, self._sessions), methods=["POST"]),
+            Route("/sign-out", signing_out(self, self._sessions, self.cookie), methods=["POST"]),
             Route("/signed-out", signed_out),
         )
 
@@ -192,17 +195,20 @@ class SignInAccess:
         return await self._admit(request, claims)
 
     async def _admit(self, request: Request, claims: Mapping[str, Any]) -> Response:
-        name = _name_in(claims)
-        role = self._roles.role_in(claims)
+        name, role = self.admitted(claims)
         if role is None:
             logger.warning("%s signed in and has no role for the dashboard", name)
             text = f"You are signed in as {name}, who has no role here. An administrator can give you one."
             return error_page(request, 403, "No access", text, ("Sign in as somebody else", "sign-in"))
         wanted = cookies.read(request, cookies.RETURN) or ""
         response = RedirectResponse("../" + (wanted if is_inside(wanted) else ""), 303)
-        session = await self._sessions.begin(request, "openid", name, role, seconds=self._session_seconds)
-        cookies.set_cookie(response, request, cookies.SESSION, session, max_age=int(self._session_seconds))
+        session = await self._sessions.begin(request, self.way, name, role, seconds=self._session_seconds)
+        cookies.set_cookie(response, request, self.cookie, session, max_age=int(self._session_seconds))
         return response
+
+    def admitted(self, claims: Mapping[str, Any]) -> tuple[str, Role | None]:
+        """Who signed in, and the role; None for one who has none."""
+        return _name_in(claims), self._roles.role_in(claims)
 
     def _callback_url(self, request: Request) -> str:
         if self._public_url:

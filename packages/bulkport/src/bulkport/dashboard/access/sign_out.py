@@ -12,7 +12,9 @@ from bulkport.dashboard.core.error_page import error_page
 from bulkport.dashboard.core.forms import read_form
 
 
-def signing_out(access: Access, sessions: Sessions) -> Callable[[Request], Awaitable[Response]]:
+def signing_out(
+    access: Access, sessions: Sessions, cookie: str = cookies.SESSION
+) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint of the form on every page."""
 
     async def sign_out(request: Request) -> Response:
@@ -26,7 +28,7 @@ def signing_out(access: Access, sessions: Sessions) -> Callable[[Request], Await
         else:
             await sessions.end([int(viewer.session)])
         response = RedirectResponse("signed-out", 303)
-        cookies.delete_cookie(response, request, cookies.SESSION)
+        cookies.delete_cookie(response, request, cookie)
         return response
 
     return sign_out
