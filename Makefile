@@ -44,6 +44,10 @@ chaos: .venv/.development ## Break a running system for ten minutes and check wh
 inputs: .venv/.development ## Send 20,000 requests made from the API's description, valid and not (ARGS="--requests 2000 --seed 1")
 	@$(BIN)/python -m inputs $(ARGS)
 
+.PHONY: fuzz
+fuzz: .venv/.development ## Fuzz the readers of bodies for SECONDS=600, guided by coverage where atheris is installed
+	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),600) $(ARGS)
+
 .PHONY: load
 load: .venv/.bench ## Have 200 clients at once for ten minutes (ARGS="--seconds 60 --clients 50")
 	@$(BIN)/python -m load $(ARGS)

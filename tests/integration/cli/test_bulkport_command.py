@@ -62,6 +62,20 @@ def test_migrate_doctor_and_jobs(folder: Path, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("CREATE TABLE books (title text)")
     assert command(folder, database_url, "doctor")[0] == 0
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_isolation = serializable')
+        connection.execute(f"ALTER DATABASE \"{name}\" SET DateStyle = 'German'")
+        connection.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'bulkport.jobs_pkey'::regclass")
+    code, _, error = command(folder, database_url, "doctor")
+    assert code == 1
+    assert "wrong: default_transaction_isolation is serializable; jobs are claimed under READ COMMITTED" in error
+    assert "wrong: the index bulkport.jobs_pkey is invalid; REINDEX INDEX CONCURRENTLY bulkport.jobs_pkey" in error
+    assert "warning: DateStyle is 'German" in error
+    assert "warning: fsync is off" in error
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'bulkport.jobs_pkey'::regclass")
+        connection.execute(f'ALTER DATABASE "{connection.info.dbname}" RESET ALL')
     assert command(folder, database_url, "jobs", "list")[:2] == (0, "")
     assert command(folder, database_url, "jobs", "retry", "12")[:2] == (1, "12: unknown\n")
 

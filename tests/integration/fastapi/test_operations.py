@@ -1,5 +1,6 @@
 """Health checks, metrics, the API's description and its docs page."""
 
+import asyncio
 import re
 
 import httpx
@@ -10,12 +11,14 @@ from fastapi import FastAPI
 
 from application_client import assert_problem, client_of, open_application
 from commandapi.settings import Environment
+from import_steps import running_worker
 
 
 async def test_health_and_metrics_need_no_key(stranger: httpx.AsyncClient) -> None:
-    for path in ("/health/live", "/health/ready"):
-        answer = await stranger.get(path)
-        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    live, ready = [await stranger.get(path) for path in ("/health/live", "/health/ready")]
+    assert (live.status_code, live.json()) == (200, {"status": "ok"})
+    checks = {"database": "ok", "migrations": "ok", "workers": "none", "disk": "ok"}
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "checks": checks})
     assert (await stranger.get("/metrics")).status_code == 200
 
 
@@ -30,6 +33,20 @@ async def test_server_with_another_migration_is_alive_but_not_ready(
         await connection.execute("DROP TABLE alembic_version")
         assert "none" in assert_problem(await stranger.get("/health/ready"), 503)["detail"]
     assert (await stranger.get("/health/live")).status_code == 200
+
+
+async def test_readiness_tells_of_workers_disk_and_newer_migrations(database_url: str) -> None:
+    async with (
+        open_application(database_url, disk_watermark_bytes=2**62) as app,
+        client_of(app) as stranger,
+        running_worker(app.state.bulkport, database_url),
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection,
+    ):
+        await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        async with asyncio.timeout(20):
+            while (ready := await stranger.get("/health/ready")).json()["checks"]["workers"] != "ok":
+                await asyncio.sleep(0.02)
+        assert ready.json()["checks"] == {"database": "ok", "migrations": "newer", "workers": "ok", "disk": "low"}
 
 
 async def test_server_without_database_is_alive_but_not_ready(unreachable_url: str) -> None:

@@ -1,10 +1,15 @@
 """Health checks for load balancers and container platforms; they need no key.
 
 `/health/live` says that the process serves. `/health/ready` says that it can do its work: the database answers and has
-exactly the migrations that this program knows.
+the migrations that this program needs (or newer ones: while a new version is rolled out, the old one serves on). It
+also tells whether workers are alive and the disk has room; without them requests are still answered, so neither makes
+it fail.
 """
 
-from typing import Final, Literal
+import asyncio
+import shutil
+import tempfile
+from typing import Any, Final, Literal
 
 import psycopg
 from fastapi import APIRouter
@@ -14,8 +19,13 @@ from starlette.requests import Request
 from bulkport.errors import ServiceUnavailable
 from bulkport.pools import AsyncPool
 from commandapi import migrations
+from commandapi.settings import Settings
 
 _ACQUIRE_SECONDS: Final = 2.0
+# Heartbeats come every few seconds; a silent server is removed by the others.
+_LIVING_WORKERS: Final = """
+    SELECT FROM bulkport.servers WHERE last_heartbeat > clock_timestamp() - interval '1 minute' LIMIT 1
+"""
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -26,6 +36,23 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Checks(BaseModel):
+    """What was looked at."""
+
+    database: Literal["ok"] = "ok"
+    migrations: Literal["ok", "newer"]
+    workers: Literal["ok", "none"]
+    """none: accepted imports wait until there is one."""
+    disk: Literal["ok", "low"]
+    """low: uploads are refused (507) until there is room."""
+
+
+class Readiness(Health):
+    """Answer of the readiness check."""
+
+    checks: Checks
+
+
 @router.get("/live")
 async def check_live() -> Health:
     """The process serves requests."""
@@ -33,22 +60,40 @@ async def check_live() -> Health:
 
 
 @router.get("/ready", responses={503: {"description": "The database is away, or is not migrated."}})
-async def check_ready(request: Request) -> Health:
+async def check_ready(request: Request) -> Readiness:
     """The database answers and is migrated."""
-    pool: AsyncPool = request.app.state.key_pool
-    needed: str = request.app.state.newest_migration
+    state: Any = request.app.state
+    pool: AsyncPool = state.key_pool
     try:
         async with pool.connection(timeout=_ACQUIRE_SECONDS) as connection:
             cursor = await connection.execute(migrations.SELECT_CURRENT)
             row = await cursor.fetchone()
+            found = migrations.MigrationState(row[0] if row else None, state.newest_migration)
+            workers = found.is_usable and (await connection.execute(_LIVING_WORKERS)).rowcount > 0
     except psycopg.errors.UndefinedTable:
-        row = None
+        found, workers = migrations.MigrationState(None, state.newest_migration), False
     except psycopg.OperationalError:
         raise ServiceUnavailable("The database does not answer.") from None
-    current = row[0] if row else None
-    if current != needed:
+    if not found.is_usable:
         raise ServiceUnavailable(
-            f"The database is at migration {current or 'none'}, this program needs {needed}; "
+            f"The database is at migration {found.current or 'none'}, this program needs {found.head}; "
             "run `commandapi db upgrade`."
         )
-    return Health()
+    settings: Settings = state.settings
+    has_room = await asyncio.to_thread(_has_room, settings)
+    return Readiness(
+        checks=Checks(
+            migrations="ok" if found.is_current else "newer",
+            workers="ok" if workers else "none",
+            disk="ok" if has_room else "low",
+        )
+    )
+
+
+def _has_room(settings: Settings) -> bool:
+    """Whether the disk where long bodies wait is above its watermark."""
+    folder = settings.spool_dir or tempfile.gettempdir()
+    try:
+        return shutil.disk_usage(folder).free >= settings.disk_watermark_bytes
+    except OSError:
+        return False

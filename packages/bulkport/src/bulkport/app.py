@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+_ENGINE_CONNECTIONS: Final = 6
+"""Of a worker's engine: for claims, outcomes, the heartbeat, rescue, maintenance and notifications."""
 _CHECK_SECONDS: Final = 3.0
 
 
@@ -154,6 +156,13 @@ class Bulkport(JobCalls, ImportCalls):
     @database_url.setter
     def database_url(self, url: Any) -> None:
         self._database_url = url
+
+    @property
+    def most_connections(self) -> int:
+        """Most connections to PostgreSQL that one server process and one worker process open together."""
+        worker = self.worker_settings
+        of_worker = worker.chunk_slots + WHOLE_WRITES + 2 * worker.concurrency + 4 + _ENGINE_CONNECTIONS
+        return self._pool_size + self.limits.max_concurrent_uploads + of_worker
 
     @property
     def _names_encoding(self) -> bool:

@@ -87,7 +87,8 @@ class ProvidedDatabase:
             wait = min(2 * wait, 2.0)
 
     def ensure_migrated(self) -> None:
-        """Bring the embedded database up to date; a configured one must be so, since it may serve other versions too.
+        """Bring the embedded database up to date; a configured one must be so, or newer, since it may serve other
+        versions too.
 
         Raises
         ------
@@ -97,7 +98,7 @@ class ProvidedDatabase:
             It does not answer.
         """
         state = self.migration_state()
-        if state.is_current:
+        if state.is_current or (self.embedded_server is None and state.is_usable):
             return
         if self.embedded_server is None:
             raise MigrationsMissing(

@@ -39,6 +39,15 @@ class MigrationState:
         """Whether the database is at this program's newest revision."""
         return self.current == self.head
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether this program can work on the database: nothing that it needs is missing.
+
+        A newer version may have migrated it, while this one is still there: migrations leave what the version before
+        them uses. Revisions are counted, so that a later one is greater.
+        """
+        return self.current is not None and self.current.isdecimal() and self.current >= self.head
+
 
 def head() -> str:
     """The newest revision this program knows. Files are named for their revision, which are counted."""

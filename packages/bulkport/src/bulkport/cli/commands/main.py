@@ -16,6 +16,8 @@ from bulkport.cli.commands.mcp import mcp
 from bulkport.cli.commands.queues import queues_app, servers_app
 from bulkport.cli.commands.target import Target, load, plain_errors
 from bulkport.database import cursor_classes
+from bulkport.diagnosis import Finding, diagnose
+from bulkport.imports.mistakes import Mistake
 from bulkport.jobs.worker import run_until_signal
 
 app = typer.Typer(
@@ -100,15 +102,27 @@ def migrate(
 
 @app.command()
 def doctor(target: Target) -> None:
-    """Look whether everything fits: database, tables, declarations. Exit code 1 where something does not."""
+    """Look whether everything fits: database, settings, rights, indexes, clock, tables, declarations.
+
+    Exit code 1 where something is wrong; warnings are printed only.
+    """
     with plain_errors():
         bulkport = load(target)
-        mistakes = asyncio.run(bulkport.check())
-        for mistake in mistakes:
-            typer.echo(str(mistake), err=True)
-        if mistakes:
+        mistakes, findings = asyncio.run(_examine(bulkport))
+        for told in (*mistakes, *findings):
+            typer.echo(str(told), err=True)
+        if mistakes or any(finding.is_wrong for finding in findings):
             raise typer.Exit(1)
         typer.echo(f"All is well: {len(bulkport.resources)} resources, schema {bulkport.schema}.")
+
+
+async def _examine(bulkport: Bulkport) -> tuple[list[Mistake], list[Finding]]:
+    """What is wrong with the declarations, and with the deployment."""
+    mistakes = await bulkport.check()
+    async with await psycopg.AsyncConnection.connect(
+        bulkport.database_url, autocommit=True, connect_timeout=10, prepare_threshold=None
+    ) as connection:
+        return mistakes, await diagnose(connection, connections=bulkport.most_connections)
 
 
 def _connected(bulkport: Bulkport) -> "psycopg.Connection[tuple[object, ...]]":
