@@ -129,7 +129,7 @@ class JobsSite:
             hub=hub,
         )
         app = FastAPI(redirect_slashes=False)
-        dashboard.mount(app)
+        dashboard.mount(app, "/hangfire")
         app.state.dashboard = dashboard
         return app
 

@@ -71,6 +71,6 @@ async def open_parts(
             counts=job_counts(site.jobs),
         )
         app = FastAPI(redirect_slashes=False)
-        dashboard.mount(app)
+        dashboard.mount(app, "/hangfire")
         async with browser_of(app) as browser:
             yield PartsSite(site, browser)

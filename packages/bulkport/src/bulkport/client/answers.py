@@ -40,7 +40,8 @@ class AcceptedImport(msgspec.Struct, rename="camel", frozen=True):
     id: int
     total_records: int
     message: str = ""
-    hangfire_job_id: str = ""
+    background_job_id: str = ""
+    """Where the server calls it so."""
 
 
 class Undone(msgspec.Struct, rename="camel", frozen=True):

@@ -98,7 +98,7 @@ class Dashboard:
     ::
 
         dashboard = Dashboard(pages, sections, access=HookAccess(authorize), audit=AuditLog(lambda: app.state.pool))
-        dashboard.mount(app, "/hangfire")
+        dashboard.mount(app, "/jobs")
     """
 
     def __init__(
@@ -150,13 +150,13 @@ class Dashboard:
             default=_nothing_here,
         )
 
-    def mount(self, app: Starlette, path: str = "/hangfire") -> None:
+    def mount(self, app: Starlette, path: str = "/jobs") -> None:
         """Serve the dashboard at and below `path` of `app`.
 
         Parameters
         ----------
         path:
-            Beginning with a slash, without one at its end; such as `/hangfire` or `/internal/jobs`.
+            Beginning with a slash, without one at its end; such as `/jobs` or `/internal/jobs`.
 
         Raises
         ------
@@ -164,7 +164,7 @@ class Dashboard:
             If `path` is no such path.
         """
         if not path.startswith("/") or path.endswith("/") or "{" in path or "//" in path:
-            raise ValueError("path must begin with a slash and not end with one, such as /hangfire")
+            raise ValueError("path must begin with a slash and not end with one, such as /jobs")
         # Not a Mount, which goes astray where a proxy removes a prefix that the application knows as its root_path.
         # Streams, which last, have a route of their own: those who time requests can tell them from pages.
         app.router.routes += [

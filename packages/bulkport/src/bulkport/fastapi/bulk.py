@@ -17,8 +17,9 @@ from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.idempotent import Received, receive_once
 from bulkport.fastapi.import_examples import status_answer
 from bulkport.fastapi.job_views import JobStatus, JobViews
+from bulkport.fastapi.paths import request_path
 from bulkport.fastapi.request_body import RequestBody
-from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
+from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import JobId, Wait
 from bulkport.fastapi.sent_file import sent_file
 from bulkport.fastapi.staged_body import StagedBody, body_reference, named_upload

@@ -1,4 +1,4 @@
-"""`GET /api/imports/{id}/results`: what became of each row of an import that asked for it."""
+"""`GET /imports/{id}/results`: what became of each row of an import that asked for it."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final

@@ -14,7 +14,8 @@ from bulkport.fastapi.import_errors import add_errors_route
 from bulkport.fastapi.import_examples import detail_answer, page_answer
 from bulkport.fastapi.import_results import add_results_route, position
 from bulkport.fastapi.job_views import JobDetail, JobPage, JobViews
-from bulkport.fastapi.route import Authenticate, BulkportRoute, base_path
+from bulkport.fastapi.paths import base_path
+from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import JobId, Wait, WireQuery
 from bulkport.fastapi.undo import add_undo_route
 from bulkport.identifiers import ImportId, UserId

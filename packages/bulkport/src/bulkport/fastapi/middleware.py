@@ -52,7 +52,7 @@ class EdgeMiddleware:
         self,
         app: ASGIApp,
         *,
-        private_path: str = "/api",
+        private_path: str,
         observe: Callable[[Exchange], None] | None = None,
         limits: RequestLimits | None = None,
     ) -> None:

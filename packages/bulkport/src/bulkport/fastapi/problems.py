@@ -22,6 +22,7 @@ from starlette.routing import Match
 
 from bulkport.errors import BulkportError, InsufficientStorage, NotFound, ServiceUnavailable, ValidationFailed
 from bulkport.fastapi.answers import headers_of, problem_type_of, status_of
+from bulkport.fastapi.paths import client_path
 from bulkport.fastapi.trace import trace_id_of_request
 from bulkport.fastapi.validation_errors import messages_by_path
 from bulkport.jobs.errors import NotConnected
@@ -125,7 +126,7 @@ def problem_of(request: Request, error: Exception, *, unreachable: tuple[type[Ex
     unreachable:
         Further exceptions that mean "the database cannot be reached now".
     """
-    path = request.url.path
+    path = client_path(request)
     match error:
         case NotConnected():
             logger.error("%s", error)
@@ -163,7 +164,7 @@ def problem_of(request: Request, error: Exception, *, unreachable: tuple[type[Ex
 
 
 def _http_problem(request: Request, error: HTTPException) -> Response:
-    path = request.url.path
+    path = client_path(request)
     if error.status_code == HTTPStatus.NOT_FOUND:
         return response_for(path, NotFound(None if error.detail == HTTPStatus.NOT_FOUND.phrase else error.detail))
     headers = dict(error.headers or {})

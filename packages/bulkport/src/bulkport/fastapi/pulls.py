@@ -9,7 +9,8 @@ from starlette.requests import Request
 
 from bulkport.errors import ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
-from bulkport.fastapi.route import Authenticate, BulkportRoute, base_path
+from bulkport.fastapi.paths import base_path
+from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import PathId, UtcTime, WireModel, WireView
 from bulkport.fastapi.write_query import Authorize, permit, write_options
 from bulkport.identifiers import UserId

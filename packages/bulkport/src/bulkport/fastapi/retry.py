@@ -1,4 +1,4 @@
-"""Sending rejected rows again: `POST /api/imports/{id}/retry`, and mending one by one: `PATCH …/errors/{row}`."""
+"""Sending rejected rows again: `POST /imports/{id}/retry`, and mending one by one: `PATCH …/errors/{row}`."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -17,8 +17,9 @@ from bulkport.fastapi.bulk_description import accepted_answer
 from bulkport.fastapi.error_report import report_lines
 from bulkport.fastapi.idempotent import receive_once
 from bulkport.fastapi.job_views import JobViews
+from bulkport.fastapi.paths import request_path
 from bulkport.fastapi.request_body import RequestBody
-from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
+from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import JobId, PathId
 from bulkport.fastapi.sent_file import SentFile, sent_file
 from bulkport.fastapi.write_query import Authorize, permit

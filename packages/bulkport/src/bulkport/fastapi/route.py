@@ -6,7 +6,6 @@ reached the route: `include_router(prefix=…)`, mounts and `root_path` included
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
-from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import Depends
@@ -48,25 +47,6 @@ class BulkportRoute(APIRoute):
             return response
 
         return answer
-
-
-def request_path(request: Request) -> str:
-    """The path by which the client reached the application, percent-encoded."""
-    path: str = request.scope["path"]
-    root: str = request.scope.get("root_path", "").rstrip("/")
-    # A mount, and uvicorn's --root-path, are part of the path. A prefix that a proxy removes is in the root path alone.
-    return quote(path if path.startswith(root) else root + path)
-
-
-def base_path(request: Request, below: str) -> str:
-    """The path below which Bulkport's routes are.
-
-    Parameters
-    ----------
-    below
-        What the route adds to it, such as `/imports`; what follows in the path does not count.
-    """
-    return request_path(request).rpartition(below)[0]
 
 
 def user_id_of(value: object) -> UserId:

@@ -1,4 +1,4 @@
-"""`POST /api/imports/{id}/undo`: the rows that an import created are removed again."""
+"""`POST /imports/{id}/undo`: the rows that an import created are removed again."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final
@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from bulkport.fastapi.import_examples import detail_answer
 from bulkport.fastapi.job_views import JobDetail, JobViews
-from bulkport.fastapi.route import base_path
+from bulkport.fastapi.paths import base_path
 from bulkport.fastapi.schemas import JobId
 from bulkport.identifiers import UserId
 from bulkport.imports.read import get_job

@@ -26,8 +26,9 @@ from bulkport.errors import (
     UploadConflict,
 )
 from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.paths import request_path
 from bulkport.fastapi.request_body import RequestBody
-from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
+from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.identifiers import UserId
 from bulkport.imports import staged
 from bulkport.imports.runtime import ImportRuntime
@@ -165,6 +166,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         location = f"{request_path(request).rstrip('/')}/{upload.id}"
         return Response(status_code=201, headers={"Location": location, **_state(upload, received)})
 
+    @router.head("/{upload_id}", include_in_schema=False)
     @router.get(
         "/{upload_id}",
         responses={200: _OFFSET, 412: _VERSION_NEEDED},

@@ -9,7 +9,8 @@ from starlette.requests import Request
 
 from bulkport.egress import EgressPolicy
 from bulkport.fastapi.bodies import JsonBody
-from bulkport.fastapi.route import Authenticate, BulkportRoute, request_path
+from bulkport.fastapi.paths import request_path
+from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import PathId, UtcTime, WireModel, WireQuery, WireView
 from bulkport.identifiers import MAX_BIGINT, UserId
 from bulkport.imports.runtime import ImportRuntime

@@ -7,7 +7,7 @@ or a command is::
         name="platforms", label="Platform", label_field="platform_name", model=PlatformRow, table="platforms"
     )
 
-gives `POST /api/platforms/bulk`, its status, its error report, and workers that fill the table.
+gives `POST /platforms/bulk`, its status, its error report, and workers that fill the table.
 """
 
 import dataclasses
