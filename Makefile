@@ -129,10 +129,22 @@ wheels: | .uv/bin/uv ## Build the wheels of the library and of the application i
 	@$(UV) build --quiet --wheel --package commandapi --out-dir dist
 	@ls dist/*.whl
 
+LOWEST_TESTS := tests/unit/jobs tests/unit/database tests/unit/client/test_bodies.py tests/unit/imports/validation \
+	tests/integration/jobs/test_public_enqueueing.py tests/integration/jobs/test_testing_kit.py \
+	tests/integration/jobs/test_sync_calls.py tests/integration/migrations/test_library_migrations.py \
+	tests/integration/migrations/test_least_rights.py tests/integration/imports/test_tables_declared.py \
+	tests/integration/imports/test_tables_modes.py examples
+
+# Old releases of others warn of what they used then.
 .PHONY: test-lowest
-test-lowest: | .uv/bin/uv ## Run the tests of an installed library with the lowest versions that it accepts
-	@BULKPORT_TEST_RESOLUTION=lowest-direct $(BIN)/python -m pytest -q tests/integration/packaging
+test-lowest: | .uv/bin/uv ## Run tests of the library with the lowest versions that it accepts
+	@$(UV) venv --quiet --clear --python "$(PYTHON)" .lowest
+	@$(UV) pip install --quiet --python .lowest/bin/python --resolution lowest-direct -r tests/lowest.in
+	@$(UV) pip install --quiet --python .lowest/bin/python "pytest>=9.2" "pytest-asyncio>=1.5" "pytest-timeout>=2.4" \
+		"pytest-xdist>=3.8" "hypothesis>=6.170" "uvicorn>=0.34" "standardwebhooks>=1.1"
+	@.lowest/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning \
+		$(LOWEST_TESTS) $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was installed here; data and settings stay
-	@rm -rf .venv .uv dist
+	@rm -rf .venv .uv .lowest dist

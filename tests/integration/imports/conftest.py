@@ -4,11 +4,11 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit, urlunsplit
 
+import import_shop as shop
 import psycopg
 import pytest
 from shop_site import OpenShop, opened
 
-import shop
 from bulkport.migrations import upgrade_sql
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import import_shop as shop
 
-import shop
 from bulkport import Bulkport
 from bulkport.jobs.port import EngineFactory
 from bulkport.jobs.postgres import PostgresEngine

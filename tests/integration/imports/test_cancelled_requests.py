@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import import_shop as shop
 import psycopg
 from shop_site import opened
 
-import shop
 from bulkport.pools import is_reusable, open_pool
 from import_steps import NDJSON, accepted, ndjson, settled
 

@@ -34,7 +34,7 @@ def test_a_url_object_of_sqlalchemy_keeps_its_password() -> None:
         ("mysql+pymysql://u:secret@h/db", "is of mysql; Bulkport works on PostgreSQL"),
         ("sqlite:///file", "is of sqlite"),
         ("postgresql://u:secret@h/db?unknown=1", "malformed"),
-        ("postgresql://u:sec ret@h/db", "malformed"),
+        ("postgresql://u:secret%zz@h/db", "malformed"),
         ("u:secret@h", "malformed"),
         (5, "is text, not int"),
     ],

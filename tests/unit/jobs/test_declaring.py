@@ -101,6 +101,7 @@ def test_options_that_cannot_be_used_are_refused(wrong: Any) -> None:
 
 
 def test_mypy_finds_wrong_calls(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
     program = tmp_path / "typed_program.py"
     program.write_text(TYPED)
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary"]

@@ -5,7 +5,9 @@ rewritten: in front of each type that it would convert to stands an exact reader
 takes nothing but what the reader gives.
 """
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -37,6 +39,7 @@ _ONE: Final = (
     *("arguments_schema", "json_schema", "python_schema", "lax_schema", "strict_schema"),
 )
 _MANY: Final = ("choices", "steps", "fields", "items_schema")
+_COMPILING: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,33 @@ def _compiled(schema: Any) -> SchemaValidator:
         # Else the validators that Pydantic has made of nested models would be used as they are.
         return SchemaValidator(schema, None, _use_prebuilt=False)
     except TypeError:
-        return SchemaValidator(schema)
+        # Before Pydantic 2.13 it can only be kept from them by classes that look unfinished meanwhile.
+        with _COMPILING, _unfinished(set(_classes_in(schema))):
+            return SchemaValidator(schema)
+
+
+@contextmanager
+def _unfinished(classes: set[type]) -> Iterator[None]:
+    finished = [kind for kind in classes if vars(kind).get("__pydantic_complete__") is True]
+    for kind in finished:
+        kind.__pydantic_complete__ = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for kind in finished:
+            kind.__pydantic_complete__ = True  # type: ignore[attr-defined]
+
+
+def _classes_in(schema: Any) -> Iterator[type]:
+    """The classes of models and dataclasses in a schema."""
+    if isinstance(schema, Mapping):
+        if schema.get("type") in ("model", "dataclass") and isinstance(schema.get("cls"), type):
+            yield schema["cls"]
+        parts: Any = [part for name, part in schema.items() if name != "metadata"]
+    else:
+        parts = schema if isinstance(schema, list | tuple) else ()
+    for part in parts:
+        yield from _classes_in(part)
 
 
 class _Rewriting:

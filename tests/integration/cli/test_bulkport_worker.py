@@ -1,0 +1,159 @@
+"""`bulkport worker` as a process: it runs imports and jobs, ends on a signal, and names what keeps it from starting."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import psycopg
+import pytest
+from fastapi import FastAPI
+from psycopg import sql
+from pydantic import BaseModel
+
+from bulkport import Bulkport, JobState, Resource
+
+SHOP = """
+import os
+from bulkport import Bulkport, Resource
+from pydantic import BaseModel
+
+class Book(BaseModel):
+    title: str
+
+books = Resource(name="books", label="Book", label_field="title", model=Book, table="books")
+bulkport = Bulkport(os.environ["DATABASE_URL"], resources=[books])
+
+@bulkport.task
+def greet(name: str) -> str:
+    return f"Hello, {name}"
+"""
+DEADLINE_SECONDS = 60.0
+
+
+class Book(BaseModel):
+    title: str
+
+
+BOOKS = Resource(name="books", label="Book", label_field="title", model=Book, table="books")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "corner_shop.py").write_text(SHOP, encoding="utf-8")
+    return tmp_path
+
+
+@contextmanager
+def worker(folder: Path, url: str, *options: str) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bulkport", "worker", "corner_shop:bulkport", *options],
+        cwd=folder,
+        env={**os.environ, "DATABASE_URL": url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def refused(folder: Path, url: str) -> str:
+    """What a worker says that does not start."""
+    with worker(folder, url) as process:
+        output, _ = process.communicate(timeout=DEADLINE_SECONDS)
+        assert process.returncode == 1, output
+        assert "Traceback" not in output
+        return output
+
+
+def test_one_process_runs_imports_and_jobs_until_it_is_told_to_stop(folder: Path, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE TABLE books (title text NOT NULL)")
+    here = Bulkport(database_url, resources=[BOOKS])
+
+    @here.task(name="corner_shop.greet")
+    def greet(name: str) -> str:
+        raise NotImplementedError
+
+    alchemy = database_url.replace("postgresql://", "postgresql+asyncpg://")
+    with worker(folder, alchemy, "--concurrency", "3") as process, here.sync.connect() as sync:
+        job_id = sync.enqueue(greet, "Ada")
+        import_id = sync.import_file(BOOKS, b"title\nEmma\n", user="ada")
+        assert sync.wait_for_import(import_id).status == "Completed"
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while (job := sync.get(job_id)) is None or job.state is not JobState.SUCCEEDED:
+            assert time.monotonic() < deadline, job
+            time.sleep(0.05)
+        assert job.result == "Hello, Ada"
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=DEADLINE_SECONDS)
+        assert process.returncode == 0, output
+
+
+def test_a_missing_migration_is_named_with_the_command(folder: Path, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA bulkport CASCADE")
+    assert "Run: bulkport migrate" in refused(folder, database_url)
+
+
+def test_a_database_that_is_not_utf8_is_named(folder: Path, server_url: str) -> None:
+    name = f"latin_{uuid.uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0").format(sql.Identifier(name))
+        )
+        try:
+            output = refused(folder, urlunsplit(urlsplit(server_url)._replace(path=f"/{name}")))
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    assert "encoding is LATIN1" in output
+
+
+def test_a_database_that_is_away_is_waited_for_and_no_password_is_logged(folder: Path) -> None:
+    with worker(folder, "postgresql://ada:secret@127.0.0.1:1/shop") as process:
+        lines = []
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if "cannot be reached" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=DEADLINE_SECONDS)
+        assert process.returncode == 0
+        assert "cannot be reached" in "".join(lines)
+        assert "secret" not in "".join(lines) + rest
+
+
+def test_a_mistake_of_a_declaration_is_logged_at_the_start(folder: Path, database_url: str) -> None:
+    with worker(folder, database_url) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "the table books does not exist" in line:
+                break
+        else:
+            raise AssertionError("the worker does not say it")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=DEADLINE_SECONDS)
+        assert process.returncode == 0
+
+
+async def test_a_forgotten_lifespan_is_named(database_url: str) -> None:
+    bulkport = Bulkport(database_url, resources=[BOOKS])
+    app = FastAPI()
+    app.include_router(bulkport.router(user=lambda: "ada"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.example") as client:
+        answer = await client.post("/books/bulk", content=b"title\nEmma\n", headers={"content-type": "text/csv"})
+    assert answer.status_code == 503
+    assert "FastAPI(lifespan=bulkport.lifespan)" in answer.json()["detail"]
