@@ -41,7 +41,7 @@ class EdgeMiddleware:
     Parameters
     ----------
     private_path:
-        Path without a trailing slash, such as `/api`.
+        Path without a trailing slash, such as `/api`; by default all.
     limits:
         On the head of a request.
     observe:
@@ -52,7 +52,7 @@ class EdgeMiddleware:
         self,
         app: ASGIApp,
         *,
-        private_path: str,
+        private_path: str = "",
         observe: Callable[[Exchange], None] | None = None,
         limits: RequestLimits | None = None,
     ) -> None:
