@@ -16,7 +16,8 @@ _GOOD: dict[str, Any] = {"title": "Mug", "quantity": 1, "unitPrice": 1, "availab
 
 def test_the_shop_needs_nothing_of_the_command_api() -> None:
     program = (
-        "import sys, shop; app = shop.shop_app(shop.shop_bulkport(), 'postgresql://'); assert app.openapi()['paths'];"
+        "import sys, import_shop as shop; app = shop.shop_app(shop.shop_bulkport(), 'postgresql://');"
+        "assert app.openapi()['paths'];"
         "assert not [name for name in sys.modules if name.split('.')[0] == 'commandapi'], 'commandapi is loaded'"
     )
     run = subprocess.run(
