@@ -7,38 +7,32 @@ from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import PoolTimeout
 
 from bulkport import database, migrations
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes
-from bulkport.database.row_security import RowSecurity
-from bulkport.extras import has_extra, require_extra
+from bulkport.extras import require_extra
+from bulkport.import_work import ImportWork
 from bulkport.imports.calls import ImportCalls
 from bulkport.imports.check import check_resources
-from bulkport.imports.erasure import erase_user
-from bulkport.imports.ingest import Intake
 from bulkport.imports.mistakes import Mistake
-from bulkport.imports.process import WHOLE_WRITES, Importer
+from bulkport.imports.process import WHOLE_WRITES
 from bulkport.imports.resource import Resource, Resources
-from bulkport.imports.retention import ImportPruner
 from bulkport.imports.runtime import ImportRuntime
-from bulkport.imports.watch import ImportWatch
-from bulkport.imports.watchdog import Watchdog
 from bulkport.jobs.application_name import session_mark
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.executor import TaskThreads
 from bulkport.jobs.port import EngineFactory, JobEngine
 from bulkport.jobs.postgres import PostgresEngine
-from bulkport.jobs.worker import WorkerServer, new_server_name
+from bulkport.jobs.worker import new_server_name
 from bulkport.limits import ImportLimits
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool, open_pool, prefer_indexes
-from bulkport.pulls.composition import open_puller, source_access
-from bulkport.runtime import server_is_stopping
+from bulkport.pulls.composition import source_access
+from bulkport.server_parts import ServerParts
+from bulkport.startup_checks import check_tables, log_mistakes
 from bulkport.sync import AsyncCalls, SyncCalls
 from bulkport.worker_settings import WorkerSettings
 
@@ -193,42 +187,17 @@ class Bulkport(JobCalls, ImportCalls):
         """
         require_extra("fastapi", "fastapi")
         # Imported when asked for: a worker process needs no web framework, which takes a second and 20 MiB.
-        from fastapi import APIRouter  # noqa: PLC0415
+        from bulkport.fastapi.router import import_routes  # noqa: PLC0415
 
-        from bulkport.fastapi.bulk import bulk_router  # noqa: PLC0415
-        from bulkport.fastapi.describe import describe_router  # noqa: PLC0415
-        from bulkport.fastapi.export import export_router  # noqa: PLC0415
-        from bulkport.fastapi.imports import import_router  # noqa: PLC0415
-        from bulkport.fastapi.job_views import job_views  # noqa: PLC0415
-        from bulkport.fastapi.openapi import PROBLEMS  # noqa: PLC0415
-        from bulkport.fastapi.pulls import add_pull_creation, pull_router  # noqa: PLC0415
-        from bulkport.fastapi.retry import retry_router  # noqa: PLC0415
-        from bulkport.fastapi.route import BulkportRoute, user_dependency  # noqa: PLC0415
-        from bulkport.fastapi.uploads import upload_router  # noqa: PLC0415
-
-        views, authenticate = job_views(job_id_name), user_dependency(user)
-        router = APIRouter(responses=PROBLEMS)
-        access = source_access(self._egress, self._stores)
-        pulls = APIRouter(route_class=BulkportRoute)
-        for resource in self.resources.values():
-            router.include_router(
-                bulk_router(resource, self._runtime, authenticate, views, authorize=authorize, access=access)
-            )
-            add_pull_creation(pulls, resource, self._runtime, authenticate, access=access, authorize=authorize)
-            router.include_router(describe_router(resource, self._runtime, authenticate))
-            router.include_router(export_router(resource, self._runtime, authenticate))
-        router.include_router(import_router(self.resources, self._runtime, authenticate, views))
-        if has_extra("webhooks"):
-            from bulkport.egress import EgressPolicy  # noqa: PLC0415
-            from bulkport.fastapi.webhooks import webhook_router  # noqa: PLC0415
-
-            router.include_router(webhook_router(self._runtime, authenticate, self._egress or EgressPolicy()))
-        router.include_router(retry_router(self.resources, self._runtime, authenticate, views, authorize=authorize))
-        router.include_router(upload_router(self._runtime, authenticate))
-        if access.policy is not None or access.stores:
-            router.include_router(pulls)
-            router.include_router(pull_router(self.resources, self._runtime, authenticate))
-        return router
+        return import_routes(
+            self.resources,
+            self._runtime,
+            user,
+            authorize=authorize,
+            job_id_name=job_id_name,
+            access=source_access(self._egress, self._stores),
+            egress=self._egress,
+        )
 
     def dashboard(
         self,
@@ -310,30 +279,15 @@ class Bulkport(JobCalls, ImportCalls):
         UnusableDatabaseUrl
             The URL is missing or malformed.
         """
-        url, wait = self.database_url, self.limits.database_wait_seconds
         async with AsyncExitStack() as stack:
+            opening = ServerParts(self.database_url, self.schema, self.limits)
             if pool is None:
-                pool = await stack.enter_async_context(
-                    open_pool(url, name="bulkport", most=self._pool_size, acquire_seconds=wait, schema=self.schema)
-                )
+                pool = await stack.enter_async_context(opening.pool(self._pool_size))
             if check:
                 await self._check_tables(pool)
-            uploads = await stack.enter_async_context(
-                open_pool(
-                    url,
-                    name="uploads",
-                    most=self.limits.max_concurrent_uploads,
-                    least=0,
-                    acquire_seconds=wait,
-                    configure=prefer_indexes,
-                    schema=self.schema,
-                )
-            )
             engine = self._make_engine(pool)
-            intake = Intake(engine, pool, uploads, self.limits, self._chunk_workers)
-            watch = ImportWatch(pool, is_stopping=server_is_stopping)
-            stack.callback(watch.close)
-            self._enter(stack, pool, engine, ImportRuntime(pool, intake, engine, watch, RowSecurity(pool)))
+            runtime = await stack.enter_async_context(opening.runtime(pool, engine, self._chunk_workers))
+            self._enter(stack, pool, engine, runtime)
             yield self
 
     @asynccontextmanager
@@ -403,55 +357,13 @@ class Bulkport(JobCalls, ImportCalls):
                 engine.add_task(task.definition(threads))
             for recurring in self.recurring.declared:
                 engine.recurring.declare(recurring)
-            puller = open_puller(
-                pool,
-                engine,
-                self.resources,
-                self.limits,
-                source_access(self._egress, self._stores),
-                chunk_workers=self._chunk_workers,
+            work = ImportWork(
+                self.resources, self.limits, options, source_access(self._egress, self._stores), self._egress
             )
-            importer = Importer(
-                self.resources,
-                pool,
-                fetch_body=puller.pull,
-                policy=options.attempts,
-                chunk_slots=options.chunk_slots,
-                job_slots=options.concurrency,
-                max_reported_rows=self.limits.max_reported_rows,
-            )
-            for definition in importer.tasks():
-                engine.add_task(definition)
-            server = WorkerServer(
-                engine,
-                url,
-                queues=queues,
-                concurrency=options.concurrency,
-                name=server_name,
-                heartbeat_seconds=options.heartbeat_seconds,
-                stalled_seconds=options.stalled_seconds,
-                shutdown_seconds=options.shutdown_seconds,
-                poll_seconds=options.poll_seconds,
-                retention=options.retention,
-                schema=self.schema,
-            )
+            work.add_tasks(pool, engine, chunk_workers=self._chunk_workers)
             await self._log_mistakes()
-            if has_extra("webhooks"):
-                await self._send_webhooks(stack, pool, engine)
-            async with (
-                Watchdog(pool, engine).beside(),
-                ImportPruner(pool, options.import_retention).beside(),
-            ):
-                await server.run(stop)
-
-    async def _send_webhooks(self, stack: AsyncExitStack, pool: AsyncPool, engine: JobEngine) -> None:
-        # They need packages that jobs and imports do not.
-        from bulkport.egress import Egress, EgressPolicy  # noqa: PLC0415
-        from bulkport.webhooks.deliver import Deliverer  # noqa: PLC0415
-        from bulkport.webhooks.dispatch import Dispatcher  # noqa: PLC0415
-
-        engine.add_task(Deliverer(pool, Egress(self._egress or EgressPolicy())).task())
-        await stack.enter_async_context(Dispatcher(pool, engine).beside())
+            async with work.beside(pool, engine):
+                await options.server(engine, url, name=server_name, queues=queues, schema=self.schema).run(stop)
 
     async def rescue(self, server_name: str) -> None:
         """Give the jobs of a worker that is known to be dead back to their queues, now.
@@ -461,21 +373,8 @@ class Bulkport(JobCalls, ImportCalls):
         psycopg.Error
             The database is away; living workers then find out by themselves.
         """
-        connection = await AsyncConnection.connect(
-            self.database_url,
-            autocommit=True,
-            cursor_factory=cursor_classes(self.schema)[1],
-            prepare_threshold=None,
-        )
-        async with connection:
+        async with await self._own_connection() as connection:
             await self._make_engine().rescue([server_name], connection)
-
-    async def erase(self, user_id: str) -> int:
-        """Delete all that is kept of a user: imports, reports, webhooks, uploads, idempotency keys.
-
-        Rows that imports wrote stay. Returns how many imports there were.
-        """
-        return await erase_user(self._open_pool(), user_id)
 
     @property
     def uploads_under_way(self) -> int:
@@ -494,35 +393,24 @@ class Bulkport(JobCalls, ImportCalls):
         psycopg.OperationalError
             The database cannot be reached.
         """
-        connection = await AsyncConnection.connect(
+        async with await self._own_connection() as connection:
+            await migrations.check(connection, schema=self.schema, any_encoding=self._names_encoding)
+            return await check_resources(connection, self.resources.values())
+
+    async def _own_connection(self) -> AsyncConnection[Any]:
+        return await AsyncConnection.connect(
             self.database_url,
             autocommit=True,
             connect_timeout=10,
             cursor_factory=cursor_classes(self.schema)[1],
             prepare_threshold=None,
         )
-        async with connection:
-            await migrations.check(connection, schema=self.schema, any_encoding=self._names_encoding)
-            return await check_resources(connection, self.resources.values())
 
     async def _check_tables(self, pool: AsyncPool) -> None:
-        try:
-            async with pool.connection(timeout=_CHECK_SECONDS) as connection:
-                await migrations.check(connection, schema=self.schema, any_encoding=self._names_encoding)
-        except (PoolTimeout, psycopg.OperationalError) as error:
-            _log.warning("the database cannot be reached yet", error=str(error).strip())
+        await check_tables(pool, schema=self.schema, any_encoding=self._names_encoding)
 
     async def _log_mistakes(self) -> None:
-        pool = self._pool
-        assert pool is not None
-        try:
-            async with pool.connection(timeout=_CHECK_SECONDS) as connection:
-                mistakes = await check_resources(connection, self.resources.values())
-        except (PoolTimeout, psycopg.Error) as error:
-            _log.warning("declarations could not be checked", error=str(error).strip())
-            return
-        for mistake in mistakes:
-            _log.error("an import cannot work", mistake=str(mistake))
+        await log_mistakes(self._open_pool(), self.resources)
 
     def _runtime(self) -> ImportRuntime:
         if not self._runtimes:

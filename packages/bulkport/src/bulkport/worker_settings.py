@@ -1,10 +1,13 @@
 """How a worker process carries imports out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bulkport.imports.process import AttemptPolicy
 from bulkport.imports.retention import ImportRetention
+from bulkport.jobs.port import JobEngine
 from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
+from bulkport.jobs.worker import WorkerServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +31,21 @@ class WorkerSettings:
     """How long imports are kept that have ended."""
     attempts: AttemptPolicy = field(default_factory=AttemptPolicy)
     """How often an import that makes no progress is tried."""
+
+    def server(
+        self, engine: JobEngine, url: str, *, name: str, queues: Sequence[str] | None, schema: str
+    ) -> WorkerServer:
+        """The server of an engine that behaves so."""
+        return WorkerServer(
+            engine,
+            url,
+            queues=queues,
+            concurrency=self.concurrency,
+            name=name,
+            heartbeat_seconds=self.heartbeat_seconds,
+            stalled_seconds=self.stalled_seconds,
+            shutdown_seconds=self.shutdown_seconds,
+            poll_seconds=self.poll_seconds,
+            retention=self.retention,
+            schema=schema,
+        )

@@ -10,6 +10,7 @@ from uuid import UUID
 from bulkport.errors import JobNotFound, ValidationFailed
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.cancel import CancelEffect, cancel_import
+from bulkport.imports.erasure import erase_user
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.given_file import FileContent, given_file
 from bulkport.imports.labels import ImportLabels
@@ -158,6 +159,13 @@ class ImportCalls(Protocol):
         """End an import; chunks in hand are finished first. What came of it is returned."""
         async with self._open_pool().connection() as connection:
             return await cancel_import(connection, ImportId(import_id))
+
+    async def erase(self, user_id: str) -> int:
+        """Delete all that is kept of a user: imports, reports, webhooks, uploads, idempotency keys.
+
+        Rows that imports wrote stay. Returns how many imports there were.
+        """
+        return await erase_user(self._open_pool(), user_id)
 
     def _resource(self, resource: Resource | str) -> Resource:
         name = resource if isinstance(resource, str) else resource.name
