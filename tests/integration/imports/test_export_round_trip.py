@@ -1,5 +1,6 @@
 """What is exported is imported again: every format, every type of column, every value equal."""
 
+import contextlib
 import io
 from collections.abc import AsyncIterator
 from datetime import date, datetime, time, timedelta
@@ -8,15 +9,22 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import openpyxl
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from psycopg import sql
 from pydantic import BaseModel, Field
 from table_site import TableSite, table_site
 
 from application_client import assert_problem
 from bulkport import Resource
 from bulkport.imports.exports import file_columns, writing
+from bulkport.imports.exports.pages import Export, PageText
+from bulkport.imports.exports.query import ExportQuery
+from bulkport.imports.exports.writing import FileFormat, written_file
+from bulkport.imports.table import read_table
+from bulkport.pools import open_pool
 from import_steps import execute, imported
 
 MEDIA_TYPES = {
@@ -254,3 +262,41 @@ async def test_an_export_of_nothing_imports_as_nothing(site: TableSite, export_f
         "/api/everything/bulk", content=content, headers={"content-type": MEDIA_TYPES[export_format]}
     )
     assert "no records" in assert_problem(answer, 400)["detail"]
+
+
+async def test_an_export_holds_some_megabytes_however_long_its_rows_are(database_url: str) -> None:
+    tables = "CREATE TABLE pairs (a int, b text, words text, PRIMARY KEY (a, b))"
+    async with table_site(database_url, tables, PAIRS) as site, open_pool(database_url, name="export", most=1) as pool:
+        await execute(site.url, "INSERT INTO pairs SELECT i, i, 'short' FROM generate_series(1, 30000) i")
+        await execute(
+            site.url, "INSERT INTO pairs SELECT i, i, repeat('w', 500000) FROM generate_series(30001, 30100) i"
+        )
+        async with pool.connection() as connection:
+            table = await read_table(connection, PAIRS)
+        blocks = [len(block) async for block in Export(pool, table, ExportQuery(("a", "b"))).pages(PageText.CSV)]
+        assert sum(blocks) > 50_000_000
+        assert max(blocks) < 6 * 1024 * 1024
+        # One who stops in the middle leaves the connection as it was.
+        async with contextlib.aclosing(Export(pool, table, ExportQuery(("a", "b"))).pages(PageText.CSV)) as stopped:
+            async for block in stopped:
+                if len(block) > 1_000_000:
+                    break
+        async with pool.connection() as connection:
+            assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
+
+
+async def test_what_the_database_refuses_in_the_middle_is_an_error_and_no_end(database_url: str) -> None:
+    tables = "CREATE TABLE pairs (a int, b text, words text, PRIMARY KEY (a, b))"
+    async with table_site(database_url, tables, PAIRS) as site, open_pool(database_url, name="export", most=1) as pool:
+        await execute(site.url, "INSERT INTO pairs SELECT i, i, 'x' FROM generate_series(1, 9000) i")
+        async with pool.connection() as connection:
+            table = await read_table(connection, PAIRS)
+        fails = [sql.SQL("CASE WHEN a = 8000 THEN 1 / (a - 8000) ELSE a END")]
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            async for _ in Export(pool, table, ExportQuery(("a", "b")), values=fails).pages(PageText.CSV):
+                pass
+        columns = [("a", "text")]
+        pages = Export(pool, table, ExportQuery(("a", "b")), values=fails).pages(PageText.CSV)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            async for _ in written_file(FileFormat.XLSX, columns, pages):
+                pass

@@ -1,6 +1,6 @@
 """Reading what PostgreSQL copies out, at the speed of libpq."""
 
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from typing import Any
 
 from psycopg import AsyncConnection, errors, sql
@@ -9,8 +9,10 @@ from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
 
-async def copy_out(connection: AsyncConnection[Any], statement: sql.Composed) -> bytes:
-    """Everything that a `COPY … TO STDOUT` gives.
+async def copy_out(
+    connection: AsyncConnection[Any], statement: sql.Composed, *, block_bytes: int
+) -> AsyncIterator[bytes]:
+    """What a `COPY … TO STDOUT` gives, in blocks of whole rows of about `block_bytes`.
 
     `AsyncCopy` waits for each row by a turn of the event loop: a million rows took 1.0 s, and take 0.26 s here.
 
@@ -19,23 +21,34 @@ async def copy_out(connection: AsyncConnection[Any], statement: sql.Composed) ->
     psycopg.Error
         The statement failed.
     """
-    parts: list[bytes] = []
     async with connection.cursor() as cursor, cursor.copy(statement):
-        await connection.wait(_read(connection.pgconn, parts))
-    return b"".join(parts)
+        has_more = True
+        while has_more:
+            block, has_more = await connection.wait(_read(connection.pgconn, block_bytes))
+            if block:
+                yield block
 
 
-def _read(connection: PGconn, parts: list[bytes]) -> Generator[Wait, Ready | int, None]:
-    while True:
+def _read(connection: PGconn, block_bytes: int) -> Generator[Wait, Ready | int, tuple[bytes, bool]]:
+    """One block, and whether there is more."""
+    parts: list[bytes] = []
+    left = block_bytes
+    while left > 0:
         size, data = connection.get_copy_data(1)
         if size > 0:
             # As bytes: a hundred thousand memoryviews keep the garbage collector busy for five times as long.
             parts.append(bytes(data))
+            left -= size
         elif size == 0:
             yield Wait.R
             connection.consume_input()
         else:
-            break
+            yield from _finish(connection)
+            return b"".join(parts), False
+    return b"".join(parts), True
+
+
+def _finish(connection: PGconn) -> Generator[Wait, Ready | int, None]:
     failed: PGresult | None = None
     while True:
         while connection.is_busy():

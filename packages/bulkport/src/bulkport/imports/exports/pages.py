@@ -1,7 +1,8 @@
 """The rows of a table as pages of text, along its key."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -13,9 +14,11 @@ from bulkport.imports.exports.values import PLAIN_TEXT, csv_values, json_rows
 from bulkport.imports.table import TargetTable
 from bulkport.pools import AsyncPool
 
-_FIRST_PAGE_ROWS: Final = 1_000
+_FIRST_PAGE_ROWS: Final = 500
 _MAX_PAGE_ROWS: Final = 50_000
 _PAGE_BYTES: Final = 2 * 1024 * 1024
+_BLOCK_BYTES: Final = 4 * 1024 * 1024
+"""A page is one block unless its rows are much longer than those before."""
 _GROWTH: Final = 8
 
 # A quote and a delimiter that JSON text never has: PostgreSQL then writes it as it is, one object a line.
@@ -72,29 +75,46 @@ class Export:
         psycopg.Error
             The database went away.
         """
+        # One block is read while another goes out, and no more.
+        blocks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        room = asyncio.Semaphore(1)
+        reading = asyncio.create_task(self._read(text, blocks, room))
+        reading.add_done_callback(lambda _: blocks.put_nowait(None))
+        try:
+            while (block := await blocks.get()) is not None:
+                room.release()
+                yield block
+            await reading
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _read(self, text: PageText, blocks: asyncio.Queue[bytes | None], room: asyncio.Semaphore) -> None:
+        async with contextlib.aclosing(self._blocks(text)) as found:
+            async for block in found:
+                await room.acquire()
+                blocks.put_nowait(block)
+
+    async def _blocks(self, text: PageText) -> AsyncGenerator[bytes, None]:
         after: Key | None = None
         rows = _FIRST_PAGE_ROWS
-        following: asyncio.Task[tuple[bytes, Key] | None] | None = None
-        try:
-            found = await self._page(text, after, rows)
-            while found is not None:
-                page, after = found
-                # Rows may be short or a megabyte long: pages are as long as what was seen lets expect.
-                rows = max(1, min(rows * _GROWTH, rows * _PAGE_BYTES // max(1, len(page)), _MAX_PAGE_ROWS))
-                # The next page is read while this one goes out.
-                following = asyncio.create_task(self._page(text, after, rows))
-                yield page
-                found = await following
-        finally:
-            if following is not None:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
-
-    async def _page(self, text: PageText, after: Key | None, rows: int) -> tuple[bytes, Key] | None:
-        async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute(PLAIN_TEXT)
-            last = await self._last_key(connection, after, rows)
-            return None if last is None else (await copy_out(connection, self._copy(text, after, last)), last)
+        while True:
+            size = 0
+            held = b""
+            async with self._pool.connection() as connection, connection.transaction():
+                await connection.execute(PLAIN_TEXT)
+                last = await self._last_key(connection, after, rows)
+                if last is None:
+                    return
+                async for block in copy_out(connection, self._copy(text, after, last), block_bytes=_BLOCK_BYTES):
+                    if held:  # rows are longer than was to be expected: the connection waits for the client
+                        yield held
+                    held = block
+                    size += len(block)
+            yield held
+            after = last
+            # Rows may be short or a megabyte long: pages are as long as what was seen lets expect.
+            rows = max(1, min(rows * _GROWTH, rows * _PAGE_BYTES // max(1, size), _MAX_PAGE_ROWS))
 
     async def _last_key(self, connection: AsyncConnection[Any], after: Key | None, rows: int) -> Key | None:
         key = self._query.key
