@@ -93,6 +93,8 @@ async def test_a_schema_says_what_a_record_looks_like(site: CatalogueSite) -> No
     assert schema["allOf"] == [{"anyOf": [{"required": ["platformId"]}, {"required": ["platformName"]}]}]
     more = schema["x-bulkport"]
     assert more["limits"]["maxEnvelopeRecords"] == 1000
+    assert (more["modes"], more["defaultMode"]) == (["insert", "upsert", "update", "skip", "delete"], "insert")
+    assert (more["key"], more["aliases"]) == (["platformId", "howTo"], {})
     assert more["references"] == [{"field": "platformId", "label": "Platform", "lookupField": "platformName"}]
     assert "text/csv" in more["mediaTypes"]
 

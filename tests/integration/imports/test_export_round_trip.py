@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 from collections.abc import AsyncIterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -243,6 +244,11 @@ async def test_what_does_not_fit_into_a_sheet_is_said_before_a_byte_is_sent(
     problem = assert_problem(await site.api.get("/api/everything/export?format=xlsx"), 400)
     assert "there are more" in problem["errors"]["format"][0]
     await exported(site, "xlsx", "&search=Z%C3%BCrich")
+
+
+async def test_a_search_looks_into_every_column_of_text(site: TableSite) -> None:
+    found = await exported(site, "ndjson", "&search=BLANKS")
+    assert [json.loads(line)["id"] for line in found.splitlines()] == [2]
 
 
 @pytest.mark.parametrize(("export_format", "extra"), [("xlsx", "excel"), ("parquet", "parquet")])

@@ -29,7 +29,7 @@ def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], au
 
     @router.get("/schema", name=f"{resource.name}_schema", responses={200: _SCHEMA}, response_class=Response)
     async def get_schema() -> Response:
-        """What one record looks like, as JSON Schema; `x-bulkport` has the formats, the key and the limits."""
+        """What one record looks like, as JSON Schema; `x-bulkport` has formats, modes, key, aliases and limits."""
         limits = runtime().intake.limits
         description = record_schema(resource) | {
             "x-bulkport": {
@@ -38,8 +38,11 @@ def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], au
                 "mediaTypes": list(dict.fromkeys(body_format.media_type for body_format in BodyFormat)),
                 "contentEncodings": ["gzip", "zstd"],
                 "handlings": [str(handling) for handling in Handling],
+                "modes": [str(mode) for mode in resource.allowed_modes],
+                "defaultMode": str(resource.default_mode),
+                "aliases": {resource.wire_names[name]: list(names) for name, names in resource.aliases.items()},
                 "onConflict": str(resource.conflict),
-                "key": [_wire_of_column(resource, column) for column in resource.conflict_key],
+                "key": [_wire_of_column(resource, column) for column in resource.write_key],
                 "references": [
                     {
                         "field": resource.wire_names[reference.field],
@@ -53,6 +56,9 @@ def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], au
                     "maxEnvelopeBytes": limits.max_envelope_bytes,
                     "maxBodyBytes": limits.max_body_bytes,
                     "maxRecordBytes": limits.max_record_bytes,
+                    "maxRows": limits.max_rows,
+                    "maxFileBytes": limits.max_file_bytes,
+                    "maxFileCells": limits.max_file_cells,
                 },
             }
         }

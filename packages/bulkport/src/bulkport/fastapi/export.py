@@ -51,11 +51,6 @@ class ExportParameters(WireQuery):
 def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], authenticate: Authenticate) -> APIRouter:
     """`GET /{resource}/export`. The parameters are those of `bulk_router`."""
     router = APIRouter(prefix=f"/{resource.name}", tags=[resource.name], route_class=BulkportRoute)
-    texts = tuple(
-        column
-        for column, name in zip(resource.column_names, resource.field_names, strict=True)
-        if resource.model.model_fields[name].annotation is str
-    )
 
     @router.get(
         "/export",
@@ -77,6 +72,8 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         async with pool.connection() as connection:
             table = await read_table(connection, resource)
             key = await read_primary_key(connection, resource)
+        columns = zip(resource.column_names, table.types, strict=True)
+        texts = tuple(column for column, type_ in columns if type_.is_text)
         rows = ExportQuery(key, query.search, texts, context)
         if query.format in _TEXTS:
             parts = _text(Export(pool, table, rows, null_word=query.null_word), PageText(query.format))

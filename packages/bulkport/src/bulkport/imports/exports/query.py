@@ -71,7 +71,8 @@ class ExportQuery:
                 values = sql.SQL(", ").join(map(sql.Literal, bound))
                 conditions.append(sql.SQL("{} {} ({})").format(key, sql.SQL(operator), values))
         for column, text in self.context.items():  # other contexts' rows are not shown
-            conditions.append(sql.SQL("{} = {}").format(sql.Identifier(column), sql.Literal(text)))
+            is_it = sql.SQL("IS NULL") if text is None else sql.SQL("= {}").format(sql.Literal(text))
+            conditions.append(sql.SQL("{} {}").format(sql.Identifier(column), is_it))
         if self.search:
             pattern = "%" + self.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
             found: list[sql.Composable] = [
