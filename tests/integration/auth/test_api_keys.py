@@ -204,6 +204,7 @@ async def test_one_indexed_query_verifies(connection: Connection) -> None:
         await create_key(connection, "ann")
     async with connection.transaction():
         await connection.execute("SET LOCAL enable_seqscan = off")
-        cursor = await connection.execute("EXPLAIN " + queries.SELECT_FOR_VERIFICATION, (uuid.uuid4(),))
+        values = {"key_index": uuid.uuid4(), "address": "192.0.2.1"}
+        cursor = await connection.execute("EXPLAIN " + queries.SELECT_FOR_VERIFICATION, values)
         plan = "\n".join(line for (line,) in await cursor.fetchall())
     assert "Index Scan using api_keys_key_index_key" in plan

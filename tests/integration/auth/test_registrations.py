@@ -176,7 +176,7 @@ async def test_no_secret_reaches_the_database(
     made = await register(client, issuer.token())
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         rows = await (await connection.execute("SELECT user_id, api_keys::text FROM api_keys")).fetchall()
-    assert [user_id for user_id, _ in rows] == ["auth0|ann"]
+    assert [user_id for user_id, _ in rows] == ["oidc|auth0|ann"]
     assert str(made["apiKey"])[36:] not in rows[0][1]
 
 

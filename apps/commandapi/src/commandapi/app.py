@@ -22,6 +22,7 @@ from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.webhook_descriptions import describe_webhooks
 from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
+from commandapi.api_audit import ApiAudit
 from commandapi.auth import current_user
 from commandapi.auth.authentication import describe_scopes
 from commandapi.auth.rate_limit import RateLimiter
@@ -107,6 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
         request_metrics.observe(exchange)
         log_request(exchange)
 
+    app.add_middleware(ApiAudit, pool=lambda: _pool_of(app), keep=settings.audit_retention())
     app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe, limits=settings.request_limits())
     problems.install(app, database_errors=[sqlalchemy.exc.DBAPIError])
     app.state.search_slots = search_slots(settings)

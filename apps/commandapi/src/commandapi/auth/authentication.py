@@ -48,6 +48,7 @@ async def current_user(request: Request, api_key: Annotated[str | None, Security
     limiter: RateLimiter = request.app.state.rate_limiter
     limiter.take(caller.user_id)
     request.state.caller = caller
+    request.state.actor = f"{caller.user_id} (key {caller.key_id})"
     sufficient = sufficient_scopes(request.method, request.url.path)
     if caller.scopes.isdisjoint(sufficient):
         raise InsufficientScope(f"This key may not do that: it lacks the scope {' or '.join(sufficient)}.")

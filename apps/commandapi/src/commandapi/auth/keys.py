@@ -6,7 +6,6 @@ inside a caller's transaction it is part of that.
 
 import contextlib
 import hmac
-import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +29,7 @@ _SUBJECTS: Final = "oidc|"
 """What the ids of users begin with who are known by a token: whatever its `sub` is, it is no name an operator gave."""
 _LONGEST_USER_ID: Final = MAX_USER_ID_CHARACTERS + len(_SUBJECTS)
 
-_NO_KEY: Final = (0, None, bytes(32), (), None, False, False)
-_log = logging.getLogger(__name__)
+_NO_KEY: Final = (0, None, bytes(32), (), False, False)
 
 
 class Scope(StrEnum):
@@ -178,24 +176,23 @@ async def verify_key(connection: Connection, text: str, *, address: str | None =
 
     One query by the key's index answers it. What cannot be a key is refused without asking the database; a well-formed
     key costs the same whether its index is unknown, its secret wrong, or it is revoked. The first use in a minute is
-    also written down, in a statement of its own.
+    also written down, in a statement of its own, and the first use from an address that is new goes into the audit.
     """
     key = key_format.parse(text)
     if key is None:
         return None
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(queries.SELECT_FOR_VERIFICATION, (key.index,), prepare=True)
+        values = {"key_index": key.index, "address": address}
+        await cursor.execute(queries.SELECT_FOR_VERIFICATION, values, prepare=True)
         row = await cursor.fetchone()
-        key_id, user_id, stored_hash, scopes, last_address, is_live, is_use_due = row or _NO_KEY
+        key_id, user_id, stored_hash, scopes, is_live, is_use_due = row or _NO_KEY
         is_secret_right = hmac.compare_digest(key.secret_hash, bytes(stored_hash))
         if user_id is None or not is_secret_right or not is_live:
             return None
         if is_use_due:
             # A database that takes no changes for a while still tells who calls.
             with contextlib.suppress(psycopg.errors.ReadOnlySqlTransaction):
-                await cursor.execute(queries.NOTE_USE, (key.index, address))
-            if address != last_address and last_address is not None:
-                _log.info("API key %s of %s is used from another address", key_id, user_id)
+                await cursor.execute(queries.NOTE_USE, values)
     return Caller(key_id, UserId(user_id), frozenset(scopes))
 
 

@@ -6,23 +6,35 @@ _KEY_COLUMNS: Final = "id, key_index, description, scopes, created_at, expires_a
 
 # A revoked key is read like any other, so that refusing it costs what accepting it does.
 SELECT_FOR_VERIFICATION: Final = """
-    SELECT id, user_id, secret_hash, scopes, last_address,
+    SELECT id, user_id, secret_hash, scopes,
            revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp()),
            last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute'
-    FROM api_keys WHERE key_index = %s
+               OR NOT %(address)s::text = ANY (addresses)
+    FROM api_keys WHERE key_index = %(key_index)s
 """
 
-# Written at most once a minute and key. A crash may lose it, so it does not wait for the disk: the setting holds for
-# this statement's own transaction, its commit included. SKIP LOCKED: of several requests at once, one writes.
+# Written at most once a minute and key, and for each address that is new. A crash may lose it, so it does not wait for
+# the disk: the setting holds for this statement's own transaction, its commit included. SKIP LOCKED: of several
+# requests at once, one writes. The first address is no news.
 NOTE_USE: Final = """
     WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
-         stale AS (
-             SELECT k.id FROM api_keys k, unhurried
-             WHERE k.key_index = %s
-               AND (k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - interval '1 minute')
+         used AS (
+             SELECT k.id, k.user_id, NOT coalesce(%(address)s::text = ANY (k.addresses), true) AS is_new_address
+             FROM api_keys k, unhurried
+             WHERE k.key_index = %(key_index)s
              FOR UPDATE OF k SKIP LOCKED
+         ),
+         audited AS (
+             INSERT INTO bulkport.audit (actor, action, target, outcome)
+             SELECT used.user_id || ' (key ' || used.id || ')', 'keys/new-address', 'key ' || used.id,
+                    'Used from ' || %(address)s::text
+             FROM used JOIN api_keys k USING (id) WHERE is_new_address AND cardinality(k.addresses) > 0
          )
-    UPDATE api_keys SET last_used_at = clock_timestamp(), last_address = %s FROM stale WHERE api_keys.id = stale.id
+    UPDATE api_keys k SET
+        last_used_at = clock_timestamp(),
+        addresses = CASE WHEN is_new_address
+            THEN (ARRAY[%(address)s::text] || k.addresses)[:20] ELSE k.addresses END
+    FROM used WHERE k.id = used.id
 """
 
 INSERT_KEY: Final = f"""

@@ -41,7 +41,9 @@ async def signed_in_user(
     if credentials is None:
         raise TokenRequired
     verifier = _verifier(request.app)
-    return subject_user(await verifier.verify(credentials.credentials))
+    user_id = subject_user(await verifier.verify(credentials.credentials))
+    request.state.actor = user_id
+    return user_id
 
 
 def _verifier(app: FastAPI) -> "TokenVerifier":

@@ -21,7 +21,7 @@ def upgrade() -> None:
             scopes       text[]      NOT NULL DEFAULT '{read,write,import,admin}',
             expires_at   timestamptz,
             last_used_at timestamptz,
-            last_address text,
+            addresses    text[]      NOT NULL DEFAULT '{}',  -- those that it was used from, the newest first
             revoked_at   timestamptz
         );
         CREATE INDEX api_keys_user_id_idx ON api_keys (user_id, id);

@@ -17,6 +17,8 @@ INSERT INTO bulkport.audit (actor, action, target, form) VALUES (%s, %s, %s, %s)
 ON CONFLICT (form) WHERE form IS NOT NULL DO NOTHING
 RETURNING id"""
 
+_NOTE: Final = "INSERT INTO bulkport.audit (actor, action, target, outcome) VALUES (%s, %s, %s, %s) RETURNING id"
+
 _BEGUN_BEFORE: Final = "SELECT id FROM bulkport.audit WHERE form = %s"
 
 _SETTLE: Final = "UPDATE bulkport.audit SET target = %s, outcome = %s, led_to = COALESCE(%s, led_to) WHERE id = %s"
@@ -128,6 +130,20 @@ class AuditLog:
             known = await (await cursor.execute(_BEGUN_BEFORE, [form])).fetchone()
             assert known is not None
             return Begun(known, is_new=False)
+
+    async def note(self, actor: str, action: str, target: str, outcome: str) -> None:
+        """Keep what was done already.
+
+        Raises
+        ------
+        psycopg.Error
+            If it cannot be kept.
+        """
+        values = [storable_text(value) for value in (actor, action, target, outcome)]
+        async with self._pool().connection() as connection, connection.cursor(row_factory=scalar_row) as cursor:
+            entry_id = await (await cursor.execute(_NOTE, values)).fetchone()
+            if entry_id is not None and entry_id % _PRUNE_EVERY == 0:
+                await self._prune(connection)
 
     async def settle(self, entry_id: int, target: str, outcome: Outcome) -> None:
         """See `Audit.settle`."""

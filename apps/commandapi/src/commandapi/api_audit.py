@@ -1,0 +1,66 @@
+"""The audit of what API clients do, in the table that tells what operators do in the dashboard."""
+
+import logging
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import psycopg
+from psycopg_pool import PoolTimeout
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bulkport.dashboard import AuditLog
+from bulkport.errors import ServiceUnavailable
+from bulkport.pools import AsyncPool
+
+logger = logging.getLogger(__name__)
+
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# Imports tell of themselves, for as long as they are kept; what is uploaded is nothing until it is imported.
+_TOLD_ELSEWHERE: Final = re.compile(r"/api/(?:\w+/bulk|uploads(?:/.*)?)/?")
+_MAX_TARGET: Final = 500
+
+
+class ApiAudit:
+    """Keeps who changed what by the API, when, and with which key: `delete_platform`, `/api/platforms/7`.
+
+    It is kept after the answer. A database that is away then loses the entry, which the log tells.
+
+    Parameters
+    ----------
+    pool:
+        Gives the pool of autocommit connections once the application is connected.
+    keep:
+        How long entries are kept; None: for good.
+    """
+
+    def __init__(self, app: ASGIApp, *, pool: Callable[[], AsyncPool], keep: timedelta | None) -> None:
+        self._app = app
+        self._audit = AuditLog(pool, keep=keep)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI 3)."""
+        if scope["type"] != "http" or scope["method"] in _READING or not scope["path"].startswith("/api/"):
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        await self._app(scope, receive, send_on)
+        actor: str | None = scope.get("state", {}).get("actor")
+        if actor is not None and status < 400 and not _TOLD_ELSEWHERE.fullmatch(scope["path"]):
+            await self._note(scope, actor, status)
+
+    async def _note(self, scope: Scope, actor: str, status: int) -> None:
+        route: Any = scope.get("route")
+        action = f"api/{getattr(route, 'name', scope['method'])}"
+        try:
+            await self._audit.note(actor, action, scope["path"][:_MAX_TARGET], f"Answered {status}.")
+        except (psycopg.Error, PoolTimeout, ServiceUnavailable):
+            logger.exception("the audit does not tell that %s did %s", actor, action)
