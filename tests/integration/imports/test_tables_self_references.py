@@ -2,13 +2,16 @@
 
 import random
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any
 
 import pytest
+from fastapi import Header
 from pydantic import BaseModel
 from table_site import table_site
 
 from bulkport import ConflictPolicy, Reference, Resource
+from bulkport.errors import ResourceDeclarationError
 from import_steps import NDJSON, STRICT
 
 
@@ -200,3 +203,40 @@ async def test_several_references_by_name_into_the_own_table_are_found(
         assert (job["status"], job["successCount"], bad) == ("Completed", 50, {})
         found = "SELECT count(*) FROM steps s JOIN steps a ON a.id = s.after_id WHERE a.before_id = s.id"
         assert await site.rows(found) == [(49,)]
+
+
+async def _org(x_org: Annotated[int, Header()]) -> int:
+    return x_org
+
+
+FOLDERS = Resource(
+    name="folders",
+    label="Folder",
+    label_field="id",
+    model=Node,
+    table="folders",
+    context={"org_id": _org},
+    references=(
+        Reference("parent", table="folders", label="Folder", where="name NOT LIKE '%gone'", match={"org_id": "org_id"}),
+    ),
+)
+FOLDERS_TABLE = """
+    CREATE TABLE folders (org_id int NOT NULL, id int PRIMARY KEY, parent int REFERENCES folders, name text);
+    INSERT INTO folders VALUES (1, 1, NULL, 'mine'), (1, 2, NULL, 'is gone'), (2, 3, NULL, 'of others');
+"""
+
+
+@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 60}], ids=["one chunk", "many chunks"])
+async def test_a_reference_into_the_own_table_keeps_to_its_context_and_its_filter(
+    database_url: str, limits: Mapping[str, Any]
+) -> None:
+    async with table_site(database_url, FOLDERS_TABLE, FOLDERS, **limits) as site:
+        rows = [{"id": 10 + parent, "parent": parent} for parent in (1, 2, 3, 11, 20)] + [{"id": 20}]
+        job, bad = await site.load(rows, headers={**NDJSON, "x-org": "1"})
+        assert (job["status"], job["successCount"]) == ("PartialSuccess", 4)
+        assert bad == {number: [("parent", f"Folder {number} does not exist")] for number in (2, 3)}
+
+
+def test_a_reference_matches_columns_of_the_context_alone() -> None:
+    with pytest.raises(ResourceDeclarationError, match="matches org_id, which the context does not have"):
+        replace(FOLDERS, context={})

@@ -125,7 +125,7 @@ async def _reference_mistakes(connection: AsyncConnection[Any], resource: Resour
             what = f"the table {reference.table}, which the reference {reference.field} names, does not exist"
             found.append(Mistake(resource.name, what, "create it, or name its schema as well"))
             continue
-        for column in (reference.column, reference.lookup_column):
+        for column in (reference.column, reference.lookup_column, *reference.match):
             if column is not None and column not in columns:
                 what = (
                     f"the table {reference.table} has no column {column}, which the reference {reference.field} names"

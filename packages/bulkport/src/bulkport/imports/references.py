@@ -46,7 +46,7 @@ class NameResolver:
     async def _look_up(self, connection: AsyncConnection[Any], names: list[str]) -> dict[str, Any]:
         reference = self._reference
         assert reference.lookup_column is not None
-        condition, parameters = _conditions(reference, self._context)
+        condition, parameters = conditions(reference, self._context)
         statement = sql.SQL(
             "SELECT DISTINCT ON ({name}) {name}, {id} FROM {table} AS other "
             "WHERE {name} = ANY(%b::text[]){condition} ORDER BY {name}, {id}"
@@ -75,7 +75,7 @@ async def existing_ids(
     if not wanted:
         return set()
     by_text = {str(value): value for value in wanted}
-    condition, parameters = _conditions(reference, context)
+    condition, parameters = conditions(reference, context)
     statement = sql.SQL(
         "SELECT {id}::text FROM {table} AS other WHERE {id} = ANY((%b::text[])::{kind}[]){condition} "
         "ORDER BY {id} FOR KEY SHARE"
@@ -103,9 +103,10 @@ def _as_declared(reference: Reference) -> Iterator[None]:
         raise ResourceDeclarationError(message) from error
 
 
-def _conditions(reference: Reference, context: Mapping[str, str | None]) -> tuple[sql.Composed, list[str | None]]:
+def conditions(reference: Reference, context: Mapping[str, str | None]) -> tuple[sql.Composed, list[str | None]]:
     """What else the other row must be: of the declaration's own SQL, and of the request's context."""
-    parts = [sql.SQL(" AND ({})").format(sql.SQL(reference.where))] if reference.where else []
+    where = (reference.where or "").replace("%", "%%")  # which is no placeholder
+    parts = [sql.SQL(" AND ({})").format(sql.SQL(where))] if where else []
     parts += [sql.SQL(" AND {} = %s").format(sql.Identifier("other", column)) for column in reference.match]
     return sql.Composed(parts), [context[name] for name in reference.match.values()]
 

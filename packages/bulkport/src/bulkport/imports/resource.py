@@ -179,6 +179,12 @@ class Resource:
                 f"resource {self.name!r}: {', '.join(clash)} is both in the model and in the context: leave it out of "
                 "the model, for rows may not choose it"
             )
+        for reference in self.references:
+            if unknown := sorted(set(reference.match.values()) - self.context.keys()):
+                raise ResourceDeclarationError(
+                    f"resource {self.name!r}: the reference {reference.field} matches {', '.join(unknown)}, which the "
+                    "context does not have; name it in context="
+                )
         if any(mode not in (WriteMode.INSERT, self.default_mode) for mode in self.modes) and not self.write_key:
             raise ResourceDeclarationError(f"resource {self.name!r}: the modes {', '.join(self.modes)} need a key")
 

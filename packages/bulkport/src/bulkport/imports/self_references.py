@@ -12,6 +12,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection, sql
 
 from bulkport.imports.circles import units_of
+from bulkport.imports.references import conditions
 from bulkport.imports.refusal_messages import not_existing
 from bulkport.imports.resource import Reference, Resource
 from bulkport.imports.rows import Refusal, WritableRows
@@ -28,6 +29,8 @@ class SelfLink:
 
     columns: tuple[int, ...]
     referenced: tuple[int, ...]
+    reference: Reference | None = None
+    """What was declared of it, where it was."""
 
 
 @dataclass(slots=True)
@@ -55,16 +58,18 @@ def refers_to_itself(resource: Resource, reference: Reference) -> bool:
 def self_links(table: TargetTable) -> list[SelfLink]:
     """What of the written columns refers to written columns: foreign keys, and declared references."""
     positions = {name: position for position, name in enumerate(table.names)}
-    pairs = [(key.columns, key.referenced) for key in table.facts.self_references]
+    found: dict[tuple[tuple[str, ...], tuple[str, ...]], Reference | None] = {
+        (key.columns, key.referenced): None for key in table.facts.self_references
+    }
     columns = dict(zip(table.resource.field_names, table.resource.column_names, strict=True))
-    pairs += [
-        ((columns[reference.field],), (reference.column,))
+    found |= {
+        ((columns[reference.field],), (reference.column,)): reference
         for reference in table.resource.references
         if refers_to_itself(table.resource, reference)
-    ]
+    }
     return [
-        SelfLink(tuple(positions[name] for name in own), tuple(positions[name] for name in other))
-        for own, other in dict.fromkeys(pairs)
+        SelfLink(tuple(positions[name] for name in own), tuple(positions[name] for name in other), reference)
+        for (own, other), reference in found.items()
         if all(name in positions for name in (*own, *other))
     ]
 
@@ -76,8 +81,10 @@ async def find_family(
     parents: list[list[tuple[int, SelfLink]]] = [[] for _ in range(rows.size)]
     orphans: dict[int, SelfLink] = {}
     for link in links:
-        parameters = [rows.columns[i] for i in (*link.columns, *link.referenced)]
-        cursor = await connection.execute(_statement(table, link), parameters)
+        context = {name: rows.columns[table.names.index(name)][0] for name in table.resource.context}
+        condition, values = conditions(link.reference, context) if link.reference else (sql.Composed([]), [])
+        parameters = [*(rows.columns[i] for i in (*link.columns, *link.referenced)), *values]
+        cursor = await connection.execute(_statement(table, link, condition), parameters)
         for child, parent, is_stored in await cursor.fetchall():
             if is_stored or parent == child:
                 continue
@@ -169,11 +176,11 @@ def _name_of(row: NamedRow, name_field: str, wire: str) -> Any:
     return row.members.get(wire, row.members.get(name_field))
 
 
-def _statement(table: TargetTable, link: SelfLink) -> sql.Composed:
+def _statement(table: TargetTable, link: SelfLink, condition: sql.Composable) -> sql.Composed:
     own = [sql.Identifier(f"own_{i}") for i in range(len(link.columns))]
     key = [sql.Identifier(f"key_{i}") for i in range(len(link.columns))]
     types = [sql.SQL(table.column_types[i]) for i in link.referenced]  # named by the catalogue
-    stored = [sql.Identifier("stored", table.names[i]) for i in link.referenced]
+    stored = [sql.Identifier("other", table.names[i]) for i in link.referenced]
 
     def typed(names: Sequence[sql.Identifier]) -> sql.Composed:
         return sql.SQL(", ").join(sql.SQL("{0}::{1} AS {0}").format(n, t) for n, t in zip(names, types, strict=True))
@@ -191,7 +198,7 @@ def _statement(table: TargetTable, link: SelfLink) -> sql.Composed:
         ), parents AS MATERIALIZED (
             SELECT {key}, min(position) AS position FROM given GROUP BY {key}
         )
-        SELECT child.position, parent.position, EXISTS (SELECT FROM {table} AS stored WHERE {is_stored})
+        SELECT child.position, parent.position, EXISTS (SELECT FROM {table} AS other WHERE {is_stored}{condition})
         FROM given AS child LEFT JOIN parents AS parent ON {is_parent}
         WHERE num_nulls({child}) = 0
     """).format(
@@ -202,6 +209,7 @@ def _statement(table: TargetTable, link: SelfLink) -> sql.Composed:
         key=bare.join(key),
         table=table.identifier,
         is_stored=same(stored, child),
+        condition=condition,
         is_parent=same(parent, child),
         child=bare.join(child),
     )
