@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from files_read import read_file
+from pydantic import BaseModel
 
+from bulkport import Resource
 from bulkport.errors import BadRequest, CsvHeaderError, MalformedBody, TooLarge
 from bulkport.imports.formats import BodyFormat
 from bulkport.limits import MIB, ImportLimits
@@ -254,27 +256,90 @@ def test_spreadsheets_that_libreoffice_saves_are_read_without_a_setting(
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
     body = (tmp_path / f"table.{kind}").read_bytes()
-    found = read_file(body, format_=BodyFormat.CSV if kind == "csv" else BodyFormat.EXCEL)
+    found = read_file(body, format_=BodyFormat.CSV if kind == "csv" else BodyFormat.EXCEL, resource=SOLD)
     assert found.named() == (["りんご", "バナナ"] if language == "ja" else ["Müller", "Straße"])
     assert found.named("size") == ["1", "2"]
+    if kind != "csv":  # in which numbers and dates are written as the language does
+        assert found.named("price") == ["1234.5", "-0.25"]
+        assert found.named("day") == ["2026-12-31", "2024-02-29"]
+        assert found.named("paid") == ["true", "false"]
+
+
+class Sold(BaseModel):
+    """An article with columns of several types."""
+
+    article_name: str
+    size: int
+    price: Decimal
+    day: date
+    paid: bool
+
+
+SOLD = Resource(
+    name="sold",
+    label="Sold",
+    label_field="article_name",
+    model=Sold,
+    table="sold",
+    aliases={
+        "article_name": ["name", "Artikel", "商品名"],
+        "size": ["Größe", "サイズ"],
+        "price": ["Preis", "価格"],
+        "day": ["Tag", "日付"],
+        "paid": ["bezahlt", "支払済"],
+    },
+)
+TITLES = {"de": ["Preis", "Tag", "bezahlt"], "ja": ["価格", "日付", "支払済"], "en-US": ["price", "day", "paid"]}
 
 
 def _flat_document(name: str, size: str, language: str) -> str:
     names = ["りんご", "バナナ"] if language == "ja" else ["Müller", "Straße"]
-    cells = [[name, size], [names[0], "1"], [names[1], "2"]]
-    rows = "".join(
-        "<table:table-row>"
-        + "".join(
-            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row
-        )
-        + "</table:table-row>"
-        for row in cells
-    )
+    rows = [
+        [_text_cell(title) for title in (name, size, *TITLES[language])],
+        [_text_cell(names[0]), *_value_cells(1, 1234.5, "2026-12-31", "true")],
+        [_text_cell(names[1]), *_value_cells(2, -0.25, "2024-02-29", "false")],
+    ]
+    body = "".join(f"<table:table-row>{''.join(cells)}</table:table-row>" for cells in rows)
     space = "urn:oasis:names:tc:opendocument:xmlns:"
     return (
         f'<?xml version="1.0" encoding="UTF-8"?><office:document xmlns:office="{space}office:1.0" '
-        f'xmlns:table="{space}table:1.0" xmlns:text="{space}text:1.0" office:version="1.2" '
-        'office:mimetype="application/vnd.oasis.opendocument.spreadsheet"><office:body><office:spreadsheet>'
-        f'<table:table table:name="{language}">{rows}</table:table>'
+        f'xmlns:table="{space}table:1.0" xmlns:text="{space}text:1.0" xmlns:style="{space}style:1.0" '
+        f'xmlns:number="{space}datastyle:1.0" office:version="1.2" '
+        'office:mimetype="application/vnd.oasis.opendocument.spreadsheet">'
+        f"<office:automatic-styles>{_DAY_STYLES[language]}"
+        '<number:boolean-style style:name="words"><number:boolean/></number:boolean-style>'
+        '<style:style style:name="day" style:family="table-cell" style:data-style-name="days"/>'
+        '<style:style style:name="word" style:family="table-cell" style:data-style-name="words"/>'
+        "</office:automatic-styles><office:body><office:spreadsheet>"
+        f'<table:table table:name="{language}">{body}</table:table>'
         "</office:spreadsheet></office:body></office:document>"
     )
+
+
+# Days as each of them is written: 12/31/2026, 31.12.2026, 2026年12月31日.
+_YEAR, _MONTH, _DAY = '<number:year number:style="long"/>', "<number:month/>", "<number:day/>"
+_DAY_STYLES = {
+    language: f'<number:date-style style:name="days" number:language="{language[:2]}">{parts}</number:date-style>'
+    for language, parts in {
+        "en-US": f"{_MONTH}<number:text>/</number:text>{_DAY}<number:text>/</number:text>{_YEAR}",
+        "de": f"{_DAY}<number:text>.</number:text>{_MONTH}<number:text>.</number:text>{_YEAR}",
+        "ja": f"{_YEAR}<number:text>年</number:text>{_MONTH}<number:text>月</number:text>{_DAY}"
+        "<number:text>日</number:text>",
+    }.items()
+}
+
+
+def _text_cell(text: str) -> str:
+    return f'<table:table-cell office:value-type="string"><text:p>{text}</text:p></table:table-cell>'
+
+
+def _value_cells(size: int, price: float, day: str, paid: str) -> list[str]:
+    kinds = [
+        f'float" office:value="{size}',
+        f'float" office:value="{price}',
+        f'date" table:style-name="day" office:date-value="{day}',
+    ]
+    return [
+        f'<table:table-cell office:value-type="{kind}"/>'
+        for kind in (*kinds, f'boolean" table:style-name="word" office:boolean-value="{paid}')
+    ]
