@@ -37,6 +37,7 @@ def test_text_of_any_charset_is_read_without_being_told(charset: str, bite: int)
     ("charset", "text", "name"),
     [
         ("cp932", "商品名,サイズ\nりんご,大\nバナナ,小\n", "りんご"),
+        ("cp932", "name,size\nテスト,x\n", "テスト"),
         ("euc_jp", "商品名,サイズ\nりんご,大\nバナナ,小\n", "りんご"),
         ("cp1250", "name;size\nŁódź żółta;Kraków\ngęś świeża;ćma\n", "Łódź żółta"),
         ("cp1251", "name;size\nМосква;большой\nкнига;малый\n", "Москва"),
@@ -261,6 +262,19 @@ def test_columns_go_by_aliases_and_by_what_the_request_calls_them() -> None:
     assert lines.rows == [b'{"articleName":"A","x":1,"price":"9"}']
 
 
+def test_columns_that_map_names_and_the_file_lacks_are_told() -> None:
+    found = read_file(b"name\nA\n", ("map", "Farbe:size"))
+    assert found.warnings == ["map names columns that the file does not have: Farbe"]
+
+
+def test_a_stray_byte_is_not_said_to_be_of_a_charset_in_which_it_makes_no_word() -> None:
+    found = read_file("name\nStraße\n".encode("mac_roman") + b"M\x9fller\n")
+    for row in found.rows:
+        assert isinstance(row, BadRecord)
+        assert "windows-1252" not in row.message
+        assert "name its charset (charset=)" in row.message
+
+
 def test_json_kinds_are_read_or_named() -> None:
     array = b'[\n  {"name": "a},", "n": {"x": [1]}},\n  {"name": "b"}\n]\n'
     found = read_file(array, format_=BodyFormat.JSON_ARRAY, bite=3)
@@ -269,6 +283,8 @@ def test_json_kinds_are_read_or_named() -> None:
     assert len(read_file(sequence, format_=BodyFormat.JSON_SEQ).rows) == 2
     with pytest.raises(MalformedBody, match=r"looks like pretty-printed JSON; .* each object on one line"):
         read_file(b'{\n  "name": "a"\n}\n', format_=BodyFormat.NDJSON)
+    with pytest.raises(MalformedBody, match="one object with a list of objects in it"):
+        read_file(b'{"articles": [{"name": "a"}, {"name": "b"}]}\n', format_=BodyFormat.NDJSON)
     with pytest.raises(MalformedBody, match="pretty-printed"):
         read_file(b'{ "name": "a",\r\n  "n": 1\r\n}\r\n{ "name": "b",\r\n "n": 1\r\n}', format_=BodyFormat.NDJSON)
 

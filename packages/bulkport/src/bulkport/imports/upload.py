@@ -273,6 +273,8 @@ class PieceReader:
             return
         if len(dialect.header) <= _FEW_COLUMNS:
             self.columns = match_header(dialect.header, self._names.resource, self._names)
+            if absent := self._names.mapped_but_absent(dialect.header):
+                self._text.warnings.append(f"map names columns that the file does not have: {', '.join(absent)[:200]}")
         else:
             self.columns = await self._work.run(match_header, dialect.header, self._names.resource, self._names)
 

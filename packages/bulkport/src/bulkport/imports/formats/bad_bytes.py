@@ -7,6 +7,9 @@ from bulkport.imports.charsets import UTF_8
 
 _ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
 _WESTERN: Final = "windows-1252"
+# Signs that stand inside words, and letters that hardly any word has.
+_JOINERS: Final = "\u2019\u2018\u00b7\u00ad\u00b4"
+_RARE: Final = "\u0178\u0192"
 
 
 def has_bad_bytes(text: str) -> bool:
@@ -38,6 +41,10 @@ def bad_bytes_message(text: str, charset: str | None = None) -> str:
     try:
         likely = bytes([byte]).decode(_WESTERN)
     except UnicodeDecodeError:
+        likely = ""
+    before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
+    is_inside = before.isalpha() and after.isalpha()
+    if not likely or (is_inside and not likely.isalpha() and likely not in _JOINERS) or likely in _RARE:
         return f"is not valid UTF-8: {place}; save the file as UTF-8, or name its charset (charset=)"
     return (
         f"is not valid UTF-8: {place}, which is {likely!r} in {_WESTERN}; "

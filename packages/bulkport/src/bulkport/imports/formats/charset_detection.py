@@ -18,6 +18,8 @@ SAMPLE_BYTES: Final = 8 * 1024
 _MULTIBYTE: Final = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
 _RUNS: Final = re.compile(rb"[\x80-\xff]{2,}")
+# Hiragana and katakana in Shift JIS; in Windows-1252 the first bytes are a low quote and a florin sign.
+_KANA: Final = re.compile(rb"\x82[\x9f-\xf1]|\x83[\x40-\x96]")
 _WESTERN: Final = "cp1252"
 _LATIN: Final = ("cp1252", "cp1250", "cp1254", "cp1257", "mac_roman", "cp850", "cp852")
 # Hebrew first: its letters are small Cyrillic ones, but a text of these alone without ы, ь, э, ю and я is rare.
@@ -65,7 +67,11 @@ def detect_charset(text: bytes) -> str | None:
     if well_formed >= stray:
         return None
     sample = b"\n".join(_lines(text))
-    found = _detect_two_bytes(sample) or _detect_script(sample) if _is_mostly_runs(sample) else None
+    found = None
+    if _is_mostly_runs(sample):
+        found = _detect_two_bytes(sample) or _detect_script(sample)
+    elif len(_KANA.findall(sample)) > 0.3 * len(_HIGH.findall(sample)):  # half of their second bytes are ASCII
+        found = _detect_two_bytes(sample)
     found = found or _detect_latin(sample)
     return None if found is None else charset_label(found)
 

@@ -20,6 +20,8 @@ _MOST_VALUES: Final = 50_000
 _LONGEST_NAME: Final = 64 * 1024
 # An object that ends its line, and one more below it.
 _LINES: Final = re.compile(rb"\s*\{[^\r\n]*\}[ \t]*[\r\n]\s*\{")
+# A first line of words with delimiters between them.
+_CSV_LIKE: Final = re.compile(rb"\s*[^\s{}\[\]:,;][^{}\[\]:\r\n]*[,;\t][^{}\[\]:\r\n]*[\r\n]")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _FLAT_OBJECT: Final = re.compile(rb'\{[^"{}\[\]]*+(?:"(?:[^"\\]++|\\.)*+"[^"{}\[\]]*+)*+\}', re.DOTALL)
 _VALUE_SIGNS: Final = b'{["-0123456789tfn'

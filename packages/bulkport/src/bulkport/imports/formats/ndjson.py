@@ -22,6 +22,8 @@ _MAYBE_BLANK: Final = re.compile(rb"\n[ \t\r\n]")
 _MARK: Final = b"\xef\xbb\xbf"
 _MARK_AT_START: Final = re.compile(rb"(\A|\n)(?:" + _MARK + rb")+")
 _PRETTY: Final = re.compile(rb"[ \t\r\n]*\{[ \t]*\r?\n|[ \t\r\n]*\{[^\n]*[,{\[][ \t]*\r?\n")
+# One object on one line with one member, which is a list of objects.
+_ENVELOPE: Final = re.compile(rb"\s*\{\s*\"[^\"\\]+\"\s*:\s*\[\s*\{[^\n]*\}\s*\]\s*\}\s*")
 _ANY: Final = msgspec.json.Decoder(msgspec.Raw)
 # In a JSON text sequence each text has a record separator before it, and may have line ends inside (RFC 7464 §2.1).
 _SEQUENCE: Final = bytes.maketrans(b"\n\r\x1e", b"  \n")
@@ -45,6 +47,11 @@ class NdjsonSplitter(BufferingSplitter):
             raise MalformedBody(
                 "The body is a JSON array; NDJSON is one object a line, without brackets and commas. "
                 "Send an array as application/json."
+            )
+        if _ENVELOPE.fullmatch(block) and _is_json(block):
+            raise MalformedBody(
+                "The body is one object with a list of objects in it; NDJSON is one object a line. Send it as "
+                "application/json, or each object of the list on a line of its own."
             )
         if _is_pretty(block):
             raise MalformedBody(

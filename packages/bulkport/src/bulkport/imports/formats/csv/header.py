@@ -51,6 +51,7 @@ class ColumnNames:
         for name, aliases in resource.aliases.items():
             for alias in aliases:
                 self._loose.setdefault(loosened(alias), name)
+        self._given = list(options.map)
         self._mapped = {loosened(header): self._known(wire, "map") for header, wire in options.map.items()}
         self.constants = [(self._known(wire, "set"), text) for wire, text in options.set.items()]
         """Fields that have one text in all rows, and their text."""
@@ -76,6 +77,11 @@ class ColumnNames:
                 wire = resource.wire_names[name]
                 missing.append(f"{wire} (or {resource.wire_names[substitute]})" if substitute else wire)
         return missing
+
+    def mapped_but_absent(self, header: Iterable[str]) -> list[str]:
+        """The columns that the request's `map` names and a header does not have."""
+        there = set(map(loosened, header))
+        return [given for given in self._given if loosened(given) not in there]
 
     def required_names(self) -> list[list[str]]:
         """What columns may be called that a file must have, one list for each, as `loosened` has them."""
