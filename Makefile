@@ -67,6 +67,7 @@ bench: .venv/.bench ## Measure, and compare with psql \copy, an ORM, Celery and 
 docs: .venv/.docs ## Build the documentation site into build/site and check its links; write the reference of the command line anew
 	@mkdir -p docs/reference
 	@$(BIN)/typer commandapi.cli.main utils docs --name commandapi --title "The command line" --output docs/reference/command-line.md
+	@$(BIN)/typer bulkport.cli.commands.main utils docs --name bulkport --title "The command bulkport" --output docs/reference/bulkport-command.md
 	@$(BIN)/python -m documentation
 
 .PHONY: screenshots
