@@ -7,11 +7,7 @@ from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from psycopg import AsyncConnection
-from psycopg.conninfo import conninfo_to_dict
-
-from bulkport import database, migrations
-from bulkport.database import DEFAULT_SCHEMA, cursor_classes
+from bulkport.database import DEFAULT_SCHEMA
 from bulkport.extras import require_extra
 from bulkport.import_work import ImportWork
 from bulkport.imports.calls import ImportCalls
@@ -32,7 +28,7 @@ from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool, open_pool, prefer_indexes
 from bulkport.pulls.composition import source_access
 from bulkport.server_parts import ServerParts
-from bulkport.startup_checks import check_tables, log_mistakes
+from bulkport.startup_checks import ApplicationDatabase, log_mistakes
 from bulkport.sync import AsyncCalls, SyncCalls
 from bulkport.worker_settings import WorkerSettings
 
@@ -50,7 +46,6 @@ _log = get_logger(__name__)
 
 _ENGINE_CONNECTIONS: Final = 6
 """Of a worker's engine: for claims, outcomes, the heartbeat, rescue, maintenance and notifications."""
-_CHECK_SECONDS: Final = 3.0
 
 
 class Bulkport(JobCalls, ImportCalls):
@@ -117,10 +112,7 @@ class Bulkport(JobCalls, ImportCalls):
         engine: EngineFactory = PostgresEngine,
     ) -> None:
         super().__init__(engine=engine, schema=schema)
-        # A URL that is there and wrong is refused at once; one that is missing, when it is needed.
-        self._database_url: Any = database_url
-        if isinstance(database_url, str) and database_url:
-            database.database_url(database_url)
+        self._database = ApplicationDatabase(database_url, self.schema)
         self.resources = Resources(resources)
         self.limits = limits or ImportLimits()
         self.worker_settings = worker or WorkerSettings()
@@ -144,12 +136,11 @@ class Bulkport(JobCalls, ImportCalls):
         UnusableDatabaseUrl
             It is missing or malformed.
         """
-        given = self._database_url
-        return database.database_url(given() if callable(given) else given)
+        return self._database.url
 
     @database_url.setter
     def database_url(self, url: Any) -> None:
-        self._database_url = url
+        self._database = ApplicationDatabase(url, self.schema)
 
     @property
     def most_connections(self) -> int:
@@ -157,10 +148,6 @@ class Bulkport(JobCalls, ImportCalls):
         worker = self.worker_settings
         of_worker = worker.chunk_slots + WHOLE_WRITES + 2 * worker.concurrency + 4 + _ENGINE_CONNECTIONS
         return self._pool_size + self.limits.max_concurrent_uploads + of_worker
-
-    @property
-    def _names_encoding(self) -> bool:
-        return "client_encoding" in conninfo_to_dict(self.database_url)
 
     # In the application
 
@@ -235,7 +222,7 @@ class Bulkport(JobCalls, ImportCalls):
         return standard_dashboard(
             self,
             self.resources,
-            self._open_pool,
+            self.opened_pool,
             access=access,
             title=title,
             masked_names=masked_names,
@@ -254,7 +241,7 @@ class Bulkport(JobCalls, ImportCalls):
         Raises what `connect` raises, and logs mistakes in the declarations of resources.
         """
         async with self.connect():
-            await self._log_mistakes()
+            await log_mistakes(self.opened_pool(), self.resources)
             yield
 
     @asynccontextmanager
@@ -284,7 +271,7 @@ class Bulkport(JobCalls, ImportCalls):
             if pool is None:
                 pool = await stack.enter_async_context(opening.pool(self._pool_size))
             if check:
-                await self._check_tables(pool)
+                await self._database.check_tables(pool)
             engine = self._make_engine(pool)
             runtime = await stack.enter_async_context(opening.runtime(pool, engine, self._chunk_workers))
             self._enter(stack, pool, engine, runtime)
@@ -350,7 +337,7 @@ class Bulkport(JobCalls, ImportCalls):
                     schema=self.schema,
                 )
             )
-            await self._check_tables(pool)
+            await self._database.check_tables(pool)
             engine = self._make_engine(pool)
             self._enter(stack, pool, engine, None)
             for task in self._tasks.values():
@@ -361,7 +348,7 @@ class Bulkport(JobCalls, ImportCalls):
                 self.resources, self.limits, options, source_access(self._egress, self._stores), self._egress
             )
             work.add_tasks(pool, engine, chunk_workers=self._chunk_workers)
-            await self._log_mistakes()
+            await log_mistakes(self.opened_pool(), self.resources)
             async with work.beside(pool, engine):
                 await options.server(engine, url, name=server_name, queues=queues, schema=self.schema).run(stop)
 
@@ -373,7 +360,7 @@ class Bulkport(JobCalls, ImportCalls):
         psycopg.Error
             The database is away; living workers then find out by themselves.
         """
-        async with await self._own_connection() as connection:
+        async with await self._database.connect() as connection:
             await self._make_engine().rescue([server_name], connection)
 
     @property
@@ -393,24 +380,9 @@ class Bulkport(JobCalls, ImportCalls):
         psycopg.OperationalError
             The database cannot be reached.
         """
-        async with await self._own_connection() as connection:
-            await migrations.check(connection, schema=self.schema, any_encoding=self._names_encoding)
+        async with await self._database.connect() as connection:
+            await self._database.check(connection)
             return await check_resources(connection, self.resources.values())
-
-    async def _own_connection(self) -> AsyncConnection[Any]:
-        return await AsyncConnection.connect(
-            self.database_url,
-            autocommit=True,
-            connect_timeout=10,
-            cursor_factory=cursor_classes(self.schema)[1],
-            prepare_threshold=None,
-        )
-
-    async def _check_tables(self, pool: AsyncPool) -> None:
-        await check_tables(pool, schema=self.schema, any_encoding=self._names_encoding)
-
-    async def _log_mistakes(self) -> None:
-        await log_mistakes(self._open_pool(), self.resources)
 
     def _runtime(self) -> ImportRuntime:
         if not self._runtimes:
@@ -425,9 +397,6 @@ class Bulkport(JobCalls, ImportCalls):
         NotConnected
             It is not.
         """
-        return self._open_pool()
-
-    def _open_pool(self) -> AsyncPool:
         if self._pool is None:
             raise NotConnected
         return self._pool

@@ -1,11 +1,14 @@
 """What a process looks at when it starts: whether the tables are there, and whether declarations fit theirs."""
 
-from typing import Final
+from typing import Any, Final
 
 import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import PoolTimeout
 
 from bulkport import migrations
+from bulkport.database import cursor_classes, database_url
 from bulkport.imports.check import check_resources
 from bulkport.imports.resource import Resources
 from bulkport.logs import get_logger
@@ -16,19 +19,54 @@ _log = get_logger(__name__)
 _WAIT_SECONDS: Final = 3.0
 
 
-async def check_tables(pool: AsyncPool, *, schema: str, any_encoding: bool) -> None:
-    """Refuse a database that lacks tables; one that cannot be reached yet is only told of.
+class ApplicationDatabase:
+    """The database of an application, as its `Bulkport` is given it.
+
+    Parameters
+    ----------
+    given
+        URL, or a function that returns it. One that is there and wrong is refused at once; one that is missing, when it
+        is needed.
 
     Raises
     ------
-    MigrationsMissing, UnsupportedEncoding
-        See `migrations.check`.
+    UnusableDatabaseUrl
+        The URL is malformed.
     """
-    try:
-        async with pool.connection(timeout=_WAIT_SECONDS) as connection:
-            await migrations.check(connection, schema=schema, any_encoding=any_encoding)
-    except (PoolTimeout, psycopg.OperationalError) as error:
-        _log.warning("the database cannot be reached yet", error=str(error).strip())
+
+    def __init__(self, given: Any, schema: str) -> None:
+        self._given = given
+        self._schema = schema
+        if isinstance(given, str) and given:
+            database_url(given)
+
+    @property
+    def url(self) -> str:
+        """As psycopg takes it; raises UnusableDatabaseUrl if it is missing or malformed."""
+        return database_url(self._given() if callable(self._given) else self._given)
+
+    async def connect(self) -> AsyncConnection[Any]:
+        """An autocommit connection of its own."""
+        return await AsyncConnection.connect(
+            self.url,
+            autocommit=True,
+            connect_timeout=10,
+            cursor_factory=cursor_classes(self._schema)[1],
+            prepare_threshold=None,
+        )
+
+    async def check(self, connection: AsyncConnection[Any]) -> None:
+        """Refuse a database that lacks tables; raises as `migrations.check`."""
+        any_encoding = "client_encoding" in conninfo_to_dict(self.url)
+        await migrations.check(connection, schema=self._schema, any_encoding=any_encoding)
+
+    async def check_tables(self, pool: AsyncPool) -> None:
+        """As `check`; that the database cannot be reached yet is only told."""
+        try:
+            async with pool.connection(timeout=_WAIT_SECONDS) as connection:
+                await self.check(connection)
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            _log.warning("the database cannot be reached yet", error=str(error).strip())
 
 
 async def log_mistakes(pool: AsyncPool, resources: Resources) -> None:

@@ -44,7 +44,9 @@ class ImportCalls(Protocol):
 
     def _runtime(self) -> ImportRuntime: ...
 
-    def _open_pool(self) -> AsyncPool: ...
+    def opened_pool(self) -> AsyncPool:
+        """The connections to the database."""
+        ...
 
     async def import_file(
         self,
@@ -130,7 +132,7 @@ class ImportCalls(Protocol):
 
     async def get_import(self, import_id: int) -> ImportJob | None:
         """An import as it stands now, whosever it is; None when there is no such import (any more)."""
-        async with self._open_pool().connection() as connection:
+        async with self.opened_pool().connection() as connection:
             return (await read_jobs(connection, [ImportId(import_id)])).get(import_id)
 
     async def wait_for_import(self, import_id: int, *, timeout_seconds: float = 60.0) -> ImportJob:
@@ -148,7 +150,7 @@ class ImportCalls(Protocol):
 
     async def import_errors(self, import_id: int) -> AsyncIterator[RowError]:
         """The rows that were not imported, in their order."""
-        async for page in row_error_pages(self._open_pool(), ImportId(import_id)):
+        async for page in row_error_pages(self.opened_pool(), ImportId(import_id)):
             for row in page:
                 errors: dict[str, list[str]] = {}
                 for error in json.loads(row.errors):
@@ -157,7 +159,7 @@ class ImportCalls(Protocol):
 
     async def cancel_import(self, import_id: int) -> CancelEffect:
         """End an import; chunks in hand are finished first. What came of it is returned."""
-        async with self._open_pool().connection() as connection:
+        async with self.opened_pool().connection() as connection:
             return await cancel_import(connection, ImportId(import_id))
 
     async def erase(self, user_id: str) -> int:
@@ -165,7 +167,7 @@ class ImportCalls(Protocol):
 
         Rows that imports wrote stay. Returns how many imports there were.
         """
-        return await erase_user(self._open_pool(), user_id)
+        return await erase_user(self.opened_pool(), user_id)
 
     def _resource(self, resource: Resource | str) -> Resource:
         name = resource if isinstance(resource, str) else resource.name
