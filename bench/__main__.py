@@ -27,6 +27,7 @@ from bench.measures import (
     exports,
     growth,
     latency,
+    life,
     load_generator,
     memory,
     typed_columns,
@@ -47,6 +48,7 @@ MEASURES = (
     Measure("csv", ("platforms-csv",), against_copy.platforms_csv),
     Measure("typed-columns", ("typed-csv",), alone=typed_columns.typed_columns),
     Measure("commands", ("commands-by-id", "commands-by-name"), against_copy.commands),
+    Measure("life", life.LIFE_ROWS, life.life),
     Measure("exports", exports.EXPORT_ROWS, exports.exports),
     Measure("frameworks", ("orm-loop", "django", "celery"), against_frameworks.frameworks),
     Measure(
