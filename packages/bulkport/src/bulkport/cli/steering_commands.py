@@ -131,7 +131,10 @@ def cancelled(progress: ImportProgress, *, rollback: bool) -> str:
         told = f"Import {progress.id} stops as soon as the rows being written are finished"
     if rollback:
         undo = progress.undone
-        return f"{told}; {counted(undo.removed, 'row')} removed." if undo else f"{told}; its rows are being removed."
+        if undo is not None:
+            return f"{told}; {counted(undo.removed, 'row')} removed."
+        if not progress.is_settled:
+            return f"{told}; its rows are removed then."
     return f"{told}; {progress.success_count:,} rows were imported before."
 
 
