@@ -244,6 +244,12 @@ def test_what_the_csv_module_escapes_is_read_back(
     assert [list(row.values()) for row in found.rows] == rows
 
 
+def test_a_blank_before_a_quote_is_told() -> None:
+    (row,) = read_file(b'name, size\n"A", "x, y"\n').rows
+    assert isinstance(row, BadRecord)
+    assert row.message == "a quote must open its field, and be doubled inside it; take away the blank before it"
+
+
 def test_quotes_may_be_single_or_none() -> None:
     assert read_file(b"name,size\n'it''s, \"so\"',x\n", ("quote", "'")).named() == ['it\'s, "so"']
     assert read_file(b'name;size\n5" disk;"x\n', ("quote", "none")).rows == [{"article_name": '5" disk', "size": '"x'}]

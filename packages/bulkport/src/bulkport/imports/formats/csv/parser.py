@@ -67,7 +67,9 @@ def split_record(record: str, syntax: CsvSyntax, charset: str | None = None) -> 
     field = record[position:].split(syntax.delimiter, 1)[0]
     if "\r" in (field.split(syntax.quote, 1)[0] if syntax.quote else field):
         return _bad(record, "a carriage return must be inside quotes")
-    return _bad(record, "a quote must open its field, and be doubled inside it" + _hint(record, syntax))
+    is_indented = bool(syntax.quote) and field.startswith(" ") and field.lstrip(" ").startswith(syntax.quote)
+    hint = "; take away the blank before it" if is_indented else _hint(record, syntax)
+    return _bad(record, f"a quote must open its field, and be doubled inside it{hint}")
 
 
 def _cell(quoted: str | None, plain: str, syntax: CsvSyntax) -> str:
