@@ -19,6 +19,8 @@ class ShownStatus(StrEnum):
 
     SCHEDULED = "Scheduled"
     """It waits for its time."""
+    PULLING = "Pulling"
+    """A worker fetches its body."""
     PENDING = "Pending"
     PROCESSING = "Processing"
     COMPLETED = "Completed"
@@ -31,7 +33,7 @@ class ShownStatus(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether the import has ended."""
-        return self not in (ShownStatus.SCHEDULED, ShownStatus.PENDING, ShownStatus.PROCESSING)
+        return self not in (ShownStatus.SCHEDULED, ShownStatus.PULLING, ShownStatus.PENDING, ShownStatus.PROCESSING)
 
 
 class AcceptedImport(msgspec.Struct, rename="camel", frozen=True):

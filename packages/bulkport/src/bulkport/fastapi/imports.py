@@ -25,6 +25,7 @@ from bulkport.imports.read import get_job, list_jobs
 from bulkport.imports.resource import Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
+from bulkport.imports.undo import require_undoable, undo_import
 
 _Cursor = Annotated[str | None, Field(max_length=1000, description="`nextCursor` of the page before.")]
 
@@ -112,14 +113,29 @@ def import_router(
     @router.post("/{job_id}/cancel", response_model=views.detail, responses={202: _STOPPING, 409: _ENDED})
     @router.delete("/{job_id}", response_model=views.detail, responses={202: _STOPPING, 409: _ENDED})
     async def cancel(
-        job_id: JobId, request: Request, response: Response, user_id: Annotated[UserId, Depends(authenticate)]
+        job_id: JobId,
+        request: Request,
+        response: Response,
+        user_id: Annotated[UserId, Depends(authenticate)],
+        *,
+        rollback: Annotated[bool, Query(description="Whether the rows that it has stored are removed too.")] = False,
     ) -> JobDetail:
-        """Cancel an import that has not ended. Rows that are stored already are kept, and counted in the answer."""
+        """Cancel an import that has not ended. Rows that are stored already are kept, and counted in the answer.
+
+        With `rollback=true` they are removed in the transaction that cancels the import, as by an undo: `undone` says
+        how many were `removed` and `kept`. It does the same for an import that was cancelled before.
+        """
         async with runtime().of_user(user_id).connection() as connection:
-            await get_job(connection, job_id, user_id)
-        async with runtime().pool.connection() as connection:
-            effect = await cancel_import(connection, job_id)
             job = await get_job(connection, job_id, user_id)
+        resource = resources[job.resource] if rollback else None
+        async with runtime().pool.connection() as connection:
+            if resource is not None:
+                await require_undoable(connection, job, resource)
+            effect = await cancel_import(connection, job_id, rolled_back=resource)
+            job = await get_job(connection, job_id, user_id)
+            if resource is not None and job.status == ImportStatus.CANCELLED and job.undone is None:
+                await undo_import(connection, job, resource)
+                job = await get_job(connection, job_id, user_id)
         if effect is CancelEffect.ALREADY_ENDED and job.status != ImportStatus.CANCELLED:
             raise AlreadyEnded(f"Import {job_id} has ended already: its status is {job.status}.")
         if effect is CancelEffect.STOPPING:

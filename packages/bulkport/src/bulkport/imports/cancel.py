@@ -12,6 +12,7 @@ from psycopg import AsyncConnection, errors
 from bulkport.identifiers import ImportId
 from bulkport.imports import complete as settlement
 from bulkport.imports import queries
+from bulkport.imports.resource import Resource
 from bulkport.imports.states import ImportStatus
 
 _WAIT_FOR_CHUNKS: Final = "SET LOCAL lock_timeout = '2s'"
@@ -28,13 +29,21 @@ class CancelEffect(StrEnum):
     """There is no such import."""
 
 
-async def cancel_import(connection: AsyncConnection[Any], job_id: ImportId) -> CancelEffect:
+async def cancel_import(
+    connection: AsyncConnection[Any], job_id: ImportId, *, rolled_back: Resource | None = None
+) -> CancelEffect:
     """Cancel an import, on an autocommit connection. To do it again does no harm.
 
     Waits up to 2 s for chunks in hand.
+
+    Parameters
+    ----------
+    rolled_back:
+        The import's resource, if its rows are to be removed too: in the transaction that cancels it, whoever does.
     """
     # Committed at once: what waits for the job's lock must not let lanes begin chunk after chunk meanwhile.
-    is_new = (await connection.execute(queries.REQUEST_CANCELLATION, (job_id,))).rowcount > 0
+    request = {"job_id": job_id, "rolls_back": rolled_back is not None}
+    is_new = (await connection.execute(queries.REQUEST_CANCELLATION, request)).rowcount > 0
     try:
         async with connection.transaction():
             await connection.execute(_WAIT_FOR_CHUNKS)
@@ -48,7 +57,7 @@ async def cancel_import(connection: AsyncConnection[Any], job_id: ImportId) -> C
                 # All rows are written, and a lane is about to say so.
                 await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
                 return CancelEffect.ALREADY_ENDED
-            await settlement.cancel_if_asked(connection, job_id, progress)
+            await settlement.cancel_if_asked(connection, job_id, progress, rolled_back)
             return CancelEffect.CANCELLED
     except errors.LockNotAvailable:
         return CancelEffect.STOPPING

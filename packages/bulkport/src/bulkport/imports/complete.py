@@ -25,6 +25,7 @@ from bulkport.imports.summary import (
     fatal_summary,
     unknown_fields_warnings,
 )
+from bulkport.imports.undo import roll_back
 from bulkport.imports.validation import once
 
 _MAX_UNREPORTED_KINDS: Final = 20
@@ -70,7 +71,7 @@ async def settle_if_done(connection: AsyncConnection[Any], job_id: ImportId, res
         return True
     progress = await read_progress(connection, job_id)
     if progress.unfinished_chunks:
-        return await cancel_if_asked(connection, job_id, progress)
+        return await cancel_if_asked(connection, job_id, progress, resource)
     final = ImportStatus.of_counts(success_count=progress.success_count, failure_count=progress.failure_count)
     with telemetry.span("bulkport.complete", import_id=job_id, status=str(final)):
         await settle(connection, job_id, final, progress, await summarize_rows(connection, job_id, resource, progress))
@@ -107,15 +108,25 @@ async def awaits_body(connection: AsyncConnection[Any], job_id: ImportId) -> boo
     return row is not None and bool(row[0])
 
 
-async def cancel_if_asked(connection: AsyncConnection[Any], job_id: ImportId, progress: Progress) -> bool:
+async def cancel_if_asked(
+    connection: AsyncConnection[Any], job_id: ImportId, progress: Progress, resource: Resource | None = None
+) -> bool:
     """Settle a job as Cancelled if that was asked for. The caller holds the job's lock, and it has unfinished chunks.
 
-    Rows of finished chunks stay; under strict handling there are none. Returns whether it is settled now.
+    Rows of finished chunks stay, unless it was asked to remove them; under strict handling there are none. Returns
+    whether it is settled now.
+
+    Parameters
+    ----------
+    resource:
+        The job's, where rows of it may be stored.
     """
     if not await is_to_be_cancelled(connection, job_id):
         return False
     await settle(connection, job_id, ImportStatus.CANCELLED, progress, cancelled_summary(progress.success_count))
-    await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
+    row = await (await connection.execute(queries.DELETE_CANCELLATION, (job_id,))).fetchone()
+    if row is not None and row[0] and resource is not None:
+        await roll_back(connection, job_id, resource)
     return True
 
 

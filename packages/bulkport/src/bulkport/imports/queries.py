@@ -177,9 +177,9 @@ SETTLE_JOB: Final = """
 """
 
 REQUEST_CANCELLATION: Final = """
-    INSERT INTO bulkport.import_cancellations (job_id)
-    SELECT id FROM bulkport.bulk_import_jobs WHERE id = %s AND completed_at IS NULL
-    ON CONFLICT DO NOTHING
+    INSERT INTO bulkport.import_cancellations (job_id, rolls_back)
+    SELECT id, %(rolls_back)s FROM bulkport.bulk_import_jobs WHERE id = %(job_id)s AND completed_at IS NULL
+    ON CONFLICT (job_id) DO UPDATE SET rolls_back = true WHERE EXCLUDED.rolls_back
 """
 
 SELECT_STATUS: Final = "SELECT status FROM bulkport.bulk_import_jobs WHERE id = %s"
@@ -188,6 +188,6 @@ SELECT_AWAITS_BODY: Final = "SELECT total_chunks = 0 FROM bulkport.bulk_import_j
 
 SELECT_CANCELLATION: Final = "SELECT FROM bulkport.import_cancellations WHERE job_id = %s"
 
-DELETE_CANCELLATION: Final = "DELETE FROM bulkport.import_cancellations WHERE job_id = %s"
+DELETE_CANCELLATION: Final = "DELETE FROM bulkport.import_cancellations WHERE job_id = %s RETURNING rolls_back"
 
 DROP_PAYLOADS: Final = "UPDATE bulkport.import_chunks SET payload = NULL WHERE job_id = %s AND payload IS NOT NULL"

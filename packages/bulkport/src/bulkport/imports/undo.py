@@ -19,7 +19,7 @@ from bulkport.errors import AlreadyUndone, CannotUndo, NotEnded
 from bulkport.identifiers import ImportId
 from bulkport.imports.matched import delete_each_statement, id_column, with_ids
 from bulkport.imports.matched_write import delete_rows
-from bulkport.imports.read import ImportJob
+from bulkport.imports.read import ImportJob, read_jobs
 from bulkport.imports.resource import Resource
 from bulkport.imports.rows import WritableRows
 from bulkport.imports.states import ImportStatus
@@ -27,6 +27,8 @@ from bulkport.imports.table import TargetTable, read_table
 from bulkport.imports.write import write_by
 
 _PAGE: Final = 20_000
+
+_VIEW: Final = "A view has no rows of its own: what went into its tables cannot be told."
 
 _LOCK: Final = "SELECT undone IS NOT NULL FROM bulkport.bulk_import_jobs WHERE id = %s FOR UPDATE"
 _SET: Final = "UPDATE bulkport.bulk_import_jobs SET undone = %s::jsonb WHERE id = %s"
@@ -56,17 +58,44 @@ async def undo_import(connection: AsyncConnection[Any], job: ImportJob, resource
         row = await (await connection.execute(_LOCK, (job.id,))).fetchone()
         if row is None or row[0]:
             raise AlreadyUndone
-        table = await read_table(connection, resource)
-        if table.facts.kind == "v":
-            raise CannotUndo("A view has no rows of its own: what went into its tables cannot be told.")
-        removed = await _remove(connection, table, ImportId(job.id))
-        undone = {
-            "removed": removed,
-            "kept": job.counts["created"] - removed,
-            "notRestored": job.counts["updated"] + job.counts["deleted"],
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        }
-        await connection.execute(_SET, (json.dumps(undone), job.id))
+        await _undo(connection, job, resource)
+
+
+async def require_undoable(connection: AsyncConnection[Any], job: ImportJob, resource: Resource) -> None:
+    """Check that the rows of an import can be told from others; raises CannotUndo."""
+    facts = (await read_table(connection, resource)).facts
+    if facts.kind == "v":
+        raise CannotUndo(_VIEW)
+    if (facts.has_insert_triggers or facts.has_rules) and (job.writing or {}).get("results") != "ids":
+        raise CannotUndo
+
+
+async def roll_back(connection: AsyncConnection[Any], job_id: ImportId, resource: Resource) -> None:
+    """Undo an import that is being cancelled, in the transaction that cancels it; what cannot be undone is told."""
+    job = (await read_jobs(connection, [job_id]))[job_id]
+    try:
+        async with connection.transaction():
+            await _undo(connection, job, resource)
+    except CannotUndo as error:
+        kept = {**_outcome(job, 0), "reason": error.detail}
+        await connection.execute(_SET, (json.dumps(kept), job.id))
+
+
+async def _undo(connection: AsyncConnection[Any], job: ImportJob, resource: Resource) -> None:
+    table = await read_table(connection, resource)
+    if table.facts.kind == "v":
+        raise CannotUndo(_VIEW)
+    removed = await _remove(connection, table, ImportId(job.id))
+    await connection.execute(_SET, (json.dumps(_outcome(job, removed)), job.id))
+
+
+def _outcome(job: ImportJob, removed: int) -> dict[str, Any]:
+    return {
+        "removed": removed,
+        "kept": job.counts["created"] - removed,
+        "notRestored": job.counts["updated"] + job.counts["deleted"],
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
 
 
 async def _remove(connection: AsyncConnection[Any], table: TargetTable, job_id: ImportId) -> int:

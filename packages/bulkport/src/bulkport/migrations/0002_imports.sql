@@ -204,6 +204,7 @@ CREATE INDEX import_chunks_unfinished_idx ON bulkport.import_chunks (job_id, chu
 -- foreign key, whose check would wait for them.
 CREATE TABLE bulkport.import_cancellations (
     job_id       bigint      PRIMARY KEY,
+    rolls_back   boolean     NOT NULL DEFAULT false,          -- whether rows that are stored go too
     requested_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 

@@ -1,0 +1,80 @@
+"""An import is cancelled with `rollback=true`: what it has stored goes with the cancellation, and is told."""
+
+import asyncio
+import time
+from typing import Any
+
+import psycopg
+import pytest
+from table_site import TableSite, table_site
+from test_tables_undo import ITEMS, TABLES
+
+from import_steps import NDJSON, accepted, execute, fetch, ndjson, settled
+
+ROWS = [{"name": f"n{i}"} for i in range(400)]
+
+
+async def stored(site: TableSite) -> int:
+    return int((await site.rows("SELECT count(*) FROM items WHERE name <> 'old'"))[0][0])
+
+
+async def half_imported(site: TableSite) -> tuple[int, Any]:
+    """An import of which some chunks are stored and one waits for a lock; its id, and who holds the lock."""
+    holder = await psycopg.AsyncConnection.connect(site.url)
+    # A row that is not committed makes who writes its key wait: both lanes, here.
+    await holder.execute("INSERT INTO items (name) VALUES ('n200'), ('n300')")
+    job_id = await accepted(site.api, "/api/items/bulk", content=ndjson(ROWS), headers=NDJSON)
+    deadline = time.monotonic() + 20
+    while await stored(site) < 100:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    return job_id, holder
+
+
+@pytest.mark.parametrize("method", ["DELETE", "POST"])
+async def test_rows_that_are_stored_go_with_the_cancellation(database_url: str, method: str) -> None:
+    async with table_site(database_url, TABLES, ITEMS, chunk_bytes=500) as site:
+        job_id, holder = await half_imported(site)
+        path = f"/api/imports/{job_id}" + ("" if method == "DELETE" else "/cancel")
+        answer = await site.api.request(method, f"{path}?rollback=true", timeout=30)
+        # The chunk that waits for the lock keeps it from being settled by who asks.
+        assert answer.status_code == 202, answer.text
+        await holder.rollback()
+        await holder.close()
+        job = await settled(site.api, job_id)
+        assert job["status"] == "Cancelled"
+        assert job["undone"]["removed"] == job["successCount"] > 0
+        assert (job["undone"]["kept"], await stored(site)) == (0, 0)
+        again = await site.api.delete(f"/api/imports/{job_id}?rollback=true")
+        assert (again.status_code, again.json()["undone"]) == (200, job["undone"])
+
+
+async def test_an_import_that_was_cancelled_before_is_rolled_back_too(database_url: str) -> None:
+    async with table_site(database_url, TABLES, ITEMS, chunk_bytes=500) as site:
+        job_id, holder = await half_imported(site)
+        assert (await site.api.delete(f"/api/imports/{job_id}", timeout=30)).status_code == 202
+        await holder.rollback()
+        await holder.close()
+        job = await settled(site.api, job_id)
+        assert (job["undone"], await stored(site)) == (None, job["successCount"])
+        await execute(site.url, "UPDATE items SET price = 9 WHERE name = 'n1'")
+        job = (await site.api.delete(f"/api/imports/{job_id}?rollback=true")).json()
+        assert (job["undone"]["removed"], job["undone"]["kept"]) == (job["successCount"] - 1, 1)
+        assert await stored(site) == 1
+
+
+async def test_what_has_ended_or_cannot_be_told_is_refused_and_not_cancelled(database_url: str) -> None:
+    tables = f"""
+        {TABLES}
+        CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+        CREATE TRIGGER touch AFTER INSERT ON items FOR EACH ROW EXECUTE FUNCTION touch();
+    """
+    async with table_site(database_url, tables, ITEMS) as site:
+        job, _ = await site.load([{"name": "new"}])
+        answer = await site.api.delete(f"/api/imports/{job['id']}?rollback=true")
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/cannot-undo")
+        job, _ = await site.load([{"name": "newer"}], query="?results=ids")
+        answer = await site.api.delete(f"/api/imports/{job['id']}?rollback=true")
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/already-ended")
+        assert await fetch(site.url, "SELECT count(*) FROM bulkport.import_cancellations") == [(0,)]
+        assert await stored(site) == 2
