@@ -5,8 +5,10 @@ that is written beside them (`import_writes`), or with the chunk's own row where
 them costs nothing on the way in. A row that was changed has another number. Freezing keeps the number (since PostgreSQL
 9.4), and so does VACUUM FULL. A restored dump has new numbers: then nothing is found, and nothing removed.
 
-A trigger may have changed other rows in the same transaction, which then have the same number. Where a table has
-triggers on INSERT, only rows whose ids were kept (`?results=ids`) are removed.
+A trigger may have changed other rows in the same transaction, which then have the same number. And numbers have 32
+bits: after four thousand million transactions of the database cluster they come again, and a row may have the number of
+one that was written years before. Where a table has triggers on INSERT, or the cluster has had that many
+transactions, only rows whose ids were kept (`?results=ids`) are removed.
 """
 
 import json
@@ -29,6 +31,16 @@ from bulkport.imports.write import write_by
 _PAGE: Final = 20_000
 
 _VIEW: Final = "A view has no rows of its own: what went into its tables cannot be told."
+
+_TRIGGERS: Final = (
+    "The table has triggers, and the ids of the import's rows were not kept: send imports with ?results=ids."
+)
+_NUMBERED_AGAIN: Final = (
+    "The database has numbered its transactions more than once, so older rows may look like the import's, whose ids "
+    "were not kept: send imports with ?results=ids."
+)
+# The full number has the epoch in its upper half (PostgreSQL manual, "Transaction ID and Snapshot Information").
+_IS_NUMBERED_AGAIN: Final = "SELECT pg_current_xact_id()::text::numeric >= 4294967296"
 
 _LOCK: Final = "SELECT undone IS NOT NULL FROM bulkport.bulk_import_jobs WHERE id = %s FOR UPDATE"
 _SET: Final = "UPDATE bulkport.bulk_import_jobs SET undone = %s::jsonb WHERE id = %s"
@@ -63,11 +75,11 @@ async def undo_import(connection: AsyncConnection[Any], job: ImportJob, resource
 
 async def require_undoable(connection: AsyncConnection[Any], job: ImportJob, resource: Resource) -> None:
     """Check that the rows of an import can be told from others; raises CannotUndo."""
-    facts = (await read_table(connection, resource)).facts
-    if facts.kind == "v":
+    table = await read_table(connection, resource)
+    if table.facts.kind == "v":
         raise CannotUndo(_VIEW)
-    if (facts.has_insert_triggers or facts.has_rules) and (job.writing or {}).get("results") != "ids":
-        raise CannotUndo
+    if (job.writing or {}).get("results") != "ids" and (reason := await _why_ids_are_needed(connection, table)):
+        raise CannotUndo(reason)
 
 
 async def roll_back(connection: AsyncConnection[Any], job_id: ImportId, resource: Resource) -> None:
@@ -98,16 +110,24 @@ def _outcome(job: ImportJob, removed: int) -> dict[str, Any]:
     }
 
 
+async def _why_ids_are_needed(connection: AsyncConnection[Any], table: TargetTable) -> str | None:
+    """Why transaction numbers alone do not tell an import's rows from others; None: they do."""
+    if table.facts.has_insert_triggers or table.facts.has_rules:
+        return _TRIGGERS
+    row = await (await connection.execute(_IS_NUMBERED_AGAIN)).fetchone()
+    return _NUMBERED_AGAIN if row is not None and row[0] else None
+
+
 async def _remove(connection: AsyncConnection[Any], table: TargetTable, job_id: ImportId) -> int:
     xmins = [row[0] for row in await (await connection.execute(_XMINS, {"id": job_id})).fetchall()]
     found = sql.SQL("SELECT {}::text FROM {} AS stored WHERE stored.xmin = ANY(%s::xid[]) ORDER BY 1 DESC").format(
         id_column(table), table.identifier
     )
     ids = [row[0] for row in await (await connection.execute(found, (xmins,))).fetchall()] if xmins else []
-    if ids and (table.facts.has_insert_triggers or table.facts.has_rules):
+    if ids and (reason := await _why_ids_are_needed(connection, table)):
         created = {row[0] for row in await (await connection.execute(_CREATED, (job_id,))).fetchall()}
         if not created:
-            raise CannotUndo
+            raise CannotUndo(reason)
         ids = [id_ for id_ in ids if id_ in created]
     removed = 0
     left = len(ids) + 1
