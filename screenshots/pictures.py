@@ -22,7 +22,7 @@ _ROWS_BEFORE: Final = 50_000
 """Rows of a long import that are done when its pictures are taken."""
 
 _REPORTS: Final = 60_000
-"""Jobs that an order is for: so many that its pictures are taken while it is under way."""
+"""Jobs of a bulk operation: so many that its pictures are taken while it is under way."""
 _REPORTS_AT_ONCE: Final = 5_000
 
 _REPLACE: Final = """([path, other]) => {
@@ -54,7 +54,7 @@ async def _long_import(site: Site) -> str:
 
 
 async def _order_under_way(site: Site) -> str:
-    """An order for more jobs than one request does: reports, whose queue is paused."""
+    """A bulk operation for more jobs than one request does: reports, whose queue is paused."""
     call = site.shop.send_report.call("ada@example.org", month="July")
     for _ in range(_REPORTS // _REPORTS_AT_ONCE):
         await site.shop.jobs.enqueue_many([call] * _REPORTS_AT_ONCE)
@@ -88,7 +88,10 @@ PICTURES: Final = (
     Picture("dashboard-running-job", _running_job),
     Picture("dashboard-retries", "retries"),
     Picture("dashboard-recurring", "recurring"),
-    Picture("dashboard-servers", "servers", height=400),
+    Picture("dashboard-failures", "failures", height=480),
+    Picture("dashboard-servers", "servers", height=480),
+    Picture("dashboard-server", "servers/shop-1:2210", height=760),
+    Picture("dashboard-batches", "batches", height=480),
     Picture("dashboard-queues", "queues", height=680),
     Picture("dashboard-tasks", "tasks?period=24h", height=720),
     Picture("dashboard-task", "tasks/send_webhook?period=24h", height=None),

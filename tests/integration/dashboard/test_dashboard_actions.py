@@ -230,7 +230,7 @@ async def test_old_entries_of_the_audit_are_removed_while_new_ones_come(database
                 " FROM generate_series(1, 40) number"
             )
             await connection.execute(
-                "INSERT INTO bulkport.bulk_operations (order_id, list, filter, touched_at, jobs, is_more)"
+                "INSERT INTO bulkport.bulk_operations (operation_id, list, filter, touched_at, jobs, is_more)"
                 " SELECT id, 'failed', '', at, 1, false FROM bulkport.audit"
             )
         audit = AuditLog(lambda: pool, keep=timedelta(days=30), keep_operations=timedelta(days=20))

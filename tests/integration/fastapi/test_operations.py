@@ -75,7 +75,7 @@ async def test_docs_page_loads_nothing_from_elsewhere(stranger: httpx.AsyncClien
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "http" not in page.headers["content-security-policy"]
     addresses = re.findall(r'(?:href|src)="([^"]+)"', page.text)
-    assert len(addresses) == 4
+    assert len(addresses) == 5
     for address in addresses:
         assert not re.match(r"(?i)https?:|//", address)
         if not address.startswith("data:"):

@@ -23,6 +23,7 @@ from bulkport.fastapi.webhook_descriptions import describe_webhooks
 from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
 from commandapi.api_audit import ApiAudit
+from commandapi.api_words import TAGS, name_operations
 from commandapi.auth import current_user
 from commandapi.auth.authentication import describe_scopes
 from commandapi.auth.rate_limit import RateLimiter
@@ -68,6 +69,7 @@ class CommandApi(FastAPI):
         description = super().openapi()
         if "Problem" not in description.get("components", {}).get("schemas", {}):
             describe_scopes(describe_webhooks(describe_problems(description)))
+            name_operations(description)
         return description
 
 
@@ -95,6 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Command API",
         version=version("commandapi"),
         description=_DESCRIPTION,
+        openapi_tags=TAGS,
         lifespan=_serve,
         openapi_url="/openapi.json" if settings.shows_docs else None,
         docs_url=None,

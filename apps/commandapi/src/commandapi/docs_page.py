@@ -25,10 +25,19 @@ _PAGE: Final = """\
 </head>
 <body>
 <div id="docs"></div>
+<script src="docs/theme.js"></script>
 <script src="docs/files/swagger-ui-bundle.js"></script>
 <script src="docs/start.js"></script>
 </body>
 </html>
+"""
+
+# Swagger UI's dark theme is a class of the document; it follows the system's.
+_THEME: Final = """\
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", follow);
+follow();
 """
 
 _START: Final = """\
@@ -57,6 +66,7 @@ def add_docs_page(app: FastAPI) -> None:
     app.router.routes += [
         Route("/", _to_docs),
         Route("/docs", _page),
+        Route("/docs/theme.js", _theme),
         Route("/docs/start.js", _start),
         Mount("/docs/files", StaticFiles(directory=str(files("fastapi_offline") / "static"))),
     ]
@@ -68,6 +78,10 @@ async def _to_docs(request: Request) -> Response:
 
 async def _page(request: Request) -> Response:
     return Response(_PAGE, media_type="text/html", headers=_HEADERS)
+
+
+async def _theme(request: Request) -> Response:
+    return Response(_THEME, media_type="text/javascript")
 
 
 async def _start(request: Request) -> Response:

@@ -15,7 +15,7 @@ CREATE UNIQUE INDEX audit_form ON bulkport.audit (form) WHERE form IS NOT NULL;
 
 -- Operations of operators on all jobs that a list shows; each request carries out one step. See docs/adr/0013.
 CREATE TABLE bulkport.bulk_operations (
-    order_id bigint PRIMARY KEY REFERENCES bulkport.audit (id) ON DELETE CASCADE,
+    operation_id bigint PRIMARY KEY REFERENCES bulkport.audit (id) ON DELETE CASCADE,
     list text NOT NULL,
     filter text NOT NULL,  -- the query of the list's address
     begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),

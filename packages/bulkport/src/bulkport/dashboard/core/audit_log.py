@@ -46,9 +46,9 @@ DELETE FROM bulkport.audit WHERE id IN (
 
 # The operation goes, its entry in the audit stays.
 _PRUNE_OPERATIONS: Final = """\
-DELETE FROM bulkport.bulk_operations WHERE order_id IN (
-    SELECT order_id FROM (
-        SELECT order_id, touched_at FROM bulkport.bulk_operations ORDER BY order_id LIMIT %(entries)s
+DELETE FROM bulkport.bulk_operations WHERE operation_id IN (
+    SELECT operation_id FROM (
+        SELECT operation_id, touched_at FROM bulkport.bulk_operations ORDER BY operation_id LIMIT %(entries)s
     ) oldest
     WHERE touched_at < clock_timestamp() - %(age)s::interval
 )"""

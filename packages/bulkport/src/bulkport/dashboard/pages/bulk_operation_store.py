@@ -24,25 +24,27 @@ MOST_SECONDS_WAITED: Final = 5
 """How long a step waits for jobs that others hold."""
 
 _READ: Final[LiteralString] = """\
-SELECT ordered.order_id, ordered.list, ordered.filter, ordered.begun_at, ordered.touched_at, ordered.jobs,
-ordered.is_more, ordered.cursor, ordered.effects, ordered.state, audit.actor, audit.action, audit.target
-FROM bulkport.bulk_operations ordered JOIN bulkport.audit audit ON audit.id = ordered.order_id
-WHERE ordered.order_id = %s"""
+SELECT operation.operation_id, operation.list, operation.filter, operation.begun_at, operation.touched_at,
+operation.jobs, operation.is_more, operation.cursor, operation.effects, operation.state, audit.actor, audit.action,
+audit.target
+FROM bulkport.bulk_operations operation JOIN bulkport.audit audit ON audit.id = operation.operation_id
+WHERE operation.operation_id = %s"""
 
-_HOLD: Final[LiteralString] = f"{_READ} FOR UPDATE OF ordered"
+_HOLD: Final[LiteralString] = f"{_READ} FOR UPDATE OF operation"
 
 _BEGIN: Final = """\
 WITH told AS (
-    UPDATE bulkport.audit SET target = %(target)s, outcome = %(outcome)s, led_to = %(led_to)s WHERE id = %(order_id)s
+    UPDATE bulkport.audit SET target = %(target)s, outcome = %(outcome)s, led_to = %(led_to)s
+    WHERE id = %(operation_id)s
 )
-INSERT INTO bulkport.bulk_operations (order_id, list, filter, jobs, is_more)
-VALUES (%(order_id)s, %(list)s, %(filter)s, %(jobs)s, %(is_more)s)"""
+INSERT INTO bulkport.bulk_operations (operation_id, list, filter, jobs, is_more)
+VALUES (%(operation_id)s, %(list)s, %(filter)s, %(jobs)s, %(is_more)s)"""
 
 _ADVANCE: Final = """\
-WITH told AS (UPDATE bulkport.audit SET outcome = %(outcome)s WHERE id = %(order_id)s)
+WITH told AS (UPDATE bulkport.audit SET outcome = %(outcome)s WHERE id = %(operation_id)s)
 UPDATE bulkport.bulk_operations
 SET cursor = %(cursor)s, effects = %(effects)s, state = %(state)s, touched_at = clock_timestamp()
-WHERE order_id = %(order_id)s"""
+WHERE operation_id = %(operation_id)s"""
 
 _LIMITS: Final = """\
 SELECT set_config('lock_timeout', %(waited)s, true), set_config('statement_timeout', %(taken)s, true)"""
@@ -127,7 +129,7 @@ class BulkOperationStore:
             The list, and the query of its address.
         """
         values = {
-            "order_id": entry_id,
+            "operation_id": entry_id,
             "list": name,
             "filter": storable_text(fields),
             "jobs": count.jobs,
@@ -142,46 +144,46 @@ class BulkOperationStore:
         assert kept is not None
         return kept
 
-    async def get(self, order_id: int) -> BulkOperation | None:
+    async def get(self, operation_id: int) -> BulkOperation | None:
         """An operation; None if there is none of this number."""
         async with self._pool().connection() as connection:
-            return await _fetch(connection, _READ, order_id)
+            return await _fetch(connection, _READ, operation_id)
 
     @asynccontextmanager
-    async def held(self, order_id: int) -> AsyncIterator[tuple[AsyncConnection[Any], BulkOperation]]:
+    async def held(self, operation_id: int) -> AsyncIterator[tuple[AsyncConnection[Any], BulkOperation]]:
         """A transaction in which nobody else continues the operation, bounded in time; and the operation as it is."""
         async with self._pool().connection() as connection, connection.transaction():
             milliseconds = 1000 * MOST_SECONDS_WAITED
             await connection.execute(_LIMITS, {"waited": str(milliseconds), "taken": str(2 * milliseconds)})
-            order = await _fetch(connection, _HOLD, order_id)
-            if order is None:
-                raise PageNotFound(t("Bulk operation {number} not found.", number=order_id))
-            yield connection, order
+            operation = await _fetch(connection, _HOLD, operation_id)
+            if operation is None:
+                raise PageNotFound(t("Bulk operation {number} not found.", number=operation_id))
+            yield connection, operation
 
-    async def advance(self, connection: AsyncConnection[Any], order: BulkOperation) -> None:
+    async def advance(self, connection: AsyncConnection[Any], operation: BulkOperation) -> None:
         """Store the progress of an operation, also in the audit, in the transaction that holds it."""
-        effects = {effect.value: count for effect, count in order.summary.effects.items()}
+        effects = {effect.value: count for effect, count in operation.summary.effects.items()}
         values = {
-            "order_id": order.id,
-            "cursor": order.cursor,
+            "operation_id": operation.id,
+            "cursor": operation.cursor,
             "effects": Jsonb(effects),
-            "state": order.state.value,
-            "outcome": order.in_words,
+            "state": operation.state.value,
+            "outcome": operation.in_words,
         }
         await connection.execute(_ADVANCE, values)
 
 
-async def _fetch(connection: AsyncConnection[Any], query: LiteralString, order_id: int) -> BulkOperation | None:
+async def _fetch(connection: AsyncConnection[Any], query: LiteralString, operation_id: int) -> BulkOperation | None:
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(query, [order_id])
+        await cursor.execute(query, [operation_id])
         row = await cursor.fetchone()
-    return None if row is None else _order(row)
+    return None if row is None else _operation(row)
 
 
-def _order(row: DictRow) -> BulkOperation:
+def _operation(row: DictRow) -> BulkOperation:
     effects: Mapping[str, int] = row["effects"]
     return BulkOperation(
-        id=row["order_id"],
+        id=row["operation_id"],
         actor=row["actor"],
         action=row["action"],
         target=row["target"],

@@ -1,0 +1,78 @@
+"""What the API's description says of its groups and operations, in words that a reader looks for."""
+
+from typing import Any, Final
+
+TAGS: Final[list[dict[str, Any]]] = [
+    {"name": "platforms", "description": "Where commands run: one by one, imported in bulk, exported."},
+    {"name": "commands", "description": "What is done on a platform: one by one, imported in bulk, exported."},
+    {"name": "imports", "description": "Imports of all resources: watch, cancel, undo, mend and retry."},
+    {"name": "uploads", "description": "Large files in parts, resumable (tus 1.0)."},
+    {"name": "pulls", "description": "Files that the server fetches itself, once or on a schedule."},
+    {"name": "webhooks", "description": "Signed messages when imports end."},
+    {"name": "registrations", "description": "API keys of a signed-in user."},
+    {"name": "health", "description": "Whether the server lives, and is ready for requests."},
+]
+
+_SUMMARIES: Final = {
+    "Platforms Import Status": "Get the status of a platforms import",
+    "Commands Import Status": "Get the status of a commands import",
+    "Platforms Schema": "Get the JSON Schema of a platform",
+    "Commands Schema": "Get the JSON Schema of a command",
+    "Platforms Template": "Download a CSV template for platforms",
+    "Commands Template": "Download a CSV template for commands",
+    "Platforms Template Workbook": "Download an Excel template for platforms",
+    "Commands Template Workbook": "Download an Excel template for commands",
+    "Cancel": "Cancel an import",
+    "Undo": "Undo an import",
+    "Get Import": "Get an import",
+    "Retry Import": "Retry an import with mended rows",
+    "Mend Rejected Row": "Mend a rejected row",
+    "Follow Import": "Follow an import live (server-sent events)",
+    "Get Import Errors": "Get the rejected rows of an import",
+    "Get Import Results": "Get what an import wrote, by row",
+    "Create Webhook": "Add a webhook",
+    "Get Webhook": "Get a webhook",
+    "Change Webhook": "Change a webhook",
+    "Delete Webhook": "Delete a webhook",
+    "Rotate Secret": "Rotate a webhook's secret",
+    "Ping": "Send a test message to a webhook",
+    "List Deliveries": "List the deliveries of a webhook",
+    "Send Again": "Send a delivery again",
+    "Describe": "Tell what resumable uploads support",
+    "Create Upload": "Begin an upload",
+    "Get Upload": "Get how far an upload has come",
+    "Append To Upload": "Append a part to an upload",
+    "Delete Upload": "Delete an upload",
+    "Pull Platforms Again And Again": "Pull platforms on a schedule",
+    "Pull Commands Again And Again": "Pull commands on a schedule",
+    "Get Pull": "Get a pull",
+    "Change Pull": "Change a pull",
+    "Delete Pull": "Delete a pull",
+    "Look Now": "Run a pull now",
+    "Create Platform": "Create a platform",
+    "Get Platform": "Get a platform",
+    "Replace Platform": "Replace a platform",
+    "Delete Platform": "Delete a platform",
+    "Create Command": "Create a command",
+    "Get Command": "Get a command",
+    "Replace Command": "Replace a command",
+    "Delete Command": "Delete a command",
+    "List Commands Of Platform": "List the commands of a platform",
+    "Register Key": "Create an API key",
+    "List Registrations": "List your API keys",
+    "Rotate Key Of User": "Rotate an API key",
+    "Get Registration": "Get an API key's registration",
+    "Revoke Registration": "Revoke an API key",
+    "Check Live": "Check that the server lives",
+    "Check Ready": "Check that the server is ready",
+}
+"""By what the name of the function makes of it."""
+
+
+def name_operations(description: dict[str, Any]) -> None:
+    """Give the operations of an OpenAPI description summaries that people would write."""
+    for path in description.get("paths", {}).values():
+        for operation in path.values():
+            summary = operation.get("summary", "") if isinstance(operation, dict) else ""
+            if summary:
+                operation["summary"] = _SUMMARIES.get(summary, summary.capitalize())

@@ -1,0 +1,90 @@
+"""What the dashboard costs a browser, and how few presses a task takes."""
+
+from collections.abc import Iterator
+
+import pytest
+from jobs_browser_site import JobsBrowserSite, serving_jobs
+from playwright.sync_api import Browser, Page, expect
+from watched_page import watched
+
+from bulkport.jobs import JobState
+
+FIRST_VISIT_BYTES = 60_000
+LAYOUT_SHIFT = 0.02
+TRANSFERRED = """() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
+  .filter((one) => one.initiatorType !== "other").reduce((sum, one) => sum + one.transferSize, 0)"""
+WATCH_SHIFTS = """() => {
+  window.shifted = 0;
+  new PerformanceObserver((list) => { for (const one of list.getEntries()) window.shifted += one.value; })
+    .observe({ type: "layout-shift" });
+}"""
+
+
+@pytest.fixture
+def jobs_site(database_url: str) -> Iterator[JobsBrowserSite]:
+    with serving_jobs(database_url) as site:
+        yield site
+
+
+def is_live(page: Page) -> None:
+    expect(page.locator(".live")).to_have_attribute("data-state", "on")
+
+
+def test_a_first_visit_takes_little(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    with watched(browser, jobs_site) as watch:
+        watch.page.goto(jobs_site.url, wait_until="load")
+        is_live(watch.page)
+        taken = watch.page.evaluate(TRANSFERRED)
+        assert 10_000 < taken <= FIRST_VISIT_BYTES
+
+
+@pytest.mark.parametrize("path", ["", "jobs", "queues", "servers"])
+def test_live_pages_move_nothing_that_is_read(browser: Browser, jobs_site: JobsBrowserSite, path: str) -> None:
+    calls = [jobs_site.site.send_report.call(f"user{number}@example.org") for number in range(60)]
+    for job in jobs_site.do(jobs_site.jobs.enqueue_many(calls)):
+        jobs_site.do(jobs_site.site.reaches(job.id, JobState.SUCCEEDED))
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(jobs_site.url + path)
+        is_live(page)
+        page.evaluate(WATCH_SHIFTS)
+        last = "0"
+        for number in range(30):
+            last = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.send_report, f"user{number}@example.org"))
+        jobs_site.do(jobs_site.site.reaches(last, JobState.SUCCEEDED))
+        page.wait_for_timeout(3_000)  # three looks of the stream
+        assert page.evaluate("window.shifted") <= LAYOUT_SHIFT
+
+
+def test_why_a_job_failed_is_one_press_away(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    failed = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.strict, "no row 7"))
+    jobs_site.do(jobs_site.site.reaches(failed, JobState.FAILED))
+    with watched(browser, jobs_site) as watch:
+        watch.page.goto(jobs_site.url)
+        watch.page.get_by_title("View the latest one").click()
+        expect(watch.page.locator(".frames").first).to_contain_text("raise ValueError(reason)")
+
+
+def test_a_queue_is_paused_with_a_reason_by_two_presses(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.send_report, "ada@example.org"))
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(jobs_site.url + "queues")
+        page.locator("#queue-mail").get_by_role("button", name="Pause").click()
+        page.locator("#confirm").get_by_label("Reason").fill("the mail host is down")
+        page.locator("#confirm").get_by_role("button", name="Pause queue").click()
+        expect(page.locator("#queue-mail")).to_contain_text("the mail host is down")
+
+
+def test_times_and_density_are_as_chosen_on_every_page(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.send_report, "ada@example.org"))
+    with watched(browser, jobs_site) as watch:
+        page = watch.page
+        page.goto(jobs_site.url + "jobs")
+        is_live(page)
+        page.get_by_role("button", name="UTC", exact=True).click()
+        page.get_by_role("button", name="Compact").click()
+        expect(page.locator("tr[data-row] time").first).to_contain_text("UTC")
+        page.goto(jobs_site.url + "jobs?state=succeeded")
+        expect(page.locator("html")).to_have_attribute("data-density", "compact")
+        expect(page.locator("tr[data-row] time").first).to_contain_text("UTC")
