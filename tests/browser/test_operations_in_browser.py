@@ -51,6 +51,7 @@ def test_pages_are_clean_accessible_and_fit_any_width(
 ) -> None:
     ended, running = fill(commands)
     addresses = ["", "imports", f"imports/{ended}", f"imports/{running}", "servers", "queues", "tasks"]
+    addresses += ["failures", "batches", "?by=task", "?by=queue"]
     addresses += ["tasks/bulkport.process_import?window=hour", "audit"]
     pictures = Path(os.environ.get("DASHBOARD_PICTURES", tmp_path))
     with watched(browser, commands, theme=theme) as watch:
