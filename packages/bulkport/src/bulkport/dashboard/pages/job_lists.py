@@ -100,6 +100,8 @@ class JobList:
     paging: Paging
     names: Names
     chips: Sequence[FilterChip]
+    is_unindexed: bool = False
+    """Whether texts are searched without an index."""
 
     @property
     def stretches(self) -> Sequence[tuple[str, str]]:
@@ -176,6 +178,7 @@ class JobLists:
                 for field in _REMOVABLE
                 if request.query.get(field)
             ],
+            is_unindexed=page.notice is not None,
         )
 
     async def _read_queues(self, _: None) -> Sequence[QueueStatus]:

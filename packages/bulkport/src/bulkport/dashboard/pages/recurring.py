@@ -58,7 +58,7 @@ def recurring_component(jobs: ManagedJobs, masking: Masking) -> Component:
         size = Paging.size_of(request)
         text, after = request.query.get("text") or None, request.query.get("cursor") or None
         if "\0" in f"{text}{after}":
-            raise BadRequest(t("A recurring job's name has no such character."))
+            raise BadRequest(t("A recurring job's name cannot contain that character."))
         # One more than is shown tells whether there is a next page.
         found = await jobs.recurring.list(text, after=after, limit=size + 1)
         shown = found[:size]

@@ -114,7 +114,7 @@ def _save(jobs: ManagedJobs) -> Callable[[ActionRequest], Awaitable[Done]]:
         if not recurring_id or "?" in recurring_id or "#" in recurring_id or not recurring_id.isprintable():
             raise ActionRefused(t("Enter a name of printable characters, without ? and #."))
         if is_new and await jobs.recurring.get(recurring_id) is not None:
-            raise ActionRefused(t("A recurring job {job} exists already.", job=recurring_id))
+            raise ActionRefused(t("Recurring job {job} already exists.", job=recurring_id))
 
     async def _save_form(recurring_id: str, form: Form) -> RecurringJob:
         task = jobs.tasks.get(form.get("task", ""))

@@ -23,8 +23,8 @@ GERMAN: Final[Mapping[str, str]] = {
     "A job that fails and has attempts left waits here. Jobs that run out of retries are {failed}.": "Ein fehlgeschlagener Job mit verbleibenden Versuchen wartet hier. Jobs ohne weitere Versuche stehen unter {failed}.",
     "A priority is a whole number; higher starts first.": "Die Priorität ist eine ganze Zahl; höhere starten zuerst.",
     "A queue appears here with its first job.": "Eine Warteschlange erscheint hier mit ihrem ersten Job.",
-    "A recurring job {job} exists already.": "Der wiederkehrende Job {job} existiert bereits.",
-    "A recurring job's name has no such character.": "Der Name eines wiederkehrenden Jobs enthält kein solches Zeichen.",
+    "Recurring job {job} already exists.": "Der wiederkehrende Job {job} existiert bereits.",
+    "A recurring job's name cannot contain that character.": "Der Name eines wiederkehrenden Jobs darf dieses Zeichen nicht enthalten.",
     "Action": "Aktion",
     "Actions": "Aktionen",
     "Active": "Aktiv",
@@ -836,4 +836,5 @@ GERMAN: Final[Mapping[str, str]] = {
     "{when} by {user}": "{when} von {user}",
     "Tag": "Tag",
     "tag": "Tag",
+    "Text search is slow here: the PostgreSQL extension pg_trgm is not installed.": "Die Textsuche ist hier langsam: Die PostgreSQL-Erweiterung pg_trgm ist nicht installiert.",
 }

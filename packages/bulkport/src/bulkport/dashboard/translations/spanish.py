@@ -23,8 +23,8 @@ SPANISH: Final[Mapping[str, str]] = {
     "A job that fails and has attempts left waits here. Jobs that run out of retries are {failed}.": "Aquí espera un trabajo fallido al que le quedan intentos. Los que agotan sus intentos están en {failed}.",
     "A priority is a whole number; higher starts first.": "La prioridad es un número entero; los más altos empiezan antes.",
     "A queue appears here with its first job.": "Una cola aparece aquí con su primer trabajo.",
-    "A recurring job {job} exists already.": "El trabajo periódico {job} ya existe.",
-    "A recurring job's name has no such character.": "El nombre de un trabajo periódico no admite ese carácter.",
+    "Recurring job {job} already exists.": "El trabajo periódico {job} ya existe.",
+    "A recurring job's name cannot contain that character.": "El nombre de un trabajo periódico no admite ese carácter.",
     "Action": "Acción",
     "Actions": "Acciones",
     "Active": "Activo",
@@ -836,4 +836,5 @@ SPANISH: Final[Mapping[str, str]] = {
     "{when} by {user}": "{when} por {user}",
     "Tag": "Etiqueta",
     "tag": "etiqueta",
+    "Text search is slow here: the PostgreSQL extension pg_trgm is not installed.": "La búsqueda de texto es lenta aquí: la extensión pg_trgm de PostgreSQL no está instalada.",
 }
