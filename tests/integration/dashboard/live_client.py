@@ -36,7 +36,7 @@ class LiveClient:
         await self.reading.wait()
         self._text += message.get("body", b"").decode()
         self.has_ended = not message.get("more_body", False)
-        while "\n\n" in self._text:
+        while "\n\n" in self._text and self.status == 200:  # anything else is a page
             block, _, self._text = self._text.partition("\n\n")
             fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
             self.comments += sum(line.startswith(":") for line in block.splitlines())
