@@ -76,3 +76,21 @@ async def test_outages_of_the_database_use_up_no_attempts(shop_url: str) -> None
                     await asyncio.sleep(0.02)
         job = await settled(site.api, job_id)
         assert (job["status"], job["successCount"], job["attempts"]) == ("Completed", len(ROWS), 5)
+
+
+async def test_an_import_whose_connection_is_cut_each_time_fails_in_the_end(shop_url: str) -> None:
+    policy = AttemptPolicy(max_attempts=2, base_seconds=0.02, max_seconds=0.1, max_outage_seconds=0.5)
+    async with opened(shop_url, worker={"attempts": policy}, chunk_bytes=500) as site:
+        await execute(
+            site.url,
+            """
+            CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5); RETURN NULL; END $$;
+            CREATE TRIGGER cut BEFORE INSERT ON offers FOR EACH STATEMENT EXECUTE FUNCTION cut();
+            """,
+        )
+        job = await imported(site.api, OFFERS, content=ndjson(ROWS), headers=NDJSON)
+        assert (job["status"], job["successCount"]) == ("Failed", 0)
+        assert job["errorSummary"].startswith("Fatal error: ")
+        # Cut connections use up no attempts; the time since the first of them does.
+        assert job["attempts"] > policy.max_attempts

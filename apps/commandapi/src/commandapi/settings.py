@@ -203,6 +203,9 @@ class Settings(BaseSettings):
     import_max_attempts: int = Field(default=10, ge=1, description="Attempts without progress before an import fails.")
     import_retry_base_seconds: float = Field(default=1.0, gt=0, description="First wait between attempts; doubles.")
     import_retry_max_seconds: float = Field(default=60.0, gt=0)
+    import_max_outage_seconds: float = Field(
+        default=21_600.0, gt=0, description="How long attempts may lose their connection one after the other."
+    )
 
     max_envelope_records: int = Field(default=1000, ge=1)
     max_envelope_bytes: int = Field(default=32 * 2**20, ge=1)

@@ -56,6 +56,7 @@ async def run_worker(
             max_attempts=settings.import_max_attempts,
             base_seconds=settings.import_retry_base_seconds,
             max_seconds=settings.import_retry_max_seconds,
+            max_outage_seconds=settings.import_max_outage_seconds,
         ),
     )
     await build_bulkport(settings).run_worker(stop, settings=worker, name=server_name)

@@ -52,6 +52,9 @@ class AttemptPolicy:
     max_attempts: int = 10
     base_seconds: float = 1.0
     max_seconds: float = 60.0
+    max_outage_seconds: float = 6 * 3600.0
+    """Attempts that lose their connection are not counted; when nothing else comes of them for so long, the import
+    fails. A database that is away does not count: the time runs from when it is back for the first time."""
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the given attempt (1-based), with up to a fifth of jitter."""
@@ -157,9 +160,15 @@ class Importer:
             self._tables.forget()
             fault = describe(error)
             if is_outage(error):
-                await self._forgive(job_id)
+                lasts = await self._forgive(job_id, queries.FORGIVE_OUTAGE)
+                if lasts > self._policy.max_outage_seconds:
+                    await self._record_fault(job_id, fault, last=True)
+                    log.exception("import failed", reason="its connection is lost again and again", fault=fault)
+                    raise ImportFailed(fault) from error
                 log.warning("import interrupted: the database went away", fault=fault)
-                raise RetryLater(min(self._policy.max_seconds, _OUTAGE_PAUSE_SECONDS)) from error
+                # Soon after a short outage, ever later where every attempt ends so.
+                pause = max(_OUTAGE_PAUSE_SECONDS, lasts / 10)
+                raise RetryLater(min(self._policy.max_seconds, pause)) from error
             # What is wrong with a declaration no further attempt mends.
             last = isinstance(error, ResourceDeclarationError | BodyRefused)
             last = last or attempt.number_without_progress >= self._most_attempts(error)
@@ -260,16 +269,21 @@ class Importer:
         except psycopg.OperationalError:
             _log.warning("import fault not recorded: the database is away", import_id=job_id, fault=fault)
 
-    async def _forgive(self, job_id: ImportId) -> None:
-        """Uncount an attempt that an outage ended, once the database is back; if it is not soon, the attempt counts."""
+    async def _forgive(self, job_id: ImportId, statement: str = queries.FORGIVE_ATTEMPT) -> float:
+        """Uncount an attempt that an outage ended, once the database is back; if it is not soon, the attempt counts.
+
+        Returns what `statement` does, for how long that has gone on; 0 where it is not known.
+        """
         for _ in range(_OUTAGE_TRIES):
             try:
                 async with self._pool.connection() as connection:
-                    await connection.execute(queries.FORGIVE_ATTEMPT, {"job_id": job_id})
+                    cursor = await connection.execute(statement, {"job_id": job_id})
+                    row = await cursor.fetchone() if cursor.description else None
             except psycopg.OperationalError:
                 await asyncio.sleep(_OUTAGE_PAUSE_SECONDS)
             else:
-                return
+                return 0.0 if row is None else float(row[0])
+        return 0.0
 
     async def _fail(self, job_id: ImportId, message: str) -> None:
         async with self._pool.connection() as connection, connection.transaction():

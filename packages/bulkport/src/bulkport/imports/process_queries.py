@@ -11,7 +11,8 @@ BEGIN_ATTEMPT: Final = """
         attempts = j.attempts + 1,
         fruitless_attempts = CASE WHEN done.count > j.progress_mark THEN 1 ELSE j.fruitless_attempts + 1 END,
         progress_mark = done.count,
-        last_fault = CASE WHEN done.count > j.progress_mark THEN NULL ELSE j.last_fault END
+        last_fault = CASE WHEN done.count > j.progress_mark THEN NULL ELSE j.last_fault END,
+        outage_since = CASE WHEN done.count > j.progress_mark THEN NULL ELSE j.outage_since END
     FROM (
         SELECT count(*)::integer AS count FROM bulkport.import_chunks
         WHERE job_id = %(job_id)s AND state <> 'pending'
@@ -142,6 +143,15 @@ SET_DIFFERENCES: Final = "UPDATE bulkport.bulk_import_jobs SET differences = %s:
 FORGIVE_ATTEMPT: Final = """
     UPDATE bulkport.bulk_import_jobs SET fruitless_attempts = greatest(fruitless_attempts - 1, 0)
     WHERE id = %(job_id)s AND completed_at IS NULL
+"""
+
+# Also tells for how long one attempt after the other has lost its connection.
+FORGIVE_OUTAGE: Final = """
+    UPDATE bulkport.bulk_import_jobs SET
+        fruitless_attempts = greatest(fruitless_attempts - 1, 0),
+        outage_since = coalesce(outage_since, clock_timestamp())
+    WHERE id = %(job_id)s AND completed_at IS NULL
+    RETURNING extract(epoch FROM clock_timestamp() - outage_since)::double precision
 """
 
 ADD_WARNING: Final = (

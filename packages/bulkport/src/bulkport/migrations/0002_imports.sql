@@ -41,6 +41,7 @@ CREATE TABLE bulkport.bulk_import_jobs (
     fruitless_attempts integer     NOT NULL DEFAULT 0,
     progress_mark      integer     NOT NULL DEFAULT 0,
     report_bytes       bigint      NOT NULL DEFAULT 0,         -- of its error report, for its user's share of the disk
+    outage_since       timestamptz,                           -- first of the attempts in a row that lost the connection
     last_fault         text,                                  -- what ended the last attempt, for `Fatal error: ...`
     CHECK ((completed_at IS NULL) = (status IN ('Pending', 'Processing')))
 );
