@@ -3,14 +3,21 @@
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkport.egress import Egress, EgressFailed, EgressPolicy, EgressRefused
+from bulkport.egress import Egress, EgressFailed, EgressPolicy, EgressRefused, EgressUntrusted
 
 
 @pytest.fixture
@@ -75,6 +82,49 @@ async def test_a_receiver_that_never_answers_is_given_up() -> None:
         with pytest.raises(EgressFailed):
             await egress.post(f"http://127.0.0.1:{port}/", b"", {})
         waiting.set()
+
+
+async def test_a_server_that_cannot_prove_who_it_is_is_told_apart(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    async with await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(EgressUntrusted, match="TLS certificate is not valid: self-signed certificate"):
+            async with Egress(EgressPolicy.of(["127.0.0.0/8"]), seconds=5).get(f"https://127.0.0.1:{port}/x", {}):
+                pass
+
+
+async def test_each_redirect_is_judged_anew(resolver: list[Sequence[str]]) -> None:
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 302 X\r\nlocation: http://inside.example/x\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        resolver += [["127.0.0.1"], ["192.168.0.1"]]
+        policy = EgressPolicy.of(["127.0.0.1/32"], allow_http=True)
+        with pytest.raises(EgressRefused, match=r"inside\.example is in a private network"):
+            async with Egress(policy, seconds=5).get(f"http://outside.example:{port}/x", {}):
+                pass
 
 
 @pytest.mark.parametrize("network", ["10.0.0.0/33", "10.0.0.1/8", "example.org", "10.0.0.0/8,"])
