@@ -8,7 +8,12 @@ from import_bodies import platforms
 pytestmark = pytest.mark.chaos
 
 ATTEMPTS = 3
-SETTINGS = {"import_max_attempts": ATTEMPTS, "import_retry_base_seconds": 0.05, "import_retry_max_seconds": 0.2}
+SETTINGS = {
+    "import_max_attempts": ATTEMPTS,
+    "import_retry_base_seconds": 0.05,
+    "import_retry_max_seconds": 0.2,
+    "import_max_outage_seconds": 1,
+}
 
 
 def trigger(action: str) -> str:
@@ -26,6 +31,11 @@ SABOTAGES = {
         "table platforms has no column platform_name",
     ),
     "function missing": (trigger("PERFORM no_such_function()"), "function no_such_function() does not exist"),
+    # An outage uses up no attempt, so this one is bounded by time.
+    "connection cut": (
+        trigger("PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(5)"),
+        "terminating connection due to administrator command",
+    ),
     "disk fault": (trigger("RAISE EXCEPTION 'the disk is on fire' USING ERRCODE = '58030'"), "the disk is on fire"),
 }
 
