@@ -7,6 +7,7 @@ from typing import Final
 
 import psycopg
 
+from bulkport.embedded import EmbeddedDatabaseError
 from chaos.faults import FAULTS, NotPossibleHere, Site
 from chaos.ledger import Ledger
 
@@ -46,8 +47,8 @@ async def _inject(site: Site, ledger: Ledger, kind: str) -> None:
         ledger.faults[kind] += 1
     except NotPossibleHere as reason:
         ledger.skipped[kind] = str(reason)
-    except (psycopg.Error, OSError):
-        # Another fault was there first, such as a server that is away.
+    except (psycopg.Error, OSError, EmbeddedDatabaseError):
+        # Another fault was there first, such as a server that is away, or no room on the disk to start one.
         ledger.faults[kind] += 1
 
 

@@ -49,6 +49,10 @@ class Ledger:
     skipped: dict[str, str] = field(default_factory=dict)
     """Faults that cannot be injected here, and why."""
     settle_seconds: float = 0.0
+    backlog_rows: int = 0
+    """Records of accepted imports that were not processed at the last fault."""
+    backlog_jobs: int = 0
+    """Background jobs that had not ended at the last fault."""
     rows_checked: int = 0
     errors_checked: int = 0
     imports_checked: int = 0

@@ -30,6 +30,11 @@ from commandapi.auth.keys import create_key
 
 _READY_SECONDS: Final = 60.0
 
+_BACKLOG: Final = """
+    SELECT (SELECT coalesce(sum(record_count), 0)::bigint FROM bulkport.import_chunks WHERE state <> 'done'),
+           (SELECT count(*) FROM bulkport.all_jobs WHERE finished_at IS NULL)
+"""
+
 SETTINGS: Final = {
     "COMMANDAPI_ENVIRONMENT": "production",
     "COMMANDAPI_LOG_LEVEL": "WARNING",
@@ -139,6 +144,10 @@ async def _break(  # noqa: PLR0917
     stop_faults.set()
     await faults
     ledger.settle_seconds = -time.monotonic()
+    with contextlib.suppress(psycopg.OperationalError):
+        async with await site.database.open() as connection:
+            row = await (await connection.execute(_BACKLOG.encode())).fetchone()
+            ledger.backlog_rows, ledger.backlog_jobs = row or (0, 0)
     stop_clients.set()
     await asyncio.wait(work, timeout=options.settle_seconds)
     for task in work:

@@ -68,6 +68,15 @@ async def test_metrics_count_by_route_and_not_by_path(client: httpx.AsyncClient)
     assert 'http_request_duration_seconds_count{method="GET",route="/api/platforms/{platform_id}"} 2.0' in text
 
 
+async def test_metrics_tell_how_pools_are_used(client: httpx.AsyncClient) -> None:
+    await client.get("/api/platforms")
+    text = (await client.get("/metrics")).text
+    assert 'commandapi_pool_connections_most{pool="api"} 10.0' in text
+    assert 'commandapi_pool_connections_most{pool="keys"} 2.0' in text
+    assert re.search(r'commandapi_pool_connections\{pool="api"\} [1-9]', text)
+    assert 'commandapi_pool_waiting{pool="api"} 0.0' in text
+
+
 async def test_docs_page_loads_nothing_from_elsewhere(stranger: httpx.AsyncClient) -> None:
     assert (await stranger.get("/")).headers["location"] == "docs"
     page = await stranger.get("/docs")

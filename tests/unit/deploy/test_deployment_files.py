@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bulkport.dashboard.pages import prometheus
 from commandapi.app import create_app
-from commandapi.metrics import RequestMetrics
+from commandapi.metrics import POOL_METRICS, RequestMetrics
 from commandapi.settings import Settings
 
 _DEPLOY = Path(__file__).parents[3] / "deploy"
+
+_OF_JOBS = set(re.findall(r'"(bulkport_[a-z_]+)"', Path(prometheus.__file__).read_text(encoding="utf-8")))
 
 
 def _metrics() -> set[str]:
@@ -19,11 +22,12 @@ def _metrics() -> set[str]:
     metrics: RequestMetrics = app.state.metrics
     families = {family.name for family in metrics.registry.collect()}
     # Those of a running server.
-    return families | {"commandapi_loop_late_seconds", "commandapi_connections"}
+    of_pools = {name for name, _, _ in POOL_METRICS}
+    return families | of_pools | _OF_JOBS | {"commandapi_loop_late_seconds", "commandapi_connections"}
 
 
 def _named(expression: str) -> set[str]:
-    found = re.findall(r"\b((?:http|commandapi|process)_\w+?)(?:_total|_bucket)?(?=[\[{)]|$)", expression)
+    found = re.findall(r"\b((?:http|commandapi|process|bulkport)_\w+?)(?:_total|_bucket)?(?=[\[{)]|$)", expression)
     return set(found)
 
 

@@ -176,6 +176,8 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
             "commandapi_uploads", "Long bodies that are being received.", lambda: bulkport.uploads_under_way
         )
         metrics_of_process.watch("commandapi_searches", "Searches that run.", lambda: app.state.search_slots.taken)
+        metrics_of_process.watch_pool("api", database.pool.get_stats)
+        metrics_of_process.watch_pool("keys", database.key_pool.get_stats)
         # The command line has looked that the tables are there, and the server may start before its database.
         async with watchdog.beside(), bulkport.connect(pool=database.pool, check=False):
             await _build_routes(app)

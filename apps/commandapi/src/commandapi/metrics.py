@@ -3,6 +3,7 @@
 import hmac
 import ipaddress
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -36,6 +37,19 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
+POOL_METRICS: Final[tuple[tuple[str, str, Callable[[dict[str, int]], float]], ...]] = (
+    ("commandapi_pool_connections", "Open connections to PostgreSQL.", lambda stats: stats.get("pool_size", 0)),
+    ("commandapi_pool_connections_most", "Connections that the pool may open.", lambda stats: stats.get("pool_max", 0)),
+    ("commandapi_pool_available", "Connections that are idle.", lambda stats: stats.get("pool_available", 0)),
+    ("commandapi_pool_waiting", "Requests that wait for a connection.", lambda stats: stats.get("requests_waiting", 0)),
+    (
+        "commandapi_pool_timeouts",
+        "Requests that waited in vain since the start.",
+        lambda stats: stats.get("requests_errors", 0),
+    ),
+)
+
+
 class RequestMetrics:
     """Counts and times requests by method, route template and status.
 
@@ -65,6 +79,13 @@ class RequestMetrics:
             self._watched[name] = Gauge(name, what, registry=self.registry)
         self._watched[name].set_function(read)
 
+    def watch_pool(self, name: str, stats: Callable[[], dict[str, int]]) -> None:
+        """Tell how a pool of database connections is used, by the statistics that psycopg keeps of it."""
+        for metric, what, read in POOL_METRICS:
+            if metric not in self._watched:
+                self._watched[metric] = Gauge(metric, what, ["pool"], registry=self.registry)
+            self._watched[metric].labels(name).set_function(partial(_read_pool, read, stats))
+
     def observe(self, exchange: Exchange) -> None:
         """Count one request."""
         method = exchange.method if exchange.method in _METHODS else "other"
@@ -72,6 +93,10 @@ class RequestMetrics:
         status = "disconnected" if exchange.status is None else str(exchange.status)
         self._requests.labels(method, route, status).inc()
         self._durations.labels(method, route).observe(exchange.seconds)
+
+
+def _read_pool(read: Callable[[dict[str, int]], float], stats: Callable[[], dict[str, int]]) -> float:
+    return read(stats())
 
 
 def _may_read(request: Request, settings: Settings) -> bool:
