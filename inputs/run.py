@@ -128,7 +128,7 @@ def _round(  # noqa: PLR0917
     ]
     done = subprocess.run(
         command,
-        cwd=PROJECT,
+        cwd=folder,
         env={**os.environ, "SCHEMATHESIS_HOOKS": "inputs.hooks", "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,

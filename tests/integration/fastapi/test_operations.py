@@ -77,6 +77,13 @@ async def test_metrics_tell_how_pools_are_used(client: httpx.AsyncClient) -> Non
     assert 'commandapi_pool_waiting{pool="api"} 0.0' in text
 
 
+async def test_durations_lead_to_traces(client: httpx.AsyncClient) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    await client.get("/api/platforms", headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+    text = (await client.get("/metrics", headers={"accept": "application/openmetrics-text"})).text
+    assert f'trace_id="{trace}"' in text
+
+
 async def test_docs_page_loads_nothing_from_elsewhere(stranger: httpx.AsyncClient) -> None:
     assert (await stranger.get("/")).headers["location"] == "docs"
     page = await stranger.get("/docs")

@@ -26,6 +26,7 @@ from bulkport.dashboard.pages.prometheus import job_metrics
 from bulkport.dashboard.standard import attention_reader
 from bulkport.errors import BulkportError, NotFound
 from bulkport.fastapi.request_log import Exchange
+from bulkport.fastapi.trace import trace_id_of_request
 from bulkport.jobs.errors import NotConnected
 from commandapi.settings import Settings
 
@@ -92,7 +93,11 @@ class RequestMetrics:
         route = exchange.route or "none"
         status = "disconnected" if exchange.status is None else str(exchange.status)
         self._requests.labels(method, route, status).inc()
-        self._durations.labels(method, route).observe(exchange.seconds)
+        # An exemplar (in OpenMetrics' format alone) leads from a slow bucket to a request's trace and log lines.
+        trace_id = trace_id_of_request.get()
+        self._durations.labels(method, route).observe(
+            exchange.seconds, None if trace_id is None else {"trace_id": trace_id}
+        )
 
 
 def _read_pool(read: Callable[[dict[str, int]], float], stats: Callable[[], dict[str, int]]) -> float:

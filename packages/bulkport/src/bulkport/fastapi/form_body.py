@@ -148,7 +148,8 @@ class FormBody:
 
     def _end_header(self) -> None:
         name = self._header_name.decode("latin-1").strip().lower()
-        self._part.headers[name] = self._header_value.decode("utf-8", "replace").strip()
+        # Byte for byte: names in it are UTF-8 (RFC 7578 §5.1), which `parse_options_header` gives back as bytes.
+        self._part.headers[name] = self._header_value.decode("latin-1").strip()
         self._header_name = self._header_value = b""
 
     def _begin_content(self) -> None:

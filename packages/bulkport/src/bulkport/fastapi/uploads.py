@@ -103,7 +103,7 @@ _PATCH: Final[dict[str, Any]] = {
             "schema": {"type": "string", "pattern": "^(sha256|sha1|sha512|md5) [A-Za-z0-9+/]+={0,2}$"},
         },
     ],
-    "requestBody": {"content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+    "requestBody": {"required": True, "content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
 }
 _OFFSET: Final[dict[str, Any]] = {"description": "`Upload-Offset` says how many bytes have arrived."}
 _CREATED: Final[dict[str, Any]] = {"description": "The upload's address is in `Location`."}

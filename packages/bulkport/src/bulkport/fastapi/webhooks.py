@@ -130,7 +130,12 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
                 items=[WebhookView.model_validate(one) for one in await store.list_webhooks(connection, user_id)]
             )
 
-    @router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=_CREATION)
+    @router.post(
+        "",
+        status_code=status.HTTP_201_CREATED,
+        openapi_extra=_CREATION,
+        responses={409: {"description": "The user has as many webhooks as one user may have."}},
+    )
     async def create_webhook(
         request: Request, response: Response, user_id: Caller, body: Annotated[NewWebhook, Depends(_new_webhook)]
     ) -> WebhookWithSecret:

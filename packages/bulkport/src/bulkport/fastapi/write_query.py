@@ -16,6 +16,7 @@ Authorize = Callable[[Any, Resource, WriteMode], "bool | Awaitable[bool]"]
 
 _TRUE: Final = ("true", "1", "yes", "")
 _FALSE: Final = ("false", "0", "no")
+_RESULTS: Final = ("ids", "none", "")
 
 
 async def permit(authorize: Authorize | None, user_id: Any, resource: Resource, mode: WriteMode) -> None:
@@ -62,18 +63,25 @@ def write_options(resource: Resource) -> Callable[..., WriteOptions]:
 
     keyword, anything = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     documented = {
-        "mode": (f"What becomes of rows: {', '.join(resource.allowed_modes)}.", str(resource.default_mode)),
-        "dryRun": ("Try everything and keep nothing.", "false"),
-        "results": ("`ids` keeps the outcome and id of every row.", None),
+        "mode": (
+            f"What becomes of rows: {', '.join(resource.allowed_modes)}.",
+            str(resource.default_mode),
+            ["", *map(str, resource.allowed_modes)],
+        ),
+        "dryRun": ("Try everything and keep nothing.", "false", [*_TRUE, *_FALSE]),
+        "results": ("`ids` keeps the outcome and id of every row.", None, _RESULTS),
     }
     parameters = [
         inspect.Parameter("request", anything, annotation=Request),
         inspect.Parameter("context", keyword, default=Depends(context_values(resource))),
         *(
             inspect.Parameter(
-                f"query_{name}", keyword, default=Query(default, alias=name, description=text), annotation=str | None
+                f"query_{name}",
+                keyword,
+                default=Query(default, alias=name, description=text, json_schema_extra={"enum": list(allowed)}),
+                annotation=str | None,
             )
-            for name, (text, default) in documented.items()
+            for name, (text, default, allowed) in documented.items()
         ),
     ]
     gather.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # which FastAPI reads
