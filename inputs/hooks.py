@@ -16,8 +16,10 @@ _BY_CONTENT: Final = {
 }
 _HEADERS: Final = (
     *("Idempotency-Key", "Content-Digest", "Repr-Digest", "X-Import-Metadata", "Upload-Metadata", "Upload-Checksum"),
-    *("Prefer", "Upload-Length", "Upload-Offset", "Tus-Resumable"),
+    *("Prefer", "Upload-Length", "Upload-Offset", "Tus-Resumable", "What the file is can be told neither"),
 )
+_PROBLEMS: Final = {"/problems/csv-header-error", "/problems/malformed-body"}
+"""A body of text that no schema describes is not what its Content-Type says."""
 _REFUSALS: Final = {408, 411, 412, 413, 414, 422, 431, 460, 507}
 """Besides those that Schemathesis knows."""
 
@@ -72,6 +74,8 @@ def _is_about_content(response: Any) -> bool:
         problem = response.json()
     except ValueError:
         return False
+    if problem.get("type") in _PROBLEMS:
+        return True
     errors = {path.partition("[")[0].partition(".")[0] for path in problem.get("errors", {})}
     detail = str(problem.get("detail", ""))
     return (bool(errors) and errors <= _BY_CONTENT) or detail.startswith(_HEADERS)

@@ -29,6 +29,9 @@ from commandapi.worker_process import SERVER_NAME_VARIABLE
 
 # Requests in flight get this long after the first Ctrl-C; a second one ends them at once.
 _REQUEST_GRACE_SECONDS: Final = 10
+# Longer than proxies, load balancers and clients keep theirs (nginx and AWS 60 s, httpx 5 s): who closes an idle
+# connection first must be the one that sends on it, or a request meets a connection that is just being closed.
+_KEEP_ALIVE_SECONDS: Final = 75
 _DATABASE_CHECK_SECONDS: Final = 1.0
 _WORKER_CLOSING_SECONDS: Final = 8.0
 
@@ -137,6 +140,7 @@ def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_REQUEST_GRACE_SECONDS,
     )
 
