@@ -1,5 +1,6 @@
 """What Schemathesis is told beyond the API's description. Loaded by `st` (`SCHEMATHESIS_HOOKS`)."""
 
+import re
 from typing import Any, Final
 
 import schemathesis
@@ -18,6 +19,8 @@ _HEADERS: Final = (
     *("Idempotency-Key", "Content-Digest", "Repr-Digest", "X-Import-Metadata", "Upload-Metadata", "Upload-Checksum"),
     *("Prefer", "Upload-Length", "Upload-Offset", "Tus-Resumable", "What the file is can be told neither"),
 )
+_BEYOND_SCHEMAS: Final = re.compile(r"must not contain the character NUL|must be a whole number, not [\d.e+-]+$")
+"""NUL is no character of PostgreSQL; and to JSON Schema 2.0 is an integer, which it is in no column here."""
 _PROBLEMS: Final = {"/problems/csv-header-error", "/problems/malformed-body"}
 """A body of text that no schema describes is not what its Content-Type says."""
 _REFUSALS: Final = {408, 411, 412, 413, 414, 422, 431, 460, 507}
@@ -59,10 +62,17 @@ def required_headers_are_required(ctx: Any, response: Any, case: Any) -> None:
         checks.missing_required_header(ctx, response, case)
 
 
+@schemathesis.check
+def deleted_is_gone(ctx: Any, response: Any, case: Any) -> None:
+    """What was deleted is not found; a key that was revoked is still listed, with the time of it."""
+    if "/registrations" not in case.path:
+        checks.use_after_free(ctx, response, case)
+
+
 def _has_empty_parameter(case: Any) -> bool:
     """Whether a query parameter has no value: it is as good as one that is not given."""
     values = (case.query or {}).values()
-    return any(value in ("", None) or (isinstance(value, list) and "" in value) for value in values)
+    return any((not value and value not in (0, False)) or (isinstance(value, list) and "" in value) for value in values)
 
 
 def _is_about_content(response: Any) -> bool:
@@ -78,4 +88,7 @@ def _is_about_content(response: Any) -> bool:
         return True
     errors = {path.partition("[")[0].partition(".")[0] for path in problem.get("errors", {})}
     detail = str(problem.get("detail", ""))
+    messages = [message for messages in problem.get("errors", {}).values() for message in messages]
+    if messages and all(_BEYOND_SCHEMAS.search(message) for message in messages):
+        return True
     return (bool(errors) and errors <= _BY_CONTENT) or detail.startswith(_HEADERS)

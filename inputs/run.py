@@ -26,7 +26,7 @@ from inputs.issuer import AUDIENCE, open_issuer
 PROJECT: Final = Path(__file__).resolve().parents[1]
 CHECKS: Final = (
     *("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance"),
-    *("response_headers_conformance", "unsupported_method", "allow_header_conformance", "use_after_free"),
+    *("response_headers_conformance", "unsupported_method", "allow_header_conformance", "deleted_is_gone"),
     *("ensure_resource_availability", "ignored_auth"),
     *("valid_is_accepted", "invalid_is_refused", "required_headers_are_required"),
 )

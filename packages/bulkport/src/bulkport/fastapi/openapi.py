@@ -38,6 +38,7 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 _SECURED: Final = {
     "400": "The request is malformed.",
     "401": "The API key is missing or not valid.",
+    "414": "The query is too long.",
     "429": "Too many requests; `Retry-After` says when to come again.",
     "503": "The database is away; try again shortly.",
 }
