@@ -12,7 +12,7 @@ from itertools import repeat
 
 import pytest
 from format_samples import SMALL, bites_of, feed_all, split
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bulkport.errors import BadRequest, CsvHeaderError, RecordTooLarge
@@ -88,6 +88,7 @@ def test_rows_are_those_of_the_csv_module_wherever_the_body_is_cut(body: CsvBody
     assert (rows, counts) == read(data, [len(data)], body.delimiter)
 
 
+@example(text='""\n\r\r', sizes=[1])
 @given(
     text=st.text(alphabet=st.sampled_from(list('a",\n\r')), max_size=120),
     sizes=SIZES,

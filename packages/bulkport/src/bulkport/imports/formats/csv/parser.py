@@ -109,7 +109,10 @@ def _is_proper(payload: bytes, dialect: CsvDialect) -> bool:
     rest = payload[found.end() if found else 0 :]
     if not rest:
         return True
-    last = rest.removesuffix(b"\r") + b"\n"  # the last record may lack its line end
+    last = rest.removesuffix(b"\r")  # the last record may lack its line end, or half of it
+    if last.endswith(b"\r"):
+        return False
+    last += b"\n"
     found = match(last)
     return found is not None and found.end() == len(last)
 
