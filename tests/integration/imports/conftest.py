@@ -1,5 +1,6 @@
 """A shop of its own for each test: its database, its application, a worker and a client."""
 
+import logging
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit, urlunsplit
@@ -7,9 +8,18 @@ from urllib.parse import urlsplit, urlunsplit
 import import_shop as shop
 import psycopg
 import pytest
+import structlog
 from shop_site import OpenShop, opened
 
 from bulkport.migrations import upgrade_sql
+
+
+@pytest.fixture
+def library_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What the library logs where nobody has set up structlog, whatever tests before have done in this process."""
+    structlog.reset_defaults()
+    caplog.set_level(logging.INFO, logger="bulkport")
+    return caplog
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """What is wrong with a declaration is named when an application starts, and by an import that meets it all the same."""
 
-import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -192,13 +191,12 @@ def books(case: Case, database_url: str, role: str) -> Iterator[Bulkport]:
 
 
 async def test_the_check_and_the_start_of_a_worker_name_it_in_one_line(
-    books: Bulkport, case: Case, role: str, caplog: pytest.LogCaptureFixture
+    books: Bulkport, case: Case, role: str, library_log: pytest.LogCaptureFixture
 ) -> None:
     line = f"resource 'books': {case.mistake.replace('ROLE', role)}"
     assert [str(mistake) for mistake in await books.check()] == [line]
-    with caplog.at_level(logging.ERROR):
-        await drain(books)
-    assert any(line in record.getMessage() for record in caplog.records), caplog.text
+    await drain(books)
+    assert any(line in record.getMessage() for record in library_log.records), library_log.text
 
 
 async def test_the_right_that_a_mistake_names_mends_it(

@@ -192,7 +192,7 @@ async def test_it_holds_behind_a_pooler(site: Site, database_url: str) -> None:
 
 
 async def test_without_the_role_everything_goes_on_and_a_warning_says_so(
-    database_url: str, caplog: pytest.LogCaptureFixture
+    database_url: str, library_log: pytest.LogCaptureFixture
 ) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute("DROP ROLE IF EXISTS stranger")
@@ -206,7 +206,7 @@ async def test_without_the_role_everything_goes_on_and_a_warning_says_so(
                     row = await (await connection.execute("SELECT current_user")).fetchone()
                     assert row == ("stranger",)
             assert not security.is_there
-        assert len([record for record in caplog.records if "row-level security is off" in record.message]) == 1
+        assert len([record for record in library_log.records if "row-level security is off" in record.message]) == 1
     finally:
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
             await connection.execute("DROP ROLE stranger")
