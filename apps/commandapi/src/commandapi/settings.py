@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
-import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -16,6 +15,7 @@ from bulkport.imports.retention import ImportRetention
 from bulkport.jobs import RetentionPolicy
 from bulkport.limits import ImportLimits
 from bulkport.pulls.stores import ObjectStore
+from commandapi.data_folder import default_data_folder
 from commandapi.registrations.issuer_url import IssuerUrl, is_insecure
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         description="Unset: development on the embedded database, production on a configured one.",
     )
     data_dir: Path = Field(
-        default_factory=lambda: platformdirs.user_data_path("commandapi"),
+        default_factory=default_data_folder,
         description="Folder of the embedded database.",
     )
     log_level: LogLevel = "INFO"

@@ -1,0 +1,17 @@
+"""The embedded database's default folder."""
+
+from pathlib import Path
+
+import pytest
+
+from commandapi import data_folder
+from commandapi.settings import Settings
+
+
+def test_each_state_of_the_tables_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("COMMANDAPI_DATA_DIR", raising=False)
+    now = Settings().data_dir
+    assert now == Settings().data_dir
+    monkeypatch.setattr(data_folder, "upgrade_sql", lambda: "CREATE TABLE another ()")
+    assert Settings().data_dir != now
