@@ -37,7 +37,8 @@ def build_bulkport(settings: Settings, context: Mapping[str, Callable[..., Any]]
 
 
 def _no_requests() -> None:
-    raise NotImplementedError
+    """In place of who is signed in, where no requests come in: a worker takes the owner from the import."""
+    raise RuntimeError("only a request has a signed-in user")
 
 
 async def run_worker(
