@@ -20,6 +20,8 @@ _TOP: Final = 16
 _BOTTOM: Final = 24
 _TICKS: Final = 4
 _LEAST_LABEL_DISTANCE: Final = 80
+_LEAST_SHORTENED: Final = 100_000
+"""Axes that reach this high have short numbers, all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,11 +300,13 @@ def _y(value: float, top: float, height: int = HEIGHT) -> float:
 def _y_ticks(top: float, show: Callable[[float], str], height: int = HEIGHT) -> tuple[Tick, ...]:
     ticks = _TICKS if height >= HEIGHT else _TICKS // 2
     steps = [top * step / ticks for step in range(ticks + 1)]
+    if show is _plain and top >= _LEAST_SHORTENED:
+        show = short_number
     return tuple(Tick(_y(value, top, height), show(value)) for value in steps)
 
 
 def _plain(value: float) -> str:
-    return short_number(value) if value >= 10_000 else localised(f"{value:,.10g}")
+    return localised(f"{value:,.10g}")
 
 
 def _x_ticks(positions: Sequence[str], xs: Sequence[float], labels: Sequence[tuple[int, str]]) -> tuple[Tick, ...]:

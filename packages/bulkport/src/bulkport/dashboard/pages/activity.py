@@ -134,11 +134,15 @@ def grouped_charts(
     """The charts of a period as stacks of the largest tasks or queues."""
     count = int(period.length / period.bar)
     by_name = {name: in_bars(points, period.bar)[-count:] for name, points in groups.items()}
+    # A group has the same colour in both charts.
+    totals = {name: sum(bar.totals.succeeded + bar.totals.failed for bar in found) for name, found in by_name.items()}
+    ranked = sorted(totals, key=lambda name: -totals[name])
+    tones = {name: f"s{place % _MAX_GROUPS + 1}" for place, name in enumerate(ranked)}
 
     def chart(state: str, height: int) -> BarChart:
         values = {name: [getattr(bar.totals, state) for bar in found] for name, found in by_name.items()}
         largest = sorted((name for name in values if sum(values[name])), key=lambda name: -sum(values[name]))
-        series = [Series(name, values[name], f"s{place + 1}") for place, name in enumerate(largest[:_MAX_GROUPS])]
+        series = [Series(name, values[name], tones[name]) for name in largest[:_MAX_GROUPS]]
         if len(largest) > _MAX_GROUPS:
             rest = [sum(column) for column in zip(*(values[name] for name in largest[_MAX_GROUPS:]), strict=True)]
             series.append(Series("others", rest, "s7"))

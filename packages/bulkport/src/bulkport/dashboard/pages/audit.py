@@ -1,5 +1,6 @@
 """The audit: what operators did, newest first."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -40,6 +41,14 @@ LABELS: Final = {
 }
 """What each action did, by its name."""
 _FILTERS: Final = ("actor", "action", "target")
+_PLACES: Final = (
+    (re.compile(r"job (\d+)"), "jobs/{}"),
+    (re.compile(r"import (\d+)"), "imports/{}"),
+    (re.compile(r"server (.+)"), "servers/{}"),
+    (re.compile(r"recurring job (.+)"), "recurring/{}"),
+    (re.compile(r"queue .+"), "queues"),
+)
+"""What targets are, and the pages that they have."""
 
 
 class KeptAudit(Protocol):
@@ -50,6 +59,11 @@ class KeptAudit(Protocol):
     ) -> Sequence[AuditEntry]:
         """Matching entries with an id below `before`, newest first."""
         ...
+
+
+def place_of(target: str) -> str | None:
+    """The page of a target; None: it is no single thing."""
+    return next((page.format(*found.groups()) for form, page in _PLACES if (found := form.fullmatch(target))), None)
 
 
 def audit_component(audit: KeptAudit) -> Component:
@@ -68,6 +82,7 @@ def audit_component(audit: KeptAudit) -> Component:
             "without_filters": request.here(**dict.fromkeys((*_FILTERS, "cursor"))),
             "columns": _COLUMNS,
             "labels": LABELS,
+            "place_of": place_of,
             "actions": list(LABELS.items()),
             "paging": Paging(size, str(shown[-1].id) if len(found) > size else None),
         }

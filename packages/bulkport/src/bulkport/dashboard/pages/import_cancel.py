@@ -23,7 +23,7 @@ def cancel_import_action(imports: OperatedImports) -> Action:
         import_id = _meant(request)
         effect = await imports.cancel(import_id)
         is_good = effect in {CancelEffect.CANCELLED, CancelEffect.STOPPING}
-        target = t("import {number}", number=import_id)
+        target = f"import {import_id}"
         return Done(t(_WORDS[effect], number=import_id), target=target, is_good=is_good)
 
     async def question(request: ActionRequest) -> str:

@@ -31,6 +31,7 @@ _STATES: Final = {
     JobState.CANCELLED: ("Cancelled", ""),
 }
 _REASONS: Final = {"its time came": "scheduled time reached"}
+_RETRIED: Final = "retry due"
 _MAX_ERROR_CHARACTERS: Final = 500
 
 
@@ -80,6 +81,8 @@ def steps_of(details: JobDetails) -> list[Step]:
             at, title, tone, notes = _run_step(entry.run)
         elif entry.change is not None:
             at, title, tone, notes = _change_step(entry.change)
+            if entry.change.reason in _REASONS and steps and steps[-1].tone == "bad":
+                notes = [t(_RETRIED), *notes[1:]]
         else:
             at, title, tone, notes = entry.at, t("Created"), "", _creation_notes(details)
         since = f"+{duration(max(0.0, (at - steps[-1].at).total_seconds()))}" if steps else ""

@@ -104,7 +104,7 @@ def _action(
     async def run(request: ActionRequest) -> Done:
         queue = _queue(request)
         try:
-            return Done(await control(queue, request), target=t("queue {queue}", queue=queue))
+            return Done(await control(queue, request), target=f"queue {queue}")
         except ValueError as error:
             raise ActionRefused(t("Not possible: {reason}.", reason=error)) from None
 

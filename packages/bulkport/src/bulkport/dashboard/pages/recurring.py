@@ -187,4 +187,4 @@ def _id(request: ActionRequest) -> str:
 
 
 def _target(recurring_id: str) -> str:
-    return t("recurring job {job}", job=recurring_id)
+    return f"recurring job {recurring_id}"

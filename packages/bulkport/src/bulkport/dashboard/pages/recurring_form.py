@@ -99,7 +99,7 @@ def _save(jobs: ManagedJobs) -> Callable[[ActionRequest], Awaitable[Done]]:
         form = request.form
         recurring_id = form.get("recurring", "").strip()
         is_new = form.get("is_new") == "yes"
-        target = t("recurring job {job}", job=recurring_id)
+        target = f"recurring job {recurring_id}"
         try:
             await _check_name(recurring_id, is_new=is_new)
             saved = await _save_form(recurring_id, form)

@@ -49,7 +49,7 @@ def servers_component(jobs: ManagedJobs) -> Component:
             x_labels=[(place, names[place]) for place, age in enumerate(ages) if age % 30 == 0],
             least_top=2**26,
             ceiling=_memory_ceiling,
-            show=lambda value: f"{value / 2**20:,.0f}M" if value else "0",
+            show=lambda value: f"{value / 2**20:,.0f} MiB" if value else "0",
         )
         return {"one": server, "memory": memory if len(minutes) > 1 else None, "late": _LATE_SECONDS}
 
@@ -79,7 +79,7 @@ def _command(command: Callable[..., Awaitable[bool]], message: str) -> Callable[
         name = _server(request)
         if not await command(name, actor=request.viewer.name):
             raise ActionRefused(t("Server {server} is not running, or is stopping.", server=name))
-        return Done(t(message, server=name), target=t("server {server}", server=name))
+        return Done(t(message, server=name), target=f"server {name}")
 
     return run
 

@@ -96,6 +96,8 @@ class RecurringJob:
     """The last job made, by a tick or by hand."""
     last_job_state: JobState | None
     """None: no job yet, or it is pruned."""
+    last_job_at: datetime | None
+    """When that job was made; None as above."""
     average_seconds: float | None
     """Of its last 20 jobs that succeeded (among the last 100)."""
     created_at: datetime

@@ -190,6 +190,7 @@ def _recurring_job(row: DictRow) -> RecurringJob:
         last_note=row["last_note"],
         last_job_id=None if row["last_job_id"] is None else job_id_of(row["last_job_id"]),
         last_job_state=None if row["last_job_state"] is None else JobState(row["last_job_state"]),
+        last_job_at=utc_or_none(row["last_job_at"]),
         average_seconds=row["average_seconds"],
         created_at=in_utc(row["created_at"]),
         updated_at=in_utc(row["updated_at"]),

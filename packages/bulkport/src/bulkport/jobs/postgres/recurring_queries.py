@@ -16,7 +16,7 @@ _RECENT_JOBS: Final[LiteralString] = """
 _READ: Final[LiteralString] = f"""
 SELECT recurring.*, clock_timestamp() AS read_at,
        recurring.paused_at IS NULL AND recurring.next_at < clock_timestamp() - interval '1 minute' AS is_overdue,
-       last_job.state::text AS last_job_state,
+       last_job.state::text AS last_job_state, last_job.created_at AS last_job_at,
        (SELECT avg(extract(epoch FROM finished_at - started_at))::float8
         FROM (SELECT started_at, finished_at FROM ({_RECENT_JOBS}) AS recent
               WHERE state = 'succeeded' ORDER BY job_id DESC LIMIT 20) AS succeeded) AS average_seconds
