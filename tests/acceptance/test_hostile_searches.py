@@ -21,7 +21,7 @@ async def test_query_parameters_have_limits(database_url: str) -> None:
             assert_problem(await client.get(path, params={"search": "a" * 251}), 400)
             assert (await client.get(path, params={"search": "a" * 250})).status_code == 200
             assert_problem(await client.get(path, params={"search": "_%" * 7500}), 414)
-        for name in ("cursor", "resource", "status", "name", "clientId", "metadata"):
+        for name in ("cursor", "resource", "status", "name", "clientId", "metadata", "tag"):
             assert_problem(await client.get("/api/imports", params={name: "x" * 5000}), 400)
         assert_problem(await client.get("/api/platforms", headers={"x-long": "x" * 70_000}), 431)
 

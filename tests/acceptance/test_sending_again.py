@@ -174,7 +174,7 @@ async def test_a_digest_that_is_none_is_refused(idle_site: CatalogueSite, digest
 
 async def test_a_client_labels_an_import_and_finds_it_again(idle_site: CatalogueSite) -> None:
     site = idle_site
-    labels = {"name": "July catalogue", "clientId": "2026-07/1"}
+    labels = {"name": "July catalogue", "clientId": "2026-07/1", "tag": ["nightly", "acme", "acme"]}
     body = with_headers(BODIES["json"], x_import_metadata='{"batch": "2026-07", "attempt": 1}')
     job_id = await accepted(site.ann, PLATFORMS, params=labels, **body)
     await accepted(site.ann, PLATFORMS, **BODIES["json"])
@@ -184,8 +184,10 @@ async def test_a_client_labels_an_import_and_finds_it_again(idle_site: Catalogue
         "2026-07/1",
         {"batch": "2026-07", "attempt": 1},
     )
+    assert job["tags"] == ["nightly", "acme"]
     for query in (
         {"clientId": "2026-07/1"},
+        {"tag": "acme"},
         {"name": "July catalogue"},
         {"metadata": json.dumps({"batch": "2026-07"})},
     ):
@@ -204,6 +206,10 @@ async def test_a_client_labels_an_import_and_finds_it_again(idle_site: Catalogue
         ({"name": "x" * 201}, {}, "name"),
         ({"name": "a\x00b"}, {}, "name"),
         ({"clientId": "x" * 201}, {}, "clientId"),
+        ({"tag": ["nightly", " "]}, {}, "tag"),
+        ({"tag": "a\x00b"}, {}, "tag"),
+        ({"tag": "x" * 101}, {}, "tag"),
+        ({"tag": [f"{n}" for n in range(21)]}, {}, "tag"),
         ({}, {"x-import-metadata": "["}, "X-Import-Metadata"),
         ({}, {"x-import-metadata": "[1]"}, "X-Import-Metadata"),
         ({}, {"x-import-metadata": '{"a": 1e999}'}, "X-Import-Metadata"),
@@ -213,7 +219,7 @@ async def test_a_client_labels_an_import_and_finds_it_again(idle_site: Catalogue
     ],
 )
 async def test_labels_that_cannot_be_kept_are_refused(
-    idle_site: CatalogueSite, query: dict[str, str], headers: dict[str, str], path: str
+    idle_site: CatalogueSite, query: dict[str, Any], headers: dict[str, str], path: str
 ) -> None:
     answer = await idle_site.ann.post(PLATFORMS, params=query, **with_headers(BODIES["ndjson"], **headers))
     assert list(assert_problem(answer, 400)["errors"]) == [path]

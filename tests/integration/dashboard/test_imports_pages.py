@@ -87,6 +87,50 @@ async def test_import_shows_what_is_wrong_and_gives_the_whole_report(site: Comma
     assert (await site.browser.get(f"/hangfire/imports/{import_id}/errors.pdf")).status_code == 404
 
 
+async def test_rejected_rows_are_narrowed_to_one_error_and_paged(site: CommandSite) -> None:
+    names = ["x" * 101, *("" for _ in range(30)), "y" * 101]
+    import_id = await site.send([*PLATFORMS[:10], *({"platformName": name} for name in names)])
+    async with site.worker():
+        await settled(site.api, import_id)
+    page = await site.page(f"imports/{import_id}")
+    links = re.findall(r'<a class="cut" href="([^"]+)#errors"', page)
+    blank, too_long = (html.unescape(link).removeprefix("./").removeprefix("../") for link in links)
+    narrowed = await site.page(f"imports/{too_long.removeprefix('imports/')}")
+    assert re.findall(r'<tr data-row id="row-(\d+)"', narrowed) == ["11", "42"]
+    assert "platformName: platformName must be at most 100 characters" in words(narrowed)
+    first = await site.page(f"imports/{blank.removeprefix('imports/')}")
+    assert re.findall(r'<tr data-row id="row-(\d+)"', first) == [str(row) for row in range(12, 32)]
+    found = re.search(r'href="([^"#]+)#errors" rel="next"', first)
+    assert found is not None
+    second = await site.page("imports/" + html.unescape(found[1]).rpartition("imports/")[2].removeprefix("./"))
+    assert re.findall(r'<tr data-row id="row-(\d+)"', second) == [str(row) for row in range(32, 42)]
+    nothing = await site.page(f"imports/{import_id}?field=platformName&message=never%00")
+    assert "No matching rows" in nothing
+
+
+async def test_imports_are_found_by_their_tags_names_and_files(site: CommandSite) -> None:
+    labels = "name=July+catalogue&tag=nightly&tag=acme"
+    answer = await site.api.post(
+        f"/api/platforms/bulk?{labels}",
+        content=b"platformName\nDocker\n",
+        headers={"content-type": "text/csv", "content-disposition": 'attachment; filename="vendor.csv"'},
+    )
+    tagged = answer.json()["id"]
+    await site.send(PLATFORMS[:10])
+    for query in ("tag=acme", "text=july", "text=VENDOR", "tag=nightly&user=ann"):
+        assert listed(await site.page(f"imports?{query}")) == [tagged], query
+    assert listed(await site.page("imports?tag=weekly")) == []
+    page = await site.page("imports")
+    assert '<option value="acme">1 import</option>' in page
+    assert "tag=acme" in page
+    assert "tag=acme" in await site.page(f"imports/{tagged}")
+    for search, leads_to in (("import:july", "text=july"), ("resource:platforms tag:acme", "tag=acme")):
+        found = await site.browser.get("/hangfire/search", params={"q": search})
+        assert found.status_code == 303
+        assert "imports?" in found.headers["location"]
+        assert leads_to in found.headers["location"]
+
+
 async def test_chunk_map_tells_what_is_in_hand(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
     assert "0 in progress" in await site.page(f"imports/{import_id}")

@@ -126,6 +126,21 @@ async def test_activity_is_told_by_queue_and_by_task(jobs: BackgroundJobs, datab
             await connection.execute("SELECT bulkport.rollup()")
 
 
+async def test_activity_is_told_by_server_once_its_jobs_have_ended(jobs: BackgroundJobs, database_url: str) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=2)
+    calls = [jobs.tasks["note"].call(number) for number in range(3)]
+    await jobs.enqueue_many(calls)
+
+    async def is_told() -> bool:
+        by_server = await jobs.series_by(SeriesGroup.SERVER, Granularity.MINUTE, since)
+        return [sum(point.totals.succeeded for point in points) for points in by_server.values()] == [3]
+
+    async with running_worker(jobs, database_url):
+        await until(is_told)
+    by_hour = await jobs.series_by(SeriesGroup.SERVER, Granularity.HOUR, since)
+    assert [sum(point.totals.succeeded for point in points) for points in by_hour.values()] == [3]
+
+
 async def _has_servers(jobs: BackgroundJobs) -> bool:
     return bool(await jobs.servers())
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime, timedelta
@@ -198,6 +198,7 @@ class SyncCalls(SyncJobs):
         name: str | None = None,
         client_id: str | None = None,
         metadata: dict[str, Any] | None = None,
+        tags: Sequence[str] = (),
         file_name: str | None = None,
         start_at: datetime | None = None,
     ) -> ImportId:
@@ -217,6 +218,7 @@ class SyncCalls(SyncJobs):
                 name=name,
                 client_id=client_id,
                 metadata=metadata,
+                tags=tags,
                 file_name=file_name,
                 start_at=start_at,
             )

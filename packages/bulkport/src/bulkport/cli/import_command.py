@@ -73,6 +73,9 @@ def add_import_command(
         client_id: Annotated[
             str | None, typer.Option(help="Your id for it, unique among your imports.", show_default=False)
         ] = None,
+        tag: Annotated[
+            list[str] | None, typer.Option(help="A tag to find it by; may be repeated.", show_default=False)
+        ] = None,
         mode: Annotated[
             str | None,
             typer.Option(
@@ -134,6 +137,7 @@ def add_import_command(
             follows=not no_follow,
             name=name,
             client_id=client_id,
+            tags=tag or (),
             options=_options(option or [], mapping or [], mode=mode, is_dry_run=dry_run),
             errors_to=errors_to,
             undoes_on_error=undo_on_error,

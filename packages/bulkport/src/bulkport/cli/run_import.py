@@ -1,7 +1,7 @@
 """Run one import from the command line: send it, follow it, say how it went."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class ImportRequest:
     follows: bool = True
     name: str | None = None
     client_id: str | None = None
+    tags: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     """Further options of the server, by their names on the wire."""
     errors_to: Path | None = None
@@ -113,6 +114,7 @@ class _Run:
                 handling=Handling.STRICT if request.is_strict else None,
                 name=request.name,
                 client_id=request.client_id,
+                tags=request.tags,
                 options=request.options,
             )
             display.show_accepted(job.total_records or 0)

@@ -80,6 +80,7 @@ class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
     name: str | None = None
     client_id: str | None = None
     metadata: dict[str, Any] | None = None
+    tags: list[str] = msgspec.field(default_factory=list)
     mode: str | None = None
     dry_run: bool = False
     created: int = 0

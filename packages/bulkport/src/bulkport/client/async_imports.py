@@ -39,6 +39,7 @@ class AsyncImports:
         name: str | None = None,
         client_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] = (),
         idempotency_key: str | None = None,
         compress: bool | None = None,
         on_sent: OnSent | None = None,
@@ -58,6 +59,7 @@ class AsyncImports:
             name=name,
             client_id=client_id,
             metadata=metadata,
+            tags=tags,
             idempotency_key=idempotency_key,
             options={**chosen, **options},
         )
@@ -92,7 +94,7 @@ class AsyncImports:
         return await anext(self.list(client_id=client_id), None)
 
     async def list(self, **filters: Any) -> AsyncIterator[AsyncImport]:
-        """Imports, newest first; filters are `resource`, `status`, `name`, `client_id` and `metadata`."""
+        """Imports, newest first; filters are `resource`, `status`, `name`, `client_id`, `tag` and `metadata`."""
         cursor: str | None = None
         while True:
             page = await self._client.run(operations.list_page(filters, cursor, 100))

@@ -39,6 +39,7 @@ class Imports:
         name: str | None = None,
         client_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] = (),
         idempotency_key: str | None = None,
         compress: bool | None = None,
         on_sent: OnSent | None = None,
@@ -94,6 +95,7 @@ class Imports:
             name=name,
             client_id=client_id,
             metadata=metadata,
+            tags=tags,
             idempotency_key=idempotency_key,
             options={**chosen, **options},
         )
@@ -128,7 +130,7 @@ class Imports:
         return next(iter(self.list(client_id=client_id)), None)
 
     def list(self, **filters: Any) -> Iterator[Import]:
-        """Imports, newest first; filters are `resource`, `status`, `name`, `client_id` and `metadata`."""
+        """Imports, newest first; filters are `resource`, `status`, `name`, `client_id`, `tag` and `metadata`."""
         cursor: str | None = None
         while True:
             page = self._client.run(operations.list_page(filters, cursor, 100))

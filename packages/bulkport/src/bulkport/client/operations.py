@@ -6,7 +6,7 @@ not be carried out is thrown into it. The synchronous and the asynchronous clien
 
 import json
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +63,7 @@ class Wishes(TypedDict, total=False):
     name: str | None
     client_id: str | None
     metadata: Mapping[str, Any] | None
+    tags: Sequence[str]
     idempotency_key: str | None
     options: Mapping[str, Any]
 
@@ -234,7 +235,12 @@ _PAIRS: Final = frozenset({"map", "set"})
 
 
 def _import_params(kind: BodyKind, wishes: Wishes) -> dict[str, str | list[str]]:
-    labels = {"delimiter": kind.delimiter, "name": wishes.get("name"), "client_id": wishes.get("client_id")}
+    labels = {
+        "delimiter": kind.delimiter,
+        "name": wishes.get("name"),
+        "client_id": wishes.get("client_id"),
+        "tag": list(wishes.get("tags", ())),
+    }
     return {**query_of(labels), **query_of(wishes.get("options", {}))}
 
 

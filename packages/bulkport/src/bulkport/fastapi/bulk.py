@@ -27,7 +27,7 @@ from bulkport.fastapi.write_query import Authorize, permit, write_options
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling, parse_prefer, parse_wait
-from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, ImportLabels, parse_metadata
+from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, MAX_TAGS, ImportLabels, parse_metadata
 from bulkport.imports.options_query import parse_reading
 from bulkport.imports.read import ImportJob, get_job
 from bulkport.imports.resource import Resource
@@ -88,6 +88,13 @@ def bulk_router(
                 description="Your id for the import, unique among yours: `GET …/imports?clientId=` finds it again.",
             ),
         ] = None,
+        tag: Annotated[
+            list[str] | None,
+            Query(
+                max_length=MAX_TAGS,
+                description="A tag of yours, repeatable: `GET …/imports?tag=` finds its imports.",
+            ),
+        ] = None,
         start_at: Annotated[
             AwareDatetime | None,
             Query(
@@ -107,6 +114,7 @@ def bulk_router(
             name=name or None,
             client_id=client_id or None,
             metadata=parse_metadata(field_value(headers, METADATA_HEADER), source=METADATA_HEADER),
+            tags=tuple(tag or ()),
         )
         require_start(start_at)
         said = parse_reading(request.query_params.multi_items())

@@ -37,6 +37,7 @@ _DETAIL: Final[dict[str, Any]] = {
     "name": "July",
     "clientId": "2026-07/1",
     "metadata": {"batch": "2026-07"},
+    "tags": ["nightly"],
     "retryOf": None,
     "reading": {"encoding": "utf-8", "delimiter": ",", "detected": ["encoding", "delimiter"]},
     "fileName": "platforms.csv",

@@ -20,7 +20,7 @@ from bulkport.fastapi.schemas import JobId, Wait, WireQuery
 from bulkport.fastapi.undo import add_undo_route
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.cancel import CancelEffect, cancel_import
-from bulkport.imports.labels import MAX_CLIENT_ID, MAX_METADATA_BYTES, MAX_NAME, parse_metadata
+from bulkport.imports.labels import MAX_CLIENT_ID, MAX_METADATA_BYTES, MAX_NAME, MAX_TAG, parse_metadata
 from bulkport.imports.read import get_job, list_jobs
 from bulkport.imports.resource import Resources
 from bulkport.imports.runtime import ImportRuntime
@@ -47,6 +47,7 @@ class ImportQuery(WireQuery):
             examples=['{"batch": "2026-07"}'],
         ),
     ] = None
+    tag: Annotated[str | None, Field(max_length=MAX_TAG, description="Only imports with this tag.")] = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: _Cursor = None
 
@@ -76,6 +77,7 @@ def import_router(
                 name=query.name,
                 client_id=query.client_id,
                 metadata=metadata,
+                tag=query.tag,
                 before=before,
                 limit=query.limit + 1,
             )

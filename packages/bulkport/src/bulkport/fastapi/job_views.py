@@ -83,6 +83,8 @@ class JobDetail(JobStatus):
     client_id: str | None
     """The client's own id for it."""
     metadata: dict[str, Any] | None
+    tags: list[str]
+    """The client's words to find it by."""
     retry_of: int | None
     """The import whose rejected rows this one sends again."""
     """What the client keeps with it."""
@@ -116,6 +118,7 @@ class JobDetail(JobStatus):
             name=job.name,
             client_id=job.client_id,
             metadata=job.metadata,
+            tags=job.tags,
             retry_of=job.retry_of,
             reading=job.reading,
             file_name=job.file_name,

@@ -156,7 +156,7 @@ def _sent(request: Request, job: ImportJob, resource: Resource, file: SentFile, 
         body=file.content,
         file_name=file.file_name,
         reading=file.reading(parse_reading(request.query_params.multi_items()), _meaning(job).over(resource.reading)),
-        labels=ImportLabels(name=job.name, metadata=job.metadata),
+        labels=ImportLabels(name=job.name, metadata=job.metadata, tags=tuple(job.tags)),
         on_accept=_all(ImportId(job.id), None, on_accept),
     )
 
@@ -202,7 +202,7 @@ def _again(
         handling=Handling(job.handling),
         body=content,
         reading=replace(_meaning(job), delimiter=None if header is None else ","),
-        labels=ImportLabels(name=job.name, metadata=job.metadata),
+        labels=ImportLabels(name=job.name, metadata=job.metadata, tags=tuple(job.tags)),
         on_accept=on_accept,
     )
 

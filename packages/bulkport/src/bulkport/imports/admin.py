@@ -5,6 +5,7 @@ Every call reads a bounded part of the tables, so that it is as fast with a mill
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
 from psycopg import AsyncConnection
@@ -34,6 +35,9 @@ class ImportFilter:
     statuses: frozenset[ImportStatus] | None = None
     resource: str | None = None
     user_id: str | None = None
+    tag: str | None = None
+    text: str | None = None
+    """A part of the name or of the file's name; or the client's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,16 @@ class ErrorKind:
     """Without the values that it quotes."""
     rows: int
     first_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedRows:
+    """Rows of the imports that ended in a stretch of time."""
+
+    at: datetime
+    """When it begins."""
+    imported: int
+    rejected: int
 
 
 class OperatedImports:
@@ -129,6 +143,12 @@ class OperatedImports:
         count: int = row[0]
         return count
 
+    async def tags(self, *, limit: int = 50) -> dict[str, int]:
+        """The most frequent tags of the latest imports, and how many of these have each."""
+        async with self._pool().connection() as connection:
+            cursor = await connection.execute(queries.COUNT_TAGS, {"limit": limit})
+            return dict(await cursor.fetchall())
+
     async def cancel(self, import_id: ImportId) -> CancelEffect:
         """Cancel an import, as `cancel_import` does."""
         async with self._pool().connection() as connection:
@@ -152,6 +172,44 @@ class OperatedImports:
         """Bad rows in row order, as `list_row_errors` gives them."""
         async with self._pool().connection() as connection:
             return await list_row_errors(connection, import_id, after_row=after_row, limit=limit)
+
+    async def rows_of_kind(
+        self, import_id: ImportId, kind: tuple[str, str], *, after_row: int = 0, limit: int
+    ) -> tuple[list[ReportedRow], int | None]:
+        """Bad rows with an error of one kind (field and message, as `ErrorKind` has them), in row order.
+
+        Returns
+        -------
+        tuple
+            The rows, up to `limit`; and after which row to go on where there may be more. A page may be short though.
+        """
+        parameters = {
+            "job_id": import_id,
+            "field": kind[0],
+            "message": kind[1],
+            "after_row": after_row,
+            "stretch": _STRETCH,
+            "limit": limit + 1,
+        }
+        async with self._pool().connection() as connection:
+            told = await (await connection.execute(queries.SELECT_ROWS_OF_KIND, parameters)).fetchall()
+        rows = [ReportedRow(*row[:3]) for row in told if row[0] is not None]
+        if len(rows) > limit:
+            return rows[:limit], rows[limit - 1].row
+        return rows, next((row[3] for row in told if row[0] is None), None)
+
+    async def rows_over_time(self, job: OperatedImport, *, step: timedelta) -> dict[int, int]:
+        """How many rows of an import were finished in each step from its start on, by number of the step."""
+        parameters = {"job_id": job.id, "since": job.started_at, "step": step}
+        async with self._pool().connection() as connection:
+            return dict(await (await connection.execute(queries.ROWS_OVER_TIME, parameters)).fetchall())
+
+    async def imported_rows(self, since: datetime, *, step: timedelta, origin: datetime) -> list[ImportedRows]:
+        """Rows of the imports that ended since then, in steps of time that begin at multiples from `origin` on."""
+        parameters = {"since": since, "step": step, "origin": origin}
+        async with self._pool().connection() as connection:
+            found = await (await connection.execute(queries.IMPORTED_ROWS, parameters)).fetchall()
+        return [ImportedRows(*row) for row in found]
 
     def all_bad_rows(self, import_id: ImportId) -> AsyncIterator[list[ReportedRow]]:
         """All bad rows, page by page."""
@@ -181,7 +239,13 @@ async def _select(
         conditions.append("resource = %(resource)s")
     if wanted.user_id is not None:
         conditions.append("user_id = %(user_id)s")
+    if wanted.tag is not None:
+        conditions.append("tags @> ARRAY[%(tag)s::text]")
+    if wanted.text is not None:
+        conditions.append("(strpos(lower(concat(name, ' ', file_name)), lower(%(text)s)) > 0 OR client_id = %(text)s)")
     parameters = {
+        "tag": wanted.tag,
+        "text": wanted.text,
         "top": top,
         "floor": floor,
         "statuses": None if wanted.statuses is None else [status.value for status in wanted.statuses],

@@ -1,7 +1,7 @@
 """Imports that the application itself makes and follows, without HTTP: from a script, a task or a test."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -64,6 +64,7 @@ class ImportCalls(Protocol):
         name: str | None = None,
         client_id: str | None = None,
         metadata: dict[str, Any] | None = None,
+        tags: Sequence[str] = (),
         file_name: str | None = None,
         start_at: datetime | None = None,
     ) -> ImportId:
@@ -87,7 +88,7 @@ class ImportCalls(Protocol):
             How the file is read, beyond what the resource says.
         context
             Values of the resource's context, such as `{"tenant_id": 1}`. Nobody is asked for rights here.
-        name, client_id, metadata, file_name
+        name, client_id, metadata, tags, file_name
             Words of your own, kept with the import.
         start_at
             Aware time before which nothing is imported.
@@ -124,7 +125,7 @@ class ImportCalls(Protocol):
                 body=file.content,
                 reading=(reading or _AS_DETECTED).over(of_type).over(declared.reading),
                 file_name=file.name,
-                labels=ImportLabels(name=name, client_id=client_id, metadata=metadata),
+                labels=ImportLabels(name=name, client_id=client_id, metadata=metadata, tags=tuple(tags)),
                 start_at=start_at,
             )
         )

@@ -66,6 +66,7 @@ class ImportDescription:
             "name": upload.labels.name,
             "client_id": upload.labels.client_id,
             "metadata": None if upload.labels.metadata is None else json.dumps(upload.labels.metadata),
+            "tags": list(upload.labels.tags),
             "warnings": json.dumps(self._warnings()),
         }
 

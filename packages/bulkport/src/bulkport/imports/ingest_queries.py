@@ -26,10 +26,11 @@ ACCEPT_WHOLE: Final = sql.SQL("""
     ), job AS (
         INSERT INTO bulkport.bulk_import_jobs (
             id, resource, user_id, background_job_id, format, handling, total_records, total_chunks, body_bytes,
-            csv_columns, reading, writing, file_name, warnings, name, client_id, metadata, created_at)
+            csv_columns, reading, writing, file_name, warnings, name, client_id, metadata, tags, created_at)
         SELECT import.id, %(resource)s, %(user_id)s, own.job_id, %(format)s, %(handling)s, %(total_records)s,
             %(total_chunks)s, %(body_bytes)s, %(csv_columns)s::jsonb, %(reading)s::jsonb, %(writing)s::jsonb,
-            %(file_name)s, %(warnings)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, clock_timestamp()
+            %(file_name)s, %(warnings)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, %(tags)s,
+            clock_timestamp()
         FROM import, own
     ), chunks AS (
         INSERT INTO bulkport.import_chunks (job_id, chunk_number, first_row, record_count, payload)
@@ -44,21 +45,22 @@ ACCEPT_WHOLE: Final = sql.SQL("""
 INSERT_JOB: Final = """
     INSERT INTO bulkport.bulk_import_jobs (
         id, resource, user_id, background_job_id, format, handling, total_records, total_chunks, body_bytes,
-        csv_columns, reading, writing, file_name, warnings, name, client_id, metadata, created_at)
+        csv_columns, reading, writing, file_name, warnings, name, client_id, metadata, tags, created_at)
     VALUES (
         %(id)s, %(resource)s, %(user_id)s, %(background_job_id)s, %(format)s, %(handling)s, %(total_records)s,
         %(total_chunks)s, %(body_bytes)s, %(csv_columns)s::jsonb, %(reading)s::jsonb, %(writing)s::jsonb, %(file_name)s,
-            %(warnings)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, clock_timestamp())
+            %(warnings)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, %(tags)s,
+            clock_timestamp())
 """
 
 # An import whose body comes later. What it is, is known when the body is here.
 INSERT_AWAITING_JOB: Final = """
     INSERT INTO bulkport.bulk_import_jobs (
         id, resource, user_id, background_job_id, format, handling, total_records, total_chunks, body_bytes,
-        reading, writing, name, client_id, metadata, start_at, source, created_at)
+        reading, writing, name, client_id, metadata, tags, start_at, source, created_at)
     VALUES (
         %(id)s, %(resource)s, %(user_id)s, %(background_job_id)s, 'unknown', %(handling)s, 0, 0, 0,
-        %(reading)s::jsonb, %(writing)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, %(start_at)s,
+        %(reading)s::jsonb, %(writing)s::jsonb, %(name)s, %(client_id)s, %(metadata)s::jsonb, %(tags)s, %(start_at)s,
         %(source)s::jsonb, clock_timestamp())
 """
 

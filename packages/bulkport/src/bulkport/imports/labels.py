@@ -11,6 +11,8 @@ from bulkport.errors import ValidationFailed
 MAX_NAME: Final = 200
 MAX_CLIENT_ID: Final = 200
 MAX_METADATA_BYTES: Final = 4096
+MAX_TAGS: Final = 20
+MAX_TAG: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class ImportLabels:
     """Unique among the user's imports: the client finds the import again by it."""
     metadata: dict[str, Any] | None = None
     """A small JSON object."""
+    tags: tuple[str, ...] = ()
+    """Words that imports are found and counted by; need not be unique."""
 
     def __post_init__(self) -> None:
         errors = {
@@ -36,6 +40,12 @@ class ImportLabels:
             for field, value, most in (("name", self.name, MAX_NAME), ("clientId", self.client_id, MAX_CLIENT_ID))
             if value is not None and (problem := _problem(value, most))
         }
+        object.__setattr__(self, "tags", tuple(dict.fromkeys(self.tags)))
+        problem = next((problem for tag in self.tags if (problem := _problem(tag, MAX_TAG))), None)
+        if len(self.tags) > MAX_TAGS:
+            problem = f"must be given at most {MAX_TAGS} times"
+        if problem:
+            errors["tag"] = [f"tag {problem}"]
         if errors:
             raise ValidationFailed(errors)
 

@@ -13,7 +13,7 @@ _JOB_COLUMNS: Final = """
     coalesce(j.failure_count, c.failure_count, 0) AS failure_count,
     coalesce(j.outcomes, c.outcomes, ARRAY[coalesce(j.success_count, c.success_count, 0)]) AS outcomes,
     j.created_at, j.started_at, j.completed_at, j.error_summary, j.attempts, j.warnings,
-    j.name, j.client_id, j.metadata, j.retry_of, j.start_at, j.reading, j.file_name, j.writing, j.differences,
+    j.name, j.client_id, j.metadata, j.tags, j.retry_of, j.start_at, j.reading, j.file_name, j.writing, j.differences,
     j.undone, j.source
 """
 
@@ -46,6 +46,7 @@ SELECT_JOBS: Final = f"""
           AND (%(status)s::text IS NULL OR status = %(status)s)
           AND (%(name)s::text IS NULL OR name = %(name)s)
           AND (%(client_id)s::text IS NULL OR client_id = %(client_id)s)
+          AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text] AND tags <> '{{}}')
           AND (%(metadata)s::jsonb IS NULL OR metadata @> %(metadata)s::jsonb)
           AND (%(before)s::bigint IS NULL OR id < %(before)s)
         ORDER BY id DESC LIMIT %(limit)s
@@ -107,14 +108,56 @@ SELECT_CHUNK_CELLS: Final = """
     ORDER BY 1
 """
 
+# Rows of an import by when their chunk was finished, in steps from its start on.
+ROWS_OVER_TIME: Final = """
+    SELECT floor(extract(epoch FROM finished_at - %(since)s) / extract(epoch FROM %(step)s::interval))::integer AS step,
+           sum(success_count + failure_count)::bigint
+    FROM bulkport.import_chunks WHERE job_id = %(job_id)s AND finished_at >= %(since)s GROUP BY 1
+"""
+
+IMPORTED_ROWS: Final = """
+    SELECT date_bin(%(step)s::interval, completed_at, %(origin)s), COALESCE(sum(success_count), 0)::bigint,
+           COALESCE(sum(failure_count), 0)::bigint
+    FROM bulkport.bulk_import_jobs WHERE completed_at >= %(since)s GROUP BY 1
+"""
+
+_PLAIN_MESSAGE: Final = r"""regexp_replace(
+    regexp_replace(error ->> 'message', '''.*''', '''…'''), ' \S+ does not exist$', ' … does not exist'
+)"""
+
+# A part of the rejected rows: those of one kind of error among them, and the last row that was looked at.
+SELECT_ROWS_OF_KIND: Final = f"""
+    WITH looked_at AS MATERIALIZED (
+        SELECT row_number, errors, record FROM bulkport.import_row_errors
+        WHERE job_id = %(job_id)s AND row_number > %(after_row)s ORDER BY row_number LIMIT %(stretch)s
+    ), found AS (
+        SELECT row_number, errors::text AS errors, record::text AS record FROM looked_at
+        WHERE EXISTS (
+            SELECT FROM jsonb_array_elements(errors) error
+            WHERE error ->> 'field' = %(field)s AND {_PLAIN_MESSAGE} = %(message)s
+        )
+        ORDER BY row_number LIMIT %(limit)s
+    )
+    SELECT row_number, errors, record, NULL::bigint FROM found
+    UNION ALL SELECT NULL, NULL, NULL, max(row_number) FROM looked_at HAVING count(*) = %(stretch)s
+    ORDER BY 1
+"""
+
 # Values that a message quotes make no kind of their own.
-SELECT_ERROR_KINDS: Final = r"""
+# Of the latest imports that have some.
+COUNT_TAGS: Final = """
+    SELECT tag, count(*) FROM (
+        SELECT tags FROM bulkport.bulk_import_jobs
+        WHERE id > (SELECT max(id) FROM bulkport.bulk_import_jobs) - 20000 AND tags <> '{}'
+        ORDER BY id DESC LIMIT 2000
+    ) latest, unnest(tags) AS tag
+    GROUP BY tag ORDER BY count(*) DESC, tag LIMIT %(limit)s
+"""
+
+SELECT_ERROR_KINDS: Final = f"""
     SELECT field, message, count(*) AS rows, min(row_number) AS first_row
     FROM (
-        SELECT row_number, error ->> 'field' AS field,
-               regexp_replace(
-                   regexp_replace(error ->> 'message', '''.*''', '''…'''), ' \S+ does not exist$', ' … does not exist'
-               ) AS message
+        SELECT row_number, error ->> 'field' AS field, {_PLAIN_MESSAGE} AS message
         FROM (
             SELECT row_number, errors FROM bulkport.import_row_errors WHERE job_id = %(job_id)s
             ORDER BY row_number LIMIT %(most_rows)s

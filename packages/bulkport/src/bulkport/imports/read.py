@@ -46,6 +46,7 @@ class ImportJob:
     name: str | None
     client_id: str | None
     metadata: dict[str, Any] | None
+    tags: list[str]
     retry_of: int | None
     start_at: datetime | None
     reading: dict[str, Any]
@@ -153,6 +154,7 @@ async def list_jobs(
     name: str | None = None,
     client_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    tag: str | None = None,
     before: ImportId | None = None,
     limit: int = 50,
 ) -> list[ImportJob]:
@@ -170,6 +172,7 @@ async def list_jobs(
         "name": name,
         "client_id": client_id,
         "metadata": None if metadata is None else json.dumps(metadata),
+        "tag": tag,
         "before": before,
         "limit": limit,
     }

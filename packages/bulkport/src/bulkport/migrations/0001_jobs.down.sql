@@ -10,7 +10,8 @@ BEGIN
     DROP TABLE bulkport.jobs, bulkport.finished_jobs, bulkport.job_runs, bulkport.job_history, bulkport.job_progress,
         bulkport.job_logs, bulkport.job_batches, bulkport.job_continuations, bulkport.queues, bulkport.queue_clocks,
         bulkport.rate_limits, bulkport.unique_keys, bulkport.servers, bulkport.lost_servers, bulkport.recurring_jobs,
-        bulkport.job_tags, bulkport.job_deltas, bulkport.job_counts, bulkport.job_series, bulkport.signing_keys CASCADE;
+        bulkport.job_tags, bulkport.job_deltas, bulkport.job_counts, bulkport.job_series,
+        bulkport.server_series, bulkport.signing_keys CASCADE;
     -- One may go along with another.
     FOR routine IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = home LOOP
         IF EXISTS (SELECT FROM pg_proc WHERE oid = routine) THEN

@@ -338,6 +338,16 @@ CREATE TABLE bulkport.job_series (
     PRIMARY KEY (granularity, starts_at, task, queue)
 ) WITH (fillfactor = 50);
 
+-- What the jobs of each server came to. Heartbeats add what ended since the one before; kept as long as job_series.
+CREATE TABLE bulkport.server_series (
+    granularity text NOT NULL,  -- minute, hour (UTC)
+    starts_at timestamptz NOT NULL,
+    server text NOT NULL,
+    succeeded bigint NOT NULL,
+    failed bigint NOT NULL,
+    PRIMARY KEY (granularity, starts_at, server)
+) WITH (fillfactor = 50);
+
 -- What servers sign with, so that one understands what another gave out.
 CREATE TABLE bulkport.signing_keys (
     name text PRIMARY KEY,

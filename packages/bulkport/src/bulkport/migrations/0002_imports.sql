@@ -18,6 +18,7 @@ CREATE TABLE bulkport.bulk_import_jobs (
     name               text,                                  -- the client's own words
     client_id          text,
     metadata           jsonb,
+    tags               text[]      NOT NULL DEFAULT '{}',       -- the client's words to find it by
     start_at           timestamptz,                           -- no row is written before; null: at once
     retry_of           bigint,                                -- the import whose rejected rows this one sends again
     csv_columns        jsonb,                                 -- header, delimiter and the field of each column
@@ -53,6 +54,8 @@ CREATE INDEX bulk_import_jobs_user_reports_idx ON bulkport.bulk_import_jobs (use
     WHERE report_bytes > 0;
 CREATE INDEX bulk_import_jobs_unfinished_idx ON bulkport.bulk_import_jobs (id) WHERE completed_at IS NULL;
 CREATE INDEX bulk_import_jobs_completed_at_idx ON bulkport.bulk_import_jobs (completed_at) WHERE completed_at IS NOT NULL;
+
+CREATE INDEX bulk_import_jobs_tags_idx ON bulkport.bulk_import_jobs USING gin (tags) WHERE tags <> '{}';
 
 -- A client finds its import again by the id that it gave it.
 CREATE UNIQUE INDEX bulk_import_jobs_client_id_key ON bulkport.bulk_import_jobs (user_id, client_id) WHERE client_id IS NOT NULL;

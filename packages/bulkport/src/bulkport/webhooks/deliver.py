@@ -179,6 +179,7 @@ def _import_members(job: ImportJob) -> dict[str, Any]:
         "name": job.name,
         "clientId": job.client_id,
         "metadata": job.metadata,
+        "tags": job.tags,
         "totalRecords": job.total_records,
         "processedRecords": job.processed_count,
         "successCount": job.success_count,

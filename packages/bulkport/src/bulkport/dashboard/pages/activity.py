@@ -120,7 +120,12 @@ def chosen_group(request: PageRequest) -> SeriesGroup | None:
 def group_tabs(request: PageRequest) -> list[tuple[str, str, bool]]:
     """Links to the groupings."""
     chosen = chosen_group(request)
-    choices = ((None, t("All")), (SeriesGroup.TASK, t("By task")), (SeriesGroup.QUEUE, t("By queue")))
+    choices = (
+        (None, t("All")),
+        (SeriesGroup.TASK, t("By task")),
+        (SeriesGroup.QUEUE, t("By queue")),
+        (SeriesGroup.SERVER, t("By server")),
+    )
     return [(label, request.here(by=None if one is None else one.value), one is chosen) for one, label in choices]
 
 
@@ -131,7 +136,7 @@ def grouped_charts(
     group: SeriesGroup,
     marks: Sequence[Mark] = (),
 ) -> ActivityCharts:
-    """The charts of a period as stacks of the largest tasks or queues."""
+    """The charts of a period as stacks of the largest tasks, queues or servers."""
     count = int(period.length / period.bar)
     by_name = {name: in_bars(points, period.bar)[-count:] for name, points in groups.items()}
     # A group has the same colour in both charts.

@@ -12,19 +12,21 @@ from starlette.responses import Response, StreamingResponse
 from bulkport.dashboard.core.formatting import number
 from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import Download, Page, PageNotFound, PageRequest
+from bulkport.dashboard.pages.imported_rows import speed_chart
 from bulkport.errors import JobNotFound
 from bulkport.fastapi.error_report import report_disposition, report_lines
 from bulkport.identifiers import MAX_BIGINT, ImportId
 from bulkport.imports.admin import MOST_LOOKED_AT, ChunkCell, OperatedImport, OperatedImports
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.read import ReportedRow
+from bulkport.jobs.sanitize import storable_text
 
 _MOST_CELLS: Final = 240
 _CELLS_IN_A_ROW: Final = 40
 _CELL: Final = 20
 _GAP: Final = 3
 _MOST_KINDS: Final = 12
-_SHOWN_ROWS: Final = 10
+_SHOWN_ROWS: Final = 20
 _SAMPLED_ROWS: Final = 300
 _MAX_VALUES: Final = 3
 _VALUE_CHARACTERS: Final = 60
@@ -80,7 +82,8 @@ def import_page(imports: OperatedImports) -> Page:
         import_id = ImportId(job.id)
         has_errors = job.failure_count > 0
         after = request.query.number("after", 0, least=0, most=MAX_BIGINT)
-        rows = await imports.bad_rows(import_id, after_row=after, limit=_SHOWN_ROWS + 1) if has_errors else []
+        kind = _kind(request)
+        rows, next_after = await _rows(imports, import_id, kind, after) if has_errors else ([], None)
         sample = await imports.bad_rows(import_id, limit=_SAMPLED_ROWS) if has_errors else []
         return {
             "job": job,
@@ -88,15 +91,33 @@ def import_page(imports: OperatedImports) -> Page:
             "kinds": await imports.error_kinds(import_id, most=_MOST_KINDS) if has_errors else [],
             "most_kinds": _MOST_KINDS,
             "most_looked_at": MOST_LOOKED_AT,
-            "bad_rows": [_bad_row(row) for row in rows[:_SHOWN_ROWS]],
+            "bad_rows": [_bad_row(row) for row in rows],
+            "kind": kind,
+            "speed": await speed_chart(imports, job),
             "after_row": after,
-            "next_after": rows[_SHOWN_ROWS - 1].row if len(rows) > _SHOWN_ROWS else None,
+            "next_after": next_after,
             "values": frequent_values(sample),
             "reading": _reading(job),
             "outcome_words": _outcome_words(job),
         }
 
     return Page("imports/{import_id:int}", "import.html", load, section="imports")
+
+
+def _kind(request: PageRequest) -> tuple[str, str] | None:
+    """The kind of error whose rows are wanted: field and message; None: all."""
+    message = storable_text(request.query.get("message"))
+    return (storable_text(request.query.get("field")), message) if message else None
+
+
+async def _rows(
+    imports: OperatedImports, import_id: ImportId, kind: tuple[str, str] | None, after: int
+) -> tuple[list[ReportedRow], int | None]:
+    """A page of rejected rows, and after which row the next one begins."""
+    if kind is not None:
+        return await imports.rows_of_kind(import_id, kind, after_row=after, limit=_SHOWN_ROWS)
+    rows = await imports.bad_rows(import_id, after_row=after, limit=_SHOWN_ROWS + 1)
+    return rows[:_SHOWN_ROWS], rows[_SHOWN_ROWS - 1].row if len(rows) > _SHOWN_ROWS else None
 
 
 def report_download(imports: OperatedImports) -> Download:

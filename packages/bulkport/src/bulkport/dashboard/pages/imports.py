@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bulkport.dashboard.core.cache import TTLCache
 from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.page import Counts, CountsSource, Entry, Page, PageRequest, Section
 from bulkport.dashboard.core.table import Column, Paging
@@ -16,6 +17,8 @@ from bulkport.jobs.reading.details import JobSummary
 from bulkport.jobs.sanitize import storable_text
 
 _IN_FLIGHT: Final = "in-flight"
+_FILTERS: Final = ("text", "resource", "user", "tag")
+_TAGS_SECONDS: Final = 10.0
 _COLUMNS: Final = (
     Column("Import"),
     Column("Status"),
@@ -35,6 +38,11 @@ _EMPTY: Final = {
 def imports_component(imports: OperatedImports) -> Component:
     """The list, the page of one import with its report, and the action that cancels one."""
 
+    async def read_tags(_: None) -> Mapping[str, int]:
+        return await imports.tags()
+
+    tags = TTLCache(read_tags, seconds=_TAGS_SECONDS)
+
     async def load(request: PageRequest) -> Mapping[str, Any]:
         status = _status_of(request)
         size = Paging.size_of(request)
@@ -42,6 +50,8 @@ def imports_component(imports: OperatedImports) -> Component:
             statuses=_statuses(status),
             resource=storable_text(request.query.get("resource")) or None,
             user_id=storable_text(request.query.get("user")) or None,
+            tag=storable_text(request.query.get("tag")) or None,
+            text=storable_text(request.query.get("text")) or None,
         )
         cursor = request.query.get("cursor")
         before = ImportId(request.query.number("cursor", 0, least=0, most=2**62)) if cursor.isdecimal() else None
@@ -52,8 +62,9 @@ def imports_component(imports: OperatedImports) -> Component:
             "paging": Paging(size, None if found.before is None else str(found.before)),
             "status": status,
             "resources": sorted(imports.resources),
-            "is_narrowed": wanted.resource is not None or wanted.user_id is not None,
-            "without_filters": request.here(resource=None, user=None, cursor=None),
+            "is_narrowed": any(request.query.get(name) for name in _FILTERS),
+            "without_filters": request.here(**dict.fromkeys((*_FILTERS, "cursor"))),
+            "tags": await tags.get(None),
             "empty": _EMPTY.get(status, ("No matching imports", "No import has this status.")),
             "number": _number(request.query.get("user")),
         }

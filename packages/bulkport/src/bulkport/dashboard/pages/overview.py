@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bulkport.dashboard.core.cache import TTLCache
-from bulkport.dashboard.core.charts import LineChart, Series, lines
+from bulkport.dashboard.core.charts import BarChart, LineChart, Series, lines
 from bulkport.dashboard.core.formatting import (
     NOTHING,
     duration,
@@ -34,6 +34,7 @@ from bulkport.dashboard.pages.attention import (
     unfinished_imports,
 )
 from bulkport.dashboard.pages.failure_groups import FailureGroups, read_failure_groups
+from bulkport.dashboard.pages.imported_rows import ImportedRowsReader
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.muted_failures import MutedFailures
 from bulkport.dashboard.pages.periods import chosen_period, period_tabs
@@ -97,6 +98,8 @@ class Overview:
     """Succeeded and failed a second."""
     activity: ActivityCharts | None = None
     latency: LineChart | None = None
+    imported: BarChart | None = None
+    """Rows that imports brought."""
     failures: FailureGroups | None = None
     running: Sequence[ListedJob] | None = None
     running_in_all: int = 0
@@ -140,6 +143,7 @@ class OverviewReader:
         self._recurring = TTLCache(self._read_recurring, seconds=_CACHE_SECONDS)
         self._started = TTLCache(self._read_servers, seconds=_CACHE_SECONDS)
         self._activity = ActivityReader(jobs)
+        self._imported = None if imports is None else ImportedRowsReader(imports)
 
     async def attention(self) -> list[Attention]:
         """What needs attention now, the worst first."""
@@ -158,6 +162,7 @@ class OverviewReader:
         # Before the snapshot is taken: these may need a connection of their own.
         activity = await self._activity.read(request, period, marks_of_servers(await self._started.get(None)))
         latencies = await self._activity.latencies(period)
+        imported = None if self._imported is None else await self._imported.chart(period)
         minutes = await self._minutes.get(_RECENT_MINUTES)
         recurring = await self._recurring.get(None)
         failures = await self._failures.get(None)
@@ -180,6 +185,7 @@ class OverviewReader:
             throughput=_throughput(seconds),
             activity=activity,
             latency=latency_chart(latencies, period),
+            imported=imported,
             failures=failures,
             running=running[:_MAX_LISTED],
             running_in_all=len(running),

@@ -21,6 +21,7 @@ _FIELDS: Final = {
     "until": "until",
     "state": "state",
 }
+_OF_IMPORTS: Final = frozenset({"text", "resource", "user", "tag"})
 _STATES: Final = {state.value for state in JobState}
 
 
@@ -50,10 +51,18 @@ def read_search(text: str) -> Found:
         return Found(f"{path}/{number}", Query())
     fields: dict[str, str] = {}
     words: list[str] = []
+    is_of_imports = False
     for found in _WORD.finditer(text):
         key, value = found["key"], (found["quoted"] or found["text"]).strip('"')
         if key == "import" and _is_number(value):
             return Found(f"imports/{value}", Query())
+        if key in ("import", "resource", "file"):
+            is_of_imports = True
+            if key == "resource":
+                fields["resource"] = value
+            else:
+                words.append(value)
+            continue
         if key == "job" and _is_number(value):
             return Found(f"jobs/{value}", Query())
         if key in ("is", "state") and (value == "running" or value in _STATES):
@@ -66,6 +75,8 @@ def read_search(text: str) -> Found:
             words.append(found[0].strip('"'))
     if words:
         fields["text"] = " ".join(words)
+    if is_of_imports:
+        return Found("imports", Query([item for item in fields.items() if item[0] in _OF_IMPORTS]))
     return Found("jobs", Query(list(fields.items())))
 
 

@@ -155,7 +155,10 @@ class JobReader(Protocol):
     async def series_by(
         self, by: SeriesGroup, granularity: Granularity, since: datetime, *, until: datetime | None = None
     ) -> dict[str, list[SeriesPoint]]:
-        """As `series`, taken apart by task or queue; without durations and latencies."""
+        """As `series`, taken apart by task, queue or server; without durations and latencies.
+
+        By server there are minutes and hours, with what succeeded and what failed.
+        """
         ...
 
     async def queue_activity(self, window: timedelta = timedelta(minutes=5)) -> list[QueueActivity]:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -34,12 +35,23 @@ class Heartbeat:
         Whose lease it is.
     watch
         Looked through between the beats: this thread also runs while the event loop does not.
+    ended
+        Tells how many of the server's jobs succeeded and failed so far.
     """
 
-    def __init__(self, options: WorkerOptions, worker_id: int, watch: LoopWatch) -> None:
+    def __init__(
+        self,
+        options: WorkerOptions,
+        worker_id: int,
+        watch: LoopWatch,
+        ended: Callable[[], tuple[int, int]],
+    ) -> None:
         self._conninfo = patient_conninfo(options.database_url)
         self._cursor_factory = cursor_classes(options.schema)[0]
         self._worker_id = worker_id
+        self._server_name = options.server_name
+        self._ended = ended
+        self._told = (0, 0)
         self._interval = options.heartbeat_seconds
         self._watch = watch
         self._stopped = threading.Event()
@@ -80,7 +92,9 @@ class Heartbeat:
                 ) as connection:
                     while self._beat(connection):
                         backoff.reset()
+                        self._tell_ended(connection)
                         if self._wait_for_next_beat():
+                            self._tell_ended(connection)
                             return
                     self._evicted.set()
                     return
@@ -110,6 +124,15 @@ class Heartbeat:
         self._last_beat = sent
         self._wanted = row[0]
         return True
+
+    def _tell_ended(self, connection: psycopg.Connection) -> None:
+        """Add what ended since the last time to the server's time series."""
+        ended = self._ended()
+        succeeded, failed = ended[0] - self._told[0], ended[1] - self._told[1]
+        if succeeded or failed:
+            counts = {"server": self._server_name, "succeeded": succeeded, "failed": failed}
+            connection.execute(queries.ADD_ENDED, counts)
+            self._told = ended
 
 
 def _resident_bytes() -> int | None:

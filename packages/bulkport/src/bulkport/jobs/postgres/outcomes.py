@@ -144,11 +144,17 @@ class OutcomeWriter:
         self._idle = asyncio.Event()
         self._idle.set()
         self.worker_id = 0
+        self._succeeded = 0
+        self._failed = 0
 
     @property
     def backlog(self) -> int:
         """Outcomes that are to be written."""
         return len(self._pending)
+
+    def ended(self) -> tuple[int, int]:
+        """How many jobs succeeded, and how many failed for good, as written so far."""
+        return self._succeeded, self._failed
 
     def add(self, run: EndedRun) -> None:
         """Have an outcome written."""
@@ -200,6 +206,8 @@ class OutcomeWriter:
                 continue
             if state is None:
                 _log.warning("job outcome not written: the job is no longer this worker's", **_said(run))
+            self._succeeded += state == "succeeded"
+            self._failed += state == "failed"
             self._on_written(run, state)
         if not still_locked and not self._locked.runs:
             self._locked.wait = _FIRST_LOCKED_WAIT

@@ -77,6 +77,14 @@ FROM (
 WHERE worker_id = sample.id RETURNING wanted
 """
 
+ADD_ENDED: Final[LiteralString] = """
+INSERT INTO bulkport.server_series AS bucket (granularity, starts_at, server, succeeded, failed)
+SELECT granularity, date_trunc(granularity, now(), 'UTC'), %(server)s, %(succeeded)s, %(failed)s
+FROM unnest(ARRAY['minute', 'hour']) AS granularity
+ON CONFLICT (granularity, starts_at, server) DO UPDATE SET
+    succeeded = bucket.succeeded + EXCLUDED.succeeded, failed = bucket.failed + EXCLUDED.failed
+"""
+
 CLAIM: Final[LiteralString] = """
 SELECT * FROM bulkport.claim(
     %(worker_id)s::bigint, %(tasks)s::text[], %(heavy_tasks)s::text[], %(queues)s::text[], %(free)s::integer,

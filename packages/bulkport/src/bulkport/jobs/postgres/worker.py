@@ -121,7 +121,7 @@ class Worker:
             await self._register()
         except GivenUp:
             return
-        heartbeat = Heartbeat(self._options, self._worker_id, loop_watch)
+        heartbeat = Heartbeat(self._options, self._worker_id, loop_watch, self._writer.ended)
         heartbeat.start()
         self._heartbeat = heartbeat
         rescuer = Rescuer(

@@ -41,6 +41,7 @@ class SeriesGroup(StrEnum):
 
     TASK = "task"
     QUEUE = "queue"
+    SERVER = "server"
 
 
 _KEPT: Final = {

@@ -116,6 +116,17 @@ _STEPS_BY_TASK: Final = sql.SQL(f"{_BUCKETS} SELECT starts_at AS key, task AS na
 _STEPS_BY_QUEUE: Final = sql.SQL(
     f"{_BUCKETS} SELECT starts_at AS key, queue AS name, {_SUMS} FROM bucket GROUP BY 1, 2"
 )
+# Servers report what they ended themselves.
+_STEPS_BY_SERVER: Final = sql.SQL("""
+SELECT starts_at AS key, server AS name, succeeded, failed, 0 AS retried, 0 AS cancelled, 0 AS enqueued
+FROM bulkport.server_series
+WHERE granularity = %(granularity)s AND starts_at >= %(since)s AND starts_at < %(until)s
+""")
+_STEPS_BY: Final = {
+    SeriesGroup.TASK: _STEPS_BY_TASK,
+    SeriesGroup.QUEUE: _STEPS_BY_QUEUE,
+    SeriesGroup.SERVER: _STEPS_BY_SERVER,
+}
 _TASKS: Final = sql.SQL(f"{_BUCKETS} SELECT task AS key, {_SUMS} FROM bucket GROUP BY 1")
 _TASK_SLOTS: Final = sql.SQL(f"{_BUCKETS} SELECT task AS key, {_SLOTS} GROUP BY 1, slot ORDER BY 1, slot")
 
@@ -182,11 +193,10 @@ async def read_grouped_series(
     until: datetime | None,
     by: SeriesGroup,
 ) -> dict[str, list[SeriesPoint]]:
-    """Time series without gaps by task or queue; see `JobReader.series_by`."""
+    """Time series without gaps by task, queue or server; see `JobReader.series_by`."""
     arguments, times = await _steps(snapshot, granularity, since, until)
-    statement = _STEPS_BY_TASK if by is SeriesGroup.TASK else _STEPS_BY_QUEUE
     found: dict[str, dict[datetime, JobTotals]] = defaultdict(dict)
-    for row in await snapshot.fetch_all(statement, arguments | {"task": None, "queue": None}):
+    for row in await snapshot.fetch_all(_STEPS_BY[by], arguments | {"task": None, "queue": None}):
         at, name = in_utc(row.pop("key")), row.pop("name")
         found[name][at] = JobTotals(**row)
     return {

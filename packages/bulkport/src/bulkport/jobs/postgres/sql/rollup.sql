@@ -150,6 +150,8 @@ BEGIN
         )
     LOOP
         DELETE FROM bulkport.job_series old WHERE old.granularity = spent.granularity AND old.starts_at < spent.before;
+        DELETE FROM bulkport.server_series old
+        WHERE old.granularity = spent.granularity AND old.starts_at < spent.before;
         DELETE FROM bulkport.job_counts WHERE jobs = 0;
     END LOOP;
     RETURN QUERY SELECT moved_jobs, pg_relation_size('bulkport.job_deltas');
