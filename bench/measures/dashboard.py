@@ -29,6 +29,8 @@ _WARM_UP: Final = 5
 _API_REQUEST: Final = "/api/platforms/1"
 _PAGES: Final = {
     "overview": "",
+    "overview by task, 7 days": "?by=task&period=7d",
+    "overview by server, 30 days": "?by=server&period=30d",
     "jobs": "jobs",
     "succeeded": "jobs?state=succeeded",
     "failed": "jobs?state=failed",
@@ -36,6 +38,14 @@ _PAGES: Final = {
     "failed of a task today": "jobs?state=failed&task=task-0&within=day",
     "of a user": "jobs?user=user-7",
     "of a queue": "jobs?queue=queue-3",
+    "of a tag": "jobs?tag=tenant-7",
+    "of a tag and a task": "jobs?tag=tenant-7&task=task-1",
+    "an argument of one job": "jobs?text=%22recipient%22%3A%20%22user{middle}%40example.org%22",
+    "an argument of many jobs": "jobs?text=%22report%22%3A%20700",
+    "enqueued": "jobs?state=enqueued",
+    "scheduled": "jobs?state=scheduled",
+    "failures": "failures",
+    "batches": "batches",
     "text of one job": "jobs?text=user{middle}%40example",
     "text of many failed": "jobs?state=failed&text=mail-3",
     "text of none": "jobs?text=nothing%20of%20the%20kind",
@@ -52,6 +62,10 @@ _PAGES: Final = {
     "tasks": "tasks",
     "a task": "tasks/task-7",
     "imports": "imports",
+    "imports of a tag": "imports?tag=nightly",
+    "jobs as JSON": "api/v1/jobs?state=failed",
+    "what needs attention, as JSON": "api/v1/attention",
+    "metrics": "api/v1/metrics",
     "an import": "imports/1",
     "audit": "audit",
 }
@@ -67,7 +81,7 @@ def dashboard(run: Run) -> None:
     installation.migrate()
     jobs = run.scale.finished_jobs
     run.say(f"{jobs:,} finished jobs are made up for the dashboard")
-    add_history(url, jobs)
+    add_history(url, jobs, is_busy=True)
     with installation.serve() as product:
         body = run.dataset.platforms_ndjson(run.scale.django_rows)
         upload = run.upload(product, "platforms", body)

@@ -18,6 +18,7 @@ from bulkport.dashboard.core.action import Form, Outcome
 from bulkport.dashboard.core.page import Counts, PageRequest, Query
 from bulkport.dashboard.core.table import Column
 from bulkport.dashboard.core.viewer import Viewer
+from bulkport.dashboard.request_context import accepted_form
 from bulkport.errors import Conflict, NotFound
 from bulkport.pools import AsyncPool
 from commandapi.auth.keys import (
@@ -82,7 +83,7 @@ class KeyPage(Dashboard):
 
     async def _make(self, request: Request) -> Response:
         viewer = self._viewer(request)
-        form = await self._accepted_form(request, viewer)
+        form = await accepted_form(request, viewer)
         description = form.get("description", "").strip()[:_MAX_DESCRIPTION] or None
         scopes = [scope for scope in REGISTERED_SCOPES if scope in form.all("scope")]
         days = form.get("days", "")
@@ -107,7 +108,7 @@ class KeyPage(Dashboard):
 
     async def _rotate(self, request: Request) -> Response:
         viewer = self._viewer(request)
-        form = await self._accepted_form(request, viewer)
+        form = await accepted_form(request, viewer)
         key_id = (form.numbers() or [0])[0]
 
         async def rotate() -> IssuedKey:

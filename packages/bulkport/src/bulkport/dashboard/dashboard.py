@@ -1,50 +1,50 @@
 """The dashboard as an application mounts it: its routes, and the way of a request to a page."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
-from urllib.parse import quote, unquote
+from typing import Final
+from urllib.parse import quote
 
 import psycopg
 from jinja2 import BaseLoader
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Match, Route, Router
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from bulkport.dashboard.access.viewers import Access, not_found
-from bulkport.dashboard.core import cookies, csrf, error_page, flash
-from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Audit, Form, perform
+from bulkport.dashboard.acting import Acting
+from bulkport.dashboard.core import cookies, error_page
+from bulkport.dashboard.core.action import Action, Audit
 from bulkport.dashboard.core.cache import TTLCache
-from bulkport.dashboard.core.command import Command, command_form
-from bulkport.dashboard.core.forms import read_form, way_back
-from bulkport.dashboard.core.language import LANGUAGES, speaking, t
+from bulkport.dashboard.core.command import Command
+from bulkport.dashboard.core.language import speaking, t
 from bulkport.dashboard.core.page import (
     Counts,
     CountsSource,
     Download,
     Page,
     PageNotFound,
-    PageRequest,
-    Query,
     Redirect,
     Search,
     Section,
     no_counts,
 )
-from bulkport.dashboard.core.render import Fragment, Renderer
-from bulkport.dashboard.core.responses import LOOKS, Responses
+from bulkport.dashboard.core.render import Renderer
+from bulkport.dashboard.core.responses import Responses
 from bulkport.dashboard.core.security import NO_STORE, PAGE_HEADERS
 from bulkport.dashboard.core.sse.hub import Hub
-from bulkport.dashboard.core.sse.stream import EventStream, Watched
-from bulkport.dashboard.core.sse.throttle import Throttle
-from bulkport.dashboard.core.static_files import StaticFiles, accepts_gzip
+from bulkport.dashboard.core.static_files import StaticFiles
 from bulkport.dashboard.core.viewer import Viewer
+from bulkport.dashboard.live_updates import LiveUpdates
 from bulkport.dashboard.mounting import Below, NamedRoute, own_url, path_below_mount
-from bulkport.errors import BadRequest, BulkportError, ServiceUnavailable
+from bulkport.dashboard.preferences import choose_language, choose_look
+from bulkport.dashboard.request_context import VIEWER, Refused, page_request_of, problem, viewer_of
+from bulkport.errors import BulkportError, ServiceUnavailable
 from bulkport.fastapi.answers import status_of
 from bulkport.fastapi.trace import trace_id_of_request
 from bulkport.jobs.errors import NotConnected
@@ -53,13 +53,8 @@ logger = logging.getLogger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_VIEWER: Final = "bulkport.viewer"
-"""Where the scope of a request has who sent it."""
 _OF_THE_APPLICATION: Final = frozenset({"router", "route", "endpoint", "starlette.exception_handlers"})
 """Parts of a scope that the dashboard does not take over: its errors become pages, not the application's answers."""
-_PREFERENCE_SECONDS: Final = 365 * 24 * 3600
-
-_MAX_WATCHED: Final = 20
 _API: Final = "/api/"
 _COUNTS_SECONDS: Final = 0.9
 """How long counts are shared: less than the second between two reads of a page, so that each has counts of its own."""
@@ -120,30 +115,30 @@ class Dashboard:
     ) -> None:
         self._is_secure = None if public_url is None else public_url.lower().startswith("https:")
         self._access = access
-        self._audit = audit
-        self._actions = {action.name: action for action in actions}
         self._counts = _shared(counts)
         self._static = StaticFiles()
-        self._renderer = Renderer(title, sections, search, self._static, loaders)
-        self._responses = Responses(self._renderer, self._counts)
+        renderer = Renderer(title, sections, search, self._static, loaders)
+        self._responses = Responses(renderer, self._counts)
         self._hub = hub or Hub()
         open_routes = access.routes()
         self._open_paths = frozenset(route.path for route in open_routes)
         self._page_routes = [(page, Route(f"/{page.path}", self._page_endpoint(page))) for page in pages]
+        acting = Acting({action.name: action for action in actions}, audit, self._responses, self._counts)
+        live = LiveUpdates(self._page_routes, renderer, self._counts, self._hub)
         self._router = Router(
             [
                 *open_routes,
                 *(route for _, route in self._page_routes),
                 *(Route(f"/{download.path}", _download_endpoint(download)) for download in downloads),
                 *(
-                    Route(f"/{one.path}", self._command_endpoint(one), methods=["POST"])
+                    Route(f"/{one.path}", partial(acting.run_command, one), methods=["POST"])
                     for one in commands
-                    if one.action in self._actions
+                    if acting.knows(one)
                 ),
-                Route("/live/", self._stream),
-                Route("/do/{name:path}", self._act, methods=["POST"]),
-                Route("/theme", self._choose_theme, methods=["POST"]),
-                Route("/language", self._choose_language, methods=["POST"]),
+                Route("/live/", live.stream),
+                Route("/do/{name:path}", acting.act, methods=["POST"]),
+                Route("/theme", choose_look, methods=["POST"]),
+                Route("/language", choose_language, methods=["POST"]),
                 Route("/static/{name}", self._static_file),
             ],
             redirect_slashes=False,
@@ -220,7 +215,7 @@ class Dashboard:
             "raw_path": quote(f"/{path}").encode(),
             "root_path": "",
             "path_params": {},
-            _VIEWER: viewer,
+            VIEWER: viewer,
         }
         has_begun = False
 
@@ -248,7 +243,7 @@ class Dashboard:
                 status, text = 404, str(error) or t("There is nothing at this address.")
             case HTTPException():
                 status, text = error.status_code, t("This address does not accept such a request.")
-            case _Refused():
+            case Refused():
                 status, text = 403, str(error)
             case BulkportError() if (
                 status_of(error) < HTTPStatus.INTERNAL_SERVER_ERROR
@@ -264,13 +259,13 @@ class Dashboard:
                 logger.error("unexpected error", exc_info=error)
                 status, text = 500, t("The server log has the details under {trace}.", trace=trace_id_of_request.get())
         if request.scope["path"].startswith(_API):
-            return _problem(status, text)
-        return await self._responses.error(request, viewer, _page_request(request, viewer), status, text)
+            return problem(status, text)
+        return await self._responses.error(request, viewer, page_request_of(request, viewer), status, text)
 
     def _page_endpoint(self, page: Page) -> Endpoint:
         async def show(request: Request) -> Response:
-            viewer = _viewer(request)
-            page_request = _page_request(request, viewer)
+            viewer = viewer_of(request)
+            page_request = page_request_of(request, viewer)
             counts = await self._counts()
             try:
                 variables = await page.load(page_request)
@@ -290,128 +285,8 @@ class Dashboard:
 
         return show
 
-    async def _stream(self, request: Request) -> Response:
-        """The live updates of the pages that the field `watch` of the query names, in one stream."""
-        viewer = _viewer(request)
-        addresses = request.query_params.getlist("watch")[:_MAX_WATCHED]
-        # A page that is gone does not end the updates of the others.
-        watched = [one for address in addresses if (one := self._watched(request, viewer, address)) is not None]
-        if not watched:
-            raise PageNotFound
-        return _StreamResponse(EventStream(self._hub, watched, is_compressed=accepts_gzip(request)))
-
-    def _watched(self, request: Request, viewer: Viewer, address: str) -> Watched | None:
-        path, _, query = address.partition("?")
-        path = unquote(path)
-        found = self._page_at(path)
-        if found is None:
-            return None
-        page, params = found
-        page_request = PageRequest(path, params, Query.parse(query), viewer.role, cookies.language(request))
-        throttle = Throttle()
-
-        async def render() -> Sequence[Fragment]:
-            counts = await self._counts()
-            if page.follows_counts and throttle.may_skip(counts):
-                return ()
-            with speaking(page_request.language):
-                variables = {**await page.load(page_request), "section": page.section}
-                return self._renderer.fragments(page.template, page_request, counts, variables)
-
-        key = f"{page_request.role} {page_request.language} {page_request.address}"
-        return Watched(address, key, render, page.every)
-
-    def _page_at(self, path: str) -> tuple[Page, Mapping[str, Any]] | None:
-        scope = {"type": "http", "path": f"/{path}", "method": "GET", "path_params": {}, "root_path": ""}
-        for page, route in self._page_routes:
-            match, child = route.matches(scope)
-            if match is Match.FULL:
-                return page, child["path_params"]
-        return None
-
-    async def _act(self, request: Request) -> Response:
-        viewer = _viewer(request)
-        form = await self._accepted_form(request, viewer)
-        action = self._actions.get(request.path_params["name"])
-        if action is None:
-            raise PageNotFound(t("Unknown action."))
-        if not viewer.is_operator:
-            raise _Refused(t("Your role is read-only. Ask an operator to do this."))
-        asked = ActionRequest(viewer, form)
-        page_request = _page_request(request, viewer)
-        if "confirmed" not in form and (question := await _question(action, asked)):
-            fields = [(name, value) for name, value in form.fields() if name != csrf.FIELD]
-            variables: dict[str, Any] = {
-                "label": t(action.label),
-                "question": question,
-                "fields": fields,
-                "back": way_back(form),
-            }
-            variables |= {"asks_for_note": action.asks_for_note}
-            counts = await self._counts()
-            return self._responses.page(
-                request, viewer, "confirm.html", page_request, counts=counts, variables=variables
-            )
-        done, message = await perform(action, asked, self._audit)
-        response = _lead_to(page_request, done.lead_to if done.lead_to is not None else way_back(form))
-        if message is not None:
-            flash.give(response, request, message)
-        return response
-
-    def _command_routes(self, commands: Sequence[Command]) -> list[Route]:
-        known = [one for one in commands if one.action in self._actions]
-        return [Route(f"/{one.path}", self._command_endpoint(one), methods=["POST"]) for one in known]
-
-    def _command_endpoint(self, command: Command) -> Endpoint:
-        action = self._actions[command.action]
-
-        async def answer(request: Request) -> Response:
-            viewer = _viewer(request)
-            if not viewer.is_operator:
-                raise _Refused(t("Your role is read-only. Ask an operator to do this."))
-            done, _ = await perform(action, ActionRequest(viewer, await command_form(command, request)), self._audit)
-            if not done.is_good:
-                return _problem(done.status or command.refused_status, done.text)
-            content = {"message": done.text, "target": done.target, "page": done.lead_to}
-            return JSONResponse(content, headers={**PAGE_HEADERS, **NO_STORE})
-
-        return answer
-
-    async def _choose_theme(self, request: Request) -> Response:
-        viewer = _viewer(request)
-        form = await self._accepted_form(request, viewer)
-        chosen = [(cookie, form[name]) for name, (cookie, values) in LOOKS.items() if form.get(name) in values]
-        if not chosen:
-            raise BadRequest(t("Unknown theme."))
-        response = _lead_to(_page_request(request, viewer), way_back(form))
-        for cookie, value in chosen:
-            cookies.set_cookie(response, request, cookie, value, max_age=_PREFERENCE_SECONDS)
-        return response
-
-    async def _choose_language(self, request: Request) -> Response:
-        viewer = _viewer(request)
-        form = await self._accepted_form(request, viewer)
-        language = form.get("language", "")
-        if language not in LANGUAGES:
-            raise BadRequest(t("Unknown language."))
-        response = _lead_to(_page_request(request, viewer), way_back(form))
-        cookies.set_cookie(response, request, cookies.LANGUAGE, language, max_age=_PREFERENCE_SECONDS)
-        return response
-
-    async def _accepted_form(self, request: Request, viewer: Viewer) -> Form:
-        form = await read_form(request)
-        if reason := csrf.refusal(request, viewer, form.get(csrf.FIELD, "")):
-            raise _Refused(t("The form was rejected: {reason} Go back, reload the page and try again.", reason=reason))
-        return form
-
     async def _static_file(self, request: Request) -> Response:
         return self._static.answer(request, f"static/{request.path_params['name']}") or not_found(request)
-
-
-def _problem(status: int, text: str) -> Response:
-    """What is wrong, as RFC 9457 has it."""
-    content = {"title": HTTPStatus(status).phrase, "status": status, "detail": text}
-    return JSONResponse(content, status, {**PAGE_HEADERS, **NO_STORE}, media_type="application/problem+json")
 
 
 def _shared(counts: CountsSource) -> CountsSource:
@@ -424,59 +299,13 @@ def _shared(counts: CountsSource) -> CountsSource:
     return lambda: cache.get(None)
 
 
-async def _question(action: Action, asked: ActionRequest) -> str | None:
-    """The question before the action; None: there is none."""
-    try:
-        return None if action.question is None else await action.question(asked)
-    except ActionRefused:
-        # The action refuses as well, which is then shown and audited as usual.
-        return None
-
-
-class _Refused(Exception):
-    """The viewer may not do this; the message says why."""
-
-
-class _StreamResponse(Response):
-    """A stream as the answer of an endpoint."""
-
-    def __init__(self, stream: EventStream) -> None:
-        super().__init__()
-        self._stream = stream
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._stream(scope, receive, send)
-
-
 def _download_endpoint(download: Download) -> Endpoint:
     async def answer(request: Request) -> Response:
-        response = await download.answer(_page_request(request, _viewer(request)))
+        response = await download.answer(page_request_of(request, viewer_of(request)))
         response.headers.update({**PAGE_HEADERS, **NO_STORE})
         return response
 
     return answer
-
-
-def _viewer(request: Request) -> Viewer:
-    viewer: Viewer | None = request.scope[_VIEWER]
-    if viewer is None:
-        raise PageNotFound
-    return viewer
-
-
-def _page_request(request: Request, viewer: Viewer, *, below: str = "") -> PageRequest:
-    return PageRequest(
-        path=request.scope["path"].removeprefix(f"/{below}"),
-        params=request.path_params,
-        query=Query.parse(request.url.query),
-        role=viewer.role,
-        language=cookies.language(request),
-    )
-
-
-def _lead_to(page_request: PageRequest, address: str) -> Response:
-    # 303: the browser goes on with GET (RFC 9110 §15.4.4). A relative address is right below any prefix.
-    return RedirectResponse(page_request.root + address, 303)
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,6 +18,8 @@ class Column:
     """Whether it is aligned right."""
     is_minor: bool = False
     """Whether narrow screens leave it out."""
+    is_lesser: bool = False
+    """Whether screens of middle width leave it out already."""
 
 
 @dataclass(frozen=True, slots=True)
