@@ -31,6 +31,8 @@ _MAX_BRACKETS: Final = 100
 _UNUSABLE: Final = frozenset({'"', "\\", *map(chr, range(32))})
 _NO_VALUE: Final = "-"
 """Stands where no row was accepted, in a column whose values must not be blank."""
+_RARE: Final = 10
+"""Where one record in so many has unknown fields, all are decoded as if they had."""
 _LONG: Final = 300
 """Bytes of a record in which a number may have as many zeros as a float has no room for."""
 _REFUSALS: Final = (msgspec.DecodeError, ValueError, RecursionError)
@@ -74,6 +76,7 @@ class FastLane:
         self._lookups = lookups
         self._learns = not forbids_unknown_fields
         self._learned: list[str] = []
+        self._expects_learned = False
         self._ids: dict[str, Any] = {}
         members: list[tuple[str, str, Any, Any]] = []
         substituted = {lookup.id_field for lookup in lookups}
@@ -130,29 +133,31 @@ class FastLane:
         -------
         The columns, and the positions of the records that were not accepted.
         """
-        given = records
-        if self._learned:
-            # Only unknown fields may nest, and only as deep as Pydantic's parser takes.
-            given = [record if record.count(b"[") + record.count(b"{") <= _MAX_BRACKETS else b"" for record in records]
         rows: list[Any] = []
         refused: set[int] = set()
-        rest = iter(given)
-        while len(rows) < len(given):
+        rest = iter(records)
+        decode = self._learned_decoder.decode if self._expects_learned else self._decoder.decode
+        rescued = 0
+        while len(rows) < len(records):
             try:
                 # The rows before a refused record stay in the list, so its length is that record's position.
-                rows.extend(map(self._decoder.decode, rest))
+                rows.extend(map(decode, rest))
             except _REFUSALS:
                 position = len(rows)
-                record = given[position]
-                row = self._learn_from(record, unknown_fields) if self._learns else None
+                row = self._decode_learned(records[position], unknown_fields)
                 if row is None:
                     refused.add(position)
+                else:
+                    rescued += 1
                 rows.append(row or self._stand_in)
+        if self._expects_learned:
+            refused |= _nested_positions(records)
+        self._expects_learned |= rescued * _RARE > len(records)
         columns = {name: list(map(attrgetter(name), rows)) for name, *_ in self._members}
         for name in self._not_blank:
             refused |= _blank_positions(columns[name])
         for name in self._floats:
-            refused |= _vanished_positions(columns[name], given)
+            refused |= _vanished_positions(columns[name], records)
         return columns, refused
 
     def decode_cells(
@@ -217,8 +222,11 @@ class FastLane:
             return
         struct = self._make_struct(self._members)
         self._stand_in = struct(**self._stand_ins)
+        self._decoder = msgspec.json.Decoder(struct)
+
+    def _compile_learned(self) -> None:
         learned = [(f"_unknown_{i}", name, Any, None) for i, name in enumerate(self._learned)]
-        self._decoder = msgspec.json.Decoder(self._make_struct([*self._members, *learned]) if learned else struct)
+        self._learned_decoder = msgspec.json.Decoder(self._make_struct([*self._members, *learned]))
 
     def _make_struct(self, members: Sequence[tuple[str, str, Any, Any]]) -> type[msgspec.Struct]:
         return msgspec.defstruct(
@@ -232,21 +240,23 @@ class FastLane:
             gc=False,
         )
 
-    def _learn_from(self, record: bytes, unknown_fields: UnknownFields) -> Any:
-        """The row of a record that has fields not seen before; None where that is not all that stands against it.
+    def _decode_learned(self, record: bytes, unknown_fields: UnknownFields) -> Any:
+        """The row of a record that has unknown fields; None where that is not all that stands against it.
 
-        Unknown fields become members of the struct whose values are checked as JSON and left alone: so rows that have
-        them keep their speed.
+        Unknown fields become members of a second struct whose values are checked as JSON and left alone: so rows that
+        have them keep their speed.
         """
-        names = [name for name in unknown_fields.note(record) if _is_learnable(name)]
-        if not names:
+        if not self._learns:
             return None
-        self._learned += names
-        self._compile()
-        if record.count(b"[") + record.count(b"{") > _MAX_BRACKETS:
+        names = [name for name in unknown_fields.note(record) if _is_learnable(name)]
+        if names:
+            self._learned += names
+            self._compile_learned()
+        # Only unknown fields may nest, and only as deep as Pydantic's parser takes.
+        if not self._learned or record.count(b"[") + record.count(b"{") > _MAX_BRACKETS:
             return None
         try:
-            return self._decoder.decode(record)
+            return self._learned_decoder.decode(record)
         except _REFUSALS:
             return None
 
@@ -332,6 +342,15 @@ def _lane_of(model: type[BaseModel], lookups: tuple[Lookup, ...], tracks_given: 
 def _is_learnable(name: str) -> bool:
     """Whether msgspec takes the name for a member."""
     return len(name) <= UnknownFields.MAX_LENGTH and _UNUSABLE.isdisjoint(name)
+
+
+def _nested_positions(records: Sequence[bytes]) -> set[int]:
+    """Positions of records that may nest more deeply than Pydantic's parser takes."""
+    return {
+        position
+        for position, record in enumerate(records)
+        if len(record) > _MAX_BRACKETS and record.count(b"[") + record.count(b"{") > _MAX_BRACKETS
+    }
 
 
 def _vanished_positions(values: list[Any], records: Sequence[bytes]) -> set[int]:

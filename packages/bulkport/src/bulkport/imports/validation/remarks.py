@@ -86,6 +86,8 @@ def _has_blank_ends(text: str) -> bool:
 
 
 def _core(text: str) -> str:
+    if "!" <= text[:1] <= "~" and "!" <= text[-1:] <= "~":
+        return text
     start, end = 0, len(text)
     while start < end and is_blank(text[start]):
         start += 1

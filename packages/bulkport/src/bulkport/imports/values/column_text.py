@@ -56,8 +56,10 @@ def column_texts(
     kinds.discard(type(None))
     if not kinds:
         return [None] * len(values), {}
-    if kinds == {str} and kind.is_text and kind.max_length is None and kind.name not in ("name", "char"):
-        return list(values), {}
+    if kinds == {str} and kind.is_text and kind.name not in ("name", "char"):
+        longest = kind.max_length
+        if longest is None or max(map(len, values)) <= longest:
+            return list(values), {}
     if kinds == {int} and kind.name in _INTEGERS and kind.kind is TypeKind.BASE and not has_null:
         limit = _INTEGERS[kind.name]
         if -limit <= min(values) and max(values) < limit:

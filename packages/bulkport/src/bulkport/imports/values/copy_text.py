@@ -11,6 +11,10 @@ from typing import Final
 _FIELD_END: Final = "\x1f"
 _ROW_END: Final = "\x1e"
 _NULL: Final = "\x1d"
+_FIELD_END_BYTE: Final = _FIELD_END.encode()
+_ROW_END_BYTE: Final = _ROW_END.encode()
+_NULL_BYTE: Final = _NULL.encode()
+_ENDS: Final = bytes.maketrans(_FIELD_END_BYTE + _ROW_END_BYTE, b"\t\n")
 
 _ESCAPES: Final = str.maketrans(
     {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
@@ -31,24 +35,23 @@ def copy_block(columns: Sequence[Sequence[str | None]]) -> bytes:
         nulls += missing
         texts.append([_NULL if value is None else value for value in column] if missing else column)  # type: ignore[arg-type] # no None left
     lines = texts[0] if len(texts) == 1 else map(_FIELD_END.join, zip(*texts, strict=True))
-    block = _ROW_END.join(lines)
+    # As bytes, which are searched and replaced faster than text; all signs here are one byte each in UTF-8.
+    block = _ROW_END.join(lines).encode()
     if (
-        block.count(_ROW_END) != rows - 1
-        or block.count(_FIELD_END) != rows * (len(columns) - 1)
-        or block.count(_NULL) != nulls
+        block.count(_ROW_END_BYTE) != rows - 1
+        or block.count(_FIELD_END_BYTE) != rows * (len(columns) - 1)
+        or block.count(_NULL_BYTE) != nulls
     ):
         return _copy_block_by_value(columns)
     # A backslash, tab or line end inside the data: most blocks have none, and `in` finds out at memory speed.
-    if "\\" in block:
-        block = block.replace("\\", "\\\\")
-    for character, escape in (("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+    if b"\\" in block:
+        block = block.replace(b"\\", b"\\\\")
+    for character, escape in ((b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r")):
         if character in block:
             block = block.replace(character, escape)
     if nulls:
-        block = block.replace(_NULL, "\\N")
-    if len(columns) > 1:
-        block = block.replace(_FIELD_END, "\t")
-    return (block.replace(_ROW_END, "\n") + "\n").encode()
+        block = block.replace(_NULL_BYTE, b"\\N")
+    return block.translate(_ENDS) + b"\n"
 
 
 def _copy_block_by_value(columns: Sequence[Sequence[str | None]]) -> bytes:
