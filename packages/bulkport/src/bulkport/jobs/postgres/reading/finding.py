@@ -63,11 +63,17 @@ _ORDERED_TIMES: Final[dict[JobSort, dict[str, LiteralString]]] = {
 # read the whole table.
 _JOBS: Final = sql.SQL("CROSS JOIN LATERAL (SELECT * FROM {} AS one WHERE one.job_id = next.job_id OFFSET 0) AS job")
 
-_TAGGED: Final[LiteralString] = "job.job_id IN (SELECT job_id FROM bulkport.job_tags WHERE tag = %(tag)s)"
+_TAGGED: Final = sql.SQL("job.job_id IN (SELECT job_id FROM bulkport.job_tags WHERE tag = %(tag)s)").format()
+# Tags are by id: no look-up.
+_IDS: Final = sql.SQL("CROSS JOIN LATERAL (SELECT next.job_id) AS job").format()
 _LEAST_ANCHOR: Final = 4
 
 _FINISHED_TEXT: Final[LiteralString] = "job.search_text"
-_UNFINISHED_TEXT: Final[LiteralString] = "bulkport.search_text(job.args, job.error_type, job.error)"
+# As bulkport.search_text, in two parts: most of these jobs have no error, and a call costs as much as the comparison.
+_UNFINISHED_TEXT: Final[LiteralString] = (
+    "(left(job.args::text, 8000) ILIKE ANY ({texts}) "
+    "OR (job.error_type IS NOT NULL AND concat_ws(': ', job.error_type, job.error) ILIKE ANY ({texts})))"
+)
 _LIVE: Final = sql.SQL("bulkport.jobs")
 _FINISHED: Final = sql.SQL("bulkport.finished_jobs")
 
@@ -129,13 +135,12 @@ class StateQuery:
         Rows have `found`, `value` and `job_id`. One with `found` false is the last one looked at, of more than `most`.
         """
         text = sql.SQL(
-            "WITH found AS MATERIALIZED (SELECT next.value, next.job_id FROM ({next}) AS next {jobs} WHERE {rest} "
+            "WITH found AS MATERIALIZED (SELECT next.value, next.job_id FROM {jobs} WHERE {rest} "
             "ORDER BY next.value {direction}, next.job_id {direction} LIMIT {limit}) "
             "SELECT true AS found, value, job_id FROM found "
             "UNION ALL SELECT false, value, job_id FROM ({last}) AS last WHERE (SELECT count(*) FROM found) < {limit}"
         ).format(
-            next=self._next(start, sql.SQL("LIMIT {}").format(most)),
-            jobs=_JOBS.format(self._table),
+            jobs=self._looked_at(start, most),
             rest=_all(self._rest),
             direction=self._direction(start),
             limit=limit,
@@ -218,15 +223,20 @@ class StateQuery:
         start = Start(None, is_backward=False)
         text = sql.SQL(
             "SELECT jobs, jobs = {most} OR EXISTS ({last}) AS is_cut FROM (SELECT count(*) AS jobs FROM ("
-            "SELECT FROM ({next}) AS next {jobs} WHERE {rest} LIMIT {most}) AS found) AS counted"
+            "SELECT FROM {jobs} WHERE {rest} LIMIT {most}) AS found) AS counted"
         ).format(
             most=most,
             last=self._next(start, sql.SQL("OFFSET {} LIMIT 1").format(scanned - 1)),
-            next=self._next(start, sql.SQL("LIMIT {}").format(scanned)),
-            jobs=_JOBS.format(self._table),
+            jobs=self._looked_at(start, scanned),
             rest=_all(self._rest),
         )
         return Statement(text, self._arguments(start))
+
+    def _looked_at(self, start: "Start", most: int) -> sql.Composed:
+        """The `most` next jobs: `next` in their order, and what the rest asks of each."""
+        following = self._next(start, sql.SQL("LIMIT {}").format(most))
+        jobs = _IDS if self._rest == [_TAGGED] else _JOBS.format(self._table)
+        return sql.SQL("({}) AS next {}").format(following, jobs)
 
     def _next(self, start: "Start", limit: sql.Composable) -> sql.Composed:
         """The jobs beyond the start, in the order, as `value` and `job_id`; nothing else, so that one index tells it
@@ -247,12 +257,15 @@ class StateQuery:
             if getattr(self._query, name) is not None:
                 yield sql.SQL("job.{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
         if self._query.tag is not None:
-            yield sql.SQL(_TAGGED).format()
+            yield _TAGGED
 
     def _text_condition(self, text: str) -> sql.Composed:
-        where = sql.SQL(_FINISHED_TEXT if self.state.is_final else _UNFINISHED_TEXT)
         patterns = ["text"] if _as_json(text) == text else ["text", "json_text"]
-        either = [sql.SQL("{} ILIKE {}").format(where, sql.Placeholder(name)) for name in patterns]
+        if not self.state.is_final:
+            texts = sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(sql.Placeholder, patterns)))
+            return sql.SQL(_UNFINISHED_TEXT).format(texts=texts)
+        # Each on its own, for the index on texts.
+        either = [sql.SQL("{} ILIKE {}").format(sql.SQL(_FINISHED_TEXT), sql.Placeholder(name)) for name in patterns]
         return sql.SQL("({})").format(sql.SQL(" OR ").join(either))
 
     def _beyond(self, start: "Start") -> list[sql.Composed]:
