@@ -102,6 +102,121 @@ async def test_forms_with_a_file_are_read(site: CatalogueSite) -> None:
     assert await names(site) == ["A", "B", "Ü"]
 
 
+DISPOSITION = 'content-disposition: form-data; name="{}"'
+
+
+def _form(*parts: tuple[str, bytes], before: bytes = b"") -> bytes:
+    """A form of parts with these headers, for the boundary `x`."""
+    text = b"".join(b"--x\r\n" + headers.encode() + b"\r\n\r\n" + content + b"\r\n" for headers, content in parts)
+    return before + text + b"--x--\r\n"
+
+
+FILE = DISPOSITION.format("file")
+ROWS = b"platform name;n\nA;1\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "file_name"),
+    [
+        (_form((FILE + '; filename="a.csv"', ROWS), before=b"This is a form.\r\n"), "a.csv"),
+        (_form((FILE + "; filename*=UTF-8''%C3%BC.csv", ROWS)), "ü.csv"),
+        (_form((FILE + "; filename=\"x.csv\"; filename*=iso-8859-1'en'%FC.csv", ROWS)), "ü.csv"),
+        (_form((FILE + "\r\ncontent-type: text/csv", ROWS)), None),
+        (
+            _form(
+                (DISPOSITION.format("other") + '; filename=""\r\ncontent-type: application/octet-stream', b""),
+                (FILE + '; filename="a.csv"', ROWS),
+                (DISPOSITION.format("third") + '; filename=""', b""),
+            ),
+            "a.csv",
+        ),
+        (
+            _form(
+                (DISPOSITION.format("metadata") + "\r\ncontent-type: application/json", b'{"a": 1}'),
+                (DISPOSITION.format("upload") + '; filename="a.csv"', ROWS),
+                (DISPOSITION.format("note"), b"thanks"),
+            ),
+            "a.csv",
+        ),
+    ],
+    ids=["preamble", "extended name", "both names", "no name", "inputs without a file", "other fields"],
+)
+async def test_forms_of_every_program_are_read(site: CatalogueSite, body: bytes, file_name: str | None) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    job = await imported(site.ann, PLATFORMS, content=body, headers=headers)
+    assert (job["status"], job["fileName"]) == ("Completed", file_name)
+    assert await names(site) == ["A"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (
+            _form((FILE + '; filename="a.csv"', b"what\nA\n"), (DISPOSITION.format("map"), b"what:platformName")),
+            400,
+            "The form's field map comes after the file",
+        ),
+        (
+            _form((FILE + '; filename="a.csv"\r\ncontent-transfer-encoding: base64', b"cGxhdGZvcm0=")),
+            415,
+            "send its bytes as they are",
+        ),
+        (_form((FILE + '; filename=""', b"")), 400, "The form has no file"),
+    ],
+)
+async def test_what_a_form_cannot_say_is_refused_with_a_word(
+    site: CatalogueSite, body: bytes, status: int, message: str
+) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = await site.ann.post(PLATFORMS, content=body, headers=headers)
+    assert message in assert_problem(answer, status)["detail"]
+    assert await names(site) == []
+
+
+@pytest.mark.parametrize("text", ['{"platforms": [{"platformName": "Tü"}]}', '[{"platformName": "Tü"}]'])
+@pytest.mark.parametrize(
+    ("charset", "content_type"),
+    [
+        ("utf-8-sig", "application/json"),
+        ("utf-8-sig", "application/json; charset=latin-1"),
+        ("utf-16", "application/json; charset=utf-16"),
+        ("utf-16-be", "application/json; charset=utf-16"),
+        ("utf-32", "application/json; charset=utf-32"),
+        ("latin-1", "application/json; charset=iso-8859-1"),
+        ("mac_roman", "application/json; charset=macintosh"),
+    ],
+)
+async def test_json_of_any_charset_is_read(site: CatalogueSite, text: str, charset: str, content_type: str) -> None:
+    headers = {"content-type": content_type}
+    job = await imported(site.ann, PLATFORMS, content=text.encode(charset), headers=headers)
+    assert (job["status"], await names(site)) == ("Completed", ["Tü"])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"platforms": [{"platformName": "Zürich"}]}'.encode("cp1252"), "which is 'ü' in windows-1252"),
+        (b'[{"platformName": "A"},]', "no comma after the last one"),
+        (b'[{"platformName": "A"}] x', "something follows the end of the array"),
+        (b'[{"platformName": "A"}, {"platf', "the array is not closed"),
+        (b"[]", "The body contains no records"),
+        (b'{"platformName": "A"}{"platformName": "B"}', "several JSON texts, one after the other"),
+        (b'{"platforms": [{"platformName": NaN}]}', "NaN is no number of JSON"),
+        (b'{"platforms": [{"platformName": "A\\ud800"}]}', "half of a surrogate pair is no character"),
+        (b'[{"platformName": "A\\ud800"}]', "half of a surrogate pair is no character"),
+        (b"{'platforms': [{'platformName': 'A'}]}", "object keys must be strings"),
+        (b"platform name;note\nA;x\n", "send it as text/csv"),
+        (b'[{"platformName": ' + b"[" * 2000 + b"]" * 2000 + b"}]", "nested too deeply"),
+        (b'{"platforms": [{"platformName": ' + b"[" * 2000 + b"]" * 2000 + b"}]}", "nested too deeply"),
+    ],
+)
+async def test_json_that_is_none_is_refused_with_what_it_looks_like(
+    idle_site: CatalogueSite, body: bytes, message: str
+) -> None:
+    answer = await idle_site.ann.post(PLATFORMS, content=body, headers={"content-type": "application/json"})
+    assert message in assert_problem(answer, 400)["detail"]
+
+
 async def test_json_of_another_kind_is_named(site: CatalogueSite) -> None:
     lines = b'{"platformName": "A"}\n{"platformName": "B"}\n'
     answer = await site.ann.post(PLATFORMS, content=lines, headers={"content-type": "application/json"})

@@ -47,6 +47,20 @@ def test_text_of_any_charset_is_read_without_being_told(charset: str, bite: int)
         ("gb18030", "name,size\n苹果手机,大\n中华人民共和国,小\n", "苹果手机"),
         ("cp949", "name,size\n사과나무,큰\n바나나,작은\n", "사과나무"),
         ("cp850", "name,size\nMüller,größer\nStraße,süß\n", "Müller"),
+        ("cp932", "name,size\n日本語,x\n", "日本語"),
+        ("cp932", "name,size\n鈴木一郎,x\n佐藤花子,y\n", "鈴木一郎"),
+        ("big5", "name,size\n數據庫,軟體\n", "數據庫"),
+        ("cp949", "name,size\n데이터,서울\n", "데이터"),
+        ("cp874", "name,size\nกรุงเทพ,เชียงใหม่\n", "กรุงเทพ"),
+        ("cp1251", "name,size\nПривет мир,x\nПока,y\n", "Привет мир"),
+        ("koi8_r", "name,size\nМосква,x\n", "Москва"),
+        ("cp1255", "name,size\nירושלים,תל אביב\n", "ירושלים"),
+        ("iso8859_2", "name;size\nŻółć gęślą jaźń;x\nŁódź świąteczna;y\n", "Żółć gęślą jaźń"),
+        ("cp1254", "name,size\nİstanbul şehri,x\n", "İstanbul şehri"),
+        ("cp1252", "name,size\nStraße,Größe\n", "Straße"),
+        ("cp1252", "name,size\nÞórður,x\n", "Þórður"),
+        ("cp437", "name,size\nMüller,x\n", "Müller"),
+        ("mac_roman", "name,size\nCafé Zürich,x\n", "Café Zürich"),
     ],
 )
 def test_charsets_of_the_world_are_detected_and_said(charset: str, text: str, name: str) -> None:
@@ -274,8 +288,9 @@ def test_columns_that_map_names_and_the_file_lacks_are_told() -> None:
 
 
 def test_a_stray_byte_is_not_said_to_be_of_a_charset_in_which_it_makes_no_word() -> None:
-    found = read_file("name\nStraße\n".encode("mac_roman") + b"M\x9fller\n")
-    for row in found.rows:
+    found = read_file("name\nŁódź\n".encode() + b"M\x9fller\nCaf\x8e\n\xa3\xf3d\xbc\n")
+    assert found.named()[:1] == ["Łódź"]
+    for row in found.rows[1:]:
         assert isinstance(row, BadRecord)
         assert "windows-1252" not in row.message
         assert "name its charset (charset=)" in row.message

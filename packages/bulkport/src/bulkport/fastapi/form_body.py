@@ -4,19 +4,26 @@
 do; there is one file in a form.
 """
 
+import re
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from bulkport.errors import BadRequest, MalformedBody, UnsupportedMediaType
+from bulkport.imports.charsets import find_charset
+from bulkport.imports.options_query import is_reading_parameter
 
 _MAX_FIELD_BYTES: Final = 4096
 _MAX_FIELDS: Final = 100
 _BITE: Final = 64 * 1024
 _MAX_BOUNDARY: Final = 70
+_MAX_PREAMBLE: Final = 64 * 1024
+_EXTENDED_NAME: Final = re.compile(r";\s*filename\*\s*=\s*([\w.-]+)'[\w-]*'([^;\s\"]+)", re.IGNORECASE)
+_PLAIN_TRANSFER: Final = frozenset({"", "7bit", "8bit", "binary"})
 _FILE_WANTED: Final = "send the file as a part with a file name, as curl -F file=@rows.csv does"
 
 
@@ -47,6 +54,14 @@ def form_boundary(content_type: str | None) -> bytes | None:
     return boundary
 
 
+def _file_name(disposition: str, plain: bytes | None) -> str | None:
+    """The name in a Content-Disposition: that of `filename*` (RFC 8187), which the other one is a fallback for."""
+    if found := _EXTENDED_NAME.search(disposition):
+        charset = find_charset(found[1]) or "utf-8"
+        return unquote_to_bytes(found[2]).decode(charset, "replace")
+    return None if plain is None else plain.decode("utf-8", "replace")
+
+
 class FormBody:
     """The file in a form.
 
@@ -58,6 +73,8 @@ class FormBody:
 
     def __init__(self, body: AsyncIterable[bytes], boundary: bytes) -> None:
         self._body = aiter(body)
+        self._delimiter = b"--" + boundary
+        self._preamble: bytearray | None = bytearray()
         self._parser = MultipartParser(
             boundary,
             {
@@ -127,6 +144,13 @@ class FormBody:
             yield bytes(self._file.content)
 
     def _write(self, data: bytes) -> None:
+        if self._preamble is not None:
+            # What stands before the first boundary is no part (RFC 2046 §5.1.1), and the parser takes none.
+            self._preamble += data
+            begin = self._preamble.find(self._delimiter)
+            if begin < 0 and len(self._preamble) < _MAX_PREAMBLE:
+                return
+            data, self._preamble = bytes(self._preamble[max(begin, 0) :]), None
         try:
             for start in range(0, len(data), _BITE):
                 self._parser.write(data[start : start + _BITE])
@@ -153,21 +177,43 @@ class FormBody:
         self._header_name = self._header_value = b""
 
     def _begin_content(self) -> None:
-        _, parameters = parse_options_header(self._part.headers.get("content-disposition", ""))
+        disposition = self._part.headers.get("content-disposition", "")
+        _, parameters = parse_options_header(disposition)
         self._part.name = parameters.get(b"name", b"").decode("utf-8", "replace")
-        if (file_name := parameters.get(b"filename")) is not None:
-            if self._file is not None:
-                raise BadRequest("The form has more than one file; send one in each request.")
-            self._part.file_name = file_name.decode("utf-8", "replace")
-            self._file = self._part
+        self._part.file_name = _file_name(disposition, parameters.get(b"filename"))
+        is_file = self._part.file_name is not None
+        # Programs send the part named `file` with a type and without a name.
+        is_file = is_file or (self._part.name == "file" and "content-type" in self._part.headers)
+        # A browser sends an input for which no file was chosen as an empty part with an empty name.
+        if is_file and self._part.file_name != "":
+            self._open_file()
+
+    def _open_file(self) -> None:
+        if self._file is not None:
+            raise BadRequest("The form has more than one file; send one in each request.")
+        encoding = self._part.headers.get("content-transfer-encoding", "").lower()
+        if encoding not in _PLAIN_TRANSFER:
+            raise UnsupportedMediaType(
+                f"The file's Content-Transfer-Encoding {encoding[:40]} is not supported; send its bytes as they are."
+            )
+        self._file = self._part
 
     def _add_content(self, data: bytes, start: int, end: int) -> None:
+        if self._part.file_name == "" and self._part is not self._file:
+            self._open_file()
         if self._part is not self._file and len(self._part.content) + end - start > _MAX_FIELD_BYTES:
             raise BadRequest(f"A field of the form is larger than {_MAX_FIELD_BYTES:,} bytes; {_FILE_WANTED}.")
         self._part.content += memoryview(data)[start:end]
 
     def _end_part(self) -> None:
-        if self._part is self._file or self._file is not None:
+        if self._part is self._file or self._part.file_name == "":
+            return
+        if self._file is not None:
+            if is_reading_parameter(self._part.name):
+                raise BadRequest(
+                    f"The form's field {self._part.name} comes after the file, which was read without it; "
+                    "put it before the file."
+                )
             return
         if len(self.fields) >= _MAX_FIELDS:
             raise BadRequest(f"The form has more than {_MAX_FIELDS} fields.")

@@ -80,7 +80,7 @@ async def body_reference(request: Request) -> Mapping[str, Any] | None:
         value = msgspec.json.decode(await request.body())
     except ClientDisconnect:
         raise UploadInterrupted from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not isinstance(value, dict) or not (named := value.keys() & _MEMBERS):
         return None

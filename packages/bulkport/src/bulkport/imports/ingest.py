@@ -25,6 +25,7 @@ from bulkport.imports.chunk import compress
 from bulkport.imports.description import ImportDescription
 from bulkport.imports.formats import BodyFormat, Handling, Piece, envelope_steps
 from bulkport.imports.formats.sniffing import WORKBOOK_SIGNATURES
+from bulkport.imports.formats.transcoding import BodyCharset, utf8_of
 from bulkport.imports.hooks import enqueue_finished
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
@@ -130,10 +131,11 @@ class Intake:
                 return await self._accept_stream(
                     upload, reader, body, BodyFormat.EXCEL if is_workbook else BodyFormat.CSV
                 )
-            if await body.is_array_of_objects():
+            charset = await body.charset(upload.reading.charset)
+            if await body.is_array_of_objects(charset):
                 reader.raise_limit(limits.max_body_bytes)
                 return await self._accept_stream(upload, reader, body, BodyFormat.JSON_ARRAY)
-            return await self._accept_envelope(upload, reader, body)
+            return await self._accept_envelope(upload, reader, body, charset)
         except UniqueViolation as error:
             raise await self._client_id_taken(upload, error) from None
 
@@ -196,9 +198,14 @@ class Intake:
             row = await (await connection.execute(queries.SELECT_BY_CLIENT_ID, named)).fetchone()
         return ClientIdTaken(None if row is None else f"Your import {row[0]} has this clientId already.")
 
-    async def _accept_envelope(self, upload: Upload, reader: BodyReader, body: PeekedBody) -> AcceptedImport:
+    async def _accept_envelope(
+        self, upload: Upload, reader: BodyReader, body: PeekedBody, charset: BodyCharset | None
+    ) -> AcceptedImport:
         limits = self._limits
-        whole = await read_whole(body)
+        whole: bytes | bytearray = await read_whole(body)
+        if charset is not None:
+            whole = await reader.work.run(utf8_of, whole, charset)
+            upload = replace(upload, reading=upload.reading.detect(charset=charset.name))
         is_small = len(whole) <= INLINE_BYTES
 
         async def carried_out(steps: Iterator[_Result | None]) -> _Result:

@@ -67,6 +67,11 @@ def parse_reading(query: Iterable[tuple[str, str]]) -> ReadingOptions:
     return ReadingOptions(**found)
 
 
+def is_reading_parameter(name: str) -> bool:
+    """Whether a query parameter of this name says how a body is read."""
+    return name in _BY_NAME
+
+
 def _joined(old: Any, new: Any) -> Any:
     if old is None:
         return new

@@ -28,6 +28,8 @@ from bulkport.imports.formats import (
     is_array_of_objects,
     match_header,
 )
+from bulkport.imports.formats.sniffing import SNIFF_BYTES
+from bulkport.imports.formats.transcoding import BodyCharset, known_charset, utf8_of
 from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
@@ -163,14 +165,25 @@ class PeekedBody:
             self._start += data
         return self._start.startswith(signatures)
 
-    async def is_array_of_objects(self) -> bool:
+    async def charset(self, said: str | None) -> BodyCharset | None:
+        """The charset of a body of JSON; None for UTF-8, which JSON has unless another one is said (RFC 8259 §8.1)."""
+        if said in (None, UTF_8):
+            return None
+        await self.begins_with(b"\0" * SNIFF_BYTES)
+        known = known_charset(self._start, said)
+        return None if known is None or known.name == UTF_8 else known
+
+    async def is_array_of_objects(self, charset: BodyCharset | None = None) -> bool:
         """Whether the body is a JSON array whose first element is an object."""
-        while (found := is_array_of_objects(self._start)) is None and len(self._start) < _PEEKED_BYTES:
+        while (found := is_array_of_objects(self._text_start(charset))) is None and len(self._start) < _PEEKED_BYTES:
             data = await anext(self._rest, None)
             if data is None:
                 break
             self._start += data
         return bool(found)
+
+    def _text_start(self, charset: BodyCharset | None) -> bytes:
+        return self._start if charset is None else utf8_of(self._start, charset)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._start:

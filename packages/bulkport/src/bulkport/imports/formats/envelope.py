@@ -8,6 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from bulkport.errors import MalformedBody, RecordTooLarge, TooLarge, ValidationFailed
+from bulkport.imports.formats.bad_bytes import bad_bytes_message
+from bulkport.imports.formats.json_hints import hint
 from bulkport.imports.formats.json_values import ValueTooLong, has_many_values, malformed, skip_blanks, value_end
 from bulkport.imports.formats.sniffing import SNIFF_BYTES, text_start
 from bulkport.imports.resource import Resource
@@ -22,7 +24,7 @@ _LONGEST_NAME: Final = 64 * 1024
 _LINES: Final = re.compile(rb"\s*\{[^\r\n]*\}[ \t]*[\r\n]\s*\{")
 # A first line of words with delimiters between them.
 _CSV_LIKE: Final = re.compile(rb"\s*[^\s{}\[\]:,;][^{}\[\]:\r\n]*[,;\t][^{}\[\]:\r\n]*[\r\n]")
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_SIDE_BY_SIDE: Final = re.compile(rb"\}\s*\{")
 _FLAT_OBJECT: Final = re.compile(rb'\{[^"{}\[\]]*+(?:"(?:[^"\\]++|\\.)*+"[^"{}\[\]]*+)*+\}', re.DOTALL)
 _VALUE_SIGNS: Final = b'{["-0123456789tfn'
 _VALUE: Final = msgspec.json.Decoder(msgspec.Raw)
@@ -87,14 +89,20 @@ def _check_encoding(body: bytes | bytearray) -> Generator[None, None, None]:
     """Check the UTF-8 in windows: msgspec does not look into the strings it skips."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     view = memoryview(body)
+    end = 0
     try:
         for start in range(0, len(body), _WINDOW_BYTES):
-            decoder.decode(view[start : start + _WINDOW_BYTES])
+            end = min(start + _WINDOW_BYTES, len(body))
+            decoder.decode(view[start:end])
             yield
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         text_start(bytes(view[:SNIFF_BYTES]))
-        raise MalformedBody("The body is not valid UTF-8.") from error
+        # A character may have begun in the window before.
+        at = end - len(error.object) + error.start
+        before = bytes(view[max(0, at - 4) : at]).decode(errors="ignore")
+        around = before + bytes(view[at : at + 4]).decode(errors="surrogateescape")
+        raise MalformedBody(f"The body {bad_bytes_message(around, at=at)}.") from error
 
 
 def _explained(error: MalformedBody, body: bytes | bytearray) -> MalformedBody:
@@ -106,8 +114,13 @@ def _explained(error: MalformedBody, body: bytes | bytearray) -> MalformedBody:
         return MalformedBody(
             f"{error.detail} It looks like NDJSON, one object a line: send it as application/x-ndjson."
         )
-    if _SURROGATE.search(start):
-        return MalformedBody(f"{error.detail} Maybe an escaped surrogate has no partner.")
+    if _CSV_LIKE.match(start):
+        return MalformedBody(f"{error.detail} It looks like CSV: send it as text/csv.")
+    if _SIDE_BY_SIDE.search(start) and "trailing characters" in error.detail:
+        return MalformedBody(
+            f"{error.detail} It looks like several JSON texts, one after the other: "
+            "send one array of them, or each on a line of its own as application/x-ndjson."
+        )
     return error
 
 
@@ -230,10 +243,8 @@ class _Envelope:
         except RecursionError as error:
             raise MalformedBody("The JSON is nested too deeply.") from error
         except msgspec.DecodeError as error:
-            detail = str(error)
-            if _SURROGATE.search(value):
-                detail += "; or an escaped surrogate has no partner"
-            raise MalformedBody(f"The body is not valid JSON: {detail}{where}.") from error
+            detail = str(error).replace("Input data was truncated", "it ends too early")
+            raise MalformedBody(f"The body is not valid JSON: {detail}{where}{hint(value)}.") from error
 
     def _sign(self, at: int) -> bytes:
         return bytes(self._view[at : at + 1])

@@ -12,10 +12,11 @@ import msgspec
 
 from bulkport.errors import MalformedBody, RecordTooLarge
 from bulkport.imports.formats.chunking import Piece
+from bulkport.imports.formats.json_hints import hint
 from bulkport.imports.formats.sniffing import text_start
 from bulkport.limits import ImportLimits
 
-_ARRAY: Final = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*\{")
+_ARRAY: Final = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*[\{\]]")
 _BLANKS: Final = b" \t\r\n"
 _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 # Commas inside strings look like those between elements; more than a few in a row are rare.
@@ -24,11 +25,22 @@ _ELEMENT_END: Final = re.compile(rb"\}[ \t\r\n]*,")
 
 
 def is_array_of_objects(start: bytes) -> bool | None:
-    """Whether a body that begins so is an array whose first element is an object; None while that cannot be told."""
+    """Whether a body that begins so is an array, empty or of objects; None while that cannot be told."""
     if _ARRAY.match(start, text_start(start)):
         return True
     rest = start[text_start(start) :].lstrip(_BLANKS)
     return None if not rest or (rest[:1] == b"[" and not rest[1:].strip(_BLANKS)) else False
+
+
+def _after_the_end(elements: bytes) -> bool:
+    """Whether the elements are a whole array with its bracket, and more."""
+    try:
+        _ELEMENTS.decode(b"[" + elements)
+    except RecursionError:
+        return False
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return "trailing characters" in str(error)
+    return False
 
 
 class JsonArraySplitter:
@@ -77,11 +89,11 @@ class JsonArraySplitter:
         """See `RecordSplitter.finish`."""
         block = self._block()
         rest = block.rstrip(_BLANKS)
-        if not rest.endswith(b"]"):
-            raise MalformedBody("The body is not valid JSON: the array is not closed.")
-        elements = self._parsed(rest[:-1])
+        elements = self._parsed(rest[:-1]) if rest.endswith(b"]") else "the array is not closed"
         if isinstance(elements, str):
-            raise MalformedBody(f"The body is not valid JSON: {elements}.")
+            if _after_the_end(rest):
+                elements = "something follows the end of the array"
+            raise MalformedBody(f"The body is not valid JSON: {elements}{hint(rest)}.")
         yield from self._pieces(elements)
 
     def _block(self) -> bytes:
@@ -108,7 +120,7 @@ class JsonArraySplitter:
             if "truncated" in fault or fault.startswith("an element"):
                 limit = f"{self._max_record_bytes:,} bytes"
                 raise RecordTooLarge(f"A record from {self._records + 1} on is larger than {limit}.")
-            raise MalformedBody(f"The body is not valid JSON: {fault}.")
+            raise MalformedBody(f"The body is not valid JSON: {fault}{hint(block)}.")
         self._hold(block, least=2 * len(block))
 
     def _hold(self, rest: bytes, *, least: int = 0) -> None:

@@ -61,6 +61,22 @@ def find_body_charset(head: bytes, said: str | None, *, is_whole: bool) -> BodyC
     is_whole:
         Whether there is no more.
     """
+    if (known := known_charset(head, said)) is not None:
+        return known
+    if is_utf8(head, is_whole=is_whole):
+        return BodyCharset(UTF_8)
+    guessed = detect_charset(head)
+    return BodyCharset(UTF_8) if guessed is None else BodyCharset(guessed, is_guessed=True)
+
+
+def known_charset(head: bytes, said: str | None) -> BodyCharset | None:
+    """The charset by a byte order mark, by what is said, or by NUL bytes; None where these leave it open.
+
+    Parameters
+    ----------
+    head:
+        Its first bytes, at least four if it has as many.
+    """
     for mark, charset in _BOMS:
         if head.startswith(mark):
             return BodyCharset(charset, len(mark))
@@ -72,10 +88,13 @@ def find_body_charset(head: bytes, said: str | None, *, is_whole: bool) -> BodyC
         return BodyCharset(UTF_8)
     if (wide := _wide_charset(head)) is not None:
         return BodyCharset(wide, is_guessed=True)
-    if is_utf8(head, is_whole=is_whole):
-        return BodyCharset(UTF_8)
-    guessed = detect_charset(head)
-    return BodyCharset(UTF_8) if guessed is None else BodyCharset(guessed, is_guessed=True)
+    return None
+
+
+def utf8_of(body: bytes | bytearray, charset: BodyCharset) -> bytes:
+    """A whole body as UTF-8; bytes that are no text go through as they are."""
+    transcoder = Transcoder(charset.name)
+    return transcoder.feed(bytes(memoryview(body)[charset.bom_bytes :])) + transcoder.finish()
 
 
 def _wide_charset(head: bytes) -> str | None:

@@ -9,6 +9,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from bulkport.imports.formats.bad_bytes import bad_bytes_message, has_bad_bytes
+from bulkport.imports.formats.json_hints import hint
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation.exact_schema import JSON_ITEMS, TEXT_ITEMS, exact_validator
 from bulkport.imports.validation.lookups import Lookup, NamedRow
@@ -22,10 +23,8 @@ from bulkport.imports.values.options import PLAIN, Blank, ValueOptions
 
 _MAX_ERRORS: Final = 20
 _MAX_BRACKETS: Final = 100
-_SPECIAL_NUMBER: Final = re.compile(rb"(?<=[:,\[ ])-?(?:NaN|Infinity)\b")
 _SIDE_BY_SIDE: Final = re.compile(rb"\}\s*\{")
 _CSV_LIKE: Final = re.compile(rb"[^{}:]+[,;\t][^{}:]*")
-_HALF_A_PAIR: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 NO_COLUMNS: Final[Mapping[str, ColumnType]] = {}
 
 Refused = Sequence[FieldError]
@@ -251,18 +250,14 @@ def _not_json(record: bytes, reason: str) -> str:
     if has_bad_bytes(text):
         return f"the row is not valid JSON: it {bad_bytes_message(text)}"
     reason = reason.replace(" at line 1 column ", " at column ")
-    if special := _SPECIAL_NUMBER.search(record):
-        reason += f"; {special[0].decode()} is no number of JSON"
-    elif record.rstrip().endswith(b"},"):
+    if record.rstrip().endswith(b"},"):
         reason += "; leave out the comma at the end of the line"
     elif _SIDE_BY_SIDE.search(record) and reason.startswith("trailing characters"):
         reason += "; write each object on a line of its own"
-    elif record.lstrip().startswith((b"{'", b"{ '")):
-        reason += "; JSON has double quotes"
     elif not record.lstrip().startswith((b"{", b"[", b'"')) and _CSV_LIKE.match(record):
         reason += "; the line looks like CSV, whose Content-Type is text/csv"
-    elif _HALF_A_PAIR.search(record) and "hex escape" in reason:
-        reason += "; half of a surrogate pair is no character"
+    else:
+        reason += hint(record)
     return f"the row is not valid JSON: {reason}"
 
 

@@ -1,0 +1,42 @@
+"""What a text that is no JSON may be, from how it looks: the rest of a message, or nothing."""
+
+import re
+from typing import Final
+
+_SPECIAL_NUMBER: Final = re.compile(rb"(?<=[:,\[ ])-?(?:NaN|Infinity)\b")
+_HALF_A_PAIR: Final = re.compile(rb"\\u(?:[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[dD][c-fC-F][0-9a-fA-F]{2})")
+_PAIR: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_COMMENT: Final = re.compile(rb"(?:\A|[,{\[\n])\s*(?://|/\*|#)")
+_SINGLE_QUOTES: Final = re.compile(rb"[{,]\s*'")
+_BARE_NAME: Final = re.compile(rb"[{,]\s*[A-Za-z_]\w*\s*:")
+_TRAILING_COMMA: Final = re.compile(rb",\s*[}\]]")
+_PYTHON: Final = re.compile(rb":\s*(?:None|True|False)\b")
+_TO_STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+
+
+def hint(text: bytes) -> str:
+    """What the author of a text that is no JSON may have meant, such as `; NaN is no number of JSON`.
+
+    Parameters
+    ----------
+    text:
+        What a parser has refused, or its beginning.
+    """
+    bare = _TO_STRINGS.sub(b'""', text)
+    if special := _SPECIAL_NUMBER.search(bare):
+        return f"; {special[0].decode()} is no number of JSON"
+    if _HALF_A_PAIR.search(_PAIR.sub(b"", text)):
+        return "; half of a surrogate pair is no character"
+    if text.lstrip(b" \t").startswith(b"\x1e"):
+        return "; the text begins with a record separator, as that of application/json-seq does"
+    if _SINGLE_QUOTES.search(bare):
+        return "; JSON has double quotes"
+    if _COMMENT.search(bare):
+        return "; JSON has no comments"
+    if _PYTHON.search(bare):
+        return "; JSON writes null, true and false"
+    if _BARE_NAME.search(bare):
+        return "; JSON has names in double quotes"
+    if _TRAILING_COMMA.search(bare):
+        return "; JSON has no comma after the last one"
+    return ""
