@@ -130,7 +130,7 @@ wheels: | .uv/bin/uv ## Build the wheels of the library and of the application i
 	@$(UV) build --quiet --wheel --package commandapi --out-dir dist
 	@ls dist/*.whl
 
-LOWEST_TESTS := tests/unit/jobs tests/unit/database tests/unit/client/test_bodies.py tests/unit/imports/validation \
+LOWEST_TESTS := tests/unit/jobs tests/unit/database tests/unit/client/test_bodies.py tests/unit/imports \
 	tests/integration/jobs/test_public_enqueueing.py tests/integration/jobs/test_testing_kit.py \
 	tests/integration/jobs/test_sync_calls.py tests/integration/migrations/test_library_migrations.py \
 	tests/integration/migrations/test_least_rights.py tests/integration/imports/test_tables_declared.py \

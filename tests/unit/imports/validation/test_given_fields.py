@@ -1,13 +1,16 @@
 """Which fields a row gives: an update leaves the others alone."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import pytest
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 from bulkport.imports.formats import CsvRecords, match_header
 from bulkport.imports.resource import Reference, Resource
 from bulkport.imports.validation import RowValidator, ValidRows
+from bulkport.imports.validation.row_errors import FieldError
+from bulkport.imports.validation.row_validator import TextJudge
 from bulkport.imports.values.options import Blank, ValueOptions
 
 
@@ -111,3 +114,23 @@ def test_nothing_is_told_apart_unless_asked_for() -> None:
     resource = Resource(name="p", label="P", label_field="email", model=Person, table="t")
     rows = RowValidator(resource, streamed=True)
     assert rows.finish(rows.decode_json([b'{"email":"a"}'], 1), {}).given is None
+
+
+class Point(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    east_of: int
+
+
+class Place(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    at_point: Point
+
+
+def test_objects_in_cells_have_the_members_of_their_model() -> None:
+    resource = Resource(name="places", label="Place", label_field="at_point", model=Place, table="places")
+    judge = TextJudge(resource, [])
+    assert judge.judge(['{"eastOf": 3}'], ["at_point"]) == Place(atPoint=Point(eastOf=3))
+    (error,) = cast("list[FieldError]", judge.judge(["{}"], ["at_point"]))
+    assert error.message == "atPoint.eastOf is required"

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 from typing_extensions import TypedDict  # Pydantic takes no other before Python 3.12
 
+from bulkport.jobs.argument_schema import NameOrAliasValidator
 from bulkport.jobs.context import JobContext
 from bulkport.jobs.errors import ArgumentsDoNotFit, TaskDeclarationError
 from bulkport.jobs.job import JSONValue
@@ -73,6 +74,7 @@ class TaskArguments:
             self._require_usable(parameter)
         self._signature = inspect.Signature([p.replace(annotation=p.empty) for p in stored])
         self._adapter = self._make_adapter(stored, hints)
+        self._validator = NameOrAliasValidator(self._adapter)
         self._positional = [p.name for p in every if p.kind is p.POSITIONAL_ONLY]
 
     def to_stored(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, JSONValue]:
@@ -93,7 +95,7 @@ class TaskArguments:
         if not given:
             return {}
         try:
-            typed = self._adapter.validate_python(given, by_alias=True, by_name=True)
+            typed = self._validator.validate_python(given)
         except ValidationError as error:
             raise self._do_not_fit(error) from None
         try:
@@ -101,7 +103,7 @@ class TaskArguments:
                 typed, mode="json", by_alias=False, round_trip=True, warnings="error"
             )
             # Read back, as not all that can be written as JSON can be read again.
-            self._adapter.validate_json(require_storable(stored), by_alias=True, by_name=True)
+            self._validator.validate_json(require_storable(stored))
         except UnicodeEncodeError:
             raise ArgumentsDoNotFit(f"{self._task}: {HALF_A_PAIR}") from None
         except (PydanticSerializationError, NotStorable) as error:
@@ -119,7 +121,7 @@ class TaskArguments:
             The function has changed since the job was enqueued.
         """
         try:
-            typed: dict[str, Any] = self._adapter.validate_json(to_json(stored), by_alias=True, by_name=True)
+            typed: dict[str, Any] = self._validator.validate_json(to_json(stored))
         except ValidationError as error:
             raise self._do_not_fit(error) from None
         return typed

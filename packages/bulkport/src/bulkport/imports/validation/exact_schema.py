@@ -155,6 +155,8 @@ class _Rewriting:
 
     def _field(self, name: str, field: Schema, place: _Place) -> dict[str, Any]:
         inner = replace(place, is_top=False, column=self._columns.get(name))
+        if place.is_text:  # a cell has the name of its field; aliases are for members of objects in it
+            field = {key: value for key, value in field.items() if key != "validation_alias"}
         return {**field, "schema": self.rewrite(field["schema"], inner)}
 
     def _inlined(self, schema: dict[str, Any], place: _Place) -> dict[str, Any]:

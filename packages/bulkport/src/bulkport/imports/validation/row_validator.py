@@ -219,7 +219,7 @@ class TextJudge(RowJudge):
         return self.judge_members(members)
 
     def _validate(self, members: Any) -> Any:
-        return self._validator.validate_python(members, by_alias=False, by_name=True)
+        return self._validator.validate_python(members)
 
     def _name_key(self, lookup: Lookup) -> str:
         return lookup.name_field
