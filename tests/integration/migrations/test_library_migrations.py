@@ -4,6 +4,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from bulkport import migrations
 from bulkport.database import cursor_classes
-from bulkport.migrations.errors import MigrationError, MigrationsMissing, UnsupportedEncoding
+from bulkport.migrations.errors import MigrationError, MigrationsChanged, MigrationsMissing, UnsupportedEncoding
 
 _OBJECTS = """
     SELECT name FROM (
@@ -161,6 +162,49 @@ async def test_the_check_names_the_command_and_lets_newer_schemas_be(empty_url: 
         await migrations.upgrade(connection)
         await connection.execute("INSERT INTO bulkport.migrations (version, name) VALUES (99, 'of a newer version')")
         await migrations.check(connection)
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        "UPDATE bulkport.migrations SET checksum = 'of an earlier state' WHERE version = 2",
+        "UPDATE bulkport.migrations SET checksum = NULL WHERE version = 2",
+    ],
+)
+async def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_made_anew(
+    empty_url: str, earlier: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(empty_url, autocommit=True) as connection:
+        await migrations.upgrade(connection)
+        await connection.execute(earlier)
+        assert [one.name for one in await migrations.changed(connection)] == ["imports"]
+        what_to_do = r"another state of the migrations 2 \(imports\).*bulkport migrate --down, then bulkport migrate"
+        with pytest.raises(MigrationsChanged, match=what_to_do):
+            await migrations.check(connection)
+        with pytest.raises(MigrationsChanged, match=what_to_do):
+            await migrations.upgrade(connection)
+        await migrations.downgrade(connection)
+        await migrations.upgrade(connection)
+        await migrations.check(connection)
+
+
+def test_tables_from_before_there_were_checksums_are_refused_and_can_be_dropped(empty_url: str) -> None:
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        migrations.upgrade(connection)
+        connection.execute("ALTER TABLE bulkport.migrations DROP COLUMN checksum")
+        connection.execute("DROP TABLE bulkport.webhooks CASCADE; DROP VIEW bulkport.all_jobs CASCADE")
+        with pytest.raises(MigrationsChanged, match=r"1 \(jobs\), 2 \(imports\), 3 \(dashboard\)"):
+            migrations.check_sync(connection)
+        migrations.downgrade(connection)
+        assert _objects(empty_url) == []
+        migrations.upgrade(connection)
+        migrations.check_sync(connection)
+
+
+def test_comments_of_a_migration_may_change() -> None:
+    one = migrations.Migration(1, "one", "CREATE TABLE a (b int);", "")
+    assert replace(one, up="-- A table.\nCREATE TABLE a (b int);  -- with a column\n").checksum == one.checksum
+    assert replace(one, up="CREATE TABLE a (b bigint);").checksum != one.checksum
 
 
 def test_a_database_that_is_not_utf8_is_refused(server_url: str) -> None:

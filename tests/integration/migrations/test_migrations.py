@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from commandapi import migrations
+from commandapi.cli.database import ProvidedDatabase
 
 # An extension stays: others may use it, and who installed it is not known.
 _LEFT_OVER = """
@@ -45,6 +46,27 @@ def test_a_database_of_another_version_is_refused_and_left_alone(database_url: s
     with pytest.raises(migrations.MigrationFailed, match=r"revision 0003, which this version does not know.*DATA_DIR"):
         migrations.upgrade(database_url)
     assert migrations.state(database_url).current == "0003"
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        "UPDATE alembic_version_checksums SET checksum = 'of an earlier state' WHERE revision = '0012'",
+        "DELETE FROM alembic_version_checksums WHERE revision = '0012'",
+        "DROP TABLE alembic_version_checksums",
+        "UPDATE bulkport.migrations SET checksum = 'of an earlier state' WHERE version = 2",
+    ],
+)
+def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_made_anew(
+    database_url: str, earlier: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(earlier)
+    for attempt in (lambda: migrations.upgrade(database_url), ProvidedDatabase(database_url, None).ensure_migrated):
+        with pytest.raises(migrations.MigrationFailed, match=r"another state of the migrations 00.*db downgrade base"):
+            attempt()
+    assert migrations.downgrade(database_url).current is None
+    assert migrations.upgrade(database_url).changed == ()
 
 
 def test_three_processes_may_migrate_at_once(database_url: str) -> None:

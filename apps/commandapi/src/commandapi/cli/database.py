@@ -94,10 +94,13 @@ class ProvidedDatabase:
         ------
         MigrationsMissing
             A configured database is not at the newest migration.
+        MigrationFailed
+            Another state of the migrations has made it.
         DatabaseUnreachable
             It does not answer.
         """
         state = self.migration_state()
+        migrations.require_unchanged(state)
         if state.is_current or (self.embedded_server is None and state.is_usable):
             return
         if self.embedded_server is None:

@@ -4,6 +4,7 @@ Every table is here, those of Bulkport and of its background engine included. Al
 a server that asks where its database stands need not carry it along for its whole life.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from bulkport import migrations as library_migrations
 from bulkport.errors import BulkportError
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 SELECT_CURRENT: Final = "SELECT version_num FROM alembic_version"
+_SELECT_CHECKSUMS: Final = "SELECT revision, checksum FROM alembic_version_checksums"
 
 
 class MigrationFailed(BulkportError):
@@ -33,6 +36,8 @@ class MigrationState:
     """Revision of the database; None before the first migration."""
     head: str
     """Newest revision this program knows."""
+    changed: tuple[str, ...] = ()
+    """What another state of a migration of the same number has made there; the tables may differ."""
 
     @property
     def is_current(self) -> bool:
@@ -55,7 +60,17 @@ def head() -> str:
 
 
 def _revisions() -> frozenset[str]:
-    return frozenset(path.name.partition("_")[0] for path in (Path(__file__).parent / "versions").glob("[0-9]*.py"))
+    return frozenset(_files())
+
+
+def _files() -> dict[str, Path]:
+    """The file of each revision."""
+    return {path.name.partition("_")[0]: path for path in (Path(__file__).parent / "versions").glob("[0-9]*.py")}
+
+
+def checksum(revision: str) -> str:
+    """SHA-256 of a revision's file, which does not change any more once it is released."""
+    return hashlib.sha256(_files()[revision].read_text(encoding="utf-8").encode()).hexdigest()
 
 
 def state(database_url: str) -> MigrationState:
@@ -71,7 +86,20 @@ def state(database_url: str) -> MigrationState:
             row = connection.execute(SELECT_CURRENT).fetchone()
         except psycopg.errors.UndefinedTable:
             row = None
-    return MigrationState(current=row[0] if row else None, head=head())
+        if row is None:
+            return MigrationState(current=None, head=head())
+        return MigrationState(current=row[0], head=head(), changed=tuple(_changed(connection, row[0])))
+
+
+def _changed(connection: psycopg.Connection[tuple[str, str]], current: str) -> list[str]:
+    try:
+        applied = dict(connection.execute(_SELECT_CHECKSUMS).fetchall())
+    except psycopg.errors.UndefinedTable:
+        applied = {}
+    except psycopg.errors.InsufficientPrivilege:
+        return []  # whoever migrates may look
+    differing = [one for one in sorted(_revisions()) if one <= current and applied.get(one) != checksum(one)]
+    return differing + [f"{one.version:04}_{one.name} of Bulkport" for one in library_migrations.changed(connection)]
 
 
 def upgrade(database_url: str, revision: str = "head") -> MigrationState:
@@ -86,15 +114,33 @@ def upgrade(database_url: str, revision: str = "head") -> MigrationState:
     """
     from alembic import command  # noqa: PLC0415
 
-    current = state(database_url).current
+    found = state(database_url)
+    current = found.current
     if current is not None and current not in _revisions():
         raise MigrationFailed(
             f"The database is at revision {current}, which this version does not know: another one made it, newer or "
             "from before the first release. Use that version, or an empty database: another COMMANDAPI_DATA_DIR for "
             "the embedded one."
         )
+    require_unchanged(found)
     command.upgrade(_config(database_url), revision)
     return state(database_url)
+
+
+def require_unchanged(found: MigrationState) -> None:
+    """Refuse a database that another state of these migrations has made.
+
+    Raises
+    ------
+    MigrationFailed
+        It is such a one; the message says what to do.
+    """
+    if found.changed:
+        raise MigrationFailed(
+            f"The database was made by another state of the migrations {', '.join(found.changed)} than this program "
+            "has, so its tables may differ. Use the version that made it, or an empty database; or start over, which "
+            "deletes all that is in it: commandapi db downgrade base, then commandapi db upgrade"
+        )
 
 
 def upgrade_apart(database_url: str) -> MigrationState:

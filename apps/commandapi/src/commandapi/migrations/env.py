@@ -1,10 +1,18 @@
 """Alembic's entry point: one transaction for the whole run, one run at a time."""
 
 from alembic import context
-from sqlalchemy import NullPool, create_engine, text
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from commandapi.migrations import checksum
 
 # Any constant will do; it must only differ from the advisory locks of other programs in the same database.
 _MIGRATION_LOCK = 0x62756C6B706F7274
+
+
+_CHECKSUMS = """
+    CREATE TABLE IF NOT EXISTS alembic_version_checksums (revision text PRIMARY KEY, checksum text NOT NULL)
+"""
 
 
 def run() -> None:
@@ -12,10 +20,22 @@ def run() -> None:
     engine = create_engine(context.config.attributes["database_url"], poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        context.configure(connection=connection, target_metadata=None)
+        context.configure(connection=connection, target_metadata=None, on_version_apply=_record)
         with context.begin_transaction():
             context.run_migrations()
     engine.dispose()
+
+
+def _record(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:
+    """Record with what content a revision has run, so that one that changed afterwards is noticed."""
+    connection: Connection | None = ctx.connection
+    assert connection is not None
+    connection.execute(text(_CHECKSUMS))
+    for revision in step.source_revision_ids if not step.is_upgrade else step.destination_revision_ids:
+        connection.execute(text("DELETE FROM alembic_version_checksums WHERE revision = :one"), {"one": revision})
+        if step.is_upgrade:
+            row = {"one": revision, "checksum": checksum(revision)}
+            connection.execute(text("INSERT INTO alembic_version_checksums VALUES (:one, :checksum)"), row)
 
 
 run()

@@ -3,11 +3,11 @@
 
 DO $$
 DECLARE
-    home oid := (SELECT relnamespace FROM pg_class WHERE oid = 'bulkport.jobs'::regclass);
+    home oid := (SELECT relnamespace FROM pg_class WHERE oid = 'bulkport.migrations'::regclass);
     routine regprocedure;
 BEGIN
-    DROP VIEW bulkport.all_jobs;
-    DROP TABLE bulkport.jobs, bulkport.finished_jobs, bulkport.job_runs, bulkport.job_history, bulkport.job_progress,
+    DROP VIEW IF EXISTS bulkport.all_jobs;
+    DROP TABLE IF EXISTS bulkport.jobs, bulkport.finished_jobs, bulkport.job_runs, bulkport.job_history, bulkport.job_progress,
         bulkport.job_logs, bulkport.job_batches, bulkport.job_continuations, bulkport.queues, bulkport.queue_clocks,
         bulkport.rate_limits, bulkport.unique_keys, bulkport.servers, bulkport.lost_servers, bulkport.recurring_jobs,
         bulkport.job_tags, bulkport.job_deltas, bulkport.job_counts, bulkport.job_series,
@@ -18,6 +18,6 @@ BEGIN
             EXECUTE 'DROP ROUTINE ' || routine || ' CASCADE';
         END IF;
     END LOOP;
-    DROP TYPE bulkport.new_job, bulkport.run_outcome, bulkport.job_state;
+    DROP TYPE IF EXISTS bulkport.new_job, bulkport.run_outcome, bulkport.job_state;
 END;
 $$;

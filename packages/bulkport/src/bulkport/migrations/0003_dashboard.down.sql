@@ -1,5 +1,5 @@
-DROP TABLE bulkport.dashboard_links;
-DROP TABLE bulkport.dashboard_sessions;
-DROP TABLE bulkport.muted_failures;
-DROP TABLE bulkport.bulk_operations;
-DROP TABLE bulkport.audit;
+DROP TABLE IF EXISTS bulkport.dashboard_links;
+DROP TABLE IF EXISTS bulkport.dashboard_sessions;
+DROP TABLE IF EXISTS bulkport.muted_failures;
+DROP TABLE IF EXISTS bulkport.bulk_operations;
+DROP TABLE IF EXISTS bulkport.audit;

@@ -9,17 +9,18 @@
     migrations.upgrade_sql()                # the same as a script, for a database administrator
 
 A transaction of the caller's goes on: it commits, or takes back, what was done. The schema's own table `migrations`
-tells which files have run.
+tells which files have run, with a checksum of each: a schema that another state of them made is refused.
 """
 
 from bulkport.migrations.autogenerate import include_object
 from bulkport.migrations.checking import check, check_sync
 from bulkport.migrations.files import Migration, latest, migrations
-from bulkport.migrations.runner import current, downgrade, pending, upgrade
+from bulkport.migrations.runner import changed, current, downgrade, pending, upgrade
 from bulkport.migrations.script import downgrade_sql, upgrade_sql
 
 __all__ = [
     "Migration",
+    "changed",
     "check",
     "check_sync",
     "current",

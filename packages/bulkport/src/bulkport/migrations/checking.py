@@ -5,9 +5,9 @@ from typing import Any, Final
 import psycopg
 
 from bulkport.database import DEFAULT_SCHEMA
-from bulkport.migrations.errors import MigrationsMissing, UnsupportedEncoding
-from bulkport.migrations.files import latest
-from bulkport.migrations.runner import current
+from bulkport.migrations.errors import MigrationsChanged, MigrationsMissing, UnsupportedEncoding
+from bulkport.migrations.files import Migration, latest
+from bulkport.migrations.runner import changed, current
 
 COMMAND: Final = "bulkport migrate"
 """What brings a database up to date."""
@@ -35,17 +35,21 @@ async def check(
     ------
     UnsupportedEncoding
         It is not UTF8.
+    MigrationsChanged
+        Another state of a migration has run there.
     MigrationsMissing
         A migration is missing.
     """
     if not any_encoding:
         _check_encoding(connection)
+    _check_unchanged(await changed(connection, schema=schema), schema, command)
     _check_version(await current(connection, schema=schema), connection, schema, command)
 
 
 def check_sync(connection: psycopg.Connection[Any], *, schema: str = DEFAULT_SCHEMA, command: str = COMMAND) -> None:
     """As `check`, without an event loop."""
     _check_encoding(connection)
+    _check_unchanged(changed(connection, schema=schema), schema, command)
     _check_version(current(connection, schema=schema), connection, schema, command)
 
 
@@ -54,6 +58,11 @@ def _check_encoding(connection: psycopg.Connection[Any] | psycopg.AsyncConnectio
     # PgBouncer may not pass it on.
     if encoding is not None and encoding.upper() != "UTF8":
         raise UnsupportedEncoding(encoding)
+
+
+def _check_unchanged(differing: list[Migration], schema: str, command: str) -> None:
+    if differing:
+        raise MigrationsChanged(schema, [(one.version, one.name) for one in differing], command)
 
 
 def _check_version(version: int, connection: Any, schema: str, command: str) -> None:

@@ -1,5 +1,7 @@
 """What can be wrong with the schema of a database."""
 
+from collections.abc import Sequence
+
 from bulkport.errors import BulkportError
 
 
@@ -9,6 +11,18 @@ class MigrationError(BulkportError):
 
 class MigrationsMissing(BulkportError):
     """The database does not have the tables that this version of Bulkport needs."""
+
+
+class MigrationsChanged(BulkportError):
+    """The tables were made by another state of the same migrations, such as that of a version before the release."""
+
+    def __init__(self, schema: str, migrations: Sequence[tuple[int, str]], command: str = "bulkport migrate") -> None:
+        names = ", ".join(f"{version} ({name})" for version, name in migrations)
+        super().__init__(
+            f"Bulkport's schema {schema} was made by another state of the migrations {names} than this version has, "
+            "so its tables may differ. Run the version that made it; or start over, which deletes all imports and "
+            f"jobs: {command} --down, then {command}"
+        )
 
 
 class UnsupportedEncoding(BulkportError):

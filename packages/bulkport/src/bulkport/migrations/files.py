@@ -1,10 +1,15 @@
 """The migrations of this version of Bulkport: a number, a name, SQL to go up and SQL to go down."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
+from typing import Final
 
 from bulkport.jobs.engine_schema import drop_engine_schema_sql, engine_schema_sql
+
+_COMMENT: Final = re.compile(r"--[^\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,11 @@ class Migration:
     up: str
     """Script of several statements, with the prefix `bulkport.` on every name."""
     down: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of what goes up, without comments and line breaks; the same for each name of the schema."""
+        return sha256(" ".join(_COMMENT.sub("", self.up).split()).encode()).hexdigest()
 
 
 @cache

@@ -43,6 +43,8 @@ def upgrade(connection: Any, to: int | None = None, *, schema: str = DEFAULT_SCH
     ------
     MigrationError
         There is no such version.
+    MigrationsChanged
+        Another state of these migrations has run there.
     TypeError
         The connection is of a kind that is not supported.
     """
@@ -97,6 +99,19 @@ def pending(connection: Any, *, schema: str = DEFAULT_SCHEMA) -> Any:
         return [migration for migration in migrations() if version < migration.version <= latest()]
 
     return _run(connection, missing())
+
+
+@overload
+def changed(connection: SyncConnection, *, schema: str = DEFAULT_SCHEMA) -> list[Migration]: ...
+
+
+@overload
+def changed(connection: AsyncConnection, *, schema: str = DEFAULT_SCHEMA) -> Awaitable[list[Migration]]: ...
+
+
+def changed(connection: Any, *, schema: str = DEFAULT_SCHEMA) -> Any:
+    """Migrations that have run there with other SQL than this version has: its tables may differ from what it needs."""
+    return _run(connection, steps.changed(schema))
 
 
 def _run(connection: Any, work: "steps.Steps[Any]") -> Any:

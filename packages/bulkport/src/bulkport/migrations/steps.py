@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 from bulkport.database import DEFAULT_SCHEMA, render, schema_name
-from bulkport.migrations.errors import MigrationError
+from bulkport.migrations.errors import MigrationError, MigrationsChanged
 from bulkport.migrations.files import Migration, latest, migrations
 
 T = TypeVar("T")
@@ -24,12 +24,14 @@ CREATE SCHEMA IF NOT EXISTS bulkport;
 CREATE TABLE IF NOT EXISTS bulkport.migrations (
     version    integer     PRIMARY KEY,
     name       text        NOT NULL,
+    checksum   text,
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 """
 
 _IS_PREPARED: Final = "SELECT to_regclass('bulkport.migrations') IS NOT NULL"
-_VERSION: Final = "SELECT coalesce(max(version), 0) FROM bulkport.migrations"
+# As JSON, since tables made before there were checksums have no such column.
+_APPLIED: Final = "SELECT version, to_jsonb(applied) ->> 'checksum' FROM bulkport.migrations AS applied"
 
 # Somebody else's tables in the schema keep it.
 FORGET: Final = """
@@ -44,11 +46,22 @@ END $$;
 
 def current_version(schema: str = DEFAULT_SCHEMA) -> Steps[int]:
     """The version that the schema is at; 0: there is none."""
+    return max((yield from _applied(schema)), default=0)
+
+
+def changed(schema: str = DEFAULT_SCHEMA) -> Steps[list[Migration]]:
+    """Migrations that have run there with other SQL than this version has."""
+    applied = yield from _applied(schema)
+    return [one for one in migrations() if one.version in applied and applied[one.version] != one.checksum]
+
+
+def _applied(schema: str) -> Steps[dict[int, str | None]]:
+    """Checksums of the migrations that have run there, by version."""
     ((is_prepared,),) = yield render(_IS_PREPARED, schema_name(schema))
     if not is_prepared:
-        return 0
-    ((version,),) = yield render(_VERSION, schema)
-    return int(version)
+        return {}
+    rows = yield render(_APPLIED, schema)
+    return {int(version): checksum for version, checksum in rows}
 
 
 def upgrade(to: int | None = None, schema: str = DEFAULT_SCHEMA) -> Steps[int]:
@@ -58,9 +71,13 @@ def upgrade(to: int | None = None, schema: str = DEFAULT_SCHEMA) -> Steps[int]:
     ------
     MigrationError
         There is no such version.
+    MigrationsChanged
+        Another state of these migrations has run there.
     """
     target = _known(latest() if to is None else to)
     yield _LOCK
+    if differing := (yield from changed(schema)):
+        raise MigrationsChanged(schema, [(one.version, one.name) for one in differing])
     version = yield from current_version(schema)
     if version >= target:
         return version
@@ -100,7 +117,10 @@ def downgrade(to: int = 0, schema: str = DEFAULT_SCHEMA) -> Steps[int]:
 
 def up(migration: Migration) -> str:
     """The script of one migration, which also records it."""
-    record = f"INSERT INTO bulkport.migrations (version, name) VALUES ({migration.version}, '{migration.name}');"
+    record = (
+        "INSERT INTO bulkport.migrations (version, name, checksum) "
+        f"VALUES ({migration.version}, '{migration.name}', '{migration.checksum}');"
+    )
     return f"{migration.up.rstrip()}\n{record}\n"
 
 
