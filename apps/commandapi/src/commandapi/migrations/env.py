@@ -1,5 +1,7 @@
 """Alembic's entry point: one transaction for the whole run, one run at a time."""
 
+from collections.abc import Collection
+
 from alembic import context
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection, NullPool, create_engine, text
@@ -26,7 +28,7 @@ def run() -> None:
     engine.dispose()
 
 
-def _record(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:
+def _record(ctx: MigrationContext, step: MigrationInfo, heads: Collection[object], run_args: object) -> None:
     """Record with what content a revision has run, so that one that changed afterwards is noticed."""
     connection: Connection | None = ctx.connection
     assert connection is not None
