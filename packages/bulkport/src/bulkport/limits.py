@@ -46,7 +46,7 @@ class ImportLimits:
     """Cells of its sheet; more is answered 400."""
     max_file_memory_bytes: int = GIB
     """Memory of the process that reads it; two at a time, for each server process. What needs more is answered 413."""
-    max_concurrent_uploads: int = 32
+    max_concurrent_uploads: int = 28
     """Bodies longer than a chunk that are received at one time; more wait a moment, then 503 with Retry-After."""
     max_staged_uploads: int = 100
     """Resumable uploads that a user may have at one time; more are answered 409."""
