@@ -7,9 +7,10 @@ A borrower may be cancelled at any point. Its connection goes back to the pool o
 not in pipeline mode, not inside a transaction or a COPY, in autocommit mode. Any other is closed.
 """
 
+import asyncio
 import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
@@ -45,7 +46,7 @@ def is_reusable(connection: AsyncConnection[Any] | psycopg.Connection[Any]) -> b
     return pgconn.transaction_status == TransactionStatus.IDLE and pgconn.pipeline_status == PipelineStatus.OFF
 
 
-async def _is_pooled(connection: AsyncConnection[Any]) -> bool:
+async def is_pooled(connection: AsyncConnection[Any]) -> bool:
     """Whether statements run in another session than the one that was promised when the connection was made."""
     cursor = connection.cursor(row_factory=tuple_row)
     row = await (await cursor.execute(_SESSION, prepare=False)).fetchone()
@@ -60,12 +61,65 @@ def prepare_nothing_if_pooled(connection: psycopg.Connection[Any]) -> None:
 
 
 class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
+    """A pool to which connections come back at once where a borrower has left nothing to undo, which is mostly so.
+
+    Parameters
+    ----------
+    set_up
+        Prepares a new connection, and one whose session was reset.
+    """
+
+    def __init__(
+        self, conninfo: str, *, set_up: Callable[[AsyncConnection[Any]], Awaitable[None]], **options: Any
+    ) -> None:
+        super().__init__(conninfo, configure=set_up, **options)
+        self._set_up = set_up
+
+    @asynccontextmanager
+    async def connection(  # psycopg's name and parameters
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> AsyncIterator[AsyncConnection[Any]]:
+        """As psycopg's, which commits at the end also where no transaction is open."""
+        connection = await self.getconn(timeout)
+        try:
+            yield connection
+            if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                await connection.commit()
+        except BaseException:
+            if connection.pgconn.transaction_status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
+                # One that cannot be rolled back is not reusable either.
+                with suppress(psycopg.Error):
+                    await connection.rollback()
+            raise
+        finally:
+            await self.putconn(connection)
+
     async def putconn(self, conn: AsyncConnection[Any]) -> None:
         """Take a connection back; one that is not reusable is closed and replaced."""
         if not is_reusable(conn):
             # `conn.close()` would give it to this pool.
             conn.pgconn.finish()
+        elif conn in _lent or not _has_own_settings(conn):
+            # In a task: a borrower that is cancelled once more does not cut it short.
+            await asyncio.shield(asyncio.ensure_future(self._restore(conn)))
+            return
         await super().putconn(conn)
+
+    async def _restore(self, connection: AsyncConnection[Any]) -> None:
+        """Undo what a borrower set, then take the connection back."""
+        try:
+            await connection.set_autocommit(True)
+            await connection.set_isolation_level(None)
+            await connection.set_read_only(None)
+            await connection.set_deferrable(None)
+            if connection in _lent:
+                _lent.discard(connection)
+                await connection.execute("RESET ALL; RESET ROLE")
+                await self._set_up(connection)
+        except psycopg.Error:
+            connection.pgconn.finish()
+        await super().putconn(connection)
 
 
 class SyncPool(ConnectionPool[psycopg.Connection[Any]]):
@@ -79,6 +133,16 @@ class SyncPool(ConnectionPool[psycopg.Connection[Any]]):
 
 
 _lent: WeakSet[AsyncConnection[Any]] = WeakSet()
+_direct: WeakSet[AsyncConnection[Any]] = WeakSet()
+"""Connections of pools that lead to PostgreSQL itself."""
+
+
+def prepares(connection: AsyncConnection[Any]) -> bool | None:
+    """psycopg's `prepare` for statements that are run again and again: on a pool's connection it is left to psycopg.
+
+    On any other, its owner's, they are not prepared: it may lead through a pooler.
+    """
+    return None if connection in _direct else False
 
 
 def lend(connection: AsyncConnection[Any]) -> None:
@@ -88,21 +152,14 @@ def lend(connection: AsyncConnection[Any]) -> None:
     _lent.add(connection)
 
 
-async def _restore(connection: AsyncConnection[Any]) -> None:
-    """Undo what a borrower set on the client's side of a connection. None of it is a round trip.
-
-    That there is a `reset` also has psycopg take connections back in a task of the pool's, which a borrower that is
-    cancelled once more does not cut short.
-    """
-    # Asked first: setting them takes the connection's lock each time.
-    if not connection.autocommit:
-        await connection.set_autocommit(True)
-    if connection.isolation_level is not None:
-        await connection.set_isolation_level(None)
-    if connection.read_only is not None:
-        await connection.set_read_only(None)
-    if connection.deferrable is not None:
-        await connection.set_deferrable(None)
+def _has_own_settings(connection: AsyncConnection[Any]) -> bool:
+    """Whether it is as a pool makes connections, on the client's side."""
+    return (
+        connection.autocommit
+        and connection.isolation_level is None
+        and connection.read_only is None
+        and connection.deferrable is None
+    )
 
 
 def restore_sync(connection: psycopg.Connection[Any]) -> None:
@@ -144,17 +201,12 @@ async def open_pool(
         Prepares the session of a new connection; not behind a pooler.
     """
 
-    async def restore(connection: AsyncConnection[Any]) -> None:
-        await _restore(connection)
-        if connection in _lent:
-            _lent.discard(connection)
-            await connection.execute("RESET ALL; RESET ROLE")
-            await set_up(connection)
-
     async def set_up(connection: AsyncConnection[Any]) -> None:
-        if await _is_pooled(connection):
+        if await is_pooled(connection):
             connection.prepare_threshold = None
-        elif configure is not None:
+            return
+        _direct.add(connection)
+        if configure is not None:
             await configure(connection)
 
     pool: AsyncPool = _AsyncPool(
@@ -170,8 +222,7 @@ async def open_pool(
         # psycopg's default of 300 s a pool may stay empty for as long again as the database was away.
         reconnect_timeout=acquire_seconds,
         check=discard_if_dropped,
-        configure=set_up,
-        reset=restore,
+        set_up=set_up,
         close_returns=True,
         open=False,
         name=name,

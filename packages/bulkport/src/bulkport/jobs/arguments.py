@@ -73,6 +73,7 @@ class TaskArguments:
         for parameter in stored:
             self._require_usable(parameter)
         self._signature = inspect.Signature([p.replace(annotation=p.empty) for p in stored])
+        self._required = [p.name for p in stored if p.default is p.empty]
         self._adapter = self._make_adapter(stored, hints)
         self._validator = NameOrAliasValidator(self._adapter)
         self._positional = [p.name for p in every if p.kind is p.POSITIONAL_ONLY]
@@ -88,6 +89,8 @@ class TaskArguments:
         ArgumentsDoNotFit
             Naming each argument that is missing, unknown or of the wrong type.
         """
+        if not args and not kwargs and not self._required:
+            return {}
         try:
             given = self._signature.bind(*args, **kwargs).arguments
         except TypeError as error:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
 import psycopg
@@ -14,7 +15,6 @@ from bulkport.jobs.batches import Batch
 from bulkport.jobs.connections import (
     AnyConnection,
     AsyncPsycopg,
-    SyncPsycopg,
     async_psycopg_in,
     only_psycopg_in,
     psycopg_in,
@@ -267,18 +267,19 @@ class JobCalls(Steering, Looking):
         if self._queue is not None:
             return await self._queue.enqueue_many(None, jobs)
 
-        async def enqueue() -> list[EnqueuedJob]:
-            async with self._connection(connection) as used:
-                return await self._enqueue_in(used, jobs)
-
-        return await despite_deadlocks(enqueue, is_ours=connection is None)
-
-    async def _enqueue_in(self, connection: AsyncPsycopg | SyncPsycopg, jobs: list[NewJob]) -> list[EnqueuedJob]:
-        with in_schema(connection, self.schema):
-            if isinstance(connection, psycopg.Connection):
+        if connection is None:
+            return await despite_deadlocks(partial(self._enqueue_alone, jobs))
+        used = await psycopg_in(connection, self.schema)
+        with in_schema(used, self.schema):
+            if isinstance(used, psycopg.Connection):
                 # In a thread: the connection would keep the event loop waiting.
-                return await asyncio.to_thread(self._engine.enqueue_many_sync, connection, jobs)
-            return await self._engine.enqueue_many(connection, jobs)
+                return await asyncio.to_thread(self._engine.enqueue_many_sync, used, jobs)
+            return await self._engine.enqueue_many(used, jobs)
+
+    async def _enqueue_alone(self, jobs: list[NewJob]) -> list[EnqueuedJob]:
+        """Enqueue in a transaction of its own."""
+        async with self._own_connection() as own:
+            return await self._engine.enqueue_many(own, jobs)
 
     async def get(self, job_id: BackgroundJobId, *, connection: AsyncPsycopg | None = None) -> BackgroundJob | None:
         """The job as it stands now; None when there is no such job (any more)."""
@@ -309,16 +310,10 @@ class JobCalls(Steering, Looking):
         if given is not None:
             yield given
             return
-        async with self._connection(None) as own:
-            assert isinstance(own, psycopg.AsyncConnection)
+        async with self._own_connection() as own:
             yield own
 
-    @asynccontextmanager
-    async def _connection(self, given: "AnyConnection | None") -> AsyncIterator[AsyncPsycopg | SyncPsycopg]:
-        if given is not None:
-            yield await psycopg_in(given, self.schema)
-            return
+    def _own_connection(self) -> AbstractAsyncContextManager[AsyncPsycopg]:
         if self._pool is None:
             raise NotConnected("not connected: pass connection=, or use `async with bulkport.connect()` around it")
-        async with self._pool.connection() as own:
-            yield own
+        return self._pool.connection()

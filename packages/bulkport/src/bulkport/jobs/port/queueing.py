@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, Protocol, TypeAlias
 
 import psycopg
@@ -64,6 +65,12 @@ def require_queue_name(name: str) -> None:
         raise ValueError(f"a queue has a printable name of 1 to {MOST_QUEUE_NAME_BYTES} bytes: {name!r}")
 
 
+@lru_cache
+def _require_names(task: str, queue: str) -> None:
+    require_task_name(task)
+    require_queue_name(queue)
+
+
 def require_start(at: datetime | None, delay: float | None) -> None:
     """Refuse a time at which no job can start, or a wait after which none can.
 
@@ -101,7 +108,7 @@ class Parent:
             raise ValueError("a job waits for a job or for a batch")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take longer than all the rest of making one
 class NewJob:
     """A job to be queued.
 
@@ -146,9 +153,9 @@ class NewJob:
     """Words to find and count it by."""
 
     def __post_init__(self) -> None:
-        require_task_name(self.task)
-        require_queue_name(self.queue)
-        require_start(self.at, self.delay)
+        _require_names(self.task, self.queue)
+        if self.at is not None or self.delay is not None:
+            require_start(self.at, self.delay)
         if self.unique_for is not None and (
             self.unique_key is None or not 0 < self.unique_for < _LONGEST_DELAY_SECONDS
         ):

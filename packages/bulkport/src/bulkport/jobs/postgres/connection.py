@@ -6,19 +6,21 @@ Only statements that may be sent twice go through it: reads, and writes that are
 import asyncio
 import random
 from collections.abc import Mapping
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes
 from bulkport.logs import get_logger
-from bulkport.pools import patient_conninfo
+from bulkport.pools import is_pooled, patient_conninfo
 
 _log = get_logger(__name__)
 
 RECONNECT_FIRST_SECONDS = 0.05
 RECONNECT_MAX_SECONDS = 1.0
+_PREPARE_AFTER: Final = 5
+"""Runs of a statement after which it is prepared; psycopg's default."""
 
 
 class GivenUp(psycopg.OperationalError):
@@ -121,6 +123,8 @@ class WorkerConnection:
                         cursor_factory=self._cursor_factory,
                         prepare_threshold=None,
                     )
+                    if not await is_pooled(self._connection):
+                        self._connection.prepare_threshold = _PREPARE_AFTER
                 except psycopg.OperationalError:
                     await wait_for_event(give_up, backoff.next_delay())
             return self._connection

@@ -25,7 +25,7 @@ from bulkport.jobs.postgres.reading import PostgresJobReader
 from bulkport.jobs.postgres.recurring import PostgresRecurringStore
 from bulkport.jobs.postgres.times import utc_or_none
 from bulkport.jobs.postgres.worker import ChoreFactory, Worker
-from bulkport.pools import AsyncPool
+from bulkport.pools import AsyncPool, prepares
 from bulkport.telemetry import sending, without_carrier
 
 
@@ -84,7 +84,7 @@ class PostgresEngine:
             statement = Enqueueing.of(wanted)
             assert statement is not None
             async with connection.cursor(row_factory=tuple_row) as cursor:
-                await cursor.execute(statement.query, statement.arguments, prepare=False)
+                await cursor.execute(statement.query, statement.arguments, prepare=prepares(connection))
                 return statement.enqueued(await cursor.fetchall())
 
     def enqueue_many_sync(self, connection: SyncConnection, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:

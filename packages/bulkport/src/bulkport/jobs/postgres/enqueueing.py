@@ -1,10 +1,10 @@
 """The statement that enqueues jobs, and what it answers."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, LiteralString, Self
+from typing import Any, Final, LiteralString, Self
 
 from psycopg.errors import ForeignKeyViolation, ObjectNotInPrerequisiteState
 
@@ -14,7 +14,7 @@ from bulkport.jobs.postgres import queries
 from bulkport.jobs.postgres.ids import job_id_of, number_of
 from bulkport.telemetry import carried
 
-_OPTIONS = ("delay", "user_id", "unique_key", "unique_for", "batch_id", "recurring_id")
+_OPTIONS: Final = ("delay", "unique_key", "unique_for", "batch_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +38,16 @@ class Enqueueing:
         wanted = list(jobs)
         if not wanted:
             return None
-        if len(wanted) == 1 and _is_plain(wanted[0]):
+        trace = carried()
+        is_plain = all(map(_is_plain, wanted))
+        if is_plain and len(wanted) == 1:
             (job,) = wanted
             origin = None if job.origin_id is None else int(job.origin_id)
-            arguments = (
-                job.task,
-                job.queue,
-                job.priority,
-                json.dumps({**job.args, **carried()}),
-                job.user_id,
-                job.recurring_id,
-                origin,
-            )
-            return cls(queries.ENQUEUE_ONE, arguments, is_plain=True)
-        is_plain = all(map(_is_plain, wanted))
-        query = queries.ENQUEUE_ALL_NOW if is_plain else queries.ENQUEUE
-        return cls(query, (json.dumps([_row(job) for job in wanted]),), is_plain)
+            args = json.dumps({**job.args, **trace})
+            arguments = (job.task, job.queue, job.priority, args, job.user_id, job.recurring_id, origin)
+            return cls(queries.ENQUEUE_ONE, arguments, is_plain)
+        query, row = (queries.ENQUEUE_ALL_NOW, _plain_row) if is_plain else (queries.ENQUEUE, _row)
+        return cls(query, (json.dumps([row(job, trace) for job in wanted]),), is_plain)
 
     def enqueued(self, rows: Sequence[tuple[Any, ...]]) -> list[EnqueuedJob]:
         """The answer, in the order of the jobs."""
@@ -86,14 +80,26 @@ def _is_plain(job: NewJob) -> bool:
     )
 
 
-def _row(job: NewJob) -> dict[str, Any]:
+def _plain_row(job: NewJob, trace: Mapping[str, str]) -> dict[str, Any]:
     """The job as a JSON object; what it does not have is left out."""
     row: dict[str, Any] = {
         "task": job.task,
-        "args": {**job.args, **carried()},
+        "args": {**job.args, **trace} if trace else job.args,
         "queue": job.queue,
         "priority": job.priority,
     }
+    if job.user_id is not None:
+        row["user_id"] = job.user_id
+    if job.recurring_id is not None:
+        row["recurring_id"] = job.recurring_id
+    if job.origin_id is not None:
+        row["origin_id"] = int(job.origin_id)
+    return row
+
+
+def _row(job: NewJob, trace: Mapping[str, str]) -> dict[str, Any]:
+    """As `_plain_row`, with what a plain job has not."""
+    row = _plain_row(job, trace)
     for name in _OPTIONS:
         value = getattr(job, name)
         if value is not None:
@@ -104,8 +110,6 @@ def _row(job: NewJob) -> dict[str, Any]:
         row |= {"concurrency_key": job.concurrency_key, "concurrency_limit": job.concurrency_limit or 1}
     if job.rate_key is not None:
         row |= {"rate_key": job.rate_key, "rate_limit": job.rate_limit or 1, "rate_seconds": job.rate_seconds}
-    if job.origin_id is not None:
-        row["origin_id"] = int(job.origin_id)
     if job.tags:
         row["tags"] = list(job.tags)
     if job.parents:

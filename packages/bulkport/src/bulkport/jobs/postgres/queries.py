@@ -1,7 +1,7 @@
 """Statements of the engine. The functions they call are in sql/.
 
-None is prepared on the server: behind a pooler in transaction mode the next statement may run in another session. The
-functions keep their plans in every session all the same.
+They are prepared on the server only by connections of our own that lead to PostgreSQL itself: behind a pooler in
+transaction mode the next statement may run in another session. The functions keep their plans in every session.
 """
 
 from typing import Final, LiteralString
