@@ -58,13 +58,30 @@ def some_of_everything(site: JobsBrowserSite) -> dict[str, BackgroundJobId]:
     return made
 
 
+async def make_batch(site: JobsBrowserSite) -> int:
+    """A batch of two jobs."""
+    async with site.jobs.batch("Invoices of July", user_id="ada") as batch:
+        for number in range(2):
+            batch.add(site.site.send_report.call(f"user{number}@example.org"))
+    return batch.id
+
+
+SIDEWAYS = """[...document.querySelectorAll(".scroll")]
+  .filter((one) => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1)
+  .map((one) => one.querySelector("caption")?.textContent ?? one.outerHTML)"""
+"""Tables of which only a part is seen."""
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pages_are_clean_accessible_and_fit_every_width(
     browser: Browser, jobs_site: JobsBrowserSite, theme: Theme
 ) -> None:
     made = some_of_everything(jobs_site)
+    batch = jobs_site.do(make_batch(jobs_site))
     pages = ["jobs", *(f"jobs?state={state}" for state in JobState), "jobs?text=nothing&batch=7&since=2026-01-01"]
     pages += [f"jobs/{job_id}" for job_id in made.values()] + ["retries", "recurring", "recurring?text=nothing"]
+    pages += ["jobs/new", "recurring/new", "recurring/edit/nightly", "recurring/nightly", "servers/worker-a"]
+    pages += ["batches", f"batches/{batch}"]
     with watched(browser, jobs_site, theme=theme) as watch:
         page = watch.page
         for path in pages:
@@ -74,9 +91,11 @@ def test_pages_are_clean_accessible_and_fit_every_width(
             found: Any = Axe().run(page).response["violations"]
             told = [(path, one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
             assert told == []
-            for width in (360, 768, 1360, 2560):
+            for width in (320, 390, 768, 1024, 1360, 2560):
                 page.set_viewport_size({"width": width, "height": 800})
                 assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
+                if width >= 768:
+                    assert page.evaluate(SIDEWAYS) == [], (path, width)
         watch.assert_clean()
 
 

@@ -51,7 +51,7 @@ def test_pages_are_clean_accessible_and_fit_any_width(
 ) -> None:
     ended, running = fill(commands)
     addresses = ["", "imports", f"imports/{ended}", f"imports/{running}", "servers", "queues", "tasks"]
-    addresses += ["failures", "batches", "?by=task", "?by=queue"]
+    addresses += ["failures", "batches", "?by=task", "?by=queue", "?by=server", "imports?tag=none"]
     addresses += ["tasks/bulkport.process_import?window=hour", "audit"]
     pictures = Path(os.environ.get("DASHBOARD_PICTURES", tmp_path))
     with watched(browser, commands, theme=theme) as watch:
@@ -66,6 +66,9 @@ def test_pages_are_clean_accessible_and_fit_any_width(
             found: Any = Axe().run(watch.page).response["violations"]
             problems = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
             assert problems == [], address
+            for width in (1360, 1024):
+                watch.page.set_viewport_size({"width": width, "height": 800})
+                assert watch.page.evaluate(_SIDEWAYS) == [], (address, width)
             watch.page.set_viewport_size({"width": 360, "height": 800})
             overflow = watch.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert overflow <= 0, (address, overflow)

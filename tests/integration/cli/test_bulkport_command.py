@@ -124,6 +124,17 @@ def test_what_needs_attention_is_told_to_monitors(folder: Path, database_url: st
     assert json.loads(told)["code"] == "queue_unserved"
 
 
+def test_a_test_notice_is_sent_before_anything_needs_attention(folder: Path, database_url: str) -> None:
+    code, _, error = command(folder, database_url, "attention", "--test")
+    assert (code, error) == (1, "--test needs --webhook or --mail-to\n")
+    code, _, error = command(folder, database_url, "attention", "--test", "--mail-to", "ops@example.org")
+    assert code == 1
+    assert "--smtp must be a URL such as smtp://" in error
+    code, _, error = command(folder, database_url, "attention", "--test", "--webhook", "http://127.0.0.1:9/")
+    assert code == 1
+    assert "the webhook did not take it" in error
+
+
 async def test_assistants_read_what_fails_and_one_job(folder: Path, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(

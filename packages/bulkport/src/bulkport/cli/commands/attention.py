@@ -1,18 +1,17 @@
-"""`bulkport attention …`: conditions that need an operator, for people, monitors and webhooks."""
+"""`bulkport attention …`: conditions that need an operator, for people, monitors, webhooks and mail."""
 
 import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from bulkport.app import Bulkport
+from bulkport.cli.commands.attention_notices import EXAMPLE, Changes, Mail, Notice, NotTold, Webhook, in_words
 from bulkport.cli.commands.target import Target, fail, load, plain_errors
 from bulkport.extras import require_extra
-
-_TIMEOUT_SECONDS: Final = 10.0
 
 
 def attention(
@@ -23,7 +22,21 @@ def attention(
         str | None,
         typer.Option(help="Post conditions as they begin and end to this URL, until Ctrl-C.", show_default=False),
     ] = None,
-    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks, with --webhook.")] = 30.0,
+    mail_to: Annotated[
+        list[str] | None,
+        typer.Option(help="Mail conditions as they begin and end to this address; repeatable.", show_default=False),
+    ] = None,
+    mail_from: Annotated[str | None, typer.Option(help="Sender of the mails.", show_default=False)] = None,
+    smtp: Annotated[
+        str | None,
+        typer.Option(
+            envvar="BULKPORT_SMTP",
+            help="Server for outgoing mail: smtp://user:password@host:587, or smtps://….",
+            show_default=False,
+        ),
+    ] = None,
+    test: Annotated[bool, typer.Option("--test", help="Only send a test to the webhook and by mail.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks, with --webhook or --mail-to.")] = 30.0,
 ) -> None:
     """Tell what needs attention: paused or unserved queues with waiting jobs, silent servers, overdue recurring jobs, a
     raised failure rate, stalled imports, a full disk. Exit code 1 where there is something.
@@ -31,22 +44,45 @@ def attention(
     for module in ("jinja2", "starlette"):
         require_extra("dashboard", module)
     with plain_errors():
+        notices = _notices(webhook, smtp, mail_from, mail_to or [])
+        if test:
+            asyncio.run(_send_test(notices))
+            return
         bulkport = load(target)
-        if webhook is not None:
-            require_extra("client", "httpx")
-            asyncio.run(_post_changes(bulkport, webhook, every))
+        if notices:
+            asyncio.run(_tell_changes(bulkport, notices, every))
             return
         found = asyncio.run(_read_once(bulkport))
         for one in found:
-            typer.echo(json.dumps(one, ensure_ascii=False) if as_json else _line(one))
+            typer.echo(json.dumps(one, ensure_ascii=False) if as_json else in_words(one))
         if found:
             raise typer.Exit(1)
         if not as_json:
             typer.echo("Nothing needs attention.")
 
 
-def _line(one: dict[str, Any]) -> str:
-    return f"{one['text']}: {one['detail']}" if one["detail"] else one["text"]
+def _notices(webhook: str | None, smtp: str | None, mail_from: str | None, mail_to: Sequence[str]) -> list[Notice]:
+    notices: list[Notice] = []
+    try:
+        if webhook is not None:
+            require_extra("client", "httpx")
+            notices.append(Webhook(webhook))
+        if mail_to:
+            notices.append(Mail(smtp or "", mail_from, mail_to))
+    except ValueError as error:
+        fail(str(error))
+    return notices
+
+
+async def _send_test(notices: Sequence[Notice]) -> None:
+    if not notices:
+        fail("--test needs --webhook or --mail-to")
+    for notice in notices:
+        try:
+            await notice.tell(EXAMPLE)
+        except NotTold as error:
+            fail(str(error))
+    typer.echo("Sent.")
 
 
 async def _read_once(bulkport: Bulkport) -> list[dict[str, Any]]:
@@ -66,28 +102,29 @@ def _camel(name: str) -> str:
     return "isBad" if name == "is_bad" else name
 
 
-async def _post_changes(bulkport: Bulkport, url: str, every: float) -> None:
-    """Post each condition when it begins and when it ends; what could not be posted is posted the next time."""
-    import httpx  # noqa: PLC0415 # needs the extra client
-
-    told: dict[tuple[str, str], dict[str, Any]] = {}
-    async with bulkport.connect(), httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
+async def _tell_changes(bulkport: Bulkport, notices: Sequence[Notice], every: float) -> None:
+    """Tell of each condition when it begins and when it ends; what did not arrive is told the next time."""
+    told: list[dict[tuple[str, str], dict[str, Any]]] = [{} for _ in notices]
+    async with bulkport.connect():
         while True:
             now = {(one["code"], one["subject"]): one for one in await _read(bulkport)}
-            begun = [one for key, one in now.items() if key not in told]
-            ended = [one for key, one in told.items() if key not in now]
-            if begun or ended:
+            for place, notice in enumerate(notices):
+                before = told[place]
+                changes = Changes(
+                    begun=[one for key, one in now.items() if key not in before],
+                    ended=[one for key, one in before.items() if key not in now],
+                    now=[*now.values()],
+                )
+                if not changes.begun and not changes.ended:
+                    continue
                 try:
-                    answer = await client.post(url, json={"begun": begun, "ended": ended, "attention": [*now.values()]})
-                    answer.raise_for_status()
-                except httpx.InvalidURL as error:
-                    fail(f"{url} is not a URL: {error}")
-                except httpx.HTTPError as error:
-                    typer.echo(f"The webhook did not take it ({error}); trying again in {every:g} s.", err=True)
-                else:
-                    told = now
-                    for one in begun:
-                        typer.echo(f"begun: {_line(one)}")
-                    for one in ended:
-                        typer.echo(f"ended: {one['text']}")
+                    await notice.tell(changes)
+                except NotTold as error:
+                    typer.echo(f"{error}; trying again in {every:g} s.", err=True)
+                    continue
+                told[place] = now
+                for one in changes.begun:
+                    typer.echo(f"begun: {in_words(one)}")
+                for one in changes.ended:
+                    typer.echo(f"ended: {one['text']}")
             await asyncio.sleep(every)

@@ -16,10 +16,10 @@ _COLUMNS: Final = (
     Column("Heartbeat"),
     Column("Busy slots"),
     Column("Running"),
-    Column("Queues", is_minor=True),
+    Column("Queues", is_minor=True, is_lesser=True),
     Column("Memory", is_minor=True),
     Column("Loop lag", is_number=True, is_minor=True),
-    Column("Uptime", is_number=True, is_minor=True),
+    Column("Uptime", is_number=True, is_minor=True, is_lesser=True),
     Column(""),
 )
 _LATE_SECONDS: Final = 0.5
