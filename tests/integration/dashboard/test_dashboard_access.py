@@ -3,9 +3,13 @@
 import re
 
 import pytest
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from application_client import assert_problem, open_application
+from bulkport import Bulkport
 from bulkport.dashboard import ClosedAccess, HookAccess, OpenAccess, Role, Viewer
 from commandapi.app import create_app
 from commandapi.settings import Environment, Settings
@@ -20,6 +24,7 @@ PATHS = [
     "/hangfire/nope",
 ]
 NOWHERE = "postgresql://nowhere.invalid/none"
+BULKPORT = Bulkport(NOWHERE)
 
 
 async def test_an_open_dashboard_is_everybodys() -> None:
@@ -35,6 +40,24 @@ async def test_closed_dashboard_cannot_be_told_from_none(path: str) -> None:
         assert_problem(await browser.get(path), 404)
         if not path.endswith("hangfire"):
             assert_problem(await browser.post(path), 404)
+
+
+@pytest.mark.parametrize("has_handler", [False, True])
+async def test_closed_dashboard_answers_as_the_application_does_where_there_is_nothing(has_handler: bool) -> None:
+    app = FastAPI()
+    if has_handler:
+
+        @app.exception_handler(HTTPException)
+        async def answer(request: Request, error: HTTPException) -> JSONResponse:
+            return JSONResponse({"error": error.detail}, error.status_code, {"x-own": "yes"})
+
+    app.mount("/jobs", BULKPORT.dashboard(access=lambda request: None))
+    async with browser_of(app) as browser:
+        nothing = await browser.get("/nothing")
+        for path in ("/jobs/", "/jobs/jobs", "/jobs/static/x.css"):
+            found = await browser.get(path)
+            assert (found.status_code, found.text) == (404, nothing.text)
+            assert found.headers == nothing.headers
 
 
 async def test_application_decides_by_a_hook() -> None:

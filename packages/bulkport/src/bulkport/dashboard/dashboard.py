@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from bulkport.dashboard.access.viewers import Access, not_found
+from bulkport.dashboard.access.viewers import Access
 from bulkport.dashboard.acting import Acting
 from bulkport.dashboard.core import cookies, error_page
 from bulkport.dashboard.core.action import Action, Audit
@@ -241,6 +241,8 @@ class Dashboard:
         match error:
             case PageNotFound():
                 status, text = 404, str(error) or t("There is nothing at this address.")
+            case HTTPException(status_code=HTTPStatus.NOT_FOUND):
+                status, text = 404, t("There is nothing at this address.")
             case HTTPException():
                 status, text = error.status_code, t("This address does not accept such a request.")
             case Refused():
@@ -286,7 +288,10 @@ class Dashboard:
         return show
 
     async def _static_file(self, request: Request) -> Response:
-        return self._static.answer(request, f"static/{request.path_params['name']}") or not_found(request)
+        found = self._static.answer(request, f"static/{request.path_params['name']}")
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return found
 
 
 def _shared(counts: CountsSource) -> CountsSource:

@@ -1,8 +1,10 @@
 """What decides who may see the dashboard."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 from typing import Protocol
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -67,7 +69,15 @@ class OpenAccess(ClosedAccess):
 
 
 def not_found(request: Request) -> Response:
-    """What the application answers to a path that does not exist."""
+    """What the application answers to a path that does not exist, by its own handler if it has one.
+
+    Raises
+    ------
+    HTTPException
+        As Starlette's router does inside an application, whose handlers then answer.
+    """
+    if "app" in request.scope:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
     # The path as the client sent it: the request that routes see is relative to the dashboard.
     path: str = request.scope.get("bulkport.full_path", request.url.path)
     return response_for(path, NotFound())
