@@ -51,6 +51,24 @@ def command(folder: Path, url: str, *arguments: str, target: str = "little_shop:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("import os\nurl = os.environ['NO_SUCH']", "KeyError: 'NO_SUCH' (broken.py, line 2)"),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module' (broken.py, line 1)"),
+        (
+            "raise ValueError('at postgresql://u:secret@h/d')",
+            "ValueError: at postgresql://u:***@h/d (broken.py, line 1)",
+        ),
+        ("def", "SyntaxError: invalid syntax (broken.py, line 1)"),
+    ],
+)
+def test_an_application_that_cannot_be_imported_is_told_in_one_line(tmp_path: Path, program: str, message: str) -> None:
+    (tmp_path / "broken.py").write_text(program, encoding="utf-8")
+    code, output, error = command(tmp_path, "", "worker", target="broken:bulkport")
+    assert (code, output, error) == (1, "", f"broken cannot be imported: {message}\n")
+
+
 def test_migrate_doctor_and_jobs(folder: Path, database_url: str) -> None:
     assert command(folder, database_url, "migrate", "--down")[:2] == (0, "Schema bulkport: version 3 -> 0.\n")
     code, _, error = command(folder, database_url, "doctor")

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from application_client import assert_problem, client_of, make_key, open_application
+from bulkport.database import mask_passwords
 from commandapi.cli.database import DatabaseUnreachable, ProvidedDatabase
 from commandapi.logs import configure_logging
-from commandapi.secrets_in_text import mask_passwords
 from commandapi.settings import Settings
 
 

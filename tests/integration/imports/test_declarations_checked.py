@@ -221,3 +221,18 @@ async def test_an_import_that_meets_it_ends_at_once_and_says_why(books: Bulkport
         job = await books.get_import(result.import_id)
     assert job is not None
     assert job.attempts <= 1
+
+
+async def test_a_column_that_the_context_fills_must_be_there(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE TABLE books (title text, pages int, seq int GENERATED ALWAYS AS IDENTITY)")
+    context = {"org_id": int, "seq": int}
+    resource = Resource(name="books", label="Book", label_field="title", model=Book, table="books", context=context)
+    missing, computed = await Bulkport(database_url, resources=[resource]).check()
+    assert str(missing) == (
+        "resource 'books': the table books has no column org_id, which context fills; add the column, or name it in "
+        "context= as the table does"
+    )
+    assert str(computed) == (
+        "resource 'books': the column seq of books computes itself, so context cannot fill it; take it out of context="
+    )

@@ -66,5 +66,5 @@ async def test_operators_that_do_the_same_at_one_time_share_the_work(site: Engin
 
 
 async def test_without_something_that_finds_jobs_there_are_no_orders_by_query() -> None:
-    with pytest.raises(RuntimeError, match="not connected"):
+    with pytest.raises(RuntimeError, match="is not connected"):
         await JobController().order_all(Cancel(), JobQuery())

@@ -13,9 +13,9 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from bulkport.database import mask_passwords
 from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.trace import trace_id_of_request
-from commandapi.secrets_in_text import mask_passwords
 from commandapi.settings import Environment, Settings
 
 # All but tab and newline.

@@ -21,7 +21,7 @@ from bulkport.imports.resource import Resource
 from bulkport.imports.write_options import WriteMode
 from bulkport.jobs.batches import Batch
 from bulkport.jobs.control import Steering
-from bulkport.jobs.errors import NotConnected
+from bulkport.jobs.errors import WITHOUT_LOOP, NotConnected
 from bulkport.jobs.inspect import Looking
 from bulkport.jobs.job import BackgroundJob
 from bulkport.jobs.port.control import OrderResult, OrderSummary
@@ -246,7 +246,7 @@ class SyncCalls(SyncJobs):
 
     def _call(self, call: "Callable[[AsyncCalls], Coroutine[Any, Any, T]]") -> T:
         if not self._loops:
-            raise NotConnected("not connected: use `with bulkport.sync.connect()` around it")
+            raise NotConnected(WITHOUT_LOOP)
         return self._loops[-1].run(call)
 
 

@@ -10,9 +10,9 @@ from typing import Final
 import psycopg
 
 from bulkport import embedded
+from bulkport.database import mask_passwords
 from bulkport.errors import BulkportError
 from commandapi import migrations
-from commandapi.secrets_in_text import mask_passwords
 from commandapi.settings import Settings
 
 _log = logging.getLogger(__name__)

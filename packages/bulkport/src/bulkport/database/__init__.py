@@ -1,5 +1,6 @@
 """What all parts that speak to PostgreSQL have in common: URLs, and the schema of Bulkport's tables."""
 
+from bulkport.database.passwords import mask_passwords
 from bulkport.database.schema import (
     DEFAULT_SCHEMA,
     InvalidSchemaName,
@@ -17,6 +18,7 @@ __all__ = [
     "cursor_classes",
     "database_url",
     "in_schema",
+    "mask_passwords",
     "render",
     "schema_name",
 ]

@@ -85,7 +85,15 @@ def _column_mistakes(resource: Resource, columns: dict[str, Any], *, is_filled_b
                 "change the column's type or the field's",
                 is_fatal=False,
             )
-    filled = {*resource.column_names, *getattr(resource, "context", ())}
+    for column in resource.context:
+        known = columns.get(column)
+        if known is None:
+            what = f"the table {resource.table} has no column {column}, which context fills"
+            yield Mistake(resource.name, what, "add the column, or name it in context= as the table does")
+        elif known.is_generated or known.identity == "a":
+            what = f"the column {column} of {resource.table} computes itself, so context cannot fill it"
+            yield Mistake(resource.name, what, "take it out of context=")
+    filled = {*resource.column_names, *resource.context}
     for column in columns.values():
         fills_itself = column.has_default or column.identity or column.is_generated or is_filled_by_trigger
         if column.is_required and not fills_itself and column.name not in filled:

@@ -299,7 +299,7 @@ class JobCalls(Steering, Looking):
             Not connected.
         """
         if self._pool is None:
-            raise NotConnected("not connected: use `async with bulkport.connect()` around it")
+            raise NotConnected
         return self._engine.reader
 
     def _control(self) -> JobControl:
@@ -315,5 +315,5 @@ class JobCalls(Steering, Looking):
 
     def _own_connection(self) -> AbstractAsyncContextManager[AsyncPsycopg]:
         if self._pool is None:
-            raise NotConnected("not connected: pass connection=, or use `async with bulkport.connect()` around it")
+            raise NotConnected
         return self._pool.connection()

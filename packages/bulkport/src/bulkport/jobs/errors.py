@@ -1,5 +1,7 @@
 """What can go wrong when background work is asked for or carried out."""
 
+from typing import Final
+
 from bulkport.errors import BadRequest, BulkportError, Conflict
 from bulkport.identifiers import BackgroundJobId
 
@@ -67,6 +69,11 @@ class SearchTookTooLong(BulkportError):
     title = "Search took too long"
 
 
+WITHOUT_LOOP: Final = (
+    "Bulkport is not connected to its database: put with bulkport.sync.connect() around the call, or pass connection="
+)
+
+
 class NotConnected(RuntimeError):
     """Bulkport was used while it was not connected to its database."""
 
@@ -74,5 +81,6 @@ class NotConnected(RuntimeError):
         super().__init__(
             message
             or "Bulkport is not connected to its database: give the application its lifespan, "
-            "FastAPI(lifespan=bulkport.lifespan), or enter it in your own: async with bulkport.lifespan(app)"
+            "FastAPI(lifespan=bulkport.lifespan), or enter it in your own: async with bulkport.lifespan(app). In a "
+            "script, put async with bulkport.connect() around the call"
         )

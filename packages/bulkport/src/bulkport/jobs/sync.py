@@ -10,7 +10,7 @@ from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import SyncConnection, sync_psycopg_in
 from bulkport.jobs.deadlocks import despite_deadlocks_sync
 from bulkport.jobs.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
-from bulkport.jobs.errors import NotConnected
+from bulkport.jobs.errors import WITHOUT_LOOP, NotConnected
 from bulkport.jobs.port import EnqueuedJob, JobQueue, NewJob, Outcome
 from bulkport.jobs.port.queueing import CallerlessQueue
 from bulkport.jobs.task import JobCall, Task
@@ -144,7 +144,7 @@ class SyncJobs:
             with in_schema(given, self._schema):
                 return list(queue.enqueue_many_sync(given, jobs))
         if not self._pools:
-            raise NotConnected("not connected: pass connection=, or use `with bulkport.sync.connect()` around it")
+            raise NotConnected(WITHOUT_LOOP)
         pool = self._pools[-1]
         pool.open()
 

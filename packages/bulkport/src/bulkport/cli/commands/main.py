@@ -24,7 +24,7 @@ app = typer.Typer(
     name="bulkport",
     help="Migrations, workers, checks and jobs of an application that uses Bulkport.",
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
     add_completion=False,
 )
 app.add_typer(jobs_app, name="jobs")

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,9 @@ import psycopg
 import typer
 
 from bulkport.app import Bulkport
+from bulkport.database import mask_passwords
 from bulkport.errors import BulkportError
 from bulkport.jobs.errors import NotConnected
-
-_NAMES = ("bulkport", "jobs", "app")
 
 
 class BadTarget(BulkportError):
@@ -49,8 +49,12 @@ def load(target: str) -> Bulkport:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise
+            raise BadTarget(f"{module_name} cannot be imported: {_described(error)}") from error
         raise BadTarget(f"There is no module {module_name} in {here} or in the path.") from error
+    except BulkportError:
+        raise
+    except Exception as error:
+        raise BadTarget(f"{module_name} cannot be imported: {_described(error)}") from error
     found: object = module
     if attribute:
         for name in attribute.split("."):
@@ -67,6 +71,16 @@ def load(target: str) -> Bulkport:
     return found
 
 
+def _described(error: Exception) -> str:
+    """An error of the application's own code, and the line of it that raised."""
+    text = mask_passwords(f"{type(error).__name__}: {error}")
+    if isinstance(error, SyntaxError):  # it names its place itself
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [one for one in frames if "site-packages" not in one.filename and Path(one.filename).is_file()] or frames
+    return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})"
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Have errors that say what to do end the command with their message alone."""
@@ -75,7 +89,7 @@ def plain_errors() -> Iterator[None]:
     except (BulkportError, NotConnected) as error:
         fail(str(error))
     except psycopg.OperationalError as error:
-        fail(f"The database cannot be reached: {str(error).strip()}")
+        fail(f"The database cannot be reached: {mask_passwords(str(error).strip())}")
     except psycopg.errors.InsufficientPrivilege as error:
         fail(f"The database's role may not do this: {error.diag.message_primary}")
 

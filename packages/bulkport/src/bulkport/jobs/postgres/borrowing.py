@@ -21,6 +21,6 @@ async def borrow(pool: AsyncPool | None, given: Connection | None = None) -> Asy
         yield given
         return
     if pool is None:
-        raise NotConnected("not connected, so there is no pool: pass connection=, or use jobs.connect(...) around it")
+        raise NotConnected
     async with pool.connection() as connection:
         yield connection

@@ -96,7 +96,7 @@ class JobController:
     async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
         """See `JobControl.order_all`."""
         if self._finder is None:
-            raise NotConnected("not connected, so there is no pool to find jobs with: use jobs.connect(...) around it")
+            raise NotConnected
         effects: Counter[Effect] = Counter()
         cursor: str | None = None
         while True:
