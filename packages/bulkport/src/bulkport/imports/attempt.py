@@ -104,7 +104,13 @@ async def begin_attempt(
     options = ReadingOptions.from_json(reading)
     table = await tables.get(connection, resource)
     wants_results = write.results or resource.after_chunk is not None
-    table = replace(table, wants_results=wants_results, wants_differences=write.dry_run, import_id=job_id)
+    table = replace(
+        table,
+        wants_results=wants_results,
+        wants_differences=write.dry_run,
+        keeps_old_rows=resource.undo == "full" and not write.dry_run,
+        import_id=job_id,
+    )
     return Attempt(
         job_id=job_id,
         user_id=user_id,

@@ -8,6 +8,7 @@ from psycopg.rows import namedtuple_row
 
 from bulkport.imports.field_types import type_mistake
 from bulkport.imports.mistakes import Mistake
+from bulkport.imports.old_rows import undo_mistakes
 from bulkport.imports.resource import Resource
 from bulkport.imports.rights import right_mistakes, schema_mistake, takes_rows
 from bulkport.imports.table import table_identifier, unique_index
@@ -51,6 +52,7 @@ async def check_resource(connection: AsyncConnection[Any], resource: Resource) -
     return [
         *_column_mistakes(resource, columns, is_filled_by_trigger=facts.has_before_triggers or facts.kind == "v"),
         *_key_mistakes(resource, facts),
+        *(Mistake(resource.name, what, remedy) for what, remedy in undo_mistakes(resource, facts)),
         *await _reference_mistakes(connection, resource),
         *await right_mistakes(connection, resource, name),
     ]

@@ -16,6 +16,8 @@ _ERASE: Final = """
         DELETE FROM bulkport.import_row_results WHERE job_id IN (SELECT id FROM imports)
     ), writes AS (
         DELETE FROM bulkport.import_writes WHERE job_id IN (SELECT id FROM imports)
+    ), old_rows AS (
+        DELETE FROM bulkport.import_old_rows WHERE job_id IN (SELECT id FROM imports)
     ), cancellations AS (
         DELETE FROM bulkport.import_cancellations WHERE job_id IN (SELECT id FROM imports)
     ), chunks AS (

@@ -18,6 +18,7 @@ from bulkport.imports.matched import (
     with_ids,
 )
 from bulkport.imports.merge import changeable
+from bulkport.imports.old_rows import keep_old_rows
 from bulkport.imports.refusal_messages import Fault, refusal
 from bulkport.imports.rejections import EachStatement, WriteRows, is_row_refusal
 from bulkport.imports.rows import WritableRows
@@ -96,8 +97,7 @@ class MatchedWriter:
     async def _write_winners(self, written: Written, rows: WritableRows, match: Match) -> None:
         table = self._table
         if self._mode in (WriteMode.UPSERT, WriteMode.SKIP):
-            if match.absent:
-                written.absorb(await self._insert(table, rows.take(match.absent)), match.absent)
+            await self._insert_absent(written, rows, match.absent)
         else:
             for place in match.absent:
                 written.note(place, "skipped", None)
@@ -113,6 +113,22 @@ class MatchedWriter:
         else:
             for place, id_ in match.other.items():
                 written.note(place, "skipped", id_)
+
+    async def _insert_absent(self, written: Written, rows: WritableRows, absent: Sequence[int]) -> None:
+        """Insert rows whose key was not stored; where it is by now, another import was quicker."""
+        if not absent:
+            return
+        inserted = await self._insert(self._table, rows.take(absent))
+        refused = [absent[refusal.position] for refusal in inserted.refusals]
+        resource = self._table.resource
+        if refused and self._table.unique_index_of(resource.write_key, resource.conflict_where) is not None:
+            found = await match_rows(self._connection, self._table, rows.take(refused))
+            stored = [refused[place] for place in sorted({*found.same, *found.other})]
+            if stored:
+                written.absorb(await self.write(rows.take(stored)), stored)
+                left = set(stored)
+                inserted.refusals = [one for one in inserted.refusals if absent[one.position] not in left]
+        written.absorb(inserted, absent)
 
     async def _apply(
         self, written: Written, rows: WritableRows, ids: dict[int, str], write: WriteRows, each: EachStatement
@@ -173,6 +189,7 @@ async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: Wr
     tally = Tally()
     for _, part in rows.groups():
         if changeable(table, part):
+            await keep_old_rows(connection, table, part)
             cursor = await connection.execute(update_statement(table, part), part.columns)
             tally.add(Tally(updated=cursor.rowcount, dropped=part.size - cursor.rowcount))
     return tally
@@ -180,5 +197,6 @@ async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: Wr
 
 async def delete_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
     """Delete the stored rows whose ids are the last column."""
+    await keep_old_rows(connection, table, rows)
     cursor = await connection.execute(delete_statement(table), rows.columns)
     return Tally(deleted=cursor.rowcount, dropped=rows.size - cursor.rowcount)

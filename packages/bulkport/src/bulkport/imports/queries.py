@@ -212,7 +212,10 @@ SETTLE_JOB: Final = """
         report_bytes = CASE WHEN %(failure_count)s > 0 THEN (
             SELECT coalesce(sum(pg_column_size(e.errors) + pg_column_size(e.record)), 0)
             FROM bulkport.import_row_errors e WHERE e.job_id = %(job_id)s
-        ) ELSE 0 END,
+        ) ELSE 0 END + (
+            SELECT coalesce(sum(pg_column_size(o.old_values)), 0)
+            FROM bulkport.import_old_rows o WHERE o.job_id = %(job_id)s
+        ),
         outcomes = %(outcomes)s,
         error_summary = %(error_summary)s,
         warnings = warnings || %(warnings)s::jsonb

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection, sql
 
 from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.duplicates import find_duplicates
+from bulkport.imports.old_rows import old_row_query
 from bulkport.imports.refusal_messages import Fault, refusal, taken_key
 from bulkport.imports.rows import WritableRows
 from bulkport.imports.table import TargetTable
@@ -213,6 +214,7 @@ class _Search:
                 "casts": _casts(self._table),
                 "job_id": self._table.import_id,
                 "last": self._table.is_last_attempt,
+                "old_row": self._old_row(part),
             }
             try:
                 async with self._connection.transaction():
@@ -233,6 +235,13 @@ class _Search:
                 else:
                     self._refuse(position, Fault(*(text or "" for text in fault)))
 
+    def _old_row(self, rows: WritableRows) -> str | None:
+        """What reads the stored row that a row changes, where that is kept."""
+        changes_stored = len(rows.columns) > len(self._table.names)  # it gives the stored row's id
+        if not self._table.keeps_old_rows or not changes_stored:
+            return None
+        return old_row_query(self._table).as_string(self._connection)
+
     async def _run_halves(self, positions: Sequence[int], error: psycopg.Error) -> None:
         if len(positions) == 1:
             self._refuse(positions[0], Fault.of(error))
@@ -252,7 +261,8 @@ _MARK: Final = "INSERT INTO bulkport.import_writes (job_id) VALUES (%s)"
 
 _WRITE_EACH: Final = """
     SELECT outcome, id, code, message, detail, column_name, constraint_name, table_name, schema_name
-    FROM bulkport.import_write_each(%(statement)s, %(rows)b::text[], %(casts)s::text[], %(job_id)s, %(last)s)
+    FROM bulkport.import_write_each(
+        %(statement)s, %(rows)b::text[], %(casts)s::text[], %(job_id)s, %(last)s, %(old_row)s)
     ORDER BY place
 """
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel
 
@@ -24,6 +24,9 @@ from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.mode_models import key_model, partial_model
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.write_options import WriteMode
+
+UndoScope = Literal["created", "full"]
+"""What an undo takes back."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
@@ -116,6 +119,10 @@ class Resource:
         Columns whose values rows may not choose, each with a FastAPI dependency that gives the request's value:
         `context={"org_id": current_org}`. They belong to every row that is written, and may be part of keys. Rows of
         another context are never found, changed or deleted.
+    undo:
+        What an undo takes back. `created`: rows that the import created are removed. `full`: rows that it changed or
+        deleted get their old values back, too, which are kept for that as long as the import is; the table needs a
+        primary key that imports do not change.
     before_row:
         Called in the worker with each valid row, an instance of the model. It may return another one, and raises
         `ValueError` with the message of a bad row. It is pure: it may be called again.
@@ -146,6 +153,7 @@ class Resource:
     conflict_where: str | None = None
     modes: tuple[WriteMode, ...] = ()
     context: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    undo: UndoScope = "created"
     before_row: Callable[[Any], Any] | None = None
     after_chunk: Callable[[Any, list[str]], Awaitable[None]] | None = None
     on_finished: Callable[[Any], Awaitable[None]] | None = None
@@ -185,6 +193,8 @@ class Resource:
                     f"resource {self.name!r}: the reference {reference.field} matches {', '.join(unknown)}, which the "
                     "context does not have; name it in context="
                 )
+        if self.undo not in get_args(UndoScope):
+            raise ResourceDeclarationError(f"resource {self.name!r}: undo is created or full, not {self.undo!r}")
         if any(mode not in (WriteMode.INSERT, self.default_mode) for mode in self.modes) and not self.write_key:
             raise ResourceDeclarationError(f"resource {self.name!r}: the modes {', '.join(self.modes)} need a key")
 

@@ -71,7 +71,7 @@ class ImportPruner:
             await asyncio.gather(pruning, return_exceptions=True)
 
     async def prune(self) -> Pruned:
-        """Remove one batch: at most 100 imports and 5,000 of their bad rows and of their chunks each."""
+        """Remove one batch: at most 100 imports and 5,000 of their bad rows, old rows and chunks each."""
         limits = {"imports": _BATCH_IMPORTS, "rows": _BATCH_ROWS}
         async with self._pool.connection() as connection, connection.transaction():
             cursor = await connection.execute(queries.LOCK_OLD_IMPORTS, {"age": self._retention.ended, **limits})
@@ -79,7 +79,7 @@ class ImportPruner:
             if not ids:
                 return Pruned(0, 0, is_more=False)
             old, rows = {"ids": ids, **limits}, 0
-            for statement in (queries.DELETE_ROW_ERRORS, queries.DELETE_CHUNKS):
+            for statement in (queries.DELETE_ROW_ERRORS, queries.DELETE_OLD_ROWS, queries.DELETE_CHUNKS):
                 deleted = (await connection.execute(statement, old)).rowcount
                 rows += deleted
                 if deleted == _BATCH_ROWS:

@@ -15,6 +15,12 @@ DELETE_ROW_ERRORS: Final = """
     )
 """
 
+DELETE_OLD_ROWS: Final = """
+    DELETE FROM bulkport.import_old_rows WHERE id IN (
+        SELECT id FROM bulkport.import_old_rows WHERE job_id = ANY(%(ids)s) LIMIT %(rows)s
+    )
+"""
+
 DELETE_CHUNKS: Final = """
     DELETE FROM bulkport.import_chunks WHERE (job_id, chunk_number) IN (
         SELECT job_id, chunk_number FROM bulkport.import_chunks WHERE job_id = ANY(%(ids)s) LIMIT %(rows)s
@@ -30,6 +36,8 @@ DELETE_IMPORTS: Final = """
         DELETE FROM bulkport.import_row_results WHERE job_id = ANY(%(ids)s)
     ), writes AS (
         DELETE FROM bulkport.import_writes WHERE job_id = ANY(%(ids)s)
+    ), old_rows AS (
+        DELETE FROM bulkport.import_old_rows WHERE job_id = ANY(%(ids)s)
     )
     DELETE FROM bulkport.bulk_import_jobs WHERE id = ANY(%(ids)s)
 """

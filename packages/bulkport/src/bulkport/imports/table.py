@@ -46,6 +46,8 @@ class TargetTable:
     """The import that writes, whose created rows are marked so that it can be undone; None: none are."""
     is_last_attempt: bool = field(default=False, kw_only=True)
     """Whether the import fails if this attempt does: then rows are looked for that are to blame for a lasting fault."""
+    keeps_old_rows: bool = field(default=False, kw_only=True)
+    """Whether stored rows are kept as they were before they are changed."""
     wants_differences: bool = field(default=False, kw_only=True)
     """Whether old and new values of changed rows are asked for."""
     unique_keys: tuple[tuple[int, ...], ...]

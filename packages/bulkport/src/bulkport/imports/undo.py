@@ -1,4 +1,5 @@
-"""Undoing an import: the rows that it created are removed, unless somebody has changed them since.
+"""Undoing an import: the rows that it created are removed, unless somebody has changed them since; where the resource
+says `undo="full"`, those that it changed or deleted come back (`restore`).
 
 PostgreSQL keeps in every row the number of the transaction that wrote it (`xmin`). Created rows share it with a mark
 that is written beside them (`import_writes`), or with the chunk's own row where one statement wrote both; so finding
@@ -12,6 +13,8 @@ transactions, only rows whose ids were kept (`?results=ids`) are removed.
 """
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,16 +22,20 @@ from psycopg import AsyncConnection, sql
 
 from bulkport.errors import AlreadyUndone, CannotUndo, NotEnded
 from bulkport.identifiers import ImportId
-from bulkport.imports.matched import delete_each_statement, id_column, with_ids
-from bulkport.imports.matched_write import delete_rows
+from bulkport.imports.matched import delete_statement, id_column, id_type, with_ids
 from bulkport.imports.read import ImportJob, read_jobs
 from bulkport.imports.resource import Resource
+from bulkport.imports.restore import DELETE_OLD_ROWS, Restore, bring_back, give_old_values, insert_again, plan_restore
 from bulkport.imports.rows import WritableRows
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.table import TargetTable, read_table
 from bulkport.imports.write import write_by
+from bulkport.imports.written import Tally
 
 _PAGE: Final = 20_000
+_MAX_REASONS: Final = 20
+NOT_KEPT: Final = "no old values were kept"
+CHANGED_OR_GONE: Final = "changed or deleted since the import"
 
 _VIEW: Final = "A view has no rows of its own: what went into its tables cannot be told."
 
@@ -44,16 +51,19 @@ _IS_NUMBERED_AGAIN: Final = "SELECT pg_current_xact_id()::text::numeric >= 42949
 
 _LOCK: Final = "SELECT undone IS NOT NULL FROM bulkport.bulk_import_jobs WHERE id = %s FOR UPDATE"
 _SET: Final = "UPDATE bulkport.bulk_import_jobs SET undone = %s::jsonb WHERE id = %s"
+# A dump that was restored in one transaction has given all rows one number, that of Bulkport's list of migrations, too.
 _XMINS: Final = """
-    SELECT DISTINCT xmin::text FROM bulkport.import_writes WHERE job_id = %(id)s
-    UNION SELECT xmin::text FROM bulkport.import_chunks WHERE job_id = %(id)s
-      AND NOT EXISTS (SELECT FROM bulkport.import_writes WHERE job_id = %(id)s)
+    SELECT xmin::text FROM (
+        SELECT xmin FROM bulkport.import_writes WHERE job_id = %(id)s
+        UNION SELECT xmin FROM bulkport.import_chunks WHERE job_id = %(id)s
+          AND NOT EXISTS (SELECT FROM bulkport.import_writes WHERE job_id = %(id)s)
+    ) AS writers WHERE xmin NOT IN (SELECT xmin FROM bulkport.migrations)
 """
 _CREATED: Final = "SELECT id FROM bulkport.import_row_results WHERE job_id = %s AND outcome = 'created'"
 
 
 async def undo_import(connection: AsyncConnection[Any], job: ImportJob, resource: Resource) -> None:
-    """Remove the rows that an import created and nobody has changed since; the import says how many.
+    """Take back what an import did and nobody has changed since; the import says how many rows that were.
 
     Raises
     ------
@@ -89,7 +99,7 @@ async def roll_back(connection: AsyncConnection[Any], job_id: ImportId, resource
         async with connection.transaction():
             await _undo(connection, job, resource)
     except CannotUndo as error:
-        kept = {**_outcome(job, 0), "reason": error.detail}
+        kept = _outcome(job, 0, 0, None, Counter()) | {"reason": error.detail}
         await connection.execute(_SET, (json.dumps(kept), job.id))
 
 
@@ -97,15 +107,29 @@ async def _undo(connection: AsyncConnection[Any], job: ImportJob, resource: Reso
     table = await read_table(connection, resource)
     if table.facts.kind == "v":
         raise CannotUndo(_VIEW)
-    removed = await _remove(connection, table, ImportId(job.id))
-    await connection.execute(_SET, (json.dumps(_outcome(job, removed)), job.id))
+    undo = _Undo(connection, table, ImportId(job.id))
+    await undo.run()
+    await connection.execute(DELETE_OLD_ROWS, (job.id,))
+    told = _outcome(job, undo.removed, undo.restored, undo.not_restored, undo.reasons)
+    await connection.execute(_SET, (json.dumps(told), job.id))
 
 
-def _outcome(job: ImportJob, removed: int) -> dict[str, Any]:
+def _outcome(
+    job: ImportJob, removed: int, restored: int, not_restored: int | None, reasons: Counter[str]
+) -> dict[str, Any]:
+    kept = max(0, job.counts["created"] - removed)
+    if not_restored is None:
+        not_restored = job.counts["updated"] + job.counts["deleted"]
+        if not_restored:
+            reasons = reasons + Counter({NOT_KEPT: not_restored})
+    if (unknown := kept + not_restored - reasons.total()) > 0:
+        reasons = reasons + Counter({CHANGED_OR_GONE: unknown})
     return {
         "removed": removed,
-        "kept": job.counts["created"] - removed,
-        "notRestored": job.counts["updated"] + job.counts["deleted"],
+        "restored": restored,
+        "kept": kept,
+        "notRestored": not_restored,
+        "reasons": [{"reason": reason, "rows": rows} for reason, rows in reasons.most_common(_MAX_REASONS)],
         "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
 
@@ -118,28 +142,90 @@ async def _why_ids_are_needed(connection: AsyncConnection[Any], table: TargetTab
     return _NUMBERED_AGAIN if row is not None and row[0] else None
 
 
-async def _remove(connection: AsyncConnection[Any], table: TargetTable, job_id: ImportId) -> int:
-    xmins = [row[0] for row in await (await connection.execute(_XMINS, {"id": job_id})).fetchall()]
-    found = sql.SQL("SELECT {}::text FROM {} AS stored WHERE stored.xmin = ANY(%s::xid[]) ORDER BY 1 DESC").format(
-        id_column(table), table.identifier
-    )
-    ids = [row[0] for row in await (await connection.execute(found, (xmins,))).fetchall()] if xmins else []
-    if ids and (reason := await _why_ids_are_needed(connection, table)):
-        created = {row[0] for row in await (await connection.execute(_CREATED, (job_id,))).fetchall()}
-        if not created:
-            raise CannotUndo(reason)
-        ids = [id_ for id_ in ids if id_ in created]
-    removed = 0
-    left = len(ids) + 1
-    # Rows that other rows of the import refer to go when those are gone.
-    while ids and len(ids) < left:
-        left, kept = len(ids), []
+class _Undo:
+    """Takes an import's rows back, inside the caller's transaction."""
+
+    def __init__(self, connection: AsyncConnection[Any], table: TargetTable, job_id: ImportId) -> None:
+        self._connection = connection
+        self._table = table
+        self._job_id = job_id
+        self.removed = 0
+        self.restored = 0
+        self.not_restored: int | None = None
+        """Changed or deleted rows that stay as they are; None: no old rows were kept."""
+        self._is_own: sql.Composable = sql.SQL("false")
+        self.reasons: Counter[str] = Counter()
+        """Why rows stay, as far as it is known."""
+
+    async def run(self) -> None:
+        """Remove what was created, and bring back what was changed or deleted."""
+        xmins = [row[0] for row in await (await self._connection.execute(_XMINS, {"id": self._job_id})).fetchall()]
+        plan = await plan_restore(self._connection, self._table, self._job_id, xmins)
+        self._is_own = sql.SQL("stored.xmin = ANY({}::xid[])").format([*xmins, *plan.writers])
+        created = await self._created(xmins, plan.created)
+        changed, deleted = plan.changed, plan.deleted
+        refused: dict[str, str] = {}
+        while True:
+            left = len(created) + len(changed) + len(deleted)
+            refused.clear()
+            created = await self._remove(created, refused)
+            changed = await self._bring_back(changed, give_old_values, refused)
+            deleted = await self._bring_back(deleted, insert_again, refused)
+            # Rows that others refer to, or whose key others have, go or come when those are gone.
+            if len(created) + len(changed) + len(deleted) in (0, left):
+                break
+        self.reasons += plan.reasons + Counter(refused.values())
+        if not plan.is_empty:
+            self.not_restored = plan.reasons.total() + len(plan.changed) + len(plan.deleted) - self.restored
+
+    async def _created(self, xmins: list[str], also: Sequence[str]) -> list[str]:
+        """Ids of the rows that the import created and nobody else has changed."""
+        found = sql.SQL("SELECT {}::text FROM {} AS stored WHERE stored.xmin = ANY(%s::xid[]) ORDER BY 1 DESC").format(
+            id_column(self._table), self._table.identifier
+        )
+        rows = await (await self._connection.execute(found, (xmins,))).fetchall() if xmins else []
+        ids = [*also, *(row[0] for row in rows)]
+        if ids and (reason := await _why_ids_are_needed(self._connection, self._table)):
+            cursor = await self._connection.execute(_CREATED, (self._job_id,))
+            created = {row[0] for row in await cursor.fetchall()}
+            if not created:
+                raise CannotUndo(reason)
+            ids = [id_ for id_ in ids if id_ in created]
+        return ids
+
+    async def _remove(self, ids: Sequence[str], refused: dict[str, str]) -> list[str]:
+        """Remove created rows; returns the ids of those that the database does not let go."""
+        kept: list[str] = []
         for start in range(0, len(ids), _PAGE):
             page = ids[start : start + _PAGE]
-            nothing: list[list[str | None]] = [[None] * len(page) for _ in table.names]
+            nothing: list[list[str | None]] = [[None] * len(page) for _ in self._table.names]
             rows = with_ids(WritableRows(nothing, len(page)), page)
-            written = await write_by(connection, table, rows, write=delete_rows, each=delete_each_statement)
-            removed += written.tally.deleted
-            kept += [page[refusal.position] for refusal in written.refusals]
-        ids = kept
-    return removed
+            written = await write_by(self._connection, self._table, rows, write=self._delete, each=self._delete_each)
+            self.removed += written.tally.deleted
+            for refusal in written.refusals:
+                kept.append(page[refusal.position])
+                refused[f"created {page[refusal.position]}"] = refusal.message
+        return kept
+
+    async def _delete(self, connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
+        # Whoever changes a row meanwhile is waited for, and the row then is not the import's any more.
+        statement = sql.SQL("{} AND {}").format(delete_statement(table), self._is_own)
+        cursor = await connection.execute(statement, rows.columns)
+        return Tally(deleted=cursor.rowcount, dropped=rows.size - cursor.rowcount)
+
+    def _delete_each(self, table: TargetTable, _: WritableRows) -> tuple[sql.Composable, str]:
+        own = sql.SQL(f"$1[{len(table.names) + 1}]")
+        return sql.SQL("DELETE FROM {} AS stored WHERE {} = {}::{} AND {} RETURNING 'deleted', NULL::text").format(
+            table.identifier, id_column(table), own, id_type(table), self._is_own
+        ), "dropped"
+
+    async def _bring_back(self, entries: Sequence[str], write: Restore, refused: dict[str, str]) -> list[str]:
+        """Bring rows back; returns those that the database does not take."""
+        kept: list[str] = []
+        for start in range(0, len(entries), _PAGE):
+            page = entries[start : start + _PAGE]
+            restored, faults = await bring_back(self._connection, self._table, page, write)
+            self.restored += restored
+            kept += faults
+            refused |= faults
+        return kept

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, sql
 from bulkport.imports.matched import id_column
 from bulkport.imports.matched_write import MatchedWriter
 from bulkport.imports.merge import merge_each_statement, merge_rows
+from bulkport.imports.old_rows import PLAIN_TEXT
 from bulkport.imports.rejections import (
     EachStatement,
     WriteRows,
@@ -60,6 +61,8 @@ async def write_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
     """
     if not rows.size:
         return Written()
+    if table.keeps_old_rows:
+        await connection.execute(PLAIN_TEXT)
     if table.has_deferred_constraints:
         # At the commit of the chunk it would be too late to tell which row breaks them.
         await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -146,6 +149,7 @@ def is_matched(table: TargetTable) -> bool:
         resource.default_mode in (WriteMode.UPDATE, WriteMode.DELETE)
         or table.wants_results
         or table.wants_differences
+        or table.keeps_old_rows
         # Rows of another context are no rows to change.
         or not resource.context.keys() <= set(resource.write_key)
         or (not has_index and table.unique_index_of(resource.write_key, resource.conflict_where) is None)

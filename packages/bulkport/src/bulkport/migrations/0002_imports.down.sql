@@ -5,8 +5,9 @@ BEGIN
     END IF;
 END $$;
 DROP FUNCTION IF EXISTS bulkport.import_exists(bigint, text);
-DROP FUNCTION IF EXISTS bulkport.import_write_each(text, text[], text[], bigint, boolean);
+DROP FUNCTION IF EXISTS bulkport.import_write_each;
 DROP TABLE IF EXISTS bulkport.idempotency_keys;
+DROP TABLE IF EXISTS bulkport.import_old_rows;
 DROP TABLE IF EXISTS bulkport.import_writes;
 DROP TABLE IF EXISTS bulkport.import_row_results;
 DROP TABLE IF EXISTS bulkport.import_unreported_errors;

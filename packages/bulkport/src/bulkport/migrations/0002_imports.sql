@@ -249,11 +249,28 @@ CREATE TABLE bulkport.import_writes (
 
 CREATE INDEX import_writes_job_id_idx ON bulkport.import_writes (job_id);
 
+-- Stored rows as they were before an import changed or deleted them, for resources that say undo="full". Each is
+-- written beside the change, so that its `xmin` is that of the changed row.
+CREATE TABLE bulkport.import_old_rows (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id      bigint  NOT NULL,
+    relation    oid     NOT NULL,                             -- the table
+    row_key     text[]  NOT NULL,                             -- the row's primary key
+    is_deleted  boolean NOT NULL,
+    previous    xid     NOT NULL,                             -- the `xmin` that the row had
+    old_values  jsonb   NOT NULL,                             -- its values as text, by column
+    written_in  xid8    NOT NULL DEFAULT pg_current_xact_id() -- to tell whether transactions were numbered again since
+);
+
+CREATE INDEX import_old_rows_job_id_idx ON bulkport.import_old_rows (job_id);
+CREATE INDEX import_old_rows_row_key_idx ON bulkport.import_old_rows (relation, row_key);
+
 -- Rows that PostgreSQL refused together, one by one: a bad row leaves nothing and is told, and the next one follows.
 -- `statement` writes the row whose texts are $1, and returns what became of it; `casts` read each column's text as
--- storing it does, to find out whose value is bad where PostgreSQL does not say.
+-- storing it does, to find out whose value is bad where PostgreSQL does not say. `old_row` reads what is to be kept of the
+-- stored row before it is changed; null: nothing.
 CREATE FUNCTION bulkport.import_write_each(
-    statement text, given_rows text[], casts text[], marked_job bigint, blames_rows boolean)
+    statement text, given_rows text[], casts text[], marked_job bigint, blames_rows boolean, old_row text)
 RETURNS TABLE (
     place integer, outcome text, id text, code text, message text, detail text, column_name text,
     constraint_name text, table_name text, schema_name text
@@ -262,6 +279,7 @@ RETURNS TABLE (
 DECLARE
     given text[];
     context text;
+    kept record;
 BEGIN
     place := 0;
     FOREACH given SLICE 1 IN ARRAY given_rows LOOP
@@ -269,6 +287,12 @@ BEGIN
         outcome := NULL; id := NULL; code := NULL; message := NULL; detail := NULL; column_name := NULL;
         constraint_name := NULL; table_name := NULL; schema_name := NULL;
         BEGIN
+            IF old_row IS NOT NULL THEN
+                EXECUTE old_row INTO kept USING given;
+                INSERT INTO bulkport.import_old_rows (job_id, relation, is_deleted, previous, row_key, old_values)
+                SELECT marked_job, kept.relation, kept.is_deleted, kept.previous, kept.row_key, kept.old_values
+                WHERE kept.previous IS NOT NULL;
+            END IF;
             EXECUTE statement INTO outcome, id USING given;
             IF outcome = 'created' AND marked_job IS NOT NULL THEN
                 INSERT INTO bulkport.import_writes (job_id) VALUES (marked_job);
@@ -317,6 +341,7 @@ ALTER TABLE bulkport.import_chunks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkport.import_row_errors ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkport.import_unreported_errors ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkport.import_row_results ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.import_old_rows ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkport.idempotency_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkport.webhooks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkport.webhook_deliveries ENABLE ROW LEVEL SECURITY;
@@ -342,6 +367,8 @@ CREATE POLICY of_import ON bulkport.import_row_errors
 CREATE POLICY of_import ON bulkport.import_unreported_errors
     USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
 CREATE POLICY of_import ON bulkport.import_row_results
+    USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
+CREATE POLICY of_import ON bulkport.import_old_rows
     USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
 CREATE POLICY of_webhook ON bulkport.webhook_deliveries
     USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.webhooks w WHERE w.id = webhook_id));
