@@ -183,7 +183,7 @@ async def test_every_type_comes_back_as_it_was(database_url: str) -> None:
     everything = "SELECT t::text FROM things t ORDER BY name"
     async with table_site(database_url, tables, things) as site:
         async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as admin:
-            await admin.execute(f'ALTER DATABASE "{admin.info.dbname}" SET datestyle = "SQL, DMY"'.encode())
+            await admin.execute(f'ALTER DATABASE "{admin.info.dbname}" SET datestyle = "ISO, DMY"'.encode())
             await admin.execute(f'ALTER DATABASE "{admin.info.dbname}" SET intervalstyle = "sql_standard"'.encode())
             await admin.execute(f'ALTER DATABASE "{admin.info.dbname}" SET extra_float_digits = 0'.encode())
         async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as plain:

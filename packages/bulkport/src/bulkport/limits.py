@@ -65,7 +65,7 @@ class ImportLimits:
     max_user_queued_bytes: int = 256 * GIB
     """Bytes of their bodies; more is answered 429."""
     max_user_stored_bytes: int = 64 * GIB
-    """Bytes of a user's waiting imports, error reports and resumable uploads; more is answered 507."""
+    """Bytes of a user's waiting imports, error reports, old rows and resumable uploads; more is answered 507."""
     disk_watermark_bytes: int = 512 * MIB
     """Free disk space below which bodies are refused with 507, so that what was accepted can still be imported."""
     watched_folders: tuple[str, ...] = ()

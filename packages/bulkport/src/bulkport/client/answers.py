@@ -46,6 +46,13 @@ class AcceptedImport(msgspec.Struct, rename="camel", frozen=True):
     """Where the server calls it so."""
 
 
+class KeptRows(msgspec.Struct, rename="camel", frozen=True):
+    """Rows that an undo left as they are."""
+
+    reason: str
+    rows: int
+
+
 class Undone(msgspec.Struct, rename="camel", frozen=True):
     """What an undo did. Counts are rows."""
 
@@ -57,6 +64,8 @@ class Undone(msgspec.Struct, rename="camel", frozen=True):
     """Created rows that were changed, are gone, or are needed by others."""
     not_restored: int = 0
     """Rows that the import updated or deleted and whose old values were not kept, or which were changed since."""
+    reasons: tuple[KeptRows, ...] = ()
+    """Why rows were kept or not restored."""
     at: datetime | None = None
 
 

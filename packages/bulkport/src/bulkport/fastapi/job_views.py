@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from bulkport.fastapi.schemas import UtcTime, WireView
@@ -49,6 +49,31 @@ class JobLinks(WireView):
     errors: str
 
 
+class KeptRows(WireView):
+    """Rows that an undo left as they are."""
+
+    reason: str
+    rows: int
+
+
+class Undone(WireView):
+    """What an undo did. Counts are rows."""
+
+    removed: int
+    """Rows that the import had created."""
+    restored: int = 0
+    """Rows that the import had changed or deleted, and which have their old values again."""
+    kept: int
+    """Created rows that were changed since, are gone, or are needed by others."""
+    not_restored: int
+    """Changed or deleted rows whose old values were not kept, or which were changed since."""
+    reasons: list[KeptRows] = Field(default_factory=list)
+    """Why rows were kept or not restored, the most frequent reasons first."""
+    reason: str | None = None
+    """Why a cancellation took nothing back; null where it could."""
+    at: UtcTime
+
+
 class JobDetail(JobStatus):
     """An import job with everything that is known of it."""
 
@@ -66,8 +91,8 @@ class JobDetail(JobStatus):
     """Whether everything was tried and nothing kept: the counts say what would have become."""
     differences: list[dict[str, Any]] | None
     """Of a dry run: the first stored rows that would change, with old and new values."""
-    undone: dict[str, Any] | None
-    """What an undo `removed` and `kept`, and when (`at`); null where there was none."""
+    undone: Undone | None
+    """What an undo, or a cancellation with `rollback`, took back; null where there was none."""
     created: int
     updated: int
     unchanged: int
@@ -109,7 +134,7 @@ class JobDetail(JobStatus):
             mode=(job.writing or {}).get("mode"),
             dry_run=bool((job.writing or {}).get("dryRun")),
             differences=job.differences,
-            undone=job.undone,
+            undone=None if job.undone is None else Undone.model_validate(job.undone),
             **job.counts,
             rows_per_second=job.rows_per_second,
             eta_seconds=job.eta_seconds,

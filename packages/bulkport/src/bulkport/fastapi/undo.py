@@ -1,4 +1,4 @@
-"""`POST /imports/{id}/undo`: the rows that an import created are removed again."""
+"""`POST /imports/{id}/undo`: what an import did is taken back."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final
@@ -28,14 +28,25 @@ def add_undo_route(
 ) -> None:
     """Add the route to those of imports."""
 
-    undone = detail_answer(views, undone={"removed": 8, "kept": 1, "notRestored": 0, "at": "2026-07-01T15:00:00.000Z"})
+    undone = detail_answer(
+        views,
+        undone={
+            "removed": 5,
+            "restored": 2,
+            "kept": 1,
+            "notRestored": 1,
+            "reasons": [{"reason": "changed since the import", "rows": 2}],
+            "reason": None,
+            "at": "2026-07-01T15:00:00.000000Z",
+        },
+    )
 
     @router.post("/{job_id}/undo", response_model=views.detail, responses={200: undone, 409: _CONFLICT})
     async def undo(job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]) -> JobDetail:
-        """Remove the rows that an import created and nobody has changed since.
+        """Take back what an import did and nobody has changed since, in one transaction.
 
-        `undone` says how many were `removed`, and how many are `kept` because they were changed, are gone, or other
-        rows need them. Rows that the import updated or deleted are not restored.
+        `undone` says how many rows that it created were `removed`, how many that it changed or deleted are `restored`
+        (where the resource keeps old values), how many are `kept` or `notRestored`, and for which `reasons`.
         """
         async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
