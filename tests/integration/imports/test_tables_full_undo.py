@@ -167,7 +167,7 @@ async def test_every_type_comes_back_as_it_was(database_url: str) -> None:
         CREATE TYPE pair AS (a int, b text);
         CREATE DOMAIN short AS varchar(3) CHECK (VALUE <> '');
         CREATE TABLE things (
-            id uuid DEFAULT gen_random_uuid(), part int, name text UNIQUE, price int,
+            id uuid DEFAULT gen_random_uuid(), part int DEFAULT 7, name text UNIQUE, price int,
             j json, b jsonb, a int[], t timestamptz, d date, i interval, n numeric(6,2), f float8, r float4, y bytea,
             m mood, p pair, s short, c char(5), ip inet, g tstzrange, bits bit(3), texts text[], ts tsvector,
             e text, "Quoted "" 'name'" text, PRIMARY KEY (id, part)
@@ -180,7 +180,7 @@ async def test_every_type_comes_back_as_it_was(database_url: str) -> None:
             NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
     """
     things = replace(MATCHED, name="things", table="things")
-    everything = "SELECT t::text FROM things t ORDER BY name"
+    everything = "SELECT whole::text FROM things whole ORDER BY name"
     async with table_site(database_url, tables, things) as site:
         async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as admin:
             await admin.execute(f'ALTER DATABASE "{admin.info.dbname}" SET datestyle = "ISO, DMY"'.encode())

@@ -75,7 +75,7 @@ def undo_mistakes(resource: Resource, facts: TableFacts) -> Iterator[tuple[str, 
 def _members(table: TargetTable) -> sql.Composed:
     columns = kept_columns(table.facts)
     return sql.SQL(
-        "{relation}::regclass::oid AS relation, {is_deleted} AS is_deleted, stored.xmin AS previous, "
+        "{relation}::regclass::oid AS relation, {is_deleted} AS is_deleted, stored.xmin::text AS previous, "
         "ARRAY[{key}] AS row_key, jsonb_object(ARRAY[{names}], ARRAY[{values}]) AS old_values"
     ).format(
         relation=sql.Literal(table.identifier.as_string(None)),

@@ -33,8 +33,8 @@ _AGED: Final = "too many transactions since the import to tell whether it was ch
 # that somebody else's came before begins a new run of changes.
 _PLAN: Final = sql.SQL("""
     WITH kept AS (
-        SELECT o.id, o.row_key, o.previous, o.xmin AS writer, lag(o.xmin) OVER changes AS earlier,
-               pg_current_xact_id()::text::numeric - o.written_in::text::numeric >= 4294967296 AS is_aged
+        SELECT o.id, o.row_key, o.previous, o.xmin::text AS writer, lag(o.xmin::text) OVER changes AS earlier,
+               pg_current_xact_id()::text::bigint - o.written_in >= 4294967296 AS is_aged
         FROM bulkport.import_old_rows o
         WHERE o.job_id = %(job_id)s AND o.relation = {relation}::regclass::oid
           AND o.xmin NOT IN (SELECT xmin FROM bulkport.migrations)
@@ -49,10 +49,10 @@ _PLAN: Final = sql.SQL("""
         SELECT DISTINCT ON (runs.row_key) runs.row_key, runs.id, runs.previous
         FROM runs JOIN last USING (row_key, run) ORDER BY runs.row_key, runs.id
     )
-    SELECT first.id || ',' || last.id, first.previous::text, last.writer::text, {id}::text,
+    SELECT first.id || ',' || last.id, first.previous, last.writer, {id}::text,
            CASE WHEN last.is_aged THEN 'aged'
-                WHEN stored.xmin = last.writer THEN 'changed'
-                WHEN stored.xmin = last.previous THEN 'left alone'
+                WHEN stored.xmin::text = last.writer THEN 'changed'
+                WHEN stored.xmin::text = last.previous THEN 'left alone'
                 WHEN stored.xmin IS NOT NULL THEN 'others'
                 WHEN old.is_deleted THEN 'deleted' ELSE 'gone' END
     FROM first JOIN last USING (row_key) JOIN bulkport.import_old_rows old ON old.id = last.id
@@ -67,11 +67,11 @@ _GIVEN: Final = sql.SQL("""
 
 # Old rows that an earlier import kept of a row that has now come back to what that import made of it.
 _MARK_EARLIER: Final = (
-    sql.SQL("UPDATE bulkport.import_old_rows o SET written_in = pg_current_xact_id()")
+    sql.SQL("UPDATE bulkport.import_old_rows o SET written_in = pg_current_xact_id()::text::bigint")
     + _GIVEN
     + sql.SQL(
         "WHERE o.relation = old.relation AND o.row_key = old.row_key AND o.job_id <> old.job_id "
-        "AND o.xmin = old.previous"
+        "AND o.xmin::text = old.previous"
     )
 )
 
@@ -79,9 +79,9 @@ _MARK_EARLIER: Final = (
 _MARK_CREATED: Final = (
     sql.SQL("""
     WITH creators AS MATERIALIZED (
-        SELECT job_id, xmin AS writer FROM bulkport.import_writes
+        SELECT job_id, xmin::text AS writer FROM bulkport.import_writes
         UNION
-        SELECT c.job_id, c.xmin FROM bulkport.import_chunks c
+        SELECT c.job_id, c.xmin::text FROM bulkport.import_chunks c
         WHERE NOT EXISTS (SELECT FROM bulkport.import_writes w WHERE w.job_id = c.job_id)
     )
     INSERT INTO bulkport.import_old_rows (job_id, relation, is_deleted, previous, row_key, old_values)

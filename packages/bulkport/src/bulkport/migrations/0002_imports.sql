@@ -257,9 +257,10 @@ CREATE TABLE bulkport.import_old_rows (
     relation    oid     NOT NULL,                             -- the table
     row_key     text[]  NOT NULL,                             -- the row's primary key
     is_deleted  boolean NOT NULL,
-    previous    xid     NOT NULL,                             -- the `xmin` that the row had
+    previous    text    NOT NULL,                             -- the `xmin` that the row had
     old_values  jsonb   NOT NULL,                             -- its values as text, by column
-    written_in  xid8    NOT NULL DEFAULT pg_current_xact_id() -- to tell whether transactions were numbered again since
+    -- Its transaction, to tell whether numbers were given again since.
+    written_in  bigint  NOT NULL DEFAULT pg_current_xact_id()::text::bigint
 );
 
 CREATE INDEX import_old_rows_job_id_idx ON bulkport.import_old_rows (job_id);
