@@ -49,6 +49,9 @@ class Ledger:
     skipped: dict[str, str] = field(default_factory=dict)
     """Faults that cannot be injected here, and why."""
     settle_seconds: float = 0.0
+    """From the last fault until the last import and job had ended."""
+    requests_seconds: float = 0.0
+    """From the last fault until the clients had answers to all that they had under way."""
     backlog_rows: int = 0
     """Records of accepted imports that were not processed at the last fault."""
     backlog_jobs: int = 0

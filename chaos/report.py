@@ -60,6 +60,7 @@ def lines_of(options: Options, ledger: Ledger) -> list[str]:
         f"| jobs enqueued, rolled back, ambiguous | {enqueued} |",
         f"| runs of jobs | {ledger.runs} |",
         f"| backlog at the last fault: records, jobs | {ledger.backlog_rows:,}, {ledger.backlog_jobs} |",
+        f"| requests under way answered after the last fault | {ledger.requests_seconds:.1f} s |",
         f"| settled after the last fault | {ledger.settle_seconds:.1f} s |",
         f"| **violations** | **{len(ledger.violations)}** |",
     ]

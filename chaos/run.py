@@ -35,6 +35,14 @@ _BACKLOG: Final = """
            (SELECT count(*) FROM bulkport.all_jobs WHERE finished_at IS NULL)
 """
 
+_LEFT: Final = """
+    SELECT format('%s × %s %s, %s attempts%s', count(*), task, state, max(runs),
+                  CASE WHEN min(ready_at) > now() THEN format(', ready in %s', justify_interval(min(ready_at) - now())) END)
+    FROM bulkport.jobs GROUP BY task, state ORDER BY task, state
+"""
+"""What has not ended, by task and state, with what is waited for."""
+_TELL_SECONDS: Final = 3.0
+
 SETTINGS: Final = {
     "COMMANDAPI_ENVIRONMENT": "production",
     "COMMANDAPI_LOG_LEVEL": "WARNING",
@@ -150,6 +158,8 @@ async def _break(  # noqa: PLR0917
             ledger.backlog_rows, ledger.backlog_jobs = row or (0, 0)
     stop_clients.set()
     await asyncio.wait(work, timeout=options.settle_seconds)
+    ledger.requests_seconds = ledger.settle_seconds + time.monotonic()
+    say(f"requests under way at the last fault were answered after {ledger.requests_seconds:.1f} s")
     for task in work:
         task.cancel()
         if task.done() and not task.cancelled() and (error := task.exception()) is not None:
@@ -160,13 +170,16 @@ async def _settle(options: Options, ledger: Ledger, database: ChaosDatabase, cli
     """Wait until every import and job has ended, and measure how long that takes."""
     say("no more faults; waiting for what is left")
     deadline = time.monotonic() + options.settle_seconds
-    unfinished = "SELECT count(*) FROM bulkport.all_jobs WHERE finished_at IS NULL"
+    told_at = 0.0
     while time.monotonic() < deadline:
         with contextlib.suppress(psycopg.OperationalError):
             async with await database.open() as connection:
-                row = await (await connection.execute(unfinished.encode())).fetchone()
-                if row == (0,):
-                    break
+                left = await (await connection.execute(_LEFT.encode())).fetchall()
+            if not left:
+                break
+            if time.monotonic() - told_at >= _TELL_SECONDS:
+                told_at = time.monotonic()
+                say(f"{ledger.settle_seconds + told_at:.0f} s after the last fault: {', '.join(row[0] for row in left)}")
         await asyncio.sleep(0.1)
     ledger.settle_seconds += time.monotonic()
     try:
