@@ -36,8 +36,8 @@ _BACKLOG: Final = """
 """
 
 _LEFT: Final = """
-    SELECT format('%s × %s %s, %s attempts%s', count(*), task, state, max(runs),
-                  CASE WHEN min(ready_at) > now() THEN format(', ready in %s', justify_interval(min(ready_at) - now())) END)
+    SELECT format('%s %s %s, %s attempts%s', count(*), task, state, max(runs),
+                  CASE WHEN min(ready_at) > now() THEN format(', ready in %s', min(ready_at) - now()) END)
     FROM bulkport.jobs GROUP BY task, state ORDER BY task, state
 """
 """What has not ended, by task and state, with what is waited for."""
@@ -179,7 +179,9 @@ async def _settle(options: Options, ledger: Ledger, database: ChaosDatabase, cli
                 break
             if time.monotonic() - told_at >= _TELL_SECONDS:
                 told_at = time.monotonic()
-                say(f"{ledger.settle_seconds + told_at:.0f} s after the last fault: {', '.join(row[0] for row in left)}")
+                say(
+                    f"{ledger.settle_seconds + told_at:.0f} s after the last fault: {', '.join(row[0] for row in left)}"
+                )
         await asyncio.sleep(0.1)
     ledger.settle_seconds += time.monotonic()
     try:

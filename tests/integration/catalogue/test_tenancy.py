@@ -2,17 +2,26 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import httpx
 import psycopg
 import pytest
+import structlog
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from application_client import assert_problem, client_of, make_key, open_application
+from bulkport.imports.exports.query import ExportQuery
 from commandapi.auth.keys import REGISTERED_SCOPES, issue_key
+from commandapi.commands import routes as command_routes
+from commandapi.platforms.models import PLATFORMS_BY_ID
+from commandapi.row_security import fit_row_security
 from commandapi.settings import Settings, Tenancy
+from commandapi.tenancy import Tenant
 from commandapi.wiring import run_worker
 from import_steps import NDJSON, WAIT_SECONDS
 
@@ -86,9 +95,15 @@ async def test_what_was_imported_into_the_shared_catalogue_an_admin_removes(data
         assert (await admin.delete(address)).status_code == 204
 
 
+def switch_row_security(url: str, tenancy: Tenancy) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        fit_row_security(connection, tenancy)
+
+
 @pytest.fixture
 async def isolated(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
     """Clients of two users, each with all scopes, who have catalogues of their own."""
+    switch_row_security(database_url, Tenancy.ISOLATED)
     async with (
         open_application(database_url, tenancy="isolated") as app,
         _worker(database_url, Tenancy.ISOLATED),
@@ -147,3 +162,62 @@ async def test_imports_references_matches_and_exports_stay_in_their_users_catalo
     sent = await _imported(bob, PLATFORMS, [{"platformName": "hg"}])
     assert (await bob.post(f"/api/imports/{sent['id']}/undo")).json()["undone"]["removed"] == 1
     assert (await ann.get(PLATFORMS)).json()["totalCount"] == 1
+
+
+async def test_what_the_application_forgets_to_check_postgresql_refuses(
+    isolated: tuple[httpx.AsyncClient, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application's own check is taken away everywhere; nothing changes for the other user."""
+    ann, bob = isolated
+    platform = await _platform(ann, "git")
+    command = (await _command(ann, platform)).json()["id"]
+    own = await _platform(bob, "svn")
+    own_command = (await _command(bob, own)).json()["id"]
+
+    for check in ("sees", "removes"):
+        monkeypatch.setattr(Tenant, check, lambda *_: [])
+    condition = ExportQuery.condition
+    monkeypatch.setattr(ExportQuery, "condition", lambda query, *args: condition(replace(query, context={}), *args))
+    monkeypatch.setattr(command_routes, "_require_platform", _require_any_platform)
+    assert [item["id"] for item in (await bob.get(PLATFORMS)).json()["items"]] == [own]
+    assert [item["id"] for item in (await bob.get(f"{COMMANDS}?search=l")).json()["items"]] == [own_command]
+    change = {PLATFORMS: {"platformName": "x"}, COMMANDS: {"howTo": "x", "commandLine": "x", "platformId": own}}
+    for path, row_id in ((PLATFORMS, platform), (COMMANDS, command)):
+        address = f"{path}/{row_id}"
+        for answer in (await bob.get(address), await bob.put(address, json=change[path]), await bob.delete(address)):
+            assert_problem(answer, 404)
+        assert (await ann.get(address)).status_code == 200
+    assert_problem(await bob.get(f"{PLATFORMS}/{platform}/commands"), 404)
+    for suffix in ("ndjson", "csv"):
+        exported = (await bob.get(f"{PLATFORMS}/export?format={suffix}")).text
+        assert "svn" in exported
+        assert "git" not in exported
+
+
+async def _require_any_platform(session: AsyncSession, platform_id: int, tenant: Tenant) -> None:
+    await PLATFORMS_BY_ID.require(session, platform_id)
+
+
+async def test_without_row_security_the_applications_check_holds_and_a_warning_says_so(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    structlog.reset_defaults()
+    caplog.set_level(logging.WARNING)
+    async with (
+        open_application(database_url, tenancy="isolated") as app,
+        client_of(app, await make_key(database_url, "ann")) as ann,
+        client_of(app, await make_key(database_url, "bob")) as bob,
+    ):
+        platform = await _platform(ann, "git")
+        assert_problem(await bob.get(f"{PLATFORMS}/{platform}"), 404)
+    assert "row-level security of platforms and commands is off" in caplog.text
+
+
+async def test_row_security_fits_the_tenancy_that_is_set(database_url: str) -> None:
+    for tenancy in (Tenancy.ISOLATED, Tenancy.ISOLATED, Tenancy.SHARED):
+        switch_row_security(database_url, tenancy)
+        with psycopg.connect(database_url) as connection:
+            cursor = connection.execute(
+                "SELECT relrowsecurity FROM pg_class WHERE oid IN ('platforms'::regclass, 'commands'::regclass)"
+            )
+            assert cursor.fetchall() == [(tenancy is Tenancy.ISOLATED,)] * 2

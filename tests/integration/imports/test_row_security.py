@@ -12,10 +12,12 @@ from fastapi import FastAPI
 
 from application_client import client_of, make_key, open_application
 from bulkport.database.row_security import TENANT_ROLE, RowSecurity
+from bulkport.errors import NotFound
 from bulkport.fastapi import import_errors, import_results, imports, retry, undo
 from bulkport.identifiers import UserId
 from bulkport.imports import queries, read, staged
 from bulkport.pools import open_pool
+from bulkport.pulls import recurring
 from bulkport.webhooks import store
 from pooler import pooled
 
@@ -30,6 +32,7 @@ TABLES: dict[str, LiteralString] = {
     "webhook_deliveries": "SELECT count(*) FROM bulkport.webhook_deliveries",
     "uploads": "SELECT count(*) FROM bulkport.uploads",
     "upload_parts": "SELECT count(*) FROM bulkport.upload_parts",
+    "recurring_pulls": "SELECT count(*) FROM bulkport.recurring_pulls",
 }
 
 
@@ -40,6 +43,7 @@ class Site:
     import_id: int
     upload: str
     webhook: int
+    pull: int
 
 
 @pytest.fixture
@@ -65,6 +69,9 @@ async def site(app: FastAPI, database_url: str) -> AsyncIterator[Site]:
         webhook = (await ann.post("/api/webhooks", json=hook)).json()["id"]
         assert (await ann.post(f"/api/webhooks/{webhook}/ping")).status_code == 202
         import_id = sent.json()["id"]
+        pull = {"source": {"url": "https://files.example/rows.csv"}, "cron": "0 3 * * *"}
+        pulled = await ann.post("/api/platforms/pulls", json=pull)
+        assert pulled.status_code == 201, pulled.text
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
             await connection.execute(
                 "INSERT INTO bulkport.import_row_errors (job_id, row_number, errors, record) "
@@ -77,7 +84,7 @@ async def site(app: FastAPI, database_url: str) -> AsyncIterator[Site]:
             await connection.execute(
                 "INSERT INTO bulkport.import_unreported_errors VALUES (%s, 'a', 'b', 1)", (import_id,)
             )
-        yield Site(ann, bob, import_id, upload.headers["location"], webhook)
+        yield Site(ann, bob, import_id, upload.headers["location"], webhook, pulled.json()["id"])
 
 
 async def test_a_users_connection_sees_the_users_rows_alone(site: Site, database_url: str) -> None:
@@ -139,12 +146,23 @@ async def test_what_the_application_forgets_to_check_postgresql_refuses(
     monkeypatch.setattr(staged, "_DELETE", staged._DELETE.replace("user_id = %s", "%s::text IS NOT NULL"))
     for name in ("_SELECT_ALL", "_SELECT_ONE", "_DELETE"):
         monkeypatch.setattr(store, name, getattr(store, name).replace("user_id = %s", "%s::text IS NOT NULL"))
+    monkeypatch.setattr(recurring, "_SELECT_ALL", recurring._SELECT_ALL.replace("user_id = %s", "%s::text IS NOT NULL"))
+
+    async def any_pull(connection: psycopg.AsyncConnection, pull_id: int, user_id: UserId) -> recurring.RecurringPull:
+        found = await recurring.find_pull(connection, pull_id)
+        if found is None:
+            raise NotFound("There is no such pull.")
+        return found
+
+    monkeypatch.setattr(recurring, "get_pull", any_pull)
     tus = {"Tus-Resumable": "1.0.0"}
     for client, expected in ((site.bob, (0, 404)), (site.ann, (1, 200))):
         count, status = expected
         assert len((await client.get("/api/imports")).json()["items"]) == count
         assert len((await client.get("/api/webhooks")).json()["items"]) == count
+        assert len((await client.get("/api/pulls")).json()["items"]) == count
         for address in (
+            f"/api/pulls/{site.pull}",
             f"/api/imports/{site.import_id}",
             f"/api/imports/{site.import_id}/errors",
             f"/api/imports/{site.import_id}/results",
@@ -161,10 +179,17 @@ async def test_what_the_application_forgets_to_check_postgresql_refuses(
         ("DELETE", f"/api/imports/{site.import_id}"),
         ("DELETE", f"/api/webhooks/{site.webhook}"),
         ("DELETE", site.upload),
+        ("POST", f"/api/pulls/{site.pull}/run"),
+        ("DELETE", f"/api/pulls/{site.pull}"),
     ):
         answer = await site.bob.request(method, address, headers=tus)
         assert answer.status_code == 404, (method, address, answer.text)
+    more = tus | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "2"}
+    assert (await site.bob.patch(site.upload, content=b"cd", headers=more)).status_code == 404
+    named = await site.bob.post("/api/platforms/bulk", json={"upload": site.upload.rpartition("/")[2]})
+    assert named.status_code == 404, named.text
     assert (await site.ann.get(f"/api/imports/{site.import_id}")).json()["status"] == "Pending"
+    assert (await site.ann.patch(site.upload, content=b"cd", headers=more)).status_code == 204
 
 
 async def test_others_imports_are_still_forbidden_rather_than_unknown(site: Site) -> None:

@@ -34,6 +34,7 @@ from commandapi.docs_page import add_docs_page
 from commandapi.logs import log_request
 from commandapi.platforms.routes import router as platforms_router
 from commandapi.registrations.routes import router as registrations_router
+from commandapi.row_security import Enforcement
 from commandapi.searching import search_slots
 from commandapi.settings import Settings
 from commandapi.tenancy import owner_context
@@ -77,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
     Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `dashboard`,
-    `dashboard_access`, `pool`, `key_pool`, `search_slots`, `rate_limiter`, `loop_watchdog`, `sessions`,
+    `dashboard_access`, `pool`, `key_pool`, `search_slots`, `enforcement`, `rate_limiter`, `loop_watchdog`, `sessions`,
     `reading_sessions` and `newest_migration`. The database need not be there yet: requests are answered 503 until it
     is.
 
@@ -115,6 +116,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe, limits=settings.request_limits())
     problems.install(app, database_errors=[sqlalchemy.exc.DBAPIError])
     app.state.search_slots = search_slots(settings)
+    app.state.enforcement = Enforcement()
     app.state.rate_limiter = RateLimiter(settings.requests_per_minute)
 
     app.state.bulkport = bulkport = build_bulkport(settings, owner_context(settings.tenancy))

@@ -8,16 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import psycopg
-from fastapi import Depends
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
-from starlette.requests import Request
 
 from bulkport.pools import AsyncPool, open_pool
+from commandapi.row_security import TenantSession
 
 _KEY_POOL_SIZE: Final = 2
 
@@ -102,7 +101,7 @@ async def open_database(
             yield Database(
                 pool=pool,
                 key_pool=key_pool,
-                sessions=async_sessionmaker(engine, expire_on_commit=False),
+                sessions=async_sessionmaker(engine, expire_on_commit=False, sync_session_class=TenantSession),
                 reading_sessions=async_sessionmaker(reading, expire_on_commit=False),
             )
         finally:
@@ -112,19 +111,3 @@ async def open_database(
 async def limit_statements(connection: psycopg.AsyncConnection[Any], *, seconds: float) -> None:
     """Have PostgreSQL cancel statements of a new connection that take longer."""
     await connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{round(seconds * 1000)}ms",))
-
-
-async def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
-    """Dependency: the application's session factory. Not `def`, which FastAPI would run in a thread."""
-    sessions: async_sessionmaker[AsyncSession] = request.app.state.sessions
-    return sessions
-
-
-async def get_reading_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
-    """Dependency: the application's factory of sessions that only read."""
-    sessions: async_sessionmaker[AsyncSession] = request.app.state.reading_sessions
-    return sessions
-
-
-Sessions = Annotated[async_sessionmaker[AsyncSession], Depends(get_sessions)]
-ReadingSessions = Annotated[async_sessionmaker[AsyncSession], Depends(get_reading_sessions)]

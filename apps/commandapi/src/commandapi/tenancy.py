@@ -6,16 +6,18 @@ With `COMMANDAPI_TENANCY=isolated` each user has a catalogue of their own.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends
 from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import InstrumentedAttribute
 from starlette.requests import Request
 
 from bulkport.identifiers import UserId
 from commandapi.auth import current_user
 from commandapi.auth.keys import Scope
+from commandapi.row_security import SessionsOfUser
 from commandapi.settings import OWNER, Tenancy
 
 
@@ -52,3 +54,27 @@ CurrentTenant = Annotated[Tenant, Depends(current_tenant)]
 def owner_context(tenancy: Tenancy) -> Mapping[str, Callable[..., Any]]:
     """The context of resources that can be imported: with a catalogue for each user, rows belong to who imports."""
     return {OWNER: current_user} if tenancy is Tenancy.ISOLATED else {}
+
+
+SessionsOfTenant: TypeAlias = SessionsOfUser | async_sessionmaker[AsyncSession]
+
+
+async def sessions_of_tenant(request: Request, tenant: CurrentTenant) -> SessionsOfTenant:
+    """Dependency: makes sessions of the request's user, to which PostgreSQL shows no other's rows."""
+    state = request.app.state
+    if tenant.is_isolated and await state.enforcement.is_there(state.pool):
+        return SessionsOfUser(state.sessions, tenant.user_id)
+    sessions: async_sessionmaker[AsyncSession] = state.sessions
+    return sessions
+
+
+async def reading_sessions_of_tenant(request: Request, tenant: CurrentTenant) -> SessionsOfTenant:
+    """Dependency: the same for requests that only read, without a transaction where none is needed."""
+    if tenant.is_isolated:
+        return await sessions_of_tenant(request, tenant)
+    sessions: async_sessionmaker[AsyncSession] = request.app.state.reading_sessions
+    return sessions
+
+
+Sessions = Annotated[SessionsOfTenant, Depends(sessions_of_tenant)]
+ReadingSessions = Annotated[SessionsOfTenant, Depends(reading_sessions_of_tenant)]

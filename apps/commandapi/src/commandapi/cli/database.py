@@ -111,6 +111,23 @@ class ProvidedDatabase:
         after = migrations.upgrade_apart(self.url)
         _log.info("migrated the embedded database from %s to %s", state.current or "(none)", after.current)
 
+    def fit_row_security(self, settings: Settings) -> None:
+        """Have PostgreSQL keep users' catalogues apart as well, where each has their own; warn where it may not be.
+
+        The application's own check holds in any case.
+        """
+        from commandapi import row_security  # noqa: PLC0415  # slow to import
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            try:
+                row_security.fit_row_security(connection, settings.tenancy)
+            except psycopg.errors.InsufficientPrivilege:
+                _log.warning(
+                    "row-level security does not fit COMMANDAPI_TENANCY=%s: run `commandapi db upgrade` with it as the "
+                    "owner of the tables platforms and commands",
+                    settings.tenancy,
+                )
+
 
 def _may_pass(error: psycopg.OperationalError) -> bool:
     """Whether the server may just be starting, rather than refuse this user or know no such database."""

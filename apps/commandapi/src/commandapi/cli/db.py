@@ -16,9 +16,11 @@ def upgrade() -> None:
     from commandapi import migrations  # noqa: PLC0415  # slow to import
     from commandapi.cli.database import provide_database  # noqa: PLC0415
 
-    with provide_database(quiet_settings()) as database:
+    settings = quiet_settings()
+    with provide_database(settings) as database:
         before = database.migration_state()
         after = migrations.upgrade(database.url)
+        database.fit_row_security(settings)
     if before.is_current:
         typer.echo(f"already at {after.current}")
     else:

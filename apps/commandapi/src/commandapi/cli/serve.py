@@ -56,6 +56,8 @@ def run_server(*, host: str, port: int, workers: int | None, when_ready: "Callab
     ):
         database.wait_until_reachable(settings.database_start_seconds)
         database.ensure_migrated()
+        if database.embedded_server is not None:
+            database.fit_row_security(settings)
         plan = serving.ServePlan(
             settings=settings.model_copy(update={"database_url": database.url}),
             host=host,

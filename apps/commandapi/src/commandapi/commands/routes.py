@@ -16,11 +16,10 @@ from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.schemas import PathId
 from commandapi.commands.models import COMMANDS_BY_ID, Command
 from commandapi.commands.schemas import CommandBody, CommandQuery, CommandView
-from commandapi.database import ReadingSessions, Sessions
 from commandapi.paging import Page, read_page
 from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
 from commandapi.searching import search_slot
-from commandapi.tenancy import CurrentTenant, Tenant
+from commandapi.tenancy import CurrentTenant, ReadingSessions, Sessions, Tenant
 
 router = APIRouter(prefix="/api", tags=["commands"], dependencies=[Depends(search_slot)])
 

@@ -8,12 +8,11 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.schemas import PathId
-from commandapi.database import ReadingSessions, Sessions
 from commandapi.paging import Page, read_page
 from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
 from commandapi.platforms.schemas import PlatformBody, PlatformQuery, PlatformView
 from commandapi.searching import search_slot
-from commandapi.tenancy import CurrentTenant
+from commandapi.tenancy import CurrentTenant, ReadingSessions, Sessions
 
 router = APIRouter(prefix="/api/platforms", tags=["platforms"], dependencies=[Depends(search_slot)])
 

@@ -163,7 +163,12 @@ def bulk_router(
             )
 
         received = await receive_once(
-            request, runtime().pool, user_id, resource.name, accept, kept_seconds=intake.limits.idempotency_seconds
+            request,
+            runtime().of_user(user_id),
+            user_id,
+            resource.name,
+            accept,
+            kept_seconds=intake.limits.idempotency_seconds,
         )
         accepted = received.accepted
         seconds = parse_wait(prefer)

@@ -16,7 +16,7 @@ from bulkport.fastapi.write_query import context_values
 from bulkport.identifiers import UserId
 from bulkport.imports.exports.file import ExportedFile
 from bulkport.imports.exports.pages import Export, PageText
-from bulkport.imports.exports.query import ExportQuery, read_primary_key
+from bulkport.imports.exports.query import ExportQuery, is_granted, read_primary_key
 from bulkport.imports.exports.writing import FileFormat
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.resource import Resource
@@ -68,10 +68,13 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         Rows are read page by page: a file may have any length, each row that is there all the time comes once, and rows
         that are added or removed meanwhile may or may not be in it.
         """
-        pool = runtime().pool
-        async with pool.connection() as connection:
+        running = runtime()
+        async with running.pool.connection() as connection:
             table = await read_table(connection, resource)
             key = await read_primary_key(connection, resource)
+            # The application's own policies hold where it has granted the table to the role of users' requests.
+            is_shared_with_tenants = running.row_security.is_there and await is_granted(connection, resource)
+        pool = running.of_user(user_id) if is_shared_with_tenants else running.pool
         columns = zip(resource.column_names, table.types, strict=True)
         texts = tuple(column for column, type_ in columns if type_.is_text)
         rows = ExportQuery(key, query.search, texts, context)
@@ -81,7 +84,7 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         else:
             file_format = FileFormat(query.format)
             file = ExportedFile(pool, table, rows, file_format, null_word=query.null_word)
-            parts = in_slot(file.parts(), runtime().export_slots, user_id)
+            parts = in_slot(file.parts(), running.export_slots, user_id)
             media_type = file_format.media_type
         # The first part is read before the answer begins: what fails until then is a problem, not a broken file.
         first = await anext(parts, b"")

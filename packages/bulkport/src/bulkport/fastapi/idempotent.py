@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from bulkport.database.row_security import Connections
 from bulkport.errors import BadRequest, IdempotencyKeyReused
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.request_body import RequestBody
@@ -21,7 +22,6 @@ from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.idempotency import LEASE_SECONDS, IdempotencyKey
 from bulkport.imports.upload import OnAccept
-from bulkport.pools import AsyncPool
 
 # A structured-field string (RFC 9651 §3.3.3), as the draft asks for, or what most clients send: the bare key.
 _KEY: Final = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
@@ -55,7 +55,7 @@ def parse_idempotency_key(headers: Headers) -> str | None:
 
 
 async def receive_once(
-    request: Request, pool: AsyncPool, user_id: UserId, resource: str, accept: Accept, *, kept_seconds: float
+    request: Request, pool: Connections, user_id: UserId, resource: str, accept: Accept, *, kept_seconds: float
 ) -> Received:
     """Accept the request's body, unless a request with its `Idempotency-Key` was accepted before.
 
@@ -101,7 +101,7 @@ async def receive_once(
 
 
 @asynccontextmanager
-async def _kept(key: IdempotencyKey, pool: AsyncPool) -> AsyncIterator[None]:
+async def _kept(key: IdempotencyKey, pool: Connections) -> AsyncIterator[None]:
     """Renew a key's lease for as long as its request goes on, whether its body arrives or is being stored."""
 
     async def renew() -> None:

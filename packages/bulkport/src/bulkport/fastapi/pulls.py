@@ -179,16 +179,17 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
     async def list_pulls(user_id: Caller) -> PullList:
         """Own recurring pulls, oldest first."""
         running = runtime()
-        async with running.pool.connection() as connection:
+        async with running.of_user(user_id).connection() as connection:
             pulls = await recurring.list_pulls(connection, user_id)
+        async with running.pool.connection() as connection:
             return PullList(items=[await PullView.of(running.engine, pull, connection) for pull in pulls])
 
     @router.get("/{pull_id}")
     async def get_pull(pull_id: PathId, user_id: Caller) -> PullView:
         """One recurring pull."""
         running = runtime()
+        pull = await _own_pull(running, pull_id, user_id)
         async with running.pool.connection() as connection:
-            pull = await recurring.get_pull(connection, pull_id, user_id)
             return await PullView.of(running.engine, pull, connection)
 
     @router.patch("/{pull_id}", openapi_extra=_pull_change.openapi)
@@ -197,8 +198,8 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
     ) -> PullView:
         """Switch a recurring pull off or on."""
         running = runtime()
+        pull = await _own_pull(running, pull_id, user_id)
         async with running.pool.connection() as connection, connection.transaction():
-            pull = await recurring.get_pull(connection, pull_id, user_id)
             await recurring.set_active(connection, pull_id, is_active=body.is_active)
             await running.engine.recurring.add_or_update(recurring_definition(pull), connection)
             steer = running.engine.recurring.resume if body.is_active else running.engine.recurring.pause
@@ -210,8 +211,8 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
     async def look_now(pull_id: PathId, user_id: Caller) -> PullView:
         """Look at the source now, whatever its cron expression says."""
         running = runtime()
+        pull = await _own_pull(running, pull_id, user_id)
         async with running.pool.connection() as connection, connection.transaction():
-            pull = await recurring.get_pull(connection, pull_id, user_id)
             try:
                 await running.engine.recurring.trigger(pull.recurring_id, connection)
             except UnknownRecurringJob:
@@ -223,8 +224,15 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
     async def delete_pull(pull_id: PathId, user_id: Caller) -> None:
         """Look no more. Imports that it made stay."""
         running = runtime()
+        await _own_pull(running, pull_id, user_id)
         async with running.pool.connection() as connection, connection.transaction():
             await recurring.delete_pull(connection, pull_id, user_id)
             await running.engine.recurring.remove(recurring.recurring_id(pull_id), connection)
 
     return router
+
+
+async def _own_pull(running: ImportRuntime, pull_id: int, user_id: UserId) -> recurring.RecurringPull:
+    """The pull, found as its user; the engine's tables are read and changed as nobody."""
+    async with running.of_user(user_id).connection() as connection:
+        return await recurring.get_pull(connection, pull_id, user_id)

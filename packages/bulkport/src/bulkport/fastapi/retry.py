@@ -116,7 +116,7 @@ def retry_router(
 
         received = await receive_once(
             request,
-            runtime().pool,
+            runtime().of_user(user_id),
             user_id,
             f"retry {job_id}",
             accept,

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, Response
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from bulkport.database.row_security import Connections
 from bulkport.errors import (
     BadRequest,
     BulkportError,
@@ -162,7 +163,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
                 most=limits.max_staged_uploads,
                 most_bytes=limits.max_staged_bytes,
             )
-        received = await _append(runtime(), request, upload, checksum) if is_with_bytes else 0
+        received = await _append(runtime().of_user(user_id), request, upload, checksum) if is_with_bytes else 0
         location = f"{request_path(request).rstrip('/')}/{upload.id}"
         return Response(status_code=201, headers={"Location": location, **_state(upload, received)})
 
@@ -207,7 +208,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
             upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
         if upload.received != offset:
             raise UploadConflict(f"{upload.received} bytes of this upload have arrived, so Upload-Offset must be that.")
-        received = await _append(runtime(), request, upload, checksum)
+        received = await _append(runtime().of_user(user_id), request, upload, checksum)
         return Response(status_code=204, headers=_state(upload, received))
 
     @router.delete(
@@ -223,7 +224,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
     return router
 
 
-async def _append(runtime: ImportRuntime, request: Request, upload: StagedUpload, checksum: _Checksum | None) -> int:
+async def _append(connections: Connections, request: Request, upload: StagedUpload, checksum: _Checksum | None) -> int:
     """Store the request's body behind what has arrived. Returns how much has arrived then.
 
     With a checksum all of it is stored or nothing, so it is held until it is complete.
@@ -235,12 +236,12 @@ async def _append(runtime: ImportRuntime, request: Request, upload: StagedUpload
     if checksum is None:
         offset = upload.received
         async for part in parts:
-            async with runtime.pool.connection() as connection:
+            async with connections.connection() as connection:
                 await staged.append_part(connection, upload.id, offset, part)
             offset += len(part)
         return offset
     checked = [part async for part in _checked(parts, checksum)]
-    async with runtime.pool.connection() as connection, connection.transaction():
+    async with connections.connection() as connection, connection.transaction():
         offset = upload.received
         for part in checked:
             await staged.append_part(connection, upload.id, offset, part)

@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 
 from psycopg import AsyncConnection
 
+from bulkport.database.row_security import Connections
 from bulkport.errors import IdempotencyKeyInUse
 from bulkport.identifiers import BackgroundJobId, ImportId, UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import Handling
-from bulkport.pools import AsyncPool
 
 LEASE_SECONDS: Final = 12
 """How long a request whose server died keeps its key from the next one. A living one renews it four times as often."""
@@ -93,7 +93,7 @@ class IdempotencyKey:
             "kept_seconds": kept_seconds,
         }
 
-    async def claim(self, pool: AsyncPool) -> FirstAnswer | None:
+    async def claim(self, pool: Connections) -> FirstAnswer | None:
         """Take the key for this request; or the answer that the first request with it was given.
 
         Raises
@@ -115,7 +115,7 @@ class IdempotencyKey:
         )
         return FirstAnswer(bytes(fingerprint), accepted)
 
-    async def renew(self, pool: AsyncPool) -> None:
+    async def renew(self, pool: Connections) -> None:
         """Keep the key for another lease."""
         async with pool.connection() as connection:
             await connection.execute(_RENEW, self._parameters)
@@ -144,7 +144,7 @@ class IdempotencyKey:
         if not cursor.rowcount:
             raise IdempotencyKeyInUse
 
-    async def release(self, pool: AsyncPool) -> None:
+    async def release(self, pool: Connections) -> None:
         """Give the key back after a request that was refused, so that a mended one may use it."""
         async with pool.connection() as connection:
             await connection.execute(_RELEASE, self._parameters)

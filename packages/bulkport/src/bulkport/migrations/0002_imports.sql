@@ -395,9 +395,9 @@ BEGIN
         GRANT USAGE ON SCHEMA bulkport TO bulkport_tenant;
         GRANT SELECT ON bulkport.bulk_import_jobs, bulkport.import_chunks, bulkport.import_row_errors,
             bulkport.import_unreported_errors, bulkport.import_row_results, bulkport.import_cancellations,
-            bulkport.upload_parts, bulkport.idempotency_keys, bulkport.recurring_pulls TO bulkport_tenant;
+            bulkport.recurring_pulls TO bulkport_tenant;
         GRANT UPDATE ON bulkport.import_row_errors TO bulkport_tenant;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON bulkport.webhooks, bulkport.webhook_deliveries, bulkport.uploads
-            TO bulkport_tenant;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON bulkport.webhooks, bulkport.webhook_deliveries, bulkport.uploads,
+            bulkport.upload_parts, bulkport.idempotency_keys TO bulkport_tenant;
     END IF;
 END $$;

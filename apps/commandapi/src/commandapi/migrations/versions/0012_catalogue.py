@@ -32,6 +32,21 @@ def upgrade() -> None:
         -- Rows of a shared catalogue are imported without an owner, and cost these nothing.
         CREATE INDEX platforms_owner_id_idx ON platforms (owner_id, id) WHERE owner_id IS NOT NULL;
         CREATE INDEX commands_owner_id_idx ON commands (owner_id, id) WHERE owner_id IS NOT NULL;
+
+        -- They hold once row-level security is switched on, where each user has a catalogue of their own.
+        CREATE POLICY of_owner ON platforms
+            USING (current_user <> 'bulkport_tenant' OR owner_id = current_setting('bulkport_tenant.user_id', true));
+        CREATE POLICY of_owner ON commands
+            USING (current_user <> 'bulkport_tenant' OR owner_id = current_setting('bulkport_tenant.user_id', true));
+        DO $$
+        BEGIN
+            IF to_regrole('bulkport_tenant') IS NOT NULL THEN
+                EXECUTE format('GRANT USAGE ON SCHEMA %I TO bulkport_tenant', current_schema());
+                GRANT SELECT, INSERT, UPDATE, DELETE ON platforms, commands TO bulkport_tenant;
+            END IF;
+        EXCEPTION WHEN internal_error THEN
+            RAISE EXCEPTION 'another migration changed the schema at the same time; run this one again';
+        END $$;
     """)
 
 

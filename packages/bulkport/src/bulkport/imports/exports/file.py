@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 
+from bulkport.database.row_security import Connections
 from bulkport.imports.exports.file_columns import excel_kinds, parquet_kinds, parquet_values
 from bulkport.imports.exports.pages import Export, PageText
 from bulkport.imports.exports.query import ExportQuery
 from bulkport.imports.exports.writing import FileFormat, require_writer, written_file
 from bulkport.imports.table import TargetTable
-from bulkport.pools import AsyncPool
 
 
 class ExportedFile:
@@ -25,7 +25,7 @@ class ExportedFile:
     """
 
     def __init__(
-        self, pool: AsyncPool, table: TargetTable, query: ExportQuery, file_format: FileFormat, *, null_word: str = ""
+        self, pool: Connections, table: TargetTable, query: ExportQuery, file_format: FileFormat, *, null_word: str = ""
     ) -> None:
         require_writer(file_format)
         self._pool = pool

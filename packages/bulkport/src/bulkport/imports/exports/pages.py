@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
+from bulkport.database.row_security import Connections
 from bulkport.imports.exports.copy_out import copy_out
 from bulkport.imports.exports.query import ExportQuery, Key
 from bulkport.imports.exports.values import PLAIN_TEXT, csv_values, json_rows
 from bulkport.imports.table import TargetTable
-from bulkport.pools import AsyncPool
 
 _FIRST_PAGE_ROWS: Final = 500
 _MAX_PAGE_ROWS: Final = 50_000
@@ -48,7 +48,7 @@ class Export:
 
     def __init__(
         self,
-        pool: AsyncPool,
+        pool: Connections,
         table: TargetTable,
         query: ExportQuery,
         *,

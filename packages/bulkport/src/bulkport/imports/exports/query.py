@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from psycopg import AsyncConnection, sql
 
+from bulkport.database.row_security import TENANT_ROLE
 from bulkport.errors import ValidationFailed
 from bulkport.imports.resource import Resource
 from bulkport.imports.table import table_identifier
@@ -22,6 +23,8 @@ _PRIMARY_KEY: Final = """
     ORDER BY k.position
 """
 
+_IS_GRANTED: Final = "SELECT has_table_privilege(to_regrole(%s), to_regclass(%s), 'SELECT')"
+
 
 async def read_primary_key(connection: AsyncConnection[Any], resource: Resource) -> tuple[str, ...]:
     """The columns of the primary key of a resource's table.
@@ -36,6 +39,13 @@ async def read_primary_key(connection: AsyncConnection[Any], resource: Resource)
     if not rows:
         raise ValidationFailed({"export": [f"{resource.name} cannot be exported: the table has no primary key"]})
     return tuple(column for (column,) in rows)
+
+
+async def is_granted(connection: AsyncConnection[Any], resource: Resource) -> bool:
+    """Whether the role of users' requests may read the resource's table."""
+    name = table_identifier(resource.table).as_string(connection)
+    row = await (await connection.execute(_IS_GRANTED, (TENANT_ROLE, name))).fetchone()
+    return row is not None and bool(row[0])
 
 
 @dataclass(frozen=True, slots=True)
