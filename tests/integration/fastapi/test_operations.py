@@ -75,6 +75,12 @@ async def test_metrics_tell_how_pools_are_used(client: httpx.AsyncClient) -> Non
     assert 'commandapi_pool_connections_most{pool="keys"} 2.0' in text
     assert re.search(r'commandapi_pool_connections\{pool="api"\} [1-9]', text)
     assert 'commandapi_pool_waiting{pool="api"} 0.0' in text
+    assert re.search(r'commandapi_pool_connections_most\{pool="uploads"\} [1-9]', text)
+    # What is used of limits, beside the limits.
+    assert re.search(r"commandapi_disk_free_bytes \d", text)
+    for limit in ("uploads", "connections", "disk_watermark_bytes"):
+        assert f'commandapi_limit{{name="{limit}"}}' in text
+    assert "commandapi_requests_limited 0.0" in text
 
 
 async def test_durations_lead_to_traces(client: httpx.AsyncClient) -> None:

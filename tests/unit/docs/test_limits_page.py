@@ -19,6 +19,14 @@ def test_the_page_has_the_limits() -> None:
     assert len(_rows()) > 25
 
 
+_LIMIT = re.compile(r"^(max_|user_upload_limit|upload_limit|requests_|body_min_|disk_watermark|api_pool_size)")
+
+
+def test_every_setting_that_is_a_limit_is_on_the_page() -> None:
+    limits = {name.upper() for name in Settings.model_fields if _LIMIT.match(name)}
+    assert limits - {name for _, name, _ in _rows()} == set()
+
+
 @pytest.mark.parametrize(("default", "name", "answer"), _rows(), ids=lambda text: text[:40])
 def test_each_limit_has_the_default_that_the_page_tells(default: str, name: str, answer: str) -> None:
     field = Settings.model_fields[name.lower()]

@@ -178,6 +178,23 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
             "commandapi_uploads", "Long bodies that are being received.", lambda: bulkport.uploads_under_way
         )
         metrics_of_process.watch("commandapi_searches", "Searches that run.", lambda: app.state.search_slots.taken)
+        metrics_of_process.watch(
+            "commandapi_requests_limited",
+            "Requests refused because their user had sent too many, since the start.",
+            lambda: app.state.rate_limiter.refused,
+        )
+        metrics_of_process.watch(
+            "commandapi_disk_free_bytes",
+            "Free space where long bodies wait; below the watermark uploads are refused.",
+            lambda: health.free_disk_bytes(settings),
+        )
+        for name, limit in (
+            ("uploads", settings.upload_limit),
+            ("connections", settings.max_connections),
+            ("disk_watermark_bytes", settings.disk_watermark_bytes),
+        ):
+            metrics_of_process.tell_limit(name, limit)
+        metrics_of_process.watch_pool("uploads", bulkport.upload_pool_stats)
         metrics_of_process.watch_pool("api", database.pool.get_stats)
         metrics_of_process.watch_pool("keys", database.key_pool.get_stats)
         # The command line has looked that the tables are there, and the server may start before its database.

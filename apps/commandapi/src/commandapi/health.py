@@ -92,8 +92,18 @@ async def check_ready(request: Request) -> Readiness:
 
 def _has_room(settings: Settings) -> bool:
     """Whether the disk where long bodies wait is above its watermark."""
-    folder = settings.spool_dir or tempfile.gettempdir()
     try:
-        return shutil.disk_usage(folder).free >= settings.disk_watermark_bytes
+        return free_disk_bytes(settings) >= settings.disk_watermark_bytes
     except OSError:
         return False
+
+
+def free_disk_bytes(settings: Settings) -> int:
+    """Free space where long bodies wait.
+
+    Raises
+    ------
+    OSError
+        The folder is not there.
+    """
+    return shutil.disk_usage(settings.spool_dir or tempfile.gettempdir()).free

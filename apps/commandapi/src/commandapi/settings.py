@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     )
     oidc_timeout_seconds: float = Field(default=5, gt=0, description="Longest wait for the issuer.")
     requests_per_minute: int = Field(
-        default=180_000, ge=1, description="Requests of a user in a minute, and at once; a server process."
+        default=180_000, ge=1, description="Requests of a user in a minute, and at once, to all server processes."
     )
     key_overlap_seconds: float = Field(
         default=86_400.0, ge=0, description="How long a key lives on that another was made in place of."

@@ -368,6 +368,10 @@ class Bulkport(JobCalls, ImportCalls):
         """How many long bodies this server process is receiving."""
         return self._runtime().intake.slots.taken if self._runtimes else 0
 
+    def upload_pool_stats(self) -> dict[str, int]:
+        """Statistics of the connections that store long bodies, as `psycopg_pool` names them."""
+        return self._runtime().intake.upload_pool_stats() if self._runtimes else {}
+
     # What can be wrong
 
     async def check(self) -> list[Mistake]:

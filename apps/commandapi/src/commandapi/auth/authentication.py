@@ -46,7 +46,7 @@ async def current_user(request: Request, api_key: Annotated[str | None, Security
     if caller is None:
         raise AuthenticationRequired
     limiter: RateLimiter = request.app.state.rate_limiter
-    limiter.take(caller.user_id)
+    await limiter.take(caller.user_id, pool)
     request.state.caller = caller
     request.state.actor = f"{caller.user_id} (key {caller.key_id})"
     sufficient = sufficient_scopes(request.method, request.url.path)

@@ -37,6 +37,20 @@ NOTE_USE: Final = """
     FROM used WHERE k.id = used.id
 """
 
+# A bucket fills at `rate` tokens a second up to `most`; of what is in it, `wanted` are taken, or all there are.
+_FILLED: Final = """
+    least(%(most)s, a.remaining + %(rate)s * greatest(0, extract(epoch FROM now() - a.at)))
+"""
+TAKE_REQUESTS: Final = f"""
+    INSERT INTO request_allowances AS a (user_id, remaining, taken, at)
+    VALUES (%(user_id)s, %(most)s - %(wanted)s, %(wanted)s, now())
+    ON CONFLICT (user_id) DO UPDATE SET
+        remaining = {_FILLED} - least(floor({_FILLED}), %(wanted)s),
+        taken = least(floor({_FILLED}), %(wanted)s),
+        at = greatest(a.at, now())
+    RETURNING taken, remaining
+"""
+
 INSERT_KEY: Final = f"""
     INSERT INTO api_keys (key_index, secret_hash, user_id, description, scopes, expires_at)
     VALUES (%s, %b, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
@@ -58,7 +72,10 @@ EXPIRE_KEY: Final = """
     RETURNING description, scopes
 """
 
-DELETE_KEYS: Final = "DELETE FROM api_keys WHERE user_id = %s"
+DELETE_KEYS: Final = """
+    WITH forgotten AS (DELETE FROM request_allowances WHERE user_id = %(user_id)s)
+    DELETE FROM api_keys WHERE user_id = %(user_id)s
+"""
 
 SELECT_KEY: Final = f"SELECT {_KEY_COLUMNS} FROM api_keys WHERE id = %s AND user_id = %s"
 

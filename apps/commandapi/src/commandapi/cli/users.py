@@ -36,7 +36,7 @@ def erase(
     async def run(url: str) -> tuple[int, int]:
         async with open_pool(url, name="erase", most=1) as pool:
             async with pool.connection() as connection:
-                keys = (await connection.execute(queries.DELETE_KEYS, (user,))).rowcount
+                keys = (await connection.execute(queries.DELETE_KEYS, {"user_id": user})).rowcount
             return keys, await erase_user(pool, user)
 
     with provide_database(quiet_settings()) as database:

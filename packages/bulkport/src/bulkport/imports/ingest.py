@@ -107,6 +107,10 @@ class Intake:
         """What one import may cost."""
         return self._limits
 
+    def upload_pool_stats(self) -> dict[str, int]:
+        """Statistics of the connections that store long bodies, as `psycopg_pool` names them."""
+        return self._upload_pool.get_stats()
+
     async def accept(self, upload: Upload) -> AcceptedImport:
         """Take in a body and queue its import.
 

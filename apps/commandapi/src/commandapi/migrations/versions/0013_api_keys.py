@@ -25,9 +25,17 @@ def upgrade() -> None:
             revoked_at   timestamptz
         );
         CREATE INDEX api_keys_user_id_idx ON api_keys (user_id, id);
+
+        -- Token buckets of requests. A crash empties the table, and all buckets are full.
+        CREATE UNLOGGED TABLE request_allowances (
+            user_id   text             PRIMARY KEY,
+            remaining double precision NOT NULL,
+            taken     integer          NOT NULL,  -- by the last process that asked
+            at        timestamptz      NOT NULL
+        ) WITH (fillfactor = 50);
     """)
 
 
 def downgrade() -> None:
     """Undo."""
-    run_script("DROP TABLE api_keys;")
+    run_script("DROP TABLE request_allowances; DROP TABLE api_keys;")
