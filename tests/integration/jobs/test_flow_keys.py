@@ -9,8 +9,11 @@ import pytest
 from engine_site import HASTY, EngineSite, eventually
 from flow_steps import be_consistent, become, enqueue, gated, give, job, most_at_one_time, note, states
 
+from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import JobState
 from bulkport.jobs.port.control import Cancel, Change, Effect, Requeue
+from bulkport.jobs.postgres import PostgresEngine
+from bulkport.pools import open_pool
 
 
 @pytest.mark.parametrize("limit", [1, 3])
@@ -32,6 +35,27 @@ async def test_keys_do_not_hold_each_other_back(site: EngineSite) -> None:
         await site.open_gate()
         await become(site, held, "succeeded")
     await be_consistent(site)
+
+
+async def test_a_job_is_shown_as_held_back_before_any_claim_has_met_it(site: EngineSite) -> None:
+    await site.engine.control.pause_queue("paused", connection=site.connection)
+    async with site.worker():
+        (holder,) = await enqueue(site, gated(concurrency_key="k"))
+        await become(site, [holder], "running")
+        unmet, other = await enqueue(
+            site, note(concurrency_key="k", queue="paused"), note(concurrency_key="other", queue="paused")
+        )
+        assert await states(site, [unmet]) == ["enqueued"]
+        assert await held_back(site, unmet, other) == [True, False]
+        await site.open_gate()
+        await become(site, [holder], "succeeded")
+        assert await held_back(site, unmet, other) == [False, False]
+
+
+async def held_back(site: EngineSite, *job_ids: BackgroundJobId) -> list[bool]:
+    async with open_pool(site.url, name="reading", most=1) as pool:
+        reader = PostgresEngine(pool).reader
+        return [found.job.is_held_back for job_id in job_ids if (found := await reader.details(job_id))]
 
 
 async def test_parked_jobs_start_by_priority_and_then_in_their_order(site: EngineSite) -> None:

@@ -11,9 +11,12 @@ from bulkport.jobs.run_output import Progress
 from bulkport.telemetry import without_carrier
 
 SUMMARIES: Final[LiteralString] = """
-SELECT job.job_id, job.task, job.queue, job.priority, job.state::text, job.parked, job.user_id, job.created_at,
-       job.ready_at, job.due_at, job.started_at, job.finished_at, job.runs, job.failures, job.error_type, job.error,
-       job.unique_key, job.concurrency_key, job.batch_id, job.recurring_id, job.origin_id,
+SELECT job.job_id, job.task, job.queue, job.priority, job.state::text, job.user_id, job.created_at, job.ready_at,
+       job.due_at, job.started_at, job.finished_at, job.runs, job.failures, job.error_type, job.error, job.unique_key,
+       job.concurrency_key, job.batch_id, job.recurring_id, job.origin_id,
+       -- Also before a claim has met it.
+       job.parked OR job.state = 'enqueued' AND job.concurrency_key IS NOT NULL
+           AND bulkport.free_slots(job.concurrency_key) <= 0 AS is_held_back,
        CASE WHEN %(most_args_bytes)s::integer IS NULL OR pg_column_size(job.args) <= %(most_args_bytes)s
             THEN job.args END AS args,
        CASE WHEN job.state = 'processing'
@@ -33,7 +36,7 @@ def summary_of(row: Mapping[str, Any]) -> JobSummary:
         queue=row["queue"],
         priority=row["priority"],
         state=JobState(row["state"]),
-        is_held_back=row["parked"],
+        is_held_back=row["is_held_back"],
         args=None if row["args"] is None else without_carrier(row["args"]),
         user_id=row["user_id"],
         created_at=in_utc(row["created_at"]),
