@@ -1,5 +1,6 @@
 """Pausing queues, and limits of queues over several workers."""
 
+import math
 import os
 import signal
 
@@ -120,6 +121,9 @@ async def test_a_killed_worker_gives_its_place_in_a_limited_queue_back(site: Eng
 async def test_a_limit_of_nothing_is_refused(site: EngineSite) -> None:
     with pytest.raises(ValueError, match="paused"):
         await JobController().limit_queue("mail", 0, site.connection)
+    for weight in (0, -1, math.nan, 1_001):
+        with pytest.raises(ValueError, match="weight"):
+            await JobController().weigh_queue("mail", weight, site.connection)
     for name in ("", "x" * 129):
         with pytest.raises(ValueError, match="name"):
             await JobController().pause_queue(name, connection=site.connection)

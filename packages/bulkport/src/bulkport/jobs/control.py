@@ -182,6 +182,20 @@ class Steering(Protocol):
         """
         await self._control().limit_queue(name, most, await only_psycopg_in(connection), actor=actor)
 
+    async def weigh_queue(
+        self, name: str, weight: float, *, actor: str | None = None, connection: "AnyConnection | None" = None
+    ) -> None:
+        """Give a queue its share of starts where jobs of several queues and one priority wait.
+
+        Of a queue of weight 3, three jobs start for each one of a queue of weight 1, which is what queues begin with.
+
+        Raises
+        ------
+        ValueError
+            `weight` is not from 0.001 to 1,000, or no queue can have this name.
+        """
+        await self._control().weigh_queue(name, weight, await only_psycopg_in(connection), actor=actor)
+
     async def quiet_server(
         self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
     ) -> bool:

@@ -11,7 +11,7 @@ from bulkport.app import Bulkport
 from bulkport.cli.commands.jobs import ACTOR, run
 from bulkport.cli.commands.target import Target, fail
 
-queues_app = typer.Typer(help="List, pause, resume and limit queues.", no_args_is_help=True)
+queues_app = typer.Typer(help="List, pause, resume, limit and weigh queues.", no_args_is_help=True)
 servers_app = typer.Typer(help="List worker servers, and quiet or stop them.", no_args_is_help=True)
 
 _Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.", show_default=False)]
@@ -31,6 +31,7 @@ def list_queues(target: Target, *, as_json: _AsJson = False) -> None:
             by = f" by {queue.paused_by}" if queue.paused_by else ""
             state = f"paused{by}: {queue.paused_note}" if queue.paused_note else f"paused{by}"
         limit = f" of {queue.concurrency_limit}" if queue.concurrency_limit else ""
+        state = state if queue.weight == 1 else f"{state}, weight {queue.weight:g}"
         typer.echo(f"{queue.name:<24} {queue.waiting:>8} waiting  {queue.running:>5}{limit} running  {state}")
 
 
@@ -62,6 +63,17 @@ def limit(
     """Limit how many jobs of a queue run at one time, on all servers together."""
     run(target, lambda bulkport: bulkport.limit_queue(queue, most or None, actor=ACTOR))
     typer.echo(f"Limited {queue} to {most} concurrent jobs." if most else f"Removed the limit on {queue}.")
+
+
+@queues_app.command()
+def weigh(
+    target: Target,
+    queue: _Queue,
+    weight: Annotated[float, typer.Argument(min=0.001, max=1000, help="Its share; queues begin with 1.")],
+) -> None:
+    """Give a queue its share of starts, where jobs of several queues wait: three in four at a weight of 3 to 1."""
+    run(target, lambda bulkport: bulkport.weigh_queue(queue, weight, actor=ACTOR))
+    typer.echo(f"Gave {queue} a weight of {weight:g}.")
 
 
 @servers_app.command("list")

@@ -212,6 +212,18 @@ class JobControl(Protocol):
         """
         ...
 
+    async def weigh_queue(
+        self, name: str, weight: float, connection: Connection | None = None, *, actor: str | None = None
+    ) -> None:
+        """Give a queue its share of the claims among queues of waiting jobs of one priority; 1 until then.
+
+        Raises
+        ------
+        ValueError
+            `weight` is not from 0.001 to 1,000.
+        """
+        ...
+
     async def command_server(
         self,
         name: str,

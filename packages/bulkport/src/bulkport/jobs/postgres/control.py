@@ -137,6 +137,19 @@ class JobController:
             connection,
         )
 
+    async def weigh_queue(
+        self, name: str, weight: float, connection: Connection | None = None, *, actor: str | None = None
+    ) -> None:
+        """See `JobControl.weigh_queue`."""
+        require_queue_name(name)
+        if not 0.001 <= weight <= 1_000:
+            raise ValueError(f"the weight of a queue is a number from 0.001 to 1,000: {weight}")
+        await self._fetch(
+            "SELECT bulkport.weigh_queue(%(name)s, %(weight)s::float8, %(actor)s)",
+            {"name": name, "weight": weight, "actor": _note(actor)},
+            connection,
+        )
+
     async def command_server(
         self,
         name: str,

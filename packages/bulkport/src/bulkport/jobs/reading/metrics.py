@@ -172,8 +172,10 @@ class QueueStatus:
     """Why, in the words of whoever paused it."""
     concurrency_limit: int | None
     """Most jobs of it that run at one time, on all servers together."""
+    weight: float
+    """Its share of claims among the queues of one priority."""
     changed_at: datetime | None
-    """When it was last paused, resumed or limited; None: never."""
+    """When it was last paused, resumed, limited or weighed; None: never."""
     changed_by: str | None
     """By whom, if that was told."""
     servers: int

@@ -24,7 +24,7 @@ WITH {COUNTED}, unfinished AS (
     SELECT name FROM bulkport.queues UNION SELECT queue FROM unfinished UNION SELECT queue FROM running
 )
 SELECT named.name, setting.paused_at, setting.paused_by, setting.paused_note, setting.concurrency_limit,
-       setting.changed_at, setting.changed_by,
+       COALESCE(setting.weight, 1) AS weight, setting.changed_at, setting.changed_by,
        GREATEST(0, COALESCE(enqueued.jobs, 0) - COALESCE(running.jobs, 0)) AS waiting,
        COALESCE(running.jobs, 0) AS running, COALESCE(scheduled.jobs, 0) AS scheduled,
        COALESCE(retrying.jobs, 0) AS retrying, oldest.ready_at,
@@ -95,6 +95,7 @@ async def read_queues(snapshot: Snapshot, silent_seconds: float) -> list[QueueSt
             paused_by=row["paused_by"],
             paused_note=row["paused_note"],
             concurrency_limit=row["concurrency_limit"],
+            weight=row["weight"],
             changed_at=utc_or_none(row["changed_at"]),
             changed_by=row["changed_by"],
             servers=row["servers"],
