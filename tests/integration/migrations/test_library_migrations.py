@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,9 +13,10 @@ import sqlalchemy
 from psycopg import sql
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bulkport import migrations
+from bulkport import Bulkport, JobQuery, migrations
 from bulkport.database import cursor_classes
 from bulkport.migrations.errors import MigrationError, MigrationsChanged, MigrationsMissing, UnsupportedEncoding
+from bulkport.testing import drain
 
 _OBJECTS = """
     SELECT name FROM (
@@ -137,6 +138,61 @@ def test_a_schema_of_another_name(empty_url: str) -> None:
         migrations.downgrade(connection, schema="etl")
 
 
+def _without_extension(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """As on a server whose packages lack the extension."""
+    script = migrations.upgrade_sql()
+    assert "EXTENSION IF NOT EXISTS pg_trgm" in script
+    connection.execute(script.replace("EXTENSION IF NOT EXISTS pg_trgm", "EXTENSION IF NOT EXISTS no_such").encode())
+
+
+def _as_a_role_that_may_make_nothing(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """In a schema that somebody made for the role: neither schema nor extension can be made."""
+    role = sql.Identifier(f"owner_{uuid.uuid4().hex[:12]}")
+    connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+    connection.execute(sql.SQL("CREATE SCHEMA bulkport AUTHORIZATION {}").format(role))
+    connection.execute(sql.SQL("SET ROLE {}").format(role))
+    try:
+        migrations.upgrade(connection)
+    finally:
+        connection.execute("RESET ROLE")
+        connection.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(role))
+        connection.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+@pytest.mark.parametrize("migrate", [_without_extension, _as_a_role_that_may_make_nothing])
+async def test_search_works_without_the_extension_and_says_so(
+    empty_url: str, migrate: Callable[[psycopg.Connection[tuple[object, ...]]], None]
+) -> None:
+    notices: list[str] = []
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        connection.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
+        migrate(connection)
+    assert "pg_trgm is not available: searching texts of jobs takes longer" in notices
+    bulkport = Bulkport(empty_url)
+
+    @bulkport.task(name="greet")
+    async def greet(name: str) -> str:
+        return f"Hello, {name}"
+
+    async with bulkport.connect():
+        await bulkport.enqueue(greet, "Ada")
+        await bulkport.enqueue(greet, "Grace")
+        await drain(bulkport)
+        page = await bulkport.search(JobQuery(text="grace"))
+    assert [job.args for job in page.items] == [{"name": "Grace"}]
+    assert "pg_trgm is not installed" in (page.notice or "")
+
+
+def test_a_role_that_may_not_make_the_schema_is_told(empty_url: str) -> None:
+    role = sql.Identifier(f"guest_{uuid.uuid4().hex[:12]}")
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {0}; SET ROLE {0}").format(role))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied for database"):
+            migrations.upgrade(connection)
+        connection.execute("RESET ROLE")
+        connection.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
 def test_three_processes_may_upgrade_at_once(empty_url: str) -> None:
     program = (
         "import sys, psycopg; from bulkport import migrations\n"
@@ -178,7 +234,9 @@ async def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_
         await migrations.upgrade(connection)
         await connection.execute(earlier)
         assert [one.name for one in await migrations.changed(connection)] == ["imports"]
-        what_to_do = r"another state of the migrations 2 \(imports\).*bulkport migrate --down, then bulkport migrate"
+        what_to_do = (
+            r"another state of the migrations 2 \(imports\).*bulkport migrate \S+ --down, then bulkport migrate"
+        )
         with pytest.raises(MigrationsChanged, match=what_to_do):
             await migrations.check(connection)
         with pytest.raises(MigrationsChanged, match=what_to_do):

@@ -28,6 +28,7 @@ _PREFIX: Final = re.compile(
     | (?<= sequence\(' ) bulkport \.
     | (?<= nextval\(' ) bulkport \.
     | (?<= _size\(' ) bulkport \.
+    | (?<= namespace\(' ) bulkport (?= '\) )
     | (?<= ' ) bulkport \. (?= \w+ '::reg )
     | (?<= \b SCHEMA [ ] ) bulkport \b
     | (?<= \b SCHEMA [ ] IF [ ] NOT [ ] EXISTS [ ] ) bulkport \b

@@ -128,7 +128,7 @@ DO $$
 BEGIN
     CREATE EXTENSION IF NOT EXISTS pg_trgm;
     CREATE INDEX finished_jobs_search ON bulkport.finished_jobs USING gin (search_text gin_trgm_ops);
-EXCEPTION WHEN insufficient_privilege OR undefined_file OR undefined_object THEN
+EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR undefined_file OR undefined_object THEN
     RAISE NOTICE 'pg_trgm is not available: searching texts of jobs takes longer';
 END;
 $$;

@@ -1,16 +1,13 @@
 """What must hold of a database before anything runs on it."""
 
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 
 from bulkport.database import DEFAULT_SCHEMA
-from bulkport.migrations.errors import MigrationsChanged, MigrationsMissing, UnsupportedEncoding
+from bulkport.migrations.errors import COMMAND, MigrationsChanged, MigrationsMissing, UnsupportedEncoding
 from bulkport.migrations.files import Migration, latest
 from bulkport.migrations.runner import changed, current
-
-COMMAND: Final = "bulkport migrate"
-"""What brings a database up to date."""
 
 
 async def check(

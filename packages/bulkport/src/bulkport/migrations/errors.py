@@ -1,8 +1,12 @@
 """What can be wrong with the schema of a database."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from bulkport.errors import BulkportError
+
+COMMAND: Final = "bulkport migrate MODULE:ATTRIBUTE"
+"""What brings a database up to date."""
 
 
 class MigrationError(BulkportError):
@@ -16,7 +20,7 @@ class MigrationsMissing(BulkportError):
 class MigrationsChanged(BulkportError):
     """The tables were made by another state of the same migrations, such as that of a version before the release."""
 
-    def __init__(self, schema: str, migrations: Sequence[tuple[int, str]], command: str = "bulkport migrate") -> None:
+    def __init__(self, schema: str, migrations: Sequence[tuple[int, str]], command: str = COMMAND) -> None:
         names = ", ".join(f"{version} ({name})" for version, name in migrations)
         super().__init__(
             f"Bulkport's schema {schema} was made by another state of the migrations {names} than this version has, "

@@ -19,8 +19,17 @@ Steps: TypeAlias = Generator[str, Sequence[Sequence[Any]], T]
 # Any constant will do; it must only differ from the advisory locks of other programs in the same database.
 _LOCK: Final = "SELECT pg_advisory_xact_lock(7092447305093509729)"
 
+# A role that owns a schema which somebody made for it may lack the right to make one.
 PREPARE: Final = """
-CREATE SCHEMA IF NOT EXISTS bulkport;
+DO $$ BEGIN
+    CREATE SCHEMA bulkport;
+EXCEPTION
+    WHEN duplicate_schema THEN NULL;
+    WHEN insufficient_privilege THEN
+        IF to_regnamespace('bulkport') IS NULL THEN
+            RAISE;
+        END IF;
+END $$;
 CREATE TABLE IF NOT EXISTS bulkport.migrations (
     version    integer     PRIMARY KEY,
     name       text        NOT NULL,
