@@ -108,7 +108,7 @@ END;
 $$;
 
 -- Ends runs that did not succeed. The caller has locked the rows of their jobs. With `seconds` NULL only the row tells
--- when the run began: then the worker died.
+-- when the run began: then the worker died. `entered` is 'locked' where a stranger may have taken the unique key.
 CREATE FUNCTION bulkport.end_badly(ended bulkport.run_outcome[], server_name text)
 RETURNS TABLE (job_id bigint, entered text)
 LANGUAGE plpgsql AS $$
@@ -138,6 +138,13 @@ BEGIN
                         WHEN run.outcome = 'retry' THEN 'retrying'
                         WHEN run.delay > 0 THEN 'scheduled'
                         ELSE 'enqueued' END;
+        IF run.unique_key IS NOT NULL AND entered NOT IN ('failed', 'cancelled')
+            AND NOT bulkport.take_key_again(job_id, run.unique_key, entered::bulkport.job_state, moment)
+        THEN
+            entered := 'locked';
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
         INSERT INTO bulkport.job_runs (
             job_id, run, outcome, server, started_at, ended_at, error_type, error, traceback, retry_at)
         VALUES (
@@ -198,6 +205,30 @@ BEGIN
         PERFORM bulkport.notify_workers('due', soonest::text);
     END IF;
     PERFORM bulkport.after_end(finals, keys, batches, queues);
+END;
+$$;
+
+-- Has a running job that is to wait again take its unique key, which was free while it ran. If another job waits under
+-- it by now, this one goes on without: its attempts are not lost. False: a transaction that has not ended may have taken
+-- the key; nobody waits for that.
+CREATE FUNCTION bulkport.take_key_again(id bigint, key text, entered bulkport.job_state, moment timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    usual text := current_setting('lock_timeout');
+BEGIN
+    PERFORM set_config('lock_timeout', '10ms', true);
+    UPDATE bulkport.jobs SET state = entered WHERE job_id = id;
+    PERFORM set_config('lock_timeout', usual, true);
+    RETURN true;
+EXCEPTION
+    WHEN unique_violation THEN
+        UPDATE bulkport.jobs SET unique_key = NULL WHERE job_id = id;
+        INSERT INTO bulkport.job_history (job_id, at, state, reason)
+        VALUES (id, moment, entered, 'another job waits under its unique key ' || key);
+        RETURN true;
+    WHEN lock_not_available THEN
+        RETURN false;
 END;
 $$;
 
@@ -281,7 +312,9 @@ BEGIN
         FROM bulkport.end_badly(ARRAY[ROW(
             orphan.job_id, orphan.runs, 'lost', NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL)::bulkport.run_outcome],
             server) AS lost;
-        RETURN NEXT;
+        IF entered <> 'locked' THEN
+            RETURN NEXT;
+        END IF;
     END LOOP;
 END;
 $$;
