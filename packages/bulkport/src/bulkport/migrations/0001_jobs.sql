@@ -256,14 +256,20 @@ CREATE TABLE bulkport.servers (
     queues text[],  -- NULL: all queues
     tasks text[] NOT NULL,  -- that it knows: it claims no others
     concurrency integer NOT NULL,
-    wanted text CHECK (wanted IN ('quiet', 'stop')),  -- what an operator asks it to do; NULL: to run jobs
-    wanted_by text,
     memory_bytes bigint,  -- resident, at the last heartbeat; NULL: the platform does not tell
     memory_minutes bigint[] NOT NULL DEFAULT '{}',  -- the same, once a minute for the last two hours, the latest last
     sampled_at timestamptz,  -- when the last of these was added
     loop_lag_seconds real,  -- the longest time that the event loop was late since the heartbeat before
     started_at timestamptz NOT NULL DEFAULT now(),
     last_heartbeat timestamptz NOT NULL DEFAULT now()
+);
+
+-- What operators ask of servers; no row: to run jobs. Apart from the leases: an operator's transaction that stays open
+-- must not hold up a heartbeat.
+CREATE TABLE bulkport.server_commands (
+    worker_id bigint PRIMARY KEY,
+    wanted text NOT NULL CHECK (wanted IN ('quiet', 'stop')),
+    wanted_by text
 );
 
 -- Servers that lost their lease without giving it back, for 30 days: the names in the history of their jobs.

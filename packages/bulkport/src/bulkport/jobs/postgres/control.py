@@ -49,10 +49,27 @@ _STATEMENTS: Final[Mapping[type[Order], LiteralString]] = {
     ),
 }
 
+# One that is asked to stop is asked for nothing else. Commands for servers that are gone are cleared away on the way.
 _COMMAND_SERVER: Final[LiteralString] = """
-UPDATE bulkport.servers
-SET wanted = %(wanted)s::text, wanted_by = CASE WHEN %(wanted)s::text IS NULL THEN NULL ELSE %(actor)s::text END
-WHERE name = %(name)s AND wanted IS DISTINCT FROM 'stop' RETURNING worker_id
+WITH target AS (
+    SELECT server.worker_id FROM bulkport.servers server
+    WHERE server.name = %(name)s AND NOT EXISTS (
+        SELECT FROM bulkport.server_commands given WHERE given.worker_id = server.worker_id AND given.wanted = 'stop')
+), cleared AS (
+    DELETE FROM bulkport.server_commands WHERE worker_id IN (
+        SELECT old.worker_id FROM bulkport.server_commands old
+        WHERE NOT EXISTS (SELECT FROM bulkport.servers living WHERE living.worker_id = old.worker_id)
+        FOR UPDATE SKIP LOCKED)
+), resumed AS (
+    DELETE FROM bulkport.server_commands
+    WHERE %(wanted)s::text IS NULL AND worker_id IN (SELECT target.worker_id FROM target)
+), asked AS (
+    INSERT INTO bulkport.server_commands AS given (worker_id, wanted, wanted_by)
+    SELECT target.worker_id, %(wanted)s::text, %(actor)s::text FROM target WHERE %(wanted)s::text IS NOT NULL
+    ON CONFLICT (worker_id) DO UPDATE SET wanted = EXCLUDED.wanted, wanted_by = EXCLUDED.wanted_by
+    WHERE given.wanted <> 'stop'
+)
+SELECT worker_id FROM target
 """
 
 

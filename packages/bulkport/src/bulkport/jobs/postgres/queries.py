@@ -54,7 +54,7 @@ ON CONFLICT (name) DO UPDATE SET
     worker_id = nextval(pg_get_serial_sequence('bulkport.servers', 'worker_id')), host = EXCLUDED.host,
     process_id = EXCLUDED.process_id, version = EXCLUDED.version, queues = EXCLUDED.queues, tasks = EXCLUDED.tasks,
     concurrency = EXCLUDED.concurrency, memory_bytes = NULL, memory_minutes = '{}', sampled_at = NULL,
-    loop_lag_seconds = NULL, wanted = NULL, wanted_by = NULL, started_at = now(), last_heartbeat = now()
+    loop_lag_seconds = NULL, started_at = now(), last_heartbeat = now()
 RETURNING worker_id
 """
 
@@ -74,7 +74,8 @@ FROM (
            AND (sampled_at IS NULL OR sampled_at <= now() - interval '59 seconds') AS is_due
     FROM bulkport.servers WHERE worker_id = %(worker_id)s
 ) AS sample
-WHERE worker_id = sample.id RETURNING wanted
+WHERE worker_id = sample.id
+RETURNING (SELECT command.wanted FROM bulkport.server_commands command WHERE command.worker_id = sample.id)
 """
 
 ADD_ENDED: Final[LiteralString] = """

@@ -69,11 +69,12 @@ ORDER BY named.name
 # One row for each job that a server runs, and one for a server that runs none.
 SERVERS: Final = sql.SQL("""
 SELECT server.worker_id, server.name, server.host, server.process_id, server.version, server.queues,
-       server.concurrency, server.memory_bytes, server.memory_minutes, server.loop_lag_seconds, server.wanted,
-       server.wanted_by, server.started_at AS up_since, server.last_heartbeat,
+       server.concurrency, server.memory_bytes, server.memory_minutes, server.loop_lag_seconds, command.wanted,
+       command.wanted_by, server.started_at AS up_since, server.last_heartbeat,
        extract(epoch FROM clock_timestamp() - server.last_heartbeat)::float8 AS silence,
        run.job_id, run.task, run.queue, run.user_id, run.started_at, progress.done, progress.total, progress.message
 FROM bulkport.servers server
+LEFT JOIN bulkport.server_commands command ON command.worker_id = server.worker_id
 LEFT JOIN bulkport.jobs run ON run.state = 'processing' AND run.worker_id = server.worker_id
 LEFT JOIN bulkport.job_progress progress ON progress.job_id = run.job_id
 ORDER BY server.name, run.started_at, run.job_id

@@ -319,10 +319,19 @@ LANGUAGE sql IMMUTABLE AS $$
                 ELSE 'already waiting' END
 $$;
 
+-- Before a queue's row is written: enqueueing then leaves the listing of a new queue to this transaction, and does not wait
+-- for it; see register_queue.
+CREATE FUNCTION bulkport.list_queue(queue text)
+RETURNS void
+LANGUAGE sql AS $$
+    SELECT pg_advisory_xact_lock(hashtext('bulkport.queues'), hashtext(queue))
+$$;
+
 -- Pauses a queue: its jobs are not claimed until it is resumed. Jobs that run go on.
 CREATE FUNCTION bulkport.pause_queue(queue text, who text, note text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql AS $$
+    SELECT bulkport.list_queue(queue);
     INSERT INTO bulkport.queues AS known (name, paused_at, paused_by, paused_note, changed_at, changed_by)
     VALUES (queue, clock_timestamp(), who, note, clock_timestamp(), who)
     ON CONFLICT (name) DO UPDATE SET
@@ -344,6 +353,7 @@ $$;
 CREATE FUNCTION bulkport.limit_queue(queue text, most integer, who text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql AS $$
+    SELECT bulkport.list_queue(queue);
     INSERT INTO bulkport.queues AS known (name, concurrency_limit, changed_at, changed_by)
     VALUES (queue, most, clock_timestamp(), who)
     ON CONFLICT (name) DO UPDATE SET
@@ -357,6 +367,7 @@ $$;
 CREATE FUNCTION bulkport.weigh_queue(queue text, share double precision, who text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql AS $$
+    SELECT bulkport.list_queue(queue);
     INSERT INTO bulkport.queues AS known (name, weight, changed_at, changed_by)
     VALUES (queue, share, clock_timestamp(), who)
     ON CONFLICT (name) DO UPDATE SET

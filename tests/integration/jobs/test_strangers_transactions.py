@@ -1,0 +1,51 @@
+"""Transactions of callers that stay open: they delay what they are about, and nothing else."""
+
+from datetime import timedelta
+
+import psycopg
+from engine_site import HASTY, EngineSite, eventually
+from flow_steps import enqueue, note
+
+from bulkport.jobs import JobState
+from bulkport.jobs.reading.metrics import ServerCommand
+
+
+async def test_a_server_that_is_being_commanded_goes_on_beating(site: EngineSite) -> None:
+    async with (
+        site.process("one", **HASTY),
+        await psycopg.AsyncConnection.connect(site.url) as stranger,
+    ):
+        assert await site.engine.control.command_server("one", ServerCommand.QUIET, connection=stranger)
+        began = await site.value("SELECT clock_timestamp()")
+
+        async def has_gone_on() -> bool:
+            beat = await site.value("SELECT max(last_heartbeat) FROM bulkport.servers WHERE name = 'one'")
+            return bool(beat > began + timedelta(seconds=1))
+
+        await eventually(has_gone_on, "heartbeats beside an open command")
+        # Nobody has heard of the command yet.
+        (job_id,) = await enqueue(site, note())
+        await site.reaches(job_id, JobState.SUCCEEDED)
+        await stranger.commit()
+
+        async def is_quiet() -> bool:
+            return bool(await site.value("SELECT count(*) FROM bulkport.server_commands WHERE wanted = 'quiet'"))
+
+        await eventually(is_quiet, "the command")
+        assert await site.value("SELECT count(*) FROM bulkport.lost_servers") == 0
+
+
+async def test_a_new_queue_that_is_being_paused_takes_jobs(site: EngineSite) -> None:
+    control = site.engine.control
+    for number, act in enumerate(
+        (
+            lambda name, connection: control.pause_queue(name, connection=connection),
+            lambda name, connection: control.limit_queue(name, 1, connection),
+            lambda name, connection: control.weigh_queue(name, 2, connection),
+        )
+    ):
+        async with await psycopg.AsyncConnection.connect(site.url) as stranger:
+            await act(f"new {number}", stranger)
+            await site.connection.execute("SET statement_timeout = '10s'")
+            await enqueue(site, note(queue=f"new {number}"))
+            await enqueue(site, note(queue=f"new {number}"), note(queue=f"new {number}"))
