@@ -204,7 +204,7 @@ async def test_rows_that_a_trigger_leaves_out_are_skipped(database_url: str, cou
         job, bad = await site.load([*_good(count), {"name": "out", "price": -1}])
         assert (job["status"], job["successCount"], job["skipped"], job["created"]) == ("Completed", count, 1, count)
         assert job["warnings"] == [
-            "1 row was skipped by the database: a trigger of the table left them out without an error"
+            "1 row was skipped by the database: a trigger or rule of the table left them out without an error"
         ]
         assert not bad
         assert await site.rows("SELECT count(*) FROM items") == [(count,)]

@@ -167,6 +167,16 @@ async def test_a_circle_with_a_bad_row_is_refused_and_no_other_is(database_url: 
         assert await site.rows("SELECT count(*) FROM nodes") == [(21,)]
 
 
+@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 60}], ids=["one chunk", "many chunks"])
+async def test_a_repeated_name_is_that_of_the_row_which_stays(database_url: str, limits: Mapping[str, Any]) -> None:
+    async with table_site(database_url, PARTS_TABLE, PARTS, **limits) as site:
+        job, bad = await site.load([{"name": "a", "parent": "b"}, {"name": "b"}, {"name": "b"}])
+        assert (job["status"], job["successCount"]) == ("PartialSuccess", 2), bad
+        assert bad == {3: [("name", "Part with this name already exists")]}
+        found = await site.rows("SELECT p.name FROM parts c JOIN parts p ON p.id = c.parent_id WHERE c.name = 'a'")
+        assert found == [("b",)]
+
+
 class Step(BaseModel):
     name: str
     before_id: int | None = None

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 from table_site import table_site
 
-from bulkport import ConflictPolicy, Resource
+from bulkport import ConflictPolicy, Reference, Resource
 from bulkport.imports.options import ReadingOptions
 from import_steps import CSV, NDJSON
 
@@ -188,3 +188,39 @@ async def test_what_is_odd_is_told_in_the_warnings(database_url: str) -> None:
             "name is given twice in a record; the last one was taken",
             "values of name differ only in blanks",
         ]
+
+
+class Filed(BaseModel):
+    name: str
+    kind_id: int | None = None
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "stored"),
+    [
+        ("citext", ["abc", "ABC", "aBc"], "Abc"),
+        ("integer", ["7", "7", "7"], "7"),
+        ("char(5)", ["abc", "abc", "abc"], "abc"),
+        ("uuid", ["123e4567-e89b-12d3-a456-426614174000"] * 3, "123e4567-e89b-12d3-a456-426614174000"),
+        ("date", ["2024-01-31"] * 3, "2024-01-31"),
+    ],
+)
+async def test_names_are_looked_up_as_their_column_compares_them(
+    database_url: str, kind: str, known: list[str], stored: str
+) -> None:
+    filed = Resource(
+        name="filed",
+        label="Filed",
+        label_field="name",
+        model=Filed,
+        table="filed",
+        references=(Reference("kind_id", table="kinds", label="Kind", lookup_field="kind", lookup_column="code"),),
+    )
+    tables = f"""
+        CREATE EXTENSION IF NOT EXISTS citext; CREATE TABLE kinds (id integer PRIMARY KEY, code {kind} UNIQUE);
+        INSERT INTO kinds VALUES (1, '{stored}'); CREATE TABLE filed (name text, kind_id integer REFERENCES kinds);
+    """
+    async with table_site(database_url, tables, filed) as site:
+        job, bad = await site.load(table(["name", "kind"], *[["x", code] for code in [*known, "nope"]]), headers=CSV)
+        assert (job["successCount"], bad) == (3, {4: [("kind", "Kind 'nope' does not exist")]})
+        assert await site.rows("SELECT DISTINCT kind_id FROM filed") == [(1,)]

@@ -29,6 +29,7 @@ from bulkport.imports.states import ChunkState
 from bulkport.imports.table import TargetTable
 from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows, stored_texts
 from bulkport.imports.validation.lookups import lookups_of
+from bulkport.imports.write_options import WriteMode
 from bulkport.imports.written import Tally
 from bulkport.jobs.sanitize import storable_text
 
@@ -123,8 +124,7 @@ async def decode_chunk(
             found |= {name: by_name[name] for name in unknown & by_name.keys()}
         elif unknown and (own := own_names(attempt.resource, reference, batch)) and not unknown.isdisjoint(own):
             ids = ids or await choose_ids(connection, table, reference, batch.size)
-            # The last row of a name is the one that stays under UPDATE.
-            found |= {name: id_ for name, id_ in zip(own, ids or (), strict=False) if name in unknown}
+            found |= {name: id_ for name, id_ in _kept_last(attempt, own, ids or ()) if name in unknown}
         if ids and reference.column not in table.names:
             table = table.with_column(reference.column)
         resolved[reference.field] = found
@@ -167,6 +167,12 @@ async def decode_chunk(
         fine = [position for position in range(len(kept)) if position not in stored.faults]
         rows, kept = rows.take(fine), [kept[position] for position in fine]
     return DecodedChunk(valid, list(kept), table, rows, errors, waiting)
+
+
+def _kept_last(attempt: Attempt, names: Sequence[Any], ids: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Names and ids, in an order in which of several rows with a name the one comes last that stays in the table."""
+    pairs = list(zip(names, ids, strict=False))
+    return pairs if attempt.resource.default_mode is WriteMode.UPSERT else pairs[::-1]
 
 
 def own_names_of(attempt: Attempt, chunk: Chunk, reference: Reference) -> dict[int, Any]:

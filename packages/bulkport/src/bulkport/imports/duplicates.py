@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.bound import bound
 from bulkport.imports.rows import WritableRows
 from bulkport.imports.table import TargetTable
 
@@ -29,7 +30,9 @@ async def find_duplicates(connection: AsyncConnection[Any], table: TargetTable, 
     for key in table.unique_keys:
         try:
             async with connection.transaction():
-                cursor = await connection.execute(_statement(table, key), [rows.columns[i] for i in key])
+                cursor = await connection.execute(
+                    bound(_statement(table, key), connection), [rows.columns[i] for i in key]
+                )
                 found = await cursor.fetchall()
         except (psycopg.DataError, psycopg.errors.InsufficientPrivilege):
             continue

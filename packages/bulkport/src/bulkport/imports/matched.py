@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.bound import bound
 from bulkport.imports.merge import changeable, compared
 from bulkport.imports.rows import WritableRows
 from bulkport.imports.statements import given_rows, typed_columns
@@ -40,15 +41,15 @@ class Match:
 async def match_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Match:
     """Find the stored rows of the rows' keys, and lock them in order of their ids."""
     if table.unique_index_of(table.resource.write_key, table.resource.conflict_where) is None:
-        await connection.execute(_lock_statement(table), rows.columns)
+        await connection.execute(bound(_lock_statement(table), connection), rows.columns)
     match = Match()
     # The last row of a key wins where rows change what is stored; the first where they do not.
-    winners = await (await connection.execute(_winner_statement(table), rows.columns)).fetchall()
+    winners = await (await connection.execute(bound(_winner_statement(table), connection), rows.columns)).fetchall()
     match.superseded = {place: winner for place, winner in winners if place != winner}
     chosen = [place for place in range(rows.size) if place not in match.superseded]
     found: dict[int, tuple[str, bool]] = {}
     for indexes, part in rows.take(chosen).groups():
-        cursor = await connection.execute(_match_statement(table, part), part.columns)
+        cursor = await connection.execute(bound(_match_statement(table, part), connection), part.columns)
         for index, id_, differs in await cursor.fetchall():
             found.setdefault(chosen[indexes[index]], (id_, differs))  # of several the one with the lowest id
     for place in chosen:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.bound import bound
 from bulkport.imports.matched import (
     Match,
     delete_each_statement,
@@ -167,7 +168,7 @@ class MatchedWriter:
             table=table.identifier,
             kind=id_type(table),
         )
-        found = await (await self._connection.execute(statement, (list(ids),))).fetchall()
+        found = await (await self._connection.execute(bound(statement, self._connection), (list(ids),))).fetchall()
         return {row[0]: dict(zip(columns, row[1:], strict=True)) for row in found}
 
     async def _write_halves(self, rows: WritableRows, error: psycopg.Error) -> Written:
@@ -190,7 +191,7 @@ async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: Wr
     for _, part in rows.groups():
         if changeable(table, part):
             await keep_old_rows(connection, table, part)
-            cursor = await connection.execute(update_statement(table, part), part.columns)
+            cursor = await connection.execute(bound(update_statement(table, part), connection), part.columns)
             tally.add(Tally(updated=cursor.rowcount, dropped=part.size - cursor.rowcount))
     return tally
 
@@ -198,5 +199,5 @@ async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: Wr
 async def delete_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
     """Delete the stored rows whose ids are the last column."""
     await keep_old_rows(connection, table, rows)
-    cursor = await connection.execute(delete_statement(table), rows.columns)
+    cursor = await connection.execute(bound(delete_statement(table), connection), rows.columns)
     return Tally(deleted=cursor.rowcount, dropped=rows.size - cursor.rowcount)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.bound import DeclaredSql, bound
 from bulkport.imports.rows import WritableRows
 from bulkport.imports.statements import given_rows, own_row, typed_columns
 from bulkport.imports.table import TargetTable
@@ -47,7 +48,7 @@ async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
 
 
 async def _merged(connection: AsyncConnection[Any], statement: sql.Composed, part: WritableRows) -> tuple[int, ...]:
-    row = await (await connection.execute(statement, part.columns)).fetchone()
+    row = await (await connection.execute(bound(statement, connection), part.columns)).fetchone()
     assert row is not None
     return tuple(row)
 
@@ -136,7 +137,7 @@ def _on_conflict(table: TargetTable, rows: WritableRows, *, always: bool = False
     resource = table.resource
     target = sql.SQL("ON CONFLICT ({}){}").format(
         sql.SQL(", ").join(table.key_part(part) for part in resource.write_key),
-        sql.SQL(" WHERE {}").format(sql.SQL(resource.conflict_where)) if resource.conflict_where else sql.SQL(""),
+        sql.SQL(" WHERE {}").format(DeclaredSql(resource.conflict_where)) if resource.conflict_where else sql.SQL(""),
     )
     columns = changeable(table, rows)
     if not _updates(table) or not columns:
@@ -163,7 +164,11 @@ def _order_key(table: TargetTable) -> sql.Composed:
     index = table.unique_index_of(resource.write_key, resource.conflict_where)
     if index is not None and index.nulls_not_distinct:
         return sql.SQL(", ").join(parts)
-    alone = sql.SQL("CASE WHEN num_nulls({}) > 0 THEN ordinality END").format(sql.SQL(", ").join(parts))
+    apart = sql.SQL("num_nulls({}) > 0").format(sql.SQL(", ").join(parts))
+    if index is not None and index.predicate and resource.conflict_where and set(index.used) <= set(table.names):
+        # Rows that the index does not cover conflict with none.
+        apart += sql.SQL(" OR ({}) IS NOT TRUE").format(DeclaredSql(resource.conflict_where))
+    alone = sql.SQL("CASE WHEN {} THEN ordinality END").format(apart)
     return sql.SQL(", ").join([*parts, alone])
 
 

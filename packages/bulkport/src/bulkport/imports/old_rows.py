@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.bound import bound
 from bulkport.imports.matched import id_column, id_type
 from bulkport.imports.resource import Resource
 from bulkport.imports.rows import WritableRows
@@ -40,7 +41,7 @@ async def keep_old_rows(connection: AsyncConnection[Any], table: TargetTable, ro
         id=id_column(table),
         kind=id_type(table),
     )
-    await connection.execute(statement, (rows.columns[-1],))
+    await connection.execute(bound(statement, connection), (rows.columns[-1],))
 
 
 def old_row_query(table: TargetTable) -> sql.Composed:

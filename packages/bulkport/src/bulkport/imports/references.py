@@ -12,12 +12,38 @@ from typing import Any, Final
 from psycopg import AsyncConnection, errors, sql
 
 from bulkport.errors import ResourceDeclarationError
+from bulkport.imports.bound import DeclaredSql, bound
 from bulkport.imports.resource import Reference
 from bulkport.imports.table import table_identifier
 
 _INTEGER_LIMITS: Final = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _MAX_REMEMBERED: Final = 100_000
 _NO_CONTEXT: Final[Mapping[str, str | None]] = MappingProxyType({})
+
+
+_LOOK_UPS: Final = {
+    "text": sql.SQL(
+        "SELECT DISTINCT ON ({name}) {name}, {id} FROM {table} AS other "
+        "WHERE {name} = ANY(%b::text[]){condition} ORDER BY {name}, {id}"
+    ),
+    # Equal names may be spelt in several ways, each of which is asked for.
+    "citext": sql.SQL(
+        "SELECT DISTINCT ON (given.name) given.name, other.{id} FROM unnest(%b::text[]) AS given (name) "
+        "JOIN {table} AS other ON other.{name} = given.name::{type} WHERE true{condition} "
+        "ORDER BY given.name, other.{id}"
+    ),
+    "other": sql.SQL(
+        "SELECT DISTINCT ON ({name}) {name}::text, {id} FROM {table} AS other "
+        "WHERE {name}::text = ANY(%b::text[]){condition} ORDER BY {name}, {id}"
+    ),
+}
+_TYPE: Final = """
+    SELECT CASE WHEN t.typname = 'citext' THEN 'citext'
+                WHEN t.typcategory = 'S' AND t.typname <> 'bpchar' THEN 'text' ELSE 'other' END,
+           format_type(t.oid, -1)
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = to_regclass(%s) AND a.attname = %s AND NOT a.attisdropped
+"""
 
 
 class NameResolver:
@@ -31,6 +57,7 @@ class NameResolver:
         self._reference = reference
         self._context = context
         self._ids: dict[str, Any] = {}
+        self._type: tuple[str, str] | None = None
 
     async def resolve(self, connection: AsyncConnection[Any], names: Iterable[str]) -> dict[str, Any]:
         """Ids of those names that exist."""
@@ -47,17 +74,20 @@ class NameResolver:
         reference = self._reference
         assert reference.lookup_column is not None
         condition, parameters = conditions(reference, self._context)
-        statement = sql.SQL(
-            "SELECT DISTINCT ON ({name}) {name}, {id} FROM {table} AS other "
-            "WHERE {name} = ANY(%b::text[]){condition} ORDER BY {name}, {id}"
-        ).format(
+        if self._type is None:
+            table = table_identifier(reference.table).as_string(connection)
+            found = await (await connection.execute(_TYPE, (table, reference.lookup_column))).fetchone()
+            self._type = found or ("text", "text")
+        kind, type_ = self._type
+        statement = _LOOK_UPS[kind].format(
+            type=sql.SQL(type_),  # named by the catalogue
             condition=condition,
             name=sql.Identifier(reference.lookup_column),
             id=sql.Identifier(reference.column),
             table=table_identifier(reference.table),
         )
         with _as_declared(reference):
-            return dict(await (await connection.execute(statement, (names, *parameters))).fetchall())
+            return dict(await (await connection.execute(bound(statement, connection), (names, *parameters))).fetchall())
 
 
 async def existing_ids(
@@ -86,7 +116,7 @@ async def existing_ids(
         kind=sql.SQL(column_type),  # named by the catalogue
     )
     with _as_declared(reference):
-        rows = await (await connection.execute(statement, (list(by_text), *parameters))).fetchall()
+        rows = await (await connection.execute(bound(statement, connection), (list(by_text), *parameters))).fetchall()
     return {by_text[text] for (text,) in rows if text in by_text}
 
 
@@ -105,8 +135,7 @@ def _as_declared(reference: Reference) -> Iterator[None]:
 
 def conditions(reference: Reference, context: Mapping[str, str | None]) -> tuple[sql.Composed, list[str | None]]:
     """What else the other row must be: of the declaration's own SQL, and of the request's context."""
-    where = (reference.where or "").replace("%", "%%")  # which is no placeholder
-    parts = [sql.SQL(" AND ({})").format(sql.SQL(where))] if where else []
+    parts = [sql.SQL(" AND ({})").format(DeclaredSql(reference.where))] if reference.where else []
     parts += [sql.SQL(" AND {} = %s").format(sql.Identifier("other", column)) for column in reference.match]
     return sql.Composed(parts), [context[name] for name in reference.match.values()]
 

@@ -81,6 +81,8 @@ def _said(table: TargetTable, fault: Fault, texts: Sequence[str | None]) -> tupl
         columns += [name.strip(' "') for name in key[1].split(",")]
     fields = _fields(table, columns)
     subject = " and ".join(_wires(table, fields))
+    if fault.code[:2] == "23" and not (fault.constraint or fault.column or key):
+        return fields, fault.message  # a trigger's own RAISE
     match fault.code:
         case "23505" if index is not None and None in index.columns:
             return fields, _expression_taken(table, index, fields, texts)

@@ -208,13 +208,15 @@ class _Search:
         rows = self._rows.take(positions)
         for indexes, part in rows.groups():
             statement, otherwise = self._each(self._table, part)
+            text = statement.as_string(self._connection)
             parameters = {
-                "statement": statement.as_string(self._connection),
+                "statement": text,
                 "rows": [list(row) for row in zip(*part.columns, strict=True)],
                 "casts": _casts(self._table),
                 "job_id": self._table.import_id,
                 "last": self._table.is_last_attempt,
                 "old_row": self._old_row(part),
+                "returns_row": " RETURNING " in text,
             }
             try:
                 async with self._connection.transaction():
@@ -262,7 +264,8 @@ _MARK: Final = "INSERT INTO bulkport.import_writes (job_id) VALUES (%s)"
 _WRITE_EACH: Final = """
     SELECT outcome, id, code, message, detail, column_name, constraint_name, table_name, schema_name
     FROM bulkport.import_write_each(
-        %(statement)s, %(rows)b::text[], %(casts)s::text[], %(job_id)s, %(last)s, %(old_row)s)
+        %(statement)s, %(rows)b::text[], %(casts)s::text[], %(job_id)s, %(last)s, %(old_row)s, %(returns_row)s
+    )
     ORDER BY place
 """
 

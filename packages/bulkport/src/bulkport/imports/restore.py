@@ -15,6 +15,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from bulkport.identifiers import ImportId
+from bulkport.imports.bound import bound
 from bulkport.imports.matched import id_column
 from bulkport.imports.old_rows import kept_columns
 from bulkport.imports.refusal_messages import Fault, refusal
@@ -137,7 +138,7 @@ async def plan_restore(
     )
     own = set(created_by)
     async with connection.cursor() as cursor:
-        await cursor.execute(statement, {"job_id": job_id})
+        await cursor.execute(bound(statement, connection), {"job_id": job_id})
         for entry, previous, writer, id_, state in await cursor.fetchall():
             plan.is_empty = False
             match state:
@@ -173,7 +174,7 @@ async def give_old_values(connection: AsyncConnection[Any], table: TargetTable, 
         "JOIN bulkport.import_old_rows last ON last.id = split_part(given.id, ',', 2)::bigint "
         "WHERE {} AND stored.xmin = last.xmin"
     ).format(_same_key(table, "old"))
-    restored = (await connection.execute(statement, (list(entries),))).rowcount if columns else 0
+    restored = (await connection.execute(bound(statement, connection), (list(entries),))).rowcount if columns else 0
     await _mark_again(connection, entries)
     return restored
 
@@ -189,7 +190,7 @@ async def insert_again(connection: AsyncConnection[Any], table: TargetTable, ent
         sql.SQL(", ").join(_value(table, name) for name in columns),
     )
     statement += _GIVEN
-    inserted = (await connection.execute(statement, (list(entries),))).rowcount
+    inserted = (await connection.execute(bound(statement, connection), (list(entries),))).rowcount
     await _mark_again(connection, entries)
     return inserted
 
@@ -222,7 +223,7 @@ async def bring_back(
 
 async def _mark_again(connection: AsyncConnection[Any], entries: Sequence[str]) -> None:
     for statement in (_MARK_EARLIER, _MARK_CREATED):
-        await connection.execute(statement, (list(entries),))
+        await connection.execute(bound(statement, connection), (list(entries),))
 
 
 def _value(table: TargetTable, name: str) -> sql.Composed:

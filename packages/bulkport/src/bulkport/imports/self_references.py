@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.bound import DeclaredSql, bound
 from bulkport.imports.circles import units_of
 from bulkport.imports.references import conditions
 from bulkport.imports.refusal_messages import not_existing
@@ -84,7 +85,7 @@ async def find_family(
         context = {name: rows.columns[table.names.index(name)][0] for name in table.resource.context}
         condition, values = conditions(link.reference, context) if link.reference else (sql.Composed([]), [])
         parameters = [*(rows.columns[i] for i in (*link.columns, *link.referenced)), *values]
-        cursor = await connection.execute(_statement(table, link, condition), parameters)
+        cursor = await connection.execute(bound(_statement(table, link, condition), connection), parameters)
         for child, parent, is_stored in await cursor.fetchall():
             if is_stored or parent == child:
                 continue
@@ -157,9 +158,9 @@ async def choose_ids(
     )
     if default is None:
         return None
-    expression = sql.SQL(default) if isinstance(default, str) else default
+    expression = DeclaredSql(default) if isinstance(default, str) else default
     statement = sql.SQL("SELECT {} FROM generate_series(1, %s)").format(expression)
-    return [row[0] for row in await (await connection.execute(statement, (count,))).fetchall()]
+    return [row[0] for row in await (await connection.execute(bound(statement, connection), (count,))).fetchall()]
 
 
 @dataclass(slots=True)

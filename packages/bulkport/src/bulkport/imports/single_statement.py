@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.adapt import PyFormat
 
 from bulkport.imports.attempt import Attempt, Chunk
+from bulkport.imports.bound import bound
 from bulkport.imports.chunk import decode_chunk, report_columns, storable_remarks
 from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.rejections import is_row_refusal
@@ -114,12 +115,13 @@ _STATEMENT: Final = sql.SQL("""
 @lru_cache(maxsize=64)
 def _statement(table: TargetTable) -> bytes:
     parameters = [sql.Placeholder(_parameter(number), PyFormat.BINARY) for number in range(len(table.names))]
-    return _STATEMENT.format(
+    statement = _STATEMENT.format(
         table=table.identifier,
         columns=table.columns,
         typed=typed_columns(table),
         given=given_rows(table, parameters=parameters),
-    ).as_bytes()
+    )
+    return bound(statement)
 
 
 def _parameter(number: int) -> str:

@@ -82,7 +82,7 @@ def dropped_rows_warnings(outcomes: Sequence[int] | None) -> list[str]:
         return []
     count = outcomes[-1]
     rows = "1 row was" if count == 1 else f"{count} rows were"
-    return [f"{rows} skipped by the database: a trigger of the table left them out without an error"]
+    return [f"{rows} skipped by the database: a trigger or rule of the table left them out without an error"]
 
 
 def _rows(count: int) -> str:

@@ -10,6 +10,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.errors import InsufficientPrivilege
 
 from bulkport.errors import ResourceDeclarationError
+from bulkport.imports.bound import DeclaredSql
 from bulkport.imports.column_types import read_column_types
 from bulkport.imports.resource import Resource
 from bulkport.imports.table_facts import TableFacts, UniqueIndex, read_facts
@@ -87,9 +88,9 @@ class TargetTable:
         if part in self.facts.columns:
             return sql.Identifier(alias, part) if alias else sql.Identifier(part)
         if alias is None:
-            return sql.SQL("({})").format(sql.SQL(part))  # the declaration's own SQL
+            return sql.SQL("({})").format(DeclaredSql(part))
         # An expression names its columns bare: it is evaluated where only one relation has them.
-        return sql.SQL("(SELECT {} FROM (SELECT {}.*) AS parts)").format(sql.SQL(part), sql.Identifier(alias))
+        return sql.SQL("(SELECT {} FROM (SELECT {}.*) AS parts)").format(DeclaredSql(part), sql.Identifier(alias))
 
     def rounded(self, name: str) -> sql.SQL:
         """The type of a key's column with its precision, where storing a value rounds it."""

@@ -22,6 +22,10 @@ _RELATION: Final = """
         ) found
     )
     SELECT c.relkind::text, row_security_active(c.oid), c.relkind <> 'v' AND c.relhasrules,
+           EXISTS (
+               SELECT FROM pg_rewrite WHERE ev_class = c.oid AND ev_type = '3' AND is_instead
+                  AND ev_qual::text = '<>' AND pg_get_ruledef(oid) NOT LIKE '%% DO INSTEAD NOTHING;'
+           ),
            EXISTS (SELECT FROM pg_constraint WHERE conrelid IN (SELECT oid FROM behind) AND condeferred),
            EXISTS (
                SELECT FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM behind) AND NOT tgisinternal
@@ -163,6 +167,8 @@ class TableFacts:
     row_security: bool
     """Whether row-level security applies to the connection's role."""
     has_rules: bool
+    has_other_insert: bool
+    """Whether a rule does something else in place of every INSERT, of which the number of rows is not known."""
     has_deferred_constraints: bool
     """Whether PostgreSQL checks some constraints at commit only, unless told otherwise."""
     has_before_triggers: bool
@@ -199,12 +205,23 @@ async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts
     columns = await (await connection.execute(_COLUMNS, given)).fetchall()
     indexes = await (await connection.execute(_UNIQUE_INDEXES, given)).fetchall()
     references = await (await connection.execute(_SELF_REFERENCES, given)).fetchall()
-    checks = await (await connection.execute(_CHECKS, given | {"relations": list(relation[6] or ())})).fetchall()
-    kind, row_security, has_rules, deferred, before_triggers, insert_triggers, relations, primary_key = relation
+    checks = await (await connection.execute(_CHECKS, given | {"relations": list(relation[7] or ())})).fetchall()
+    (
+        kind,
+        row_security,
+        has_rules,
+        has_other_insert,
+        deferred,
+        before_triggers,
+        insert_triggers,
+        relations,
+        primary_key,
+    ) = relation
     return TableFacts(
         kind=kind,
         row_security=row_security,
         has_rules=has_rules,
+        has_other_insert=has_other_insert,
         has_deferred_constraints=deferred,
         has_before_triggers=before_triggers,
         has_insert_triggers=insert_triggers,

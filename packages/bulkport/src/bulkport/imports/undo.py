@@ -22,6 +22,7 @@ from psycopg import AsyncConnection, sql
 
 from bulkport.errors import AlreadyUndone, CannotUndo, NotEnded
 from bulkport.identifiers import ImportId
+from bulkport.imports.bound import bound
 from bulkport.imports.matched import delete_statement, id_column, id_type, with_ids
 from bulkport.imports.read import ImportJob, read_jobs
 from bulkport.imports.resource import Resource
@@ -183,7 +184,7 @@ class _Undo:
         found = sql.SQL("SELECT {}::text FROM {} AS stored WHERE stored.xmin = ANY(%s::xid[]) ORDER BY 1 DESC").format(
             id_column(self._table), self._table.identifier
         )
-        rows = await (await self._connection.execute(found, (xmins,))).fetchall() if xmins else []
+        rows = await (await self._connection.execute(bound(found), (xmins,))).fetchall() if xmins else []
         ids = [*also, *(row[0] for row in rows)]
         if ids and (reason := await _why_ids_are_needed(self._connection, self._table)):
             cursor = await self._connection.execute(_CREATED, (self._job_id,))
@@ -210,7 +211,7 @@ class _Undo:
     async def _delete(self, connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
         # Whoever changes a row meanwhile is waited for, and the row then is not the import's any more.
         statement = sql.SQL("{} AND {}").format(delete_statement(table), self._is_own)
-        cursor = await connection.execute(statement, rows.columns)
+        cursor = await connection.execute(bound(statement, connection), rows.columns)
         return Tally(deleted=cursor.rowcount, dropped=rows.size - cursor.rowcount)
 
     def _delete_each(self, table: TargetTable, _: WritableRows) -> tuple[sql.Composable, str]:

@@ -19,6 +19,7 @@ from bulkport.imports.rows import WritableRows
 from bulkport.imports.self_references import ChosenIds, choose_ids, refers_to_itself
 from bulkport.imports.validation import RowError
 from bulkport.imports.write import write_rows
+from bulkport.imports.write_options import WriteMode
 from bulkport.imports.written import Tally
 
 _MOST_IN_A_CIRCLE: Final = 100_000
@@ -96,12 +97,16 @@ class WaitingRows:
             return
         rows = [row for number in numbers for row in sorted(self._chunks[number].rows)]
         chosen = ChosenIds(by_row=dict(zip(rows, ids, strict=True)))
+        is_last_kept = attempt.resource.default_mode is WriteMode.UPSERT
         for number in numbers:
             chunk = await self._chunk(connection, number)
             for reference in references:
                 names = own_names_of(attempt, chunk, reference).items()
-                by_name = {name: chosen.by_row[row] for row, name in names if row in chosen.by_row}
-                chosen.by_name.setdefault(reference.field, {}).update(by_name)
+                known = chosen.by_name.setdefault(reference.field, {})
+                for row, name in names:
+                    # As in a chunk: the last one stays under UPDATE, and else the first.
+                    if row in chosen.by_row and (name not in known or is_last_kept):
+                        known[name] = chosen.by_row[row]
         for number in numbers:
             waiting = self._chunks[number]
             waiting.decoded = await decode_chunk(

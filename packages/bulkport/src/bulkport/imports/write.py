@@ -12,6 +12,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from bulkport.imports.bound import bound
 from bulkport.imports.matched import id_column
 from bulkport.imports.matched_write import MatchedWriter
 from bulkport.imports.merge import merge_each_statement, merge_rows
@@ -218,9 +219,9 @@ async def insert_rows(connection: AsyncConnection[Any], table: TargetTable, rows
         table.identifier, table.columns, table.overriding, typed_columns(table), given_rows(table)
     )
     if not table.wants_results or table.facts.has_rules:
-        return _inserted(table, rows, (await connection.execute(statement, rows.columns)).rowcount)
+        return _inserted(table, rows, (await connection.execute(bound(statement, connection), rows.columns)).rowcount)
     statement += sql.SQL(" RETURNING {}::text").format(id_column(table))
-    ids = [row[0] for row in await (await connection.execute(statement, rows.columns)).fetchall()]
+    ids = [row[0] for row in await (await connection.execute(bound(statement, connection), rows.columns)).fetchall()]
     tally = _inserted(table, rows, len(ids))
     tally.ids = ids if len(ids) == rows.size else None
     return tally
@@ -231,13 +232,13 @@ def insert_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.C
     statement = sql.SQL("INSERT INTO {} AS stored ({}) {}SELECT {}").format(
         table.identifier, table.columns, table.overriding, own_row(table)
     )
-    if table.facts.has_rules:
-        return sql.SQL("WITH written AS ({}) SELECT 'created', NULL").format(statement), "created"
+    if table.facts.has_rules:  # under which an INSERT returns nothing
+        return statement, "created" if table.facts.has_other_insert else "dropped"
     id_ = id_column(table) if table.wants_results else sql.SQL("NULL")
     return sql.SQL("{} RETURNING 'created', {}::text").format(statement, id_), "dropped"
 
 
 def _inserted(table: TargetTable, rows: WritableRows, count: int) -> Tally:
-    if table.facts.has_rules:  # what a rule does instead is not counted
+    if table.facts.has_other_insert:  # what a rule does instead is not counted
         return Tally(created=rows.size)
     return Tally(created=count, dropped=rows.size - count)

@@ -271,7 +271,8 @@ CREATE INDEX import_old_rows_row_key_idx ON bulkport.import_old_rows (relation, 
 -- storing it does, to find out whose value is bad where PostgreSQL does not say. `old_row` reads what is to be kept of the
 -- stored row before it is changed; null: nothing.
 CREATE FUNCTION bulkport.import_write_each(
-    statement text, given_rows text[], casts text[], marked_job bigint, blames_rows boolean, old_row text)
+    statement text, given_rows text[], casts text[], marked_job bigint, blames_rows boolean, old_row text,
+    returns_row boolean)
 RETURNS TABLE (
     place integer, outcome text, id text, code text, message text, detail text, column_name text,
     constraint_name text, table_name text, schema_name text
@@ -281,6 +282,7 @@ DECLARE
     given text[];
     context text;
     kept record;
+    written bigint;
 BEGIN
     place := 0;
     FOREACH given SLICE 1 IN ARRAY given_rows LOOP
@@ -294,7 +296,13 @@ BEGIN
                 SELECT marked_job, kept.relation, kept.is_deleted, kept.previous, kept.row_key, kept.old_values
                 WHERE kept.previous IS NOT NULL;
             END IF;
-            EXECUTE statement INTO outcome, id USING given;
+            IF returns_row THEN
+                EXECUTE statement INTO outcome, id USING given;
+            ELSE
+                EXECUTE statement USING given;
+                GET DIAGNOSTICS written = ROW_COUNT;
+                outcome := CASE WHEN written > 0 THEN 'created' END;
+            END IF;
             IF outcome = 'created' AND marked_job IS NOT NULL THEN
                 INSERT INTO bulkport.import_writes (job_id) VALUES (marked_job);
             END IF;
@@ -309,9 +317,10 @@ BEGIN
                     OR (left(code, 2) IN ('08', '40', '53', '57', '58', 'XX') AND NOT blames_rows)) THEN
                 RAISE;
             END IF;
-            IF column_name = '' AND (left(code, 2) = '22' OR (left(code, 2) = '23' AND table_name = '')) THEN
+            -- Which value its column's type does not take. Types have syntax errors of their own, and domains refuse NULL.
+            IF column_name = '' AND (left(code, 2) IN ('22', '42') OR (left(code, 2) = '23' AND table_name = '')) THEN
                 FOR number IN 1 .. cardinality(casts) LOOP
-                    CONTINUE WHEN given[number] IS NULL;
+                    CONTINUE WHEN given[number] IS NULL AND code <> '23502';
                     BEGIN
                         EXECUTE casts[number] USING given[number];
                     EXCEPTION WHEN OTHERS THEN
