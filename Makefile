@@ -74,6 +74,10 @@ docs: .venv/.docs ## Build the documentation site into build/site and check its 
 screenshots: .venv/.development ## Take the pictures of the dashboard anew, in about three minutes (needs Chromium; smaller with pngquant)
 	@$(BIN)/python -m screenshots docs/images
 
+.PHONY: recording
+recording: .venv/.development ## Record the terminal session of the documents anew, as a picture that moves and an asciicast
+	@$(BIN)/python -m recording docs/images
+
 # Programs that tests use: a browser, a pooler, a spreadsheet and JavaScript, all from Debian. What is missing is
 # installed where it may be; else the tests that need it are skipped, and this says so.
 TEST_PROGRAMS := chromium:chromium pgbouncer:pgbouncer soffice:libreoffice-calc-nogui node:nodejs curl:curl

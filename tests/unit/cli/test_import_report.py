@@ -68,7 +68,7 @@ def test_messages_and_the_address_of_the_rest_stay_readable_in_a_narrow_terminal
     bad = BadRow(3, [FieldMessage("platformName", "platformName must be at most 100 characters")], "x" * 120)
     shown = report(failed=1, bad_rows=[bad], width=80)
     assert "platformName must be at most 100" in shown
-    assert f"All bad rows: {URL} (JSON, or text/csv or application/x-ndjson by Accept)" in shown
+    assert f"All rejected rows: {URL} (JSON, or text/csv or application/x-ndjson by Accept)" in shown
 
 
 def test_foreign_markup_is_shown_as_it_is_and_steers_nothing() -> None:

@@ -67,7 +67,10 @@ def add_import_command(
             typer.Option(help="What separates the fields of a CSV file: , ; | or tab.", show_default="comma"),
         ] = None,
         strict: Annotated[
-            bool, typer.Option("--strict", help="Import nothing when any row is bad, instead of skipping bad rows.")
+            bool,
+            typer.Option(
+                "--strict", help="Import nothing when any row is rejected, instead of skipping rejected rows."
+            ),
         ] = False,
         name: Annotated[str | None, typer.Option(help="Your name for the import.", show_default=False)] = None,
         client_id: Annotated[
@@ -114,7 +117,7 @@ def add_import_command(
     ) -> None:
         """Import a file of any size into a running server.
 
-        Shows the upload and then the processing, and at the end the counts, the warnings and the first bad rows.
+        Shows the upload and then the processing, and at the end the counts, the warnings and the first rejected rows.
 
         Files of 64 MiB and more are uploaded in parts, which a broken connection does not undo. Ctrl-C stops the
         upload, and asks whether to cancel an import that is accepted.

@@ -1,4 +1,4 @@
-"""What is shown when an import has ended: the counts, the warnings, the first bad rows."""
+"""What is shown when an import has ended: the counts, the warnings, the first rejected rows."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _OUTCOMES: Final = ("created", "updated", "unchanged", "skipped", "deleted")
 
 
 def report_import(output: Console, client: Client, job: Import, progress: ImportProgress) -> None:
-    """Print how an import stands or ended, with its first bad rows."""
+    """Print how an import stands or ended, with its first rejected rows."""
     bad_rows = (
         list(itertools.islice(job.errors(page_size=_SHOWN_BAD_ROWS), _SHOWN_BAD_ROWS)) if progress.failure_count else []
     )
@@ -41,7 +41,7 @@ def print_report(console: Console, progress: ImportProgress, bad_rows: Sequence[
     Parameters
     ----------
     bad_rows:
-        The first of its bad rows.
+        The first of its rejected rows.
     report_url:
         Where all of them can be had.
     """
@@ -59,7 +59,7 @@ def print_report(console: Console, progress: ImportProgress, bad_rows: Sequence[
         console.print(_bad_rows(bad_rows, console.width))
         if more := progress.failure_count - len(bad_rows):
             console.print(f"and {more:,} more", highlight=False)
-        where = f"All bad rows: {report_url} (JSON, or text/csv or application/x-ndjson by Accept)"
+        where = f"All rejected rows: {report_url} (JSON, or text/csv or application/x-ndjson by Accept)"
         console.print(Text(where), soft_wrap=True)
 
 
@@ -74,7 +74,7 @@ def _counts(progress: ImportProgress) -> Table:
     if set(outcomes) - {"created"}:  # all created is what one expects
         for name, count in outcomes.items():
             table.add_row(f"  {name}", f"{count:,}")
-    table.add_row("failed", Text(f"{progress.failure_count:,}", style="red" if progress.failure_count else ""))
+    table.add_row("rejected", Text(f"{progress.failure_count:,}", style="red" if progress.failure_count else ""))
     if progress.started_at is not None and progress.completed_at is not None:
         # The rate is that of the processing, so that is the time beside it.
         waited = (progress.started_at - progress.created_at).total_seconds()
@@ -91,9 +91,9 @@ def _change(change: Mapping[str, Any]) -> str:
 
 
 def _bad_rows(rows: Sequence[BadRow], width: int) -> Table:
-    table = Table(title="First bad rows" if len(rows) > 1 else "Bad row", title_justify="left")
+    table = Table(title="First rejected rows" if len(rows) > 1 else "Rejected row", title_justify="left")
     table.add_column("row", justify="right", no_wrap=True)
-    table.add_column("what is wrong", overflow="fold")
+    table.add_column("error", overflow="fold")
     table.add_column("record", overflow="ellipsis", no_wrap=True, max_width=max(10, width // 3))
     for row in rows:
         messages = ", ".join(error.message for error in row.errors)

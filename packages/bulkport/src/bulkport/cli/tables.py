@@ -54,7 +54,7 @@ def imports_table(shown: Sequence[ImportProgress]) -> Table:
 
 def errors_table(rows: Sequence[BadRow]) -> Table:
     """Rejected rows."""
-    table = _table("row", "what is wrong", "record")
+    table = _table("row", "error", "record")
     for row in rows:
         record = row.record
         shown = ", ".join(f"{name}={value}" for name, value in record.items()) if isinstance(record, dict) else record
