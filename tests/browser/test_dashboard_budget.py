@@ -1,7 +1,10 @@
 """What the dashboard costs a browser, and that its pages hold still."""
 
+import asyncio
+import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from jobs_browser_site import JobsBrowserSite, serving_jobs
 from playwright.sync_api import Browser, Page, expect
@@ -11,6 +14,7 @@ from bulkport.jobs import JobState
 
 FIRST_VISIT_BYTES = 60_000
 LAYOUT_SHIFT = 0.02
+STREAM_BYTES_A_SECOND = 10_000
 TRANSFERRED = """() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
   .filter((one) => one.initiatorType !== "other").reduce((sum, one) => sum + one.transferSize, 0)"""
 WATCH_SHIFTS = """() => {
@@ -73,6 +77,36 @@ def test_pages_that_begin_empty_move_nothing_that_is_read(
         jobs_site.do(jobs_site.site.reaches(last, JobState.SUCCEEDED))
         page.wait_for_timeout(4_000)  # some looks of the stream
         assert page.evaluate("window.shifted") <= LAYOUT_SHIFT
+
+
+@pytest.mark.parametrize("path", ["", "jobs?size=200", "queues"])
+def test_live_updates_take_little(jobs_site: JobsBrowserSite, path: str) -> None:
+    call = jobs_site.site.send_report.call("ada@example.org")
+    jobs_site.do(jobs_site.jobs.enqueue_many([call] * 300))
+
+    async def trade() -> None:
+        for _ in range(25):
+            await jobs_site.jobs.enqueue_many([call] * 10)
+            await asyncio.sleep(0.2)
+
+    async def receive() -> float:
+        headers = {"accept-encoding": "gzip"}
+        async with (
+            httpx.AsyncClient(timeout=60, trust_env=False) as client,
+            client.stream("GET", f"{jobs_site.url}live/", params={"watch": path}, headers=headers) as answer,
+        ):
+            chunks = answer.aiter_raw()
+            # What a page begins with is not counted.
+            await anext(chunks)
+            await anext(chunks)
+            trading, began, received = asyncio.create_task(trade()), time.monotonic(), 0
+            async for chunk in chunks:
+                received += len(chunk)
+                if trading.done():
+                    break
+            return received / (time.monotonic() - began)
+
+    assert jobs_site.do(receive()) <= STREAM_BYTES_A_SECOND
 
 
 def test_times_and_density_are_as_chosen_on_every_page(browser: Browser, jobs_site: JobsBrowserSite) -> None:
