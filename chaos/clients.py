@@ -84,7 +84,7 @@ class Clients:
             entry.tries += 1
             answer = await self._post(client, entry, body)
             if answer is not None and answer.status_code not in _LATER:
-                self._judge(entry, answer)
+                self._verify(entry, answer)
             elif not shipment.is_keyed and (answer is None or answer.status_code not in _NOT_ACCEPTED):
                 entry.fate = Fate.UNKNOWN
             else:
@@ -93,7 +93,7 @@ class Clients:
             again = await self._post(client, entry, body)
             if again is not None and again.status_code not in _LATER:
                 self._ledger.replays += 1
-                self._judge(entry, again)
+                self._verify(entry, again)
 
     async def _post(self, client: httpx.AsyncClient, entry: Entry, body: bytes) -> httpx.Response | None:
         shipment = entry.shipment
@@ -109,7 +109,7 @@ class Clients:
         self._ledger.answers[str(answer.status_code)] += 1
         return answer
 
-    def _judge(self, entry: Entry, answer: httpx.Response) -> None:
+    def _verify(self, entry: Entry, answer: httpx.Response) -> None:
         shipment, status = entry.shipment, answer.status_code
         if status == 202:
             body = answer.json()

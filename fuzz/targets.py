@@ -209,7 +209,7 @@ _OWN: Final = (
 )
 _OF_TESTS: Final = (
     *("test_csv_splitting", "test_ndjson_splitting", "test_decompression", "test_envelope_parsing"),
-    *("test_prefer_header", "test_text_files", "test_fast_lane_agrees_with_pydantic", "test_typed_cells_agree"),
+    *("test_prefer_header", "test_text_files", "test_fast_path_agrees_with_pydantic", "test_typed_cells_agree"),
 )
 
 

@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field
 
 from bulkport import NotBlank, Reference, Resource
 from bulkport.identifiers import ImportId, UserId
-from bulkport.imports import chunk_worker as lane
+from bulkport.imports import chunk_worker
 from bulkport.imports.attempt import Attempt, begin_attempt
-from bulkport.imports.fair_queue import Turns
+from bulkport.imports.fair_queue import FairQueue
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.ingest import Intake
 from bulkport.imports.resource import Resources
-from bulkport.imports.single_statement import can_go_express, go_express
+from bulkport.imports.single_statement import fits_single_statement, run_single_statement
 from bulkport.imports.table import TableCatalogue
 from bulkport.imports.upload import Upload
 from bulkport.jobs.port import BackgroundJobId, JobContext
@@ -81,12 +81,12 @@ class OneChunk:
         async with self.pool.connection() as connection:
             return await begin_attempt(connection, Resources([GAUGES]), TableCatalogue(), job_id, joins=False)
 
-    async def go_express(self, attempt: Attempt) -> bool:
+    async def run_single_statement(self, attempt: Attempt) -> bool:
         """Go the short way."""
         assert attempt.sole_chunk is not None
-        assert can_go_express(attempt, attempt.sole_chunk)
+        assert fits_single_statement(attempt, attempt.sole_chunk)
         async with self.pool.connection() as connection:
-            return await go_express(connection, attempt, attempt.sole_chunk)
+            return await run_single_statement(connection, attempt, attempt.sole_chunk)
 
     async def work(self, attempt: Attempt) -> None:
         """Do what a background job does: the short way, and the usual one where that leads to nothing."""
@@ -100,7 +100,9 @@ class OneChunk:
             asks_cancel=lambda: False,
             asks_stop=lambda: False,
         )
-        await lane.Lane(self.pool, Turns(2), Turns(1), attempt, context).work(others_wait=lambda: False)
+        await chunk_worker.ChunkWorker(self.pool, FairQueue(2), FairQueue(1), attempt, context).work(
+            others_wait=lambda: False
+        )
 
     async def state(self, job_id: ImportId) -> dict[str, list[tuple[Any, ...]]]:
         """All that processing an import writes, but for times."""
@@ -126,9 +128,9 @@ async def opened(url: str) -> AsyncIterator[OneChunk]:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute(TABLES)
     async with open_pool(url, name="test", most=5) as pool:
-        yield OneChunk(url, pool, Intake(PostgresEngine(), pool, pool, ImportLimits(), lanes=2))
+        yield OneChunk(url, pool, Intake(PostgresEngine(), pool, pool, ImportLimits(), chunk_workers=2))
 
 
 def no_express(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the usual way alone open."""
-    monkeypatch.setattr(lane, "can_go_express", lambda attempt, chunk: False)
+    monkeypatch.setattr(chunk_worker, "fits_single_statement", lambda attempt, chunk: False)

@@ -21,7 +21,7 @@ async def stored(site: TableSite) -> int:
 async def half_imported(site: TableSite) -> tuple[int, Any]:
     """An import of which some chunks are stored and one waits for a lock; its id, and who holds the lock."""
     holder = await psycopg.AsyncConnection.connect(site.url)
-    # A row that is not committed makes who writes its key wait: both lanes, here.
+    # A row that is not committed makes who writes its key wait: both chunk workers, here.
     await holder.execute("INSERT INTO items (name) VALUES ('n200'), ('n300')")
     job_id = await accepted(site.api, "/api/items/bulk", content=ndjson(ROWS), headers=NDJSON)
     deadline = time.monotonic() + 20

@@ -11,7 +11,7 @@ from pydantic import create_model
 from bulkport import ImportLimits, Resource
 from bulkport.imports.column_types import COLUMNS, MONEY_SAMPLE, TYPES, column_types
 from bulkport.imports.formats import CsvRecords, match_header, parse_envelope
-from bulkport.imports.validation import RowValidator, stored_texts
+from bulkport.imports.validation import ChunkValidator, stored_texts
 from bulkport.imports.values.copy_text import copy_block
 from bulkport.imports.values.options import PLAIN, ValueOptions
 
@@ -77,10 +77,10 @@ class TypedColumn:
         assert row is not None
         return row[0]
 
-    def _validator(self, *, streamed: bool) -> RowValidator:
-        return RowValidator(self.resource, streamed=streamed, options=self.options, columns=self.types)
+    def _validator(self, *, streamed: bool) -> ChunkValidator:
+        return ChunkValidator(self.resource, streamed=streamed, options=self.options, columns=self.types)
 
-    def _stored(self, validator: RowValidator, batch: Any, size: int, way: str) -> list[Any]:
+    def _stored(self, validator: ChunkValidator, batch: Any, size: int, way: str) -> list[Any]:
         valid = validator.finish(batch, {})
         found: list[Any] = [None] * size
         for error in valid.errors:

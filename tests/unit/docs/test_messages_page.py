@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from bulkport.imports.formats import CsvColumns, CsvRecords
 from bulkport.imports.resource import Resource
-from bulkport.imports.validation import NotBlank, RowValidator, ValidRows, stored_texts
+from bulkport.imports.validation import ChunkValidator, NotBlank, ValidRows, stored_texts
 from bulkport.imports.values import arrays, durations, faults, json_text, moments, numbers, options, scalars
 from bulkport.imports.values.column_type import ColumnType, TypeKind, named
 from bulkport.imports.values.options import ValueOptions
@@ -62,7 +62,7 @@ TYPES = {name: _SPECIAL.get(kind) or named(kind) for name, kind in _COLUMNS}
 def messages(sent: str) -> list[str]:
     """What is said of a record of JSON, or of one cell of CSV beside a good name."""
     cell, _, zone = sent.partition("?timeZone=")
-    validator = RowValidator(RESOURCE, streamed=True, columns=TYPES, options=ValueOptions(zone=zone or None))
+    validator = ChunkValidator(RESOURCE, streamed=True, columns=TYPES, options=ValueOptions(zone=zone or None))
     if sent.startswith(("{", "[")):
         record = json.dumps({"name": "a"} | json.loads(sent)) if _is_nameless(sent) else sent
         batch = validator.decode_json([record.encode()], 1)

@@ -20,9 +20,9 @@ from bulkport.imports.read import ImportJob
 from bulkport.imports.resource import Resource
 from bulkport.imports.write_options import WriteMode
 from bulkport.jobs.batches import Batch
-from bulkport.jobs.control import Steering
+from bulkport.jobs.control import ControlCalls
 from bulkport.jobs.errors import WITHOUT_LOOP, NotConnected
-from bulkport.jobs.inspect import Looking
+from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.job import BackgroundJob
 from bulkport.jobs.port.control import OrderResult, OrderSummary
 from bulkport.jobs.reading.details import JobDetails, JobLogLine
@@ -32,7 +32,7 @@ from bulkport.jobs.sync import QueueHolder, SyncJobs
 T = TypeVar("T")
 
 
-class AsyncCalls(Steering, Looking, ImportCalls, Protocol):
+class AsyncCalls(ControlCalls, InspectCalls, ImportCalls, Protocol):
     """The calls that `SyncCalls` makes."""
 
     async def get(self, job_id: BackgroundJobId) -> BackgroundJob | None:

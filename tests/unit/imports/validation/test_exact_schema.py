@@ -29,7 +29,7 @@ from pydantic_core import PydanticCustomError
 
 from bulkport.imports.formats import CsvRecords, match_header
 from bulkport.imports.resource import Resource
-from bulkport.imports.validation import RowValidator
+from bulkport.imports.validation import ChunkValidator
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ def member(annotation: Any, text: str) -> Any:
 def _read(annotation: Any, decode: Any) -> Any:
     model = create_model("Model", label=(str, ...), v=(annotation, ...))
     resource = Resource(name="m", label="M", label_field="label", model=model, table="t")
-    validator = RowValidator(resource, streamed=True)
+    validator = ChunkValidator(resource, streamed=True)
     valid = validator.finish(decode(validator, resource), {})
     if valid.errors:
         return "; ".join(error.message for error in valid.errors[0].errors)

@@ -8,9 +8,9 @@ from pydantic.alias_generators import to_camel
 
 from bulkport.imports.formats import CsvRecords, match_header
 from bulkport.imports.resource import Reference, Resource
-from bulkport.imports.validation import RowValidator, ValidRows
+from bulkport.imports.validation import ChunkValidator, ValidRows
 from bulkport.imports.validation.row_errors import FieldError
-from bulkport.imports.validation.row_validator import TextJudge
+from bulkport.imports.validation.row_validator import TextRowValidator
 from bulkport.imports.values.options import Blank, ValueOptions
 
 
@@ -30,9 +30,9 @@ MODELS: list[type[Person]] = [Person, SlowPerson]
 EVERY = frozenset(Person.model_fields)
 
 
-def validator(model: type[Person], options: ValueOptions | None = None) -> RowValidator:
+def validator(model: type[Person], options: ValueOptions | None = None) -> ChunkValidator:
     resource = Resource(name="p", label="P", label_field="email", model=model, table="t", references=(TEAM,))
-    return RowValidator(resource, streamed=True, tracks_given=True, options=options or ValueOptions())
+    return ChunkValidator(resource, streamed=True, tracks_given=True, options=options or ValueOptions())
 
 
 def of_json(model: type[Person], *records: str) -> ValidRows:
@@ -43,10 +43,10 @@ def of_json(model: type[Person], *records: str) -> ValidRows:
 def of_cells(
     model: type[Person], header: list[str], *rows: list[str], options: ValueOptions | None = None
 ) -> ValidRows:
-    judge = validator(model, options)
-    columns = match_header(header, judge._resource)
+    checked = validator(model, options)
+    columns = match_header(header, checked._resource)
     records = CsvRecords.of_rows(rows, len(header))
-    return judge.finish(judge.decode_text(records, columns, 1), {"team_id": {"red": 7}})
+    return checked.finish(checked.decode_text(records, columns, 1), {"team_id": {"red": 7}})
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -112,7 +112,7 @@ def test_words_for_null_trimming_and_normal_forms() -> None:
 
 def test_nothing_is_told_apart_unless_asked_for() -> None:
     resource = Resource(name="p", label="P", label_field="email", model=Person, table="t")
-    rows = RowValidator(resource, streamed=True)
+    rows = ChunkValidator(resource, streamed=True)
     assert rows.finish(rows.decode_json([b'{"email":"a"}'], 1), {}).given is None
 
 
@@ -130,7 +130,7 @@ class Place(BaseModel):
 
 def test_objects_in_cells_have_the_members_of_their_model() -> None:
     resource = Resource(name="places", label="Place", label_field="at_point", model=Place, table="places")
-    judge = TextJudge(resource, [])
-    assert judge.judge(['{"eastOf": 3}'], ["at_point"]) == Place(atPoint=Point(eastOf=3))
-    (error,) = cast("list[FieldError]", judge.judge(["{}"], ["at_point"]))
+    rows = TextRowValidator(resource, [])
+    assert rows.validate(['{"eastOf": 3}'], ["at_point"]) == Place(atPoint=Point(eastOf=3))
+    (error,) = cast("list[FieldError]", rows.validate(["{}"], ["at_point"]))
     assert error.message == "atPoint.eastOf is required"

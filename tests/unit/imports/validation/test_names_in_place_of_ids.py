@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from bulkport.imports.formats.csv import CsvRecords, match_header
 from bulkport.imports.resource import Reference, Resource
-from bulkport.imports.validation import NotBlank, RowValidator, ValidRows, validate_envelope
+from bulkport.imports.validation import ChunkValidator, NotBlank, ValidRows, validate_envelope
 
 
 class Command(BaseModel):
@@ -43,14 +43,14 @@ IDS = {"platform_id": {"Git": 7, "Far": 5000}}
 MODELS = [Command, SlowCommand, ClosedCommand]
 
 
-def judge_json(model: type[BaseModel], *records: str) -> ValidRows:
-    validator = RowValidator(commands(model), streamed=True)
+def validate_json_rows(model: type[BaseModel], *records: str) -> ValidRows:
+    validator = ChunkValidator(commands(model), streamed=True)
     return validator.finish(validator.decode_json([record.encode() for record in records], 1), IDS)
 
 
 def judge_text(model: type[BaseModel], *rows: list[str]) -> ValidRows:
     resource = commands(model)
-    validator = RowValidator(resource, streamed=True)
+    validator = ChunkValidator(resource, streamed=True)
     columns = match_header(["how to", "platform id", "platform name"], resource)
     return validator.finish(validator.decode_text(CsvRecords.of_rows(rows, len(columns.fields)), columns, 1), IDS)
 
@@ -61,8 +61,8 @@ def messages(valid: ValidRows) -> list[str]:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_names_become_ids(model: type[BaseModel]) -> None:
-    assert RowValidator(commands(model), streamed=True).has_fast_lane == (model is not SlowCommand)
-    valid = judge_json(
+    assert ChunkValidator(commands(model), streamed=True).has_fast_path == (model is not SlowCommand)
+    valid = validate_json_rows(
         model,
         '{"howTo":"a","platformName":"Git"}',
         '{"howTo":"b","platformId":3}',
@@ -77,13 +77,13 @@ def test_names_become_ids(model: type[BaseModel]) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_names_to_resolve_are_told(model: type[BaseModel]) -> None:
-    validator = RowValidator(commands(model), streamed=True)
+    validator = ChunkValidator(commands(model), streamed=True)
     rows = [b'{"howTo":"a","platformName":"Git"}', b'{"howTo":"","platformName":"Hg"}', b'{"howTo":"b","platformId":1}']
     assert validator.decode_json(rows, 1).lookups == {"platform_id": {"Git", "Hg"}}
     assert validator.decode_json(rows[2:], 1).lookups == {}
 
 
-Judge = Callable[..., ValidRows]
+Validate = Callable[..., ValidRows]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -108,26 +108,30 @@ Judge = Callable[..., ValidRows]
     ],
 )
 def test_messages(model: type[BaseModel], record: str, cells: list[str], expected: list[str]) -> None:
-    assert messages(judge_json(model, record)) == expected
+    assert messages(validate_json_rows(model, record)) == expected
     assert messages(judge_text(model, cells)) == expected
 
 
 @pytest.mark.parametrize("name", ["5", "[]", "{}", "true", "1.5", '["Git"]'])
 @pytest.mark.parametrize("model", MODELS)
 def test_names_that_are_no_text_are_refused(model: type[BaseModel], name: str) -> None:
-    assert messages(judge_json(model, f'{{"howTo":"a","platformName":{name}}}')) == ["platformName must be text"]
+    assert messages(validate_json_rows(model, f'{{"howTo":"a","platformName":{name}}}')) == [
+        "platformName must be text"
+    ]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_odd_names_do_not_exist(model: type[BaseModel]) -> None:
-    valid = judge_json(model, *(f'{{"howTo":"a","platformName":"{n}"}}' for n in ("x" * 100_000, "\\u0000", "", " ")))
+    valid = validate_json_rows(
+        model, *(f'{{"howTo":"a","platformName":"{n}"}}' for n in ("x" * 100_000, "\\u0000", "", " "))
+    )
     assert len(valid.errors) == 4
     assert all(message.endswith(" does not exist") and len(message) < 150 for message in messages(valid))
 
 
 def test_names_that_look_alike_are_told_apart_by_their_code_points() -> None:
     names = ("Zu\u0308rich", "Z\u00fcrich", "Git\u00a0")
-    rows = judge_json(Command, *(f'{{"howTo":"a","platformName":"{name}"}}' for name in names))
+    rows = validate_json_rows(Command, *(f'{{"howTo":"a","platformName":"{name}"}}' for name in names))
     assert messages(rows) == [
         "Platform 'Zu\u0308rich' (with U+0308 COMBINING DIAERESIS) does not exist",
         "Platform 'Z\u00fcrich' (with U+00FC LATIN SMALL LETTER U WITH DIAERESIS) does not exist",
@@ -136,7 +140,7 @@ def test_names_that_look_alike_are_told_apart_by_their_code_points() -> None:
 
 
 def test_a_platform_that_may_be_left_out_is_null() -> None:
-    valid = judge_json(
+    valid = validate_json_rows(
         LooseCommand, '{"howTo":"a"}', '{"howTo":"b","platformName":"Git"}', '{"howTo":"c","platformId":null}'
     )
     assert list(valid.columns[1]) == [None, 7, None]

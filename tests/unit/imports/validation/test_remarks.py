@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 from bulkport.imports.formats import CsvRecords, match_header
 from bulkport.imports.resource import Resource
-from bulkport.imports.validation import RowValidator
+from bulkport.imports.validation import ChunkValidator
 from bulkport.imports.validation.remarks import once
 from bulkport.imports.values.options import ValueOptions
 
@@ -19,13 +19,13 @@ RESOURCE = Resource(name="things", label="Thing", label_field="name", model=Thin
 
 
 def json_remarks(*records: str) -> list[str]:
-    validator = RowValidator(RESOURCE, streamed=True)
+    validator = ChunkValidator(RESOURCE, streamed=True)
     validator.finish(validator.decode_json([record.encode() for record in records], 1), {})
     return validator.remarks
 
 
 def cell_remarks(*names: str, options: ValueOptions | None = None) -> list[str]:
-    validator = RowValidator(RESOURCE, streamed=True, options=options or ValueOptions())
+    validator = ChunkValidator(RESOURCE, streamed=True, options=options or ValueOptions())
     records = CsvRecords.of_rows([[name] for name in names], 1)
     validator.finish(validator.decode_text(records, match_header(["name"], RESOURCE), 1), {})
     return validator.remarks

@@ -1,4 +1,4 @@
-"""Rows judged: values, messages, and where each row stands."""
+"""Rows validated: values, messages, and where each row stands."""
 
 import gc
 import json
@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from bulkport.imports.formats.csv import BadRecord, CsvRecords, match_header
 from bulkport.imports.resource import Resource
-from bulkport.imports.validation import NotBlank, RowValidator, ValidRows, validate_envelope
+from bulkport.imports.validation import ChunkValidator, NotBlank, ValidRows, validate_envelope
 from bulkport.imports.validation.unknown_fields import UnknownFields
 
 
@@ -66,15 +66,15 @@ def resource_of(model: type[BaseModel], name: str = "things") -> Resource:
 PLATFORMS = resource_of(Platform, "platforms")
 
 
-def judge(model: type[BaseModel], *records: bytes | str, first_row: int = 1) -> ValidRows:
-    validator = RowValidator(resource_of(model), streamed=True)
+def validate(model: type[BaseModel], *records: bytes | str, first_row: int = 1) -> ValidRows:
+    validator = ChunkValidator(resource_of(model), streamed=True)
     raw = [record.encode() if isinstance(record, str) else record for record in records]
     return validator.finish(validator.decode_json(raw, first_row), {})
 
 
 def judge_cells(model: type[BaseModel], header: list[str], *rows: list[str] | BadRecord) -> ValidRows:
     resource = resource_of(model)
-    validator = RowValidator(resource, streamed=True)
+    validator = ChunkValidator(resource, streamed=True)
     return validator.finish(
         validator.decode_text(CsvRecords.of_rows(rows, len(header)), match_header(header, resource), 1), {}
     )
@@ -85,7 +85,7 @@ def messages(valid: ValidRows) -> list[str]:
 
 
 def test_rows_keep_their_order_and_numbers() -> None:
-    valid = judge(Platform, '{"platformName":"a"}', "{}", '{"platformName":"b"}', first_row=41)
+    valid = validate(Platform, '{"platformName":"a"}', "{}", '{"platformName":"b"}', first_row=41)
     assert [list(column) for column in valid.columns] == [["a", "b"]]
     assert list(valid.row_numbers) == [41, 43]
     assert [(error.row, error.record_json()) for error in valid.errors] == [(42, "{}")]
@@ -109,7 +109,7 @@ def test_rows_keep_their_order_and_numbers() -> None:
     ],
 )
 def test_messages_name_the_field_and_the_fault(record: str, message: str) -> None:
-    assert messages(judge(Platform, record)) == [message]
+    assert messages(validate(Platform, record)) == [message]
 
 
 @pytest.mark.parametrize(
@@ -121,32 +121,34 @@ def test_messages_name_the_field_and_the_fault(record: str, message: str) -> Non
     ],
 )
 def test_what_is_no_json_is_a_row_error(record: bytes) -> None:
-    (error,) = judge(Platform, b'{"platformName":"fine"}', record).errors
+    (error,) = validate(Platform, b'{"platformName":"fine"}', record).errors
     assert error.row == 2
     assert error.errors[0].message.startswith("the row is not valid JSON: ")
     json.loads(error.record_json())
 
 
 def test_json_types_are_strict() -> None:
-    assert messages(judge(Product, '{"sku":"a","price":"1.10","count":"5","made_on":"2024-02-29"}')) == [
+    assert messages(validate(Product, '{"sku":"a","price":"1.10","count":"5","made_on":"2024-02-29"}')) == [
         "count must be a whole number, not '5'"
     ]
-    valid = judge(Product, '{"sku":"a","price":"1.10","count":5,"made_on":"2024-02-29","unit":"metre"}')
+    valid = validate(Product, '{"sku":"a","price":"1.10","count":5,"made_on":"2024-02-29","unit":"metre"}')
     assert [column[0] for column in valid.columns] == ["a", Decimal("1.10"), 5, date(2024, 2, 29), Unit.METRE, False]
-    assert messages(judge(Product, '{"sku":"a","price":1,"count":true,"made_on":null}')) == [
+    assert messages(validate(Product, '{"sku":"a","price":1,"count":true,"made_on":null}')) == [
         "count must be a whole number, not true"
     ]
 
 
 def test_numbers_of_any_size_are_taken_or_refused_but_never_raise() -> None:
-    valid = judge(Product, *('{"sku":"a","price":1,"count":%s,"made_on":null}' % ("9" * n) for n in (20, 4000, 4301)))
+    valid = validate(
+        Product, *('{"sku":"a","price":1,"count":%s,"made_on":null}' % ("9" * n) for n in (20, 4000, 4301))
+    )
     assert list(valid.row_numbers) == [1, 2]
     assert messages(valid)[0].startswith("the row is not valid JSON")
 
 
 def test_a_model_with_validators_runs_on_pydantic() -> None:
-    assert not RowValidator(resource_of(Picky), streamed=True).has_fast_lane
-    valid = judge(
+    assert not ChunkValidator(resource_of(Picky), streamed=True).has_fast_path
+    valid = validate(
         Picky, '{"number":2}', '{"number":3}', '{"number":8}', '{"number":66}', '{"number":4,"tags":["a\\u0000"]}'
     )
     assert list(valid.row_numbers) == [1]
@@ -159,11 +161,11 @@ def test_a_model_with_validators_runs_on_pydantic() -> None:
 
 
 def test_a_row_with_very_many_faults_reports_some() -> None:
-    assert len(messages(judge(Picky, json.dumps({"number": 2, "tags": [1] * 1000})))) == 20
+    assert len(messages(validate(Picky, json.dumps({"number": 2, "tags": [1] * 1000})))) == 20
 
 
 def test_places_inside_a_field_are_named() -> None:
-    assert messages(judge(Picky, '{"number":2,"tags":["a",5]}')) == ["tags[1] must be text"]
+    assert messages(validate(Picky, '{"number":2,"tags":["a",5]}')) == ["tags[1] must be text"]
 
 
 HEADER = ["SKU", "Price", "count", "Made on", "unit", "is-sold"]
@@ -198,7 +200,7 @@ def test_a_bad_text_row_is_reported_with_its_unknown_columns() -> None:
 
 
 def test_unknown_fields_are_ignored_and_noted() -> None:
-    validator = RowValidator(PLATFORMS, streamed=True)
+    validator = ChunkValidator(PLATFORMS, streamed=True)
     records = [b'{"platformName":"a"}', b'{"platformName":"b","notes":[[]],"n":1}', b'{"notes":"","platformName":"c"}']
     valid = validator.finish(validator.decode_json([*records, b'{"x\\"\\u0000":1}'], 1), {})
     assert list(valid.columns[0]) == ["a", "b", "c"]
@@ -207,7 +209,7 @@ def test_unknown_fields_are_ignored_and_noted() -> None:
 
 @pytest.mark.parametrize(("depth", "is_valid"), [(50, True), (190, True), (250, False), (5000, False)])
 def test_unknown_fields_may_nest_as_deep_as_pydantic_takes(depth: int, is_valid: bool) -> None:
-    validator = RowValidator(PLATFORMS, streamed=True)
+    validator = ChunkValidator(PLATFORMS, streamed=True)
     deep = b'{"platformName":"a","notes":' + b"[" * depth + b"]" * depth + b"}"
     for records in ([deep], [b'{"platformName":"a","notes":1}', deep], [deep, deep]):
         valid = validator.finish(validator.decode_json(records, 1), {})
@@ -215,7 +217,7 @@ def test_unknown_fields_may_nest_as_deep_as_pydantic_takes(depth: int, is_valid:
 
 
 def test_noted_unknown_fields_are_bounded() -> None:
-    validator = RowValidator(PLATFORMS, streamed=True)
+    validator = ChunkValidator(PLATFORMS, streamed=True)
     records = [json.dumps({"platformName": "a", f"{i:03}" * 100: 1}).encode() for i in range(200)]
     assert len(validator.finish(validator.decode_json(records, 1), {}).row_numbers) == 200
     assert len(validator.unknown_fields) == UnknownFields.MAX_NAMES
@@ -226,8 +228,8 @@ def test_a_model_that_forbids_unknown_fields_refuses_them() -> None:
     class Closed(Platform):
         model_config = ConfigDict(extra="forbid")
 
-    validator = RowValidator(resource_of(Closed), streamed=True)
-    assert validator.has_fast_lane
+    validator = ChunkValidator(resource_of(Closed), streamed=True)
+    assert validator.has_fast_path
     valid = validator.finish(validator.decode_json([b'{"platformName":"a","notes":1}'] * 2, 1), {})
     assert messages(valid) == ["notes is not a known field"] * 2
 
@@ -237,8 +239,8 @@ def test_a_configuration_that_changes_values_is_honoured(config: ConfigDict) -> 
     class Configured(Platform):
         model_config = config
 
-    assert not RowValidator(resource_of(Configured), streamed=True).has_fast_lane
-    assert judge(Configured, '{"platformName":" A "}').columns[0][0] != " A "
+    assert not ChunkValidator(resource_of(Configured), streamed=True).has_fast_path
+    assert validate(Configured, '{"platformName":" A "}').columns[0][0] != " A "
 
 
 def test_the_collector_is_back_on_afterwards() -> None:
@@ -248,7 +250,7 @@ def test_the_collector_is_back_on_afterwards() -> None:
         name: Annotated[str, AfterValidator(lambda value: (seen.append(gc.isenabled()), value)[1])]
 
     assert gc.isenabled()
-    judge(Watched, '{"name":"a"}')
+    validate(Watched, '{"name":"a"}')
     assert (seen, gc.isenabled()) == ([False], True)
 
 
@@ -266,16 +268,16 @@ def test_an_envelope_is_judged_whole() -> None:
 def test_no_value_raises(value: Any) -> None:
     for model in (Platform, Product, Picky):
         for name in model.model_fields:
-            judge(model, json.dumps({name: value}), json.dumps(value))
+            validate(model, json.dumps({name: value}), json.dumps(value))
 
 
 @pytest.mark.parametrize("name", ["\u200b", "\u00a0", " \ufeff\u2060 ", "\u3164", "\u2003"])
 def test_a_name_of_nothing_that_is_seen_is_blank(name: str) -> None:
     expected = ["platformName must not be blank"]
-    assert messages(judge(Platform, json.dumps({"platformName": name}))) == expected
-    assert messages(judge(Platform, json.dumps({"platformName": name}, ensure_ascii=False))) == expected
+    assert messages(validate(Platform, json.dumps({"platformName": name}))) == expected
+    assert messages(validate(Platform, json.dumps({"platformName": name}, ensure_ascii=False))) == expected
     assert messages(judge_cells(Platform, ["platform name"], [name])) == expected
-    assert not messages(judge(Platform, json.dumps({"platformName": f"a{name}"})))
+    assert not messages(validate(Platform, json.dumps({"platformName": f"a{name}"})))
 
 
 @pytest.mark.parametrize("cell", ["1_40183", "4_0", "1.0", "1e3", "0x1", "\u0661", "1 0", "1,0"])
@@ -287,6 +289,6 @@ def test_a_whole_number_is_made_of_digits_alone(cell: str) -> None:
 
 def test_numbers_that_are_no_json_are_refused() -> None:
     for number in ("NaN", "Infinity", "-Infinity"):
-        found = messages(judge(Product, f'{{"sku":"a","price":{number},"count":1,"made_on":null}}'))
+        found = messages(validate(Product, f'{{"sku":"a","price":{number},"count":1,"made_on":null}}'))
         assert len(found) == 1
         assert f"{number} is no number of JSON" in found[0]

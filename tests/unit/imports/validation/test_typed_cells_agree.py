@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, NaiveDatetime
 
 from bulkport.imports.formats import CsvColumns, CsvRecords
 from bulkport.imports.resource import Resource
-from bulkport.imports.validation import RowValidator, stored_texts
+from bulkport.imports.validation import ChunkValidator, stored_texts
 from bulkport.imports.values.column_text import value_text
 from bulkport.imports.values.column_type import ColumnType, TypeKind, named
 
@@ -82,7 +82,7 @@ ROWS = st.tuples(*[st.sampled_from(LIKELY[name][:3]) | st.sampled_from(LIKELY[na
 
 def stored(rows: list[list[str]], *, encodes: bool) -> dict[int, Any]:
     resource = Resource(name="typed", label="Row", label_field="note", model=Typed, table="t")
-    validator = RowValidator(resource, streamed=True, columns=COLUMNS, encodes=encodes)
+    validator = ChunkValidator(resource, streamed=True, columns=COLUMNS, encodes=encodes)
     batch = validator.decode_text(CsvRecords.of_rows(rows, len(COLUMNS)), CsvColumns(list(COLUMNS), []), 1)
     valid = validator.finish(batch, {})
     texts = stored_texts(

@@ -2,10 +2,10 @@
 
 import typer
 
+from bulkport.cli.control_commands import add_control_commands
 from bulkport.cli.export_command import add_export_command
 from bulkport.cli.reading_commands import add_reading_commands
 from bulkport.cli.site import Site
-from bulkport.cli.steering_commands import add_steering_commands
 
 
 def add_imports_commands(
@@ -28,5 +28,5 @@ def add_imports_commands(
     imports = typer.Typer(no_args_is_help=True, help="See imports on a server; cancel, undo and retry them.")
     app.add_typer(imports, name="imports")
     add_reading_commands(imports, site)
-    add_steering_commands(imports, site)
+    add_control_commands(imports, site)
     add_export_command(app, site)

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.prompt import Prompt
 from rich.text import Text
 
+from bulkport.cli.control_commands import cancelled, save_rejected, undo_failed, undone
 from bulkport.cli.exit_codes import ExitCode
 from bulkport.cli.failures import print_failure
 from bulkport.cli.progress_display import ProgressDisplay, progress_display
 from bulkport.cli.report import report_import
 from bulkport.cli.site import Site
-from bulkport.cli.steering_commands import cancelled, save_rejected, undo_failed, undone
 from bulkport.cli.tables import print_json
 from bulkport.cli.wording import harmless
 from bulkport.client import (

@@ -25,7 +25,7 @@ from bulkport.jobs.recurring.errors import InvalidSchedule, UnknownRecurringJob
 from bulkport.jobs.recurring.schedule import Schedule
 from bulkport.pulls import recurring
 from bulkport.pulls.access import SourceAccess
-from bulkport.pulls.looking import recurring_definition
+from bulkport.pulls.checker import recurring_definition
 from bulkport.pulls.source import Source
 
 _EXAMPLE: Final = {"url": "https://example.org/exports/rows.csv"}

@@ -1,8 +1,8 @@
 """The second half of an import under strict handling: all rows in one transaction, or none.
 
 Chunks are checked first, in parallel and each in its own transaction, as under lenient handling but without writing.
-When all are checked and no row is bad, one lane writes them all in a single transaction, so that the rows become
-visible together. A worker killed in the middle leaves nothing, and the next attempt starts the write again.
+When all are checked and no row is bad, one chunk worker writes them all in a single transaction, so that the rows
+become visible together. A worker killed in the middle leaves nothing, and the next attempt starts the write again.
 """
 
 from collections.abc import AsyncIterator

@@ -17,7 +17,7 @@ from bulkport.imports.references import NameResolver
 from bulkport.imports.resource import Reference, Resource, Resources
 from bulkport.imports.self_references import refers_to_itself
 from bulkport.imports.table import TableCatalogue, TargetTable
-from bulkport.imports.validation import RowValidator
+from bulkport.imports.validation import ChunkValidator
 from bulkport.imports.values.options import ValueOptions
 from bulkport.imports.write_options import WriteMode, WriteOptions
 
@@ -34,7 +34,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Attempt:
-    """An import job as a lane works on it."""
+    """An import job as a chunk worker works on it."""
 
     job_id: ImportId
     user_id: UserId
@@ -53,7 +53,7 @@ class Attempt:
     """The only chunk of an import that has no other, if it is pending; read, not locked."""
     table: TargetTable
     write: WriteOptions
-    validator: RowValidator
+    validator: ChunkValidator
     max_reported_rows: int = 100_000
     """Bad rows that are reported one by one."""
     resolvers: dict[str, NameResolver] = field(default_factory=dict)
@@ -130,7 +130,7 @@ async def begin_attempt(
         table=table,
         write=write,
         context=write.context,
-        validator=RowValidator(
+        validator=ChunkValidator(
             resource,
             streamed=body_format != BodyFormat.JSON,
             options=ValueOptions.of(options),

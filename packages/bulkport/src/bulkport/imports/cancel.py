@@ -1,7 +1,7 @@
-"""Cancelling an import: a request that lanes heed before their next chunk, and the settlement as `Cancelled`.
+"""Cancelling an import: a request that chunk workers heed before their next chunk, and the settlement as `Cancelled`.
 
-A lane in the middle of a chunk finishes it, and then settles the import itself. Where no lane has a chunk in hand, the
-one who asks settles it.
+A chunk worker in the middle of a chunk finishes it, and then settles the import itself. Where no chunk worker
+has a chunk in hand, the one who asks settles it.
 """
 
 from enum import StrEnum
@@ -41,7 +41,7 @@ async def cancel_import(
     rolled_back:
         The import's resource, if its rows are to be removed too: in the transaction that cancels it, whoever does.
     """
-    # Committed at once: what waits for the job's lock must not let lanes begin chunk after chunk meanwhile.
+    # Committed at once: what waits for the job's lock must not let chunk workers begin chunk after chunk meanwhile.
     request = {"job_id": job_id, "rolls_back": rolled_back is not None}
     is_new = (await connection.execute(queries.REQUEST_CANCELLATION, request)).rowcount > 0
     try:
@@ -54,7 +54,7 @@ async def cancel_import(
                 return _effect(status, is_new=is_new)
             progress = await settlement.read_progress(connection, job_id)
             if not progress.unfinished_chunks and not await settlement.awaits_body(connection, job_id):
-                # All rows are written, and a lane is about to say so.
+                # All rows are written, and a chunk worker is about to say so.
                 await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
                 return CancelEffect.ALREADY_ENDED
             await settlement.cancel_if_asked(connection, job_id, progress, rolled_back)

@@ -1,10 +1,10 @@
-"""A lane: one background job working on one import, chunk by chunk, until the import has settled.
+"""A chunk worker: one background job working on one import, chunk by chunk, until the import has settled.
 
-Every chunk that is not finished is either free to be claimed or locked by a lane whose background job has not ended;
-so whatever dies, some lane will come by again.
+Every chunk that is not finished is either free to be claimed or locked by a chunk worker whose background job has not
+ended; so whatever dies, some chunk worker will come by again.
 
-A lane takes a turn before it takes a connection, and a connection before it locks a row; it waits for no turn while it
-has either. So lanes never wait for each other in a circle.
+A chunk worker takes a turn before it takes a connection, and a connection before it locks a row; it waits for no turn
+while it has either. So chunk workers never wait for each other in a circle.
 """
 
 import asyncio
@@ -23,37 +23,38 @@ from bulkport.imports.all_or_nothing import checked_chunks, write_checked_chunks
 from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import decode_chunk, finish_chunk
 from bulkport.imports.dry_run import try_checked_chunks
-from bulkport.imports.fair_queue import Turns
+from bulkport.imports.fair_queue import FairQueue
 from bulkport.imports.results import insert_results
-from bulkport.imports.single_statement import can_go_express, go_express
+from bulkport.imports.single_statement import fits_single_statement, run_single_statement
 from bulkport.imports.states import ChunkState
 from bulkport.imports.waiting_rows import write_waiting_chunks
 from bulkport.imports.write import write_rows
 from bulkport.jobs.port import JobContext, RetryLater
 
-# How long a lane works on while others wait for its slot.
+# How long a chunk worker works on while others wait for its slot.
 _SHIFT_SECONDS: Final = 2.0
 _MAX_CONFLICTS: Final = 10
-# Another lane has a chunk of the import in flight, or writes it whole: when to look again, at first and at most.
+# Another chunk worker has a chunk of the import in flight, or writes it whole: seconds until the next look, at first
+# and at most.
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _MAX_PAUSE_SECONDS: Final = 0.5
 # Two imports, or two chunks of one, wanted the same keys in another order: one goes first, the other again.
 _CONFLICTS: Final = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
-class Lane:
+class ChunkWorker:
     """Works on the chunks of one import."""
 
     def __init__(
         self,
         pool: AsyncConnectionPool[AsyncConnection[Any]],
-        turns: Turns,
-        whole_writes: Turns,
+        fair_queue: FairQueue,
+        whole_writes: FairQueue,
         attempt: Attempt,
         context: JobContext,
     ) -> None:
         self._pool = pool
-        self._turns = turns
+        self._fair_queue = fair_queue
         self._whole_writes = whole_writes
         self._attempt = attempt
         self._context = context
@@ -66,9 +67,9 @@ class Lane:
         Raises
         ------
         RetryLater
-            If the lane hands its slot over, because others wait for it or the worker stops.
+            If the chunk worker hands its slot over, because others wait for it or the worker stops.
         """
-        if await self._went_express():
+        if await self._ran_single_statement():
             return False
         started = time.monotonic()
         while not await self._work_once():
@@ -78,15 +79,15 @@ class Lane:
                 raise RetryLater(0, lower_priority=True)
         return True
 
-    async def _went_express(self) -> bool:
+    async def _ran_single_statement(self) -> bool:
         """Process an import of one small chunk the short way. Returns whether the import has settled."""
         attempt = self._attempt
-        if attempt.sole_chunk is None or not can_go_express(attempt, attempt.sole_chunk):
+        if attempt.sole_chunk is None or not fits_single_statement(attempt, attempt.sole_chunk):
             return False
-        async with self._turns.turn(attempt.user_id), self._pool.connection() as connection:
+        async with self._fair_queue.turn(attempt.user_id), self._pool.connection() as connection:
             try:
                 with telemetry.span("bulkport.chunk", import_id=attempt.job_id, chunk=0):
-                    return await go_express(connection, attempt, attempt.sole_chunk)
+                    return await run_single_statement(connection, attempt, attempt.sole_chunk)
             except _CONFLICTS:
                 return False
 
@@ -94,7 +95,7 @@ class Lane:
         """Process one chunk, or settle. Returns whether the import has settled."""
         try:
             async with (
-                self._turns.turn(self._attempt.user_id),
+                self._fair_queue.turn(self._attempt.user_id),
                 self._pool.connection() as connection,
                 connection.transaction(),
             ):
@@ -144,7 +145,7 @@ class Lane:
         )
 
     async def _settle(self) -> bool:
-        """Settle the import if nothing is left to do. Does not wait for what other lanes have in flight."""
+        """Settle the import if nothing is left to do. Does not wait for what other chunk workers have in flight."""
         try:
             if self._attempt.writes_whole:
                 return await self._settle_whole()

@@ -1,7 +1,7 @@
 """Settling an import job: its final status, once, with everything that rides on that commit.
 
-A lane holds `FOR SHARE` on the job's row while it works on a chunk, and settling takes `FOR UPDATE`: so the counts
-that are written here are those of every committed chunk, and no chunk can be committed after them.
+A chunk worker holds `FOR SHARE` on the job's row while it works on a chunk, and settling takes `FOR UPDATE`: so the
+counts that are written here are those of every committed chunk, and no chunk can be committed after them.
 """
 
 import json

@@ -43,9 +43,9 @@ class ImportDescription:
         """What else belongs into the transaction that accepts it."""
         return self._upload.on_accept
 
-    def lanes(self, most: int, chunks: int) -> int:
+    def chunk_workers(self, most: int, chunks: int) -> int:
         """Background jobs that may work on it."""
-        # Under UPDATE the last row of the body wins: one lane alone takes the chunks in body order.
+        # Under UPDATE the last row of the body wins: one chunk worker alone takes the chunks in body order.
         return 1 if self._upload.resource.conflict is ConflictPolicy.UPDATE else min(most, chunks)
 
     def row(self, records: int, chunks: int, body_bytes: int) -> dict[str, Any]:

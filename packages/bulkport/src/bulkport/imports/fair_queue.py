@@ -21,7 +21,7 @@ class _Waiter:
     user_id: str = field(compare=False)
 
 
-class Turns:
+class FairQueue:
     """Hands out turns to work on a chunk, `slots` at a time."""
 
     def __init__(self, slots: int) -> None:

@@ -58,7 +58,7 @@ class Intake:
     upload_pool:
         Autocommit connections for long bodies, once they are here as a whole. Apart from `pool`, so that storing
         gigabytes keeps no other request waiting.
-    lanes:
+    chunk_workers:
         Background jobs that may work on one import of several chunks.
     """
 
@@ -68,14 +68,14 @@ class Intake:
         pool: AsyncConnectionPool[AsyncConnection[Any]],
         upload_pool: AsyncConnectionPool[AsyncConnection[Any]],
         limits: ImportLimits,
-        lanes: int,
+        chunk_workers: int,
     ) -> None:
         self._engine = engine
         self._pool = pool
         self._upload_pool = upload_pool
         self._limits = limits
         self._admission = Admission(pool, limits, limits.watched_folders)
-        self._lanes = lanes
+        self._chunk_workers = chunk_workers
         self.slots = Slots(
             "uploads",
             in_all=limits.max_concurrent_uploads,
@@ -264,7 +264,7 @@ class Intake:
             id_ = ImportId(row[0])
             await self._insert_chunks(connection, id_, spool, reader)
             arguments = {"import_id": int(id_)}
-            assistants = description.lanes(self._lanes, spool.chunks) - 1
+            assistants = description.chunk_workers(self._chunk_workers, spool.chunks) - 1
             own, *_ = await self._engine.enqueue_many(
                 connection,
                 [
@@ -296,7 +296,7 @@ class Intake:
         if row is None:
             return accepted
         await self._insert_chunks(connection, id_, spool, reader)
-        assistants = description.lanes(self._lanes, spool.chunks) - 1
+        assistants = description.chunk_workers(self._chunk_workers, spool.chunks) - 1
         job = NewJob(ASSIST_IMPORT, {"import_id": int(id_)}, IMPORT_QUEUE, user_id=description.user_id)
         await self._engine.enqueue_many(connection, [job] * assistants)
         if description.on_accept is not None:
@@ -324,7 +324,7 @@ class Intake:
                 return await self._store_spooled(description, spool, reader)
         first_rows = list(accumulate((piece.records for piece in pieces), initial=1))
         parameters = description.row(first_rows[-1] - 1, len(pieces), reader.received) | {
-            "assistants": description.lanes(self._lanes, len(pieces)) - 1,
+            "assistants": description.chunk_workers(self._chunk_workers, len(pieces)) - 1,
             "first_rows": first_rows[:-1],
             "records": [piece.records for piece in pieces],
             "payloads": [await _compressed(piece.payload, reader) for piece in pieces],

@@ -16,8 +16,8 @@ from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, begin_attempt
 from bulkport.imports.awaited import BodyRefused, BodyUnavailable, FetchBody
-from bulkport.imports.chunk_worker import Lane
-from bulkport.imports.fair_queue import Turns
+from bulkport.imports.chunk_worker import ChunkWorker
+from bulkport.imports.fair_queue import FairQueue
 from bulkport.imports.hooks import IMPORT_FINISHED, finished_call
 from bulkport.imports.resource import Resources
 from bulkport.imports.table import TableCatalogue
@@ -93,11 +93,11 @@ class Importer:
         self._resources = resources
         self._pool = pool
         self._policy = policy
-        self._turns = Turns(chunk_slots)
-        self._whole_writes = Turns(WHOLE_WRITES)
+        self._fair_queue = FairQueue(chunk_slots)
+        self._whole_writes = FairQueue(WHOLE_WRITES)
         self._job_slots = job_slots
         self._tables = TableCatalogue()
-        self._lanes = 0
+        self._chunk_workers = 0
 
     def tasks(self) -> list[TaskDefinition]:
         """The tasks to register with the engine."""
@@ -245,18 +245,18 @@ class Importer:
 
     async def _work(self, attempt: Attempt, context: JobContext) -> bool:
         attempt.max_reported_rows = self._max_reported_rows
-        self._lanes += 1
+        self._chunk_workers += 1
         try:
-            return await self._lane(attempt, context).work(others_wait=self._others_wait)
+            return await self._chunk_worker(attempt, context).work(others_wait=self._others_wait)
         finally:
-            self._lanes -= 1
+            self._chunk_workers -= 1
 
-    def _lane(self, attempt: Attempt, context: JobContext) -> Lane:
-        return Lane(self._pool, self._turns, self._whole_writes, attempt, context)
+    def _chunk_worker(self, attempt: Attempt, context: JobContext) -> ChunkWorker:
+        return ChunkWorker(self._pool, self._fair_queue, self._whole_writes, attempt, context)
 
     def _others_wait(self) -> bool:
-        """Whether every slot of this worker is taken by a lane, so that a new import could not start here."""
-        return self._lanes >= self._job_slots
+        """Whether every slot of this worker is taken by a chunk worker, so that a new import could not start here."""
+        return self._chunk_workers >= self._job_slots
 
     async def _record_fault(self, job_id: ImportId, fault: str, *, last: bool) -> None:
         """Keep what went wrong with the import; with the database away, the attempt's count alone has to do."""

@@ -110,7 +110,7 @@ INSERT_ROW_ERRORS: Final = """
     FROM unnest(%b::bigint[], %b::text[], %b::text[]) AS bad (row_number, errors, record)
 """
 
-# Other lanes report at the same time, so there may be a chunk's bad rows more than the limit.
+# Other chunk workers report at the same time, so there may be a chunk's bad rows more than the limit.
 REPORTED_ROWS: Final = """
     SELECT coalesce(sum(failure_count), 0)::bigint FROM bulkport.import_chunks WHERE job_id = %s AND failure_count > 0
 """

@@ -84,8 +84,8 @@ SELECT_ID_BOUNDS: Final = "SELECT min(id), max(id) FROM bulkport.bulk_import_job
 COUNT_UNFINISHED: Final = "SELECT count(*) FROM bulkport.bulk_import_jobs WHERE completed_at IS NULL"
 
 # A chunk is worked on while the transaction that locked it goes on: its number stands in xmax, and those that go on
-# are in the snapshot or after it. To try the locks instead would keep lanes from the chunks. xmax is the lower half of
-# a transaction's number, hence the remainders.
+# are in the snapshot or after it. To try the locks instead would keep chunk workers from the chunks. xmax is the lower
+# half of a transaction's number, hence the remainders.
 SELECT_CHUNK_CELLS: Final = """
     WITH moment AS MATERIALIZED (
         SELECT pg_snapshot_xmax(seen)::text::bigint & 4294967295 AS next_number,

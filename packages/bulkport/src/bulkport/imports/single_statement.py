@@ -29,7 +29,7 @@ from bulkport.imports.write import COPY_THRESHOLD
 from bulkport.imports.write_options import WriteMode
 
 
-def can_go_express(attempt: Attempt, chunk: Chunk) -> bool:
+def fits_single_statement(attempt: Attempt, chunk: Chunk) -> bool:
     """Whether an import of this one chunk may go the short way."""
     return (
         chunk.record_count < COPY_THRESHOLD
@@ -43,14 +43,14 @@ def can_go_express(attempt: Attempt, chunk: Chunk) -> bool:
     )
 
 
-async def go_express(connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk) -> bool:
+async def run_single_statement(connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk) -> bool:
     """Process and settle an import of one chunk, on an autocommit connection.
 
     Parameters
     ----------
     chunk:
-        As read, not locked: the statement locks it, and does nothing where it is not pending any more or another lane
-        has it.
+        As read, not locked: the statement locks it, and does nothing where it is not pending any more or another
+        chunk worker has it.
 
     Returns
     -------
@@ -77,7 +77,7 @@ async def go_express(connection: AsyncConnection[Any], attempt: Attempt, chunk: 
 
 
 # Each part reads from the ones before it, so that all of them see the locked chunk, and the job is settled last. What
-# another lane has locked is not waited for: that would keep this worker's turn.
+# another chunk worker has locked is not waited for: that would keep this worker's turn.
 _STATEMENT: Final = sql.SQL("""
     WITH job AS MATERIALIZED (
         SELECT id FROM bulkport.bulk_import_jobs WHERE id = %(job_id)s AND status = 'Processing' FOR UPDATE SKIP LOCKED

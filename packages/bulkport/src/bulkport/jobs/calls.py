@@ -20,11 +20,11 @@ from bulkport.jobs.connections import (
     psycopg_in,
 )
 from bulkport.jobs.context import JobContext
-from bulkport.jobs.control import Steering
+from bulkport.jobs.control import ControlCalls
 from bulkport.jobs.deadlocks import despite_deadlocks
 from bulkport.jobs.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.jobs.errors import NotConnected, TaskAlreadyDeclared
-from bulkport.jobs.inspect import Looking
+from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.port import BackgroundJob, EngineFactory, EnqueuedJob, JobEngine, NewJob, Outcome
 from bulkport.jobs.port.control import JobControl
 from bulkport.jobs.port.queueing import CallerlessQueue, JobQueue
@@ -39,7 +39,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class JobCalls(Steering, Looking):
+class JobCalls(ControlCalls, InspectCalls):
     """Declares tasks, and enqueues, schedules, inspects and controls their jobs.
 
     It does no input or output until it is connected; code without an event loop uses `sync`.

@@ -8,7 +8,7 @@ from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.exceptions import JobCancelled, StopRequested
 from bulkport.jobs.job import JSONValue
 from bulkport.jobs.retry import DEFAULT_RETRY, RetryPolicy
-from bulkport.jobs.run_output import Progress, RunNotes
+from bulkport.jobs.run_output import Progress, RunOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class JobContext:
     asks_stop: Callable[[], bool] = field(repr=False)
     is_overdue: Callable[[], bool] = field(default=lambda: False, repr=False)
     """Whether the run has taken longer than its task allows."""
-    notes: RunNotes = field(default_factory=RunNotes, repr=False, compare=False)
+    notes: RunOutput = field(default_factory=RunOutput, repr=False, compare=False)
     """Where progress, log lines and checkpoints go."""
 
     @property

@@ -22,7 +22,7 @@ from bulkport.jobs.reading.metrics import ServerCommand
 from bulkport.jobs.reading.query import JobQuery
 
 
-class Steering(Protocol):
+class ControlCalls(Protocol):
     """Orders to jobs and queues; a part of `BackgroundJobs`.
 
     An order tells what came of it and raises nothing for a job that is not in the state for it: it is safe to repeat,

@@ -20,7 +20,7 @@ from bulkport.jobs.reading.query import JobCount, JobPage, JobQuery
 from bulkport.jobs.sanitize import storable_text
 
 
-class Looking(Protocol):
+class InspectCalls(Protocol):
     """Questions; a part of `BackgroundJobs`. Parameters and errors are those of `JobReader`."""
 
     @property

@@ -46,7 +46,7 @@ class LogLine:
 
 
 @dataclass(slots=True)
-class PendingNotes:
+class PendingOutput:
     """Notes to be written together."""
 
     progress: Progress | None = None
@@ -59,7 +59,7 @@ class PendingNotes:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptNotes:
+class StoredOutput:
     """What earlier runs of the job have left."""
 
     checkpoint: JSONValue = None
@@ -71,11 +71,11 @@ def _countable(number: int) -> int:
     return max(-MAX_BIGINT, min(int(number), MAX_BIGINT))
 
 
-NoteWriter = Callable[[PendingNotes], Awaitable[None]]
+OutputWriter = Callable[[PendingOutput], Awaitable[None]]
 """Writes notes if the run is still its worker's; never raises for a database that is away or refuses."""
 
 
-class RunNotes:
+class RunOutput:
     """The notes of one run.
 
     Parameters
@@ -86,11 +86,11 @@ class RunNotes:
         What earlier runs have left.
     """
 
-    def __init__(self, write: NoteWriter | None = None, kept: KeptNotes | None = None) -> None:
+    def __init__(self, write: OutputWriter | None = None, kept: StoredOutput | None = None) -> None:
         self._write = write
         self._loop = None if write is None else asyncio.get_running_loop()
         self._lock = threading.Lock()
-        self._pending = PendingNotes()
+        self._pending = PendingOutput()
         self._checkpoint = None if kept is None else kept.checkpoint
         self._line = 0 if kept is None else kept.lines
         self._is_scheduled = False
@@ -176,6 +176,6 @@ class RunNotes:
 
     async def _write_pending(self) -> None:
         with self._lock:
-            pending, self._pending = self._pending, PendingNotes()
+            pending, self._pending = self._pending, PendingOutput()
         if pending and self._write is not None:
             await self._write(pending)

@@ -204,7 +204,7 @@ ALTER TABLE bulkport.import_chunks ALTER COLUMN payload SET STORAGE EXTERNAL;
 
 CREATE INDEX import_chunks_unfinished_idx ON bulkport.import_chunks (job_id, chunk_number) WHERE state <> 'done';
 
--- Imports that are to stop before their next chunk. No column of the job, whose row lanes hold while they work; and no
+-- Imports that are to stop before their next chunk. No column of the job, whose row workers hold while they work; and no
 -- foreign key, whose check would wait for them.
 CREATE TABLE bulkport.import_cancellations (
     job_id       bigint      PRIMARY KEY,

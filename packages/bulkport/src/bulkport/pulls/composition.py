@@ -10,7 +10,7 @@ from bulkport.jobs.port import JobEngine
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool
 from bulkport.pulls.access import SourceAccess
-from bulkport.pulls.looking import SourceLooker
+from bulkport.pulls.checker import SourceChecker
 from bulkport.pulls.puller import Puller
 from bulkport.pulls.stores import ObjectStore, StoreReader
 
@@ -45,5 +45,5 @@ def open_puller(
         web = WebReader(Egress(access.policy, seconds=limits.body_idle_seconds))
     intake = Intake(engine, pool, pool, limits, chunk_workers)
     puller = Puller(pool, intake, web, StoreReader(access.stores), seconds=limits.pull_seconds)
-    engine.add_task(SourceLooker(pool, intake, resources, puller, engine).task())
+    engine.add_task(SourceChecker(pool, intake, resources, puller, engine).task())
     return puller

@@ -6,16 +6,16 @@ from typing import Final
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.context import JobContext
 from bulkport.jobs.job import JSONValue
-from bulkport.jobs.run_output import KeptNotes, LogLine, Progress, RunNotes
+from bulkport.jobs.run_output import LogLine, Progress, RunOutput, StoredOutput
 
 _JOB_ID: Final = BackgroundJobId("1")
 
 
-class _Recorded(RunNotes):
+class _Recorded(RunOutput):
     """Keeps what a run says about itself."""
 
     def __init__(self, checkpoint: JSONValue = None) -> None:
-        super().__init__(kept=KeptNotes(checkpoint))
+        super().__init__(kept=StoredOutput(checkpoint))
         self.asks_cancel = False
         self.asks_stop = False
         self.progress: list[Progress] = []

@@ -11,7 +11,7 @@ from bulkport.dashboard.core.formatting import axis_duration, nice_duration_ceil
 from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import PageRequest
 from bulkport.dashboard.pages.periods import PERIODS, BarTotals, Period, in_bars
-from bulkport.jobs.inspect import Looking
+from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.reading.metrics import Percentiles, SeriesGroup, SeriesPoint, ServerStatus
 
 _CACHE_SECONDS: Final = 10.0
@@ -74,7 +74,7 @@ class ActivityReader:
         Of this task only.
     """
 
-    def __init__(self, jobs: Looking, task: str | None = None) -> None:
+    def __init__(self, jobs: InspectCalls, task: str | None = None) -> None:
         self._jobs = jobs
         self._task = task
         self._ended = TTLCache(self._read_ended, seconds=_CACHE_SECONDS)

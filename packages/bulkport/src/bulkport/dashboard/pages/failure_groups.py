@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from bulkport.dashboard.core.page import Query
-from bulkport.jobs.inspect import Looking
+from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.details import JobSummary
 from bulkport.jobs.reading.query import MOST_JOBS_A_PAGE, JobQuery, JobSort
@@ -70,7 +70,7 @@ class FailureGroups:
         return [group for group in self.groups if not group.is_muted]
 
 
-async def read_failure_groups(jobs: Looking, muted: Collection[tuple[str, str, str]] = ()) -> FailureGroups:
+async def read_failure_groups(jobs: InspectCalls, muted: Collection[tuple[str, str, str]] = ()) -> FailureGroups:
     """Group the latest failed jobs; those of the muted groups come last."""
     page = await jobs.search(JobQuery(states={JobState.FAILED}, sort=JobSort.FINISHED), limit=SAMPLE)
     groups = [replace(group, is_muted=group.key in muted) for group in group_failures(page.items)]

@@ -12,7 +12,7 @@ from bulkport.dashboard.core.page import Page, PageRequest, Section
 from bulkport.dashboard.core.table import Column
 from bulkport.dashboard.pages.failure_groups import SAMPLE, FailureGroups, read_failure_groups
 from bulkport.dashboard.pages.muted_failures import FailureKey, MutedFailures
-from bulkport.jobs.inspect import Looking
+from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.job import JobState
 
 _COLUMNS: Final = (
@@ -26,7 +26,7 @@ _COLUMNS: Final = (
 _CACHE_SECONDS: Final = 2.0
 
 
-def failures_component(jobs: Looking, muted: MutedFailures) -> Component:
+def failures_component(jobs: InspectCalls, muted: MutedFailures) -> Component:
     """The page, and the actions `failures/mute` and `failures/unmute`; its other buttons are those of `jobs_component`.
 
     Their forms have the field `failure`: task, error type and message of a group as a JSON array.

@@ -1,11 +1,11 @@
 """The counts of jobs that stand in the navigation."""
 
 from bulkport.dashboard.core.page import Counts, CountsSource
-from bulkport.jobs.inspect import Looking
+from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.job import JobState
 
 
-def job_counts(jobs: Looking) -> CountsSource:
+def job_counts(jobs: InspectCalls) -> CountsSource:
     """Counts by job state (`failed`, …), and of `jobs` (those that have not ended), `servers` and `recurring`."""
 
     async def read() -> Counts:

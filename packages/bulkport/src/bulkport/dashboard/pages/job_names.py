@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bulkport.jobs.inspect import Looking
+from bulkport.jobs.inspect import InspectCalls
 
 _FRESH_SECONDS: Final = 15.0
 _MOST_NAMES: Final = 500
@@ -25,7 +25,7 @@ class Names:
 class JobNames:
     """Reads the names, and shares what was read for some seconds: they change rarely."""
 
-    def __init__(self, jobs: Looking, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, jobs: InspectCalls, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._jobs = jobs
         self._clock = clock
         self._lock = asyncio.Lock()

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.control import Steering
-from bulkport.jobs.inspect import Looking
+from bulkport.jobs.control import ControlCalls
+from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.recurring.recurring_jobs import RecurringJobs
 from bulkport.jobs.task import JobCall, Task
 
 
-class ManagedJobs(Steering, Looking, Protocol):
+class ManagedJobs(ControlCalls, InspectCalls, Protocol):
     """Background jobs to inspect and control."""
 
     recurring: RecurringJobs

@@ -6,12 +6,12 @@ They are gauges alone, which OpenMetrics writes the same way.
 from collections.abc import Iterable, Mapping, Sequence
 
 from bulkport.dashboard.pages.attention import Attention
-from bulkport.jobs.inspect import Looking
+from bulkport.jobs.inspect import InspectCalls
 
 Sample = tuple[Mapping[str, str], float]
 
 
-async def job_metrics(jobs: Looking, attention: Sequence[Attention]) -> str:
+async def job_metrics(jobs: InspectCalls, attention: Sequence[Attention]) -> str:
     """All of them, each line ended."""
     async with jobs.reader.at_one_moment() as reader:
         statistics, queues, servers = await reader.statistics(), await reader.queues(), await reader.servers()

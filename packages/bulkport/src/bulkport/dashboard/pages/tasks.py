@@ -10,7 +10,7 @@ from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Sectio
 from bulkport.dashboard.core.table import Column, Sorting
 from bulkport.dashboard.pages.activity import ActivityReader, latency_chart
 from bulkport.dashboard.pages.periods import PERIODS, chosen_period, period_tabs
-from bulkport.jobs.inspect import Looking
+from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.reading.metrics import TaskStatistics
 
 _CACHE_SECONDS: Final = 3.0
@@ -37,7 +37,7 @@ _SORTED_BY: Final[Mapping[str, Callable[[TaskStatistics], float | str]]] = {
 }
 
 
-def tasks_component(jobs: Looking) -> Component:
+def tasks_component(jobs: InspectCalls) -> Component:
     """The list of tasks, and the page of one."""
 
     async def read_statistics(period: str) -> list[TaskStatistics]:

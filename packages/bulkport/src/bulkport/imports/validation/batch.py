@@ -64,7 +64,7 @@ class Batch:
     refused: dict[int, Sequence[FieldError]] = field(default_factory=dict)
     """What is wrong, by position."""
     waiting: dict[int, NamedRow] = field(default_factory=dict)
-    """Rows that Pydantic judges when their ids are known, by position."""
+    """Rows that Pydantic validates when their ids are known, by position."""
     named: dict[str, list[int]] = field(default_factory=dict)
     """Positions of accepted rows that lack only the id, by id field."""
     lookups: dict[str, set[str]] = field(default_factory=dict)

@@ -21,7 +21,7 @@ def read_cells(cells: list[str], rule: TextRule | IntRule, empty: Any) -> tuple[
 
     Returns
     -------
-    A new list with a value for each cell, and the positions of those that Pydantic has to judge.
+    A new list with a value for each cell, and the positions of those that Pydantic has to validate.
     """
     if isinstance(rule, TextRule):
         return _read_text(cells, rule, empty)

@@ -11,7 +11,7 @@ from bulkport.imports.formats.csv import CsvColumns, CsvRecords
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation.batch import Batch, Sources, UnstorableError, ValidRows
 from bulkport.imports.validation.cell_options import prepared
-from bulkport.imports.validation.fast_path import fast_lane, is_fast, name_attribute
+from bulkport.imports.validation.fast_path import fast_path_for, is_fast, name_attribute
 from bulkport.imports.validation.lookups import NamedRow, lookups_of
 from bulkport.imports.validation.remarks import (
     differ_in_blanks,
@@ -21,7 +21,7 @@ from bulkport.imports.validation.remarks import (
     repeated_members_remark,
 )
 from bulkport.imports.validation.row_errors import FieldError, RowError
-from bulkport.imports.validation.row_validator import NO_COLUMNS, JsonJudge, TextJudge, Verdict, json_keys
+from bulkport.imports.validation.row_validator import NO_COLUMNS, JsonRowValidator, TextRowValidator, Verdict, json_keys
 from bulkport.imports.validation.sanitize import unstorable
 from bulkport.imports.validation.sequences import without
 from bulkport.imports.validation.stored_texts import encoders, unstorable_message
@@ -30,7 +30,7 @@ from bulkport.imports.values.column_type import ColumnType
 from bulkport.imports.values.options import PLAIN, Blank, ValueOptions
 
 
-class RowValidator:
+class ChunkValidator:
     """Decodes and validates the records of one import; whatever a record holds ends as a valid row or a row error.
 
     It remembers what the import's rows look like, so it serves one import, and one thread at a time::
@@ -68,9 +68,9 @@ class RowValidator:
         self._resource = resource
         self.options = options
         self._tracks_given = tracks_given
-        self._lane = None
+        self._fast_path = None
         if is_fast(resource.model, options, columns):
-            self._lane = fast_lane(
+            self._fast_path = fast_path_for(
                 resource,
                 self._lookups,
                 tracks_given=tracks_given,
@@ -81,17 +81,17 @@ class RowValidator:
         key = set(resource.conflict_key or resource.key)
         names = zip(resource.field_names, resource.column_names, strict=True)
         self._keys = [field for field, column in names if column in key] or [resource.label_field]
-        coded = self._lane.encoded if self._lane and resource.before_row is None else ()
+        coded = self._fast_path.encoded if self._fast_path and resource.before_row is None else ()
         self._encoders = encoders(resource.model, coded, columns, options)
-        self._json_judge = JsonJudge(resource, self._lookups, options, columns)
-        self._text_judge = TextJudge(resource, self._lookups, options, columns)
+        self._json_validator = JsonRowValidator(resource, self._lookups, options, columns)
+        self._text_validator = TextRowValidator(resource, self._lookups, options, columns)
         known = {key for keys in json_keys(resource.model).values() for key in keys}
         self._unknown_fields = UnknownFields(known | {lookup.name_wire for lookup in self._lookups})
 
     @property
-    def has_fast_lane(self) -> bool:
+    def has_fast_path(self) -> bool:
         """Whether rows are decoded without Pydantic as long as nothing is wrong with them."""
-        return self._lane is not None
+        return self._fast_path is not None
 
     @property
     def remarks(self) -> list[str]:
@@ -115,17 +115,17 @@ class RowValidator:
         for name in repeated_members(records, len(self._resource.field_names), has_optional=optional):
             self._remarks[repeated_members_remark(name[: UnknownFields.MAX_LENGTH])] = None
         with collector_paused():
-            if self._lane is None or not self._lane.reads_json:
+            if self._fast_path is None or not self._fast_path.reads_json:
                 batch = Batch(Sources(records), first_row, self._no_values(len(records)))
                 left: Iterable[int] = range(len(records))
             else:
-                columns, refused = self._lane.decode_json(records, self._unknown_fields)
+                columns, refused = self._fast_path.decode_json(records, self._unknown_fields)
                 batch = Batch(Sources(records), first_row, columns)
                 left = sorted(refused | self._sort_out_ids(batch, refused))
             for position in left:
                 record = records[position]
                 self._unknown_fields.note(record)
-                self._enter(batch, position, self._json_judge.judge(record))
+                self._enter(batch, position, self._json_validator.validate(record))
         return batch
 
     def decode_text(self, records: CsvRecords, columns: CsvColumns, first_row: int) -> Batch:
@@ -141,8 +141,8 @@ class RowValidator:
         with collector_paused():
             sent, records = records, prepared(records, columns.fields, self.options)
             decoded, coders = None, {}
-            if self._lane is not None and self._lane.reads_cells and self.options.are_plain_cells:
-                decoded = self._lane.decode_cells(records.columns, columns.fields)
+            if self._fast_path is not None and self._fast_path.reads_cells and self.options.are_plain_cells:
+                decoded = self._fast_path.decode_cells(records.columns, columns.fields)
                 coders = self._encoders
             values = self._no_values(len(records)) if decoded is None else decoded[0]
             batch = Batch(
@@ -162,7 +162,7 @@ class RowValidator:
                 refused = decoded[1] | records.bad.keys()
                 left = refused | self._sort_out_ids(batch, refused)
             for position in sorted(left - records.bad.keys()):
-                self._judge_cells(batch, position)
+                self._validate_cells(batch, position)
         return batch
 
     def finish(self, batch: Batch, resolved: Mapping[str, Mapping[str, Any]]) -> ValidRows:
@@ -175,9 +175,9 @@ class RowValidator:
         """
         with collector_paused():
             self._put_ids(batch, resolved)
-            judge = self._text_judge if isinstance(batch.sources.records, CsvRecords) else self._json_judge
+            validator = self._text_validator if isinstance(batch.sources.records, CsvRecords) else self._json_validator
             for position, row in batch.waiting.items():
-                self._enter(batch, position, judge.judge_named(row, resolved))
+                self._enter(batch, position, validator.validate_named(row, resolved))
             if self._tracks_given:
                 self._fill_in_defaults(batch)
             valid = self._tell_apart(batch)
@@ -195,11 +195,11 @@ class RowValidator:
         return {field: column for field, column in columns.items() if field not in ids}
 
     def _sort_out_ids(self, batch: Batch, refused: Collection[int]) -> set[int]:
-        """Note the rows of the fast lane that give a name, and find those that give both, or nothing needed.
+        """Note the rows of the fast path that give a name, and find those that give both, or nothing needed.
 
         Returns
         -------
-        The positions of those that must be judged anew.
+        The positions of those that must be validated again.
         """
         left: set[int] = set()
         for number, lookup in enumerate(self._lookups):
@@ -240,36 +240,36 @@ class RowValidator:
             batch.refused[position] = verdict
 
     def _put_ids(self, batch: Batch, resolved: Mapping[str, Mapping[str, Any]]) -> None:
-        """Give the rows of the fast lane the ids behind their names."""
-        assert self._lane is not None or not batch.named
+        """Give the rows of the fast path the ids behind their names."""
+        assert self._fast_path is not None or not batch.named
         for number, lookup in enumerate(self._lookups):
             positions = batch.named.get(lookup.id_field)
-            if not positions or self._lane is None:
+            if not positions or self._fast_path is None:
                 continue
             names, given = batch.columns[name_attribute(number)], batch.columns[lookup.id_field]
             ids = resolved.get(lookup.id_field, {})
-            taken = {name: value for name, value in ids.items() if self._lane.takes_id(lookup.id_field, value)}
+            taken = {name: value for name, value in ids.items() if self._fast_path.takes_id(lookup.id_field, value)}
             for position in positions:
                 name = names[position]
                 if name in taken:
                     given[position] = taken[name]
                 elif position not in batch.refused and position not in batch.waiting:
                     # The name is unknown, or the model may refuse the id: Pydantic tells.
-                    self._judge_again(batch, position)
+                    self._validate_again(batch, position)
 
-    def _judge_again(self, batch: Batch, position: int) -> None:
-        """Let Pydantic have a row that the fast lane had accepted."""
+    def _validate_again(self, batch: Batch, position: int) -> None:
+        """Let Pydantic have a row that the fast path had accepted."""
         record = batch.sources.records[position]
         if isinstance(record, bytes):
-            self._enter(batch, position, self._json_judge.judge(record))
+            self._enter(batch, position, self._json_validator.validate(record))
         else:
-            self._judge_cells(batch, position)
+            self._validate_cells(batch, position)
 
-    def _judge_cells(self, batch: Batch, position: int) -> None:
+    def _validate_cells(self, batch: Batch, position: int) -> None:
         records = batch.sources.records if batch.prepared is None else batch.prepared
         cells = records[position]
         assert isinstance(cells, list)
-        self._enter(batch, position, self._text_judge.judge(cells, batch.fields))
+        self._enter(batch, position, self._text_validator.validate(cells, batch.fields))
 
     def _absent_cells(self, records: CsvRecords, fields: Sequence[str | None]) -> dict[int, frozenset[str]]:
         """Fields that rows of cells do not give: those without a column, and blank ones where these count as such."""
@@ -285,8 +285,8 @@ class RowValidator:
         return absent
 
     def _fill_in_defaults(self, batch: Batch) -> None:
-        """Note which fields the rows of the fast lane do not give, and give them their defaults."""
-        for field, default in self._lane.defaults.items() if self._lane else ():
+        """Note which fields the rows of the fast path do not give, and give them their defaults."""
+        for field, default in self._fast_path.defaults.items() if self._fast_path else ():
             column = batch.columns[field]
             if msgspec.UNSET in column:
                 for position, value in enumerate(column):

@@ -1,10 +1,10 @@
-"""All rows of a JSON envelope judged before it is accepted."""
+"""All rows of a JSON envelope validated before it is accepted."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bulkport.imports.resource import Resource
-from bulkport.imports.validation.chunk_validator import RowValidator
+from bulkport.imports.validation.chunk_validator import ChunkValidator
 from bulkport.imports.values.options import PLAIN, ValueOptions
 
 _STEP_BYTES: Final = 64 * 1024
@@ -36,7 +36,7 @@ def validation_steps(
     None after each step of some milliseconds at most, and at last messages by path, such as
     `platforms[3].platformName` (counted from 0), or `platforms[3]` for the whole row; empty when all rows are valid.
     """
-    validator = RowValidator(resource, streamed=False, options=options)
+    validator = ChunkValidator(resource, streamed=False, options=options)
     found: dict[str, list[str]] = {}
     start = 0
     while start < len(records):

@@ -1,7 +1,7 @@
-"""The fast lane: rows decoded by msgspec and checked column by column, without Pydantic.
+"""The fast path: rows decoded by msgspec and checked column by column, without Pydantic.
 
-What the fast lane accepts is accepted, with the values Pydantic would give; whatever it refuses is left for Pydantic
-to judge. So it may refuse too much, and never too little.
+What the fast path accepts is accepted, with the values Pydantic would give; whatever it refuses is left for Pydantic
+to validate. So it may refuse too much, and never too little.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ class TypedField:
     """Whether an empty cell is an error."""
 
 
-class FastLane:
+class FastPath:
     """Decodes the rows of one resource.
 
     What it gives are columns: values by attribute, one for each record. Attributes are the model's field names, and one
@@ -109,12 +109,12 @@ class FastLane:
         self._stand_in: Any = None
         self._compile()
 
-    def fresh(self, checks: Mapping[str, TypedField]) -> "FastLane":
-        """A lane that has learned nothing yet; what is costly to make is shared."""
-        lane = copy(self)
-        lane._learned = []  # noqa: SLF001 # its own class
-        lane._checks = checks  # noqa: SLF001
-        return lane
+    def fresh(self, checks: Mapping[str, TypedField]) -> "FastPath":
+        """A path that has learned nothing yet; what is costly to make is shared."""
+        path = copy(self)
+        path._learned = []  # noqa: SLF001 # its own class
+        path._checks = checks  # noqa: SLF001
+        return path
 
     @property
     def reads_json(self) -> bool:
@@ -262,7 +262,7 @@ class FastLane:
 
 
 def is_fast(model: type[BaseModel], options: ValueOptions, columns: Mapping[str, ColumnType]) -> bool:
-    """Whether the fast lane gives what the options and the columns want: it reads plain forms, and floats as such."""
+    """Whether the fast path gives what the options and the columns want: it reads plain forms, and floats as such."""
     if options.trim or options.normalize or options.date_format or options.excel_dates:
         return False
     plain = translate(model)
@@ -277,25 +277,25 @@ def name_attribute(number: int) -> str:
     return f"_name_{number}"
 
 
-def fast_lane(
+def fast_path_for(
     resource: Resource,
     lookups: tuple[Lookup, ...],
     *,
     tracks_given: bool = False,
     columns: Mapping[str, ColumnType] | None = None,
     options: ValueOptions = PLAIN,
-) -> FastLane | None:
-    """A fast lane for one import into a resource; None where its model needs Pydantic for every row.
+) -> FastPath | None:
+    """A fast path for one import into a resource; None where its model needs Pydantic for every row.
 
     Parameters
     ----------
     columns:
         Type of each field's column, where cells of typed columns may become their texts without a value in between.
     """
-    lane = _lane_of(resource.model, lookups, tracks_given)
-    if lane is None:
+    path = _fast_path_of(resource.model, lookups, tracks_given)
+    if path is None:
         return None
-    return lane.fresh(_typed_fields(resource.model, tuple((columns or {}).items()), options))
+    return path.fresh(_typed_fields(resource.model, tuple((columns or {}).items()), options))
 
 
 @lru_cache(maxsize=256)
@@ -320,7 +320,7 @@ def _typed_fields(
 
 
 @lru_cache(maxsize=256)
-def _lane_of(model: type[BaseModel], lookups: tuple[Lookup, ...], tracks_given: bool) -> FastLane | None:
+def _fast_path_of(model: type[BaseModel], lookups: tuple[Lookup, ...], tracks_given: bool) -> FastPath | None:
     plain = translate(model)
     if plain is None:
         return None
@@ -329,7 +329,7 @@ def _lane_of(model: type[BaseModel], lookups: tuple[Lookup, ...], tracks_given: 
         if field.name in substituted and field.default not in (msgspec.NODEFAULT, None):
             return None
     try:
-        return FastLane(
+        return FastPath(
             plain.fields,
             lookups,
             forbids_unknown_fields=plain.forbids_unknown_fields,

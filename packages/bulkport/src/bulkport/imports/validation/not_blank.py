@@ -44,7 +44,7 @@ class NotBlank:
     """Refuses text that is empty or whitespace only: `Annotated[str, NotBlank, Field(max_length=100)]`.
 
     It is a pattern in the text's own schema rather than a Python function, so Pydantic checks it natively, it shows in
-    OpenAPI, and the fast lane knows it. With a `pattern` of your own, put `NotBlank` after it.
+    OpenAPI, and the fast path knows it. With a `pattern` of your own, put `NotBlank` after it.
     """
 
     @classmethod

@@ -32,8 +32,8 @@ Refused = Sequence[FieldError]
 Verdict = BaseModel | NamedRow | Refused
 
 
-class RowJudge(ABC):
-    """Judges one row at a time; nothing a row holds makes it raise.
+class RowValidator(ABC):
+    """Validates one row at a time; nothing a row holds makes it raise.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ class RowJudge(ABC):
     def _name_key(self, lookup: Lookup) -> str:
         """Key of a lookup's name in a row."""
 
-    def judge_members(self, members: dict[str, Any]) -> Verdict:
-        """Judge a row of members by key, which the judge may change."""
+    def validate_members(self, members: dict[str, Any]) -> Verdict:
+        """Validate a row of members by key, which may be changed."""
         names: dict[str, str] = {}
         errors: list[FieldError] = []
         for lookup in self._lookups:
@@ -86,8 +86,8 @@ class RowJudge(ABC):
             )
         return NamedRow(members, names) if names else self._checked(members)
 
-    def judge_named(self, row: NamedRow, ids: Mapping[str, Mapping[str, Any]]) -> BaseModel | Refused:
-        """Judge a row with the ids that were found for its names (by id field, then by name)."""
+    def validate_named(self, row: NamedRow, ids: Mapping[str, Mapping[str, Any]]) -> BaseModel | Refused:
+        """Validate a row with the ids that were found for its names (by id field, then by name)."""
         members = dict(row.members)
         unknown: dict[str, FieldError] = {}
         for lookup in self._lookups:
@@ -140,8 +140,8 @@ class RowJudge(ABC):
         return FieldError(path, field_message(path, details))
 
 
-class JsonJudge(RowJudge):
-    """Judges rows of JSON, strictly: `"5"` is no number, and `true` neither."""
+class JsonRowValidator(RowValidator):
+    """Validates rows of JSON, strictly: `"5"` is no number, and `true` neither."""
 
     def __init__(
         self,
@@ -153,14 +153,14 @@ class JsonJudge(RowJudge):
         super().__init__(resource, lookups, json_keys(resource.model))
         self._validator = exact_validator(resource.model, options, columns, is_text=False)
 
-    def judge(self, record: bytes) -> Verdict:
-        """Judge a row."""
+    def validate(self, record: bytes) -> Verdict:
+        """Validate a row."""
         try:
             members = _members(record)
         except (ValueError, ValueFault) as error:
             return [FieldError("", sentence("", _not_json(record, str(error))))]
         if isinstance(members, dict):
-            return self.judge_members(members)
+            return self.validate_members(members)
         return self._checked(members)
 
     def _validate(self, members: Any) -> Any:
@@ -170,8 +170,8 @@ class JsonJudge(RowJudge):
         return lookup.name_wire
 
 
-class TextJudge(RowJudge):
-    """Judges rows of text cells: values are read from their text."""
+class TextRowValidator(RowValidator):
+    """Validates rows of text cells: values are read from their text."""
 
     def __init__(
         self,
@@ -190,8 +190,8 @@ class TextJudge(RowJudge):
             if not info.is_required() and nulls[name] is not EmptyCell.NULL
         }
 
-    def judge(self, cells: Iterable[str | None], fields: Sequence[str | None]) -> Verdict:
-        """Judge a row.
+    def validate(self, cells: Iterable[str | None], fields: Sequence[str | None]) -> Verdict:
+        """Validate a row.
 
         Parameters
         ----------
@@ -216,7 +216,7 @@ class TextJudge(RowJudge):
                     members[field] = cell
                 case EmptyCell.NULL:
                     members[field] = None
-        return self.judge_members(members)
+        return self.validate_members(members)
 
     def _validate(self, members: Any) -> Any:
         return self._validator.validate_python(members)

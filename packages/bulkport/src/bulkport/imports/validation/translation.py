@@ -1,4 +1,4 @@
-"""Which models the fast lane understands, and how it sees their fields.
+"""Which models the fast path understands, and how it sees their fields.
 
 The translation reads the core schema that Pydantic compiled from the model, and knows a field only if it knows every
 key of the field's schema: what is not listed here is Pydantic's alone.
@@ -130,7 +130,7 @@ _IMMUTABLE: Final = (str, int, float, date, Enum, type(None))
 
 
 def translate(model: type[BaseModel]) -> PlainModel | None:
-    """The model as the fast lane sees it; None where only Pydantic understands it."""
+    """The model as the fast path sees it; None where only Pydantic understands it."""
     try:
         return _plain_model(model)
     except _NotPlainError:

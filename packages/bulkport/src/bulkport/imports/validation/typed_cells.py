@@ -85,7 +85,7 @@ def _check_of(leaf: Leaf, column: ColumnType) -> Check | None:
 
 
 def read_typed(cells: list[str], check: Check, empty: str | None, is_required: bool) -> tuple[Texts, set[int]]:
-    """The texts of a column, and the positions of the cells that the exact readers have to judge.
+    """The texts of a column, and the positions of the cells that the exact readers have to validate.
 
     Parameters
     ----------

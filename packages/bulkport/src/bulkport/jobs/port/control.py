@@ -1,4 +1,4 @@
-"""Steering jobs and queues."""
+"""ControlCalls jobs and queues."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -19,7 +19,7 @@ from bulkport.jobs.postgres.error_text import describe, message_of, printable
 from bulkport.jobs.postgres.outcomes import Ending, RunOutcome
 from bulkport.jobs.postgres.run_output import RunOutputStore
 from bulkport.jobs.retry import RetryLater
-from bulkport.jobs.run_output import RunNotes
+from bulkport.jobs.run_output import RunOutput
 from bulkport.jobs.sanitize import NotStorable, storable_json
 from bulkport.logs import get_logger
 
@@ -61,7 +61,7 @@ class Run:
         self._output = output
         self._is_stopping = is_stopping
         self._begun = time.monotonic()
-        self._notes = RunNotes()
+        self._notes = RunOutput()
 
     async def outcome(self) -> RunOutcome:
         """Run the task's function; nothing that it raises comes out of here."""
@@ -110,9 +110,9 @@ class Run:
             ending = Ending.HANDED_BACK if self._is_stopping() and not error.delay_seconds else Ending.AGAIN
             priority = max(self.job.priority - 1, -(2**31)) if error.lower_priority else None
             return RunOutcome(ending, seconds, delay_seconds=error.delay_seconds, priority=priority)
-        return await self._judge(error, seconds, log)
+        return await self._failed_outcome(error, seconds, log)
 
-    async def _judge(self, error: BaseException, seconds: float, log: Any) -> RunOutcome:
+    async def _failed_outcome(self, error: BaseException, seconds: float, log: Any) -> RunOutcome:
         """Decide what comes after a failed attempt."""
         policy = self.definition.retry
         failures = self.job.failures + 1

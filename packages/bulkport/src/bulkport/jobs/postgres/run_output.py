@@ -8,7 +8,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from bulkport.jobs.postgres.connection import WorkerConnection
-from bulkport.jobs.run_output import KeptNotes, PendingNotes, RunNotes
+from bulkport.jobs.run_output import PendingOutput, RunOutput, StoredOutput
 from bulkport.logs import get_logger
 
 _log = get_logger(__name__)
@@ -65,7 +65,7 @@ class RunOutputStore:
         self._connection = connection
         self.worker_id = 0
 
-    async def notes_of(self, job_id: int, runs: int) -> RunNotes:
+    async def notes_of(self, job_id: int, runs: int) -> RunOutput:
         """The notes of a run that begins; `runs` ended before it.
 
         Raises
@@ -77,15 +77,15 @@ class RunOutputStore:
         kept = None
         if runs > 0:
             row = (await self._connection.fetch_all(_READ, fence))[0]
-            kept = KeptNotes(row["checkpoint"], row["lines"])
+            kept = StoredOutput(row["checkpoint"], row["lines"])
 
-        async def write(pending: PendingNotes) -> None:
+        async def write(pending: PendingOutput) -> None:
             try:
                 await self._write(fence | _arguments(pending))
             except psycopg.Error as error:
                 _log.warning("notes of a run not kept", job_id=job_id, error=str(error).strip())
 
-        return RunNotes(write, kept)
+        return RunOutput(write, kept)
 
     async def _write(self, arguments: dict[str, Any]) -> None:
         while True:
@@ -97,7 +97,7 @@ class RunOutputStore:
             _log.info("notes not kept: the job is no longer this worker's", job_id=arguments["job_id"])
 
 
-def _arguments(pending: PendingNotes) -> dict[str, Any]:
+def _arguments(pending: PendingOutput) -> dict[str, Any]:
     now = time.monotonic()
     progress, lines = pending.progress, pending.lines
     return {

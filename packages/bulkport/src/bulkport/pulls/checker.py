@@ -42,7 +42,7 @@ def recurring_definition(pull: RecurringPull) -> RecurringDefinition:
     )
 
 
-class SourceLooker:
+class SourceChecker:
     """Looks at sources in a worker process."""
 
     def __init__(

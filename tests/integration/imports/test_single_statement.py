@@ -46,7 +46,7 @@ async def settled_either_way(
                 no_express(monkeypatch)
                 await site.work(attempt)
             else:
-                assert await site.go_express(attempt)
+                assert await site.run_single_statement(attempt)
             found.append(await site.state(job_id))
             await execute(site, "DROP TABLE gauges, rooms")
     return found
@@ -100,7 +100,7 @@ async def test_a_refused_row_leaves_nothing_and_the_usual_way_reports_it(
     job_id = await site.accept(GOOD + row + b"\n{}\n")
     attempt = await site.begin(job_id)
     assert attempt is not None
-    assert not await site.go_express(attempt)
+    assert not await site.run_single_statement(attempt)
     assert await site.state(job_id) == NOTHING_WRITTEN | {"gauges": [("old", 0, 1)]}
 
     await site.work(attempt)
@@ -127,7 +127,7 @@ async def test_a_reference_that_goes_between_look_up_and_write_is_a_row_error(si
     job_id = await site.accept(GOOD)
     attempt = await site.begin(job_id)
     assert attempt is not None
-    assert not await site.go_express(attempt)
+    assert not await site.run_single_statement(attempt)
     assert await site.state(job_id) == NOTHING_WRITTEN
     await execute(site, "DROP TRIGGER lose_the_attic ON gauges; DELETE FROM rooms WHERE id = 2")
     await site.work(attempt)
@@ -140,7 +140,7 @@ async def test_it_settles_once(site: OneChunk) -> None:
     job_id = await site.accept(GOOD)
     attempts = [await site.begin(job_id) for _ in range(4)]
     assert all(attempt is not None for attempt in attempts)
-    went = await asyncio.gather(*(site.go_express(attempt) for attempt in attempts if attempt is not None))
+    went = await asyncio.gather(*(site.run_single_statement(attempt) for attempt in attempts if attempt is not None))
     assert sorted(went) == [False, False, False, True]
     state = await site.state(job_id)
     assert state["gauges"] == [("a", 1, 1), ("b", None, 2)]
@@ -150,7 +150,7 @@ async def test_it_settles_once(site: OneChunk) -> None:
     await execute(site, "TRUNCATE gauges")
     late = attempts[0]
     assert late is not None
-    assert not await site.go_express(late)
+    assert not await site.run_single_statement(late)
     await site.work(late)
     assert await site.state(job_id) == state | {"gauges": []}
 
@@ -165,7 +165,7 @@ async def test_a_cancelled_import_is_left_alone(site: OneChunk) -> None:
         " SET status = 'Cancelled', started_at = NULL, completed_at = clock_timestamp()",
     )
     state = await site.state(job_id)
-    assert not await site.go_express(attempt)
+    assert not await site.run_single_statement(attempt)
     assert await site.state(job_id) == state
 
 
@@ -184,7 +184,7 @@ async def test_what_another_lane_has_is_not_waited_for(site: OneChunk, lock: str
     async with site.pool.connection() as other, other.transaction():
         await other.execute(lock.encode())
         async with asyncio.timeout(10):
-            assert not await site.go_express(attempt)
+            assert not await site.run_single_statement(attempt)
         assert await site.state(job_id) == NOTHING_WRITTEN
 
 
@@ -227,7 +227,7 @@ async def test_a_connection_killed_in_the_middle_leaves_nothing(site: OneChunk, 
     )
     async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as other:
         await other.execute("SELECT pg_advisory_lock(1)")
-        going = asyncio.create_task(site.go_express(attempt))
+        going = asyncio.create_task(site.run_single_statement(attempt))
         await other.execute("SELECT pg_terminate_backend(%s)", (await _someone_waits(site),))
         with pytest.raises(psycopg.OperationalError):
             await going
@@ -235,7 +235,7 @@ async def test_a_connection_killed_in_the_middle_leaves_nothing(site: OneChunk, 
     # The next attempt does it all, once.
     again = await site.begin(job_id)
     assert again is not None
-    assert await site.go_express(again)
+    assert await site.run_single_statement(again)
     state = await site.state(job_id)
     assert state["gauges"] == [("a", 1, 1), ("b", None, 2)]
     assert state["job"][0][:4] == ("PartialSuccess", 3, 2, 1)
@@ -247,7 +247,7 @@ async def test_a_fault_that_is_no_rows_leaves_nothing_and_the_usual_way_tells_of
     attempt = await site.begin(job_id)
     assert attempt is not None
     await execute(site, "ALTER TABLE gauges DROP COLUMN level")
-    assert not await site.go_express(attempt)
+    assert not await site.run_single_statement(attempt)
     with pytest.raises(ResourceDeclarationError, match="level"):
         await site.work(attempt)
     await execute(site, "ALTER TABLE gauges ADD COLUMN level integer")

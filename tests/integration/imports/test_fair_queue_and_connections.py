@@ -1,4 +1,4 @@
-"""Turns and connections of a worker are taken in one order, so that nobody waits in a circle."""
+"""FairQueue and connections of a worker are taken in one order, so that nobody waits in a circle."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from one_chunk import GAUGES, opened
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports import chunk_worker
 from bulkport.imports.attempt import Attempt, begin_attempt
-from bulkport.imports.fair_queue import Turns
+from bulkport.imports.fair_queue import FairQueue
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.ingest import Intake
 from bulkport.imports.resource import Resources
@@ -28,11 +28,11 @@ ROWS = 40
 
 async def test_strict_imports_leave_connections_to_those_who_have_turns(shop_url: str) -> None:
     async with opened(shop_url) as site, open_pool(shop_url, name="worker", most=SLOTS + 4, acquire_seconds=5) as pool:
-        intake = Intake(site.intake._engine, site.pool, site.pool, ImportLimits(chunk_bytes=500), lanes=2)
+        intake = Intake(site.intake._engine, site.pool, site.pool, ImportLimits(chunk_bytes=500), chunk_workers=2)
         strict = [await _accept(intake, f"s{number}", Handling.STRICT) for number in range(STRICT_IMPORTS)]
         others = [await _accept(intake, f"o{number}", Handling.LENIENT) for number in range(OTHERS)]
         attempts = {import_id: await _begin(pool, import_id) for import_id in (*strict, *others)}
-        turns, whole_writes = Turns(SLOTS), Turns(2)
+        fair_queue, whole_writes = FairQueue(SLOTS), FairQueue(2)
         async with (
             asyncio.timeout(60),
             asyncio.TaskGroup() as group,
@@ -41,24 +41,24 @@ async def test_strict_imports_leave_connections_to_those_who_have_turns(shop_url
         ):
             await connection.execute("LOCK TABLE gauges")
             for import_id in strict:
-                group.create_task(_work(pool, turns, whole_writes, attempts[import_id]))
+                group.create_task(_work(pool, fair_queue, whole_writes, attempts[import_id]))
 
             async def all_want_to_write() -> bool:
                 return await _progress(site.pool, strict) == (0, 2)
 
             await eventually(all_want_to_write, "strict imports that write")
             for import_id in others:
-                group.create_task(_work(pool, turns, whole_writes, attempts[import_id]))
+                group.create_task(_work(pool, fair_queue, whole_writes, attempts[import_id]))
         assert await _count(site.pool, "SELECT count(*) FROM gauges") == ROWS * (STRICT_IMPORTS + OTHERS)
 
 
 async def test_a_strict_import_whose_keys_others_wait_for_waits_for_none_of_them(shop_url: str) -> None:
     async with opened(shop_url) as site, open_pool(shop_url, name="worker", most=SLOTS + 4, acquire_seconds=5) as pool:
-        intake = Intake(site.intake._engine, site.pool, site.pool, ImportLimits(chunk_bytes=500), lanes=2)
+        intake = Intake(site.intake._engine, site.pool, site.pool, ImportLimits(chunk_bytes=500), chunk_workers=2)
         first = await _accept(intake, "same", Handling.STRICT)
         others = [await _accept(intake, "same", Handling.LENIENT, user=f"o{number}") for number in range(OTHERS)]
         attempts = {import_id: await _begin(pool, import_id) for import_id in (first, *others)}
-        turns, whole_writes = Turns(SLOTS), Turns(2)
+        fair_queue, whole_writes = FairQueue(SLOTS), FairQueue(2)
         # The last of the keys is taken, so the strict import stops when it has written all others.
         async with (
             asyncio.timeout(60),
@@ -67,14 +67,14 @@ async def test_a_strict_import_whose_keys_others_wait_for_waits_for_none_of_them
             connection.transaction(force_rollback=True),
         ):
             await connection.execute("INSERT INTO gauges VALUES (%s, 1, 1)", (f"same-{ROWS - 1}",))
-            group.create_task(_work(pool, turns, whole_writes, attempts[first]))
+            group.create_task(_work(pool, fair_queue, whole_writes, attempts[first]))
 
             async def stopped() -> bool:
                 return await _progress(site.pool, [first]) == (0, 1)
 
             await eventually(stopped, "a strict import that waits for a key")
             for import_id in others:
-                group.create_task(_work(pool, turns, whole_writes, attempts[import_id]))
+                group.create_task(_work(pool, fair_queue, whole_writes, attempts[import_id]))
 
             async def all_wait() -> bool:
                 return await _progress(site.pool, []) == (0, 1 + SLOTS)
@@ -136,7 +136,7 @@ async def _begin(pool: AsyncPool, import_id: ImportId) -> Attempt:
     return attempt
 
 
-async def _work(pool: AsyncPool, turns: Turns, whole_writes: Turns, attempt: Attempt) -> None:
+async def _work(pool: AsyncPool, fair_queue: FairQueue, whole_writes: FairQueue, attempt: Attempt) -> None:
     context = JobContext(
         job_id=BackgroundJobId("1"),
         task="",
@@ -147,4 +147,4 @@ async def _work(pool: AsyncPool, turns: Turns, whole_writes: Turns, attempt: Att
         asks_cancel=lambda: False,
         asks_stop=lambda: False,
     )
-    await chunk_worker.Lane(pool, turns, whole_writes, attempt, context).work(others_wait=lambda: False)
+    await chunk_worker.ChunkWorker(pool, fair_queue, whole_writes, attempt, context).work(others_wait=lambda: False)

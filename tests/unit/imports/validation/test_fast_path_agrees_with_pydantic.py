@@ -1,4 +1,4 @@
-"""The fast lane never accepts what Pydantic refuses, and gives the values Pydantic gives."""
+"""The fast path never accepts what Pydantic refuses, and gives the values Pydantic gives."""
 
 import json
 import math
@@ -15,9 +15,9 @@ from pydantic_core import from_json
 
 from bulkport.imports.formats.csv import CsvColumns, CsvRecords
 from bulkport.imports.resource import Resource
-from bulkport.imports.validation import NotBlank, RowValidator
+from bulkport.imports.validation import ChunkValidator, NotBlank
 from bulkport.imports.validation.exact_schema import exact_validator
-from bulkport.imports.validation.fast_path import FastLane, fast_lane
+from bulkport.imports.validation.fast_path import FastPath, fast_path_for
 from bulkport.imports.validation.unknown_fields import UnknownFields
 from bulkport.imports.values.faults import ValueFault
 from bulkport.imports.values.json_text import read_json
@@ -68,10 +68,10 @@ def resource_of(model: type[BaseModel]) -> Resource:
     return Resource(name="things", label="Thing", label_field=next(iter(model.model_fields)), model=model, table="t")
 
 
-def lane_of(model: type[BaseModel]) -> FastLane:
-    lane = fast_lane(resource_of(model), ())
-    assert lane is not None
-    return lane
+def lane_of(model: type[BaseModel]) -> FastPath:
+    path = fast_path_for(resource_of(model), ())
+    assert path is not None
+    return path
 
 
 def exactly(model: type[BaseModel], record: bytes) -> Any:
@@ -190,9 +190,9 @@ def test_text_rows_of_the_fast_lane_are_those_of_pydantic(rows: list[list[str]])
     resource = resource_of(Cells)
     columns = CsvColumns(list(Cells.model_fields), [])
     records = CsvRecords.of_rows(rows, len(columns.fields))
-    fast, pydantic = RowValidator(resource, streamed=True), RowValidator(resource, streamed=True)
-    assert fast.has_fast_lane
-    pydantic._lane = None
+    fast, pydantic = ChunkValidator(resource, streamed=True), ChunkValidator(resource, streamed=True)
+    assert fast.has_fast_path
+    pydantic._fast_path = None
     found = fast.finish(fast.decode_text(records, columns, 1), {})
     expected = pydantic.finish(pydantic.decode_text(records, columns, 1), {})
     assert [list(column) for column in found.columns] == [list(column) for column in expected.columns]
@@ -207,7 +207,7 @@ def test_text_rows_of_the_fast_lane_are_those_of_pydantic(rows: list[list[str]])
 @given(data=st.data())
 def test_a_row_is_valid_exactly_where_pydantic_takes_it(model: type[BaseModel], data: st.DataObject) -> None:
     batch = data.draw(st.lists(records(model), min_size=1, max_size=4))
-    validator = RowValidator(resource_of(model), streamed=True)
+    validator = ChunkValidator(resource_of(model), streamed=True)
     valid = validator.finish(validator.decode_json(batch, 1), {})
     for number, record in enumerate(batch, start=1):
         try:

@@ -18,7 +18,7 @@ from bulkport.client import ClientError, Import, ImportProgress
 from bulkport.imports.formats.media_type import BodyFormat
 
 
-def add_steering_commands(imports: typer.Typer, site: Site) -> None:
+def add_control_commands(imports: typer.Typer, site: Site) -> None:
     """Add the commands that change the course of imports."""
     Url = Annotated[str, site.url_option]  # noqa: N806 # types
     Key = Annotated[str, site.key_option]  # noqa: N806

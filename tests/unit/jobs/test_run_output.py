@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from bulkport.jobs import run_output as run_notes
-from bulkport.jobs.run_output import KeptNotes, PendingNotes, Progress, RunNotes
+from bulkport.jobs.run_output import PendingOutput, Progress, RunOutput, StoredOutput
 from bulkport.jobs.sanitize import NotStorable
 
 
@@ -14,11 +14,11 @@ class Written:
     """What was written, and how long each write takes."""
 
     def __init__(self) -> None:
-        self.notes: list[PendingNotes] = []
+        self.notes: list[PendingOutput] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def write(self, pending: PendingNotes) -> None:
+    async def write(self, pending: PendingOutput) -> None:
         await self.gate.wait()
         self.notes.append(pending)
 
@@ -29,7 +29,7 @@ class Written:
 
 async def test_many_notes_become_few_writes_and_the_last_one_counts() -> None:
     written = Written()
-    notes = RunNotes(written.write)
+    notes = RunOutput(written.write)
     for done in range(500):
         notes.set_progress(Progress(done, 500, None))
         if done % 100 == 0:
@@ -42,7 +42,7 @@ async def test_many_notes_become_few_writes_and_the_last_one_counts() -> None:
 async def test_notes_are_written_while_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_notes, "WRITE_SECONDS", 0.01)
     written = Written()
-    notes = RunNotes(written.write)
+    notes = RunOutput(written.write)
     for number in range(3):
         notes.add_line(str(number), "info")
         async with asyncio.timeout(10):
@@ -55,7 +55,7 @@ async def test_notes_are_written_while_the_run_goes_on(monkeypatch: pytest.Monke
 async def test_a_slow_write_delays_no_note_and_loses_none() -> None:
     written = Written()
     written.gate.clear()
-    notes = RunNotes(written.write)
+    notes = RunOutput(written.write)
     notes.add_line("first", "info")
     await asyncio.sleep(0.02)
     notes.add_line("second", "info")
@@ -69,7 +69,7 @@ async def test_a_slow_write_delays_no_note_and_loses_none() -> None:
 
 async def test_threads_may_take_notes() -> None:
     written = Written()
-    notes = RunNotes(written.write)
+    notes = RunOutput(written.write)
 
     def work() -> None:
         for number in range(100):
@@ -88,7 +88,7 @@ async def test_threads_may_take_notes() -> None:
 
 async def test_notes_after_the_end_are_dropped() -> None:
     written = Written()
-    notes = RunNotes(written.write)
+    notes = RunOutput(written.write)
     await notes.finish()
     notes.add_line("late", "info")
     await asyncio.sleep(0.02)
@@ -97,7 +97,7 @@ async def test_notes_after_the_end_are_dropped() -> None:
 
 async def test_lines_of_a_job_are_bounded_over_its_runs() -> None:
     written = Written()
-    notes = RunNotes(written.write, KeptNotes(lines=run_notes.MOST_LINES - 1))
+    notes = RunOutput(written.write, StoredOutput(lines=run_notes.MOST_LINES - 1))
     for _ in range(3):
         notes.add_line("x" * 3_000, "info")
     notes.add_line("more", "info")
@@ -109,7 +109,7 @@ async def test_lines_of_a_job_are_bounded_over_its_runs() -> None:
 
 async def test_text_that_cannot_be_stored_is_made_storable() -> None:
     written = Written()
-    notes = RunNotes(written.write)
+    notes = RunOutput(written.write)
     notes.add_line("a\0b\ud800", "warning")
     notes.set_progress(Progress(1, 2, "\0"))
     await notes.finish()
@@ -118,7 +118,7 @@ async def test_text_that_cannot_be_stored_is_made_storable() -> None:
 
 
 def test_a_checkpoint_is_json_and_can_be_read_at_once() -> None:
-    notes = RunNotes(kept=KeptNotes(checkpoint={"row": 3}))
+    notes = RunOutput(kept=StoredOutput(checkpoint={"row": 3}))
     assert notes.checkpoint == {"row": 3}
     notes.set_checkpoint([1])
     assert notes.checkpoint == [1]
@@ -130,4 +130,4 @@ def test_a_checkpoint_is_json_and_can_be_read_at_once() -> None:
 
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(ValueError, match="loud"):
-        RunNotes().add_line("text", "loud")
+        RunOutput().add_line("text", "loud")

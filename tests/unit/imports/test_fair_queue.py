@@ -1,4 +1,4 @@
-"""Turns go to the user who has had the least work done."""
+"""FairQueue go to the user who has had the least work done."""
 
 import asyncio
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from bulkport.imports import fair_queue as turns_module
-from bulkport.imports.fair_queue import Turns
+from bulkport.imports.fair_queue import FairQueue
 
 
 class _Clock:
@@ -27,42 +27,42 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
 
 
 async def _work(  # noqa: PLR0917
-    turns: Turns, clock: _Clock, user: str, chunks: int, seconds: float, log: list[str]
+    fair_queue: FairQueue, clock: _Clock, user: str, chunks: int, seconds: float, log: list[str]
 ) -> None:
     for _ in range(chunks):
-        async with turns.turn(user):
+        async with fair_queue.turn(user):
             log.append(user)
             await asyncio.sleep(0)
             clock.now += seconds
 
 
 async def test_a_newcomer_waits_for_one_chunk_at_most(clock: _Clock) -> None:
-    turns, log = Turns(1), list[str]()
-    lanes = [asyncio.create_task(_work(turns, clock, "big", 50, 1.0, log)) for _ in range(5)]
+    fair_queue, log = FairQueue(1), list[str]()
+    workers = [asyncio.create_task(_work(fair_queue, clock, "big", 50, 1.0, log)) for _ in range(5)]
     while len(log) < 20:
         await asyncio.sleep(0)
     arrived = len(log)
-    await _work(turns, clock, "small", 1, 0.1, log)
+    await _work(fair_queue, clock, "small", 1, 0.1, log)
     assert log.index("small") <= arrived + 1
-    await asyncio.gather(*lanes)
+    await asyncio.gather(*workers)
     assert log.count("big") == 250
 
 
 async def test_two_users_share_by_time_not_by_chunks(clock: _Clock) -> None:
-    turns, log = Turns(1), list[str]()
-    # Two lanes each, so that both users always have one waiting.
-    slow = [_work(turns, clock, "slow", 50, 3.0, log) for _ in range(2)]
-    quick = [_work(turns, clock, "quick", 150, 1.0, log) for _ in range(2)]
+    fair_queue, log = FairQueue(1), list[str]()
+    # Two chunk workers each, so that both users always have one waiting.
+    slow = [_work(fair_queue, clock, "slow", 50, 3.0, log) for _ in range(2)]
+    quick = [_work(fair_queue, clock, "quick", 150, 1.0, log) for _ in range(2)]
     await asyncio.gather(*slow, *quick)
     share = log[: 2 * len(log) // 3]
     assert share.count("quick") * 1.0 == pytest.approx(share.count("slow") * 3.0, rel=0.1)
 
 
 async def test_an_idle_user_saves_nothing_up(clock: _Clock) -> None:
-    turns, log = Turns(1), list[str]()
-    await _work(turns, clock, "early", 1, 1.0, log)
-    await _work(turns, clock, "busy", 100, 1.0, log)
-    both = [asyncio.create_task(_work(turns, clock, user, 20, 1.0, log)) for user in ("early", "busy")]
+    fair_queue, log = FairQueue(1), list[str]()
+    await _work(fair_queue, clock, "early", 1, 1.0, log)
+    await _work(fair_queue, clock, "busy", 100, 1.0, log)
+    both = [asyncio.create_task(_work(fair_queue, clock, user, 20, 1.0, log)) for user in ("early", "busy")]
     await asyncio.gather(*both)
     contested = log[101:]
     longest = current = 1
@@ -73,11 +73,11 @@ async def test_an_idle_user_saves_nothing_up(clock: _Clock) -> None:
 
 
 async def test_no_more_chunks_than_slots_at_one_time() -> None:
-    turns, at_work, most = Turns(2), 0, 0
+    fair_queue, at_work, most = FairQueue(2), 0, 0
 
     async def work(user: str) -> None:
         nonlocal at_work, most
-        async with turns.turn(user):
+        async with fair_queue.turn(user):
             at_work += 1
             most = max(most, at_work)
             await asyncio.sleep(0.001)
@@ -88,27 +88,27 @@ async def test_no_more_chunks_than_slots_at_one_time() -> None:
 
 
 async def test_a_cancelled_waiter_gives_its_turn_back() -> None:
-    turns = Turns(1)
-    async with turns.turn("a"):
-        waiting = asyncio.create_task(_hold(turns, "b"))
+    fair_queue = FairQueue(1)
+    async with fair_queue.turn("a"):
+        waiting = asyncio.create_task(_hold(fair_queue, "b"))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-    async with asyncio.timeout(1), turns.turn("c"):
+    async with asyncio.timeout(1), fair_queue.turn("c"):
         pass
 
 
 async def test_a_waiter_cancelled_as_its_turn_comes_gives_it_back() -> None:
-    turns = Turns(1)
-    async with turns.turn("a"):
-        waiting = asyncio.create_task(_hold(turns, "b"))
+    fair_queue = FairQueue(1)
+    async with fair_queue.turn("a"):
+        waiting = asyncio.create_task(_hold(fair_queue, "b"))
         await asyncio.sleep(0)
     waiting.cancel()  # its turn has been granted, and it has not run since
     await asyncio.gather(waiting, return_exceptions=True)
-    async with asyncio.timeout(1), turns.turn("c"):
+    async with asyncio.timeout(1), fair_queue.turn("c"):
         pass
 
 
-async def _hold(turns: Turns, user: str) -> None:
-    async with turns.turn(user):
+async def _hold(fair_queue: FairQueue, user: str) -> None:
+    async with fair_queue.turn(user):
         await asyncio.Event().wait()
