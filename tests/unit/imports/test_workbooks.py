@@ -343,3 +343,68 @@ def _value_cells(size: int, price: float, day: str, paid: str) -> list[str]:
         f'<table:table-cell office:value-type="{kind}"/>'
         for kind in (*kinds, f'boolean" table:style-name="word" office:boolean-value="{paid}')
     ]
+
+
+def _sheet(*rows: str) -> bytes:
+    """A workbook of one sheet whose rows are given in XML."""
+    file = io.BytesIO(workbook({"S": [["x"]]}))
+    changed = io.BytesIO()
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            is_sheet = name.endswith("sheet1.xml")
+            xml = f'<worksheet xmlns="{_MAIN}"><sheetData>{"".join(rows)}</sheetData></worksheet>'
+            new.writestr(name, xml if is_sheet else old.read(name))
+    return changed.getvalue()
+
+
+def _text_at(place: str, text: str) -> str:
+    return f'<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>'
+
+
+def test_errors_and_formulas_without_a_value_are_read_as_they_are_shown() -> None:
+    cells = {
+        '<c r="D{}" t="e"><v>#N/A</v></c>': "#N/A",
+        '<c r="D{}" t="e"><f>1/0</f><v>#DIV/0!</v></c>': "#DIV/0!",
+        '<c t="e" r="D{}"><v>#REF!</v></c>': "#REF!",
+        '<c r="D{}"><f>A1&amp;"x"</f></c>': '=A1&"x"',
+        '<c r="D{}"><f>A1</f><v></v></c>': "=A1",
+        '<c r="D{}"><f>1+1</f><v>2</v></c>': "2",
+        '<c r="D{}" t="str"><f>A1</f><v>shown</v></c>': "shown",
+        '<c r="D{}"/>': "",
+        '<c r="D{}"><v>9007199254740991</v></c>': "9007199254740991",
+    }
+    head = f'<row r="3">{_text_at("C3", "name")}{_text_at("D3", "size")}</row>'
+    rows = [
+        f'<row r="{number}">{_text_at(f"C{number}", "x")}{cell.format(number)}</row>'
+        for number, cell in enumerate(cells, start=4)
+    ]
+    found = read_file(_sheet(head, *rows), format_=BodyFormat.EXCEL)
+    assert found.named("size") == list(cells.values())
+    assert found.reading["headerRow"] == 3
+    assert read_file(_sheet(head, *rows), ("headerRow", "3"), format_=BodyFormat.EXCEL).rows == found.rows
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        (pa.array([1706659200123456789], pa.timestamp("ns")), '"2024-01-31 00:00:00.123456789"'),
+        (pa.array([1706659200123456000], pa.timestamp("ns", "UTC")), '"2024-01-31T00:00:00.123456+00:00"'),
+        (pa.array([400_000_000_000_000_000], pa.timestamp("us")), '"14645-06-30 15:06:40.000000"'),
+        (pa.array([36_000_123_456_789], pa.time64("ns")), '"10:00:00.123456789"'),
+        (pa.array([[1706659200123456789]], pa.list_(pa.timestamp("ns"))), '["2024-01-31 00:00:00.123456789"]'),
+        (pa.array([[("a", 1), ("b", None)]], pa.map_(pa.string(), pa.int64())), '{"a":1,"b":null}'),
+        (pa.array([[("a", 1), ("a", 2)]], pa.map_(pa.string(), pa.int64())), '[["a",1],["a",2]]'),
+        (pa.array([[1, None]], pa.large_list(pa.int64())), "[1,null]"),
+        (pa.array([Decimal("1.10")], pa.decimal256(76, 2)), "1.10"),
+        (pa.array([2**64 - 1], pa.uint64()), "18446744073709551615"),
+        (pa.array(["a"]).dictionary_encode(), '"a"'),
+        (pa.array([b"abcd"], pa.binary(4)), '"\\\\x61626364"'),
+    ],
+    ids=str,
+)
+def test_parquet_values_of_every_kind_are_told_whole(values: pa.Array, written: str) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"articleName": ["x"], "size": values}), file)
+    (row,) = read_file(file.getvalue(), format_=BodyFormat.PARQUET).rows
+    told = row.decode().partition('"size":')[2].removesuffix("}")
+    assert told.replace("2024-01-31T", "2024-01-31 ") == written.replace("2024-01-31T", "2024-01-31 ")

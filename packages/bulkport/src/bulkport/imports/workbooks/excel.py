@@ -4,16 +4,20 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 import python_calamine
 
 from bulkport.imports.loose_names import loosened
 from bulkport.imports.workbooks.errors import UnreadableFileError
+from bulkport.imports.workbooks.odd_cells import OddCells, find_odd_cells
 
 _PART_ROWS: Final = 500
 _SEARCHED_ROWS: Final = 20
+_EXACT: Final = 2**53
+"""Up to here every whole number has a floating-point number of its own."""
+_NOTHING_ODD: Final[OddCells] = {}
 
 
 def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]]:
@@ -35,7 +39,7 @@ def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes
     cells = (sheet.end[0] + 1) * (sheet.end[1] + 1) if sheet.end else 0
     if cells > order["max_cells"]:
         raise UnreadableFileError(f"the sheet {name!r} has {cells:,} cells, and {order['max_cells']:,} is the limit")
-    return {"sheet": name}, _csv(_rows(sheet))
+    return {"sheet": name}, _csv(_rows(sheet, find_odd_cells(order["path"], name)))
 
 
 def _choose_sheet(workbook: python_calamine.CalamineWorkbook, order: dict[str, Any]) -> str:
@@ -79,12 +83,23 @@ def _fits(row: Sequence[str], required: Sequence[Sequence[str]]) -> bool:
     return any(cells) and all(not cells.isdisjoint(names) for names in required)
 
 
-def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[list[str]]:
-    # Rows above the first that is filled are not among them; the number of a row counts from it.
-    start = sheet.start
-    yield from ([] for _ in range(start[0] if start else 0))
-    for row in sheet.iter_rows():
-        yield [_text(cell) for cell in row]
+def _rows(sheet: python_calamine.CalamineSheet, odd: OddCells = _NOTHING_ODD) -> Iterator[list[str]]:
+    """The rows of a sheet from its first one on, whether or not it is filled; its first filled column comes first."""
+    first_row, first_column = sheet.start or (0, 0)
+    rows = iter(sheet.iter_rows())
+    first = next(rows, [])
+    if first_row and any(cell != "" for cell in first):  # rows above the first that is filled are left out
+        yield from ([] for _ in range(first_row))
+        number = first_row
+    else:
+        number = 0
+    for row in chain([first], rows):
+        cells = [_text(cell) for cell in row]
+        for column, text in odd.get(number, {}).items():
+            if 0 <= column - first_column < len(cells) and not cells[column - first_column]:
+                cells[column - first_column] = text
+        number += 1
+        yield cells
 
 
 def _text(value: Any) -> str:
@@ -93,7 +108,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        return str(int(value)) if value.is_integer() and abs(value) <= _EXACT else repr(value)
     if isinstance(value, datetime):
         # A day without a time is a date, as it is shown.
         return value.date().isoformat() if value.time() == time() else value.isoformat()

@@ -44,7 +44,7 @@ def _lines(file: pq.ParquetFile) -> Iterator[bytes]:
         columns = [
             [_json_text(text) for text in column.cast(pa.string()).to_pylist()]
             if name in json_columns
-            else [_json(value) for value in _in_microseconds(column).to_pylist()]
+            else [_json(value) for value in _values(column)]
             for name, column in zip(names, batch.columns, strict=True)
         ]
         yield "".join(
@@ -75,14 +75,42 @@ def _no_json(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _in_microseconds(column: pa.Array) -> pa.Array:
-    """Times of nanoseconds as times of microseconds, which Python has; as text where that would lose digits."""
-    if not pa.types.is_timestamp(column.type) or column.type.unit != "ns":
-        return column
+def _values(column: pa.Array) -> list[Any]:
+    """A column's values; times that Python does not have, for their digits or their year, as text."""
+    kind = column.type
     try:
-        return column.cast(pa.timestamp("us", column.type.tz))
-    except pa.ArrowInvalid:
-        return column.cast(pa.string())
+        if pa.types.is_timestamp(kind) and kind.unit == "ns":
+            column = column.cast(pa.timestamp("us", kind.tz))
+        elif pa.types.is_time64(kind) and kind.unit == "ns":
+            column = column.cast(pa.time64("us"))
+        return _python_values(column)
+    except (pa.ArrowInvalid, ValueError, OverflowError):
+        if not pa.types.is_nested(kind):
+            return list(column.cast(pa.string()).to_pylist())
+    return [_each_value(value) for value in column]
+
+
+def _python_values(column: pa.Array) -> list[Any]:
+    """Maps as dicts, unless they have a key twice."""
+    try:
+        return list(column.to_pylist(maps_as_pydicts="strict"))
+    except KeyError:
+        return list(column.to_pylist())
+
+
+def _each_value(scalar: pa.Scalar) -> Any:
+    """A value inside which are times that Python does not have."""
+    if not scalar.is_valid:
+        return None
+    if isinstance(scalar, pa.StructScalar):
+        return {name: _each_value(scalar[name]) for name in scalar}
+    if isinstance(scalar, pa.ListScalar | pa.LargeListScalar | pa.FixedSizeListScalar):
+        return [_each_value(item) for item in scalar.values or ()]
+    return _values(pa.array([scalar.as_py()]) if not pa.types.is_temporal(scalar.type) else _array_of(scalar))[0]
+
+
+def _array_of(scalar: pa.Scalar) -> pa.Array:
+    return pa.array([scalar.value], pa.int64()).cast(scalar.type)
 
 
 def _json(value: Any) -> str:

@@ -1,0 +1,86 @@
+"""Cells of an .xlsx sheet that have no value: errors such as `#N/A`, and formulas that were never computed.
+
+The reader of workbooks gives such cells as empty ones, which would be null in silence. Here they are found in the
+sheet's XML (ECMA-376-1, 18.3.1.4), so that they are read as what they show: a text that no number or date is.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from html import unescape
+from typing import Final
+from xml.etree import ElementTree
+
+OddCells = dict[int, dict[int, str]]
+"""Texts by row and column, both counted from 0."""
+
+_BLOCK: Final = 1 << 20
+_MOST: Final = 200_000
+_ID: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_ERROR: Final = re.compile(rb'<c\b[^>]*\bt="e"[^>]*>')
+_NOT_COMPUTED: Final = re.compile(rb"(?:</f>|<f\b[^>]*/>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>")
+_PLACE: Final = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
+_VALUE: Final = re.compile(rb"<v>([^<]*)</v>")
+_FORMULA: Final = re.compile(rb"<f\b[^>]*>([^<]*)</f>")
+
+
+def find_odd_cells(path: str, sheet: str) -> OddCells:
+    """The cells of a sheet that show an error, or a formula without a value; none where the file is no .xlsx."""
+    found: OddCells = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = _part_of(archive, sheet)
+            if name is None:
+                return found
+            for block in _blocks(archive, name):
+                for cell in _odd(block):
+                    _note(found, cell)
+    except (zipfile.BadZipFile, KeyError, ElementTree.ParseError, OSError, NotImplementedError):
+        return found  # what the reader of workbooks makes of it counts
+    return found
+
+
+def _part_of(archive: zipfile.ZipFile, sheet: str) -> str | None:
+    names = set(archive.namelist())
+    if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:
+        return None
+    workbook = ElementTree.fromstring(archive.read("xl/workbook.xml"))  # noqa: S314 # in a process with limits
+    relation = next((e.get(_ID) for e in workbook.iter() if e.tag.endswith("}sheet") and e.get("name") == sheet), None)
+    relations = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))  # noqa: S314
+    target = next((e.get("Target", "") for e in relations.iter() if e.get("Id") == relation), "")
+    name = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+    return name if name in names else None
+
+
+def _blocks(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+    """The sheet in blocks of whole cells."""
+    rest = b""
+    with archive.open(name) as part:
+        while data := part.read(_BLOCK):
+            block = rest + data
+            end = block.rfind(b"<c ")
+            yield block[: max(end, 0)]
+            rest = block[max(end, 0) :]
+    yield rest
+
+
+def _odd(block: bytes) -> Iterator[bytes]:
+    for found in _ERROR.finditer(block):
+        end = block.find(b"</c>", found.start())
+        yield block[found.start() : end if end > 0 else found.end()]
+    for found in _NOT_COMPUTED.finditer(block):
+        start = block.rfind(b"<c ", 0, found.start())
+        if start >= 0:
+            yield block[start : found.end()]
+
+
+def _note(found: OddCells, cell: bytes) -> None:
+    place = _PLACE.search(cell, 0, cell.find(b">") + 1)
+    if place is None or len(found) >= _MOST:
+        return
+    column = 0
+    for letter in place[1]:
+        column = 26 * column + letter - 64
+    value, formula = _VALUE.search(cell), _FORMULA.search(cell)
+    text = value[1] if value and value[1] else b"=" + (formula[1] if formula else b"")
+    found.setdefault(int(place[2]) - 1, {})[column - 1] = unescape(text.decode(errors="replace"))
