@@ -10,6 +10,7 @@ import pytest
 from catalogue_site import PLATFORMS, CatalogueSite, platforms
 
 from application_client import assert_problem
+from bulkport.imports.exports import pages
 from import_steps import CSV, NDJSON, XLSX, fetch, imported, ndjson
 
 NASTY = [
@@ -125,3 +126,24 @@ async def test_a_template_workbook_imports_as_it_is_and_describes_the_fields(
     )
     job = await imported(site.ann, f"/api/{resource}/bulk", content=template.content, headers=XLSX)
     assert (job["status"], job["successCount"]) == ("Completed", 1)
+
+
+@pytest.mark.parametrize("export_format", ["csv", "ndjson"])
+@pytest.mark.parametrize("descending", ["false", "true"])
+async def test_an_export_is_sorted_over_its_pages_as_the_list_is(
+    site: CatalogueSite, export_format: str, descending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_FIRST_PAGE_ROWS", 7)
+    monkeypatch.setattr(pages, "_MAX_PAGE_ROWS", 7)
+    names = [f"name {i * 7 % 20:02}" for i in range(60)]  # each three times
+    await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": name} for name in names]})
+    query = {"format": export_format, "sortBy": "platformName", "descending": descending}
+    answer = await site.ann.get("/api/platforms/export", params=query)
+    assert answer.status_code == 200, answer.text
+    lines = answer.text.splitlines()
+    found = [json.loads(line)["platformName"] for line in lines] if export_format == "ndjson" else lines[1:]
+    assert found == sorted(names, reverse=descending == "true")
+    found = (await site.ann.get("/api/platforms/export?format=csv&sortBy=createdAt")).text.splitlines()[1:]
+    assert sorted(found) == sorted(names)
+    answer = await site.ann.get("/api/platforms/export?sortBy=colour")
+    assert assert_problem(answer, 400)["errors"] == {"sortBy": ["sortBy must be one of createdAt, id, platformName"]}

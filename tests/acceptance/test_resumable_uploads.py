@@ -143,6 +143,7 @@ async def test_an_upload_can_begin_with_bytes_and_can_be_empty(site: CatalogueSi
     headers = {**BYTES, "upload-length": "5"}
     answer = await site.ann.post("/api/uploads", headers=headers, content=b"hell")
     assert answer.headers["upload-offset"] == "4"
+    assert answer.headers["upload-expires"].endswith(" GMT")  # RFC 9110 §5.6.7
     address = await created(site, 0, filename="rows.csv")
     assert assert_problem(await site.ann.post(PLATFORMS, **reference(address)), 400)["detail"]
 
@@ -174,6 +175,9 @@ async def test_a_user_stages_a_bounded_number_of_uploads_and_bytes(database_url:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
+        ({**TUS, "upload-length": "1", "upload-metadata": b"name \xe9"}, 400),
+        ({**TUS, "upload-length": "1", "upload-metadata": b"na\xefme eA=="}, 400),
+        ({**BYTES, "upload-length": "1", "upload-checksum": b"sha1 \xe9"}, 400),
         ({}, 412),
         ({"tus-resumable": "0.2.2", "upload-length": "1"}, 412),
         (TUS, 400),
@@ -184,7 +188,7 @@ async def test_a_user_stages_a_bounded_number_of_uploads_and_bytes(database_url:
         ({**TUS, "upload-length": "1", "upload-metadata": "a " + "YWFh" * 2000}, 400),
     ],
 )
-async def test_an_upload_that_cannot_be_is_refused(site: CatalogueSite, headers: dict[str, str], status: int) -> None:
+async def test_an_upload_that_cannot_be_is_refused(site: CatalogueSite, headers: dict[str, Any], status: int) -> None:
     assert_problem(await site.ann.post("/api/uploads", headers=headers), status)
 
 

@@ -28,6 +28,7 @@ _MOST_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # RFC 6052 §2.1 and RFC 6146: an address in here is an IPv4 address on the other side of a translator.
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_LOOPBACK: Final = ipaddress.IPv4Address("127.0.0.1")
 
 
 class EgressRefused(Exception):
@@ -98,11 +99,8 @@ class EgressPolicy:
             return "must be an address such as https://example.org/hooks"
         if "@" in url.split("/")[2]:
             return "must not contain a user name or password"
-        try:
-            address = ipaddress.ip_address(host.strip("[]"))
-        except ValueError:
-            return None
-        return None if self.allows(address) else "must not lead into a private network"
+        address = _written_address(host)
+        return None if address is None or self.allows(address) else "must not lead into a private network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +285,25 @@ async def _resolve(host: str, port: int) -> Sequence[Address]:
     except (OSError, UnicodeError) as error:
         raise httpcore.ConnectError(f"{host} is not known: {error}") from error
     return list(dict.fromkeys(ipaddress.ip_address(str(address[4][0]).partition("%")[0]) for address in found))
+
+
+def _written_address(host: str) -> Address | None:
+    """The address that a host is, however it is written; None: it is a name, which is resolved later.
+
+    `127.1`, `2130706433` and `0x7f.0.0.1` are addresses to the resolver, too (inet_aton), and `localhost` is one to
+    everybody (RFC 6761 §6.3).
+    """
+    host = host.strip("[]").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return _LOOPBACK
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return None
 
 
 def _real_address(address: Address) -> Address:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
+from bulkport.errors import ValidationFailed
 from bulkport.fastapi.file_parts import in_slot, whole
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import WireQuery
@@ -16,7 +17,7 @@ from bulkport.fastapi.write_query import context_values
 from bulkport.identifiers import UserId
 from bulkport.imports.exports.file import ExportedFile
 from bulkport.imports.exports.pages import Export, PageText
-from bulkport.imports.exports.query import ExportQuery, is_granted, read_primary_key
+from bulkport.imports.exports.query import ExportQuery, is_granted, read_primary_key, sort_columns
 from bulkport.imports.exports.writing import FileFormat
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.resource import Resource
@@ -36,6 +37,11 @@ class ExportParameters(WireQuery):
     search: Annotated[
         str, Field(max_length=250, pattern=r"^[^\x00]*$", description="Text to find anywhere in a row, in any case.")
     ] = ""
+    sort_by: Annotated[
+        str | None,
+        Field(max_length=100, description="Field to sort by, one that is never null; the primary key by default."),
+    ] = None
+    descending: Annotated[bool, Field(description="Whether the last row comes first.")] = False
     null_word: Annotated[
         str,
         Field(
@@ -63,7 +69,7 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         user_id: Annotated[UserId, Depends(authenticate)],
         context: Annotated[dict[str, str | None], Depends(context_values(resource))],
     ) -> Response:
-        """All rows, or those that `search` finds, in the order of their key, as a file that imports again.
+        """All rows, or those that `search` finds, in the order of their key or `sortBy`, as a file that imports again.
 
         Rows are read page by page: a file may have any length, each row that is there all the time comes once, and rows
         that are added or removed meanwhile may or may not be in it.
@@ -77,7 +83,12 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         pool = running.of_user(user_id) if is_shared_with_tenants else running.pool
         columns = zip(resource.column_names, table.types, strict=True)
         texts = tuple(column for column, type_ in columns if type_.is_text)
-        rows = ExportQuery(key, query.search, texts, context)
+        if query.sort_by is not None:
+            sortable = sort_columns(table)
+            if query.sort_by not in sortable:
+                raise ValidationFailed({"sortBy": [f"sortBy must be one of {', '.join(sorted(sortable))}"]})
+            key = tuple(dict.fromkeys((sortable[query.sort_by], *key)))
+        rows = ExportQuery(key, query.search, texts, context, query.descending)
         if query.format in _TEXTS:
             parts = _text(Export(pool, table, rows, null_word=query.null_word), PageText(query.format))
             media_type = _TEXTS[query.format]

@@ -1,7 +1,7 @@
 """`GET /imports/{id}/results`: what became of each row of an import that asked for it."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
@@ -26,6 +26,14 @@ class ReportQuery(WireQuery):
     cursor: Annotated[str | None, Field(description="`nextCursor` of the page before.")] = None
 
 
+class ResultsQuery(ReportQuery):
+    """Query parameters of what became of an import's rows."""
+
+    format: Annotated[
+        Literal["json", "ndjson", "csv"] | None, Field(description="What the answer is, whatever `Accept` says.")
+    ] = None
+
+
 def add_results_route(
     router: APIRouter, runtime: Callable[[], ImportRuntime], authenticate: Callable[..., Any]
 ) -> None:
@@ -36,11 +44,14 @@ def add_results_route(
         job_id: JobId,
         request: Request,
         user_id: Annotated[UserId, Depends(authenticate)],
-        query: Annotated[ReportQuery, Query()],
+        query: Annotated[ResultsQuery, Query()],
     ) -> Response:
         """What became of each row of an import that was sent with `?results=ids`, in row order; formats as `errors`."""
         after_row = 0 if query.cursor is None else position(query.cursor)
-        report_format = chosen_format(field_value(request.headers, "accept"))
+        if query.format is None:
+            report_format = chosen_format(field_value(request.headers, "accept"))
+        else:
+            report_format = BodyFormat(query.format)
         async with runtime().of_user(user_id).connection() as connection:
             await get_job(connection, job_id, user_id)
             if report_format is BodyFormat.JSON:

@@ -30,14 +30,21 @@ from bulkport.imports.undo import require_undoable, undo_import
 _Cursor = Annotated[str | None, Field(max_length=1000, description="`nextCursor` of the page before.")]
 
 
+# PostgreSQL takes no text with the character NUL.
+_NO_NUL: Final = r"^[^\x00]*$"
+
+
 class ImportQuery(WireQuery):
     """Query parameters of the list of imports."""
 
     resource: Annotated[str | None, Field(max_length=100, description="Only imports of this resource.")] = None
     status: Annotated[ImportStatus | None, Field(description="Only imports with this status.")] = None
-    name: Annotated[str | None, Field(max_length=MAX_NAME, description="Only imports of this name.")] = None
+    name: Annotated[
+        str | None, Field(max_length=MAX_NAME, pattern=_NO_NUL, description="Only imports of this name.")
+    ] = None
     client_id: Annotated[
-        str | None, Field(max_length=MAX_CLIENT_ID, description="Only the import that has this id of yours.")
+        str | None,
+        Field(max_length=MAX_CLIENT_ID, pattern=_NO_NUL, description="Only the import that has this id of yours."),
     ] = None
     metadata: Annotated[
         str | None,
@@ -47,7 +54,9 @@ class ImportQuery(WireQuery):
             examples=['{"batch": "2026-07"}'],
         ),
     ] = None
-    tag: Annotated[str | None, Field(max_length=MAX_TAG, description="Only imports with this tag.")] = None
+    tag: Annotated[
+        str | None, Field(max_length=MAX_TAG, pattern=_NO_NUL, description="Only imports with this tag.")
+    ] = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: _Cursor = None
 

@@ -3,11 +3,11 @@ checksum and termination). What was uploaded is imported with `POST …/bulk` an
 """
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import format_datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -291,7 +291,7 @@ def _state(upload: StagedUpload, received: int) -> dict[str, str]:
     return {
         "Tus-Resumable": _VERSION,
         "Upload-Offset": str(received),
-        "Upload-Expires": format_datetime(upload.expires_at, usegmt=False),
+        "Upload-Expires": format_datetime(upload.expires_at.astimezone(UTC), usegmt=True),
     }
 
 
@@ -325,7 +325,7 @@ def _metadata(value: str | None) -> dict[str, str]:
         key, _, encoded = pair.strip().partition(" ")
         try:
             text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, no ASCII, or no UTF-8
             raise problem from None
         if not _METADATA_KEY.fullmatch(key) or key in metadata or "\0" in text:
             raise problem
@@ -340,7 +340,7 @@ def _checksum(headers: Headers) -> _Checksum | None:
     algorithm, _, encoded = value.partition(" ")
     try:
         digest = base64.b64decode(encoded.strip(), validate=True)
-    except binascii.Error:
+    except ValueError:  # no base64, or no ASCII
         digest = b""
     if algorithm not in _ALGORITHMS or not digest:
         raise BadRequest(f"Upload-Checksum must be one of {', '.join(_ALGORITHMS)} and base64 of the digest.")

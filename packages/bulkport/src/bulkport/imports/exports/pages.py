@@ -119,23 +119,23 @@ class Export:
     async def _last_key(self, connection: AsyncConnection[Any], after: Key | None, rows: int) -> Key | None:
         key = self._query.key
         texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in key)
-        backwards = sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier(column)) for column in key)
         statement = sql.SQL(
-            "SELECT {texts} FROM (SELECT {key} FROM {table} WHERE {condition} ORDER BY {key} LIMIT {rows}) page"
+            "SELECT {texts} FROM (SELECT {columns} FROM {table} WHERE {condition} ORDER BY {order} LIMIT {rows}) page"
             " ORDER BY {backwards} LIMIT 1"
         ).format(
             texts=texts,
-            key=self._query.order,
+            columns=self._query.columns,
+            order=self._query.order,
             table=self._table.identifier,
             condition=self._query.condition(after),
             rows=sql.Literal(rows),
-            backwards=backwards,
+            backwards=self._query.backwards,
         )
         return await (await connection.execute(statement)).fetchone()
 
     def _copy(self, text: PageText, after: Key | None, last: Key) -> sql.Composed:
-        rows = sql.SQL("FROM {table} WHERE {condition} ORDER BY {key}").format(
-            table=self._table.identifier, condition=self._query.condition(after, last), key=self._query.order
+        rows = sql.SQL("FROM {table} WHERE {condition} ORDER BY {order}").format(
+            table=self._table.identifier, condition=self._query.condition(after, last), order=self._query.order
         )
         if text is PageText.NDJSON:
             return sql.SQL("COPY ({}) TO STDOUT ({})").format(json_rows(self._table, rows), sql.SQL(_RAW_LINES))

@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from psycopg import AsyncConnection, sql
+from pydantic.alias_generators import to_camel
 
 from bulkport.database.row_security import TENANT_ROLE
 from bulkport.errors import ValidationFailed
 from bulkport.imports.resource import Resource
-from bulkport.imports.table import table_identifier
+from bulkport.imports.table import TargetTable, table_identifier
 
 Key: TypeAlias = tuple[str, ...]
 """The primary key of one row, as texts."""
+
+_UNORDERED: Final = frozenset({"json", "xml", "point", "line", "polygon", "box", "circle", "path", "lseg"})
 
 _PRIMARY_KEY: Final = """
     SELECT a.attname::text
@@ -48,6 +51,17 @@ async def is_granted(connection: AsyncConnection[Any], resource: Resource) -> bo
     return row is not None and bool(row[0])
 
 
+def sort_columns(table: TargetTable) -> dict[str, str]:
+    """The columns that an export may be sorted by, by their names on the wire: those without nulls or odd orders."""
+    resource = table.resource
+    wires = dict(zip(resource.column_names, (resource.wire_names[name] for name in resource.field_names), strict=True))
+    return {
+        wires.get(name, to_camel(name)): name
+        for name, column in table.facts.columns.items()
+        if column.not_null and name not in resource.context and column.type not in _UNORDERED
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class ExportQuery:
     """Which rows are exported.
@@ -55,7 +69,7 @@ class ExportQuery:
     Parameters
     ----------
     key:
-        Columns of the table's primary key; rows come in its order.
+        Columns that tell rows apart, in whose order they come: those of the primary key, maybe behind one to sort by.
     search:
         Text to find anywhere in one of `search_in`, in any case; empty: all rows.
     context:
@@ -66,17 +80,31 @@ class ExportQuery:
     search: str = ""
     search_in: tuple[str, ...] = ()
     context: Mapping[str, str | None] = field(default_factory=dict)
+    descending: bool = False
+
+    @property
+    def columns(self) -> sql.Composed:
+        """The columns of the key."""
+        return sql.SQL(", ").join(map(sql.Identifier, self.key))
 
     @property
     def order(self) -> sql.Composed:
-        """The columns of the key, for ORDER BY."""
-        return sql.SQL(", ").join(map(sql.Identifier, self.key))
+        """What follows ORDER BY."""
+        return self._ordered("DESC" if self.descending else "ASC")
+
+    @property
+    def backwards(self) -> sql.Composed:
+        """What follows ORDER BY where the last row comes first."""
+        return self._ordered("ASC" if self.descending else "DESC")
+
+    def _ordered(self, direction: str) -> sql.Composed:
+        return sql.SQL(", ").join(sql.Identifier(column) + sql.SQL(f" {direction}") for column in self.key)
 
     def condition(self, after: Key | None = None, last: Key | None = None) -> sql.Composable:
         """The condition of WHERE: all rows, or those behind the key `after` up to `last`."""
-        key = sql.SQL("({})").format(self.order)
+        key = sql.SQL("({})").format(self.columns)
         conditions: list[sql.Composable] = []
-        for operator, bound in ((">", after), ("<=", last)):
+        for operator, bound in (("<" if self.descending else ">", after), (">=" if self.descending else "<=", last)):
             if bound is not None:
                 values = sql.SQL(", ").join(map(sql.Literal, bound))
                 conditions.append(sql.SQL("{} {} ({})").format(key, sql.SQL(operator), values))
