@@ -43,11 +43,6 @@ async def test_a_post_that_waits_in_vain_is_answered_202(idle_site: CatalogueSit
     assert set(answer.json()) == {"id", "hangfireJobId", "message", "totalRecords"}
 
 
-async def test_a_wait_without_respond_async_is_waited_for_too(site: CatalogueSite) -> None:
-    answer = await site.ann.post(PLATFORMS, json={"platforms": platforms(3)}, headers={"prefer": "wait=30"})
-    assert (answer.status_code, answer.json()["successCount"]) == (200, 3)
-
-
 @pytest.mark.parametrize("name", ["name", "clientId", "tag"])
 async def test_a_list_by_text_that_cannot_be_stored_is_refused(idle_site: CatalogueSite, name: str) -> None:
     assert list(assert_problem(await idle_site.ann.get(f"/api/imports?{name}=%00"), 400)["errors"]) == [name]

@@ -53,7 +53,9 @@ def test_a_server_that_dies_in_a_retry_leaves_the_rows_to_the_next_one(site: Sit
     server = site.start_server()
     with site.client(server) as client:
         body = b'{"platformName": "good"}\n{"platformName": " "}\n{"platformName": ""}\n'
-        first = client.post("/api/platforms/bulk", content=body, headers=NDJSON | {"prefer": "wait=60"}).json()
+        first = client.post(
+            "/api/platforms/bulk", content=body, headers=NDJSON | {"prefer": "respond-async, wait=60"}
+        ).json()
         assert (first["successCount"], first["failureCount"]) == (1, 2)
         for row, name in ((2, "mended"), (3, "too")):
             answer = client.patch(f"/api/imports/{first['id']}/errors/{row}", json={"platformName": name})
@@ -215,7 +217,9 @@ def test_a_request_whose_server_dies_before_its_answer_is_sent_again_and_importe
     with site.client(site.start_server()) as client:
 
         def again() -> httpx.Response | None:
-            answer = client.post("/api/platforms/bulk", content=content, headers=headers | {"prefer": "wait=60"})
+            answer = client.post(
+                "/api/platforms/bulk", content=content, headers=headers | {"prefer": "respond-async, wait=60"}
+            )
             return None if answer.status_code == 409 else answer
 
         answer = until(again, "the dead server's lease to end")

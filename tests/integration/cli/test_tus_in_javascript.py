@@ -84,6 +84,6 @@ def test_tus_js_client_uploads_in_pieces_and_goes_on_in_another_process(
         assert 500_000 <= offset < file.stat().st_size
         assert upload("", begun["url"])["url"] == begun["url"]
         reference = {"upload": begun["url"].rpartition("/")[2]}
-        answer = api.post("/api/platforms/bulk", json=reference, headers={"prefer": "wait=60"})
+        answer = api.post("/api/platforms/bulk", json=reference, headers={"prefer": "respond-async, wait=60"})
         assert (answer.status_code, answer.json()["successCount"]) == (200, 150_000)
         assert api.head(begun["url"], headers=tus).status_code == 404

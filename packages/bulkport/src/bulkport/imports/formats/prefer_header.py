@@ -44,8 +44,7 @@ def parse_prefer(prefer: str | Iterable[str] | None) -> Handling | None:
 
 
 def parse_wait(prefer: Iterable[str]) -> int | None:
-    """Seconds that a client which sends `wait=10` waits for the final answer (RFC 7240 §4.3), with or without
-    `respond-async`.
+    """Seconds that a client which sends `respond-async, wait=10` waits for the final answer (RFC 7240 §4.1, §4.3).
 
     Parameters
     ----------
@@ -54,11 +53,11 @@ def parse_wait(prefer: Iterable[str]) -> int | None:
 
     Returns
     -------
-    None where `wait` is missing or no number of seconds.
+    None without `respond-async`, and where `wait` is no number of seconds.
     """
     words = dict(reversed(list(_preferences(",".join(prefer)))))
     seconds = words.get("wait", "")
-    if not seconds.isascii() or not seconds.isdecimal() or len(seconds) > 6:
+    if "respond-async" not in words or not seconds.isascii() or not seconds.isdecimal() or len(seconds) > 6:
         return None
     return int(seconds)
 
