@@ -235,13 +235,15 @@ CREATE TABLE bulkport.queue_clocks (
 -- Token buckets, as the time at which the bucket is full again. Only claims write it.
 CREATE TABLE bulkport.rate_limits (
     rate_key text PRIMARY KEY,
-    full_at timestamptz NOT NULL
+    full_at timestamptz NOT NULL,
+    taken_at timestamptz NOT NULL  -- when the last token was taken; one that lies ahead was taken while the clock ran fast
 ) WITH (fillfactor = 50);
 
 -- Unique keys that stay taken for a time of their own (`unique_for`), whatever becomes of the job.
 CREATE TABLE bulkport.unique_keys (
     unique_key text PRIMARY KEY,
     job_id bigint NOT NULL,
+    taken_at timestamptz NOT NULL,  -- one that lies ahead was taken while the clock ran fast, and is free
     expires_at timestamptz NOT NULL
 );
 CREATE INDEX unique_keys_expired ON bulkport.unique_keys (expires_at);

@@ -6,9 +6,9 @@ ADVANCE: Final = """
     WITH jobs AS (
         UPDATE bulkport.jobs SET due_at = due_at - %(by)s WHERE state IN ('scheduled', 'retrying')
     ), keys AS (
-        UPDATE bulkport.unique_keys SET expires_at = expires_at - %(by)s
+        UPDATE bulkport.unique_keys SET taken_at = taken_at - %(by)s, expires_at = expires_at - %(by)s
     ), rates AS (
-        UPDATE bulkport.rate_limits SET full_at = full_at - %(by)s
+        UPDATE bulkport.rate_limits SET taken_at = taken_at - %(by)s, full_at = full_at - %(by)s
     )
     UPDATE bulkport.bulk_import_jobs SET start_at = start_at - %(by)s
     WHERE start_at IS NOT NULL AND completed_at IS NULL

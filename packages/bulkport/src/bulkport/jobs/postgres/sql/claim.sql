@@ -182,6 +182,8 @@ DECLARE
     moment timestamptz := clock_timestamp();
     step interval;
     burst interval;
+    bucket bulkport.rate_limits;
+    ahead interval;
     full_since timestamptz;
     late bigint[];
     first_due timestamptz;
@@ -192,10 +194,19 @@ BEGIN
     SELECT make_interval(secs => job.rate_seconds / job.rate_limit),
            make_interval(secs => job.rate_seconds - job.rate_seconds / job.rate_limit)
     INTO step, burst FROM bulkport.jobs job WHERE job.job_id = ANY (ids) ORDER BY job.job_id DESC LIMIT 1;
-    full_since := GREATEST((SELECT full_at FROM bulkport.rate_limits WHERE rate_key = key), moment);
-    INSERT INTO bulkport.rate_limits AS bucket (rate_key, full_at)
-    VALUES (key, full_since + step * cardinality(ids))
-    ON CONFLICT (rate_key) DO UPDATE SET full_at = EXCLUDED.full_at;
+    SELECT * INTO bucket FROM bulkport.rate_limits WHERE rate_key = key;
+    ahead := bucket.taken_at - moment;
+    IF ahead > interval '1 minute' THEN
+        -- The clock ran fast: what was given times by it comes as much sooner.
+        bucket.full_at := bucket.full_at - ahead;
+        UPDATE bulkport.jobs SET due_at = due_at - ahead WHERE job_id IN (
+            SELECT job_id FROM bulkport.jobs WHERE state = 'scheduled' AND rate_reserved AND rate_key = key
+            FOR UPDATE SKIP LOCKED);
+    END IF;
+    full_since := GREATEST(bucket.full_at, moment);
+    INSERT INTO bulkport.rate_limits (rate_key, full_at, taken_at)
+    VALUES (key, full_since + step * cardinality(ids), moment)
+    ON CONFLICT (rate_key) DO UPDATE SET full_at = EXCLUDED.full_at, taken_at = EXCLUDED.taken_at;
     WITH turn AS MATERIALIZED (
         SELECT id, full_since + step * (number - 1) - burst AS at FROM unnest(ids) WITH ORDINALITY AS given (id, number)
     ), moved AS (

@@ -34,8 +34,8 @@ END;
 $$;
 
 -- Goes after what was left undone because a row was locked, or because a server died in between: children that have
--- not heard of their parents' ends, sealed batches without jobs, parked jobs whose keys have free slots. One server at a
--- time.
+-- not heard of their parents' ends, sealed batches without jobs, parked jobs whose keys have free slots, retries that a fast clock put far ahead. One server at
+-- a time.
 CREATE FUNCTION bulkport.settle_left()
 RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
@@ -72,6 +72,12 @@ BEGIN
     IF cardinality(keys) > 0 THEN
         PERFORM bulkport.unpark(keys);
     END IF;
+    -- Attempts that failed while the clock ran fast: their next ones would wait until that time.
+    UPDATE bulkport.jobs SET due_at = clock_timestamp() WHERE job_id IN (
+        SELECT job_id FROM bulkport.jobs
+        WHERE job_id = ANY (ARRAY(SELECT job_id FROM bulkport.jobs WHERE state = 'retrying' ORDER BY due_at DESC LIMIT 100))
+          AND started_at > clock_timestamp() + interval '1 minute' AND due_at > clock_timestamp()
+        FOR UPDATE SKIP LOCKED);
     DELETE FROM bulkport.unique_keys WHERE unique_key IN (
         SELECT unique_key FROM bulkport.unique_keys WHERE expires_at < clock_timestamp() LIMIT 1000 FOR UPDATE SKIP LOCKED);
     DELETE FROM bulkport.rate_limits WHERE rate_key IN (

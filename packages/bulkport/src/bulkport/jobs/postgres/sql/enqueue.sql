@@ -249,14 +249,15 @@ RETURNS TABLE (number integer, job_id bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-    INSERT INTO bulkport.unique_keys AS kept (unique_key, job_id, expires_at)
-    SELECT DISTINCT ON (wanted.unique_key) wanted.unique_key, wanted.id,
+    INSERT INTO bulkport.unique_keys AS kept (unique_key, job_id, taken_at, expires_at)
+    SELECT DISTINCT ON (wanted.unique_key) wanted.unique_key, wanted.id, moment,
            COALESCE(wanted.due_at, moment) + make_interval(secs => wanted.unique_for)
     FROM unnest(pending) AS wanted
     WHERE wanted.unique_key IS NOT NULL AND wanted.unique_for IS NOT NULL
     ORDER BY wanted.unique_key, wanted.number
-    ON CONFLICT (unique_key) DO UPDATE SET job_id = EXCLUDED.job_id, expires_at = EXCLUDED.expires_at
-    WHERE kept.expires_at <= moment;
+    ON CONFLICT (unique_key) DO UPDATE
+    SET job_id = EXCLUDED.job_id, taken_at = EXCLUDED.taken_at, expires_at = EXCLUDED.expires_at
+    WHERE kept.expires_at <= moment OR kept.taken_at > moment + interval '1 minute';
     -- A job that still waits goes before the time: what was taken for its key is its own.
     UPDATE bulkport.unique_keys kept SET job_id = waiting.job_id
     FROM unnest(pending) AS wanted JOIN bulkport.jobs waiting ON waiting.unique_key = wanted.unique_key
