@@ -120,6 +120,12 @@ REPORTED = {
     "a member given twice": Reported(
         '{"platformName": "a", "platformName": "b"}\n', ["b"], warnings=("given twice",), type=NDJSON
     ),
+    "members that are called otherwise": Reported(
+        '{"platform_name": "T"}\n',
+        bad={1: "platformName is required"},
+        warnings=("platform_name (did you mean platformName?)",),
+        type=NDJSON,
+    ),
     "JSON lines": Reported('{"platformName": "T"}\n', ["T"], type="application/jsonl"),
 }
 

@@ -21,6 +21,10 @@ from bulkport.imports.formats.csv.dialect import CsvSyntax
 from bulkport.imports.formats.csv.grammar import record_text
 from bulkport.limits import MIB, ImportLimits
 
+# RFC 4180 §2, but for carriage returns in quotes, which stand there as they are.
+_CELL = r'(?:"(?:[^"]|"")*"|[^",\r\n]*)'
+REGULAR = re.compile(rf"{_CELL}(?:,{_CELL})*")
+REGULAR_CELL = re.compile(rf"(?:^|(?<=,)){_CELL}(?=,|\Z)")
 CELLS = st.text(alphabet=st.sampled_from(list('ab",;\t|\n\r é\u2028\x00')), max_size=8)
 SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=5)
 
@@ -108,13 +112,13 @@ def test_irregular_records_are_the_grammars_wherever_the_body_is_cut(text: str, 
     assert len(rows) == len(expected)
     assert (rows, counts) == read(b"h,i\n" + text.encode(), [1000])
     for record, row in zip(expected, rows, strict=True):
-        if isinstance(row, BadRecord):
-            assert row.raw == record
-        else:
-            (cells,) = csv.reader(io.StringIO(record, newline="\n"), strict=True)
+        raw = REGULAR_CELL.findall(record) if REGULAR.fullmatch(record) else []
+        cells = [cell[1:-1].replace('""', '"') if cell.startswith('"') else cell for cell in raw]
+        if len(cells) >= 2 and not any(cells[2:]):  # empty cells may trail
             assert row == cells[:2]
-            # A cell of a stray carriage return is as empty as no cell.
-            assert not any(cell.strip() for cell in cells[2:])
+        else:
+            assert isinstance(row, BadRecord), record
+            assert row.raw == record
 
 
 def test_pieces_end_at_records_and_never_within_quotes() -> None:

@@ -65,7 +65,8 @@ async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attemp
             status = ImportStatus.COMPLETED
         progress = await settlement.read_progress(connection, attempt.job_id)
     summary = await settlement.summarize_rows(connection, attempt.job_id, attempt.resource, progress)
-    await settlement.settle(connection, attempt.job_id, status, progress, summary)
+    known = attempt.resource.wire_names.values()
+    await settlement.settle(connection, attempt.job_id, status, progress, summary, known_fields=known)
 
 
 async def checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> AsyncIterator[Chunk]:

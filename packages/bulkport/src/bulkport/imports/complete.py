@@ -5,6 +5,7 @@ counts that are written here are those of every committed chunk, and no chunk ca
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -74,7 +75,8 @@ async def settle_if_done(connection: AsyncConnection[Any], job_id: ImportId, res
         return await cancel_if_asked(connection, job_id, progress, resource)
     final = ImportStatus.of_counts(success_count=progress.success_count, failure_count=progress.failure_count)
     with telemetry.span("bulkport.complete", import_id=job_id, status=str(final)):
-        await settle(connection, job_id, final, progress, await summarize_rows(connection, job_id, resource, progress))
+        summary = await summarize_rows(connection, job_id, resource, progress)
+        await settle(connection, job_id, final, progress, summary, known_fields=resource.wire_names.values())
     return True
 
 
@@ -136,6 +138,8 @@ async def settle(
     status: ImportStatus,
     progress: Progress,
     summary: str | None,
+    *,
+    known_fields: Iterable[str] = (),
 ) -> None:
     """Write the final status and counts, and drop what is left of the payloads. The caller holds the job's lock."""
     await connection.execute(
@@ -150,7 +154,7 @@ async def settle(
             "error_summary": storable(summary, server_codec(connection)) if summary else summary,
             "warnings": json.dumps(
                 [
-                    *unknown_fields_warnings(progress.unknown_fields),
+                    *unknown_fields_warnings(progress.unknown_fields, list(known_fields)),
                     *dropped_rows_warnings(progress.outcomes),
                     *once(progress.remarks),
                     *await _unreported(connection, job_id, progress),

@@ -40,7 +40,8 @@ async def try_checked_chunks(
     if attempt.handling is Handling.STRICT and progress.failure_count:
         status = ImportStatus.FAILED
     summary = await settlement.summarize_rows(connection, attempt.job_id, attempt.resource, progress)
-    await settlement.settle(connection, attempt.job_id, status, progress, summary)
+    known = attempt.resource.wire_names.values()
+    await settlement.settle(connection, attempt.job_id, status, progress, summary, known_fields=known)
 
 
 class _Trial:

@@ -136,6 +136,7 @@ def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError], codec: 
         for row, message, record in zip(rows[:MAX_SUMMARY_ERRORS], messages, records, strict=False)
     ]
     unknown = sorted(attempt.validator.unknown_fields)
+    warnings = unknown_fields_warnings(unknown, list(attempt.resource.wire_names.values()))
     return {
         "job_id": attempt.job_id,
         "status": ImportStatus.of_counts(success_count=good, failure_count=bad),
@@ -143,7 +144,7 @@ def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError], codec: 
         "bad": bad,
         "summary": storable(error_summary(attempt.resource, first, bad) or "", codec) or None,
         "unknown": unknown or None,
-        "warnings": json.dumps([*unknown_fields_warnings(unknown), *storable_remarks(attempt, codec)]),
+        "warnings": json.dumps([*warnings, *storable_remarks(attempt, codec)]),
         "report_bytes": sum(map(len, messages)) + sum(map(len, records)),
         "bad_rows": rows,
         "bad_errors": messages,
