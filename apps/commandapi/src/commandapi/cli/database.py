@@ -86,6 +86,27 @@ class ProvidedDatabase:
             time.sleep(wait)
             wait = min(2 * wait, 2.0)
 
+    def wait_until_usable(self, seconds: float) -> None:
+        """Wait for a PostgreSQL that is just starting, also when it goes away once more, and see that it is migrated.
+
+        Raises
+        ------
+        DatabaseUnreachable, MigrationsMissing
+            See `wait_until_reachable` and `ensure_migrated`.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            self.wait_until_reachable(max(0.0, deadline - time.monotonic()))
+            try:
+                self.ensure_migrated()
+            except DatabaseUnreachable as error:
+                cause = error.__cause__
+                passes = isinstance(cause, psycopg.OperationalError) and _may_pass(cause)
+                if not passes or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
     def ensure_migrated(self) -> None:
         """Bring the embedded database up to date; a configured one must be so, or newer, since it may serve other
         versions too.

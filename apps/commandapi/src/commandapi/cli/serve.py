@@ -54,8 +54,7 @@ def run_server(*, host: str, port: int, workers: int | None, when_ready: "Callab
         listening.bound_socket(host, port) as bound,
         provide_database(settings) as database,
     ):
-        database.wait_until_reachable(settings.database_start_seconds)
-        database.ensure_migrated()
+        database.wait_until_usable(settings.database_start_seconds)
         if database.embedded_server is not None:
             database.fit_row_security(settings)
         plan = serving.ServePlan(

@@ -29,8 +29,7 @@ def worker(
     settings = Settings()
     configure_logging(settings)
     with provide_database(settings) as database:
-        database.wait_until_reachable(settings.database_start_seconds)
-        database.ensure_migrated()
+        database.wait_until_usable(settings.database_start_seconds)
         worker_process.run(
             settings.model_copy(update={"database_url": database.url}),
             concurrency=concurrency or settings.worker_concurrency,

@@ -11,9 +11,11 @@ from time import perf_counter
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bulkport import telemetry
+from bulkport.errors import ServiceUnavailable
 from bulkport.fastapi import problems
 from bulkport.fastapi.disconnect import run_while_connected
 from bulkport.fastapi.request_limits import RequestLimits
@@ -24,6 +26,9 @@ from bulkport.fastapi.trace import trace_id_from, trace_id_of_request
 logger = logging.getLogger(__name__)
 
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
+_SHUTDOWN: Final = "graceful shutdown"
+"""In the message with which uvicorn cancels requests when its time for stopping is over; it would answer 500."""
+_STOPPING: Final = "The server had to stop before this was done; send the request again."
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -35,6 +40,7 @@ class EdgeMiddleware:
     - HEAD is answered as GET without the content (RFC 9110 §9.3.2); FastAPI's routes know nothing of it.
     - A request whose target or headers are too long is refused, and one without exactly one Host (RFC 9112 §3.2).
     - When the client of a request without a body goes away, its work is cancelled (`bulkport.fastapi.disconnect`).
+    - A request that is not done when the server has to stop is answered 503.
     - An exception that nothing else handled is logged and becomes a problem with status 500 and no details. Where the
       answer had already begun it is raised again, so that the server breaks off the connection.
 
@@ -108,11 +114,11 @@ class EdgeMiddleware:
                     await self._app(inner, receive, send_on)
             except ClientDisconnect:
                 logger.info("the client went away")
-            except Exception:
-                logger.exception("unexpected error")
-                if status is not None:
+            except (asyncio.CancelledError, Exception) as error:
+                last = _last_answer(path, error)
+                if last is None or status is not None:
                     raise
-                await problems.internal_error(path)(inner, receive, send_on)
+                await last(inner, receive, send_on)
         finally:
             if self._observe is not None:
                 self._observe(Exchange(method, path, _template(inner), status, perf_counter() - started))
@@ -120,6 +126,17 @@ class EdgeMiddleware:
                 span.end(_template(inner), status)
             trace_id_of_request.reset(token)
             headers_of_response.reset(headers_token)
+
+
+def _last_answer(path: str, error: BaseException) -> Response | None:
+    """The answer to a request that ended with an error which nothing else handled; None: there is nobody to answer."""
+    if not isinstance(error, asyncio.CancelledError):
+        logger.error("unexpected error", exc_info=error)
+        return problems.internal_error(path)
+    if _SHUTDOWN not in str(error):
+        return None
+    logger.warning("a request was not done when the server had to stop")
+    return problems.response_for(path, ServiceUnavailable(_STOPPING))
 
 
 def _template(scope: Scope) -> str | None:
