@@ -1,6 +1,7 @@
 """Searches of one user that were hung up do not keep the others waiting."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import psycopg
 import pytest
@@ -24,6 +25,40 @@ async def test_query_parameters_have_limits(database_url: str) -> None:
         for name in ("cursor", "resource", "status", "name", "clientId", "metadata", "tag"):
             assert_problem(await client.get("/api/imports", params={name: "x" * 5000}), 400)
         assert_problem(await client.get("/api/platforms", headers={"x-long": "x" * 70_000}), 431)
+
+
+async def test_headers_are_counted(database_url: str) -> None:
+    many = [(f"x{number}", "") for number in range(5000)]
+    async with open_application(database_url) as app, client_of(app, await make_key(database_url)) as client:
+        assert "headers" in assert_problem(await client.get("/api/platforms", headers=many), 431)["detail"]
+        assert (await client.get("/api/platforms", headers=many[:150])).status_code == 200
+
+
+async def test_the_description_is_written_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_application(database_url) as app, client_of(app) as client:
+        first = await client.get("/openapi.json")
+        assert first.json() == app.openapi()
+        monkeypatch.delattr(type(app), "openapi")
+        monkeypatch.setattr(app, "openapi", None, raising=False)
+        assert (await client.get("/openapi.json")).content == first.content
+
+
+async def test_one_users_exports_leave_connections_to_the_others(database_url: str) -> None:
+    async with (
+        open_application(database_url) as app,
+        client_of(app, await make_key(database_url)) as ann,
+        client_of(app, await make_key(database_url, "bob")) as bob,
+        AsyncExitStack() as stack,
+    ):
+        slots = app.state.bulkport._runtime().text_export_slots
+        slots._wait_seconds = 0.01
+        for _ in range(4):
+            await stack.enter_async_context(slots.slot("ann"))
+        for export_format in ("csv", "ndjson"):
+            path = f"/api/platforms/export?format={export_format}"
+            assert_problem(await ann.get(path), 429)
+            assert (await bob.get(path)).status_code == 200
+        assert slots.taken == 4
 
 
 async def test_hosts_are_sent_once(database_url: str) -> None:

@@ -1,6 +1,8 @@
 """The application object: what it is made of, and what lives as long as it serves."""
 
+import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -9,6 +11,8 @@ from typing import Any
 import sqlalchemy.exc
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message
 
 from bulkport.app import Bulkport
@@ -63,7 +67,20 @@ by the Bearer token of the sign-in service, makes, lists and revokes their own A
 
 
 class CommandApi(FastAPI):
-    """FastAPI with the problem responses in its OpenAPI description."""
+    """FastAPI with the problem responses in its OpenAPI description, which is made and written as JSON once."""
+
+    _description_text: bytes | None = None
+
+    def setup(self) -> None:
+        """Add the route of the OpenAPI description; the documentation's page is `commandapi.docs_page`'s."""
+        if self.openapi_url:
+            self.add_route(self.openapi_url, self._send_description, include_in_schema=False)
+
+    async def _send_description(self, request: Request) -> Response:
+        if self._description_text is None:
+            # Some tenths of a second of work, in which others are answered.
+            self._description_text = await asyncio.to_thread(lambda: json.dumps(self.openapi()).encode())
+        return Response(self._description_text, media_type="application/json")
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI description, made once."""

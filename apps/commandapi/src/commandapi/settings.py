@@ -160,6 +160,7 @@ class Settings(BaseSettings):
     )
     max_query_bytes: int = Field(default=8 * 1024, ge=1, description="All query parameters of a request.")
     max_header_bytes: int = Field(default=64 * 1024, ge=1, description="All headers of a request.")
+    max_headers: int = Field(default=200, ge=20, description="How many headers a request may have.")
     header_seconds: float = Field(default=10.0, gt=0, description="Time for the headers of a request.")
     max_connections: int = Field(default=4000, ge=1, description="Connections of clients, a server process.")
     max_connections_per_address: int = Field(default=1000, ge=1, description="Those of one address.")
@@ -331,7 +332,11 @@ class Settings(BaseSettings):
         """Limits on the head of a request."""
         from bulkport.fastapi.request_limits import RequestLimits  # noqa: PLC0415  # commands need no web framework
 
-        return RequestLimits(max_query_bytes=self.max_query_bytes, max_header_bytes=self.max_header_bytes)
+        return RequestLimits(
+            max_query_bytes=self.max_query_bytes,
+            max_header_bytes=self.max_header_bytes,
+            max_headers=self.max_headers,
+        )
 
     def job_retention(self) -> RetentionPolicy:
         """How long finished background jobs are kept."""

@@ -90,7 +90,8 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
             key = tuple(dict.fromkeys((sortable[query.sort_by], *key)))
         rows = ExportQuery(key, query.search, texts, context, query.descending)
         if query.format in _TEXTS:
-            parts = _text(Export(pool, table, rows, null_word=query.null_word), PageText(query.format))
+            text = _text(Export(pool, table, rows, null_word=query.null_word), PageText(query.format))
+            parts = in_slot(text, running.text_export_slots, user_id)
             media_type = _TEXTS[query.format]
         else:
             file_format = FileFormat(query.format)

@@ -18,6 +18,8 @@ class RequestLimits:
     """All query parameters together, as they are sent; more is answered 414."""
     max_header_bytes: int = 64 * 1024
     """All headers together; more is answered 431."""
+    max_headers: int = 200
+    """How many there may be; each that is looked up is looked for in all of them."""
 
     def refusal(self, scope: Scope) -> Response | None:
         """The answer to a request that is beyond the limits; None: it is within them."""
@@ -30,6 +32,8 @@ class RequestLimits:
         if len(scope.get("query_string", b"")) > self.max_query_bytes:
             return UriTooLong(f"The query is longer than {self.max_query_bytes:,} bytes.")
         headers: list[tuple[bytes, bytes]] = scope["headers"]
+        if len(headers) > self.max_headers:
+            return HeadersTooLarge(f"There are more than {self.max_headers:,} headers.")
         if sum(len(name) + len(value) for name, value in headers) > self.max_header_bytes:
             return HeadersTooLarge(f"The headers are larger than {self.max_header_bytes:,} bytes.")
         hosts = sum(name == b"host" for name, _ in headers)

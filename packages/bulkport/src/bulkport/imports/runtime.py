@@ -19,6 +19,11 @@ def _export_slots() -> Slots:
     return Slots("exports as xlsx or parquet", in_all=4, per_user=2, wait_seconds=10.0)
 
 
+def _text_export_slots() -> Slots:
+    # Each reads pages one after another; thirty of one user would take every connection in turn.
+    return Slots("exports", in_all=200, per_user=4, wait_seconds=10.0)
+
+
 @dataclass(frozen=True, slots=True)
 class ImportRuntime:
     """The parts that exist while a server is connected to its database."""
@@ -34,6 +39,8 @@ class ImportRuntime:
     """Has PostgreSQL see to it that a user's statements see the user's rows alone."""
     export_slots: Slots = field(default_factory=_export_slots)
     """Places for exports that a process of their own writes."""
+    text_export_slots: Slots = field(default_factory=_text_export_slots)
+    """Places for all other exports."""
 
     def of_user(self, user_id: UserId) -> UserConnections:
         """Connections that see and change rows of this user alone, each for one transaction."""
