@@ -73,6 +73,17 @@ def test_changes_show_within_a_second_and_disturb_nothing(browser: Browser, site
         watch.assert_clean()
 
 
+def test_live_updates_speak_the_language_of_the_page(browser: Browser, site: BrowserSite) -> None:
+    with watched(browser, site, locale="de-DE") as watch:
+        page = watch.page
+        page.goto(site.url + "jobs")
+        is_live(page)
+        site.data.counts["failed"] = 18
+        expect(page).to_have_title(re.compile(r"^\(18\)"))
+        expect(page.locator("nav.nav")).to_contain_text("Übersicht")
+        watch.assert_clean()
+
+
 def test_title_and_icon_tell_of_failures_and_of_their_end(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site) as watch:
         watch.page.goto(site.url)

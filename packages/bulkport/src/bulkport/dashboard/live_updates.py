@@ -10,7 +10,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from bulkport.dashboard.core import cookies
-from bulkport.dashboard.core.language import speaking
+from bulkport.dashboard.core.language import preferred, speaking
 from bulkport.dashboard.core.page import CountsSource, Page, PageNotFound, PageRequest, Query
 from bulkport.dashboard.core.render import Fragment, Renderer
 from bulkport.dashboard.core.sse.hub import Hub
@@ -41,23 +41,27 @@ class LiveUpdates:
         self._hub = hub
 
     async def stream(self, request: Request) -> Response:
-        """The live updates of the pages that the field `watch` of the query names, in one stream."""
+        """The live updates of the pages that the field `watch` of the query names, in one stream.
+
+        `language` is that of the pages: what a worker of the browser prefers may differ.
+        """
         viewer = viewer_of(request)
         addresses = request.query_params.getlist("watch")[:_MAX_WATCHED]
         # A page that is gone does not end the updates of the others.
-        watched = [one for address in addresses if (one := self._watched(request, viewer, address)) is not None]
+        language = preferred("", request.query_params.get("language", cookies.language(request)))
+        watched = [one for address in addresses if (one := self._watched(language, viewer, address)) is not None]
         if not watched:
             raise PageNotFound
         return StreamResponse(EventStream(self._hub, watched, is_compressed=accepts_gzip(request)))
 
-    def _watched(self, request: Request, viewer: Viewer, address: str) -> Watched | None:
+    def _watched(self, language: str, viewer: Viewer, address: str) -> Watched | None:
         path, _, query = address.partition("?")
         path = unquote(path)
         found = self._page_at(path)
         if found is None:
             return None
         page, params = found
-        page_request = PageRequest(path, params, Query.parse(query), viewer.role, cookies.language(request))
+        page_request = PageRequest(path, params, Query.parse(query), viewer.role, language)
         throttle = Throttle()
 
         async def render() -> Sequence[Fragment]:

@@ -237,14 +237,14 @@ function connected(address, dashboard) {
     try {
       const worker = new SharedWorker(document.body.dataset.worker);
       worker.port.onmessage = ({ data: { kind, data } }) => heard[kind]?.(data);
-      worker.port.postMessage({ address, root: dashboard });
+      worker.port.postMessage({ address, root: dashboard, language: root.lang });
       return { close: () => worker.port.postMessage({}) };
     } catch { /* A browser that forbids them. */ }
   }
   let stream;
   let retryTimer = 0;
   const begin = () => {
-    stream = new EventSource(`${dashboard}live/?watch=${encodeURIComponent(address)}`);
+    stream = new EventSource(`${dashboard}live/?language=${root.lang}&watch=${encodeURIComponent(address)}`);
     stream.addEventListener("open", heard.open);
     for (const kind of ["clock", "fragment", "rows", "stale"]) {
       stream.addEventListener(kind, (event) => heard[kind](JSON.parse(event.data)));

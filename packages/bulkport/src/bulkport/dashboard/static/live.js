@@ -13,8 +13,9 @@ function tell(kind, data, address) {
 
 function reopen() {
   const addresses = [...new Set([...tabs.values()].map((tab) => tab.address))].sort();
-  const root = [...tabs.values()][0]?.root;
-  const wanted = addresses.length ? `${root}live/?${addresses.map((one) => `watch=${encodeURIComponent(one)}`).join("&")}` : "";
+  // The language of the tab that came last: the others change theirs when they are loaded again.
+  const { root, language } = [...tabs.values()].at(-1) ?? {};
+  const wanted = addresses.length ? `${root}live/?language=${language}&${addresses.map((one) => `watch=${encodeURIComponent(one)}`).join("&")}` : "";
   if (wanted === watched && stream?.readyState !== 2) return;
   stream?.close();
   clearTimeout(retryTimer);
