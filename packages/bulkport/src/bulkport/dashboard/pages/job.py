@@ -132,7 +132,7 @@ def _actions(job: JobSummary) -> Sequence[tuple[str, str, str]]:
         case JobState.ENQUEUED | JobState.AWAITING:
             return [cancel]
         case JobState.PROCESSING:
-            return [("cancel", t("Cancel job"), t("Ask job {job} to stop? It ends when its task checks.", job=job.id))]
+            return [("cancel", t("Cancel job"), t("Ask job {job} to stop? It stops when its task checks for cancellation.", job=job.id))]
         case JobState.CANCELLED:
             return [requeue]
         case _:
