@@ -1,4 +1,4 @@
-"""The day before: the shop has traded for minutes, and its graphs go back for hours."""
+"""The two days before: the shop has traded for minutes, and its graphs go back for hours."""
 
 from typing import Final, LiteralString
 
@@ -29,7 +29,7 @@ FROM before CROSS JOIN so_far LEFT JOIN minutes USING (place, task, queue)
 ON CONFLICT DO NOTHING"""
 """What a minute did so far, and more by day than by night."""
 
-_UNITS: Final = ({"unit": "hour", "count": 24, "times": 10.0}, {"unit": "minute", "count": 60, "times": 0.1})
+_UNITS: Final = ({"unit": "hour", "count": 48, "times": 10.0}, {"unit": "minute", "count": 60, "times": 0.1})
 
 
 async def make_up_yesterday(database_url: str) -> None:
