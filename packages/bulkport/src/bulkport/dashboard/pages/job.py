@@ -132,7 +132,8 @@ def _actions(job: JobSummary) -> Sequence[tuple[str, str, str]]:
         case JobState.ENQUEUED | JobState.AWAITING:
             return [cancel]
         case JobState.PROCESSING:
-            return [("cancel", t("Cancel job"), t("Ask job {job} to stop? It stops when its task checks for cancellation.", job=job.id))]
+            question = t("Ask job {job} to stop? It stops when its task checks for cancellation.", job=job.id)
+            return [("cancel", t("Cancel job"), question)]
         case JobState.CANCELLED:
             return [requeue]
         case _:
