@@ -26,6 +26,7 @@ from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.webhook_descriptions import describe_webhooks
 from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
+from commandapi.api_answers import show_answers
 from commandapi.api_audit import ApiAudit
 from commandapi.api_words import TAGS, name_operations
 from commandapi.auth import current_user
@@ -88,6 +89,7 @@ class CommandApi(FastAPI):
         if "Problem" not in description.get("components", {}).get("schemas", {}):
             describe_scopes(describe_webhooks(describe_problems(description)))
             name_operations(description)
+            show_answers(description)
         return description
 
 
