@@ -108,7 +108,7 @@ def show_answers(description: dict[str, Any]) -> None:
                     if "example" in content or "examples" in content:
                         continue
                     name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-                    example = cancelled if name == "JobDetail" else EXAMPLES.get(name)
+                    example: Any = cancelled if name == "JobDetail" else EXAMPLES.get(name)
                     if example is None and path.endswith("/export"):
                         example = _TEXTS.get(media_type, {}).get(path.split("/")[2])
                     if example is not None:
