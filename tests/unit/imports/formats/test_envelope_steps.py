@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bulkport.errors import MalformedBody, RecordTooLarge, TooLarge, ValidationFailed
 from bulkport.imports.formats import envelope_steps, parse_envelope
 from bulkport.imports.formats.json_values import has_many_values
+from bulkport.imports.formats.short_envelope import short_envelope
 from bulkport.limits import ImportLimits
 
 LIMITS = ImportLimits()
@@ -23,6 +24,46 @@ _values = st.recursive(
     max_leaves=12,
 )
 _blanks = st.text(alphabet=" \t\r\n", max_size=2)
+
+_PADDING = " " * 2000
+"""Blanks that make an envelope one that is read in steps."""
+
+
+@given(records=st.lists(_values, min_size=1, max_size=5), other=_values, blanks=_blanks)
+def test_a_short_envelope_has_the_records_that_reading_in_steps_finds(
+    records: list[Any], other: Any, blanks: str
+) -> None:
+    body = json.dumps({"x": other, "platforms": records, "y": other}, separators=("," + blanks, blanks + ":"))
+    short = short_envelope(body.encode(), "platforms", LIMITS, most_values=1000)
+    assert short == parse_envelope((_PADDING + body).encode(), PLATFORMS, LIMITS)
+
+
+@given(text=st.text(alphabet='{}[]":,\\ 1etrufalsn-.\n\ud800', max_size=30), name=st.sampled_from(["platforms", "x"]))
+def test_what_reading_in_steps_refuses_is_no_short_envelope(text: str, name: str) -> None:
+    body = f'{{"{name}":[{text}]}}'.encode(errors="surrogatepass")
+    try:
+        records = parse_envelope(_PADDING.encode() + body, PLATFORMS, LIMITS)
+    except (MalformedBody, ValidationFailed):
+        records = None
+    assert short_envelope(body, "platforms", LIMITS, most_values=1000) == records
+
+
+@pytest.mark.parametrize(
+    ("body", "limits"),
+    [
+        (b'{"platforms":[1,2,3]}', replace(LIMITS, max_envelope_records=2)),
+        (b'{"platforms":["aaaaaaaaa"]}', replace(LIMITS, max_record_bytes=10)),
+        (b'{"platforms":[1],"x":"aaaaaaaaa"}', replace(LIMITS, max_record_bytes=10)),
+        (b'{"platforms":[1]}', replace(LIMITS, max_envelope_bytes=10)),
+        (b'{"platforms":[[1,2,3,4,5,6]]}', LIMITS),
+        (b'{"platforms":' + b"[" * 5000 + b"]" * 5000 + b"}", LIMITS),
+        (b'{"platforms":[1],"platforms":null}', LIMITS),
+        (b'\xef\xbb\xbf{"platforms":[1]}', LIMITS),
+        (b"", LIMITS),
+    ],
+)
+def test_what_a_limit_may_refuse_is_no_short_envelope(body: bytes, limits: ImportLimits) -> None:
+    assert short_envelope(body, "platforms", limits, most_values=10) is None
 
 
 @given(records=st.lists(_values, min_size=1, max_size=5), other=_values, indent=st.sampled_from([None, 1]))

@@ -6,7 +6,7 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import accumulate
 from typing import Any, Final, TypeVar
@@ -42,6 +42,8 @@ _Result = TypeVar("_Result")
 
 _STORED_AT_ONCE: Final = 2 * 1024 * 1024
 """Bytes of records that one statement stores."""
+_COMPRESSED_INLINE_BYTES: Final = 256 * 1024
+"""Bytes of records that are compressed in half a millisecond, which is less than a change of threads."""
 _CONVERTED_AT_ONCE: Final = 2
 """Workbooks and Parquet files that a server process reads at one time; each may cost as much memory as its limit."""
 
@@ -210,19 +212,8 @@ class Intake:
         if charset is not None:
             whole = await reader.work.run(utf8_of, whole, charset)
             upload = replace(upload, reading=upload.reading.detect(charset=charset.name))
-        is_small = len(whole) <= INLINE_BYTES
-
-        async def carried_out(steps: Iterator[_Result | None]) -> _Result:
-            return _last(steps) if is_small else await reader.work.result(steps)
-
-        records = await carried_out(envelope_steps(whole, upload.resource, limits))
-        if rename := MemberNames(upload.resource, upload.reading):
-            records = await carried_out(_renamed(records, rename))
-        if upload.handling is not Handling.LENIENT:
-            options = ValueOptions.of(upload.reading)
-            if errors := await carried_out(validation_steps(records, upload.resource, options)):
-                raise ValidationFailed(errors)
-        pieces = await carried_out(_pieces(records, limits.chunk_bytes))
+        steps = _envelope_pieces(whole, upload, limits)
+        pieces = _last(steps) if len(whole) <= INLINE_BYTES else await reader.work.result(steps)
         description = ImportDescription(upload)
         if sum(len(piece.payload) for piece in pieces) > _STORED_AT_ONCE:
             with Spool(limits.spool_folder) as spool:
@@ -353,6 +344,27 @@ def _last(steps: Iterator[_Result | None]) -> _Result:
     return result
 
 
+def _envelope_pieces(whole: bytes | bytearray, upload: Upload, limits: ImportLimits) -> Iterator[list[Piece] | None]:
+    """The records of an envelope, under the names of their fields and judged, as pieces; None after each step."""
+    records = yield from _result(envelope_steps(whole, upload.resource, limits))
+    if rename := MemberNames(upload.resource, upload.reading):
+        records = yield from _result(_renamed(records, rename))
+    if upload.handling is not Handling.LENIENT:
+        options = ValueOptions.of(upload.reading)
+        if errors := (yield from _result(validation_steps(records, upload.resource, options))):
+            raise ValidationFailed(errors)
+    yield from _pieces(records, limits.chunk_bytes)
+
+
+def _result(steps: Iterator[_Result | None]) -> Generator[None, None, _Result]:
+    """What steps give at last; None is passed on after each of those before it."""
+    for result in steps:
+        if result is not None:
+            return result
+        yield
+    raise AssertionError("steps give a result at last")
+
+
 def _renamed(records: list[bytes], rename: MemberNames) -> Iterator[list[bytes] | None]:
     """The records under the names of their fields, record by record."""
     renamed: list[bytes] = []
@@ -363,7 +375,7 @@ def _renamed(records: list[bytes], rename: MemberNames) -> Iterator[list[bytes] 
 
 
 async def _compressed(records: bytes, reader: BodyReader) -> bytes:
-    return compress(records) if len(records) <= INLINE_BYTES else await reader.work.run(compress, records)
+    return compress(records) if len(records) <= _COMPRESSED_INLINE_BYTES else await reader.work.run(compress, records)
 
 
 def _pieces(records: list[bytes], chunk_bytes: int) -> Iterator[list[Piece] | None]:

@@ -11,6 +11,7 @@ from bulkport.errors import MalformedBody, RecordTooLarge, TooLarge, ValidationF
 from bulkport.imports.formats.bad_bytes import bad_bytes_message
 from bulkport.imports.formats.json_hints import hint
 from bulkport.imports.formats.json_values import ValueTooLong, has_many_values, malformed, skip_blanks, value_end
+from bulkport.imports.formats.short_envelope import short_envelope
 from bulkport.imports.formats.sniffing import SNIFF_BYTES, text_start
 from bulkport.imports.resource import Resource
 from bulkport.limits import ImportLimits
@@ -67,6 +68,9 @@ def envelope_steps(
         raise TooLarge(f"The body is larger than {limits.max_envelope_bytes:,} bytes.")
     if not body:
         raise MalformedBody("The body is empty.")
+    if short := short_envelope(body, resource.name, limits, most_values=_MOST_VALUES):
+        yield short
+        return
     yield from _check_encoding(body)
     plural = resource.name.replace("-", " ")
     try:
