@@ -108,17 +108,19 @@ def test_a_missing_migration_is_named_with_the_command(folder: Path, database_ur
     assert "Run: bulkport migrate" in refused(folder, database_url)
 
 
-def test_a_database_that_is_not_utf8_is_named(folder: Path, server_url: str) -> None:
-    name = f"latin_{uuid.uuid4().hex}"
+def test_a_database_without_an_encoding_is_named(folder: Path, server_url: str) -> None:
+    name = f"bytes_{uuid.uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0").format(sql.Identifier(name))
+            sql.SQL("CREATE DATABASE {} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0").format(
+                sql.Identifier(name)
+            )
         )
         try:
             output = refused(folder, urlunsplit(urlsplit(server_url)._replace(path=f"/{name}")))
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-    assert "encoding is LATIN1" in output
+    assert "encoding is SQL_ASCII" in output
 
 
 def test_a_database_that_is_away_is_waited_for_and_no_password_is_logged(folder: Path) -> None:

@@ -419,7 +419,7 @@ async def test_the_last_of_rows_with_a_key_equal_in_the_table_wins(
 async def test_a_row_with_a_sign_that_the_databases_encoding_lacks_is_one_bad_row(server_url: str) -> None:
     name = "latin_one_imports"
     parts = urlsplit(server_url)
-    url = urlunsplit(parts._replace(path=f"/{name}", query=f"{parts.query}&client_encoding=utf8".lstrip("&")))
+    url = urlunsplit(parts._replace(path=f"/{name}"))
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name}")
         connection.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")

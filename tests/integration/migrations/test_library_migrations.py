@@ -265,17 +265,19 @@ def test_comments_of_a_migration_may_change() -> None:
     assert replace(one, up="CREATE TABLE a (b bigint);").checksum != one.checksum
 
 
-def test_a_database_that_is_not_utf8_is_refused(server_url: str) -> None:
-    name = f"latin_{uuid.uuid4().hex}"
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_without_an_encoding_is_refused_and_no_other_is(server_url: str, encoding: str) -> None:
+    name = f"encoded_{uuid.uuid4().hex}"
+    statement = sql.SQL("CREATE DATABASE {} ENCODING {} LOCALE 'C' TEMPLATE template0")
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0").format(sql.Identifier(name))
-        )
-        with (
-            psycopg.connect(_in_database(server_url, name)) as latin,
-            pytest.raises(UnsupportedEncoding, match="encoding is LATIN1"),
-        ):
-            migrations.check_sync(latin)
+        connection.execute(statement.format(sql.Identifier(name), sql.Literal(encoding)))
+        with psycopg.connect(_in_database(server_url, name), client_encoding="utf8") as encoded:
+            migrations.upgrade(encoded)
+            if encoding == "LATIN1":
+                migrations.check_sync(encoded)
+            else:
+                with pytest.raises(UnsupportedEncoding, match="encoding is SQL_ASCII, which keeps bytes"):
+                    migrations.check_sync(encoded)
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 

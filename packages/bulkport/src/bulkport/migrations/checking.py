@@ -26,12 +26,12 @@ async def check(
     command
         What the message says to run.
     any_encoding
-        Whether a database that is not UTF8 is accepted: characters that it lacks make bad rows then.
+        Whether a database without an encoding (SQL_ASCII) is accepted, too.
 
     Raises
     ------
     UnsupportedEncoding
-        It is not UTF8.
+        The database has no encoding.
     MigrationsChanged
         Another state of a migration has run there.
     MigrationsMissing
@@ -53,7 +53,7 @@ def check_sync(connection: psycopg.Connection[Any], *, schema: str = DEFAULT_SCH
 def _check_encoding(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     # PgBouncer may not pass it on.
-    if encoding is not None and encoding.upper() != "UTF8":
+    if encoding is not None and encoding.upper() == "SQL_ASCII":
         raise UnsupportedEncoding(encoding)
 
 

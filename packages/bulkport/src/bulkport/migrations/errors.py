@@ -30,11 +30,11 @@ class MigrationsChanged(BulkportError):
 
 
 class UnsupportedEncoding(BulkportError):
-    """The database's encoding is not UTF8."""
+    """The database has no encoding of its own."""
 
     def __init__(self, encoding: str) -> None:
         super().__init__(
-            f"The database's encoding is {encoding}; Bulkport stores any text and needs UTF8. "
+            f"The database's encoding is {encoding}, which keeps bytes and does not know what they mean. "
             "Create the database with: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0. "
-            "To accept that some characters cannot be stored, name the encoding in the URL: ?client_encoding=utf8"
+            "Where all that it has is ASCII or UTF-8, say so in the URL: ?client_encoding=utf8"
         )
