@@ -34,7 +34,7 @@ test: .venv/.development programs ## Run all tests (ARGS=… goes to pytest)
 
 .PHONY: properties
 properties: .venv/.development ## Send 2,500 generated values of every PostgreSQL type through imports, some 150,000 in all
-	@BULKPORT_EXAMPLES=2500 $(BIN)/python -m pytest -n 2 tests/integration/imports/test_column_types.py $(ARGS)
+	@BULKPORT_EXAMPLES=2500 $(BIN)/python -m pytest -n 2 --timeout 3600 tests/integration/imports/test_column_types.py $(ARGS)
 
 .PHONY: chaos
 chaos: .venv/.development ## Break a running system for ten minutes and check what it kept (ARGS="--seconds 60 --seed 1")
