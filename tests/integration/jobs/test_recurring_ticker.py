@@ -186,3 +186,22 @@ async def test_a_tick_that_a_fast_clock_has_set_too_far_ahead_is_put_right(recur
     assert found.last_note is not None
     assert "a clock that was fast" in found.last_note
     assert await recurring_site.jobs() == []
+
+
+async def test_a_recurring_job_that_somebody_holds_is_written_later_and_holds_up_no_other(
+    recurring_site: RecurringSite,
+) -> None:
+    held, free = changed(id="a held one"), changed(id="b free one")
+    await recurring_site.store.add_or_update(held)
+    async with (
+        recurring_site.ticker(changed(id=held.id, queue="other"), free) as ticker,
+        await psycopg.AsyncConnection.connect(recurring_site.url) as stranger,
+    ):
+        await recurring_site.other_store().pause(held.id, connection=stranger)
+        async with asyncio.timeout(30):
+            await ticker.tick()
+        assert (await recurring_site.found(free.id)).in_code
+        assert (await recurring_site.found(held.id)).definition.queue == held.queue
+        await stranger.rollback()
+        await ticker.tick()
+        assert (await recurring_site.found(held.id)).definition.queue == "other"

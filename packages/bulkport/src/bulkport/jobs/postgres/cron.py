@@ -25,6 +25,8 @@ _AGAIN_SECONDS: Final = 0.02
 _POSTPONED_SECONDS: Final = 60.0
 _CHECK_SECONDS: Final = 30.0
 """Between two looks for ticks that lie too far ahead."""
+_PATIENCE: Final = "100ms"
+"""Longest wait for the row of a recurring job that somebody holds."""
 _CHECKED: Final = 500
 """Recurring jobs of one such look's statement."""
 
@@ -68,8 +70,8 @@ class CronScheduler:
             The database cannot be asked.
         """
         if not self._is_written:
-            await write_declared(self._connection.fetch_all, self._declared)
-            self._is_written = True
+            # What somebody holds is written at a later look: other chores share the connection.
+            self._is_written = await write_declared(self._connection.fetch_all, self._declared, _PATIENCE)
         if time.monotonic() >= self._check_at:
             self._check_at = time.monotonic() + _CHECK_SECONDS
             await self._put_right()

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg.errors import LockNotAvailable
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
@@ -132,16 +133,35 @@ class PostgresRecurringStore:
             return await waiting.fetchall() if waiting.description else []
 
 
-async def write_declared(fetch: Fetch, declared: Mapping[str, RecurringDefinition]) -> None:
-    """Write what code declares where it is new or changed, and forget what no code has acted on for a week."""
+async def write_declared(
+    fetch: Fetch, declared: Mapping[str, RecurringDefinition], patience: str | None = None
+) -> bool:
+    """Write what code declares where it is new or changed, and forget what no code has acted on for a week.
+
+    Parameters
+    ----------
+    patience
+        Longest wait for a row that somebody holds, as PostgreSQL's `lock_timeout`; None: as the session says.
+
+    Returns
+    -------
+    False: not all is written, as somebody holds a row.
+    """
+    is_written = True
     # In order, so that two servers that start together do not wait for each other in a circle.
     for recurring_id in sorted(declared):
-        await _write(fetch, declared[recurring_id], in_code=True)
+        try:
+            await _write(fetch, declared[recurring_id], in_code=True, patience=patience)
+        except LockNotAvailable:
+            if patience is None:
+                raise
+            is_written = False
     for row in await fetch(queries.FORGET_UNDECLARED, {"declared": list(declared)}):
         _log.warning("recurring job forgotten: no code declares it any more", recurring_id=row["recurring_id"])
+    return is_written
 
 
-async def _write(fetch: Fetch, definition: RecurringDefinition, *, in_code: bool) -> None:
+async def _write(fetch: Fetch, definition: RecurringDefinition, *, in_code: bool, patience: str | None = None) -> None:
     (row,) = await fetch(queries.NOW, {})
     arguments = {
         "id": definition.id,
@@ -158,6 +178,7 @@ async def _write(fetch: Fetch, definition: RecurringDefinition, *, in_code: bool
         "overlap": definition.overlap,
         "in_code": in_code,
         "next_at": definition.schedule.next_after(row["now"]),
+        "patience": patience,
     }
     await fetch(queries.ADD_OR_UPDATE, arguments)
 

@@ -43,14 +43,17 @@ SELECT recurring_id,
 FROM written
 """
 
-# What stays the same is not written; what was paused stays paused.
+# What stays the same is not written; what was paused stays paused. A row that somebody holds is waited for, for as long
+# as `patience` says; NULL: as the session says.
 ADD_OR_UPDATE: Final[LiteralString] = f"""
 WITH written AS (
 INSERT INTO bulkport.recurring_jobs AS kept
     (recurring_id, task, args, queue, priority, user_id, concurrency_key, concurrency_limit, cron, timezone, missed,
      overlap, in_code, next_at)
-VALUES (%(id)s, %(task)s, %(args)s, %(queue)s, %(priority)s, %(user_id)s, %(concurrency_key)s, %(concurrency_limit)s,
-        %(cron)s, %(timezone)s, %(missed)s, %(overlap)s, %(in_code)s, %(next_at)s)
+SELECT %(id)s, %(task)s, %(args)s::jsonb, %(queue)s, %(priority)s::integer, %(user_id)s::text,
+       %(concurrency_key)s::text, %(concurrency_limit)s::integer, %(cron)s, %(timezone)s, %(missed)s,
+       %(overlap)s::boolean, %(in_code)s::boolean, %(next_at)s::timestamptz
+FROM set_config('lock_timeout', COALESCE(%(patience)s::text, current_setting('lock_timeout')), true)
 ON CONFLICT (recurring_id) DO UPDATE SET
     task = EXCLUDED.task, args = EXCLUDED.args, queue = EXCLUDED.queue, priority = EXCLUDED.priority,
     user_id = EXCLUDED.user_id, concurrency_key = EXCLUDED.concurrency_key,
@@ -71,9 +74,11 @@ RETURNING recurring_id, next_at
 
 # Nobody acts on them: they were declared by code that no longer runs.
 FORGET_UNDECLARED: Final[LiteralString] = """
-DELETE FROM bulkport.recurring_jobs
-WHERE in_code AND recurring_id <> ALL(%(declared)s::text[])
-  AND paused_at IS NULL AND next_at < clock_timestamp() - interval '7 days'
+DELETE FROM bulkport.recurring_jobs WHERE recurring_id IN (
+    SELECT recurring_id FROM bulkport.recurring_jobs
+    WHERE in_code AND recurring_id <> ALL(%(declared)s::text[])
+      AND paused_at IS NULL AND next_at < clock_timestamp() - interval '7 days'
+    FOR UPDATE SKIP LOCKED)
 RETURNING recurring_id
 """
 
