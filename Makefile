@@ -80,7 +80,7 @@ recording: .venv/.development ## Record the terminal session of the documents an
 
 # Programs that tests use: a browser, a pooler, a spreadsheet and JavaScript, all from Debian. What is missing is
 # installed where it may be; else the tests that need it are skipped, and this says so.
-TEST_PROGRAMS := chromium:chromium pgbouncer:pgbouncer soffice:libreoffice-calc-nogui node:nodejs npm:npm curl:curl
+TEST_PROGRAMS := chromium:chromium pgbouncer:pgbouncer soffice:libreoffice-calc-nogui node:nodejs npm:npm nginx:nginx curl:curl
 .PHONY: programs
 programs:
 	@missing=""; for program in $(TEST_PROGRAMS); do \
