@@ -132,7 +132,8 @@ def cancelled(progress: ImportProgress, *, rollback: bool) -> str:
     if rollback:
         undo = progress.undone
         if undo is not None:
-            return f"{told}; {counted(undo.removed, 'row')} removed."
+            restored = f", {counted(undo.restored, 'row')} restored" if undo.restored else ""
+            return f"{told}; {counted(undo.removed, 'row')} removed{restored}."
         if not progress.is_settled:
             return f"{told}; its rows are removed then."
     return f"{told}; {progress.success_count:,} rows were imported before."
@@ -150,4 +151,5 @@ def undone(progress: ImportProgress) -> str:
         parts.append(f"{counted(undo.kept, 'row')} kept, because they were changed, are gone, or others need them")
     if undo.not_restored:
         parts.append(f"{counted(undo.not_restored, 'updated or deleted row')} not restored")
+    parts += [f"{counted(kept.rows, 'row')}: {kept.reason}" for kept in undo.reasons]
     return harmless(f"Import {progress.id} is undone: {'; '.join(parts)}.")

@@ -175,7 +175,7 @@ class AsyncImport:
         return self.progress
 
     async def undo(self) -> ImportProgress:
-        """Remove the rows that it created and nobody has changed since; `undone` of the answer counts them.
+        """Take back what it did and nobody has changed since; `undone` of the answer counts the rows.
 
         Raises
         ------

@@ -168,7 +168,7 @@ class Import:
         return self.progress
 
     def undo(self) -> ImportProgress:
-        """Remove the rows that it created and nobody has changed since; `undone` of the answer counts them.
+        """Take back what it did and nobody has changed since; `undone` of the answer counts the rows.
 
         Raises
         ------
