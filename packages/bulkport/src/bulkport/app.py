@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from copy import copy
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from bulkport.database import DEFAULT_SCHEMA
 from bulkport.extras import require_extra
@@ -13,7 +13,6 @@ from bulkport.import_work import ImportWork
 from bulkport.imports.calls import ImportCalls
 from bulkport.imports.check import check_resources
 from bulkport.imports.mistakes import Mistake
-from bulkport.imports.process import WHOLE_WRITES
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.jobs.application_name import session_mark
@@ -24,12 +23,12 @@ from bulkport.jobs.port import EngineFactory, JobEngine
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import new_server_name
 from bulkport.limits import ImportLimits
-from bulkport.logs import get_logger
-from bulkport.pools import AsyncPool, open_pool, prefer_indexes
+from bulkport.pools import AsyncPool
 from bulkport.pulls.composition import source_access
 from bulkport.server_parts import ServerParts
 from bulkport.startup_checks import ApplicationDatabase, log_mistakes
 from bulkport.sync import AsyncCalls, SyncCalls
+from bulkport.worker_parts import WorkerParts
 from bulkport.worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -41,11 +40,6 @@ if TYPE_CHECKING:
     from bulkport.fastapi.route import Authenticate
     from bulkport.fastapi.write_query import Authorize
     from bulkport.pulls.stores import ObjectStore
-
-_log = get_logger(__name__)
-
-_ENGINE_CONNECTIONS: Final = 6
-"""Of a worker's engine: for claims, outcomes, the heartbeat, rescue, maintenance and notifications."""
 
 
 class Bulkport(JobCalls, ImportCalls):
@@ -145,8 +139,7 @@ class Bulkport(JobCalls, ImportCalls):
     @property
     def most_connections(self) -> int:
         """Most connections to PostgreSQL that one server process and one worker process open together."""
-        worker = self.worker_settings
-        of_worker = worker.chunk_slots + WHOLE_WRITES + 2 * worker.concurrency + 4 + _ENGINE_CONNECTIONS
+        of_worker = WorkerParts(self.schema, self.worker_settings).most_connections
         return self._pool_size + self.limits.max_concurrent_uploads + of_worker
 
     # In the application
@@ -327,16 +320,7 @@ class Bulkport(JobCalls, ImportCalls):
                 most = options.concurrency
                 stack.enter_context(self.sync.connect(url, most=most, application_name=mark))
             stack.callback(threads.close)
-            pool = await stack.enter_async_context(
-                open_pool(
-                    url,
-                    name="worker",
-                    most=options.chunk_slots + WHOLE_WRITES + options.concurrency + 4,
-                    application_name=mark,
-                    configure=prefer_indexes,
-                    schema=self.schema,
-                )
-            )
+            pool = await stack.enter_async_context(WorkerParts(self.schema, options).pool(url, mark))
             await self._database.check_tables(pool)
             engine = self._make_engine(pool)
             self._enter(stack, pool, engine, None)
