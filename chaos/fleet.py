@@ -82,6 +82,8 @@ class Fleet:
         self.workers: list[Member] = []
         self.api: Member | None = None
         self.api_port = 0
+        self.replaced: list[Member] = []
+        """Those that another took the place of; a deployment ends its own."""
         self._started = 0
         self.strangers: list[subprocess.Popen[bytes]] = []
         """Processes that were not forked, such as those with another clock."""
@@ -105,6 +107,8 @@ class Fleet:
                 break
             await asyncio.sleep(0.02)
         if found is not None:
+            if self.api is not None and self.api.lives:
+                self.replaced.append(self.api)
             self.api, self.api_port = api, int(found[1])
         else:
             api.kill()
@@ -137,7 +141,7 @@ class Fleet:
 
     def close(self) -> None:
         """End everything."""
-        members = [*self.workers, *([self.api] if self.api else [])]
+        members = [*self.workers, *self.replaced, *([self.api] if self.api else [])]
         for member in members:
             member.thaw()
             member.kill()

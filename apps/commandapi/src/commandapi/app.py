@@ -70,7 +70,7 @@ by the Bearer token of the sign-in service, makes, lists and revokes their own A
 class CommandApi(FastAPI):
     """FastAPI with the problem responses in its OpenAPI description, which is made and written as JSON once."""
 
-    _description_text: bytes | None = None
+    _description: asyncio.Task[bytes] | None = None
 
     def setup(self) -> None:
         """Add the route of the OpenAPI description; the documentation's page is `commandapi.docs_page`'s."""
@@ -78,10 +78,11 @@ class CommandApi(FastAPI):
             self.add_route(self.openapi_url, self._send_description, include_in_schema=False)
 
     async def _send_description(self, request: Request) -> Response:
-        if self._description_text is None:
-            # Some tenths of a second of work, in which others are answered.
-            self._description_text = await asyncio.to_thread(lambda: json.dumps(self.openapi()).encode())
-        return Response(self._description_text, media_type="application/json")
+        if self._description is None:
+            # Some tenths of a second of work, in which others are answered; once, however many ask.
+            work = asyncio.to_thread(lambda: json.dumps(self.openapi()).encode())
+            self._description = asyncio.create_task(work)
+        return Response(await asyncio.shield(self._description), media_type="application/json")
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI description, made once."""
