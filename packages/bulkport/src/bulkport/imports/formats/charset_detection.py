@@ -148,7 +148,7 @@ def _is_kanji(text: str) -> bool:
     kanji = _KANJI_GROUP.findall(text)
     wide = [character for character in text if ord(character) > 0x7F]
     leads = [character.encode("cp932")[0] for character in wide]
-    is_sure = len(wide) > 3 or any(character.encode("cp932")[1] > 0x7F for character in wide)
+    is_sure = len(wide) > 3 or any(character.encode("cp932")[1:2] > b"\x7f" for character in wide)
     return is_sure and sum(map(len, kanji)) == len(wide) and all(0x88 <= lead <= 0x98 for lead in leads)
 
 
