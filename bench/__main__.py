@@ -31,6 +31,7 @@ from bench.measures import (
     load_generator,
     memory,
     typed_columns,
+    upsert,
 )
 from bench.measures.run import Measure, Run
 from bench.product import ProductInstallation
@@ -47,6 +48,7 @@ MEASURES = (
     Measure("platforms", ("platforms-ndjson", "accepted"), against_copy.platforms),
     Measure("csv", ("platforms-csv",), against_copy.platforms_csv),
     Measure("typed-columns", ("typed-csv",), alone=typed_columns.typed_columns),
+    Measure("upsert", ("upsert",), alone=upsert.upsert),
     Measure("commands", ("commands-by-id", "commands-by-name"), against_copy.commands),
     Measure("life", life.LIFE_ROWS, life.life),
     Measure("exports", exports.EXPORT_ROWS, exports.exports),

@@ -67,6 +67,7 @@ TARGETS = (
         "commands-by-id", r"commands by platformId, foreign key: time over \copy's", 0.9, Unit.RATIO, prototype="0.94"
     ),
     Target("commands-by-name", r"commands by platformName: time over \copy's", 1.0, Unit.RATIO),
+    Target("upsert", r"rows upserted, all stored before: time over \copy and INSERT … ON CONFLICT", 1.3, Unit.RATIO),
     Target("undo", "an import undone: time over a DELETE of the same rows by id range", 1.5, Unit.RATIO),
     Target("first-event-p99", "import accepted → its first event: p99", 20, Unit.MILLISECONDS),
     Target("export-csv", r"platforms exported as CSV: time over \copy … to's", 1.3, Unit.RATIO),

@@ -1,4 +1,4 @@
-"""An application whose one resource has ten typed columns, for the measure of exact reading.
+"""An application with a resource of ten typed columns, for the measure of exact reading, and one of rows by key.
 
 python -m bench.typed_site create-tables|worker|serve PORT       (with BENCH_TYPED_URL)
 """
@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from bulkport import Bulkport, Resource, migrations
+from bulkport import Bulkport, ConflictPolicy, Resource, migrations
 from bulkport.jobs.worker import run_until_signal
 
 
@@ -45,6 +45,26 @@ class Reading(BaseModel):
 
 COLUMNS = tuple(Reading.model_fields)
 READINGS = Resource(name="readings", label="Reading", label_field="note", model=Reading, table="readings")
+
+
+class Item(BaseModel):
+    """A row that is found by its key."""
+
+    sku: str
+    name: str
+    quantity: int
+
+
+ITEM_COLUMNS = tuple(Item.model_fields)
+ITEMS = Resource(
+    name="items",
+    label="Item",
+    label_field="name",
+    model=Item,
+    table="items",
+    conflict=ConflictPolicy.UPDATE,
+    conflict_key=("sku",),
+)
 TABLES = """
     CREATE TYPE mood AS ENUM ('happy', 'sad', 'calm');
     CREATE TABLE readings (
@@ -53,10 +73,12 @@ TABLES = """
         details jsonb NOT NULL
     );
     CREATE TABLE copied_readings (LIKE readings INCLUDING ALL);
+    CREATE TABLE items (sku text PRIMARY KEY, name text NOT NULL, quantity integer NOT NULL);
+    CREATE TABLE copied_items (LIKE items INCLUDING ALL);
 """
 
 DATABASE_URL = os.environ.get("BENCH_TYPED_URL", "")
-bulkport = Bulkport(DATABASE_URL, resources=[READINGS])
+bulkport = Bulkport(DATABASE_URL, resources=[READINGS, ITEMS])
 
 
 async def anyone() -> str:
@@ -69,7 +91,7 @@ app.include_router(bulkport.router(user=anyone, job_id_name="hangfireJobId"), pr
 
 
 def create_tables() -> None:
-    """Bulkport's tables and the two that are filled in turn."""
+    """Bulkport's tables and those that are filled in turn."""
     with psycopg.connect(DATABASE_URL) as connection:
         migrations.upgrade(connection)
         connection.execute(TABLES)

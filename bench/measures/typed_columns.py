@@ -38,7 +38,7 @@ def typed_columns(run: Run) -> None:
     body = Body(path, CSV, records, records, path, ", ".join(COLUMNS), "(format csv, header)")
     product: list[float] = []
     copied: list[float] = []
-    with _site(run.database.url) as (url, server):
+    with site(run.database.url) as (url, server):
         for number in range(run.scale.pairs + 1):
             run.say(f"{path.name}: {f'pair {number} of {run.scale.pairs}' if number else 'warming up'}")
             _empty(url)
@@ -87,7 +87,7 @@ def _write(path: Path, records: int) -> None:
 
 
 @contextmanager
-def _site(base_url: str) -> Iterator[tuple[str, Server]]:
+def site(base_url: str) -> Iterator[tuple[str, Server]]:
     """The application on a database of its own, with two workers."""
     name = f"typed_{uuid.uuid4().hex}"
     with psycopg.connect(base_url, autocommit=True) as connection:

@@ -119,7 +119,7 @@ class ChunkWorker:
         return False
 
     async def _claim(self, connection: AsyncConnection[Any]) -> Chunk | None:
-        row = await (await connection.execute(queries.CLAIM_CHUNK, (self._attempt.job_id,))).fetchone()
+        row = await (await connection.execute(queries.CLAIM_CHUNK, (self._attempt.job_id,), binary=True)).fetchone()
         return None if row is None else Chunk(*row)
 
     async def _process(self, connection: AsyncConnection[Any], chunk: Chunk) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import psycopg
 from psycopg import AsyncConnection, sql
 
 from bulkport.errors import AlreadyUndone, CannotUndo, NotEnded
@@ -25,6 +26,7 @@ from bulkport.identifiers import ImportId
 from bulkport.imports.bound import bound
 from bulkport.imports.matched import delete_statement, id_column, id_type, with_ids
 from bulkport.imports.read import ImportJob, read_jobs
+from bulkport.imports.rejections import is_row_refusal
 from bulkport.imports.resource import Resource
 from bulkport.imports.restore import DELETE_OLD_ROWS, Restore, bring_back, give_old_values, insert_again, plan_restore
 from bulkport.imports.rows import WritableRows
@@ -163,6 +165,8 @@ class _Undo:
         xmins = [row[0] for row in await (await self._connection.execute(_XMINS, {"id": self._job_id})).fetchall()]
         plan = await plan_restore(self._connection, self._table, self._job_id, xmins)
         self._is_own = sql.SQL("stored.xmin = ANY({}::xid[])").format([*xmins, *plan.writers])
+        if plan.is_empty and await self._remove_at_once(xmins):
+            return
         created = await self._created(xmins, plan.created)
         changed, deleted = plan.changed, plan.deleted
         refused: dict[str, str] = {}
@@ -178,6 +182,26 @@ class _Undo:
         self.reasons += plan.reasons + Counter(refused.values())
         if not plan.is_empty:
             self.not_restored = plan.reasons.total() + len(plan.changed) + len(plan.deleted) - self.restored
+
+    async def _remove_at_once(self, xmins: Sequence[str]) -> bool:
+        """Remove all created rows by one statement, as fast as any DELETE.
+
+        Returns
+        -------
+        Whether that was possible; nothing has happened where ids are needed, or some row is not let go.
+        """
+        if not xmins or await _why_ids_are_needed(self._connection, self._table):
+            return False
+        statement = sql.SQL("DELETE FROM {} AS stored WHERE {}").format(self._table.identifier, self._is_own)
+        try:
+            async with self._connection.transaction():
+                cursor = await self._connection.execute(bound(statement, self._connection), ())
+        except psycopg.Error as error:
+            if not is_row_refusal(error, self._table):
+                raise
+            return False
+        self.removed = cursor.rowcount
+        return True
 
     async def _created(self, xmins: list[str], also: Sequence[str]) -> list[str]:
         """Ids of the rows that the import created and nobody else has changed."""
