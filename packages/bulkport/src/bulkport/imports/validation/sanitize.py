@@ -22,11 +22,12 @@ _MAX_DEPTH: Final = 256
 
 def unstorable(column: Sequence[Any]) -> dict[int, str]:
     """What is wrong, by position, with the values of a column that cannot be stored."""
-    kinds = set(map(type, column))
-    if all(issubclass(kind, _WITHOUT_TEXT) for kind in kinds):
-        return {}
-    if kinds == {str} and not _fault("".join(column)):
-        return {}
+    try:
+        if not _fault("".join(column)):  # as most columns are: texts without a fault
+            return {}
+    except TypeError:
+        if all(issubclass(kind, _WITHOUT_TEXT) for kind in set(map(type, column))):
+            return {}
     found = {}
     for position, value in enumerate(column):
         if message := _fault(value) if type(value) is str else _fault_inside(value, 0):

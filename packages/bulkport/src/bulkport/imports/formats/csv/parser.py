@@ -19,6 +19,8 @@ _ESCAPES: Final = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "
 _NULL: Final = "\\N"
 # With more quotes than these, reading row by row is faster than reading the lines that have quotes apart.
 _QUOTES_A_LINE: Final = 0.5
+_SAMPLE: Final = 16_384
+"""Characters in which quotes and lines are counted."""
 
 
 def csv_records(payload: bytes, dialect: CsvDialect) -> CsvRecords:
@@ -41,7 +43,8 @@ def _read(payload: bytes, dialect: CsvDialect) -> CsvRecords:
         return CsvRecords.of_rows(_read_mixed(payload.decode(errors="surrogateescape"), dialect), width)
     if not _is_proper(payload, dialect):
         return CsvRecords.of_rows(_read_mixed(text, dialect), width)
-    if dialect.quote and text.count(dialect.quote) > _QUOTES_A_LINE * text.count("\n"):
+    sample = text[:_SAMPLE]
+    if dialect.quote and sample.count(dialect.quote) > _QUOTES_A_LINE * sample.count("\n"):
         return CsvRecords.of_rows(_read_quoted(text, dialect), width)
     records = _read_columns(text, dialect)
     return CsvRecords.of_rows(_read_proper(text, dialect), width) if records is None else records

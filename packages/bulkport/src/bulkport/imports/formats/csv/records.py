@@ -24,7 +24,9 @@ class CsvRecords:
     @classmethod
     def of_rows(cls, rows: Sequence[Sequence[str] | BadRecord], width: int) -> "CsvRecords":
         """From records one by one, each of `width` cells or bad."""
-        bad = {position: row for position, row in enumerate(rows) if isinstance(row, BadRecord)}
+        bad: dict[int, BadRecord] = {}
+        if BadRecord in set(map(type, rows)):
+            bad = {position: row for position, row in enumerate(rows) if isinstance(row, BadRecord)}
         blank = [""] * width
         cells = [blank if isinstance(row, BadRecord) else row for row in rows] if bad else rows
         columns = [list(column) for column in zip(*cells, strict=True)] if rows else [[] for _ in range(width)]
