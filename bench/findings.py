@@ -28,16 +28,16 @@ _PICKUP = (
     "Of some 2.3 ms, the call that enqueues takes 0.6 (0.2 of it the commit to the disk) and the claim 0.5 (half of it "
     "the commit); the rest are the wake-ups of three processes and psycopg's statements on an event loop, where "
     "PgQueuer has asyncpg. Taken since this run: claims and outcomes are prepared (220 in place of 285 µs of "
-    "PostgreSQL's processor time, 250 to 310 in place of 470); in turn with PgQueuer on a loaded machine p50 was then "
-    "0.89. Not taken: claims that do not wait for the disk (0.25 ms), since a crash of PostgreSQL could then start a "
-    "job twice; a claim of its own for the one job of an idle queue (about 0.06 ms), as a second way to claim."
+    "PostgreSQL's processor time, 250 to 310 in place of 470); in turn with PgQueuer on a busy machine p50 was then "
+    "between 0.89 and 1.22. Not taken: claims that do not wait for the disk (0.25 ms), since a crash of "
+    "PostgreSQL could then start a job twice; a claim of its own for the one job of an idle queue (about 0.06 ms), as a second way to claim."
 )
 _ENQUEUEING = (
     "PostgreSQL needed about 0.30 ms of processor time for the job, 0.24 for PgQueuer's, and the client 0.28, 0.13 "
     "with PgQueuer's asyncpg. Taken since this run: own connections prepare the statement (0.21 in place of 0.27 ms of "
     "PostgreSQL's time, less than PgQueuer's), they go back to their pool without a task of the event loop (0.035 ms), "
-    "and jobs are made in 4.0 ms for 1,000 in place of 8.6. In turn with PgQueuer on a loaded machine the rates were "
-    "then 0.99 to 1.08 one by one and 0.70 to 0.85 for 1,000 in a call. Left: psycopg and its pool take 0.1 ms more of "
+    "and jobs are made in 4.0 ms for 1,000 in place of 8.6. In turn with PgQueuer on a busy machine the rates were "
+    "then 0.75 to 1.08 one by one and 0.70 to 0.87 for 1,000 in a call. Left: psycopg and its pool take 0.1 ms more of "
     "the client than asyncpg with one connection, and the index of lists by creation."
 )
 
