@@ -30,7 +30,8 @@ _PICKUP = (
     "PgQueuer has asyncpg. Taken since this run: claims and outcomes are prepared (220 in place of 285 µs of "
     "PostgreSQL's processor time, 250 to 310 in place of 470); in turn with PgQueuer on a busy machine p50 was then "
     "between 0.89 and 1.22. Not taken: claims that do not wait for the disk (0.25 ms), since a crash of "
-    "PostgreSQL could then start a job twice; a claim of its own for the one job of an idle queue (about 0.06 ms), as a second way to claim."
+    "PostgreSQL could then start a job twice; a claim of its own for the one job of an idle queue (about 0.06 ms), as "
+    "a second way to claim."
 )
 _ENQUEUEING = (
     "PostgreSQL needed about 0.30 ms of processor time for the job, 0.24 for PgQueuer's, and the client 0.28, 0.13 "
