@@ -236,3 +236,32 @@ def test_hostile_quotes_take_linear_time(body: bytes) -> None:
             assert splitter.dialect is not None
             csv_records(piece.payload, splitter.dialect)
     assert time.process_time() - started < 4
+
+
+@pytest.mark.parametrize("cell", ["", "x", '""', '"a,b"', '"a\nb"', 'a"b'])
+@pytest.mark.parametrize("count", [9_999, 10_000, 10_001, 30_000])
+def test_a_record_has_as_many_cells_as_it_likes(cell: str, count: int) -> None:
+    record = ",".join(['"first"', *[cell] * count, '"last"'])
+    body = f"a,b\n1,2\n{record}\n3,4\n".encode()
+    splitter = CsvSplitter(ImportLimits())
+    pieces = split(splitter, [body])
+    assert [(piece.payload, piece.records) for piece in pieces] == [(body.removeprefix(b"a,b\n"), 3)]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_ghost"),
+    [
+        (",", True),
+        (" , ", True),
+        ("\t,\t,", True),
+        (",\r,", False),
+        (',"",', True),
+        (',"\t",', False),
+        (",\x00", False),
+    ],
+)
+def test_records_of_empty_cells_alone_are_left_out(line: str, is_ghost: bool) -> None:
+    splitter = CsvSplitter(ImportLimits())
+    pieces = split(splitter, [f"a,b\n1,2\n{line}\n3,4\n".encode()])
+    assert sum(piece.records for piece in pieces) == (2 if is_ghost else 3)
+    assert bool(splitter.warnings()) == is_ghost

@@ -7,6 +7,7 @@ from bulkport.imports.formats.csv.dialect import CsvSyntax
 from bulkport.imports.formats.csv.grammar import empty_line, ghost_record, unusual_line
 
 _MARK: Final = b"\xef\xbb\xbf"
+_BLANK: Final = frozenset({b"\n", b"\r\n"})
 
 
 class Cleaner:
@@ -23,6 +24,7 @@ class Cleaner:
     def __init__(self, syntax: CsvSyntax, header: bytes, comment: str | None) -> None:
         self._empty = empty_line(syntax.delimiter)
         self._ghost = ghost_record(syntax.delimiter)
+        self._delimiter = syntax.delimiter.encode()
         self._header = header
         # The name of the only column may be a value too.
         self._knows_header = syntax.delimiter.encode() in header
@@ -48,6 +50,8 @@ class Cleaner:
         records: list[bytes] = []
         joined = _MARK + self._header
         for line in lines:
+            if line in _BLANK:
+                continue
             if joined in line and not line.startswith(joined):
                 # Files put together without a newline between them.
                 before, _, after = line.partition(joined)
@@ -70,6 +74,13 @@ class Cleaner:
             found.append(byte_order_marks_warning(self._marks))
         return found
 
+    def _is_ghost(self, text: bytes) -> bool:
+        """Whether a record, without its line end, has empty cells alone, two at least."""
+        if b'"' in text:
+            return self._ghost.fullmatch(text) is not None
+        # At memory speed, however many cells it has.
+        return self._delimiter in text and not text.translate(None, b" \t" + self._delimiter)
+
     def _record(self, line: bytes) -> list[bytes]:
         has_mark = line.startswith(_MARK)
         if has_mark:
@@ -81,7 +92,7 @@ class Cleaner:
         if text == self._header and (self._knows_header or has_mark):
             self._headers += 1
             return []
-        if self._ghost.fullmatch(line):
+        if self._is_ghost(text):
             self._ghosts += 1
             return []
         return [line]

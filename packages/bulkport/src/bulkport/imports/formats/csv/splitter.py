@@ -8,7 +8,7 @@ from bulkport.errors import CsvHeaderError, RecordTooLarge
 from bulkport.imports.formats.chunking import BufferingSplitter, Scan
 from bulkport.imports.formats.csv.cleaning import Cleaner
 from bulkport.imports.formats.csv.dialect import CsvDialect, CsvSyntax, parse_delimiter
-from bulkport.imports.formats.csv.grammar import proper_lines, record_line, skeleton
+from bulkport.imports.formats.csv.grammar import proper_lines, record_fields, record_line, skeleton
 from bulkport.imports.formats.csv.header import ColumnNames
 from bulkport.imports.formats.csv.preamble import read_preamble
 from bulkport.imports.formats.csv.sent_again import NEUTRALIZED_HEADER, report_columns
@@ -62,7 +62,7 @@ class CsvSplitter(BufferingSplitter):
         self._names = names
         self._threshold = max(self._threshold, min(HEAD_BYTES, limits.chunk_bytes))
         self._syntax = CsvSyntax()
-        self._record = record_line(self._syntax)
+        self._record, self._fields = record_line(self._syntax), record_fields(self._syntax)
         self._cleaner: Cleaner | None = None
         self._preamble_warnings: list[str] = []
         self.header: list[str] | None = None
@@ -117,7 +117,7 @@ class CsvSplitter(BufferingSplitter):
         self.found = preamble.found
         self._preamble_warnings = preamble.warnings
         self._syntax = preamble.syntax
-        self._record = record_line(self._syntax)
+        self._record, self._fields = record_line(self._syntax), record_fields(self._syntax)
         self._cleaner = Cleaner(self._syntax, preamble.line, self._options.comment)
         return preamble.end
 
@@ -135,7 +135,7 @@ class CsvSplitter(BufferingSplitter):
         syntax = self._syntax
         quote = syntax.quote.encode()
         is_escaped = syntax.escape is not None and syntax.escape.encode() in block
-        if not is_escaped and (not quote or quote not in block):
+        if self._has_plain_lines(block):
             return block.rfind(b"\n") + 1, block.count(b"\n")
         if not is_escaped:
             found = proper_lines(syntax.delimiter, syntax.quote).match(block)
@@ -164,11 +164,30 @@ class CsvSplitter(BufferingSplitter):
 
     def _read_records(self, block: bytes) -> Iterator[bytes]:
         """Each complete record of a block with its newline, blank lines too."""
-        match = self._record.match
-        found = match(block)
-        while found is not None:
-            yield found[0]
-            found = match(block, found.end())
+        if self._has_plain_lines(block):
+            for line in block.split(b"\n")[:-1]:
+                yield line + b"\n"
+            return
+        start = 0
+        while (end := self._record_end(block, start)) is not None:
+            yield block[start:end]
+            start = end
+
+    def _has_plain_lines(self, block: bytes) -> bool:
+        """Whether every newline of the block ends a record, for sure."""
+        quote, escape = self._syntax.quote.encode(), self._syntax.escape
+        return not (quote and quote in block) and (escape is None or escape.encode() not in block)
+
+    def _record_end(self, block: bytes, start: int) -> int | None:
+        """Offset behind the record that starts at `start`; None: it is unfinished."""
+        found = self._record.match(block, start)
+        if found is None:
+            fields = self._fields.match(block, start)
+            while fields is not None:
+                start = fields.end()
+                fields = self._fields.match(block, start)
+            found = self._record.match(block, start)
+        return None if found is None else found.end()
 
     def _record_sizes(self, payload: bytes) -> Iterator[int]:
         end = 0
