@@ -19,8 +19,11 @@ _HEADERS: Final = (
     *("Idempotency-Key", "Content-Digest", "Repr-Digest", "X-Import-Metadata", "Upload-Metadata", "Upload-Checksum"),
     *("Prefer", "Upload-Length", "Upload-Offset", "Tus-Resumable", "What the file is can be told neither"),
 )
-_BEYOND_SCHEMAS: Final = re.compile(r"must not contain the character NUL|must be a whole number, not [\d.e+-]+$")
-"""NUL is no character of PostgreSQL; and to JSON Schema 2.0 is an integer, which it is in no column here."""
+_BEYOND_SCHEMAS: Final = re.compile(
+    r"must not contain the character NUL|must be a whole number, not [\d.e+-]+$|tag must|sortBy must be one of"
+)
+"""NUL is no character of PostgreSQL; to JSON Schema 2.0 is an integer, which it is in no column here; and what tags and
+fields to sort by may be is said in words."""
 _PROBLEMS: Final = {"/problems/csv-header-error", "/problems/malformed-body"}
 """A body of text that no schema describes is not what its Content-Type says."""
 _REFUSALS: Final = {408, 411, 412, 413, 414, 422, 431, 460, 507}

@@ -66,7 +66,12 @@ _KEY: Final = {
     "expiresAt": None,
 }
 _NEW_KEY: Final = {**_KEY, "apiKey": "cmd_shown-once"}
-_REGISTRATION: Final = {**_KEY, "keyIndex": "4fX2", "lastUsedAt": _AT, "revokedAt": None}
+_REGISTRATION: Final = {
+    **_KEY,
+    "keyIndex": "0198c2b4-6e4f-7a31-9f5e-3d2b1c0a9e87",
+    "lastUsedAt": _AT,
+    "revokedAt": None,
+}
 
 EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "PlatformView": _PLATFORM,

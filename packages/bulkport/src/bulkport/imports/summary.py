@@ -65,7 +65,7 @@ def unknown_fields_warnings(names: Iterable[str], known: Sequence[str] = ()) -> 
     if not told:
         return []
     near = similar_names(told, known)
-    told = [f"{name} (did you mean {near[name]}?)" if name in near else name for name in told]
+    told = [f"{name} (did you mean {near[name]}?)" if near.get(name, name) != name else name for name in told]
     others = " and others" if len(told) > MAX_WARNED_FIELDS else ""
     return [f"Unknown fields were ignored: {', '.join(told[:MAX_WARNED_FIELDS])}{others}"]
 

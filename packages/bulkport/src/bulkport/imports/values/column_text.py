@@ -58,7 +58,7 @@ def column_texts(
         return [None] * len(values), {}
     if kinds == {str} and kind.is_text and kind.name not in ("name", "char"):
         longest = kind.max_length
-        if longest is None or max(map(len, values)) <= longest:
+        if longest is None or max(map(len, filter(None, values)), default=0) <= longest:
             return list(values), {}
     if kinds == {int} and kind.name in _INTEGERS and kind.kind is TypeKind.BASE and not has_null:
         limit = _INTEGERS[kind.name]
