@@ -58,12 +58,17 @@ class Terminal:
     def write(self, keys: bytes) -> None:
         os.write(self._end, keys)
 
-    def read_until(self, text: bytes) -> bytes:
-        """What was shown since the last call, up to `text`."""
+    def read_until(self, text: bytes, *, again: bytes = b"") -> bytes:
+        """What was shown since the last call, up to `text`. While nothing is shown, the keys `again` are pressed again.
+
+        An interrupt that comes just before Python waits for a key is noticed at the next key.
+        """
         deadline = time.monotonic() + DEADLINE_SECONDS
         while text not in self._seen:
             assert time.monotonic() < deadline, self._seen
-            if select.select([self._end], [], [], 0.5)[0]:
+            if not select.select([self._end], [], [], 5)[0]:
+                self.write(again)
+            else:
                 try:
                     self._seen += os.read(self._end, 65536)
                 except OSError:  # the program has ended
@@ -217,7 +222,7 @@ def test_ctrl_c_asks_whether_to_cancel(server: RunningServer, tmp_path: Path, an
         terminal.write(b"\x03")
         terminal.read_until(b"go on)")
         terminal.write(answer)
-        terminal.read_until(said)
+        terminal.read_until(said, again=answer if answer == b"\x03" else b"")
         assert terminal.wait() == 130
     finally:
         terminal.close()

@@ -259,7 +259,7 @@ async def test_a_cancelled_import_that_is_rolled_back_gives_old_values_back(data
     async with table_site(database_url, TABLES, MATCHED, chunk_bytes=60) as site:
         before = await site.rows(ALL)
         holder = await psycopg.AsyncConnection.connect(site.url)
-        await holder.execute("SELECT FROM items WHERE name = 'old5' FOR UPDATE")
+        await holder.execute("SELECT FROM items WHERE name IN ('old2', 'old3', 'old4') FOR UPDATE")
         rows = [{"name": f"old{i}", "price": 100} for i in range(1, 6)]
         answer = await site.api.post(
             "/api/items/bulk?mode=update",
