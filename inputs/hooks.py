@@ -20,10 +20,10 @@ _HEADERS: Final = (
     *("Prefer", "Upload-Length", "Upload-Offset", "Tus-Resumable", "What the file is can be told neither"),
 )
 _BEYOND_SCHEMAS: Final = re.compile(
-    r"must not contain the character NUL|must be a whole number, not [\d.e+-]+$|tag must|sortBy must be one of"
+    r"must not contain the character NUL|must be a whole number, not [\d.e+-]+$|tag must have printable|sortBy must be one of"
 )
-"""NUL is no character of PostgreSQL; to JSON Schema 2.0 is an integer, which it is in no column here; and what tags and
-fields to sort by may be is said in words."""
+"""NUL is no character of PostgreSQL; to JSON Schema 2.0 is an integer, which it is in no column here; Unicode alone
+knows which characters are printable, and the table which columns are never null."""
 _PROBLEMS: Final = {"/problems/csv-header-error", "/problems/malformed-body"}
 """A body of text that no schema describes is not what its Content-Type says."""
 _REFUSALS: Final = {408, 411, 412, 413, 414, 422, 431, 460, 507}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response, status
 from psycopg import AsyncConnection
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, WithJsonSchema
 from starlette.requests import Request
 
 from bulkport.errors import ValidationFailed
@@ -27,7 +27,7 @@ from bulkport.fastapi.write_query import Authorize, permit, write_options
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling, parse_prefer, parse_wait
-from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, MAX_TAGS, ImportLabels, parse_metadata
+from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, MAX_TAG, MAX_TAGS, ImportLabels, parse_metadata
 from bulkport.imports.options_query import parse_reading
 from bulkport.imports.read import ImportJob, get_job
 from bulkport.imports.resource import Resource
@@ -40,6 +40,13 @@ from bulkport.pulls.access import SourceAccess
 METADATA_HEADER: Final = "X-Import-Metadata"
 _LONGEST_DELAY: Final = timedelta(days=366)
 _JSON: Final = msgspec.json.Encoder()
+# `ImportLabels` judges it, and calls the parameter by its name.
+_Tag = Annotated[
+    str,
+    WithJsonSchema(
+        {"type": "string", "maxLength": MAX_TAG, "pattern": r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"}
+    ),
+]
 
 
 def bulk_router(
@@ -89,7 +96,7 @@ def bulk_router(
             ),
         ] = None,
         tag: Annotated[
-            list[str] | None,
+            list[_Tag] | None,
             Query(
                 max_length=MAX_TAGS,
                 description="A tag of yours, repeatable: `GET …/imports?tag=` finds its imports.",
