@@ -20,7 +20,8 @@ _HEADERS: Final = (
     *("Prefer", "Upload-Length", "Upload-Offset", "Tus-Resumable", "What the file is can be told neither"),
 )
 _BEYOND_SCHEMAS: Final = re.compile(
-    r"must not contain the character NUL|must be a whole number, not [\d.e+-]+$|tag must have printable|sortBy must be one of"
+    r"must not contain the character NUL|must be a whole number, not [\d.e+-]+$"
+    r"|tag must have printable|sortBy must be one of"
 )
 """NUL is no character of PostgreSQL; to JSON Schema 2.0 is an integer, which it is in no column here; Unicode alone
 knows which characters are printable, and the table which columns are never null."""
