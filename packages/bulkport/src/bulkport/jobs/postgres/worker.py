@@ -215,7 +215,9 @@ class Worker:
             return False
         for job in claim.jobs:
             self._running.start(job)
-        if len(claim.jobs) == free or claim.is_contended or self._running.has_heavy:
+        # A claim takes few heavy jobs at a time. One that found none has left none: the next is notified.
+        has_left_some = bool(claim.jobs) and self._running.has_heavy
+        if len(claim.jobs) == free or claim.is_contended or has_left_some:
             self._has_work = True
         if claim.is_contended and not claim.jobs:
             await wait_for_event(self._ending, _CONTENDED_SECONDS)
