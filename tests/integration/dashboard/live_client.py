@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI
 from starlette.types import Message
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 
 
 class LiveClient:

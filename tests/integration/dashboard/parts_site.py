@@ -24,6 +24,10 @@ class PartsSite:
         self.jobs = site.jobs
         self._browser = browser
 
+    def speak(self, language: str) -> None:
+        """Prefer a language from now on."""
+        self._browser.headers["accept-language"] = language
+
     async def page(self, address: str, *, status: int = 200) -> str:
         """A page of the dashboard."""
         answer = await self._browser.get(f"/hangfire/{address}")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from parts_site import PartsSite, open_parts
+from parts_site import PartsSite, open_parts, words
 
 from bulkport.dashboard import Role
 from bulkport.dashboard.pages.queues import queues_component
@@ -67,6 +67,23 @@ async def test_queue_is_paused_resumed_and_limited(site: PartsSite) -> None:
         )
     assert "Removed the limit on mail." in await site.said("queues/limit", "queues", queue="mail", **{"limit-mail": ""})
     assert 'max="100000" value=""' in await site.page("queues")
+
+
+async def test_a_queue_has_a_page_with_its_numbers_charts_and_servers(site: PartsSite) -> None:
+    failing = await site.jobs.enqueue(site.site.strict, "no such month")
+    queue = "default"
+    async with site.site.worker(name="worker-a", concurrency=4):
+        await site.site.reaches(failing, JobState.FAILED)
+
+        async def is_counted() -> bool:
+            return 'data-bar="bad"' in await site.page(f"queues/{queue}?period=15min")
+
+        await until(is_counted, "the failed job in the queue's chart")
+        page = await site.page(f"queues/{queue}?period=15min")
+    assert "Waiting 0 queue is empty" in words(page)
+    assert "worker-a 0 of 4 slots Online" in words(page)
+    assert f'queue={queue}"' in page
+    assert "Queue nowhere has no jobs and no worker." in await site.page("queues/nowhere", status=404)
 
 
 async def test_queue_without_a_name_and_with_an_impossible_one_are_refused(site: PartsSite) -> None:

@@ -79,6 +79,17 @@ async def test_audit_shows_who_did_what(site: PartsSite) -> None:
     assert "queue-0" in await site.page(found[1].replace("&amp;", "&"))
 
 
+async def test_audit_is_in_english_whoever_acts(site: PartsSite) -> None:
+    site.speak("de")
+    assert await site.said("queues/limit", "queues", queue="mail", **{"limit-mail": "1200"}) == (
+        "mail auf 1.200 gleichzeitige Jobs begrenzt."
+    )
+    site.speak("en")
+    page = await site.page("audit")
+    assert "Limited mail to 1,200 concurrent jobs." in page
+    assert 'href="./queues/mail"' in page
+
+
 async def test_audit_is_narrowed_down(site: PartsSite) -> None:
     await site.said("queues/pause", "queues", queue="mail")
     await site.said("queues/pause", "queues", queue="reports")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bulkport.dashboard.core.flash import Flash
-from bulkport.dashboard.core.language import t
+from bulkport.dashboard.core.language import english, t
 from bulkport.dashboard.core.viewer import Viewer
 from bulkport.errors import BulkportError
 
@@ -176,14 +176,14 @@ async def _run_audited(action: Action, request: ActionRequest, audit: Audit) -> 
     try:
         done = await _run(action, replace(request, entry_id=begun.entry_id))
     except Exception:
-        await _try_to_break_off(audit, begun.entry_id, t("failed; some of it may be done"))
+        await _try_to_break_off(audit, begun.entry_id, "failed; some of it may be done")
         raise
     except asyncio.CancelledError:
         # The server stops. What many jobs were meant by is done page by page, so that some of it may stay.
-        await _try_to_break_off(audit, begun.entry_id, t("interrupted; some of it may be done"))
+        await _try_to_break_off(audit, begun.entry_id, "interrupted; some of it may be done")
         raise
-    outcome = Outcome(done.text[:_MAX_OUTCOME_CHARACTERS], done.lead_to)
-    await audit.settle(begun.entry_id, done.target[:MAX_TARGET_CHARACTERS], outcome)
+    outcome = Outcome(english(done.text)[:_MAX_OUTCOME_CHARACTERS], done.lead_to)
+    await audit.settle(begun.entry_id, english(done.target)[:MAX_TARGET_CHARACTERS], outcome)
     return done
 
 

@@ -1,13 +1,14 @@
 """The languages of the pages: English in the source, other languages as a catalogue from English to theirs.
 
 A text is written where it is shown: `t("Queue is empty")`, with values as `t("oldest: {age}", age=...)`. The language
-is that of the request (`speaking`). A text without a translation is shown in English.
+is that of the request (`speaking`). A text without a translation is shown in English. `english` gives the English of a
+text that was made in another language: the audit is in English, whoever acts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from markupsafe import Markup, escape
 
@@ -58,6 +59,30 @@ def preferred(accepted: str, chosen: str = "") -> str:
     return next((code for quality, _, code in sorted(offers) if code in LANGUAGES and quality < 0), _ENGLISH)
 
 
+class Translated(str):
+    """A text in another language that remembers its English."""
+
+    english: str
+
+    def __new__(cls, text: str, english: str) -> Self:
+        """The text, and what it is in English."""
+        made = super().__new__(cls, text)
+        made.english = english
+        return made
+
+
+def english(text: str) -> str:
+    """A text in English, as far as it was made by `t`, `n`, `localised` and `joined`."""
+    return text.english if isinstance(text, Translated) else text
+
+
+def joined(separator: str, parts: Iterable[str]) -> str:
+    """Texts one after the other, as `separator.join(parts)`."""
+    texts = list(parts)
+    shown = separator.join(texts)
+    return shown if _language.get() == _ENGLISH else Translated(shown, separator.join(map(english, texts)))
+
+
 def translated(text: str) -> str:
     """A text in the language of the request, its placeholders left in place."""
     return _CATALOGUES[_language.get()].get(text, text)
@@ -65,7 +90,13 @@ def translated(text: str) -> str:
 
 def t(text: str, /, **values: object) -> str:
     """A text in the language of the request, with values for its placeholders."""
-    return translated(text).format(**values) if values else translated(text)
+    shown = translated(text)
+    if not values:
+        return shown if shown is text else Translated(shown, text)
+    if _language.get() == _ENGLISH:
+        return shown.format(**values)
+    in_english = {name: english(value) if isinstance(value, str) else value for name, value in values.items()}
+    return Translated(shown.format(**values), text.format(**in_english))
 
 
 def n(count: int, one: str, many: str, /, **values: object) -> str:
@@ -75,7 +106,9 @@ def n(count: int, one: str, many: str, /, **values: object) -> str:
 
 def localised(number: str) -> str:
     """A number as the language of the request separates its digits, from one such as `1,234.5`."""
-    return number.translate(_SWAPPED) if _language.get() in _WITH_DECIMAL_COMMA else number
+    if _language.get() not in _WITH_DECIMAL_COMMA:
+        return number
+    return Translated(number.translate(_SWAPPED), number)
 
 
 def markup(text: str, /, **values: Any) -> Markup:

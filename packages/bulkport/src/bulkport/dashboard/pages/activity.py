@@ -70,13 +70,14 @@ class ActivityReader:
 
     Parameters
     ----------
-    task:
-        Of this task only.
+    task, queue:
+        Of this task or queue only.
     """
 
-    def __init__(self, jobs: InspectCalls, task: str | None = None) -> None:
+    def __init__(self, jobs: InspectCalls, task: str | None = None, queue: str | None = None) -> None:
         self._jobs = jobs
         self._task = task
+        self._queue = queue
         self._ended = TTLCache(self._read_ended, seconds=_CACHE_SECONDS)
         self._groups = TTLCache(self._read_groups, seconds=_CACHE_SECONDS)
         self._latencies = TTLCache(self._read_latencies, seconds=_CACHE_SECONDS)
@@ -84,8 +85,9 @@ class ActivityReader:
     async def read(self, request: PageRequest, period: Period, marks: Sequence[Mark] = ()) -> ActivityCharts:
         """The charts of a period, their bars linked to the jobs; grouped as the field `by` of the query says."""
         group = chosen_group(request)
-        if group is None or self._task is not None:
-            return activity_charts(request, await self._ended.get(period.key), period, self._task, marks)
+        if group is None or self._task is not None or self._queue is not None:
+            only = {"task": self._task, "queue": self._queue}
+            return activity_charts(request, await self._ended.get(period.key), period, only, marks)
         return grouped_charts(request, await self._groups.get((period.key, group)), period, group, marks)
 
     async def _read_groups(self, key: tuple[str, SeriesGroup]) -> Mapping[str, Sequence[SeriesPoint]]:
@@ -102,13 +104,15 @@ class ActivityReader:
         period = PERIODS[key]
         now = (await self._jobs.statistics()).as_of
         since = max(now - 2 * period.length, now - period.granularity.kept) + period.bar
-        return await self._jobs.series(period.granularity, since, until=now, task=self._task)
+        return await self._jobs.series(period.granularity, since, until=now, task=self._task, queue=self._queue)
 
     async def _read_latencies(self, key: str) -> Sequence[SeriesPoint]:
         period = PERIODS[key]
         now = (await self._jobs.statistics()).as_of
         since = now - period.length + period.granularity.step
-        return await self._jobs.series(period.granularity, since, until=now, task=self._task, percentiles=True)
+        return await self._jobs.series(
+            period.granularity, since, until=now, task=self._task, queue=self._queue, percentiles=True
+        )
 
 
 def chosen_group(request: PageRequest) -> SeriesGroup | None:
@@ -156,7 +160,7 @@ def grouped_charts(
             [period.name_of(bar.starts_at) for bar in shown],
             series,
             x_labels=_labels(shown, period),
-            links=_links(request, shown, state, None),
+            links=_links(request, shown, state, {}),
             marks=_places(marks, shown),
             height=height,
         )
@@ -168,10 +172,10 @@ def activity_charts(
     request: PageRequest,
     points: Sequence[SeriesPoint],
     period: Period,
-    task: str | None = None,
+    only: Mapping[str, str | None],
     marks: Sequence[Mark] = (),
 ) -> ActivityCharts:
-    """The charts of a period from the points of it and of the period before."""
+    """The charts of a period from the points of it and of the period before; `only` narrows the jobs they lead to."""
     all_bars = in_bars(points, period.bar)
     count = int(period.length / period.bar)
     shown, before = all_bars[-count:], all_bars[-2 * count : -count]
@@ -185,7 +189,7 @@ def activity_charts(
             [Series("succeeded", [bar.totals.succeeded for bar in shown], "ok")],
             x_labels=labels,
             previous=_aligned(previous, len(shown)),
-            links=_links(request, shown, "succeeded", task),
+            links=_links(request, shown, "succeeded", only),
             marks=_places(marks, shown),
         ),
         bars(
@@ -193,7 +197,7 @@ def activity_charts(
             [Series("failed", [bar.totals.failed for bar in shown], "bad")],
             x_labels=labels,
             previous=_aligned(previous_failed, len(shown)),
-            links=_links(request, shown, "failed", task),
+            links=_links(request, shown, "failed", only),
             height=_FAILED_HEIGHT,
         ),
     )
@@ -251,9 +255,11 @@ def _aligned(values: Sequence[int], count: int) -> list[float | None]:
     return [None] * (count - len(values)) + list(values)
 
 
-def _links(request: PageRequest, shown: Sequence[BarTotals], state: str, task: str | None) -> list[BarLink]:
+def _links(
+    request: PageRequest, shown: Sequence[BarTotals], state: str, only: Mapping[str, str | None]
+) -> list[BarLink]:
     def link(bar: BarTotals) -> BarLink:
         since, until = f"{bar.starts_at:%Y-%m-%dT%H:%M}", f"{bar.ends_at:%Y-%m-%dT%H:%M}"
-        return BarLink(request.link("jobs", None, state=state, since=since, until=until, task=task), since, until)
+        return BarLink(request.link("jobs", None, state=state, since=since, until=until, **only), since, until)
 
     return [link(bar) for bar in shown]

@@ -31,6 +31,7 @@ LABELS: Final = {
     "servers/quiet": "Quieted a server",
     "servers/resume": "Resumed a server",
     "servers/stop": "Stopped a server",
+    "sessions/end": "Ended a session",
     "failures/mute": "Muted an error",
     "failures/unmute": "Unmuted an error",
     "recurring/trigger": "Started a recurring job",
@@ -46,7 +47,7 @@ _PLACES: Final = (
     (re.compile(r"import (\d+)"), "imports/{}"),
     (re.compile(r"server (.+)"), "servers/{}"),
     (re.compile(r"recurring job (.+)"), "recurring/{}"),
-    (re.compile(r"queue .+"), "queues"),
+    (re.compile(r"queue (.+)"), "queues/{}"),
 )
 """What targets are, and the pages that they have."""
 

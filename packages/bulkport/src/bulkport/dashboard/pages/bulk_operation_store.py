@@ -12,7 +12,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
 from bulkport.dashboard.core.formatting import number
-from bulkport.dashboard.core.language import t
+from bulkport.dashboard.core.language import english, joined, t
 from bulkport.dashboard.core.page import PageNotFound
 from bulkport.dashboard.pages.job_outcomes import outcome_in_words
 from bulkport.jobs.port.control import Effect, OrderSummary
@@ -100,9 +100,9 @@ class BulkOperation:
         outcome = outcome_in_words(self.summary)
         if self.state is OperationState.ENDED:
             return outcome
-        total = number(self.total) + ("+" if self.count.is_more else "")
+        total = joined("", (number(self.total), "+" if self.count.is_more else ""))
         so_far = t("{done} of {total} jobs", done=number(self.jobs_seen), total=total)
-        so_far += f": {outcome}" if self.jobs_seen else "."
+        so_far = joined("", (so_far, ": ", outcome) if self.jobs_seen else (so_far, "."))
         return so_far if self.state is OperationState.GOING else t("Stopped. {progress}", progress=so_far)
 
 
@@ -134,8 +134,8 @@ class BulkOperationStore:
             "filter": storable_text(fields),
             "jobs": count.jobs,
             "is_more": count.is_more,
-            "target": storable_text(target),
-            "outcome": t("Not started yet."),
+            "target": storable_text(english(target)),
+            "outcome": "Not started yet.",
             "led_to": f"bulk-operations/{entry_id}",
         }
         async with self._pool().connection() as connection:
@@ -168,7 +168,7 @@ class BulkOperationStore:
             "cursor": operation.cursor,
             "effects": Jsonb(effects),
             "state": operation.state.value,
-            "outcome": operation.in_words,
+            "outcome": english(operation.in_words),
         }
         await connection.execute(_ADVANCE, values)
 

@@ -164,7 +164,10 @@ def bulk_operation_page(operations: BulkOperations, headings: Mapping[str, str])
         operation = await operations.get(request.params["operation_id"])
         return {
             "operation": operation,
-            "heading": t(headings[operation.action], jobs=operation.target),
+            "heading": t(
+                headings[operation.action],
+                jobs=in_words(Query.parse(operation.filter), state=LISTS[operation.list_name]),
+            ),
             "outcome": outcome_in_words(operation.summary),
             "is_going": operation.state is OperationState.GOING,
             "is_stopped": operation.state is OperationState.STOPPED,

@@ -20,7 +20,9 @@ _VARYING: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_NAME: Final = re.compile(r"(['\"])[a-z_]+\1")
 _GAP: Final = "…"
+_GAPS: Final = re.compile(r"…(?:[\s,:;.()=]*…)+")
 _TREND_STEPS: Final = 12
 _MESSAGE_CHARACTERS: Final = 300
 _MIN_FRAGMENT: Final = 4
@@ -92,9 +94,14 @@ def group_failures(failed: Sequence[JobSummary]) -> list[FailureGroup]:
 
 
 def normalised(message: str) -> str:
-    """The first line of an error's message, what varies from one failure to the next replaced by an ellipsis."""
+    """The first line of an error's message, what varies from one failure to the next replaced by an ellipsis.
+
+    Numbers, ids and quoted values vary; a quoted name in lower case, such as `'order_id'`, tells one error from others.
+    """
     line = message.strip().partition("\n")[0]
-    return _VARYING.sub(_GAP, line)[:_MESSAGE_CHARACTERS]
+    return _GAPS.sub(_GAP, _VARYING.sub(lambda found: found[0] if _NAME.fullmatch(found[0]) else _GAP, line))[
+        :_MESSAGE_CHARACTERS
+    ]
 
 
 def _group(

@@ -203,7 +203,9 @@ def _drawn(cell: ChunkCell, x: int, y: int) -> MapCell:
 
 def _bad_row(row: ReportedRow) -> BadRow:
     errors = [
-        f"{error['field']}: {error['message']}" if error["field"] else error["message"]
+        f"{error['field']}: {error['message']}"
+        if error["field"] and not error["message"].startswith(f"{error['field']} ")
+        else error["message"]
         for error in json.loads(row.errors)
     ]
     record = row.record

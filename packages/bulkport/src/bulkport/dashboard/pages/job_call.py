@@ -23,7 +23,8 @@ def readable_call(job: JobSummary, masking: Masking) -> str:
         arguments = [f"{name}={_value(value, 1)}" for name, value in _masked(job.args, masking).items()]
     if options:
         inner = ", ".join(f"{name}={value}" for name, value in options.items())
-        text = _enqueue([f"{job.task}.options({inner}).call{_in_brackets('(', arguments, ')', 1)}"])
+        called = f"{job.task}.options({inner}).call"
+        text = _enqueue([called + _in_brackets("(", arguments, ")", 1, taken=len(called))])
     else:
         text = _enqueue([job.task, *arguments])
     return _cut(text, _MOST_CHARACTERS)
@@ -71,7 +72,8 @@ def _options(job: JobSummary) -> dict[str, str]:
 
 
 def _enqueue(parts: Sequence[str]) -> str:
-    return f"await jobs.enqueue{_in_brackets('(', parts, ')', 0)}"
+    called = "await jobs.enqueue"
+    return called + _in_brackets("(", parts, ")", 0, taken=len(called))
 
 
 def _value(value: JSONValue, depth: int) -> str:
@@ -87,9 +89,10 @@ def _value(value: JSONValue, depth: int) -> str:
     return line
 
 
-def _in_brackets(opening: str, parts: Sequence[str], closing: str, depth: int) -> str:
+def _in_brackets(opening: str, parts: Sequence[str], closing: str, depth: int, *, taken: int = 0) -> str:
+    """Parts on one line, or one a line where they do not fit beside the `taken` characters before them."""
     line = f"{opening}{', '.join(parts)}{closing}"
-    if "\n" not in line and len(line) + depth * len(_INDENT) <= _WIDTH - len("await jobs.enqueue"):
+    if "\n" not in line and len(line) + depth * len(_INDENT) <= _WIDTH - taken:
         return line
     outer = _INDENT * depth
     inner = "".join(f"{outer}{_INDENT}{part},\n" for part in parts)

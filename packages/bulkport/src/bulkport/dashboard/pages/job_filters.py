@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from bulkport.dashboard.core.language import t
+from bulkport.dashboard.core.language import joined, t
 from bulkport.dashboard.core.page import PageRequest, Query
 from bulkport.dashboard.core.table import Sorting
 from bulkport.dashboard.core.times import parse_time
@@ -136,8 +136,12 @@ def in_words(fields: Query, *, state: JobState | None = None, count: str = "") -
     """Which jobs: `87 failed send_report jobs (text: timeout)`."""
     shown = state.value if state is not None else fields.get("state")
     words = [count, t(shown) if shown else "", fields.get("task"), t("job") if count == "1" else t("jobs")]
-    narrowed = [f"{t(name)}: {fields.get(name)}" for name in FILTERS if name != "task" and fields.get(name)]
-    return " ".join(word for word in words if word) + (f" ({', '.join(narrowed)})" if narrowed else "")
+    narrowed = [
+        joined("", (t(name), ": ", fields.get(name))) for name in FILTERS if name != "task" and fields.get(name)
+    ]
+    if narrowed:
+        words.append(joined("", ("(", joined(", ", narrowed), ")")))
+    return joined(" ", (word for word in words if word))
 
 
 def _state(name: str) -> JobState:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done, Form
-from bulkport.dashboard.core.language import t
+from bulkport.dashboard.core.language import joined, t
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Query
 from bulkport.dashboard.core.times import parse_time
 from bulkport.dashboard.pages.job_outcomes import outcome_of_one
@@ -131,7 +131,7 @@ def _edit(jobs: ManagedJobs) -> Callable[[ActionRequest], Any]:
             effects.append(result.effect)
             said.append(outcome_of_one(job_id, result.effect))
         is_good = all(effect.is_done for effect in effects)
-        return Done(" ".join(dict.fromkeys(said)), t("job {job}", job=job_id), is_good, lead_to=f"jobs/{job_id}")
+        return Done(joined(" ", dict.fromkeys(said)), t("job {job}", job=job_id), is_good, lead_to=f"jobs/{job_id}")
 
     return run
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bulkport.dashboard.core.formatting import number
-from bulkport.dashboard.core.language import n, t
+from bulkport.dashboard.core.language import joined, n, t
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.port.control import Effect, OrderSummary
 
@@ -55,8 +55,8 @@ def outcome_in_words(summary: OrderSummary) -> str:
     """The result for many jobs, what was done first."""
     order = list(Effect)
     parts = sorted(summary.effects.items(), key=lambda part: order.index(part[0]))
-    words = ", ".join(n(count, *_WORDS[effect]) for effect, count in parts)
-    return f"{words}." if words else t("No matching jobs.")
+    words = joined(", ", (n(count, *_WORDS[effect]) for effect, count in parts))
+    return joined("", (words, ".")) if words else t("No matching jobs.")
 
 
 def outcome_of_one(job_id: BackgroundJobId, effect: Effect) -> str:

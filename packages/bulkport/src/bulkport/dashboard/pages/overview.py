@@ -308,7 +308,10 @@ def _oldest(queues: Sequence[QueueStatus]) -> str:
 
 def _throughput(points: Sequence[SeriesPoint]) -> LineChart:
     last = len(points) - 1
-    labels = [(index, f"-{last - index} s" if index < last else t("now")) for index in range(last % 30, last + 1, 30)]
+    labels = [
+        (index, f"\N{MINUS SIGN}{last - index} s" if index < last else t("now"))
+        for index in range(last % 30, last + 1, 30)
+    ]
     # Named by the clock: a second keeps its name while the graph moves on.
     return lines(
         [f"{point.starts_at:%H:%M:%S}" for point in points],

@@ -1,4 +1,4 @@
-"""The queues: what waits in each and why, and what operators do to them: pause, resume, limit."""
+"""The queues: what waits in each and why, each over time, and what operators do to them: pause, resume, limit."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,11 @@ from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest,
 from bulkport.dashboard.core.cache import TTLCache
 from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.language import n, t
-from bulkport.dashboard.core.page import Page, PageRequest, Section
+from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
 from bulkport.dashboard.core.table import Column
+from bulkport.dashboard.pages.activity import ActivityReader, latency_chart
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.dashboard.pages.periods import chosen_period, period_tabs
 from bulkport.dashboard.pages.waiting import reason_for_waiting
 from bulkport.jobs.reading.metrics import QueueActivity, QueueStatus
 
@@ -33,11 +35,12 @@ _MAX_LIMIT: Final = 100_000
 _LATELY: Final = timedelta(minutes=5)
 _CACHE_SECONDS: Final = 3.0
 _MAX_NOTE: Final = 200
+_MAX_READERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """A queue in the list."""
+    """A queue with what happened in it lately."""
 
     status: QueueStatus
     reason: str
@@ -51,7 +54,7 @@ class QueueRow:
 
 
 def queues_component(jobs: ManagedJobs) -> Component:
-    """The page, and the actions `queues/pause`, `queues/resume` and `queues/limit`.
+    """The list, the page of one, and the actions `queues/pause`, `queues/resume` and `queues/limit`.
 
     Their forms have the field `queue`; that of the limit has a field `limit-` with the queue's name, which is a number
     or empty for no limit.
@@ -67,9 +70,34 @@ def queues_component(jobs: ManagedJobs) -> Component:
         activity = {one.queue: one for one in await lately.get(None)}
         return {"queues": [_row(queue, activity.get(queue.name)) for queue in queues], "columns": _COLUMNS}
 
+    readers: dict[str, ActivityReader] = {}
+
+    async def load_one(request: PageRequest) -> Mapping[str, Any]:
+        name: str = request.params["queue"]
+        queue = next((one for one in await jobs.queues() if one.name == name), None)
+        if queue is None:
+            raise PageNotFound(t("Queue {queue} has no jobs and no worker.", queue=name))
+        activity = {one.queue: one for one in await lately.get(None)}
+        period = chosen_period(request)
+        if len(readers) >= _MAX_READERS:
+            readers.clear()
+        reader = readers.setdefault(name, ActivityReader(jobs, queue=name))
+        points = await reader.latencies(period)
+        return {
+            "row": _row(queue, activity.get(name)),
+            "servers": [one for one in await jobs.servers() if one.queues is None or name in one.queues],
+            "windows": period_tabs(request, period),
+            "activity": await reader.read(request, period),
+            "latencies": latency_chart(points, period),
+            "durations": latency_chart(points, period, of_duration=True),
+        }
+
     return Component(
         section=Section("queues", "Queues", "queues"),
-        pages=[Page("queues", "queues.html", load, section="queues")],
+        pages=[
+            Page("queues", "queues.html", load, section="queues"),
+            Page("queues/{queue:path}", "queue.html", load_one, section="queues", every=3.0),
+        ],
         actions=[
             _action("pause", "Pause queue", _pause(jobs), _pause_question),
             _action("resume", "Resume queue", _resume(jobs)),

@@ -21,7 +21,7 @@ _COLUMNS: Final = (
     Column("Succeeded", "succeeded", is_number=True),
     Column("Failed", "failed", is_number=True),
     Column("Failure rate", "rate", is_number=True, is_minor=True),
-    Column("Median", "p50", is_number=True, is_minor=True),
+    Column("Duration (median)", "p50", is_number=True, is_minor=True),
     Column("p95", "p95", is_number=True),
     Column("p99", "p99", is_number=True, is_minor=True),
 )

@@ -46,7 +46,8 @@ class JobQuery:
     user_id: str | None = None
     text: str | None = None
     """Part of the arguments, written as JSON or as they are, or of the type or message of the last error; upper
-    and lower case are the same."""
+    and lower case are the same. `"order_id": 7`, an argument with a number, true, false or null, means that value
+    alone, not 77."""
     error_type: str | None = None
     """Type of the last error, as the job has it."""
     batch_id: int | None = None

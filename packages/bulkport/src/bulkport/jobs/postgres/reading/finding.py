@@ -67,6 +67,8 @@ _TAGGED: Final = sql.SQL("job.job_id IN (SELECT job_id FROM bulkport.job_tags WH
 # Tags are by id: no look-up.
 _IDS: Final = sql.SQL("CROSS JOIN LATERAL (SELECT next.job_id) AS job").format()
 _LEAST_ANCHOR: Final = 4
+_ARGUMENT: Final = re.compile(r'": (-?\d+(\.\d+)?|true|false|null)$')
+"""An argument written as JSON whose value is no text: it ends where the text does, so that 7 does not find 77."""
 
 _FINISHED_TEXT: Final[LiteralString] = "job.search_text"
 # As bulkport.search_text, in two parts: most of these jobs have no error, and a call costs as much as the comparison.
@@ -263,10 +265,18 @@ class StateQuery:
         patterns = ["text"] if _as_json(text) == text else ["text", "json_text"]
         if not self.state.is_final:
             texts = sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(sql.Placeholder, patterns)))
-            return sql.SQL(_UNFINISHED_TEXT).format(texts=texts)
-        # Each on its own, for the index on texts.
-        either = [sql.SQL("{} ILIKE {}").format(sql.SQL(_FINISHED_TEXT), sql.Placeholder(name)) for name in patterns]
-        return sql.SQL("({})").format(sql.SQL(" OR ").join(either))
+            found = sql.SQL(_UNFINISHED_TEXT).format(texts=texts)
+        else:
+            # Each on its own, for the index on texts.
+            either = [
+                sql.SQL("{} ILIKE {}").format(sql.SQL(_FINISHED_TEXT), sql.Placeholder(name)) for name in patterns
+            ]
+            found = sql.SQL("({})").format(sql.SQL(" OR ").join(either))
+        if not _ARGUMENT.search(text):
+            return found
+        # As an expression that no index has: the other condition has found few.
+        whole = sql.SQL("({} AND (job.args::text || '') ~* %(argument)s)")
+        return whole.format(found)
 
     def _beyond(self, start: "Start") -> list[sql.Composed]:
         if start.place is None:
@@ -290,6 +300,7 @@ class StateQuery:
             arguments["tag"] = query.tag
         if query.text:
             arguments |= {"text": _pattern(query.text), "json_text": _pattern(_as_json(query.text))}
+            arguments["argument"] = re.sub(r"([^\w\s])", r"\\\1", query.text) + "[],}]"
         if start.place is not None:
             arguments |= {"place_value": start.place.value, "place_id": start.place.job_id}
         return arguments
