@@ -13,6 +13,16 @@ from import_steps import NDJSON, accepted, execute, fetch, ndjson, settled
 
 ROWS = [{"name": f"n{i}"} for i in range(400)]
 
+WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'transactionid'"
+
+
+async def unfinished(site: TableSite, job_id: int) -> int:
+    """How many chunks are not done."""
+    found = await fetch(
+        site.url, f"SELECT count(*) FROM bulkport.import_chunks WHERE job_id = {job_id} AND state <> 'done'"
+    )
+    return int(found[0][0])
+
 
 async def stored(site: TableSite) -> int:
     return int((await site.rows("SELECT count(*) FROM items WHERE name <> 'old'"))[0][0])
@@ -47,6 +57,34 @@ async def test_rows_that_are_stored_go_with_the_cancellation(database_url: str, 
         assert (job["undone"]["kept"], await stored(site)) == (0, 0)
         again = await site.api.delete(f"/api/imports/{job_id}?rollback=true")
         assert (again.status_code, again.json()["undone"]) == (200, job["undone"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_strict", "status"),
+    [(400, False, "Cancelled"), (400, True, "Cancelled"), (3, False, "Completed")],
+    ids=["the last chunk", "all or nothing", "one statement"],
+)
+async def test_nothing_stays_where_the_last_rows_were_in_hand(
+    database_url: str, rows: int, is_strict: bool, status: str
+) -> None:
+    async with table_site(database_url, TABLES, ITEMS, chunk_bytes=500) as site:
+        async with await psycopg.AsyncConnection.connect(site.url) as holder:
+            await holder.execute("INSERT INTO items (name) VALUES (%s)", [f"n{rows - 1}"])
+            headers = NDJSON | ({"prefer": "handling=strict"} if is_strict else {})
+            job_id = await accepted(site.api, "/api/items/bulk", content=ndjson(ROWS[:rows]), headers=headers)
+            # All rows but those of the last chunk are written, and that one waits for the row that is not committed.
+            async with asyncio.timeout(60):
+                while await fetch(site.url, WAITS) != [(1,)] or not (is_strict or await unfinished(site, job_id) == 1):
+                    await asyncio.sleep(0.02)
+            answer = await site.api.delete(f"/api/imports/{job_id}?rollback=true", timeout=30)
+            assert answer.status_code == 202, answer.text
+            await holder.rollback()
+        job = await settled(site.api, job_id)
+        async with asyncio.timeout(60):
+            while await stored(site):
+                await asyncio.sleep(0.02)
+        assert job["status"] == status
+        assert await fetch(site.url, "SELECT count(*) FROM bulkport.import_cancellations") == [(0,)]
 
 
 async def test_an_import_that_was_cancelled_before_is_rolled_back_too(database_url: str) -> None:

@@ -55,6 +55,8 @@ async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attemp
                     refused += await _write_waiting(connection, attempt, waiting)
                 if refused:
                     raise _Refused
+                if await settlement.is_to_be_cancelled(connection, attempt.job_id):
+                    raise _Cancelled
         except _Cancelled:
             await settlement.cancel_if_asked(connection, attempt.job_id, progress)
             return

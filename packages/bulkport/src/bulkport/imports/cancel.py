@@ -53,7 +53,8 @@ async def cancel_import(
                 await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
                 return _effect(status, is_new=is_new)
             progress = await settlement.read_progress(connection, job_id)
-            if not progress.unfinished_chunks and not await settlement.awaits_body(connection, job_id):
+            is_written = not progress.unfinished_chunks and not progress.is_to_be_rolled_back
+            if is_written and not await settlement.awaits_body(connection, job_id):
                 # All rows are written, and a chunk worker is about to say so.
                 await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
                 return CancelEffect.ALREADY_ENDED

@@ -34,6 +34,8 @@ from bulkport.jobs.port import JobContext, RetryLater
 # How long a chunk worker works on while others wait for its slot.
 _SHIFT_SECONDS: Final = 2.0
 _MAX_CONFLICTS: Final = 10
+_LONG_STATEMENT_SECONDS: Final = 1.0
+"""Who cancels an import waits longer than this for the statement that does all of it."""
 # Another chunk worker has a chunk of the import in flight, or writes it whole: seconds until the next look, at first
 # and at most.
 _FIRST_PAUSE_SECONDS: Final = 0.02
@@ -86,8 +88,12 @@ class ChunkWorker:
             return False
         async with self._fair_queue.turn(attempt.user_id), self._pool.connection() as connection:
             try:
+                started = time.monotonic()
                 with telemetry.span("bulkport.chunk", import_id=attempt.job_id, chunk=0):
-                    return await run_single_statement(connection, attempt, attempt.sole_chunk)
+                    has_settled = await run_single_statement(connection, attempt, attempt.sole_chunk)
+                if has_settled and time.monotonic() - started > _LONG_STATEMENT_SECONDS:
+                    await settlement.roll_back_if_asked(connection, attempt.job_id, attempt.resource)
+                return has_settled
             except _CONFLICTS:
                 return False
 

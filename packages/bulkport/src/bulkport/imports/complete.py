@@ -49,6 +49,8 @@ class Progress:
     """The first of the fields that rows have and the resource does not, by name."""
     remarks: list[str]
     """What is odd about the rows."""
+    is_to_be_rolled_back: bool
+    """Whether it was asked for that the job is cancelled and its rows are removed."""
 
 
 async def read_progress(connection: AsyncConnection[Any], job_id: ImportId) -> Progress:
@@ -63,6 +65,8 @@ async def read_progress(connection: AsyncConnection[Any], job_id: ImportId) -> P
 async def settle_if_done(connection: AsyncConnection[Any], job_id: ImportId, resource: Resource) -> bool:
     """Settle a job that has no unfinished chunk, or is to be cancelled; inside the caller's transaction.
 
+    Who cancels a job when its last chunk is in hand finds it completed, unless its rows are to be removed: they are.
+
     Returns
     -------
     Whether the job is settled now, by this call or an earlier one.
@@ -71,7 +75,7 @@ async def settle_if_done(connection: AsyncConnection[Any], job_id: ImportId, res
     if status is None or status.is_final:
         return True
     progress = await read_progress(connection, job_id)
-    if progress.unfinished_chunks:
+    if progress.unfinished_chunks or progress.is_to_be_rolled_back:
         return await cancel_if_asked(connection, job_id, progress, resource)
     final = ImportStatus.of_counts(success_count=progress.success_count, failure_count=progress.failure_count)
     with telemetry.span("bulkport.complete", import_id=job_id, status=str(final)):
@@ -113,7 +117,7 @@ async def awaits_body(connection: AsyncConnection[Any], job_id: ImportId) -> boo
 async def cancel_if_asked(
     connection: AsyncConnection[Any], job_id: ImportId, progress: Progress, resource: Resource | None = None
 ) -> bool:
-    """Settle a job as Cancelled if that was asked for. The caller holds the job's lock, and it has unfinished chunks.
+    """Settle a job as Cancelled if that was asked for. The caller holds the job's lock.
 
     Rows of finished chunks stay, unless it was asked to remove them; under strict handling there are none. Returns
     whether it is settled now.
@@ -130,6 +134,14 @@ async def cancel_if_asked(
     if row is not None and row[0] and resource is not None:
         await roll_back(connection, job_id, resource)
     return True
+
+
+async def roll_back_if_asked(connection: AsyncConnection[Any], job_id: ImportId, resource: Resource) -> None:
+    """Remove the rows of a job that ended although that was asked for meanwhile; on an autocommit connection."""
+    async with connection.transaction():
+        row = await (await connection.execute(queries.DELETE_CANCELLATION, (job_id,))).fetchone()
+        if row is not None and row[0]:
+            await roll_back(connection, job_id, resource)
 
 
 async def settle(

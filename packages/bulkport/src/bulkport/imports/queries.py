@@ -192,7 +192,8 @@ SELECT_PROGRESS: Final = """
            ARRAY(
                SELECT remark FROM bulkport.import_chunks c, unnest(c.remarks) AS remark WHERE c.job_id = %(job_id)s
                GROUP BY remark ORDER BY min(c.chunk_number), remark LIMIT %(most_fields)s
-           )
+           ),
+           EXISTS (SELECT FROM bulkport.import_cancellations WHERE job_id = %(job_id)s AND rolls_back)
     FROM bulkport.import_chunks WHERE job_id = %(job_id)s
 """
 

@@ -116,11 +116,11 @@ def unusual_line(delimiter: str, line: bytes) -> re.Pattern[bytes]:
 
 @lru_cache
 def ghost_record(delimiter: str) -> re.Pattern[bytes]:
-    """A record of nothing but empty cells, two at least. A blank in quotes is text."""
+    """A record, without its line end, of nothing but empty cells, two at least. A blank in quotes is text."""
     d = re.escape(delimiter).encode()
     blank = rb" *+" if delimiter == "\t" else rb"[ \t]*+"
     cell = blank + rb'(?:""' + blank + rb")?"
-    return re.compile(cell + rb"(?:" + d + cell + rb")++\r?\n?")
+    return re.compile(cell + rb"(?:" + d + cell + rb")++")
 
 
 def skeleton(parts: list[bytes], delimiter: str, quote: bytes = b'"') -> bytes | None:
