@@ -91,11 +91,11 @@ class ChunkWorker:
                 started = time.monotonic()
                 with telemetry.span("bulkport.chunk", import_id=attempt.job_id, chunk=0):
                     has_settled = await run_single_statement(connection, attempt, attempt.sole_chunk)
-                if has_settled and time.monotonic() - started > _LONG_STATEMENT_SECONDS:
-                    await settlement.roll_back_if_asked(connection, attempt.job_id, attempt.resource)
-                return has_settled
             except _CONFLICTS:
                 return False
+            if has_settled and time.monotonic() - started > _LONG_STATEMENT_SECONDS:
+                await settlement.roll_back_if_asked(connection, attempt.job_id, attempt.resource)
+            return has_settled
 
     async def _work_once(self) -> bool:
         """Process one chunk, or settle. Returns whether the import has settled."""
