@@ -34,10 +34,11 @@ async def permit(authorize: Authorize | None, user_id: Any, resource: Resource, 
         raise Forbidden(f"You may not import {resource.name} in mode {mode}.")
 
 
-def context_values(resource: Resource) -> Callable[..., dict[str, str | None]]:
+def context_values(resource: Resource) -> Callable[..., Awaitable[dict[str, str | None]]]:
     """FastAPI dependency that gives the texts of the request's context by column."""
 
-    def gather(**values: Any) -> dict[str, str | None]:
+    # Coroutines, which FastAPI calls where it is: functions go to a thread.
+    async def gather(**values: Any) -> dict[str, str | None]:
         return {name: context_text(value) for name, value in values.items()}
 
     gather.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # which FastAPI reads
@@ -49,10 +50,10 @@ def context_values(resource: Resource) -> Callable[..., dict[str, str | None]]:
     return gather
 
 
-def write_options(resource: Resource) -> Callable[..., WriteOptions]:
+def write_options(resource: Resource) -> Callable[..., Awaitable[WriteOptions]]:
     """FastAPI dependency that gives a request's write options."""
 
-    def gather(request: Request, context: dict[str, str | None], **_: Any) -> WriteOptions:
+    async def gather(request: Request, context: dict[str, str | None], **_: Any) -> WriteOptions:
         query = request.query_params
         return WriteOptions(
             mode=_mode(resource, query.get("mode")),

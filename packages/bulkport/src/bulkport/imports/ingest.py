@@ -20,7 +20,6 @@ from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import ingest_queries as queries
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.admission import Admission
-from bulkport.imports.body_work import INLINE_BYTES
 from bulkport.imports.chunk import compress
 from bulkport.imports.description import ImportDescription
 from bulkport.imports.formats import BodyFormat, Handling, Piece, envelope_steps
@@ -213,7 +212,7 @@ class Intake:
             whole = await reader.work.run(utf8_of, whole, charset)
             upload = replace(upload, reading=upload.reading.detect(charset=charset.name))
         steps = _envelope_pieces(whole, upload, limits)
-        pieces = _last(steps) if len(whole) <= INLINE_BYTES else await reader.work.result(steps)
+        pieces = await reader.work.result(steps, size=len(whole))
         description = ImportDescription(upload)
         if sum(len(piece.payload) for piece in pieces) > _STORED_AT_ONCE:
             with Spool(limits.spool_folder) as spool:
@@ -336,12 +335,6 @@ class Intake:
             row = await (await connection.execute(self._accept_whole_statement, traced)).fetchone()
         assert row is not None
         return description.accepted(ImportId(row[0]), BackgroundJobId(row[1]), parameters["total_records"])
-
-
-def _last(steps: Iterator[_Result | None]) -> _Result:
-    *_, result = steps
-    assert result is not None
-    return result
 
 
 def _envelope_pieces(whole: bytes | bytearray, upload: Upload, limits: ImportLimits) -> Iterator[list[Piece] | None]:
