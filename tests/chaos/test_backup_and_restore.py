@@ -13,14 +13,10 @@ import pytest
 from chaos.nursery import Nursery
 from command_processes import Site, open_site, until
 from followed_import import FollowedImport
+from held_imports import held_back
 from import_bodies import platforms
 
 pytestmark = pytest.mark.chaos
-
-SLOW_WRITES = """
-    CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.03); RETURN NULL; END $$;
-    CREATE TRIGGER slow AFTER INSERT ON platforms FOR EACH STATEMENT EXECUTE FUNCTION wait();
-"""
 
 
 def run_program(name: str, *arguments: str) -> None:
@@ -45,21 +41,22 @@ def empty_database(server_url: str) -> Iterator[str]:
 def test_an_import_goes_on_in_a_restored_database(
     site: Site, nursery: Nursery, empty_database: str, chance: random.Random, tmp_path: Path
 ) -> None:
-    site.rows(SLOW_WRITES)
     body = platforms(20_000, chance=chance, bad_share=0.01)
     worker = site.start_worker()
     site.wait_for_workers(worker)
     dump = tmp_path / "dump"
     with site.client(site.start_server(chunk_bytes=10_000)) as client:
-        job = FollowedImport.send(client, body)
-        job.until(lambda now: 0 < now["successCount"] < body.rows / 2)
-        run_program("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={site.database_url}")
+        with held_back(site):
+            job = FollowedImport.send(client, body)
+            job.until(lambda now: now["successCount"] > 0)
+            run_program("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={site.database_url}")
         first = job.until_settled()
         job.assert_exact(site)
     run_program("pg_restore", "--no-owner", f"--dbname={empty_database}", str(dump))
     with open_site(nursery, empty_database, site.key, chance) as restored:
         before = restored.value("SELECT count(*) FROM platforms")
         assert 0 < before < len(body.good)
+        restored.rows("DELETE FROM held_back")
         restored.start_worker()
         with restored.client(restored.start_server(chunk_bytes=10_000)) as client:
             again = FollowedImport(client, body, {"id": job.id, "totalRecords": body.rows})

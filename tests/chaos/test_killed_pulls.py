@@ -12,31 +12,41 @@ from import_bodies import Body, platforms
 
 pytestmark = pytest.mark.chaos
 
-ROWS = 60_000
+ROWS = 20_000
+PART_BYTES = 20_000
 LOOPBACK = {"egress_allowed_networks": "127.0.0.0/8", "egress_allow_http": True}
 
 
 class SlowServer:
-    """Sends a body in parts, as fast as a test lets it."""
+    """Sends a body in parts, as many as a test lets it."""
 
     def __init__(self, body: Body) -> None:
         self.asked = 0
         self.sent = 0
+        """Parts, in answer to the request that came last."""
+        self.allowed = 0
+        """Parts that this answer may have."""
         self.hurry = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                outer.sent = outer.allowed = 0
                 outer.asked += 1
+                mine = outer.asked
                 self.send_response(200)
                 self.send_header("content-type", "application/x-ndjson")
                 self.send_header("content-length", str(len(body.data)))
                 self.end_headers()
                 try:
-                    for start in range(0, len(body.data), 50_000):
-                        self.wfile.write(body.data[start : start + 50_000])
+                    for number, start in enumerate(range(0, len(body.data), PART_BYTES)):
+                        while not outer.hurry.wait(0.005):
+                            if outer.asked != mine:
+                                return  # who asked was killed
+                            if number < outer.allowed:
+                                break
+                        self.wfile.write(body.data[start : start + PART_BYTES])
                         outer.sent += 1
-                        outer.hurry.wait(0.05)
                 except OSError:
                     pass  # who asked was killed
 
@@ -62,7 +72,7 @@ class SlowServer:
 @contextmanager
 def pulled(site: Site, body: Body) -> Iterator[tuple[SlowServer, FollowedImport]]:
     server = SlowServer(body)
-    with server.open(), site.client(site.start_server(chunk_bytes=60_000, **LOOPBACK)) as client:
+    with server.open(), site.client(site.start_server(chunk_bytes=20_000, **LOOPBACK)) as client:
         answer = client.post("/api/platforms/bulk", json={"source": {"url": server.url}})
         assert answer.status_code == 202, answer.text
         job = FollowedImport(client, body, answer.json() | {"totalRecords": body.rows})
@@ -71,14 +81,14 @@ def pulled(site: Site, body: Body) -> Iterator[tuple[SlowServer, FollowedImport]
 
 def test_killed_workers_pull_a_body_once(site: Site) -> None:
     body = platforms(ROWS, chance=site.chance, bad_share=0.01)
-    settings = {"chunk_bytes": 60_000, **LOOPBACK}
+    settings = {"chunk_bytes": 20_000, **LOOPBACK}
     worker = site.start_worker(**settings)
     site.wait_for_workers(worker)
     with pulled(site, body) as (server, job):
         for kills in range(1, 4):
             until(lambda asked=kills: server.asked == asked, "a worker to begin")  # type: ignore[misc]
-            goal = server.sent + site.chance.randint(1, 8)
-            until(lambda goal=goal: server.sent >= goal, "a part of the body to be sent")  # type: ignore[misc]
+            server.allowed = site.chance.randint(1, 8)
+            until(lambda: server.sent == server.allowed, "a part of the body to be sent")
             worker.kill()
             assert site.value("SELECT count(*) FROM bulkport.import_chunks") == 0
             worker = site.start_worker(**settings)

@@ -11,14 +11,18 @@ pytestmark = pytest.mark.chaos
 KILLS = 4
 IMPORTS_A_KILL = 8
 
-# The statement takes long enough to be seen, and its worker to be killed in its middle.
-SLOW_WRITES = """
-    CREATE FUNCTION write_slowly() RETURNS trigger LANGUAGE plpgsql AS $$
+# The statement takes until its worker was killed in its middle.
+HELD_WRITES = """
+    CREATE TABLE held (are_held boolean);
+    INSERT INTO held VALUES (true);
+    CREATE FUNCTION be_held() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        PERFORM pg_sleep(0.2);
+        WHILE (SELECT are_held FROM held) LOOP
+            PERFORM pg_sleep(0.005);
+        END LOOP;
         RETURN NULL;
     END $$;
-    CREATE TRIGGER slow AFTER INSERT ON platforms FOR EACH STATEMENT EXECUTE FUNCTION write_slowly();
+    CREATE TRIGGER held AFTER INSERT ON platforms FOR EACH STATEMENT EXECUTE FUNCTION be_held();
 """
 ARE_WRITING = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'
@@ -26,7 +30,7 @@ ARE_WRITING = """
 
 
 def test_killed_workers_neither_lose_nor_double_a_small_import(site: Site) -> None:
-    site.rows(SLOW_WRITES)
+    site.rows(HELD_WRITES)
     killer = WorkerKiller(site, rows=0, kills=0)
     jobs: list[FollowedImport] = []
     with site.client(site.start_server()) as client:
@@ -34,8 +38,10 @@ def test_killed_workers_neither_lose_nor_double_a_small_import(site: Site) -> No
             for _ in range(IMPORTS_A_KILL):
                 body = platforms(10, chance=site.chance, bad_share=0.2, prefix=f"i{len(jobs)}-")
                 jobs.append(FollowedImport.send(client, body))
+            site.rows("UPDATE held SET are_held = true")
             until(lambda: site.value(ARE_WRITING), "a worker to write")
             killer.kill()
+            site.rows("UPDATE held SET are_held = false")
         for job in jobs:
             now = job.until_settled()
             assert (now["status"], now["successCount"], now["failureCount"]) == ("PartialSuccess", 8, 2)

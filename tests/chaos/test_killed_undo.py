@@ -53,7 +53,10 @@ def test_a_killed_server_undoes_all_or_nothing(site: Site) -> None:
     # but nothing of it is committed.
     until(
         lambda: (
-            not site.value("SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid()")
+            not site.value(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE state <> 'idle' AND pid <> pg_backend_pid() AND datname = current_database()"
+            )
         ),
         "the transaction to be rolled back",
     )

@@ -8,15 +8,24 @@ from import_bodies import platforms
 pytestmark = pytest.mark.chaos
 
 WORKERS = 4
+GATHERING = 4713
 
-# Each chunk is one statement. It takes long enough for the others to come by, and notes who wrote what: that note is
-# lost with the transaction, but the numbers that the identity column has given out are not.
-SLOW_WRITES = """
+# Each chunk is one statement. The first ones wait until more backends than there are workers write at one time, and
+# each notes who wrote what: that note is lost with the transaction, but the numbers that the identity column has given
+# out are not.
+SLOW_WRITES = f"""
     CREATE TABLE writes (first text, count bigint, backend integer DEFAULT pg_backend_pid());
+    CREATE SEQUENCE gathered;
     CREATE FUNCTION write_slowly() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         INSERT INTO writes (first, count) SELECT min(platform_name), count(*) FROM written;
-        PERFORM pg_sleep(0.02);
+        PERFORM pg_advisory_xact_lock_shared({GATHERING});
+        WHILE NOT (SELECT is_called FROM gathered) LOOP
+            IF {WORKERS} < (SELECT count(DISTINCT pid) FROM pg_locks WHERE objid = {GATHERING}) THEN
+                PERFORM nextval('gathered');
+            END IF;
+            PERFORM pg_sleep(0.005);
+        END LOOP;
         RETURN NULL;
     END $$;
     CREATE TRIGGER slow AFTER INSERT ON platforms REFERENCING NEW TABLE AS written
@@ -27,7 +36,7 @@ SLOW_WRITES = """
 @pytest.mark.parametrize("rows_of_a_chunk", [200, 2_500])
 def test_no_two_workers_work_on_one_chunk(site: Site, rows_of_a_chunk: int) -> None:
     site.rows(SLOW_WRITES)
-    body = platforms(rows_of_a_chunk * 60, chance=site.chance)
+    body = platforms(rows_of_a_chunk * 30, chance=site.chance)
     chunk_bytes = rows_of_a_chunk * len(body.lines[0] + "\n")
     server = site.start_server(chunk_bytes=chunk_bytes, import_lanes=2 * WORKERS)
     site.wait_for_workers(*[site.start_worker(worker_concurrency=2) for _ in range(WORKERS)])

@@ -6,32 +6,29 @@ import signal
 import pytest
 from command_processes import Site, until
 from followed_import import FollowedImport
+from held_imports import held_back
 from import_bodies import platforms
 
 pytestmark = pytest.mark.chaos
 
-SLOW_WRITES = """
-    CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END $$;
-    CREATE TRIGGER slow AFTER INSERT ON platforms FOR EACH STATEMENT EXECUTE FUNCTION wait();
-"""
 # Long enough for the test to end before a silent worker would be given up: only `serve` can tell.
 UNHURRIED = {"worker_heartbeat_seconds": 60, "worker_stalled_seconds": 300}
 
 
 def test_work_of_a_killed_supervised_worker_is_taken_over_at_once(site: Site) -> None:
-    site.rows(SLOW_WRITES)
     body = platforms(20_000, chance=site.chance, bad_share=0.01)
     # One chunk worker: the import stands still until the dead worker's background job runs elsewhere.
     server = site.start_server(workers=2, chunk_bytes=10_000, import_lanes=1, **UNHURRIED)
     first_workers = until(lambda: workers if len(workers := site.serving()) == 2 else None, "both workers to serve")
     assert first_workers is not None
     with site.client(server) as client:
-        job = FollowedImport.send(client, body)
-        job.until(lambda now: now["successCount"] > 0)
-        (victim,) = _at_work(site, job.id)
-        assert victim in first_workers
-        site.kill_child(server, victim)
-        progress = job.look()["processedRecords"]
+        with held_back(site):
+            job = FollowedImport.send(client, body)
+            job.until(lambda now: now["successCount"] > 0)
+            victim = until(lambda: _at_work(site, job.id), "a worker to have the import").pop()
+            assert victim in first_workers
+            site.kill_child(server, victim)
+            progress = job.look()["processedRecords"]
         job.until(lambda now: now["processedRecords"] > progress)
         job.until_settled()
         job.assert_exact(site)

@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from commandapi.registrations.errors import InvalidToken
 from commandapi.registrations.issuer import OidcIssuer
 from commandapi.registrations.tokens import TokenVerifier
+from drawn_examples import examples
 
 FIRST_KEY = rsa_key()
 STRANGERS_KEY = rsa_key()
@@ -377,7 +378,7 @@ JSON = st.recursive(
 NAMES = ["alg", "kid", "typ", "crit", "b64", "jwk", "jku", "x5c", "cty", "x"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(
     header=st.dictionaries(st.sampled_from(NAMES), JSON | st.sampled_from(["RS256", "first", "JWT", ["b64"]])),
     claims=st.dictionaries(st.sampled_from(["iss", "aud", "exp", "nbf", "iat", "sub", "jti"]), JSON),

@@ -1,6 +1,6 @@
 """Units of rows that can only be written together."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkport.imports.circles import units_of
@@ -12,7 +12,6 @@ def test_circles_are_units_and_parents_come_first() -> None:
     assert units_of(parents, {3, 6}) == [[0, 1, 2], [4, 5]]
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 11), max_size=3), min_size=12, max_size=12))
 def test_rows_of_a_unit_are_those_that_reach_each_other(parents: list[list[int]]) -> None:
     def reached(row: int) -> set[int]:

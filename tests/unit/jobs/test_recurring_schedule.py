@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bulkport.jobs.recurring.errors import InvalidSchedule
 from bulkport.jobs.recurring.schedule import Schedule
+from drawn_examples import examples
 
 # With changes of an hour, of half an hour, at midnight, across a day that is left out, against the sun, in Ramadan.
 ZONES = (
@@ -131,7 +132,6 @@ def test_what_cannot_be_used_is_refused_with_the_reason(cron: str, zone: str, re
 
 
 @given(st.text("0123456789*/,-#LWMONJA @", max_size=30) | st.text(max_size=20), st.text(max_size=10))
-@settings(deadline=None)
 def test_any_text_is_a_schedule_or_refused(cron: str, zone: str) -> None:
     for name in ("UTC", zone):
         try:
@@ -231,7 +231,7 @@ crons = st.builds(
 
 
 @given(crons, st.sampled_from(ZONES), st.integers(1996, 2036), st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(150))
 def test_no_tick_is_missed_or_doubled_in_any_zone(cron: Cron, name: str, year: int, data: st.DataObject) -> None:
     """Around changes of the clock above all: the ticks are those told minute by minute."""
     zone = ZoneInfo(name)
@@ -258,7 +258,6 @@ def test_no_tick_is_missed_or_doubled_in_any_zone(cron: Cron, name: str, year: i
     st.sampled_from(ZONES),
     st.sampled_from(["*/7 * * * *", "0 0 * * *", "30 2 L * *", "0 12 * * 1#1", "59 23 31 12 *", "5 1-4/2 * 3,10 SUN"]),
 )
-@settings(deadline=None)
 def test_ticks_strictly_increase(start: datetime, zone: str, cron: str) -> None:
     ticks = [start, *islice(Schedule(cron, zone).ticks_after(start), 20)]
     assert all(earlier < later for earlier, later in pairwise(ticks))

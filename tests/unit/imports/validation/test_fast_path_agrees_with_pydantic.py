@@ -23,6 +23,7 @@ from bulkport.imports.values.faults import ValueFault
 from bulkport.imports.values.json_text import read_json
 from bulkport.imports.values.numbers import ExactFloat
 from bulkport.imports.values.options import PLAIN
+from drawn_examples import examples
 
 
 class Colour(Enum):
@@ -146,7 +147,7 @@ def records(draw: st.DrawFn, model: type[BaseModel]) -> bytes:
 
 
 @pytest.mark.parametrize("model", MODELS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(data=st.data())
 def test_json_rows_of_the_fast_lane_are_those_of_pydantic(model: type[BaseModel], data: st.DataObject) -> None:
     batch = data.draw(st.lists(records(model), min_size=1, max_size=5))
@@ -176,7 +177,7 @@ class Cells(BaseModel):
     other: int | None = None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(
     rows=st.lists(
         st.tuples(
@@ -203,7 +204,7 @@ def test_text_rows_of_the_fast_lane_are_those_of_pydantic(rows: list[list[str]])
 
 
 @pytest.mark.parametrize("model", MODELS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(data=st.data())
 def test_a_row_is_valid_exactly_where_pydantic_takes_it(model: type[BaseModel], data: st.DataObject) -> None:
     batch = data.draw(st.lists(records(model), min_size=1, max_size=4))

@@ -17,6 +17,7 @@ from bulkport.imports.resource import Resource
 from bulkport.imports.validation import ChunkValidator, stored_texts
 from bulkport.imports.values.column_text import value_text
 from bulkport.imports.values.column_type import ColumnType, TypeKind, named
+from drawn_examples import examples
 
 
 class Mood(Enum):
@@ -114,7 +115,7 @@ def _canonical(text: str | None, kind: ColumnType) -> Any:
     return datetime.fromisoformat(canonical) if kind.name == "timestamptz" else canonical
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(rows=st.lists(ROWS.map(list), min_size=1, max_size=4))
 def test_cells_taken_at_once_are_those_of_the_exact_readers(rows: list[list[str]]) -> None:
     assert stored(rows, encodes=True) == stored(rows, encodes=False)
