@@ -21,7 +21,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bulkport import migrations as library_migrations
+from clean_environment import clean
 from drawn_examples import TIMES
+
+clean()
 
 settings.register_profile(
     "suite",
@@ -35,7 +38,7 @@ settings.load_profile("suite")
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: no collection of garbage looks through it again, which took a twentieth of a run."""
+    """What was imported stays: no collection of garbage need look through it again."""
     gc.collect()
     gc.freeze()
 

@@ -18,7 +18,7 @@ import psutil
 
 from bulkport import embedded
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 150.0
 
 
 def until(condition: Callable[[], object], what: str, *, seconds: float = DEADLINE_SECONDS) -> None:
