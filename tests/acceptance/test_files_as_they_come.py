@@ -146,6 +146,7 @@ async def test_forms_of_every_program_are_read(site: CatalogueSite, body: bytes,
     job = await imported(site.ann, PLATFORMS, content=body, headers=headers)
     assert (job["status"], job["fileName"]) == ("Completed", file_name)
     assert await names(site) == ["A"]
+    assert job["metadata"] == ({"a": 1} if b"metadata" in body else None)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +163,21 @@ async def test_forms_of_every_program_are_read(site: CatalogueSite, body: bytes,
             "send its bytes as they are",
         ),
         (_form((FILE + '; filename=""', b"")), 400, "The form has no file"),
+        (
+            _form((FILE + '; filename="a.csv"', ROWS), (DISPOSITION.format("clientId"), b"7")),
+            400,
+            "The form's field clientId comes after the file",
+        ),
+        (
+            _form((DISPOSITION.format("mode"), b"upsert"), (FILE + '; filename="a.csv"', ROWS)),
+            400,
+            "put it into the address, as ?mode=…",
+        ),
+        (
+            _form((DISPOSITION.format("metadata"), b"[1]"), (FILE + '; filename="a.csv"', ROWS)),
+            400,
+            "metadata must be a JSON object",
+        ),
     ],
 )
 async def test_what_a_form_cannot_say_is_refused_with_a_word(
@@ -169,7 +185,8 @@ async def test_what_a_form_cannot_say_is_refused_with_a_word(
 ) -> None:
     headers = {"content-type": "multipart/form-data; boundary=x"}
     answer = await site.ann.post(PLATFORMS, content=body, headers=headers)
-    assert message in assert_problem(answer, status)["detail"]
+    problem = assert_problem(answer, status)
+    assert message in f"{problem['detail']} {problem.get('errors')}"
     assert await names(site) == []
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from catalogue_site import CatalogueSite
 
+from application_client import assert_problem
 from import_steps import NDJSON, fetch, imported, messages, ndjson
 
 PLATFORMS = "/api/platforms/bulk"
@@ -30,9 +31,19 @@ async def test_platforms_are_matched_by_name(site: CatalogueSite) -> None:
         "updated": 1,  # the first of the two rows of one name was overtaken
         "unchanged": 2,
     }
-    assert counts(await _load(site, PLATFORMS, [{"platformName": "Emacs"}], "update")) == {"skipped": 1}
+    job = await _load(site, PLATFORMS, [{"platformName": "Emacs"}], "update")
+    assert counts(job) == {"skipped": 1}
+    unkept = assert_problem(await site.ann.get(f"/api/imports/{job['id']}/results?format=csv"), 409)
+    assert "send imports with ?results=ids" in unkept["detail"]
     job = await _load(site, PLATFORMS, [{"platformName": "Docker"}, {"platformName": "Nano"}], "skip", "&dryRun=true")
     assert (job["dryRun"], counts(job)) == (True, {"created": 1, "skipped": 1})
+    for mode, expected in (("upsert", {"created": 1, "unchanged": 1}), ("update", {"unchanged": 1, "skipped": 1})):
+        rows = [{"platformName": "Docker"}, {"platformName": "Nano"}]
+        tried = await _load(site, PLATFORMS, rows, mode, "&dryRun=true")
+        assert (tried["status"], counts(tried), tried["differences"]) == ("Completed", expected, [])
+    unkept = assert_problem(await site.ann.get(f"/api/imports/{tried['id']}/results"), 409)
+    assert "dry run" in unkept["detail"]
+    assert "dry run" in assert_problem(await site.ann.post(f"/api/imports/{tried['id']}/undo"), 409)["detail"]
     job = await _load(site, PLATFORMS, [{"platformName": "Docker"}], "delete", "&results=ids")
     assert counts(job) == {"deleted": 1}
     results = (await site.ann.get(f"/api/imports/{job['id']}/results")).json()["items"]

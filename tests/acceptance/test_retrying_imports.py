@@ -1,6 +1,7 @@
 """Rejected rows are sent again, as they are or mended, each once, by an import that continues the first."""
 
 import asyncio
+import gzip
 import io
 import json
 from typing import Any
@@ -65,12 +66,51 @@ async def test_rows_mended_one_by_one_are_imported_together(site: CatalogueSite,
     assert f"import {again['id']}" in assert_problem(taken, 409)["detail"]
 
 
-async def test_a_mended_report_is_imported(site: CatalogueSite) -> None:
+@pytest.mark.parametrize("is_compressed", [False, True])
+@pytest.mark.parametrize("format_", [CSV, NDJSON], ids=["csv", "ndjson"])
+async def test_a_mended_report_is_imported(site: CatalogueSite, format_: dict[str, str], is_compressed: bool) -> None:
     first = await imported(site.ann, PLATFORMS, content=f"platform name\n{LONG}\nA\n".encode(), headers=CSV)
-    report = await site.ann.get(f"/api/imports/{first['id']}/errors", headers={"accept": "text/csv"})
-    again = await retried(site, first["id"], content=report.content.replace(LONG.encode(), b"B"), headers=CSV)
-    assert (again["status"], again["retryOf"]) == ("Completed", first["id"])
+    report = await site.ann.get(f"/api/imports/{first['id']}/errors", headers={"accept": format_["content-type"]})
+    mended, headers = report.content.replace(LONG.encode(), b"B"), format_
+    if is_compressed:
+        mended, headers = gzip.compress(mended), {**format_, "content-encoding": "gzip"}
+    again = await retried(site, first["id"], content=mended, headers=headers)
+    assert (again["status"], again["retryOf"], again["warnings"]) == ("Completed", first["id"], [])
     assert await names(site) == ["A", "B"]
+
+
+async def test_a_report_of_lines_that_are_no_json_comes_back_as_they_were(site: CatalogueSite) -> None:
+    first = await imported(site.ann, PLATFORMS, content=b'no JSON\n{"platformName": "A"\n', headers=NDJSON)
+    report = await site.ann.get(f"/api/imports/{first['id']}/errors?format=ndjson")
+    again = await retried(site, first["id"], content=report.content.replace(b'A\\"', b'A\\"}'), headers=NDJSON)
+    assert (again["successCount"], again["failureCount"]) == (1, 1)
+    (bad,) = await bad_rows(site.ann, again["id"])
+    assert (bad["row"], bad["record"]) == (1, "no JSON")
+    assert await names(site) == ["A"]
+
+
+async def test_a_retry_waits_for_its_end_and_takes_an_upload(site: CatalogueSite) -> None:
+    first = await imported(site.ann, PLATFORMS, content=f"platform name\n{LONG}\n".encode(), headers=CSV)
+    path = f"/api/imports/{first['id']}/retry"
+    begun = await site.ann.post(
+        "/api/uploads",
+        content=b"platform name\nB\n",
+        headers={
+            "tus-resumable": "1.0.0",
+            "upload-length": "16",
+            "content-type": "application/offset+octet-stream",
+            "upload-metadata": "filename YS5jc3Y=",
+        },
+    )
+    reference = {"upload": begun.headers["location"].rpartition("/")[2]}
+    answer = await site.ann.post(path, json=reference, headers={"prefer": "respond-async, wait=20"})
+    assert (answer.status_code, answer.json()["status"]) == (200, "Completed"), answer.text
+    assert answer.headers["preference-applied"] == "respond-async, wait=20"
+    assert answer.headers["location"] == f"{PLATFORMS}/{answer.json()['id']}/status"
+    assert await names(site) == ["B"]
+    assert_problem(await site.ann.post(path, json=reference), 404)
+    source = {"source": {"url": "https://example.org/rows.csv"}}
+    assert "an upload" in assert_problem(await site.ann.post(path, json=source), 400)["errors"]["source"][0]
 
 
 @pytest.mark.parametrize("asked", [{"params": {"format": "xlsx"}}, {"headers": {"accept": XLSX["content-type"]}}])

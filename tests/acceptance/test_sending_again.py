@@ -175,14 +175,14 @@ async def test_a_digest_that_is_none_is_refused(idle_site: CatalogueSite, digest
 async def test_a_client_labels_an_import_and_finds_it_again(idle_site: CatalogueSite) -> None:
     site = idle_site
     labels = {"name": "July catalogue", "clientId": "2026-07/1", "tag": ["nightly", "acme", "acme"]}
-    body = with_headers(BODIES["json"], x_import_metadata='{"batch": "2026-07", "attempt": 1}')
+    body = with_headers(BODIES["json"], x_import_metadata='{"batch": "2026-07", "attempt": "é"}'.encode())
     job_id = await accepted(site.ann, PLATFORMS, params=labels, **body)
     await accepted(site.ann, PLATFORMS, **BODIES["json"])
     job = (await site.ann.get(f"/api/imports/{job_id}")).json()
     assert (job["name"], job["clientId"], job["metadata"]) == (
         "July catalogue",
         "2026-07/1",
-        {"batch": "2026-07", "attempt": 1},
+        {"batch": "2026-07", "attempt": "é"},
     )
     assert job["tags"] == ["nightly", "acme"]
     for query in (
@@ -216,6 +216,7 @@ async def test_a_client_labels_an_import_and_finds_it_again(idle_site: Catalogue
         ({}, {"x-import-metadata": '{"a": "\\u0000"}'}, "X-Import-Metadata"),
         ({}, {"x-import-metadata": json.dumps({"a": "x" * 5000})}, "X-Import-Metadata"),
         ({}, {"x-import-metadata": "[" * 2000}, "X-Import-Metadata"),
+        ({}, {"x-import-metadata": '{"a":' * 17 + "1" + "}" * 17}, "X-Import-Metadata"),
     ],
 )
 async def test_labels_that_cannot_be_kept_are_refused(

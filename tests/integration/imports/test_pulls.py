@@ -236,6 +236,9 @@ async def test_an_import_tells_that_it_is_pulled_and_can_be_cancelled_meanwhile(
     job_id = await accepted(site.ann, BULK, **site.source("/rows"))
     job = await _until(site, job_id, lambda job: job["status"] == "Pulling" and job["bytes"] > 0)
     assert job["bytes"] == len(CSV) // 2
+    for listed, ids in (("Pulling", [job_id]), ("Processing", [])):
+        items = (await site.ann.get("/api/imports", params={"status": listed})).json()["items"]
+        assert [item["id"] for item in items] == ids
     status = (await site.ann.get(f"{BULK}/{job_id}/status")).json()
     assert (status["status"], status["totalRecords"]) == ("Processing", 0)
     answer = await site.ann.delete(f"/api/imports/{job_id}")
@@ -353,6 +356,7 @@ NOT_RECURRING: list[tuple[dict[str, Any], str]] = [
     ({"cron": "@daily", "source": {"url": "https://127.0.0.1.example/"}, "name": " "}, "name"),
     ({"cron": "@daily", "source": {"url": "https://10.1.1.1/x.csv"}}, "source.url"),
     ({"cron": "@daily"}, "source"),
+    ({"cron": "@daily", "source": {"url": "https://example.org/x.csv"}, "mode": "upsert"}, "mode"),
     ({"source": {"url": "https://example.org/x.csv"}}, "cron"),
 ]
 

@@ -59,7 +59,7 @@ async def site(app: FastAPI, database_url: str) -> AsyncIterator[Site]:
         client_of(app, await make_key(database_url, "bob")) as bob,
     ):
         sent = await ann.post(
-            "/api/platforms/bulk",
+            "/api/platforms/bulk?results=ids",
             json={"platforms": [{"platformName": "a"}]},
             headers={"Idempotency-Key": "once"},
         )

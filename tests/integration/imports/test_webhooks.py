@@ -259,17 +259,24 @@ async def test_an_address_that_leads_inside_or_nowhere_is_refused(database_url: 
         assert list(assert_problem(answer, 400)["errors"]) == ["url"]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"url": 5},
-        {"url": "https://example.org/", "events": []},
-        {"url": "https://example.org/", "events": ["import.exploded"]},
-        {"url": "https://example.org/", "description": "x" * 201},
-        [],
-    ],
-)
-async def test_a_webhook_that_cannot_be_is_refused(database_url: str, body: Any) -> None:
+BAD_WEBHOOKS: list[tuple[Any, str]] = [
+    ({}, "url is required"),
+    ({"url": 5}, "url must be text"),
+    ({"url": "https://example.org/", "events": []}, "events must have at least 1 item"),
+    ({"url": "https://example.org/", "events": ["import.exploded"]}, "events[0] must be"),
+    ({"url": "https://example.org/", "event": ["import.failed"]}, "event is not a known field"),
+    ({"url": "https://example.org/", "secret": "mine"}, "secret is not a known field"),
+    ({"url": "https://example.org/", "description": "x" * 201}, "description must be at most 200 characters"),
+    ([], "The body must be a JSON object."),
+]
+
+
+async def test_a_webhook_that_cannot_be_is_refused(database_url: str) -> None:
     async with open_application(database_url) as app, client_of(app, await make_key(database_url)) as client:
-        assert_problem(await client.post("/api/webhooks", json=body), 400)
+        for body, message in BAD_WEBHOOKS:
+            problem = assert_problem(await client.post("/api/webhooks", json=body), 400)
+            told = [problem["detail"], *(text for texts in problem.get("errors", {}).values() for text in texts)]
+            assert any(message in text for text in told), (body, told)
+        made = await client.post("/api/webhooks", json={"url": "https://example.org/"})
+        change = await client.patch(made.headers["location"], json={"active": False})
+        assert list(assert_problem(change, 400)["errors"]) == ["active"]

@@ -178,6 +178,12 @@ class CannotUndo(Conflict):
     title = "Import cannot be undone"
 
 
+class NoResults(Conflict):
+    """What became of the import's rows was not kept: send imports with ?results=ids."""
+
+    title = "No results were kept"
+
+
 class RowsRetried(Conflict):
     """The rejected rows were sent again already, in another import."""
 

@@ -28,7 +28,8 @@ _MOST_VALUES: Final = 10_000
 class JsonBody(Generic[ModelT]):
     """Dependency that yields the request's body as a `model`.
 
-    Unknown fields are ignored. Types are strict, as the API's description says them: `"5"` and `true` are no integers.
+    Unknown fields are ignored unless the model forbids them. Types are strict, as the API's description says them:
+    `"5"` and `true` are no integers.
 
     ::
 

@@ -7,20 +7,20 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response, status
 from psycopg import AsyncConnection
-from pydantic import AwareDatetime, WithJsonSchema
+from pydantic import WithJsonSchema
 from starlette.requests import Request
 
 from bulkport.errors import ValidationFailed
 from bulkport.fastapi.bulk_description import MESSAGE, answers_description, request_description
 from bulkport.fastapi.follow import MAX_WAIT_SECONDS, retry_after
-from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.headers import utf8_value
 from bulkport.fastapi.idempotent import Received, receive_once
 from bulkport.fastapi.import_examples import status_answer
 from bulkport.fastapi.job_views import JobStatus, JobViews
 from bulkport.fastapi.paths import request_path
 from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute
-from bulkport.fastapi.schemas import JobId, Wait
+from bulkport.fastapi.schemas import JobId, PointInTime, Wait
 from bulkport.fastapi.sent_file import sent_file
 from bulkport.fastapi.staged_body import StagedBody, body_reference, named_upload
 from bulkport.fastapi.write_query import Authorize, permit, write_options
@@ -29,7 +29,7 @@ from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling, parse_prefer, parse_wait
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, MAX_TAG, MAX_TAGS, ImportLabels, parse_metadata
 from bulkport.imports.options_query import parse_reading
-from bulkport.imports.read import ImportJob, get_job
+from bulkport.imports.read import get_job
 from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
@@ -39,6 +39,8 @@ from bulkport.pulls.access import SourceAccess
 
 METADATA_HEADER: Final = "X-Import-Metadata"
 _LONGEST_DELAY: Final = timedelta(days=366)
+# Earlier years begin in the year 0 somewhere on earth, which Python has not.
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON: Final = msgspec.json.Encoder()
 # `ImportLabels` judges it, and calls the parameter by its name.
 _Tag = Annotated[
@@ -103,9 +105,11 @@ def bulk_router(
             ),
         ] = None,
         start_at: Annotated[
-            AwareDatetime | None,
+            PointInTime | None,
             Query(
-                alias="startAt", description="Time before which nothing is imported, such as `2026-07-01T22:00:00Z`."
+                alias="startAt",
+                description="Time before which nothing is imported, such as `2026-07-01T22:00:00Z`; one that "
+                "has passed means at once.",
             ),
         ] = None,
     ) -> Response:
@@ -120,10 +124,10 @@ def bulk_router(
         labels = ImportLabels(
             name=name or None,
             client_id=client_id or None,
-            metadata=parse_metadata(field_value(headers, METADATA_HEADER), source=METADATA_HEADER),
+            metadata=parse_metadata(utf8_value(headers, METADATA_HEADER), source=METADATA_HEADER),
             tags=tuple(tag or ()),
         )
-        require_start(start_at)
+        start_at = checked_start(start_at)
         said = parse_reading(request.query_params.multi_items())
         await permit(authorize, user_id, resource, writing.mode)
         target = resource.for_mode(writing.mode)
@@ -163,9 +167,9 @@ def bulk_router(
                     body=file.content,
                     reading=file.reading(said, resource.reading),
                     file_name=file.file_name,
-                    labels=labels,
+                    labels=labels.over(file.labels),
                     start_at=start_at,
-                    on_accept=on_accept if upload is None else _both(on_accept, upload),
+                    on_accept=on_accept if upload is None else both(on_accept, upload),
                 )
             )
 
@@ -177,13 +181,8 @@ def bulk_router(
             accept,
             kept_seconds=intake.limits.idempotency_seconds,
         )
-        accepted = received.accepted
-        seconds = parse_wait(prefer)
-        if seconds:
-            job = await _finished(runtime(), accepted, user_id, seconds)
-            if ImportStatus(job.status).is_final:
-                return _finished_in_time(request, views, job, preferred, seconds)
-        return accepted_response(_status_location(request, accepted.id), views, received, preferred, seconds)
+        location = f"{request_path(request)}/{received.accepted.id}/status"
+        return await answer_in_time(runtime(), user_id, received, views, location=location, prefer=prefer)
 
     @router.get(
         "/{job_id}/status",
@@ -206,7 +205,9 @@ def bulk_router(
     return router
 
 
-def _both(on_accept: OnAccept | None, upload: StagedBody) -> OnAccept:
+def both(on_accept: OnAccept | None, upload: StagedBody) -> OnAccept:
+    """What belongs into the transaction that accepts an upload's import."""
+
     async def accepted(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
         await upload.take(connection)
         if on_accept is not None:
@@ -215,23 +216,37 @@ def _both(on_accept: OnAccept | None, upload: StagedBody) -> OnAccept:
     return accepted
 
 
-def require_start(start_at: datetime | None) -> None:
-    """Check the time at which an import shall begin; raises ValidationFailed for one too far ahead."""
-    if start_at is not None and start_at - datetime.now(UTC) > _LONGEST_DELAY:
+def checked_start(start_at: datetime | None) -> datetime | None:
+    """The time at which an import shall begin; raises ValidationFailed for one too far ahead."""
+    if start_at is None:
+        return None
+    if start_at - datetime.now(UTC) > _LONGEST_DELAY:
         raise ValidationFailed({"startAt": [f"startAt must be within {_LONGEST_DELAY.days} days from now"]})
+    return max(start_at, _EPOCH)
 
 
-async def _finished(runtime: ImportRuntime, accepted: AcceptedImport, user_id: UserId, seconds: int) -> ImportJob:
-    async with runtime.of_user(user_id).connection() as connection:
-        job = await get_job(connection, accepted.id, user_id)
-    return await runtime.watch.wait(job, min(seconds, MAX_WAIT_SECONDS))
-
-
-def _finished_in_time(
-    request: Request, views: JobViews, job: ImportJob, preferred: Handling | None, seconds: int
+async def answer_in_time(
+    runtime: ImportRuntime, user_id: UserId, received: Received, views: JobViews, *, location: str, prefer: list[str]
 ) -> Response:
-    headers = {"Location": _status_location(request, job.id), **_applied(preferred, seconds)}
-    return Response(views.status.of(job).model_dump_json(by_alias=True), headers=headers, media_type="application/json")
+    """200 with the final status of an import that ends while the client waits (`Prefer: respond-async, wait=…`); 202.
+
+    Parameters
+    ----------
+    location:
+        Path of the import's status.
+    prefer:
+        The request's `Prefer` headers.
+    """
+    preferred, seconds = parse_prefer(prefer), parse_wait(prefer)
+    if seconds:
+        async with runtime.of_user(user_id).connection() as connection:
+            job = await get_job(connection, received.accepted.id, user_id)
+        job = await runtime.watch.wait(job, min(seconds, MAX_WAIT_SECONDS))
+        if ImportStatus(job.status).is_final:
+            headers = {"Location": location, **_applied(preferred, seconds)}
+            content = views.status.of(job).model_dump_json(by_alias=True)
+            return Response(content, headers=headers, media_type="application/json")
+    return _accepted_response(location, views, received, preferred, seconds)
 
 
 def _applied(preferred: Handling | None, seconds: int | None) -> dict[str, str]:
@@ -241,11 +256,7 @@ def _applied(preferred: Handling | None, seconds: int | None) -> dict[str, str]:
     return {"Preference-Applied": ", ".join(applied)} if applied else {}
 
 
-def _status_location(request: Request, job_id: int) -> str:
-    return f"{request_path(request)}/{job_id}/status"
-
-
-def accepted_response(
+def _accepted_response(
     location: str, views: JobViews, received: Received, preferred: Handling | None, seconds: int | None
 ) -> Response:
     """202 for an import that is stored and queued; `location` is the path of its status."""

@@ -75,6 +75,38 @@ _OTHER_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     422: {"description": "The `Idempotency-Key` was used for another request."},
     507: {"description": "There is no room for it on the server's disk."},
 }
+_SENDING_HEADERS: Final[list[dict[str, Any]]] = [
+    {
+        "name": "Prefer",
+        "in": "header",
+        "required": False,
+        "description": "`handling=strict`: any bad row fails the import. `handling=lenient`: bad rows are "
+        "skipped, counted and reported. `respond-async, wait=10`: the answer is 200 with the final status "
+        "when the import ends within ten seconds, else 202 (RFC 7240).",
+        "schema": {"type": "string"},
+        "examples": {
+            **{str(handling): {"value": f"handling={handling}"} for handling in Handling},
+            "wait": {"value": "respond-async, wait=10"},
+        },
+    },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Makes the request safe to send again, also after a broken connection: one key is one "
+        "import. The same request gets the first answer again, another one 422.",
+        "schema": {"type": "string", "maxLength": 257},
+        "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
+    },
+    {
+        "name": "Content-Digest",
+        "in": "header",
+        "required": False,
+        "description": "Digest of the body as it is sent, `sha-256=:BASE64:` (RFC 9530). A body with "
+        "another one is refused.",
+        "schema": {"type": "string"},
+    },
+]
 _UPLOAD: Final[dict[str, Any]] = {
     "title": "Upload",
     "type": "object",
@@ -82,6 +114,42 @@ _UPLOAD: Final[dict[str, Any]] = {
     "additionalProperties": False,
     "properties": {"upload": {"type": "string", "format": "uuid", "description": "A resumable upload's id."}},
 }
+
+
+def retry_answers(views: JobViews) -> dict[int | str, dict[str, Any]]:
+    """The answers to a retry that is accepted, by status."""
+    accepted = accepted_answer(views.job_id_name)
+    in_time = {"model": views.status, "description": _IN_TIME, **status_answer(views)}
+    return {
+        200: in_time,
+        202: {**accepted, "description": "The rows are stored, and queued as an import of their own."},
+    }
+
+
+def retry_description() -> dict[str, Any]:
+    """Body and headers of a retry."""
+    binary = {"type": "string", "format": "binary"}
+    return {
+        "requestBody": {
+            "required": False,
+            "content": {
+                BodyFormat.CSV.media_type: {
+                    "schema": {"type": "string", "description": "The mended report; `row` and `error` are ignored."},
+                    "example": "platformName,row,error\r\nDocker,17,platformName must not be blank\r\n",
+                },
+                BodyFormat.NDJSON.media_type: {
+                    "schema": {"type": "string", "description": "Records, or the lines of the report."}
+                },
+                BodyFormat.EXCEL.media_type: {"schema": binary},
+                BodyFormat.JSON.media_type: {
+                    "schema": {"anyOf": [{"type": "object"}, _UPLOAD]},
+                    "example": {"upload": "8e03978e-40d5-43e8-bc93-6894a57f9324"},
+                },
+                MULTIPART: {"schema": {"type": "object", "required": ["file"], "properties": {"file": binary}}},
+            },
+        },
+        "parameters": _SENDING_HEADERS,
+    }
 
 
 def request_description(resource: Resource) -> dict[str, Any]:
@@ -142,7 +210,13 @@ def request_description(resource: Resource) -> dict[str, Any]:
                                 "format": "binary",
                                 "description": "A file of one of these kinds, by its type or its name. Fields "
                                 "before it may say how to read it, as the query parameters do.",
-                            }
+                            },
+                            "name": {"type": "string"},
+                            "clientId": {"type": "string"},
+                            "metadata": {
+                                "type": "string",
+                                "description": "A small JSON object, as in `X-Import-Metadata`; before the file.",
+                            },
                         },
                     }
                 },
@@ -150,36 +224,7 @@ def request_description(resource: Resource) -> dict[str, Any]:
         },
         "parameters": [
             *openapi_parameters(resource.wire_names[resource.label_field]),
-            {
-                "name": "Prefer",
-                "in": "header",
-                "required": False,
-                "description": "`handling=strict`: any bad row fails the import. `handling=lenient`: bad rows are "
-                "skipped, counted and reported. `respond-async, wait=10`: the answer is 200 with the final status "
-                "when the import ends within ten seconds, else 202 (RFC 7240).",
-                "schema": {"type": "string"},
-                "examples": {
-                    **{str(handling): {"value": f"handling={handling}"} for handling in Handling},
-                    "wait": {"value": "respond-async, wait=10"},
-                },
-            },
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "required": False,
-                "description": "Makes the request safe to send again, also after a broken connection: one key is one "
-                "import. The same request gets the first answer again, another one 422.",
-                "schema": {"type": "string", "maxLength": 257},
-                "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
-            },
-            {
-                "name": "Content-Digest",
-                "in": "header",
-                "required": False,
-                "description": "Digest of the body as it is sent, `sha-256=:BASE64:` (RFC 9530). A body with "
-                "another one is refused.",
-                "schema": {"type": "string"},
-            },
+            *_SENDING_HEADERS,
             {
                 "name": "X-Import-Metadata",
                 "in": "header",

@@ -15,8 +15,11 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from bulkport.errors import BadRequest, MalformedBody, UnsupportedMediaType
 from bulkport.imports.charsets import find_charset
+from bulkport.imports.labels import LABEL_FIELDS
 from bulkport.imports.options_query import is_reading_parameter
 
+QUERY_ONLY: Final = frozenset({"mode", "dryRun", "results", "startAt"})
+"""Parameters that decide about the import before its body is read, and so are no fields of a form."""
 _MAX_FIELD_BYTES: Final = 4096
 _MAX_FIELDS: Final = 100
 _BITE: Final = 64 * 1024
@@ -209,7 +212,7 @@ class FormBody:
         if self._part is self._file or self._part.file_name == "":
             return
         if self._file is not None:
-            if is_reading_parameter(self._part.name):
+            if is_reading_parameter(self._part.name) or self._part.name in LABEL_FIELDS | QUERY_ONLY:
                 raise BadRequest(
                     f"The form's field {self._part.name} comes after the file, which was read without it; "
                     "put it before the file."

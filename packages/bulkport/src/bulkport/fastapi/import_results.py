@@ -8,13 +8,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.requests import Request
 
-from bulkport.errors import ValidationFailed
+from bulkport.errors import NoResults, ValidationFailed
 from bulkport.fastapi.error_report import chosen_format
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.schemas import JobId, WireQuery
 from bulkport.identifiers import MAX_BIGINT, UserId
 from bulkport.imports.formats import BodyFormat
-from bulkport.imports.read import MAX_REPORT_PAGE, get_job
+from bulkport.imports.read import MAX_REPORT_PAGE, ImportJob, get_job
 from bulkport.imports.results import list_results, result_lines, result_pages
 from bulkport.imports.runtime import ImportRuntime
 
@@ -39,7 +39,7 @@ def add_results_route(
 ) -> None:
     """Add the route to those of imports."""
 
-    @router.get("/{job_id}/results", responses={200: _RESULTS}, response_class=Response)
+    @router.get("/{job_id}/results", responses={200: _RESULTS, 409: _NOT_KEPT}, response_class=Response)
     async def get_import_results(
         job_id: JobId,
         request: Request,
@@ -53,7 +53,8 @@ def add_results_route(
         else:
             report_format = BodyFormat(query.format)
         async with runtime().of_user(user_id).connection() as connection:
-            await get_job(connection, job_id, user_id)
+            job = await get_job(connection, job_id, user_id)
+            require_results(job)
             if report_format is BodyFormat.JSON:
                 found = await list_results(connection, job_id, after_row=after_row, limit=query.limit + 1)
                 page = found[: query.limit]
@@ -65,6 +66,21 @@ def add_results_route(
         return StreamingResponse(lines, media_type=report_format.media_type, headers=_VARY)
 
 
+def require_results(job: ImportJob) -> None:
+    """Check that what became of an import's rows was kept; raises NoResults."""
+    writing = job.writing or {}
+    if writing.get("dryRun"):
+        raise NoResults(
+            f"Import {job.id} was a dry run, of which no results are kept: it counts what would become of its rows, "
+            "and its error report has the bad ones."
+        )
+    if writing.get("results") != "ids":
+        raise NoResults(
+            f"Import {job.id} kept no results: send imports with ?results=ids for them. Its error report has its bad "
+            "rows."
+        )
+
+
 def position(cursor: str) -> int:
     """The row, or import, that a page ended with."""
     if cursor.isascii() and cursor.isdecimal() and len(cursor) < 20 and int(cursor) <= MAX_BIGINT:
@@ -73,6 +89,7 @@ def position(cursor: str) -> int:
 
 
 _VARY: Final = {"Vary": "Accept"}
+_NOT_KEPT: Final[dict[str, Any]] = {"description": "The import was not sent with `?results=ids`, or is a dry run."}
 _RESULTS: Final[dict[str, Any]] = {
     "description": "The rows.",
     "content": {

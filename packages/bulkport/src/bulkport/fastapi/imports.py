@@ -24,7 +24,7 @@ from bulkport.imports.labels import MAX_CLIENT_ID, MAX_METADATA_BYTES, MAX_NAME,
 from bulkport.imports.read import get_job, list_jobs
 from bulkport.imports.resource import Resources
 from bulkport.imports.runtime import ImportRuntime
-from bulkport.imports.states import ImportStatus
+from bulkport.imports.states import ImportStatus, ListedStatus
 from bulkport.imports.undo import require_undoable, undo_import
 
 _Cursor = Annotated[str | None, Field(max_length=1000, description="`nextCursor` of the page before.")]
@@ -38,7 +38,7 @@ class ImportQuery(WireQuery):
     """Query parameters of the list of imports."""
 
     resource: Annotated[str | None, Field(max_length=100, description="Only imports of this resource.")] = None
-    status: Annotated[ImportStatus | None, Field(description="Only imports with this status.")] = None
+    status: Annotated[ListedStatus | None, Field(description="Only imports with this status.")] = None
     name: Annotated[
         str | None, Field(max_length=MAX_NAME, pattern=_NO_NUL, description="Only imports of this name.")
     ] = None

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from bulkport.fastapi.schemas import UtcTime, WireView
 from bulkport.imports.read import ImportJob
-from bulkport.imports.states import ImportStatus
+from bulkport.imports.states import ImportStatus, ListedStatus
 
 ViewT = TypeVar("ViewT", bound=BaseModel)
 
@@ -77,7 +77,7 @@ class Undone(WireView):
 class JobDetail(JobStatus):
     """An import job with everything that is known of it."""
 
-    status: ImportStatus | Literal["Scheduled", "Pulling"]  # type: ignore[assignment]
+    status: ListedStatus  # type: ignore[assignment]
     """As in the status; `Scheduled` while it waits for `startAt`, `Pulling` while a worker fetches its body."""
     start_at: UtcTime | None
     resource: str
@@ -108,11 +108,11 @@ class JobDetail(JobStatus):
     client_id: str | None
     """The client's own id for it."""
     metadata: dict[str, Any] | None
+    """What the client keeps with it."""
     tags: list[str]
     """The client's words to find it by."""
     retry_of: int | None
     """The import whose rejected rows this one sends again."""
-    """What the client keeps with it."""
     reading: dict[str, Any]
     """How the body was read: what the request and the resource chose, and what was detected."""
     file_name: str | None
@@ -199,8 +199,8 @@ def job_views(job_id_name: str = DEFAULT_JOB_ID_NAME) -> JobViews:
 
 def _finer_status(job: ImportJob) -> dict[str, Any]:
     if job.is_scheduled:
-        return {"status": "Scheduled"}
-    return {"status": "Pulling"} if job.awaits_body and job.status == ImportStatus.PROCESSING else {}
+        return {"status": ListedStatus.SCHEDULED}
+    return {"status": ListedStatus.PULLING} if job.awaits_body and job.status == ImportStatus.PROCESSING else {}
 
 
 def _shown_source(stored: dict[str, Any]) -> dict[str, Any]:

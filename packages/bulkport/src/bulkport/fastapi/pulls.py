@@ -11,7 +11,7 @@ from bulkport.errors import ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.paths import base_path
 from bulkport.fastapi.route import Authenticate, BulkportRoute
-from bulkport.fastapi.schemas import PathId, UtcTime, WireModel, WireView
+from bulkport.fastapi.schemas import PathId, UtcTime, WireBody, WireView
 from bulkport.fastapi.write_query import Authorize, permit, write_options
 from bulkport.identifiers import UserId
 from bulkport.imports.formats import parse_prefer
@@ -31,7 +31,7 @@ from bulkport.pulls.source import Source
 _EXAMPLE: Final = {"url": "https://example.org/exports/rows.csv"}
 
 
-class NewPull(WireModel):
+class NewPull(WireBody):
     """A source to look at again and again."""
 
     source: Annotated[
@@ -44,7 +44,7 @@ class NewPull(WireModel):
     metadata: Annotated[dict[str, JsonValue] | None, Field(description="Of each of its imports.")] = None
 
 
-class PullChange(WireModel):
+class PullChange(WireBody):
     """What of a recurring pull to change."""
 
     is_active: bool

@@ -10,18 +10,20 @@ from psycopg import AsyncConnection
 from pydantic import JsonValue, RootModel
 from starlette.requests import Request
 
-from bulkport.errors import NotEnded, RowsRetried
+from bulkport.errors import NotEnded, RowsRetried, ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
-from bulkport.fastapi.bulk import accepted_response
-from bulkport.fastapi.bulk_description import accepted_answer
+from bulkport.fastapi.bulk import answer_in_time, both
+from bulkport.fastapi.bulk_description import retry_answers, retry_description
 from bulkport.fastapi.error_report import report_lines
 from bulkport.fastapi.idempotent import receive_once
 from bulkport.fastapi.job_views import JobViews
 from bulkport.fastapi.paths import request_path
+from bulkport.fastapi.report_body import unwrap_report
 from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import JobId, PathId
 from bulkport.fastapi.sent_file import SentFile, sent_file
+from bulkport.fastapi.staged_body import body_reference, named_upload
 from bulkport.fastapi.write_query import Authorize, permit
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.accepted import AcceptedImport
@@ -43,7 +45,6 @@ class MendedRecord(RootModel[dict[str, JsonValue]]):
 
 
 _record: Final = JsonBody(MendedRecord)
-_ACCEPTED: Final[dict[str, Any]] = {"description": "The rows are stored, and queued as an import of their own."}
 _CONFLICT: Final[dict[str, Any]] = {"description": "The import has not ended, or its rows were sent again already."}
 
 _SLOW: Final[dict[str, Any]] = {"description": "The body took too long."}
@@ -74,14 +75,15 @@ def retry_router(
     @router.post(
         "/{job_id}/retry",
         status_code=202,
-        responses={**_ANSWERS, 202: accepted_answer(views.job_id_name) | _ACCEPTED},
+        responses={**_ANSWERS, **retry_answers(views)},
+        openapi_extra=retry_description(),
         response_class=Response,
     )
     async def retry_import(job_id: JobId, request: Request, user_id: Caller) -> Response:
         """Import the rejected rows of an import that has ended, as an import that continues it.
 
         Without a body the rejected rows are sent again, mended where they were mended, each once. A body is the mended
-        error report, or any other rows.
+        error report in any of its formats, or any other rows; what the report adds (`row`, `error`) is ignored.
         """
         async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
@@ -91,14 +93,22 @@ def retry_router(
         resource = resources[job.resource]
         await permit(authorize, user_id, resource, _writing(job, resource).mode)
         intake = runtime().intake
+        pool = runtime().of_user(user_id)
 
         async def accept(body: RequestBody, on_accept: OnAccept | None) -> AcceptedImport:
             if _has_body(request):
-                idle_seconds = intake.limits.body_idle_seconds
-                file = await sent_file(request, body, None, idle_seconds=idle_seconds)
+                reference = await body_reference(request)
+                if reference is not None and "upload" not in reference:
+                    raise ValidationFailed({"source": ["source cannot be retried from; send the rows, or an upload"]})
+                upload = None if reference is None else await named_upload(reference, pool, user_id)
+                file = await sent_file(request, body, upload, idle_seconds=intake.limits.body_idle_seconds)
+                if upload is not None:
+                    await body.drain()
+                    on_accept = both(on_accept, upload)
+                file = unwrap_report(file, intake.limits)
                 return await intake.accept(_sent(request, job, resources[job.resource], file, on_accept))
             await body.drain()
-            rows = RejectedRows(runtime().of_user(user_id), job_id)
+            rows = RejectedRows(pool, job_id)
             pages = rows.pages()
             first = await anext(pages, None)
             if first is None:
@@ -116,7 +126,7 @@ def retry_router(
 
         received = await receive_once(
             request,
-            runtime().of_user(user_id),
+            pool,
             user_id,
             f"retry {job_id}",
             accept,
@@ -124,7 +134,8 @@ def retry_router(
         )
         prefix = request_path(request).removesuffix(f"/imports/{job_id}/retry")
         location = f"{prefix}/{job.resource}/bulk/{received.accepted.id}/status"
-        return accepted_response(location, views, received, None, None)
+        prefer = request.headers.getlist("prefer")
+        return await answer_in_time(runtime(), user_id, received, views, location=location, prefer=prefer)
 
     @router.patch("/{job_id}/errors/{row}", status_code=204, responses={409: _CONFLICT}, openapi_extra=_record.openapi)
     async def mend_rejected_row(

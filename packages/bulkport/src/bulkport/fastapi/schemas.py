@@ -10,12 +10,14 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     PlainValidator,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticKnownError
 from starlette.convertors import Convertor, register_url_convertor
 
 from bulkport.errors import JobNotFound, NotFound
@@ -28,6 +30,12 @@ class WireModel(BaseModel):
     """Base of models whose JSON names are the camelCase of their fields'; they take no other names."""
 
     model_config = ConfigDict(alias_generator=to_camel)
+
+
+class WireBody(WireModel):
+    """Base of models of JSON bodies whose unknown members are refused: a misspelt one must not be lost silently."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class WireQuery(WireModel):
@@ -51,6 +59,26 @@ def _in_utc(time: datetime) -> datetime:
 
 UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A point in time. It is kept in UTC, so in JSON it is ISO 8601 ending in `Z` whatever the database session's zone."""
+
+
+# RFC 3339 §5.6, with ISO 8601's zone without a colon and without seconds.
+_POINT_IN_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)?)?")
+# In a query an unescaped `+` is a blank, and nothing else stands for one before a zone.
+_LOST_PLUS: Final = re.compile(r"(\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d(?::?\d\d)?)")
+
+
+def _point_in_time(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    found = _LOST_PLUS.sub(r"\1+\2", text)
+    # Pydantic takes a bare number for seconds since 1970.
+    if not _POINT_IN_TIME.fullmatch(found):
+        raise PydanticKnownError("datetime_parsing", {"error": "not a date and time"})
+    return found
+
+
+PointInTime = Annotated[AwareDatetime, BeforeValidator(_point_in_time)]
+"""A point in time as a query parameter: a date, a time and a zone (RFC 3339)."""
 
 
 def parse_id(text: object) -> int:

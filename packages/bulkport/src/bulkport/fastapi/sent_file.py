@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
+from typing import Final
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from bulkport.errors import UnsupportedMediaType, UploadTimedOut
-from bulkport.fastapi.form_body import FormBody, form_boundary
+from bulkport.errors import UnsupportedMediaType, UploadTimedOut, ValidationFailed
+from bulkport.fastapi.form_body import QUERY_ONLY, FormBody, form_boundary
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.staged_body import StagedBody
 from bulkport.imports.formats import MediaType, media_type_of_part, parse_media_type
 from bulkport.imports.formats.file_names import media_type_of_name
+from bulkport.imports.labels import ImportLabels, parse_labels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.options_query import parse_reading
+
+_NO_LABELS: Final = ImportLabels()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class SentFile:
     file_name: str | None
     fields: ReadingOptions
     """What the fields of its form say on how to read it."""
+    labels: ImportLabels = _NO_LABELS
+    """What the fields of its form call the import."""
 
     def reading(self, query: ReadingOptions, defaults: ReadingOptions) -> ReadingOptions:
         """How it is to be read: as the query says, then its form, its type, and the resource."""
@@ -82,7 +88,11 @@ async def sent_file(
     bare_name = name.rpartition(".")[0] if name and by_name else name
     # The type of a compressed file is that of its compression, which its name says too.
     media_type = media_type_of_part(None if by_name else form.content_type, bare_name)
-    return SentFile(form, media_type, by_name, name, parse_reading(form.fields))
+    if misplaced := [field for field, _ in form.fields if field in QUERY_ONLY]:
+        raise ValidationFailed(
+            {field: [f"{field} is no field of the form: put it into the address, as ?{field}=…"] for field in misplaced}
+        )
+    return SentFile(form, media_type, by_name, name, parse_reading(form.fields), parse_labels(form.fields))
 
 
 def _disposition_name(value: str | None) -> str | None:

@@ -11,7 +11,7 @@ from bulkport.egress import EgressPolicy
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.paths import request_path
 from bulkport.fastapi.route import Authenticate, BulkportRoute
-from bulkport.fastapi.schemas import PathId, UtcTime, WireModel, WireQuery, WireView
+from bulkport.fastapi.schemas import PathId, UtcTime, WireBody, WireQuery, WireView
 from bulkport.identifiers import MAX_BIGINT, UserId
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.webhooks import store
@@ -26,7 +26,7 @@ _Events = Annotated[list[_Event], Field(min_length=1, max_length=len(_ALL_EVENTS
 _Description = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 
 
-class NewWebhook(WireModel):
+class NewWebhook(WireBody):
     """A webhook to add."""
 
     url: _Url
@@ -39,7 +39,7 @@ class NewWebhook(WireModel):
     description: _Description | None = None
 
 
-class WebhookChange(WireModel):
+class WebhookChange(WireBody):
     """What of a webhook to change; members that are left out stay as they are."""
 
     url: _Url | None = None

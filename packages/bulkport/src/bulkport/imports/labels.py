@@ -1,6 +1,7 @@
 """What a client says of an import for itself: a name, an id of its own, and metadata. Bulkport only keeps it."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from bulkport.errors import ValidationFailed
 MAX_NAME: Final = 200
 MAX_CLIENT_ID: Final = 200
 MAX_METADATA_BYTES: Final = 4096
+MAX_METADATA_DEPTH: Final = 16
 MAX_TAGS: Final = 20
 MAX_TAG: Final = 100
 
@@ -49,6 +51,39 @@ class ImportLabels:
         if errors:
             raise ValidationFailed(errors)
 
+    def over(self, other: "ImportLabels") -> "ImportLabels":
+        """These labels, and the other ones where these say nothing; tags of both."""
+        return ImportLabels(
+            name=self.name or other.name,
+            client_id=self.client_id or other.client_id,
+            metadata=other.metadata if self.metadata is None else self.metadata,
+            tags=(*self.tags, *other.tags),
+        )
+
+
+LABEL_FIELDS: Final = frozenset({"name", "clientId", "tag", "metadata"})
+"""Parameters, and fields of a form, that are labels."""
+
+
+def parse_labels(fields: Iterable[tuple[str, str]]) -> ImportLabels:
+    """The labels among the fields of a form; fields of other names, and empty ones, are passed over.
+
+    Raises
+    ------
+    ValidationFailed
+        One of them is too long, is given twice, or cannot be stored.
+    """
+    given = [(name, value) for name, value in fields if name in LABEL_FIELDS and value]
+    single = {name: value for name, value in given if name != "tag"}
+    if twice := {name for name, value in given if name != "tag" and single[name] != value}:
+        raise ValidationFailed({name: [f"{name} is given twice; give it once"] for name in sorted(twice)})
+    return ImportLabels(
+        name=single.get("name"),
+        client_id=single.get("clientId"),
+        metadata=parse_metadata(single.get("metadata"), source="metadata"),
+        tags=tuple(value for name, value in given if name == "tag"),
+    )
+
 
 def _problem(value: str, most: int) -> str | None:
     if not value.strip():
@@ -71,7 +106,7 @@ def parse_metadata(text: str | None, *, source: str) -> dict[str, Any] | None:
     Raises
     ------
     ValidationFailed
-        It is no JSON object, is too large, or has characters that PostgreSQL cannot store.
+        It is no JSON object, is too large or nested too deep, or has characters that PostgreSQL cannot store.
     """
     if text is None:
         return None
@@ -84,6 +119,17 @@ def parse_metadata(text: str | None, *, source: str) -> dict[str, Any] | None:
         raise ValidationFailed({source: [f'{source} must be a JSON object such as {{"batch": "2026-07"}}']}) from None
     if not isinstance(value, dict):
         raise ValidationFailed({source: [f'{source} must be a JSON object such as {{"batch": "2026-07"}}']})
+    if _depth(value) > MAX_METADATA_DEPTH:
+        raise ValidationFailed({source: [f"{source} must be nested at most {MAX_METADATA_DEPTH} levels deep"]})
     if "\\u0000" in json.dumps(value):
         raise ValidationFailed({source: [f"{source} must not contain the character U+0000"]})
     return value
+
+
+def _depth(value: Any) -> int:
+    """How many objects and lists are inside of each other; the parser has bounded it."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth

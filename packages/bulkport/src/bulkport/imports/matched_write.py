@@ -108,7 +108,7 @@ class MatchedWriter:
         for place, id_ in match.same.items():
             written.note(place, "unchanged" if self._changes() else "skipped", id_)
         if self._changes():
-            if table.wants_differences:
+            if table.wants_differences and match.other:
                 await self._note_differences(written, rows, match)
             await self._apply(written, rows, match.other, _update, update_each_statement)
         else:
@@ -161,10 +161,10 @@ class MatchedWriter:
     async def _old_values(self, columns: Sequence[str], ids: Sequence[str]) -> dict[str, dict[str, str | None]]:
         table = self._table
         statement = sql.SQL(
-            "SELECT {id}::text, {values} FROM {table} AS stored WHERE {id} = ANY(%s::text[]::{kind}[])"
+            "SELECT {id}::text{values} FROM {table} AS stored WHERE {id} = ANY(%s::text[]::{kind}[])"
         ).format(
             id=id_column(table),
-            values=sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("stored", name)) for name in columns),
+            values=sql.SQL("").join(sql.SQL(", {}::text").format(sql.Identifier("stored", name)) for name in columns),
             table=table.identifier,
             kind=id_type(table),
         )

@@ -43,7 +43,12 @@ SELECT_JOBS: Final = f"""
         SELECT * FROM bulkport.bulk_import_jobs
         WHERE user_id = %(user_id)s
           AND (%(resource)s::text IS NULL OR resource = %(resource)s)
-          AND (%(status)s::text IS NULL OR status = %(status)s)
+          AND (%(status)s::text IS NULL OR status = CASE %(status)s WHEN 'Scheduled' THEN 'Pending'
+                                                     WHEN 'Pulling' THEN 'Processing' ELSE %(status)s END)
+          AND (%(status)s::text IS NULL OR status <> 'Pending' OR (%(status)s = 'Scheduled')
+               = (started_at IS NULL AND start_at IS NOT NULL AND start_at > clock_timestamp()))
+          AND (%(status)s::text IS NULL OR status <> 'Processing' OR (%(status)s = 'Pulling')
+               = (source IS NOT NULL AND total_records = 0))
           AND (%(name)s::text IS NULL OR name = %(name)s)
           AND (%(client_id)s::text IS NULL OR client_id = %(client_id)s)
           AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text] AND tags <> '{{}}')

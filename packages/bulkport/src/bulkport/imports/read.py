@@ -13,7 +13,7 @@ from bulkport.database.row_security import Connections
 from bulkport.errors import Forbidden, JobNotFound
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports import queries
-from bulkport.imports.states import ImportStatus
+from bulkport.imports.states import ImportStatus, ListedStatus
 
 MAX_REPORT_PAGE: Final = 1000
 _MAX_PAGE_BYTES: Final = 4 * 2**20
@@ -150,7 +150,7 @@ async def list_jobs(
     user_id: UserId,
     *,
     resource: str | None = None,
-    status: ImportStatus | None = None,
+    status: ListedStatus | ImportStatus | None = None,
     name: str | None = None,
     client_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -162,6 +162,9 @@ async def list_jobs(
 
     Parameters
     ----------
+    status:
+        Only imports of which the API shows it: those that wait for their time are `Scheduled` and not `Pending`, those
+        whose body is being fetched are `Pulling` and not `Processing`.
     metadata:
         Only imports whose metadata has these members, and maybe others.
     """

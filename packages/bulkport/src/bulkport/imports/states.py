@@ -30,6 +30,21 @@ class ImportStatus(StrEnum):
         return cls.PARTIAL_SUCCESS if success_count else cls.FAILED
 
 
+class ListedStatus(StrEnum):
+    """The status as lists and details of imports show it: that of `ImportStatus`, and finer where it is."""
+
+    SCHEDULED = "Scheduled"
+    """`Pending` until the time comes that the client set."""
+    PENDING = "Pending"
+    PULLING = "Pulling"
+    """`Processing` while a worker fetches the body."""
+    PROCESSING = "Processing"
+    COMPLETED = "Completed"
+    PARTIAL_SUCCESS = "PartialSuccess"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
 class ChunkState(StrEnum):
     """Where a chunk stands."""
 

@@ -40,6 +40,7 @@ _MAX_REASONS: Final = 20
 NOT_KEPT: Final = "no old values were kept"
 CHANGED_OR_GONE: Final = "changed or deleted since the import"
 
+_DRY_RUN: Final = "A dry run keeps nothing, so there is nothing to undo."
 _VIEW: Final = "A view has no rows of its own: what went into its tables cannot be told."
 
 _TRIGGERS: Final = (
@@ -79,6 +80,8 @@ async def undo_import(connection: AsyncConnection[Any], job: ImportJob, resource
     """
     if not ImportStatus(job.status).is_final:
         raise NotEnded("The import has not ended yet; it can be undone when it has.")
+    if (job.writing or {}).get("dryRun"):
+        raise CannotUndo(_DRY_RUN)
     async with connection.transaction():
         row = await (await connection.execute(_LOCK, (job.id,))).fetchone()
         if row is None or row[0]:
