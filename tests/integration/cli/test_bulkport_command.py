@@ -72,8 +72,11 @@ def test_an_application_that_cannot_be_imported_is_told_in_one_line(tmp_path: Pa
 def test_migrate_doctor_and_jobs(folder: Path, database_url: str) -> None:
     assert command(folder, database_url, "migrate", "--down")[:2] == (0, "Schema bulkport: version 3 -> 0.\n")
     code, _, error = command(folder, database_url, "doctor")
-    assert (code, "Run: bulkport migrate" in error) == (1, True)
+    assert (code, "Run: bulkport migrate little_shop:bulkport" in error) == (1, True)
     assert "CREATE TABLE bulkport.jobs" in command(folder, database_url, "migrate", "--sql")[1]
+    later = command(folder, database_url, "migrate", "--sql", "--from", "2")[1]
+    assert "CREATE TABLE bulkport.jobs" not in later
+    assert "CREATE TABLE bulkport.dashboard_sessions" in later
     assert command(folder, database_url, "migrate")[:2] == (0, "Schema bulkport: version 0 -> 3.\n")
     code, _, error = command(folder, database_url, "doctor")
     assert (code, "the table books does not exist" in error) == (1, True)
@@ -102,6 +105,12 @@ def test_migrate_doctor_and_jobs(folder: Path, database_url: str) -> None:
     ("target", "url", "words"),
     [
         ("nowhere:bulkport", None, "There is no module nowhere"),
+        (
+            "little_shop.py:bulkport",
+            None,
+            "a module and an attribute of it, such as little_shop:bulkport",
+        ),
+        ("", None, "'' does not name a module"),
         ("little_shop:nothing", None, "little_shop has no nothing"),
         ("little_shop:books", None, "is a Resource, not a Bulkport"),
         ("little_shop", "", "There is no database URL"),

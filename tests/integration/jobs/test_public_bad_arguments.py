@@ -73,7 +73,7 @@ def test_keys_that_cannot_be_kept(option: str, value: str) -> None:
         JobOptions(**{option: value})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("user_id", ["", "x" * 501, "nul\0", "half \ud800", 7])
+@pytest.mark.parametrize("user_id", ["", "x" * 501, "nul\0", "half \ud800", 7.5])
 async def test_users_that_no_batch_can_have(jobs: BackgroundJobs, user_id: Any) -> None:
     with pytest.raises(ValueError, match="user_id"):
         async with jobs.batch("for somebody", user_id=user_id):

@@ -5,12 +5,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 import psycopg
 import pytest
+from django.conf import settings
+from django.db.utils import ConnectionHandler
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel
 
 from bulkport import NO_RETRY, Bulkport, JobQuery, JobState, NotConnected, Resource
+from bulkport.database import DatabaseRefused
 from bulkport.jobs.port.control import Effect
 from bulkport.migrations.errors import MigrationsMissing
 
@@ -111,6 +116,51 @@ def test_a_file_is_imported_and_followed(shop: Bulkport) -> None:
         assert [error.row for error in sync.import_errors(import_id)] == [2]
         assert sync.cancel_import(import_id) == "already ended"
         assert sync.get_import(import_id + 1) is None
+
+
+def test_a_job_belongs_to_djangos_transaction(shop: Bulkport) -> None:
+    if not settings.configured:
+        settings.configure()
+    parts = conninfo_to_dict(shop.database_url)
+    options = {"NAME": parts["dbname"], "USER": parts["user"], "HOST": parts.get("host", "")}
+    options |= {"PORT": parts.get("port", ""), "PASSWORD": parts.get("password", "")}
+    django = ConnectionHandler({"default": {"ENGINE": "django.db.backends.postgresql", **options}})["default"]
+    double = shop.tasks["double"]
+    django.set_autocommit(False)
+    shop.sync.enqueue(double, 1, connection=django)
+    django.rollback()
+    kept = shop.sync.enqueue(double, 2, connection=django)
+    django.commit()
+    django.close()
+    with shop.sync.connect() as sync:
+        assert [job.id for job in sync.search(JobQuery()).items] == [kept]
+
+
+def test_users_are_text_uuids_or_integers(shop: Bulkport) -> None:
+    double = shop.tasks["double"]
+    with shop.sync.connect() as sync:
+        for user in ("ada", UUID(int=7), 7):
+            import_id = sync.import_file(BOOKS, b"title\nEmma\n", user=user)
+            job = sync.get_import(import_id)
+            assert job is not None
+            assert job.user_id == str(user)
+            job_id = sync.enqueue(double.options(user_id=user), 1)
+            assert [job.id for job in sync.search(JobQuery(task="double", user_id=user)).items] == [job_id]
+        for nobody in (None, "", b"ada", True):
+            with pytest.raises((TypeError, ValueError), match="the id of a user is"):
+                sync.import_file(BOOKS, b"title\nEmma\n", user=nobody)  # type: ignore[arg-type]
+
+
+def test_a_database_that_refuses_connections_is_named_at_once(shop: Bulkport) -> None:
+    shop.database_url = shop.database_url.replace("/test_", "/no_such_")
+    words = 'refuses the connection; mend the URL.*database "no_such_.*" does not exist'
+    with shop.sync.connect() as sync:
+        with pytest.raises(DatabaseRefused, match=words):
+            sync.enqueue(shop.tasks["double"], 1)
+        with pytest.raises(DatabaseRefused, match=words):
+            sync.count(JobQuery())
+    with pytest.raises(DatabaseRefused, match=words):
+        asyncio.run(shop.run_worker(asyncio.Event()))
 
 
 def test_calls_work_in_many_threads_and_inside_a_running_event_loop(shop: Bulkport) -> None:

@@ -1,5 +1,6 @@
 """The library's migrations run on every kind of connection, in the caller's transaction, and back."""
 
+import io
 import subprocess
 import sys
 import uuid
@@ -10,6 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from psycopg import sql
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -124,6 +128,39 @@ def test_the_scripts_do_the_same(empty_url: str) -> None:
     assert _version(empty_url) == migrations.latest()
     with psycopg.connect(empty_url) as connection:
         connection.execute(migrations.downgrade_sql().encode())
+    assert _objects(empty_url) == []
+
+
+def test_scripts_that_lead_nowhere_are_refused() -> None:
+    for make in (
+        lambda: migrations.upgrade_sql(99),
+        lambda: migrations.upgrade_sql(1, start=2),
+        lambda: migrations.downgrade_sql(3, start=2),
+        lambda: migrations.downgrade_sql(-1),
+    ):
+        with pytest.raises(MigrationError, match="version"):
+            make()
+
+
+def test_alembic_writes_a_script_for_whatever_version_the_schema_is_at(empty_url: str) -> None:
+    def script(work: Callable[[sqlalchemy.Connection], object]) -> bytes:
+        written = io.StringIO()
+        options = {"as_sql": True, "output_buffer": written}
+        context = MigrationContext.configure(dialect_name="postgresql", opts=options)
+        with Operations.context(context) as operations:
+            work(operations.get_bind())
+        return written.getvalue().encode()
+
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        connection.execute(script(lambda bind: migrations.upgrade(bind, to=2)))
+        assert migrations.current(connection) == 2
+        for _ in range(2):
+            connection.execute(script(migrations.upgrade))
+            assert migrations.current(connection) == migrations.latest()
+        assert migrations.changed(connection) == []
+        connection.execute(script(lambda bind: migrations.downgrade(bind, to=1)))
+        assert migrations.current(connection) == 1
+        connection.execute(script(migrations.downgrade))
     assert _objects(empty_url) == []
 
 
@@ -282,9 +319,6 @@ def test_a_database_without_an_encoding_is_refused_and_no_other_is(server_url: s
 
 
 def test_autogenerate_leaves_the_tables_alone(empty_url: str) -> None:
-    alembic_autogenerate = pytest.importorskip("alembic.autogenerate")
-    from alembic.migration import MigrationContext
-
     with psycopg.connect(empty_url) as connection:
         migrations.upgrade(connection)
     engine = sqlalchemy.create_engine(_alchemy(empty_url, "psycopg"))
@@ -292,7 +326,7 @@ def test_autogenerate_leaves_the_tables_alone(empty_url: str) -> None:
     def differences(**options: object) -> list[object]:
         with engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"include_schemas": True, **options})
-            found: list[object] = alembic_autogenerate.compare_metadata(context, sqlalchemy.MetaData())
+            found: list[object] = compare_metadata(context, sqlalchemy.MetaData())
             return [change for change in found if "bulkport" in repr(change)]
 
     assert differences()

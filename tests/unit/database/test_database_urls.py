@@ -1,9 +1,14 @@
 """URLs of SQLAlchemy are understood, others are refused by name, and no message holds a password."""
 
+from collections.abc import Callable
+
+import psycopg
 import pytest
+from pydantic import PostgresDsn, SecretStr
+from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
-from bulkport.database import UnusableDatabaseUrl, database_url
+from bulkport.database import UnusableDatabaseUrl, database_url, refusal_in
 
 
 @pytest.mark.parametrize(
@@ -16,14 +21,17 @@ from bulkport.database import UnusableDatabaseUrl, database_url
         ("postgresql+asyncpg://h/db?ssl=require&prepared_statement_cache_size=0", "postgresql://h/db?sslmode=require"),
         ("postgresql+asyncpg:///db?host=/run/pg&ssl=false", "postgresql:///db?host=/run/pg&sslmode=disable"),
         ("host=h dbname=db", "host=h dbname=db"),
+        ("postgresql:///db?host=@abstract", "postgresql:///db?host=%40abstract"),
+        ("postgresql://u:p@h1:1,h2:2/db", "postgresql://u:p@h1:1,h2:2/db"),
     ],
 )
 def test_what_psycopg_connects_to(given: str, used: str) -> None:
     assert database_url(given) == used
 
 
-def test_a_url_object_of_sqlalchemy_keeps_its_password() -> None:
-    assert database_url(make_url("postgresql+asyncpg://u:secret@h/db")) == "postgresql://u:secret@h/db"
+@pytest.mark.parametrize("kind", [make_url, PostgresDsn, SecretStr])
+def test_objects_that_hold_a_url_keep_its_password(kind: Callable[[str], object]) -> None:
+    assert database_url(kind("postgresql+asyncpg://u:secret@h/db")) == "postgresql://u:secret@h/db"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +44,9 @@ def test_a_url_object_of_sqlalchemy_keeps_its_password() -> None:
         ("postgresql://u:secret@h/db?unknown=1", "malformed"),
         ("postgresql://u:secret%zz@h/db", "malformed"),
         ("u:secret@h", "malformed"),
+        ("postgresql://u:my@secret@h/db", "percent-encoded"),
+        ("postgresql://u:secret@h:port/db", "malformed"),
+        (create_engine("postgresql+psycopg://u:secret@h/db"), "is text, not Engine; its URL is engine.url"),
         (5, "is text, not int"),
     ],
 )
@@ -44,3 +55,26 @@ def test_a_mistake_is_named_without_the_password(given: object, words: str) -> N
         database_url(given)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("message", "is_refused"),
+    [
+        ('FATAL:  password authentication failed for user "ada"', True),
+        ('FATAL:  role "ada" does not exist', True),
+        ('FATAL:  database "shop" does not exist', True),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.7", user "ada", database "shop", no encryption', True),
+        ("FATAL:  SASL authentication failed", True),
+        ("FATAL:  no such database: shop", True),
+        ("fe_sendauth: no password supplied", True),
+        ("server does not support SSL, but SSL was required", True),
+        ("FATAL:  the database system is starting up", False),
+        ("FATAL:  sorry, too many clients already", False),
+        ("Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?", False),
+        ('connection to server on socket "/run/.s.PGSQL.5432" failed: No such file or directory', False),
+    ],
+)
+def test_a_refusal_is_told_from_a_server_that_is_away(message: str, is_refused: bool) -> None:
+    refusal = refusal_in(psycopg.OperationalError(f"connection failed: {message}"))
+    assert (refusal is not None) == is_refused
+    assert refusal is None or " ".join(message.split()) in str(refusal)

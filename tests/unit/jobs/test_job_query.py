@@ -23,7 +23,7 @@ async def send() -> None: ...
         ({"states": None}, "states takes several"),
         ({"sort": "size"}, "'size' is not a valid JobSort; there are created"),
         ({"task": send}, "give the task's name"),
-        ({"user_id": 7}, "user_id is text, not 7"),
+        ({"user_id": 7.5}, "user_id is text, not 7.5"),
         ({"queue": "a\0b"}, "queue: not storable"),
         ({"created_since": datetime(2026, 1, 1)}, "created_since is a datetime with a time zone"),  # noqa: DTZ001
         ({"finished_until": "2026-01-01"}, "finished_until is a datetime with a time zone"),

@@ -256,15 +256,15 @@ class Bulkport(JobCalls, ImportCalls):
             It does not; the message says what to run.
         UnsupportedEncoding
             The database is not in UTF-8.
-        UnusableDatabaseUrl
-            The URL is missing or malformed.
+        UnusableDatabaseUrl, DatabaseRefused
+            The URL is missing or malformed, or its user, password or database is wrong.
         """
         async with AsyncExitStack() as stack:
             opening = ServerParts(self.database_url, self.schema, self.limits)
+            if check:
+                await (self._database.check_at_start() if pool is None else self._database.check_tables(pool))
             if pool is None:
                 pool = await stack.enter_async_context(opening.pool(self._pool_size))
-            if check:
-                await self._database.check_tables(pool)
             engine = self._make_engine(pool)
             runtime = await stack.enter_async_context(opening.runtime(pool, engine, self._chunk_workers))
             self._enter(stack, pool, engine, runtime)
@@ -309,7 +309,7 @@ class Bulkport(JobCalls, ImportCalls):
 
         Raises
         ------
-        MigrationsMissing, UnsupportedEncoding
+        MigrationsMissing, UnsupportedEncoding, UnusableDatabaseUrl, DatabaseRefused
             See `connect`.
         """
         url, options, server_name = self.database_url, settings or self.worker_settings, name or new_server_name()
@@ -320,8 +320,8 @@ class Bulkport(JobCalls, ImportCalls):
                 most = options.concurrency
                 stack.enter_context(self.sync.connect(url, most=most, application_name=mark))
             stack.callback(threads.close)
+            await self._database.check_at_start()
             pool = await stack.enter_async_context(WorkerParts(self.schema, options).pool(url, mark))
-            await self._database.check_tables(pool)
             engine = self._make_engine(pool)
             self._enter(stack, pool, engine, None)
             for task in self._tasks.values():
@@ -363,7 +363,7 @@ class Bulkport(JobCalls, ImportCalls):
 
         Raises
         ------
-        MigrationsMissing, UnsupportedEncoding
+        MigrationsMissing, UnsupportedEncoding, UnusableDatabaseUrl, DatabaseRefused
             See `connect`.
         psycopg.OperationalError
             The database cannot be reached.

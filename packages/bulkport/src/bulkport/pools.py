@@ -21,7 +21,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from bulkport.database import DEFAULT_SCHEMA, cursor_classes
+from bulkport.database import DEFAULT_SCHEMA, cursor_classes, refusal_in
 
 AsyncPool: TypeAlias = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -123,7 +123,21 @@ class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
 
 
 class SyncPool(ConnectionPool[psycopg.Connection[Any]]):
-    """A pool for code without an event loop. It closes connections that are not reusable."""
+    """A pool for code without an event loop. It closes connections that are not reusable.
+
+    It is made closed. `connect_first` opens it, and raises `DatabaseRefused` at once where the pool would try for long.
+    """
+
+    def connect_first(self) -> None:
+        """Open the pool unless it is open; raises `DatabaseRefused` if the database refuses connections for good."""
+        if not self.closed:
+            return
+        try:
+            psycopg.connect(str(self.conninfo)).close()
+        except psycopg.OperationalError as error:
+            if (refusal := refusal_in(error)) is not None:
+                raise refusal from None
+        self.open()
 
     def putconn(self, conn: psycopg.Connection[Any]) -> None:
         """Take a connection back; one that is not reusable is closed and replaced."""

@@ -7,10 +7,9 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Protocol, Self, TypeVar
-from uuid import UUID
 
 from bulkport.database import DEFAULT_SCHEMA
-from bulkport.identifiers import BackgroundJobId, ImportId
+from bulkport.identifiers import AnyUserId, BackgroundJobId, ImportId
 from bulkport.imports.calls import ImportCalls, RowError
 from bulkport.imports.cancel import CancelEffect
 from bulkport.imports.formats import BodyFormat, Handling
@@ -96,7 +95,7 @@ class SyncCalls(SyncJobs):
     # Jobs
 
     @contextmanager
-    def batch(self, description: str | None = None, *, user_id: str | None = None) -> Iterator[Batch]:
+    def batch(self, description: str | None = None, *, user_id: AnyUserId | None = None) -> Iterator[Batch]:
         """Collect jobs, and queue them at the end of the block: all, or none if it raises."""
         batch = Batch(description, user_id)
         yield batch
@@ -187,7 +186,7 @@ class SyncCalls(SyncJobs):
         resource: Resource | str,
         content: FileContent,
         *,
-        user: str | UUID | int,
+        user: AnyUserId,
         format: BodyFormat | str | None = None,  # noqa: A002 # as Bulkport.import_file
         mode: WriteMode | str | None = None,
         dry_run: bool = False,

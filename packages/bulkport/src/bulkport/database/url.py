@@ -3,11 +3,14 @@
 No message of an error here quotes a URL: it holds a password.
 """
 
+import re
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
+from pydantic import PostgresDsn, SecretStr
+from pydantic_core import MultiHostUrl
 
 from bulkport.errors import BulkportError
 
@@ -22,6 +25,12 @@ _OF_SQLALCHEMY: Final = frozenset(
     }
 )
 """Query parameters of SQLAlchemy's dialects and of asyncpg that PostgreSQL does not know."""
+_PORTS: Final = re.compile(r"[0-9,]*")
+_REST_OF_A_PASSWORD: Final = re.compile(r"[^,]@")  # a host that begins with @ is an abstract socket
+_MALFORMED: Final = (
+    "The database URL is malformed. It looks like postgresql://user:password@host:5432/database; characters such as "
+    "@, : and / in a password are percent-encoded (urllib.parse.quote)."
+)
 
 
 class UnusableDatabaseUrl(BulkportError, ValueError):
@@ -34,8 +43,8 @@ def database_url(given: Any) -> str:
     Parameters
     ----------
     given
-        Text, or SQLAlchemy's `URL`. `postgresql+asyncpg://`, `postgresql+psycopg://` and the like lose the driver;
-        asyncpg's `ssl=` becomes `sslmode=`.
+        Text, SQLAlchemy's `URL`, or Pydantic's `PostgresDsn` or `SecretStr`. `postgresql+asyncpg://`,
+        `postgresql+psycopg://` and the like lose the driver; asyncpg's `ssl=` becomes `sslmode=`.
 
     Raises
     ------
@@ -44,22 +53,27 @@ def database_url(given: Any) -> str:
     """
     if hasattr(given, "render_as_string"):
         given = given.render_as_string(hide_password=False)
+    elif isinstance(given, SecretStr):
+        given = given.get_secret_value()
+    elif isinstance(given, PostgresDsn | MultiHostUrl):
+        given = str(given)
     if given is None or given == "":
         raise UnusableDatabaseUrl(
             "There is no database URL. Bulkport(DATABASE_URL) takes one such as "
             "postgresql://user:password@host:5432/database; is the environment variable set that yours comes from?"
         )
     if not isinstance(given, str):
-        raise UnusableDatabaseUrl(f"A database URL is text, not {type(given).__name__}.")
+        hint = "; its URL is engine.url" if hasattr(given, "dialect") else ""
+        raise UnusableDatabaseUrl(f"A database URL is text, not {type(given).__name__}{hint}.")
     text = _without_driver(given) if "://" in given else given
     try:
-        conninfo_to_dict(text)
+        parts = conninfo_to_dict(text)
     except ProgrammingError:
         # psycopg's message quotes parts of the URL.
-        raise UnusableDatabaseUrl(
-            "The database URL is malformed. It looks like postgresql://user:password@host:5432/database; characters "
-            "such as @, : and / in a password are percent-encoded (urllib.parse.quote)."
-        ) from None
+        raise UnusableDatabaseUrl(_MALFORMED) from None
+    # libpq takes the rest of a password with an @ for the host, and its messages quote that.
+    if _REST_OF_A_PASSWORD.search(str(parts.get("host", ""))) or not _PORTS.fullmatch(str(parts.get("port", ""))):
+        raise UnusableDatabaseUrl(_MALFORMED)
     return text
 
 

@@ -6,7 +6,6 @@ reached the route: `include_router(prefix=…)`, mounts and `root_path` included
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
@@ -16,7 +15,7 @@ from starlette.responses import Response
 from bulkport.errors import AuthenticationRequired
 from bulkport.fastapi.problems import problem_of
 from bulkport.fastapi.trace import trace_id_from, trace_id_of_request
-from bulkport.identifiers import UserId
+from bulkport.identifiers import UserId, user_id_text
 
 Authenticate = Callable[..., Any]
 """FastAPI dependency that returns the request's user id (text, a UUID or an integer), and raises when there is none."""
@@ -61,12 +60,13 @@ def user_id_of(value: object) -> UserId:
     """
     if value is None or value == "":
         raise AuthenticationRequired
-    if isinstance(value, str | UUID) or (isinstance(value, int) and not isinstance(value, bool)):
-        return UserId(str(value))
-    raise TypeError(
-        f"the dependency given as user= returned a {type(value).__name__}; it must return the user's id: text, a UUID "
-        "or an integer"
-    )
+    try:
+        return user_id_text(value)  # type: ignore[arg-type] # checked there
+    except TypeError:
+        raise TypeError(
+            f"the dependency given as user= returned a {type(value).__name__}; it must return the user's id: text, a "
+            "UUID or an integer"
+        ) from None
 
 
 def user_dependency(user: Authenticate) -> Authenticate:

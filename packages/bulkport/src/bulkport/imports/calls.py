@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
-from uuid import UUID
 
 from bulkport.errors import JobNotFound, ValidationFailed
-from bulkport.identifiers import ImportId, UserId
+from bulkport.identifiers import AnyUserId, ImportId, user_id_text
 from bulkport.imports.cancel import CancelEffect, cancel_import
 from bulkport.imports.erasure import erase_user
 from bulkport.imports.formats import BodyFormat, Handling
@@ -53,7 +52,7 @@ class ImportCalls(Protocol):
         resource: Resource | str,
         content: FileContent,
         *,
-        user: str | UUID | int,
+        user: AnyUserId,
         format: BodyFormat | str | None = None,  # noqa: A002 # the word that everybody looks for
         mode: WriteMode | str | None = None,
         dry_run: bool = False,
@@ -118,7 +117,7 @@ class ImportCalls(Protocol):
                     results=results,
                     context={column: context_text(value) for column, value in (context or {}).items()},
                 ),
-                user_id=UserId(str(user)),
+                user_id=user_id_text(user),
                 format=file.media_type.format,
                 content_encoding=file.content_encoding,
                 handling=None if handling is None else Handling(handling),
@@ -163,15 +162,16 @@ class ImportCalls(Protocol):
         async with self.opened_pool().connection() as connection:
             return await cancel_import(connection, ImportId(import_id))
 
-    async def erase(self, user_id: str) -> int:
+    async def erase(self, user_id: AnyUserId) -> int:
         """Delete all that is kept of a user: imports, reports, webhooks, uploads, idempotency keys.
 
         Rows that imports wrote stay. Returns how many imports there were.
         """
-        return await erase_user(self.opened_pool(), user_id)
+        return await erase_user(self.opened_pool(), user_id_text(user_id))
 
     def _resource(self, resource: Resource | str) -> Resource:
         name = resource if isinstance(resource, str) else resource.name
         if (declared := self.resources.get(name)) is None:
-            raise ValueError(f"no resource is called {name!r}; there are {', '.join(sorted(self.resources))}")
+            there = ", ".join(sorted(self.resources)) or "none: give them to Bulkport(resources=[…])"
+            raise ValueError(f"no resource is called {name!r}; there are {there}")
         return declared

@@ -2,6 +2,7 @@
 
 from typing import Any, Final, ParamSpec, overload
 
+from bulkport.identifiers import AnyUserId, with_text_id
 from bulkport.jobs.enqueueing import On, call_of, new_job, require_new
 from bulkport.jobs.port import JobQueue, Outcome, Parent
 from bulkport.jobs.port.queueing import CallerlessQueue
@@ -31,11 +32,11 @@ class Batch:
     >>> batch.id
     """
 
-    def __init__(self, description: str | None, user_id: str | None) -> None:
+    def __init__(self, description: str | None, user_id: AnyUserId | None) -> None:
         self.description = None if description is None else storable_text(description, _MOST_DESCRIPTION_LENGTH)
-        if user_id is not None:
-            require_key("user_id", user_id)
-        self.user_id = user_id
+        self.user_id = with_text_id(user_id)
+        if self.user_id is not None:
+            require_key("user_id", self.user_id)
         self._id: int | None = None
         self._calls: list[JobCall] = []
         self._continuations: list[tuple[JobCall, Outcome]] = []

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 import psycopg
 
 from bulkport.database import DEFAULT_SCHEMA, in_schema, schema_name
-from bulkport.identifiers import BackgroundJobId
+from bulkport.identifiers import AnyUserId, BackgroundJobId
 from bulkport.jobs.batches import Batch
 from bulkport.jobs.connections import (
     AnyConnection,
@@ -228,7 +228,7 @@ class JobCalls(ControlCalls, InspectCalls):
         self,
         description: str | None = None,
         *,
-        user_id: str | None = None,
+        user_id: AnyUserId | None = None,
         connection: "AnyConnection | None" = None,
     ) -> AsyncIterator[Batch]:
         """Collect jobs, and queue them at the end of the block: all, or none if it raises.

@@ -4,7 +4,7 @@ SQLAlchemy and asyncpg are not needed: their classes are looked at only in a pro
 """
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import psycopg
 
@@ -17,12 +17,26 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
 
+
+class DjangoConnection(Protocol):
+    """`django.db.connection`, on psycopg."""
+
+    vendor: str
+    connection: Any
+    """psycopg's, once there is one."""
+
+    def ensure_connection(self) -> None:
+        """Connect unless it is connected."""
+        ...
+
+
 AsyncPsycopg: TypeAlias = psycopg.AsyncConnection[Any]
 SyncPsycopg: TypeAlias = psycopg.Connection[Any]
-SyncConnection: TypeAlias = "SyncPsycopg | Session | SqlConnection"
-"""A connection of code without an event loop: psycopg's, or SQLAlchemy's session or connection on psycopg."""
+SyncConnection: TypeAlias = "SyncPsycopg | Session | SqlConnection | DjangoConnection"
+"""A connection of code without an event loop: psycopg's, SQLAlchemy's session or connection on psycopg, or Django's
+`django.db.connection`."""
 AnyConnection: TypeAlias = "AsyncPsycopg | AsyncpgConnection | AsyncSession | AsyncSqlConnection | SyncConnection"
-"""A connection of psycopg or asyncpg, or a session or connection of SQLAlchemy (and SQLModel) on either."""
+"""A connection of psycopg or asyncpg, a session or connection of SQLAlchemy (and SQLModel) on either, or Django's."""
 
 
 async def psycopg_in(connection: "AnyConnection", schema: str = DEFAULT_SCHEMA) -> AsyncPsycopg | SyncPsycopg:
@@ -80,6 +94,10 @@ def sync_psycopg_in(connection: "SyncConnection") -> SyncPsycopg:
     """As `psycopg_in`, without an event loop."""
     if isinstance(connection, psycopg.Connection):
         return connection
+    if getattr(connection, "vendor", None) == "postgresql":
+        django: Any = connection  # behind a proxy, of which isinstance knows nothing
+        django.ensure_connection()
+        return sync_psycopg_in(django.connection)
     if "sqlalchemy" in sys.modules:
         import sqlalchemy  # noqa: PLC0415 - only if the caller has it
         from sqlalchemy import orm  # noqa: PLC0415
@@ -99,6 +117,6 @@ def sync_psycopg_in(connection: "SyncConnection") -> SyncPsycopg:
 def _unusable(connection: object) -> TypeError:
     kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
     return TypeError(
-        f"jobs cannot be enqueued through a {kind}: it takes a connection of psycopg or asyncpg, or a session or "
-        "connection of SQLAlchemy whose driver is one of them"
+        f"jobs cannot be enqueued through a {kind}: it takes a connection of psycopg or asyncpg, a session or "
+        "connection of SQLAlchemy whose driver is one of them, or Django's connection on psycopg"
     )

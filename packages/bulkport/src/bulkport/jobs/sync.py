@@ -146,7 +146,7 @@ class SyncJobs:
         if not self._pools:
             raise NotConnected(WITHOUT_LOOP)
         pool = self._pools[-1]
-        pool.open()
+        pool.connect_first()
 
         def enqueue() -> list[EnqueuedJob]:
             with pool.connection() as own:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
+from bulkport.identifiers import AnyUserId, with_text_id
 from bulkport.jobs.arguments import TaskArguments
 from bulkport.jobs.context import FailureHook, JobContext, TaskDefinition
 from bulkport.jobs.errors import TaskDeclarationError
@@ -64,7 +65,7 @@ class JobOptions:
     rate_key: str | None = None
     """None: that of the task, its name."""
     user_id: str | None = None
-    """For whom the job works; jobs can be searched by it."""
+    """For whom the job works; jobs can be searched by it. A UUID or an integer becomes text."""
     tags: Sequence[str] = ()
     """Words to find and count jobs by, such as `("tenant:acme", "nightly")`; at most 10."""
 
@@ -72,6 +73,7 @@ class JobOptions:
         require_queue_name(self.queue)
         if isinstance(self.tags, str) or len(self.tags) > _MOST_TAGS:
             raise ValueError(f"tags are a sequence of at most {_MOST_TAGS} texts: {self.tags!r:.80}")
+        object.__setattr__(self, "user_id", with_text_id(self.user_id))
         for tag in self.tags:
             require_key("a tag", tag)
         object.__setattr__(self, "tags", tuple(self.tags))
@@ -103,7 +105,7 @@ class OptionChanges(TypedDict, total=False):
     rate_limit: int | None
     rate_seconds: float
     rate_key: str | None
-    user_id: str | None
+    user_id: AnyUserId | None
     tags: Sequence[str]
 
 
@@ -226,7 +228,8 @@ class Task(Generic[P, R]):
             An option cannot be used.
         """
         changed: Task[P, R] = object.__new__(type(self))
-        changed.__dict__ = self.__dict__ | {"job_options": replace(self.job_options, **changes)}
+        options: Any = changes
+        changed.__dict__ = self.__dict__ | {"job_options": replace(self.job_options, **options)}
         return changed
 
     def definition(self, threads: TaskThreads) -> TaskDefinition:

@@ -23,6 +23,16 @@ def is_async(connection: object) -> bool:
     return isinstance(connection, psycopg.AsyncConnection) or hasattr(connection, "run_sync")
 
 
+def offline_output(connection: object) -> Callable[[str], None] | None:
+    """Where Alembic writes SQL instead of running it (`alembic upgrade head --sql`); None: it runs it."""
+    if type(connection).__name__ != "MockConnection" or "alembic" not in sys.modules:
+        return None
+    from alembic import op  # noqa: PLC0415 - only if the caller has it
+
+    context = op.get_context()
+    return context.impl.static_output if context.as_sql else None
+
+
 def run_sync(connection: Any, work: "Steps[T]") -> T:
     """Run the steps on a sync connection."""
     if isinstance(connection, psycopg.Connection):

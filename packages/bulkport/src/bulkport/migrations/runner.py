@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from bulkport.database import DEFAULT_SCHEMA
 from bulkport.migrations import steps
-from bulkport.migrations.connections import is_async, run_async, run_sync
+from bulkport.migrations.connections import is_async, offline_output, run_async, run_sync
 from bulkport.migrations.files import Migration, latest, migrations
+from bulkport.migrations.script import downgrade_sql_anywhere, upgrade_sql_anywhere
 
 if TYPE_CHECKING:
     import psycopg
@@ -33,7 +34,8 @@ def upgrade(connection: Any, to: int | None = None, *, schema: str = DEFAULT_SCH
     """Go up to version `to`, or to the newest; do nothing where the schema is there already.
 
     It all happens in one transaction: the caller's, if there is one. Two processes may do it at once: the second waits
-    for the first. On an async connection the result is awaited.
+    for the first. On an async connection the result is awaited. In an Alembic revision that is written as SQL
+    (`alembic upgrade head --sql`), the script is written, for a schema at whatever version it is.
 
     Returns
     -------
@@ -48,6 +50,9 @@ def upgrade(connection: Any, to: int | None = None, *, schema: str = DEFAULT_SCH
     TypeError
         The connection is of a kind that is not supported.
     """
+    if (write := offline_output(connection)) is not None:
+        write(upgrade_sql_anywhere(to, schema=schema))
+        return latest() if to is None else to
     return _run(connection, steps.upgrade(to, schema))
 
 
@@ -67,6 +72,9 @@ def downgrade(connection: Any, to: int = 0, *, schema: str = DEFAULT_SCHEMA) -> 
     MigrationError
         There is no such version, or a newer Bulkport made the schema.
     """
+    if (write := offline_output(connection)) is not None:
+        write(downgrade_sql_anywhere(to, schema=schema))
+        return to
     return _run(connection, steps.downgrade(to, schema))
 
 

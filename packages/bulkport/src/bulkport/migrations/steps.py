@@ -17,7 +17,7 @@ Steps: TypeAlias = Generator[str, Sequence[Sequence[Any]], T]
 """Yields a script that takes no parameters; is sent the rows of its last statement."""
 
 # Any constant will do; it must only differ from the advisory locks of other programs in the same database.
-_LOCK: Final = "SELECT pg_advisory_xact_lock(7092447305093509729)"
+LOCK: Final = "SELECT pg_advisory_xact_lock(7092447305093509729)"
 
 # A role that owns a schema which somebody made for it may lack the right to make one.
 PREPARE: Final = """
@@ -83,8 +83,8 @@ def upgrade(to: int | None = None, schema: str = DEFAULT_SCHEMA) -> Steps[int]:
     MigrationsChanged
         Another state of these migrations has run there.
     """
-    target = _known(latest() if to is None else to)
-    yield _LOCK
+    target = known(latest() if to is None else to)
+    yield LOCK
     if differing := (yield from changed(schema)):
         raise MigrationsChanged(schema, [(one.version, one.name) for one in differing])
     version = yield from current_version(schema)
@@ -106,8 +106,8 @@ def downgrade(to: int = 0, schema: str = DEFAULT_SCHEMA) -> Steps[int]:
     MigrationError
         There is no such version, or a newer Bulkport made the schema.
     """
-    target = _known(to)
-    yield _LOCK
+    target = known(to)
+    yield LOCK
     version = yield from current_version(schema)
     if version > latest():
         raise MigrationError(
@@ -138,7 +138,8 @@ def down(migration: Migration) -> str:
     return f"{migration.down.rstrip()}\nDELETE FROM bulkport.migrations WHERE version = {migration.version};\n"
 
 
-def _known(version: int) -> int:
+def known(version: int) -> int:
+    """A version of the schema; raises MigrationError if there is no such one."""
     if not 0 <= version <= latest():
         raise MigrationError(f"There is no version {version} of the schema: versions go from 0 to {latest()}.")
     return version

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from bulkport.app import Bulkport
+from bulkport.identifiers import AnyUserId
 from bulkport.imports.calls import RowError
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.given_file import FileContent
@@ -40,7 +40,7 @@ async def import_file(
     resource: Resource | str,
     content: FileContent,
     *,
-    user: str | UUID | int = "test",
+    user: AnyUserId = "test",
     format: BodyFormat | str | None = None,  # noqa: A002 # as Bulkport.import_file
     mode: WriteMode | str | None = None,
     dry_run: bool = False,

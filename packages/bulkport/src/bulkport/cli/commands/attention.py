@@ -43,7 +43,7 @@ def attention(
     """
     for module in ("jinja2", "starlette"):
         require_extra("dashboard", module)
-    with plain_errors():
+    with plain_errors(target):
         notices = _notices(webhook, smtp, mail_from, mail_to or [])
         if test:
             asyncio.run(_send_test(notices))

@@ -38,7 +38,7 @@ def run(target: str, use: Callable[[Bulkport], Awaitable[T]]) -> T:
         async with bulkport.connect():
             return await use(bulkport)
 
-    with plain_errors():
+    with plain_errors(target):
         return asyncio.run(connected())
     raise AssertionError  # errors end the command
 

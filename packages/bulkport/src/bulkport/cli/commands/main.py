@@ -14,7 +14,7 @@ from bulkport.cli.commands.attention import attention
 from bulkport.cli.commands.jobs import jobs_app
 from bulkport.cli.commands.mcp import mcp
 from bulkport.cli.commands.queues import queues_app, servers_app
-from bulkport.cli.commands.target import Target, load, plain_errors
+from bulkport.cli.commands.target import Target, fail, load, plain_errors
 from bulkport.database import cursor_classes
 from bulkport.diagnosis import Finding, diagnose
 from bulkport.imports.mistakes import Mistake
@@ -62,7 +62,7 @@ def worker(
     ] = None,
 ) -> None:
     """Run imports and jobs until Ctrl-C or SIGTERM. Any number may run, on any machine."""
-    with plain_errors():
+    with plain_errors(target):
         bulkport = load(target)
         settings = bulkport.worker_settings
         if concurrency is not None:
@@ -79,15 +79,28 @@ def migrate(
         bool, typer.Option("--down", help="Go down to --to, with all data of what is dropped; to 0 by default.")
     ] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL instead of running it.")] = False,
+    start: Annotated[
+        int | None,
+        typer.Option(
+            "--from",
+            help="With --sql: the version that the schema is at; by default it has no tables yet, or with --down the "
+            "newest.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Bring Bulkport's tables to the newest version."""
-    with plain_errors():
+    with plain_errors(target):
         bulkport = load(target)
         schema = bulkport.schema
         if sql:
-            down_sql, up_sql = migrations.downgrade_sql, migrations.upgrade_sql
-            typer.echo(down_sql(to or 0, schema=schema) if down else up_sql(to, schema=schema))
+            if down:
+                typer.echo(migrations.downgrade_sql(to or 0, start=start, schema=schema))
+            else:
+                typer.echo(migrations.upgrade_sql(to, start=start or 0, schema=schema))
             return
+        if start is not None:
+            fail("--from goes with --sql: a database says itself which version it is at.")
         with _connected(bulkport) as connection:
             before = migrations.current(connection, schema=schema)
             if down:
@@ -95,7 +108,8 @@ def migrate(
             else:
                 after = migrations.upgrade(connection, to, schema=schema)
         if before == after:
-            typer.echo(f"Schema {schema}: version {after}; nothing to do.")
+            hint = " To go down to it, say --down." if to is not None and to < after and not down else ""
+            typer.echo(f"Schema {schema}: version {after}; nothing to do.{hint}")
         else:
             typer.echo(f"Schema {schema}: version {before} -> {after}.")
 
@@ -106,7 +120,7 @@ def doctor(target: Target) -> None:
 
     Exit code 1 where something is wrong; warnings are printed only.
     """
-    with plain_errors():
+    with plain_errors(target):
         bulkport = load(target)
         mistakes, findings = asyncio.run(_examine(bulkport))
         for told in (*mistakes, *findings):

@@ -11,5 +11,5 @@ def mcp(target: Target) -> None:
         require_extra("dashboard", module)
     from bulkport.cli.mcp_server import mcp_server  # noqa: PLC0415 # needs the extras
 
-    with plain_errors():
+    with plain_errors(target):
         mcp_server(load(target)).run("stdio")

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import psycopg
 import typer
@@ -15,6 +15,9 @@ from bulkport.app import Bulkport
 from bulkport.database import mask_passwords
 from bulkport.errors import BulkportError
 from bulkport.jobs.errors import NotConnected
+from bulkport.migrations.errors import COMMAND
+
+METAVAR: Final = "MODULE:ATTRIBUTE"
 
 
 class BadTarget(BulkportError):
@@ -24,7 +27,7 @@ class BadTarget(BulkportError):
 Target: TypeAlias = Annotated[
     str,
     typer.Argument(
-        metavar="MODULE:ATTRIBUTE",
+        metavar=METAVAR,
         help="Where the application's Bulkport is, such as shop:bulkport.",
         show_default=False,
     ),
@@ -42,6 +45,10 @@ def load(target: str) -> Bulkport:
         There is no such module or attribute, or it is something else.
     """
     module_name, _, attribute = target.partition(":")
+    if not all(map(str.isidentifier, module_name.split("."))) or module_name.endswith(".py"):
+        meant = Path(module_name).with_suffix("").as_posix().strip("./").replace("/", ".")
+        hint = f", such as {meant}:{attribute or 'bulkport'}" if meant.replace(".", "").isidentifier() else ""
+        raise BadTarget(f"{target!r} does not name a module and an attribute of it{hint}.")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -82,12 +89,12 @@ def _described(error: Exception) -> str:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """Have errors that say what to do end the command with their message alone."""
+def plain_errors(target: str) -> Iterator[None]:
+    """Have errors that say what to do end the command with their message alone, for the application of the command."""
     try:
         yield
     except (BulkportError, NotConnected) as error:
-        fail(str(error))
+        fail(str(error).replace(COMMAND, COMMAND.replace(METAVAR, target)))
     except psycopg.OperationalError as error:
         fail(f"The database cannot be reached: {mask_passwords(str(error).strip())}")
     except psycopg.errors.InsufficientPrivilege as error:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
+from bulkport.identifiers import MAX_BIGINT, AnyUserId, BackgroundJobId, with_text_id
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
 from bulkport.jobs.reading.details import JobSummary
@@ -43,7 +43,7 @@ class JobQuery:
     """Any of these; empty: whatever the state. ENQUEUED are those that wait, PROCESSING those that run."""
     task: str | None = None
     queue: str | None = None
-    user_id: str | None = None
+    user_id: AnyUserId | None = None
     text: str | None = None
     """Part of the arguments, written as JSON or as they are, or of the type or message of the last error; upper
     and lower case are the same. `"order_id": 7`, an argument with a number, true, false or null, means that value
@@ -68,6 +68,7 @@ class JobQuery:
     def __post_init__(self) -> None:
         object.__setattr__(self, "states", _states(self.states))
         object.__setattr__(self, "sort", _sort(self.sort))
+        object.__setattr__(self, "user_id", with_text_id(self.user_id))
         for name in _TEXTS:
             _require_text(name, getattr(self, name))
         for name in _TIMES:
