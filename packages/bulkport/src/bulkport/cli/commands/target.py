@@ -46,7 +46,7 @@ def load(target: str) -> Bulkport:
     """
     module_name, _, attribute = target.partition(":")
     if not all(map(str.isidentifier, module_name.split("."))) or module_name.endswith(".py"):
-        meant = Path(module_name).with_suffix("").as_posix().strip("./").replace("/", ".")
+        meant = module_name.removesuffix(".py").strip("./").replace("/", ".")
         hint = f", such as {meant}:{attribute or 'bulkport'}" if meant.replace(".", "").isidentifier() else ""
         raise BadTarget(f"{target!r} does not name a module and an attribute of it{hint}.")
     here = str(Path.cwd())
