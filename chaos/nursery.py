@@ -13,11 +13,34 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from chaos.application import DIRECT_URL, install
 
-PRELOADED = ("commandapi.cli.main", "commandapi.worker_process", "commandapi.serving", "commandapi.cli.database")
+PRELOADED = (
+    "commandapi.cli.main",
+    "commandapi.worker_process",
+    "commandapi.serving",
+    "commandapi.cli.database",
+    "bulkport.client",
+)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a process reads and writes."""
+
+    input: Path
+    output: Path
+    errors: Path
+    status: Path
+    """Is there, with its exit status, once it has ended by itself."""
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Self:
+        return cls(folder / "stdin", folder / "stdout", folder / "stderr", folder / "status")
 
 
 class Nursery:
@@ -28,9 +51,15 @@ class Nursery:
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str], output: Path, errors: Path) -> int:
         """Start `commandapi ARGUMENTS`; returns its process id."""
+        nowhere = Path(os.devnull)
+        return self.start_with(arguments, environment, Files(nowhere, output, errors, nowhere))
+
+    def start_with(self, arguments: Sequence[str], environment: Mapping[str, str], files: Files) -> int:
+        """Start `commandapi ARGUMENTS` with these files; returns its process id."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        request = [list(arguments), dict(environment), str(output), str(errors)]
+        paths = [str(path) for path in (files.input, files.output, files.errors, files.status)]
+        request = [list(arguments), dict(environment), paths]
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
@@ -62,19 +91,22 @@ def _serve() -> None:
         print(pid, flush=True)
 
 
-def _become(arguments: list[str], environment: dict[str, str], output: str, errors: str) -> None:
+def _become(arguments: list[str], environment: dict[str, str], paths: list[str]) -> None:
+    read, output, errors, told = paths
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    for target, path in ((0, os.devnull), (1, output), (2, errors)):
+    for target, path in ((0, read), (1, output), (2, errors)):
         os.dup2(os.open(path, os.O_RDONLY if target == 0 else os.O_WRONLY | os.O_CREAT, 0o600), target)
     os.environ.update(environment)
     if DIRECT_URL in environment:
         install()
-    from commandapi.cli.main import app
+    from commandapi.cli.main import main
 
+    sys.argv = ["commandapi", *arguments]
     status = 1
     try:
-        app(arguments)
+        main()
+        status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -82,6 +114,7 @@ def _become(arguments: list[str], environment: dict[str, str], output: str, erro
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        Path(told).write_text(str(status))
         os._exit(status)
 
 

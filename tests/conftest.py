@@ -12,6 +12,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -89,11 +90,25 @@ def migrated_template(server_url: str) -> Iterator[str]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@contextmanager
+def fresh_database(server_url: str, template: str) -> Iterator[str]:
+    """Connection URL of a copy of a database, dropped at the end."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+        yield in_database(server_url, name)
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 @pytest.fixture
 def database_url(server_url: str, migrated_template: str) -> Iterator[str]:
     """Connection URL of a fresh database with all migrations applied; dropped after the test."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}" STRATEGY file_copy')
-        yield in_database(server_url, name)
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with fresh_database(server_url, migrated_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(server_url: str, migrated_template: str) -> Iterator[str]:
+    """As `database_url`, for the tests of a module that leave nothing which disturbs the next one."""
+    with fresh_database(server_url, migrated_template) as url:
+        yield url

@@ -8,6 +8,8 @@ from catalogue_steps import COMMANDS, NO_IDS, PLATFORMS, add_command, add_platfo
 
 from application_client import assert_problem
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def test_command_is_created_read_replaced_and_deleted(api: httpx.AsyncClient) -> None:
     docker, git = await add_platform(api, "Docker"), await add_platform(api, "Git")

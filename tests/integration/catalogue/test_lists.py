@@ -6,6 +6,8 @@ from catalogue_steps import COMMANDS, PLATFORMS, add_command, add_platform, list
 
 from application_client import assert_problem
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def test_page_has_exactly_the_agreed_members(api: httpx.AsyncClient) -> None:
     for name in ("C", "A", "B"):

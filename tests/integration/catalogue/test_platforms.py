@@ -8,6 +8,8 @@ from catalogue_steps import COMMANDS, NO_IDS, PLATFORMS, add_command, add_platfo
 
 from application_client import assert_problem
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def test_platform_is_created_read_replaced_and_deleted(api: httpx.AsyncClient) -> None:
     created = await api.post(PLATFORMS, json={"platformName": "Docker"})

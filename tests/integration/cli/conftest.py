@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from running_server import RunningServer, temporary_data_dir
+from running_server import RunningServer, make_data_dir, temporary_data_dir
 
 
 @pytest.fixture
@@ -16,10 +16,12 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def start_server(data_dir: Path) -> Iterator[Callable[..., RunningServer]]:
-    """Starts servers on the test's data folder."""
+    """Starts servers on the test's data folder, by default on a database that was made before."""
     servers: list[RunningServer] = []
 
-    def start(*arguments: str, extra: Mapping[str, str] | None = None) -> RunningServer:
+    def start(*arguments: str, extra: Mapping[str, str] | None = None, is_first: bool = False) -> RunningServer:
+        if not is_first and not data_dir.exists() and "COMMANDAPI_DATABASE_URL" not in (extra or {}):
+            make_data_dir(data_dir)
         servers.append(RunningServer(data_dir, arguments, extra))
         return servers[-1]
 

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from running_server import commandapi, environment, until
+from running_server import commandapi, environment, make_data_dir, until
 
 KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[A-Za-z0-9_-]{43}\n")
 
 
 def test_keys_create_prints_the_key_and_nothing_else(data_dir: Path) -> None:
+    make_data_dir(data_dir)
     done = commandapi("keys", "create", "--user", "ada", "--description", "laptop", data_dir=data_dir)
     assert done.returncode == 0
     assert KEY.fullmatch(done.stdout)
@@ -22,12 +23,14 @@ def test_keys_create_prints_the_key_and_nothing_else(data_dir: Path) -> None:
 
 
 def test_keys_are_revoked_by_their_owner_and_id(data_dir: Path) -> None:
+    make_data_dir(data_dir)
     commandapi("keys", "create", "--user", "ada", data_dir=data_dir)
     assert commandapi("keys", "revoke", "1", "--user", "bob", data_dir=data_dir).returncode == 1
     assert commandapi("keys", "revoke", "1", "--user", "ada", data_dir=data_dir).stdout == "key 1 is revoked\n"
 
 
 def test_user_without_a_name_gets_no_key(data_dir: Path) -> None:
+    make_data_dir(data_dir)
     done = commandapi("keys", "create", "--user", " ", data_dir=data_dir)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("error: ")
@@ -63,6 +66,7 @@ def test_help_names_every_command(data_dir: Path) -> None:
 
 
 def test_worker_alone_stops_when_asked(data_dir: Path, tmp_path: Path) -> None:
+    make_data_dir(data_dir)
     log = tmp_path / "log"
     with log.open("wb") as output:
         worker = subprocess.Popen(

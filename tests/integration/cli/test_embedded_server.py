@@ -14,6 +14,7 @@ import pytest
 from bulkport import embedded
 from bulkport.embedded import programs
 from bulkport.embedded.processes import is_alive
+from running_server import make_data_dir
 
 HOLD = """
 import sys
@@ -43,6 +44,7 @@ def execute(url: str, statement: str) -> list[tuple[object, ...]]:
 
 
 def test_data_stays_and_the_server_goes_with_its_last_user(data_dir: Path) -> None:
+    make_data_dir(data_dir)
     with embedded.open_server(data_dir) as server:
         pid = server.pid
         execute(server.url, "CREATE TABLE kept AS SELECT 42 AS number")
@@ -77,6 +79,7 @@ def test_settings_are_durable_and_meant_for_imports(data_dir: Path) -> None:
 
 
 def test_operator_may_change_settings_for_good(data_dir: Path) -> None:
+    make_data_dir(data_dir)
     with embedded.open_server(data_dir) as server:
         execute(server.url, "ALTER SYSTEM SET max_wal_size = '2GB'")
     with embedded.open_server(data_dir) as server:
@@ -89,6 +92,7 @@ def test_folder_and_socket_are_closed_to_other_users(data_dir: Path) -> None:
 
 
 def test_processes_share_one_server_and_the_last_stops_it(data_dir: Path) -> None:
+    make_data_dir(data_dir)
     with another_user_of(data_dir) as (_, first_pid):
         with embedded.open_server(data_dir) as server:
             assert server.pid == first_pid
@@ -97,6 +101,7 @@ def test_processes_share_one_server_and_the_last_stops_it(data_dir: Path) -> Non
 
 
 def test_server_stays_for_those_who_came_later(data_dir: Path) -> None:
+    make_data_dir(data_dir)
     with another_user_of(data_dir) as (process, pid):
         with embedded.open_server(data_dir) as server:
             process.communicate(input="\n")
@@ -105,6 +110,7 @@ def test_server_stays_for_those_who_came_later(data_dir: Path) -> None:
 
 
 def test_killed_user_does_not_count_and_its_server_is_taken_over(data_dir: Path) -> None:
+    make_data_dir(data_dir)
     with another_user_of(data_dir) as (process, pid):
         process.kill()
     assert is_alive(pid)
@@ -115,6 +121,7 @@ def test_killed_user_does_not_count_and_its_server_is_taken_over(data_dir: Path)
 
 
 def test_killed_server_is_started_again_with_what_was_committed(data_dir: Path) -> None:
+    make_data_dir(data_dir)
     with embedded.open_server(data_dir) as server:
         execute(server.url, "CREATE TABLE kept AS SELECT generate_series(1, 1000)")
         pid = server.pid
@@ -163,6 +170,7 @@ def test_environment_of_another_server_is_ignored(data_dir: Path, monkeypatch: p
 
 
 def test_data_of_another_postgresql_is_refused_and_left_alone(data_dir: Path) -> None:
+    make_data_dir(data_dir)
     with embedded.open_server(data_dir):
         pass
     version = data_dir / "postgres" / "PG_VERSION"

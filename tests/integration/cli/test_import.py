@@ -23,7 +23,7 @@ ALL_BAD = b"platformName\n" + b"x" * 101 + b"\n"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    with temporary_data_dir() as data_dir:
+    with temporary_data_dir(is_made=True) as data_dir:
         running = RunningServer(data_dir, ("--workers", "1"), {"COMMANDAPI_MAX_BODY_BYTES": "1000000"})
         try:
             yield running.wait_until_ready()

@@ -23,7 +23,7 @@ def all_processes_of(server: RunningServer) -> set[int]:
 
 
 def test_one_line_says_where_everything_is(start_server: StartServer) -> None:
-    server = start_server("--workers", "1").wait_until_ready()
+    server = start_server("--workers", "1", is_first=True).wait_until_ready()
     assert re.fullmatch(
         r"Command API: (http://127\.0\.0\.1:\d+)  docs: \1/docs  dashboard: \1/hangfire\n"
         r"Sign in to the dashboard, once and within a day: \1/hangfire/sign-in\?token=[\w-]{43}\n",
@@ -95,7 +95,7 @@ def accepts(address: httpx.URL) -> bool:
 
 
 def test_ctrl_c_while_starting_leaves_nothing(start_server: StartServer, data_dir: Path) -> None:
-    server = start_server("--workers", "1")
+    server = start_server("--workers", "1", is_first=True)
     file = data_dir / "postgres" / "postmaster.pid"
     until(lambda: file.exists() and file.read_text(), "the database to start")
     database = server.database_pid

@@ -38,7 +38,7 @@ def data() -> str:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    with temporary_data_dir() as data_dir:
+    with temporary_data_dir(is_made=True) as data_dir:
         running = RunningServer(data_dir, ("--workers", "1"), {})
         try:
             yield running.wait_until_ready()

@@ -3,12 +3,27 @@
 from collections.abc import AsyncIterator
 
 import httpx
+import psycopg
 import pytest
 
 from application_client import assert_problem
 
 PLATFORMS = "/api/platforms"
 JSON = {"Content-Type": "application/json"}
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def client(shared_clients: tuple[httpx.AsyncClient, httpx.AsyncClient], module_database_url: str) -> httpx.AsyncClient:
+    with psycopg.connect(module_database_url) as connection:
+        connection.execute("TRUNCATE platforms, commands")
+    return shared_clients[0]
+
+
+@pytest.fixture
+def stranger(shared_clients: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> httpx.AsyncClient:
+    return shared_clients[1]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

@@ -7,6 +7,18 @@ from application_client import assert_problem
 
 PLATFORMS = "/api/platforms"
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def client(shared_clients: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> httpx.AsyncClient:
+    return shared_clients[0]
+
+
+@pytest.fixture
+def stranger(shared_clients: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> httpx.AsyncClient:
+    return shared_clients[1]
+
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
