@@ -41,6 +41,10 @@ async def test_rejected_rows_are_rejected_again_when_nobody_mended_them(
     assert first["failureCount"] == 2
     again = await retried(site, first["id"])
     assert (again["status"], again["failureCount"], again["retryOf"]) == ("Failed", 2, first["id"])
+    third = await retried(site, again["id"])
+    assert (third["failureCount"], third["warnings"]) == (2, first["warnings"])
+    reports = [(await site.ann.get(f"/api/imports/{job['id']}/errors?format=csv")).text for job in (first, third)]
+    assert reports[1].splitlines()[0] == reports[0].splitlines()[0]
     assert await names(site) == ["A"]
     assert assert_problem(await site.ann.post(f"/api/imports/{first['id']}/retry"), 409)["detail"] == (
         f"The rejected rows were sent again in import {again['id']}; retry that one."

@@ -222,7 +222,7 @@ class CsvHeader:
 async def csv_header(
     connection: AsyncConnection[Any], job_id: ImportId, wire_names: Mapping[str, str]
 ) -> CsvHeader | None:
-    """The header row of a CSV import's body; None for other formats.
+    """The header row of a CSV import's body, without what an error report adds to it; None for other formats.
 
     Parameters
     ----------
@@ -234,4 +234,5 @@ async def csv_header(
         return None
     unknown = iter(row[0]["unknown"])
     names = [next(unknown) if field is None else wire_names[field] for field in row[0]["fields"]]
-    return CsvHeader(row[0]["header"], names)
+    width = len(names) - row[0].get("reportColumns", 0)
+    return CsvHeader(row[0]["header"][:width], names[:width])
