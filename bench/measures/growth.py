@@ -58,7 +58,7 @@ WHERE state = 'failed' ORDER BY created_at DESC, job_id DESC LIMIT 50
 def growth(run: Run) -> None:
     """Milliseconds of each step at each size; a row's value is how much dearer the dearest step got."""
     sizes = run.scale.growth
-    for key, kind in zip(GROWTH_ROWS, (_waiting, _finished, _imports), strict=True):
+    for key, (add, measure) in zip(GROWTH_ROWS, _KINDS, strict=True):
         name = key.removeprefix("growth-")
         found: dict[str, dict[int, float]] = {}
         for size in sizes:
@@ -66,7 +66,10 @@ def growth(run: Run) -> None:
             system = JobSystemProcesses("bulkport", "bench_growth", run.database.url, run.folder, {})
             system.install()
             with psycopg.connect(system.url, autocommit=True, prepare_threshold=None) as connection:
-                for step, milliseconds in kind(connection, system.url, size).items():
+                add(connection, system.url, size)
+                # Or the first steps wait for the disk to take what was just added.
+                run.database.settle()
+                for step, milliseconds in measure(connection).items():
                     found.setdefault(step, {})[size] = milliseconds
         run.results.details[f"growth, {name}, ms"] = {
             step: {f"{size:,}": round(value, 2) for size, value in by_size.items()} for step, by_size in found.items()
@@ -82,21 +85,26 @@ def _growth(by_size: Mapping[int, float]) -> float:
     return by_size[max(by_size)] / by_size[min(by_size)]
 
 
-def _waiting(connection: psycopg.Connection[Any], _url: str, size: int) -> dict[str, float]:
+def _add_waiting(connection: psycopg.Connection[Any], _url: str, size: int) -> None:
     connection.execute(_WAITING, {"count": size})
-    return _job_steps(connection)
 
 
-def _finished(connection: psycopg.Connection[Any], url: str, size: int) -> dict[str, float]:
+def _add_finished(_connection: psycopg.Connection[Any], url: str, size: int) -> None:
     add_history(url, size)
+
+
+def _add_imports(connection: psycopg.Connection[Any], _url: str, size: int) -> None:
+    connection.execute(_IMPORTS, {"count": size})
+    connection.execute("ANALYZE bulkport.bulk_import_jobs")
+
+
+def _finished_steps(connection: psycopg.Connection[Any]) -> dict[str, float]:
     steps = _job_steps(connection)
     steps["list 50 failed jobs"] = _timed(lambda: connection.execute(_LIST_FAILED).fetchall())
     return steps
 
 
-def _imports(connection: psycopg.Connection[Any], _url: str, size: int) -> dict[str, float]:
-    connection.execute(_IMPORTS, {"count": size})
-    connection.execute("ANALYZE bulkport.bulk_import_jobs")
+def _import_steps(connection: psycopg.Connection[Any]) -> dict[str, float]:
     return {
         "store an import": _timed(lambda: connection.execute(_ADD_IMPORT)),
         "list 50 imports of a user": _timed(lambda: connection.execute(_LIST_IMPORTS).fetchall()),
@@ -107,7 +115,6 @@ def _job_steps(connection: psycopg.Connection[Any]) -> dict[str, float]:
     row = connection.execute(_SERVER).fetchone()
     assert row is not None
     worker_id = row[0]
-    connection.execute("CHECKPOINT")
     claimed: list[list[tuple[Any, ...]]] = []
 
     def enqueue() -> None:
@@ -154,6 +161,10 @@ def _timed(act: Callable[[], Any]) -> float:
         act()
         times.append((time.perf_counter() - started) * 1000)
     return median(times)
+
+
+_KINDS: Final = ((_add_waiting, _job_steps), (_add_finished, _finished_steps), (_add_imports, _import_steps))
+"""What makes so many of a kind, and what is timed beside them."""
 
 
 def plot(details: Mapping[str, Any]) -> Path:

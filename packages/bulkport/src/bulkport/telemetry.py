@@ -6,7 +6,7 @@ context is kept with each job. Spans and metrics are named by OpenTelemetry's se
 messaging. Histograms are recorded within spans, so that an SDK that keeps exemplars links them to traces.
 """
 
-import importlib.util
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ CARRIER: Final = "bulkport.trace"
 """Member of a job's arguments with the trace that enqueued it. No parameter of a function can have that name."""
 
 _SYSTEM: Final = "bulkport"
-_HAS_API: Final = importlib.util.find_spec("opentelemetry") is not None
 _instruments: dict[str, Any] = {}
 
 
 def is_active() -> bool:
     """Whether this process has a tracer provider."""
-    if not _HAS_API:
+    # Asked several times for each job. Whoever sets a provider has imported the API.
+    if "opentelemetry.trace" not in sys.modules:
         return False
     from opentelemetry import trace  # noqa: PLC0415  # only where it is used
 
