@@ -11,9 +11,9 @@ from conformance_site import ConformanceSite, Home, eventually
 from conformance_tasks import IN_CODE
 
 from bulkport.jobs import JobQuery, JobState
+from bulkport.jobs.errors import InvalidSchedule, UnknownRecurringJob
 from bulkport.jobs.port.recurring import RecurringJob
-from bulkport.jobs.recurring.errors import InvalidSchedule, UnknownRecurringJob
-from bulkport.jobs.recurring.schedule import Schedule
+from bulkport.jobs.schedule import Schedule
 
 RARELY = "0 0 1 1 *"
 

@@ -12,10 +12,9 @@ from public_site import PublicSite
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import BackgroundJobs, JobContext, JobOptions, JobQuery, JobState, RetryLater, RetryPolicy
-from bulkport.jobs.errors import InvalidJobQuery, NotConnected, ParentNotFound
+from bulkport.jobs.errors import InvalidJobQuery, NotConnected, ParentNotFound, UnknownRecurringJob
 from bulkport.jobs.port.control import Change, Reschedule
 from bulkport.jobs.reading.metrics import Granularity
-from bulkport.jobs.recurring.errors import UnknownRecurringJob
 from bulkport.jobs.task import JobCall
 
 LONGEST_QUEUE = "q" * 40

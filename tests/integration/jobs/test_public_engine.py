@@ -28,7 +28,7 @@ from bulkport.jobs.port.control import Order, OrderResult
 from bulkport.jobs.port.queueing import SyncConnection
 from bulkport.jobs.port.recurring import PsycopgConnection
 from bulkport.jobs.postgres import PostgresEngine
-from bulkport.jobs.postgres.borrowing import borrow
+from bulkport.jobs.postgres.connection import borrow
 from bulkport.jobs.postgres.control import JobController
 from bulkport.jobs.postgres.reading import PostgresJobReader
 from bulkport.jobs.postgres.recurring import PostgresRecurringStore

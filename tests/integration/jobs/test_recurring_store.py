@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from recurring_site import HOURLY, RecurringSite, changed
 
+from bulkport.jobs.errors import InvalidSchedule, RecurringJobAlreadyDeclared, UnknownRecurringJob
 from bulkport.jobs.port.recurring import MissedRuns
-from bulkport.jobs.recurring.errors import InvalidSchedule, RecurringJobAlreadyDeclared, UnknownRecurringJob
 
 
 async def test_a_recurring_job_is_seen_from_another_process(recurring_site: RecurringSite) -> None:

@@ -11,9 +11,8 @@ import pytest
 from engine_site import EngineSite, eventually
 from recurring_site import HOURLY, RecurringSite, changed
 
-from bulkport.jobs import JobState
+from bulkport.jobs import JobState, schedule
 from bulkport.jobs.postgres import PostgresEngine
-from bulkport.jobs.recurring import schedule
 from bulkport.jobs.worker import WorkerServer
 
 # Each tick of these tests is brought about: it would be a minute to the next one.

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from bulkport import Bulkport, FinalError, JobContext, JobState, Resource, RetryLater, RetryPolicy
 from bulkport.errors import ValidationFailed
+from bulkport.jobs.context import JobCancelled, StopRequested
 from bulkport.jobs.errors import ArgumentsDoNotFit, UnknownTask
-from bulkport.jobs.exceptions import JobCancelled, StopRequested
 from bulkport.jobs.run_output import Progress
 from bulkport.testing import (
     advance,

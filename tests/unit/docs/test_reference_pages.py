@@ -17,7 +17,6 @@ from bulkport.fastapi.answers import problem_type_of, status_of
 from bulkport.fastapi.error_report import NotAcceptable
 from bulkport.fastapi.uploads import TusVersionUnsupported
 from bulkport.jobs import errors as job_errors
-from bulkport.jobs.recurring import errors as recurring_errors
 from commandapi.app import create_app
 from commandapi.auth.keys import TooManyApiKeys
 from commandapi.registrations import errors as registration_errors
@@ -65,7 +64,7 @@ def test_every_problem_is_described() -> None:
 
 
 def test_errors_of_the_library_know_nothing_of_http() -> None:
-    for module in (errors, job_errors, recurring_errors):
+    for module in (errors, job_errors):
         for name, found in inspect.getmembers(module, inspect.isclass):
             if issubclass(found, BulkportError):
                 assert not {"status", "headers"} & set(dir(found)), f"{name}: bulkport.fastapi.answers has its status"

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 
-from bulkport.jobs.postgres.chores import Chore, Chores
+from bulkport.jobs.postgres.maintenance import Chore, Chores
 
 Run = Callable[[], Awaitable[float | None]]
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from bulkport.jobs.postgres.failure_detector import FailureDetector
+from bulkport.jobs.postgres.rescuer import FailureDetector
 
 _BEAT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkport.jobs.job import JobState
+from bulkport.jobs.port.engine import RetentionPolicy
 from bulkport.jobs.reading.metrics import Granularity, JobTotals, Percentiles, task_granularity
-from bulkport.jobs.retention import RetentionPolicy
 
 
 def histogram_of(seconds: list[float]) -> list[int]:

@@ -2,10 +2,9 @@
 
 import pytest
 
-from bulkport.jobs.errors import ArgumentsDoNotFit
+from bulkport.jobs.errors import ArgumentsDoNotFit, InvalidSchedule, RecurringJobAlreadyDeclared
 from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringStore
-from bulkport.jobs.recurring.errors import InvalidSchedule, RecurringJobAlreadyDeclared
-from bulkport.jobs.recurring.recurring_jobs import RecurringJobs
+from bulkport.jobs.recurring import RecurringJobs
 from bulkport.jobs.task import JobOptions, Task, TaskSettings
 
 

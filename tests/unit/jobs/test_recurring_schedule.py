@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkport.jobs.recurring.errors import InvalidSchedule
-from bulkport.jobs.recurring.schedule import Schedule
+from bulkport.jobs.errors import InvalidSchedule
+from bulkport.jobs.schedule import Schedule
 from drawn_examples import examples
 
 # With changes of an hour, of half an hour, at midnight, across a day that is left out, against the sun, in Ramadan.

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bulkport.jobs.port.recurring import MissedRuns
-from bulkport.jobs.recurring.schedule import Schedule
-from bulkport.jobs.recurring.ticks import TickPlan, plan_ticks
+from bulkport.jobs.postgres.cron import TickPlan, plan_ticks
+from bulkport.jobs.schedule import Schedule
 
 HOURLY = Schedule("0 * * * *")
 NINE = datetime(2026, 5, 1, 9, tzinfo=UTC)

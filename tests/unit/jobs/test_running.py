@@ -10,8 +10,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.context import JobContext
-from bulkport.jobs.exceptions import JobCancelled
+from bulkport.jobs.context import JobCancelled, JobContext
 from bulkport.jobs.executor import RunLimits, TaskThreads, report_unended, run_in_thread, run_on_loop
 
 NO_LIMITS = RunLimits(timeout_seconds=None, cancel_grace_seconds=30)

@@ -37,30 +37,31 @@ if TYPE_CHECKING:
     from bulkport.imports.validation import NotBlank
     from bulkport.imports.write_options import WriteMode
     from bulkport.jobs.batches import Batch
-    from bulkport.jobs.context import JobContext
+    from bulkport.jobs.context import JobCancelled, JobContext, StopRequested
     from bulkport.jobs.errors import (
         ArgumentsDoNotFit,
         BatchClosed,
         InvalidCursor,
         InvalidJobQuery,
+        InvalidSchedule,
         JobAlreadyQueued,
         NotConnected,
         ParentNotFound,
+        RecurringJobAlreadyDeclared,
         SearchTookTooLong,
         TaskAlreadyDeclared,
         TaskDeclarationError,
+        UnknownRecurringJob,
         UnknownTask,
         WorkerDied,
     )
-    from bulkport.jobs.exceptions import JobCancelled, StopRequested
     from bulkport.jobs.job import BackgroundJob, JobState, JSONValue
     from bulkport.jobs.port.control import Effect, OrderResult, OrderSummary
+    from bulkport.jobs.port.engine import RetentionPolicy
     from bulkport.jobs.port.queueing import EnqueuedJob, Outcome
     from bulkport.jobs.port.recurring import MissedRuns
     from bulkport.jobs.reading.metrics import Granularity
     from bulkport.jobs.reading.query import JobPage, JobQuery, JobSort
-    from bulkport.jobs.recurring.errors import InvalidSchedule, RecurringJobAlreadyDeclared, UnknownRecurringJob
-    from bulkport.jobs.retention import RetentionPolicy
     from bulkport.jobs.retry import NO_RETRY, FinalError, RetryLater, RetryPolicy
     from bulkport.jobs.task import JobCall, JobOptions, Task
     from bulkport.jobs.worker import run_until_signal
@@ -94,24 +95,27 @@ _MODULES: Final = {
     "bulkport.imports.validation": ("NotBlank",),
     "bulkport.imports.write_options": ("WriteMode",),
     "bulkport.jobs.batches": ("Batch",),
-    "bulkport.jobs.context": ("JobContext",),
+    "bulkport.jobs.context": (
+        "JobCancelled",
+        "JobContext",
+        "StopRequested",
+    ),
     "bulkport.jobs.errors": (
         "ArgumentsDoNotFit",
         "BatchClosed",
         "InvalidCursor",
         "InvalidJobQuery",
+        "InvalidSchedule",
         "JobAlreadyQueued",
         "NotConnected",
         "ParentNotFound",
+        "RecurringJobAlreadyDeclared",
         "SearchTookTooLong",
         "TaskAlreadyDeclared",
         "TaskDeclarationError",
+        "UnknownRecurringJob",
         "UnknownTask",
         "WorkerDied",
-    ),
-    "bulkport.jobs.exceptions": (
-        "JobCancelled",
-        "StopRequested",
     ),
     "bulkport.jobs.job": (
         "BackgroundJob",
@@ -134,12 +138,7 @@ _MODULES: Final = {
         "JobQuery",
         "JobSort",
     ),
-    "bulkport.jobs.recurring.errors": (
-        "InvalidSchedule",
-        "RecurringJobAlreadyDeclared",
-        "UnknownRecurringJob",
-    ),
-    "bulkport.jobs.retention": ("RetentionPolicy",),
+    "bulkport.jobs.port.engine": ("RetentionPolicy",),
     "bulkport.jobs.retry": (
         "NO_RETRY",
         "FinalError",

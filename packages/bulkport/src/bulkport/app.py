@@ -15,13 +15,12 @@ from bulkport.imports.check import check_resources
 from bulkport.imports.mistakes import Mistake
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
-from bulkport.jobs.application_name import session_mark
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.executor import TaskThreads
 from bulkport.jobs.port import EngineFactory, JobEngine
 from bulkport.jobs.postgres import PostgresEngine
-from bulkport.jobs.worker import new_server_name
+from bulkport.jobs.worker import new_server_name, session_mark
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool
 from bulkport.pulls.composition import source_access

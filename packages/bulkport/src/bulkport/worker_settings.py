@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from bulkport.imports.process import AttemptPolicy
 from bulkport.imports.retention import ImportRetention
 from bulkport.jobs.port import JobEngine
-from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
+from bulkport.jobs.port.engine import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.jobs.worker import WorkerServer
 
 

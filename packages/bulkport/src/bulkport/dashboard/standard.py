@@ -33,7 +33,7 @@ from bulkport.dashboard.pages.tasks import tasks_component
 from bulkport.imports.admin import OperatedImports
 from bulkport.imports.resource import Resources
 from bulkport.jobs.calls import JobCalls
-from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
+from bulkport.jobs.port.engine import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool
 

@@ -10,16 +10,15 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from bulkport import errors
 from bulkport.jobs import errors as job_errors
-from bulkport.jobs.recurring import errors as recurring_errors
 
 _STATUS: Final[Mapping[type[errors.BulkportError], int]] = {
     errors.BadRequest: 400,
     errors.ValidationFailed: 400,
-    recurring_errors.InvalidSchedule: 400,
+    job_errors.InvalidSchedule: 400,
     errors.AuthenticationRequired: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
-    recurring_errors.UnknownRecurringJob: 404,
+    job_errors.UnknownRecurringJob: 404,
     errors.UploadTimedOut: 408,
     errors.Conflict: 409,
     errors.TooLarge: 413,

@@ -20,9 +20,9 @@ from bulkport.imports.options_query import openapi_parameters, parse_reading
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.write_options import WriteOptions
+from bulkport.jobs.errors import InvalidSchedule, UnknownRecurringJob
 from bulkport.jobs.port import JobEngine
-from bulkport.jobs.recurring.errors import InvalidSchedule, UnknownRecurringJob
-from bulkport.jobs.recurring.schedule import Schedule
+from bulkport.jobs.schedule import Schedule
 from bulkport.pulls import recurring
 from bulkport.pulls.access import SourceAccess
 from bulkport.pulls.checker import recurring_definition

@@ -21,7 +21,7 @@ from bulkport.imports.fair_queue import FairQueue
 from bulkport.imports.hooks import IMPORT_FINISHED, finished_call
 from bulkport.imports.resource import Resources
 from bulkport.imports.table import TableCatalogue
-from bulkport.jobs.exceptions import JobCancelled
+from bulkport.jobs.context import JobCancelled
 from bulkport.jobs.port import JobContext, RetryLater, RetryPolicy, TaskDefinition
 from bulkport.logs import get_logger
 

@@ -22,14 +22,13 @@ A task that must take effect once writes its effect in one transaction that tell
 
 from bulkport.jobs.background_jobs import BackgroundJobs
 from bulkport.jobs.batches import Batch
-from bulkport.jobs.context import JobContext, TaskDefinition
-from bulkport.jobs.exceptions import JobCancelled, StopRequested
+from bulkport.jobs.context import JobCancelled, JobContext, StopRequested, TaskDefinition
 from bulkport.jobs.job import BackgroundJob, JobState, JSONValue
 from bulkport.jobs.port import EngineFactory, EnqueuedJob, JobEngine, Outcome, WorkerOptions
 from bulkport.jobs.port.control import Effect, OrderResult, OrderSummary
+from bulkport.jobs.port.engine import RetentionPolicy
 from bulkport.jobs.reading.metrics import Granularity
 from bulkport.jobs.reading.query import JobPage, JobQuery, JobSort
-from bulkport.jobs.retention import RetentionPolicy
 from bulkport.jobs.retry import NO_RETRY, FinalError, RetryLater, RetryPolicy
 from bulkport.jobs.task import JobCall, JobOptions, Task
 from bulkport.jobs.worker import run_until_signal, stop_on_signals

@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self, Unpack
 
-from bulkport.jobs.application_name import session_mark
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.executor import TaskThreads
-from bulkport.jobs.worker import FurtherOptions, WorkerServer, new_server_name
+from bulkport.jobs.worker import FurtherOptions, WorkerServer, new_server_name, session_mark
 from bulkport.pools import AsyncPool, open_pool
 
 

@@ -16,12 +16,12 @@ from bulkport.jobs.connections import (
     AnyConnection,
     AsyncPsycopg,
     async_psycopg_in,
+    despite_deadlocks,
     only_psycopg_in,
     psycopg_in,
 )
 from bulkport.jobs.context import JobContext
 from bulkport.jobs.control import ControlCalls
-from bulkport.jobs.deadlocks import despite_deadlocks
 from bulkport.jobs.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.jobs.errors import NotConnected, TaskAlreadyDeclared
 from bulkport.jobs.inspect import InspectCalls
@@ -30,7 +30,7 @@ from bulkport.jobs.port.control import JobControl
 from bulkport.jobs.port.queueing import CallerlessQueue, JobQueue
 from bulkport.jobs.port.reading import JobReader
 from bulkport.jobs.postgres import PostgresEngine
-from bulkport.jobs.recurring.recurring_jobs import RecurringJobs
+from bulkport.jobs.recurring import RecurringJobs
 from bulkport.jobs.sync import SyncJobs
 from bulkport.jobs.task import DeclarationOptions, JobCall, Task, TaskDecorator, declared_task
 from bulkport.pools import AsyncPool

@@ -5,10 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.exceptions import JobCancelled, StopRequested
 from bulkport.jobs.job import JSONValue
-from bulkport.jobs.retry import DEFAULT_RETRY, RetryPolicy
+from bulkport.jobs.retry import DEFAULT_RETRY, RetryLater, RetryPolicy
 from bulkport.jobs.run_output import Progress, RunOutput
+
+
+class JobCancelled(Exception):
+    """Somebody cancelled this job while it runs; let it pass, and the job ends as cancelled."""
+
+
+class StopRequested(RetryLater):
+    """The worker is shutting down; let it pass, and the job goes back to its queue without a failed attempt.
+
+    Another worker starts it again at once, with the last checkpoint that it saved.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,3 +84,19 @@ class NotConnected(RuntimeError):
             "FastAPI(lifespan=bulkport.lifespan), or enter it in your own: async with bulkport.lifespan(app). In a "
             "script, put async with bulkport.connect() around the call"
         )
+
+
+class InvalidSchedule(BulkportError):
+    """The schedule cannot be used: its cron expression or its time zone is wrong."""
+
+    title = "Invalid schedule"
+
+
+class UnknownRecurringJob(BulkportError):
+    """There is no recurring job of this id."""
+
+    title = "Unknown recurring job"
+
+
+class RecurringJobAlreadyDeclared(BulkportError):
+    """A recurring job of this id is declared already."""

@@ -1,20 +1,21 @@
 """A worker server: what a worker process runs from its start to its end."""
 
 import asyncio
+import hashlib
 import os
 import signal
 import socket
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 import psycopg
 from psycopg.errors import UndefinedColumn, UndefinedFunction, UndefinedTable
 
 from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.port import JobEngine, WorkerOptions
-from bulkport.jobs.retention import RetentionPolicy
+from bulkport.jobs.port.engine import RetentionPolicy
 from bulkport.logs import get_logger, log_to_stderr
 from bulkport.runtime import event_loop_factory, spare_loaded_objects
 
@@ -167,3 +168,18 @@ def stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+
+
+_PREFIX: Final = "bulkport worker "
+
+
+def session_mark(server_name: str) -> str:
+    """The `application_name` of the connections that the tasks of a server use.
+
+    A process that stands still (a stopped virtual machine, a debugger, a cut network) keeps its transactions open, and
+    whoever takes its jobs over would wait for their row locks. So when a server is given up for dead, the engine ends
+    those of its sessions that carry its mark.
+
+    The name is hashed because PostgreSQL cuts it to 63 bytes; the engine's statements make the same mark in SQL.
+    """
+    return _PREFIX + hashlib.md5(server_name.encode(), usedforsecurity=False).hexdigest()

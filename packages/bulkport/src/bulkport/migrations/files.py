@@ -7,7 +7,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Final
 
-from bulkport.jobs.engine_schema import drop_engine_schema_sql, engine_schema_sql
+from bulkport.jobs.postgres.schema import drop_schema_sql, schema_sql
 
 _COMMENT: Final = re.compile(r"--[^\n]*")
 
@@ -32,7 +32,7 @@ class Migration:
 def migrations() -> tuple[Migration, ...]:
     """All migrations, in order. Once released, a file does not change any more."""
     return (
-        Migration(1, "jobs", engine_schema_sql(), drop_engine_schema_sql()),
+        Migration(1, "jobs", schema_sql(), drop_schema_sql()),
         *(_read(version, name) for version, name in ((2, "imports"), (3, "dashboard"))),
     )
 

@@ -26,7 +26,7 @@ from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.search import search_page
 from bulkport.dashboard.pages.waiting import reason_for_waiting
 from bulkport.jobs.job import JobState
-from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
+from bulkport.jobs.port.engine import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.pools import AsyncPool
 
 JOB_SEARCH: Final = Search("search", "q", "Search jobs and imports")

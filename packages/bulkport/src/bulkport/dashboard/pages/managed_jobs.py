@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.control import ControlCalls
 from bulkport.jobs.inspect import InspectCalls
-from bulkport.jobs.recurring.recurring_jobs import RecurringJobs
+from bulkport.jobs.recurring import RecurringJobs
 from bulkport.jobs.task import JobCall, Task
 
 

@@ -16,11 +16,11 @@ from bulkport.dashboard.core.table import Paging
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.recurring_form import Known, recurring_form
 from bulkport.errors import BadRequest
+from bulkport.jobs.errors import InvalidSchedule, UnknownRecurringJob
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.recurring import RecurringJob
 from bulkport.jobs.reading.details import JobSummary
 from bulkport.jobs.reading.query import JobQuery
-from bulkport.jobs.recurring.errors import InvalidSchedule, UnknownRecurringJob
 
 _FIELD: Final = "recurring"
 _MAX_ID_LENGTH: Final = 200

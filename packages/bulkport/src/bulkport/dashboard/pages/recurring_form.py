@@ -14,9 +14,9 @@ from bulkport.dashboard.core.page import Page, PageRequest, Query
 from bulkport.dashboard.pages.job_forms import arguments_in, signature_of
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.errors import BulkportError
+from bulkport.jobs.errors import InvalidSchedule
 from bulkport.jobs.port.recurring import MissedRuns, RecurringJob
-from bulkport.jobs.recurring.errors import InvalidSchedule
-from bulkport.jobs.recurring.schedule import Schedule
+from bulkport.jobs.schedule import Schedule
 
 _FIELDS: Final = ("recurring", "task", "args", "cron", "timezone", "queue", "priority", "missed", "overlap")
 _MAX_CHARACTERS: Final = 1_000

@@ -1,20 +1,52 @@
 """Running jobs, and the whole of the port."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Final, Protocol
 
 from bulkport.database import DEFAULT_SCHEMA
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.context import TaskDefinition
-from bulkport.jobs.job import BackgroundJob
+from bulkport.jobs.job import BackgroundJob, JobState
 from bulkport.jobs.port.control import JobControl
 from bulkport.jobs.port.queueing import Connection, JobQueue
 from bulkport.jobs.port.reading import JobReader
 from bulkport.jobs.port.recurring import RecurringStore
-from bulkport.jobs.retention import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.pools import AsyncPool
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """How long jobs are kept after they have ended, by the state in which they did; None: for good.
+
+    What has been pruned cannot be found, looked at or requeued any more. Jobs of a batch that has not ended, and those
+    that a continuation still waits for, stay until then.
+
+    Raises
+    ------
+    ValueError
+        A time is negative.
+    """
+
+    succeeded: timedelta | None = timedelta(days=7)
+    failed: timedelta | None = timedelta(days=30)
+    cancelled: timedelta | None = timedelta(days=7)
+
+    def __post_init__(self) -> None:
+        if any(age < timedelta(0) for _, age in self.ages()):
+            raise ValueError("finished jobs cannot be kept for less than no time")
+
+    def ages(self) -> Iterator[tuple[JobState, timedelta]]:
+        """The states whose jobs are pruned, with how long they are kept."""
+        for field in fields(self):
+            age = getattr(self, field.name)
+            if age is not None:
+                yield JobState(field.name), age
+
+
+DEFAULT_RETENTION: Final = RetentionPolicy()
 
 
 @dataclass(frozen=True, slots=True)

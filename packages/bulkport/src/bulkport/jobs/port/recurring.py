@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
 
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.errors import InvalidSchedule
 from bulkport.jobs.job import DEFAULT_QUEUE, JobState, JSONValue
 from bulkport.jobs.port.queueing import Connection, SyncConnection, require_queue_name, require_task_name
-from bulkport.jobs.recurring.errors import InvalidSchedule
-from bulkport.jobs.recurring.schedule import Schedule
+from bulkport.jobs.schedule import Schedule
 
 PsycopgConnection: TypeAlias = Connection | SyncConnection
 
@@ -42,7 +42,7 @@ class RecurringDefinition:
     """Chosen by the application; 1 to 200 characters."""
     task: str
     cron: str
-    """See `recurring/schedule.py`."""
+    """See `schedule.py`."""
     timezone: str = "UTC"
     args: Mapping[str, JSONValue]
     queue: str = DEFAULT_QUEUE

@@ -5,11 +5,11 @@ one. What is distributed is PostgreSQL's part: row locks, transactions, notifica
 any number of machines share the work, and no other server is needed.
 
 - `sql/` has the functions of the database's side, and migrations/0001_jobs.sql its tables.
-- `engine.py` is the whole of it; `enqueueing.py`, `control.py` and `recurring.py` are what applications call.
-- `worker.py` runs jobs: `claims.py` claims them, `running.py` and `executor.py` run them, `outcomes.py` writes how they
-  ended. `listener.py` hears of new ones.
-- `heartbeat.py`, `failure_detector.py` and `rescuer.py` find servers that have died, and put their jobs back.
-- `chores.py`, `cron.py` and `maintenance.py` do the rest: jobs that come due, recurring ones, statistics, retention.
+- `engine.py` is the whole of it, enqueueing included; `control.py` and `recurring.py` are what else applications call.
+- `worker.py` runs jobs: `claims.py` claims them, `executor.py` runs them, `outcomes.py` writes how they ended.
+  `listener.py` hears of new ones.
+- `heartbeat.py` and `rescuer.py` find servers that have died, and put their jobs back.
+- `maintenance.py` and `cron.py` do the rest: jobs that come due, recurring ones, statistics, retention.
 - `reading/` is the reading side.
 """
 

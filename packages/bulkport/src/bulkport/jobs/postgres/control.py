@@ -7,7 +7,7 @@ from typing import Any, Final, LiteralString, Protocol
 from psycopg.rows import tuple_row
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.deadlocks import despite_deadlocks
+from bulkport.jobs.connections import despite_deadlocks
 from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.port.control import (
     Cancel,
@@ -22,8 +22,8 @@ from bulkport.jobs.port.control import (
     RunNow,
 )
 from bulkport.jobs.port.queueing import Connection, is_integer, require_queue_name
-from bulkport.jobs.postgres.borrowing import borrow
-from bulkport.jobs.postgres.ids import job_id_of, number_of
+from bulkport.jobs.postgres.connection import borrow
+from bulkport.jobs.postgres.rows import job_id_of, number_of
 from bulkport.jobs.reading.metrics import ServerCommand
 from bulkport.jobs.reading.query import JobIds, JobQuery
 from bulkport.jobs.sanitize import storable_text

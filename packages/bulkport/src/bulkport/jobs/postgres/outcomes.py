@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,8 +13,58 @@ import psycopg
 from bulkport.jobs.job import JSONValue
 from bulkport.jobs.postgres import queries
 from bulkport.jobs.postgres.connection import Backoff, GivenUp, WorkerConnection, wait_for_event
-from bulkport.jobs.postgres.error_text import message_of, traceback_of, type_of
+from bulkport.jobs.sanitize import storable_text
 from bulkport.logs import get_logger
+
+_MOST_TYPE_LENGTH: Final = 200
+_MOST_MESSAGE_LENGTH: Final = 4_000
+_MOST_TRACEBACK_LENGTH: Final = 32_768
+
+
+def message_of(error: BaseException) -> str:
+    """The error's message, storable and bounded; says so when its `str()` raises."""
+    try:
+        message = str(error)
+    except BaseException:
+        message = "(its message cannot be shown)"
+    return storable_text(message, _MOST_MESSAGE_LENGTH)
+
+
+def type_of(error: BaseException) -> str:
+    """Name of the error's type, storable and bounded."""
+    return storable_text(type(error).__qualname__, _MOST_TYPE_LENGTH)
+
+
+def describe(error: BaseException) -> str:
+    """The error's type and message; its type alone when it has no message."""
+    return join_error(type_of(error), message_of(error))
+
+
+def join_error(error_type: str, message: str | None) -> str:
+    """Type and message as one text."""
+    return f"{error_type}: {message}" if message else error_type
+
+
+def printable(error: BaseException) -> BaseException:
+    """The error itself, or a stand-in with its traceback when loggers would choke on its `str()`."""
+    try:
+        str(error)
+    except BaseException:
+        return RuntimeError(describe(error)).with_traceback(error.__traceback__)
+    return error
+
+
+def traceback_of(error: BaseException) -> str:
+    """The error's traceback with the errors it came from, storable; of a long one the end, which tells most."""
+    try:
+        text = "".join(traceback.format_exception(printable(error)))
+    except BaseException:
+        # Such as one whose cause cannot show itself.
+        text = "".join(traceback.format_tb(error.__traceback__)) + describe(error)
+    if len(text) > _MOST_TRACEBACK_LENGTH:
+        text = "…" + text[1 - _MOST_TRACEBACK_LENGTH :]
+    return storable_text(text, _MOST_TRACEBACK_LENGTH)
+
 
 _log = get_logger(__name__)
 

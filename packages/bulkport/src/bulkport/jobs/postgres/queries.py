@@ -102,7 +102,7 @@ SETTLE_LEFT: Final[LiteralString] = "SELECT bulkport.settle_left()"
 
 SETTLE_BATCHES: Final[LiteralString] = "SELECT bulkport.settle_batches(%(ids)s::bigint[]) AS locked"
 
-# What the tasks of an evicted server have open is rolled back, and its row locks are free: see `application_name.py`.
+# What the tasks of an evicted server have open is rolled back, and its row locks are free: see `session_mark`.
 # Only sessions of our own role: those of others may not be ended.
 _END_SESSIONS: Final[LiteralString] = """
 SELECT count(pg_terminate_backend(session.pid)) FROM pg_stat_activity session

@@ -11,14 +11,13 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.queueing import Connection
 from bulkport.jobs.port.recurring import MissedRuns, PsycopgConnection, RecurringDefinition, RecurringJob
 from bulkport.jobs.postgres import recurring_queries as queries
-from bulkport.jobs.postgres.ids import job_id_of
-from bulkport.jobs.postgres.times import in_utc, utc_or_none
-from bulkport.jobs.recurring.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
-from bulkport.jobs.recurring.schedule import Schedule
+from bulkport.jobs.postgres.rows import in_utc, job_id_of, utc_or_none
+from bulkport.jobs.schedule import Schedule
 from bulkport.logs import get_logger
 
 _log = get_logger(__name__)

@@ -14,16 +14,15 @@ from bulkport.jobs.context import TaskDefinition
 from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import queries
-from bulkport.jobs.postgres.chores import RELEASE_DUE, SETTLE, Chore, Chores, due_chore, settle_chore
 from bulkport.jobs.postgres.claims import Claimer
 from bulkport.jobs.postgres.connection import GivenUp, WorkerConnection, wait_for_event
-from bulkport.jobs.postgres.heartbeat import Heartbeat
+from bulkport.jobs.postgres.executor import RunningJobs
+from bulkport.jobs.postgres.heartbeat import Heartbeat, LoopWatch
 from bulkport.jobs.postgres.listener import Listener
-from bulkport.jobs.postgres.loop_watch import LoopWatch
+from bulkport.jobs.postgres.maintenance import RELEASE_DUE, SETTLE, Chore, Chores, due_chore, settle_chore
 from bulkport.jobs.postgres.outcomes import WAITING, EndedRun, OutcomeWriter
 from bulkport.jobs.postgres.rescuer import Rescuer
 from bulkport.jobs.postgres.run_output import RunOutputStore
-from bulkport.jobs.postgres.running import RunningJobs
 from bulkport.logs import get_logger
 
 _log = get_logger(__name__)

@@ -2,5 +2,5 @@
 
 - `query.py`: which jobs, in which order; a page of them.
 - `details.py`: one job with all that is kept of it.
-- `numbers.py`: counts, time series, percentiles, queues and servers.
+- `metrics.py`: counts, time series, percentiles, queues and servers.
 """

@@ -8,10 +8,8 @@ from typing import Any, Final
 from psycopg import sql
 
 from bulkport.jobs.job import JobState
-from bulkport.jobs.postgres.ids import job_id_of
-from bulkport.jobs.postgres.reading.rows import SUMMARIES, summary_of
 from bulkport.jobs.postgres.reading.snapshot import Snapshot
-from bulkport.jobs.postgres.times import in_utc, utc_or_none
+from bulkport.jobs.postgres.rows import SUMMARIES, in_utc, job_id_of, summary_of, utc_or_none
 from bulkport.jobs.reading.details import (
     MOST_EVENTS,
     MOST_LINKS,

@@ -8,7 +8,6 @@ from typing import Final, Self
 
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.errors import InvalidJobQuery
-from bulkport.jobs.postgres.ids import number_of
 from bulkport.jobs.postgres.reading.details import read_batch, read_batches, read_details, read_logs, read_tags
 from bulkport.jobs.postgres.reading.search import CursorKey, JobSearch
 from bulkport.jobs.postgres.reading.servers import read_queues, read_servers
@@ -25,6 +24,7 @@ from bulkport.jobs.postgres.reading.statistics import (
     read_statistics,
     read_task_statistics,
 )
+from bulkport.jobs.postgres.rows import number_of
 from bulkport.jobs.reading.details import BatchStatus, JobDetails, JobLogLine
 from bulkport.jobs.reading.metrics import (
     Granularity,

@@ -16,7 +16,6 @@ from psycopg.rows import DictRow
 
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.port.queueing import is_integer
-from bulkport.jobs.postgres.ids import job_id_of
 from bulkport.jobs.postgres.reading.cursors import Cursors, PageCursor, Place, WalkCursor
 from bulkport.jobs.postgres.reading.finding import (
     Start,
@@ -24,9 +23,8 @@ from bulkport.jobs.postgres.reading.finding import (
     StateQuery,
     state_queries,
 )
-from bulkport.jobs.postgres.reading.rows import SUMMARIES, summary_of
 from bulkport.jobs.postgres.reading.snapshot import Snapshot, SnapshotSource
-from bulkport.jobs.postgres.times import in_utc
+from bulkport.jobs.postgres.rows import SUMMARIES, in_utc, job_id_of, summary_of
 from bulkport.jobs.reading.query import MOST_JOBS_A_PAGE, JobCount, JobIds, JobPage, JobQuery
 from bulkport.logs import get_logger
 

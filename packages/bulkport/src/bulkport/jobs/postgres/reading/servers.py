@@ -5,11 +5,9 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from bulkport.jobs.postgres.ids import job_id_of
-from bulkport.jobs.postgres.reading.rows import progress_of
 from bulkport.jobs.postgres.reading.snapshot import Snapshot
 from bulkport.jobs.postgres.reading.statistics import COUNTED
-from bulkport.jobs.postgres.times import in_utc, utc_or_none
+from bulkport.jobs.postgres.rows import in_utc, job_id_of, progress_of, utc_or_none
 from bulkport.jobs.reading.metrics import QueueStatus, RunningJob, ServerCommand, ServerStatus
 
 # The longest waiting one is looked for among the first by creation only: an index by the time since when jobs are

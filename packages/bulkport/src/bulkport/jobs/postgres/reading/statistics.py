@@ -10,7 +10,7 @@ from psycopg import sql
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
 from bulkport.jobs.postgres.reading.snapshot import Snapshot
-from bulkport.jobs.postgres.times import in_utc
+from bulkport.jobs.postgres.rows import in_utc
 from bulkport.jobs.reading.metrics import (
     Granularity,
     JobStatistics,

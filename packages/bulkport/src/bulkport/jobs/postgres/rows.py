@@ -1,14 +1,46 @@
-"""Rows of jobs, and the objects they become."""
+"""What the database gives and takes: ids as numbers, times in the zone of its session, rows of jobs."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
+from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.job import JobState
-from bulkport.jobs.postgres.ids import job_id_of
-from bulkport.jobs.postgres.times import in_utc, utc_or_none
 from bulkport.jobs.reading.details import JobSummary
 from bulkport.jobs.run_output import Progress
 from bulkport.telemetry import without_carrier
+
+
+def in_utc(time: datetime) -> datetime:
+    """The same moment in UTC."""
+    return time.astimezone(UTC)
+
+
+def utc_or_none(time: datetime | None) -> datetime | None:
+    """As `in_utc`, of a time that may be missing."""
+    return None if time is None else in_utc(time)
+
+
+def number_of(job_id: str) -> int | None:
+    """The number for an id that may come from outside; None when no job can have it.
+
+    Raises
+    ------
+    TypeError
+        It is no text.
+    """
+    if not isinstance(job_id, str):
+        raise TypeError(f"the id of a job is text: {job_id!r}")
+    if not (job_id.isascii() and job_id.isdecimal()):
+        return None
+    number = int(job_id) if len(job_id) <= len(str(MAX_BIGINT)) else 0
+    return number if 0 < number <= MAX_BIGINT else None
+
+
+def job_id_of(number: int) -> BackgroundJobId:
+    """The id for a number of the engine's."""
+    return BackgroundJobId(str(number))
+
 
 SUMMARIES: Final[LiteralString] = """
 SELECT job.job_id, job.task, job.queue, job.priority, job.state::text, job.user_id, job.created_at, job.ready_at,

@@ -5,10 +5,10 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpac
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import AnyConnection, AsyncPsycopg, SyncPsycopg, psycopg_in
+from bulkport.jobs.errors import RecurringJobAlreadyDeclared
 from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringStore
-from bulkport.jobs.recurring.errors import RecurringJobAlreadyDeclared
-from bulkport.jobs.recurring.schedule import Schedule
 from bulkport.jobs.sanitize import storable_text
+from bulkport.jobs.schedule import Schedule
 from bulkport.jobs.task import JobCall, Task
 
 P = ParamSpec("P")
@@ -110,7 +110,7 @@ class RecurringJobs:
         work
             A call of a task, or a task and its `args` by name.
         cron
-            See `bulkport.jobs.recurring.schedule`.
+            See `bulkport.jobs.schedule`.
         options
             See `RecurringOptions`.
 

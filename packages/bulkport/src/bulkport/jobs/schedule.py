@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from bulkport.jobs.recurring.errors import InvalidSchedule
+from bulkport.jobs.errors import InvalidSchedule
 
 _SHORTHANDS: Final = {
     "@hourly": "0 * * * *",
