@@ -15,6 +15,17 @@ from bulkport.jobs.postgres.recurring import PostgresRecurringStore
 HOURLY = RecurringDefinition(id="hourly", task="note", cron="0 * * * *", args={"text": "tick"})
 
 
+class OneConnection:
+    """A pool of one connection, which all have."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        yield self._connection
+
+
 class RecurringSite:
     """One database, and what several processes do there."""
 
@@ -24,11 +35,8 @@ class RecurringSite:
         self.store = self.other_store()
 
     def other_store(self) -> PostgresRecurringStore:
-        @asynccontextmanager
-        async def borrow() -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-            yield self.connection
-
-        return PostgresRecurringStore(borrow)
+        pool: Any = OneConnection(self.connection)
+        return PostgresRecurringStore(pool)
 
     @asynccontextmanager
     async def ticker(

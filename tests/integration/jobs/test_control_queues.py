@@ -45,7 +45,7 @@ async def test_a_paused_queue_stands_still_and_others_go_on(site: EngineSite) ->
         await site.reaches(running, JobState.SUCCEEDED)
         assert await states(site, [mail]) == ["enqueued"]
         assert await site.value("SELECT paused_by FROM bulkport.queues WHERE name = 'mail'") == "ada"
-        await control.resume_queue("mail", site.connection)
+        await control.resume_queue("mail", connection=site.connection)
         await become(site, [mail], "succeeded", seconds=10)
     await be_consistent(site)
 
@@ -56,15 +56,15 @@ async def test_a_queue_may_be_paused_before_it_has_a_job(site: EngineSite) -> No
     (job_id,) = await enqueue(site, note(queue="later"))
     async with site.worker(queues=["later"]):
         (probe,) = await enqueue(site, note(queue="later", priority=9))
-        await control.resume_queue("nobody's", site.connection)
+        await control.resume_queue("nobody's", connection=site.connection)
         assert await states(site, [job_id, probe]) == ["enqueued", "enqueued"]
-        await control.resume_queue("later", site.connection)
+        await control.resume_queue("later", connection=site.connection)
         await become(site, [job_id, probe], "succeeded", seconds=10)
 
 
 @pytest.mark.parametrize("limit", [1, 3])
 async def test_two_workers_keep_to_a_queues_limit_and_use_it(site: EngineSite, limit: int) -> None:
-    await JobController().limit_queue("narrow", limit, site.connection)
+    await JobController().limit_queue("narrow", limit, connection=site.connection)
     await site.open_gate()
     async with site.process("one", **SELDOM), site.process("two", **SELDOM):
         narrow = await enqueue(site, *(gated(queue="narrow") for _ in range(30)))
@@ -79,13 +79,13 @@ async def test_a_limit_holds_for_what_runs_already_and_can_be_lifted(site: Engin
     async with site.process("one", **SELDOM), site.process("two", **SELDOM):
         ids = await enqueue(site, *(gated(queue="narrow") for _ in range(2)))
         await become(site, ids, "running")
-        await control.limit_queue("narrow", 3, site.connection)
+        await control.limit_queue("narrow", 3, connection=site.connection)
         more = await enqueue(site, *(gated(queue="narrow") for _ in range(4)))
         (other,) = await enqueue(site, note())
         await site.reaches(other, JobState.SUCCEEDED)
         await become(site, [more[0]], "running", seconds=10)
         assert (await states(site, more)).count("running") == 1
-        await control.limit_queue("narrow", None, site.connection)
+        await control.limit_queue("narrow", None, connection=site.connection)
         await become(site, more, "running", seconds=10)
         await site.open_gate()
         await become(site, [*ids, *more], "succeeded")
@@ -93,7 +93,7 @@ async def test_a_limit_holds_for_what_runs_already_and_can_be_lifted(site: Engin
 
 
 async def test_room_in_a_limited_queue_is_given_to_an_idle_worker_at_once(site: EngineSite) -> None:
-    await JobController().limit_queue("narrow", 1, site.connection)
+    await JobController().limit_queue("narrow", 1, connection=site.connection)
     async with site.worker(queues=["narrow", "own"], concurrency=1, poll_seconds=60):
         first, second = await enqueue(site, gated(queue="narrow"), note(queue="narrow"))
         await become(site, [first], "running")
@@ -106,7 +106,7 @@ async def test_room_in_a_limited_queue_is_given_to_an_idle_worker_at_once(site: 
 
 
 async def test_a_killed_worker_gives_its_place_in_a_limited_queue_back(site: EngineSite) -> None:
-    await JobController().limit_queue("narrow", 1, site.connection)
+    await JobController().limit_queue("narrow", 1, connection=site.connection)
     async with site.process("one", **HASTY) as one:
         first, second = await enqueue(site, gated(queue="narrow"), note(queue="narrow"))
         await site.happens("begun", worker="one")
@@ -120,10 +120,10 @@ async def test_a_killed_worker_gives_its_place_in_a_limited_queue_back(site: Eng
 
 async def test_a_limit_of_nothing_is_refused(site: EngineSite) -> None:
     with pytest.raises(ValueError, match="paused"):
-        await JobController().limit_queue("mail", 0, site.connection)
+        await JobController().limit_queue("mail", 0, connection=site.connection)
     for weight in (0, -1, math.nan, 1_001):
         with pytest.raises(ValueError, match="weight"):
-            await JobController().weigh_queue("mail", weight, site.connection)
+            await JobController().weigh_queue("mail", weight, connection=site.connection)
     for name in ("", "x" * 129):
         with pytest.raises(ValueError, match="name"):
             await JobController().pause_queue(name, connection=site.connection)
@@ -145,15 +145,15 @@ async def test_who_changed_a_queue_last_is_kept(site: EngineSite) -> None:
     control = JobController()
     await control.pause_queue("mail", actor="ada", connection=site.connection)
     assert await last_change(site, "mail") == ("ada", None, True)
-    await control.limit_queue("mail", 3, site.connection, actor="bob")
+    await control.limit_queue("mail", 3, connection=site.connection, actor="bob")
     assert await last_change(site, "mail") == ("bob", 3, True)
-    await control.resume_queue("mail", site.connection, actor="cleo\0")
+    await control.resume_queue("mail", connection=site.connection, actor="cleo\0")
     assert await last_change(site, "mail") == ("cleo\ufffd", 3, False)
     # What changes nothing is nobody's change.
-    await control.resume_queue("mail", site.connection, actor="eve")
-    await control.limit_queue("mail", 3, site.connection, actor="eve")
+    await control.resume_queue("mail", connection=site.connection, actor="eve")
+    await control.limit_queue("mail", 3, connection=site.connection, actor="eve")
     assert await last_change(site, "mail") == ("cleo\ufffd", 3, False)
-    await control.limit_queue("mail", None, site.connection)
+    await control.limit_queue("mail", None, connection=site.connection)
     assert await last_change(site, "mail") == (None, None, False)
 
     async with open_pool(site.url, name="reading", most=1) as pool:
@@ -166,7 +166,7 @@ async def test_who_changed_a_queue_last_is_kept(site: EngineSite) -> None:
 async def test_two_claims_at_one_time_do_not_take_the_last_place_together(
     site: EngineSite, queues: list[str] | None
 ) -> None:
-    await JobController().limit_queue("narrow", 1, site.connection)
+    await JobController().limit_queue("narrow", 1, connection=site.connection)
     first, second = await enqueue(site, note(queue="narrow"), note(queue="narrow"))
     async with hand_worker(site.url) as one, hand_worker(site.url) as other:
         assert await one.claim(queues, commit=False) == first
@@ -180,10 +180,10 @@ async def test_two_claims_at_one_time_do_not_take_the_last_place_together(
 
 
 async def test_a_limit_set_while_jobs_are_claimed_counts_them(site: EngineSite) -> None:
-    await JobController().limit_queue("narrow", 2, site.connection)
+    await JobController().limit_queue("narrow", 2, connection=site.connection)
     await enqueue(site, *(note(queue="narrow") for _ in range(3)))
     async with hand_worker(site.url) as one, hand_worker(site.url) as other:
         assert await one.claim(commit=False) is not None
-        await JobController().limit_queue("narrow", 1, site.connection)
+        await JobController().limit_queue("narrow", 1, connection=site.connection)
         await one.commit()
         assert await other.claim() is None

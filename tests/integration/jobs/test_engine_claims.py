@@ -129,7 +129,7 @@ async def test_turns_hold_for_jobs_that_are_enqueued_one_by_one(site: EngineSite
 async def test_queues_of_one_priority_share_claims_by_their_weights(site: EngineSite) -> None:
     await enqueue(site, 400, queue="heavy")
     await enqueue(site, 400, queue="light")
-    await site.engine.control.weigh_queue("heavy", 3, site.connection)
+    await site.engine.control.weigh_queue("heavy", 3, connection=site.connection)
     counts = {"heavy": 0, "light": 0}
     async with worker(site) as one:
         for _ in range(200):

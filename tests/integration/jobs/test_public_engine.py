@@ -7,7 +7,6 @@ one knows none of them, so whatever went to that one would find nothing.
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
-from functools import partial
 
 import pytest
 from public_site import PublicSite
@@ -23,12 +22,11 @@ from bulkport.jobs import (
     JobState,
     WorkerOptions,
 )
+from bulkport.jobs.connections import AnyConnection
 from bulkport.jobs.port import Connection, NewJob
 from bulkport.jobs.port.control import Order, OrderResult
 from bulkport.jobs.port.queueing import SyncConnection
-from bulkport.jobs.port.recurring import PsycopgConnection
 from bulkport.jobs.postgres import PostgresEngine
-from bulkport.jobs.postgres.connection import borrow
 from bulkport.jobs.postgres.control import JobController
 from bulkport.jobs.postgres.reading import PostgresJobReader
 from bulkport.jobs.postgres.recurring import PostgresRecurringStore
@@ -72,14 +70,14 @@ class SecondReader(PostgresJobReader):
 
 class SecondControl(JobController):
     async def order(
-        self, order: Order, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+        self, order: Order, job_ids: Iterable[BackgroundJobId], connection: "AnyConnection | None" = None
     ) -> list[OrderResult]:
         results = await super().order(order, map(inner, job_ids), connection)
         return [replace(result, job_id=outer(result.job_id)) for result in results]
 
 
 class SecondRecurring(PostgresRecurringStore):
-    async def trigger(self, recurring_id: str, connection: PsycopgConnection | None = None) -> BackgroundJobId:
+    async def trigger(self, recurring_id: str, connection: "AnyConnection | None" = None) -> BackgroundJobId:
         return outer(await super().trigger(recurring_id, connection))
 
 
@@ -88,7 +86,7 @@ class SecondEngine(PostgresEngine):
         super().__init__(pool)
         self._reader = None if pool is None else SecondReader(pool)
         self._control = SecondControl(pool, self._reader)
-        self._recurring = SecondRecurring(partial(borrow, pool))
+        self._recurring = SecondRecurring(pool)
 
     async def enqueue_many(self, connection: Connection, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
         enqueued = await super().enqueue_many(connection, map(inner_job, jobs))

@@ -40,8 +40,8 @@ async def test_a_new_queue_that_is_being_paused_takes_jobs(site: EngineSite) -> 
     for number, act in enumerate(
         (
             lambda name, connection: control.pause_queue(name, connection=connection),
-            lambda name, connection: control.limit_queue(name, 1, connection),
-            lambda name, connection: control.weigh_queue(name, 2, connection),
+            lambda name, connection: control.limit_queue(name, 1, connection=connection),
+            lambda name, connection: control.weigh_queue(name, 2, connection=connection),
         )
     ):
         async with await psycopg.AsyncConnection.connect(site.url) as stranger:

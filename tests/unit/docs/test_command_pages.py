@@ -22,7 +22,7 @@ def test_the_page_of_a_command_is_up_to_date(page: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     written = (ROOT / "docs" / "reference" / page).read_text(encoding="utf-8")
     assert written.strip() == done.stdout.strip(), "run: make docs"

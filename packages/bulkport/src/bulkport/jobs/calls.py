@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
@@ -16,6 +16,7 @@ from bulkport.jobs.connections import (
     AnyConnection,
     AsyncPsycopg,
     async_psycopg_in,
+    borrow,
     despite_deadlocks,
     only_psycopg_in,
     psycopg_in,
@@ -257,7 +258,7 @@ class JobCalls(ControlCalls, InspectCalls):
         inner = await async_psycopg_in(connection, self.schema)
 
         async def queue() -> None:
-            async with self._connection_or(inner) as used, used.transaction():
+            async with borrow(self._pool, inner) as used, used.transaction():
                 with in_schema(used, self.schema):
                     await batch.queue(self._engine, used)
 
@@ -278,14 +279,14 @@ class JobCalls(ControlCalls, InspectCalls):
 
     async def _enqueue_alone(self, jobs: list[NewJob]) -> list[EnqueuedJob]:
         """Enqueue in a transaction of its own."""
-        async with self._own_connection() as own:
+        async with borrow(self._pool) as own:
             return await self._engine.enqueue_many(own, jobs)
 
     async def get(self, job_id: BackgroundJobId, *, connection: AsyncPsycopg | None = None) -> BackgroundJob | None:
         """The job as it stands now; None when there is no such job (any more)."""
         if self._queue is not None and (found := self._queue.get(job_id)) is not None:
             return found
-        async with self._connection_or(await only_psycopg_in(connection)) as used:
+        async with borrow(self._pool, await only_psycopg_in(connection)) as used:
             with in_schema(used, self.schema):
                 return await self._engine.look_up(job_id, used)
 
@@ -304,16 +305,3 @@ class JobCalls(ControlCalls, InspectCalls):
 
     def _control(self) -> JobControl:
         return self._engine.control
-
-    @asynccontextmanager
-    async def _connection_or(self, given: AsyncPsycopg | None) -> AsyncIterator[AsyncPsycopg]:
-        if given is not None:
-            yield given
-            return
-        async with self._own_connection() as own:
-            yield own
-
-    def _own_connection(self) -> AbstractAsyncContextManager[AsyncPsycopg]:
-        if self._pool is None:
-            raise NotConnected
-        return self._pool.connection()

@@ -17,6 +17,8 @@ from psycopg.errors import DeadlockDetected
 from psycopg.types.json import Json, Jsonb
 
 from bulkport.database import DEFAULT_SCHEMA, render
+from bulkport.jobs.errors import NotConnected
+from bulkport.pools import AsyncPool
 
 
 class AsyncpgConnection(Protocol):
@@ -278,3 +280,21 @@ def despite_deadlocks_sync(transaction: Callable[[], T]) -> T:
         except DeadlockDetected:
             continue
     return transaction()
+
+
+@asynccontextmanager
+async def borrow(pool: AsyncPool | None, given: AsyncPsycopg | None = None) -> AsyncIterator[AsyncPsycopg]:
+    """`given`, or a connection of the pool for as long as the context lasts.
+
+    Raises
+    ------
+    NotConnected
+        There is neither.
+    """
+    if given is not None:
+        yield given
+        return
+    if pool is None:
+        raise NotConnected
+    async with pool.connection() as connection:
+        yield connection

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.connections import AnyConnection, only_psycopg_in
+from bulkport.jobs.connections import AnyConnection
 from bulkport.jobs.port.control import (
+    Actor,
     Cancel,
     Change,
     Delete,
@@ -22,6 +23,18 @@ from bulkport.jobs.reading.metrics import ServerCommand
 from bulkport.jobs.reading.query import JobQuery
 
 
+class Why(TypedDict, total=False):
+    """What the history says about an order."""
+
+    reason: str | None
+    actor: str | None
+    """Who wants it."""
+
+
+class OrderedBy(Why, Actor, total=False):
+    """Who wants it, why, and in whose transaction."""
+
+
 class ControlCalls(Protocol):
     """Orders to jobs and queues; a part of `BackgroundJobs`.
 
@@ -33,49 +46,21 @@ class ControlCalls(Protocol):
 
     def _control(self) -> JobControl: ...
 
-    async def cancel(
-        self,
-        job_id: BackgroundJobId,
-        *,
-        reason: str | None = None,
-        actor: str | None = None,
-        connection: "AnyConnection | None" = None,
-    ) -> OrderResult:
+    async def cancel(self, job_id: BackgroundJobId, **by: Unpack[OrderedBy]) -> OrderResult:
         """End a job: a waiting one at once, a running one when its task heeds the request."""
-        return await self._order(Cancel(reason=reason, actor=actor), job_id, connection)
+        return await self._order(Cancel(**_why(by)), job_id, by)
 
-    async def delete(
-        self,
-        job_id: BackgroundJobId,
-        *,
-        reason: str | None = None,
-        actor: str | None = None,
-        connection: "AnyConnection | None" = None,
-    ) -> OrderResult:
+    async def delete(self, job_id: BackgroundJobId, **by: Unpack[OrderedBy]) -> OrderResult:
         """Cancel a job also if it has ended; retention removes it later."""
-        return await self._order(Delete(reason=reason, actor=actor), job_id, connection)
+        return await self._order(Delete(**_why(by)), job_id, by)
 
-    async def requeue(
-        self,
-        job_id: BackgroundJobId,
-        *,
-        reason: str | None = None,
-        actor: str | None = None,
-        connection: "AnyConnection | None" = None,
-    ) -> OrderResult:
+    async def requeue(self, job_id: BackgroundJobId, **by: Unpack[OrderedBy]) -> OrderResult:
         """Run a job again that has ended, with its failures forgotten. One that succeeded is repeated by a new job."""
-        return await self._order(Requeue(reason=reason, actor=actor), job_id, connection)
+        return await self._order(Requeue(**_why(by)), job_id, by)
 
-    async def run_now(
-        self,
-        job_id: BackgroundJobId,
-        *,
-        reason: str | None = None,
-        actor: str | None = None,
-        connection: "AnyConnection | None" = None,
-    ) -> OrderResult:
+    async def run_now(self, job_id: BackgroundJobId, **by: Unpack[OrderedBy]) -> OrderResult:
         """Have a job run at once that waits for its time or its next attempt."""
-        return await self._order(RunNow(reason=reason, actor=actor), job_id, connection)
+        return await self._order(RunNow(**_why(by)), job_id, by)
 
     async def reschedule(
         self,
@@ -83,9 +68,7 @@ class ControlCalls(Protocol):
         *,
         at: datetime | None = None,
         in_: float | timedelta | None = None,
-        reason: str | None = None,
-        actor: str | None = None,
-        connection: "AnyConnection | None" = None,
+        **by: Unpack[OrderedBy],
     ) -> OrderResult:
         """Have a job that has not begun wait for another time: `at` (aware), or `in_` seconds from now.
 
@@ -95,7 +78,7 @@ class ControlCalls(Protocol):
             Both or neither are given, or the time has no zone.
         """
         delay = in_.total_seconds() if isinstance(in_, timedelta) else in_
-        return await self._order(Reschedule(at=at, delay=delay, reason=reason, actor=actor), job_id, connection)
+        return await self._order(Reschedule(at=at, delay=delay, **_why(by)), job_id, by)
 
     async def change(
         self,
@@ -103,9 +86,7 @@ class ControlCalls(Protocol):
         *,
         priority: int | None = None,
         queue: str | None = None,
-        reason: str | None = None,
-        actor: str | None = None,
-        connection: "AnyConnection | None" = None,
+        **by: Unpack[OrderedBy],
     ) -> OrderResult:
         """Give a job that has not begun another priority or queue.
 
@@ -114,47 +95,35 @@ class ControlCalls(Protocol):
         ValueError
             Neither is given, or no queue can have this name.
         """
-        order = Change(priority=priority, queue=queue, reason=reason, actor=actor)
-        return await self._order(order, job_id, connection)
+        return await self._order(Change(priority=priority, queue=queue, **_why(by)), job_id, by)
 
-    async def cancel_all(self, query: JobQuery, *, reason: str | None = None, actor: str | None = None) -> OrderSummary:
+    async def cancel_all(self, query: JobQuery, **why: Unpack[Why]) -> OrderSummary:
         """`cancel` all jobs that a query finds; the answer as text is such as `12 cancelled, 1 already ended`."""
-        return await self._control().order_all(Cancel(reason=reason, actor=actor), query)
+        return await self.order_all(Cancel(**why), query)
 
-    async def delete_all(self, query: JobQuery, *, reason: str | None = None, actor: str | None = None) -> OrderSummary:
+    async def delete_all(self, query: JobQuery, **why: Unpack[Why]) -> OrderSummary:
         """`delete` all jobs that a query finds."""
-        return await self._control().order_all(Delete(reason=reason, actor=actor), query)
+        return await self.order_all(Delete(**why), query)
 
-    async def requeue_all(
-        self, query: JobQuery, *, reason: str | None = None, actor: str | None = None
-    ) -> OrderSummary:
+    async def requeue_all(self, query: JobQuery, **why: Unpack[Why]) -> OrderSummary:
         """`requeue` all jobs that a query finds."""
-        return await self._control().order_all(Requeue(reason=reason, actor=actor), query)
+        return await self.order_all(Requeue(**why), query)
 
-    async def run_all_now(
-        self, query: JobQuery, *, reason: str | None = None, actor: str | None = None
-    ) -> OrderSummary:
+    async def run_all_now(self, query: JobQuery, **why: Unpack[Why]) -> OrderSummary:
         """`run_now` all jobs that a query finds."""
-        return await self._control().order_all(RunNow(reason=reason, actor=actor), query)
+        return await self.order_all(RunNow(**why), query)
 
     async def order(
         self, order: Order, job_ids: Iterable[BackgroundJobId], *, connection: "AnyConnection | None" = None
     ) -> list[OrderResult]:
         """Do one thing to up to some thousand jobs in one transaction; `OrderSummary.of` sums up what came of it."""
-        return await self._control().order(order, job_ids, await only_psycopg_in(connection))
+        return await self._control().order(order, job_ids, connection)
 
     async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
         """Do one thing to all jobs that a query finds."""
         return await self._control().order_all(order, query)
 
-    async def pause_queue(
-        self,
-        name: str,
-        *,
-        actor: str | None = None,
-        note: str | None = None,
-        connection: "AnyConnection | None" = None,
-    ) -> None:
+    async def pause_queue(self, name: str, *, note: str | None = None, **by: Unpack[Actor]) -> None:
         """Let no job of a queue start until it is resumed; those that run go on. `note` says why, to whoever looks.
 
         Raises
@@ -162,17 +131,13 @@ class ControlCalls(Protocol):
         ValueError
             No queue can have this name.
         """
-        await self._control().pause_queue(name, actor=actor, note=note, connection=await only_psycopg_in(connection))
+        await self._control().pause_queue(name, note=note, **by)
 
-    async def resume_queue(
-        self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
-    ) -> None:
+    async def resume_queue(self, name: str, **by: Unpack[Actor]) -> None:
         """Let a paused queue go on."""
-        await self._control().resume_queue(name, await only_psycopg_in(connection), actor=actor)
+        await self._control().resume_queue(name, **by)
 
-    async def limit_queue(
-        self, name: str, most: int | None, *, actor: str | None = None, connection: "AnyConnection | None" = None
-    ) -> None:
+    async def limit_queue(self, name: str, most: int | None, **by: Unpack[Actor]) -> None:
         """Let at most `most` jobs of a queue run at one time, on all servers together; None: any number.
 
         Raises
@@ -180,11 +145,9 @@ class ControlCalls(Protocol):
         ValueError
             `most` is less than 1, or no queue can have this name.
         """
-        await self._control().limit_queue(name, most, await only_psycopg_in(connection), actor=actor)
+        await self._control().limit_queue(name, most, **by)
 
-    async def weigh_queue(
-        self, name: str, weight: float, *, actor: str | None = None, connection: "AnyConnection | None" = None
-    ) -> None:
+    async def weigh_queue(self, name: str, weight: float, **by: Unpack[Actor]) -> None:
         """Give a queue its share of starts where jobs of several queues and one priority wait.
 
         Of a queue of weight 3, three jobs start for each one of a queue of weight 1, which is what queues begin with.
@@ -194,32 +157,24 @@ class ControlCalls(Protocol):
         ValueError
             `weight` is not from 0.001 to 1,000, or no queue can have this name.
         """
-        await self._control().weigh_queue(name, weight, await only_psycopg_in(connection), actor=actor)
+        await self._control().weigh_queue(name, weight, **by)
 
-    async def quiet_server(
-        self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
-    ) -> bool:
+    async def quiet_server(self, name: str, **by: Unpack[Actor]) -> bool:
         """Have a server start no more jobs until it is resumed; those that run go on. False: no such server."""
-        return await self._command(name, ServerCommand.QUIET, actor, connection)
+        return await self._control().command_server(name, ServerCommand.QUIET, **by)
 
-    async def resume_server(
-        self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
-    ) -> bool:
+    async def resume_server(self, name: str, **by: Unpack[Actor]) -> bool:
         """Have a quiet server run jobs again."""
-        return await self._command(name, None, actor, connection)
+        return await self._control().command_server(name, None, **by)
 
-    async def stop_server(
-        self, name: str, *, actor: str | None = None, connection: "AnyConnection | None" = None
-    ) -> bool:
+    async def stop_server(self, name: str, **by: Unpack[Actor]) -> bool:
         """Have a server end as on SIGTERM: its running jobs get its grace period. Its supervisor may start another."""
-        return await self._command(name, ServerCommand.STOP, actor, connection)
+        return await self._control().command_server(name, ServerCommand.STOP, **by)
 
-    async def _command(
-        self, name: str, command: ServerCommand | None, actor: str | None, connection: "AnyConnection | None"
-    ) -> bool:
-        inner = await only_psycopg_in(connection)
-        return await self._control().command_server(name, command, actor=actor, connection=inner)
-
-    async def _order(self, order: Order, job_id: BackgroundJobId, connection: "AnyConnection | None") -> OrderResult:
-        (result,) = await self._control().order(order, [job_id], await only_psycopg_in(connection))
+    async def _order(self, order: Order, job_id: BackgroundJobId, by: OrderedBy) -> OrderResult:
+        (result,) = await self._control().order(order, [job_id], by.get("connection"))
         return result
+
+
+def _why(by: OrderedBy) -> Why:
+    return {"reason": by.get("reason"), "actor": by.get("actor")}

@@ -1,13 +1,12 @@
 """Recurring jobs as an application holds them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import wraps
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack
 
-from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.connections import AnyConnection, AsyncPsycopg, SyncPsycopg, psycopg_in
+from bulkport.jobs.connections import AnyConnection
 from bulkport.jobs.errors import RecurringJobAlreadyDeclared
 from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringStore
-from bulkport.jobs.sanitize import storable_text
 from bulkport.jobs.schedule import Schedule
 from bulkport.jobs.task import JobCall, Task
 
@@ -31,6 +30,19 @@ class RecurringOptions(TypedDict, total=False):
     """What becomes of ticks that no worker acted on in time; by default one job is made for all of them."""
     overlap: bool
     """Whether a tick makes a job although an earlier one has not ended; by default it does."""
+
+
+def _kept(
+    call: Callable[Concatenate[RecurringStore, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["RecurringJobs", P], Coroutine[Any, Any, R]]:
+    """A call of the store's."""
+
+    @wraps(call)
+    async def forward(self: "RecurringJobs", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        found: R = await getattr(self._store(), call.__name__)(*args, **kwargs)
+        return found
+
+    return forward
 
 
 class RecurringJobs:
@@ -64,7 +76,7 @@ class RecurringJobs:
     @property
     def declared(self) -> Sequence[RecurringDefinition]:
         """Those declared in code."""
-        return list(self._declared.values())
+        return tuple(self._declared.values())
 
     def __call__(
         self, recurring_id: str, *, cron: str, **options: Unpack[RecurringOptions]
@@ -124,77 +136,14 @@ class RecurringJobs:
             The id cannot be used, or the task's options hold what a recurring job does not take.
         """
         definition = _definition(recurring_id, work, cron, options)
-        return await self._store().add_or_update(definition, await _inner(connection))
+        return await self._store().add_or_update(definition, connection)
 
-    async def remove(self, recurring_id: str, *, connection: "AnyConnection | None" = None) -> bool:
-        """Remove it; its jobs stay. One that is declared in code comes back: pause it.
-
-        Returns
-        -------
-        False when there is none.
-        """
-        return await self._store().remove(_searched(recurring_id), await _inner(connection))
-
-    async def pause(self, recurring_id: str, *, connection: "AnyConnection | None" = None) -> RecurringJob:
-        """Let it make no jobs until it is resumed.
-
-        Raises
-        ------
-        UnknownRecurringJob
-            There is none.
-        """
-        return await self._store().pause(_searched(recurring_id), await _inner(connection))
-
-    async def resume(self, recurring_id: str, *, connection: "AnyConnection | None" = None) -> RecurringJob:
-        """Let it go on from now; the ticks of the pause are not made up for.
-
-        Raises
-        ------
-        UnknownRecurringJob
-            There is none.
-        """
-        return await self._store().resume(_searched(recurring_id), await _inner(connection))
-
-    async def trigger(self, recurring_id: str, *, connection: "AnyConnection | None" = None) -> BackgroundJobId:
-        """Make a job of it now, also while it is paused; the next tick stays as it is.
-
-        Raises
-        ------
-        UnknownRecurringJob
-            There is none.
-        """
-        return await self._store().trigger(_searched(recurring_id), await _inner(connection))
-
-    async def get(self, recurring_id: str, *, connection: "AnyConnection | None" = None) -> RecurringJob | None:
-        """How it stands; None when there is none."""
-        return await self._store().get(_searched(recurring_id), await _inner(connection))
-
-    async def list(
-        self,
-        text: str | None = None,
-        *,
-        after: str | None = None,
-        limit: int = 100,
-        connection: "AnyConnection | None" = None,
-    ) -> Sequence[RecurringJob]:
-        """Those whose id or task contains `text`, in the order of their ids.
-
-        Parameters
-        ----------
-        after
-            The last id of the page before.
-        """
-        return await self._store().search(
-            None if text is None else _searched(text),
-            after=None if after is None else _searched(after),
-            limit=limit,
-            connection=await _inner(connection),
-        )
-
-
-def _searched(text: str) -> str:
-    """Text that the database can compare; what cannot be stored is found nowhere."""
-    return storable_text(text)
+    remove = _kept(RecurringStore.remove)
+    pause = _kept(RecurringStore.pause)
+    resume = _kept(RecurringStore.resume)
+    trigger = _kept(RecurringStore.trigger)
+    get = _kept(RecurringStore.get)
+    list = _kept(RecurringStore.search)
 
 
 def _definition(
@@ -226,7 +175,3 @@ def _definition(
     )
     Schedule(definition.cron, definition.timezone)  # refused here, and not when a worker starts
     return definition
-
-
-async def _inner(connection: "AnyConnection | None") -> AsyncPsycopg | SyncPsycopg | None:
-    return None if connection is None else await psycopg_in(connection)

@@ -1,14 +1,15 @@
-"""ControlCalls jobs and queues."""
+"""Controlling jobs and queues."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.port.queueing import Connection, is_integer, require_queue_name, require_start
+from bulkport.jobs.connections import AnyConnection
+from bulkport.jobs.port.queueing import is_integer, require_queue_name, require_start
 from bulkport.jobs.reading.metrics import ServerCommand
 from bulkport.jobs.reading.query import JobQuery
 
@@ -165,11 +166,18 @@ class OrderSummary:
         return ", ".join(f"{count} {effect}" for effect, count in parts) or "no jobs"
 
 
+class Actor(TypedDict, total=False):
+    """Who wants something, and in whose transaction."""
+
+    actor: str | None
+    connection: "AnyConnection | None"
+
+
 class JobControl(Protocol):
     """Steers jobs and queues."""
 
     async def order(
-        self, order: Order, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+        self, order: Order, job_ids: Iterable[BackgroundJobId], connection: "AnyConnection | None" = None
     ) -> list[OrderResult]:
         """Do something to jobs, all in one transaction: for up to some thousands.
 
@@ -190,19 +198,15 @@ class JobControl(Protocol):
         """
         ...
 
-    async def pause_queue(
-        self, name: str, *, actor: str | None = None, note: str | None = None, connection: Connection | None = None
-    ) -> None:
+    async def pause_queue(self, name: str, *, note: str | None = None, **by: Unpack[Actor]) -> None:
         """Let no job of a queue start until it is resumed; those that run go on. `note` says why."""
         ...
 
-    async def resume_queue(self, name: str, connection: Connection | None = None, *, actor: str | None = None) -> None:
+    async def resume_queue(self, name: str, **by: Unpack[Actor]) -> None:
         """Let a paused queue go on; waiting workers start at once."""
         ...
 
-    async def limit_queue(
-        self, name: str, most: int | None, connection: Connection | None = None, *, actor: str | None = None
-    ) -> None:
+    async def limit_queue(self, name: str, most: int | None, **by: Unpack[Actor]) -> None:
         """Let at most `most` jobs of a queue run at one time, on all servers together; None: any number.
 
         Raises
@@ -212,9 +216,7 @@ class JobControl(Protocol):
         """
         ...
 
-    async def weigh_queue(
-        self, name: str, weight: float, connection: Connection | None = None, *, actor: str | None = None
-    ) -> None:
+    async def weigh_queue(self, name: str, weight: float, **by: Unpack[Actor]) -> None:
         """Give a queue its share of the claims among queues of waiting jobs of one priority; 1 until then.
 
         Raises
@@ -224,14 +226,7 @@ class JobControl(Protocol):
         """
         ...
 
-    async def command_server(
-        self,
-        name: str,
-        command: ServerCommand | None,
-        *,
-        actor: str | None = None,
-        connection: Connection | None = None,
-    ) -> bool:
+    async def command_server(self, name: str, command: ServerCommand | None, **by: Unpack[Actor]) -> bool:
         """Ask a server to be quiet or to stop, or (None) to run jobs again; it heeds that with its next heartbeat.
 
         Returns

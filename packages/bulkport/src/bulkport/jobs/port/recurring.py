@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.connections import AnyConnection
 from bulkport.jobs.errors import InvalidSchedule
 from bulkport.jobs.job import DEFAULT_QUEUE, JobState, JSONValue
-from bulkport.jobs.port.queueing import Connection, SyncConnection, require_queue_name, require_task_name
+from bulkport.jobs.port.queueing import require_queue_name, require_task_name
 from bulkport.jobs.schedule import Schedule
-
-PsycopgConnection: TypeAlias = Connection | SyncConnection
 
 _MOST_ID_LENGTH: Final = 200
 
@@ -123,7 +122,8 @@ class RecurringStore(Protocol):
     """Keeps recurring jobs. Workers of the engine make their jobs when they are due: one for each tick, however many
     servers there are, whatever their clocks say.
 
-    Each method takes effect in the transaction of `connection`, if it is given one.
+    Each method takes effect in the transaction of `connection`, if it is given one; of what cannot be stored, such as
+    an id with a NUL character, there is none.
     """
 
     @property
@@ -141,7 +141,7 @@ class RecurringStore(Protocol):
         """
         ...
 
-    async def write_declared(self, connection: PsycopgConnection | None = None) -> None:
+    async def write_declared(self, connection: "AnyConnection | None" = None) -> None:
         """Write those declared in code, where they are new or changed; a pause stays. Those that no code has acted
         on for a week are forgotten.
 
@@ -153,7 +153,7 @@ class RecurringStore(Protocol):
         ...
 
     async def add_or_update(
-        self, definition: RecurringDefinition, connection: PsycopgConnection | None = None
+        self, definition: RecurringDefinition, connection: "AnyConnection | None" = None
     ) -> RecurringJob:
         """Add one, or change the one of its id. The next tick changes only with the cron expression or the zone.
 
@@ -164,11 +164,16 @@ class RecurringStore(Protocol):
         """
         ...
 
-    async def remove(self, recurring_id: str, connection: PsycopgConnection | None = None) -> bool:
-        """Remove one; its jobs stay. False when there is none."""
+    async def remove(self, recurring_id: str, connection: "AnyConnection | None" = None) -> bool:
+        """Remove it; its jobs stay. One that is declared in code comes back: pause it.
+
+        Returns
+        -------
+        False when there is none.
+        """
         ...
 
-    async def pause(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
+    async def pause(self, recurring_id: str, connection: "AnyConnection | None" = None) -> RecurringJob:
         """Let it make no jobs until it is resumed.
 
         Raises
@@ -178,8 +183,8 @@ class RecurringStore(Protocol):
         """
         ...
 
-    async def resume(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
-        """Let it go on with the next tick from now.
+    async def resume(self, recurring_id: str, connection: "AnyConnection | None" = None) -> RecurringJob:
+        """Let it go on with the next tick from now; those of the pause are not made up for.
 
         Raises
         ------
@@ -190,8 +195,8 @@ class RecurringStore(Protocol):
         """
         ...
 
-    async def trigger(self, recurring_id: str, connection: PsycopgConnection | None = None) -> BackgroundJobId:
-        """Make a job now; the next tick stays as it is.
+    async def trigger(self, recurring_id: str, connection: "AnyConnection | None" = None) -> BackgroundJobId:
+        """Make a job of it now, also while it is paused; the next tick stays as it is.
 
         Raises
         ------
@@ -200,7 +205,7 @@ class RecurringStore(Protocol):
         """
         ...
 
-    async def get(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob | None:
+    async def get(self, recurring_id: str, connection: "AnyConnection | None" = None) -> RecurringJob | None:
         """How it stands; None when there is none."""
         ...
 
@@ -210,7 +215,7 @@ class RecurringStore(Protocol):
         *,
         after: str | None = None,
         limit: int = 100,
-        connection: PsycopgConnection | None = None,
+        connection: "AnyConnection | None" = None,
     ) -> Sequence[RecurringJob]:
         """Those whose id or task contains `text`, in the order of their ids, from the one following `after`."""
         ...

@@ -5,18 +5,15 @@ Only statements that may be sent twice go through it: reads, and writes that are
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes
-from bulkport.jobs.errors import NotConnected
-from bulkport.jobs.port.queueing import Connection
 from bulkport.logs import get_logger
-from bulkport.pools import AsyncPool, is_pooled, patient_conninfo
+from bulkport.pools import is_pooled, patient_conninfo
 
 _log = get_logger(__name__)
 
@@ -131,21 +128,3 @@ class WorkerConnection:
                 except psycopg.OperationalError:
                     await wait_for_event(give_up, backoff.next_delay())
             return self._connection
-
-
-@asynccontextmanager
-async def borrow(pool: AsyncPool | None, given: Connection | None = None) -> AsyncIterator[Connection]:
-    """`given`, or a connection of the pool for as long as the context lasts.
-
-    Raises
-    ------
-    NotConnected
-        There is neither.
-    """
-    if given is not None:
-        yield given
-        return
-    if pool is None:
-        raise NotConnected
-    async with pool.connection() as connection:
-        yield connection

@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, LiteralString, Protocol
+from typing import Any, Final, LiteralString, Protocol, Unpack
 
 from psycopg.rows import tuple_row
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.connections import despite_deadlocks
+from bulkport.jobs.connections import AnyConnection, borrow, despite_deadlocks, only_psycopg_in
 from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.port.control import (
+    Actor,
     Cancel,
     Change,
     Delete,
     Effect,
+    JobControl,
     Order,
     OrderResult,
     OrderSummary,
@@ -21,8 +23,7 @@ from bulkport.jobs.port.control import (
     Reschedule,
     RunNow,
 )
-from bulkport.jobs.port.queueing import Connection, is_integer, require_queue_name
-from bulkport.jobs.postgres.connection import borrow
+from bulkport.jobs.port.queueing import is_integer, require_queue_name
 from bulkport.jobs.postgres.rows import job_id_of, number_of
 from bulkport.jobs.reading.metrics import ServerCommand
 from bulkport.jobs.reading.query import JobIds, JobQuery
@@ -81,7 +82,7 @@ class IdFinder(Protocol):
         ...
 
 
-class JobController:
+class JobController(JobControl):
     """A `JobControl` on the engine's functions.
 
     Parameters
@@ -97,9 +98,8 @@ class JobController:
         self._finder = finder
 
     async def order(
-        self, order: Order, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+        self, order: Order, job_ids: Iterable[BackgroundJobId], connection: "AnyConnection | None" = None
     ) -> list[OrderResult]:
-        """See `JobControl.order`."""
         numbers = {job_id: number_of(job_id) for job_id in job_ids}
         known = sorted({number for number in numbers.values() if number is not None})
         rows: dict[int | None, tuple[Effect, BackgroundJobId | None]] = {None: (Effect.UNKNOWN, None)}
@@ -111,7 +111,6 @@ class JobController:
         return [OrderResult(job_id, *rows[number]) for job_id, number in numbers.items()]
 
     async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
-        """See `JobControl.order_all`."""
         if self._finder is None:
             raise NotConnected
         effects: Counter[Effect] = Counter()
@@ -123,69 +122,40 @@ class JobController:
             if cursor is None:
                 return OrderSummary(dict(effects))
 
-    async def pause_queue(
-        self, name: str, *, actor: str | None = None, note: str | None = None, connection: Connection | None = None
-    ) -> None:
-        """See `JobControl.pause_queue`."""
-        require_queue_name(name)
-        await self._fetch(
-            "SELECT bulkport.pause_queue(%(name)s, %(actor)s, %(note)s)",
-            {"name": name, "actor": _note(actor), "note": _note(note)},
-            connection,
-        )
+    async def pause_queue(self, name: str, *, note: str | None = None, **by: Unpack[Actor]) -> None:
+        await self._set("SELECT bulkport.pause_queue(%(name)s, %(actor)s, %(value)s)", name, _note(note), by)
 
-    async def resume_queue(self, name: str, connection: Connection | None = None, *, actor: str | None = None) -> None:
-        """See `JobControl.resume_queue`."""
-        require_queue_name(name)
-        await self._fetch(
-            "SELECT bulkport.resume_queue(%(name)s, %(actor)s)", {"name": name, "actor": _note(actor)}, connection
-        )
+    async def resume_queue(self, name: str, **by: Unpack[Actor]) -> None:
+        await self._set("SELECT bulkport.resume_queue(%(name)s, %(actor)s)", name, None, by)
 
-    async def limit_queue(
-        self, name: str, most: int | None, connection: Connection | None = None, *, actor: str | None = None
-    ) -> None:
-        """See `JobControl.limit_queue`."""
-        require_queue_name(name)
+    async def limit_queue(self, name: str, most: int | None, **by: Unpack[Actor]) -> None:
         if most is not None and (not is_integer(most) or most < 1):
             raise ValueError("a queue that is to run no job is paused; a limit is a whole number from 1 on")
-        await self._fetch(
-            "SELECT bulkport.limit_queue(%(name)s, %(most)s::integer, %(actor)s)",
-            {"name": name, "most": most, "actor": _note(actor)},
-            connection,
-        )
+        await self._set("SELECT bulkport.limit_queue(%(name)s, %(value)s::integer, %(actor)s)", name, most, by)
 
-    async def weigh_queue(
-        self, name: str, weight: float, connection: Connection | None = None, *, actor: str | None = None
-    ) -> None:
-        """See `JobControl.weigh_queue`."""
-        require_queue_name(name)
+    async def weigh_queue(self, name: str, weight: float, **by: Unpack[Actor]) -> None:
         if not 0.001 <= weight <= 1_000:
             raise ValueError(f"the weight of a queue is a number from 0.001 to 1,000: {weight}")
-        await self._fetch(
-            "SELECT bulkport.weigh_queue(%(name)s, %(weight)s::float8, %(actor)s)",
-            {"name": name, "weight": weight, "actor": _note(actor)},
-            connection,
-        )
+        await self._set("SELECT bulkport.weigh_queue(%(name)s, %(value)s::float8, %(actor)s)", name, weight, by)
 
-    async def command_server(
-        self,
-        name: str,
-        command: ServerCommand | None,
-        *,
-        actor: str | None = None,
-        connection: Connection | None = None,
-    ) -> bool:
-        """See `JobControl.command_server`."""
-        arguments = {"name": storable_text(name), "wanted": command, "actor": _note(actor)}
-        return bool(await self._fetch(_COMMAND_SERVER, arguments, connection))
+    async def command_server(self, name: str, command: ServerCommand | None, **by: Unpack[Actor]) -> bool:
+        arguments = {"name": storable_text(name), "wanted": command, "actor": _note(by.get("actor"))}
+        return bool(await self._fetch(_COMMAND_SERVER, arguments, by.get("connection")))
+
+    async def _set(self, query: LiteralString, name: str, value: str | float | None, by: Actor) -> None:
+        """Set something of a queue."""
+        require_queue_name(name)
+        arguments = {"name": name, "value": value, "actor": _note(by.get("actor"))}
+        await self._fetch(query, arguments, by.get("connection"))
 
     async def _fetch(
-        self, query: LiteralString, arguments: Mapping[str, Any], given: Connection | None
+        self, query: LiteralString, arguments: Mapping[str, Any], given: "AnyConnection | None"
     ) -> list[tuple[Any, ...]]:
         """Run one statement."""
+        used = await only_psycopg_in(given)
 
         async def run() -> list[tuple[Any, ...]]:
-            async with borrow(self._pool, given) as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            async with borrow(self._pool, used) as connection, connection.cursor(row_factory=tuple_row) as cursor:
                 await cursor.execute(query, arguments, prepare=False)
                 return await cursor.fetchall()
 

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, LiteralString, Self
 
 from psycopg import sql
@@ -13,13 +12,13 @@ from psycopg.errors import ForeignKeyViolation, ObjectNotInPrerequisiteState
 from psycopg.rows import DictRow, dict_row, tuple_row
 
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.connections import borrow
 from bulkport.jobs.context import TaskDefinition
 from bulkport.jobs.errors import BatchClosed, JobAlreadyQueued, NotConnected, ParentNotFound, TaskAlreadyDeclared
 from bulkport.jobs.job import DEFAULT_QUEUE, BackgroundJob, JobState
-from bulkport.jobs.port import WorkerOptions
+from bulkport.jobs.port import JobEngine, WorkerOptions
 from bulkport.jobs.port.queueing import Connection, EnqueuedJob, NewJob, Parent, SyncConnection
 from bulkport.jobs.postgres import queries
-from bulkport.jobs.postgres.connection import borrow
 from bulkport.jobs.postgres.control import JobController
 from bulkport.jobs.postgres.cron import CronScheduler
 from bulkport.jobs.postgres.maintenance import prune_chore, rollup_chore
@@ -44,17 +43,14 @@ class Enqueueing:
     """It enqueues jobs that may run at once, and answers with their ids alone, in their order."""
 
     @classmethod
-    def of(cls, jobs: Iterable[NewJob]) -> Self | None:
-        """The statement for these jobs; None: there are none.
+    def of(cls, wanted: Sequence[NewJob]) -> Self:
+        """The statement for these jobs.
 
         Raises
         ------
         ParentNotFound
             What one is to wait for can be no job.
         """
-        wanted = list(jobs)
-        if not wanted:
-            return None
         trace = carried()
         is_plain = all(map(_is_plain, wanted))
         if is_plain and len(wanted) == 1:
@@ -143,7 +139,7 @@ def _parent(parent: Parent) -> dict[str, Any]:
     return {"job_id": number, "on": parent.on.value}
 
 
-class PostgresEngine:
+class PostgresEngine(JobEngine):
     """A `JobEngine` on PostgreSQL.
 
     Parameters
@@ -157,52 +153,44 @@ class PostgresEngine:
         self._tasks: dict[str, TaskDefinition] = {}
         self._reader = None if pool is None else PostgresJobReader(pool)
         self._control = JobController(pool, self._reader)
-        self._recurring = PostgresRecurringStore(partial(borrow, pool))
+        self._recurring = PostgresRecurringStore(pool)
 
     @property
     def reader(self) -> PostgresJobReader:
-        """See `JobEngine.reader`."""
         if self._reader is None:
             raise NotConnected("this engine has no pool to read with")
         return self._reader
 
     @property
     def control(self) -> JobController:
-        """See `JobEngine.control`."""
         return self._control
 
     @property
     def recurring(self) -> PostgresRecurringStore:
-        """See `JobEngine.recurring`."""
         return self._recurring
 
     def add_task(self, definition: TaskDefinition) -> None:
-        """See `JobEngine.add_task`."""
         if definition.name in self._tasks:
             raise TaskAlreadyDeclared(f"the task {definition.name} is declared already")
         self._tasks[definition.name] = definition
 
     async def enqueue(self, connection: Connection, job: NewJob) -> BackgroundJobId:
-        """See `JobQueue.enqueue`."""
         (enqueued,) = await self.enqueue_many(connection, (job,))
         if not enqueued.is_new:
             raise JobAlreadyQueued(enqueued.id)
         return enqueued.id
 
     async def enqueue_many(self, connection: Connection, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
-        """See `JobQueue.enqueue_many`."""
         wanted = list(jobs)
         if not wanted:
             return []
         with refusals(), sending(wanted[0].queue, len(wanted)):
             statement = Enqueueing.of(wanted)
-            assert statement is not None
             async with connection.cursor(row_factory=tuple_row) as cursor:
                 await cursor.execute(statement.query, statement.arguments, prepare=prepares(connection))
                 return statement.enqueued(await cursor.fetchall())
 
     def enqueue_many_sync(self, connection: SyncConnection, jobs: Iterable[NewJob]) -> list[EnqueuedJob]:
-        """See `JobQueue.enqueue_many_sync`."""
         wanted = list(jobs)
         if not wanted:
             return []
@@ -212,14 +200,12 @@ class PostgresEngine:
             connection.cursor(row_factory=tuple_row) as cursor,
         ):
             statement = Enqueueing.of(wanted)
-            assert statement is not None
             cursor.execute(statement.query, statement.arguments, prepare=False)
             return statement.enqueued(cursor.fetchall())
 
     async def open_batch(
         self, connection: Connection, description: str | None = None, user_id: str | None = None
     ) -> int:
-        """See `JobQueue.open_batch`."""
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(queries.OPEN_BATCH, (description, user_id), prepare=False)
             row = await cursor.fetchone()
@@ -227,7 +213,6 @@ class PostgresEngine:
         return int(row[0])
 
     async def seal_batch(self, connection: Connection, batch_id: int) -> bool:
-        """See `JobQueue.seal_batch`."""
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(queries.SEAL_BATCH, (batch_id,), prepare=False)
             row = await cursor.fetchone()
@@ -241,11 +226,9 @@ class PostgresEngine:
         queue: str = DEFAULT_QUEUE,
         user_id: sql.Composable | None = None,
     ) -> sql.Composed:
-        """See `JobQueue.enqueue_call`."""
         return queries.ENQUEUE_CALL.format(task=task, queue=queue, args=args, user_id=user_id or sql.NULL)
 
     async def look_up(self, job_id: BackgroundJobId, connection: Connection | None = None) -> BackgroundJob | None:
-        """See `JobEngine.look_up`."""
         number = number_of(job_id)
         if number is None:
             return None
@@ -256,7 +239,6 @@ class PostgresEngine:
     async def unfinished_among(
         self, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
     ) -> set[BackgroundJobId]:
-        """See `JobEngine.unfinished_among`."""
         numbers = [number for job_id in job_ids if (number := number_of(job_id)) is not None]
         async with borrow(self._pool, connection) as used, used.cursor(row_factory=tuple_row) as cursor:
             rows = await (await cursor.execute(queries.UNFINISHED_AMONG, (numbers,), prepare=False)).fetchall()
@@ -265,7 +247,6 @@ class PostgresEngine:
     async def rescue(
         self, server_names: Sequence[str] | None = None, connection: Connection | None = None
     ) -> list[BackgroundJobId]:
-        """See `JobEngine.rescue`."""
         names = None if server_names is None else list(server_names)
         async with (
             borrow(self._pool, connection) as used,
@@ -278,7 +259,6 @@ class PostgresEngine:
         return [job_id_of(row[0]) for row in rows]
 
     async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
-        """See `JobEngine.run_worker`."""
         chores: list[ChoreFactory] = [
             lambda connection: CronScheduler(connection, self._recurring.declared).chore(),
             rollup_chore,

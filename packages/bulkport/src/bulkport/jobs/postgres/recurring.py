@@ -1,7 +1,6 @@
 """Recurring jobs in the engine's tables."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, LiteralString
 
@@ -11,14 +10,16 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.connections import AnyConnection, borrow, psycopg_in
 from bulkport.jobs.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
 from bulkport.jobs.job import JobState
-from bulkport.jobs.port.queueing import Connection
-from bulkport.jobs.port.recurring import MissedRuns, PsycopgConnection, RecurringDefinition, RecurringJob
+from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringStore
 from bulkport.jobs.postgres import recurring_queries as queries
 from bulkport.jobs.postgres.rows import in_utc, job_id_of, utc_or_none
+from bulkport.jobs.sanitize import storable_text
 from bulkport.jobs.schedule import Schedule
 from bulkport.logs import get_logger
+from bulkport.pools import AsyncPool
 
 _log = get_logger(__name__)
 
@@ -26,53 +27,46 @@ Fetch = Callable[[LiteralString, Mapping[str, Any]], Awaitable[list[DictRow]]]
 """Runs one statement with arguments by name and gives its rows."""
 
 
-class PostgresRecurringStore:
+class PostgresRecurringStore(RecurringStore):
     """A `RecurringStore` on the engine's tables.
 
     Parameters
     ----------
-    borrow
-        Gives a connection for calls that are given none.
+    pool
+        For calls that are given no connection.
     """
 
-    def __init__(self, borrow: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
-        self._borrow = borrow
+    def __init__(self, pool: AsyncPool | None) -> None:
+        self._pool = pool
         self._declared: dict[str, RecurringDefinition] = {}
 
     @property
     def declared(self) -> Mapping[str, RecurringDefinition]:
-        """See `RecurringStore.declared`."""
         return self._declared
 
     def declare(self, definition: RecurringDefinition) -> None:
-        """See `RecurringStore.declare`."""
         if definition.id in self._declared:
             raise RecurringJobAlreadyDeclared(f"the recurring job {definition.id} is declared already")
         Schedule(definition.cron, definition.timezone)  # refused here, and not when a worker starts
         self._declared[definition.id] = definition
 
-    async def write_declared(self, connection: PsycopgConnection | None = None) -> None:
-        """See `RecurringStore.write_declared`."""
+    async def write_declared(self, connection: "AnyConnection | None" = None) -> None:
         await write_declared(partial(self._fetch, connection), self._declared)
 
     async def add_or_update(
-        self, definition: RecurringDefinition, connection: PsycopgConnection | None = None
+        self, definition: RecurringDefinition, connection: "AnyConnection | None" = None
     ) -> RecurringJob:
-        """See `RecurringStore.add_or_update`."""
         await _write(partial(self._fetch, connection), definition, in_code=False)
         return await self._existing(definition.id, connection)
 
-    async def remove(self, recurring_id: str, connection: PsycopgConnection | None = None) -> bool:
-        """See `RecurringStore.remove`."""
+    async def remove(self, recurring_id: str, connection: "AnyConnection | None" = None) -> bool:
         return bool(await self._fetch(connection, queries.REMOVE, {"id": recurring_id}))
 
-    async def pause(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
-        """See `RecurringStore.pause`."""
+    async def pause(self, recurring_id: str, connection: "AnyConnection | None" = None) -> RecurringJob:
         await self._fetch(connection, queries.PAUSE, {"id": recurring_id})
         return await self._existing(recurring_id, connection)
 
-    async def resume(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob:
-        """See `RecurringStore.resume`."""
+    async def resume(self, recurring_id: str, connection: "AnyConnection | None" = None) -> RecurringJob:
         while True:
             row = await self._row(recurring_id, connection)
             schedule = Schedule(row["cron"], row["timezone"])
@@ -84,15 +78,13 @@ class PostgresRecurringStore:
             if await self._fetch(connection, queries.RESUME, arguments):
                 return await self._existing(recurring_id, connection)
 
-    async def trigger(self, recurring_id: str, connection: PsycopgConnection | None = None) -> BackgroundJobId:
-        """See `RecurringStore.trigger`."""
+    async def trigger(self, recurring_id: str, connection: "AnyConnection | None" = None) -> BackgroundJobId:
         rows = await self._fetch(connection, queries.TRIGGER, {"id": recurring_id, "jobs": 1})
         if not rows:
             raise _unknown(recurring_id)
         return job_id_of(rows[0]["job_id"])
 
-    async def get(self, recurring_id: str, connection: PsycopgConnection | None = None) -> RecurringJob | None:
-        """See `RecurringStore.get`."""
+    async def get(self, recurring_id: str, connection: "AnyConnection | None" = None) -> RecurringJob | None:
         rows = await self._fetch(connection, queries.GET, {"id": recurring_id})
         return _recurring_job(rows[0]) if rows else None
 
@@ -102,32 +94,31 @@ class PostgresRecurringStore:
         *,
         after: str | None = None,
         limit: int = 100,
-        connection: PsycopgConnection | None = None,
+        connection: "AnyConnection | None" = None,
     ) -> Sequence[RecurringJob]:
-        """See `RecurringStore.search`."""
         rows = await self._fetch(connection, queries.SEARCH, {"text": text, "after": after, "limit": limit})
         return [_recurring_job(row) for row in rows]
 
-    async def _existing(self, recurring_id: str, connection: PsycopgConnection | None) -> RecurringJob:
+    async def _existing(self, recurring_id: str, connection: "AnyConnection | None") -> RecurringJob:
         return _recurring_job(await self._row(recurring_id, connection))
 
-    async def _row(self, recurring_id: str, connection: PsycopgConnection | None) -> DictRow:
+    async def _row(self, recurring_id: str, connection: "AnyConnection | None") -> DictRow:
         rows = await self._fetch(connection, queries.GET, {"id": recurring_id})
         if not rows:
             raise _unknown(recurring_id)
         return rows[0]
 
     async def _fetch(
-        self, given: PsycopgConnection | None, query: LiteralString, arguments: Mapping[str, Any]
+        self, given: "AnyConnection | None", query: LiteralString, arguments: Mapping[str, Any]
     ) -> list[DictRow]:
-        if isinstance(given, psycopg.Connection):
-            with given.cursor(row_factory=dict_row) as cursor:
+        # What cannot be stored is found nowhere.
+        arguments = {name: storable_text(each) if isinstance(each, str) else each for name, each in arguments.items()}
+        used = None if given is None else await psycopg_in(given)
+        if isinstance(used, psycopg.Connection):
+            with used.cursor(row_factory=dict_row) as cursor:
                 cursor.execute(query, arguments, prepare=False)
                 return cursor.fetchall() if cursor.description else []
-        if given is None:
-            async with self._borrow() as borrowed:
-                return await self._fetch(borrowed, query, arguments)
-        async with given.cursor(row_factory=dict_row) as waiting:
+        async with borrow(self._pool, used) as connection, connection.cursor(row_factory=dict_row) as waiting:
             await waiting.execute(query, arguments, prepare=False)
             return await waiting.fetchall() if waiting.description else []
 

@@ -62,35 +62,19 @@ WHERE job.job_id = ANY(%(job_ids)s)
 
 def summary_of(row: Mapping[str, Any]) -> JobSummary:
     """The job of a row that `SUMMARIES` reads."""
-    return JobSummary(
-        id=job_id_of(row["job_id"]),
-        task=row["task"],
-        queue=row["queue"],
-        priority=row["priority"],
-        state=JobState(row["state"]),
-        is_held_back=row["is_held_back"],
-        args=None if row["args"] is None else without_carrier(row["args"]),
-        user_id=row["user_id"],
-        created_at=in_utc(row["created_at"]),
-        ready_at=in_utc(row["ready_at"]),
-        due_at=utc_or_none(row["due_at"]),
-        started_at=utc_or_none(row["started_at"]),
-        finished_at=utc_or_none(row["finished_at"]),
-        runs=row["runs"],
-        failures=row["failures"],
-        server=row["server"],
-        error_type=row["error_type"],
-        error=row["error"],
-        unique_key=row["unique_key"],
-        concurrency_key=row["concurrency_key"],
-        batch_id=row["batch_id"],
-        recurring_id=row["recurring_id"],
-        origin_id=None if row["origin_id"] is None else job_id_of(row["origin_id"]),
-        tags=tuple(row["tags"]),
-        progress=progress_of(row),
-    )
+    fields = dict(row)
+    fields |= {
+        "id": job_id_of(fields.pop("job_id")),
+        "state": JobState(row["state"]),
+        "args": None if row["args"] is None else without_carrier(row["args"]),
+        "origin_id": None if row["origin_id"] is None else job_id_of(row["origin_id"]),
+        "tags": tuple(row["tags"]),
+        "progress": take_progress(fields),
+    }
+    return JobSummary(**fields)
 
 
-def progress_of(row: Mapping[str, Any]) -> Progress | None:
-    """The progress in a row, if there is any: a row may be there for a checkpoint alone."""
-    return None if row["done"] is None else Progress(row["done"], row["total"], row["message"])
+def take_progress(fields: dict[str, Any]) -> Progress | None:
+    """The progress in a row, taken out of it; None: there is none, as in a row that is there for a checkpoint alone."""
+    done, total, message = (fields.pop(name) for name in ("done", "total", "message"))
+    return None if done is None else Progress(done, total, message)

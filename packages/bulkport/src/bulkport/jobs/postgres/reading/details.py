@@ -2,14 +2,16 @@
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from psycopg import sql
 
+from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
+from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
 from bulkport.jobs.postgres.reading.snapshot import Snapshot
-from bulkport.jobs.postgres.rows import SUMMARIES, in_utc, job_id_of, summary_of, utc_or_none
+from bulkport.jobs.postgres.rows import SUMMARIES, job_id_of, number_of, summary_of
 from bulkport.jobs.reading.details import (
     MOST_EVENTS,
     MOST_LINKS,
@@ -23,6 +25,7 @@ from bulkport.jobs.reading.details import (
     RunOutcome,
     TimelineEntry,
 )
+from bulkport.jobs.run_output import MOST_LINES
 
 _KEPT: Final = sql.SQL("""
 SELECT job.result, progress.checkpoint,
@@ -46,28 +49,20 @@ FROM bulkport.job_history WHERE job_id = %(job_id)s ORDER BY id DESC LIMIT %(mos
 """)
 
 _PARENTS: Final = sql.SQL("""
-SELECT waits.on_outcome, waits.parent_id AS job_id, waits.batch_id, job.task, job.state::text
+SELECT waits.on_outcome AS "on", waits.parent_id AS job_id, waits.batch_id, job.task, job.state::text
 FROM bulkport.job_continuations waits LEFT JOIN bulkport.all_jobs job ON job.job_id = waits.parent_id
 WHERE waits.child_id = %(job_id)s ORDER BY waits.parent_id, waits.batch_id LIMIT %(most_links)s
 """)
 
 _CHILDREN: Final = sql.SQL("""
-SELECT waits.on_outcome, waits.child_id AS job_id, NULL::bigint AS batch_id, job.task, job.state::text
+SELECT waits.on_outcome AS "on", waits.child_id AS job_id, NULL::bigint AS batch_id, job.task, job.state::text
 FROM bulkport.job_continuations waits LEFT JOIN bulkport.all_jobs job ON job.job_id = waits.child_id
 WHERE waits.parent_id = %(job_id)s ORDER BY waits.child_id LIMIT %(most_links)s
 """)
 
-_BATCH: Final = sql.SQL("""
-SELECT batch.batch_id, batch.description, batch.user_id, batch.created_at, batch.sealed, batch.abandoned,
-       batch.finished_at
-FROM bulkport.job_batches batch WHERE batch.batch_id = %(batch_id)s
-""")
-
 _BATCHES: Final = sql.SQL("""
-SELECT batch.batch_id, batch.description, batch.user_id, batch.created_at, batch.sealed, batch.abandoned,
-       batch.finished_at
-FROM bulkport.job_batches batch WHERE %(before)s::bigint IS NULL OR batch.batch_id < %(before)s
-ORDER BY batch.batch_id DESC LIMIT %(limit)s
+SELECT batch_id, description, user_id, created_at, sealed AS is_sealed, abandoned AS is_abandoned, finished_at
+FROM bulkport.job_batches WHERE batch_id < %(before)s ORDER BY batch_id DESC LIMIT %(limit)s
 """)
 
 _BATCH_STATES: Final = sql.SQL("""
@@ -87,10 +82,13 @@ WHERE job_id = %(job_id)s AND line > %(after)s ORDER BY line LIMIT %(limit)s
 """)
 
 
-async def read_details(snapshot: Snapshot, job_id: int) -> JobDetails | None:
-    """A job and all that is kept of it; None when there is no such job."""
-    arguments = {"job_id": job_id, "most_links": MOST_LINKS, "most_events": MOST_EVENTS}
-    row = await snapshot.fetch_one(sql.SQL(SUMMARIES), {"job_ids": [job_id], "most_args_bytes": None})
+async def read_details(snapshot: Snapshot, job_id: BackgroundJobId) -> JobDetails | None:
+    """See `JobReader.details`."""
+    number = number_of(job_id)
+    if number is None:
+        return None
+    arguments = {"job_id": number, "most_links": MOST_LINKS, "most_events": MOST_EVENTS}
+    row = await snapshot.fetch_one(sql.SQL(SUMMARIES), {"job_ids": [number], "most_args_bytes": None})
     kept = await snapshot.fetch_one(_KEPT, arguments)
     if row is None or kept is None:
         return None
@@ -113,47 +111,34 @@ async def read_details(snapshot: Snapshot, job_id: int) -> JobDetails | None:
 
 
 async def read_batch(snapshot: Snapshot, batch_id: int) -> BatchStatus | None:
-    """How far a batch has come; None when there is no such batch."""
-    row = await snapshot.fetch_one(_BATCH, {"batch_id": batch_id})
-    return None if row is None else (await _with_states(snapshot, [row]))[0]
+    """See `JobReader.batch`."""
+    found = await read_batches(snapshot, before=batch_id + 1, limit=1) if 0 < batch_id < MAX_BIGINT else ()
+    return found[0] if found and found[0].batch_id == batch_id else None
 
 
-async def read_batches(snapshot: Snapshot, before: int | None, limit: int) -> tuple[BatchStatus, ...]:
-    """Batches, newest first."""
-    rows = await snapshot.fetch_all(_BATCHES, {"before": before, "limit": limit})
-    return tuple(await _with_states(snapshot, rows))
+async def read_batches(snapshot: Snapshot, *, before: int | None = None, limit: int = 50) -> tuple[BatchStatus, ...]:
+    """See `JobReader.batches`."""
+    rows = await snapshot.fetch_all(_BATCHES, {"before": MAX_BIGINT if before is None else before, "limit": limit})
+    states: dict[int, dict[JobState, int]] = defaultdict(dict)
+    for found in await snapshot.fetch_all(_BATCH_STATES, {"batch_ids": [row["batch_id"] for row in rows]}):
+        states[found["batch_id"]][JobState(found["state"])] = found["jobs"]
+    return tuple(BatchStatus(**row, states=states[row["batch_id"]]) for row in rows)
 
 
-async def read_tags(snapshot: Snapshot, limit: int) -> dict[str, int]:
-    """The most frequent tags among the latest ones."""
+async def read_tags(snapshot: Snapshot, *, limit: int = 50) -> dict[str, int]:
+    """See `JobReader.tags`."""
     rows = await snapshot.fetch_all(_TAGS, {"limit": limit, "latest": _LATEST_TAGS})
     return {row["tag"]: row["jobs"] for row in rows}
 
 
-async def _with_states(snapshot: Snapshot, rows: Sequence[Mapping[str, Any]]) -> list[BatchStatus]:
-    states: dict[int, dict[JobState, int]] = defaultdict(dict)
-    for found in await snapshot.fetch_all(_BATCH_STATES, {"batch_ids": [row["batch_id"] for row in rows]}):
-        states[found["batch_id"]][JobState(found["state"])] = found["jobs"]
-    return [_batch(row, states[row["batch_id"]]) for row in rows]
-
-
-def _batch(row: Mapping[str, Any], states: Mapping[JobState, int]) -> BatchStatus:
-    return BatchStatus(
-        batch_id=row["batch_id"],
-        description=row["description"],
-        user_id=row["user_id"],
-        created_at=in_utc(row["created_at"]),
-        is_sealed=row["sealed"],
-        is_abandoned=row["abandoned"],
-        finished_at=utc_or_none(row["finished_at"]),
-        states=states,
-    )
-
-
-async def read_logs(snapshot: Snapshot, job_id: int, after: int, limit: int) -> tuple[JobLogLine, ...]:
-    """Lines that a job logged, from the one after line `after` on."""
-    rows = await snapshot.fetch_all(_LOGS, {"job_id": job_id, "after": after, "limit": limit})
-    return tuple(JobLogLine(row["line"], row["run"], in_utc(row["at"]), row["level"], row["message"]) for row in rows)
+async def read_logs(
+    snapshot: Snapshot, job_id: BackgroundJobId, *, after: int = 0, limit: int = 500
+) -> tuple[JobLogLine, ...]:
+    """See `JobReader.logs`."""
+    if not (1 <= limit <= MOST_LINES and 0 <= after <= MOST_LINES):
+        raise InvalidJobQuery(f"there are at most {MOST_LINES:,} lines")
+    arguments = {"job_id": number_of(job_id), "after": after, "limit": limit}
+    return tuple(JobLogLine(**row) for row in await snapshot.fetch_all(_LOGS, arguments))
 
 
 def timeline(job: JobSummary, runs: Iterable[JobRun], changes: Iterable[JobChange]) -> Iterable[TimelineEntry]:
@@ -201,28 +186,14 @@ def _unkept_run(job: JobSummary) -> JobRun | None:
 
 
 def _run(row: Mapping[str, Any]) -> JobRun:
-    return JobRun(
-        run=row["run"],
-        outcome=RunOutcome(row["outcome"]),
-        server=row["server"],
-        started_at=utc_or_none(row["started_at"]),
-        ended_at=in_utc(row["ended_at"]),
-        error_type=row["error_type"],
-        error=row["error"],
-        traceback=row["traceback"],
-        retry_at=utc_or_none(row["retry_at"]),
-    )
+    return JobRun(**{**row, "outcome": RunOutcome(row["outcome"])})
 
 
 def _change(row: Mapping[str, Any]) -> JobChange:
-    return JobChange(in_utc(row["at"]), JobState(row["state"]), row["reason"], row["actor"])
+    return JobChange(**{**row, "state": JobState(row["state"])})
 
 
 def _link(row: Mapping[str, Any]) -> JobLink:
-    return JobLink(
-        on=row["on_outcome"],
-        job_id=None if row["job_id"] is None else job_id_of(row["job_id"]),
-        task=row["task"],
-        state=None if row["state"] is None else JobState(row["state"]),
-        batch_id=row["batch_id"],
-    )
+    job_id, state = row["job_id"], row["state"]
+    known = {"job_id": job_id and job_id_of(job_id), "state": state and JobState(state)}
+    return JobLink(**{**row, **known})

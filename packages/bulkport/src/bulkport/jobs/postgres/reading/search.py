@@ -8,7 +8,7 @@ table, and the page says where that ended. So every page is made in bounded time
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from psycopg import sql
@@ -24,7 +24,7 @@ from bulkport.jobs.postgres.reading.finding import (
     state_queries,
 )
 from bulkport.jobs.postgres.reading.snapshot import Snapshot, SnapshotSource
-from bulkport.jobs.postgres.rows import SUMMARIES, in_utc, job_id_of, summary_of
+from bulkport.jobs.postgres.rows import SUMMARIES, job_id_of, summary_of
 from bulkport.jobs.reading.query import MOST_JOBS_A_PAGE, JobCount, JobIds, JobPage, JobQuery
 from bulkport.logs import get_logger
 
@@ -229,8 +229,7 @@ def _stretch(rows: Sequence[DictRow]) -> _Stretch:
 
 
 def _place(row: DictRow) -> Place:
-    value: datetime | timedelta = row["value"]
-    return Place(in_utc(value) if isinstance(value, datetime) else value, row["job_id"])
+    return Place(row["value"], row["job_id"])
 
 
 def _order(place: Place) -> tuple[Any, int]:
@@ -255,7 +254,8 @@ def _cursor(cursors: Cursors, place: Place | None, *, is_backward: bool = False)
 async def _now(snapshot: Snapshot) -> datetime:
     row = await snapshot.fetch_one(sql.SQL("SELECT clock_timestamp() AS now"))
     assert row is not None
-    return in_utc(row["now"])
+    now: datetime = row["now"]
+    return now
 
 
 def _check_limit(limit: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from psycopg import AsyncConnection, sql
 from psycopg.errors import QueryCanceled
@@ -12,12 +12,16 @@ from bulkport.jobs.errors import SearchTookTooLong
 from bulkport.jobs.postgres.reading.finding import Statement
 from bulkport.pools import AsyncPool
 
+_BEGIN: Final = sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL timezone = 'UTC'; {}")
+
 
 class Snapshot:
     """What statements see while one reading lasts: all of them the same."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
+    def __init__(self, connection: AsyncConnection[Any], silent_seconds: float) -> None:
         self._connection = connection
+        self.silent_seconds = silent_seconds
+        """Silence after which a server is shown as silent."""
 
     async def fetch_all(self, query: sql.SQL, arguments: Mapping[str, Any] | None = None) -> list[DictRow]:
         """Run a statement and return its rows."""
@@ -66,13 +70,15 @@ SnapshotSource: TypeAlias = Callable[[], AbstractAsyncContextManager[Snapshot]]
 
 
 @asynccontextmanager
-async def open_snapshot(pool: AsyncPool, most_seconds: float) -> AsyncIterator[Snapshot]:
+async def open_snapshot(pool: AsyncPool, most_seconds: float, silent_seconds: float) -> AsyncIterator[Snapshot]:
     """A snapshot to read from.
 
     Parameters
     ----------
     most_seconds
         How long one statement may take.
+    silent_seconds
+        See `Snapshot.silent_seconds`.
 
     Raises
     ------
@@ -83,12 +89,12 @@ async def open_snapshot(pool: AsyncPool, most_seconds: float) -> AsyncIterator[S
         # Not in pipeline mode: a reading that is cancelled could not leave it.
         async with pool.connection() as connection, connection.transaction():
             await connection.execute(
-                sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {}").format(
-                    _timeout(most_seconds)
-                ),
+                sql.SQL(
+                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL timezone = 'UTC'; {}"
+                ).format(_timeout(most_seconds)),
                 prepare=False,
             )
-            yield Snapshot(connection)
+            yield Snapshot(connection, silent_seconds)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Counts, totals and time series: what has been moved into them, plus the deltas that have not been yet."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, LiteralString
 
@@ -10,7 +10,6 @@ from psycopg import sql
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
 from bulkport.jobs.postgres.reading.snapshot import Snapshot
-from bulkport.jobs.postgres.rows import in_utc
 from bulkport.jobs.reading.metrics import (
     Granularity,
     JobStatistics,
@@ -108,10 +107,18 @@ COALESCE(sum(duration), 0)::bigint AS durations, COALESCE(sum(latency), 0)::bigi
 FROM bucket, unnest(durations, latencies) WITH ORDINALITY AS element (duration, latency, slot)
 """
 
-_STEPS: Final = sql.SQL(f"{_BUCKETS} SELECT starts_at AS key, {_SUMS} FROM bucket GROUP BY 1")
-_STEP_SLOTS: Final = sql.SQL(f"{_BUCKETS} SELECT starts_at AS key, {_SLOTS} GROUP BY 1, slot ORDER BY 1, slot")
-_QUEUES: Final = sql.SQL(f"{_BUCKETS} SELECT queue AS key, {_SUMS} FROM bucket GROUP BY 1")
-_QUEUE_SLOTS: Final = sql.SQL(f"{_BUCKETS} SELECT queue AS key, {_SLOTS} GROUP BY 1, slot ORDER BY 1, slot")
+
+def _by(column: LiteralString) -> tuple[sql.SQL, sql.SQL]:
+    """The sums for each value of a column, and the slots of its histograms."""
+    return (
+        sql.SQL(f"{_BUCKETS} SELECT {column} AS key, {_SUMS} FROM bucket GROUP BY 1"),
+        sql.SQL(f"{_BUCKETS} SELECT {column} AS key, {_SLOTS} GROUP BY 1, slot ORDER BY 1, slot"),
+    )
+
+
+_BY_STEP: Final = _by("starts_at")
+_BY_QUEUE: Final = _by("queue")
+_BY_TASK: Final = _by("task")
 _STEPS_BY_TASK: Final = sql.SQL(f"{_BUCKETS} SELECT starts_at AS key, task AS name, {_SUMS} FROM bucket GROUP BY 1, 2")
 _STEPS_BY_QUEUE: Final = sql.SQL(
     f"{_BUCKETS} SELECT starts_at AS key, queue AS name, {_SUMS} FROM bucket GROUP BY 1, 2"
@@ -127,9 +134,6 @@ _STEPS_BY: Final = {
     SeriesGroup.QUEUE: _STEPS_BY_QUEUE,
     SeriesGroup.SERVER: _STEPS_BY_SERVER,
 }
-_TASKS: Final = sql.SQL(f"{_BUCKETS} SELECT task AS key, {_SUMS} FROM bucket GROUP BY 1")
-_TASK_SLOTS: Final = sql.SQL(f"{_BUCKETS} SELECT task AS key, {_SLOTS} GROUP BY 1, slot ORDER BY 1, slot")
-
 _UNFINISHED_BY_TASK: Final = sql.SQL(f"""
 WITH {COUNTED}
 SELECT task, sum(jobs)::bigint AS jobs FROM counted
@@ -142,9 +146,10 @@ SELECT bulkport.bucket(%(granularity)s, %(since)s) AS since,
 """)
 
 
-async def read_statistics(snapshot: Snapshot, silent_seconds: float) -> JobStatistics:
+async def read_statistics(snapshot: Snapshot) -> JobStatistics:
     """All jobs in numbers."""
-    row = await snapshot.fetch_one(STATISTICS, {"silent_seconds": silent_seconds, "most_overdue": MOST_OVERDUE})
+    arguments = {"silent_seconds": snapshot.silent_seconds, "most_overdue": MOST_OVERDUE}
+    row = await snapshot.fetch_one(STATISTICS, arguments)
     assert row is not None
     running: dict[str, int] = row["running"]
     states = dict.fromkeys(JobState, 0)
@@ -156,7 +161,7 @@ async def read_statistics(snapshot: Snapshot, silent_seconds: float) -> JobStati
     states[JobState.PROCESSING] = sum(running.values())
     states[JobState.ENQUEUED] = max(0, states[JobState.ENQUEUED] - states[JobState.PROCESSING])
     return JobStatistics(
-        as_of=in_utc(row["as_of"]),
+        as_of=row["as_of"],
         states=states,
         waiting={queue: jobs for queue, jobs in waiting.items() if jobs > 0},
         overdue=row["overdue"],
@@ -171,33 +176,32 @@ async def read_series(
     snapshot: Snapshot,
     granularity: Granularity,
     since: datetime,
-    until: datetime | None,
-    task: str | None,
     *,
+    until: datetime | None = None,
+    task: str | None = None,
     queue: str | None = None,
-    percentiles: bool,
+    percentiles: bool = False,
 ) -> list[SeriesPoint]:
     """A time series without gaps; see `JobReader.series`."""
     arguments, times = await _steps(snapshot, granularity, since, until)
     arguments |= {"task": task, "queue": queue}
-    totals = {in_utc(row.pop("key")): JobTotals(**row) for row in await snapshot.fetch_all(_STEPS, arguments)}
-    slots = await snapshot.fetch_all(_STEP_SLOTS, arguments) if percentiles else []
-    spread = {in_utc(key): value for key, value in _percentiles(slots).items()}
-    return [SeriesPoint(at, totals.get(at, JobTotals()), *spread.get(at, (None, None))) for at in times]
+    found = await _read_by(snapshot, _BY_STEP, arguments, percentiles=percentiles)
+    return [SeriesPoint(at, *found.get(at, (JobTotals(), None, None))) for at in times]
 
 
 async def read_grouped_series(
     snapshot: Snapshot,
+    by: SeriesGroup,
     granularity: Granularity,
     since: datetime,
-    until: datetime | None,
-    by: SeriesGroup,
+    *,
+    until: datetime | None = None,
 ) -> dict[str, list[SeriesPoint]]:
     """Time series without gaps by task, queue or server; see `JobReader.series_by`."""
     arguments, times = await _steps(snapshot, granularity, since, until)
     found: dict[str, dict[datetime, JobTotals]] = defaultdict(dict)
     for row in await snapshot.fetch_all(_STEPS_BY[by], arguments | {"task": None, "queue": None}):
-        at, name = in_utc(row.pop("key")), row.pop("name")
+        at, name = row.pop("key"), row.pop("name")
         found[name][at] = JobTotals(**row)
     return {
         name: [SeriesPoint(at, totals.get(at, JobTotals()), None, None) for at in times]
@@ -213,7 +217,7 @@ async def _steps(
         raise InvalidJobQuery("a time series needs times with a time zone")
     bounds = await snapshot.fetch_one(_BOUNDS, {"granularity": granularity.value, "since": since, "until": until})
     assert bounds is not None
-    first, last = in_utc(bounds["since"]), in_utc(bounds["last"])
+    first, last = bounds["since"], bounds["last"]
     if steps_between(first, last, granularity) > MOST_STEPS:
         raise InvalidJobQuery(f"a time series has at most {MOST_STEPS:,} steps")
     arguments = {"granularity": granularity.value, "since": first, "until": last + granularity.step}
@@ -221,26 +225,20 @@ async def _steps(
     return arguments, [first + granularity.step * number for number in range(count)]
 
 
-async def read_task_statistics(snapshot: Snapshot, window: timedelta) -> list[TaskStatistics]:
-    """What each task's jobs came to lately; see `JobReader.task_statistics`."""
-    arguments = await _window(snapshot, window)
-    totals = {row.pop("key"): JobTotals(**row) for row in await snapshot.fetch_all(_TASKS, arguments)}
-    spread = _percentiles(await snapshot.fetch_all(_TASK_SLOTS, arguments))
+async def read_task_statistics(snapshot: Snapshot, window: timedelta = timedelta(days=1)) -> list[TaskStatistics]:
+    """See `JobReader.task_statistics`."""
+    found = await _read_by(snapshot, _BY_TASK, await _window(snapshot, window))
     unfinished = {row["task"]: row["jobs"] for row in await snapshot.fetch_all(_UNFINISHED_BY_TASK)}
     return [
-        TaskStatistics(
-            task, totals.get(task, JobTotals()), *spread.get(task, (None, None)), unfinished=unfinished.get(task, 0)
-        )
-        for task in sorted(totals.keys() | unfinished.keys())
+        TaskStatistics(task, *found.get(task, (JobTotals(), None, None)), unfinished=unfinished.get(task, 0))
+        for task in sorted(found.keys() | unfinished.keys())
     ]
 
 
-async def read_queue_activity(snapshot: Snapshot, window: timedelta) -> list[QueueActivity]:
-    """What each queue's jobs came to lately; see `JobReader.queue_activity`."""
-    arguments = await _window(snapshot, window)
-    totals = {row.pop("key"): JobTotals(**row) for row in await snapshot.fetch_all(_QUEUES, arguments)}
-    spread = _percentiles(await snapshot.fetch_all(_QUEUE_SLOTS, arguments))
-    return [QueueActivity(queue, totals[queue], *spread.get(queue, (None, None))) for queue in sorted(totals)]
+async def read_queue_activity(snapshot: Snapshot, window: timedelta = timedelta(minutes=5)) -> list[QueueActivity]:
+    """See `JobReader.queue_activity`."""
+    found = await _read_by(snapshot, _BY_QUEUE, await _window(snapshot, window))
+    return [QueueActivity(queue, *found[queue]) for queue in sorted(found)]
 
 
 async def _window(snapshot: Snapshot, window: timedelta) -> dict[str, Any]:
@@ -251,25 +249,34 @@ async def _window(snapshot: Snapshot, window: timedelta) -> dict[str, Any]:
     now = await snapshot.fetch_one(sql.SQL("SELECT clock_timestamp() AS now"))
     assert now is not None
     try:
-        since = in_utc(now["now"]) - window
+        since = now["now"] - window
     except OverflowError:
         since = datetime(1970, 1, 1, tzinfo=UTC)
     return {
         "granularity": granularity.value,
         "since": since - granularity.step,
-        "until": in_utc(now["now"]) + granularity.step,
+        "until": now["now"] + granularity.step,
         "task": None,
         "queue": None,
     }
 
 
-def _percentiles(rows: Iterable[Mapping[str, Any]]) -> dict[Any, tuple[Percentiles | None, Percentiles | None]]:
-    """Duration and latency by key."""
+async def _read_by(
+    snapshot: Snapshot, by: tuple[sql.SQL, sql.SQL], arguments: Mapping[str, Any], *, percentiles: bool = True
+) -> dict[Any, tuple[JobTotals, Percentiles | None, Percentiles | None]]:
+    """Totals, duration and latency by key."""
+    sums, slots = by
     durations: dict[Any, list[int]] = defaultdict(list)
     latencies: dict[Any, list[int]] = defaultdict(list)
-    for row in rows:
+    for row in await snapshot.fetch_all(slots, arguments) if percentiles else ():
         durations[row["key"]].append(row["durations"])
         latencies[row["key"]].append(row["latencies"])
     return {
-        key: (Percentiles.of_histogram(durations[key]), Percentiles.of_histogram(latencies[key])) for key in durations
+        key: (
+            JobTotals(**row),
+            Percentiles.of_histogram(durations[key]),
+            Percentiles.of_histogram(latencies[key]),
+        )
+        for row in await snapshot.fetch_all(sums, arguments)
+        for key in [row.pop("key")]
     }
