@@ -11,15 +11,6 @@ from bulkport.jobs.worker import FurtherOptions, WorkerServer, new_server_name, 
 from bulkport.pools import AsyncPool, open_pool
 
 
-class ServerOptions(FurtherOptions, total=False):
-    """How a worker server behaves; see `WorkerOptions`."""
-
-    heartbeat_seconds: float
-    stalled_seconds: float
-    shutdown_seconds: float
-    poll_seconds: float
-
-
 class BackgroundJobs(JobCalls):
     """The background jobs of an application.
 
@@ -84,7 +75,7 @@ class BackgroundJobs(JobCalls):
         queues: Sequence[str] | None = None,
         concurrency: int = 20,
         name: str | None = None,
-        **options: Unpack[ServerOptions],
+        **options: Unpack[FurtherOptions],
     ) -> None:
         """Run jobs until `stop` is set; for parameters see `WorkerServer`.
 
@@ -114,6 +105,7 @@ class BackgroundJobs(JobCalls):
                 engine.add_task(task.definition(threads))
             for definition in self.recurring.declared:
                 engine.recurring.declare(definition)
+            options.setdefault("schema", self.schema)
             server = WorkerServer(
                 engine, database_url, queues=queues, concurrency=concurrency, name=server_name, **options
             )

@@ -26,12 +26,23 @@ _LONGEST_RESTART_SECONDS = 5.0
 
 
 class FurtherOptions(TypedDict, total=False):
-    """Seldom needed; see `WorkerOptions`."""
+    """How a worker server behaves; see `WorkerOptions`."""
 
+    heartbeat_seconds: float
+    stalled_seconds: float
+    shutdown_seconds: float
+    poll_seconds: float
     blocked_seconds: float
     listen_url: str | None
     retention: RetentionPolicy
     schema: str
+
+
+class ServerOptions(FurtherOptions, total=False):
+    """What it serves besides."""
+
+    queues: Sequence[str] | None
+    concurrency: int
 
 
 class WorkerServer:
@@ -43,14 +54,10 @@ class WorkerServer:
         With its tasks declared.
     database_url
         The server opens six connections of its own.
-    queues
-        Queues to serve; None: all.
-    concurrency
-        Jobs that run at one time.
     name
         Unique among all servers, also over time. A parent that starts this process gives it a fresh name, and says
         it to `JobEngine.rescue` when it has seen the process die. None: a name is made up.
-    heartbeat_seconds, stalled_seconds, shutdown_seconds, poll_seconds, further
+    options
         See `WorkerOptions`.
 
     Examples
@@ -61,33 +68,10 @@ class WorkerServer:
     """
 
     def __init__(
-        self,
-        engine: JobEngine,
-        database_url: str,
-        *,
-        queues: Sequence[str] | None = None,
-        concurrency: int = 20,
-        name: str | None = None,
-        heartbeat_seconds: float = 3.0,
-        stalled_seconds: float = 12.0,
-        shutdown_seconds: float = 20.0,
-        poll_seconds: float = 1.0,
-        **further: Unpack[FurtherOptions],
+        self, engine: JobEngine, database_url: str, *, name: str | None = None, **options: Unpack[ServerOptions]
     ) -> None:
-        if stalled_seconds < 3 * heartbeat_seconds:
-            raise ValueError("stalled_seconds must be at least three times heartbeat_seconds")
         self._engine = engine
-        self._options = WorkerOptions(
-            database_url=database_url,
-            server_name=name or new_server_name(),
-            queues=queues,
-            concurrency=concurrency,
-            heartbeat_seconds=heartbeat_seconds,
-            stalled_seconds=stalled_seconds,
-            shutdown_seconds=shutdown_seconds,
-            poll_seconds=poll_seconds,
-            **further,
-        )
+        self._options = WorkerOptions(database_url, name or new_server_name(), **options)
 
     @property
     def name(self) -> str:

@@ -51,7 +51,13 @@ DEFAULT_RETENTION: Final = RetentionPolicy()
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How a worker server behaves. Times are in seconds."""
+    """How a worker server behaves. Times are in seconds.
+
+    Raises
+    ------
+    ValueError
+        Other servers would take this one for dead though it is not.
+    """
 
     database_url: str
     server_name: str
@@ -77,6 +83,10 @@ class WorkerOptions:
     `poll_seconds`."""
     retention: RetentionPolicy = DEFAULT_RETENTION
     """How long finished jobs are kept. Every server prunes, each by its own policy."""
+
+    def __post_init__(self) -> None:
+        if self.stalled_seconds < 3 * self.heartbeat_seconds:
+            raise ValueError("stalled_seconds must be at least three times heartbeat_seconds")
 
 
 class JobEngine(JobQueue, Protocol):
