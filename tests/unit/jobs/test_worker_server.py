@@ -6,7 +6,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from bulkport.jobs import WorkerOptions
+from bulkport.jobs import BackgroundJobs, WorkerOptions
 from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer, new_server_name
@@ -67,3 +67,15 @@ def test_every_made_up_name_is_new() -> None:
 def test_death_cannot_be_seen_faster_than_three_heartbeats() -> None:
     with pytest.raises(ValueError, match="three times"):
         WorkerServer(PostgresEngine(), "", heartbeat_seconds=1, stalled_seconds=2.9)
+
+
+async def test_the_worker_of_jobs_in_another_schema_works_there() -> None:
+    seen: list[str] = []
+
+    class Engine(PostgresEngine):
+        async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
+            seen.append(options.schema)
+            stop.set()
+
+    await BackgroundJobs(engine=Engine, schema="etl").run_worker("postgresql://localhost/unused", asyncio.Event())
+    assert seen == ["etl"]
