@@ -20,7 +20,7 @@ from bulkport.jobs.port.control import Cancel
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 HASTY = {"heartbeat": 0.25, "stalled": 1.25}
 """Settings of a worker process whose death is soon noticed."""
 
