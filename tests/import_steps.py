@@ -12,7 +12,7 @@ import psycopg
 
 from bulkport import Bulkport, WorkerSettings
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 FINAL = {"Completed", "PartialSuccess", "Failed", "Cancelled"}
 
 NDJSON = {"content-type": "application/x-ndjson"}

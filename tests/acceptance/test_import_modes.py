@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from catalogue_site import CatalogueSite
+from catalogue_site import CatalogueSite, opened
 
 from application_client import assert_problem
 from import_steps import NDJSON, fetch, imported, messages, ndjson
@@ -92,3 +92,26 @@ async def test_an_import_is_undone(site: CatalogueSite) -> None:
     assert answer.status_code == 200, answer.text
     assert (answer.json()["undone"]["removed"], answer.json()["undone"]["kept"]) == (1, 1)
     assert await fetch(site.url, "SELECT platform_name FROM platforms") == [("B2",)]
+
+
+async def test_an_undo_takes_no_command_along_that_was_added_since(site: CatalogueSite) -> None:
+    job = await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "A"}, {"platformName": "B"}]})
+    command = {"howTo": "x", "commandLine": "y", "platformName": "A"}
+    added = await imported(site.bob, COMMANDS, content=ndjson([command]), headers=NDJSON)
+    assert added["successCount"] == 1
+    undone = (await site.ann.post(f"/api/imports/{job['id']}/undo")).json()["undone"]
+    assert (undone["removed"], undone["kept"]) == (1, 1)
+    assert undone["reasons"] == [{"reason": "rows that others have added since refer to it", "rows": 1}]
+    assert await fetch(site.url, "SELECT platform_name FROM platforms") == [("A",)]
+    assert await fetch(site.url, "SELECT how_to FROM commands") == [("x",)]
+
+
+async def test_old_values_of_commands_come_back_where_they_are_kept(database_url: str) -> None:
+    async with opened(database_url, undo="full") as site:
+        await _load(site, PLATFORMS, [{"platformName": "Git"}], "insert")
+        rows = [{"howTo": "Commit", "commandLine": "git commit", "platformName": "Git"}]
+        await _load(site, COMMANDS, rows, "insert")
+        job = await _load(site, COMMANDS, [rows[0] | {"commandLine": "git commit -m"}], "upsert")
+        undone = (await site.ann.post(f"/api/imports/{job['id']}/undo")).json()["undone"]
+        assert (undone["restored"], undone["notRestored"]) == (1, 0)
+        assert await fetch(site.url, "SELECT command_line FROM commands") == [("git commit",)]

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import gzip
 import hashlib
+import shutil
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -210,3 +212,46 @@ async def test_what_is_supported_is_said(site: CatalogueSite) -> None:
     assert answer.status_code == 204
     assert answer.headers["tus-version"] == "1.0.0"
     assert "checksum" in answer.headers["tus-extension"]
+
+
+async def test_uploads_wait_in_an_object_store(database_url: str, tmp_path: Path) -> None:
+    def objects() -> int:
+        return sum(1 for path in tmp_path.rglob("*") if path.is_file())
+
+    async with opened(database_url, staging={"url": tmp_path.as_uri()}) as site:
+        address = await created(site, len(ROWS), filename="rows.ndjson")
+        assert (await patched(site, address, 0, ROWS[:1000])).status_code == 204
+        digest = base64.b64encode(hashlib.sha256(ROWS[1000:]).digest()).decode()
+        assert (await patched(site, address, 1000, ROWS[1000:], upload_checksum=f"sha256 {digest}")).status_code == 204
+        assert await offset_of(site, address) == len(ROWS)
+        assert objects() == 2
+        assert await fetch(site.url, "SELECT count(data), count(object) FROM bulkport.upload_parts") == [(0, 2)]
+        job = await settled(site.ann, await accepted(site.ann, PLATFORMS, **reference(address)))
+        assert (job["status"], job["successCount"]) == ("Completed", 40_000)
+        assert objects() == 0
+        assert await fetch(site.url, "SELECT count(*) FROM bulkport.staged_objects") == [(0,)]
+
+        given_up = await created(site, 10)
+        await patched(site, given_up, 0, b"1234")
+        expired = await created(site, 10)
+        await patched(site, expired, 0, b"5678")
+        assert objects() == 2
+        assert (await site.ann.delete(given_up, headers=TUS)).status_code == 204
+        assert objects() == 1
+        await execute(site.url, "UPDATE bulkport.uploads SET expires_at = clock_timestamp() - interval '1 hour'")
+        await created(site, 10)
+        assert objects() == 0
+
+
+async def test_a_store_that_fails_keeps_the_upload_where_it_was(database_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    async with opened(database_url, staging={"url": folder.as_uri()}) as site:
+        address = await created(site, 10, filename="rows.csv")
+        assert (await patched(site, address, 0, b"platf")).status_code == 204
+        shutil.rmtree(folder)
+        folder.write_text("no folder any more")
+        answer = await patched(site, address, 5, b"orm\nA")
+        assert assert_problem(answer, 503)["title"] == "Store of uploads is unavailable"
+        assert answer.headers["retry-after"] == "1"
+        assert await offset_of(site, address) == 5

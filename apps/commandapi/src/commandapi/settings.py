@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bulkport.egress import EgressPolicy
@@ -16,6 +16,7 @@ from bulkport.jobs import RetentionPolicy
 from bulkport.limits import ImportLimits
 from bulkport.pulls.stores import ObjectStore
 from commandapi.data_folder import default_data_folder
+from commandapi.object_stores import StoreSettings
 from commandapi.registrations.issuer_url import IssuerUrl, is_insecure
 
 if TYPE_CHECKING:
@@ -46,16 +47,6 @@ LogLevel = Annotated[
     BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
 ]
 """Least severe message that is logged; any case."""
-
-
-class StoreSettings(BaseModel):
-    """A store that imports are pulled from; see `bulkport.ObjectStore`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    url: str = Field(min_length=1)
-    options: dict[str, SecretStr] = {}
-    users: list[str] | None = None
 
 
 class Settings(BaseSettings):
@@ -232,6 +223,16 @@ class Settings(BaseSettings):
         description="Stores and folders that imports are pulled from, as JSON by the names that requests use: "
         '`{"exports": {"url": "s3://bucket/prefix", "options": {"region": "eu-central-1"}, "users": ["ada"]}}`.',
     )
+    staging: StoreSettings | None = Field(
+        default=None,
+        description="Store or folder where resumable uploads wait for their imports, as JSON: "
+        '`{"url": "s3://bucket/uploads", "options": {"region": "eu-central-1"}}`. Unset: in PostgreSQL.',
+    )
+    undo: Literal["created", "full"] = Field(
+        default="created",
+        description="`created`: an undo removes rows that the import created; `full`: it also brings back those that "
+        "it updated or deleted, whose old values are then kept with each import.",
+    )
     pull_seconds: float = Field(default=21_600.0, gt=0, description="Longest time of fetching one body from a source.")
     max_staged_uploads: int = Field(default=100, ge=1)
     max_staged_bytes: int = Field(default=10 * 2**30, ge=1)
@@ -367,14 +368,7 @@ class Settings(BaseSettings):
 
     def object_stores(self) -> dict[str, ObjectStore]:
         """Stores that imports may be pulled from."""
-        return {
-            name: ObjectStore(
-                store.url,
-                {key: value.get_secret_value() for key, value in store.options.items()},
-                None if store.users is None else tuple(store.users),
-            )
-            for name, store in self.stores.items()
-        }
+        return {name: store.object_store() for name, store in self.stores.items()}
 
     @property
     def shows_docs(self) -> bool:

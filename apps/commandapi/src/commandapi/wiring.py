@@ -27,11 +27,15 @@ def build_bulkport(settings: Settings, context: Mapping[str, Callable[..., Any]]
     references = tuple(replace(reference, match=same_owner) for reference in COMMANDS.references)
     return Bulkport(
         settings.database_url,
-        resources=[replace(PLATFORMS, context=context), replace(COMMANDS, context=context, references=references)],
+        resources=[
+            replace(PLATFORMS, context=context, undo=settings.undo),
+            replace(COMMANDS, context=context, references=references, undo=settings.undo),
+        ],
         limits=settings.import_limits(),
         chunk_workers=settings.import_lanes,
         egress=settings.egress_policy(),
         stores=settings.object_stores(),
+        staging=None if settings.staging is None else settings.staging.object_store(),
         worker=WorkerSettings(retention=settings.job_retention(), import_retention=settings.import_retention()),
     )
 

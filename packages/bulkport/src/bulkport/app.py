@@ -23,7 +23,7 @@ from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import new_server_name, session_mark
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool
-from bulkport.pulls.composition import source_access
+from bulkport.pulls.composition import part_store, source_access
 from bulkport.server_parts import ServerParts
 from bulkport.startup_checks import ApplicationDatabase, log_mistakes
 from bulkport.sync import AsyncCalls, SyncCalls
@@ -69,6 +69,8 @@ class Bulkport(JobCalls, ImportCalls):
         Which addresses webhooks and sources may name; by default https outside of private networks.
     stores
         Object stores and folders that imports may be pulled from, by the names that requests use.
+    staging
+        Object store, or folder of all servers, where resumable uploads wait for their imports; None: in PostgreSQL.
     engine
         Makes the engine that stores and runs jobs. Servers and workers use the same one.
 
@@ -102,6 +104,7 @@ class Bulkport(JobCalls, ImportCalls):
         chunk_workers: int = 2,
         egress: "EgressPolicy | None" = None,
         stores: "Mapping[str, ObjectStore] | None" = None,
+        staging: "ObjectStore | None" = None,
         engine: EngineFactory = PostgresEngine,
     ) -> None:
         super().__init__(engine=engine, schema=schema)
@@ -113,6 +116,7 @@ class Bulkport(JobCalls, ImportCalls):
         self._chunk_workers = chunk_workers
         self._egress = egress
         self._stores = dict(stores or {})
+        self._staging = part_store(staging)
         self._runtimes: list[ImportRuntime] = []
         self.sync: SyncCalls = SyncCalls(self, self._connected_copy, lambda: self.database_url, schema)
         """The same calls for code without an event loop."""
@@ -259,7 +263,7 @@ class Bulkport(JobCalls, ImportCalls):
             The URL is missing or malformed, or its user, password or database is wrong.
         """
         async with AsyncExitStack() as stack:
-            opening = ServerParts(self.database_url, self.schema, self.limits)
+            opening = ServerParts(self.database_url, self.schema, self.limits, self._staging)
             if check:
                 await (self._database.check_at_start() if pool is None else self._database.check_tables(pool))
             if pool is None:

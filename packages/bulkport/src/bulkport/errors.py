@@ -274,5 +274,11 @@ class ServiceUnavailable(BulkportError):
     title = "Service unavailable"
 
 
+class StagingUnavailable(ServiceUnavailable):
+    """The store that has the bytes of uploads does not answer; send the request again."""
+
+    title = "Store of uploads is unavailable"
+
+
 class TooManyWatchers(ServiceUnavailable):
     """As many imports are followed as this server allows; ask for the status from time to time instead."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bulkport.database.row_security import RowSecurity
 from bulkport.imports.ingest import Intake
+from bulkport.imports.part_store import PartStore
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.watch import ImportWatch
 from bulkport.jobs.port import JobEngine
@@ -21,6 +22,7 @@ class ServerParts:
     database_url: str
     schema: str
     limits: ImportLimits
+    staging: PartStore | None = None
 
     def pool(self, most: int) -> AbstractAsyncContextManager[AsyncPool]:
         """Connections for short statements, at most `most`."""
@@ -42,6 +44,6 @@ class ServerParts:
             intake = Intake(engine, pool, uploads, self.limits, chunk_workers)
             watch = ImportWatch(pool, is_stopping=server_is_stopping)
             try:
-                yield ImportRuntime(pool, intake, engine, watch, RowSecurity(pool))
+                yield ImportRuntime(pool, intake, engine, watch, RowSecurity(pool), self.staging)
             finally:
                 watch.close()

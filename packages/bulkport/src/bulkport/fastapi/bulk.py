@@ -29,6 +29,7 @@ from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling, parse_prefer, parse_wait
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, MAX_TAG, MAX_TAGS, ImportLabels, parse_metadata
 from bulkport.imports.options_query import parse_reading
+from bulkport.imports.part_store import collect
 from bulkport.imports.read import get_job
 from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
@@ -152,11 +153,11 @@ def bulk_router(
                     on_accept=on_accept,
                 )
                 return await intake.accept_source(awaited, source.to_json())
-            upload = None if reference is None else await named_upload(reference, runtime().of_user(user_id), user_id)
+            upload = None if reference is None else await named_upload(reference, runtime(), user_id)
             file = await sent_file(request, body, upload, idle_seconds=intake.limits.body_idle_seconds)
             if upload is not None:
                 await body.drain()
-            return await intake.accept(
+            accepted = await intake.accept(
                 Upload(
                     resource=target,
                     writing=writing,
@@ -172,6 +173,9 @@ def bulk_router(
                     on_accept=on_accept if upload is None else both(on_accept, upload),
                 )
             )
+            if upload is not None:
+                await collect(runtime().pool, runtime().staging)
+            return accepted
 
         received = await receive_once(
             request,

@@ -31,6 +31,7 @@ from bulkport.imports.formats import BodyFormat, Handling, parse_prefer
 from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.options_query import parse_reading
+from bulkport.imports.part_store import collect
 from bulkport.imports.read import CsvHeader, ImportJob, ReportedRow, csv_header, get_job
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.retry import RejectedRows, mend_row, newest_retry, write_link
@@ -100,13 +101,16 @@ def retry_router(
                 reference = await body_reference(request)
                 if reference is not None and "upload" not in reference:
                     raise ValidationFailed({"source": ["source cannot be retried from; send the rows, or an upload"]})
-                upload = None if reference is None else await named_upload(reference, pool, user_id)
+                upload = None if reference is None else await named_upload(reference, runtime(), user_id)
                 file = await sent_file(request, body, upload, idle_seconds=intake.limits.body_idle_seconds)
                 if upload is not None:
                     await body.drain()
                     on_accept = both(on_accept, upload)
                 file = unwrap_report(file, intake.limits)
-                return await intake.accept(_sent(request, job, resources[job.resource], file, on_accept))
+                accepted = await intake.accept(_sent(request, job, resources[job.resource], file, on_accept))
+                if upload is not None:
+                    await collect(runtime().pool, runtime().staging)
+                return accepted
             await body.drain()
             rows = RejectedRows(pool, job_id)
             pages = rows.pages()

@@ -9,12 +9,12 @@ import msgspec
 from psycopg import AsyncConnection
 from starlette.requests import ClientDisconnect, Request
 
-from bulkport.database.row_security import Connections
 from bulkport.errors import UploadConflict, UploadInterrupted, ValidationFailed
 from bulkport.fastapi.headers import field_value
 from bulkport.identifiers import UserId
 from bulkport.imports import staged
 from bulkport.imports.formats.file_names import media_type_of_name
+from bulkport.imports.runtime import ImportRuntime
 
 _MAX_BYTES: Final = 8192
 _MEMBERS: Final = frozenset({"upload", "source"})
@@ -34,7 +34,7 @@ class StagedBody:
         await staged.delete_upload(connection, self.upload.id, UserId(self.upload.user_id))
 
 
-async def named_upload(reference: Mapping[str, Any], pool: Connections, user_id: UserId) -> StagedBody:
+async def named_upload(reference: Mapping[str, Any], runtime: ImportRuntime, user_id: UserId) -> StagedBody:
     """The upload that a request's body names.
 
     Raises
@@ -50,6 +50,7 @@ async def named_upload(reference: Mapping[str, Any], pool: Connections, user_id:
         upload_id = UUID(reference["upload"])
     except (ValueError, TypeError, AttributeError):
         raise ValidationFailed({"upload": ["upload must be the id of an upload: the end of its Location"]}) from None
+    pool = runtime.of_user(user_id)
     async with pool.connection() as connection:
         upload = await staged.get_upload(connection, upload_id, user_id)
     if not upload.is_complete:
@@ -59,7 +60,7 @@ async def named_upload(reference: Mapping[str, Any], pool: Connections, user_id:
     # Browsers and libraries say the type of what is inside a compressed file, or of the compression.
     if content_type in {"application/gzip", "application/x-gzip", "application/zstd", "application/octet-stream"}:
         content_type = by_name
-    return StagedBody(upload, content_type, encoding, staged.read_upload(pool, upload))
+    return StagedBody(upload, content_type, encoding, staged.read_upload(pool, upload, runtime.staging))
 
 
 async def body_reference(request: Request) -> Mapping[str, Any] | None:

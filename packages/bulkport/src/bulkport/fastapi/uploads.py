@@ -16,7 +16,6 @@ from fastapi import APIRouter, Depends, Response
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from bulkport.database.row_security import Connections
 from bulkport.errors import (
     BadRequest,
     BulkportError,
@@ -32,8 +31,9 @@ from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.identifiers import UserId
 from bulkport.imports import staged
+from bulkport.imports.part_store import collect, put_part
 from bulkport.imports.runtime import ImportRuntime
-from bulkport.imports.staged import PART_BYTES, StagedUpload
+from bulkport.imports.staged import OBJECT_BYTES, PART_BYTES, StagedUpload
 
 _VERSION: Final = "1.0.0"
 _CONTENT_TYPE: Final = "application/offset+octet-stream"
@@ -163,7 +163,8 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
                 most=limits.max_staged_uploads,
                 most_bytes=limits.max_staged_bytes,
             )
-        received = await _append(runtime().of_user(user_id), request, upload, checksum) if is_with_bytes else 0
+        await collect(runtime().pool, runtime().staging)
+        received = await _append(runtime(), user_id, request, upload, checksum) if is_with_bytes else 0
         location = f"{request_path(request).rstrip('/')}/{upload.id}"
         return Response(status_code=201, headers={"Location": location, **_state(upload, received)})
 
@@ -208,7 +209,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
             upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
         if upload.received != offset:
             raise UploadConflict(f"{upload.received} bytes of this upload have arrived, so Upload-Offset must be that.")
-        received = await _append(runtime().of_user(user_id), request, upload, checksum)
+        received = await _append(runtime(), user_id, request, upload, checksum)
         return Response(status_code=204, headers=_state(upload, received))
 
     @router.delete(
@@ -219,12 +220,15 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         _require_version(request.headers)
         async with runtime().of_user(user_id).connection() as connection:
             await staged.delete_upload(connection, _upload_id(upload_id), user_id)
+        await collect(runtime().pool, runtime().staging)
         return Response(status_code=204, headers={"Tus-Resumable": _VERSION})
 
     return router
 
 
-async def _append(connections: Connections, request: Request, upload: StagedUpload, checksum: _Checksum | None) -> int:
+async def _append(
+    runtime: ImportRuntime, user_id: UserId, request: Request, upload: StagedUpload, checksum: _Checksum | None
+) -> int:
     """Store the request's body behind what has arrived. Returns how much has arrived then.
 
     With a checksum all of it is stored or nothing, so it is held until it is complete.
@@ -232,20 +236,27 @@ async def _append(connections: Connections, request: Request, upload: StagedUplo
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > upload.length - upload.received:
         raise _too_long(upload)
-    parts = _parts(RequestBody(request), upload)
+    connections, store = runtime.of_user(user_id), runtime.staging
+    parts = _parts(RequestBody(request), upload, PART_BYTES if store is None else OBJECT_BYTES)
+
+    async def put(offset: int, part: bytes) -> str | None:
+        return None if store is None else await put_part(runtime.pool, store, upload.id, offset, part)
+
     if checksum is None:
         offset = upload.received
         async for part in parts:
+            name = await put(offset, part)
             async with connections.connection() as connection:
-                await staged.append_part(connection, upload.id, offset, part)
+                await staged.append_part(connection, upload.id, offset, part, name)
             offset += len(part)
         return offset
-    checked = [part async for part in _checked(parts, checksum)]
+    offset, checked = upload.received, []
+    for part in [part async for part in _checked(parts, checksum)]:
+        checked.append((offset, part, await put(offset, part)))
+        offset += len(part)
     async with connections.connection() as connection, connection.transaction():
-        offset = upload.received
-        for part in checked:
-            await staged.append_part(connection, upload.id, offset, part)
-            offset += len(part)
+        for start, part, name in checked:
+            await staged.append_part(connection, upload.id, start, part, name)
     return offset
 
 
@@ -262,7 +273,7 @@ async def _checked(parts: AsyncIterator[bytes], checksum: _Checksum) -> AsyncIte
         raise ChecksumMismatch
 
 
-async def _parts(body: RequestBody, upload: StagedUpload) -> AsyncIterator[bytes]:
+async def _parts(body: RequestBody, upload: StagedUpload, part_bytes: int) -> AsyncIterator[bytes]:
     """The body in parts of a size that is stored well; what came before a broken connection comes too."""
     buffer = bytearray()
     left = upload.length - upload.received
@@ -271,10 +282,10 @@ async def _parts(body: RequestBody, upload: StagedUpload) -> AsyncIterator[bytes
             buffer += data
             if len(buffer) > left:
                 raise _too_long(upload)
-            while len(buffer) >= PART_BYTES:
-                yield bytes(buffer[:PART_BYTES])
-                left -= PART_BYTES
-                del buffer[:PART_BYTES]
+            while len(buffer) >= part_bytes:
+                yield bytes(buffer[:part_bytes])
+                left -= part_bytes
+                del buffer[:part_bytes]
     except BulkportError:
         if buffer and len(buffer) <= left:
             yield bytes(buffer)

@@ -9,6 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 from bulkport.database.row_security import RowSecurity, UserConnections
 from bulkport.identifiers import UserId
 from bulkport.imports.ingest import Intake
+from bulkport.imports.part_store import PartStore
 from bulkport.imports.watch import ImportWatch
 from bulkport.jobs.port import JobEngine
 from bulkport.slots import Slots
@@ -37,6 +38,8 @@ class ImportRuntime:
     """Tells of imports that somebody follows."""
     row_security: RowSecurity
     """Has PostgreSQL see to it that a user's statements see the user's rows alone."""
+    staging: PartStore | None = None
+    """Where the bytes of uploads wait; None: in the database."""
     export_slots: Slots = field(default_factory=_export_slots)
     """Places for exports that a process of their own writes."""
     text_export_slots: Slots = field(default_factory=_text_export_slots)

@@ -1,4 +1,6 @@
-"""Uploads that may be interrupted and resumed: their bytes are staged in PostgreSQL until an import takes them."""
+"""Uploads that may be interrupted and resumed: their bytes are staged in PostgreSQL, or in an object store, until an
+import takes them.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -11,11 +13,15 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from bulkport.database.row_security import Connections
-from bulkport.errors import NotFound, TooManyUploads, UploadConflict
+from bulkport.errors import NotFound, StagingUnavailable, TooManyUploads, UploadConflict
 from bulkport.identifiers import UserId
+from bulkport.imports.part_store import PartStore
 
 PART_BYTES: Final = 512 * 1024
-"""Bytes that are stored together; what has arrived of a part that a broken connection cut short is stored too."""
+"""Bytes that are stored together in PostgreSQL; what has arrived of a part that was cut short is stored too."""
+
+OBJECT_BYTES: Final = 8 * 1024 * 1024
+"""Bytes that are stored together in an object store, whose requests cost more than their bytes."""
 
 _COLUMNS: Final = "id, user_id, length, received, metadata, created_at, expires_at"
 
@@ -41,14 +47,15 @@ _SELECT: Final = f"""
 # The offset is the lock: of two requests that append at one place, one finds it moved.
 _APPEND: Final = """
     WITH upload AS (
-        UPDATE bulkport.uploads SET received = received + octet_length(%(data)b::bytea)
+        UPDATE bulkport.uploads SET received = received + %(size)s
         WHERE id = %(id)s AND received = %(offset)s
         RETURNING id
     )
-    INSERT INTO bulkport.upload_parts (upload_id, part_offset, data) SELECT id, %(offset)s, %(data)b FROM upload
+    INSERT INTO bulkport.upload_parts (upload_id, part_offset, data, object)
+    SELECT id, %(offset)s, %(data)b::bytea, %(object)s FROM upload
 """
 _READ: Final = """
-    SELECT part_offset, data FROM bulkport.upload_parts
+    SELECT part_offset, data, object FROM bulkport.upload_parts
     WHERE upload_id = %s AND part_offset >= %s ORDER BY part_offset LIMIT 4
 """
 _DELETE: Final = "DELETE FROM bulkport.uploads WHERE id = %s AND user_id = %s"
@@ -122,15 +129,24 @@ async def get_upload(connection: AsyncConnection[Any], upload_id: UUID, user_id:
     return upload
 
 
-async def append_part(connection: AsyncConnection[Any], upload_id: UUID, offset: int, data: bytes) -> None:
+async def append_part(
+    connection: AsyncConnection[Any], upload_id: UUID, offset: int, data: bytes, name: str | None = None
+) -> None:
     """Store the next bytes of an upload.
+
+    Parameters
+    ----------
+    name:
+        Of the object that has them, in the store of uploads; None: they go into the database.
 
     Raises
     ------
     UploadConflict
         Its bytes do not end at `offset` any more: another request has appended to it.
     """
-    cursor = await connection.execute(_APPEND, {"id": upload_id, "offset": offset, "data": data})
+    kept = data if name is None else None
+    values = {"id": upload_id, "offset": offset, "size": len(data), "data": kept, "object": name}
+    cursor = await connection.execute(_APPEND, values)
     if not cursor.rowcount:
         raise UploadConflict
 
@@ -141,14 +157,23 @@ async def delete_upload(connection: AsyncConnection[Any], upload_id: UUID, user_
         raise NotFound("There is no such upload, or it has expired.")
 
 
-async def read_upload(pool: Connections, upload: StagedUpload) -> AsyncIterator[bytes]:
-    """An upload's bytes, a few parts at a time; no connection is held while they are used."""
+async def read_upload(pool: Connections, upload: StagedUpload, store: PartStore | None = None) -> AsyncIterator[bytes]:
+    """An upload's bytes, a few parts at a time; no connection is held while they are used.
+
+    Raises
+    ------
+    StagingUnavailable
+        The store that has them does not answer, or is not configured any more.
+    """
     offset = 0
     while offset < upload.length:
         async with pool.connection() as connection:
             parts = await (await connection.execute(_READ, (upload.id, offset), binary=True)).fetchall()
         if not parts or parts[0][0] != offset:
             raise NotFound("There is no such upload, or it has expired.")
-        for part_offset, data in parts:
-            yield bytes(data)
-            offset = part_offset + len(data)
+        for part_offset, data, name in parts:
+            if name is not None and store is None:
+                raise StagingUnavailable
+            content = bytes(data) if name is None or store is None else await store.get(name)
+            yield content
+            offset = part_offset + len(content)

@@ -24,6 +24,7 @@ from psycopg import AsyncConnection, sql
 from bulkport.errors import AlreadyUndone, CannotUndo, NotEnded
 from bulkport.identifiers import ImportId
 from bulkport.imports.bound import bound
+from bulkport.imports.dependents import others_refer
 from bulkport.imports.matched import delete_statement, id_column, id_type, with_ids
 from bulkport.imports.read import ImportJob, read_jobs
 from bulkport.imports.rejections import is_row_refusal
@@ -38,6 +39,7 @@ from bulkport.imports.written import Tally
 _PAGE: Final = 20_000
 _MAX_REASONS: Final = 20
 NOT_KEPT: Final = "no old values were kept"
+REFERRED: Final = "rows that others have added since refer to it"
 CHANGED_OR_GONE: Final = "changed or deleted since the import"
 
 _DRY_RUN: Final = "A dry run keeps nothing, so there is nothing to undo."
@@ -167,7 +169,11 @@ class _Undo:
         """Remove what was created, and bring back what was changed or deleted."""
         xmins = [row[0] for row in await (await self._connection.execute(_XMINS, {"id": self._job_id})).fetchall()]
         plan = await plan_restore(self._connection, self._table, self._job_id, xmins)
-        self._is_own = sql.SQL("stored.xmin = ANY({}::xid[])").format([*xmins, *plan.writers])
+        writers = [*xmins, *plan.writers]
+        self._is_own = sql.SQL("stored.xmin = ANY({}::xid[])").format(writers)
+        if (referred := await others_refer(self._connection, self._table, writers)) is not None:
+            await self._count_referred(referred)
+            self._is_own = sql.SQL("{} AND NOT {}").format(self._is_own, referred)
         if plan.is_empty and await self._remove_at_once(xmins):
             return
         created = await self._created(xmins, plan.created)
@@ -185,6 +191,14 @@ class _Undo:
         self.reasons += plan.reasons + Counter(refused.values())
         if not plan.is_empty:
             self.not_restored = plan.reasons.total() + len(plan.changed) + len(plan.deleted) - self.restored
+
+    async def _count_referred(self, referred: sql.Composable) -> None:
+        statement = sql.SQL("SELECT count(*) FROM {} AS stored WHERE {} AND {}").format(
+            self._table.identifier, self._is_own, referred
+        )
+        row = await (await self._connection.execute(bound(statement, self._connection), ())).fetchone()
+        if row is not None and row[0]:
+            self.reasons[REFERRED] += row[0]
 
     async def _remove_at_once(self, xmins: Sequence[str]) -> bool:
         """Remove all created rows by one statement, as fast as any DELETE.

@@ -19,5 +19,6 @@ DROP FUNCTION IF EXISTS bulkport.bulk_import_jobs_tell_webhooks();
 DROP TABLE IF EXISTS bulkport.webhook_deliveries;
 DROP TABLE IF EXISTS bulkport.webhooks;
 DROP TABLE IF EXISTS bulkport.recurring_pulls;
+DROP TABLE IF EXISTS bulkport.staged_objects;
 DROP TABLE IF EXISTS bulkport.upload_parts;
 DROP TABLE IF EXISTS bulkport.uploads;

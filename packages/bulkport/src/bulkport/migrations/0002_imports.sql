@@ -177,8 +177,17 @@ CREATE INDEX uploads_expires_at_idx ON bulkport.uploads (expires_at);
 CREATE TABLE bulkport.upload_parts (
     upload_id   uuid   NOT NULL REFERENCES bulkport.uploads (id) ON DELETE CASCADE,
     part_offset bigint NOT NULL,
-    data        bytea  NOT NULL,
-    PRIMARY KEY (upload_id, part_offset)
+    data        bytea,
+    object      text,                                         -- name in the object store that has the bytes instead
+    PRIMARY KEY (upload_id, part_offset),
+    CHECK (num_nonnulls(data, object) = 1)
+);
+
+-- Objects in the store of uploads, written before each is put there: none is forgotten when a server dies.
+CREATE TABLE bulkport.staged_objects (
+    name       text        PRIMARY KEY,
+    upload_id  uuid        NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 CREATE TABLE bulkport.import_chunks (

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 from bulkport.extras import has_extra
 from bulkport.imports.ingest import Intake
+from bulkport.imports.part_store import PartStore
 from bulkport.imports.resource import Resources
 from bulkport.jobs.port import JobEngine
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool
 from bulkport.pulls.access import SourceAccess
 from bulkport.pulls.checker import SourceChecker
+from bulkport.pulls.object_parts import ObjectParts
 from bulkport.pulls.puller import Puller
 from bulkport.pulls.stores import ObjectStore, StoreReader
 
@@ -25,6 +27,11 @@ def source_access(policy: "EgressPolicy | None", stores: Mapping[str, ObjectStor
     from bulkport.egress import EgressPolicy  # noqa: PLC0415 # needs the extra
 
     return SourceAccess(policy or EgressPolicy(), stores)
+
+
+def part_store(staging: ObjectStore | None) -> PartStore | None:
+    """Where the bytes of uploads wait; None: in the database."""
+    return None if staging is None else ObjectParts(staging)
 
 
 def open_puller(

@@ -16,6 +16,9 @@ from bulkport.pulls.opened import OpenedSource, SourceRefused, SourceUnavailable
 from bulkport.pulls.source import Source, kind_of_file
 
 _PART_BYTES: Final = 1024 * 1024
+_CONNECTION_OPTIONS: Final = frozenset(
+    {"allow_http", "allow_invalid_certificates", "connect_timeout", "pool_idle_timeout", "proxy_url", "timeout"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,20 @@ def require_store(stores: Mapping[str, ObjectStore], source: Source, user_id: Us
     if source.store not in known:
         text = f"source.store must be {' or '.join(known)}" if known else "source.store: no store is configured here"
         raise ValidationFailed({"source.store": [text]})
+
+
+def open_store(store: ObjectStore) -> Any:
+    """The store as obstore has it.
+
+    Options that are about connections (`allow_http`, `timeout`, …) are told from the store's own by their names.
+    """
+    from obstore.store import from_url  # noqa: PLC0415 # an extra
+
+    about_connections: Any = {name: value for name, value in store.options.items() if name in _CONNECTION_OPTIONS}
+    own = {name: value for name, value in store.options.items() if name not in _CONNECTION_OPTIONS}
+    if store.url.startswith(("file:", "memory:")):
+        return from_url(store.url, **own)
+    return from_url(store.url, client_options=about_connections or None, **own)
 
 
 class StoreReader:
@@ -105,14 +122,11 @@ class StoreReader:
             return False
 
     def _store(self, source: Source) -> Any:
-        from obstore.store import from_url  # noqa: PLC0415 # an extra
-
         name = source.store or ""
         if name not in self._stores:
             raise SourceRefused(f"{source.title}: there is no store {name} on this server any more")
         if name not in self._opened:
-            store = self._stores[name]
-            self._opened[name] = from_url(store.url, **store.options)
+            self._opened[name] = open_store(self._stores[name])
         return self._opened[name]
 
 
