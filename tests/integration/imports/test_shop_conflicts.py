@@ -3,6 +3,7 @@
 from hashlib import sha256
 from typing import Any
 
+import pytest
 from shop_site import OpenShop
 
 from import_steps import NDJSON, STRICT, bad_rows, execute, fetch, imported, messages, ndjson
@@ -83,6 +84,22 @@ async def test_the_last_row_of_a_body_wins_over_all_its_chunks(small_chunks: Ope
     assert stored == {f"S{i % 7}": f"{i:04}" for i in range(693, 700)}
     # No second background job works on the import beside its own: chunks are written in body order.
     assert await fetch(small_chunks.url, "SELECT count(*) FROM bulkport.all_jobs") == [(1,)]
+
+
+async def test_chunks_that_are_decoded_ahead_tell_of_their_own_rows(
+    small_chunks: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkport.imports.read_ahead._FEWEST_RECORDS", 1)
+    rows = [offer(f"S{i % 7}", f"{i:04} {'x' * 40}") for i in range(140)]
+    rows[60]["shade"] = "red"
+    rows[100]["title"] = None
+    job = await imported(small_chunks.api, "/api/offers-update/bulk", content=ndjson(rows), headers=NDJSON)
+    assert (job["status"], job["successCount"]) == ("PartialSuccess", 139)
+    assert list(await messages(small_chunks.api, job["id"])) == [101]
+    stored = {sku: title[:4] for sku, (_, title) in (await _offers(small_chunks)).items()}
+    assert stored == {f"S{i % 7}": f"{i:04}" for i in range(133, 140)}
+    told = "SELECT bool_and((unknown_fields IS NOT NULL) = (first_row + record_count > 61)) FROM bulkport.import_chunks"
+    assert await fetch(small_chunks.url, told) == [(True,)]
 
 
 async def test_another_key_is_the_databases_to_refuse_under_skip_and_update(open_shop: OpenShop) -> None:

@@ -14,7 +14,7 @@ from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.references import NameResolver
-from bulkport.imports.resource import Reference, Resource, Resources
+from bulkport.imports.resource import ConflictPolicy, Reference, Resource, Resources
 from bulkport.imports.self_references import refers_to_itself
 from bulkport.imports.table import TableCatalogue, TargetTable
 from bulkport.imports.validation import ChunkValidator
@@ -64,6 +64,11 @@ class Attempt:
     def writes_whole(self) -> bool:
         """Whether chunks are checked first and written together: all or nothing, or on trial."""
         return self.handling is Handling.STRICT or self.write.dry_run
+
+    @property
+    def goes_in_order(self) -> bool:
+        """Whether one chunk worker alone takes the chunks in the order of the body: the last row of a key wins."""
+        return self.resource.conflict is ConflictPolicy.UPDATE
 
     @property
     def refers_to_itself(self) -> bool:

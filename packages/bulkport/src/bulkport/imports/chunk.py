@@ -57,6 +57,10 @@ class DecodedChunk:
     errors: list[RowError]
     waiting: list[RowError]
     """Rows that name another row of their table which is not there yet: their errors, should it never come."""
+    unknown_fields: list[str]
+    """Names that the import's records have had so far and the model does not know."""
+    remarks: list[str]
+    """What the import's warnings say of its rows so far."""
 
     @property
     def row_numbers(self) -> list[int]:
@@ -92,6 +96,7 @@ async def decode_chunk(
     attempt: Attempt,
     chunk: Chunk,
     *,
+    batch: Batch | None = None,
     only: Collection[int] | None = None,
     chosen: ChosenIds | None = None,
 ) -> DecodedChunk:
@@ -99,12 +104,14 @@ async def decode_chunk(
 
     Parameters
     ----------
+    batch:
+        The chunk's records where they are decoded already.
     only:
         Numbers of the rows to look at; None: all.
     chosen:
         Ids of these rows, and of all that they name and the table does not have.
     """
-    batch = _decode(attempt, chunk)
+    batch = decode_records(attempt, chunk) if batch is None else batch
     resolved: dict[str, Mapping[str, Any]] = {}
     table, ids = attempt.table, None
     if chosen is not None:
@@ -166,7 +173,17 @@ async def decode_chunk(
         errors += [_faulty_row(valid, kept[position], faults) for position, faults in stored.faults.items()]
         fine = [position for position in range(len(kept)) if position not in stored.faults]
         rows, kept = rows.take(fine), [kept[position] for position in fine]
-    return DecodedChunk(valid, list(kept), table, rows, errors, waiting)
+    return DecodedChunk(
+        valid,
+        list(kept),
+        table,
+        rows,
+        errors,
+        waiting,
+        # Noted now: when the chunk is written, the validator may be at the next one.
+        unknown_fields=sorted(attempt.validator.unknown_fields),
+        remarks=attempt.validator.remarks,
+    )
 
 
 def _kept_last(attempt: Attempt, names: Sequence[Any], ids: Sequence[Any]) -> list[tuple[Any, Any]]:
@@ -177,7 +194,7 @@ def _kept_last(attempt: Attempt, names: Sequence[Any], ids: Sequence[Any]) -> li
 
 def own_names_of(attempt: Attempt, chunk: Chunk, reference: Reference) -> dict[int, Any]:
     """What the rows of a chunk are called where others refer to them by name, by row number."""
-    names = own_names(attempt.resource, reference, _decode(attempt, chunk)) or ()
+    names = own_names(attempt.resource, reference, decode_records(attempt, chunk)) or ()
     return {chunk.first_row + position: name for position, name in enumerate(names) if isinstance(name, str)}
 
 
@@ -203,6 +220,7 @@ async def finish_chunk(
     errors: Sequence[RowError],
     state: ChunkState,
     *,
+    decoded: DecodedChunk,
     tally: Tally | None = None,
     waiting: Sequence[int] = (),
 ) -> None:
@@ -210,6 +228,8 @@ async def finish_chunk(
 
     Parameters
     ----------
+    decoded:
+        The chunk as it was decoded.
     tally:
         What became of the rows without error; None where none was written.
     waiting:
@@ -229,16 +249,16 @@ async def finish_chunk(
             else chunk.record_count - len(errors) - dropped - len(waiting),
             "waiting": [number - chunk.first_row for number in waiting] or None,
             "failure_count": len(errors),
-            "unknown_fields": sorted(attempt.validator.unknown_fields) or None,
-            "remarks": storable_remarks(attempt, server_codec(connection)) or None,
+            "unknown_fields": decoded.unknown_fields or None,
+            "remarks": storable_remarks(decoded.remarks, server_codec(connection)) or None,
             "outcomes": None if tally is None or tally.is_plain else tally.stored(),
         },
     )
 
 
-def storable_remarks(attempt: Attempt, codec: str | None) -> list[str]:
-    """What the import's warnings say of its rows so far."""
-    return [storable(storable_text(remark), codec) for remark in attempt.validator.remarks]
+def storable_remarks(remarks: Sequence[str], codec: str | None) -> list[str]:
+    """Remarks as the database can store them."""
+    return [storable(storable_text(remark), codec) for remark in remarks]
 
 
 async def insert_row_errors(connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]) -> None:
@@ -283,7 +303,8 @@ def report_columns(errors: Sequence[RowError], codec: str | None) -> tuple[list[
     )
 
 
-def _decode(attempt: Attempt, chunk: Chunk) -> Batch:
+def decode_records(attempt: Attempt, chunk: Chunk) -> Batch:
+    """Decode a chunk's records and validate them, as far as that needs no database."""
     records = zstd.decompress(chunk.payload)
     if attempt.format.is_table:
         assert attempt.dialect is not None

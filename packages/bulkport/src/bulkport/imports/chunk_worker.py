@@ -24,6 +24,7 @@ from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import decode_chunk, finish_chunk
 from bulkport.imports.dry_run import try_checked_chunks
 from bulkport.imports.fair_queue import FairQueue
+from bulkport.imports.read_ahead import ReadAhead
 from bulkport.imports.results import insert_results
 from bulkport.imports.single_statement import fits_single_statement, run_single_statement
 from bulkport.imports.states import ChunkState
@@ -60,6 +61,7 @@ class ChunkWorker:
         self._whole_writes = whole_writes
         self._attempt = attempt
         self._context = context
+        self._read_ahead = ReadAhead(attempt)
         self._conflicts = 0
         self._pause_seconds = _FIRST_PAUSE_SECONDS
 
@@ -74,11 +76,14 @@ class ChunkWorker:
         if await self._ran_single_statement():
             return False
         started = time.monotonic()
-        while not await self._work_once():
-            if self._context.stopping:
-                raise RetryLater(0)
-            if time.monotonic() - started > _SHIFT_SECONDS and others_wait():
-                raise RetryLater(0, lower_priority=True)
+        try:
+            while not await self._work_once():
+                if self._context.stopping:
+                    raise RetryLater(0)
+                if time.monotonic() - started > _SHIFT_SECONDS and others_wait():
+                    raise RetryLater(0, lower_priority=True)
+        finally:
+            await self._read_ahead.drop()
         return True
 
     async def _ran_single_statement(self) -> bool:
@@ -113,6 +118,7 @@ class ChunkWorker:
                     if self._attempt.total_chunks > 1 or self._attempt.writes_whole:
                         return False
                     return await settlement.settle_if_done(connection, self._attempt.job_id, self._attempt.resource)
+            await self._read_ahead.drop()  # waiting rows are validated too
             if await self._settle():
                 return True
         except _CONFLICTS:
@@ -130,10 +136,11 @@ class ChunkWorker:
 
     async def _process(self, connection: AsyncConnection[Any], chunk: Chunk) -> None:
         attempt = self._attempt
-        decoded = await decode_chunk(connection, attempt, chunk)
+        decoded = await decode_chunk(connection, attempt, chunk, batch=await self._read_ahead.take(chunk))
         if attempt.writes_whole:
-            await finish_chunk(connection, attempt, chunk, decoded.errors, ChunkState.CHECKED)
+            await finish_chunk(connection, attempt, chunk, decoded.errors, ChunkState.CHECKED, decoded=decoded)
             return
+        await self._read_ahead.begin(connection, chunk)
         written = await write_rows(connection, decoded.table, decoded.rows)
         await insert_results(connection, attempt, decoded, written)
         found, waiting = decoded.told(attempt, written.refusals)
@@ -146,6 +153,7 @@ class ChunkWorker:
             chunk,
             found,
             state,
+            decoded=decoded,
             tally=written.tally,
             waiting=[error.row for error in waiting],
         )

@@ -41,15 +41,15 @@ class Match:
 async def match_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Match:
     """Find the stored rows of the rows' keys, and lock them in order of their ids."""
     if table.unique_index_of(table.resource.write_key, table.resource.conflict_where) is None:
-        await connection.execute(bound(_lock_statement(table), connection), rows.columns)
+        await connection.execute(bound(_lock_statement(table), connection), rows.arrays)
     match = Match()
     # The last row of a key wins where rows change what is stored; the first where they do not.
-    winners = await (await connection.execute(bound(_winner_statement(table), connection), rows.columns)).fetchall()
+    winners = await (await connection.execute(bound(_winner_statement(table), connection), rows.arrays)).fetchall()
     match.superseded = {place: winner for place, winner in winners if place != winner}
     chosen = [place for place in range(rows.size) if place not in match.superseded]
     found: dict[int, tuple[str, bool]] = {}
     for indexes, part in rows.take(chosen).groups():
-        cursor = await connection.execute(bound(_match_statement(table, part), connection), part.columns)
+        cursor = await connection.execute(bound(_match_statement(table, part), connection), part.arrays)
         for index, id_, differs in await cursor.fetchall():
             found.setdefault(chosen[indexes[index]], (id_, differs))  # of several the one with the lowest id
     for place in chosen:

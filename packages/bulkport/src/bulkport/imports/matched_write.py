@@ -191,7 +191,7 @@ async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: Wr
     for _, part in rows.groups():
         if changeable(table, part):
             await keep_old_rows(connection, table, part)
-            cursor = await connection.execute(bound(update_statement(table, part), connection), part.columns)
+            cursor = await connection.execute(bound(update_statement(table, part), connection), part.arrays)
             tally.add(Tally(updated=cursor.rowcount, dropped=part.size - cursor.rowcount))
     return tally
 
@@ -199,5 +199,5 @@ async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: Wr
 async def delete_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
     """Delete the stored rows whose ids are the last column."""
     await keep_old_rows(connection, table, rows)
-    cursor = await connection.execute(bound(delete_statement(table), connection), rows.columns)
+    cursor = await connection.execute(bound(delete_statement(table), connection), rows.arrays)
     return Tally(deleted=cursor.rowcount, dropped=rows.size - cursor.rowcount)

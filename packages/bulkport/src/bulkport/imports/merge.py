@@ -48,7 +48,7 @@ async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
 
 
 async def _merged(connection: AsyncConnection[Any], statement: sql.Composed, part: WritableRows) -> tuple[int, ...]:
-    row = await (await connection.execute(bound(statement, connection), part.columns)).fetchone()
+    row = await (await connection.execute(bound(statement, connection), part.arrays)).fetchone()
     assert row is not None
     return tuple(row)
 

@@ -49,6 +49,11 @@ CLAIM_CHUNK: Final = """
     FOR SHARE OF j FOR UPDATE OF c SKIP LOCKED
 """
 
+PENDING_CHUNK: Final = """
+    SELECT chunk_number, first_row, record_count, payload FROM bulkport.import_chunks
+    WHERE job_id = %s AND chunk_number = %s AND state = 'pending'
+"""
+
 CHECKED_CHUNKS: Final = """
     SELECT chunk_number, first_row, record_count, payload FROM bulkport.import_chunks
     WHERE job_id = %s AND chunk_number > %s AND state = 'checked' ORDER BY chunk_number LIMIT 1

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bulkport.imports.text_arrays import TextArray
+
 
 @dataclass(frozen=True, slots=True)
 class WritableRows:
@@ -14,6 +16,11 @@ class WritableRows:
     given: Sequence[frozenset[str]] | None = None
     """For each row the model fields that its record gives; None where all give all. What a record does
     not give has a default for new rows, and is left alone in stored ones."""
+
+    @property
+    def arrays(self) -> list[TextArray]:
+        """The columns as parameters of a statement on `given_rows`."""
+        return list(map(TextArray, self.columns))
 
     def slice(self, start: int, stop: int) -> "WritableRows":
         """Rows `start` to `stop` (exclusive)."""

@@ -6,7 +6,6 @@ is as atomic. Where PostgreSQL refuses a row the statement leaves nothing, and t
 """
 
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from psycopg.adapt import PyFormat
 
 from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.bound import bound
-from bulkport.imports.chunk import decode_chunk, report_columns, storable_remarks
+from bulkport.imports.chunk import DecodedChunk, decode_chunk, report_columns, storable_remarks
 from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.rejections import is_row_refusal
 from bulkport.imports.server_encoding import server_codec, storable
@@ -24,7 +23,6 @@ from bulkport.imports.statements import given_rows, typed_columns
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.summary import MAX_SUMMARY_ERRORS, error_summary, unknown_fields_warnings
 from bulkport.imports.table import TargetTable
-from bulkport.imports.validation import RowError
 from bulkport.imports.write import COPY_THRESHOLD
 from bulkport.imports.write_options import WriteMode
 
@@ -67,7 +65,7 @@ async def run_single_statement(connection: AsyncConnection[Any], attempt: Attemp
         return False
     columns = {_parameter(number): values for number, values in enumerate(decoded.rows.columns)}
     try:
-        outcome = _outcome(attempt, chunk, decoded.errors, server_codec(connection))
+        outcome = _outcome(attempt, chunk, decoded, server_codec(connection))
         cursor = await connection.execute(_statement(attempt.table), columns | outcome)
     except psycopg.Error as error:
         if not is_row_refusal(error, attempt.table):
@@ -128,23 +126,23 @@ def _parameter(number: int) -> str:
     return f"column_{number}"
 
 
-def _outcome(attempt: Attempt, chunk: Chunk, errors: Sequence[RowError], codec: str | None) -> dict[str, Any]:
+def _outcome(attempt: Attempt, chunk: Chunk, decoded: DecodedChunk, codec: str | None) -> dict[str, Any]:
+    errors = decoded.errors
     good, bad = chunk.record_count - len(errors), len(errors)
     rows, messages, records = report_columns(sorted(errors, key=lambda error: error.row), codec)
     first = [
         (row, json.loads(message), json.loads(record))
         for row, message, record in zip(rows[:MAX_SUMMARY_ERRORS], messages, records, strict=False)
     ]
-    unknown = sorted(attempt.validator.unknown_fields)
-    warnings = unknown_fields_warnings(unknown, list(attempt.resource.wire_names.values()))
+    warnings = unknown_fields_warnings(decoded.unknown_fields, list(attempt.resource.wire_names.values()))
     return {
         "job_id": attempt.job_id,
         "status": ImportStatus.of_counts(success_count=good, failure_count=bad),
         "good": good,
         "bad": bad,
         "summary": storable(error_summary(attempt.resource, first, bad) or "", codec) or None,
-        "unknown": unknown or None,
-        "warnings": json.dumps([*warnings, *storable_remarks(attempt, codec)]),
+        "unknown": decoded.unknown_fields or None,
+        "warnings": json.dumps([*warnings, *storable_remarks(decoded.remarks, codec)]),
         "report_bytes": sum(map(len, messages)) + sum(map(len, records)),
         "bad_rows": rows,
         "bad_errors": messages,

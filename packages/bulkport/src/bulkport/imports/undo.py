@@ -252,7 +252,7 @@ class _Undo:
     async def _delete(self, connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
         # Whoever changes a row meanwhile is waited for, and the row then is not the import's any more.
         statement = sql.SQL("{} AND {}").format(delete_statement(table), self._is_own)
-        cursor = await connection.execute(bound(statement, connection), rows.columns)
+        cursor = await connection.execute(bound(statement, connection), rows.arrays)
         return Tally(deleted=cursor.rowcount, dropped=rows.size - cursor.rowcount)
 
     def _delete_each(self, table: TargetTable, _: WritableRows) -> tuple[sql.Composable, str]:

@@ -219,9 +219,9 @@ async def insert_rows(connection: AsyncConnection[Any], table: TargetTable, rows
         table.identifier, table.columns, table.overriding, typed_columns(table), given_rows(table)
     )
     if not table.wants_results or table.facts.has_rules:
-        return _inserted(table, rows, (await connection.execute(bound(statement, connection), rows.columns)).rowcount)
+        return _inserted(table, rows, (await connection.execute(bound(statement, connection), rows.arrays)).rowcount)
     statement += sql.SQL(" RETURNING {}::text").format(id_column(table))
-    ids = [row[0] for row in await (await connection.execute(bound(statement, connection), rows.columns)).fetchall()]
+    ids = [row[0] for row in await (await connection.execute(bound(statement, connection), rows.arrays)).fetchall()]
     tally = _inserted(table, rows, len(ids))
     tally.ids = ids if len(ids) == rows.size else None
     return tally
