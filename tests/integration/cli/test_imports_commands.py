@@ -168,6 +168,14 @@ def test_an_import_is_tried_mended_sent_again_and_undone(server: RunningServer, 
     assert "imported" in run("imports", "retry", number, expects=2).stdout
     assert "409" in run("imports", "retry", number, expects=2).stderr
 
+    later = f"startAt={(datetime.now(UTC) + timedelta(days=1)).isoformat()}"
+    waiting = json.loads(run(*sent, "--no-follow", "--json", "-o", later).stdout)
+    listed = run("imports", "list", "--status", "Scheduled", "--json").stdout
+    assert [json.loads(line)["id"] for line in listed.splitlines()] == [waiting["id"]]
+    gone = json.loads(run("imports", "cancel", str(waiting["id"]), "--rollback", "--json").stdout)
+    assert (gone["status"], gone["undone"]["removed"]) == ("Cancelled", 0)
+    assert "409" in run("imports", "cancel", number, "--rollback", expects=2).stderr
+
     assert "2 rows removed" in run("imports", "undo", number).stdout
     assert "409" in run("imports", "undo", number, expects=2).stderr
     names = run("export", "platforms", "-", "--search", "Helm", "--format", "ndjson").stdout
