@@ -65,14 +65,14 @@ class ServedApi:
     """How many long uploads are under way."""
 
     @asynccontextmanager
-    async def begun(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[Connection]:
-        """A POST whose head is sent; the body is chunked unless there is a Content-Length."""
+    async def begun(self, path: str, headers: Mapping[str, str], *, method: str = "POST") -> AsyncIterator[Connection]:
+        """A request whose head is sent; the body is chunked unless there is a Content-Length."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         framing = {} if "content-length" in headers else {"transfer-encoding": "chunked"}
         every = {"host": "api.example", "x-api-key": self.key, **framing, **headers}
         connection = Connection(reader, writer)
         await connection.send(
-            f"POST {path} HTTP/1.1\r\n".encode()
+            f"{method} {path} HTTP/1.1\r\n".encode()
             + b"".join(f"{name}: {value}\r\n".encode() for name, value in every.items())
             + b"\r\n"
         )

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from commandapi.connections import ConnectionGate, ConnectionLimits, guarded_protocol
 
@@ -26,6 +26,10 @@ async def _served(limits: ConnectionLimits) -> AsyncIterator[tuple[int, Connecti
     async def slow() -> str:
         await hold.wait()
         return "ok"
+
+    @app.get("/large")
+    async def large() -> Response:
+        return Response(b"x" * 64 * 2**20)
 
     gate = ConnectionGate(limits)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -56,6 +60,39 @@ async def test_half_sent_headers_make_room_for_requests(caplog: pytest.LogCaptur
         assert "connections were turned away" in caplog.text
         for _, writer in held:
             writer.close()
+
+
+async def test_clients_between_two_requests_go_last_when_room_is_made() -> None:
+    async with _served(ConnectionLimits(in_all=50, per_address=20)) as (port, gate):
+        request = b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n"
+        reader, writer = await _opened(port, request)
+        async with asyncio.timeout(30):
+            await reader.readuntil(b'"ok"')
+        held = [await _opened(port, b"GET /quick HTTP/1.1\r\nhost: a\r\nx-") for _ in range(60)]
+        async with asyncio.timeout(30):
+            # The last of them was let in, for which others had to go.
+            while gate.open.total() < 20 or not any(other.at_eof() for other, _ in held):
+                await asyncio.sleep(0.01)
+            writer.write(request)
+            await reader.readuntil(b'"ok"')
+        for _, opened in [*held, (reader, writer)]:
+            opened.close()
+
+
+async def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:
+    async with _served(ConnectionLimits(send_seconds=0.2)) as (port, gate):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with client:
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, ("127.0.0.1", port))
+            await loop.sock_sendall(client, b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
+            async with asyncio.timeout(30):
+                while not gate.open.total():
+                    await asyncio.sleep(0.01)
+                while gate.open.total():
+                    await asyncio.sleep(0.01)
 
 
 async def test_headers_must_come_in_time() -> None:

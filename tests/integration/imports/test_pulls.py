@@ -231,6 +231,22 @@ async def test_one_key_pulls_once(site: Site) -> None:
     assert len(await site.names()) == 50
 
 
+async def test_sources_that_keep_waiting_take_few_places_of_the_workers(site: Site) -> None:
+    gate = asyncio.Event()
+    site.server.files["/slow"] = File(CSV, "text/csv", gate=gate)
+    site.server.files["/rows"] = File(CSV, "text/csv")
+    jobs = [await accepted(site.ann, BULK, **site.source("/slow")) for _ in range(9)]
+    deadline = time.monotonic() + 60
+    while site.server.paths().count("/slow") < 4:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    others = await settled(site.bob, await accepted(site.bob, BULK, **site.source("/rows")))
+    assert others["status"] == "Completed"
+    assert site.server.paths().count("/slow") == 4
+    gate.set()
+    assert {(await settled(site.ann, job))["status"] for job in jobs} == {"Completed"}
+
+
 async def test_an_import_tells_that_it_is_pulled_and_can_be_cancelled_meanwhile(site: Site) -> None:
     site.server.files["/rows"] = File(CSV, "text/csv", gate=asyncio.Event())
     job_id = await accepted(site.ann, BULK, **site.source("/rows"))

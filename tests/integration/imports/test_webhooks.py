@@ -17,6 +17,10 @@ from import_steps import NDJSON, accepted, execute, fetch, imported, ndjson, run
 
 LOOPBACK = {"egress_allowed_networks": "127.0.0.0/8", "egress_allow_http": True}
 BULK = "/api/platforms/bulk"
+_SENDING = """
+    SELECT count(*) FILTER (WHERE state = 'processing'), count(*)
+    FROM bulkport.jobs WHERE task = 'bulkport.deliver_webhook' AND user_id = 'ann'
+"""
 
 
 class Site:
@@ -199,6 +203,29 @@ async def test_webhooks_are_their_users_own_and_their_secrets_are_shown_once(sit
         assert_problem(await site.bob.request(method, address + path, **request), 404)
     assert (await site.ann.delete(address)).status_code == 204
     assert_problem(await site.ann.get(address), 404)
+
+
+async def test_receivers_that_keep_waiting_take_few_places_of_the_workers(site: Site) -> None:
+    release = asyncio.Event()
+
+    async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    webhooks = [await site.webhook(url=url) for _ in range(7)]
+    for webhook in webhooks:
+        assert (await site.ann.post(f"/api/webhooks/{webhook['id']}/ping")).status_code == 202
+    deadline = time.monotonic() + 60
+    while (await fetch(site.url, _SENDING))[0] != (4, 7):
+        assert time.monotonic() < deadline, await fetch(site.url, _SENDING)
+        await asyncio.sleep(0.02)
+    told = await imported(site.bob, BULK, json={"platforms": [{"platformName": "p"}]})
+    assert told["status"] == "Completed"
+    assert (await fetch(site.url, _SENDING))[0] == (4, 7)
+    release.set()
+    server.close()
 
 
 async def test_a_user_has_a_bounded_number_of_webhooks(site: Site) -> None:

@@ -10,6 +10,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bulkport.borrower import borrowing_for_nobody
 from bulkport.dashboard import AuditLog
 from bulkport.errors import ServiceUnavailable
 from bulkport.pools import AsyncPool
@@ -61,6 +62,7 @@ class ApiAudit:
         route: Any = scope.get("route")
         action = f"api/{getattr(route, 'name', scope['method'])}"
         try:
-            await self._audit.note(actor, action, scope["path"][:_MAX_TARGET], f"Answered {status}.")
+            with borrowing_for_nobody():
+                await self._audit.note(actor, action, scope["path"][:_MAX_TARGET], f"Answered {status}.")
         except (psycopg.Error, PoolTimeout, ServiceUnavailable):
             logger.exception("the audit does not tell that %s did %s", actor, action)

@@ -32,6 +32,7 @@ from commandapi.api_words import TAGS, name_operations
 from commandapi.auth import current_user
 from commandapi.auth.authentication import describe_scopes
 from commandapi.auth.rate_limit import RateLimiter
+from commandapi.auth.user_requests import CountRequests, UserRequests
 from commandapi.commands.routes import router as commands_router
 from commandapi.dashboard import access_by, key_page_by
 from commandapi.database import open_database
@@ -98,9 +99,9 @@ def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
     Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `dashboard`,
-    `dashboard_access`, `pool`, `key_pool`, `search_slots`, `enforcement`, `rate_limiter`, `loop_watchdog`, `sessions`,
-    `reading_sessions` and `newest_migration`. The database need not be there yet: requests are answered 503 until it
-    is.
+    `dashboard_access`, `pool`, `key_pool`, `search_slots`, `enforcement`, `rate_limiter`, `user_requests`,
+    `loop_watchdog`, `sessions`, `reading_sessions` and `newest_migration`. The database need not be there yet:
+    requests are answered 503 until it is.
 
     Parameters
     ----------
@@ -132,6 +133,8 @@ def create_app(settings: Settings) -> FastAPI:
         request_metrics.observe(exchange)
         log_request(exchange)
 
+    app.state.user_requests = user_requests = UserRequests(settings.max_user_requests)
+    app.add_middleware(CountRequests, user_requests=user_requests)
     app.add_middleware(ApiAudit, pool=lambda: _pool_of(app), keep=settings.audit_retention())
     app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe, limits=settings.request_limits())
     problems.install(app, database_errors=[sqlalchemy.exc.DBAPIError])

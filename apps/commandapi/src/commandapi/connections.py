@@ -1,8 +1,9 @@
 """What one client may take of a server's connections.
 
 uvicorn waits for the headers of a request as long as its client likes, and takes connections until the process has no
-file descriptor left. Here a connection that has not sent its headers in time is closed, there is a number of
-connections in all and for each address, and those that wait for a request make room for new ones.
+file descriptor left. Here a connection that has not sent its headers in time is closed, and one whose client does not
+read its answer; there is a number of connections in all and for each address, and those that wait for a request make
+room for new ones.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import logging
 import resource
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -41,6 +43,8 @@ class ConnectionLimits:
     """Time for the headers of a request."""
     header_bytes: int = 64 * 1024
     """Size of the headers of a request."""
+    send_seconds: float = 60.0
+    """How long a client may read nothing of an answer that waits for it."""
 
 
 class ConnectionGate:
@@ -51,7 +55,10 @@ class ConnectionGate:
         self.in_all = min(limits.in_all, _descriptor_limit() - _OTHER_DESCRIPTORS)
         self.open: Counter[str] = Counter()
         """Connections by address."""
+        self._silent: dict[GuardedProtocol, None] = {}
+        """Those that have never sent a whole request, or have begun another one."""
         self._idle: dict[GuardedProtocol, None] = {}
+        """Those that were answered and wait for another request."""
         self._turned_away: Counter[str] = Counter()
         self._logged_at = float("-inf")
 
@@ -71,18 +78,25 @@ class ConnectionGate:
 
     def leave(self, connection: "GuardedProtocol") -> None:
         """Count it no longer."""
-        self._idle.pop(connection, None)
+        self.busy(connection)
         self.open[connection.address] -= 1
         if self.open[connection.address] <= 0:
             del self.open[connection.address]
 
     def idle(self, connection: "GuardedProtocol") -> None:
-        """The connection waits for a request, or for the rest of its headers."""
+        """The connection was answered and waits for another request."""
+        self._silent.pop(connection, None)
         self._idle[connection] = None
+
+    def silent(self, connection: "GuardedProtocol") -> None:
+        """The connection waits for its first request, or for the rest of a request's headers."""
+        self._idle.pop(connection, None)
+        self._silent[connection] = None
 
     def busy(self, connection: "GuardedProtocol") -> None:
         """The connection's request is being answered."""
         self._idle.pop(connection, None)
+        self._silent.pop(connection, None)
 
     def note(self, connection: "GuardedProtocol", what: str) -> None:
         """Log that a connection was turned away; floods of them in one line."""
@@ -98,7 +112,8 @@ class ConnectionGate:
         self._turned_away.clear()
 
     def _close_idle(self, address: str | None) -> bool:
-        for connection in self._idle:
+        # First those that say nothing: a client between two requests of its own has done no wrong.
+        for connection in chain(self._silent, self._idle):
             if address is None or connection.address == address:
                 self.note(connection, "closed: room for others")
                 connection.abort()
@@ -113,6 +128,7 @@ class GuardedProtocol(HttpToolsProtocol):
     address: str = ""
     _is_counted = False
     _header_timer: asyncio.TimerHandle | None = None
+    _send_timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
     _lingers = False
     _discarded = 0
@@ -132,6 +148,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give its place back."""
         self._headers_are_here()
+        self._is_read()
         self._leave()
         super().connection_lost(exc)
 
@@ -165,8 +182,21 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The connection waits for another request."""
         super().on_response_complete()
-        if self._is_counted and not self.transport.is_closing():
+        if self.transport.is_closing():
+            # What is left of the answer is sent before it closes, if its client reads that.
+            self._expect_reading()
+        elif self._is_counted and self._header_timer is None:
             self.gate.idle(self)
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: wait for it, but not for ever."""
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        self._is_read()
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -179,12 +209,25 @@ class GuardedProtocol(HttpToolsProtocol):
         self._header_timer = self.loop.call_later(
             self.gate.limits.header_seconds, self._turn_away, _TIMED_OUT, "closed: headers took too long"
         )
-        self.gate.idle(self)
+        self.gate.silent(self)
 
     def _headers_are_here(self) -> None:
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+    def _expect_reading(self) -> None:
+        if self._send_timer is None:
+            self._send_timer = self.loop.call_later(self.gate.limits.send_seconds, self._give_up_sending)
+
+    def _is_read(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+
+    def _give_up_sending(self) -> None:
+        self.gate.note(self, "closed: the answer was not read")
+        self.abort()
 
     def _turn_away(self, answer: bytes, what: str) -> None:
         self._headers_are_here()

@@ -15,7 +15,7 @@ from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
-from bulkport.pools import AsyncPool, open_pool
+from bulkport.pools import AsyncPool, open_pool, share_of_user
 from commandapi.row_security import TenantSession
 
 _KEY_POOL_SIZE: Final = 2
@@ -79,6 +79,7 @@ async def open_database(
             acquire_seconds=acquire_seconds,
             connection_class=_PooledConnection,
             configure=limited,
+            user_share=share_of_user(pool_size),
         ) as pool,
         open_pool(
             database_url,

@@ -127,6 +127,7 @@ def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
             per_address=settings.max_connections_per_address,
             header_seconds=settings.header_seconds,
             header_bytes=settings.max_header_bytes,
+            send_seconds=settings.send_seconds,
         )
     )
     app.state.connections = gate

@@ -153,8 +153,14 @@ class Settings(BaseSettings):
     max_header_bytes: int = Field(default=64 * 1024, ge=1, description="All headers of a request.")
     max_headers: int = Field(default=200, ge=20, description="How many headers a request may have.")
     header_seconds: float = Field(default=10.0, gt=0, description="Time for the headers of a request.")
+    send_seconds: float = Field(
+        default=60.0, gt=0, description="How long a client may read nothing of an answer that waits for it."
+    )
     max_connections: int = Field(default=4000, ge=1, description="Connections of clients, a server process.")
     max_connections_per_address: int = Field(default=1000, ge=1, description="Those of one address.")
+    max_user_requests: int = Field(
+        default=400, ge=1, description="Requests of a user at one time, a server process; each has a connection."
+    )
     max_user_queued_imports: int = Field(default=100_000, ge=1, description="Unfinished imports of one user.")
     max_user_queued_rows: int = Field(default=10_000_000_000, ge=1, description="Records of them.")
     max_user_queued_bytes: int = Field(default=256 * 2**30, ge=1, description="Bytes of their bodies.")
@@ -330,13 +336,16 @@ class Settings(BaseSettings):
         )
 
     def request_limits(self) -> "RequestLimits":
-        """Limits on the head of a request."""
+        """Limits on every request."""
         from bulkport.fastapi.request_limits import RequestLimits  # noqa: PLC0415  # commands need no web framework
 
         return RequestLimits(
             max_query_bytes=self.max_query_bytes,
             max_header_bytes=self.max_header_bytes,
             max_headers=self.max_headers,
+            body_idle_seconds=self.body_idle_seconds,
+            body_min_rate=self.body_min_rate,
+            body_grace_seconds=self.body_grace_seconds,
         )
 
     def job_retention(self) -> RetentionPolicy:

@@ -12,7 +12,7 @@ import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
 from psycopg import AsyncConnection
@@ -21,7 +21,9 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from bulkport.borrower import borrower
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes, refusal_in
+from bulkport.slots import Slots
 
 AsyncPool: TypeAlias = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -67,13 +69,47 @@ class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
     ----------
     set_up
         Prepares a new connection, and one whose session was reset.
+    shares
+        Shares the connections out among users; None: whoever comes first.
     """
 
     def __init__(
-        self, conninfo: str, *, set_up: Callable[[AsyncConnection[Any]], Awaitable[None]], **options: Any
+        self,
+        conninfo: str,
+        *,
+        set_up: Callable[[AsyncConnection[Any]], Awaitable[None]],
+        shares: Slots | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(conninfo, configure=set_up, **options)
         self._set_up = set_up
+        self._shares = shares
+        self._borrowers: WeakKeyDictionary[AsyncConnection[Any], str] = WeakKeyDictionary()
+
+    async def getconn(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109  # psycopg's name
+    ) -> AsyncConnection[Any]:
+        """A connection, once there is one for the user that the task borrows for.
+
+        Raises
+        ------
+        TooManyRequests
+            The user has as many as one user may have.
+        PoolTimeout, ServiceUnavailable
+            There was none in time.
+        """
+        user_id = borrower.get()
+        if self._shares is None or user_id is None:
+            return await super().getconn(timeout)
+        await self._shares.take(user_id)
+        try:
+            connection = await super().getconn(timeout)
+        except BaseException:
+            self._shares.give_back(user_id)
+            raise
+        self._borrowers[connection] = user_id
+        return connection
 
     @asynccontextmanager
     async def connection(  # psycopg's name and parameters
@@ -104,7 +140,15 @@ class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
             # In a task: a borrower that is cancelled once more does not cut it short.
             await asyncio.shield(asyncio.ensure_future(self._restore(conn)))
             return
-        await super().putconn(conn)
+        await self._take_back(conn)
+
+    async def _take_back(self, connection: AsyncConnection[Any]) -> None:
+        user_id = self._borrowers.pop(connection, None)
+        try:
+            await super().putconn(connection)
+        finally:
+            if user_id is not None and self._shares is not None:
+                self._shares.give_back(user_id)
 
     async def _restore(self, connection: AsyncConnection[Any]) -> None:
         """Undo what a borrower set, then take the connection back."""
@@ -119,7 +163,7 @@ class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
                 await self._set_up(connection)
         except psycopg.Error:
             connection.pgconn.finish()
-        await super().putconn(connection)
+        await self._take_back(connection)
 
 
 class SyncPool(ConnectionPool[psycopg.Connection[Any]]):
@@ -196,6 +240,7 @@ async def open_pool(
     schema: str = DEFAULT_SCHEMA,
     connection_class: type[AsyncConnection[Any]] = AsyncConnection,
     configure: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
+    user_share: int | None = None,
 ) -> AsyncIterator[AsyncPool]:
     """A pool of autocommit connections, open for as long as the context lasts.
 
@@ -213,7 +258,14 @@ async def open_pool(
         Where Bulkport's tables are; statements are written for the default one.
     configure:
         Prepares the session of a new connection; not behind a pooler.
+    user_share:
+        Connections that one user may have at one time (`bulkport.borrower`); None: all.
     """
+    shares = (
+        None
+        if user_share is None
+        else Slots("requests to the database", in_all=most, per_user=user_share, wait_seconds=acquire_seconds)
+    )
 
     async def set_up(connection: AsyncConnection[Any]) -> None:
         if await is_pooled(connection):
@@ -237,6 +289,7 @@ async def open_pool(
         reconnect_timeout=acquire_seconds,
         check=discard_if_dropped,
         set_up=set_up,
+        shares=shares,
         close_returns=True,
         open=False,
         name=name,
@@ -246,6 +299,11 @@ async def open_pool(
         yield pool
     finally:
         await pool.close()
+
+
+def share_of_user(connections: int) -> int:
+    """How many of a pool's connections one user may have, so that others find one."""
+    return max(1, connections - max(1, connections // 3))
 
 
 async def prefer_indexes(connection: AsyncConnection[Any]) -> None:

@@ -11,7 +11,7 @@ from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.watch import ImportWatch
 from bulkport.jobs.port import JobEngine
 from bulkport.limits import ImportLimits
-from bulkport.pools import AsyncPool, open_pool, prefer_indexes
+from bulkport.pools import AsyncPool, open_pool, prefer_indexes, share_of_user
 from bulkport.runtime import server_is_stopping
 
 
@@ -27,7 +27,14 @@ class ServerParts:
     def pool(self, most: int) -> AbstractAsyncContextManager[AsyncPool]:
         """Connections for short statements, at most `most`."""
         wait = self.limits.database_wait_seconds
-        return open_pool(self.database_url, name="bulkport", most=most, acquire_seconds=wait, schema=self.schema)
+        return open_pool(
+            self.database_url,
+            name="bulkport",
+            most=most,
+            acquire_seconds=wait,
+            schema=self.schema,
+            user_share=share_of_user(most),
+        )
 
     @asynccontextmanager
     async def runtime(self, pool: AsyncPool, engine: JobEngine, chunk_workers: int) -> AsyncIterator[ImportRuntime]:

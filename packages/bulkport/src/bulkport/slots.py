@@ -1,7 +1,7 @@
 """Places for work that is dear: so many at one time in this process, and so many of one user."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +10,9 @@ from bulkport.errors import ServiceUnavailable, TooManyRequests
 
 class Slots:
     """Hands out the places. Whoever finds none waits a moment: most work of the kind is done in less than a second.
+
+    A place that becomes free goes to the user who has the fewest of those who wait for one, so that a user with a
+    hundred requests in line keeps another's from the next place only, not from all.
 
     Parameters
     ----------
@@ -38,12 +41,10 @@ class Slots:
         self._wait_seconds = wait_seconds
         self._refusal = refusal
         self._of_user: Counter[str] = Counter()
-        self._waiting: dict[asyncio.Future[None], str] = {}
-
-    @property
-    def taken(self) -> int:
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        """Of each user those who wait; users in the order of their turns."""
+        self.taken = 0
         """Places in use."""
-        return self._of_user.total()
 
     @asynccontextmanager
     async def slot(self, user_id: str) -> AsyncIterator[None]:
@@ -56,44 +57,68 @@ class Slots:
         ServiceUnavailable
             All places are taken.
         """
-        if self._is_free(user_id):
-            self._of_user[user_id] += 1
-        else:
-            await self._wait(user_id)
+        await self.take(user_id)
         try:
             yield
         finally:
-            self._give_back(user_id)
+            self.give_back(user_id)
+
+    async def take(self, user_id: str) -> None:
+        """Take a place, as `slot` does; whoever has it gives it back."""
+        if self._is_free(user_id):
+            self._grant(user_id)
+        else:
+            await self._wait(user_id)
+
+    def give_back(self, user_id: str) -> None:
+        """Give a place back that was taken."""
+        self.taken -= 1
+        self._of_user[user_id] -= 1
+        if not self._of_user[user_id]:
+            del self._of_user[user_id]
+        while self._waiting and self.taken < self._in_all and (next_user := self._next_user()) is not None:
+            waiting = self._waiting.pop(next_user)
+            given = waiting.popleft()
+            if waiting:
+                self._waiting[next_user] = waiting
+            if not given.done():
+                self._grant(next_user)
+                given.set_result(None)
 
     def _is_free(self, user_id: str) -> bool:
         return self.taken < self._in_all and self._of_user[user_id] < self._per_user
 
+    def _grant(self, user_id: str) -> None:
+        self.taken += 1
+        self._of_user[user_id] += 1
+
+    def _next_user(self) -> str | None:
+        able = (user_id for user_id in self._waiting if self._of_user[user_id] < self._per_user)
+        return min(able, key=self._of_user.__getitem__, default=None)
+
     async def _wait(self, user_id: str) -> None:
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[given] = user_id
+        self._waiting.setdefault(user_id, deque()).append(given)
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await given
         except BaseException as error:
             if given.done() and not given.cancelled():
-                self._give_back(user_id)
+                self.give_back(user_id)
+            self._forget(user_id, given)
             if isinstance(error, TimeoutError):
-                raise self._error() from None
+                raise self._error(user_id) from None
             raise
-        finally:
-            self._waiting.pop(given, None)
 
-    def _give_back(self, user_id: str) -> None:
-        self._of_user[user_id] -= 1
-        if not self._of_user[user_id]:
-            del self._of_user[user_id]
-        for given, waiting in list(self._waiting.items()):
-            if not given.done() and self._is_free(waiting):
-                self._of_user[waiting] += 1
-                given.set_result(None)
+    def _forget(self, user_id: str, given: asyncio.Future[None]) -> None:
+        waiting = self._waiting.get(user_id)
+        if waiting is not None and given in waiting:
+            waiting.remove(given)
+            if not waiting:
+                del self._waiting[user_id]
 
-    def _error(self) -> ServiceUnavailable | TooManyRequests:
-        if self.taken >= self._in_all:
+    def _error(self, user_id: str) -> ServiceUnavailable | TooManyRequests:
+        if self._of_user[user_id] < self._per_user:
             return ServiceUnavailable(
                 f"{self.taken} {self._what} are under way, this server's limit; try again shortly."
             )

@@ -7,12 +7,14 @@ from fastapi import Security
 from fastapi.security import APIKeyHeader
 from starlette.requests import Request
 
+from bulkport.borrower import borrower
 from bulkport.errors import InsufficientScope
 from bulkport.identifiers import UserId
 from bulkport.pools import AsyncPool
 from commandapi.auth.errors import AuthenticationRequired
 from commandapi.auth.keys import Scope, verify_key
 from commandapi.auth.rate_limit import RateLimiter
+from commandapi.auth.user_requests import UserRequests
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SINGLE_RECORDS: Final = re.compile(r"/api/(?:platforms|commands)(?:/[0-9]+)?/?")
@@ -47,6 +49,9 @@ async def current_user(request: Request, api_key: Annotated[str | None, Security
         raise AuthenticationRequired
     limiter: RateLimiter = request.app.state.rate_limiter
     await limiter.take(caller.user_id, pool)
+    user_requests: UserRequests = request.app.state.user_requests
+    user_requests.enter(request.scope, caller.user_id)
+    borrower.set(caller.user_id)
     request.state.caller = caller
     request.state.actor = f"{caller.user_id} (key {caller.key_id})"
     sufficient = sufficient_scopes(request.method, request.url.path)

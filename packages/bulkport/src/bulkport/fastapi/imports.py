@@ -113,6 +113,7 @@ def import_router(
         """Follow an import live, as server-sent events, until it has ended."""
         async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
+        runtime().watch.require_room(user_id)
         base = base_path(request, "/imports/")
         return ImportEvents(
             runtime().watch,

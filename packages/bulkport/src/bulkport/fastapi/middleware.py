@@ -15,8 +15,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bulkport import telemetry
-from bulkport.errors import ServiceUnavailable
+from bulkport.errors import BulkportError, ServiceUnavailable
 from bulkport.fastapi import problems
+from bulkport.fastapi.body_pace import paced
 from bulkport.fastapi.disconnect import run_while_connected
 from bulkport.fastapi.request_limits import RequestLimits
 from bulkport.fastapi.request_log import Exchange
@@ -39,6 +40,7 @@ class EdgeMiddleware:
     - Every answer at or under `private_path` carries `Cache-Control: no-store`.
     - HEAD is answered as GET without the content (RFC 9110 §9.3.2); FastAPI's routes know nothing of it.
     - A request whose target or headers are too long is refused, and one without exactly one Host (RFC 9112 §3.2).
+    - A body that comes too slowly is answered 408.
     - When the client of a request without a body goes away, its work is cancelled (`bulkport.fastapi.disconnect`).
     - A request that is not done when the server has to stop is answered 503.
     - An exception that nothing else handled is logged and becomes a problem with status 500 and no details. Where the
@@ -49,7 +51,7 @@ class EdgeMiddleware:
     private_path:
         Path without a trailing slash, such as `/api`; by default all.
     limits:
-        On the head of a request.
+        On every request.
     observe:
         Called once for each request, after its answer; must not raise.
     """
@@ -106,12 +108,7 @@ class EdgeMiddleware:
             task.set_name(f"{method} {path} {trace_id}")
         try:
             try:
-                if (refused := self._limits.refusal(scope)) is not None:
-                    await refused(inner, receive, send_on)
-                elif method in _WITHOUT_BODY:
-                    await run_while_connected(self._app, inner, receive, send_on)
-                else:
-                    await self._app(inner, receive, send_on)
+                await self._answer(inner, paced(receive, self._limits), send_on)
             except ClientDisconnect:
                 logger.info("the client went away")
             except (asyncio.CancelledError, Exception) as error:
@@ -127,9 +124,19 @@ class EdgeMiddleware:
             trace_id_of_request.reset(token)
             headers_of_response.reset(headers_token)
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (refused := self._limits.refusal(scope)) is not None:
+            await refused(scope, receive, send)
+        elif scope["method"] in _WITHOUT_BODY:
+            await run_while_connected(self._app, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
 
 def _last_answer(path: str, error: BaseException) -> Response | None:
     """The answer to a request that ended with an error which nothing else handled; None: there is nobody to answer."""
+    if isinstance(error, BulkportError):
+        return problems.response_for(path, error)
     if not isinstance(error, asyncio.CancelledError):
         logger.error("unexpected error", exc_info=error)
         return problems.internal_error(path)

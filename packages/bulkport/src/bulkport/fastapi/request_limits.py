@@ -1,4 +1,4 @@
-"""Limits on the head of a request: its target, its headers, its Host."""
+"""Limits on a request whatever it asks for: its target, its headers, its Host, the pace of its body."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from bulkport.fastapi import problems
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """What the head of a request may be, in bytes."""
+    """What a request may be. Sizes are in bytes, times in seconds."""
 
     max_path_bytes: int = 8 * 1024
     max_query_bytes: int = 8 * 1024
@@ -20,6 +20,11 @@ class RequestLimits:
     """All headers together; more is answered 431."""
     max_headers: int = 200
     """How many there may be; each that is looked up is looked for in all of them."""
+    body_idle_seconds: float = 60.0
+    """Longest silence in the middle of a body; then 408."""
+    body_min_rate: int = 1024
+    """Bytes a second that a body must arrive with, once `body_grace_seconds` were spent on waiting for it; else 408."""
+    body_grace_seconds: float = 30.0
 
     def refusal(self, scope: Scope) -> Response | None:
         """The answer to a request that is beyond the limits; None: it is within them."""

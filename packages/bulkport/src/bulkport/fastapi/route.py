@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bulkport.borrower import borrower
 from bulkport.errors import AuthenticationRequired
 from bulkport.fastapi.problems import problem_of
 from bulkport.fastapi.trace import trace_id_from, trace_id_of_request
@@ -73,6 +74,8 @@ def user_dependency(user: Authenticate) -> Authenticate:
     """A dependency that gives the user id as text, from the application's that gives it in a type of its own."""
 
     async def current_user_id(value: Annotated[Any, Depends(user)]) -> UserId:
-        return user_id_of(value)
+        user_id = user_id_of(value)
+        borrower.set(user_id)
+        return user_id
 
     return current_user_id

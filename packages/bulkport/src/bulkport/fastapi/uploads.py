@@ -153,6 +153,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         metadata = _metadata(field_value(headers, "upload-metadata"))
         is_with_bytes = (field_value(headers, "content-type") or "").lower() == _CONTENT_TYPE
         checksum = _checksum(headers)
+        await runtime().intake.admission.admit_upload(user_id)
         async with runtime().pool.connection() as connection:
             upload = await staged.create_upload(
                 connection,
@@ -231,7 +232,7 @@ async def _append(
 ) -> int:
     """Store the request's body behind what has arrived. Returns how much has arrived then.
 
-    With a checksum all of it is stored or nothing, so it is held until it is complete.
+    With a checksum all of it is stored or nothing, so it is held until it is complete, in a place for long bodies.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > upload.length - upload.received:
@@ -245,18 +246,21 @@ async def _append(
     if checksum is None:
         offset = upload.received
         async for part in parts:
+            await runtime.intake.admission.require_disk()
             name = await put(offset, part)
             async with connections.connection() as connection:
                 await staged.append_part(connection, upload.id, offset, part, name)
             offset += len(part)
         return offset
-    offset, checked = upload.received, []
-    for part in [part async for part in _checked(parts, checksum)]:
-        checked.append((offset, part, await put(offset, part)))
-        offset += len(part)
-    async with connections.connection() as connection, connection.transaction():
-        for start, part, name in checked:
-            await staged.append_part(connection, upload.id, start, part, name)
+    async with runtime.intake.slots.slot(user_id):
+        offset, checked = upload.received, []
+        for part in [part async for part in _checked(parts, checksum)]:
+            await runtime.intake.admission.require_disk()
+            checked.append((offset, part, await put(offset, part)))
+            offset += len(part)
+        async with connections.connection() as connection, connection.transaction():
+            for start, part, name in checked:
+                await staged.append_part(connection, upload.id, start, part, name)
     return offset
 
 

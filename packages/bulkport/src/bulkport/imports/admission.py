@@ -48,10 +48,8 @@ class Admission:
         TooManyQueued
             As much of the user's waits as may wait of one user.
         """
+        await self.require_disk()
         now = time.monotonic()
-        if now - self._disk_seen_at > _FRESH_SECONDS:
-            await asyncio.to_thread(self._look_at_disks)
-            self._disk_seen_at = now
         if now - self._seen.get(user_id, float("-inf")) > _FRESH_SECONDS:
             await self._look_at_queue(user_id)
             # Only who may come in is remembered, so that who may not is looked at each time.
@@ -60,8 +58,21 @@ class Admission:
             if len(self._seen) > _MOST_USERS:
                 self._seen.popitem(last=False)
 
-    def _look_at_disks(self) -> None:
-        least = self._limits.disk_watermark_bytes
+    async def require_disk(self, wanted: int = 0) -> None:
+        """See that the disks have room, for what goes on coming in and for `wanted` bytes more.
+
+        Raises
+        ------
+        InsufficientStorage
+            They have not.
+        """
+        now = time.monotonic()
+        if wanted or now - self._disk_seen_at > _FRESH_SECONDS:
+            await asyncio.to_thread(self._look_at_disks, wanted)
+            self._disk_seen_at = now
+
+    def _look_at_disks(self, wanted: int) -> None:
+        least = self._limits.disk_watermark_bytes + wanted
         for folder in self._folders:
             try:
                 free = shutil.disk_usage(folder).free
@@ -70,12 +81,29 @@ class Admission:
             if free < least:
                 raise InsufficientStorage
 
-    async def _look_at_queue(self, user_id: UserId) -> None:
-        limits = self._limits
+    async def admit_upload(self, user_id: UserId) -> None:
+        """Let an upload of the user begin, whose import comes later.
+
+        Raises
+        ------
+        InsufficientStorage, QuotaExceeded
+            As `admit`.
+        """
+        await self.require_disk()
+        *_, stored = await self._queued(user_id)
+        self._require_quota(stored)
+
+    async def _queued(self, user_id: UserId) -> tuple[int, int, int, int]:
+        """Imports, rows and bytes of them, and all bytes that are stored."""
         async with self._pool.connection() as connection:
             row = await (await connection.execute(queries.QUEUED_OF_USER, {"user_id": user_id})).fetchone()
         assert row is not None
         imports, rows, size, stored = row
+        return imports, rows, size, stored
+
+    async def _look_at_queue(self, user_id: UserId) -> None:
+        limits = self._limits
+        imports, rows, size, stored = await self._queued(user_id)
         for number, most, what in (
             (imports, limits.max_user_queued_imports, "imports"),
             (rows, limits.max_user_queued_rows, "rows"),
@@ -87,6 +115,10 @@ class Admission:
                     "try again when some of it is done.",
                     retry_after=_RETRY_AFTER_SECONDS,
                 )
+        self._require_quota(stored)
+
+    def _require_quota(self, stored: int) -> None:
+        limits = self._limits
         if stored >= limits.max_user_stored_bytes:
             raise QuotaExceeded(
                 f"Your waiting imports, error reports and uploads take {stored:,} bytes, the most for one user is "

@@ -6,43 +6,45 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from itertools import accumulate
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
-from bulkport.errors import ClientIdTaken, TooManyUploadsAtOnce, ValidationFailed
+from bulkport.errors import ClientIdTaken, TooManyUploadsAtOnce
 from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import ingest_queries as queries
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.admission import Admission
 from bulkport.imports.chunk import compress
 from bulkport.imports.description import ImportDescription
-from bulkport.imports.formats import BodyFormat, Handling, Piece, envelope_steps
+from bulkport.imports.envelope_pieces import envelope_pieces
+from bulkport.imports.formats import BodyFormat, Piece
 from bulkport.imports.formats.sniffing import WORKBOOK_SIGNATURES
 from bulkport.imports.formats.transcoding import BodyCharset, utf8_of
 from bulkport.imports.hooks import enqueue_finished
-from bulkport.imports.member_names import MemberNames
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
 from bulkport.imports.spool import Spool
-from bulkport.imports.upload import BodyReader, OnAccept, PeekedBody, PieceReader, Upload, no_records, read_whole
-from bulkport.imports.validation import validation_steps
-from bulkport.imports.values.options import ValueOptions
+from bulkport.imports.upload import BodyReader, OnAccept, PeekedBody, PieceReader, Upload, no_records
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.limits import ImportLimits
 from bulkport.slots import Slots
 from bulkport.telemetry import carried, sending
 
-_Result = TypeVar("_Result")
-
 _STORED_AT_ONCE: Final = 2 * 1024 * 1024
 """Bytes of records that one statement stores."""
 _COMPRESSED_INLINE_BYTES: Final = 256 * 1024
 """Bytes of records that are compressed in half a millisecond, which is less than a change of threads."""
+_LARGE_BYTES: Final = 64 * 1024 * 1024
+_WRITTEN_TIMES: Final = 2
+"""PostgreSQL writes what it stores to its log too."""
+_PULLED_AT_ONCE: Final = 4
+"""Imports of one user whose bodies workers fetch at one time: a source may take hours."""
 _CONVERTED_AT_ONCE: Final = 2
 """Workbooks and Parquet files that a server process reads at one time; each may cost as much memory as its limit."""
 
@@ -75,7 +77,8 @@ class Intake:
         self._pool = pool
         self._upload_pool = upload_pool
         self._limits = limits
-        self._admission = Admission(pool, limits, limits.watched_folders)
+        self.admission = Admission(pool, limits, limits.watched_folders)
+        """Says whether there is room for what comes in."""
         self._chunk_workers = chunk_workers
         self.slots = Slots(
             "uploads",
@@ -84,7 +87,7 @@ class Intake:
             wait_seconds=limits.database_wait_seconds,
             refusal=TooManyUploadsAtOnce,
         )
-        """Places for long bodies."""
+        """Places for long bodies: streams of several chunks, and envelopes that are as long."""
         self._converting = asyncio.Semaphore(_CONVERTED_AT_ONCE)
         args, user_id = sql.SQL("import.args"), sql.Placeholder("user_id")
         # Put together once: that takes as long as sending it.
@@ -122,7 +125,7 @@ class Intake:
         """
         if upload.resource.on_finished is not None and upload.import_id is None:
             upload = replace(upload, on_accept=self._with_finish(upload.on_accept))
-        await self._admission.admit(upload.user_id)
+        await self.admission.admit(upload.user_id)
         limits = self._limits
         max_bytes = limits.max_envelope_bytes if upload.format is BodyFormat.JSON else limits.max_body_bytes
         try:
@@ -165,7 +168,7 @@ class Intake:
         """
         if upload.resource.on_finished is not None:
             upload = replace(upload, on_accept=self._with_finish(upload.on_accept))
-        await self._admission.admit(upload.user_id)
+        await self.admission.admit(upload.user_id)
         if connection is not None:
             return await self._store_source(connection, upload, source)
         try:
@@ -180,7 +183,15 @@ class Intake:
         row = await (await connection.execute(queries.NEXT_IMPORT_ID)).fetchone()
         assert row is not None
         description = ImportDescription(upload)
-        job = NewJob(PROCESS_IMPORT, {"import_id": row[0]}, IMPORT_QUEUE, user_id=upload.user_id, at=upload.start_at)
+        job = NewJob(
+            PROCESS_IMPORT,
+            {"import_id": row[0]},
+            IMPORT_QUEUE,
+            user_id=upload.user_id,
+            at=upload.start_at,
+            concurrency_key=f"pulls of {upload.user_id}",
+            concurrency_limit=_PULLED_AT_ONCE,
+        )
         own, *_ = await self._engine.enqueue_many(connection, [job])
         said = {} if upload.handling is None else {"handling": str(upload.handling)}
         values = {
@@ -207,19 +218,27 @@ class Intake:
         self, upload: Upload, reader: BodyReader, body: PeekedBody, charset: BodyCharset | None
     ) -> AcceptedImport:
         limits = self._limits
-        whole: bytes | bytearray = await read_whole(body)
-        if charset is not None:
-            whole = await reader.work.run(utf8_of, whole, charset)
-            upload = replace(upload, reading=upload.reading.detect(charset=charset.name))
-        steps = _envelope_pieces(whole, upload, limits)
-        pieces = await reader.work.result(steps, size=len(whole))
-        description = ImportDescription(upload)
-        if sum(len(piece.payload) for piece in pieces) > _STORED_AT_ONCE:
-            with Spool(limits.spool_folder) as spool:
-                for piece in pieces:
-                    await reader.work.run(spool.add, piece)
-                return await self._store_spooled(description, spool, reader)
-        return await self._accept_whole(description, pieces, reader)
+        async with AsyncExitStack() as place:
+            # Grown part by part: to join them at the end would take its time at once.
+            whole: bytes | bytearray = bytearray()
+            is_long = False
+            async for part in body:
+                whole += part
+                if not is_long and len(whole) > limits.chunk_bytes:
+                    is_long = True
+                    await place.enter_async_context(self.slots.slot(upload.user_id))
+            if charset is not None:
+                whole = await reader.work.run(utf8_of, whole, charset)
+                upload = replace(upload, reading=upload.reading.detect(charset=charset.name))
+            steps = envelope_pieces(whole, upload, limits)
+            pieces = await reader.work.result(steps, size=len(whole))
+            description = ImportDescription(upload)
+            if sum(len(piece.payload) for piece in pieces) > _STORED_AT_ONCE:
+                with Spool(limits.spool_folder) as spool:
+                    for piece in pieces:
+                        await reader.work.run(spool.add, piece)
+                    return await self._store_spooled(description, spool, reader)
+            return await self._accept_whole(description, pieces, reader)
 
     async def _accept_stream(
         self, upload: Upload, reader: BodyReader, body: AsyncIterable[bytes], body_format: BodyFormat
@@ -240,12 +259,15 @@ class Intake:
                 await reader.work.run(spool.add, first)
                 await reader.work.run(spool.add, second)
                 async for piece in stream:
+                    await self.admission.require_disk()
                     await reader.work.run(spool.add, piece)
                 return await self._store_spooled(description, spool, reader)
 
     async def _store_spooled(self, description: ImportDescription, spool: Spool, reader: BodyReader) -> AcceptedImport:
         """Store an import whose pieces lie in a file, in one transaction that waits for no client."""
         described = description.row(spool.records, spool.chunks, reader.received)
+        if spool.bytes > _LARGE_BYTES:
+            await self.admission.require_disk(_WRITTEN_TIMES * spool.bytes)
         async with self._upload_pool.connection() as connection, connection.transaction():
             if description.import_id is not None:
                 return await self._fill(connection, description, described, spool, reader)
@@ -337,49 +359,5 @@ class Intake:
         return description.accepted(ImportId(row[0]), BackgroundJobId(row[1]), parameters["total_records"])
 
 
-def _envelope_pieces(whole: bytes | bytearray, upload: Upload, limits: ImportLimits) -> Iterator[list[Piece] | None]:
-    """The records of an envelope, under the names of their fields and judged, as pieces; None after each step."""
-    records = yield from _result(envelope_steps(whole, upload.resource, limits))
-    if rename := MemberNames(upload.resource, upload.reading):
-        records = yield from _result(_renamed(records, rename))
-    if upload.handling is not Handling.LENIENT:
-        options = ValueOptions.of(upload.reading)
-        if errors := (yield from _result(validation_steps(records, upload.resource, options))):
-            raise ValidationFailed(errors)
-    yield from _pieces(records, limits.chunk_bytes)
-
-
-def _result(steps: Iterator[_Result | None]) -> Generator[None, None, _Result]:
-    """What steps give at last; None is passed on after each of those before it."""
-    for result in steps:
-        if result is not None:
-            return result
-        yield
-    raise AssertionError("steps give a result at last")
-
-
-def _renamed(records: list[bytes], rename: MemberNames) -> Iterator[list[bytes] | None]:
-    """The records under the names of their fields, record by record."""
-    renamed: list[bytes] = []
-    for record in records:
-        renamed.append(rename(record))
-        yield None
-    yield renamed
-
-
 async def _compressed(records: bytes, reader: BodyReader) -> bytes:
     return compress(records) if len(records) <= _COMPRESSED_INLINE_BYTES else await reader.work.run(compress, records)
-
-
-def _pieces(records: list[bytes], chunk_bytes: int) -> Iterator[list[Piece] | None]:
-    """Records of an envelope as pieces of about `chunk_bytes`, piece by piece."""
-    pieces: list[Piece] = []
-    start = size = 0
-    for position, record in enumerate(records):
-        size += len(record) + 1
-        if size > chunk_bytes or position == len(records) - 1:
-            part = records[start : position + 1]
-            pieces.append(Piece(b"\n".join(part), len(part)))
-            start, size = position + 1, 0
-            yield None
-    yield pieces

@@ -140,15 +140,6 @@ class BodyReader:
                 return data
 
 
-async def read_whole(parts: AsyncIterable[bytes]) -> bytearray:
-    """The whole body, for formats that are checked as a whole."""
-    # Grown part by part: to join them at the end would take its time at once.
-    whole = bytearray()
-    async for part in parts:
-        whole += part
-    return whole
-
-
 class PeekedBody:
     """A body whose beginning has been looked at, to be read from the start."""
 

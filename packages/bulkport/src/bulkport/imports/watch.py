@@ -5,14 +5,16 @@ A watcher holds the newest state alone, so one that reads slowly misses states i
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Final
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from bulkport.errors import TooManyWatchers
+from bulkport.errors import TooManyRequests, TooManyWatchers
 from bulkport.identifiers import ImportId
 from bulkport.imports.read import ImportJob, read_jobs
 from bulkport.imports.states import ImportStatus
@@ -73,17 +75,24 @@ class ImportWatch:
     ----------
     pool:
         Autocommit connections; one is borrowed for each read, four times a second at most.
-    max_watchers:
-        Readers at one time.
+    max_watchers, max_user_watchers:
+        Readers at one time, and those of one user's imports.
     is_stopping:
         Whether the server is about to stop; all readers then end, so that they do not hold it up.
     """
 
     def __init__(
-        self, pool: AsyncPool, *, max_watchers: int = 1_000, is_stopping: Callable[[], bool] = lambda: False
+        self,
+        pool: AsyncPool,
+        *,
+        max_watchers: int = 1_000,
+        max_user_watchers: int = 320,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._pool = pool
         self._max_watchers = max_watchers
+        self._max_user_watchers = max_user_watchers
+        self._of_user: Counter[str] = Counter()
         self._is_stopping = is_stopping
         self._watchers: dict[int, set[Watcher]] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -93,13 +102,23 @@ class ImportWatch:
     @property
     def watchers(self) -> int:
         """Readers now."""
-        return sum(len(watchers) for watchers in self._watchers.values())
+        return self._of_user.total()
 
     def close(self) -> None:
         """End every reader."""
         for watchers in self._watchers.values():
             for watcher in watchers:
                 watcher.end()
+
+    def require_room(self, user_id: str) -> None:
+        """Look whether there is room for one more reader of this user's imports; raises what `watching` does."""
+        if self._of_user[user_id] >= self._max_user_watchers:
+            raise TooManyRequests(
+                f"You follow {self._max_user_watchers} imports at one time, the most for one user; "
+                "ask for the status of others from time to time instead."
+            )
+        if self.watchers >= self._max_watchers:
+            raise TooManyWatchers
 
     @contextmanager
     def watching(self, job: ImportJob) -> Iterator[Watcher]:
@@ -109,19 +128,26 @@ class ImportWatch:
         ------
         TooManyWatchers
             If there are as many readers as may be.
+        TooManyRequests
+            If as many read imports of this user as may.
         """
-        if self.watchers >= self._max_watchers:
-            raise TooManyWatchers
+        user_id = job.user_id
+        self.require_room(user_id)
         watcher = Watcher(job)
+        self._of_user[user_id] += 1
         self._watchers.setdefault(job.id, set()).add(watcher)
         # A small import ends within milliseconds: whoever has just come is told of it soon.
         self._pause = _FIRST_POLL_SECONDS
         self._sooner.set()
         if self._poller is None or self._poller.done():
-            self._poller = asyncio.create_task(self._poll(), name="import watch")
+            # For all readers: not as the user of the request that came first.
+            self._poller = asyncio.create_task(self._poll(), name="import watch", context=Context())
         try:
             yield watcher
         finally:
+            self._of_user[user_id] -= 1
+            if not self._of_user[user_id]:
+                del self._of_user[user_id]
             watchers = self._watchers[job.id]
             watchers.discard(watcher)
             if not watchers:

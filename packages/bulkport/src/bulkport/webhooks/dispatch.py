@@ -15,6 +15,9 @@ from bulkport.webhooks.deliver import DELIVER_WEBHOOK, WEBHOOK_QUEUE
 
 _INTERVAL_SECONDS: Final = 1.0
 _BATCH: Final = 500
+_AT_ONCE: Final = 4
+"""Deliveries to the webhooks of one user that run at one time, on all workers: a receiver may take its time, and the
+places of workers are everybody's."""
 
 _TAKE: Final = """
     UPDATE bulkport.webhook_deliveries d SET queued_at = clock_timestamp()
@@ -67,6 +70,8 @@ class Dispatcher:
                             {"delivery_id": delivery_id},
                             WEBHOOK_QUEUE,
                             user_id=user_id,
+                            concurrency_key=f"webhooks of {user_id}",
+                            concurrency_limit=_AT_ONCE,
                         )
                         for delivery_id, user_id in sorted(taken)
                     ],

@@ -1,0 +1,147 @@
+"""What one user takes of a server, the others still find: connections, places, memory and disk."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack, suppress
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+from catalogue_site import PLATFORMS, platforms
+from upload_socket import served
+
+from application_client import assert_problem, client_of, make_key, open_application
+from bulkport.imports import admission
+from bulkport.imports.read import read_jobs
+from import_steps import NDJSON, WAIT_SECONDS, accepted, ndjson
+
+TUS = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
+JSON = {"content-type": "application/json"}
+SINGLE = "/api/platforms"
+
+
+async def test_one_users_statements_leave_connections_to_the_others(database_url: str) -> None:
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as locking,
+        open_application(database_url, api_pool_size=6, database_wait_seconds=0.5) as app,
+        client_of(app, await make_key(database_url)) as ann,
+        client_of(app, await make_key(database_url, "bob")) as bob,
+    ):
+        await locking.execute("LOCK TABLE platforms IN ACCESS EXCLUSIVE MODE")
+        held = [asyncio.create_task(ann.post(SINGLE, json={"platformName": "a"})) for _ in range(10)]
+        done, _ = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
+        refused = next(iter(done)).result()
+        assert_problem(refused, 429)
+        assert refused.headers["retry-after"] == "1"
+        assert (await bob.get("/api/imports")).status_code == 200
+        await locking.rollback()
+        assert {(await answer).status_code for answer in held} == {201, 429}
+
+
+async def test_one_user_follows_a_bounded_number_of_imports(database_url: str) -> None:
+    async with (
+        open_application(database_url) as app,
+        client_of(app, await make_key(database_url, "ann")) as ann,
+        client_of(app, await make_key(database_url, "bob")) as bob,
+        AsyncExitStack() as stack,
+    ):
+        job_id = await accepted(ann, PLATFORMS, json={"platforms": platforms(1)})
+        runtime = app.state.bulkport._runtime()
+        runtime.watch._max_user_watchers = 2
+        async with runtime.pool.connection() as connection:
+            job = (await read_jobs(connection, [job_id]))[job_id]
+        for _ in range(2):
+            stack.enter_context(runtime.watch.watching(job))
+        for path in (f"/api/imports/{job_id}?wait=30", f"/api/imports/{job_id}/events"):
+            assert_problem(await ann.get(path), 429)
+        others = await accepted(bob, PLATFORMS, json={"platforms": platforms(1)})
+        assert (await bob.get(f"/api/imports/{others}?wait=1")).status_code == 200
+
+
+async def test_one_user_has_a_bounded_number_of_requests_under_way(database_url: str) -> None:
+    async with served(database_url, max_user_requests=2) as api, api.client() as ann, api.client() as bob:
+        bob.headers["x-api-key"] = await make_key(database_url, "bob")
+        async with api.begun(SINGLE, JSON) as first, api.begun(SINGLE, JSON) as second:
+            await first.send_part(b"{")
+            await second.send_part(b"{")
+            async with asyncio.timeout(WAIT_SECONDS):
+                while (refused := await ann.get("/api/imports")).status_code != 429:
+                    await asyncio.sleep(0.01)
+            assert (refused.json()["type"], refused.headers["retry-after"]) == ("/problems/too-many-requests", "1")
+            assert (await bob.get("/api/imports")).status_code == 200
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await ann.get("/api/imports")).status_code != 200:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        (SINGLE, JSON),
+        (PLATFORMS, {**JSON, "content-length": "500"}),
+        (PLATFORMS, {**NDJSON, "idempotency-key": "one"}),
+        ("/api/uploads", {**TUS, "upload-length": "100"}),
+        ("/health/live", {"content-length": "5"}),
+    ],
+)
+async def test_a_body_that_does_not_come_is_waited_for_so_long(
+    database_url: str, path: str, headers: dict[str, str]
+) -> None:
+    method = "GET" if path.startswith("/health") else "POST"
+    async with served(database_url, body_idle_seconds=0.2) as api, api.begun(path, headers, method=method) as request:
+        assert (await request.answer())[0] == 408
+
+
+async def test_a_single_record_must_arrive_at_some_pace(database_url: str) -> None:
+    async with (
+        served(database_url, body_min_rate=1_000_000, body_grace_seconds=0.2) as api,
+        api.begun(SINGLE, JSON) as request,
+    ):
+        answering = asyncio.create_task(request.answer())
+        while not answering.done():
+            await request.send_part(b" ")
+            await asyncio.wait([answering], timeout=0.02)
+        assert (await answering)[0] == 408
+
+
+async def test_long_envelopes_and_checked_parts_take_places(database_url: str) -> None:
+    envelope = json.dumps({"platforms": [{"platformName": "p" * 100}] * 500}).encode()
+    limits = {"user_upload_limit": 1, "chunk_bytes": 20_000, "database_wait_seconds": 0.2}
+    async with served(database_url, **limits) as api, api.client() as ann:
+        location = (await ann.post("/api/uploads", headers={**TUS, "upload-length": "5"})).headers["location"]
+        part = {**TUS, "upload-offset": "0", "upload-checksum": "md5 XUFAKrxLKna5cZ2REBfFkg=="}
+        async with api.begun(PLATFORMS, JSON) as upload:
+            await upload.send_part(envelope[:30_000])
+            await api.uploads_under_way(1)
+            refused = await ann.post(PLATFORMS, content=envelope, headers=JSON)
+            assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-uploads-at-once")
+            assert (await ann.patch(location, content=b"hello", headers=part)).status_code == 429
+            assert (await ann.post(PLATFORMS, json={"platforms": platforms(10)})).status_code == 202
+            await upload.send_part(envelope[30_000:])
+            await upload.send_end()
+            assert (await upload.answer())[0] == 202
+        assert (await ann.patch(location, content=b"hello", headers=part)).status_code == 204
+
+
+async def test_a_body_in_the_middle_of_which_the_disk_fills_is_refused(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(database_url, chunk_bytes=20_000) as api, api.client() as client:
+        location = (await client.post("/api/uploads", headers={**TUS, "upload-length": "5"})).headers["location"]
+        async with api.begun(PLATFORMS, NDJSON) as upload:
+            part = ndjson(platforms(1000))
+            for _ in range(3):
+                await upload.send_part(part)
+            await api.uploads_under_way(1)
+            monkeypatch.setattr(admission, "_FRESH_SECONDS", 0.0)
+            monkeypatch.setattr(admission.shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+            answer = asyncio.create_task(upload.answer())
+            while not answer.done():
+                with suppress(ConnectionError):
+                    await upload.send_part(part)
+                await asyncio.wait([answer], timeout=0.02)
+            assert (await answer)[0] == 507
+        refused = await client.patch(location, content=b"hello", headers={**TUS, "upload-offset": "0"})
+        assert (refused.status_code, refused.json()["type"]) == (507, "/problems/insufficient-storage")
+        refused = await client.post("/api/uploads", headers={**TUS, "upload-length": "5"})
+        assert refused.status_code == 507
