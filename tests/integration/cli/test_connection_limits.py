@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 
-from commandapi.connections import ConnectionGate, ConnectionLimits, guarded_protocol
+from commandapi.connections import ConnectionGate, ConnectionLimits, GuardedProtocol, guarded_protocol
 
 
 @asynccontextmanager
-async def _served(limits: ConnectionLimits) -> AsyncIterator[tuple[int, ConnectionGate]]:
+async def _served(
+    limits: ConnectionLimits, protocols: list[GuardedProtocol] | None = None
+) -> AsyncIterator[tuple[int, ConnectionGate]]:
     app = FastAPI()
     hold = asyncio.Event()
 
@@ -27,13 +29,24 @@ async def _served(limits: ConnectionLimits) -> AsyncIterator[tuple[int, Connecti
         await hold.wait()
         return "ok"
 
+    @app.post("/size")
+    async def size(request: Request) -> int:
+        return len(await request.body())
+
     @app.get("/large")
     async def large() -> Response:
         return Response(b"x" * 64 * 2**20)
 
     gate = ConnectionGate(limits)
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=guarded_protocol(gate), log_config=None, timeout_graceful_shutdown=1)
+
+    class Protocol(guarded_protocol(gate)):  # type: ignore[misc]
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            if protocols is not None:
+                protocols.append(self)
+
+    config = uvicorn.Config(app, http=Protocol, log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -77,6 +90,34 @@ async def test_clients_between_two_requests_go_last_when_room_is_made() -> None:
             await reader.readuntil(b'"ok"')
         for _, opened in [*held, (reader, writer)]:
             opened.close()
+
+
+async def test_requests_that_wait_for_no_answers_are_read_as_they_are_answered() -> None:
+    request = b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n"
+    number = 20_000
+    protocols: list[GuardedProtocol] = []
+    async with _served(ConnectionLimits(), protocols) as (port, _):
+        reader, writer = await _opened(port, request * number)
+        answers = longest = 0
+        async with asyncio.timeout(120):
+            while answers < number:
+                await reader.readuntil(b'"ok"')
+                answers += 1
+                longest = max(longest, len(protocols[0].pipeline))
+        assert 0 < longest < 300
+        writer.close()
+
+
+async def test_bodies_of_tiny_chunks_arrive_whole() -> None:
+    async with _served(ConnectionLimits()) as (port, _):
+        for size, ending in ((300_000, b""), (70_000, b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n")):
+            head = b"POST /size HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+            reader, writer = await _opened(port, head + b"1\r\nx\r\n" * size + b"0\r\n\r\n" + ending)
+            async with asyncio.timeout(60):
+                await reader.readuntil(b"\r\n\r\n%d" % size)
+                if ending:
+                    await reader.readuntil(b'"ok"')
+            writer.close()
 
 
 async def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:

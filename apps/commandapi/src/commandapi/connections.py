@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from commandapi.stepped_reading import SteppedProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class ConnectionGate:
         return False
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class GuardedProtocol(SteppedProtocol):
     """uvicorn's HTTP protocol under the limits of a gate; see `guarded_protocol`."""
 
     gate: ClassVar[ConnectionGate]
@@ -153,7 +153,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, but no headers without end."""
+        """Read on, unless the client was turned away."""
         if self.transport.is_closing():
             return
         if self._lingers:
@@ -162,6 +162,10 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.abort()
             return
         super().data_received(data)
+
+    def feed(self, data: memoryview) -> None:
+        """Have it parsed, and count it while it belongs to headers."""
+        super().feed(data)
         if self._header_timer is not None:
             self._header_bytes += len(data)
             if self._header_bytes > self.gate.limits.header_bytes:

@@ -1,0 +1,96 @@
+"""What a client sends at once is read in steps, and no request of a connection before its turn.
+
+uvicorn parses whatever the system hands over, a quarter of a megabyte, in one go: ten thousand requests that follow
+each other without waiting for answers, or forty thousand chunks of one byte. It also makes an object of each request
+that waits for its turn, a hundred times as large as what was sent. Here it gets a few kilobytes at a time, and nothing
+while requests of the connection wait.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_HEAD_BYTES: Final = 4 * 1024
+_BODY_BYTES: Final = 32 * 1024
+
+
+class _Flow(FlowControl):
+    """uvicorn's flow control, with which reading goes on where it stopped."""
+
+    def __init__(self, transport: asyncio.Transport, go_on: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._go_on = go_on
+
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            self._go_on()
+
+
+class SteppedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol that is fed in steps."""
+
+    _rest = b""
+    """What has come and was not looked at."""
+    _is_in_body = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin a connection."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self._go_on)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has come, as far as it is its turn."""
+        if self._rest or self._is_held():
+            self._rest += data
+            self.transport.pause_reading()
+            return
+        view, start = memoryview(data), 0
+        while start < min(len(data), _BODY_BYTES) and not self._is_held():
+            end = start + (_BODY_BYTES if self._is_in_body else _HEAD_BYTES)
+            self.feed(view[start:end])
+            start = end
+            if self.parser is None or self.transport.is_closing():
+                return
+        if start < len(data):
+            self._rest = data[start:]
+            self.transport.pause_reading()
+            if not self._is_held():
+                self.loop.call_soon(self._go_on)
+
+    def feed(self, data: memoryview) -> None:
+        """Have a step of it parsed."""
+        super().data_received(data)  # type: ignore[arg-type]  # httptools takes any buffer
+
+    def on_headers_complete(self) -> None:
+        """The request can be answered."""
+        self._is_in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is here as a whole."""
+        self._is_in_body = False
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what was not looked at."""
+        self._rest = b""
+        super().connection_lost(exc)
+
+    def _is_held(self) -> bool:
+        return self.flow.read_paused or bool(self.pipeline)
+
+    def _go_on(self) -> None:
+        if self.parser is None or self.transport.is_closing():
+            return
+        if self.pipeline:
+            # Until the last of them is being answered.
+            self.flow.read_paused = True
+        elif self._rest and not self.flow.read_paused:
+            rest, self._rest = self._rest, b""
+            self.data_received(rest)
+        if not self._rest and not self._is_held():
+            self.transport.resume_reading()
