@@ -1,6 +1,7 @@
 """What is odd about rows that are valid: said once in an import's `warnings`."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ _MOST_RECORDS: Final = 500
 """Of a chunk that are looked at in the search for members given twice: it is to cost nothing that is noticed."""
 _MOST_KEYS: Final = 2_000
 """Of a chunk that are compared."""
+_MOST_NAMES: Final = 20
+"""Of members given twice that are told of a chunk."""
 _MOST_EXAMPLES: Final = 3
 _AT_AN_END: Final = (" \n", "\n ", "\t", "\n\n", "\r")
 """Some of these are in texts joined by line ends of which one begins or ends with a blank."""
@@ -38,9 +41,10 @@ def repeated_members(records: Sequence[bytes], fields: int, *, has_optional: boo
         except (ValueError, RecursionError):
             continue
         if isinstance(members, _Members):
-            names = [name for name, _ in members]
-            found.update(dict.fromkeys(name for name in names if names.count(name) > 1))
-    return list(found)
+            counts = Counter(name for name, _ in members)
+            if len(counts) < len(members) and len(found) < _MOST_NAMES:
+                found.update(dict.fromkeys(name for name, count in counts.items() if count > 1))
+    return list(found)[:_MOST_NAMES]
 
 
 def repeated_members_remark(name: str) -> str:
