@@ -64,7 +64,7 @@ async def test_what_is_stored_of_a_user_has_a_limit(database_url: str) -> None:
             "WHERE id = %s",
             (import_id,),
         )
-        app.state.bulkport._runtime().intake._admission._seen.clear()
+        app.state.bulkport._runtime().intake.admission._seen.clear()
         refused = assert_problem(await ann.post("/api/platforms/bulk", json=body), 507)
         assert refused["type"] == "/problems/quota-exceeded"
         assert (await bob.post("/api/platforms/bulk", json=body)).status_code == 202
