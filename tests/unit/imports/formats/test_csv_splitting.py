@@ -268,3 +268,12 @@ def test_records_of_empty_cells_alone_are_left_out(line: str, is_ghost: bool) ->
     pieces = split(splitter, [f"a,b\n1,2\n{line}\n3,4\n".encode()])
     assert sum(piece.records for piece in pieces) == (2 if is_ghost else 3)
     assert bool(splitter.warnings()) == is_ghost
+
+
+def test_an_open_quote_over_many_short_lines_costs_linear_time() -> None:
+    splitter = CsvSplitter(ImportLimits())
+    started = time.process_time()
+    with pytest.raises(RecordTooLarge):
+        for _ in range(40):
+            list(splitter.feed(b'a,b\n"' if splitter.buffered == 0 else b"x\n" * 15_000))
+    assert time.process_time() - started < 5

@@ -105,3 +105,19 @@ def test_long_records_are_split_in_linear_time() -> None:
     pieces = split(NdjsonSplitter(ImportLimits()), bites_of(body, [1000]))
     assert sum(piece.records for piece in pieces) == 8
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("start", [b"", b'{"a":"' + b"x" * 100_000 + b'"}\n', b"\n" * 50_000])
+def test_pieces_of_tiny_records_are_cut_by_their_number(start: bytes) -> None:
+    body = start + b"1\n" * 300_000
+    pieces = split(NdjsonSplitter(ImportLimits()), [body])
+    assert max(piece.records for piece in pieces) < 60_000
+    assert sum(piece.records for piece in pieces) == 300_000 + start.startswith(b"{")
+    bites = [body[at : at + 10_007] for at in range(0, len(body), 10_007)]
+    is_same = split(NdjsonSplitter(ImportLimits()), bites) == pieces
+    assert is_same
+
+
+def test_records_of_common_sizes_fill_their_pieces() -> None:
+    pieces = split(NdjsonSplitter(ImportLimits()), [b'{"platformName":"some name"}\n' * 100_000])
+    assert min(len(piece.payload) for piece in pieces[:-1]) > 600_000

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from bulkport.errors import RecordTooLarge, TooLarge
 from bulkport.imports.formats.sniffing import SNIFF_BYTES, text_start
@@ -54,9 +54,14 @@ class Scan:
 class BufferingSplitter(ABC):
     """The part that NDJSON and CSV share: gather a block, cut it after its last record, keep the rest.
 
-    A block is looked at when it has `chunk_bytes`; when one unfinished record fills it, next when it has doubled.
-    So a record is scanned at most a few times however long it is, however small the bites it comes in.
+    A block is cut when it has `chunk_bytes`; when one unfinished record fills it, next when it has doubled.
+    So a record is scanned at most a few times however long it is, however small the bites it comes in. Before that its
+    lines are counted from time to time: where they are very short, it is cut when it has `MOST_LINES`, as a chunk must
+    not keep other users' chunks waiting for seconds.
     """
+
+    MOST_LINES: Final = 30_000
+    LOOK_BYTES: Final = 32 * 1024
 
     def __init__(self, limits: ImportLimits) -> None:
         self._chunk_bytes = limits.chunk_bytes
@@ -64,6 +69,11 @@ class BufferingSplitter(ABC):
         # One buffer, not a list of what was fed: bites of a few bytes would cost a hundred times their size.
         self._buffer = bytearray()
         self._threshold = SNIFF_BYTES
+        """Bytes at which the block is looked at."""
+        self._target = 0
+        """Bytes at which it is cut, once the body has begun."""
+        self._lines = self._counted = 0
+        """Lines in the first so many bytes of it, behind an unfinished record."""
         self._is_sniffed = False
         self._has_begun = False
         self._records = 0
@@ -79,7 +89,7 @@ class BufferingSplitter(ABC):
     @property
     def threshold(self) -> int:
         """Bytes at which they are looked at; below it, taking in more costs a copy of them."""
-        return self._threshold
+        return max(self._threshold, self._target)
 
     def feed(self, data: bytes) -> Iterator[Piece]:
         """See `RecordSplitter.feed`."""
@@ -89,12 +99,24 @@ class BufferingSplitter(ABC):
             bite = self._threshold - len(self._buffer)
             self._buffer += rest[:bite]
             rest = rest[bite:]
-            yield from self._cut(is_final=False)
+            if not self._has_begun or self._is_due():
+                yield from self._cut(is_final=False)
         self._buffer += rest
 
     def finish(self) -> Iterator[Piece]:
         """See `RecordSplitter.finish`."""
         yield from self._cut(is_final=True)
+
+    def _is_due(self) -> bool:
+        """Whether the block is to be cut; otherwise more of it is looked at later."""
+        if self._threshold >= self._target:
+            return True
+        self._lines += self._buffer.count(b"\n", self._counted)
+        self._counted = len(self._buffer)
+        if self._lines >= self.MOST_LINES:
+            return True
+        self._threshold = min(self._target, self._threshold + self.LOOK_BYTES)
+        return False
 
     @abstractmethod
     def _scan(self, block: bytes) -> Scan:
@@ -124,6 +146,8 @@ class BufferingSplitter(ABC):
             block = block[start:]
             if not is_final and len(block) < self._chunk_bytes:
                 self._hold(block, self._chunk_bytes)
+                self._threshold = min(self._target, len(block) + self.LOOK_BYTES)
+                self._lines = block.count(b"\n")
                 return
         scan = self._scan_end(block) if is_final else self._scan(block)
         payload = block[: scan.end] if scan.payload is None else scan.payload
@@ -162,7 +186,12 @@ class BufferingSplitter(ABC):
 
     def _hold(self, rest: bytes, threshold: int) -> None:
         self._buffer = bytearray(rest)
-        self._threshold = max(threshold, len(rest) + 1)
+        self._target = max(threshold, len(rest) + 1)
+        self._threshold = self._target
+        if self._has_begun:
+            # An unfinished record has doubled when it is looked at next, whatever lines there are in it.
+            self._threshold = min(self._target, 2 * len(rest) + self.LOOK_BYTES)
+            self._lines, self._counted = 0, len(rest)
 
     def _check_sizes(self, payload: bytes) -> None:
         if len(payload) <= self._max_record_bytes:
