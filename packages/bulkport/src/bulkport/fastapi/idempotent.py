@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from bulkport.database.row_security import Connections
-from bulkport.errors import BadRequest, IdempotencyKeyReused
+from bulkport.errors import BadRequest, IdempotencyKeyReused, ServiceUnavailable, TooManyRequests
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.request_body import RequestBody
 from bulkport.identifiers import UserId
@@ -25,6 +25,9 @@ from bulkport.imports.upload import OnAccept
 
 # A structured-field string (RFC 9651 §3.3.3), as the draft asks for, or what most clients send: the bare key.
 _KEY: Final = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
+
+_PASSING: Final = (psycopg.Error, PoolTimeout, ServiceUnavailable, TooManyRequests)
+"""There is no connection for a moment, or none for this user."""
 
 Accept = Callable[[RequestBody, OnAccept | None], Awaitable[AcceptedImport]]
 
@@ -95,7 +98,7 @@ async def receive_once(
             return Received(await accept(body, write_answer))
     except BaseException:
         # An answer that was committed stays, even when its commit's success did not reach us.
-        with contextlib.suppress(psycopg.Error, PoolTimeout):
+        with contextlib.suppress(*_PASSING):
             await key.release(pool)
         raise
 
@@ -108,7 +111,7 @@ async def _kept(key: IdempotencyKey, pool: Connections) -> AsyncIterator[None]:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 4)
             # A lease that ran out costs nothing unless another request took the key; the acceptance finds that out.
-            with contextlib.suppress(psycopg.Error, PoolTimeout):
+            with contextlib.suppress(*_PASSING):
                 await key.renew(pool)
 
     renewing = asyncio.create_task(renew())
