@@ -116,7 +116,7 @@ CASES = {
         "CREATE TABLE items (name text, price integer, EXCLUDE USING btree (name WITH =));"
         "INSERT INTO items VALUES ('bad');",
         {"name": "bad"},
-        'name: conflicting key value violates exclusion constraint "items_name_excl"',
+        "name 'bad' conflicts with another row: items_name_excl allows no two such rows",
         "name",
     ),
     "a column out of range": Case(
@@ -135,6 +135,22 @@ CASES = {
         "CREATE TABLE items (name text, price integer REFERENCES kinds)",
         {"name": "bad", "price": 5},
         "price refers to something that does not exist: 5",
+        "price",
+    ),
+    "a foreign key of several columns that matches whole or not at all": Case(
+        "CREATE TABLE kinds (name text, price integer, PRIMARY KEY (name, price));"
+        "INSERT INTO kinds SELECT 'g' || i, 1 FROM generate_series(0, 9999) i;"
+        "CREATE TABLE items (name text, price integer, FOREIGN KEY (name, price) REFERENCES kinds)",
+        {"name": "bad", "price": 5},
+        "name and price refer to something that does not exist: 'bad', 5",
+        "name",
+    ),
+    "a view whose rule writes to a table": Case(
+        "CREATE TABLE goods (name text, price integer CONSTRAINT is_price CHECK (price > 0));"
+        "CREATE VIEW items AS SELECT * FROM goods;"
+        "CREATE RULE write AS ON INSERT TO items DO INSTEAD INSERT INTO goods VALUES (NEW.name, NEW.price);",
+        {"name": "bad", "price": -1},
+        "price -1 breaks the rule is_price: price > 0",
         "price",
     ),
     "a domain": Case(
@@ -238,7 +254,7 @@ async def test_rows_that_a_trigger_leaves_out_are_skipped_under_update_too(datab
 
 @pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])
 @pytest.mark.parametrize("policy", [ConflictPolicy.SKIP, ConflictPolicy.UPDATE])
-@pytest.mark.parametrize("kind", ["partitions", "view"])
+@pytest.mark.parametrize("kind", ["partitions", "view", "rule", "rules"])
 async def test_keys_of_partitioned_tables_and_views_are_kept(
     database_url: str, kind: str, policy: ConflictPolicy, count: int
 ) -> None:
@@ -249,6 +265,13 @@ async def test_keys_of_partitioned_tables_and_views_are_kept(
         "CREATE TABLE two PARTITION OF items FOR VALUES WITH (MODULUS 2, REMAINDER 1);",
         "view": "CREATE TABLE goods (name text PRIMARY KEY, price integer);"
         "CREATE VIEW items AS SELECT * FROM goods WHERE price > 0 OR price IS NULL WITH CHECK OPTION;",
+        "rule": "CREATE TABLE items (name text PRIMARY KEY, price integer CHECK (price > 0));"
+        "CREATE TABLE log (name text);"
+        "CREATE RULE log AS ON INSERT TO items DO ALSO INSERT INTO log VALUES (NEW.name);",
+        "rules": "CREATE TABLE goods (name text PRIMARY KEY, price integer CHECK (price > 0));"
+        "CREATE VIEW items AS SELECT * FROM goods;"
+        "CREATE RULE a AS ON INSERT TO items DO INSTEAD INSERT INTO goods VALUES (NEW.name, NEW.price);"
+        "CREATE RULE b AS ON UPDATE TO items DO INSTEAD UPDATE goods SET price = NEW.price WHERE name = OLD.name;",
     }[kind]
     options = {"conflict": policy, "conflict_key": ("name",)}
     async with table_site(

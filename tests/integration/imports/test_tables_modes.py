@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import pytest
@@ -151,6 +152,36 @@ async def test_a_dry_run_tells_all_and_keeps_nothing(database_url: str, tables: 
         )
         assert counts(job) == ({"created": 1} if tables is UNIQUE else {"created": 2})
         assert await stored(site) == before
+
+
+class Moment(BaseModel):
+    name: str
+    at: datetime
+    lasts: timedelta = timedelta(0)
+
+
+async def test_times_are_compared_whatever_the_database_writes_them_like(database_url: str) -> None:
+    tables = """
+        CREATE TABLE moments (name text PRIMARY KEY, at timestamptz, lasts interval);
+        DO $$ BEGIN
+            EXECUTE format('ALTER DATABASE %I SET datestyle = ''German, DMY''', current_database());
+            EXECUTE format('ALTER DATABASE %I SET intervalstyle = ''sql_standard''', current_database());
+        END $$;
+    """
+    modes = (WriteMode.UPSERT,)
+    resource = Resource(
+        name="moments", label="Moment", label_field="name", model=Moment, table="moments", key=("name",), modes=modes
+    )
+    async with table_site(database_url, tables, resource) as site:
+        row = {"name": "a", "at": "2026-03-04T05:06:07+01:00", "lasts": "-1 days -02:00"}
+        job, bad = await site.load([row], query="?mode=upsert")
+        assert (counts(job), bad) == ({"created": 1}, {})
+        row = {"name": "a", "at": "2026-03-04T04:06:07Z", "lasts": "-1 days, 2 hours"}
+        job, _ = await site.load([row], query="?mode=upsert&dryRun=true")
+        assert [change["field"] for change in job["differences"][0]["changes"]] == ["lasts"]
+        assert await site.rows("SELECT at = '2026-03-04 04:06:07+00', extract(epoch FROM lasts)::int FROM moments") == [
+            (True, -93_600)
+        ]
 
 
 @KEYS

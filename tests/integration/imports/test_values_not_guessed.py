@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from typed_columns import Refused, TypedColumn, quoted
 
 from bulkport.imports.options import Blank, ExcelDates, Normalization, ReadingOptions
+from bulkport.imports.values.durations import check_interval, duration_text
 from bulkport.imports.values.options import ValueOptions
 
 
@@ -121,17 +122,52 @@ def test_digits_that_the_column_would_drop_are_refused(connection: psycopg.Conne
     refusals(TypedColumn(connection, "char(3)", str).cells("abcd"))
     refusals(TypedColumn(connection, "name", str).cells("x" * 64))
     refusals(TypedColumn(connection, "money", Decimal).cells("1.005"))
+    rounded = TypedColumn(connection, "numeric(3,-2)", Decimal)
+    assert rounded.cells("12300", "1e4") == [Decimal(12300), Decimal(10000)]
+    assert refusals(rounded.cells("12345", "100000")) == [
+        "value '12345' is no multiple of 100; the column keeps no finer numbers",
+        "value is out of range: '100000'; the column takes 5 digits before the point",
+    ]
+    small = TypedColumn(connection, "numeric(2,4)", Decimal)
+    assert small.cells("0.0099") == [Decimal("0.0099")]
+    assert "numbers below 0.01" in refusals(small.cells("0.01"))[0]
 
 
-@pytest.mark.parametrize("annotation", [int, str, Decimal])
-def test_whole_numbers_are_whole(connection: psycopg.Connection[Any], annotation: Any) -> None:
-    column = TypedColumn(connection, "integer", annotation)
-    refusals(column.cells("1.5", "0x10", "", "2147483648"))
-    refusals(column.json("1.5", "true", '"1.5"'))
-    if annotation is int:
-        refusals(column.cells("1e3"))
-        refusals(column.cells("1.0"))
-        refusals(column.json("1.0", '"5"', "1e2"))
+@pytest.mark.parametrize(
+    ("fields", "kept", "lost"),
+    [
+        ("(0)", ["PT1S", "1 day 02:00:03"], ["PT1.5S", "1.5 seconds", "00:00:00.5"]),
+        (" second(2)", ["PT1.25S"], ["PT1.255S"]),
+        (" day", ["P2D", "P1W", "1 mon 3 days"], ["1 day 02:30:00", "24:00:00", "P0.5D", "1 hour"]),
+        (" day to minute", ["1 day 02:30:00", "PT5M"], ["00:00:01", "PT0.5M"]),
+        (" hour", ["PT30H"], ["PT30H1M"]),
+        (" year to month", ["P1Y2M", "1 year 2 mons"], ["P1Y2M3D", "P0.5M"]),
+        (" year", ["P1Y", "24 mons"], ["P1Y2M", "1.5 years"]),
+    ],
+)
+def test_an_interval_keeps_all_of_its_parts(
+    connection: psycopg.Connection[Any], fields: str, kept: list[str], lost: list[str]
+) -> None:
+    column = TypedColumn(connection, f"interval{fields}", str)
+    assert column.cells(*kept) == [TypedColumn(connection, "interval").canonical(text) for text in kept]
+    for message in refusals(TypedColumn(connection, f"interval{fields}", str).cells(*lost)):
+        assert "that the column keeps" in message
+
+
+def test_a_sign_in_front_of_an_interval_is_of_one_part(connection: psycopg.Connection[Any]) -> None:
+    texts = [check_interval("-1 day 02:00:00"), check_interval("-1 days, 2 hours"), duration_text(timedelta(hours=-22))]
+    with connection.transaction():
+        connection.execute("SET LOCAL intervalstyle = 'sql_standard'")
+        for text in texts:
+            assert connection.execute("SELECT extract(epoch FROM %s::interval)", (text,)).fetchone() == (-79_200,)
+
+
+@pytest.mark.parametrize("annotation", [int, str])
+def test_numbers_of_rows_are_neither_octal_nor_negative(connection: psycopg.Connection[Any], annotation: Any) -> None:
+    for kind in ("oid", "xid8"):
+        column = TypedColumn(connection, kind, annotation)
+        assert [int(number) for number in column.cells("010", "4294967295")] == [10, 2**32 - 1]
+        refusals(column.cells("-1", "0x10", "99999999999999999999"))
 
 
 def test_numbers_are_no_text_and_text_no_numbers(connection: psycopg.Connection[Any]) -> None:
@@ -238,6 +274,52 @@ def test_pairs_of_text_come_as_an_object(connection: psycopg.Connection[Any]) ->
     stored = column.canonical(r'"a \"b\""=>"c\\d", e=>NULL')
     assert [*column.json(sent), *column.cells(sent)] == [stored, stored]
     assert TypedColumn(connection, "hstore", str).cells("a=>1") == ['"a"=>"1"']
+    literals = ("a=>1, b=>NULL", '"a" => "x, y", "c=>d"=>e', "")
+    for literal, found in zip(literals, column.cells(*literals[:2]), strict=False):
+        assert found == column.canonical(literal)
+    assert "is not pairs of text" in refusals(column.cells("a"))[0]
+
+
+class Address(BaseModel):
+    street: str | None = None
+    zip: int | None = None
+    since: date | None = None
+
+
+@pytest.mark.parametrize("annotation", [dict[str, Any], Address])
+def test_a_composite_value_comes_as_an_object_or_as_its_literal(
+    connection: psycopg.Connection[Any], annotation: Any
+) -> None:
+    connection.execute("DROP TYPE IF EXISTS pg_temp.address CASCADE")
+    connection.execute("CREATE TYPE pg_temp.address AS (street text, zip int, since date)")
+    column = TypedColumn(connection, "pg_temp.address", annotation)
+    sent = r'{"street": "a \\ \"b\", (c)", "zip": 7, "since": "2024-01-31"}'
+    stored = column.canonical(r"""("a \\ \"b\", (c)",7,2024-01-31)""")
+    assert [*column.json(sent), *column.cells(sent), *column.cells(stored)] == [stored] * 3
+    assert column.json('{"zip": 7}') == ["(,7,)"]
+    assert column.cells('("",,)') == ['("",,)']
+    for cell in ("(a,x,)", "(a,7,20240131)", "(a,7)", "(a,7,", "a", '{"zip": "x"}'):
+        refusals(column.cells(cell))
+    if annotation is not Address:
+        assert "the parts are street, zip, since" in refusals(column.json('{"strasse": "a"}'))[0]
+    text = TypedColumn(connection, "pg_temp.address", str)
+    assert text.cells(stored, "(a,,)") == [stored, "(a,,)"]
+    assert "20240131' is not a date" in refusals(text.cells("(a,7,20240131)"))[0]
+    several = TypedColumn(connection, "pg_temp.address[]", list[annotation])
+    assert several.json('[{"street": "a,b"}]') == [several.canonical('{"(\\"a,b\\",,)"}')]
+
+
+def test_boxes_stand_between_semicolons(connection: psycopg.Connection[Any]) -> None:
+    column = TypedColumn(connection, "box[]", list[str])
+    expected = column.canonical("{(1,1),(0,0);(2,2),(1,1)}")
+    assert column.cells("{(1,1),(0,0);(2,2),(1,1)}") == [expected]
+    assert column.json('["(1,1),(0,0)", "(2,2),(1,1)"]') == [expected]
+
+
+def test_a_list_of_ranges_comes_as_a_multirange_too(connection: psycopg.Connection[Any]) -> None:
+    column = TypedColumn(connection, "int4multirange", list[Any])
+    expected = column.canonical("{[1,5),[8,9)}")
+    assert column.cells("{[1,5),[8,9)}", '["[1,5)", {"lower": 8, "upper": 9}]') == [expected, expected]
 
 
 def test_other_forms_have_their_own_words(connection: psycopg.Connection[Any]) -> None:

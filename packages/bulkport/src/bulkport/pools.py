@@ -27,6 +27,7 @@ from bulkport.slots import Slots
 
 AsyncPool: TypeAlias = AsyncConnectionPool[AsyncConnection[Any]]
 
+_ISO_DATES: Final = "SET datestyle = 'ISO'"
 _SESSION: Final = "SELECT pg_backend_pid()"
 _NOTICE_A_DEAD_PEER: Mapping[str, Any] = {
     "connect_timeout": 5,
@@ -55,8 +56,28 @@ async def is_pooled(connection: AsyncConnection[Any]) -> bool:
     return row is None or row[0] != connection.info.backend_pid
 
 
+async def write_iso_dates(connection: AsyncConnection[Any]) -> None:
+    """Have times written as psycopg reads them, where the role's or the database's `DateStyle` is another one.
+
+    The order of day and month in what PostgreSQL reads stays. A pooler gives each of its clients its own `DateStyle`.
+    """
+    if _writes_other_dates(connection):
+        await connection.execute(_ISO_DATES)
+
+
+def write_iso_dates_sync(connection: psycopg.Connection[Any]) -> None:
+    """As `write_iso_dates`."""
+    if _writes_other_dates(connection):
+        connection.execute(_ISO_DATES)
+
+
+def _writes_other_dates(connection: AsyncConnection[Any] | psycopg.Connection[Any]) -> bool:
+    return not (connection.info.parameter_status("DateStyle") or "ISO").startswith("ISO")
+
+
 def prepare_nothing_if_pooled(connection: psycopg.Connection[Any]) -> None:
     """As the pools of connections for an event loop do."""
+    write_iso_dates_sync(connection)
     row = connection.cursor(row_factory=tuple_row).execute(_SESSION, prepare=False).fetchone()
     if row is None or row[0] != connection.info.backend_pid:
         connection.prepare_threshold = None
@@ -268,6 +289,7 @@ async def open_pool(
     )
 
     async def set_up(connection: AsyncConnection[Any]) -> None:
+        await write_iso_dates(connection)
         if await is_pooled(connection):
             connection.prepare_threshold = None
             return

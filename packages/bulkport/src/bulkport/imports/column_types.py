@@ -1,5 +1,6 @@
 """Column types as the database's catalogue has them."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -19,14 +20,20 @@ TYPES: Final = """
             SELECT t.typbasetype UNION ALL
             SELECT t.typelem WHERE t.typcategory = 'A' UNION ALL
             SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid UNION ALL
-            SELECT r.rngtypid FROM pg_range r WHERE r.rngmultitypid = t.oid
+            SELECT r.rngtypid FROM pg_range r WHERE r.rngmultitypid = t.oid UNION ALL
+            SELECT a.atttypid FROM pg_attribute a
+            WHERE a.attrelid = t.typrelid AND t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped
         ) AS inner_type (oid)
         WHERE inner_type.oid <> 0
     )
     SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typelem, t.typbasetype, t.typtypmod,
            coalesce((SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid),
                     (SELECT r.rngtypid FROM pg_range r WHERE r.rngmultitypid = t.oid), 0::oid),
-           ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
+           ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder),
+           (SELECT jsonb_agg(jsonb_build_array(a.attname, a.atttypid::bigint, a.atttypmod) ORDER BY a.attnum)::text
+            FROM pg_attribute a
+            WHERE a.attrelid = t.typrelid AND t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped),
+           t.typdelim::text
     FROM used JOIN pg_type t ON t.oid = used.oid
 """
 
@@ -69,7 +76,7 @@ def column_types(
 
 
 def _built(oid: int, modifier: int, rows: Mapping[int, Sequence[Any]], point: str | None) -> ColumnType:
-    name, kind, category, element, base, base_modifier, subtype, labels = rows[oid]
+    name, kind, category, element, base, base_modifier, subtype, labels, attributes, delimiter = rows[oid]
     match kind:
         case "d":
             return _built(base, base_modifier, rows, point)
@@ -80,7 +87,9 @@ def _built(oid: int, modifier: int, rows: Mapping[int, Sequence[Any]], point: st
         case "m":
             return ColumnType(name, TypeKind.MULTIRANGE, element=_built(subtype, -1, rows, point))
         case "c":
-            return ColumnType(name, TypeKind.COMPOSITE)
-    if category == "A" and element:
-        return ColumnType(name, TypeKind.ARRAY, element=_built(element, modifier, rows, point))
+            parts = [(part, _built(kind, modifier, rows, point)) for part, kind, modifier in json.loads(attributes)]
+            return ColumnType(name, TypeKind.COMPOSITE, attributes=tuple(parts))
+    if category == "A" and element and name.startswith("_"):  # the vectors of the catalogue are written otherwise
+        element_type = _built(element, modifier, rows, point)
+        return ColumnType(name, TypeKind.ARRAY, element=element_type, delimiter=delimiter)
     return ColumnType(name, modifier=modifier, money_point=point if name == "money" else None)

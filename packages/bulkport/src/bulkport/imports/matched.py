@@ -107,9 +107,28 @@ def update_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.C
         for name in changeable(table, rows)
     )
     own = sql.SQL(f"$1[{len(table.names) + 1}]")
-    return sql.SQL("UPDATE {} AS stored SET {} WHERE {} = {}::{} RETURNING 'updated', {}::text").format(
-        table.identifier, assignments, id_column(table), own, id_type(table), id_column(table)
-    ), "dropped"
+    statement = sql.SQL("UPDATE {} AS stored SET {} WHERE {} = {}::{}").format(
+        table.identifier, assignments, id_column(table), own, id_type(table)
+    )
+    return _returning(table, statement, "updated", is_replaced="UPDATE" in table.facts.replaced)
+
+
+def difference_statement(table: TargetTable, columns: Sequence[str]) -> sql.Composed:
+    """Id, stored and given values of rows whose stored rows' ids are the last parameter, as PostgreSQL writes both."""
+    old = [sql.SQL("{}::text").format(sql.Identifier("stored", name)) for name in columns]
+    new = [sql.SQL("given.{}::{}::text").format(sql.Identifier(name), table.rounded(name)) for name in columns]
+    return sql.SQL(
+        "SELECT {}::text, ARRAY[{}]::text[], ARRAY[{}]::text[] FROM {} AS stored JOIN {} ON {} = given.{}::{}"
+    ).format(
+        id_column(table),
+        sql.SQL(", ").join(old),
+        sql.SQL(", ").join(new),
+        table.identifier,
+        _given_with_ids(table),
+        id_column(table),
+        sql.Identifier(_ID),
+        id_type(table),
+    )
 
 
 def delete_statement(table: TargetTable) -> sql.Composed:
@@ -122,9 +141,20 @@ def delete_statement(table: TargetTable) -> sql.Composed:
 def delete_each_statement(table: TargetTable, _: WritableRows) -> tuple[sql.Composable, str]:
     """The statement that deletes one stored row."""
     own = sql.SQL(f"$1[{len(table.names) + 1}]")
-    return sql.SQL("DELETE FROM {} AS stored WHERE {} = {}::{} RETURNING 'deleted', {}::text").format(
-        table.identifier, id_column(table), own, id_type(table), id_column(table)
-    ), "dropped"
+    statement = sql.SQL("DELETE FROM {} AS stored WHERE {} = {}::{}").format(
+        table.identifier, id_column(table), own, id_type(table)
+    )
+    return _returning(table, statement, "deleted", is_replaced="DELETE" in table.facts.replaced)
+
+
+def _returning(
+    table: TargetTable, statement: sql.Composed, outcome: str, *, is_replaced: bool
+) -> tuple[sql.Composable, str]:
+    """The statement with the outcome of its row, and what a row is for which it returns nothing."""
+    if table.facts.has_rules:  # under which it returns nothing
+        return statement, outcome if is_replaced else "dropped"
+    returning = sql.SQL("{} RETURNING {}, {}::text").format(statement, sql.Literal(outcome), id_column(table))
+    return returning, "dropped"
 
 
 def with_ids(rows: WritableRows, ids: Sequence[str]) -> WritableRows:

@@ -4,15 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import psycopg
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection
 
 from bulkport.imports.bound import bound
 from bulkport.imports.matched import (
     Match,
     delete_each_statement,
     delete_statement,
-    id_column,
-    id_type,
+    difference_statement,
     match_rows,
     update_each_statement,
     update_statement,
@@ -151,25 +150,14 @@ class MatchedWriter:
         for indexes, part in rows.take(places).groups():
             columns = changeable(self._table, part)
             chosen = [places[i] for i in indexes]
-            old = await self._old_values(columns, [match.other[place] for place in chosen])
-            for place, index in zip(chosen, range(part.size), strict=True):
+            given = with_ids(part, [match.other[place] for place in chosen])
+            statement = bound(difference_statement(self._table, columns), self._connection)
+            found = await (await self._connection.execute(statement, given.arrays)).fetchall()
+            kept = {id_: (old, new) for id_, old, new in found}
+            for place in chosen:
                 id_ = match.other[place]
-                new = {name: part.columns[self._table.names.index(name)][index] for name in columns}
-                changes = {name: (old[id_][name], new[name]) for name in columns if old[id_][name] != new[name]}
-                written.differences.append((place, id_, changes))
-
-    async def _old_values(self, columns: Sequence[str], ids: Sequence[str]) -> dict[str, dict[str, str | None]]:
-        table = self._table
-        statement = sql.SQL(
-            "SELECT {id}::text{values} FROM {table} AS stored WHERE {id} = ANY(%s::text[]::{kind}[])"
-        ).format(
-            id=id_column(table),
-            values=sql.SQL("").join(sql.SQL(", {}::text").format(sql.Identifier("stored", name)) for name in columns),
-            table=table.identifier,
-            kind=id_type(table),
-        )
-        found = await (await self._connection.execute(bound(statement, self._connection), (list(ids),))).fetchall()
-        return {row[0]: dict(zip(columns, row[1:], strict=True)) for row in found}
+                pairs = zip(columns, *kept[id_], strict=True)
+                written.differences.append((place, id_, {name: (old, new) for name, old, new in pairs if old != new}))
 
     async def _write_halves(self, rows: WritableRows, error: psycopg.Error) -> Written:
         """Find the row whose values cannot even be compared."""
@@ -192,7 +180,8 @@ async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: Wr
         if changeable(table, part):
             await keep_old_rows(connection, table, part)
             cursor = await connection.execute(bound(update_statement(table, part), connection), part.arrays)
-            tally.add(Tally(updated=cursor.rowcount, dropped=part.size - cursor.rowcount))
+            updated = part.size if "UPDATE" in table.facts.replaced else cursor.rowcount
+            tally.add(Tally(updated=updated, dropped=part.size - updated))
     return tally
 
 
@@ -200,4 +189,5 @@ async def delete_rows(connection: AsyncConnection[Any], table: TargetTable, rows
     """Delete the stored rows whose ids are the last column."""
     await keep_old_rows(connection, table, rows)
     cursor = await connection.execute(bound(delete_statement(table), connection), rows.arrays)
-    return Tally(deleted=cursor.rowcount, dropped=rows.size - cursor.rowcount)
+    deleted = rows.size if "DELETE" in table.facts.replaced else cursor.rowcount
+    return Tally(deleted=deleted, dropped=rows.size - deleted)

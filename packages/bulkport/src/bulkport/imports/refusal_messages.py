@@ -90,12 +90,19 @@ def _said(table: TargetTable, fault: Fault, texts: Sequence[str | None]) -> tupl
             return fields, _already_exists(table, fields)
         case "23502":
             return fields, _needs_value(fault, subject)
+        case "23503" if key is None and fault.detail:  # MATCH FULL, and some of the columns are null
+            return fields, f"{fault.constraint}: {fault.detail}"
         case "23503":
             return fields, not_existing(subject, _values(table, fields, texts))
         case "23514" if fault.constraint:
             return _broken_rule(table, fault, fields, texts)
         case "23514" if key is not None:
             return fields, f"no partition for {key[1]} = {_cut(key[2])}"
+        case "23P01" if fields:
+            values = zip(_wires(table, fields), _values(table, fields, texts), strict=False)
+            given = " and ".join(f"{wire} {value}" for wire, value in values)
+            verb = "conflict" if len(fields) > 1 else "conflicts"
+            return fields, f"{given} {verb} with another row: {fault.constraint} allows no two such rows"
         case "22003" if subject:
             return fields, f"{subject} is out of range"
         case "22P05":
@@ -107,7 +114,8 @@ def _said(table: TargetTable, fault: Fault, texts: Sequence[str | None]) -> tupl
 def not_existing(subject: str, values: Sequence[str]) -> str:
     """The message of a row whose reference leads nowhere."""
     given = f": {', '.join(values)}" if values else ""
-    return f"{subject or 'the row'} refers to something that does not exist{given}"
+    verb = "refer" if len(values) > 1 else "refers"
+    return f"{subject or 'the row'} {verb} to something that does not exist{given}"
 
 
 def _broken_rule(

@@ -216,7 +216,7 @@ class _Search:
                 "job_id": self._table.import_id,
                 "last": self._table.is_last_attempt,
                 "old_row": self._old_row(part),
-                "returns_row": " RETURNING " in text,
+                "uncounted": None if " RETURNING " in text else _done_by(text),
             }
             try:
                 async with self._connection.transaction():
@@ -264,7 +264,7 @@ _MARK: Final = "INSERT INTO bulkport.import_writes (job_id) VALUES (%s)"
 _WRITE_EACH: Final = """
     SELECT outcome, id, code, message, detail, column_name, constraint_name, table_name, schema_name
     FROM bulkport.import_write_each(
-        %(statement)s, %(rows)b::text[], %(casts)s::text[], %(job_id)s, %(last)s, %(old_row)s, %(returns_row)s
+        %(statement)s, %(rows)b::text[], %(casts)s::text[], %(job_id)s, %(last)s, %(old_row)s, %(uncounted)s
     )
     ORDER BY place
 """
@@ -279,6 +279,11 @@ def _casts(table: TargetTable) -> list[str]:
         else f"SELECT value FROM json_to_record(json_build_object('value', $1)) AS given (value {kind})"
         for kind in exact
     ]
+
+
+def _done_by(statement: str) -> str:
+    """The outcome of a row by a statement that returns nothing."""
+    return {"INSERT": "created", "UPDATE": "updated", "DELETE": "deleted"}[statement[:6]]
 
 
 def _members(fault: Fault) -> dict[str, str]:

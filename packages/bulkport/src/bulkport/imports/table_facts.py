@@ -21,9 +21,11 @@ _RELATION: Final = """
             WHERE r.ev_class = behind.oid AND d.refobjid <> r.ev_class
         ) found
     )
-    SELECT c.relkind::text, row_security_active(c.oid), c.relkind <> 'v' AND c.relhasrules,
-           EXISTS (
-               SELECT FROM pg_rewrite WHERE ev_class = c.oid AND ev_type = '3' AND is_instead
+    SELECT c.relkind::text, row_security_active(c.oid),
+           EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid AND ev_type <> '1'),
+           ARRAY(
+               SELECT CASE ev_type WHEN '2' THEN 'UPDATE' WHEN '3' THEN 'INSERT' ELSE 'DELETE' END
+               FROM pg_rewrite WHERE ev_class = c.oid AND ev_type <> '1' AND is_instead
                   AND ev_qual::text = '<>' AND pg_get_ruledef(oid) NOT LIKE '%% DO INSTEAD NOTHING;'
            ),
            EXISTS (SELECT FROM pg_constraint WHERE conrelid IN (SELECT oid FROM behind) AND condeferred),
@@ -167,8 +169,9 @@ class TableFacts:
     row_security: bool
     """Whether row-level security applies to the connection's role."""
     has_rules: bool
-    has_other_insert: bool
-    """Whether a rule does something else in place of every INSERT, of which the number of rows is not known."""
+    """Whether it has rules for INSERT, UPDATE or DELETE."""
+    replaced: frozenset[str]
+    """`INSERT`, `UPDATE`, `DELETE`: in whose place a rule always does something, of which the rows are not counted."""
     has_deferred_constraints: bool
     """Whether PostgreSQL checks some constraints at commit only, unless told otherwise."""
     has_before_triggers: bool
@@ -210,7 +213,7 @@ async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts
         kind,
         row_security,
         has_rules,
-        has_other_insert,
+        replaced,
         deferred,
         before_triggers,
         insert_triggers,
@@ -221,7 +224,7 @@ async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts
         kind=kind,
         row_security=row_security,
         has_rules=has_rules,
-        has_other_insert=has_other_insert,
+        replaced=frozenset(replaced),
         has_deferred_constraints=deferred,
         has_before_triggers=before_triggers,
         has_insert_triggers=insert_triggers,

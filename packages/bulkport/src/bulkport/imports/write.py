@@ -151,6 +151,8 @@ def is_matched(table: TargetTable) -> bool:
         or table.wants_results
         or table.wants_differences
         or table.keeps_old_rows
+        # ON CONFLICT is not for tables with rules.
+        or table.facts.has_rules
         # Rows of another context are no rows to change.
         or not resource.context.keys() <= set(resource.write_key)
         or (not has_index and table.unique_index_of(resource.write_key, resource.conflict_where) is None)
@@ -233,12 +235,12 @@ def insert_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.C
         table.identifier, table.columns, table.overriding, own_row(table)
     )
     if table.facts.has_rules:  # under which an INSERT returns nothing
-        return statement, "created" if table.facts.has_other_insert else "dropped"
+        return statement, "created" if "INSERT" in table.facts.replaced else "dropped"
     id_ = id_column(table) if table.wants_results else sql.SQL("NULL")
     return sql.SQL("{} RETURNING 'created', {}::text").format(statement, id_), "dropped"
 
 
 def _inserted(table: TargetTable, rows: WritableRows, count: int) -> Tally:
-    if table.facts.has_other_insert:  # what a rule does instead is not counted
+    if "INSERT" in table.facts.replaced:  # what a rule does instead is not counted
         return Tally(created=rows.size)
     return Tally(created=count, dropped=rows.size - count)

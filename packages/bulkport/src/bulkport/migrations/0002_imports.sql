@@ -281,7 +281,7 @@ CREATE INDEX import_old_rows_row_key_idx ON bulkport.import_old_rows (relation, 
 -- stored row before it is changed; null: nothing.
 CREATE FUNCTION bulkport.import_write_each(
     statement text, given_rows text[], casts text[], marked_job bigint, blames_rows boolean, old_row text,
-    returns_row boolean)
+    uncounted text)
 RETURNS TABLE (
     place integer, outcome text, id text, code text, message text, detail text, column_name text,
     constraint_name text, table_name text, schema_name text
@@ -305,12 +305,13 @@ BEGIN
                 SELECT marked_job, kept.relation, kept.is_deleted, kept.previous, kept.row_key, kept.old_values
                 WHERE kept.previous IS NOT NULL;
             END IF;
-            IF returns_row THEN
+            IF uncounted IS NULL THEN
                 EXECUTE statement INTO outcome, id USING given;
             ELSE
+                -- Under a rule the statement returns no row: what it does is `uncounted`, if it does anything.
                 EXECUTE statement USING given;
                 GET DIAGNOSTICS written = ROW_COUNT;
-                outcome := CASE WHEN written > 0 THEN 'created' END;
+                outcome := CASE WHEN written > 0 THEN uncounted END;
             END IF;
             IF outcome = 'created' AND marked_job IS NOT NULL THEN
                 INSERT INTO bulkport.import_writes (job_id) VALUES (marked_job);

@@ -19,6 +19,7 @@ from bulkport.database import cursor_classes
 from bulkport.diagnosis import Finding, diagnose
 from bulkport.imports.mistakes import Mistake
 from bulkport.jobs.worker import run_until_signal
+from bulkport.pools import write_iso_dates_sync
 
 app = typer.Typer(
     name="bulkport",
@@ -140,12 +141,14 @@ async def _examine(bulkport: Bulkport) -> tuple[list[Mistake], list[Finding]]:
 
 
 def _connected(bulkport: Bulkport) -> "psycopg.Connection[tuple[object, ...]]":
-    return psycopg.connect(
+    connection = psycopg.connect(
         bulkport.database_url,
         autocommit=True,
         cursor_factory=cursor_classes(bulkport.schema)[0],
         prepare_threshold=None,
     )
+    write_iso_dates_sync(connection)
+    return connection
 
 
 def main() -> None:

@@ -16,10 +16,11 @@ from pydantic import BaseModel, EncodedBytes, IPvAnyAddress, IPvAnyInterface, IP
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from bulkport.imports.validation import exact_leaves as leaves
-from bulkport.imports.values.arrays import TextArray, read_array
+from bulkport.imports.validation.literals import literal_reader, read_json_cell
+from bulkport.imports.values.arrays import TextArray
 from bulkport.imports.values.column_type import ColumnType, TypeKind
+from bulkport.imports.values.composite_text import TextRecord
 from bulkport.imports.values.faults import ValueFault
-from bulkport.imports.values.json_text import read_json
 from bulkport.imports.values.options import ValueOptions
 
 Schema: TypeAlias = Mapping[str, Any]
@@ -211,13 +212,13 @@ class _Rewriting:
         ]
 
     def _container(self, schema: dict[str, Any], place: _Place) -> dict[str, Any]:
-        """A list or an object in a cell: JSON, or for a list PostgreSQL's literal, whose elements are text."""
+        """A list or an object in a cell: JSON, or PostgreSQL's literal for the column, whose elements are text."""
         as_json = self.rewrite(schema, replace(place, is_text=False))
-        if schema["type"] in _OBJECTS or leaves.is_json_column(place.column):
+        read = literal_reader(place.column, is_object=schema["type"] in _OBJECTS)
+        if read is None:
             return _read_by(read_json_cell, as_json)
-        as_text = self._parts(schema, replace(place, column=place.column))
-        items: Any = {TEXT_ITEMS: as_text, JSON_ITEMS: as_json}
-        return _read_by(_read_list, core_schema.tagged_union_schema(items, _items_tag))
+        items: Any = {TEXT_ITEMS: self._parts(schema, place), JSON_ITEMS: as_json}
+        return _read_by(read, core_schema.tagged_union_schema(items, _items_tag))
 
     def _leaf(self, schema: dict[str, Any], place: _Place) -> dict[str, Any] | None:
         """A type that Pydantic converts to, behind its exact reader."""
@@ -270,19 +271,8 @@ def _is_of(function: Any, owners: tuple[type, ...]) -> bool:
     return isinstance(owner, owners) or (isinstance(owner, type) and issubclass(owner, owners))
 
 
-def read_json_cell(value: Any) -> Any:
-    """What a cell of JSON holds."""
-    return read_json(value) if isinstance(value, str) else value
-
-
-def _read_list(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return read_json(value) if value.lstrip().startswith("[") else read_array(value)
-
-
 def _items_tag(value: Any) -> str:
-    return TEXT_ITEMS if isinstance(value, TextArray) else JSON_ITEMS
+    return TEXT_ITEMS if isinstance(value, TextArray | TextRecord) else JSON_ITEMS
 
 
 def _is_float_column(column: ColumnType | None) -> bool:

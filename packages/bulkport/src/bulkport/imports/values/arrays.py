@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from bulkport.imports.values.faults import ValueFault
@@ -11,7 +12,6 @@ ARRAY: Final = '{value} is not an array; write it as in {a,b} or ["a", "b"]'
 RANGE: Final = "{value} is not a range; write it as in [1,5) or empty"
 MULTIRANGE: Final = "{value} is not a multirange; write it as in {[1,5),[8,9)}"
 
-_ELEMENT: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|((?:[^"\\{},]|\\.)*))\s*', re.DOTALL)
 _BOUND: Final = r'((?:"(?:[^"\\]|\\.|"")*"|\\.|[^][(),"\\])*)'
 _RANGE: Final = re.compile(rf"\s*([\[(]){_BOUND},{_BOUND}([\])])\s*", re.DOTALL)
 _EMPTY: Final = re.compile(r"\s*empty\s*", re.IGNORECASE)
@@ -22,18 +22,24 @@ class TextArray(list[Any]):
     """An array that was read from its literal: its elements are text, None or arrays like it."""
 
 
-def read_array(text: str) -> TextArray:
-    """An array from its literal."""
+def read_array(text: str, delimiter: str = ",") -> TextArray:
+    """An array from its literal; boxes alone have another delimiter, a semicolon."""
     plain = text.strip()
     if not plain.startswith("{"):
         raise ValueFault(ARRAY, text)
-    array, end = _array(plain, 0, text, 0)
+    array, end = _array(plain, 0, text, 0, delimiter)
     if end != len(plain):
         raise ValueFault(ARRAY, text)
     return array
 
 
-def _array(plain: str, start: int, text: str, depth: int) -> tuple[TextArray, int]:
+@lru_cache(maxsize=8)
+def _element_pattern(delimiter: str) -> re.Pattern[str]:
+    bare = rf'(?:[^"\\{{}}{re.escape(delimiter)}]|\\.)*'
+    return re.compile(rf'\s*(?:"((?:[^"\\]|\\.)*)"|({bare}))\s*', re.DOTALL)
+
+
+def _array(plain: str, start: int, text: str, depth: int, delimiter: str) -> tuple[TextArray, int]:
     if depth > 6:  # PostgreSQL's MAXDIM
         raise ValueFault(ARRAY, text)
     items = TextArray()
@@ -46,12 +52,12 @@ def _array(plain: str, start: int, text: str, depth: int) -> tuple[TextArray, in
         while position < len(plain) and plain[position].isspace():
             position += 1
         if plain[position : position + 1] == "{":
-            item, position = _array(plain, position, text, depth + 1)
+            item, position = _array(plain, position, text, depth + 1, delimiter)
             items.append(item)
             while position < len(plain) and plain[position].isspace():
                 position += 1
         else:
-            found = _ELEMENT.match(plain, position)
+            found = _element_pattern(delimiter).match(plain, position)
             assert found is not None  # it matches nothing at all, too
             quoted, bare = found.groups()
             if quoted is not None:
@@ -66,12 +72,17 @@ def _array(plain: str, start: int, text: str, depth: int) -> tuple[TextArray, in
         position += 1
         if sign == "}":
             return items, position
-        if sign != ",":
+        if sign != delimiter:
             raise ValueFault(ARRAY, text)
 
 
 def array_text(
-    items: Sequence[Any], element_text: Callable[[Any], str], given: Any = None, *, nests: bool = True
+    items: Sequence[Any],
+    element_text: Callable[[Any], str],
+    given: Any = None,
+    *,
+    nests: bool = True,
+    delimiter: str = ",",
 ) -> str:
     """The literal of an array; nested lists are further dimensions, which have to be even.
 
@@ -89,11 +100,11 @@ def array_text(
         if item is None:
             parts.append("NULL")
         elif nested:
-            parts.append(array_text(list(item), element_text, given))
+            parts.append(array_text(list(item), element_text, given, delimiter=delimiter))
         else:
             escaped = element_text(item).replace("\\", "\\\\").replace('"', '\\"')
             parts.append(f'"{escaped}"')
-    return "{" + ",".join(parts) + "}"
+    return "{" + delimiter.join(parts) + "}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,10 @@ from pydantic import BaseModel
 from bulkport.imports.values import moments, numbers, scalars
 from bulkport.imports.values.arrays import array_text, read_array
 from bulkport.imports.values.column_type import MAX_NAME_BYTES, ColumnType, TypeKind
-from bulkport.imports.values.durations import check_interval, duration_text
+from bulkport.imports.values.composite_text import composite_text
+from bulkport.imports.values.durations import check_interval, duration_text, more_second_digits
 from bulkport.imports.values.faults import ValueFault
+from bulkport.imports.values.hstore import hstore_text
 from bulkport.imports.values.json_text import json_text, read_json
 from bulkport.imports.values.options import PLAIN, ValueOptions
 from bulkport.imports.values.range_text import one_range, several_ranges
@@ -27,6 +29,8 @@ from bulkport.imports.values.range_text import one_range, several_ranges
 ToText = Callable[[Any], str]
 
 _INTEGERS: Final = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
+# PostgreSQL reads `010` as octal for these, and `-1` as the largest.
+_UNSIGNED: Final = {"oid": 2**32, "xid": 2**32, "cid": 2**32, "xid8": 2**64}
 _MAX_FLOAT4: Final = 3.4028235677973366e38
 
 
@@ -89,7 +93,7 @@ def value_text(
         case TypeKind.ARRAY:
             assert kind.element is not None
             element = value_text(kind.element, options, is_document=is_document, allow_special=allow_special)
-            return partial(_array, element, kind.element.name not in ("json", "jsonb"))
+            return partial(_array, element, kind.element.name not in ("json", "jsonb"), kind.delimiter)
         case TypeKind.ENUM:
             return partial(_enum, frozenset(kind.labels), kind)
         case TypeKind.RANGE:
@@ -99,9 +103,11 @@ def value_text(
             assert kind.element is not None
             return partial(several_ranges, value_text(kind.element, options))
         case TypeKind.COMPOSITE:
-            return other_text
+            return partial(composite_text, [(name, value_text(part, options)) for name, part in kind.attributes])
     if kind.name in _INTEGERS:
-        return partial(_integer, _INTEGERS[kind.name], options)
+        return partial(_integer, -_INTEGERS[kind.name], _INTEGERS[kind.name], options)
+    if kind.name in _UNSIGNED:
+        return partial(_integer, 0, _UNSIGNED[kind.name], options)
     if kind.name in ("json", "jsonb"):
         return partial(_json, is_document)
     if kind.name in ("float4", "float8"):
@@ -158,7 +164,7 @@ def _text(kind: ColumnType, value: Any) -> str:
     return text
 
 
-def _integer(limit: int, options: ValueOptions, value: Any) -> str:
+def _integer(least: int, limit: int, options: ValueOptions, value: Any) -> str:
     value = _unwrapped(value)
     if isinstance(value, str):
         number = numbers.read_integer(value, options)
@@ -168,8 +174,8 @@ def _integer(limit: int, options: ValueOptions, value: Any) -> str:
         number = int(value)
     else:
         raise ValueFault(numbers.WHOLE_NUMBER, value)
-    if not -limit <= number < limit:
-        raise ValueFault(f"is out of range: {{value}}; the column takes {-limit} to {limit - 1}", value)
+    if not least <= number < limit:
+        raise ValueFault(f"is out of range: {{value}}; the column takes {least} to {limit - 1}", value)
     return str(number)
 
 
@@ -180,13 +186,17 @@ def _numeric(kind: ColumnType, options: ValueOptions, value: Any) -> str:
         _, digits, exponent = number.as_tuple()
         assert isinstance(exponent, int)  # finite
         decimals = max(0, -exponent)
-        if decimals > scale and any(digits[-(decimals - scale) :]):
-            raise ValueFault(f"{{value}} has more decimals than the {max(scale, 0)} that the column keeps", value)
+        unit = Decimal(1).scaleb(-scale)
         if any(digits) and number.adjusted() >= precision - scale:
-            raise ValueFault(
-                f"is out of range: {{value}}; the column takes {precision - scale} digits before the point",
-                value,
+            before = precision - scale
+            taken = (
+                f"{before} digits before the point" if before > 0 else f"numbers below {Decimal(1).scaleb(before):f}"
             )
+            raise ValueFault(f"is out of range: {{value}}; the column takes {taken}", value)
+        if scale < 0 and number % unit:
+            raise ValueFault(f"{{value}} is no multiple of {unit:f}; the column keeps no finer numbers", value)
+        if decimals > scale >= 0 and any(digits[-(decimals - scale) :]):
+            raise ValueFault(f"{{value}} has more decimals than the {scale} that the column keeps", value)
     return str(number)
 
 
@@ -292,14 +302,15 @@ def _time(kind: ColumnType, _: ValueOptions, value: Any) -> str:
 def _check_seconds(kind: ColumnType, microsecond: int, given: Any) -> None:
     kept = kind.second_digits
     if microsecond % 10 ** (6 - kept):
-        raise ValueFault(f"{{value}} has more decimals of a second than the {kept} that the column keeps", given)
+        raise ValueFault(more_second_digits(kept), given)
 
 
-def _interval(_: ColumnType, __: ValueOptions, value: Any) -> str:
+def _interval(kind: ColumnType, _: ValueOptions, value: Any) -> str:
     value = _unwrapped(value)
-    if isinstance(value, timedelta):
-        return duration_text(value)
-    return check_interval(value if isinstance(value, str) else other_text(value))
+    text = duration_text(value) if isinstance(value, timedelta) else check_interval(other_text(value))
+    if kind.interval_fields is not None:
+        kind.interval_fields.check(text, value)
+    return text
 
 
 def _uuid(_: ColumnType, __: ValueOptions, value: Any) -> str:
@@ -317,16 +328,7 @@ def _bytes(_: ColumnType, __: ValueOptions, value: Any) -> str:
 
 
 def _hstore(_: ColumnType, __: ValueOptions, value: Any) -> str:
-    """Pairs of text (PostgreSQL manual, F.17), from an object or from their own literal."""
-    if not isinstance(value, Mapping):
-        return other_text(value)
-    texts = ((str(key), None if text is None else other_text(text)) for key, text in value.items())
-    return ", ".join(f"{_in_quotes(key)}=>{'NULL' if text is None else _in_quotes(text)}" for key, text in texts)
-
-
-def _in_quotes(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return hstore_text(value, other_text)
 
 
 def _read_by(read: Callable[[str], str], _: ColumnType, __: ValueOptions, value: Any) -> str:
@@ -349,15 +351,15 @@ def _enum(labels: frozenset[str], kind: ColumnType, value: Any) -> str:
     return text
 
 
-def _array(element: ToText, nests: bool, value: Any) -> str:
+def _array(element: ToText, nests: bool, delimiter: str, value: Any) -> str:
     if isinstance(value, str):
         given: Any = value
-        value = read_json(value) if value.lstrip().startswith("[") else read_array(value)
+        value = read_json(value) if value.lstrip().startswith("[") else read_array(value, delimiter)
     else:
         given = value
     if not isinstance(value, list | tuple | set | frozenset):
         raise ValueFault("must be a list, not {value}", given)
-    return array_text(list(value), element, given, nests=nests)
+    return array_text(list(value), element, given, nests=nests, delimiter=delimiter)
 
 
 _BY_NAME: Final[Mapping[str, Callable[[ColumnType, ValueOptions, Any], str]]] = {

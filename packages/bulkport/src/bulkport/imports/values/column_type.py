@@ -5,6 +5,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
+from bulkport.imports.values.durations import IntervalFields
+
 
 class TypeKind(StrEnum):
     """How a type is built (`pg_type.typtype`; arrays are told apart, domains are seen through)."""
@@ -30,6 +32,10 @@ class ColumnType:
     """Type of an array's elements, a range's bounds, or a multirange's ranges."""
     labels: tuple[str, ...] = ()
     """Labels of an enumeration, in order."""
+    attributes: tuple[tuple[str, "ColumnType"], ...] = ()
+    """Name and type of each part of a composite type, in order."""
+    delimiter: str = ","
+    """What stands between an array's elements."""
     money_point: str | None = None
     """Decimal sign of `money` in the database's locale; empty where amounts have no fraction."""
 
@@ -53,6 +59,11 @@ class ColumnType:
         return (
             self.modifier if self.name in _TIMES and 0 <= self.modifier < _MOST_SECOND_DIGITS else _MOST_SECOND_DIGITS
         )
+
+    @cached_property
+    def interval_fields(self) -> IntervalFields | None:
+        """What an `interval` with fields or decimals keeps; None: everything."""
+        return IntervalFields.of(self.modifier) if self.name == "interval" else None
 
     @cached_property
     def is_text(self) -> bool:

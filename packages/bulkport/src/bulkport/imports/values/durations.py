@@ -1,9 +1,10 @@
 """Durations from text and to text (ISO 8601-1 §5.5.2, and what PostgreSQL shows of an interval)."""
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
-from typing import Final
+from decimal import ROUND_DOWN, Decimal
+from typing import Any, Final, Self
 
 from bulkport.imports.values.faults import ValueFault
 
@@ -18,26 +19,43 @@ _UNIT: Final = re.compile(
     r"(years?|mons?|months?|weeks?|days?|hours?|hrs?|minutes?|mins?|seconds?|secs?|milliseconds?|microseconds?)"
 )
 _SECONDS: Final = {
-    "w": 604_800,
-    "d": 86_400,
-    "h": 3600,
-    "mi": 60,
-    "s": 1,
+    "w": Decimal(604_800),
+    "d": Decimal(86_400),
+    "h": Decimal(3600),
+    "mi": Decimal(60),
+    "s": Decimal(1),
+    "ms": Decimal("0.001"),
+    "us": Decimal("0.000001"),
 }
+_MONTHS: Final = {"y": 12, "mo": 1}
+_DAYS: Final = {"w": 7, "d": 1}
+_ISO_UNITS: Final = ("y", "mo", "w", "d", "h", "mi", "s")
+_MOST_DIGITS: Final = 6
+# Bits of the mask of fields (PostgreSQL, src/include/utils/datetime.h: MONTH is 1, YEAR 2, DAY 3, HOUR 10, …).
+_FIELD_BITS: Final = {"year": 2, "month": 1, "day": 3, "hour": 10, "minute": 11, "second": 12}
 
 DURATION: Final = "{value} is not a duration; write P1DT2H30M or 1 day 02:30:00"
 NO_FIXED_LENGTH: Final = "{value} has years or months, which have no fixed length; write days"
 TOO_FINE: Final = "{value} is finer than a microsecond; write at most 6 decimals of a second"
 
 
+def more_second_digits(kept: int) -> str:
+    """What is wrong with a time of more decimals of a second than are kept."""
+    return f"{{value}} has more decimals of a second than the {kept} that the column keeps"
+
+
 def check_interval(text: str) -> str:
     """The text, if it is an interval in a form that says its units; PostgreSQL takes bare digits for seconds."""
     plain = text.strip()
-    if _ISO.fullmatch(plain) or _verbose_parts(plain) is not None:
-        if re.search(r"\.[0-9]{6}[0-9]*[1-9]", plain):
-            raise ValueFault(TOO_FINE, text)
+    is_iso = _ISO.fullmatch(plain) is not None
+    if not is_iso and _verbose_parts(plain) is None:
+        raise ValueFault(DURATION, text)
+    if re.search(r"\.[0-9]{6}[0-9]*[1-9]", plain):
+        raise ValueFault(TOO_FINE, text)
+    if is_iso or not plain.startswith("-"):
         return plain
-    raise ValueFault(DURATION, text)
+    # Where IntervalStyle is sql_standard, a sign in front would be that of all parts without one.
+    return re.sub(r"(?<=[ ,])(?=[0-9])", "+", plain)
 
 
 def read_duration(text: str) -> timedelta:
@@ -57,15 +75,68 @@ def read_duration(text: str) -> timedelta:
     for amount, unit in parts:
         if unit in ("y", "mo"):
             raise ValueFault(NO_FIXED_LENGTH, text)
-        total += amount * (
-            Decimal("0.001") if unit == "ms" else Decimal("0.000001") if unit == "us" else _SECONDS[unit]
-        )
+        total += amount * _SECONDS[unit]
     return _timedelta(total, text)
 
 
 def duration_text(value: timedelta) -> str:
-    """A duration as an interval: days stay days, and nothing is negative but what is."""
-    return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
+    """A duration as an interval: days stay days, and nothing is negative but what is, whatever IntervalStyle is."""
+    return f"{value.days} days {value.seconds:+d} seconds {value.microseconds:+d} microseconds"
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalFields:
+    """What a column such as `interval day to minute` or `interval(0)` keeps (manual, 8.5.4)."""
+
+    names: tuple[str, ...]
+    """Fields from `year` to `second`."""
+    second_digits: int
+
+    @classmethod
+    def of(cls, modifier: int) -> Self | None:
+        """What `atttypmod` says: the fields' mask above, the decimals of a second below (utils/timestamp.h)."""
+        if modifier < 0:
+            return None
+        mask, digits = (modifier >> 16) & 0x7FFF, modifier & 0xFFFF
+        names = tuple(name for name, bit in _FIELD_BITS.items() if mask & 1 << bit)
+        found = cls(names, min(digits, _MOST_DIGITS))
+        return None if len(names) == len(_FIELD_BITS) and found.second_digits == _MOST_DIGITS else found
+
+    def check(self, text: str, given: Any) -> None:
+        """Refuse an interval of which the column would keep a part only; `text` has passed `check_interval`."""
+        months, days, seconds = _sums(text)
+        finest = self.names[-1]
+        if finest in ("year", "month"):
+            is_lost = bool(days or seconds or months % (12 if finest == "year" else 1))
+        elif finest == "day":
+            is_lost = bool(seconds)
+        elif finest == "second":
+            if seconds % Decimal(1).scaleb(-self.second_digits):
+                kept = self.second_digits
+                raise ValueFault(
+                    f"{{value}} has more decimals of a second than the {kept} that the column keeps", given
+                )
+            return
+        else:
+            is_lost = bool(seconds % (60 if finest == "minute" else 3600))
+        if is_lost:
+            raise ValueFault(f"{{value}} has more than the {finest}s that the column keeps", given)
+
+
+def _sums(text: str) -> tuple[Decimal, Decimal, Decimal]:
+    """Months, days and seconds of a text that has passed `check_interval`, without its sign as a whole."""
+    if found := _ISO.fullmatch(text):
+        parts = list(zip((Decimal(amount or 0) for amount in found.groups()[1:]), _ISO_UNITS, strict=True))
+    else:
+        parts = _verbose_parts(text) or []
+    months = sum((amount * _MONTHS[unit] for amount, unit in parts if unit in _MONTHS), Decimal(0))
+    days = sum((amount * _DAYS[unit] for amount, unit in parts if unit in _DAYS), Decimal(0))
+    seconds = sum((amount * _SECONDS[unit] for amount, unit in parts if unit not in _MONTHS | _DAYS), Decimal(0))
+    # A part of a month is days, of which PostgreSQL takes 30 for one, and a part of a day is hours.
+    whole_months = months.to_integral_value(ROUND_DOWN)
+    days += (months - whole_months) * 30
+    whole_days = days.to_integral_value(ROUND_DOWN)
+    return whole_months, whole_days, seconds + (days - whole_days) * _SECONDS["d"]
 
 
 def _verbose_parts(text: str) -> list[tuple[Decimal, str]] | None:

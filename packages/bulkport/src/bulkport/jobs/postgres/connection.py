@@ -13,7 +13,7 @@ from psycopg.rows import DictRow, dict_row
 
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes
 from bulkport.logs import get_logger
-from bulkport.pools import is_pooled, patient_conninfo
+from bulkport.pools import is_pooled, patient_conninfo, write_iso_dates
 
 _log = get_logger(__name__)
 
@@ -123,6 +123,7 @@ class WorkerConnection:
                         cursor_factory=self._cursor_factory,
                         prepare_threshold=None,
                     )
+                    await write_iso_dates(self._connection)
                     if not await is_pooled(self._connection):
                         self._connection.prepare_threshold = _PREPARE_AFTER
                 except psycopg.OperationalError:

@@ -18,7 +18,7 @@ from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import queries
 from bulkport.jobs.postgres.connection import Backoff
 from bulkport.logs import get_logger
-from bulkport.pools import patient_conninfo
+from bulkport.pools import patient_conninfo, write_iso_dates_sync
 
 _TICKS_IN_LIMIT: Final = 4
 
@@ -168,6 +168,7 @@ class Heartbeat:
                 with psycopg.connect(
                     self._conninfo, autocommit=True, cursor_factory=self._cursor_factory, prepare_threshold=None
                 ) as connection:
+                    write_iso_dates_sync(connection)
                     while self._beat(connection):
                         backoff.reset()
                         self._tell_ended(connection)
