@@ -2,7 +2,7 @@
 
 import asyncio
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from fastapi import Header
 from psycopg import AsyncConnection
 from pydantic import BaseModel
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.dialects.postgresql import BIT
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 from table_site import table_site
 
 from bulkport import ConflictPolicy, Resource
@@ -127,6 +128,68 @@ async def test_rows_of_a_mapped_class_are_imported(database_url: str) -> None:
         }
         found = await site.rows("SELECT org_id, sku, price, size, tags, maker_id, status, secret FROM products")
         assert found == [(7, "A", Decimal("9.99"), "LARGE", ["x", "y"], 1, "new", None)]
+
+
+class Lower(sa.types.TypeDecorator[str]):
+    impl = sa.String(20)
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return value and value.lower()
+
+
+class Plain(sa.types.TypeDecorator[int]):
+    impl = sa.Integer
+    cache_ok = True
+
+
+class Pet(Base):
+    __tablename__ = "pets"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "pet"}  # noqa: RUF012
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    name: Mapped[str] = mapped_column(Lower, unique=True)
+    age: Mapped[int | None] = mapped_column(Plain)
+    grid: Mapped[list[list[int]] | None] = mapped_column(sa.ARRAY(sa.Integer, dimensions=2))
+    flags: Mapped[str | None] = mapped_column(BIT(3))
+    lasts: Mapped[timedelta | None]
+
+
+class Dog(Pet):
+    __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012
+    bark: Mapped[str | None]
+
+
+class Cat(Pet):
+    __tablename__ = "cats"
+    __mapper_args__ = {"polymorphic_identity": "cat"}  # noqa: RUF012
+    id: Mapped[int] = mapped_column(sa.ForeignKey("pets.id"), primary_key=True)
+
+
+Pet.length = column_property(sa.func.length(Pet.name))  # type: ignore[attr-defined]
+
+
+async def test_types_and_heirs_of_a_mapped_class_are_as_it_stores_them(database_url: str) -> None:
+    with pytest.raises(ResourceDeclarationError, match="columns in pets and cats"):
+        Resource.of(Cat)
+    dogs, pets = Resource.of(Dog), Resource.of(Pet)
+    assert (dogs.name, pets.name) == ("dog", "pets")
+    tables = """
+        CREATE TABLE pets (
+            id serial PRIMARY KEY, kind text NOT NULL, name varchar(20) NOT NULL UNIQUE, age int, grid int[],
+            flags bit(3), lasts interval, bark text
+        );
+    """
+    async with table_site(database_url, tables, dogs, pets) as site:
+        row = {"name": "REX", "bark": "wau", "age": 3, "grid": [[1, 2], [3, 4]], "flags": "101", "lasts": "P1D"}
+        _, bad = await site.load([row, {"name": "b", "kind": "cat"}, {"name": "c", "age": "3"}])
+        assert list(bad) == [2, 3]
+        job, _ = await site.load(b"name,age\nTOM,7\n", pets, headers=CSV)
+        assert job["status"] == "Completed"
+        assert await site.rows("SELECT kind, name, age, grid, flags, lasts FROM pets ORDER BY id") == [
+            ("dog", "rex", 3, [[1, 2], [3, 4]], "101", timedelta(days=1)),
+            ("pet", "tom", 7, None, None, None),
+        ]
 
 
 class Item(BaseModel):

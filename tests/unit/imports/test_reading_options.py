@@ -48,6 +48,12 @@ def test_values_are_read_as_what_they_mean() -> None:
     )
 
 
+def test_a_word_is_not_for_true_and_for_false() -> None:
+    for query in ([("trueWords", "x"), ("falseWords", "X,y")], [("trueWords", "no")]):
+        with pytest.raises(ValidationFailed, match="is a word for true and for false"):
+            parse_reading(query)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -81,8 +81,9 @@ def test_columns_that_a_file_has_are_given(model: type[Person]) -> None:
 def test_blank_cells_mean_what_the_import_says(model: type[Person]) -> None:
     header = ["email", "name", "level"]
     rows = (["a", "x", "2"], ["b", "", ""])
-    kept = of_cells(model, header, *rows, options=ValueOptions(blank=Blank.KEEP))
-    assert kept.given == [{"email", "name", "level"}, {"email"}]
+    kept = of_cells(model, header, *rows, ["c", " ", " \u00a0"], options=ValueOptions(blank=Blank.KEEP))
+    assert kept.given == [{"email", "name", "level"}, {"email"}, {"email", "name"}]
+    assert [list(column) for column in kept.columns[1:3]] == [["x", None, " "], [2, 1, 1]]
     null = of_cells(model, header, *rows, options=ValueOptions(blank=Blank.NULL))
     assert null.given == [{"email", "name", "level"}] * 2
     assert [list(column) for column in null.columns[:3]] == [["a", "b"], ["x", None], [2, 1]]

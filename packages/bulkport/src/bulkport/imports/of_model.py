@@ -1,20 +1,23 @@
 """A resource from a mapped class of SQLAlchemy or SQLModel: its columns become the rows' model, its keys references.
 
-SQLAlchemy itself is not imported: a mapped class brings all that is read of it.
+A mapped class brings nearly all that is read of it: SQLAlchemy is no dependency.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel
 
 from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.resource import ConflictPolicy, Reference, Resource
 
+_PLAIN: Final = frozenset({int, str, float, bool, bytes, Decimal, date, datetime, time, timedelta, UUID})
 _LITERALS: Final = {"true": True, "false": False, "null": None}
 
 
@@ -51,7 +54,15 @@ def resource_of(
     mapper = getattr(mapped, "__mapper__", None)
     if table is None or mapper is None:
         raise ResourceDeclarationError(f"{mapped.__name__} is no class that SQLAlchemy or SQLModel maps to a table")
-    attributes = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs}
+    if len(mapper.tables) > 1:
+        tables = " and ".join(each.name for each in mapper.tables)
+        raise ResourceDeclarationError(f"{mapped.__name__} has columns in {tables}: a resource writes to one table")
+    # Other attributes are expressions, such as those of `column_property`.
+    attributes = {
+        attribute.key: attribute.columns[0]
+        for attribute in mapper.column_attrs
+        if getattr(attribute.columns[0], "table", None) is table
+    }
     wished = {*exclude, *(lookups or {})}
     if unknown := sorted(wished - attributes.keys()):
         raise ResourceDeclarationError(f"{mapped.__name__} has no attribute {', '.join(unknown)}")
@@ -61,14 +72,18 @@ def resource_of(
         for name, column in attributes.items()
         if name not in exclude and column.name not in context and not _is_made_by_the_database(column, table)
     }
-    fields: dict[str, Any] = {name: _field(column) for name, column in imported.items()}
+    kinds = _discriminator(mapper)
+    fields: dict[str, Any] = {
+        name: kinds if kinds and column is mapper.polymorphic_on else _field(column)
+        for name, column in imported.items()
+    }
     model: type[BaseModel] = create_model(
         f"{mapped.__name__}Row", __config__=ConfigDict(alias_generator=to_camel, populate_by_name=True), **fields
     )
     keys = [key for key in _unique_keys(table) if set(key) <= {c.name for c in imported.values()} | set(context)]
     by_column = {column.name: name for name, column in imported.items()}
     settings: dict[str, Any] = {
-        "name": table.name.replace("_", "-").lower(),
+        "name": (mapped.__name__ if mapper.single else table.name).replace("_", "-").lower(),
         "label": _words(mapped.__name__),
         "label_field": _label_field(model, keys, by_column),
         "model": model,
@@ -80,6 +95,15 @@ def resource_of(
         rejects = options.get("conflict", ConflictPolicy.REJECT) is ConflictPolicy.REJECT
         settings["key" if rejects else "conflict_key"] = keys[0]
     return Resource(**{**settings, **options})
+
+
+def _discriminator(mapper: Any) -> tuple[Any, Any] | None:
+    """Type and default of the column that tells a class from its heirs in the same table; None where there is none."""
+    own = mapper.polymorphic_identity
+    if mapper.polymorphic_on is None or own is None:
+        return None
+    heirs = [heir for heir in mapper.self_and_descendants if heir.local_table is mapper.local_table]
+    return Literal[tuple(heir.polymorphic_identity for heir in heirs if heir.polymorphic_identity is not None)], own
 
 
 def _is_made_by_the_database(column: Any, table: Any) -> bool:
@@ -108,7 +132,14 @@ def _literal(column: Any) -> Any:
 
 
 def _field(column: Any) -> tuple[Any, Any]:
-    kind: Any = _type(column.type)
+    own = column.type
+    if _python_type(own) not in _PLAIN:
+        own = getattr(own, "impl_instance", own)  # what a `TypeDecorator` decorates
+    kind: Any = _type(own)
+    if hasattr(column.type, "impl_instance") and (convert := _conversion(column.type)) is not None:
+        # How long the stored text is, the column tells. Bytes are mostly made of something else.
+        kind = {str: str, bytes: Any}.get(_python_type(own), kind)
+        kind = Annotated[kind, AfterValidator(convert)]
     if column.nullable:
         kind = kind | None
     default = column.default
@@ -121,6 +152,16 @@ def _field(column: Any) -> tuple[Any, Any]:
     return kind, None if column.nullable else ...
 
 
+def _conversion(kind: Any) -> Callable[[Any], Any] | None:
+    """What a `TypeDecorator` makes of a value before it is stored; None where it has nothing to do."""
+    from sqlalchemy import TypeDecorator  # noqa: PLC0415 # a mapped class comes with it
+    from sqlalchemy.dialects.postgresql import dialect  # noqa: PLC0415
+
+    if not isinstance(kind, TypeDecorator) or type(kind).process_bind_param is TypeDecorator.process_bind_param:
+        return None
+    return lambda value: kind.process_bind_param(value, dialect())
+
+
 def _type(kind: Any) -> Any:
     """The Python type of a column, with its constraints."""
     if (enum := getattr(kind, "enum_class", None)) is not None and issubclass(enum, Enum):
@@ -129,18 +170,27 @@ def _type(kind: Any) -> Any:
     if getattr(kind, "enums", None):
         return Literal[tuple(kind.enums)]
     if (item := getattr(kind, "item_type", None)) is not None:
-        return list[_type(item)]  # type: ignore[misc] # built at run time
-    try:
-        python: Any = kind.python_type
-    except NotImplementedError:
-        return Any
+        kinds: Any = _type(item)
+        for _ in range(kind.dimensions or 1):
+            kinds = list[kinds]
+        return kinds
+    python = _python_type(kind)
     if python is dict or kind.__class__.__name__.upper() in ("JSON", "JSONB"):
         return Any
+    if python not in _PLAIN:  # a class of SQLAlchemy's own, such as that for strings of bits
+        python = str if isinstance(python, type) and issubclass(python, str) else Any
     if python is str and getattr(kind, "length", None):
         return Annotated[str, Field(max_length=kind.length)]
     if python is Decimal and getattr(kind, "precision", None):
         return Annotated[Decimal, Field(max_digits=kind.precision, decimal_places=kind.scale or 0)]
     return python
+
+
+def _python_type(kind: Any) -> Any:
+    try:
+        return kind.python_type
+    except NotImplementedError:
+        return Any
 
 
 def _unique_keys(table: Any) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from bulkport.errors import ValidationFailed
 from bulkport.imports.charsets import find_charset
 from bulkport.imports.options import Blank, ExcelDates, Normalization, ReadingOptions
+from bulkport.imports.values.options import FALSE_WORDS, TRUE_WORDS
 
 _MAX_VALUE: Final = 200
 _MAX_VALUES: Final = 200
@@ -62,6 +63,11 @@ def parse_reading(query: Iterable[tuple[str, str]]) -> ReadingOptions:
             )
             continue
         found[parameter.field] = parsed
+    both = {word.casefold() for word in found.get("true_words") or TRUE_WORDS} & {
+        word.casefold() for word in found.get("false_words") or FALSE_WORDS
+    }
+    if both and found.keys() & {"true_words", "false_words"}:
+        errors["trueWords"] = [f"{_quoted(min(both))} is a word for true and for false; take it from one of them"]
     if errors:
         raise ValidationFailed(errors, "; ".join(message for messages in errors.values() for message in messages) + ".")
     return ReadingOptions(**found)

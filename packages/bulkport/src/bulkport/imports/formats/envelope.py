@@ -139,7 +139,7 @@ class _Envelope:
         self._beside = limits.max_record_bytes
 
     def records(self) -> Steps:
-        """The records of the last list; None where there is none."""
+        """The records of the list; None where there is none."""
         records: list[bytes] | None = None
         at = yield from skip_blanks(self._text, text_start(bytes(self._view[:SNIFF_BYTES])))
         self._require(at, b"{")
@@ -155,7 +155,10 @@ class _Envelope:
                 raise MalformedBody(f"The body has more than {_MOST_MEMBERS:,} members.")
             name, at = yield from self._name(at)
             if name == self._resource.name:
-                records, at = yield from self._list(at)
+                found, at = yield from self._list(at)
+                if records and found is not None:
+                    raise MalformedBody(f"The body has the list {self._resource.name} twice; send one list.")
+                records = found
             else:
                 at = yield from self._other(at)
             at = yield from skip_blanks(self._text, at)

@@ -1,6 +1,7 @@
 """What a text that is no JSON may be, from how it looks: the rest of a message, or nothing."""
 
 import re
+import unicodedata
 from typing import Final
 
 _SPECIAL_NUMBER: Final = re.compile(rb"(?<=[:,\[ ])-?(?:NaN|Infinity)\b")
@@ -39,4 +40,13 @@ def hint(text: bytes) -> str:
         return "; JSON has names in double quotes"
     if _TRAILING_COMMA.search(bare):
         return "; JSON has no comma after the last one"
-    return ""
+    return _unseen(bare.decode(errors="ignore"))
+
+
+def _unseen(text: str) -> str:
+    """A blank of another width, or a character that is not seen, between what JSON has."""
+    found = next((sign for sign in text if sign not in " \t\r\n" and unicodedata.category(sign)[0] in "ZC"), None)
+    if found is None:
+        return ""
+    name = f"U+{ord(found):04X} {unicodedata.name(found, '')}".rstrip()
+    return f"; it has a character that is not seen: {name}"

@@ -36,6 +36,8 @@ def short_envelope(body: bytes | bytearray, name: str, limits: ImportLimits, *, 
     try:
         # The parser does not look into the strings that it passes over.
         body.decode()
+        if body.count(f'"{name}"'.encode()) > 1:  # perhaps two lists
+            return None
         found = _decoder(name).decode(body).records
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return None

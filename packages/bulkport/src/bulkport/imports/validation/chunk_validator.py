@@ -279,9 +279,12 @@ class ChunkValidator:
         absent = dict.fromkeys(range(len(records)), missing) if missing else {}
         if self.options.blank is Blank.KEEP:
             for field, cells in zip(fields, records.columns, strict=True):
-                if field is not None and "" in cells:
-                    for position in [position for position, cell in enumerate(cells) if cell == ""]:
-                        absent[position] = absent.get(position, frozenset()) | {by_name.get(field, field)}
+                if field is None:
+                    continue
+                is_blankless = field in self._text_validator.blankless
+                blanks = [i for i, cell in enumerate(cells) if cell == "" or (is_blankless and cell and cell.isspace())]
+                for position in blanks:
+                    absent[position] = absent.get(position, frozenset()) | {by_name.get(field, field)}
         return absent
 
     def _fill_in_defaults(self, batch: Batch) -> None:

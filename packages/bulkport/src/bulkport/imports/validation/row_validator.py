@@ -15,7 +15,7 @@ from bulkport.imports.validation.exact_schema import JSON_ITEMS, TEXT_ITEMS, exa
 from bulkport.imports.validation.lookups import Lookup, NamedRow
 from bulkport.imports.validation.messages import field_message, row_message, sentence
 from bulkport.imports.validation.row_errors import FieldError
-from bulkport.imports.validation.text_fields import EmptyCell, empty_cells
+from bulkport.imports.validation.text_fields import EmptyCell, blankless_fields, empty_cells
 from bulkport.imports.values.column_type import ColumnType
 from bulkport.imports.values.faults import ValueFault
 from bulkport.imports.values.json_text import read_json
@@ -183,6 +183,7 @@ class TextRowValidator(RowValidator):
         super().__init__(resource, lookups, {field: [field] for field in resource.model.model_fields})
         self._validator = exact_validator(resource.model, options, columns, is_text=True)
         self._empty = empty_cells(resource.model, options.blank)
+        self.blankless = blankless_fields(resource.model)
         nulls = empty_cells(resource.model, Blank.NULL)
         self._defaulted = {
             name
@@ -208,12 +209,12 @@ class TextRowValidator(RowValidator):
                 if field not in self._defaulted:
                     members[field] = None
                 continue
-            if cell:
+            if cell and not (cell.isspace() and field in self.blankless):
                 members[field] = cell
                 continue
             match self._empty.get(field, EmptyCell.ABSENT):
                 case EmptyCell.TEXT:
-                    members[field] = cell
+                    members[field] = ""
                 case EmptyCell.NULL:
                     members[field] = None
         return self.validate_members(members)

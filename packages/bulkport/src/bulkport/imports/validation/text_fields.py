@@ -20,6 +20,10 @@ class EmptyCell(Enum):
     """The field is the empty text."""
 
 
+# Types of which a text of blanks alone is no value.
+_BLANKLESS: Final = frozenset(
+    {"int", "float", "decimal", "bool", "date", "datetime", "time", "timedelta", "uuid"},
+)
 _WRAPPERS: Final = ("function-before", "function-after", "function-wrap", "default")
 
 
@@ -50,6 +54,18 @@ def empty_cells(model: type[BaseModel], blank: Blank | None = None) -> dict[str,
         name: EmptyCell.ABSENT if not info.is_required() else meanings[name]
         for name, info in model.model_fields.items()
     }
+
+
+def blankless_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Fields for which a cell of blanks is as good as an empty one: blanks around their values are passed over."""
+    schemas = field_schemas(model)
+    return frozenset(name for name, schema in schemas.items() if _is_blankless(schema))
+
+
+def _is_blankless(schema: Mapping[str, Any]) -> bool:
+    if schema["type"] in ("default", "nullable", "function-after"):
+        return _is_blankless(schema["schema"])
+    return schema["type"] in _BLANKLESS
 
 
 def _is_nullable(schema: Mapping[str, Any]) -> bool:
