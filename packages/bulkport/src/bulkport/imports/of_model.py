@@ -159,7 +159,8 @@ def _conversion(kind: Any) -> Callable[[Any], Any] | None:
 
     if not isinstance(kind, TypeDecorator) or type(kind).process_bind_param is TypeDecorator.process_bind_param:
         return None
-    return lambda value: kind.process_bind_param(value, dialect())
+    postgresql = dialect()  # type: ignore[no-untyped-call]
+    return lambda value: kind.process_bind_param(value, postgresql)
 
 
 def _type(kind: Any) -> Any:
