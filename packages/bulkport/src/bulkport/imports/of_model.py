@@ -1,6 +1,6 @@
 """A resource from a mapped class of SQLAlchemy or SQLModel: its columns become the rows' model, its keys references.
 
-A mapped class brings nearly all that is read of it: SQLAlchemy is no dependency.
+SQLAlchemy is no dependency: a mapped class brings all that is read of it.
 """
 
 import re
@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from importlib import import_module
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -154,13 +155,12 @@ def _field(column: Any) -> tuple[Any, Any]:
 
 def _conversion(kind: Any) -> Callable[[Any], Any] | None:
     """What a `TypeDecorator` makes of a value before it is stored; None where it has nothing to do."""
-    from sqlalchemy import TypeDecorator  # noqa: PLC0415 # a mapped class comes with it
-    from sqlalchemy.dialects.postgresql import dialect  # noqa: PLC0415
-
-    if not isinstance(kind, TypeDecorator) or type(kind).process_bind_param is TypeDecorator.process_bind_param:
+    decorator: Any = next((base for base in type(kind).__mro__ if base.__name__ == "TypeDecorator"), None)
+    if decorator is None or type(kind).process_bind_param is decorator.process_bind_param:
         return None
-    postgresql = dialect()  # type: ignore[no-untyped-call]
-    return lambda value: kind.process_bind_param(value, postgresql)
+    package = decorator.__module__.partition(".")[0]
+    dialect = import_module(f"{package}.dialects.postgresql").dialect()
+    return lambda value: kind.process_bind_param(value, dialect)
 
 
 def _type(kind: Any) -> Any:
