@@ -113,12 +113,16 @@ def test_cells_are_read_by_their_type() -> None:
         1e20,
         None,
     ]
-    found = read_workbook(workbook({"Sheet1": [["name", "size"], *([f"row {i}", v] for i, v in enumerate(values))]}))
+    body = workbook({"Sheet1": [["name", "size"], *([f"row {i}", v] for i, v in enumerate(values))]})
+    found = read_workbook(body)
     assert found.named("size") == [
         "5", "5.5", "true", "false", "2024-01-31", "2024-01-31T23:59:01", "3", "a\n b", "007", "1e+20", "",
     ]  # fmt: skip
     assert found.reading == {"sheet": "Sheet1", "detected": ["sheet"]}
     assert found.warnings == []
+    # Text is read by what the import says, so cells that are no text are written like that.
+    german = read_workbook(body, ("decimal", ","), ("trueWords", "ja"), ("falseWords", "nein"))
+    assert german.named("size")[:4] == ["5", "5,5", "ja", "nein"]
 
 
 def test_the_sheet_and_the_header_are_found_or_chosen() -> None:
@@ -203,6 +207,7 @@ def test_parquet_keeps_every_digit_and_kind() -> None:
             "tags": [["x", 'y"'], None],
             "data": [b"\x00\xff", None],
             "flag": [True, None],
+            "count": [3.0, None],
         }
     )
     file = io.BytesIO()
@@ -210,7 +215,7 @@ def test_parquet_keeps_every_digit_and_kind() -> None:
     found = read_file(file.getvalue(), format_=BodyFormat.PARQUET)
     assert found.rows[0] == (
         b'{"articleName":"A","price":1234567890123456.10,"day":"2024-01-31","at":"2024-01-31T12:00:01.123456+00:00",'
-        b'"at_ns":"2024-01-31 12:00:01.123456789","tags":["x","y\\""],"data":"\\\\x00ff","flag":true}'
+        b'"at_ns":"2024-01-31 12:00:01.123456789","tags":["x","y\\""],"data":"\\\\x00ff","flag":true,"count":3}'
     )
     assert b'"price":null' in found.rows[1]
     with pytest.raises(MalformedBody, match="is no Parquet file"):

@@ -43,6 +43,8 @@ def test_each_unknown_column_has_a_name_of_its_own() -> None:
         (["name"], "The CSV header has no column platformName."),
         (["id;platformName"], "no column platformName. Is another delimiter needed"),
         (['{"platforms":[{"platformName":"Docker"}]}'], "Is the body JSON"),
+        (["<html><table>"], "looks like HTML or XML"),
+        (["%PDF-1.7"], "is a PDF"),
     ],
 )
 def test_unusable_header_is_refused(header: list[str], message: str) -> None:

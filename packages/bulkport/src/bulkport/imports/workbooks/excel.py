@@ -3,9 +3,10 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import python_calamine
 
@@ -18,6 +19,24 @@ _SEARCHED_ROWS: Final = 20
 _EXACT: Final = 2**53
 """Up to here every whole number has a floating-point number of its own."""
 _NOTHING_ODD: Final[OddCells] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How the import writes what cells have by their type: it reads the text by the same rules."""
+
+    decimal: str = "."
+    true: str = "true"
+    false: str = "false"
+
+    @classmethod
+    def of(cls, order: dict[str, Any]) -> Self:
+        return cls(
+            order["decimal"] or ".", (order["true_words"] or ["true"])[0], (order["false_words"] or ["false"])[0]
+        )
+
+
+_PLAIN: Final = _Words()
 
 
 def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]]:
@@ -39,7 +58,7 @@ def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes
     cells = (sheet.end[0] + 1) * (sheet.end[1] + 1) if sheet.end else 0
     if cells > order["max_cells"]:
         raise UnreadableFileError(f"the sheet {name!r} has {cells:,} cells, and {order['max_cells']:,} is the limit")
-    return {"sheet": name}, _csv(_rows(sheet, find_odd_cells(order["path"], name)))
+    return {"sheet": name}, _csv(_rows(sheet, find_odd_cells(order["path"], name), _Words.of(order)))
 
 
 def _choose_sheet(workbook: python_calamine.CalamineWorkbook, order: dict[str, Any]) -> str:
@@ -83,7 +102,9 @@ def _fits(row: Sequence[str], required: Sequence[Sequence[str]]) -> bool:
     return any(cells) and all(not cells.isdisjoint(names) for names in required)
 
 
-def _rows(sheet: python_calamine.CalamineSheet, odd: OddCells = _NOTHING_ODD) -> Iterator[list[str]]:
+def _rows(
+    sheet: python_calamine.CalamineSheet, odd: OddCells = _NOTHING_ODD, words: _Words = _PLAIN
+) -> Iterator[list[str]]:
     """The rows of a sheet from its first one on, whether or not it is filled; its first filled column comes first."""
     first_row, first_column = sheet.start or (0, 0)
     rows = iter(sheet.iter_rows())
@@ -94,7 +115,7 @@ def _rows(sheet: python_calamine.CalamineSheet, odd: OddCells = _NOTHING_ODD) ->
     else:
         number = 0
     for row in chain([first], rows):
-        cells = [_text(cell) for cell in row]
+        cells = [_text(cell, words) for cell in row]
         for column, text in odd.get(number, {}).items():
             if 0 <= column - first_column < len(cells) and not cells[column - first_column]:
                 cells[column - first_column] = text
@@ -102,13 +123,14 @@ def _rows(sheet: python_calamine.CalamineSheet, odd: OddCells = _NOTHING_ODD) ->
         yield cells
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, words: _Words) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return words.true if value else words.false
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) <= _EXACT else repr(value)
+        is_whole = value.is_integer() and abs(value) <= _EXACT
+        return str(int(value)) if is_whole else repr(value).replace(".", words.decimal)
     if isinstance(value, datetime):
         # A day without a time is a date, as it is shown.
         return value.date().isoformat() if value.time() == time() else value.isoformat()

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from bulkport.imports.workbooks.errors import UnreadableFileError
 
 _BATCH_ROWS: Final = 2000
+_EXACT: Final = 2**53
+"""Up to here every whole number has a floating-point number of its own."""
 
 
 def read_parquet(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]]:
@@ -44,7 +46,7 @@ def _lines(file: pq.ParquetFile) -> Iterator[bytes]:
         columns = [
             [_json_text(text) for text in column.cast(pa.string()).to_pylist()]
             if name in json_columns
-            else [_json(value) for value in _values(column)]
+            else [_json(_whole(value)) for value in _values(column)]
             for name, column in zip(names, batch.columns, strict=True)
         ]
         yield "".join(
@@ -111,6 +113,13 @@ def _each_value(scalar: pa.Scalar) -> Any:
 
 def _array_of(scalar: pa.Scalar) -> pa.Array:
     return pa.array([scalar.value], pa.int64()).cast(scalar.type)
+
+
+def _whole(value: Any) -> Any:
+    """A float that is a whole number as such: columns of whole numbers with gaps are often stored as floats."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT and str(value) != "-0.0":
+        return int(value)
+    return value
 
 
 def _json(value: Any) -> str:

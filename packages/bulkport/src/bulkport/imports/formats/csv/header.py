@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bulkport.errors import CsvHeaderError, ValidationFailed
+from bulkport.imports.formats.csv.other_kinds import other_kind
 from bulkport.imports.formats.csv.records import CsvRecords
 from bulkport.imports.loose_names import loosened
 from bulkport.imports.options import ReadingOptions
@@ -169,8 +170,8 @@ def similar_names(unknown: Iterable[str], known: Sequence[str]) -> dict[str, str
 
 def _missing_columns(missing: list[str], header: list[str], fields: list[str | None], resource: Resource) -> str:
     detail = f"The CSV header has no column {', '.join(missing)}."
-    if header[0].lstrip().startswith(("{", "[")):
-        return f"{detail} Is the body JSON? Then its Content-Type is another."
+    if kind := other_kind(header[0]):
+        return detail + kind
     if len(header) == 1 and any(sign in header[0] for sign in ",;|\t"):
         detail += " Is another delimiter needed (?delimiter=)?"
     unknown = [cell for cell, name in zip(header, fields, strict=True) if name is None and cell.strip()]

@@ -14,6 +14,7 @@ from bulkport.imports.formats.bad_bytes import bad_bytes_message, has_bad_bytes
 from bulkport.imports.formats.csv.dialect import BadRecord, CsvSyntax
 from bulkport.imports.formats.csv.grammar import ghost_record, record_line
 from bulkport.imports.formats.csv.header import ColumnNames
+from bulkport.imports.formats.csv.other_kinds import other_kind
 from bulkport.imports.formats.csv.parser import split_record
 from bulkport.imports.options import ReadingOptions
 
@@ -191,8 +192,7 @@ def _header_cells(line: bytes, syntax: CsvSyntax) -> list[str]:
         raise MalformedBody("The CSV header has a NUL byte, which no text has.")
     cells = split_record(text, syntax)
     if isinstance(cells, BadRecord):
-        hint = " Is the body JSON? Then its Content-Type is another." if text.lstrip().startswith(("{", "[")) else ""
-        raise CsvHeaderError(f"The CSV header cannot be read: {cells.message}.{hint}")
+        raise CsvHeaderError(f"The CSV header cannot be read: {cells.message}.{other_kind(text)}")
     return cells
 
 
