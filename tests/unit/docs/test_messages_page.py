@@ -17,7 +17,18 @@ from pydantic import BaseModel, Field
 from bulkport.imports.formats import CsvColumns, CsvRecords
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation import ChunkValidator, NotBlank, ValidRows, stored_texts
-from bulkport.imports.values import arrays, durations, faults, json_text, moments, numbers, options, scalars
+from bulkport.imports.values import (
+    arrays,
+    composite_text,
+    durations,
+    faults,
+    hstore,
+    json_text,
+    moments,
+    numbers,
+    options,
+    scalars,
+)
 from bulkport.imports.values.column_type import ColumnType, TypeKind, named
 from bulkport.imports.values.options import ValueOptions
 
@@ -29,6 +40,10 @@ _SPECIAL = {
     "size": ColumnType("size", TypeKind.ENUM, labels=("S", "L")),
     "daterange": ColumnType("daterange", TypeKind.RANGE, element=named("date")),
 }
+_SPECIAL["address"] = ColumnType(
+    "address", TypeKind.COMPOSITE, attributes=(("street", named("text")), ("zip", named("integer")))
+)
+_SPECIAL["interval day"] = ColumnType("interval", modifier=(8 << 16) | 0xFFFF)
 _SPECIAL["datemultirange"] = ColumnType("datemultirange", TypeKind.MULTIRANGE, element=_SPECIAL["daterange"])
 
 
@@ -54,7 +69,7 @@ _NAMES = (
 )
 MODEL = order()
 RESOURCE = Resource(name="orders", label="Order", label_field="name", model=MODEL, table="orders")
-_TABLE = PAGE.split("```sql")[1].split("```")[0]
+_TABLE = PAGE.split("CREATE TABLE orders (")[1].split("```")[0]
 _COLUMNS = re.findall(r"(\w+) ([a-z]+(?: [a-z]+)?(?:\([\d,]+\))?(?:\[\])?)(?:,|\n\))", _TABLE)
 TYPES = {name: _SPECIAL.get(kind) or named(kind) for name, kind in _COLUMNS}
 
@@ -100,7 +115,8 @@ def test_an_example_gives_its_message(sent: str, message: str) -> None:
 
 
 def templates() -> Iterator[str]:
-    for module in (arrays, durations, faults, json_text, moments, numbers, options, scalars):
+    modules = (arrays, composite_text, durations, faults, hstore, json_text, moments, numbers, options, scalars)
+    for module in modules:
         for name, value in vars(module).items():
             if name.isupper() and isinstance(value, str) and "{value}" in value:
                 yield value

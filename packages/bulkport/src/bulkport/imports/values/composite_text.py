@@ -48,7 +48,7 @@ def composite_text(attributes: Sequence[tuple[str, Callable[[Any], str]]], value
         raise ValueFault(RECORD, value)
     if unknown := value.keys() - set(names):
         raise ValueFault(
-            f"{{value}} has no part {sorted(unknown)[0]!r} to go to; the parts are {', '.join(names)}", value
+            f"{{value}} has the unknown part {min(map(str, unknown))!r}; the parts are {', '.join(names)}", value
         )
     texts = []
     for name, to_text in attributes:
