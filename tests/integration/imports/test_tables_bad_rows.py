@@ -18,7 +18,7 @@ from table_site import table_site
 
 from bulkport import ConflictPolicy, Resource
 from bulkport.imports.process import AttemptPolicy
-from import_steps import execute
+from import_steps import CSV, execute
 
 LARGE = 2_600
 
@@ -465,3 +465,5 @@ async def _latin_rows(url: str) -> None:
             assert bad[count + 2][0][0] == "name"
             assert "which the database's encoding LATIN1 cannot store" in bad[count + 2][0][1]
         assert (await site.rows("SELECT count(*) FROM items WHERE name = 'Zürich'")) == [(2,)]
+        answer = await site.api.post("/api/items/bulk", content="name,€\na,1\n".encode(), headers=CSV)
+        assert (answer.status_code, "cannot store" in answer.json()["detail"]) == (400, True)

@@ -20,7 +20,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from bulkport.errors import BulkportError, InsufficientStorage, NotFound, ServiceUnavailable, ValidationFailed
+from bulkport.errors import (
+    BadRequest,
+    BulkportError,
+    InsufficientStorage,
+    NotFound,
+    ServiceUnavailable,
+    ValidationFailed,
+)
 from bulkport.fastapi.answers import headers_of, problem_type_of, status_of
 from bulkport.fastapi.paths import client_path
 from bulkport.fastapi.trace import trace_id_of_request
@@ -33,6 +40,9 @@ _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _TOO_SLOW: Final = "The database took too long; narrow the search, or try again later."
 _FORBIDDEN: Final = "The server's database role lacks a right that this takes; bulkport doctor names it."
+_NO_SUCH_SIGN: Final = (
+    "The name of a column or file, or a parameter, has a character that the database's encoding cannot store."
+)
 _READ_ONLY: Final = "The database takes no changes at the moment; try again shortly."
 
 logger = logging.getLogger(__name__)
@@ -112,7 +122,7 @@ def install(app: FastAPI, *, database_errors: Iterable[type[Exception]] = ()) ->
     for kind in (
         *(BulkportError, HTTPException, RequestValidationError, NotConnected),
         *(psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction),
-        psycopg.errors.InsufficientPrivilege,
+        *(psycopg.errors.InsufficientPrivilege, psycopg.errors.UntranslatableCharacter),
         *unreachable,
     ):
         app.add_exception_handler(kind, answer)
@@ -148,6 +158,8 @@ def problem_of(request: Request, error: Exception, *, unreachable: tuple[type[Ex
         case psycopg.errors.InsufficientPrivilege() as refused:
             logger.error("the database's role may not do this: %s", refused.diag.message_primary)
             return response_for(path, ServiceUnavailable(_FORBIDDEN))
+        case psycopg.errors.UntranslatableCharacter():
+            return response_for(path, BadRequest(_NO_SUCH_SIGN))
         case psycopg.errors.QueryCanceled():
             return response_for(path, ServiceUnavailable(_TOO_SLOW))
         case psycopg.errors.ReadOnlySqlTransaction():
