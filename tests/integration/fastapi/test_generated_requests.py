@@ -23,7 +23,7 @@ from commandapi.settings import Settings
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 CATALOGUE = r"^/api/(platforms|commands)(/\{(platform|command)_id\}(/commands)?)?$"
-STARTING_SECONDS = 20.0
+STARTING_SECONDS = 60.0
 
 
 @contextmanager

@@ -21,13 +21,18 @@ async def test_the_request_that_holds_the_loop_is_named(monkeypatch: pytest.Monk
             told.append({"event": event, **members})
 
     monkeypatch.setattr(loop_watchdog, "_log", Log())
+
+    def named() -> list[dict[str, Any]]:
+        """A busy machine may have held the loop up before."""
+        return [one for one in told if "GET /slow" in one["by"]]
+
     app = FastAPI()
     app.add_middleware(EdgeMiddleware)
 
     @app.get("/slow")
     async def slow() -> str:
-        deadline = time.monotonic() + 30
-        while not told and time.monotonic() < deadline:
+        deadline = time.monotonic() + 60
+        while not named() and time.monotonic() < deadline:
             time.sleep(0.01)
         return "done"
 
@@ -37,8 +42,7 @@ async def test_the_request_that_holds_the_loop_is_named(monkeypatch: pytest.Monk
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a.example") as client:
             assert (await client.get("/slow")).status_code == 200
         await asyncio.sleep(0.06)
-    assert told[0]["event"] == "the event loop is held up"
-    assert "GET /slow" in told[0]["by"]
-    assert "in slow" in told[0]["stack"]
+    assert named()[0]["event"] == "the event loop is held up"
+    assert "in slow" in named()[0]["stack"]
     assert watchdog.take_worst() > 0.05
     assert watchdog.take_worst() == 0

@@ -91,7 +91,7 @@ _PROGRESS = """
 
 async def eventually(check: Callable[[], Awaitable[bool]], what: str) -> None:
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await check():
                 await asyncio.sleep(0.02)
     except TimeoutError:

@@ -12,7 +12,7 @@ async def test_a_worker_runs_imports_and_jobs(shop_url: str) -> None:
     async with opened(shop_url) as site:
         job = await imported(site.api, "/api/coupons/bulk", content=ndjson([{"title": "ten"}]), headers=NDJSON)
         assert job["status"] == "Completed"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 background_job = await site.bulkport.get(job["hangfireJobId"])
                 assert background_job is not None

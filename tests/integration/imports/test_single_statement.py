@@ -183,7 +183,7 @@ async def test_what_another_lane_has_is_not_waited_for(site: OneChunk, lock: str
     assert attempt is not None
     async with site.pool.connection() as other, other.transaction():
         await other.execute(lock.encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert not await site.run_single_statement(attempt)
         assert await site.state(job_id) == NOTHING_WRITTEN
 
@@ -256,7 +256,7 @@ async def test_a_fault_that_is_no_rows_leaves_nothing_and_the_usual_way_tells_of
 
 async def _someone_waits(site: OneChunk) -> int:
     """Wait until a session of this database waits for a lock; its process id."""
-    async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as connection, asyncio.timeout(30):
+    async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as connection, asyncio.timeout(60):
         while True:
             cursor = await connection.execute(
                 "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

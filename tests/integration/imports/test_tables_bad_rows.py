@@ -346,7 +346,7 @@ async def test_a_declaration_that_cannot_work_fails_the_import_at_once(
         assert message in job["errorSummary"], job
         assert job["errorSummary"].startswith("Fatal error: "), job
         assert not bad
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 60
 
 
 class Contact(BaseModel):
@@ -363,7 +363,7 @@ async def test_thousands_of_bad_rows_are_found_in_seconds(database_url: str, pol
         rows = [{"email": f"{i}@x.org" if i % 2 else f"{i}"} for i in range(6000)]
         started = time.monotonic()
         job, bad = await site.load(rows)
-        assert time.monotonic() - started < 15  # alone it takes less than 3
+        assert time.monotonic() - started < 60  # alone it takes less than 3
         assert (job["successCount"], job["failureCount"], len(bad)) == (3000, 3000, 3000)
         assert bad[1] == [("email", "email 0 breaks the rule has_at: email ~~ '%@%'::text")]
 

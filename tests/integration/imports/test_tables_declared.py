@@ -249,7 +249,7 @@ async def test_a_chunks_ids_are_given_in_its_transaction_and_the_end_is_told_onc
         job, _ = await site.load([*rows, {"name": "bad", "price": 2**40}], query="?mode=upsert")
         assert (job["status"], job["created"]) == ("PartialSuccess", 40)
         assert await site.rows("SELECT count(*) FROM log JOIN items USING (id)") == [(40,)]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await told.wait()
         assert [(told_of.id, told_of.status) for told_of in ended] == [(job["id"], "PartialSuccess")]
         job, _ = await site.load([{"name": "n1", "price": 5}, {"name": "n2"}], query="?mode=upsert&dryRun=true")
@@ -281,7 +281,7 @@ async def test_rows_that_are_sent_again_stay_in_their_context(database_url: str)
             f"/api/imports/{job['id']}/retry", content=b'{"sku":"A","unitPrice":1}\n', headers={**NDJSON, "x-org": "9"}
         )
         assert answer.status_code == 202, answer.text
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (found := await site.rows("SELECT org_id FROM products")):
                 await asyncio.sleep(0.05)
         assert found == [(3,)]

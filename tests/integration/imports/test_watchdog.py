@@ -53,5 +53,5 @@ async def test_an_import_that_is_worked_on_is_not_waited_for(shop_url: str) -> N
         connection.transaction(),
     ):
         await connection.execute("SELECT FROM bulkport.bulk_import_jobs WHERE id = 3 FOR SHARE")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await Watchdog(pool, PostgresEngine(pool)).look(grace_seconds=0) == 6

@@ -43,7 +43,7 @@ class Site:
 
     async def delivery(self, webhook: dict[str, Any], is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The newest delivery, once it is as expected."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             found = await self.deliveries(webhook)
             if found and is_it(found[0]):

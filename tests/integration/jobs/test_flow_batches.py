@@ -145,7 +145,7 @@ async def test_jobs_of_a_batch_that_end_at_one_time_do_not_wait_for_each_other(s
     async with hand_worker(site.url) as one, hand_worker(site.url) as two:
         assert [await one.claim(), await two.claim()] == jobs[:2]
         await one.end(jobs[0])
-        await asyncio.wait_for(two.end(jobs[1]), 10)
+        await asyncio.wait_for(two.end(jobs[1]), 60)
         await one.commit()
         await two.commit()
     await be_consistent(site)

@@ -21,5 +21,5 @@ async def test_a_sync_connection_does_not_keep_the_event_loop_waiting(database_u
         await asyncio.sleep(0.1)
         assert not enqueueing.done()
         stranger.commit()
-        (job,) = await asyncio.wait_for(enqueueing, 20)
+        (job,) = await asyncio.wait_for(enqueueing, 60)
         assert not job.is_new

@@ -154,7 +154,7 @@ async def test_a_job_somebody_works_on_is_left_alone(reading_site: ReadingSite, 
         await put_old(reading_site, number, "failed", 90 * DAY)
     async with await psycopg.AsyncConnection.connect(reading_site.url) as busy:
         await busy.execute("SELECT FROM bulkport.finished_jobs WHERE job_id IN (1, 2) FOR UPDATE")
-        await asyncio.wait_for(prune(link), 20)
+        await asyncio.wait_for(prune(link), 60)
     assert set(await reading_site.found(JobQuery())) == {1, 2}
     await prune(link)
     assert await reading_site.found(JobQuery()) == []

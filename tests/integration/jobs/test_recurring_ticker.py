@@ -67,7 +67,7 @@ async def test_a_row_that_a_transaction_holds_does_not_hold_up_the_worker(recurr
     async with recurring_site.ticker() as ticker:
         async with await psycopg.AsyncConnection.connect(recurring_site.url) as holder:
             await recurring_site.store.pause("hourly", holder)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await ticker.tick()
             assert await recurring_site.jobs() == []
             await holder.rollback()
@@ -198,7 +198,7 @@ async def test_a_recurring_job_that_somebody_holds_is_written_later_and_holds_up
         await psycopg.AsyncConnection.connect(recurring_site.url) as stranger,
     ):
         await recurring_site.other_store().pause(held.id, connection=stranger)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await ticker.tick()
         assert (await recurring_site.found(free.id)).in_code
         assert (await recurring_site.found(held.id)).definition.queue == held.queue

@@ -15,7 +15,7 @@ NAME = "server-1"
 
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await check():
             await asyncio.sleep(0.02)
 
@@ -75,7 +75,7 @@ async def test_a_server_asked_to_stop_ends_and_gives_its_lease_back(jobs: Backgr
     async with running_worker(jobs, database_url) as worker:
         await until(lambda: _has_servers(jobs))
         assert await jobs.stop_server(NAME, actor="ada")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await asyncio.shield(worker)
         assert await jobs.servers() == []
     assert not await jobs.stop_server(NAME)

@@ -73,7 +73,7 @@ def worker(bulkport: Bulkport) -> Iterator[None]:
 
 
 def ended(bulkport: Bulkport, job_id: str) -> JobState:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         job = bulkport.sync.get(job_id)  # type: ignore[arg-type]
         if job is not None and job.state.is_final:

