@@ -21,7 +21,7 @@ from bulkport.errors import ServiceUnavailable
 from bulkport.fastapi import problems
 from bulkport.fastapi.loop_watchdog import LoopWatchdog
 from bulkport.fastapi.middleware import EdgeMiddleware
-from bulkport.fastapi.openapi import describe_problems
+from bulkport.fastapi.openapi import describe_parameters, describe_problems
 from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.webhook_descriptions import describe_webhooks
 from bulkport.pools import AsyncPool
@@ -89,7 +89,7 @@ class CommandApi(FastAPI):
         """The OpenAPI description, made once."""
         description = super().openapi()
         if "Problem" not in description.get("components", {}).get("schemas", {}):
-            describe_scopes(describe_webhooks(describe_problems(description)))
+            describe_scopes(describe_webhooks(describe_parameters(describe_problems(description))))
             name_operations(description)
             show_answers(description)
         return description

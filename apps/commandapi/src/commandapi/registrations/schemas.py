@@ -17,12 +17,16 @@ def _all_scopes() -> list[RegisteredScope]:
 class RegistrationBody(WireModel):
     """An API key to make."""
 
-    description: Annotated[str | None, Field(max_length=200, description="A note, to tell keys apart.")] = None
-    scopes: Annotated[list[RegisteredScope], Field(min_length=1, max_length=3, description="What the key may do.")] = (
-        Field(default_factory=_all_scopes)
-    )
+    description: Annotated[
+        str | None, Field(max_length=200, description="A note, to tell keys apart.", examples=["nightly import"])
+    ] = None
+    scopes: Annotated[
+        list[RegisteredScope],
+        Field(min_length=1, max_length=3, description="What the key may do.", examples=[["read", "import"]]),
+    ] = Field(default_factory=_all_scopes)
     expires_in_days: Annotated[
-        int | None, Field(ge=1, le=3650, description="How long the key lives; null: until it is revoked.")
+        int | None,
+        Field(ge=1, le=3650, description="How long the key lives; null: until it is revoked.", examples=[90]),
     ] = None
 
 

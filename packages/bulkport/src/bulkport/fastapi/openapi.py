@@ -48,6 +48,31 @@ _WITH_BODY: Final = {
     "415": "The Content-Type or Content-Encoding is not supported.",
 }
 
+_PARAMETERS: Final = {
+    "job_id": "The import's id.",
+    "row": "The row's number in the file, from 1.",
+    "webhook_id": "The webhook's id.",
+    "delivery_id": "The delivery's id.",
+    "upload_id": "The upload's id.",
+    "pull_id": "The recurring pull's id.",
+    "platform_id": "The platform's id.",
+    "command_id": "The command's id.",
+    "registration_id": "The API key's id.",
+    "limit": "Most items in the answer.",
+    "Tus-Resumable": "The version of the protocol: `1.0.0`.",
+}
+"""What parameters are that say nothing of themselves, by name."""
+
+
+def describe_parameters(description: dict[str, Any]) -> dict[str, Any]:
+    """Say of each parameter of an OpenAPI 3.1 `description`, which is changed and returned, what it is."""
+    for item in description.get("paths", {}).values():
+        for operation in item.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter.get("name") in _PARAMETERS:
+                    parameter.setdefault("description", _PARAMETERS[parameter["name"]])
+    return description
+
 
 def describe_problems(description: dict[str, Any]) -> dict[str, Any]:
     """Add the problem responses to an OpenAPI 3.1 `description`, which is changed and returned.

@@ -47,7 +47,7 @@ class NewPull(WireBody):
 class PullChange(WireBody):
     """What of a recurring pull to change."""
 
-    is_active: bool
+    is_active: Annotated[bool, Field(description="False pauses it, true resumes it.", examples=[False])]
 
 
 class PullView(WireView):

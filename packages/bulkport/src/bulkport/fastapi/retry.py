@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Depends, Response
 from psycopg import AsyncConnection
-from pydantic import JsonValue, RootModel
+from pydantic import ConfigDict, JsonValue, RootModel
 from starlette.requests import Request
 
 from bulkport.errors import NotEnded, RowsRetried, ValidationFailed
@@ -43,6 +43,8 @@ from bulkport.imports.write_options import WriteOptions
 
 class MendedRecord(RootModel[dict[str, JsonValue]]):
     """A record to take the place of a rejected row."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"platformName": "Docker"}]})
 
 
 _record: Final = JsonBody(MendedRecord)

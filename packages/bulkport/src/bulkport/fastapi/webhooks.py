@@ -22,8 +22,10 @@ _Event = Literal["import.completed", "import.partial_success", "import.failed", 
 _ALL_EVENTS: Final = [event for event in WebhookEvent if event is not WebhookEvent.PING]
 
 _Url = Annotated[str, Field(min_length=1, max_length=2000, examples=["https://example.org/hooks/imports"])]
-_Events = Annotated[list[_Event], Field(min_length=1, max_length=len(_ALL_EVENTS))]
-_Description = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
+_Events = Annotated[
+    list[_Event], Field(min_length=1, max_length=len(_ALL_EVENTS), examples=[["import.completed", "import.failed"]])
+]
+_Description = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$", examples=["nightly exports"])]
 
 
 class NewWebhook(WireBody):
@@ -42,10 +44,10 @@ class NewWebhook(WireBody):
 class WebhookChange(WireBody):
     """What of a webhook to change; members that are left out stay as they are."""
 
-    url: _Url | None = None
-    events: _Events | None = None
-    description: _Description | None = None
-    is_active: bool | None = None
+    url: Annotated[_Url | None, Field(examples=["https://example.org/hooks/imports"])] = None
+    events: Annotated[_Events | None, Field(examples=[["import.failed"]])] = None
+    description: Annotated[_Description | None, Field(examples=["alerts only"])] = None
+    is_active: Annotated[bool | None, Field(description="False pauses it, true resumes it.", examples=[True])] = None
 
 
 class WebhookView(WireView):
