@@ -169,12 +169,12 @@ class Settings(BaseSettings):
     )
     disk_watermark_bytes: int = Field(default=512 * 2**20, ge=0, description="Free disk space that uploads leave.")
     max_reported_rows: int = Field(default=100_000, ge=0, description="Bad rows that are reported one by one.")
-    upload_limit: int = Field(default=32, ge=1, description="Long uploads at one time, a server process.")
+    upload_limit: int = Field(default=32, ge=1, description="Concurrent long uploads per server process.")
     user_upload_limit: int = Field(default=8, ge=1, description="Those of one user.")
     spool_dir: str | None = Field(default=None, description="Where long bodies wait for their end.")
 
-    worker_concurrency: int = Field(default=20, ge=1, description="Background jobs at one time, a worker process.")
-    worker_chunk_slots: int = Field(default=2, ge=1, description="Chunks processed at one time, a worker process.")
+    worker_concurrency: int = Field(default=20, ge=1, description="Concurrent background jobs per worker process.")
+    worker_chunk_slots: int = Field(default=2, ge=1, description="Concurrent chunks per worker process.")
     worker_nice: int = Field(default=5, ge=0, le=19, description="Niceness of workers that serve starts.")
     worker_heartbeat_seconds: float = Field(default=3.0, gt=0)
     worker_stalled_seconds: float = Field(

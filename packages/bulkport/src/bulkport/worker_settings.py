@@ -15,7 +15,7 @@ class WorkerSettings:
     """Settings of a worker process. Times are in seconds."""
 
     concurrency: int = 20
-    """Background jobs at one time."""
+    """Concurrent background jobs."""
     chunk_slots: int = 2
     """Chunks at one time. Two let one decode while PostgreSQL writes the other."""
     heartbeat_seconds: float = 3.0

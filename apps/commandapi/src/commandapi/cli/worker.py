@@ -11,7 +11,7 @@ def worker(
         int | None,
         typer.Option(
             min=1,
-            help="Background jobs at one time.",
+            help="Concurrent background jobs.",
             show_default="COMMANDAPI_WORKER_CONCURRENCY, or 20",
             metavar="N",
         ),

@@ -161,7 +161,7 @@ def _kind_of(request: ImportRequest) -> BodyKind:
         raise SourceUnusable(
             "The format of standard input must be said: --format ndjson, csv or json."
             if request.file == "-"
-            else f"The name {request.file} does not say its format; add --format ndjson, csv or json."
+            else f"The name {request.file} has no known extension; add --format ndjson, csv or json."
         )
     if request.delimiter is None:
         return kind

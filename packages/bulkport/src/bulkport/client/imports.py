@@ -56,7 +56,7 @@ class Imports:
         mode:
             `insert`, `upsert`, `update`, `skip` or `delete`, as far as the resource allows.
         dry_run:
-            Try everything and keep nothing.
+            Run the import without keeping any row.
         handling:
             `strict` or `lenient`; None: the server's default.
         results:

@@ -109,8 +109,7 @@ def bulk_router(
             PointInTime | None,
             Query(
                 alias="startAt",
-                description="Time before which nothing is imported, such as `2026-07-01T22:00:00Z`; one that "
-                "has passed means at once.",
+                description="Earliest start of the import, such as `2026-07-01T22:00:00Z`; a time in the past means now.",
             ),
         ] = None,
     ) -> Response:

@@ -30,7 +30,7 @@ class ResultsQuery(ReportQuery):
     """Query parameters of what became of an import's rows."""
 
     format: Annotated[
-        Literal["json", "ndjson", "csv"] | None, Field(description="What the answer is, whatever `Accept` says.")
+        Literal["json", "ndjson", "csv"] | None, Field(description="Format of the answer; overrides `Accept`.")
     ] = None
 
 

@@ -40,11 +40,11 @@ class ImportQuery(WireQuery):
     resource: Annotated[str | None, Field(max_length=100, description="Only imports of this resource.")] = None
     status: Annotated[ListedStatus | None, Field(description="Only imports with this status.")] = None
     name: Annotated[
-        str | None, Field(max_length=MAX_NAME, pattern=_NO_NUL, description="Only imports of this name.")
+        str | None, Field(max_length=MAX_NAME, pattern=_NO_NUL, description="Only imports with this name.")
     ] = None
     client_id: Annotated[
         str | None,
-        Field(max_length=MAX_CLIENT_ID, pattern=_NO_NUL, description="Only the import that has this id of yours."),
+        Field(max_length=MAX_CLIENT_ID, pattern=_NO_NUL, description="Only the import with this client id."),
     ] = None
     metadata: Annotated[
         str | None,
@@ -130,7 +130,7 @@ def import_router(
         response: Response,
         user_id: Annotated[UserId, Depends(authenticate)],
         *,
-        rollback: Annotated[bool, Query(description="Whether the rows that it has stored are removed too.")] = False,
+        rollback: Annotated[bool, Query(description="Whether to remove the rows imported so far, too.")] = False,
     ) -> JobDetail:
         """Cancel an import that has not ended. Rows that are stored already are kept, and counted in the answer.
 

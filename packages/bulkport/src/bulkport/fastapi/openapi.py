@@ -40,7 +40,7 @@ _SECURED: Final = {
     "401": "The API key is missing or not valid.",
     "414": "The query is too long.",
     "429": "Too many requests; `Retry-After` says when to come again.",
-    "503": "The database is away; try again shortly.",
+    "503": "The database is unavailable; try again shortly.",
 }
 _WITH_PATH: Final = {"404": "There is nothing at this address."}
 _WITH_BODY: Final = {

@@ -134,6 +134,6 @@ JobId = Annotated[ImportId, PlainValidator(parse_job_id), WithJsonSchema(_ID_SCH
 """Path parameter that is the id of an import job."""
 
 Wait = Annotated[
-    int, Query(ge=0, le=600, description="Seconds to hold the answer back for the import's end; 60 at most count.")
+    int, Query(ge=0, le=600, description="Seconds to wait for the import to finish, at most 60.")
 ]
 """Query parameter that makes a status answer wait."""

@@ -74,7 +74,7 @@ _CREATION: Final[dict[str, Any]] = {
             "name": "Upload-Length",
             "in": "header",
             "required": True,
-            "description": "Bytes in all.",
+            "description": "Total length in bytes.",
             "schema": {"type": "integer", "minimum": 0},
         },
         {
@@ -93,7 +93,7 @@ _PATCH: Final[dict[str, Any]] = {
             "name": "Upload-Offset",
             "in": "header",
             "required": True,
-            "description": "Bytes that have arrived before.",
+            "description": "Bytes received so far.",
             "schema": {"type": "integer", "minimum": 0},
         },
         {

@@ -69,7 +69,7 @@ def write_options(resource: Resource) -> Callable[..., Awaitable[WriteOptions]]:
             str(resource.default_mode),
             ["", *map(str, resource.allowed_modes)],
         ),
-        "dryRun": ("Try everything and keep nothing.", "false", [*_TRUE, *_FALSE]),
+        "dryRun": ("Run the import without keeping any row.", "false", [*_TRUE, *_FALSE]),
         "results": ("`ids` keeps the outcome and id of every row.", None, _RESULTS),
     }
     parameters = [

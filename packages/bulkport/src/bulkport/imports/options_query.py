@@ -205,7 +205,7 @@ PARAMETERS: Final = (
         "comment",
         "comment",
         "one or two signs such as # or //",
-        "CSV lines that begin with it are no records.",
+        "CSV lines that begin with it are skipped as comments.",
         _sign,
         "#",
     ),

@@ -17,16 +17,16 @@ from bulkport.extras import require_extra
 def attention(
     target: Target,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, one condition a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one condition per line.")] = False,
     webhook: Annotated[
         str | None,
-        typer.Option(help="Post conditions as they begin and end to this URL, until Ctrl-C.", show_default=False),
+        typer.Option(help="Post conditions to this URL as they begin and end, until Ctrl-C.", show_default=False),
     ] = None,
     mail_to: Annotated[
         list[str] | None,
-        typer.Option(help="Mail conditions as they begin and end to this address; repeatable.", show_default=False),
+        typer.Option(help="Email conditions to this address as they begin and end; repeatable.", show_default=False),
     ] = None,
-    mail_from: Annotated[str | None, typer.Option(help="Sender of the mails.", show_default=False)] = None,
+    mail_from: Annotated[str | None, typer.Option(help="Sender of the emails.", show_default=False)] = None,
     smtp: Annotated[
         str | None,
         typer.Option(
@@ -35,10 +35,10 @@ def attention(
             show_default=False,
         ),
     ] = None,
-    test: Annotated[bool, typer.Option("--test", help="Only send a test to the webhook and by mail.")] = False,
-    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks, with --webhook or --mail-to.")] = 30.0,
+    test: Annotated[bool, typer.Option("--test", help="Only send a test to the webhook and by email.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between checks, with --webhook or --mail-to.")] = 30.0,
 ) -> None:
-    """Tell what needs attention: paused or unserved queues with waiting jobs, silent servers, overdue recurring jobs, a
+    """Show what needs attention: paused or unserved queues with waiting jobs, silent servers, overdue recurring jobs, a
     raised failure rate, stalled imports, a full disk. Exit code 1 where there is something.
     """
     for module in ("jinja2", "starlette"):

@@ -18,15 +18,15 @@ from bulkport.jobs.reading.query import JobQuery
 
 T = TypeVar("T")
 
-jobs_app = typer.Typer(help="Look at background jobs and control them.", no_args_is_help=True)
+jobs_app = typer.Typer(help="Inspect and control background jobs.", no_args_is_help=True)
 
-_State = Annotated[list[JobState] | None, typer.Option("--state", help="Only jobs in this state; may be repeated.")]
+_State = Annotated[list[JobState] | None, typer.Option("--state", help="Only jobs in this state; repeatable.")]
 _Task = Annotated[str | None, typer.Option(help="Only jobs of this task.", show_default=False)]
 _Queue = Annotated[str | None, typer.Option(help="Only jobs of this queue.", show_default=False)]
-_AsJson = Annotated[bool, typer.Option("--json", help="As JSON, one job a line.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one job per line.")]
 _WATCHED = 200
-_Ids = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of jobs.", show_default=False)]
-_Reason = Annotated[str | None, typer.Option(help="Kept in the job's history.", show_default=False)]
+_Ids = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids.", show_default=False)]
+_Reason = Annotated[str | None, typer.Option(help="Recorded in the job's history.", show_default=False)]
 
 ACTOR = "bulkport command"
 """Who the histories of jobs and queues say it was."""
@@ -66,7 +66,7 @@ def list_jobs(
 
 
 @jobs_app.command()
-def show(target: Target, job_id: Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]) -> None:
+def show(target: Target, job_id: Annotated[str, typer.Argument(metavar="JOB", help="Job id.")]) -> None:
     """All that is known of one job, as JSON."""
     details = run(target, lambda bulkport: bulkport.details(BackgroundJobId(job_id)))
     if details is None:
@@ -82,7 +82,7 @@ def watch(
     state: _State = None,
     task: _Task = None,
     queue: _Queue = None,
-    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 1.0,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between refreshes.")] = 1.0,
     as_json: _AsJson = False,
 ) -> None:
     """Print jobs as they change, until Ctrl-C."""

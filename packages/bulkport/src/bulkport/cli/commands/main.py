@@ -56,10 +56,10 @@ def worker(
     target: Target,
     *,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Jobs at one time; by default as the application says, or 20.")
+        int | None, typer.Option(min=1, help="Concurrent jobs; default: the application's setting, or 20.")
     ] = None,
     queue: Annotated[
-        list[str] | None, typer.Option(help="A queue to serve, may be repeated; by default all.", show_default=False)
+        list[str] | None, typer.Option(help="A queue to serve; repeatable. Default: all.", show_default=False)
     ] = None,
 ) -> None:
     """Run imports and jobs until Ctrl-C or SIGTERM. Any number may run, on any machine."""
@@ -75,9 +75,9 @@ def worker(
 def migrate(
     target: Target,
     *,
-    to: Annotated[int | None, typer.Option(help="Version to go to; by default the newest.", show_default=False)] = None,
+    to: Annotated[int | None, typer.Option(help="Target version; default: the newest.", show_default=False)] = None,
     down: Annotated[
-        bool, typer.Option("--down", help="Go down to --to, with all data of what is dropped; to 0 by default.")
+        bool, typer.Option("--down", help="Migrate down to --to (default: 0). Dropped tables lose their data.")
     ] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL instead of running it.")] = False,
     start: Annotated[
@@ -90,7 +90,7 @@ def migrate(
         ),
     ] = None,
 ) -> None:
-    """Bring Bulkport's tables to the newest version."""
+    """Migrate Bulkport's tables to the newest version."""
     with plain_errors(target):
         bulkport = load(target)
         schema = bulkport.schema
@@ -117,7 +117,7 @@ def migrate(
 
 @app.command()
 def doctor(target: Target) -> None:
-    """Look whether everything fits: database, settings, rights, indexes, clock, tables, declarations.
+    """Check database, settings, permissions, indexes, clock, tables and declarations.
 
     Exit code 1 where something is wrong; warnings are printed only.
     """

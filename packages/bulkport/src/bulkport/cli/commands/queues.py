@@ -16,7 +16,7 @@ servers_app = typer.Typer(help="List worker servers, and quiet or stop them.", n
 
 _Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.", show_default=False)]
 _Server = Annotated[str, typer.Argument(metavar="SERVER", help="Name of the server.", show_default=False)]
-_AsJson = Annotated[bool, typer.Option("--json", help="As JSON, one object a line.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 
 @queues_app.command("list")
@@ -60,7 +60,7 @@ def limit(
     queue: _Queue,
     most: Annotated[int, typer.Argument(metavar="JOBS", min=0, help="Concurrent jobs on all servers; 0: no limit.")],
 ) -> None:
-    """Limit how many jobs of a queue run at one time, on all servers together."""
+    """Limit a queue's concurrent jobs, across all servers."""
     run(target, lambda bulkport: bulkport.limit_queue(queue, most or None, actor=ACTOR))
     typer.echo(f"Limited {queue} to {most} concurrent jobs." if most else f"Removed the limit on {queue}.")
 
@@ -69,7 +69,7 @@ def limit(
 def weigh(
     target: Target,
     queue: _Queue,
-    weight: Annotated[float, typer.Argument(min=0.001, max=1000, help="Its share; queues begin with 1.")],
+    weight: Annotated[float, typer.Argument(min=0.001, max=1000, help="Its share of the claims; the default is 1.")],
 ) -> None:
     """Give a queue its share of starts, where jobs of several queues wait: three in four at a weight of 3 to 1."""
     run(target, lambda bulkport: bulkport.weigh_queue(queue, weight, actor=ACTOR))

@@ -28,7 +28,7 @@ Target: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar=METAVAR,
-        help="Where the application's Bulkport is, such as shop:bulkport.",
+        help="The application's Bulkport object, such as shop:bulkport.",
         show_default=False,
     ),
 ]

@@ -80,7 +80,7 @@ def api_commands() -> list[Command]:
         Command(
             "api/v1/queues/{queue:path}/limit",
             "queues/limit",
-            "Limit how many jobs of a queue run at one time",
+            "Limit a queue's concurrent jobs",
             lambda params, members: [*_queue(params), (f"limit-{params['queue']}", _text(members.get("limit")))],
             {"limit": {"type": ["integer", "null"], "description": "null: no limit."}},
             refused_status=400,
