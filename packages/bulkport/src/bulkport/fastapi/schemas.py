@@ -133,7 +133,5 @@ PathId = Annotated[int, PlainValidator(parse_id), WithJsonSchema(_ID_SCHEMA)]
 JobId = Annotated[ImportId, PlainValidator(parse_job_id), WithJsonSchema(_ID_SCHEMA)]
 """Path parameter that is the id of an import job."""
 
-Wait = Annotated[
-    int, Query(ge=0, le=600, description="Seconds to wait for the import to finish, at most 60.")
-]
+Wait = Annotated[int, Query(ge=0, le=600, description="Seconds to wait for the import to finish, at most 60.")]
 """Query parameter that makes a status answer wait."""
