@@ -109,7 +109,7 @@ def bulk_router(
             PointInTime | None,
             Query(
                 alias="startAt",
-                description="Earliest start of the import, such as `2026-07-01T22:00:00Z`; a time in the past means now.",
+                description="Earliest start of the import, such as `2026-07-01T22:00:00Z`; a past time means now.",
             ),
         ] = None,
     ) -> Response:
