@@ -98,7 +98,7 @@ def test_migrate_doctor_and_jobs(folder: Path, database_url: str) -> None:
         connection.execute("UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'bulkport.jobs_pkey'::regclass")
         connection.execute(f'ALTER DATABASE "{connection.info.dbname}" RESET ALL')
     assert command(folder, database_url, "jobs", "list")[:2] == (0, "")
-    assert command(folder, database_url, "jobs", "retry", "12")[:2] == (1, "12: unknown\n")
+    assert command(folder, database_url, "jobs", "retry", "12")[:2] == (1, "12: not found\n")
 
 
 @pytest.mark.parametrize(

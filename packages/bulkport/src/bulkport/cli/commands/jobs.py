@@ -12,7 +12,7 @@ from bulkport.app import Bulkport
 from bulkport.cli.commands.target import Target, fail, load, plain_errors
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.job import JobState
-from bulkport.jobs.port.control import OrderResult
+from bulkport.jobs.port.control import Effect, OrderResult
 from bulkport.jobs.reading.details import JobSummary
 from bulkport.jobs.reading.query import JobQuery
 
@@ -56,21 +56,23 @@ def list_jobs(
     limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
     as_json: _AsJson = False,
 ) -> None:
-    """Jobs, newest first."""
+    """List jobs, newest first."""
     query = JobQuery(states=state or (), task=task, queue=queue, user_id=user, tag=tag, text=text)
     page = run(target, lambda bulkport: bulkport.search(query, limit=limit))
     for job in page.items:
         typer.echo(_line_of_json(job) if as_json else _line(job))
     if page.next_cursor is not None and not as_json:
-        typer.echo("… and older ones", err=True)
+        typer.echo("… and older jobs; add --limit or filters", err=True)
+    if not page.items:
+        typer.echo("No matching jobs.", err=True)
 
 
 @jobs_app.command()
 def show(target: Target, job_id: Annotated[str, typer.Argument(metavar="JOB", help="Job id.")]) -> None:
-    """All that is known of one job, as JSON."""
+    """Print everything that is known about a job, as JSON."""
     details = run(target, lambda bulkport: bulkport.details(BackgroundJobId(job_id)))
     if details is None:
-        fail(f"There is no job {job_id}.")
+        fail(f"Job {job_id} not found.")
     else:
         typer.echo(json.dumps(asdict(details), indent=2, default=str, ensure_ascii=False))
 
@@ -111,25 +113,25 @@ def watch(
 
 @jobs_app.command()
 def retry(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
-    """Run jobs again that have ended."""
+    """Run finished jobs again."""
     _each(target, job_ids, lambda bulkport, job: bulkport.requeue(job, reason=reason, actor=ACTOR))
 
 
 @jobs_app.command()
 def cancel(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
-    """End jobs: waiting ones at once, running ones when their task heeds the request."""
+    """Cancel jobs: waiting ones at once; running ones are asked to stop."""
     _each(target, job_ids, lambda bulkport, job: bulkport.cancel(job, reason=reason, actor=ACTOR))
 
 
 @jobs_app.command("run-now")
 def run_now(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
-    """Run jobs at once that wait for their time or their next attempt."""
+    """Run scheduled and retrying jobs now."""
     _each(target, job_ids, lambda bulkport, job: bulkport.run_now(job, reason=reason, actor=ACTOR))
 
 
 @jobs_app.command()
 def delete(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
-    """Cancel jobs also if they have ended; retention removes them later."""
+    """Cancel jobs, even finished ones; retention removes them later."""
     _each(target, job_ids, lambda bulkport, job: bulkport.delete(job, reason=reason, actor=ACTOR))
 
 
@@ -137,15 +139,15 @@ def delete(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
 def retry_all(
     target: Target, *, state: _State = None, task: _Task = None, queue: _Queue = None, reason: _Reason = None
 ) -> None:
-    """Run all jobs again that match; by default all that failed."""
+    """Run all matching jobs again; by default all failed jobs."""
     query = JobQuery(states=state or (JobState.FAILED,), task=task, queue=queue)
     summary = run(target, lambda bulkport: bulkport.requeue_all(query, reason=reason, actor=ACTOR))
-    typer.echo(str(summary) or "no jobs match")
+    typer.echo(str(summary) or "No matching jobs.")
 
 
 @jobs_app.command()
 def stats(target: Target) -> None:
-    """Jobs in numbers, as JSON."""
+    """Print statistics of all jobs, as JSON."""
     numbers = run(target, lambda bulkport: bulkport.statistics())
     typer.echo(json.dumps(asdict(numbers), indent=2, default=str))
 
@@ -159,7 +161,8 @@ def _each(
     results = run(target, all_of)
     for result in results:
         repeated = f" as {result.new_job_id}" if result.new_job_id else ""
-        typer.echo(f"{result.job_id}: {result.effect}{repeated}")
+        effect = "not found" if result.effect is Effect.UNKNOWN else result.effect.value
+        typer.echo(f"{result.job_id}: {effect}{repeated}")
     if not all(result.effect.is_done for result in results):
         raise typer.Exit(1)
 

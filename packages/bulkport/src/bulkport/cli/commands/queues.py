@@ -21,7 +21,7 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object pe
 
 @queues_app.command("list")
 def list_queues(target: Target, *, as_json: _AsJson = False) -> None:
-    """Queues with what waits and runs in them."""
+    """List queues with their waiting and running jobs."""
     for queue in run(target, lambda bulkport: bulkport.queues()):
         if as_json:
             typer.echo(json.dumps(asdict(queue), default=str))
@@ -78,8 +78,11 @@ def weigh(
 
 @servers_app.command("list")
 def list_servers(target: Target, *, as_json: _AsJson = False) -> None:
-    """Worker servers with what they run."""
-    for server in run(target, lambda bulkport: bulkport.servers()):
+    """List worker servers with their busy slots."""
+    servers = run(target, lambda bulkport: bulkport.servers())
+    if not servers and not as_json:
+        typer.echo("No workers.", err=True)
+    for server in servers:
         if as_json:
             typer.echo(json.dumps(asdict(server), default=str))
             continue
