@@ -124,7 +124,8 @@ async def test_two_imports_at_once_create_no_pair(database_url: str) -> None:
 async def test_modes_that_the_resource_does_not_allow_are_refused(database_url: str) -> None:
     resource = Resource(name="goods", label="Good", label_field="sku", model=Good, table="goods")
     async with table_site(database_url, UNIQUE, resource) as site:
-        for query in ("?mode=delete", "?mode=nonsense", "?dryRun=maybe", "?results=all"):
+        wrong = "?mode=delete", "?mode=nonsense", "?dryRun=maybe", "?results=all", "?dry_run=true", "?delimeter=;"
+        for query in wrong:
             answer = await site.api.post(f"/api/goods/bulk{query}", content=b"{}", headers=NDJSON)
             assert answer.status_code == 400, answer.text
             assert query[1:].partition("=")[0] in answer.json()["errors"]

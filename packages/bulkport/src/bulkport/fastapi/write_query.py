@@ -8,6 +8,8 @@ from fastapi import Depends, Query
 from starlette.requests import Request
 
 from bulkport.errors import Forbidden, ValidationFailed
+from bulkport.fastapi.parameter_names import require_spelling
+from bulkport.imports.options_query import PARAMETERS
 from bulkport.imports.resource import Resource
 from bulkport.imports.write_options import WriteMode, WriteOptions, context_text
 
@@ -17,6 +19,10 @@ Authorize = Callable[[Any, Resource, WriteMode], "bool | Awaitable[bool]"]
 _TRUE: Final = ("true", "1", "yes", "")
 _FALSE: Final = ("false", "0", "no")
 _RESULTS: Final = ("ids", "none", "")
+_NAMES: Final = frozenset(
+    {"mode", "dryRun", "results", "name", "clientId", "tag", "startAt"} | {parameter.name for parameter in PARAMETERS}
+)
+"""Query parameters of a request that sends rows."""
 
 
 async def permit(authorize: Authorize | None, user_id: Any, resource: Resource, mode: WriteMode) -> None:
@@ -55,6 +61,8 @@ def write_options(resource: Resource) -> Callable[..., Awaitable[WriteOptions]]:
 
     async def gather(request: Request, context: dict[str, str | None], **_: Any) -> WriteOptions:
         query = request.query_params
+        if query:
+            require_spelling(query.keys(), _NAMES)
         return WriteOptions(
             mode=_mode(resource, query.get("mode")),
             dry_run=_flag("dryRun", query.get("dryRun")),

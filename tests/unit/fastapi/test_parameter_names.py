@@ -1,0 +1,31 @@
+"""Query parameters that are misspelled are refused; the application's own are passed over."""
+
+import pytest
+
+from bulkport.errors import ValidationFailed
+from bulkport.fastapi.parameter_names import require_spelling
+
+KNOWN = ("mode", "dryRun", "delimiter", "dateFormat", "map", "set", "tag", "startAt")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("dry_run", "dryRun"),
+        ("dryrun", "dryRun"),
+        ("dry-run", "dryRun"),
+        ("Mode", "mode"),
+        ("delimeter", "delimiter"),
+        ("date_fromat", "dateFormat"),
+        ("start_at", "startAt"),
+    ],
+)
+def test_a_misspelled_parameter_is_refused_by_the_one_that_is_meant(given: str, meant: str) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        require_spelling(["mode", given], KNOWN)
+    assert refused.value.errors == {given: [f"{given} is no parameter of this request; {meant} is"]}
+
+
+@pytest.mark.parametrize("given", ["mode", "tenant", "orgId", "ma", "sets", "tags", "utm_source", "d" * 8000, ""])
+def test_known_and_other_parameters_pass(given: str) -> None:
+    require_spelling([given], KNOWN)
