@@ -10,10 +10,11 @@ from typing import Any, Final
 
 MODULES: Final = (
     ("bulkport", "What an application declares and uses"),
-    ("bulkport.jobs", "Background jobs"),
     ("bulkport.dashboard", "The dashboard: access, pages of an application's own, audit"),
     ("bulkport.client", "The client"),
+    ("bulkport.migrations", "The tables of Bulkport: migrations, their scripts and checks"),
     ("bulkport.testing", "The test kit"),
+    ("bulkport.embedded", "A PostgreSQL for development and tests"),
 )
 
 

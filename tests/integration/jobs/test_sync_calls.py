@@ -14,8 +14,7 @@ from django.db.utils import ConnectionHandler
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel
 
-from bulkport import NO_RETRY, Bulkport, JobQuery, JobState, NotConnected, Resource
-from bulkport.database import DatabaseRefused
+from bulkport import NO_RETRY, Bulkport, DatabaseRefused, JobQuery, JobState, NotConnected, Resource
 from bulkport.jobs.port.control import Effect
 from bulkport.migrations.errors import MigrationsMissing
 

@@ -15,12 +15,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from psycopg import sql
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bulkport import Bulkport, JobQuery, migrations
+from bulkport import Bulkport, JobQuery, JobState, Resource, RetryPolicy, migrations
 from bulkport.database import cursor_classes
 from bulkport.migrations.errors import MigrationError, MigrationsChanged, MigrationsMissing, UnsupportedEncoding
-from bulkport.testing import drain
+from bulkport.testing import drain, import_file
 
 _OBJECTS = """
     SELECT name FROM (
@@ -31,6 +32,10 @@ _OBJECTS = """
       AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = oid AND deptype = 'e')
     ORDER BY name
 """
+
+
+class Book(BaseModel):
+    title: str
 
 
 @pytest.fixture
@@ -162,6 +167,51 @@ def test_alembic_writes_a_script_for_whatever_version_the_schema_is_at(empty_url
         assert migrations.current(connection) == 1
         connection.execute(script(migrations.downgrade))
     assert _objects(empty_url) == []
+
+
+_EXPAND = """
+DO $$ DECLARE one regclass; BEGIN
+    FOR one IN SELECT oid FROM pg_class
+               WHERE relnamespace = 'bulkport'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition LOOP
+        EXECUTE format('ALTER TABLE %s ADD COLUMN of_a_newer_version integer NOT NULL DEFAULT 1', one);
+    END LOOP;
+END $$;
+CREATE TABLE bulkport.of_a_newer_version (id bigint PRIMARY KEY);
+INSERT INTO bulkport.migrations (version, name) VALUES (99, 'of a newer version');
+"""
+
+
+async def test_this_version_works_on_tables_that_a_newer_one_has_expanded(empty_url: str) -> None:
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        migrations.upgrade(connection)
+        connection.execute("CREATE TABLE books (id serial PRIMARY KEY, title text UNIQUE NOT NULL)")
+        connection.execute(_EXPAND)
+    books = Resource(name="books", label="Book", label_field="title", model=Book, table="books")
+    bulkport = Bulkport(empty_url, resources=[books])
+
+    @bulkport.task(name="divide", retry=RetryPolicy(max_attempts=2, base_seconds=0.01))
+    async def divide(left: int, right: int) -> float:
+        return left / right
+
+    async with bulkport.connect():
+        first = await bulkport.enqueue(divide, 6, 3)
+        await bulkport.continue_with(first, divide.options(unique_key="one", tags=["even"]).call(8, 2))
+        failing = await bulkport.schedule(divide.options(concurrency_key="zero", user_id=7), 1, 0, in_=0.01)
+        async with bulkport.batch("two") as batch:
+            batch.add(divide, 1, 1)
+            batch.then(divide.call(2, 1))
+        await bulkport.recurring.add_or_update("nightly", divide.call(1, 1), cron="0 3 * * *")
+        await bulkport.cancel(await bulkport.schedule(divide, 9, 9, in_=3600))
+        drained = await drain(bulkport, with_scheduled=True)
+        assert (drained.succeeded, drained.failed) == (4, 1)
+        details = await bulkport.details(failing)
+        assert details is not None
+        assert len(details.runs) == 2
+        assert (await bulkport.count(JobQuery(tag="even"))).jobs == 1
+        assert (await bulkport.statistics()).states[JobState.SUCCEEDED] == 4
+        assert (await bulkport.requeue(failing)).effect.is_done
+    result = await import_file(bulkport, books, b"title\nEmma\nEmma\nPersuasion\n")
+    assert (result.succeeded, result.failed, [error.row for error in result.errors]) == (2, 1, [2])
 
 
 def test_a_schema_of_another_name(empty_url: str) -> None:

@@ -13,8 +13,8 @@ records, workers that store them exactly once, a queue, and a dashboard over it 
     app.mount("/jobs", bulkport.dashboard(access=operators_only))
 
 All public names are here, but for those of documented subpackages: `bulkport.dashboard` (who may see it),
-`bulkport.client` (for programs that send imports), `bulkport.migrations` and `bulkport.testing`. Everything else is
-private and may change with any version.
+`bulkport.client` (for programs that send imports), `bulkport.migrations`, `bulkport.testing` and `bulkport.embedded` (a
+PostgreSQL for development). Everything else is private and may change with any version.
 """
 
 from importlib import import_module
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from bulkport import migrations
     from bulkport.app import Bulkport
+    from bulkport.database import DatabaseRefused, UnusableDatabaseUrl
     from bulkport.egress import EgressPolicy
     from bulkport.errors import BulkportError, ResourceDeclarationError, ValidationFailed
     from bulkport.extras import MissingExtra
@@ -60,8 +61,9 @@ if TYPE_CHECKING:
     from bulkport.jobs.port.engine import RetentionPolicy
     from bulkport.jobs.port.queueing import EnqueuedJob, Outcome
     from bulkport.jobs.port.recurring import MissedRuns
+    from bulkport.jobs.reading.details import JobDetails, JobLogLine, JobSummary
     from bulkport.jobs.reading.metrics import Granularity
-    from bulkport.jobs.reading.query import JobPage, JobQuery, JobSort
+    from bulkport.jobs.reading.query import JobCount, JobPage, JobQuery, JobSort
     from bulkport.jobs.retry import NO_RETRY, FinalError, RetryLater, RetryPolicy
     from bulkport.jobs.task import JobCall, JobOptions, Task
     from bulkport.jobs.worker import run_until_signal
@@ -73,6 +75,10 @@ if TYPE_CHECKING:
 
 _MODULES: Final = {
     "bulkport.app": ("Bulkport",),
+    "bulkport.database": (
+        "DatabaseRefused",
+        "UnusableDatabaseUrl",
+    ),
     "bulkport.egress": ("EgressPolicy",),
     "bulkport.errors": (
         "BulkportError",
@@ -132,8 +138,14 @@ _MODULES: Final = {
         "Outcome",
     ),
     "bulkport.jobs.port.recurring": ("MissedRuns",),
+    "bulkport.jobs.reading.details": (
+        "JobDetails",
+        "JobLogLine",
+        "JobSummary",
+    ),
     "bulkport.jobs.reading.metrics": ("Granularity",),
     "bulkport.jobs.reading.query": (
+        "JobCount",
         "JobPage",
         "JobQuery",
         "JobSort",
@@ -168,6 +180,7 @@ __all__ = [
     "BulkportError",
     "CancelEffect",
     "ConflictPolicy",
+    "DatabaseRefused",
     "Effect",
     "EgressPolicy",
     "EnqueuedJob",
@@ -184,11 +197,15 @@ __all__ = [
     "JobCall",
     "JobCancelled",
     "JobContext",
+    "JobCount",
+    "JobDetails",
+    "JobLogLine",
     "JobOptions",
     "JobPage",
     "JobQuery",
     "JobSort",
     "JobState",
+    "JobSummary",
     "MissedRuns",
     "MissingExtra",
     "Mistake",
@@ -215,6 +232,7 @@ __all__ = [
     "TaskDeclarationError",
     "UnknownRecurringJob",
     "UnknownTask",
+    "UnusableDatabaseUrl",
     "ValidationFailed",
     "WorkerDied",
     "WorkerSettings",

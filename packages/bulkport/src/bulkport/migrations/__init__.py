@@ -14,12 +14,17 @@ tells which files have run, with a checksum of each: a schema that another state
 
 from bulkport.migrations.autogenerate import include_object
 from bulkport.migrations.checking import check, check_sync
+from bulkport.migrations.errors import MigrationError, MigrationsChanged, MigrationsMissing, UnsupportedEncoding
 from bulkport.migrations.files import Migration, latest, migrations
 from bulkport.migrations.runner import changed, current, downgrade, pending, upgrade
 from bulkport.migrations.script import downgrade_sql, upgrade_sql
 
 __all__ = [
     "Migration",
+    "MigrationError",
+    "MigrationsChanged",
+    "MigrationsMissing",
+    "UnsupportedEncoding",
     "changed",
     "check",
     "check_sync",
