@@ -45,7 +45,7 @@ FROM (
     SELECT size.granularity, bulkport.bucket(size.granularity, finished_at) AS starts_at, task, queue, state,
            bulkport.histogram_slot(1000 * extract(epoch FROM finished_at - started_at)) AS slot, count(*) AS jobs
     FROM bulkport.all_jobs, bulkport.granularities() AS size
-    WHERE size.kept IS NULL OR finished_at > now() - size.kept
+    WHERE size.retention IS NULL OR finished_at > now() - size.retention
     GROUP BY 1, 2, 3, 4, 5, 6
 ) AS counted
 GROUP BY granularity, starts_at, task, queue

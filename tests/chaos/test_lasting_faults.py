@@ -76,7 +76,7 @@ def test_rows_stored_before_a_lasting_fault_are_counted(site: Site) -> None:
         """
     )
     site.wait_for_workers(site.start_worker(**SETTINGS))
-    with site.client(site.start_server(chunk_bytes=10_000, import_lanes=1)) as client:
+    with site.client(site.start_server(chunk_bytes=10_000, chunk_workers=1)) as client:
         job = FollowedImport.send(client, body)
         job.until_settled()
         # The last attempt looks for the row, since all others can be written.

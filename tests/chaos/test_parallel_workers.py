@@ -38,7 +38,7 @@ def test_no_two_workers_work_on_one_chunk(site: Site, rows_of_a_chunk: int) -> N
     site.rows(SLOW_WRITES)
     body = platforms(rows_of_a_chunk * 30, chance=site.chance)
     chunk_bytes = rows_of_a_chunk * len(body.lines[0] + "\n")
-    server = site.start_server(chunk_bytes=chunk_bytes, import_lanes=2 * WORKERS)
+    server = site.start_server(chunk_bytes=chunk_bytes, chunk_workers=2 * WORKERS)
     site.wait_for_workers(*[site.start_worker(worker_concurrency=2) for _ in range(WORKERS)])
     with site.client(server) as client:
         job = FollowedImport.send(client, body)

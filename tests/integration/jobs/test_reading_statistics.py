@@ -273,7 +273,7 @@ async def test_servers_tell_what_they_run(reading_site: ReadingSite) -> None:
     one, two = await reading_site.reader.servers()
     assert (one.name, one.host, one.process_id, one.version, one.queues) == ("server-1", "here", 7, "1.2.3", None)
     assert (one.is_silent, two.is_silent, two.queues, two.memory_bytes) == (False, True, ("slow",), 1000)
-    assert 20 <= two.silence_seconds < 40
+    assert 20 <= two.heartbeat_age_seconds < 40
     (run,) = one.running
     assert (run.id, run.task, run.queue) == (str(job_id), "report", "default")
     assert run.started_at is not None
@@ -289,8 +289,8 @@ async def test_old_steps_are_forgotten_but_not_the_totals(reading_site: ReadingS
         await add(reading_site, "succeeded", at=now - age)
     await reading_site.connection.execute(
         "INSERT INTO bulkport.job_series (granularity, starts_at, task, queue, succeeded)"
-        " SELECT size.granularity, now() - size.kept - size.slack - interval '1 day', 'report', 'mail', 1"
-        " FROM bulkport.granularities() size WHERE size.kept IS NOT NULL"
+        " SELECT size.granularity, now() - size.retention - size.slack - interval '1 day', 'report', 'mail', 1"
+        " FROM bulkport.granularities() size WHERE size.retention IS NOT NULL"
     )
     await roll_up(reading_site)
     cursor = await reading_site.connection.execute(

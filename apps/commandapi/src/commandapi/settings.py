@@ -180,7 +180,7 @@ class Settings(BaseSettings):
     worker_stalled_seconds: float = Field(
         default=12.0,
         gt=0,
-        description="Silence after which a worker counts as dead and its jobs are taken over.",
+        description="Time without a heartbeat after which a worker counts as dead and its jobs are taken over.",
     )
     worker_shutdown_seconds: float = Field(default=20.0, ge=0, description="Grace for running jobs on SIGTERM.")
 
@@ -197,7 +197,7 @@ class Settings(BaseSettings):
         default=365, ge=0, le=36_500, description="How long the dashboard's audit is kept."
     )
 
-    import_lanes: int = Field(default=2, ge=1, description="Background jobs that work on one large import.")
+    chunk_workers: int = Field(default=2, ge=1, description="Background jobs that work on one large import.")
     import_max_attempts: int = Field(default=10, ge=1, description="Attempts without progress before an import fails.")
     import_retry_base_seconds: float = Field(default=1.0, gt=0, description="First wait between attempts; doubles.")
     import_retry_max_seconds: float = Field(default=60.0, gt=0)

@@ -32,7 +32,7 @@ def build_bulkport(settings: Settings, context: Mapping[str, Callable[..., Any]]
             replace(COMMANDS, context=context, references=references, undo=settings.undo),
         ],
         limits=settings.import_limits(),
-        chunk_workers=settings.import_lanes,
+        chunk_workers=settings.chunk_workers,
         egress=settings.egress_policy(),
         stores=settings.object_stores(),
         staging=None if settings.staging is None else settings.staging.object_store(),

@@ -152,7 +152,7 @@ class Egress:
         try:
             async with asyncio.timeout(4 * self._seconds), self._asked("POST", url, headers, content) as response:
                 body = bytearray()
-                with _failures_told():
+                with _plain_failures():
                     async for part in response.aiter_stream():
                         body += part
                         if len(body) >= _READ_BYTES:
@@ -201,14 +201,14 @@ class Egress:
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._seconds)
         extensions = {"timeout": timeout}
         async with pool, AsyncExitStack() as stack:
-            with _failures_told():
+            with _plain_failures():
                 asking = pool.stream(method, url, headers=list(headers.items()), content=content, extensions=extensions)
                 response = await stack.enter_async_context(asking)
             yield response
 
 
 async def _body(response: httpcore.Response) -> AsyncIterator[bytes]:
-    with _failures_told():
+    with _plain_failures():
         async for part in response.aiter_stream():
             yield part
 
@@ -218,7 +218,7 @@ def _headers(response: httpcore.Response) -> dict[str, str]:
 
 
 @contextmanager
-def _failures_told() -> Iterator[None]:
+def _plain_failures() -> Iterator[None]:
     """Raise what goes wrong on the way as EgressFailed."""
     try:
         yield

@@ -29,7 +29,7 @@ class ImportLimits:
     chunk_bytes: int = 640_000
     """Target size of a chunk. 160 KB costs a third of the speed, 2 MB gains nothing but memory."""
     body_idle_seconds: float = 60.0
-    """Longest silence of a client in the middle of a body; then 408."""
+    """Longest pause of a client in the middle of a body; then 408."""
     body_min_rate: int = 1024
     """Bytes a second that a body must arrive with, once `body_grace_seconds` were spent on waiting for it; else 408."""
     body_grace_seconds: float = 30.0

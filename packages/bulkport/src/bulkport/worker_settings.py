@@ -20,7 +20,7 @@ class WorkerSettings:
     """Chunks at one time. Two let one decode while PostgreSQL writes the other."""
     heartbeat_seconds: float = 3.0
     stalled_seconds: float = 12.0
-    """Silence after which a worker counts as dead and its jobs are taken over."""
+    """Time without a heartbeat after which a worker counts as dead and its jobs are taken over."""
     shutdown_seconds: float = 20.0
     """Grace for running jobs when the worker is asked to stop."""
     poll_seconds: float = 1.0

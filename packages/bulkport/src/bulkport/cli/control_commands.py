@@ -126,17 +126,17 @@ def undo_failed(job: Import, messages: Console, *, variable: str) -> ImportProgr
 
 def cancelled(progress: ImportProgress, *, rollback: bool) -> str:
     """How a cancelled import ended."""
-    told = f"Import {progress.id} is {str(progress.status).lower()}"
+    outcome = f"Import {progress.id} is {str(progress.status).lower()}"
     if not progress.is_settled:
-        told = f"Import {progress.id} stops as soon as the rows being written are finished"
+        outcome = f"Import {progress.id} stops as soon as the rows being written are finished"
     if rollback:
         undo = progress.undone
         if undo is not None:
             restored = f", {counted(undo.restored, 'row')} restored" if undo.restored else ""
-            return f"{told}; {counted(undo.removed, 'row')} removed{restored}."
+            return f"{outcome}; {counted(undo.removed, 'row')} removed{restored}."
         if not progress.is_settled:
-            return f"{told}; its rows are removed then."
-    return f"{told}; {progress.success_count:,} rows were imported before."
+            return f"{outcome}; its rows are removed then."
+    return f"{outcome}; {progress.success_count:,} rows were imported before."
 
 
 def undone(progress: ImportProgress) -> str:

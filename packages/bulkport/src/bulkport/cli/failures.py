@@ -32,10 +32,10 @@ def print_failure(messages: Console, error: ClientError, *, variable: str, resou
     lines = [harmless(error.detail, longest=1000)]
     if isinstance(error, RequestRefused):
         lines[0] = f"{error.http_status} {harmless(error.refusal)}: {lines[0]}"
-        told = [(path, message) for path, listed in error.errors.items() for message in listed]
-        lines += [f"  {harmless(path)}: {harmless(message)}" for path, message in told[:_SHOWN_MESSAGES]]
-        if len(told) > _SHOWN_MESSAGES:
-            lines.append(f"  and {len(told) - _SHOWN_MESSAGES:,} more")
+        faults = [(path, message) for path, listed in error.errors.items() for message in listed]
+        lines += [f"  {harmless(path)}: {harmless(message)}" for path, message in faults[:_SHOWN_MESSAGES]]
+        if len(faults) > _SHOWN_MESSAGES:
+            lines.append(f"  and {len(faults) - _SHOWN_MESSAGES:,} more")
         advice = _ADVICE.get(error.http_status)
         if advice and (resource is not None or error.http_status != 404):
             lines.append(advice.format(variable=variable, resource=resource))

@@ -147,11 +147,11 @@ def _watch_live(jobs: list[Import]) -> None:
 
 
 def _watch_as_json(jobs: list[Import]) -> None:
-    told: dict[int, ImportProgress] = {}
+    shown: dict[int, ImportProgress] = {}
 
     def tell(progress: list[ImportProgress]) -> None:
-        news = [one for one in progress if told.get(one.id) != one]
-        told.update((one.id, one) for one in news)
+        news = [one for one in progress if shown.get(one.id) != one]
+        shown.update((one.id, one) for one in news)
         print_json(news)
 
     _until_settled(jobs, tell)

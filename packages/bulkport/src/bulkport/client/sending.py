@@ -1,6 +1,5 @@
 """Sending requests: what is tried again, after which wait, and what a broken connection means."""
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import Final
 
 import httpx
 
+from bulkport.backoff import wait_after
 from bulkport.client.errors import ClientError, ServerUnreachable, UnexpectedAnswer, UploadLost
 from bulkport.client.operations import Call
 
@@ -33,7 +33,7 @@ class Attempts:
     """Bytes of the body that went out in the present attempt."""
     is_read: bool = False
     """Whether the body was read to its end in the present attempt."""
-    _pause: float = _FIRST_PAUSE_SECONDS
+    _failures: int = 0
 
     def pause_after_answer(self, response: httpx.Response) -> float | None:
         """Seconds until the call is sent again because of its answer; None: the answer stands.
@@ -86,13 +86,13 @@ class Attempts:
         return self.is_read or self.sent == size
 
     def _next_pause(self, wanted: float | None) -> float | None:
-        pause = self._pause if wanted is None else max(wanted, self._pause)
+        self._failures += 1
+        own = wait_after(self._failures, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS)
+        pause = own if wanted is None else max(wanted, own)
         if pause > self.patience_seconds:
             return None
         self.patience_seconds -= pause
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
-        # Clients that were turned away together do not come back together.
-        return pause * random.uniform(0.8, 1.0) if wanted is None else pause  # noqa: S311
+        return pause
 
 
 def checked_url(url: str) -> str:

@@ -5,6 +5,7 @@ from typing import Final, TypeGuard
 
 import httpx
 
+from bulkport.backoff import wait_after
 from bulkport.client.answers import checked
 from bulkport.client.bodies import BodyKind, FilePart, FileSource, Source
 from bulkport.client.errors import ClientError, UnexpectedAnswer
@@ -54,7 +55,7 @@ def upload(source: FileSource, kind: BodyKind, *, part_bytes: int = PART_BYTES) 
         if failures > _MOST_FAILURES:
             raise failure if failure is not None else _given_up(response)
         # What arrived before the connection broke is kept.
-        pause = min(0.1 * 2**failures, _LONGEST_PAUSE_SECONDS)
+        pause = wait_after(failures, first=0.2, longest=_LONGEST_PAUSE_SECONDS)
         response = checked((yield Call("HEAD", path, headers=_VERSION, pause_seconds=pause)))
         if _offset(response) > offset:
             failures = 0

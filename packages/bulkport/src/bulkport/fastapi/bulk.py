@@ -182,7 +182,7 @@ def bulk_router(
             user_id,
             resource.name,
             accept,
-            kept_seconds=intake.limits.idempotency_seconds,
+            retention_seconds=intake.limits.idempotency_seconds,
         )
         location = f"{request_path(request)}/{received.accepted.id}/status"
         return await answer_in_time(runtime(), user_id, received, views, location=location, prefer=prefer)

@@ -89,7 +89,7 @@ class ImportEvents(Response):
 
     async def _texts(self) -> AsyncGenerator[bytes, None]:
         yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
-        told_status: str | None = None
+        sent_status: str | None = None
         known = self._last_event_id
         async for job in _with_heartbeat(self._watch.states(self._job)):
             if job is None:
@@ -97,10 +97,10 @@ class ImportEvents(Response):
                 continue
             event_id = _event_id(job)
             if event_id == known:
-                told_status = job.status
+                sent_status = job.status
                 continue
-            name = "done" if _is_final(job) else "progress" if job.status == told_status else "state"
-            told_status, known = job.status, event_id
+            name = "done" if _is_final(job) else "progress" if job.status == sent_status else "state"
+            sent_status, known = job.status, event_id
             data = msgspec.json.encode(self._view(job).model_dump(mode="json", by_alias=True))
             yield b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), name.encode(), data)
 

@@ -58,7 +58,7 @@ def parse_idempotency_key(headers: Headers) -> str | None:
 
 
 async def receive_once(
-    request: Request, pool: Connections, user_id: UserId, resource: str, accept: Accept, *, kept_seconds: float
+    request: Request, pool: Connections, user_id: UserId, resource: str, accept: Accept, *, retention_seconds: float
 ) -> Received:
     """Accept the request's body, unless a request with its `Idempotency-Key` was accepted before.
 
@@ -66,7 +66,7 @@ async def receive_once(
     ----------
     accept:
         Takes in the body, and calls what it is given in the transaction that accepts the import.
-    kept_seconds:
+    retention_seconds:
         How long an answer is kept for requests that come again.
 
     Raises
@@ -79,7 +79,7 @@ async def receive_once(
     text = parse_idempotency_key(request.headers)
     if text is None:
         return Received(await accept(RequestBody(request), None))
-    key = IdempotencyKey(user_id, resource, text, kept_seconds=kept_seconds)
+    key = IdempotencyKey(user_id, resource, text, retention_seconds=retention_seconds)
     first = await key.claim(pool)
     if first is not None:
         again = RequestBody(request, fingerprints=True)
@@ -94,7 +94,7 @@ async def receive_once(
         await key.write_answer(connection, accepted, body.fingerprint)
 
     try:
-        async with _kept(key, pool):
+        async with _leased(key, pool):
             return Received(await accept(body, write_answer))
     except BaseException:
         # An answer that was committed stays, even when its commit's success did not reach us.
@@ -104,7 +104,7 @@ async def receive_once(
 
 
 @asynccontextmanager
-async def _kept(key: IdempotencyKey, pool: Connections) -> AsyncIterator[None]:
+async def _leased(key: IdempotencyKey, pool: Connections) -> AsyncIterator[None]:
     """Renew a key's lease for as long as its request goes on, whether its body arrives or is being stored."""
 
     async def renew() -> None:

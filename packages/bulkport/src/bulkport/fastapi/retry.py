@@ -136,7 +136,7 @@ def retry_router(
             user_id,
             f"retry {job_id}",
             accept,
-            kept_seconds=intake.limits.idempotency_seconds,
+            retention_seconds=intake.limits.idempotency_seconds,
         )
         prefix = request_path(request).removesuffix(f"/imports/{job_id}/retry")
         location = f"{prefix}/{job.resource}/bulk/{received.accepted.id}/status"

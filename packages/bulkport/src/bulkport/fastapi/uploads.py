@@ -160,7 +160,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
                 user_id,
                 length=length,
                 metadata=metadata,
-                kept_seconds=limits.staged_seconds,
+                retention_seconds=limits.staged_seconds,
                 most=limits.max_staged_uploads,
                 most_bytes=limits.max_staged_bytes,
             )

@@ -192,11 +192,11 @@ class OperatedImports:
             "limit": limit + 1,
         }
         async with self._pool().connection() as connection:
-            told = await (await connection.execute(queries.SELECT_ROWS_OF_KIND, parameters)).fetchall()
-        rows = [ReportedRow(*row[:3]) for row in told if row[0] is not None]
+            found = await (await connection.execute(queries.SELECT_ROWS_OF_KIND, parameters)).fetchall()
+        rows = [ReportedRow(*row[:3]) for row in found if row[0] is not None]
         if len(rows) > limit:
             return rows[:limit], rows[limit - 1].row
-        return rows, next((row[3] for row in told if row[0] is None), None)
+        return rows, next((row[3] for row in found if row[0] is None), None)
 
     async def rows_over_time(self, job: OperatedImport, *, step: timedelta) -> dict[int, int]:
         """How many rows of an import were finished in each step from its start on, by number of the step."""

@@ -94,7 +94,7 @@ async def _write_chunk(
     if not written.tally.is_plain:
         outcomes = {"job_id": attempt.job_id, "chunk_number": chunk.number, "outcomes": written.tally.stored()}
         await connection.execute(queries.SET_OUTCOMES, outcomes)
-    refused, waits = decoded.told(attempt, written.refusals)
+    refused, waits = decoded.errors_of(attempt, written.refusals)
     waiting[chunk.number] = {error.row for error in waits}
     return refused
 

@@ -48,12 +48,12 @@ class DecodedChunk:
     """A chunk's rows, told apart."""
 
     valid: ValidRows
-    kept: list[int]
+    positions: list[int]
     """Positions in `valid` of the rows to write: those whose references exist."""
     table: TargetTable
     """The table with the columns that the rows have."""
     rows: WritableRows
-    """The rows to write, parallel to `kept`."""
+    """The rows to write, parallel to `positions`."""
     errors: list[RowError]
     waiting: list[RowError]
     """Rows that name another row of their table which is not there yet: their errors, should it never come."""
@@ -65,18 +65,18 @@ class DecodedChunk:
     @property
     def row_numbers(self) -> list[int]:
         """Number in the body of each row to write."""
-        return [self.valid.row_numbers[position] for position in self.kept]
+        return [self.valid.row_numbers[position] for position in self.positions]
 
-    def told(self, attempt: Attempt, refusals: Sequence[Refusal]) -> tuple[list[RowError], list[RowError]]:
+    def errors_of(self, attempt: Attempt, refusals: Sequence[Refusal]) -> tuple[list[RowError], list[RowError]]:
         """All bad rows, with those that the database refused; and the rows that may wait for others."""
         bad, waiting = list(self.errors), list(self.waiting)
         for refusal in refusals:
-            (waiting if refusal.waits else bad).append(self.told_refusal(attempt, refusal))
+            (waiting if refusal.waits else bad).append(self.error_of(attempt, refusal))
         return bad, waiting
 
-    def told_refusal(self, attempt: Attempt, refusal: Refusal) -> RowError:
+    def error_of(self, attempt: Attempt, refusal: Refusal) -> RowError:
         """A row that the database refused, with the name that it gives another row where it gives one."""
-        position = self.kept[refusal.position]
+        position = self.positions[refusal.position]
         if refusal.waits:
             sent = self.valid.record(position).value()
             for lookup in lookups_of(attempt.resource):
@@ -131,51 +131,53 @@ async def decode_chunk(
             found |= {name: by_name[name] for name in unknown & by_name.keys()}
         elif unknown and (own := own_names(attempt.resource, reference, batch)) and not unknown.isdisjoint(own):
             ids = ids or await choose_ids(connection, table, reference, batch.size)
-            found |= {name: id_ for name, id_ in _kept_last(attempt, own, ids or ()) if name in unknown}
+            found |= {name: id_ for name, id_ in _stored_last(attempt, own, ids or ()) if name in unknown}
         if ids and reference.column not in table.names:
             table = table.with_column(reference.column)
         resolved[reference.field] = found
     valid = before_rows(attempt, attempt.validator.finish(batch, resolved))
     errors, waiting = _wait_for_names(attempt, valid.errors)
-    kept: Sequence[int] = range(len(valid.row_numbers))
+    positions: Sequence[int] = range(len(valid.row_numbers))
     for reference in attempt.resource.references:
         if refers_to_itself(attempt.resource, reference) and reference.column in table.names:
             continue
         position = attempt.resource.field_names.index(reference.field)
         values = valid.columns[position]
         exist = await existing_ids(connection, reference, attempt.table.column_types[position], values, attempt.context)
-        missing = {i for i in kept if values[i] is not None and values[i] not in exist}
+        missing = {i for i in positions if values[i] is not None and values[i] not in exist}
         if missing:
             errors += [
                 _row_error(attempt, valid, i, reference.field, f"{reference.label} {values[i]} does not exist")
                 for i in sorted(missing)
             ]
-            kept = [i for i in kept if i not in missing]
+            positions = [i for i in positions if i not in missing]
     if only is not None:
-        kept = [i for i in kept if valid.row_numbers[i] in only]
+        positions = [i for i in positions if valid.row_numbers[i] in only]
         errors = [error for error in errors if error.row in only]
         waiting = [error for error in waiting if error.row in only]
-    columns = valid.columns if isinstance(kept, range) else [[column[i] for i in kept] for column in valid.columns]
+    columns = (
+        valid.columns if isinstance(positions, range) else [[column[i] for i in positions] for column in valid.columns]
+    )
     stored = stored_texts(
         columns,
         attempt.resource,
         attempt.table.types,
         attempt.validator.options,
         encoded=valid.encoded,
-        sent=lambda position: valid.record(kept[position]).value(),
+        sent=lambda position: valid.record(positions[position]).value(),
     )
-    texts = [*stored.columns, *([attempt.context[name]] * len(kept) for name in attempt.resource.context)]
+    texts = [*stored.columns, *([attempt.context[name]] * len(positions) for name in attempt.resource.context)]
     if ids is not None:
-        texts.append([str(ids[valid.row_numbers[i] - chunk.first_row]) for i in kept])
-    given = None if valid.given is None else [valid.given[i] for i in kept]
-    rows = WritableRows(texts, len(kept), given)
+        texts.append([str(ids[valid.row_numbers[i] - chunk.first_row]) for i in positions])
+    given = None if valid.given is None else [valid.given[i] for i in positions]
+    rows = WritableRows(texts, len(positions), given)
     if stored.faults:
-        errors += [_faulty_row(valid, kept[position], faults) for position, faults in stored.faults.items()]
-        fine = [position for position in range(len(kept)) if position not in stored.faults]
-        rows, kept = rows.take(fine), [kept[position] for position in fine]
+        errors += [_faulty_row(valid, positions[position], faults) for position, faults in stored.faults.items()]
+        fine = [position for position in range(len(positions)) if position not in stored.faults]
+        rows, positions = rows.take(fine), [positions[position] for position in fine]
     return DecodedChunk(
         valid,
-        list(kept),
+        list(positions),
         table,
         rows,
         errors,
@@ -186,7 +188,7 @@ async def decode_chunk(
     )
 
 
-def _kept_last(attempt: Attempt, names: Sequence[Any], ids: Sequence[Any]) -> list[tuple[Any, Any]]:
+def _stored_last(attempt: Attempt, names: Sequence[Any], ids: Sequence[Any]) -> list[tuple[Any, Any]]:
     """Names and ids, in an order in which of several rows with a name the one comes last that stays in the table."""
     pairs = list(zip(names, ids, strict=False))
     return pairs if attempt.resource.default_mode is WriteMode.UPSERT else pairs[::-1]

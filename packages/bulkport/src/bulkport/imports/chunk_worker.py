@@ -143,7 +143,7 @@ class ChunkWorker:
         await self._read_ahead.begin(connection, chunk)
         written = await write_rows(connection, decoded.table, decoded.rows)
         await insert_results(connection, attempt, decoded, written)
-        found, waiting = decoded.told(attempt, written.refusals)
+        found, waiting = decoded.errors_of(attempt, written.refusals)
         state = ChunkState.WAITING if waiting and attempt.total_chunks > 1 else ChunkState.DONE
         if state is ChunkState.DONE:
             found, waiting = found + waiting, []

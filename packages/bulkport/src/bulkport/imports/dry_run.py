@@ -57,7 +57,7 @@ class _Trial:
         decoded = await decode_chunk(connection, self._attempt, chunk)
         known = {error.row for error in decoded.errors}  # since the chunk was checked
         written = await write_rows(connection, decoded.table, decoded.rows)
-        errors, waits = decoded.told(self._attempt, written.refusals)
+        errors, waits = decoded.errors_of(self._attempt, written.refusals)
         self._waiting[chunk.number] = {error.row for error in waits}
         self.outcomes[chunk.number] = written.tally, [error for error in errors if error.row not in known]
         self._note_differences(decoded, written)

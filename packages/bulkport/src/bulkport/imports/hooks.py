@@ -27,7 +27,7 @@ def before_rows(attempt: Attempt, valid: ValidRows) -> ValidRows:
     if call is None or not valid.row_numbers:
         return valid
     names = attempt.resource.field_names
-    kept: list[int] = []
+    accepted: list[int] = []
     changed: list[list[Any]] = [[] for _ in names]
     errors = list(valid.errors)
     for position in range(len(valid.row_numbers)):
@@ -38,19 +38,19 @@ def before_rows(attempt: Attempt, valid: ValidRows) -> ValidRows:
             answer = call(row)
         except Exception as error:  # the row is bad, whatever the application's check made of it
             text = str(error) if isinstance(error, ValueError) and str(error) else type(error).__name__
-            told = text if isinstance(error, ValueError) else f"the row cannot be checked: {text}"
+            message = text if isinstance(error, ValueError) else f"the row cannot be checked: {text}"
             source = valid.record(position)
-            errors.append(RowError(valid.row_numbers[position], [FieldError("", told)], source))
+            errors.append(RowError(valid.row_numbers[position], [FieldError("", message)], source))
             continue
-        kept.append(position)
+        accepted.append(position)
         for column, name in zip(changed, names, strict=True):
             column.append(getattr(row if answer is None else answer, name))
     return replace(
         valid,
         columns=changed,
-        row_numbers=[valid.row_numbers[position] for position in kept],
+        row_numbers=[valid.row_numbers[position] for position in accepted],
         errors=sorted(errors, key=lambda error: error.row),
-        given=None if valid.given is None else [valid.given[position] for position in kept],
+        given=None if valid.given is None else [valid.given[position] for position in accepted],
     )
 
 

@@ -28,7 +28,7 @@ _CLAIM: Final = """
         token = excluded.token, leased_until = excluded.leased_until, created_at = clock_timestamp(),
         fingerprint = NULL, import_id = NULL, background_job_id = NULL, total_records = NULL, handling = NULL
     WHERE (k.import_id IS NULL AND k.leased_until < clock_timestamp())
-       OR k.created_at < clock_timestamp() - make_interval(secs => %(kept_seconds)s)
+       OR k.created_at < clock_timestamp() - make_interval(secs => %(retention_seconds)s)
     RETURNING token
 """
 
@@ -58,7 +58,7 @@ _RELEASE: Final = """
 PRUNE: Final = """
     DELETE FROM bulkport.idempotency_keys WHERE ctid IN (
         SELECT ctid FROM bulkport.idempotency_keys
-        WHERE created_at < clock_timestamp() - make_interval(secs => %(kept_seconds)s) AND leased_until < now()
+        WHERE created_at < clock_timestamp() - make_interval(secs => %(retention_seconds)s) AND leased_until < now()
         LIMIT %(limit)s
     )
 """
@@ -78,11 +78,11 @@ class IdempotencyKey:
 
     Parameters
     ----------
-    kept_seconds:
+    retention_seconds:
         How long an answer is kept for requests that come again.
     """
 
-    def __init__(self, user_id: UserId, resource: str, key: str, *, kept_seconds: float) -> None:
+    def __init__(self, user_id: UserId, resource: str, key: str, *, retention_seconds: float) -> None:
         self._token: UUID = uuid4()
         self._parameters: dict[str, Any] = {
             "user_id": user_id,
@@ -90,7 +90,7 @@ class IdempotencyKey:
             "key": key,
             "token": self._token,
             "lease": LEASE_SECONDS,
-            "kept_seconds": kept_seconds,
+            "retention_seconds": retention_seconds,
         }
 
     async def claim(self, pool: Connections) -> FirstAnswer | None:

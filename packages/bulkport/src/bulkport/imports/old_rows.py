@@ -52,7 +52,7 @@ def old_row_query(table: TargetTable) -> sql.Composed:
     )
 
 
-def kept_columns(facts: TableFacts) -> list[str]:
+def saved_columns(facts: TableFacts) -> list[str]:
     """Columns whose values are kept: those that the table does not compute."""
     return [column.name for column in facts.columns.values() if not column.generated]
 
@@ -74,7 +74,7 @@ def undo_mistakes(resource: Resource, facts: TableFacts) -> Iterator[tuple[str, 
 
 
 def _members(table: TargetTable) -> sql.Composed:
-    columns = kept_columns(table.facts)
+    columns = saved_columns(table.facts)
     return sql.SQL(
         "{relation}::regclass::oid AS relation, {is_deleted} AS is_deleted, stored.xmin::text AS previous, "
         "ARRAY[{key}] AS row_key, jsonb_object(ARRAY[{names}], ARRAY[{values}]) AS old_values"

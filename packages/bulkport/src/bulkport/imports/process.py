@@ -1,7 +1,6 @@
 """The background tasks that carry imports out, and what happens when an attempt goes wrong."""
 
 import asyncio
-import random
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from bulkport.backoff import wait_after
 from bulkport.errors import ResourceDeclarationError
 from bulkport.identifiers import ImportId
 from bulkport.imports import complete as settlement
@@ -58,8 +58,7 @@ class AttemptPolicy:
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the given attempt (1-based), with up to a fifth of jitter."""
-        seconds = min(self.max_seconds, self.base_seconds * 2.0 ** min(attempt - 1, 30))
-        return seconds * random.uniform(0.8, 1.0)  # noqa: S311 # spreads retries, guards nothing
+        return wait_after(attempt, first=self.base_seconds, longest=self.max_seconds)
 
 
 class Importer:

@@ -17,7 +17,7 @@ from psycopg import AsyncConnection, sql
 from bulkport.identifiers import ImportId
 from bulkport.imports.bound import bound
 from bulkport.imports.matched import id_column
-from bulkport.imports.old_rows import kept_columns
+from bulkport.imports.old_rows import saved_columns
 from bulkport.imports.refusal_messages import Fault, refusal
 from bulkport.imports.rejections import is_row_refusal
 from bulkport.imports.table import TargetTable
@@ -33,7 +33,7 @@ _AGED: Final = "too many transactions since the import to tell whether it was ch
 # One line for each stored row: the old row to bring back, the last one that was kept of it, and how it is now. A change
 # that somebody else's came before begins a new run of changes.
 _PLAN: Final = sql.SQL("""
-    WITH kept AS (
+    WITH saved AS (
         SELECT o.id, o.row_key, o.previous, o.xmin::text AS writer, lag(o.xmin::text) OVER changes AS earlier,
                pg_current_xact_id()::text::bigint - o.written_in >= 4294967296 AS is_aged
         FROM bulkport.import_old_rows o
@@ -43,7 +43,7 @@ _PLAN: Final = sql.SQL("""
     ), runs AS (
         SELECT *, count(*) FILTER (WHERE earlier IS NULL OR earlier <> previous)
                   OVER (PARTITION BY row_key ORDER BY id) AS run
-        FROM kept
+        FROM saved
     ), last AS (
         SELECT DISTINCT ON (row_key) row_key, run, id, writer, previous, is_aged FROM runs ORDER BY row_key, id DESC
     ), first AS (
@@ -158,7 +158,7 @@ async def plan_restore(
 
 async def give_old_values(connection: AsyncConnection[Any], table: TargetTable, entries: Sequence[str]) -> int:
     """Give stored rows their old values (`Plan.changed`). Returns how many."""
-    columns = [name for name in kept_columns(table.facts) if not _is_fixed(table, name)]
+    columns = [name for name in saved_columns(table.facts) if not _is_fixed(table, name)]
     statement = sql.SQL("UPDATE {} AS stored SET {}").format(
         table.identifier,
         sql.SQL(", ").join(
@@ -182,8 +182,8 @@ async def give_old_values(connection: AsyncConnection[Any], table: TargetTable, 
 async def insert_again(connection: AsyncConnection[Any], table: TargetTable, entries: Sequence[str]) -> int:
     """Insert rows again that the import deleted (`Plan.deleted`). Returns how many."""
     cursor = await connection.execute(_KEPT_COLUMNS, (entries[0],))
-    kept = {name for (name,) in await cursor.fetchall()}
-    columns = [name for name in kept_columns(table.facts) if name in kept]
+    saved = {name for (name,) in await cursor.fetchall()}
+    columns = [name for name in saved_columns(table.facts) if name in saved]
     statement = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {}").format(
         table.identifier,
         sql.SQL(", ").join(map(sql.Identifier, columns)),
@@ -213,8 +213,8 @@ async def bring_back(
         if not is_row_refusal(error, table):
             raise
         if len(entries) == 1:
-            told = refusal(table, 0, Fault.of(error), [None] * len(table.names))
-            return 0, {entries[0]: told.message}
+            found = refusal(table, 0, Fault.of(error), [None] * len(table.names))
+            return 0, {entries[0]: found.message}
     middle = len(entries) // 2
     restored, refused = await bring_back(connection, table, entries[:middle], write)
     others, also_refused = await bring_back(connection, table, entries[middle:], write)

@@ -85,7 +85,7 @@ async def create_upload(
     *,
     length: int,
     metadata: Mapping[str, str],
-    kept_seconds: float,
+    retention_seconds: float,
     most: int,
     most_bytes: int,
 ) -> StagedUpload:
@@ -93,7 +93,7 @@ async def create_upload(
 
     Parameters
     ----------
-    kept_seconds:
+    retention_seconds:
         Time until it expires.
     most, most_bytes:
         Uploads, and bytes of them, that a user may have staged.
@@ -107,7 +107,7 @@ async def create_upload(
         "user_id": user_id,
         "length": length,
         "metadata": Jsonb(dict(metadata)),
-        "seconds": kept_seconds,
+        "seconds": retention_seconds,
         "most": most,
         "most_bytes": most_bytes,
     }

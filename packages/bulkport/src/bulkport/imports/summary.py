@@ -61,13 +61,13 @@ def unknown_fields_warnings(names: Iterable[str], known: Sequence[str] = ()) -> 
     known:
         What fields there are; one that is nearly called the same is proposed.
     """
-    told = list(dict.fromkeys(map(_shortened, names)))
-    if not told:
+    shown = list(dict.fromkeys(map(_shortened, names)))
+    if not shown:
         return []
-    near = similar_names(told, known)
-    told = [f"{name} (did you mean {near[name]}?)" if near.get(name, name) != name else name for name in told]
-    others = " and others" if len(told) > MAX_WARNED_FIELDS else ""
-    return [f"Unknown fields were ignored: {', '.join(told[:MAX_WARNED_FIELDS])}{others}"]
+    near = similar_names(shown, known)
+    shown = [f"{name} (did you mean {near[name]}?)" if near.get(name, name) != name else name for name in shown]
+    others = " and others" if len(shown) > MAX_WARNED_FIELDS else ""
+    return [f"Unknown fields were ignored: {', '.join(shown[:MAX_WARNED_FIELDS])}{others}"]
 
 
 def dropped_rows_warnings(outcomes: Sequence[int] | None) -> list[str]:

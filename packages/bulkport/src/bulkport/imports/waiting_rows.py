@@ -70,7 +70,7 @@ class WaitingRows:
         decoded = await decode_chunk(connection, attempt, await self._chunk(connection, number), only=waiting.rows)
         written = await write_rows(connection, decoded.table, decoded.rows)
         await insert_results(connection, attempt, decoded, written)
-        errors, waits = decoded.told(attempt, written.refusals)
+        errors, waits = decoded.errors_of(attempt, written.refusals)
         waiting.tally.add(written.tally)
         waiting.errors += errors
         waiting.lacking = waits
@@ -97,7 +97,7 @@ class WaitingRows:
             return
         rows = [row for number in numbers for row in sorted(self._chunks[number].rows)]
         chosen = ChosenIds(by_row=dict(zip(rows, ids, strict=True)))
-        is_last_kept = attempt.resource.default_mode is WriteMode.UPSERT
+        last_wins = attempt.resource.default_mode is WriteMode.UPSERT
         for number in numbers:
             chunk = await self._chunk(connection, number)
             for reference in references:
@@ -105,7 +105,7 @@ class WaitingRows:
                 known = chosen.by_name.setdefault(reference.field, {})
                 for row, name in names:
                     # As in a chunk: the last one stays under UPDATE, and else the first.
-                    if row in chosen.by_row and (name not in known or is_last_kept):
+                    if row in chosen.by_row and (name not in known or last_wins):
                         known[name] = chosen.by_row[row]
         for number in numbers:
             waiting = self._chunks[number]
@@ -142,7 +142,7 @@ class WaitingRows:
                 chunk.rows.discard(decoded.row_numbers[position])
             elif not refusal.waits:
                 settled.add(decoded.row_numbers[position])
-                chunk.errors.append(decoded.told_refusal(self._attempt, replace(refusal, position=position)))
+                chunk.errors.append(decoded.error_of(self._attempt, replace(refusal, position=position)))
         for chunk in self._chunks.values():
             chunk.lacking = [error for error in chunk.lacking if error.row not in settled]
         if parts:

@@ -1,8 +1,9 @@
 """When a background job runs again: after an error (`RetryPolicy`) or because it asks to (`RetryLater`)."""
 
-import random
 from dataclasses import dataclass
 from typing import Final
+
+from bulkport.backoff import wait_after
 
 _LONGEST_WAIT_SECONDS: Final = 1e9
 
@@ -46,9 +47,8 @@ class RetryPolicy:
 
     def delay_after(self, failures: int) -> float:
         """Seconds to wait after the `failures`-th failed attempt (1-based)."""
-        # 2.0**1024 overflows; no wait needs more than 2**62 doublings of its base.
-        wait = min(self.max_seconds, _LONGEST_WAIT_SECONDS, self.base_seconds * 2.0 ** min(failures - 1, 62))
-        return wait * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, guards nothing
+        longest = min(self.max_seconds, _LONGEST_WAIT_SECONDS)
+        return wait_after(failures, first=self.base_seconds, longest=longest, jitter=self.jitter)
 
 
 DEFAULT_RETRY = RetryPolicy()

@@ -82,17 +82,17 @@ class RunOutput:
     ----------
     write
         Writes them; None: they are kept nowhere, as in a test that calls a task's function itself.
-    kept
+    stored
         What earlier runs have left.
     """
 
-    def __init__(self, write: OutputWriter | None = None, kept: StoredOutput | None = None) -> None:
+    def __init__(self, write: OutputWriter | None = None, stored: StoredOutput | None = None) -> None:
         self._write = write
         self._loop = None if write is None else asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._pending = PendingOutput()
-        self._checkpoint = None if kept is None else kept.checkpoint
-        self._line = 0 if kept is None else kept.lines
+        self._checkpoint = None if stored is None else stored.checkpoint
+        self._line = 0 if stored is None else stored.lines
         self._is_scheduled = False
         self._is_closed = False
         self._writing: asyncio.Task[None] | None = None

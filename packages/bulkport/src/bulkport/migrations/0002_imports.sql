@@ -120,13 +120,13 @@ CREATE INDEX webhook_deliveries_created_at_idx ON bulkport.webhook_deliveries (c
 CREATE FUNCTION bulkport.bulk_import_jobs_tell_webhooks() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO bulkport.webhook_deliveries (webhook_id, event, import_id)
-    SELECT w.id, told.event, NEW.id
+    SELECT w.id, ended.event, NEW.id
     FROM bulkport.webhooks w, (
         SELECT CASE NEW.status
             WHEN 'Completed' THEN 'import.completed' WHEN 'PartialSuccess' THEN 'import.partial_success'
             WHEN 'Cancelled' THEN 'import.cancelled' ELSE 'import.failed' END AS event
-    ) told
-    WHERE w.user_id = NEW.user_id AND w.is_active AND told.event = ANY (w.events)
+    ) ended
+    WHERE w.user_id = NEW.user_id AND w.is_active AND ended.event = ANY (w.events)
     ON CONFLICT DO NOTHING;
     RETURN NULL;
 END $$;
@@ -290,7 +290,7 @@ RETURNS TABLE (
 DECLARE
     given text[];
     context text;
-    kept record;
+    old record;
     written bigint;
 BEGIN
     place := 0;
@@ -300,10 +300,10 @@ BEGIN
         constraint_name := NULL; table_name := NULL; schema_name := NULL;
         BEGIN
             IF old_row IS NOT NULL THEN
-                EXECUTE old_row INTO kept USING given;
+                EXECUTE old_row INTO old USING given;
                 INSERT INTO bulkport.import_old_rows (job_id, relation, is_deleted, previous, row_key, old_values)
-                SELECT marked_job, kept.relation, kept.is_deleted, kept.previous, kept.row_key, kept.old_values
-                WHERE kept.previous IS NOT NULL;
+                SELECT marked_job, old.relation, old.is_deleted, old.previous, old.row_key, old.old_values
+                WHERE old.previous IS NOT NULL;
             END IF;
             IF uncounted IS NULL THEN
                 EXECUTE statement INTO outcome, id USING given;

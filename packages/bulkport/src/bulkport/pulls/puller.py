@@ -192,7 +192,7 @@ class Puller:
 
 def _in_words(error: BulkportError) -> str:
     if isinstance(error, ValidationFailed):
-        told = [message for messages in error.errors.values() for message in messages]
-        more = f" (and {len(told) - _MAX_MESSAGES} more)" if len(told) > _MAX_MESSAGES else ""
-        return "; ".join(told[:_MAX_MESSAGES]) + more
+        found = [message for messages in error.errors.values() for message in messages]
+        more = f" (and {len(found) - _MAX_MESSAGES} more)" if len(found) > _MAX_MESSAGES else ""
+        return "; ".join(found[:_MAX_MESSAGES]) + more
     return error.detail.removesuffix("; nothing was kept.").removesuffix(" Send the body again.")

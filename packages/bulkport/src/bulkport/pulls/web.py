@@ -39,7 +39,7 @@ class WebReader:
                 )
                 length = found.headers.get("content-length", "")
                 size = int(length) if length.isdecimal() else None
-                yield OpenedSource(kind, _version(found), size, _told(source, found.body))
+                yield OpenedSource(kind, _version(found), size, _with_plain_errors(source, found.body))
         except EgressRefused as error:
             raise SourceRefused(f"{source.title}: {error}") from None
         except EgressUntrusted as error:
@@ -68,7 +68,7 @@ class WebReader:
             return False
 
 
-async def _told(source: Source, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _with_plain_errors(source: Source, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
         async for part in body:
             yield part

@@ -15,7 +15,7 @@ class _Recorded(RunOutput):
     """Keeps what a run says about itself."""
 
     def __init__(self, checkpoint: JSONValue = None) -> None:
-        super().__init__(kept=StoredOutput(checkpoint))
+        super().__init__(stored=StoredOutput(checkpoint))
         self.asks_cancel = False
         self.asks_stop = False
         self.progress: list[Progress] = []

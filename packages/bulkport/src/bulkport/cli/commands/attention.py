@@ -104,12 +104,12 @@ def _camel(name: str) -> str:
 
 async def _tell_changes(bulkport: Bulkport, notices: Sequence[Notice], every: float) -> None:
     """Tell of each condition when it begins and when it ends; what did not arrive is told the next time."""
-    told: list[dict[tuple[str, str], dict[str, Any]]] = [{} for _ in notices]
+    reported: list[dict[tuple[str, str], dict[str, Any]]] = [{} for _ in notices]
     async with bulkport.connect():
         while True:
             now = {(one["code"], one["subject"]): one for one in await _read(bulkport)}
             for place, notice in enumerate(notices):
-                before = told[place]
+                before = reported[place]
                 changes = Changes(
                     begun=[one for key, one in now.items() if key not in before],
                     ended=[one for key, one in before.items() if key not in now],
@@ -122,7 +122,7 @@ async def _tell_changes(bulkport: Bulkport, notices: Sequence[Notice], every: fl
                 except NotTold as error:
                     typer.echo(f"{error}; trying again in {every:g} s.", err=True)
                     continue
-                told[place] = now
+                reported[place] = now
                 for one in changes.begun:
                     typer.echo(f"begun: {in_words(one)}")
                 for one in changes.ended:

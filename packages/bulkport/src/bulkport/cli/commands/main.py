@@ -124,8 +124,8 @@ def doctor(target: Target) -> None:
     with plain_errors(target):
         bulkport = load(target)
         mistakes, findings = asyncio.run(_examine(bulkport))
-        for told in (*mistakes, *findings):
-            typer.echo(str(told), err=True)
+        for found in (*mistakes, *findings):
+            typer.echo(str(found), err=True)
         if mistakes or any(finding.is_wrong for finding in findings):
             raise typer.Exit(1)
         typer.echo(f"All is well: {len(bulkport.resources)} resources, schema {bulkport.schema}.")

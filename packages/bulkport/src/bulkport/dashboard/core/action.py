@@ -83,7 +83,7 @@ class Done:
     """Address relative to the dashboard to go on at; None: where the operator came from."""
     status: int | None = None
     """Of the answer to a program where it is not good; None: that of the command."""
-    is_told_there: bool = False
+    is_shown_there: bool = False
     """Whether the page there tells by itself what was done."""
 
 
@@ -158,7 +158,7 @@ async def perform(action: Action, request: ActionRequest, audit: Audit) -> tuple
     if not request.viewer.is_operator:
         raise PermissionError
     done = await (_run_audited(action, request, audit) if action.is_audited else _run(action, request))
-    return done, None if done.is_told_there else Flash(done.text, done.is_good)
+    return done, None if done.is_shown_there else Flash(done.text, done.is_good)
 
 
 async def _run(action: Action, request: ActionRequest) -> Done:

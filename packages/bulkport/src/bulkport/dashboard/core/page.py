@@ -69,8 +69,8 @@ class Query:
 
     def with_(self, **changes: str | int | None) -> "Query":
         """The query with some fields replaced; None and "" remove one."""
-        kept = [(name, value) for name, value in self._fields if name not in changes]
-        return Query([*kept, *((name, str(value)) for name, value in changes.items() if value is not None)])
+        unchanged = [(name, value) for name, value in self._fields if name not in changes]
+        return Query([*unchanged, *((name, str(value)) for name, value in changes.items() if value is not None)])
 
     def items(self, *, without: Sequence[str] = ()) -> list[tuple[str, str]]:
         """Names and values, for hidden fields of a form."""

@@ -103,7 +103,7 @@ class ActivityReader:
         """Of the period and the one before it."""
         period = PERIODS[key]
         now = (await self._jobs.statistics()).as_of
-        since = max(now - 2 * period.length, now - period.granularity.kept) + period.bar
+        since = max(now - 2 * period.length, now - period.granularity.retention) + period.bar
         return await self._jobs.series(period.granularity, since, until=now, task=self._task, queue=self._queue)
 
     async def _read_latencies(self, key: str) -> Sequence[SeriesPoint]:

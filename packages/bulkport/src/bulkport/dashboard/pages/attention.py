@@ -122,7 +122,7 @@ def attention_to_servers(servers: Sequence[ServerStatus]) -> list[Attention]:
             code="server_silent",
             subject=server.name,
             text=t("Server {server} is not responding", server=server.name),
-            detail=t("last heartbeat {age} ago", age=elapsed(server.silence_seconds)),
+            detail=t("last heartbeat {age} ago", age=elapsed(server.heartbeat_age_seconds)),
             path="servers",
             is_bad=True,
         )

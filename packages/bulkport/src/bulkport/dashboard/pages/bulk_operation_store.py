@@ -140,9 +140,9 @@ class BulkOperationStore:
         }
         async with self._pool().connection() as connection:
             await connection.execute(_BEGIN, values)
-            kept = await _fetch(connection, _READ, entry_id)
-        assert kept is not None
-        return kept
+            stored = await _fetch(connection, _READ, entry_id)
+        assert stored is not None
+        return stored
 
     async def get(self, operation_id: int) -> BulkOperation | None:
         """An operation; None if there is none of this number."""

@@ -223,5 +223,5 @@ def done_so_far(operation: BulkOperation) -> Done:
         target=operation.target,
         is_good=operation.summary.done > 0,
         lead_to=f"bulk-operations/{operation.id}",
-        is_told_there=True,
+        is_shown_there=True,
     )

@@ -75,7 +75,7 @@ def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo, retention:
             "call": readable_call(job, masking),
             "arguments": None if job.args is None else masking.apply(job.args),
             "plan": _plan(jobs, job),
-            "kept_until": _kept_until(job, retention),
+            "removed_at": _removal_time(job, retention),
             "keeps_forever": job.state.is_final and _age(job, retention) is None,
             "result": None if details.result is None else readable_value(details.result, masking),
             "checkpoint": None if details.checkpoint is None else readable_value(details.checkpoint, masking),
@@ -107,7 +107,7 @@ def _age(job: JobSummary, retention: RetentionPolicy) -> timedelta | None:
     return dict(retention.ages()).get(job.state)
 
 
-def _kept_until(job: JobSummary, retention: RetentionPolicy) -> datetime | None:
+def _removal_time(job: JobSummary, retention: RetentionPolicy) -> datetime | None:
     age = _age(job, retention)
     return None if job.finished_at is None or age is None else job.finished_at + age
 

@@ -90,10 +90,10 @@ def _enqueue(jobs: ManagedJobs) -> Callable[[ActionRequest], Any]:
             job_id = await (jobs.enqueue(called) if at is None else jobs.schedule(called, at=at))
         except (BulkportError, ValueError, TypeError) as error:
             detail = error.detail if isinstance(error, BulkportError) else str(error)
-            kept = {
+            given = {
                 field: form.get(field, "")[:_MAX_ARGUMENTS] for field in ("task", "args", "queue", "priority", "at")
             }
-            return Done(detail, name, is_good=False, lead_to=f"jobs/new?{Query(list(kept.items()))}")
+            return Done(detail, name, is_good=False, lead_to=f"jobs/new?{Query(list(given.items()))}")
         return Done(
             t("Enqueued {task} (job {job}).", task=name, job=job_id), f"job {job_id}: {name}", lead_to=f"jobs/{job_id}"
         )

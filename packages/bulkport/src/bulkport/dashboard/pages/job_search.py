@@ -50,14 +50,14 @@ class JobSearch:
         has a next one would tell that there are such jobs.
         """
         page = await self._jobs.search(query, cursor=cursor, limit=size)
-        told = await self._told(page, query)
-        if cursor is None and len(told) < len(page.items):
+        visible = await self._visible(page, query)
+        if cursor is None and len(visible) < len(page.items):
             until = time.monotonic() + _LOOKED_INTO_SECONDS
-            while len(told) < size and page.next_cursor is not None and time.monotonic() < until:
-                page = await self._jobs.search(query, cursor=page.next_cursor, limit=size - len(told))
-                told += await self._told(page, query)
-            return JobPage(tuple(told), page.next_cursor, None, page.notice)
-        return replace(page, items=tuple(told))
+            while len(visible) < size and page.next_cursor is not None and time.monotonic() < until:
+                page = await self._jobs.search(query, cursor=page.next_cursor, limit=size - len(visible))
+                visible += await self._visible(page, query)
+            return JobPage(tuple(visible), page.next_cursor, None, page.notice)
+        return replace(page, items=tuple(visible))
 
     async def count(self, found: JobFilter, *, most: int) -> JobCount:
         """How many jobs a filter finds, counted up to `most`; all jobs of a state are known without counting.
@@ -65,7 +65,7 @@ class JobSearch:
         Those with a text are looked into one by one, for about a second: there may be more of them.
         """
         if found.query.text:
-            return await self._count_told(found, most)
+            return await self._count_visible(found, most)
         if found.is_narrowed:
             return await self._jobs.count(found.query, most=most)
         states = (await self._jobs.statistics()).states
@@ -87,12 +87,12 @@ class JobSearch:
             some = await self._jobs.reader.ids(query, after=cursor, limit=MOST_JOBS_A_PAGE)
             return WalkedJobs(some.ids, some.next_cursor)
         page = await self._jobs.search(query, cursor=cursor, limit=_READ_A_PAGE)
-        return WalkedJobs([job.id for job in await self._told(page, query)], page.next_cursor)
+        return WalkedJobs([job.id for job in await self._visible(page, query)], page.next_cursor)
 
-    async def _told(self, page: JobPage, query: JobQuery) -> list[JobSummary]:
-        return [job for job in page.items if await self._may_be_told(job, query.text)]
+    async def _visible(self, page: JobPage, query: JobQuery) -> list[JobSummary]:
+        return [job for job in page.items if await self._is_visible(job, query.text)]
 
-    async def _may_be_told(self, job: JobSummary, text: str | None) -> bool:
+    async def _is_visible(self, job: JobSummary, text: str | None) -> bool:
         """Whether more than what is masked has the text: a search must not tell what cannot be seen."""
         if not text:
             return True
@@ -109,12 +109,12 @@ class JobSearch:
         visible = f"{json.dumps(shown, ensure_ascii=False)} {job.error_type or ''}: {job.error or ''}".casefold()
         return any(part.casefold() in visible for part in (text, json.dumps(text, ensure_ascii=False)[1:-1]))
 
-    async def _count_told(self, found: JobFilter, most: int) -> JobCount:
+    async def _count_visible(self, found: JobFilter, most: int) -> JobCount:
         jobs, cursor = 0, None
         until = time.monotonic() + _LOOKED_INTO_SECONDS
         while True:
             page = await self._jobs.search(found.query, cursor=cursor, limit=MOST_JOBS_A_PAGE)
-            jobs += len(await self._told(page, found.query))
+            jobs += len(await self._visible(page, found.query))
             cursor = page.next_cursor
             if cursor is None or jobs > most or time.monotonic() > until:
                 return JobCount(min(jobs, most), is_more=cursor is not None or jobs > most)

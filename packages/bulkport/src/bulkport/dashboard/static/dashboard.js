@@ -7,7 +7,7 @@ const $$ = (selector, within = document) => [...within.querySelectorAll(selector
 // ── Fragments: what changed is written into the page's own elements, so focus, selection, scrolling and what was
 //    opened or chosen stay as they are.
 
-const keptAttributes = { DETAILS: ["open"], INPUT: ["hidden"], BUTTON: ["hidden"], svg: ["data-at"] };
+const preservedAttributes = { DETAILS: ["open"], INPUT: ["hidden"], BUTTON: ["hidden"], svg: ["data-at"] };
 
 function isSame(a, b) {
   if (a.nodeType !== b.nodeType || a.nodeName !== b.nodeName || (a.id || "") !== (b.id || "")) return false;
@@ -27,12 +27,12 @@ function alike(place, wanted, wantedIds) {
 }
 
 function morphAttributes(from, to) {
-  const kept = keptAttributes[from.nodeName] ?? [];
+  const preserved = preservedAttributes[from.nodeName] ?? [];
   for (const { name } of [...from.attributes]) {
-    if (!to.hasAttribute(name) && !kept.includes(name)) from.removeAttribute(name);
+    if (!to.hasAttribute(name) && !preserved.includes(name)) from.removeAttribute(name);
   }
   for (const { name, value } of to.attributes) {
-    if (from.getAttribute(name) !== value && !kept.includes(name)) from.setAttribute(name, value);
+    if (from.getAttribute(name) !== value && !preserved.includes(name)) from.setAttribute(name, value);
   }
 }
 

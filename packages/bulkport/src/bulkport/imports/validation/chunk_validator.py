@@ -307,18 +307,18 @@ class ChunkValidator:
     def _tell_apart(self, batch: Batch) -> ValidRows:
         first_row = batch.first_row
         refused = dict(batch.refused)
-        gaps = sorted(refused)
-        row_numbers = without(range(first_row, first_row + batch.size), gaps)
+        removed = sorted(refused)
+        row_numbers = without(range(first_row, first_row + batch.size), removed)
         columns: list[Sequence[Any]] = []
         for field in self._resource.field_names:
-            columns.append(without(batch.columns[field], gaps))
+            columns.append(without(batch.columns[field], removed))
             for i, fault in unstorable(columns[-1]).items():
                 position, wire = row_numbers[i] - first_row, self._resource.wire_names[field]
                 refused[position] = [*refused.get(position, ()), FieldError(wire, f"{wire} {fault}")]
-        if len(refused) > len(gaps):
-            kept = [i for i, number in enumerate(row_numbers) if number - first_row not in refused]
-            row_numbers = [row_numbers[i] for i in kept]
-            columns = [[column[i] for i in kept] for column in columns]
+        if len(refused) > len(removed):
+            remaining = [i for i, number in enumerate(row_numbers) if number - first_row not in refused]
+            row_numbers = [row_numbers[i] for i in remaining]
+            columns = [[column[i] for i in remaining] for column in columns]
         return ValidRows(
             columns=columns,
             row_numbers=row_numbers,

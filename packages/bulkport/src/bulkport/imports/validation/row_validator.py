@@ -76,11 +76,11 @@ class RowValidator(ABC):
                     if members.get(key, ...) is None:
                         del members[key]
         if errors:
-            told = {error.field for error in errors}
-            told |= {lookup.id_wire for lookup in self._lookups if lookup.name_wire in told}
+            reported = {error.field for error in errors}
+            reported |= {lookup.id_wire for lookup in self._lookups if lookup.name_wire in reported}
             verdict = self._checked(members)
             return (
-                [*errors, *(error for error in verdict if error.field not in told)]
+                [*errors, *(error for error in verdict if error.field not in reported)]
                 if isinstance(verdict, list)
                 else errors
             )

@@ -6,14 +6,14 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-def without(values: Sequence[_T], gaps: Sequence[int]) -> Sequence[_T]:
+def without(values: Sequence[_T], removed: Sequence[int]) -> Sequence[_T]:
     """`values` but for those at the ascending positions in `gaps`; the same object where there are none."""
-    if not gaps:
+    if not removed:
         return values
-    kept: list[_T] = []
+    remaining: list[_T] = []
     start = 0
-    for gap in gaps:
-        kept += values[start:gap]
-        start = gap + 1
-    kept += values[start:]
-    return kept
+    for position in removed:
+        remaining += values[start:position]
+        start = position + 1
+    remaining += values[start:]
+    return remaining

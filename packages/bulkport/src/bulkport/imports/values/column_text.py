@@ -300,9 +300,9 @@ def _time(kind: ColumnType, _: ValueOptions, value: Any) -> str:
 
 
 def _check_seconds(kind: ColumnType, microsecond: int, given: Any) -> None:
-    kept = kind.second_digits
-    if microsecond % 10 ** (6 - kept):
-        raise ValueFault(more_second_digits(kept), given)
+    digits = kind.second_digits
+    if microsecond % 10 ** (6 - digits):
+        raise ValueFault(more_second_digits(digits), given)
 
 
 def _interval(kind: ColumnType, _: ValueOptions, value: Any) -> str:

@@ -108,7 +108,7 @@ class ConvertedBody:
         )
         assert process.stdout is not None
         try:
-            self._read_told(await process.stdout.readline())
+            self._read_findings(await process.stdout.readline())
             while data := await process.stdout.read(_PART_BYTES):
                 yield data
             status = await process.wait()
@@ -122,16 +122,16 @@ class ConvertedBody:
                     process.kill()
                 await process.wait()
 
-    def _read_told(self, line: bytes) -> None:
+    def _read_findings(self, line: bytes) -> None:
         if not line:
             raise self._exhausted()
-        told = json.loads(line)
-        if "error" in told:
-            raise MalformedBody(f"The {_KINDS[self._format]} cannot be read: {told['error']}.")
-        if "missing" in told:
+        found = json.loads(line)
+        if "error" in found:
+            raise MalformedBody(f"The {_KINDS[self._format]} cannot be read: {found['error']}.")
+        if "missing" in found:
             extra = _EXTRAS[self._format]
             raise NotConfigured(f"A {_KINDS[self._format]} needs the extra: pip install 'bulkport[{extra}]'.")
-        self.found = told
+        self.found = found
 
     def _exhausted(self) -> TooLarge:
         memory = f"{self._limits.max_file_memory_bytes // 2**20:,} MiB"

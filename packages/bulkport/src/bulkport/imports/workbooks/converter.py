@@ -19,11 +19,11 @@ def main() -> None:
         if order["format"] == "parquet":
             from bulkport.imports.workbooks.parquet import read_parquet  # noqa: PLC0415
 
-            told, parts = read_parquet(order)
+            found, parts = read_parquet(order)
         else:
             from bulkport.imports.workbooks.excel import read_workbook  # noqa: PLC0415
 
-            told, parts = read_workbook(order)
+            found, parts = read_workbook(order)
     except UnreadableFileError as error:
         out.write(json.dumps({"error": str(error)}).encode() + b"\n")
         return
@@ -33,7 +33,7 @@ def main() -> None:
     except ImportError as error:
         out.write(json.dumps({"missing": error.name}).encode() + b"\n")
         return
-    out.write(json.dumps(told).encode() + b"\n")
+    out.write(json.dumps(found).encode() + b"\n")
     try:
         for part in parts:
             out.write(part)

@@ -70,7 +70,7 @@ class WorkerOptions:
     """Jobs that run at one time."""
     heartbeat_seconds: float = 3.0
     stalled_seconds: float = 12.0
-    """Silence after which other servers take a server for dead and run its jobs."""
+    """Time without a heartbeat after which other servers take a server for dead and run its jobs."""
     shutdown_seconds: float = 20.0
     """Grace for running jobs when the server is asked to stop."""
     poll_seconds: float = 1.0

@@ -137,7 +137,7 @@ class JobReader(Protocol):
         Parameters
         ----------
         since
-            Aware. Before `granularity.kept` the steps are empty.
+            Aware. Before `granularity.retention` the steps are empty.
         until
             Aware; None: now.
         task, queue

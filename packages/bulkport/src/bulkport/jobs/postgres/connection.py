@@ -4,13 +4,13 @@ Only statements that may be sent twice go through it: reads, and writes that are
 """
 
 import asyncio
-import random
 from collections.abc import Mapping
 from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
+from bulkport.backoff import Backoff
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes
 from bulkport.logs import get_logger
 from bulkport.pools import is_pooled, patient_conninfo, write_iso_dates
@@ -27,22 +27,9 @@ class GivenUp(psycopg.OperationalError):
     """The database is away and waiting for it was given up."""
 
 
-class Backoff:
-    """Waits that double, with chance in them, up to a bound."""
-
-    def __init__(self, first: float = RECONNECT_FIRST_SECONDS, longest: float = RECONNECT_MAX_SECONDS) -> None:
-        self._first = self._next = first
-        self._longest = longest
-
-    def next_delay(self) -> float:
-        """Seconds to wait now."""
-        delay = self._next * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-        self._next = min(self._longest, self._next * 2)
-        return delay
-
-    def reset(self) -> None:
-        """Start again at the first wait."""
-        self._next = self._first
+def reconnecting() -> Backoff:
+    """The waits between attempts to reach the database."""
+    return Backoff(RECONNECT_FIRST_SECONDS, RECONNECT_MAX_SECONDS)
 
 
 async def wait_for_event(event: asyncio.Event, timeout: float) -> bool:  # noqa: ASYNC109 - the event is the point
@@ -111,7 +98,7 @@ class WorkerConnection:
 
     async def _connected(self, give_up: asyncio.Event) -> psycopg.AsyncConnection[DictRow]:
         async with self._connecting:
-            backoff = Backoff()
+            backoff = reconnecting()
             while self._connection is None or self._connection.closed:
                 if give_up.is_set() or self._abandon.is_set():
                     raise GivenUp("the worker is stopping and the database is away")

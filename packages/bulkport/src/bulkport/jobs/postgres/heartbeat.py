@@ -1,4 +1,4 @@
-"""A worker's heartbeat: a thread of its own, so that a task that computes on the event loop does not silence it. The
+"""A worker's heartbeat: a thread of its own, so that a task that computes on the event loop does not delay it. The
 thread also sees tasks that keep the loop to themselves: while one computes, no other job of the worker moves.
 """
 
@@ -16,7 +16,7 @@ import psycopg
 from bulkport.database import cursor_classes
 from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import queries
-from bulkport.jobs.postgres.connection import Backoff
+from bulkport.jobs.postgres.connection import reconnecting
 from bulkport.logs import get_logger
 from bulkport.pools import patient_conninfo, write_iso_dates_sync
 
@@ -129,7 +129,7 @@ class Heartbeat:
         self._worker_id = worker_id
         self._server_name = options.server_name
         self._ended = ended
-        self._told = (0, 0)
+        self._counted = (0, 0)
         self._interval = options.heartbeat_seconds
         self._watch = watch
         self._stopped = threading.Event()
@@ -149,7 +149,7 @@ class Heartbeat:
         return self._wanted
 
     @property
-    def silence(self) -> float:
+    def age_seconds(self) -> float:
         """Seconds since the last beat that PostgreSQL confirmed was sent."""
         return time.monotonic() - self._last_beat
 
@@ -162,7 +162,7 @@ class Heartbeat:
         self._stopped.set()
 
     def _run(self) -> None:
-        backoff = Backoff()
+        backoff = reconnecting()
         while not self._stopped.is_set():
             try:
                 with psycopg.connect(
@@ -183,7 +183,7 @@ class Heartbeat:
                 self._stopped.wait(delay)
 
     def _wait_for_next_beat(self) -> bool:
-        """Whether the pulse was stopped."""
+        """Whether the heartbeat was stopped."""
         while (left := self._last_beat + self._interval - time.monotonic()) > 0:
             if self._stopped.wait(min(left, self._watch.look_seconds)):
                 return True
@@ -207,11 +207,11 @@ class Heartbeat:
     def _tell_ended(self, connection: psycopg.Connection) -> None:
         """Add what ended since the last time to the server's time series."""
         ended = self._ended()
-        succeeded, failed = ended[0] - self._told[0], ended[1] - self._told[1]
+        succeeded, failed = ended[0] - self._counted[0], ended[1] - self._counted[1]
         if succeeded or failed:
             counts = {"server": self._server_name, "succeeded": succeeded, "failed": failed}
             connection.execute(queries.ADD_ENDED, counts)
-            self._told = ended
+            self._counted = ended
 
 
 def _resident_bytes() -> int | None:

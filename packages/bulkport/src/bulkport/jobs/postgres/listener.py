@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from bulkport.jobs.postgres.connection import Backoff
+from bulkport.jobs.postgres.connection import reconnecting
 from bulkport.jobs.postgres.queries import CHANNEL
 from bulkport.logs import get_logger
 from bulkport.pools import patient_conninfo
@@ -42,7 +42,7 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        backoff = Backoff()
+        backoff = reconnecting()
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(

@@ -10,9 +10,10 @@ from typing import Any, Final, Self
 
 import psycopg
 
+from bulkport.backoff import wait_after
 from bulkport.jobs.job import JSONValue
 from bulkport.jobs.postgres import queries
-from bulkport.jobs.postgres.connection import Backoff, GivenUp, WorkerConnection, wait_for_event
+from bulkport.jobs.postgres.connection import GivenUp, WorkerConnection, wait_for_event
 from bulkport.jobs.sanitize import storable_text
 from bulkport.logs import get_logger
 
@@ -275,7 +276,7 @@ class OutcomeWriter:
             _log.error("job outcome not written; the job will run again", exc_info=error, **_said(run))
             self._on_written(run, None)
             return
-        await asyncio.sleep(Backoff(first=0.2).next_delay())
+        await asyncio.sleep(wait_after(1, first=0.2, longest=0.2, jitter=0.5))
         await self._write(runs)
 
     def _drop(self, run: EndedRun, why: str) -> None:

@@ -113,7 +113,7 @@ WHERE session.application_name = 'bulkport worker ' || md5(evicted.name)
 LIST_HEARTBEATS: Final[LiteralString] = "SELECT worker_id, last_heartbeat FROM bulkport.servers"
 
 _KEEP_NAMES: Final[LiteralString] = """
-kept AS (
+recorded AS (
     INSERT INTO bulkport.lost_servers (worker_id, name, host, process_id, started_at, last_heartbeat)
     SELECT worker_id, name, host, process_id, started_at, last_heartbeat FROM evicted ON CONFLICT DO NOTHING
 )

@@ -47,7 +47,7 @@ FROM written
 # as `patience` says; NULL: as the session says.
 ADD_OR_UPDATE: Final[LiteralString] = f"""
 WITH written AS (
-INSERT INTO bulkport.recurring_jobs AS kept
+INSERT INTO bulkport.recurring_jobs AS stored
     (recurring_id, task, args, queue, priority, user_id, concurrency_key, concurrency_limit, cron, timezone, missed,
      overlap, in_code, next_at)
 SELECT %(id)s, %(task)s, %(args)s::jsonb, %(queue)s, %(priority)s::integer, %(user_id)s::text,
@@ -60,10 +60,10 @@ ON CONFLICT (recurring_id) DO UPDATE SET
     concurrency_limit = EXCLUDED.concurrency_limit,
     cron = EXCLUDED.cron, timezone = EXCLUDED.timezone, missed = EXCLUDED.missed, overlap = EXCLUDED.overlap,
     in_code = EXCLUDED.in_code, updated_at = clock_timestamp(),
-    next_at = CASE WHEN kept.next_at IS NULL OR (kept.cron, kept.timezone) <> (EXCLUDED.cron, EXCLUDED.timezone)
-                   THEN EXCLUDED.next_at ELSE kept.next_at END
-WHERE (kept.task, kept.args, kept.queue, kept.priority, kept.user_id, kept.concurrency_key, kept.concurrency_limit,
-       kept.cron, kept.timezone, kept.missed, kept.overlap, kept.in_code)
+    next_at = CASE WHEN stored.next_at IS NULL OR (stored.cron, stored.timezone) <> (EXCLUDED.cron, EXCLUDED.timezone)
+                   THEN EXCLUDED.next_at ELSE stored.next_at END
+WHERE (stored.task, stored.args, stored.queue, stored.priority, stored.user_id, stored.concurrency_key,
+       stored.concurrency_limit, stored.cron, stored.timezone, stored.missed, stored.overlap, stored.in_code)
    IS DISTINCT FROM
       (EXCLUDED.task, EXCLUDED.args, EXCLUDED.queue, EXCLUDED.priority, EXCLUDED.user_id, EXCLUDED.concurrency_key,
        EXCLUDED.concurrency_limit, EXCLUDED.cron, EXCLUDED.timezone, EXCLUDED.missed, EXCLUDED.overlap,

@@ -24,7 +24,7 @@ from bulkport.logs import get_logger
 @dataclass(slots=True)
 class _Observation:
     heartbeat: datetime
-    silence: float
+    unseen_seconds: float
 
 
 class FailureDetector:
@@ -37,7 +37,7 @@ class FailureDetector:
     Parameters
     ----------
     stalled_seconds
-        Watched silence after which a server is dead.
+        Watched time without a heartbeat after which a server is dead.
     longest_step
         Seconds that one look adds at most, whatever time has passed since the look before: in a longer gap the
         watcher itself was away and saw nothing.
@@ -67,7 +67,7 @@ class FailureDetector:
         self._looked_at = now
         known = self._observations
         self._observations = {
-            worker_id: _Observation(heartbeat, seen.silence + step)
+            worker_id: _Observation(heartbeat, seen.unseen_seconds + step)
             if (seen := known.get(worker_id)) is not None and seen.heartbeat == heartbeat
             else _Observation(heartbeat, 0.0)
             for worker_id, heartbeat in heartbeats.items()
@@ -75,7 +75,7 @@ class FailureDetector:
         return {
             worker_id: observation.heartbeat
             for worker_id, observation in self._observations.items()
-            if observation.silence >= self._stalled_seconds
+            if observation.unseen_seconds >= self._stalled_seconds
         }
 
 

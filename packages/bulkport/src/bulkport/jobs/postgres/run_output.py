@@ -35,14 +35,14 @@ WITH run AS MATERIALIZED (
         AS noted (line, age, level, message)
     ON CONFLICT DO NOTHING
 ), progress AS (
-    INSERT INTO bulkport.job_progress AS kept (job_id, done, total, message, checkpoint)
+    INSERT INTO bulkport.job_progress AS stored (job_id, done, total, message, checkpoint)
     SELECT job_id, %(done)s::bigint, %(total)s::bigint, %(message)s::text, %(checkpoint)s::jsonb
     FROM run WHERE %(has_progress)s OR %(has_checkpoint)s
     ON CONFLICT (job_id) DO UPDATE SET
-        done = CASE WHEN %(has_progress)s THEN EXCLUDED.done ELSE kept.done END,
-        total = CASE WHEN %(has_progress)s THEN EXCLUDED.total ELSE kept.total END,
-        message = CASE WHEN %(has_progress)s THEN EXCLUDED.message ELSE kept.message END,
-        checkpoint = CASE WHEN %(has_checkpoint)s THEN EXCLUDED.checkpoint ELSE kept.checkpoint END,
+        done = CASE WHEN %(has_progress)s THEN EXCLUDED.done ELSE stored.done END,
+        total = CASE WHEN %(has_progress)s THEN EXCLUDED.total ELSE stored.total END,
+        message = CASE WHEN %(has_progress)s THEN EXCLUDED.message ELSE stored.message END,
+        checkpoint = CASE WHEN %(has_checkpoint)s THEN EXCLUDED.checkpoint ELSE stored.checkpoint END,
         updated_at = clock_timestamp()
 )
 SELECT CASE WHEN EXISTS (SELECT FROM run) THEN 'written'
@@ -74,10 +74,10 @@ class RunOutputStore:
             What earlier runs have kept cannot be read.
         """
         fence = {"job_id": job_id, "worker_id": self.worker_id, "runs": runs}
-        kept = None
+        stored = None
         if runs > 0:
             row = (await self._connection.fetch_all(_READ, fence))[0]
-            kept = StoredOutput(row["checkpoint"], row["lines"])
+            stored = StoredOutput(row["checkpoint"], row["lines"])
 
         async def write(pending: PendingOutput) -> None:
             try:
@@ -85,7 +85,7 @@ class RunOutputStore:
             except psycopg.Error as error:
                 _log.warning("notes of a run not kept", job_id=job_id, error=str(error).strip())
 
-        return RunOutput(write, kept)
+        return RunOutput(write, stored)
 
     async def _write(self, arguments: dict[str, Any]) -> None:
         while True:

@@ -258,8 +258,8 @@ class Worker:
         self._changed.set()
 
     async def _watch_heartbeat(self, heartbeat: Heartbeat) -> None:
-        longest_silence = self._options.stalled_seconds - self._options.heartbeat_seconds
-        while not heartbeat.evicted and heartbeat.silence < longest_silence:
+        longest_age = self._options.stalled_seconds - self._options.heartbeat_seconds
+        while not heartbeat.evicted and heartbeat.age_seconds < longest_age:
             self._heed(heartbeat.wanted)
             if await wait_for_event(self._lost, min(1.0, self._options.heartbeat_seconds / 2)):
                 return

@@ -31,7 +31,7 @@ class Granularity(StrEnum):
         return timedelta(**{f"{self}s": 1})
 
     @property
-    def kept(self) -> timedelta:
+    def retention(self) -> timedelta:
         """How far back such a series goes; as `granularities` in rollup.sql says."""
         return _KEPT[self]
 
@@ -228,7 +228,7 @@ class ServerStatus:
     wanted_by: str | None
     started_at: datetime
     last_heartbeat: datetime
-    silence_seconds: float
+    heartbeat_age_seconds: float
     """Since its last heartbeat."""
     is_silent: bool
     """It has not been heard of for so long that others take its jobs over, unless it has just come back."""
@@ -239,7 +239,7 @@ class ServerStatus:
 def task_granularity(window: timedelta) -> Granularity:
     """The finest granularity in which `window` is at most some 200 steps."""
     for granularity in (Granularity.SECOND, Granularity.MINUTE, Granularity.HOUR):
-        if window <= min(granularity.kept, 200 * granularity.step):
+        if window <= min(granularity.retention, 200 * granularity.step):
             return granularity
     return Granularity.DAY
 

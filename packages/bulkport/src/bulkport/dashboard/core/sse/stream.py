@@ -121,7 +121,7 @@ class EventStream:
                     yield ": still here\n\n"
                 for ready in done:
                     one, watcher = waiting.pop(ready)
-                    yield "".join(_told(one.address, ready.result(), sent, stale))
+                    yield "".join(_changes(one.address, ready.result(), sent, stale))
                     # Only then, so that a slow reader is told the newest state and not all before it.
                     waiting[asyncio.ensure_future(watcher.next())] = (one, watcher)
         finally:
@@ -130,7 +130,7 @@ class EventStream:
             await asyncio.gather(*waiting, return_exceptions=True)
 
 
-def _told(page: str, update: Update, sent: dict[tuple[str, str], Fragment], stale: dict[str, bool]) -> Iterator[str]:
+def _changes(page: str, update: Update, sent: dict[tuple[str, str], Fragment], stale: dict[str, bool]) -> Iterator[str]:
     """The events of an update, against what was sent before."""
     if update.is_stale != stale.get(page, False):
         stale[page] = update.is_stale

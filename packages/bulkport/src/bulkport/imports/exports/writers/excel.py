@@ -95,8 +95,8 @@ def _number(text: str) -> float | None:
     except (ValueError, InvalidOperation):
         return None
     # The file has sixteen digits of a number.
-    is_kept = exact.is_finite() and float(f"{value:.16G}") == value and Decimal(repr(value)) == exact
-    return value if is_kept else None
+    is_exact = exact.is_finite() and float(f"{value:.16G}") == value and Decimal(repr(value)) == exact
+    return value if is_exact else None
 
 
 def _bool(text: str) -> bool:

@@ -27,7 +27,7 @@ from bulkport.jobs.reading.details import (
 )
 from bulkport.jobs.run_output import MOST_LINES
 
-_KEPT: Final = sql.SQL("""
+_STORED: Final = sql.SQL("""
 SELECT job.result, progress.checkpoint,
        COALESCE((SELECT max(line) FROM bulkport.job_logs log WHERE log.job_id = job.job_id), 0) AS log_lines,
        (SELECT count(*) FROM bulkport.job_continuations waits WHERE waits.child_id = job.job_id) AS parents,
@@ -89,23 +89,23 @@ async def read_details(snapshot: Snapshot, job_id: BackgroundJobId) -> JobDetail
         return None
     arguments = {"job_id": number, "most_links": MOST_LINKS, "most_events": MOST_EVENTS}
     row = await snapshot.fetch_one(sql.SQL(SUMMARIES), {"job_ids": [number], "most_args_bytes": None})
-    kept = await snapshot.fetch_one(_KEPT, arguments)
-    if row is None or kept is None:
+    stored = await snapshot.fetch_one(_STORED, arguments)
+    if row is None or stored is None:
         return None
     job = summary_of(row)
     runs = [_run(run) for run in await snapshot.fetch_all(_RUNS, arguments)]
     changes = [_change(change) for change in await snapshot.fetch_all(_CHANGES, arguments)]
     return JobDetails(
         job=job,
-        result=kept["result"],
-        checkpoint=kept["checkpoint"],
+        result=stored["result"],
+        checkpoint=stored["checkpoint"],
         timeline=tuple(timeline(job, reversed(runs), reversed(changes))),
-        log_lines=kept["log_lines"],
+        log_lines=stored["log_lines"],
         parents=tuple(_link(link) for link in await snapshot.fetch_all(_PARENTS, arguments)),
-        parents_in_all=kept["parents"],
+        parents_in_all=stored["parents"],
         children=tuple(_link(link) for link in await snapshot.fetch_all(_CHILDREN, arguments)),
-        children_in_all=kept["children"],
-        copies=tuple(map(job_id_of, kept["copies"])),
+        children_in_all=stored["children"],
+        copies=tuple(map(job_id_of, stored["copies"])),
         batch=None if job.batch_id is None else await read_batch(snapshot, job.batch_id),
     )
 
@@ -154,7 +154,7 @@ def timeline(job: JobSummary, runs: Iterable[JobRun], changes: Iterable[JobChang
     yield TimelineEntry(job.created_at)
     # A run stands where it ended: what happened to the job while it ran comes before. The present one is the last.
     ended = [TimelineEntry(run.started_at or run.ended_at or job.created_at, run=run) for run in runs]
-    last = _unkept_run(job)
+    last = _unrecorded_run(job)
     if last is not None:
         ended.append(TimelineEntry(last.started_at or job.created_at, run=last))
     changed = [TimelineEntry(change.at, change=change) for change in changes]
@@ -168,7 +168,7 @@ def _when(entry: TimelineEntry) -> tuple[bool, float]:
     return False, (entry.at if run is None or run.ended_at is None else run.ended_at).timestamp()
 
 
-def _unkept_run(job: JobSummary) -> JobRun | None:
+def _unrecorded_run(job: JobSummary) -> JobRun | None:
     """The run that only the job itself tells of: the present one, or the successful one."""
     if job.state is JobState.PROCESSING:
         return JobRun(

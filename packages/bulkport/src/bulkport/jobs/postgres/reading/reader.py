@@ -46,7 +46,8 @@ class PostgresJobReader:
     most_seconds
         How long one statement may take before it is ended; a snapshot that is given has its own limit.
     silent_seconds
-        Silence after which a server is shown as silent; `WorkerOptions.stalled_seconds` of the servers.
+        Time without a heartbeat after which a server is shown as silent; `WorkerOptions.stalled_seconds` of the
+        servers.
     key
         Of another reader of the same database.
     """

@@ -70,7 +70,7 @@ SERVERS: Final = sql.SQL("""
 SELECT server.worker_id, server.name, server.host, server.process_id, server.version, server.queues,
        server.concurrency, server.memory_bytes, server.memory_minutes, server.loop_lag_seconds, command.wanted,
        command.wanted_by, server.started_at, server.last_heartbeat,
-       GREATEST(extract(epoch FROM clock_timestamp() - server.last_heartbeat), 0)::float8 AS silence_seconds
+       GREATEST(extract(epoch FROM clock_timestamp() - server.last_heartbeat), 0)::float8 AS heartbeat_age_seconds
 FROM bulkport.servers server LEFT JOIN bulkport.server_commands command USING (worker_id)
 ORDER BY server.name
 """)
@@ -104,4 +104,4 @@ def _server(row: dict[str, Any], running: Sequence[RunningJob], snapshot: Snapsh
         "memory_minutes": tuple(row["memory_minutes"]),
         "wanted": None if row["wanted"] is None else ServerCommand(row["wanted"]),
     }
-    return ServerStatus(**row, is_silent=row["silence_seconds"] > snapshot.silent_seconds, running=tuple(running))
+    return ServerStatus(**row, is_silent=row["heartbeat_age_seconds"] > snapshot.silent_seconds, running=tuple(running))

@@ -35,23 +35,23 @@ BEGIN
                             NULL::integer, 'evicted';
         RETURN;
     END IF;
-    WITH RECURSIVE lane AS (
+    WITH RECURSIVE queue_task AS (
         (SELECT job.queue, job.task FROM bulkport.jobs job WHERE job.state = 'enqueued' AND NOT job.parked
          ORDER BY job.queue, job.task LIMIT 1)
         UNION ALL
-        SELECT next.queue, next.task FROM lane CROSS JOIN LATERAL (
+        SELECT next.queue, next.task FROM queue_task CROSS JOIN LATERAL (
             SELECT job.queue, job.task FROM bulkport.jobs job
-            WHERE job.state = 'enqueued' AND NOT job.parked AND (job.queue, job.task) > (lane.queue, lane.task)
+            WHERE job.state = 'enqueued' AND NOT job.parked AND (job.queue, job.task) > (queue_task.queue, queue_task.task)
             ORDER BY job.queue, job.task LIMIT 1
         ) AS next
     ), open AS MATERIALIZED (
-        SELECT lane.queue, lane.task, COALESCE(known.weight, 1) AS weight,
-               known.concurrency_limit IS NOT NULL AS is_limited, lane.task = ANY (heavy_tasks) AS is_heavy
-        FROM lane LEFT JOIN bulkport.queues known ON known.name = lane.queue
-        WHERE lane.task = ANY (known_tasks) AND (served_queues IS NULL OR lane.queue = ANY (served_queues))
+        SELECT queue_task.queue, queue_task.task, COALESCE(known.weight, 1) AS weight,
+               known.concurrency_limit IS NOT NULL AS is_limited, queue_task.task = ANY (heavy_tasks) AS is_heavy
+        FROM queue_task LEFT JOIN bulkport.queues known ON known.name = queue_task.queue
+        WHERE queue_task.task = ANY (known_tasks) AND (served_queues IS NULL OR queue_task.queue = ANY (served_queues))
           AND known.paused_at IS NULL
           AND (known.concurrency_limit IS NULL OR known.concurrency_limit > (
-              SELECT count(*) FROM bulkport.jobs job WHERE job.state = 'processing' AND job.queue = lane.queue))
+              SELECT count(*) FROM bulkport.jobs job WHERE job.state = 'processing' AND job.queue = queue_task.queue))
     ), candidate AS MATERIALIZED (
         SELECT first.job_id, first.priority, first.fair_at, open.queue, open.weight, open.is_heavy,
                row_number() OVER (
@@ -228,7 +228,7 @@ $$;
 CREATE FUNCTION bulkport.array_without(ids bigint[], others bigint[])
 RETURNS bigint[]
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT ARRAY(SELECT id FROM unnest(ids) WITH ORDINALITY AS kept (id, place)
+    SELECT ARRAY(SELECT id FROM unnest(ids) WITH ORDINALITY AS listed (id, place)
                  WHERE id <> ALL (COALESCE(others, '{}')) ORDER BY place)
 $$;
 
@@ -239,7 +239,7 @@ RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     wanted text;
-    told bigint;
+    notified bigint;
 BEGIN
     FOR wanted IN SELECT DISTINCT key FROM unnest(keys) AS key WHERE key IS NOT NULL ORDER BY key LOOP
         PERFORM pg_advisory_xact_lock(hashtext('bulkport.concurrency key'), hashtext(wanted));
@@ -251,7 +251,7 @@ BEGIN
                 LIMIT GREATEST(bulkport.free_slots(wanted), 0) FOR UPDATE SKIP LOCKED)
             RETURNING queue
         )
-        SELECT count(pg_notify('bulkport.jobs', 'queue ' || queue)::text) INTO told
+        SELECT count(pg_notify('bulkport.jobs', 'queue ' || queue)::text) INTO notified
         FROM (SELECT DISTINCT queue FROM freed) AS named;
     END LOOP;
 END;

@@ -92,11 +92,11 @@ BEGIN
         ), counted AS (
             INSERT INTO bulkport.job_deltas (at, task, queue, entered_state, jobs)
             SELECT moment, task, queue, 'enqueued', count(*) FROM item GROUP BY 2, 3
-        ), told AS MATERIALIZED (
+        ), notified AS MATERIALIZED (
             SELECT bulkport.register_queue(named.queue)::text, pg_notify('bulkport.jobs', 'queue ' || named.queue)::text
             FROM (SELECT DISTINCT queue FROM item) AS named
         )
-        SELECT id FROM item CROSS JOIN (SELECT count(*) FROM told) AS heard ORDER BY number;
+        SELECT id FROM item CROSS JOIN (SELECT count(*) FROM notified) AS sent ORDER BY number;
 END;
 $$;
 
@@ -249,7 +249,7 @@ RETURNS TABLE (number integer, job_id bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-    INSERT INTO bulkport.unique_keys AS kept (unique_key, job_id, taken_at, expires_at)
+    INSERT INTO bulkport.unique_keys AS stored (unique_key, job_id, taken_at, expires_at)
     SELECT DISTINCT ON (wanted.unique_key) wanted.unique_key, wanted.id, moment,
            COALESCE(wanted.due_at, moment) + make_interval(secs => wanted.unique_for)
     FROM unnest(pending) AS wanted
@@ -257,18 +257,18 @@ BEGIN
     ORDER BY wanted.unique_key, wanted.number
     ON CONFLICT (unique_key) DO UPDATE
     SET job_id = EXCLUDED.job_id, taken_at = EXCLUDED.taken_at, expires_at = EXCLUDED.expires_at
-    WHERE kept.expires_at <= moment OR kept.taken_at > moment + interval '1 minute';
+    WHERE stored.expires_at <= moment OR stored.taken_at > moment + interval '1 minute';
     -- A job that still waits goes before the time: what was taken for its key is its own.
-    UPDATE bulkport.unique_keys kept SET job_id = waiting.job_id
+    UPDATE bulkport.unique_keys stored SET job_id = waiting.job_id
     FROM unnest(pending) AS wanted JOIN bulkport.jobs waiting ON waiting.unique_key = wanted.unique_key
     WHERE waiting.state IN ('enqueued', 'scheduled', 'awaiting', 'retrying')
-      AND kept.unique_key = wanted.unique_key AND kept.job_id = wanted.id;
+      AND stored.unique_key = wanted.unique_key AND stored.job_id = wanted.id;
     RETURN QUERY
-        SELECT wanted.number, COALESCE(waiting.job_id, kept.job_id)
+        SELECT wanted.number, COALESCE(waiting.job_id, stored.job_id)
         FROM unnest(pending) AS wanted
         LEFT JOIN bulkport.jobs waiting ON waiting.unique_key = wanted.unique_key
             AND waiting.state IN ('enqueued', 'scheduled', 'awaiting', 'retrying')
-        LEFT JOIN bulkport.unique_keys kept ON kept.unique_key = wanted.unique_key AND wanted.unique_for IS NOT NULL
-        WHERE waiting.job_id IS NOT NULL OR kept.job_id <> wanted.id;
+        LEFT JOIN bulkport.unique_keys stored ON stored.unique_key = wanted.unique_key AND wanted.unique_for IS NOT NULL
+        WHERE waiting.job_id IS NOT NULL OR stored.job_id <> wanted.id;
 END;
 $$;

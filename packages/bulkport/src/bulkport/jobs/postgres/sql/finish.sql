@@ -81,7 +81,7 @@ BEGIN
     WITH gone AS (
         DELETE FROM bulkport.jobs job USING unnest(ended) AS run WHERE job.job_id = run.job_id
         RETURNING job.*, run.result, moment - make_interval(secs => run.seconds) AS begun_at, run.seconds, run.note
-    ), kept AS (
+    ), inserted AS (
         INSERT INTO bulkport.finished_jobs (
             job_id, task, queue, priority, state, args, user_id, created_at, ready_at, started_at, finished_at, runs,
             failures, server, error_type, error, result, unique_key, concurrency_key, concurrency_limit, rate_key,

@@ -49,7 +49,7 @@ CREATE AGGREGATE bulkport.sum_histograms(integer[]) (SFUNC = bulkport.add_histog
 
 -- How long buckets are kept, and how much longer they may lie there before all that are older are deleted together.
 -- 'all' has one bucket a task, of everything that ever happened.
-CREATE FUNCTION bulkport.granularities() RETURNS TABLE (granularity text, kept interval, slack interval)
+CREATE FUNCTION bulkport.granularities() RETURNS TABLE (granularity text, retention interval, slack interval)
     LANGUAGE sql IMMUTABLE
 AS $$
     VALUES ('second', interval '15 minutes', interval '1 minute'),
@@ -83,7 +83,7 @@ BEGIN
         WHERE ctid = ANY (ARRAY(SELECT delta.ctid FROM bulkport.job_deltas delta LIMIT most))
         RETURNING at, task, queue, left_state, entered_state, jobs, durations_ms, latencies_ms
     ), counted AS (
-        INSERT INTO bulkport.job_counts AS kept (task, queue, state, jobs)
+        INSERT INTO bulkport.job_counts AS stored (task, queue, state, jobs)
         SELECT change.task, change.queue, change.state, sum(change.jobs)
         FROM (
             SELECT task, queue, entered_state, jobs FROM taken WHERE entered_state IS NOT NULL
@@ -92,7 +92,7 @@ BEGIN
         ) AS change (task, queue, state, jobs)
         GROUP BY change.task, change.queue, change.state
         HAVING sum(change.jobs) <> 0
-        ON CONFLICT (task, queue, state) DO UPDATE SET jobs = kept.jobs + EXCLUDED.jobs
+        ON CONFLICT (task, queue, state) DO UPDATE SET jobs = stored.jobs + EXCLUDED.jobs
     ), by_second AS (
         SELECT date_trunc('second', at, 'UTC') AS second, task, queue,
                COALESCE(sum(jobs) FILTER (WHERE entered_state = 'succeeded'), 0) AS succeeded,
@@ -113,7 +113,7 @@ BEGIN
                      count(*) AS runs
               FROM taken, unnest(latencies_ms) AS ms GROUP BY 1, 2, 3, 4) AS counted GROUP BY second, task, queue
     ), grouped AS (
-        SELECT size.granularity, size.kept, bulkport.bucket(size.granularity, second) AS starts_at, task, queue,
+        SELECT size.granularity, size.retention, bulkport.bucket(size.granularity, second) AS starts_at, task, queue,
                sum(succeeded) AS succeeded, sum(failed) AS failed, sum(retried) AS retried, sum(cancelled) AS cancelled,
                sum(enqueued) AS enqueued,
                bulkport.sum_histograms(bulkport.histogram(durations.slots, durations.sizes)) AS durations,
@@ -121,14 +121,14 @@ BEGIN
         FROM by_second LEFT JOIN durations USING (second, task, queue)
              LEFT JOIN latencies USING (second, task, queue),
              bulkport.granularities() AS size
-        WHERE size.kept IS NULL OR second > clock_timestamp() - size.kept
+        WHERE size.retention IS NULL OR second > clock_timestamp() - size.retention
         GROUP BY 1, 2, 3, 4, 5
     ), series AS (
         INSERT INTO bulkport.job_series AS bucket (
             granularity, starts_at, task, queue, succeeded, failed, retried, cancelled, enqueued, durations, latencies
         )
         SELECT granularity, starts_at, task, queue, succeeded, failed, retried, cancelled, enqueued,
-               CASE WHEN kept IS NOT NULL THEN durations END, CASE WHEN kept IS NOT NULL THEN latencies END
+               CASE WHEN retention IS NOT NULL THEN durations END, CASE WHEN retention IS NOT NULL THEN latencies END
         FROM grouped
         ON CONFLICT (granularity, starts_at, task, queue) DO UPDATE SET
             succeeded = bucket.succeeded + EXCLUDED.succeeded,
@@ -141,12 +141,12 @@ BEGIN
     )
     SELECT count(*) INTO moved_jobs FROM taken;
     FOR spent IN
-        SELECT size.granularity, clock_timestamp() - size.kept AS before
+        SELECT size.granularity, clock_timestamp() - size.retention AS before
         FROM bulkport.granularities() AS size
         WHERE EXISTS (
             SELECT FROM bulkport.job_series old
             -- Not clock_timestamp(), for which an index would be read to its end.
-            WHERE old.granularity = size.granularity AND old.starts_at < now() - size.kept - size.slack
+            WHERE old.granularity = size.granularity AND old.starts_at < now() - size.retention - size.slack
         )
     LOOP
         DELETE FROM bulkport.job_series old WHERE old.granularity = spent.granularity AND old.starts_at < spent.before;
