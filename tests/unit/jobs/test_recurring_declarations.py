@@ -26,7 +26,7 @@ def recurring() -> RecurringJobs:
 def test_a_declaration_leaves_the_task_as_it_is(recurring: RecurringJobs) -> None:
     declared = recurring("nightly", cron="0 3 * * *", timezone="Europe/Berlin", args={"recipient": "ada"})(TASK)
     assert declared is TASK
-    assert recurring.declared == [
+    assert list(recurring.declared) == [
         RecurringDefinition(
             id="nightly",
             task="send",

@@ -118,7 +118,7 @@ async def test_text_that_cannot_be_stored_is_made_storable() -> None:
 
 
 def test_a_checkpoint_is_json_and_can_be_read_at_once() -> None:
-    notes = RunOutput(kept=StoredOutput(checkpoint={"row": 3}))
+    notes = RunOutput(stored=StoredOutput(checkpoint={"row": 3}))
     assert notes.checkpoint == {"row": 3}
     notes.set_checkpoint([1])
     assert notes.checkpoint == [1]
