@@ -63,6 +63,8 @@ class ServedApi:
     key: str
     slots: Callable[[], int]
     """How many long uploads are under way."""
+    requests: Callable[[], int]
+    """How many requests of users are under way."""
 
     @asynccontextmanager
     async def begun(self, path: str, headers: Mapping[str, str], *, method: str = "POST") -> AsyncIterator[Connection]:
@@ -92,6 +94,12 @@ class ServedApi:
             while self.slots() != count:
                 await asyncio.sleep(0.02)
 
+    async def requests_under_way(self, count: int) -> None:
+        """Wait until exactly so many requests of users are under way."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while self.requests() != count:
+                await asyncio.sleep(0.02)
+
 
 @asynccontextmanager
 async def served(database_url: str, **settings: Any) -> AsyncIterator[ServedApi]:
@@ -106,6 +114,7 @@ async def served(database_url: str, **settings: Any) -> AsyncIterator[ServedApi]
             listener.getsockname()[1],
             await make_key(database_url),
             lambda: int(app.state.bulkport.uploads_under_way),
+            lambda: int(app.state.user_requests.under_way),
         )
     finally:
         server.should_exit = True

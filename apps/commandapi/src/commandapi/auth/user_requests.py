@@ -27,6 +27,11 @@ class UserRequests:
         self._most = most
         self._of_user: Counter[str] = Counter()
 
+    @property
+    def under_way(self) -> int:
+        """Requests of all users that are counted now."""
+        return self._of_user.total()
+
     def enter(self, scope: Scope, user_id: str) -> None:
         """Count a request, once its user is known.
 

@@ -9,6 +9,9 @@ from bulkport.errors import RecordTooLarge, TooLarge
 from bulkport.imports.formats.sniffing import SNIFF_BYTES, text_start
 from bulkport.limits import ImportLimits
 
+MOST_RECORDS: Final = 30_000
+"""Records of a chunk, whatever its bytes: other users' chunks wait for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -56,11 +59,10 @@ class BufferingSplitter(ABC):
 
     A block is cut when it has `chunk_bytes`; when one unfinished record fills it, next when it has doubled.
     So a record is scanned at most a few times however long it is, however small the bites it comes in. Before that its
-    lines are counted from time to time: where they are very short, it is cut when it has `MOST_LINES`, as a chunk must
-    not keep other users' chunks waiting for seconds.
+    lines are counted from time to time: where they are very short, it is cut when it has `MOST_RECORDS`, as a chunk
+    must not keep other users' chunks waiting for seconds.
     """
 
-    MOST_LINES: Final = 30_000
     LOOK_BYTES: Final = 32 * 1024
 
     def __init__(self, limits: ImportLimits) -> None:
@@ -113,7 +115,7 @@ class BufferingSplitter(ABC):
             return True
         self._lines += self._buffer.count(b"\n", self._counted)
         self._counted = len(self._buffer)
-        if self._lines >= self.MOST_LINES:
+        if self._lines >= MOST_RECORDS:
             return True
         self._threshold = min(self._target, self._threshold + self.LOOK_BYTES)
         return False

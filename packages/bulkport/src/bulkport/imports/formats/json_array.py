@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from bulkport.errors import MalformedBody, RecordTooLarge
-from bulkport.imports.formats.chunking import Piece
+from bulkport.imports.formats.chunking import MOST_RECORDS, Piece
 from bulkport.imports.formats.json_hints import hint
 from bulkport.imports.formats.sniffing import text_start
 from bulkport.limits import ImportLimits
@@ -21,6 +21,8 @@ _BLANKS: Final = b" \t\r\n"
 _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 # Commas inside strings look like those between elements; more than a few in a row are rare.
 _MOST_TRIES: Final = 8
+_STEP_BYTES: Final = 128 * 1024
+"""Parsed at once: a parser in C lets no other thread run meanwhile, and an element may have three bytes."""
 _ELEMENT_END: Final = re.compile(rb"\}[ \t\r\n]*,")
 
 
@@ -50,10 +52,13 @@ class JsonArraySplitter:
         self._chunk_bytes = limits.chunk_bytes
         self._max_record_bytes = limits.max_record_bytes
         self._buffer = bytearray()
-        self._threshold = limits.chunk_bytes
+        self._step_bytes = min(_STEP_BYTES, limits.chunk_bytes)
+        self._threshold = self._step_bytes
         self._has_begun = False
         self._records = 0
-        self._bytes_before = 0
+        self._parts: list[bytes] = []
+        """Records of the next piece."""
+        self._size = 0
 
     @property
     def buffered(self) -> int:
@@ -95,6 +100,8 @@ class JsonArraySplitter:
                 elements = "something follows the end of the array"
             raise MalformedBody(f"The body is not valid JSON: {elements}{hint(rest)}.")
         yield from self._pieces(elements)
+        if self._parts:
+            yield self._piece()
 
     def _block(self) -> bytes:
         block = bytes(self._buffer)
@@ -125,7 +132,7 @@ class JsonArraySplitter:
 
     def _hold(self, rest: bytes, *, least: int = 0) -> None:
         self._buffer = bytearray(rest)
-        self._threshold = max(self._chunk_bytes, least, len(rest) + 1)
+        self._threshold = max(self._step_bytes, least, len(rest) + 1)
 
     def _parsed(self, elements: bytes) -> list[Any] | str:
         """The elements, or what is wrong with them."""
@@ -137,18 +144,17 @@ class JsonArraySplitter:
             return re.sub(r" \(byte \d+\)", "", str(error)) + f", after record {self._records}"
 
     def _pieces(self, elements: list[Any]) -> Iterator[Piece]:
-        records: list[bytes] = []
-        size = 0
         for element in elements:
             # JSON strings hold no raw line end (RFC 8259 §7), so these stand between tokens.
             record = bytes(element).replace(b"\n", b" ").replace(b"\r", b" ")
             self._records += 1
             if len(record) > self._max_record_bytes:
                 raise RecordTooLarge(f"Record {self._records} is larger than {self._max_record_bytes:,} bytes.")
-            records.append(record)
-            size += len(record) + 1
-            if size >= self._chunk_bytes:
-                yield Piece(b"\n".join(records) + b"\n", len(records))
-                records, size = [], 0
-        if records:
-            yield Piece(b"\n".join(records) + b"\n", len(records))
+            self._parts.append(record)
+            self._size += len(record) + 1
+            if self._size >= self._chunk_bytes or len(self._parts) >= MOST_RECORDS:
+                yield self._piece()
+
+    def _piece(self) -> Piece:
+        records, self._parts, self._size = self._parts, [], 0
+        return Piece(b"\n".join(records) + b"\n", len(records))
