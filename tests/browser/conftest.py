@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
-from watched_page import BrowserSite
+from playwright.sync_api import Browser, expect, sync_playwright
+from watched_page import WAIT_MILLISECONDS, BrowserSite
 
 from dashboard_site import build_site, sample_data
 
@@ -37,6 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, for the tests of one file: while Playwright is open, no other test of this process can have a loop."""
+    expect.set_options(timeout=WAIT_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -110,7 +110,7 @@ def test_lists_move_while_they_are_watched(browser: Browser, jobs_site: JobsBrow
         expect(row).to_contain_text("3 of 10 · reading pages")
         expect(page.locator(".side a[aria-current]")).to_have_text(re.compile(r"Running\s*1"))
         jobs_site.do(jobs_site.site.open_gate("gate"))
-        expect(page.locator("[data-news]")).to_be_visible(timeout=10_000)
+        expect(page.locator("[data-news]")).to_be_visible()
         page.keyboard.press("n")
         expect(row).to_have_count(0)
         watch.assert_clean()

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page
 
 from dashboard_site import SiteData
+
+WAIT_MILLISECONDS: Final = 60_000
+"""For what has to happen in a page, however busy the machine is."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def watched(
     """A page of a new profile."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme, **options)
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(WAIT_MILLISECONDS)
     watch = WatchedPage(page, "{0.scheme}://{0.netloc}".format(urlsplit(site.url)))
 
     def see_request(address: str) -> None:
