@@ -12,6 +12,8 @@ from dashboard_site import SiteData
 
 WAIT_MILLISECONDS: Final = 60_000
 """For what has to happen in a page, however busy the machine is."""
+AXE: Final[dict[str, Any]] = {"light": None, "dark": {"runOnly": ["color-contrast"]}}
+"""Options of axe: another theme has other colours, and is the same page else."""
 
 
 @dataclass(frozen=True)
