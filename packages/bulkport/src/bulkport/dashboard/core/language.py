@@ -6,7 +6,7 @@ text that was made in another language: the audit is in English, whoever acts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final, Self
 
@@ -33,7 +33,9 @@ def speaking(language: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _language.reset(token)
+        # A coroutine that nobody ends before its loop does is closed in another context, where nothing was set.
+        with suppress(ValueError):
+            _language.reset(token)
 
 
 def preferred(accepted: str, chosen: str = "") -> str:
