@@ -243,7 +243,7 @@ class PieceReader:
         async for data in self._text:
             splitter = self._splitter = self._splitter or self._new_splitter()
             size = splitter.buffered + len(data)
-            is_small = size <= INLINE_BYTES or size < splitter.threshold
+            is_small = size <= INLINE_BYTES or not splitter.may_cut(data)
             async for piece in self._cut(splitter.feed(data), is_small=is_small):
                 await self._match_header()
                 yield piece

@@ -88,10 +88,14 @@ class BufferingSplitter(ABC):
         """Bytes that wait to be cut."""
         return len(self._buffer)
 
-    @property
-    def threshold(self) -> int:
-        """Bytes at which they are looked at; below it, taking in more costs a copy of them."""
-        return max(self._threshold, self._target)
+    def may_cut(self, data: bytes) -> bool:
+        """Whether `feed` may cut with these bytes; else it costs a copy of them."""
+        if len(self._buffer) + len(data) >= max(self._threshold, self._target):
+            return True
+        if len(self._buffer) + len(data) < self._threshold:
+            return False
+        lines = self._lines + self._buffer.count(b"\n", self._counted) + data.count(b"\n")
+        return not self._has_begun or lines >= MOST_RECORDS
 
     def feed(self, data: bytes) -> Iterator[Piece]:
         """See `RecordSplitter.feed`."""

@@ -65,10 +65,9 @@ class JsonArraySplitter:
         """Bytes that wait to be cut."""
         return len(self._buffer)
 
-    @property
-    def threshold(self) -> int:
-        """Bytes at which they are looked at; below it, taking in more costs a copy of them."""
-        return self._threshold
+    def may_cut(self, data: bytes) -> bool:
+        """Whether `feed` may cut with these bytes; else it costs a copy of them."""
+        return len(self._buffer) + len(data) >= self._threshold
 
     def warnings(self) -> list[str]:
         """What was found and passed over: nothing."""
