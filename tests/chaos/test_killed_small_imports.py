@@ -35,10 +35,10 @@ def test_killed_workers_neither_lose_nor_double_a_small_import(site: Site) -> No
     jobs: list[FollowedImport] = []
     with site.client(site.start_server()) as client:
         while killer.kills < KILLS:
+            site.rows("UPDATE held SET are_held = true")
             for _ in range(IMPORTS_A_KILL):
                 body = platforms(10, chance=site.chance, bad_share=0.2, prefix=f"i{len(jobs)}-")
                 jobs.append(FollowedImport.send(client, body))
-            site.rows("UPDATE held SET are_held = true")
             until(lambda: site.value(ARE_WRITING), "a worker to write")
             killer.kill()
             site.rows("UPDATE held SET are_held = false")

@@ -107,7 +107,7 @@ class _Objects:
     async def of(cls, client: httpx.AsyncClient, database_url: str, signed_in: dict[str, str]) -> "_Objects":
         platform = (await client.post("/api/platforms", json={"platformName": "git"})).json()["id"]
         command = {"howTo": "list", "commandLine": "ls", "platformId": platform}
-        sent = await client.post("/api/platforms/bulk", json={"platforms": [{"platformName": "a"}]})
+        sent = await client.post("/api/platforms/bulk?results=ids", json={"platforms": [{"platformName": "a"}]})
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
             await connection.execute(
                 "INSERT INTO bulkport.import_row_errors (job_id, row_number, errors, record) "
