@@ -88,14 +88,24 @@ async def test_a_body_that_takes_too_much_of_a_processor_is_refused(database_url
         assert (answer.status_code, answer.json()["type"]) == (413, "/problems/body-too-costly")
 
 
-async def test_a_trickling_client_is_answered_408(database_url: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "headers", "part"),
+    [
+        (PLATFORMS, NDJSON, b'{"platformName":"a"}\n'),
+        ("/api/platforms", {"content-type": "application/json"}, b" "),
+    ],
+    ids=["many records", "a single one"],
+)
+async def test_a_trickling_client_is_answered_408(
+    database_url: str, path: str, headers: dict[str, str], part: bytes
+) -> None:
     async with (
         served(database_url, body_min_rate=1_000_000, body_grace_seconds=0.2) as api,
-        api.begun(PLATFORMS, NDJSON) as upload,
+        api.begun(path, headers) as upload,
     ):
         answering = asyncio.create_task(upload.answer())
         while not answering.done():
-            await upload.send_part(b'{"platformName":"a"}\n')
+            await upload.send_part(part)
             await asyncio.wait([answering], timeout=0.02)
         assert (await answering)[0] == 408
 

@@ -95,18 +95,6 @@ async def test_a_body_that_does_not_come_is_waited_for_so_long(
         assert (await request.answer())[0] == 408
 
 
-async def test_a_single_record_must_arrive_at_some_pace(database_url: str) -> None:
-    async with (
-        served(database_url, body_min_rate=1_000_000, body_grace_seconds=0.2) as api,
-        api.begun(SINGLE, JSON) as request,
-    ):
-        answering = asyncio.create_task(request.answer())
-        while not answering.done():
-            await request.send_part(b" ")
-            await asyncio.wait([answering], timeout=0.02)
-        assert (await answering)[0] == 408
-
-
 async def test_long_envelopes_and_checked_parts_take_places(database_url: str) -> None:
     envelope = json.dumps({"platforms": [{"platformName": "p" * 100}] * 500}).encode()
     limits = {"user_upload_limit": 1, "chunk_bytes": 20_000, "database_wait_seconds": 0.2}

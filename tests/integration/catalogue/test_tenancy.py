@@ -18,9 +18,10 @@ from application_client import assert_problem, client_of, make_key, open_applica
 from bulkport.imports.exports.query import ExportQuery
 from commandapi.auth.keys import REGISTERED_SCOPES, issue_key
 from commandapi.commands import routes as command_routes
+from commandapi.ownership import Tenancy
 from commandapi.platforms.models import PLATFORMS_BY_ID
 from commandapi.row_security import fit_row_security
-from commandapi.settings import Settings, Tenancy
+from commandapi.settings import Settings
 from commandapi.tenancy import Tenant
 from commandapi.wiring import run_worker
 from import_steps import NDJSON, WAIT_SECONDS

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
-from commandapi.settings import Tenancy
+from commandapi.ownership import Tenancy
 
 _log = get_logger(__name__)
 _USER: Final = "tenant"

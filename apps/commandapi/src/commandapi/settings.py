@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,6 +17,7 @@ from bulkport.limits import ImportLimits
 from bulkport.pulls.stores import ObjectStore
 from commandapi.data_folder import default_data_folder
 from commandapi.object_stores import StoreSettings
+from commandapi.ownership import Tenancy
 from commandapi.registrations.issuer_url import IssuerUrl, is_insecure
 
 if TYPE_CHECKING:
@@ -29,18 +30,6 @@ class Environment(StrEnum):
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
-
-class Tenancy(StrEnum):
-    """Whose platforms and commands a user sees."""
-
-    SHARED = "shared"
-    """Everybody's."""
-    ISOLATED = "isolated"
-    """Their own."""
-
-
-OWNER: Final = "owner_id"
-"""Column of platforms and commands: the user whose row it is; null where it is nobody's."""
 
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],

@@ -17,8 +17,8 @@ from starlette.requests import Request
 from bulkport.identifiers import UserId
 from commandapi.auth import current_user
 from commandapi.auth.keys import Scope
+from commandapi.ownership import OWNER, Tenancy
 from commandapi.row_security import SessionsOfUser
-from commandapi.settings import OWNER, Tenancy
 
 
 @dataclass(frozen=True, slots=True)

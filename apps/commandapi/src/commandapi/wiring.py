@@ -9,8 +9,9 @@ from bulkport.app import Bulkport
 from bulkport.imports.process import AttemptPolicy
 from bulkport.worker_settings import WorkerSettings
 from commandapi.commands.resource import COMMANDS
+from commandapi.ownership import OWNER, Tenancy
 from commandapi.platforms.resource import PLATFORMS
-from commandapi.settings import OWNER, Settings, Tenancy
+from commandapi.settings import Settings
 
 
 def build_bulkport(settings: Settings, context: Mapping[str, Callable[..., Any]] | None = None) -> Bulkport:
