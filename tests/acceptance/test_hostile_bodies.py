@@ -113,7 +113,7 @@ async def test_a_trickling_client_is_answered_408(
 async def test_one_users_slow_uploads_leave_room_for_the_others_and_hold_no_transaction(database_url: str) -> None:
     part = ndjson(platforms(500))
     async with served(
-        database_url, chunk_bytes=20_000, upload_limit=4, user_upload_limit=3, database_wait_seconds=0.5
+        database_url, chunk_bytes=20_000, upload_limit=4, user_upload_limit=3, database_wait_seconds=2
     ) as api:
         uploads = [api.begun(PLATFORMS, NDJSON) for _ in range(3)]
         opened = [await upload.__aenter__() for upload in uploads]

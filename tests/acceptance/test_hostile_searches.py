@@ -96,11 +96,13 @@ async def test_a_search_whose_client_hangs_up_is_cancelled_in_postgresql(databas
 async def test_one_users_searches_leave_connections_to_the_others(database_url: str) -> None:
     async with (
         await psycopg.AsyncConnection.connect(database_url) as locking,
-        served(database_url, api_pool_size=6, database_wait_seconds=0.5) as api,
+        served(database_url, api_pool_size=6, database_wait_seconds=2) as api,
         api.client() as ann,
         api.client() as bob,
     ):
         bob.headers["x-api-key"] = await make_key(database_url, "bob")
+        # What is opened while nothing is held need not be opened in time later.
+        await asyncio.gather(*(one.get("/api/imports") for one in (ann, bob, ann, bob, ann, bob)))
         await locking.execute("LOCK TABLE platforms IN ACCESS EXCLUSIVE MODE")
         searches = [asyncio.create_task(ann.get("/api/platforms", params={"search": "a"})) for _ in range(10)]
         done, _ = await asyncio.wait(searches, return_when=asyncio.FIRST_COMPLETED)

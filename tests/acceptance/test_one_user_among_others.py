@@ -23,10 +23,12 @@ SINGLE = "/api/platforms"
 async def test_one_users_statements_leave_connections_to_the_others(database_url: str) -> None:
     async with (
         await psycopg.AsyncConnection.connect(database_url) as locking,
-        open_application(database_url, api_pool_size=6, database_wait_seconds=0.5) as app,
+        open_application(database_url, api_pool_size=6, database_wait_seconds=2) as app,
         client_of(app, await make_key(database_url)) as ann,
         client_of(app, await make_key(database_url, "bob")) as bob,
     ):
+        # What is opened while nothing is held need not be opened in time later.
+        await asyncio.gather(*(one.get("/api/imports") for one in (ann, bob, ann, bob, ann, bob)))
         await locking.execute("LOCK TABLE platforms IN ACCESS EXCLUSIVE MODE")
         held = [asyncio.create_task(ann.post(SINGLE, json={"platformName": "a"})) for _ in range(10)]
         done, _ = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
@@ -97,7 +99,7 @@ async def test_a_body_that_does_not_come_is_waited_for_so_long(
 
 async def test_long_envelopes_and_checked_parts_take_places(database_url: str) -> None:
     envelope = json.dumps({"platforms": [{"platformName": "p" * 100}] * 500}).encode()
-    limits = {"user_upload_limit": 1, "chunk_bytes": 20_000, "database_wait_seconds": 0.2}
+    limits = {"user_upload_limit": 1, "chunk_bytes": 20_000, "database_wait_seconds": 1}
     async with served(database_url, **limits) as api, api.client() as ann:
         location = (await ann.post("/api/uploads", headers={**TUS, "upload-length": "5"})).headers["location"]
         part = {**TUS, "upload-offset": "0", "upload-checksum": "md5 XUFAKrxLKna5cZ2REBfFkg=="}

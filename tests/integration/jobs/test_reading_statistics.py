@@ -106,8 +106,11 @@ async def test_rolling_up_changes_no_number(reading_site: ReadingSite) -> None:
             counted(statistics),
             statistics.waiting,
             statistics.totals,
-            *[await reader.series(g, MOMENT, percentiles=True) for g in (Granularity.MINUTE, Granularity.HOUR)],
-            await reader.task_statistics(timedelta(hours=3)),
+            *[
+                await reader.series(step, MOMENT, until=MOMENT + timedelta(hours=1), percentiles=True)
+                for step in (Granularity.MINUTE, Granularity.HOUR)
+            ],
+            await reader.task_statistics(timedelta(days=2)),
             await reader.task_statistics(timedelta(days=40)),
         ]
 

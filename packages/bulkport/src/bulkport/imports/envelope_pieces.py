@@ -46,6 +46,9 @@ def _renamed(records: list[bytes], rename: MemberNames) -> Iterator[list[bytes] 
 
 def _pieces(records: list[bytes], chunk_bytes: int) -> Iterator[list[Piece] | None]:
     """Records of an envelope as pieces of about `chunk_bytes`, piece by piece."""
+    if sum(map(len, records)) + len(records) <= chunk_bytes:
+        yield [Piece(b"\n".join(records), len(records))]
+        return
     pieces: list[Piece] = []
     start = size = 0
     for position, record in enumerate(records):

@@ -1,6 +1,7 @@
 """From the records of a chunk to valid rows and row errors."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -83,10 +84,17 @@ class ChunkValidator:
         self._keys = [field for field, column in names if column in key] or [resource.label_field]
         coded = self._fast_path.encoded if self._fast_path and resource.before_row is None else ()
         self._encoders = encoders(resource.model, coded, columns, options)
-        self._json_validator = JsonRowValidator(resource, self._lookups, options, columns)
-        self._text_validator = TextRowValidator(resource, self._lookups, options, columns)
+        self._columns = columns
         known = {key for keys in json_keys(resource.model).values() for key in keys}
         self._unknown_fields = UnknownFields(known | {lookup.name_wire for lookup in self._lookups})
+
+    @cached_property
+    def _json_validator(self) -> JsonRowValidator:
+        return JsonRowValidator(self._resource, self._lookups, self.options, self._columns)
+
+    @cached_property
+    def _text_validator(self) -> TextRowValidator:
+        return TextRowValidator(self._resource, self._lookups, self.options, self._columns)
 
     @property
     def has_fast_path(self) -> bool:
@@ -175,8 +183,9 @@ class ChunkValidator:
         """
         with collector_paused():
             self._put_ids(batch, resolved)
-            validator = self._text_validator if isinstance(batch.sources.records, CsvRecords) else self._json_validator
+            is_text = isinstance(batch.sources.records, CsvRecords)
             for position, row in batch.waiting.items():
+                validator = self._text_validator if is_text else self._json_validator
                 self._enter(batch, position, validator.validate_named(row, resolved))
             if self._tracks_given:
                 self._fill_in_defaults(batch)

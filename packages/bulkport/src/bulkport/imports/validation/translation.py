@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -129,6 +130,7 @@ _ANY_TYPE: Final = {"type", "strict", "metadata", "serialization", "ref"}
 _IMMUTABLE: Final = (str, int, float, date, Enum, type(None))
 
 
+@lru_cache(maxsize=256)
 def translate(model: type[BaseModel]) -> PlainModel | None:
     """The model as the fast path sees it; None where only Pydantic understands it."""
     try:
