@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-CATALOGUES = (PROJECT.parent / "shared" / "data" / "tldr", PROJECT / "src" / "commandapi" / "examples")
+CATALOGUES = (PROJECT.parent / "shared" / "data" / "tldr", PROJECT / "apps" / "commandapi" / "src" / "commandapi" / "examples")
 
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"

@@ -3,7 +3,8 @@
 uvicorn parses whatever the system hands over, a quarter of a megabyte, in one go: ten thousand requests that follow
 each other without waiting for answers, or forty thousand chunks of one byte. It also makes an object of each request
 that waits for its turn, a hundred times as large as what was sent. Here it gets a few kilobytes at a time, and nothing
-while requests of the connection wait.
+while requests of the connection wait. A body of a known length is one part to the parser, however long: of that it gets
+all that has come.
 """
 
 import asyncio
@@ -36,6 +37,8 @@ class SteppedProtocol(HttpToolsProtocol):
     _rest = b""
     """What has come and was not looked at."""
     _is_in_body = False
+    _body_left = 0
+    """Bytes of a body of a known length that are still to come."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection."""
@@ -48,9 +51,13 @@ class SteppedProtocol(HttpToolsProtocol):
             self._rest += data
             self.transport.pause_reading()
             return
-        view, start = memoryview(data), 0
-        while start < min(len(data), _BODY_BYTES) and not self._is_held():
-            end = start + (_BODY_BYTES if self._is_in_body else _HEAD_BYTES)
+        view, start, looked_at = memoryview(data), 0, 0
+        while start < len(data) and looked_at < _BODY_BYTES and not self._is_held():
+            if self._body_left:
+                end = start + self._body_left
+            else:
+                end = start + (_BODY_BYTES if self._is_in_body else _HEAD_BYTES)
+                looked_at += end - start
             self.feed(view[start:end])
             start = end
             if self.parser is None or self.transport.is_closing():
@@ -69,10 +76,19 @@ class SteppedProtocol(HttpToolsProtocol):
         """The request can be answered."""
         self._is_in_body = True
         super().on_headers_complete()
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        # The parser has refused what is no number, several of them, and one beside Transfer-Encoding (RFC 9112 §6.3).
+        self._body_left = int(lengths[0]) if len(lengths) == 1 and lengths[0].isdigit() else 0
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body is here."""
+        self._body_left = max(0, self._body_left - len(body))
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is here as a whole."""
         self._is_in_body = False
+        self._body_left = 0
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
