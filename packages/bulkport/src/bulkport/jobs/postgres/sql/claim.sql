@@ -167,9 +167,11 @@ $$;
 -- How many more jobs of a key may run. The limit is that of the job enqueued last, so that a new one holds for all.
 CREATE FUNCTION bulkport.free_slots(key text)
 RETURNS bigint
+-- With an equality the planner may walk through all jobs by their ids to find the key's last one.
 LANGUAGE sql VOLATILE AS $$
-    SELECT COALESCE((SELECT job.concurrency_limit FROM bulkport.jobs job WHERE job.concurrency_key = key
-                     ORDER BY job.job_id DESC LIMIT 1), 1)
+    SELECT COALESCE((SELECT job.concurrency_limit FROM bulkport.jobs job
+                     WHERE job.concurrency_key >= key AND job.concurrency_key <= key
+                     ORDER BY job.concurrency_key DESC, job.job_id DESC LIMIT 1), 1)
          - (SELECT count(*) FROM bulkport.jobs job WHERE job.concurrency_key = key AND job.state = 'processing')
 $$;
 
