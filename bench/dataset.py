@@ -14,7 +14,8 @@ from itertools import islice
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-CATALOGUES = (PROJECT.parent / "shared" / "data" / "tldr", PROJECT / "apps" / "commandapi" / "src" / "commandapi" / "examples")
+EXAMPLES = PROJECT / "apps" / "commandapi" / "src" / "commandapi" / "examples"
+CATALOGUES = (PROJECT.parent / "shared" / "data" / "tldr", EXAMPLES)
 
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
