@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bulkport.client import BodyKind, FileSource, SourceUnusable
-from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.body_format import BodyFormat
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from bulkport.client import (
     UnexpectedAnswer,
     UploadLost,
 )
-from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
 
 CSV = BodyKind(BodyFormat.CSV)

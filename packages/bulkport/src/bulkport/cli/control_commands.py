@@ -15,7 +15,7 @@ from bulkport.cli.site import AsJson, JobNumber, Site
 from bulkport.cli.tables import print_json
 from bulkport.cli.wording import counted, harmless
 from bulkport.client import ClientError, Import, ImportProgress
-from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.body_format import BodyFormat
 
 
 def add_control_commands(imports: typer.Typer, site: Site) -> None:

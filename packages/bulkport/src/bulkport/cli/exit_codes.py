@@ -1,8 +1,10 @@
 """What the exit codes of `import`, `imports …` and `export` say to a script."""
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from bulkport.client.answers import ShownStatus
+if TYPE_CHECKING:
+    from bulkport.client import ShownStatus
 
 
 class ExitCode(IntEnum):
@@ -18,8 +20,10 @@ class ExitCode(IntEnum):
     """Ctrl-C; an import that had been accepted goes on."""
 
     @classmethod
-    def of(cls, status: ShownStatus) -> "ExitCode":
+    def of(cls, status: "ShownStatus") -> "ExitCode":
         """The exit code for an import's final status."""
+        from bulkport.client import ShownStatus  # slow to import
+
         match status:
             case ShownStatus.COMPLETED:
                 return cls.ALL_IMPORTED

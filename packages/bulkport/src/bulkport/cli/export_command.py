@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from bulkport.cli.site import AsJson, Site
-from bulkport.cli.tables import print_json
 from bulkport.cli.wording import harmless, sized
 
 
@@ -41,6 +39,10 @@ def add_export_command(app: typer.Typer, site: Site) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Write a resource's rows to a file that imports again."""
+        from rich.console import Console  # slow to import
+
+        from bulkport.cli.tables import print_json
+
         with site.connected(url, api_key) as client:
             if file == "-":
                 for block in client.export_blocks(resource, file_format or "csv", search=search, null_word=null_word):

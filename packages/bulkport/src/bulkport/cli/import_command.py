@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bulkport.cli.site import AsJson, Site
-from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.body_format import BodyFormat
 
 
 def add_import_command(
@@ -125,7 +124,9 @@ def add_import_command(
         Exit code 0: all rows were imported. 1: some rows failed. 2: the import failed, was undone or could not be sent.
         130: Ctrl-C.
         """
-        from bulkport.cli.run_import import ImportRequest, run_import  # noqa: PLC0415  # slow to import
+        from rich.console import Console  # slow to import
+
+        from bulkport.cli.run_import import ImportRequest, run_import
 
         site.require_key(api_key)
         request = ImportRequest(

@@ -2,9 +2,8 @@
 
 import typer
 
-from bulkport.cli.control_commands import add_control_commands
 from bulkport.cli.export_command import add_export_command
-from bulkport.cli.reading_commands import add_reading_commands
+from bulkport.cli.lazy_group import lazy_group
 from bulkport.cli.site import Site
 
 
@@ -25,8 +24,15 @@ def add_imports_commands(
         Path below which the application has its routes.
     """
     site = Site(api_key_variable, default_url, prefix)
-    imports = typer.Typer(no_args_is_help=True, help="See imports on a server; cancel, undo and retry them.")
-    app.add_typer(imports, name="imports")
-    add_reading_commands(imports, site)
-    add_control_commands(imports, site)
+
+    def load() -> typer.Typer:
+        from bulkport.cli.control_commands import add_control_commands  # slow to import
+        from bulkport.cli.reading_commands import add_reading_commands
+
+        imports = typer.Typer()
+        add_reading_commands(imports, site)
+        add_control_commands(imports, site)
+        return imports
+
+    app.add_typer(lazy_group(load, help_text="See imports on a server; cancel, undo and retry them."), name="imports")
     add_export_command(app, site)

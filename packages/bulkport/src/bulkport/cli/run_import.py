@@ -29,7 +29,7 @@ from bulkport.client import (
     SourceUnusable,
     StreamSource,
 )
-from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
 
 

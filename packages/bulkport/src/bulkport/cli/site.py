@@ -3,15 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from bulkport.cli.exit_codes import ExitCode
-from bulkport.cli.failures import print_failure
-from bulkport.client import Client, ClientError
+
+if TYPE_CHECKING:
+    from bulkport.client import Client
 
 _PATIENCE_SECONDS = 5.0
 
@@ -48,18 +47,28 @@ class Site:
     def require_key(self, api_key: str) -> None:
         """End the program where there is no key."""
         if not api_key:
+            from rich.console import Console
+            from rich.text import Text
+
             text = f"an API key is needed: --api-key or {self.api_key_variable}."
             Console(stderr=True).print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
             raise typer.Exit(ExitCode.NOT_IMPORTED)
 
-    def client(self, url: str, api_key: str) -> Client:
+    def client(self, url: str, api_key: str) -> "Client":
         """A client of the server."""
+        from bulkport.client import Client  # slow to import
+
         return Client(url, api_key=api_key, prefix=self.prefix, patience_seconds=_PATIENCE_SECONDS)
 
     @contextmanager
-    def connected(self, url: str, api_key: str) -> Iterator[Client]:
+    def connected(self, url: str, api_key: str) -> "Iterator[Client]":
         """A client whose failures end the program, with a word and an exit code."""
         self.require_key(api_key)
+        from rich.console import Console  # slow to import
+
+        from bulkport.cli.failures import print_failure
+        from bulkport.client import ClientError
+
         try:
             with self.client(url, api_key) as client:
                 yield client

@@ -12,7 +12,7 @@ from bulkport.client.events import EventReader
 from bulkport.client.import_handle import show_progress
 from bulkport.client.operations import report_format
 from bulkport.client.records import Data, source_of
-from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.body_format import BodyFormat
 
 if TYPE_CHECKING:
     from bulkport.client.async_client import AsyncClient

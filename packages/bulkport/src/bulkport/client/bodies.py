@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from bulkport.client.errors import SourceUnusable
-from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.body_format import BodyFormat
 
 _BLOCK_BYTES: Final = 256 * 1024
 

@@ -10,7 +10,7 @@ from bulkport.client.import_handle import Import
 from bulkport.client.operations import Wishes
 from bulkport.client.records import AsyncRecordSource, Data, source_of
 from bulkport.client.sending import OnSent
-from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
 
 if TYPE_CHECKING:

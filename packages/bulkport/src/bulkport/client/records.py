@@ -13,7 +13,7 @@ import msgspec
 
 from bulkport.client.bodies import BodyKind, FileSource, GzippedSource, Source, StreamSource, gzipped
 from bulkport.client.errors import SourceUnusable
-from bulkport.imports.formats.media_type import BodyFormat
+from bulkport.imports.body_format import BodyFormat
 
 Data: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Iterable[Any] | AsyncIterable[Any]
 """What can be sent: the path of a file, a binary file, bytes, a data frame of pandas or polars, a table of pyarrow, or

@@ -14,8 +14,9 @@ from bulkport.errors import MalformedBody, TooLarge, UnsupportedMediaType, Valid
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.json_schema import schema_of
 from bulkport.fastapi.validation_errors import messages_by_path
+from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.json_values import has_many_values
-from bulkport.imports.formats.media_type import BodyFormat, parse_content_type
+from bulkport.imports.formats.media_type import parse_content_type
 from bulkport.limits import MIB
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

@@ -8,8 +8,8 @@ from psycopg import AsyncConnection
 
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports import process_queries as queries
+from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.csv import CsvColumns, CsvDialect
-from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.options import ReadingOptions

@@ -15,9 +15,9 @@ from psycopg import AsyncConnection
 
 from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, Chunk
+from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.collector import collector_paused
 from bulkport.imports.formats.csv import csv_records, with_constants
-from bulkport.imports.formats.media_type import BodyFormat
 from bulkport.imports.formats.ndjson import ndjson_records
 from bulkport.imports.hooks import before_rows
 from bulkport.imports.references import existing_ids

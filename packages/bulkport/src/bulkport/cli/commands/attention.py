@@ -4,14 +4,16 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkport.app import Bulkport
 from bulkport.cli.commands.attention_notices import EXAMPLE, Changes, Mail, Notice, NotTold, Webhook, in_words
 from bulkport.cli.commands.target import Target, fail, load, plain_errors
 from bulkport.extras import require_extra
+
+if TYPE_CHECKING:
+    from bulkport.app import Bulkport
 
 
 def attention(
@@ -85,13 +87,13 @@ async def _send_test(notices: Sequence[Notice]) -> None:
     typer.echo("Sent.")
 
 
-async def _read_once(bulkport: Bulkport) -> list[dict[str, Any]]:
+async def _read_once(bulkport: "Bulkport") -> list[dict[str, Any]]:
     async with bulkport.connect():
         return await _read(bulkport)
 
 
-async def _read(bulkport: Bulkport) -> list[dict[str, Any]]:
-    from bulkport.dashboard.standard import attention_reader  # noqa: PLC0415 # needs the extra dashboard
+async def _read(bulkport: "Bulkport") -> list[dict[str, Any]]:
+    from bulkport.dashboard.standard import attention_reader  # needs the extra dashboard
 
     found: Sequence[Any] = await attention_reader(bulkport, bulkport.resources, bulkport.opened_pool, bulkport.limits)()
     names = ("code", "subject", "text", "detail", "is_bad")
@@ -102,7 +104,7 @@ def _camel(name: str) -> str:
     return "isBad" if name == "is_bad" else name
 
 
-async def _tell_changes(bulkport: Bulkport, notices: Sequence[Notice], every: float) -> None:
+async def _tell_changes(bulkport: "Bulkport", notices: Sequence[Notice], every: float) -> None:
     """Tell of each condition when it begins and when it ends; what did not arrive is told the next time."""
     reported: list[dict[tuple[str, str], dict[str, Any]]] = [{} for _ in notices]
     async with bulkport.connect():

@@ -84,7 +84,7 @@ class Webhook:
 
     async def tell(self, changes: Changes) -> None:
         """See `Notice`."""
-        import httpx  # noqa: PLC0415 # needs the extra client
+        import httpx  # needs the extra client
 
         content = {"begun": [*changes.begun], "ended": [*changes.ended], "attention": [*changes.now]}
         try:

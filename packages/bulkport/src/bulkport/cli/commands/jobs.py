@@ -18,7 +18,7 @@ from bulkport.jobs.reading.query import JobQuery
 
 T = TypeVar("T")
 
-jobs_app = typer.Typer(help="Inspect and control background jobs.", no_args_is_help=True)
+jobs_app = typer.Typer()
 
 _State = Annotated[list[JobState] | None, typer.Option("--state", help="Only jobs in this state; repeatable.")]
 _Task = Annotated[str | None, typer.Option(help="Only jobs of this task.", show_default=False)]

@@ -2,24 +2,41 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import psycopg
 import typer
 
 import bulkport as library
-from bulkport import migrations
-from bulkport.app import Bulkport
 from bulkport.cli.commands.attention import attention
-from bulkport.cli.commands.jobs import jobs_app
 from bulkport.cli.commands.mcp import mcp
-from bulkport.cli.commands.queues import queues_app, servers_app
 from bulkport.cli.commands.target import Target, fail, load, plain_errors
-from bulkport.database import cursor_classes
-from bulkport.diagnosis import Finding, diagnose
-from bulkport.imports.mistakes import Mistake
-from bulkport.jobs.worker import run_until_signal
-from bulkport.pools import write_iso_dates_sync
+from bulkport.cli.lazy_group import lazy_group
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from bulkport.app import Bulkport
+    from bulkport.diagnosis import Finding
+    from bulkport.imports.mistakes import Mistake
+
+
+def _jobs() -> typer.Typer:
+    from bulkport.cli.commands.jobs import jobs_app  # slow to import
+
+    return jobs_app
+
+
+def _queues() -> typer.Typer:
+    from bulkport.cli.commands.queues import queues_app
+
+    return queues_app
+
+
+def _servers() -> typer.Typer:
+    from bulkport.cli.commands.queues import servers_app
+
+    return servers_app
+
 
 app = typer.Typer(
     name="bulkport",
@@ -28,9 +45,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(jobs_app, name="jobs")
-app.add_typer(queues_app, name="queues")
-app.add_typer(servers_app, name="servers")
+app.add_typer(lazy_group(_jobs, help_text="Inspect and control background jobs."), name="jobs")
+app.add_typer(lazy_group(_queues, help_text="List, pause, resume, limit and weigh queues."), name="queues")
+app.add_typer(lazy_group(_servers, help_text="List worker servers, and quiet or stop them."), name="servers")
 app.command()(attention)
 app.command()(mcp)
 
@@ -63,6 +80,8 @@ def worker(
     ] = None,
 ) -> None:
     """Run imports and jobs until Ctrl-C or SIGTERM. Any number may run, on any machine."""
+    from bulkport.jobs.worker import run_until_signal  # slow to import
+
     with plain_errors(target):
         bulkport = load(target)
         settings = bulkport.worker_settings
@@ -91,6 +110,8 @@ def migrate(
     ] = None,
 ) -> None:
     """Migrate Bulkport's tables to the newest version."""
+    from bulkport import migrations  # slow to import
+
     with plain_errors(target):
         bulkport = load(target)
         schema = bulkport.schema
@@ -131,8 +152,12 @@ def doctor(target: Target) -> None:
         typer.echo(f"All is well: {len(bulkport.resources)} resources, schema {bulkport.schema}.")
 
 
-async def _examine(bulkport: Bulkport) -> tuple[list[Mistake], list[Finding]]:
+async def _examine(bulkport: "Bulkport") -> "tuple[list[Mistake], list[Finding]]":
     """What is wrong with the declarations, and with the deployment."""
+    import psycopg  # slow to import
+
+    from bulkport.diagnosis import diagnose
+
     mistakes = await bulkport.check()
     async with await psycopg.AsyncConnection.connect(
         bulkport.database_url, autocommit=True, connect_timeout=10, prepare_threshold=None
@@ -140,7 +165,12 @@ async def _examine(bulkport: Bulkport) -> tuple[list[Mistake], list[Finding]]:
         return mistakes, await diagnose(connection, connections=bulkport.most_connections)
 
 
-def _connected(bulkport: Bulkport) -> "psycopg.Connection[tuple[object, ...]]":
+def _connected(bulkport: "Bulkport") -> "psycopg.Connection[tuple[object, ...]]":
+    import psycopg  # slow to import
+
+    from bulkport.database import cursor_classes
+    from bulkport.pools import write_iso_dates_sync
+
     connection = psycopg.connect(
         bulkport.database_url,
         autocommit=True,

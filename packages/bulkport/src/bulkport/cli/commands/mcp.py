@@ -9,7 +9,7 @@ def mcp(target: Target) -> None:
     require_extra("mcp", "mcp")
     for module in ("jinja2", "starlette"):
         require_extra("dashboard", module)
-    from bulkport.cli.mcp_server import mcp_server  # noqa: PLC0415 # needs the extras
+    from bulkport.cli.mcp_server import mcp_server  # needs the extras
 
     with plain_errors(target):
         mcp_server(load(target)).run("stdio")

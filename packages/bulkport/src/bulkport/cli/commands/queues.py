@@ -11,8 +11,8 @@ from bulkport.app import Bulkport
 from bulkport.cli.commands.jobs import ACTOR, run
 from bulkport.cli.commands.target import Target, fail
 
-queues_app = typer.Typer(help="List, pause, resume, limit and weigh queues.", no_args_is_help=True)
-servers_app = typer.Typer(help="List worker servers, and quiet or stop them.", no_args_is_help=True)
+queues_app = typer.Typer()
+servers_app = typer.Typer()
 
 _Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.", show_default=False)]
 _Server = Annotated[str, typer.Argument(metavar="SERVER", help="Name of the server.", show_default=False)]

@@ -6,16 +6,14 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
-import psycopg
 import typer
 
-from bulkport.app import Bulkport
-from bulkport.database import mask_passwords
 from bulkport.errors import BulkportError
-from bulkport.jobs.errors import NotConnected
-from bulkport.migrations.errors import COMMAND
+
+if TYPE_CHECKING:
+    from bulkport.app import Bulkport
 
 METAVAR: Final = "MODULE:ATTRIBUTE"
 
@@ -34,7 +32,7 @@ Target: TypeAlias = Annotated[
 ]
 
 
-def load(target: str) -> Bulkport:
+def load(target: str) -> "Bulkport":
     """The object that `module:attribute` names, imported with the working directory in the path.
 
     Without an attribute, the module's only `Bulkport`.
@@ -44,6 +42,8 @@ def load(target: str) -> Bulkport:
     BadTarget
         There is no such module or attribute, or it is something else.
     """
+    from bulkport.app import Bulkport  # slow to import
+
     module_name, _, attribute = target.partition(":")
     if not all(map(str.isidentifier, module_name.split("."))) or module_name.endswith(".py"):
         meant = module_name.removesuffix(".py").strip("./").replace("/", ".")
@@ -80,6 +80,8 @@ def load(target: str) -> Bulkport:
 
 def _described(error: Exception) -> str:
     """An error of the application's own code, and the line of it that raised."""
+    from bulkport.database import mask_passwords  # slow to import
+
     text = mask_passwords(f"{type(error).__name__}: {error}")
     if isinstance(error, SyntaxError):  # it names its place itself
         return text
@@ -91,6 +93,12 @@ def _described(error: Exception) -> str:
 @contextmanager
 def plain_errors(target: str) -> Iterator[None]:
     """Have errors that say what to do end the command with their message alone, for the application of the command."""
+    import psycopg  # slow to import
+
+    from bulkport.database import mask_passwords
+    from bulkport.jobs.errors import NotConnected
+    from bulkport.migrations.errors import COMMAND
+
     try:
         yield
     except (BulkportError, NotConnected) as error:

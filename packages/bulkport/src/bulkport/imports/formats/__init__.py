@@ -14,6 +14,7 @@ and a worker takes a stored piece apart again with `ndjson_records` or `csv_reco
 definition of where a record ends, whatever the input: row numbers depend on it.
 """
 
+from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.chunking import Piece, RecordSplitter
 from bulkport.imports.formats.compression import Decompressor, decompressor
 from bulkport.imports.formats.csv import (
@@ -30,7 +31,6 @@ from bulkport.imports.formats.csv import (
 from bulkport.imports.formats.envelope import envelope_steps, parse_envelope
 from bulkport.imports.formats.json_array import JsonArraySplitter, is_array_of_objects
 from bulkport.imports.formats.media_type import (
-    BodyFormat,
     MediaType,
     media_type_of_part,
     parse_content_type,
