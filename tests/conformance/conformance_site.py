@@ -19,7 +19,7 @@ from conformance_engine import EngineUnderTest
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import BackgroundJob, BackgroundJobs, JobState
-from bulkport.jobs.reading.details import JobDetails
+from bulkport.jobs.port.details import JobDetails
 
 WAIT_SECONDS = 60.0
 HASTY = {"heartbeat_seconds": 0.25, "stalled_seconds": 1.25, "poll_seconds": 0.2}

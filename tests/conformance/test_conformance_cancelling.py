@@ -7,7 +7,7 @@ from conformance_site import ConformanceSite, Home, ServerProcess, eventually
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import Effect, JobState
-from bulkport.jobs.reading.details import RunOutcome
+from bulkport.jobs.port.details import RunOutcome
 
 
 @pytest.fixture(scope="module", autouse=True)

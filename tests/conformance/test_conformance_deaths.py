@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from conformance_site import HASTY, ConformanceSite, ServerProcess
 
 from bulkport.jobs import JobState
-from bulkport.jobs.reading.details import RunOutcome
+from bulkport.jobs.port.details import RunOutcome
 
 
 async def test_jobs_of_a_killed_server_run_again_within_30_seconds_by_default(site: ConformanceSite) -> None:

@@ -8,7 +8,7 @@ from conformance_site import ConformanceSite, Home, eventually
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import JobQuery, JobState, Outcome
 from bulkport.jobs.errors import ParentNotFound
-from bulkport.jobs.reading.details import BatchStatus
+from bulkport.jobs.port.details import BatchStatus
 
 ENDINGS = {Outcome.SUCCEEDED: JobState.SUCCEEDED, Outcome.FAILED: JobState.FAILED}
 

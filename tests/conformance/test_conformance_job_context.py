@@ -6,7 +6,7 @@ import pytest
 from conformance_site import ConformanceSite, Home, eventually
 
 from bulkport.jobs import JobState
-from bulkport.jobs.reading.details import RunOutcome
+from bulkport.jobs.port.details import RunOutcome
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,7 +6,7 @@ import signal
 from conformance_site import HASTY, ConformanceSite, eventually
 
 from bulkport.jobs import JobState
-from bulkport.jobs.reading.details import RunOutcome
+from bulkport.jobs.port.details import RunOutcome
 
 
 async def test_clean_shutdowns_under_load_lose_nothing_and_double_nothing(site: ConformanceSite) -> None:

@@ -9,10 +9,10 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from bulkport.jobs.job import JobState
+from bulkport.jobs.port.query import JobQuery
 from bulkport.jobs.port.queueing import NewJob
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.postgres.reading import PostgresJobReader
-from bulkport.jobs.reading.query import JobQuery
 from bulkport.pools import AsyncPool
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

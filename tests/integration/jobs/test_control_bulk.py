@@ -9,10 +9,10 @@ from flow_steps import be_consistent, become, enqueue, gated, job, note, states
 
 from bulkport.jobs import JobState
 from bulkport.jobs.port.control import Cancel, Delete, Effect, Requeue
+from bulkport.jobs.port.query import JobQuery
 from bulkport.jobs.port.queueing import Outcome, Parent
 from bulkport.jobs.postgres.control import JOBS_A_TRANSACTION, JobController
 from bulkport.jobs.postgres.reading.reader import PostgresJobReader
-from bulkport.jobs.reading.query import JobQuery
 from bulkport.pools import open_pool
 
 

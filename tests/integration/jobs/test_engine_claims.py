@@ -10,8 +10,8 @@ from engine_site import EngineSite
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.port import NewJob
-from bulkport.jobs.postgres.claims import Claim, Claimer
 from bulkport.jobs.postgres.connection import WorkerConnection
+from bulkport.jobs.postgres.producer import Claim, Claimer
 
 TASKS = ["import", "note"]
 

@@ -8,12 +8,12 @@ from engine_site import EngineSite, open_batch, seal_batch
 from flow_steps import be_consistent, become, enqueue, note, reasons, states
 
 from bulkport.jobs.errors import BatchClosed
+from bulkport.jobs.port.details import BatchStatus
 from bulkport.jobs.port.engine import RetentionPolicy
 from bulkport.jobs.port.queueing import NewJob, Outcome, Parent
 from bulkport.jobs.postgres.connection import WorkerConnection
 from bulkport.jobs.postgres.maintenance import ABANDONED_AFTER, prune_chore
 from bulkport.jobs.postgres.reading.reader import PostgresJobReader
-from bulkport.jobs.reading.details import BatchStatus
 from bulkport.pools import open_pool
 
 LONG_AGO = ABANDONED_AFTER + timedelta(minutes=1)

@@ -14,7 +14,7 @@ from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import BackgroundJobs, JobContext, JobOptions, JobQuery, JobState, RetryLater, RetryPolicy
 from bulkport.jobs.errors import InvalidJobQuery, NotConnected, ParentNotFound, UnknownRecurringJob
 from bulkport.jobs.port.control import Change, Reschedule
-from bulkport.jobs.reading.metrics import Granularity
+from bulkport.jobs.port.metrics import Granularity
 from bulkport.jobs.task import JobCall
 
 LONGEST_QUEUE = "q" * 40

@@ -25,13 +25,13 @@ from bulkport.jobs import (
 from bulkport.jobs.connections import AnyConnection
 from bulkport.jobs.port import Connection, NewJob
 from bulkport.jobs.port.control import Order, OrderResult
+from bulkport.jobs.port.details import BatchStatus, JobDetails
+from bulkport.jobs.port.query import JobPage
 from bulkport.jobs.port.queueing import SyncConnection
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.postgres.control import JobController
 from bulkport.jobs.postgres.reading import PostgresJobReader
 from bulkport.jobs.postgres.recurring import PostgresRecurringStore
-from bulkport.jobs.reading.details import BatchStatus, JobDetails
-from bulkport.jobs.reading.query import JobPage
 from bulkport.pools import AsyncPool
 
 PREFIX = "second-"

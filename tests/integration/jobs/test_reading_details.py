@@ -9,9 +9,9 @@ from reading_site import NOON, ReadingSite
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
+from bulkport.jobs.port.details import JobDetails, RunOutcome
 from bulkport.jobs.port.queueing import NewJob, Outcome, Parent
 from bulkport.jobs.postgres.reading import PostgresJobReader
-from bulkport.jobs.reading.details import JobDetails, RunOutcome
 from bulkport.pools import open_pool
 
 

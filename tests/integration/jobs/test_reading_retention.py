@@ -13,11 +13,11 @@ from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.errors import ParentNotFound
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.engine import RetentionPolicy
+from bulkport.jobs.port.query import JobQuery
 from bulkport.jobs.port.queueing import NewJob, Outcome, Parent
 from bulkport.jobs.postgres import maintenance
 from bulkport.jobs.postgres.connection import WorkerConnection
 from bulkport.jobs.postgres.maintenance import prune_chore
-from bulkport.jobs.reading.query import JobQuery
 
 DAY = timedelta(days=1)
 

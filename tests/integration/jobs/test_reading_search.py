@@ -12,8 +12,8 @@ from reading_site import NOON, ReadingSite
 
 from bulkport.jobs.errors import InvalidCursor, InvalidJobQuery, SearchTookTooLong
 from bulkport.jobs.job import JobState
+from bulkport.jobs.port.query import JobQuery, JobSort
 from bulkport.jobs.postgres.reading import PostgresJobReader, search
-from bulkport.jobs.reading.query import JobQuery, JobSort
 
 STATES = ("succeeded", "failed", "cancelled", "enqueued", "scheduled", "awaiting", "retrying")
 Job = dict[str, Any]

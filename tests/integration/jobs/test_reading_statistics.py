@@ -12,10 +12,10 @@ from reading_site import ReadingSite
 
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
+from bulkport.jobs.port.metrics import Granularity, JobStatistics, JobTotals
 from bulkport.jobs.postgres.connection import WorkerConnection
 from bulkport.jobs.postgres.maintenance import Rollup
 from bulkport.jobs.postgres.reading import PostgresJobReader
-from bulkport.jobs.reading.metrics import Granularity, JobStatistics, JobTotals
 from bulkport.pools import open_pool
 
 # On a boundary of every step but the day's, and long enough ago for none of what the tests add to lie ahead.

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from bulkport.jobs import BackgroundJobs
-from bulkport.jobs.reading.metrics import Granularity, SeriesGroup, ServerCommand
+from bulkport.jobs.port.metrics import Granularity, SeriesGroup, ServerCommand
 
 NAME = "server-1"
 

@@ -7,7 +7,7 @@ from engine_site import HASTY, EngineSite, eventually
 from flow_steps import enqueue, note
 
 from bulkport.jobs import JobState
-from bulkport.jobs.reading.metrics import ServerCommand
+from bulkport.jobs.port.metrics import ServerCommand
 
 
 async def test_a_server_that_is_being_commanded_goes_on_beating(site: EngineSite) -> None:

@@ -10,7 +10,7 @@ from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.pages.job_call import arguments_in_a_line, call_in_a_line, readable_call, readable_value
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import JobState
-from bulkport.jobs.reading.details import JobSummary
+from bulkport.jobs.port.details import JobSummary
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 

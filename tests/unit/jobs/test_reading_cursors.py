@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from bulkport.errors import BulkportError
 from bulkport.jobs import JobState
 from bulkport.jobs.errors import InvalidCursor
+from bulkport.jobs.port.query import JobQuery, JobSort
 from bulkport.jobs.postgres.reading.cursors import Cursors, PageCursor, Place, WalkCursor
-from bulkport.jobs.reading.query import JobQuery, JobSort
 
 TIMES = st.datetimes(timezones=st.just(UTC))
 IDS = st.integers(min_value=0, max_value=2**63 - 1)

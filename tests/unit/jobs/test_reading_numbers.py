@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.engine import RetentionPolicy
-from bulkport.jobs.reading.metrics import Granularity, JobTotals, Percentiles, task_granularity
+from bulkport.jobs.port.metrics import Granularity, JobTotals, Percentiles, task_granularity
 
 
 def histogram_of(seconds: list[float]) -> list[int]:

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from bulkport.jobs import run_output as run_notes
+from bulkport.jobs import run_output
 from bulkport.jobs.run_output import PendingOutput, Progress, RunOutput, StoredOutput
-from bulkport.jobs.sanitize import NotStorable
+from bulkport.sanitize import NotStorable
 
 
 class Written:
@@ -40,7 +40,7 @@ async def test_many_notes_become_few_writes_and_the_last_one_counts() -> None:
 
 
 async def test_notes_are_written_while_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_notes, "WRITE_SECONDS", 0.01)
+    monkeypatch.setattr(run_output, "WRITE_SECONDS", 0.01)
     written = Written()
     notes = RunOutput(written.write)
     for number in range(3):
@@ -97,13 +97,13 @@ async def test_notes_after_the_end_are_dropped() -> None:
 
 async def test_lines_of_a_job_are_bounded_over_its_runs() -> None:
     written = Written()
-    notes = RunOutput(written.write, StoredOutput(lines=run_notes.MOST_LINES - 1))
+    notes = RunOutput(written.write, StoredOutput(lines=run_output.MOST_LINES - 1))
     for _ in range(3):
         notes.add_line("x" * 3_000, "info")
     notes.add_line("more", "info")
     await notes.finish()
     assert len(written.lines) == 2
-    assert len(written.lines[0]) == run_notes.MOST_LINE_LENGTH
+    assert len(written.lines[0]) == run_output.MOST_LINE_LENGTH
     assert "1,000 lines" in written.lines[1]
 
 
@@ -122,7 +122,7 @@ def test_a_checkpoint_is_json_and_can_be_read_at_once() -> None:
     assert notes.checkpoint == {"row": 3}
     notes.set_checkpoint([1])
     assert notes.checkpoint == [1]
-    for value in (object(), "\0", float("nan"), "x" * run_notes.MOST_CHECKPOINT_BYTES):
+    for value in (object(), "\0", float("nan"), "x" * run_output.MOST_CHECKPOINT_BYTES):
         with pytest.raises(NotStorable):
             notes.set_checkpoint(value)  # type: ignore[arg-type]
     assert notes.checkpoint == [1]

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.context import JobCancelled, JobContext
-from bulkport.jobs.executor import RunLimits, TaskThreads, report_unended, run_in_thread, run_on_loop
+from bulkport.jobs.threads import RunLimits, TaskThreads, report_unended, run_in_thread, run_on_loop
 
 NO_LIMITS = RunLimits(timeout_seconds=None, cancel_grace_seconds=30)
 HASTY = RunLimits(timeout_seconds=0.05, cancel_grace_seconds=0.05)

@@ -58,12 +58,12 @@ if TYPE_CHECKING:
     )
     from bulkport.jobs.job import BackgroundJob, JobState, JSONValue
     from bulkport.jobs.port.control import Effect, OrderResult, OrderSummary
+    from bulkport.jobs.port.details import JobDetails, JobLogLine, JobSummary
     from bulkport.jobs.port.engine import RetentionPolicy
+    from bulkport.jobs.port.metrics import Granularity
+    from bulkport.jobs.port.query import JobCount, JobPage, JobQuery, JobSort
     from bulkport.jobs.port.queueing import EnqueuedJob, Outcome
     from bulkport.jobs.port.recurring import MissedRuns
-    from bulkport.jobs.reading.details import JobDetails, JobLogLine, JobSummary
-    from bulkport.jobs.reading.metrics import Granularity
-    from bulkport.jobs.reading.query import JobCount, JobPage, JobQuery, JobSort
     from bulkport.jobs.retry import NO_RETRY, FinalError, RetryLater, RetryPolicy
     from bulkport.jobs.task import JobCall, JobOptions, Task
     from bulkport.jobs.worker import run_until_signal
@@ -138,13 +138,13 @@ _MODULES: Final = {
         "Outcome",
     ),
     "bulkport.jobs.port.recurring": ("MissedRuns",),
-    "bulkport.jobs.reading.details": (
+    "bulkport.jobs.port.details": (
         "JobDetails",
         "JobLogLine",
         "JobSummary",
     ),
-    "bulkport.jobs.reading.metrics": ("Granularity",),
-    "bulkport.jobs.reading.query": (
+    "bulkport.jobs.port.metrics": ("Granularity",),
+    "bulkport.jobs.port.query": (
         "JobCount",
         "JobPage",
         "JobQuery",

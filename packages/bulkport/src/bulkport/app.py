@@ -17,9 +17,9 @@ from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import NotConnected
-from bulkport.jobs.executor import TaskThreads
 from bulkport.jobs.port import EngineFactory, JobEngine
 from bulkport.jobs.postgres import PostgresEngine
+from bulkport.jobs.threads import TaskThreads
 from bulkport.jobs.worker import new_server_name, session_mark
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool

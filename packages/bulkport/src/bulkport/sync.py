@@ -24,8 +24,8 @@ from bulkport.jobs.errors import WITHOUT_LOOP, NotConnected
 from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.job import BackgroundJob
 from bulkport.jobs.port.control import OrderResult, OrderSummary
-from bulkport.jobs.reading.details import JobDetails, JobLogLine
-from bulkport.jobs.reading.query import JobCount, JobPage, JobQuery
+from bulkport.jobs.port.details import JobDetails, JobLogLine
+from bulkport.jobs.port.query import JobCount, JobPage, JobQuery
 from bulkport.jobs.sync import QueueHolder, SyncJobs
 
 T = TypeVar("T")

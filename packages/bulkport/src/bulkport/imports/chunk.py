@@ -31,7 +31,7 @@ from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows, 
 from bulkport.imports.validation.lookups import lookups_of
 from bulkport.imports.write_options import WriteMode
 from bulkport.imports.written import Tally
-from bulkport.jobs.sanitize import storable_text
+from bulkport.sanitize import storable_text
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -27,8 +27,8 @@ from bulkport.jobs.job import BackgroundJob, JobState, JSONValue
 from bulkport.jobs.port import EngineFactory, EnqueuedJob, JobEngine, Outcome, WorkerOptions
 from bulkport.jobs.port.control import Effect, OrderResult, OrderSummary
 from bulkport.jobs.port.engine import RetentionPolicy
-from bulkport.jobs.reading.metrics import Granularity
-from bulkport.jobs.reading.query import JobPage, JobQuery, JobSort
+from bulkport.jobs.port.metrics import Granularity
+from bulkport.jobs.port.query import JobPage, JobQuery, JobSort
 from bulkport.jobs.retry import NO_RETRY, FinalError, RetryLater, RetryPolicy
 from bulkport.jobs.task import JobCall, JobOptions, Task
 from bulkport.jobs.worker import run_until_signal, stop_on_signals

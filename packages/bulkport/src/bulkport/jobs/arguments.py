@@ -24,7 +24,7 @@ from typing_extensions import TypedDict  # Pydantic takes no other before Python
 from bulkport.jobs.context import JobContext
 from bulkport.jobs.errors import ArgumentsDoNotFit, TaskDeclarationError
 from bulkport.jobs.job import JSONValue
-from bulkport.jobs.sanitize import HALF_A_PAIR, NotStorable, require_storable
+from bulkport.sanitize import HALF_A_PAIR, NotStorable, require_storable
 
 _TAKES_FLAGS: Final = tuple(int(part) for part in VERSION.split(".")[:2]) >= (2, 11)
 _FLAGS: Final[dict[str, Any]] = {"by_alias": True, "by_name": True} if _TAKES_FLAGS else {}

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self, Unpack
 
 from bulkport.jobs.calls import JobCalls
-from bulkport.jobs.executor import TaskThreads
+from bulkport.jobs.threads import TaskThreads
 from bulkport.jobs.worker import FurtherOptions, WorkerServer, new_server_name, session_mark
 from bulkport.pools import AsyncPool, open_pool
 

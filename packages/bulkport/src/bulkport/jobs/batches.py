@@ -6,8 +6,8 @@ from bulkport.identifiers import AnyUserId, with_text_id
 from bulkport.jobs.enqueueing import On, call_of, new_job, require_new
 from bulkport.jobs.port import JobQueue, Outcome, Parent
 from bulkport.jobs.port.queueing import CallerlessQueue
-from bulkport.jobs.sanitize import storable_text
 from bulkport.jobs.task import JobCall, Task, require_key
+from bulkport.sanitize import storable_text
 
 P = ParamSpec("P")
 

@@ -19,8 +19,8 @@ from bulkport.jobs.port.control import (
     Reschedule,
     RunNow,
 )
-from bulkport.jobs.reading.metrics import ServerCommand
-from bulkport.jobs.reading.query import JobQuery
+from bulkport.jobs.port.metrics import ServerCommand
+from bulkport.jobs.port.query import JobQuery
 
 
 class Why(TypedDict, total=False):

@@ -4,9 +4,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.port.reading import JobReader
-from bulkport.jobs.reading.details import BatchStatus, JobDetails, JobLogLine
-from bulkport.jobs.reading.metrics import (
+from bulkport.jobs.port.details import BatchStatus, JobDetails, JobLogLine
+from bulkport.jobs.port.metrics import (
     Granularity,
     JobStatistics,
     QueueActivity,
@@ -16,8 +15,9 @@ from bulkport.jobs.reading.metrics import (
     ServerStatus,
     TaskStatistics,
 )
-from bulkport.jobs.reading.query import JobCount, JobPage, JobQuery
-from bulkport.jobs.sanitize import storable_text
+from bulkport.jobs.port.query import JobCount, JobPage, JobQuery
+from bulkport.jobs.port.reading import JobReader
+from bulkport.sanitize import storable_text
 
 
 class InspectCalls(Protocol):

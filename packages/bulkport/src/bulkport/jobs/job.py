@@ -1,15 +1,14 @@
 """A background job as its engine knows it, and the states it goes through."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
 
 from bulkport.identifiers import BackgroundJobId
+from bulkport.sanitize import JSONValue
 
-JSONValue: TypeAlias = "str | int | float | bool | Sequence[JSONValue] | Mapping[str, JSONValue] | None"
-"""What the arguments of a background job may be made of."""
+__all__ = ["DEFAULT_QUEUE", "BackgroundJob", "JSONValue", "JobState"]
 
 DEFAULT_QUEUE = "default"
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from bulkport.identifiers import MAX_BIGINT
 from bulkport.jobs.job import JSONValue
-from bulkport.jobs.sanitize import storable_json, storable_text
+from bulkport.sanitize import storable_json, storable_text
 
 WRITE_SECONDS: Final = 0.5
 """Shortest time between two writes of one run."""

@@ -11,10 +11,10 @@ from bulkport.identifiers import AnyUserId, with_text_id
 from bulkport.jobs.arguments import TaskArguments
 from bulkport.jobs.context import FailureHook, JobContext, TaskDefinition
 from bulkport.jobs.errors import TaskDeclarationError
-from bulkport.jobs.executor import RunLimits, TaskThreads, run_in_thread, run_on_loop
 from bulkport.jobs.job import DEFAULT_QUEUE, JSONValue
 from bulkport.jobs.port.queueing import is_integer, require_queue_name, require_task_name
 from bulkport.jobs.retry import DEFAULT_RETRY, RetryPolicy
+from bulkport.jobs.threads import RunLimits, TaskThreads, run_in_thread, run_on_loop
 
 P = ParamSpec("P")
 R = TypeVar("R")

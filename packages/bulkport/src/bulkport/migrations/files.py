@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Final
-
-from bulkport.jobs.postgres.schema import drop_schema_sql, schema_sql
 
 _COMMENT: Final = re.compile(r"--[^\n]*")
 
@@ -31,10 +30,8 @@ class Migration:
 @cache
 def migrations() -> tuple[Migration, ...]:
     """All migrations, in order. Once released, a file does not change any more."""
-    return (
-        Migration(1, "jobs", schema_sql(), drop_schema_sql()),
-        *(_read(version, name) for version, name in ((2, "imports"), (3, "dashboard"))),
-    )
+    functions = files("bulkport").joinpath("jobs", "postgres", "sql")
+    return (_read(1, "jobs", functions), _read(2, "imports"), _read(3, "dashboard"))
 
 
 def latest() -> int:
@@ -42,12 +39,17 @@ def latest() -> int:
     return migrations()[-1].version
 
 
-def _read(version: int, name: str) -> Migration:
-    folder = files(__package__)
+def _read(version: int, name: str, functions: Traversable | None = None) -> Migration:
+    """A migration of a script for each direction, and of a folder of functions that come with the first."""
     stem = f"{version:04}_{name}"
-    return Migration(
-        version,
-        name,
-        folder.joinpath(f"{stem}.sql").read_text(encoding="utf-8"),
-        folder.joinpath(f"{stem}.down.sql").read_text(encoding="utf-8"),
-    )
+    up = _text(files(__package__).joinpath(f"{stem}.sql"))
+    if functions is not None:
+        found = sorted((file for file in functions.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+        # Functions may be made in any order: what one written in SQL calls is looked up when it is called.
+        scripts = ["SET LOCAL check_function_bodies = off;", up, *map(_text, found), "RESET check_function_bodies;", ""]
+        up = "\n".join(scripts)
+    return Migration(version, name, up, _text(files(__package__).joinpath(f"{stem}.down.sql")))
+
+
+def _text(file: Traversable) -> str:
+    return file.read_text(encoding="utf-8")

@@ -3,19 +3,48 @@
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from psycopg import AsyncConnection
 
 from bulkport.app import Bulkport
 from bulkport.database import cursor_classes
 from bulkport.jobs.job import JobState
-from bulkport.jobs.postgres import clock
-from bulkport.jobs.reading.details import JobSummary
-from bulkport.jobs.reading.query import JobQuery, JobSort
+from bulkport.jobs.port.details import JobSummary
+from bulkport.jobs.port.query import JobQuery, JobSort
 
 _POLL_SECONDS: Final = 0.02
 _PAGE: Final = 500
+
+_ADVANCE: Final[LiteralString] = """
+    WITH jobs AS (
+        UPDATE bulkport.jobs SET due_at = due_at - %(by)s WHERE state IN ('scheduled', 'retrying')
+    ), keys AS (
+        UPDATE bulkport.unique_keys SET taken_at = taken_at - %(by)s, expires_at = expires_at - %(by)s
+    ), rates AS (
+        UPDATE bulkport.rate_limits SET taken_at = taken_at - %(by)s, full_at = full_at - %(by)s
+    )
+    UPDATE bulkport.bulk_import_jobs SET start_at = start_at - %(by)s
+    WHERE start_at IS NOT NULL AND completed_at IS NULL
+"""
+"""Every time that is waited for comes `by` (an interval) sooner."""
+
+_RUNNABLE: Final[LiteralString] = """
+    SELECT EXISTS (
+        SELECT FROM bulkport.jobs job
+        WHERE (state IN ('enqueued', 'processing')
+               OR (state IN ('scheduled', 'retrying') AND due_at <= clock_timestamp()))
+          AND (state = 'processing'
+               OR ((task = ANY (%(tasks)s) OR starts_with(task, 'bulkport.'))
+                   AND NOT EXISTS (SELECT FROM bulkport.queues WHERE name = job.queue AND paused_at IS NOT NULL)))
+    )
+"""
+"""Whether a job runs, or may run now in a process that knows these tasks."""
+
+_NEXT_DUE: Final[LiteralString] = """
+    SELECT min(due_at) - clock_timestamp() FROM bulkport.jobs WHERE state IN ('scheduled', 'retrying')
+"""
+"""How long until the next job is due; NULL: none waits for its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +103,7 @@ async def advance(bulkport: Bulkport, by: timedelta | None = None, /, **units: f
     if step < timedelta():
         raise ValueError(f"a clock does not go back: {step}")
     async with await _connect(bulkport) as connection:
-        await connection.execute(clock.ADVANCE, {"by": step})
+        await connection.execute(_ADVANCE, {"by": step})
 
 
 async def drain(
@@ -100,18 +129,18 @@ async def drain(
     stop = asyncio.Event()
     settings = replace(bulkport.worker_settings, poll_seconds=0.1)
     async with await _connect(bulkport) as connection:
-        since = await _value(connection, clock.SINCE)
+        since = await _value(connection, "SELECT clock_timestamp()")
         worker = asyncio.create_task(bulkport.run_worker(stop, settings=settings))
         try:
             async with asyncio.timeout(timeout_seconds):
                 while not worker.done():
-                    if await _value(connection, clock.RUNNABLE, {"tasks": list(bulkport.tasks)}):
+                    if await _value(connection, _RUNNABLE, {"tasks": list(bulkport.tasks)}):
                         await asyncio.sleep(_POLL_SECONDS)
                         continue
-                    due_in = await _value(connection, clock.NEXT_DUE) if with_scheduled else None
+                    due_in = await _value(connection, _NEXT_DUE) if with_scheduled else None
                     if due_in is None:
                         break
-                    await connection.execute(clock.ADVANCE, {"by": max(due_in, timedelta())})
+                    await connection.execute(_ADVANCE, {"by": max(due_in, timedelta())})
         finally:
             stop.set()
             await worker

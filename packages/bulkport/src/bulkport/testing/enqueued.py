@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from bulkport.app import Bulkport
 from bulkport.jobs.job import JobState
-from bulkport.jobs.reading.details import JobSummary
-from bulkport.jobs.reading.query import JobQuery
+from bulkport.jobs.port.details import JobSummary
+from bulkport.jobs.port.query import JobQuery
 from bulkport.jobs.task import Task
 
 _WAITING: Final = (JobState.ENQUEUED, JobState.SCHEDULED, JobState.AWAITING, JobState.RETRYING)

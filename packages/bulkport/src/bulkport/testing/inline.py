@@ -13,11 +13,11 @@ from typing import Any
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import ParentNotFound, UnknownTask
-from bulkport.jobs.executor import TaskThreads
 from bulkport.jobs.job import BackgroundJob, JobState, JSONValue
 from bulkport.jobs.port.queueing import EnqueuedJob, NewJob, Outcome
 from bulkport.jobs.retry import RetryLater
-from bulkport.jobs.sanitize import storable_json
+from bulkport.jobs.threads import TaskThreads
+from bulkport.sanitize import storable_json
 from bulkport.testing.context import RecordedContext, job_context
 
 _THREADS = 4

@@ -13,8 +13,8 @@ from bulkport.cli.commands.target import Target, fail, load, plain_errors
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.control import Effect, OrderResult
-from bulkport.jobs.reading.details import JobSummary
-from bulkport.jobs.reading.query import JobQuery
+from bulkport.jobs.port.details import JobSummary
+from bulkport.jobs.port.query import JobQuery
 
 T = TypeVar("T")
 

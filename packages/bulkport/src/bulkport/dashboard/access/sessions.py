@@ -15,8 +15,8 @@ from psycopg.rows import class_row, tuple_row
 from starlette.requests import Request
 
 from bulkport.dashboard.core.viewer import Role, Viewer
-from bulkport.jobs.sanitize import storable_text
 from bulkport.pools import AsyncPool
+from bulkport.sanitize import storable_text
 
 Way = Literal["link", "openid", "keys"]
 """How somebody signed in; `keys`: with OpenID Connect, to a page of an application's own users alone."""

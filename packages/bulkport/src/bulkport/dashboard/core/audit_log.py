@@ -9,8 +9,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 
 from bulkport.dashboard.core.action import Begun, Outcome
-from bulkport.jobs.sanitize import storable_text
 from bulkport.pools import AsyncPool
+from bulkport.sanitize import storable_text
 
 _BEGIN: Final = """\
 INSERT INTO bulkport.audit (actor, action, target, form) VALUES (%s, %s, %s, %s)

@@ -12,7 +12,7 @@ from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import PageRequest
 from bulkport.dashboard.pages.periods import PERIODS, BarTotals, Period, in_bars
 from bulkport.jobs.inspect import InspectCalls
-from bulkport.jobs.reading.metrics import Percentiles, SeriesGroup, SeriesPoint, ServerStatus
+from bulkport.jobs.port.metrics import Percentiles, SeriesGroup, SeriesPoint, ServerStatus
 
 _CACHE_SECONDS: Final = 10.0
 _FAILED_HEIGHT: Final = 110

@@ -23,7 +23,7 @@ from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.prometheus import job_metrics
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
-from bulkport.jobs.reading.details import JobDetails, JobSummary
+from bulkport.jobs.port.details import JobDetails, JobSummary
 
 _MAX_LISTED: Final = 200
 _PATHS: Final[Sequence[tuple[str, str]]] = (

@@ -10,8 +10,8 @@ from typing import Final
 from bulkport.dashboard.core.formatting import elapsed, number, percent, size
 from bulkport.dashboard.core.language import n, t
 from bulkport.imports.admin import UNFINISHED, ImportFilter, OperatedImport, OperatedImports
+from bulkport.jobs.port.metrics import QueueStatus, SeriesPoint, ServerStatus
 from bulkport.jobs.port.recurring import RecurringJob
-from bulkport.jobs.reading.metrics import QueueStatus, SeriesPoint, ServerStatus
 from bulkport.limits import ImportLimits
 
 _LIMITED_FOR: Final = 60.0

@@ -16,9 +16,9 @@ from bulkport.dashboard.core.language import english, joined, t
 from bulkport.dashboard.core.page import PageNotFound
 from bulkport.dashboard.pages.job_outcomes import outcome_in_words
 from bulkport.jobs.port.control import Effect, OrderSummary
-from bulkport.jobs.reading.query import JobCount
-from bulkport.jobs.sanitize import storable_text
+from bulkport.jobs.port.query import JobCount
 from bulkport.pools import AsyncPool
+from bulkport.sanitize import storable_text
 
 MOST_SECONDS_WAITED: Final = 5
 """How long a step waits for jobs that others hold."""

@@ -26,7 +26,7 @@ from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.jobs.errors import SearchTookTooLong
 from bulkport.jobs.port.control import Order, OrderSummary
-from bulkport.jobs.reading.query import JobCount
+from bulkport.jobs.port.query import JobCount
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from bulkport.dashboard.pages.job_timeline import state_word
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.job import JobState
-from bulkport.jobs.reading.details import JobDetails, JobLink
+from bulkport.jobs.port.details import JobDetails, JobLink
 
 _MAX_NODES: Final = 40
 _MAX_READ: Final = 12

@@ -9,8 +9,8 @@ from typing import Final
 from bulkport.dashboard.core.page import Query
 from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.job import JobState
-from bulkport.jobs.reading.details import JobSummary
-from bulkport.jobs.reading.query import MOST_JOBS_A_PAGE, JobQuery, JobSort
+from bulkport.jobs.port.details import JobSummary
+from bulkport.jobs.port.query import MOST_JOBS_A_PAGE, JobQuery, JobSort
 
 _VARYING: Final = re.compile(
     r"""[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}   # a UUID

@@ -19,7 +19,7 @@ from bulkport.identifiers import MAX_BIGINT, ImportId
 from bulkport.imports.admin import MOST_LOOKED_AT, ChunkCell, OperatedImport, OperatedImports
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.read import ReportedRow
-from bulkport.jobs.sanitize import storable_text
+from bulkport.sanitize import storable_text
 
 _MOST_CELLS: Final = 240
 _CELLS_IN_A_ROW: Final = 40

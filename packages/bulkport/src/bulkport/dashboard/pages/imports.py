@@ -13,8 +13,8 @@ from bulkport.dashboard.pages.job import Related
 from bulkport.identifiers import ImportId
 from bulkport.imports.admin import UNFINISHED, ImportFilter, OperatedImports
 from bulkport.imports.states import ImportStatus
-from bulkport.jobs.reading.details import JobSummary
-from bulkport.jobs.sanitize import storable_text
+from bulkport.jobs.port.details import JobSummary
+from bulkport.sanitize import storable_text
 
 _IN_FLIGHT: Final = "in-flight"
 _FILTERS: Final = ("text", "resource", "user", "tag")

@@ -17,8 +17,8 @@ from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.waiting import reason_for_job
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.job import JobState
+from bulkport.jobs.port.details import JobDetails, JobLogLine, JobSummary
 from bulkport.jobs.port.engine import RetentionPolicy
-from bulkport.jobs.reading.details import JobDetails, JobLogLine, JobSummary
 
 _SHOWN_LINES: Final = 200
 _MOST_LINES: Final = 1_000

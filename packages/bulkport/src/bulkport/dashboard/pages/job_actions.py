@@ -15,7 +15,7 @@ from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.port.control import Cancel, Delete, Effect, OrderSummary, Requeue, RunNow
-from bulkport.jobs.reading.query import JobCount
+from bulkport.jobs.port.query import JobCount
 
 ORDERS: Final[dict[str, MakeOrder]] = {
     "jobs/requeue": lambda actor: Requeue(actor=actor),

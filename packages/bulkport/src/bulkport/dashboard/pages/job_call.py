@@ -6,7 +6,7 @@ from typing import Final
 
 from bulkport.dashboard.core.masking import Masking
 from bulkport.jobs.job import DEFAULT_QUEUE, JSONValue
-from bulkport.jobs.reading.details import JobSummary
+from bulkport.jobs.port.details import JobSummary
 
 _WIDTH: Final = 88
 _INDENT: Final = "    "

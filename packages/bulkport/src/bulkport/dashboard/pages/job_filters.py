@@ -11,7 +11,7 @@ from bulkport.dashboard.core.table import Sorting
 from bulkport.dashboard.core.times import parse_time
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
-from bulkport.jobs.reading.query import JobQuery, JobSort
+from bulkport.jobs.port.query import JobQuery, JobSort
 
 WITHIN: Final = {
     "15min": (timedelta(minutes=15), "Last 15 minutes"),

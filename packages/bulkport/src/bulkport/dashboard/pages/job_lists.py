@@ -16,9 +16,9 @@ from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.waiting import reason_for_job
 from bulkport.jobs.job import JobState
-from bulkport.jobs.reading.details import JobSummary
-from bulkport.jobs.reading.metrics import QueueStatus
-from bulkport.jobs.reading.query import JobCount, JobPage, JobSort
+from bulkport.jobs.port.details import JobSummary
+from bulkport.jobs.port.metrics import QueueStatus
+from bulkport.jobs.port.query import JobCount, JobPage, JobSort
 
 _MOST_COUNTED: Final = 1_000
 _REMOVABLE: Final = ("batch", "recurring", "task", "queue", "user", "text", "error", "within", "since", "until")

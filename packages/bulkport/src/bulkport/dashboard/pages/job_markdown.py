@@ -6,7 +6,7 @@ from bulkport.dashboard.core.formatting import exact
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.pages.job_call import readable_call
 from bulkport.dashboard.pages.job_timeline import Attempt
-from bulkport.jobs.reading.details import JobDetails
+from bulkport.jobs.port.details import JobDetails
 
 
 def job_as_markdown(details: JobDetails, masking: Masking, attempts: Sequence[Attempt]) -> str:

@@ -12,8 +12,8 @@ from bulkport.dashboard.pages.job_filters import JobFilter
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.job import JSONValue
-from bulkport.jobs.reading.details import JobSummary
-from bulkport.jobs.reading.query import MOST_JOBS_A_PAGE, JobCount, JobPage, JobQuery
+from bulkport.jobs.port.details import JobSummary
+from bulkport.jobs.port.query import MOST_JOBS_A_PAGE, JobCount, JobPage, JobQuery
 
 _READ_A_PAGE: Final = 100
 """Jobs with their arguments, for an order: each of them is looked into."""

@@ -9,7 +9,7 @@ from bulkport.dashboard.core.formatting import duration
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.pages.tracebacks import Traceback, read_traceback
 from bulkport.jobs.job import JobState
-from bulkport.jobs.reading.details import JobChange, JobDetails, JobRun, RunOutcome
+from bulkport.jobs.port.details import JobChange, JobDetails, JobRun, RunOutcome
 
 _RUNS: Final[dict[RunOutcome, tuple[str, str, str]]] = {
     RunOutcome.RUNNING: ("Running", "run", "play"),

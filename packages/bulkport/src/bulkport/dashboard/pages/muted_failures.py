@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection
 from typing import Final
 
-from bulkport.jobs.sanitize import storable_text
 from bulkport.pools import AsyncPool
+from bulkport.sanitize import storable_text
 
 FailureKey = tuple[str, str, str]
 """Task, error type and message of a group."""

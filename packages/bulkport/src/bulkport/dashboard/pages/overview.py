@@ -41,8 +41,7 @@ from bulkport.dashboard.pages.periods import chosen_period, period_tabs
 from bulkport.dashboard.pages.waiting import reason_for_waiting
 from bulkport.imports.admin import OperatedImport, OperatedImports
 from bulkport.jobs.job import JobState
-from bulkport.jobs.port.recurring import RecurringJob
-from bulkport.jobs.reading.metrics import (
+from bulkport.jobs.port.metrics import (
     Granularity,
     JobStatistics,
     QueueStatus,
@@ -50,6 +49,7 @@ from bulkport.jobs.reading.metrics import (
     SeriesPoint,
     ServerStatus,
 )
+from bulkport.jobs.port.recurring import RecurringJob
 from bulkport.limits import ImportLimits
 
 _REALTIME_SECONDS: Final = 90

@@ -8,7 +8,7 @@ from typing import Final
 from bulkport.dashboard.core.formatting import weekday
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import PageRequest
-from bulkport.jobs.reading.metrics import Granularity, JobTotals, SeriesPoint
+from bulkport.jobs.port.metrics import Granularity, JobTotals, SeriesPoint
 
 _MIN: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)

@@ -15,7 +15,7 @@ from bulkport.dashboard.pages.activity import ActivityReader, latency_chart
 from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.periods import chosen_period, period_tabs
 from bulkport.dashboard.pages.waiting import reason_for_waiting
-from bulkport.jobs.reading.metrics import QueueActivity, QueueStatus
+from bulkport.jobs.port.metrics import QueueActivity, QueueStatus
 
 _COLUMNS: Final = (
     Column("Queue"),

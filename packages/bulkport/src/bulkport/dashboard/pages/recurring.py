@@ -18,9 +18,9 @@ from bulkport.dashboard.pages.recurring_form import Known, recurring_form
 from bulkport.errors import BadRequest
 from bulkport.jobs.errors import InvalidSchedule, UnknownRecurringJob
 from bulkport.jobs.job import JobState
+from bulkport.jobs.port.details import JobSummary
+from bulkport.jobs.port.query import JobQuery
 from bulkport.jobs.port.recurring import RecurringJob
-from bulkport.jobs.reading.details import JobSummary
-from bulkport.jobs.reading.query import JobQuery
 
 _FIELD: Final = "recurring"
 _MAX_ID_LENGTH: Final = 200

@@ -11,7 +11,7 @@ from bulkport.dashboard.core.table import Column, Sorting
 from bulkport.dashboard.pages.activity import ActivityReader, latency_chart
 from bulkport.dashboard.pages.periods import PERIODS, chosen_period, period_tabs
 from bulkport.jobs.inspect import InspectCalls
-from bulkport.jobs.reading.metrics import TaskStatistics
+from bulkport.jobs.port.metrics import TaskStatistics
 
 _CACHE_SECONDS: Final = 3.0
 _MAX_READERS: Final = 200

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from bulkport.dashboard.core.formatting import number
 from bulkport.dashboard.core.language import t
-from bulkport.jobs.reading.metrics import QueueStatus
+from bulkport.jobs.port.metrics import QueueStatus
 
 
 def reason_for_waiting(queue: QueueStatus) -> str:

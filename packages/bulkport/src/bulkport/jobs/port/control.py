@@ -9,9 +9,9 @@ from typing import Protocol, TypedDict, Unpack
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import AnyConnection
+from bulkport.jobs.port.metrics import ServerCommand
+from bulkport.jobs.port.query import JobQuery
 from bulkport.jobs.port.queueing import is_integer, require_queue_name, require_start
-from bulkport.jobs.reading.metrics import ServerCommand
-from bulkport.jobs.reading.query import JobQuery
 
 
 class Effect(StrEnum):

@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 from typing import Protocol, Self
 
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.reading.details import BatchStatus, JobDetails, JobLogLine
-from bulkport.jobs.reading.metrics import (
+from bulkport.jobs.port.details import BatchStatus, JobDetails, JobLogLine
+from bulkport.jobs.port.metrics import (
     Granularity,
     JobStatistics,
     QueueActivity,
@@ -28,7 +28,7 @@ from bulkport.jobs.reading.metrics import (
     ServerStatus,
     TaskStatistics,
 )
-from bulkport.jobs.reading.query import JobCount, JobIds, JobPage, JobQuery
+from bulkport.jobs.port.query import JobCount, JobIds, JobPage, JobQuery
 
 
 class JobReader(Protocol):

@@ -23,12 +23,12 @@ from bulkport.jobs.port.control import (
     Reschedule,
     RunNow,
 )
+from bulkport.jobs.port.metrics import ServerCommand
+from bulkport.jobs.port.query import JobIds, JobQuery
 from bulkport.jobs.port.queueing import is_integer, require_queue_name
 from bulkport.jobs.postgres.rows import job_id_of, number_of
-from bulkport.jobs.reading.metrics import ServerCommand
-from bulkport.jobs.reading.query import JobIds, JobQuery
-from bulkport.jobs.sanitize import storable_text
 from bulkport.pools import AsyncPool
+from bulkport.sanitize import storable_text
 
 JOBS_A_TRANSACTION: Final = 500
 """Jobs that an order for many locks at one time."""

@@ -12,15 +12,15 @@ from bulkport import telemetry
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.context import JobCancelled, JobContext, TaskDefinition
 from bulkport.jobs.errors import ArgumentsDoNotFit, WorkerDied
-from bulkport.jobs.executor import report_unended
 from bulkport.jobs.job import JSONValue
-from bulkport.jobs.postgres.claims import ClaimedJob
-from bulkport.jobs.postgres.outcomes import EndedRun, Ending, OutcomeWriter, RunOutcome, describe, message_of, printable
+from bulkport.jobs.postgres.outcomes import EndedRun, Ending, OutcomeWriter, RunResult, describe, message_of, printable
+from bulkport.jobs.postgres.producer import ClaimedJob
 from bulkport.jobs.postgres.run_output import RunOutputStore
 from bulkport.jobs.retry import RetryLater
 from bulkport.jobs.run_output import RunOutput
-from bulkport.jobs.sanitize import NotStorable, storable_json
+from bulkport.jobs.threads import report_unended
 from bulkport.logs import get_logger
+from bulkport.sanitize import NotStorable, storable_json
 
 _log = get_logger(__name__)
 
@@ -62,7 +62,7 @@ class Run:
         self._begun = time.monotonic()
         self._notes = RunOutput()
 
-    async def outcome(self) -> RunOutcome:
+    async def outcome(self) -> RunResult:
         """Run the task's function; nothing that it raises comes out of here."""
         # Every line that is logged meanwhile, by the task's own code too, says whose it is.
         structlog.contextvars.bind_contextvars(job_id=self.job.job_id, task=self.job.task)
@@ -75,7 +75,7 @@ class Run:
             await _uninterrupted(self._notes.finish())
         return outcome
 
-    async def _attempt(self) -> RunOutcome:
+    async def _attempt(self) -> RunResult:
         job, definition = self.job, self.definition
         self._notes = await self._output.notes_of(job.job_id, job.runs)
         most = definition.retry.max_lost_runs
@@ -91,9 +91,9 @@ class Run:
             value = await definition.function(context, **args)
         seconds = self._seconds
         result, note = (None, None) if value is None else self._storable(value)
-        return RunOutcome(Ending.SUCCEEDED, seconds, result, note)
+        return RunResult(Ending.SUCCEEDED, seconds, result, note)
 
-    async def _outcome_of(self, error: BaseException) -> RunOutcome:
+    async def _outcome_of(self, error: BaseException) -> RunResult:
         """What an error comes to."""
         seconds = self._seconds
         log = self._log()
@@ -101,17 +101,17 @@ class Run:
         if reason == "cancelled" or isinstance(error, JobCancelled):
             log.info("job cancelled")
             said = message_of(error) if isinstance(error, JobCancelled) and reason is None else None
-            return RunOutcome(Ending.CANCELLED, seconds, error=said)
+            return RunResult(Ending.CANCELLED, seconds, error=said)
         if reason == "shutdown":
             log.info("job handed back")
-            return RunOutcome(Ending.HANDED_BACK, seconds)
+            return RunResult(Ending.HANDED_BACK, seconds)
         if isinstance(error, RetryLater):
             ending = Ending.HANDED_BACK if self._is_stopping() and not error.delay_seconds else Ending.AGAIN
             priority = max(self.job.priority - 1, -(2**31)) if error.lower_priority else None
-            return RunOutcome(ending, seconds, delay_seconds=error.delay_seconds, priority=priority)
+            return RunResult(ending, seconds, delay_seconds=error.delay_seconds, priority=priority)
         return await self._failed_outcome(error, seconds, log)
 
-    async def _failed_outcome(self, error: BaseException, seconds: float, log: Any) -> RunOutcome:
+    async def _failed_outcome(self, error: BaseException, seconds: float, log: Any) -> RunResult:
         """Decide what comes after a failed attempt."""
         policy = self.definition.retry
         failures = self.job.failures + 1
@@ -120,15 +120,15 @@ class Run:
         if not is_hopeless and policy.allows_attempt_after(failures, error):
             delay = policy.delay_after(failures)
             log.warning("attempt failed", retry_seconds=round(delay, 2), exc_info=printable(error))
-            return RunOutcome.of_error(Ending.RETRY, error, seconds, delay)
+            return RunResult.of_error(Ending.RETRY, error, seconds, delay)
         if self.definition.on_failure is not None:
             try:
                 await self.definition.on_failure(self._context(failures - 1), error)
             except BaseException:
                 log.exception("failure could not be settled", retry_seconds=policy.max_seconds)
-                return RunOutcome.of_error(Ending.RETRY, error, seconds, policy.max_seconds)
+                return RunResult.of_error(Ending.RETRY, error, seconds, policy.max_seconds)
         log.error("job failed", exc_info=printable(error))
-        return RunOutcome.of_error(Ending.FAILED, error, seconds)
+        return RunResult.of_error(Ending.FAILED, error, seconds)
 
     def _storable(self, value: Any) -> tuple[JSONValue, str | None]:
         """The result as it can be kept, or why it cannot."""

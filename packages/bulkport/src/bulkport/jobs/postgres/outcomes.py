@@ -14,8 +14,8 @@ from bulkport.backoff import wait_after
 from bulkport.jobs.job import JSONValue
 from bulkport.jobs.postgres import queries
 from bulkport.jobs.postgres.connection import GivenUp, WorkerConnection, wait_for_event
-from bulkport.jobs.sanitize import storable_text
 from bulkport.logs import get_logger
+from bulkport.sanitize import storable_text
 
 _MOST_TYPE_LENGTH: Final = 200
 _MOST_MESSAGE_LENGTH: Final = 4_000
@@ -94,7 +94,7 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class RunOutcome:
+class RunResult:
     """How a run ended."""
 
     ending: Ending
@@ -132,7 +132,7 @@ class EndedRun:
     runs: int
     """Runs of the job before this one: with the worker it tells this run from any other."""
     task: str
-    outcome: RunOutcome
+    outcome: RunResult
     tries: int = 0
 
     def row(self) -> dict[str, Any]:

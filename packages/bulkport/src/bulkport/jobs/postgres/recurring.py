@@ -16,10 +16,10 @@ from bulkport.jobs.job import JobState
 from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringStore
 from bulkport.jobs.postgres import recurring_queries as queries
 from bulkport.jobs.postgres.rows import in_utc, job_id_of, utc_or_none
-from bulkport.jobs.sanitize import storable_text
 from bulkport.jobs.schedule import Schedule
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
+from bulkport.sanitize import storable_text
 
 _log = get_logger(__name__)
 

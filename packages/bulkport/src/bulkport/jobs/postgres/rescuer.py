@@ -17,7 +17,7 @@ import psycopg
 from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import queries
 from bulkport.jobs.postgres.connection import WorkerConnection
-from bulkport.jobs.postgres.outcomes import EndedRun, Ending, RunOutcome
+from bulkport.jobs.postgres.outcomes import EndedRun, Ending, RunResult
 from bulkport.logs import get_logger
 
 
@@ -148,7 +148,7 @@ class Rescuer:
         # Twice in a row: a job may just be on its way between the database and this process.
         not_run = {(row["job_id"], row["runs"]) for row in rows if not self._holds(row["job_id"])}
         for job_id, runs in sorted(not_run & self._suspects):
-            await self._put_back(EndedRun(job_id, runs, "", RunOutcome(Ending.LOST, None)))
+            await self._put_back(EndedRun(job_id, runs, "", RunResult(Ending.LOST, None)))
         self._suspects = not_run - self._suspects
 
     async def _put_back(self, run: EndedRun) -> None:

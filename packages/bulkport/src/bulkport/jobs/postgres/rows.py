@@ -6,7 +6,7 @@ from typing import Any, Final, LiteralString
 
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.job import JobState
-from bulkport.jobs.reading.details import JobSummary
+from bulkport.jobs.port.details import JobSummary
 from bulkport.jobs.run_output import Progress
 from bulkport.telemetry import without_carrier
 

@@ -14,13 +14,12 @@ from bulkport.jobs.context import TaskDefinition
 from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import queries
-from bulkport.jobs.postgres.claims import Claimer
 from bulkport.jobs.postgres.connection import GivenUp, WorkerConnection, wait_for_event
 from bulkport.jobs.postgres.executor import RunningJobs
 from bulkport.jobs.postgres.heartbeat import Heartbeat, LoopWatch
-from bulkport.jobs.postgres.listener import Listener
 from bulkport.jobs.postgres.maintenance import RELEASE_DUE, SETTLE, Chore, Chores, due_chore, settle_chore
 from bulkport.jobs.postgres.outcomes import WAITING, EndedRun, OutcomeWriter
+from bulkport.jobs.postgres.producer import Claimer, Listener
 from bulkport.jobs.postgres.rescuer import Rescuer
 from bulkport.jobs.postgres.run_output import RunOutputStore
 from bulkport.logs import get_logger

@@ -1,7 +1,7 @@
 """The reading side of the port on PostgreSQL.
 
 - `reader.py` is the whole of it, `snapshot.py` what each call reads from.
-- `finding.py` has the statements that find jobs; `search.py` makes pages of what they find, `cursors.py` their
+- `queries.py` has the statements that find jobs; `search.py` makes pages of what they find, `cursors.py` their
   cursors.
 - `details.py`, `statistics.py` and `servers.py` read one job, numbers, and queues and servers.
 """

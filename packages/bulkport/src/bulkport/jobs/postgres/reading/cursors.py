@@ -15,7 +15,7 @@ from typing import Final
 
 from bulkport.identifiers import MAX_BIGINT
 from bulkport.jobs.errors import InvalidCursor
-from bulkport.jobs.reading.query import JobQuery, JobSort
+from bulkport.jobs.port.query import JobQuery, JobSort
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

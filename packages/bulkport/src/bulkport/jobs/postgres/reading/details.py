@@ -10,9 +10,7 @@ from psycopg import sql
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
-from bulkport.jobs.postgres.reading.snapshot import Snapshot
-from bulkport.jobs.postgres.rows import SUMMARIES, job_id_of, number_of, summary_of
-from bulkport.jobs.reading.details import (
+from bulkport.jobs.port.details import (
     MOST_EVENTS,
     MOST_LINKS,
     BatchStatus,
@@ -25,6 +23,8 @@ from bulkport.jobs.reading.details import (
     RunOutcome,
     TimelineEntry,
 )
+from bulkport.jobs.postgres.reading.snapshot import Snapshot
+from bulkport.jobs.postgres.rows import SUMMARIES, job_id_of, number_of, summary_of
 from bulkport.jobs.run_output import MOST_LINES
 
 _STORED: Final = sql.SQL("""

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from bulkport.jobs.port.query import JobCount, JobIds, JobPage, JobQuery
 from bulkport.jobs.postgres.reading.details import read_batch, read_batches, read_details, read_logs, read_tags
 from bulkport.jobs.postgres.reading.search import CursorKey, JobSearch
 from bulkport.jobs.postgres.reading.servers import read_queues, read_servers
@@ -16,7 +17,6 @@ from bulkport.jobs.postgres.reading.statistics import (
     read_statistics,
     read_task_statistics,
 )
-from bulkport.jobs.reading.query import JobCount, JobIds, JobPage, JobQuery
 from bulkport.pools import AsyncPool
 
 P = ParamSpec("P")

@@ -15,9 +15,10 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from bulkport.jobs.errors import InvalidJobQuery
+from bulkport.jobs.port.query import MOST_JOBS_A_PAGE, JobCount, JobIds, JobPage, JobQuery
 from bulkport.jobs.port.queueing import is_integer
 from bulkport.jobs.postgres.reading.cursors import Cursors, PageCursor, Place, WalkCursor
-from bulkport.jobs.postgres.reading.finding import (
+from bulkport.jobs.postgres.reading.queries import (
     Start,
     Statement,
     StateQuery,
@@ -25,7 +26,6 @@ from bulkport.jobs.postgres.reading.finding import (
 )
 from bulkport.jobs.postgres.reading.snapshot import Snapshot, SnapshotSource
 from bulkport.jobs.postgres.rows import SUMMARIES, job_id_of, summary_of
-from bulkport.jobs.reading.query import MOST_JOBS_A_PAGE, JobCount, JobIds, JobPage, JobQuery
 from bulkport.logs import get_logger
 
 MOST_ARGS_BYTES: Final = 8_192

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from psycopg import sql
 
+from bulkport.jobs.port.metrics import QueueStatus, RunningJob, ServerCommand, ServerStatus
 from bulkport.jobs.postgres.reading.snapshot import Snapshot
 from bulkport.jobs.postgres.reading.statistics import COUNTED
 from bulkport.jobs.postgres.rows import job_id_of, take_progress
-from bulkport.jobs.reading.metrics import QueueStatus, RunningJob, ServerCommand, ServerStatus
 
 # The longest waiting one is looked for among the first by creation only: an index by the time since when jobs are
 # ready would cost each job more than this is worth.

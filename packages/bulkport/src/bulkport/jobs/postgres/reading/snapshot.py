@@ -9,7 +9,7 @@ from psycopg.errors import QueryCanceled
 from psycopg.rows import DictRow, dict_row
 
 from bulkport.jobs.errors import SearchTookTooLong
-from bulkport.jobs.postgres.reading.finding import Statement
+from bulkport.jobs.postgres.reading.queries import Statement
 from bulkport.pools import AsyncPool
 
 _BEGIN: Final = sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL timezone = 'UTC'; {}")

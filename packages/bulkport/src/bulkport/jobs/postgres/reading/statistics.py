@@ -9,8 +9,7 @@ from psycopg import sql
 
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
-from bulkport.jobs.postgres.reading.snapshot import Snapshot
-from bulkport.jobs.reading.metrics import (
+from bulkport.jobs.port.metrics import (
     Granularity,
     JobStatistics,
     JobTotals,
@@ -22,6 +21,7 @@ from bulkport.jobs.reading.metrics import (
     steps_between,
     task_granularity,
 )
+from bulkport.jobs.postgres.reading.snapshot import Snapshot
 
 MOST_STEPS: Final = 5_000
 """Steps that a time series has at most."""

@@ -15,8 +15,8 @@ from typing import Any, Final, LiteralString
 from psycopg import sql
 
 from bulkport.jobs.job import JobState
+from bulkport.jobs.port.query import JobQuery, JobSort
 from bulkport.jobs.postgres.reading.cursors import Place
-from bulkport.jobs.reading.query import JobQuery, JobSort
 
 _VALUES: Final[dict[JobSort, LiteralString]] = {
     JobSort.CREATED: "job.created_at",

@@ -1,11 +1,13 @@
 """Text and JSON as PostgreSQL can store them: `text` has no NUL and no lone surrogate, `jsonb` no NaN either."""
 
 import json
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from bulkport.jobs.job import JSONValue
+JSONValue: TypeAlias = "str | int | float | bool | Sequence[JSONValue] | Mapping[str, JSONValue] | None"
+"""What JSON is made of, and so the arguments and results of background jobs."""
 
 _ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 HALF_A_PAIR: Final = "not storable: text with half of a surrogate pair"

@@ -9,8 +9,8 @@ from typing import Final
 from bulkport.identifiers import MAX_BIGINT, AnyUserId, BackgroundJobId, with_text_id
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
-from bulkport.jobs.reading.details import JobSummary
-from bulkport.jobs.sanitize import NotStorable, require_storable
+from bulkport.jobs.port.details import JobSummary
+from bulkport.sanitize import NotStorable, require_storable
 
 MOST_JOBS_A_PAGE: Final = 500
 
