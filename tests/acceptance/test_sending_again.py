@@ -237,3 +237,66 @@ async def test_labels_that_cannot_be_kept_are_refused(
     answer = await idle_site.ann.post(PLATFORMS, params=query, **with_headers(BODIES["ndjson"], **headers))
     assert list(assert_problem(answer, 400)["errors"]) == [path]
     assert await imports_in(idle_site) == 0
+
+
+SINGLE = "/api/platforms"
+
+
+async def test_a_single_change_is_made_once(shared_site: CatalogueSite) -> None:
+    ann, docker = shared_site.ann, {"platformName": "Docker"}
+
+    async def post(body: dict[str, Any], key: str = "made-once", client: Any = ann) -> Any:
+        return await client.post(SINGLE, json=body, headers={"idempotency-key": key})
+
+    async def count() -> int:
+        return int((await fetch(shared_site.url, "SELECT count(*) FROM platforms"))[0][0])
+
+    before = await count()
+    first, again = await post(docker), await post(docker, client=shared_site.ann_again)
+    assert (first.status_code, first.content) == (201, again.content)
+    assert first.headers["location"] == again.headers["location"]
+    assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
+    assert assert_problem(await post({"platformName": "Git"}), 422)["type"] == "/problems/idempotency-key-reused"
+    # A key belongs to a user, a method and a path; without one nothing is kept.
+    others = [
+        await post(docker, client=shared_site.bob),
+        await post(docker, "other"),
+        await ann.post(SINGLE, json=docker),
+    ]
+    assert len({answer.json()["id"] for answer in [first, *others]}) == 4
+    assert await count() == before + 4
+
+    address, headers = first.headers["location"], {"idempotency-key": "made-once"}
+    git = {"json": {"platformName": "Git"}, "headers": headers}
+    assert [(await ann.put(address, **git)).status_code for _ in range(2)] == [204, 204]
+    assert_problem(await ann.put(address, json=docker, headers=headers), 422)
+    gone = [await ann.delete(address, headers=headers) for _ in range(2)]
+    assert [(answer.status_code, answer.headers.get("idempotent-replayed")) for answer in gone] == [
+        (204, None),
+        (204, "true"),
+    ]
+    assert await count() == before + 3
+
+
+async def test_of_many_single_requests_at_one_moment_one_is_carried_out(shared_site: CatalogueSite) -> None:
+    body = {"json": {"platformName": "At one moment"}, "headers": {"idempotency-key": "at-one-moment"}}
+    answers = await asyncio.gather(*(shared_site.ann.post(SINGLE, **body) for _ in range(12)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.content for answer in answers if answer.status_code == 201}) == 1
+    assert {answer.headers["retry-after"] for answer in answers if answer.status_code == 409} <= {"1"}
+    found = await fetch(shared_site.url, "SELECT count(*) FROM platforms WHERE platform_name = 'At one moment'")
+    assert found == [(1,)]
+
+
+async def test_the_key_of_a_refused_single_request_is_free(shared_site: CatalogueSite) -> None:
+    headers = {"idempotency-key": "refused-first"}
+    missing = {"howTo": "x", "commandLine": "y", "platformId": 2**62}
+    assert_problem(await shared_site.ann.post("/api/commands", json=missing, headers=headers), 400)
+    platform = await shared_site.ann.post(SINGLE, json={"platformName": ""}, headers=headers)
+    assert_problem(platform, 400)
+    made = await shared_site.ann.post(SINGLE, json={"platformName": "Docker"}, headers=headers)
+    known = missing | {"platformId": made.json()["id"]}
+    assert (await shared_site.ann.post("/api/commands", json=known, headers=headers)).status_code == 201
+    assert_problem(
+        await shared_site.ann.post(SINGLE, json={"platformName": "x"}, headers={"idempotency-key": "a b"}), 400
+    )

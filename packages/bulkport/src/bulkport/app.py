@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bulkport.database import DEFAULT_SCHEMA
 from bulkport.extras import require_extra
+from bulkport.identifiers import AnyUserId, user_id_text
 from bulkport.import_work import ImportWork
 from bulkport.imports.calls import ImportCalls
 from bulkport.imports.check import check_resources
@@ -31,11 +32,12 @@ from bulkport.worker_parts import WorkerParts
 from bulkport.worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
-    from fastapi import APIRouter
+    from fastapi import APIRouter, Request
 
     from bulkport.dashboard import Access, Dashboard, Sessions
     from bulkport.dashboard.standard import Decide
     from bulkport.egress import EgressPolicy
+    from bulkport.fastapi.idempotent import Once
     from bulkport.fastapi.route import Authenticate
     from bulkport.fastapi.write_query import Authorize
     from bulkport.pulls.stores import ObjectStore
@@ -181,6 +183,12 @@ class Bulkport(JobCalls, ImportCalls):
             access=source_access(self._egress, self._stores),
             egress=self._egress,
         )
+
+    def once(self, request: "Request", user_id: AnyUserId) -> "Once":
+        """Makes a change of the application's own route once, however often its request comes (`Idempotency-Key`)."""
+        from bulkport.fastapi.idempotent import Once  # noqa: PLC0415
+
+        return Once(request, user_id_text(user_id), self._runtime())
 
     def dashboard(
         self,
@@ -358,8 +366,6 @@ class Bulkport(JobCalls, ImportCalls):
     def upload_pool_stats(self) -> dict[str, int]:
         """Statistics of the connections that store long bodies, as `psycopg_pool` names them."""
         return self._runtime().intake.upload_pool_stats() if self._runtimes else {}
-
-    # What can be wrong
 
     async def check(self) -> list[Mistake]:
         """Mistakes in the declarations of resources, measured against the tables; empty: they fit.

@@ -19,7 +19,8 @@ from commandapi.commands.schemas import CommandBody, CommandQuery, CommandView
 from commandapi.paging import Page, read_page
 from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
 from commandapi.searching import search_slot
-from commandapi.tenancy import CurrentTenant, ReadingSessions, Sessions, Tenant
+from commandapi.single_changes import REPEATED_ANSWERS, SAFE_TO_REPEAT, Changing, Created
+from commandapi.tenancy import CurrentTenant, ReadingSessions, Tenant
 
 router = APIRouter(prefix="/api", tags=["commands"], dependencies=[Depends(search_slot)])
 
@@ -55,18 +56,27 @@ async def list_commands_of_platform(
         )
 
 
-@router.post("/commands", status_code=status.HTTP_201_CREATED, openapi_extra=_command_body.openapi)
+@router.post(
+    "/commands",
+    status_code=status.HTTP_201_CREATED,
+    response_model=CommandView,
+    responses=REPEATED_ANSWERS,
+    openapi_extra=_command_body.openapi | SAFE_TO_REPEAT,
+)
 async def create_command(
-    body: Annotated[CommandBody, Depends(_command_body)], sessions: Sessions, response: Response, tenant: CurrentTenant
-) -> CommandView:
+    body: Annotated[CommandBody, Depends(_command_body)], change: Changing, tenant: CurrentTenant
+) -> Response:
     """Add a command to a platform; `Location` is its address."""
-    command = Command(**body.model_dump(), owner_id=tenant.user_id)
+
+    async def add(session: AsyncSession) -> Created:
+        command = Command(**body.model_dump(), owner_id=tenant.user_id)
+        await _require_platform(session, body.platform_id, tenant)
+        session.add(command)
+        await session.flush()
+        return Created(CommandView.model_validate(command), f"/api/commands/{command.id}")
+
     with _platform_must_exist(body.platform_id):
-        async with sessions.begin() as session:
-            await _require_platform(session, body.platform_id, tenant)
-            session.add(command)
-    response.headers["Location"] = f"/api/commands/{command.id}"
-    return CommandView.model_validate(command)
+        return await change(add)
 
 
 @router.get("/commands/{command_id:digits}")
@@ -77,26 +87,40 @@ async def get_command(command_id: PathId, sessions: ReadingSessions, tenant: Cur
 
 
 @router.put(
-    "/commands/{command_id:digits}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_command_body.openapi
+    "/commands/{command_id:digits}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=REPEATED_ANSWERS,
+    openapi_extra=_command_body.openapi | SAFE_TO_REPEAT,
 )
 async def replace_command(
-    command_id: PathId, body: Annotated[CommandBody, Depends(_command_body)], sessions: Sessions, tenant: CurrentTenant
-) -> None:
+    command_id: PathId, body: Annotated[CommandBody, Depends(_command_body)], change: Changing, tenant: CurrentTenant
+) -> Response:
     """Replace a command's fields."""
+
+    async def replace(session: AsyncSession) -> None:
+        if seen := tenant.sees(Command.owner_id):
+            await COMMANDS_BY_ID.require(session, command_id, *seen)
+        await _require_platform(session, body.platform_id, tenant)
+        await COMMANDS_BY_ID.replace(session, command_id, body.model_dump(), *seen)
+
     with _platform_must_exist(body.platform_id):
-        async with sessions.begin() as session:
-            if seen := tenant.sees(Command.owner_id):
-                await COMMANDS_BY_ID.require(session, command_id, *seen)
-            await _require_platform(session, body.platform_id, tenant)
-            await COMMANDS_BY_ID.replace(session, command_id, body.model_dump(), *seen)
+        return await change(replace)
 
 
-@router.delete("/commands/{command_id:digits}", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_command(command_id: PathId, sessions: Sessions, tenant: CurrentTenant) -> None:
+@router.delete(
+    "/commands/{command_id:digits}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=REPEATED_ANSWERS,
+    openapi_extra=SAFE_TO_REPEAT,
+)
+async def delete_command(command_id: PathId, change: Changing, tenant: CurrentTenant) -> Response:
     """Remove a command. It takes a key with the scope `admin`, or with `write` where the user added it."""
     seen, removable = tenant.sees(Command.owner_id), tenant.removes(Command.owner_id)
-    async with sessions.begin() as session:
+
+    async def remove(session: AsyncSession) -> None:
         await COMMANDS_BY_ID.remove(session, command_id, seen=seen, removable=removable)
+
+    return await change(remove)
 
 
 async def _read_commands(session: AsyncSession, commands: Select[Command], query: CommandQuery) -> Page[CommandView]:

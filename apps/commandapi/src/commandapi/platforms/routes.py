@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response, status
 from sqlalchemy import BigInteger, Text, column, exists, select, table
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from bulkport.fastapi.bodies import JsonBody
@@ -12,7 +13,8 @@ from commandapi.paging import Page, read_page
 from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
 from commandapi.platforms.schemas import PlatformBody, PlatformQuery, PlatformView
 from commandapi.searching import search_slot
-from commandapi.tenancy import CurrentTenant, ReadingSessions, Sessions
+from commandapi.single_changes import REPEATED_ANSWERS, SAFE_TO_REPEAT, Changing, Created
+from commandapi.tenancy import CurrentTenant, ReadingSessions
 
 router = APIRouter(prefix="/api/platforms", tags=["platforms"], dependencies=[Depends(search_slot)])
 
@@ -44,19 +46,25 @@ async def list_platforms(
         )
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=_platform_body.openapi)
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=PlatformView,
+    responses=REPEATED_ANSWERS,
+    openapi_extra=_platform_body.openapi | SAFE_TO_REPEAT,
+)
 async def create_platform(
-    body: Annotated[PlatformBody, Depends(_platform_body)],
-    sessions: Sessions,
-    response: Response,
-    tenant: CurrentTenant,
-) -> PlatformView:
+    body: Annotated[PlatformBody, Depends(_platform_body)], change: Changing, tenant: CurrentTenant
+) -> Response:
     """Add a platform; `Location` is its address."""
-    platform = Platform(**body.model_dump(), owner_id=tenant.user_id)
-    async with sessions.begin() as session:
+
+    async def add(session: AsyncSession) -> Created:
+        platform = Platform(**body.model_dump(), owner_id=tenant.user_id)
         session.add(platform)
-    response.headers["Location"] = f"/api/platforms/{platform.id}"
-    return PlatformView.model_validate(platform)
+        await session.flush()
+        return Created(PlatformView.model_validate(platform), f"/api/platforms/{platform.id}")
+
+    return await change(add)
 
 
 @router.get("/{platform_id:digits}")
@@ -68,20 +76,33 @@ async def get_platform(platform_id: PathId, sessions: ReadingSessions, tenant: C
         )
 
 
-@router.put("/{platform_id:digits}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_platform_body.openapi)
+@router.put(
+    "/{platform_id:digits}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=REPEATED_ANSWERS,
+    openapi_extra=_platform_body.openapi | SAFE_TO_REPEAT,
+)
 async def replace_platform(
     platform_id: PathId,
     body: Annotated[PlatformBody, Depends(_platform_body)],
-    sessions: Sessions,
+    change: Changing,
     tenant: CurrentTenant,
-) -> None:
+) -> Response:
     """Replace a platform's fields."""
-    async with sessions.begin() as session:
+
+    async def replace(session: AsyncSession) -> None:
         await PLATFORMS_BY_ID.replace(session, platform_id, body.model_dump(), *tenant.sees(Platform.owner_id))
 
+    return await change(replace)
 
-@router.delete("/{platform_id:digits}", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_platform(platform_id: PathId, sessions: Sessions, tenant: CurrentTenant) -> None:
+
+@router.delete(
+    "/{platform_id:digits}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=REPEATED_ANSWERS,
+    openapi_extra=SAFE_TO_REPEAT,
+)
+async def delete_platform(platform_id: PathId, change: Changing, tenant: CurrentTenant) -> Response:
     """Remove a platform and all its commands.
 
     It takes a key with the scope `admin`, or with `write` where the user added the platform and all its commands.
@@ -90,5 +111,8 @@ async def delete_platform(platform_id: PathId, sessions: Sessions, tenant: Curre
     if removable:
         others = _COMMANDS.c.owner_id.is_distinct_from(tenant.user_id)
         removable.append(~exists().where(_COMMANDS.c.platform_id == platform_id, others))
-    async with sessions.begin() as session:
+
+    async def remove(session: AsyncSession) -> None:
         await PLATFORMS_BY_ID.remove(session, platform_id, seen=tenant.sees(Platform.owner_id), removable=removable)
+
+    return await change(remove)

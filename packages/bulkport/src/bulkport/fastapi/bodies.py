@@ -13,6 +13,7 @@ from starlette.requests import Request
 from bulkport.errors import MalformedBody, TooLarge, UnsupportedMediaType, ValidationFailed
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.json_schema import schema_of
+from bulkport.fastapi.request_body import RequestBody, keep_fingerprint
 from bulkport.fastapi.validation_errors import messages_by_path
 from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.json_values import has_many_values
@@ -52,6 +53,8 @@ class JsonBody(Generic[ModelT]):
         If the Content-Type is not JSON, its charset not UTF-8, or the body is compressed.
     TooLarge
         If the body is longer than `max_bytes`, or has more than 10,000 values in it.
+    DigestMismatch
+        If the body is not the one whose `Content-Digest` was sent (RFC 9530).
     MalformedBody
         If the body is not JSON (RFC 8259), or no object.
     ValidationFailed
@@ -95,10 +98,12 @@ class JsonBody(Generic[ModelT]):
         if length.isdecimal() and int(length) > self._max_bytes:
             raise self._too_large()
         received = bytearray()
-        async for part in request.stream():
+        body = RequestBody(request, fingerprints=True)
+        async for part in body:
             received += part
             if len(received) > self._max_bytes:
                 raise self._too_large()
+        keep_fingerprint(request, body)
         return bytes(received)
 
     def _too_large(self) -> TooLarge:

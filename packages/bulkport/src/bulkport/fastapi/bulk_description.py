@@ -75,6 +75,15 @@ _OTHER_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     422: {"description": "The `Idempotency-Key` was used for another request."},
     507: {"description": "There is no room for it on the server's disk."},
 }
+IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes the request safe to send again, also after a broken connection: what it asks for is done "
+    "once. The same request gets the first answer again (with `Idempotent-Replayed: true`), another one 422.",
+    "schema": {"type": "string", "maxLength": 257},
+    "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
+}
 _SENDING_HEADERS: Final[list[dict[str, Any]]] = [
     {
         "name": "Prefer",
@@ -89,15 +98,7 @@ _SENDING_HEADERS: Final[list[dict[str, Any]]] = [
             "wait": {"value": "respond-async, wait=10"},
         },
     },
-    {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "required": False,
-        "description": "Makes the request safe to send again, also after a broken connection: one key is one "
-        "import. The same request gets the first answer again, another one 422.",
-        "schema": {"type": "string", "maxLength": 257},
-        "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
-    },
+    IDEMPOTENCY_KEY,
     {
         "name": "Content-Digest",
         "in": "header",

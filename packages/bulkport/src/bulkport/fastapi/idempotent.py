@@ -1,9 +1,9 @@
-"""Receiving a body once, however often its request comes (`Idempotency-Key`)."""
+"""Doing once what a request asks for, however often the request comes (`Idempotency-Key`)."""
 
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,10 +17,11 @@ from starlette.requests import Request
 from bulkport.database.row_security import Connections
 from bulkport.errors import BadRequest, IdempotencyKeyReused, ServiceUnavailable, TooManyRequests
 from bulkport.fastapi.headers import field_value
-from bulkport.fastapi.request_body import RequestBody
+from bulkport.fastapi.request_body import RequestBody, small_fingerprint
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.idempotency import LEASE_SECONDS, IdempotencyKey
+from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.upload import OnAccept
 
 # A structured-field string (RFC 9651 §3.3.3), as the draft asks for, or what most clients send: the bare key.
@@ -30,6 +31,8 @@ _PASSING: Final = (psycopg.Error, PoolTimeout, ServiceUnavailable, TooManyReques
 """There is no connection for a moment, or none for this user."""
 
 Accept = Callable[[RequestBody, OnAccept | None], Awaitable[AcceptedImport]]
+Keep = Callable[[AsyncConnection[Any], Mapping[str, Any]], Awaitable[None]]
+"""Keeps an answer, in the transaction of the change that it tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +89,90 @@ async def receive_once(
         await again.drain()
         if again.fingerprint != first.fingerprint:
             raise IdempotencyKeyReused
-        return Received(first.accepted, is_replayed=True)
+        return Received(AcceptedImport.of_json(first.answer), is_replayed=True)
 
     body = RequestBody(request, fingerprints=True)
 
     async def write_answer(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
-        await key.write_answer(connection, accepted, body.fingerprint)
+        await key.write_answer(connection, accepted.to_json(), body.fingerprint)
 
+    async with _held(key, pool):
+        return Received(await accept(body, write_answer))
+
+
+class Once:
+    """Makes changes once, however often their request comes, for one request of a user.
+
+    A key belongs to the user, the method and the path. Of a request that has none nothing is kept.
+
+    Parameters
+    ----------
+    request:
+        Its body was read by `JsonBody`, or it has none.
+    """
+
+    def __init__(self, request: Request, user_id: UserId, runtime: ImportRuntime) -> None:
+        self._request = request
+        self._user_id = user_id
+        self._runtime = runtime
+        self.is_replayed = False
+        """Whether the answer is the one that an earlier request was given."""
+
+    async def __call__(self, change: Callable[[Keep], Awaitable[Mapping[str, Any]]]) -> Mapping[str, Any]:
+        """Make the change, unless a request with this one's `Idempotency-Key` made it before.
+
+        Parameters
+        ----------
+        change:
+            Makes it, and gives the answer as JSON: in the transaction of the change, to what it is called with.
+
+        Returns
+        -------
+        The answer of `change`, or what it was when the first request with the key was answered.
+
+        Raises
+        ------
+        BadRequest
+            The key is none.
+        IdempotencyKeyInUse
+            The first request with the key is still under way.
+        IdempotencyKeyReused
+            The first request with the key was another one.
+        """
+        request, text = self._request, parse_idempotency_key(self._request.headers)
+        if text is None:
+            return await change(_keep_nothing)
+        pool, fingerprint = self._runtime.of_user(self._user_id), small_fingerprint(request)
+        key = IdempotencyKey(
+            self._user_id,
+            f"{request.method} {request.url.path}",
+            text,
+            retention_seconds=self._runtime.intake.limits.idempotency_seconds,
+        )
+        first = await key.claim(pool)
+        if first is not None:
+            if first.fingerprint != fingerprint:
+                raise IdempotencyKeyReused
+            self.is_replayed = True
+            return first.answer
+
+        async def keep(connection: AsyncConnection[Any], answer: Mapping[str, Any]) -> None:
+            await key.write_answer(connection, answer, fingerprint)
+
+        async with _held(key, pool):
+            return await change(keep)
+
+
+async def _keep_nothing(connection: AsyncConnection[Any], answer: Mapping[str, Any]) -> None:
+    """Nobody comes again for the answer."""
+
+
+@asynccontextmanager
+async def _held(key: IdempotencyKey, pool: Connections) -> AsyncIterator[None]:
+    """Keep a key for as long as its request goes on, and give it back when the request is refused."""
     try:
         async with _leased(key, pool):
-            return Received(await accept(body, write_answer))
+            yield
     except BaseException:
         # An answer that was committed stays, even when its commit's success did not reach us.
         with contextlib.suppress(*_PASSING):

@@ -81,6 +81,17 @@ class RequestBody:
         return whole.digest()
 
 
+def keep_fingerprint(request: Request, body: RequestBody) -> None:
+    """Keep the fingerprint of a small body that was read, for `small_fingerprint`."""
+    request.state.fingerprint = body.fingerprint
+
+
+def small_fingerprint(request: Request) -> bytes:
+    """The fingerprint of a request whose body `JsonBody` has read, or which has none."""
+    kept: bytes | None = getattr(request.state, "fingerprint", None)
+    return RequestBody(request, fingerprints=True).fingerprint if kept is None else kept
+
+
 def _expected_digests(headers: Headers) -> list[tuple[str, bytes]]:
     expected: list[tuple[str, bytes]] = []
     for field in ("content-digest", "repr-digest"):

@@ -1,6 +1,8 @@
 """What a client is told with its 202."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports.formats import Handling
@@ -14,3 +16,22 @@ class AcceptedImport:
     background_job_id: BackgroundJobId
     total_records: int
     handling: Handling
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of it for requests that come again."""
+        return {
+            "id": self.id,
+            "background_job_id": self.background_job_id,
+            "total_records": self.total_records,
+            "handling": str(self.handling),
+        }
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> Self:
+        """What `to_json` made, read back."""
+        return cls(
+            ImportId(kept["id"]),
+            BackgroundJobId(kept["background_job_id"]),
+            kept["total_records"],
+            Handling(kept["handling"]),
+        )

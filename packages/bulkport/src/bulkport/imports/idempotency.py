@@ -1,10 +1,13 @@
-"""Sending an import again without importing it twice: keys of requests that were answered or are being received.
+"""Sending a request again without doing its work twice: keys of requests that were answered or are being received.
 
 A key belongs to one user and one resource. The first request with it takes it, for a lease that it renews until it
-is answered; its answer is written in the transaction that accepts the import. So of any number of requests with one
-key, also at one moment and also when a server dies, one is accepted (draft-ietf-httpapi-idempotency-key-header-07).
+is answered; its answer is written in the transaction that does its work, such as accepting an import. So of any number
+of requests with one key, also at one moment and also when a server dies, one is carried out
+(draft-ietf-httpapi-idempotency-key-header-07).
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -13,28 +16,26 @@ from psycopg import AsyncConnection
 
 from bulkport.database.row_security import Connections
 from bulkport.errors import IdempotencyKeyInUse
-from bulkport.identifiers import BackgroundJobId, ImportId, UserId
-from bulkport.imports.accepted import AcceptedImport
-from bulkport.imports.formats import Handling
+from bulkport.identifiers import UserId
 
 LEASE_SECONDS: Final = 12
 """How long a request whose server died keeps its key from the next one. A living one renews it four times as often."""
 
-# A key whose lease ran out had a request that was never accepted; one that is too old is as good as new.
+# A key whose lease ran out had a request that was never carried out; one that is too old is as good as new.
 _CLAIM: Final = """
     INSERT INTO bulkport.idempotency_keys AS k (user_id, resource, key, token, leased_until)
     VALUES (%(user_id)s, %(resource)s, %(key)s, %(token)s, clock_timestamp() + make_interval(secs => %(lease)s))
     ON CONFLICT (user_id, resource, key) DO UPDATE SET
         token = excluded.token, leased_until = excluded.leased_until, created_at = clock_timestamp(),
-        fingerprint = NULL, import_id = NULL, background_job_id = NULL, total_records = NULL, handling = NULL
-    WHERE (k.import_id IS NULL AND k.leased_until < clock_timestamp())
+        fingerprint = NULL, answer = NULL
+    WHERE (k.answer IS NULL AND k.leased_until < clock_timestamp())
        OR k.created_at < clock_timestamp() - make_interval(secs => %(retention_seconds)s)
     RETURNING token
 """
 
 _SELECT: Final = """
-    SELECT fingerprint, import_id, background_job_id, total_records, handling
-    FROM bulkport.idempotency_keys WHERE user_id = %s AND resource = %s AND key = %s
+    SELECT fingerprint, answer FROM bulkport.idempotency_keys
+    WHERE user_id = %s AND resource = %s AND key = %s
 """
 
 _RENEW: Final = """
@@ -43,16 +44,14 @@ _RENEW: Final = """
 """
 
 _ANSWER: Final = """
-    UPDATE bulkport.idempotency_keys SET
-        fingerprint = %(fingerprint)s, import_id = %(import_id)s, background_job_id = %(background_job_id)s,
-        total_records = %(total_records)s, handling = %(handling)s
+    UPDATE bulkport.idempotency_keys SET fingerprint = %(fingerprint)s, answer = %(answer)s
     WHERE user_id = %(user_id)s AND resource = %(resource)s AND key = %(key)s AND token = %(token)s
 """
 
 _RELEASE: Final = """
     DELETE FROM bulkport.idempotency_keys
     WHERE user_id = %(user_id)s AND resource = %(resource)s AND key = %(key)s AND token = %(token)s
-      AND import_id IS NULL
+      AND answer IS NULL
 """
 
 PRUNE: Final = """
@@ -70,7 +69,7 @@ class FirstAnswer:
 
     fingerprint: bytes
     """Digest of that request's body and of all that says how to read it."""
-    accepted: AcceptedImport
+    answer: Mapping[str, Any]
 
 
 class IdempotencyKey:
@@ -109,11 +108,7 @@ class IdempotencyKey:
             row = await (await connection.execute(_SELECT, named)).fetchone()
         if row is None or row[1] is None:
             raise IdempotencyKeyInUse
-        fingerprint, import_id, background_job_id, total_records, handling = row
-        accepted = AcceptedImport(
-            ImportId(import_id), BackgroundJobId(background_job_id), total_records, Handling(handling)
-        )
-        return FirstAnswer(bytes(fingerprint), accepted)
+        return FirstAnswer(bytes(row[0]), row[1])
 
     async def renew(self, pool: Connections) -> None:
         """Keep the key for another lease."""
@@ -121,26 +116,22 @@ class IdempotencyKey:
             await connection.execute(_RENEW, self._parameters)
 
     async def write_answer(
-        self, connection: AsyncConnection[Any], accepted: AcceptedImport, fingerprint: bytes
+        self, connection: AsyncConnection[Any], answer: Mapping[str, Any], fingerprint: bytes
     ) -> None:
-        """Write what this request is answered, inside the transaction that accepts the import.
+        """Write what this request is answered, inside the transaction that does its work.
+
+        Parameters
+        ----------
+        answer:
+            What there is to say again, as JSON.
 
         Raises
         ------
         IdempotencyKeyInUse
             The lease ran out, and another request has taken the key; the transaction must roll back.
         """
-        cursor = await connection.execute(
-            _ANSWER,
-            {
-                **self._parameters,
-                "fingerprint": fingerprint,
-                "import_id": accepted.id,
-                "background_job_id": accepted.background_job_id,
-                "total_records": accepted.total_records,
-                "handling": accepted.handling,
-            },
-        )
+        values = {**self._parameters, "fingerprint": fingerprint, "answer": json.dumps(answer)}
+        cursor = await connection.execute(_ANSWER, values)
         if not cursor.rowcount:
             raise IdempotencyKeyInUse
 

@@ -62,17 +62,14 @@ CREATE UNIQUE INDEX bulk_import_jobs_client_id_key ON bulkport.bulk_import_jobs 
 
 -- Requests that may be sent again: who has the key now, and what its first request was answered.
 CREATE TABLE bulkport.idempotency_keys (
-    user_id           text        NOT NULL,
-    resource          text        NOT NULL,
-    key               text        NOT NULL,
-    token             uuid        NOT NULL,                   -- of the request that has the key
-    leased_until      timestamptz NOT NULL,                   -- unless it was answered
-    created_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    fingerprint       bytea,                                  -- set with the answer
-    import_id         bigint,
-    background_job_id text,
-    total_records     bigint,
-    handling          text,
+    user_id      text        NOT NULL,
+    resource     text        NOT NULL,                        -- whose imports it is a request for; or a method and path
+    key          text        NOT NULL,
+    token        uuid        NOT NULL,                        -- of the request that has the key
+    leased_until timestamptz NOT NULL,                        -- unless it was answered
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    fingerprint  bytea,                                       -- set with the answer
+    answer       json,
     PRIMARY KEY (user_id, resource, key)
 );
 
