@@ -11,6 +11,7 @@ import pytest
 
 from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import cancel as cancelling
+from bulkport.imports.states import CancellationAsker
 from bulkport.jobs import JobState
 from command_site import CommandSite, open_command_site, until
 from import_steps import settled
@@ -156,11 +157,12 @@ async def test_cancelling_races_with_the_end_and_one_wins(site: CommandSite) -> 
         for number in range(12):
             import_id = await site.send(PLATFORMS[:10])
             await asyncio.sleep(0.004 * number)
-            effect = await cancelling.cancel_import(connection, ImportId(import_id))
+            effect = await cancelling.cancel_import(connection, ImportId(import_id), CancellationAsker.APPLICATION)
             job = await settled(site.api, import_id)
             was_cancelled = effect is not cancelling.CancelEffect.ALREADY_ENDED
             assert (job["status"] == "Cancelled") is was_cancelled, (effect, job)
     statuses = await value(site, "SELECT sum(success_count) FROM bulkport.bulk_import_jobs")
     assert statuses == await value(site, "SELECT count(*) FROM platforms")
     async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as connection:
-        assert await cancelling.cancel_import(connection, ImportId(10**9)) is cancelling.CancelEffect.UNKNOWN
+        effect = await cancelling.cancel_import(connection, ImportId(10**9), CancellationAsker.APPLICATION)
+        assert effect is cancelling.CancelEffect.UNKNOWN

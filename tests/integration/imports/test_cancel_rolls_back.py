@@ -54,6 +54,7 @@ async def test_rows_that_are_stored_go_with_the_cancellation(database_url: str, 
         job = await settled(site.api, job_id)
         assert job["status"] == "Cancelled"
         assert job["undone"]["removed"] == job["successCount"] > 0
+        assert job["errorSummary"] == f"Cancelled by its owner; {job['successCount']} rows were written before"
         assert (job["undone"]["kept"], await stored(site)) == (0, 0)
         again = await site.api.delete(f"/api/imports/{job_id}?rollback=true")
         assert (again.status_code, again.json()["undone"]) == (200, job["undone"])

@@ -339,9 +339,8 @@ class Bulkport(JobCalls, ImportCalls):
                 engine.add_task(task.definition(threads))
             for recurring in self.recurring.declared:
                 engine.recurring.declare(recurring)
-            work = ImportWork(
-                self.resources, self.limits, options, source_access(self._egress, self._stores), self._egress
-            )
+            access = source_access(self._egress, self._stores)
+            work = ImportWork(self.resources, self.limits, options, access, self._egress, self._staging)
             work.add_tasks(pool, engine, chunk_workers=self._chunk_workers)
             await log_mistakes(self.opened_pool(), self.resources)
             async with work.beside(pool, engine):

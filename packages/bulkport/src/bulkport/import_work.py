@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bulkport.extras import has_extra
+from bulkport.imports.leftovers import LeftoverPruner
+from bulkport.imports.part_store import PartStore
 from bulkport.imports.process import Importer
 from bulkport.imports.resource import Resources
 from bulkport.imports.retention import ImportPruner
@@ -30,6 +32,8 @@ class ImportWork:
     settings: WorkerSettings
     access: SourceAccess
     egress: "EgressPolicy | None"
+    staging: PartStore | None = None
+    """Where the bytes of uploads wait; None: in the database."""
 
     def add_tasks(self, pool: AsyncPool, engine: JobEngine, *, chunk_workers: int) -> None:
         """Let the engine run the jobs of imports."""
@@ -49,7 +53,7 @@ class ImportWork:
 
     @asynccontextmanager
     async def beside(self, pool: AsyncPool, engine: JobEngine) -> AsyncIterator[None]:
-        """Watch over imports, remove old ones and send webhooks for as long as the context lasts."""
+        """Watch over imports, remove what is old and send webhooks for as long as the context lasts."""
         async with AsyncExitStack() as stack:
             if has_extra("webhooks"):
                 # They need packages that jobs and imports do not.
@@ -60,5 +64,7 @@ class ImportWork:
                 engine.add_task(Deliverer(pool, Egress(self.egress or EgressPolicy())).task())
                 await stack.enter_async_context(Dispatcher(pool, engine).beside())
             await stack.enter_async_context(Watchdog(pool, engine).beside())
+            left = LeftoverPruner(pool, idempotency_seconds=self.limits.idempotency_seconds, store=self.staging)
+            await stack.enter_async_context(left.beside())
             await stack.enter_async_context(ImportPruner(pool, self.settings.import_retention).beside())
             yield

@@ -24,7 +24,7 @@ from bulkport.imports.labels import MAX_CLIENT_ID, MAX_METADATA_BYTES, MAX_NAME,
 from bulkport.imports.read import get_job, list_jobs
 from bulkport.imports.resource import Resources
 from bulkport.imports.runtime import ImportRuntime
-from bulkport.imports.states import ImportStatus, ListedStatus
+from bulkport.imports.states import CancellationAsker, ImportStatus, ListedStatus
 from bulkport.imports.undo import require_undoable, undo_import
 
 _Cursor = Annotated[str | None, Field(max_length=1000, description="`nextCursor` of the page before.")]
@@ -143,7 +143,7 @@ def import_router(
         async with runtime().pool.connection() as connection:
             if resource is not None:
                 await require_undoable(connection, job, resource)
-            effect = await cancel_import(connection, job_id, rolled_back=resource)
+            effect = await cancel_import(connection, job_id, CancellationAsker.OWNER, rolled_back=resource)
             job = await get_job(connection, job_id, user_id)
             if resource is not None and job.status == ImportStatus.CANCELLED and job.undone is None:
                 await undo_import(connection, job, resource)

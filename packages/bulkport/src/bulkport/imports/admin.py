@@ -17,7 +17,7 @@ from bulkport.imports import queries
 from bulkport.imports.cancel import CancelEffect, cancel_import
 from bulkport.imports.read import CsvHeader, ImportJob, ReportedRow, csv_header, list_row_errors, row_error_pages
 from bulkport.imports.resource import Resource, Resources
-from bulkport.imports.states import ImportStatus
+from bulkport.imports.states import CancellationAsker, ImportStatus
 from bulkport.pools import AsyncPool
 
 UNFINISHED: Final = frozenset({ImportStatus.PENDING, ImportStatus.PROCESSING})
@@ -150,9 +150,9 @@ class OperatedImports:
             return dict(await cursor.fetchall())
 
     async def cancel(self, import_id: ImportId) -> CancelEffect:
-        """Cancel an import, as `cancel_import` does."""
+        """Cancel an import for an operator, as `cancel_import` does."""
         async with self._pool().connection() as connection:
-            return await cancel_import(connection, import_id)
+            return await cancel_import(connection, import_id, CancellationAsker.OPERATOR)
 
     async def chunks(self, job: OperatedImport, *, cells: int) -> list[ChunkCell]:
         """The chunks of an import, put together to at most `cells`."""

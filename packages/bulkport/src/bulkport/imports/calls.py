@@ -17,6 +17,7 @@ from bulkport.imports.options import ReadingOptions
 from bulkport.imports.read import ImportJob, read_jobs, row_error_pages
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
+from bulkport.imports.states import CancellationAsker
 from bulkport.imports.upload import Upload
 from bulkport.imports.write_options import WriteMode, WriteOptions, context_text
 from bulkport.pools import AsyncPool
@@ -160,7 +161,7 @@ class ImportCalls(Protocol):
     async def cancel_import(self, import_id: int) -> CancelEffect:
         """End an import; chunks in hand are finished first. What came of it is returned."""
         async with self.opened_pool().connection() as connection:
-            return await cancel_import(connection, ImportId(import_id))
+            return await cancel_import(connection, ImportId(import_id), CancellationAsker.APPLICATION)
 
     async def erase(self, user_id: AnyUserId) -> int:
         """Delete all that is kept of a user: imports, reports, webhooks, uploads, idempotency keys.

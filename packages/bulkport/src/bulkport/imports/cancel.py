@@ -13,7 +13,7 @@ from bulkport.identifiers import ImportId
 from bulkport.imports import complete as settlement
 from bulkport.imports import queries
 from bulkport.imports.resource import Resource
-from bulkport.imports.states import ImportStatus
+from bulkport.imports.states import CancellationAsker, ImportStatus
 
 _WAIT_FOR_CHUNKS: Final = "SET LOCAL lock_timeout = '2s'"
 
@@ -30,7 +30,7 @@ class CancelEffect(StrEnum):
 
 
 async def cancel_import(
-    connection: AsyncConnection[Any], job_id: ImportId, *, rolled_back: Resource | None = None
+    connection: AsyncConnection[Any], job_id: ImportId, asker: CancellationAsker, *, rolled_back: Resource | None = None
 ) -> CancelEffect:
     """Cancel an import, on an autocommit connection. To do it again does no harm.
 
@@ -38,11 +38,13 @@ async def cancel_import(
 
     Parameters
     ----------
+    asker:
+        Who wants it: the first one who asks is told of in the import's summary.
     rolled_back:
         The import's resource, if its rows are to be removed too: in the transaction that cancels it, whoever does.
     """
     # Committed at once: what waits for the job's lock must not let chunk workers begin chunk after chunk meanwhile.
-    request = {"job_id": job_id, "rolls_back": rolled_back is not None}
+    request = {"job_id": job_id, "rolls_back": rolled_back is not None, "asked_by": asker}
     is_new = (await connection.execute(queries.REQUEST_CANCELLATION, request)).rowcount > 0
     try:
         async with connection.transaction():

@@ -16,7 +16,7 @@ from bulkport.identifiers import ImportId
 from bulkport.imports import queries
 from bulkport.imports.resource import Resource
 from bulkport.imports.server_encoding import server_codec, storable
-from bulkport.imports.states import ImportStatus
+from bulkport.imports.states import CancellationAsker, ImportStatus
 from bulkport.imports.summary import (
     MAX_SUMMARY_ERRORS,
     MAX_WARNED_FIELDS,
@@ -127,9 +127,11 @@ async def cancel_if_asked(
     resource:
         The job's, where rows of it may be stored.
     """
-    if not await is_to_be_cancelled(connection, job_id):
+    asked = await (await connection.execute(queries.SELECT_CANCELLATION, (job_id,))).fetchone()
+    if asked is None:
         return False
-    await settle(connection, job_id, ImportStatus.CANCELLED, progress, cancelled_summary(progress.success_count))
+    summary = cancelled_summary(CancellationAsker(asked[0]), progress.success_count)
+    await settle(connection, job_id, ImportStatus.CANCELLED, progress, summary)
     row = await (await connection.execute(queries.DELETE_CANCELLATION, (job_id,))).fetchone()
     if row is not None and row[0] and resource is not None:
         await roll_back(connection, job_id, resource)

@@ -229,8 +229,9 @@ SETTLE_JOB: Final = """
 """
 
 REQUEST_CANCELLATION: Final = """
-    INSERT INTO bulkport.import_cancellations (job_id, rolls_back)
-    SELECT id, %(rolls_back)s FROM bulkport.bulk_import_jobs WHERE id = %(job_id)s AND completed_at IS NULL
+    INSERT INTO bulkport.import_cancellations (job_id, rolls_back, asked_by)
+    SELECT id, %(rolls_back)s, %(asked_by)s FROM bulkport.bulk_import_jobs
+    WHERE id = %(job_id)s AND completed_at IS NULL
     ON CONFLICT (job_id) DO UPDATE SET rolls_back = true WHERE EXCLUDED.rolls_back
 """
 
@@ -238,7 +239,7 @@ SELECT_STATUS: Final = "SELECT status FROM bulkport.bulk_import_jobs WHERE id = 
 
 SELECT_AWAITS_BODY: Final = "SELECT total_chunks = 0 FROM bulkport.bulk_import_jobs WHERE id = %s"
 
-SELECT_CANCELLATION: Final = "SELECT FROM bulkport.import_cancellations WHERE job_id = %s"
+SELECT_CANCELLATION: Final = "SELECT asked_by FROM bulkport.import_cancellations WHERE job_id = %s"
 
 DELETE_CANCELLATION: Final = "DELETE FROM bulkport.import_cancellations WHERE job_id = %s RETURNING rolls_back"
 

@@ -26,12 +26,6 @@ OBJECT_BYTES: Final = 8 * 1024 * 1024
 _COLUMNS: Final = "id, user_id, length, received, metadata, created_at, expires_at"
 
 _LOCK_USER: Final = "SELECT pg_advisory_xact_lock(hashtextextended('bulkport uploads ' || %s, 0))"
-_PRUNE: Final = """
-    DELETE FROM bulkport.uploads WHERE id IN (
-        SELECT id FROM bulkport.uploads WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT 100
-        FOR UPDATE SKIP LOCKED
-    )
-"""
 _INSERT: Final = f"""
     INSERT INTO bulkport.uploads (user_id, length, metadata, expires_at)
     SELECT %(user_id)s, %(length)s, %(metadata)s, clock_timestamp() + make_interval(secs => %(seconds)s)
@@ -112,7 +106,6 @@ async def create_upload(
         "most_bytes": most_bytes,
     }
     async with connection.transaction(), connection.cursor(row_factory=class_row(StagedUpload)) as cursor:
-        await cursor.execute(_PRUNE)
         await cursor.execute(_LOCK_USER, (user_id,))
         upload = await (await cursor.execute(_INSERT, values)).fetchone()
     if upload is None:

@@ -15,7 +15,8 @@ class ImportStatus(StrEnum):
     FAILED = "Failed"
     """All rows failed, any row failed under strict handling, or a fatal error after the last attempt."""
     CANCELLED = "Cancelled"
-    """An operator stopped it. Rows of chunks that were finished before are there, unless handling was strict."""
+    """Its owner, an operator or the application stopped it. Rows of chunks that were finished before are there, unless
+    handling was strict."""
 
     @property
     def is_final(self) -> bool:
@@ -43,6 +44,14 @@ class ListedStatus(StrEnum):
     PARTIAL_SUCCESS = "PartialSuccess"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
+
+
+class CancellationAsker(StrEnum):
+    """Who asks for an import to be cancelled."""
+
+    OWNER = "owner"
+    OPERATOR = "operator"
+    APPLICATION = "application"
 
 
 class ChunkState(StrEnum):

@@ -5,11 +5,17 @@ from typing import Any, Final
 
 from bulkport.imports.formats.csv.header import similar_names
 from bulkport.imports.resource import Resource
+from bulkport.imports.states import CancellationAsker
 
 MAX_SUMMARY_ERRORS: Final = 10
 MAX_SUMMARY_LENGTH: Final = 500
 MAX_WARNED_FIELDS: Final = 50
 _MAX_NAME_LENGTH: Final = 100
+_ASKERS: Final = {
+    CancellationAsker.OWNER: "its owner",
+    CancellationAsker.OPERATOR: "an operator",
+    CancellationAsker.APPLICATION: "the application",
+}
 
 
 def error_summary(resource: Resource, errors: Sequence[tuple[int, Any, Any]], total: int) -> str | None:
@@ -46,9 +52,9 @@ def fatal_summary(message: str) -> str:
     return text if len(text) <= MAX_SUMMARY_LENGTH else text[: MAX_SUMMARY_LENGTH - 1] + "…"
 
 
-def cancelled_summary(written: int) -> str:
+def cancelled_summary(asker: CancellationAsker, written: int) -> str:
     """What is told of an import that was cancelled after so many rows were written."""
-    return f"Cancelled by an operator; {_rows(written)} written before"
+    return f"Cancelled by {_ASKERS[asker]}; {_rows(written)} written before"
 
 
 def unknown_fields_warnings(names: Iterable[str], known: Sequence[str] = ()) -> list[str]:

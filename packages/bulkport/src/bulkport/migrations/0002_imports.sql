@@ -215,6 +215,7 @@ CREATE INDEX import_chunks_unfinished_idx ON bulkport.import_chunks (job_id, chu
 CREATE TABLE bulkport.import_cancellations (
     job_id       bigint      PRIMARY KEY,
     rolls_back   boolean     NOT NULL DEFAULT false,          -- whether rows that are stored go too
+    asked_by     text        NOT NULL CHECK (asked_by IN ('owner', 'operator', 'application')),
     requested_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
