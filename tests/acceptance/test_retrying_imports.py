@@ -1,6 +1,7 @@
 """Rejected rows are sent again, as they are or mended, each once, by an import that continues the first."""
 
 import asyncio
+import csv
 import gzip
 import io
 import json
@@ -11,7 +12,7 @@ import pytest
 from catalogue_site import PLATFORMS, CatalogueSite
 
 from application_client import assert_problem
-from import_steps import CSV, LENIENT, NDJSON, XLSX, accepted, bad_rows, fetch, imported, settled
+from import_steps import CSV, LENIENT, NDJSON, XLSX, accepted, bad_rows, fetch, imported, ndjson, settled
 
 LONG = "x" * 101
 
@@ -81,6 +82,50 @@ async def test_a_mended_report_is_imported(site: CatalogueSite, format_: dict[st
     again = await retried(site, first["id"], content=mended, headers=headers)
     assert (again["status"], again["retryOf"], again["warnings"]) == ("Completed", first["id"], [])
     assert await names(site) == ["A", "B"]
+
+
+def rows_of_csv(report: str) -> list[dict[str, str]]:
+    """What a program makes of the report that reads it as CSV."""
+    return list(csv.DictReader(io.StringIO(report)))
+
+
+SENT_AS_JSON = {
+    "records": lambda rows, _: {"json": {"platforms": rows}},
+    "an array": lambda rows, _: {"json": rows},
+    "lines": lambda rows, _: {"content": ndjson(rows), "headers": NDJSON},
+    "entries in an array": lambda _, page: {"json": page["items"]},
+    "a page": lambda _, page: {"json": page},
+    "entries without their errors": lambda _, page: {
+        "content": ndjson({"record": item["record"], "row": item["row"]} for item in page["items"]),
+        "headers": NDJSON,
+    },
+}
+
+
+@pytest.mark.parametrize("sent", SENT_AS_JSON.values(), ids=SENT_AS_JSON)
+async def test_a_report_is_known_in_every_kind_of_json(site: CatalogueSite, sent: Any) -> None:
+    first = await imported(
+        site.ann, PLATFORMS, content=f"platformName,note\n={LONG},n\nA,\n{LONG},\n".encode(), headers=CSV
+    )
+    address = f"/api/imports/{first['id']}/errors"
+    rows = rows_of_csv((await site.ann.get(f"{address}?format=csv&neutralize=true")).text)
+    page = (await site.ann.get(address)).json()
+    assert rows[0].keys() == {"platformName", "note", "row", "error", "neutralized"}
+    rows[0]["platformName"], page["items"][0]["record"]["platformName"] = "'=B", "=B"
+    again = await retried(site, first["id"], **sent(rows, page))
+    assert (again["status"], again["successCount"], again["failureCount"]) == ("PartialSuccess", 1, 1)
+    assert again["warnings"] == ["Unknown fields were ignored: note"]
+    assert await names(site) == ["A", "=B"]
+    (bad,) = await bad_rows(site.ann, again["id"])
+    assert bad["record"].items() >= {"platformName": LONG}.items()
+    assert bad["record"].keys() == {"platformName", "note"}
+
+
+async def test_members_that_only_look_like_a_report_stay(site: CatalogueSite) -> None:
+    first = await imported(site.ann, PLATFORMS, content=f"platform name\n{LONG}\n".encode(), headers=CSV)
+    rows = [{"platformName": LONG, "row": "top", "error": "x"}, {"platformName": LONG, "row": 1}]
+    again = await retried(site, first["id"], content=ndjson(rows), headers=NDJSON)
+    assert [bad["record"] for bad in await bad_rows(site.ann, again["id"])] == rows
 
 
 async def test_a_report_of_lines_that_are_no_json_comes_back_as_they_were(site: CatalogueSite) -> None:

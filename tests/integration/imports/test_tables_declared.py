@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import Header
 from psycopg import AsyncConnection
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 from table_site import table_site
@@ -19,7 +19,7 @@ from bulkport import ConflictPolicy, Resource
 from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.read import ImportJob
 from bulkport.imports.write_options import WriteMode
-from import_steps import CSV, NDJSON
+from import_steps import CSV, NDJSON, imported
 
 
 class Base(DeclarativeBase):
@@ -285,6 +285,23 @@ async def test_rows_that_are_sent_again_stay_in_their_context(database_url: str)
             while not (found := await site.rows("SELECT org_id FROM products")):
                 await asyncio.sleep(0.05)
         assert found == [(3,)]
+
+
+async def test_a_resource_has_columns_called_as_those_of_a_report(database_url: str) -> None:
+    class Fault(BaseModel):
+        place: Annotated[str, Field(max_length=3)]
+        row: int
+        error: str
+
+    faults = Resource(name="faults", label="Fault", label_field="place", model=Fault, table="faults")
+    async with table_site(database_url, "CREATE TABLE faults (place text, row int, error text)", faults) as site:
+        job, _ = await site.load(b"place,row,error\nlong place,7,torn\ntop,8,bent\n", headers=CSV)
+        report = (await site.api.get(f"/api/imports/{job['id']}/errors?format=csv")).text
+        assert report.splitlines()[0] == "place,row,error,row,error"
+        mended = report.replace("long place", "end")
+        again = await imported(site.api, f"/api/imports/{job['id']}/retry", content=mended, headers=CSV)
+        assert (again["status"], again["warnings"]) == ("Completed", [])
+        assert await site.rows("SELECT * FROM faults ORDER BY row") == [("end", 7, "torn"), ("top", 8, "bent")]
 
 
 async def test_an_export_has_the_rows_of_its_context_only(database_url: str) -> None:

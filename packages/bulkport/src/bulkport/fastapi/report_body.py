@@ -1,33 +1,137 @@
-"""An error report in NDJSON that comes back: each of its lines wraps the record that was rejected."""
+"""An error report that comes back with its rows mended, in any kind of JSON.
 
+Its entries wrap the records that were rejected. A report that was read as CSV and is sent as JSON has records with the
+report's own members beside those of the record: `row`, `error` and perhaps `neutralized`.
+"""
+
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
 from bulkport.fastapi.sent_file import SentFile
-from bulkport.imports.formats import BodyFormat, decompressor
+from bulkport.imports.formats import BodyFormat, ColumnNames, JsonArraySplitter, decompressor, is_array_of_objects
+from bulkport.imports.formats.csv.sent_again import without_neutralizing
+from bulkport.imports.formats.ndjson import sequence_lines
+from bulkport.imports.resource import Resource
 from bulkport.limits import ImportLimits
 
-_WRAPPED: Final = b'{"row":'
+_PEEKED_BYTES: Final = 64 * 1024
+_INLINE_BYTES: Final = 64 * 1024
+"""Bodies up to this size are read on the event loop, in less than a millisecond."""
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_ANY: Final = msgspec.json.Decoder()
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class _ReportLine(msgspec.Struct, forbid_unknown_fields=True):
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     row: int
-    errors: list[dict[str, Any]]
     record: msgspec.Raw
+    errors: list[dict[str, Any]] | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(_ReportLine)
+_ENTRY: Final = msgspec.json.Decoder(_Entry)
 
 
-def unwrap_report(file: SentFile, limits: ImportLimits) -> SentFile:
-    """The file with the records of its report in place of the lines that wrap them; every other file as it is."""
-    if file.media_type.format is not BodyFormat.NDJSON:
+class _Records:
+    """Makes the records again of what a report has; what is of no report stays as it is.
+
+    A member is the resource's own where it has a field of that name.
+    """
+
+    def __init__(self, resource: Resource) -> None:
+        names = ColumnNames(resource)
+        self._wraps = names.field_of("record") is None
+        self._adds = not any(names.fields_of(["row", "error"]))
+
+    def __call__(self, text: bytes) -> bytes:
+        if b'"row"' not in text:
+            return text
+        if self._wraps and (record := self.unwrapped(text)) is not None:
+            return record
+        return self._stripped(text) if self._adds else text
+
+    def unwrapped(self, text: bytes) -> bytes | None:
+        """The record of an entry; None: it is none."""
+        try:
+            record = bytes(_ENTRY.decode(text).record)
+            # What was no object is reported as its text.
+            return record if not record.startswith(b'"') else _line(msgspec.json.decode(record, type=str))
+        except _UNREADABLE:
+            return None
+
+    def _stripped(self, text: bytes) -> bytes:
+        try:
+            members = _OBJECT.decode(text)
+            row, error = _value(members, "row"), _value(members, "error")
+            is_numbered = isinstance(row, int) or (isinstance(row, str) and row.isdecimal())
+            if not is_numbered or isinstance(row, bool) or not isinstance(error, str):
+                return text
+            del members["row"], members["error"]
+            if str(_value(members, "neutralized")).lower() != "true":
+                return msgspec.json.encode(members)
+            del members["neutralized"]
+            return msgspec.json.encode({name: _with_its_signs(value) for name, value in members.items()})
+        except _UNREADABLE:
+            return text
+
+
+async def unwrap_report(file: SentFile, resource: Resource, limits: ImportLimits) -> SentFile:
+    """The file with the records of its report in place of what the report made of them; other files as they are."""
+    found, records = file.media_type.format, _Records(resource)
+    if found not in {BodyFormat.JSON, BodyFormat.NDJSON, BodyFormat.JSON_SEQ}:
         return file
-    plain = _decompressed(file, limits)
-    return replace(file, content=_records(plain, limits.max_record_bytes), content_encoding=None)
+    parts = _decompressed(file, limits)
+    if found is BodyFormat.JSON_SEQ:
+        parts = _sequence(parts)
+    if found is not BodyFormat.JSON:
+        return _as(file, _mended(_lines(parts, limits.max_record_bytes), records))
+    start = b""
+    while (is_array := is_array_of_objects(start)) is None and len(start) < _PEEKED_BYTES:
+        part = await anext(parts, None)
+        if part is None:
+            break
+        start += part
+    if is_array:
+        return _as(file, _mended(_elements(start, parts, limits), records))
+    whole = bytearray(start)
+    async for part in parts:
+        whole += part
+        if len(whole) > limits.max_envelope_bytes:  # refused as too large
+            break
+    if len(whole) <= _INLINE_BYTES:
+        entries, body = _object(whole, records, resource.name)
+    else:
+        entries, body = await asyncio.to_thread(_object, whole, records, resource.name)
+    content = _parts(body)
+    return _as(file, content) if entries else replace(file, content=content, content_encoding=None)
+
+
+def _object(whole: bytearray, records: _Records, name: str) -> tuple[bool, bytes | bytearray]:
+    """Whether a JSON object is a page of the report, and its records: as lines then, else in their envelope."""
+    if b'"row"' not in whole:
+        return False, whole
+    try:
+        members = _OBJECT.decode(whole)
+        if name in members:
+            envelope = {**members, name: [msgspec.Raw(records(bytes(one))) for one in _LIST.decode(members[name])]}
+            return False, msgspec.json.encode(envelope)
+        if "items" in members:
+            items = [records.unwrapped(bytes(one)) for one in _LIST.decode(members["items"])]
+            if items and None not in items:
+                return True, b"".join(_on_one_line(item) + b"\n" for item in items if item is not None)
+    except _UNREADABLE:
+        pass
+    return False, whole
+
+
+def _as(file: SentFile, lines: AsyncIterable[bytes]) -> SentFile:
+    media_type = replace(file.media_type, format=BodyFormat.NDJSON)
+    return replace(file, content=lines, media_type=media_type, content_encoding=None)
 
 
 async def _decompressed(file: SentFile, limits: ImportLimits) -> AsyncIterator[bytes]:
@@ -38,29 +142,61 @@ async def _decompressed(file: SentFile, limits: ImportLimits) -> AsyncIterator[b
     expand.finish()
 
 
-async def _records(parts: AsyncIterable[bytes], longest: int) -> AsyncIterator[bytes]:
+async def _sequence(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for part in parts:
+        yield sequence_lines(part)
+
+
+async def _lines(parts: AsyncIterable[bytes], longest: int) -> AsyncIterator[list[bytes]]:
     rest = b""
     async for data in parts:
         *lines, rest = (rest + data).split(b"\n")
         if lines:
-            yield b"".join(_record(line) + b"\n" for line in lines)
+            yield [line + b"\n" for line in lines]
         if len(rest) > longest:  # refused as a record that is too long
-            yield rest
+            yield [rest]
             rest = b""
     if rest:
-        yield _record(rest)
+        yield [rest]
 
 
-def _record(line: bytes) -> bytes:
-    if not line.startswith(_WRAPPED):
-        return line
-    try:
-        record = bytes(_DECODER.decode(line).record)
-        # What was no object is reported as its text.
-        return record if not record.startswith(b'"') else _text(msgspec.json.decode(record, type=str))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return line
+async def _elements(start: bytes, parts: AsyncIterator[bytes], limits: ImportLimits) -> AsyncIterator[list[bytes]]:
+    """The elements of an array, each on a line of its own."""
+    splitter = JsonArraySplitter(limits)
+    pieces = splitter.feed(start)
+    async for part in parts:
+        for piece in pieces:
+            yield piece.payload.splitlines(keepends=True)
+        pieces = splitter.feed(part)
+    for piece in chain(pieces, splitter.finish()):
+        yield piece.payload.splitlines(keepends=True)
 
 
-def _text(raw: str) -> bytes:
-    return raw.replace("\r", " ").replace("\n", " ").encode("utf-8", "replace")
+async def _mended(batches: AsyncIterable[list[bytes]], records: _Records) -> AsyncIterator[bytes]:
+    async for lines in batches:
+        yield b"".join(_mended_line(line, records) for line in lines)
+
+
+def _mended_line(line: bytes, records: _Records) -> bytes:
+    text = line.removesuffix(b"\n")
+    return records(text) + line[len(text) :]
+
+
+async def _parts(body: bytes | bytearray) -> AsyncIterator[bytes]:
+    yield bytes(body)
+
+
+def _with_its_signs(value: msgspec.Raw) -> msgspec.Raw | str:
+    return without_neutralizing(_ANY.decode(value)) if bytes(value).startswith(b'"') else value
+
+
+def _value(members: dict[str, msgspec.Raw], name: str) -> Any:
+    return _ANY.decode(members[name]) if name in members else None
+
+
+def _line(raw: str) -> bytes:
+    return _on_one_line(raw.encode("utf-8", "replace"))
+
+
+def _on_one_line(text: bytes) -> bytes:
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")

@@ -108,7 +108,7 @@ def retry_router(
                 if upload is not None:
                     await body.drain()
                     on_accept = both(on_accept, upload)
-                file = unwrap_report(file, intake.limits)
+                file = await unwrap_report(file, resources[job.resource], intake.limits)
                 accepted = await intake.accept(_sent(request, job, resources[job.resource], file, on_accept))
                 if upload is not None:
                     await collect(runtime().pool, runtime().staging)

@@ -276,11 +276,19 @@ class PieceReader:
         if self.columns is not None or (dialect := self.dialect) is None:
             return
         if len(dialect.header) <= _FEW_COLUMNS:
-            self.columns = match_header(dialect.header, self._names.resource, self._names)
+            self.columns = match_header(
+                dialect.header, self._names.resource, self._names, report_columns=dialect.report_columns
+            )
             if absent := self._names.mapped_but_absent(dialect.header):
                 self._text.warnings.append(f"map names columns that the file does not have: {', '.join(absent)[:200]}")
         else:
-            self.columns = await self._work.run(match_header, dialect.header, self._names.resource, self._names)
+            self.columns = await self._work.run(
+                match_header,
+                dialect.header,
+                self._names.resource,
+                self._names,
+                report_columns=dialect.report_columns,
+            )
 
 
 def no_records() -> BadRequest:

@@ -108,13 +108,17 @@ class ColumnNames:
         return found
 
 
-def match_header(header: list[str], resource: Resource, names: ColumnNames | None = None) -> CsvColumns:
+def match_header(
+    header: list[str], resource: Resource, names: ColumnNames | None = None, *, report_columns: int = 0
+) -> CsvColumns:
     """Match header cells to wire names without regard to case, spaces, `_`, `-` and signs that cannot be seen.
 
     Parameters
     ----------
     names:
         Also the names that the request gives; None: those of the resource alone.
+    report_columns:
+        How many columns at the end are those of an error report, whatever the resource's fields are called.
 
     Raises
     ------
@@ -123,7 +127,7 @@ def match_header(header: list[str], resource: Resource, names: ColumnNames | Non
         columns are the same field.
     """
     names = names or ColumnNames(resource)
-    fields = names.fields_of(header)
+    fields = [*names.fields_of(header[: len(header) - report_columns]), *[None] * report_columns]
     set_fields = [name for name, _ in names.constants]
     for position, name in enumerate(fields):
         if name is None:
@@ -139,10 +143,11 @@ def match_header(header: list[str], resource: Resource, names: ColumnNames | Non
     if not any(fields):
         raise CsvHeaderError(f"The CSV header has no column of {resource.name}.")
     unknown: dict[str, None] = {}
+    wire_names = set(resource.wire_names.values())
     for number, (cell, name) in enumerate(zip(header, fields, strict=True), start=1):
         if name is None:
             own = cell.strip()
-            while not own or own in unknown:
+            while not own or own in unknown or own in wire_names:
                 own = f"{own} (column {number})".lstrip()
             unknown[own] = None
     return CsvColumns(fields, list(unknown), names.constants)

@@ -76,8 +76,11 @@ class CsvSplitter(BufferingSplitter):
         if self.header is None:
             return None
         added = report_columns(self.header)
-        if added and self._names is not None and any(self._names.fields_of(self.header[-added:])):
-            added = 0
+        if added and self._names is not None:
+            # A resource's own field of that name has its column before those that a report adds.
+            own = self._names.fields_of(self.header[:-added])
+            if any(name is not None and name not in own for name in self._names.fields_of(self.header[-added:])):
+                added = 0
         return CsvDialect(
             self.header,
             self._syntax.delimiter,
