@@ -55,6 +55,7 @@ class SingleChange:
                 await session.flush()
                 answer = {} if created is None else _answer(created)
                 pooled = await (await session.connection()).get_raw_connection()
+                assert pooled.driver_connection is not None
                 await keep(pooled.driver_connection, answer)
             return answer
 
