@@ -11,12 +11,10 @@ from bulkport.database import DEFAULT_SCHEMA
 from bulkport.extras import require_extra
 from bulkport.identifiers import AnyUserId, user_id_text
 from bulkport.import_work import ImportWork
-from bulkport.imports.calls import ImportCalls
 from bulkport.imports.check import check_resources
 from bulkport.imports.mistakes import Mistake
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
-from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.port import EngineFactory, JobEngine
 from bulkport.jobs.postgres import PostgresEngine
@@ -43,7 +41,7 @@ if TYPE_CHECKING:
     from bulkport.pulls.stores import ObjectStore
 
 
-class Bulkport(JobCalls, ImportCalls):
+class Bulkport(AsyncCalls):
     """Durable bulk imports and background jobs of an application, on its PostgreSQL.
 
     It does no input or output until it is connected. All calls about jobs and imports are methods; code without an

@@ -2,49 +2,45 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
-from datetime import datetime, timedelta
-from typing import Any, Protocol, Self, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from bulkport.database import DEFAULT_SCHEMA
-from bulkport.identifiers import AnyUserId, BackgroundJobId, ImportId
+from bulkport.identifiers import AnyUserId
 from bulkport.imports.calls import ImportCalls, RowError
-from bulkport.imports.cancel import CancelEffect
-from bulkport.imports.formats import BodyFormat, Handling
-from bulkport.imports.given_file import FileContent
-from bulkport.imports.options import ReadingOptions
-from bulkport.imports.read import ImportJob
-from bulkport.imports.resource import Resource
-from bulkport.imports.write_options import WriteMode
 from bulkport.jobs.batches import Batch
-from bulkport.jobs.control import ControlCalls
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import WITHOUT_LOOP, NotConnected
-from bulkport.jobs.inspect import InspectCalls
-from bulkport.jobs.job import BackgroundJob
-from bulkport.jobs.port.control import OrderResult, OrderSummary
-from bulkport.jobs.port.details import JobDetails, JobLogLine
-from bulkport.jobs.port.query import JobCount, JobPage, JobQuery
 from bulkport.jobs.sync import QueueHolder, SyncJobs
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
-class AsyncCalls(ControlCalls, InspectCalls, ImportCalls, Protocol):
-    """The calls that `SyncCalls` makes."""
-
-    async def get(self, job_id: BackgroundJobId) -> BackgroundJob | None:
-        """See `Bulkport.get`."""
-        ...
-
-    async def queue_batch(self, batch: Batch) -> None:
-        """See `JobCalls.queue_batch`."""
-        ...
+class AsyncCalls(JobCalls, ImportCalls):
+    """All calls about jobs and imports; what `Bulkport` is, and what `SyncCalls` runs."""
 
 
 Open = Callable[[], AbstractAsyncContextManager[AsyncCalls]]
 """Gives an object of its own that is connected on the event loop where it is entered."""
+
+
+def _run(
+    call: "Callable[Concatenate[AsyncCalls, P], Coroutine[Any, Any, R]]",
+) -> "Callable[Concatenate[SyncCalls, P], R]":
+    """An async call, run to its end on the event loop of the thread."""
+
+    @wraps(call)
+    def run(self: "SyncCalls", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if "connection" in kwargs:
+            raise TypeError("this works in a transaction of its own: only enqueueing takes a connection")
+        return self._call(lambda calls: call(calls, *args, **kwargs))
+
+    return run
 
 
 class SyncCalls(SyncJobs):
@@ -101,135 +97,37 @@ class SyncCalls(SyncJobs):
         yield batch
         self._call(lambda calls: calls.queue_batch(batch))
 
-    def get(self, job_id: BackgroundJobId) -> BackgroundJob | None:
-        """The job as it stands now; None when there is no such job (any more)."""
-        return self._call(lambda calls: calls.get(job_id))
+    get = _run(AsyncCalls.get)
+    details = _run(AsyncCalls.details)
+    logs = _run(AsyncCalls.logs)
+    search = _run(AsyncCalls.search)
+    count = _run(AsyncCalls.count)
+    batch_status = _run(AsyncCalls.batch_status)
+    statistics = _run(AsyncCalls.statistics)
+    queues = _run(AsyncCalls.queues)
+    servers = _run(AsyncCalls.servers)
 
-    def details(self, job_id: BackgroundJobId) -> JobDetails | None:
-        """A job with all that is kept of it."""
-        return self._call(lambda calls: calls.details(job_id))
-
-    def logs(self, job_id: BackgroundJobId, *, after: int = 0, limit: int = 500) -> tuple[JobLogLine, ...]:
-        """Lines that a job logged."""
-        return self._call(lambda calls: calls.logs(job_id, after=after, limit=limit))
-
-    def search(self, query: JobQuery, *, cursor: str | None = None, limit: int = 50) -> JobPage:
-        """A page of the jobs that a query finds."""
-        return self._call(lambda calls: calls.search(query, cursor=cursor, limit=limit))
-
-    def count(self, query: JobQuery, *, most: int = 10_000) -> JobCount:
-        """How many jobs a query finds."""
-        return self._call(lambda calls: calls.count(query, most=most))
-
-    def cancel(self, job_id: BackgroundJobId, *, reason: str | None = None, actor: str | None = None) -> OrderResult:
-        """End a job."""
-        return self._call(lambda calls: calls.cancel(job_id, reason=reason, actor=actor))
-
-    def delete(self, job_id: BackgroundJobId, *, reason: str | None = None, actor: str | None = None) -> OrderResult:
-        """Cancel a job also if it has ended."""
-        return self._call(lambda calls: calls.delete(job_id, reason=reason, actor=actor))
-
-    def requeue(self, job_id: BackgroundJobId, *, reason: str | None = None, actor: str | None = None) -> OrderResult:
-        """Run a job again that has ended."""
-        return self._call(lambda calls: calls.requeue(job_id, reason=reason, actor=actor))
-
-    def run_now(self, job_id: BackgroundJobId, *, reason: str | None = None, actor: str | None = None) -> OrderResult:
-        """Have a job run at once that waits for its time or its next attempt."""
-        return self._call(lambda calls: calls.run_now(job_id, reason=reason, actor=actor))
-
-    def reschedule(
-        self,
-        job_id: BackgroundJobId,
-        *,
-        at: datetime | None = None,
-        in_: float | timedelta | None = None,
-        reason: str | None = None,
-        actor: str | None = None,
-    ) -> OrderResult:
-        """Have a job that has not begun wait for another time."""
-        return self._call(lambda calls: calls.reschedule(job_id, at=at, in_=in_, reason=reason, actor=actor))
-
-    def change(
-        self,
-        job_id: BackgroundJobId,
-        *,
-        priority: int | None = None,
-        queue: str | None = None,
-        reason: str | None = None,
-        actor: str | None = None,
-    ) -> OrderResult:
-        """Give a job that has not begun another priority or queue."""
-        return self._call(
-            lambda calls: calls.change(job_id, priority=priority, queue=queue, reason=reason, actor=actor)
-        )
-
-    def cancel_all(self, query: JobQuery, *, reason: str | None = None, actor: str | None = None) -> OrderSummary:
-        """`cancel` all jobs that a query finds."""
-        return self._call(lambda calls: calls.cancel_all(query, reason=reason, actor=actor))
-
-    def requeue_all(self, query: JobQuery, *, reason: str | None = None, actor: str | None = None) -> OrderSummary:
-        """`requeue` all jobs that a query finds."""
-        return self._call(lambda calls: calls.requeue_all(query, reason=reason, actor=actor))
-
-    def pause_queue(self, name: str, *, actor: str | None = None) -> None:
-        """Let no job of a queue start until it is resumed."""
-        self._call(lambda calls: calls.pause_queue(name, actor=actor))
-
-    def resume_queue(self, name: str, *, actor: str | None = None) -> None:
-        """Let a paused queue go on."""
-        self._call(lambda calls: calls.resume_queue(name, actor=actor))
+    cancel = _run(AsyncCalls.cancel)
+    delete = _run(AsyncCalls.delete)
+    requeue = _run(AsyncCalls.requeue)
+    run_now = _run(AsyncCalls.run_now)
+    reschedule = _run(AsyncCalls.reschedule)
+    change = _run(AsyncCalls.change)
+    cancel_all = _run(AsyncCalls.cancel_all)
+    delete_all = _run(AsyncCalls.delete_all)
+    requeue_all = _run(AsyncCalls.requeue_all)
+    run_all_now = _run(AsyncCalls.run_all_now)
+    pause_queue = _run(AsyncCalls.pause_queue)
+    resume_queue = _run(AsyncCalls.resume_queue)
+    limit_queue = _run(AsyncCalls.limit_queue)
+    weigh_queue = _run(AsyncCalls.weigh_queue)
 
     # Imports
 
-    def import_file(
-        self,
-        resource: Resource | str,
-        content: FileContent,
-        *,
-        user: AnyUserId,
-        format: BodyFormat | str | None = None,  # noqa: A002 # as Bulkport.import_file
-        mode: WriteMode | str | None = None,
-        dry_run: bool = False,
-        results: bool = False,
-        handling: Handling | str | None = None,
-        reading: ReadingOptions | None = None,
-        context: Mapping[str, Any] | None = None,
-        name: str | None = None,
-        client_id: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        tags: Sequence[str] = (),
-        file_name: str | None = None,
-        start_at: datetime | None = None,
-    ) -> ImportId:
-        """Store a file and queue its import."""
-        return self._call(
-            lambda calls: calls.import_file(
-                resource,
-                content,
-                user=user,
-                format=format,
-                mode=mode,
-                dry_run=dry_run,
-                results=results,
-                handling=handling,
-                reading=reading,
-                context=context,
-                name=name,
-                client_id=client_id,
-                metadata=metadata,
-                tags=tags,
-                file_name=file_name,
-                start_at=start_at,
-            )
-        )
-
-    def get_import(self, import_id: int) -> ImportJob | None:
-        """An import as it stands now; None when there is no such import (any more)."""
-        return self._call(lambda calls: calls.get_import(import_id))
-
-    def wait_for_import(self, import_id: int, *, timeout_seconds: float = 60.0) -> ImportJob:
-        """An import once it has ended, or as it stands after `timeout_seconds`."""
-        return self._call(lambda calls: calls.wait_for_import(import_id, timeout_seconds=timeout_seconds))
+    import_file = _run(AsyncCalls.import_file)
+    get_import = _run(AsyncCalls.get_import)
+    wait_for_import = _run(AsyncCalls.wait_for_import)
+    cancel_import = _run(AsyncCalls.cancel_import)
 
     def import_errors(self, import_id: int) -> list[RowError]:
         """The rows that were not imported, in their order."""
@@ -238,10 +136,6 @@ class SyncCalls(SyncJobs):
             return [error async for error in calls.import_errors(import_id)]
 
         return self._call(read)
-
-    def cancel_import(self, import_id: int) -> CancelEffect:
-        """End an import; chunks in hand are finished first."""
-        return self._call(lambda calls: calls.cancel_import(import_id))
 
     def _call(self, call: "Callable[[AsyncCalls], Coroutine[Any, Any, T]]") -> T:
         if not self._loops:

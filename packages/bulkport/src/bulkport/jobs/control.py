@@ -1,11 +1,13 @@
 """What is done to jobs and queues after they were enqueued, as an application asks for it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Protocol, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import AnyConnection
+from bulkport.jobs.forwarding import forwarded
 from bulkport.jobs.port.control import (
     Actor,
     Cancel,
@@ -35,7 +37,11 @@ class OrderedBy(Why, Actor, total=False):
     """Who wants it, why, and in whose transaction."""
 
 
-class ControlCalls(Protocol):
+def _port(calls: "ControlCalls") -> JobControl:
+    return calls._control()
+
+
+class ControlCalls(ABC):
     """Orders to jobs and queues; a part of `BackgroundJobs`.
 
     An order tells what came of it and raises nothing for a job that is not in the state for it: it is safe to repeat,
@@ -44,6 +50,7 @@ class ControlCalls(Protocol):
     through them in transactions of their own.
     """
 
+    @abstractmethod
     def _control(self) -> JobControl: ...
 
     async def cancel(self, job_id: BackgroundJobId, **by: Unpack[OrderedBy]) -> OrderResult:
@@ -119,45 +126,12 @@ class ControlCalls(Protocol):
         """Do one thing to up to some thousand jobs in one transaction; `OrderSummary.of` sums up what came of it."""
         return await self._control().order(order, job_ids, connection)
 
-    async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
-        """Do one thing to all jobs that a query finds."""
-        return await self._control().order_all(order, query)
+    order_all = forwarded(_port, JobControl.order_all)
 
-    async def pause_queue(self, name: str, *, note: str | None = None, **by: Unpack[Actor]) -> None:
-        """Let no job of a queue start until it is resumed; those that run go on. `note` says why, to whoever looks.
-
-        Raises
-        ------
-        ValueError
-            No queue can have this name.
-        """
-        await self._control().pause_queue(name, note=note, **by)
-
-    async def resume_queue(self, name: str, **by: Unpack[Actor]) -> None:
-        """Let a paused queue go on."""
-        await self._control().resume_queue(name, **by)
-
-    async def limit_queue(self, name: str, most: int | None, **by: Unpack[Actor]) -> None:
-        """Let at most `most` jobs of a queue run at one time, on all servers together; None: any number.
-
-        Raises
-        ------
-        ValueError
-            `most` is less than 1, or no queue can have this name.
-        """
-        await self._control().limit_queue(name, most, **by)
-
-    async def weigh_queue(self, name: str, weight: float, **by: Unpack[Actor]) -> None:
-        """Give a queue its share of starts where jobs of several queues and one priority wait.
-
-        Of a queue of weight 3, three jobs start for each one of a queue of weight 1, which is what queues begin with.
-
-        Raises
-        ------
-        ValueError
-            `weight` is not from 0.001 to 1,000, or no queue can have this name.
-        """
-        await self._control().weigh_queue(name, weight, **by)
+    pause_queue = forwarded(_port, JobControl.pause_queue)
+    resume_queue = forwarded(_port, JobControl.resume_queue)
+    limit_queue = forwarded(_port, JobControl.limit_queue)
+    weigh_queue = forwarded(_port, JobControl.weigh_queue)
 
     async def quiet_server(self, name: str, **by: Unpack[Actor]) -> bool:
         """Have a server start no more jobs until it is resumed; those that run go on. False: no such server."""

@@ -1,11 +1,11 @@
 """Recurring jobs as an application holds them."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import wraps
-from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack
 
 from bulkport.jobs.connections import AnyConnection
 from bulkport.jobs.errors import RecurringJobAlreadyDeclared
+from bulkport.jobs.forwarding import forwarded
 from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringStore
 from bulkport.jobs.schedule import Schedule
 from bulkport.jobs.task import JobCall, Task
@@ -32,17 +32,8 @@ class RecurringOptions(TypedDict, total=False):
     """Whether a tick makes a job although an earlier one has not ended; by default it does."""
 
 
-def _kept(
-    call: Callable[Concatenate[RecurringStore, P], Coroutine[Any, Any, R]],
-) -> Callable[Concatenate["RecurringJobs", P], Coroutine[Any, Any, R]]:
-    """A call of the store's."""
-
-    @wraps(call)
-    async def forward(self: "RecurringJobs", /, *args: P.args, **kwargs: P.kwargs) -> R:
-        found: R = await getattr(self._store(), call.__name__)(*args, **kwargs)
-        return found
-
-    return forward
+def _store(jobs: "RecurringJobs") -> RecurringStore:
+    return jobs._store()
 
 
 class RecurringJobs:
@@ -138,12 +129,12 @@ class RecurringJobs:
         definition = _definition(recurring_id, work, cron, options)
         return await self._store().add_or_update(definition, connection)
 
-    remove = _kept(RecurringStore.remove)
-    pause = _kept(RecurringStore.pause)
-    resume = _kept(RecurringStore.resume)
-    trigger = _kept(RecurringStore.trigger)
-    get = _kept(RecurringStore.get)
-    list = _kept(RecurringStore.search)
+    remove = forwarded(_store, RecurringStore.remove)
+    pause = forwarded(_store, RecurringStore.pause)
+    resume = forwarded(_store, RecurringStore.resume)
+    trigger = forwarded(_store, RecurringStore.trigger)
+    get = forwarded(_store, RecurringStore.get)
+    list = forwarded(_store, RecurringStore.search)
 
 
 def _definition(

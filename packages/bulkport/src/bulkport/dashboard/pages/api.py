@@ -20,9 +20,9 @@ from bulkport.dashboard.pages.attention import Attention
 from bulkport.dashboard.pages.failure_groups import read_failure_groups
 from bulkport.dashboard.pages.job_filters import FILTERS, JobFilter
 from bulkport.dashboard.pages.job_search import JobSearch
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.prometheus import job_metrics
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.port.details import JobDetails, JobSummary
 
 _MAX_LISTED: Final = 200
@@ -43,7 +43,7 @@ ReadAttention = Callable[[], Awaitable[Sequence[Attention]]]
 
 
 def api_downloads(
-    jobs: ManagedJobs, masking: Masking, attention: ReadAttention, commands: Sequence[Command] = ()
+    jobs: JobCalls, masking: Masking, attention: ReadAttention, commands: Sequence[Command] = ()
 ) -> list[Download]:
     """The resources of the API.
 

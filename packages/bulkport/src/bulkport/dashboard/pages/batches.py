@@ -6,8 +6,8 @@ from typing import Any, Final
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest
 from bulkport.dashboard.core.table import Column, Paging
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import MAX_BIGINT
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
 
 _COLUMNS: Final = (
@@ -20,7 +20,7 @@ _COLUMNS: Final = (
 )
 
 
-def batch_pages(jobs: ManagedJobs) -> list[Page]:
+def batch_pages(jobs: JobCalls) -> list[Page]:
     """The list and the page of one. Their buttons are the actions of `jobs_component`."""
 
     async def load(request: PageRequest) -> Mapping[str, Any]:

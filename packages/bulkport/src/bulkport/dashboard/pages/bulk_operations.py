@@ -23,7 +23,7 @@ from bulkport.dashboard.pages.bulk_operation_store import BulkOperation, BulkOpe
 from bulkport.dashboard.pages.job_filters import LISTS, JobFilter, in_words
 from bulkport.dashboard.pages.job_outcomes import outcome_in_words
 from bulkport.dashboard.pages.job_search import JobSearch
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import SearchTookTooLong
 from bulkport.jobs.port.control import Order, OrderSummary
 from bulkport.jobs.port.query import JobCount
@@ -53,7 +53,7 @@ class BulkOperations:
 
     def __init__(
         self,
-        jobs: ManagedJobs,
+        jobs: JobCalls,
         found: JobSearch,
         store: BulkOperationStore,
         made: Mapping[str, MakeOrder],

@@ -7,8 +7,8 @@ from typing import Final
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import PageRequest
 from bulkport.dashboard.pages.job_timeline import state_word
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.details import JobDetails, JobLink
 
@@ -57,7 +57,7 @@ class Graph:
     node_height: int = _HEIGHT
 
 
-async def continuation_graph(jobs: ManagedJobs, details: JobDetails, request: PageRequest) -> Graph | None:
+async def continuation_graph(jobs: JobCalls, details: JobDetails, request: PageRequest) -> Graph | None:
     """The graph around a job; None if nothing waits for it and it waits for nothing."""
     if not details.parents and not details.children:
         return None

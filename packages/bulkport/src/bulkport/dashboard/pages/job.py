@@ -13,9 +13,9 @@ from bulkport.dashboard.pages.continuations import continuation_graph
 from bulkport.dashboard.pages.job_call import call_in_a_line, readable_call, readable_value
 from bulkport.dashboard.pages.job_markdown import job_as_markdown
 from bulkport.dashboard.pages.job_timeline import attempts_of, steps_of
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.waiting import reason_for_job
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.details import JobDetails, JobLogLine, JobSummary
 from bulkport.jobs.port.engine import RetentionPolicy
@@ -55,7 +55,7 @@ class RetryPlan:
     """The waits before the attempts that are left, such as `1.0 s, 2.0 s, 4.0 s, …`."""
 
 
-def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo, retention: RetentionPolicy) -> Page:
+def job_page(jobs: JobCalls, masking: Masking, related: RelatedTo, retention: RetentionPolicy) -> Page:
     """The page. Its buttons are the actions of `jobs_component`."""
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
@@ -92,7 +92,7 @@ def job_page(jobs: ManagedJobs, masking: Masking, related: RelatedTo, retention:
     return Page("jobs/{job_id:int}", "job.html", load, section="jobs")
 
 
-def _plan(jobs: ManagedJobs, job: JobSummary) -> RetryPlan | None:
+def _plan(jobs: JobCalls, job: JobSummary) -> RetryPlan | None:
     """None: this process does not know the task."""
     task = jobs.tasks.get(job.task)
     if task is None:
@@ -112,7 +112,7 @@ def _removal_time(job: JobSummary, retention: RetentionPolicy) -> datetime | Non
     return None if job.finished_at is None or age is None else job.finished_at + age
 
 
-async def _lines(jobs: ManagedJobs, details: JobDetails, *, shows_all: bool) -> Sequence[JobLogLine]:
+async def _lines(jobs: JobCalls, details: JobDetails, *, shows_all: bool) -> Sequence[JobLogLine]:
     if not details.log_lines:
         return ()
     most = _MOST_LINES if shows_all else _SHOWN_LINES

@@ -11,8 +11,8 @@ from bulkport.dashboard.pages.bulk_operation_store import OperationState
 from bulkport.dashboard.pages.bulk_operations import BulkOperations, MakeOrder, done_so_far
 from bulkport.dashboard.pages.job_filters import LISTS, JobFilter, in_words
 from bulkport.dashboard.pages.job_outcomes import jobs_in_words, outcome_in_words, outcome_of_one
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.port.control import Cancel, Delete, Effect, OrderSummary, Requeue, RunNow
 from bulkport.jobs.port.query import JobCount
@@ -59,7 +59,7 @@ _MAX_REASON: Final = 200
 _OF_ONE: Final = {"jobs/cancel": "Cancel job {job}?", "jobs/delete": "Delete job {job}?"}
 
 
-def job_actions(jobs: ManagedJobs, operations: BulkOperations) -> list[Action]:
+def job_actions(jobs: JobCalls, operations: BulkOperations) -> list[Action]:
     """The actions of `ORDERS`.
 
     Their forms have the field `id` for each job; or `all`, the list whose jobs are all meant, and `filter`, the query
@@ -68,7 +68,7 @@ def job_actions(jobs: ManagedJobs, operations: BulkOperations) -> list[Action]:
     return [_action(jobs, operations, name) for name in ORDERS]
 
 
-def _action(jobs: ManagedJobs, operations: BulkOperations, name: str) -> Action:
+def _action(jobs: JobCalls, operations: BulkOperations, name: str) -> Action:
     make = ORDERS[name]
 
     async def run(request: ActionRequest) -> Done:

@@ -11,9 +11,9 @@ from bulkport.dashboard.core.language import joined, t
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Query
 from bulkport.dashboard.core.times import parse_time
 from bulkport.dashboard.pages.job_outcomes import outcome_of_one
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.errors import BulkportError
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.control import Change, Effect, Order, Reschedule
 from bulkport.jobs.task import Task
@@ -24,7 +24,7 @@ _MAX_ARGUMENTS: Final = 2_000
 """Characters of arguments that come back to a form with a problem, in its address."""
 
 
-def job_forms(jobs: ManagedJobs) -> tuple[list[Page], list[Action]]:
+def job_forms(jobs: JobCalls) -> tuple[list[Page], list[Action]]:
     """The pages `jobs/new` and `jobs/{id}/edit`, and the actions `jobs/enqueue` and `jobs/edit`."""
 
     async def load_new(request: PageRequest) -> Mapping[str, Any]:
@@ -72,7 +72,7 @@ def arguments_in(text: str) -> dict[str, Any]:
     return arguments
 
 
-def _enqueue(jobs: ManagedJobs) -> Callable[[ActionRequest], Any]:
+def _enqueue(jobs: JobCalls) -> Callable[[ActionRequest], Any]:
     async def run(request: ActionRequest) -> Done:
         form = request.form
         name = form.get("task", "").strip()
@@ -101,7 +101,7 @@ def _enqueue(jobs: ManagedJobs) -> Callable[[ActionRequest], Any]:
     return run
 
 
-def _edit(jobs: ManagedJobs) -> Callable[[ActionRequest], Any]:
+def _edit(jobs: JobCalls) -> Callable[[ActionRequest], Any]:
     async def run(request: ActionRequest) -> Done:
         form = request.form
         ids = form.numbers("job")

@@ -13,8 +13,8 @@ from bulkport.dashboard.pages.job_call import arguments_in_a_line
 from bulkport.dashboard.pages.job_filters import FILTERS, WITHIN, JobFilter, sorting_of
 from bulkport.dashboard.pages.job_names import JobNames, Names
 from bulkport.dashboard.pages.job_search import JobSearch
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.waiting import reason_for_job
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.details import JobSummary
 from bulkport.jobs.port.metrics import QueueStatus
@@ -118,7 +118,7 @@ class JobLists:
         Hides arguments.
     """
 
-    def __init__(self, jobs: ManagedJobs, masking: Masking) -> None:
+    def __init__(self, jobs: JobCalls, masking: Masking) -> None:
         self._jobs = jobs
         self._masking = masking
         self._queues = TTLCache(self._read_queues, seconds=1.0)

@@ -9,8 +9,8 @@ from typing import Final
 
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.pages.job_filters import JobFilter
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JSONValue
 from bulkport.jobs.port.details import JobSummary
 from bulkport.jobs.port.query import MOST_JOBS_A_PAGE, JobCount, JobPage, JobQuery
@@ -39,7 +39,7 @@ class JobSearch:
         Tells what may not be seen. A search for a text that only such a value has finds nothing.
     """
 
-    def __init__(self, jobs: ManagedJobs, masking: Masking) -> None:
+    def __init__(self, jobs: JobCalls, masking: Masking) -> None:
         self._jobs = jobs
         self._masking = masking
 

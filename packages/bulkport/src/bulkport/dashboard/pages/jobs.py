@@ -22,9 +22,9 @@ from bulkport.dashboard.pages.job_filters import JobFilter
 from bulkport.dashboard.pages.job_forms import job_forms
 from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
 from bulkport.dashboard.pages.job_search import JobSearch
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.search import search_page
 from bulkport.dashboard.pages.waiting import reason_for_waiting
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.engine import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.pools import AsyncPool
@@ -80,7 +80,7 @@ ACTIONS_ON: Final = {
 
 
 def jobs_component(
-    jobs: ManagedJobs,
+    jobs: JobCalls,
     masking: Masking,
     pool: Callable[[], AsyncPool],
     related: RelatedTo = related_to_nothing,
@@ -161,7 +161,7 @@ class WaitingQueue:
     """Why they wait, beyond their turn; empty if nothing keeps them."""
 
 
-async def _waiting(jobs: ManagedJobs) -> Sequence[WaitingQueue]:
+async def _waiting(jobs: JobCalls) -> Sequence[WaitingQueue]:
     queues = [queue for queue in await jobs.queues() if queue.waiting]
     return [WaitingQueue(queue.name, queue.waiting, reason_for_waiting(queue)) for queue in queues]
 

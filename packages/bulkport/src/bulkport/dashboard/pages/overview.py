@@ -35,11 +35,11 @@ from bulkport.dashboard.pages.attention import (
 )
 from bulkport.dashboard.pages.failure_groups import FailureGroups, read_failure_groups
 from bulkport.dashboard.pages.imported_rows import ImportedRowsReader
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.muted_failures import MutedFailures
 from bulkport.dashboard.pages.periods import chosen_period, period_tabs
 from bulkport.dashboard.pages.waiting import reason_for_waiting
 from bulkport.imports.admin import OperatedImport, OperatedImports
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.metrics import (
     Granularity,
@@ -128,7 +128,7 @@ class OverviewReader:
 
     def __init__(
         self,
-        jobs: ManagedJobs,
+        jobs: JobCalls,
         imports: OperatedImports | None = None,
         muted: MutedFailures | None = None,
         limits: ImportLimits | None = None,

@@ -12,9 +12,9 @@ from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
 from bulkport.dashboard.core.table import Column
 from bulkport.dashboard.pages.activity import ActivityReader, latency_chart
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.periods import chosen_period, period_tabs
 from bulkport.dashboard.pages.waiting import reason_for_waiting
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.port.metrics import QueueActivity, QueueStatus
 
 _COLUMNS: Final = (
@@ -53,7 +53,7 @@ class QueueRow:
     """How long the waiting jobs take at that rate; None: nothing waits, or nothing ends."""
 
 
-def queues_component(jobs: ManagedJobs) -> Component:
+def queues_component(jobs: JobCalls) -> Component:
     """The list, the page of one, and the actions `queues/pause`, `queues/resume` and `queues/limit`.
 
     Their forms have the field `queue`; that of the limit has a field `limit-` with the queue's name, which is a number
@@ -139,7 +139,7 @@ def _action(
     return Action(f"queues/{name}", label, run, question, asks_for_note=name == "pause")
 
 
-def _pause(jobs: ManagedJobs) -> Control:
+def _pause(jobs: JobCalls) -> Control:
     async def pause(queue: str, request: ActionRequest) -> str:
         note = request.form.get("note", "").strip()[:_MAX_NOTE] or None
         await jobs.pause_queue(queue, actor=request.viewer.name, note=note)
@@ -152,7 +152,7 @@ async def _pause_question(request: ActionRequest) -> str:
     return t("Pause queue {queue}? Running jobs will finish; no new ones start.", queue=_queue(request))
 
 
-def _resume(jobs: ManagedJobs) -> Control:
+def _resume(jobs: JobCalls) -> Control:
     async def resume(queue: str, request: ActionRequest) -> str:
         await jobs.resume_queue(queue, actor=request.viewer.name)
         return t("Resumed {queue}.", queue=queue)
@@ -160,7 +160,7 @@ def _resume(jobs: ManagedJobs) -> Control:
     return resume
 
 
-def _limit(jobs: ManagedJobs) -> Control:
+def _limit(jobs: JobCalls) -> Control:
     async def limit(queue: str, request: ActionRequest) -> str:
         text = request.form.get(f"limit-{queue}", "").strip()
         if not text:

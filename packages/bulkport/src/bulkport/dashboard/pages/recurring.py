@@ -13,9 +13,9 @@ from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
 from bulkport.dashboard.core.table import Paging
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.dashboard.pages.recurring_form import Known, recurring_form
 from bulkport.errors import BadRequest
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import InvalidSchedule, UnknownRecurringJob
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.details import JobSummary
@@ -43,7 +43,7 @@ class Outcome:
     label: str
 
 
-def recurring_component(jobs: ManagedJobs, masking: Masking) -> Component:
+def recurring_component(jobs: JobCalls, masking: Masking) -> Component:
     """The pages, and the actions `recurring/trigger`, `pause`, `resume`, `remove` and `save`.
 
     The forms of the first four name the recurring job in the field `recurring`.
@@ -135,7 +135,7 @@ def _action(
     return Action(f"recurring/{name}", label, run, question)
 
 
-def _trigger(jobs: ManagedJobs) -> Control:
+def _trigger(jobs: JobCalls) -> Control:
     async def trigger(recurring_id: str) -> Done:
         job_id = await jobs.recurring.trigger(recurring_id)
         text = t("Started {recurring} (job {job}).", recurring=recurring_id, job=job_id)
@@ -144,7 +144,7 @@ def _trigger(jobs: ManagedJobs) -> Control:
     return trigger
 
 
-def _pause(jobs: ManagedJobs) -> Control:
+def _pause(jobs: JobCalls) -> Control:
     async def pause(recurring_id: str) -> Done:
         await jobs.recurring.pause(recurring_id)
         return Done(t("Paused {recurring}.", recurring=recurring_id), _target(recurring_id))
@@ -152,7 +152,7 @@ def _pause(jobs: ManagedJobs) -> Control:
     return pause
 
 
-def _resume(jobs: ManagedJobs) -> Control:
+def _resume(jobs: JobCalls) -> Control:
     async def resume(recurring_id: str) -> Done:
         one = await jobs.recurring.resume(recurring_id)
         text = t("Resumed {recurring}.", recurring=recurring_id)
@@ -164,7 +164,7 @@ def _resume(jobs: ManagedJobs) -> Control:
     return resume
 
 
-def _remove(jobs: ManagedJobs) -> Control:
+def _remove(jobs: JobCalls) -> Control:
     async def remove(recurring_id: str) -> Done:
         if await jobs.recurring.remove(recurring_id):
             text = t("Removed {recurring}.", recurring=recurring_id)

@@ -12,8 +12,8 @@ from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import MASK, Masking
 from bulkport.dashboard.core.page import Page, PageRequest, Query
 from bulkport.dashboard.pages.job_forms import arguments_in, signature_of
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
 from bulkport.errors import BulkportError
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import InvalidSchedule
 from bulkport.jobs.port.recurring import MissedRuns, RecurringJob
 from bulkport.jobs.schedule import Schedule
@@ -31,7 +31,7 @@ class Known:
     get: Callable[[str], Awaitable[RecurringJob]]
 
 
-def recurring_form(jobs: ManagedJobs, known: Known, masking: Masking) -> tuple[list[Page], list[Action]]:
+def recurring_form(jobs: JobCalls, known: Known, masking: Masking) -> tuple[list[Page], list[Action]]:
     """The pages `recurring/new` and `recurring/edit/{id}`, and the action `recurring/save`."""
 
     async def load_new(request: PageRequest) -> Mapping[str, Any]:
@@ -63,7 +63,7 @@ def recurring_form(jobs: ManagedJobs, known: Known, masking: Masking) -> tuple[l
     return pages, [Action("recurring/save", "Save recurring job", _save(jobs))]
 
 
-def _form(jobs: ManagedJobs, values: Mapping[str, str], *, is_new: bool) -> dict[str, Any]:
+def _form(jobs: JobCalls, values: Mapping[str, str], *, is_new: bool) -> dict[str, Any]:
     task = jobs.tasks.get(values["task"])
     preview: list[datetime] = []
     words = problem = ""
@@ -94,7 +94,7 @@ _MISSED: Final = {
 }
 
 
-def _save(jobs: ManagedJobs) -> Callable[[ActionRequest], Awaitable[Done]]:
+def _save(jobs: JobCalls) -> Callable[[ActionRequest], Awaitable[Done]]:
     async def run(request: ActionRequest) -> Done:
         form = request.form
         recurring_id = form.get("recurring", "").strip()

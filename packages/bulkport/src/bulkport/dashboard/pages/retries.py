@@ -7,11 +7,11 @@ from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Page, PageRequest, Section
 from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
 
 
-def retries_component(jobs: ManagedJobs, masking: Masking) -> Component:
+def retries_component(jobs: JobCalls, masking: Masking) -> Component:
     """The page. Its buttons are the actions of `jobs_component`."""
     lists = JobLists(jobs, masking)
 

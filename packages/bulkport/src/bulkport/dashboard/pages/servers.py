@@ -9,7 +9,7 @@ from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
 from bulkport.dashboard.core.table import Column
-from bulkport.dashboard.pages.managed_jobs import ManagedJobs
+from bulkport.jobs.calls import JobCalls
 
 _COLUMNS: Final = (
     Column("Server"),
@@ -26,7 +26,7 @@ _LATE_SECONDS: Final = 0.5
 """Loop lag that is worth telling apart: heartbeats and cancellations of other jobs wait as long."""
 
 
-def servers_component(jobs: ManagedJobs) -> Component:
+def servers_component(jobs: JobCalls) -> Component:
     """The list, the page of one, and the actions `servers/quiet`, `servers/resume` and `servers/stop`.
 
     Their forms have the field `server`, a name.

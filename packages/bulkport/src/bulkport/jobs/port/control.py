@@ -199,7 +199,13 @@ class JobControl(Protocol):
         ...
 
     async def pause_queue(self, name: str, *, note: str | None = None, **by: Unpack[Actor]) -> None:
-        """Let no job of a queue start until it is resumed; those that run go on. `note` says why."""
+        """Let no job of a queue start until it is resumed; those that run go on. `note` says why, to whoever looks.
+
+        Raises
+        ------
+        ValueError
+            No queue can have this name.
+        """
         ...
 
     async def resume_queue(self, name: str, **by: Unpack[Actor]) -> None:
@@ -212,17 +218,19 @@ class JobControl(Protocol):
         Raises
         ------
         ValueError
-            `most` is less than 1.
+            `most` is less than 1, or no queue can have this name.
         """
         ...
 
     async def weigh_queue(self, name: str, weight: float, **by: Unpack[Actor]) -> None:
-        """Give a queue its share of the claims among queues of waiting jobs of one priority; 1 until then.
+        """Give a queue its share of starts where jobs of several queues and one priority wait.
+
+        Of a queue of weight 3, three jobs start for each one of a queue of weight 1, which is what queues begin with.
 
         Raises
         ------
         ValueError
-            `weight` is not from 0.001 to 1,000.
+            `weight` is not from 0.001 to 1,000, or no queue can have this name.
         """
         ...
 

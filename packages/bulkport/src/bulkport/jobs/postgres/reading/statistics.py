@@ -22,6 +22,7 @@ from bulkport.jobs.port.metrics import (
     task_granularity,
 )
 from bulkport.jobs.postgres.reading.snapshot import Snapshot
+from bulkport.sanitize import storable_text
 
 MOST_STEPS: Final = 5_000
 """Steps that a time series has at most."""
@@ -184,7 +185,8 @@ async def read_series(
 ) -> list[SeriesPoint]:
     """A time series without gaps; see `JobReader.series`."""
     arguments, times = await _steps(snapshot, granularity, since, until)
-    arguments |= {"task": task, "queue": queue}
+    # A name that cannot be stored is no task's.
+    arguments |= {name: each and storable_text(each) for name, each in (("task", task), ("queue", queue))}
     found = await _read_by(snapshot, _BY_STEP, arguments, percentiles=percentiles)
     return [SeriesPoint(at, *found.get(at, (JobTotals(), None, None))) for at in times]
 
