@@ -303,5 +303,7 @@ class JobCalls(ControlCalls, InspectCalls):
             raise NotConnected
         return self._engine.reader
 
-    def _control(self) -> JobControl:
+    @property
+    def control(self) -> JobControl:
+        """Carries out orders to jobs, queues and servers."""
         return self._engine.control

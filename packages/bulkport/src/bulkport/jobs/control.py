@@ -38,7 +38,7 @@ class OrderedBy(Why, Actor, total=False):
 
 
 def _port(calls: "ControlCalls") -> JobControl:
-    return calls._control()
+    return calls.control
 
 
 class ControlCalls(ABC):
@@ -50,8 +50,10 @@ class ControlCalls(ABC):
     through them in transactions of their own.
     """
 
+    @property
     @abstractmethod
-    def _control(self) -> JobControl: ...
+    def control(self) -> JobControl:
+        """Carries them out."""
 
     async def cancel(self, job_id: BackgroundJobId, **by: Unpack[OrderedBy]) -> OrderResult:
         """End a job: a waiting one at once, a running one when its task heeds the request."""
@@ -124,7 +126,7 @@ class ControlCalls(ABC):
         self, order: Order, job_ids: Iterable[BackgroundJobId], *, connection: "AnyConnection | None" = None
     ) -> list[OrderResult]:
         """Do one thing to up to some thousand jobs in one transaction; `OrderSummary.of` sums up what came of it."""
-        return await self._control().order(order, job_ids, connection)
+        return await self.control.order(order, job_ids, connection)
 
     order_all = forwarded(_port, JobControl.order_all)
 
@@ -135,18 +137,18 @@ class ControlCalls(ABC):
 
     async def quiet_server(self, name: str, **by: Unpack[Actor]) -> bool:
         """Have a server start no more jobs until it is resumed; those that run go on. False: no such server."""
-        return await self._control().command_server(name, ServerCommand.QUIET, **by)
+        return await self.control.command_server(name, ServerCommand.QUIET, **by)
 
     async def resume_server(self, name: str, **by: Unpack[Actor]) -> bool:
         """Have a quiet server run jobs again."""
-        return await self._control().command_server(name, None, **by)
+        return await self.control.command_server(name, None, **by)
 
     async def stop_server(self, name: str, **by: Unpack[Actor]) -> bool:
         """Have a server end as on SIGTERM: its running jobs get its grace period. Its supervisor may start another."""
-        return await self._control().command_server(name, ServerCommand.STOP, **by)
+        return await self.control.command_server(name, ServerCommand.STOP, **by)
 
     async def _order(self, order: Order, job_id: BackgroundJobId, by: OrderedBy) -> OrderResult:
-        (result,) = await self._control().order(order, [job_id], by.get("connection"))
+        (result,) = await self.control.order(order, [job_id], by.get("connection"))
         return result
 
 

@@ -33,7 +33,7 @@ class RecurringOptions(TypedDict, total=False):
 
 
 def _store(jobs: "RecurringJobs") -> RecurringStore:
-    return jobs._store()
+    return jobs.store()
 
 
 class RecurringJobs:
@@ -61,7 +61,7 @@ class RecurringJobs:
     """
 
     def __init__(self, store: Callable[[], RecurringStore]) -> None:
-        self._store = store
+        self.store = store
         self._declared: dict[str, RecurringDefinition] = {}
 
     @property
@@ -127,7 +127,7 @@ class RecurringJobs:
             The id cannot be used, or the task's options hold what a recurring job does not take.
         """
         definition = _definition(recurring_id, work, cron, options)
-        return await self._store().add_or_update(definition, connection)
+        return await self.store().add_or_update(definition, connection)
 
     remove = forwarded(_store, RecurringStore.remove)
     pause = forwarded(_store, RecurringStore.pause)
