@@ -59,6 +59,10 @@ lint: .venv/.development ## Check style, types and the dependencies between pack
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+.PHONY: client
+client: .venv/.development ## Write the synchronous client's handles anew from the asynchronous ones
+	@$(BIN)/python packages/bulkport/scripts/sync_client.py
+
 .PHONY: bench
 bench: .venv/.bench ## Measure, and compare with psql \copy, an ORM, Celery and others (ARGS=…)
 	@$(BIN)/python -m bench $(ARGS)

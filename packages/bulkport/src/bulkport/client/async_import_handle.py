@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bulkport.client import operations
 from bulkport.client.answers import BadRow, ImportEvent, ImportProgress, RowResult
 from bulkport.client.errors import UnexpectedAnswer
-from bulkport.client.events import EventReader
-from bulkport.client.import_handle import show_progress
+from bulkport.client.events import EventReader, show_progress
 from bulkport.client.operations import report_format
 from bulkport.client.records import Data, source_of
 from bulkport.imports.body_format import BodyFormat
@@ -75,7 +74,7 @@ class AsyncImport:
     async def wait(
         self,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 # as `Import.wait`
+        timeout: float | None = None,  # noqa: ASYNC109
         progress: bool = False,
     ) -> ImportProgress:
         """Where it stands when it has ended.

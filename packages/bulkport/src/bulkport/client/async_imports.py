@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AsyncImports:
-    """The imports of the key's user; see `Imports`."""
+    """The imports of the key's user."""
 
     def __init__(self, client: "AsyncClient") -> None:
         self._client = client
@@ -45,7 +45,43 @@ class AsyncImports:
         on_sent: OnSent | None = None,
         **options: Any,
     ) -> AsyncImport:
-        """Send records, also of an asynchronous iterable; see `Imports.create`."""
+        """Send records; they are stored and queued when this returns.
+
+        Parameters
+        ----------
+        data:
+            The path of a file, a binary file, bytes, records or a data frame; see `Data`.
+        format:
+            `csv`, `ndjson`, `json`, `excel` or `parquet`, where the name of the file does not say it.
+        mode:
+            `insert`, `upsert`, `update`, `skip` or `delete`, as far as the resource allows.
+        dry_run:
+            Run the import without keeping any row.
+        handling:
+            `strict` or `lenient`; None: the server's default.
+        results:
+            `ids`: keep the outcome and id of every row, for `Import.results`.
+        start_at:
+            Time before which nothing is imported.
+        map:
+            Fields by columns of the file: `{"Article no.": "sku"}`.
+        idempotency_key:
+            Makes it safe to call this again with the same data, also in another process; by default each call has a
+            key of its own, which makes its own retries safe. A file is then sent in one piece.
+        compress:
+            Whether to send with gzip; None: records are, files and bytes go as they are.
+        options:
+            The server's further options by their names in Python: `charset="utf-16"`, `date_format="DD.MM.YYYY"`.
+
+        Raises
+        ------
+        RequestRefused
+            The server refused the body; nothing of it was kept.
+        ServerUnreachable, UploadLost
+            The server does not answer, or the connection broke for longer than `patience_seconds`.
+        SourceUnusable
+            The data cannot be read or sent.
+        """
         source, kind = source_of(
             data, format=None if format is None else BodyFormat(format), delimiter=delimiter, compresses=compress
         )

@@ -1,5 +1,6 @@
-"""Server-sent events (HTML Living Standard §9.2) of an import that is followed."""
+"""How an import that is followed gets on: server-sent events (HTML Living Standard §9.2), and a line on a terminal."""
 
+import sys
 from collections.abc import Iterator
 
 import msgspec
@@ -46,3 +47,10 @@ class EventReader:
     def forget(self) -> None:
         """Drop what a broken stream left unfinished."""
         self._name, self._data, self._id = "", [], None
+
+
+def show_progress(progress: ImportProgress) -> None:
+    """Write over the line that says how far an import is."""
+    end = "\n" if progress.is_settled else "\r"
+    line = f"import {progress.id}: {progress.status}, {progress.processed_records:,} of {progress.total_records:,} rows"
+    print(line.ljust(79), end=end, file=sys.stderr, flush=True)  # noqa: T201 # what was asked for

@@ -1,6 +1,7 @@
 """One import on the server, for the synchronous client."""
 
-import sys
+# Made from its asynchronous twin by sync_client.py: change that one.
+
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bulkport.client import operations
 from bulkport.client.answers import BadRow, ImportEvent, ImportProgress, RowResult
 from bulkport.client.errors import UnexpectedAnswer
-from bulkport.client.events import EventReader
+from bulkport.client.events import EventReader, show_progress
 from bulkport.client.operations import report_format
 from bulkport.client.records import Data, source_of
 from bulkport.imports.body_format import BodyFormat
@@ -72,7 +73,12 @@ class Import:
                 reader.forget()
                 self._client.pause(0.5)
 
-    def wait(self, *, timeout: float | None = None, progress: bool = False) -> ImportProgress:
+    def wait(
+        self,
+        *,
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> ImportProgress:
         """Where it stands when it has ended.
 
         Parameters
@@ -177,10 +183,3 @@ class Import:
         """
         self.progress = self._client.run(operations.undo(self.id))
         return self.progress
-
-
-def show_progress(progress: ImportProgress) -> None:
-    """Write over the line that says how far an import is."""
-    end = "\n" if progress.is_settled else "\r"
-    line = f"import {progress.id}: {progress.status}, {progress.processed_records:,} of {progress.total_records:,} rows"
-    print(line.ljust(79), end=end, file=sys.stderr, flush=True)  # noqa: T201 # what was asked for

@@ -1,5 +1,7 @@
 """The imports of one user, for the synchronous client."""
 
+# Made from its asynchronous twin by sync_client.py: change that one.
+
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
@@ -127,7 +129,7 @@ class Imports:
 
     def find(self, client_id: str) -> Import | None:
         """The import that was given this `client_id`."""
-        return next(iter(self.list(client_id=client_id)), None)
+        return next(self.list(client_id=client_id), None)
 
     def list(self, **filters: Any) -> Iterator[Import]:
         """Imports, newest first; filters are `resource`, `status`, `name`, `client_id`, `tag` and `metadata`."""
