@@ -3,44 +3,28 @@
 import asyncio
 import json
 import sys
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
 from catalogue_site import PLATFORMS, platforms
 from upload_socket import ServedApi, served
 
 from application_client import make_key
-from import_steps import CSV, NDJSON, ndjson
+from bulkport.imports import body_work
+from import_steps import CSV, NDJSON, WAIT_SECONDS, fetch, ndjson
+from loop_watch import watched_loop
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
+SINGLE = "/api/platforms"
+HUNG_UP = b'{"platformName":"hung-up"}'
 ZSTD = {"content-encoding": "zstd"}
 HOLD_SECONDS = 0.1
 """Far more than a step takes, and far less than the whole work does on any machine."""
-
-
-@asynccontextmanager
-async def _watched() -> AsyncIterator[list[float]]:
-    """Notes how long this process, and not others that the machine is busy with, held the event loop at a time."""
-    held: list[float] = [0.0]
-
-    async def watch() -> None:
-        while True:
-            began, worked = time.perf_counter(), time.process_time()
-            await asyncio.sleep(0)
-            held.append(min(time.perf_counter() - began, time.process_time() - worked))
-            await asyncio.sleep(0.001)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield held
-    finally:
-        watching.cancel()
 
 
 @pytest.fixture
@@ -52,7 +36,7 @@ async def api(database_url: str) -> AsyncIterator[ServedApi]:
 async def test_fifteen_megabytes_of_newlines_do_not_hold_the_loop(api: ServedApi) -> None:
     body = zstd.compress(b"\n" * 15 * 2**20)
     assert len(body) < 2000
-    async with api.client() as client, _watched() as held:
+    async with api.client() as client, watched_loop() as held:
         for headers in (NDJSON, CSV):
             answers = await asyncio.gather(
                 *(client.post(PLATFORMS, content=body, headers={**headers, **ZSTD}) for _ in range(4))
@@ -63,7 +47,7 @@ async def test_fifteen_megabytes_of_newlines_do_not_hold_the_loop(api: ServedApi
 
 async def test_a_thousand_bad_records_do_not_hold_the_loop(api: ServedApi) -> None:
     envelope = json.dumps({"platforms": [{"platformName": " " * 500, "other": "x" * 900}] * 1000})
-    async with api.client() as client, _watched() as held:
+    async with api.client() as client, watched_loop() as held:
         answer = await client.post(PLATFORMS, content=envelope, headers={"content-type": "application/json"})
         assert answer.status_code == 400
     assert max(held) < HOLD_SECONDS
@@ -81,7 +65,10 @@ async def test_blank_lines_and_records_are_counted_and_limited(database_url: str
         assert (answer.status_code, answer.json()["totalRecords"]) == (202, 5000)
 
 
-async def test_a_body_that_takes_too_much_of_a_processor_is_refused(database_url: str) -> None:
+async def test_a_body_that_takes_too_much_of_a_processor_is_refused(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_work, "_LEAST_BYTES_A_SECOND", 10**12)
     async with served(database_url, body_cpu_seconds=0.001) as api, api.client() as client:
         body = zstd.compress(ndjson(platforms(100_000)))
         answer = await client.post(PLATFORMS, content=body, headers={**NDJSON, **ZSTD})
@@ -133,3 +120,38 @@ async def test_one_users_slow_uploads_leave_room_for_the_others_and_hold_no_tran
             assert (await upload.answer())[0] == 202
         for context in uploads:
             await context.__aexit__(None, None, None)
+
+
+_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'
+"""
+
+
+async def test_a_client_that_hangs_up_takes_its_request_along(database_url: str) -> None:
+    part = ndjson(platforms(20_000))
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as locking,
+        served(database_url, chunk_bytes=20_000) as api,
+        api.client() as client,
+    ):
+        for _ in range(50):
+            async with api.begun(PLATFORMS, NDJSON) as upload:
+                await upload.send_part(part)
+        await api.requests_under_way(0)
+        await api.uploads_under_way(0)
+        # Its body is here, and what is made of it waits for a lock.
+        await locking.execute("LOCK TABLE bulkport.bulk_import_jobs, platforms IN ACCESS EXCLUSIVE MODE")
+        for path, content in ((PLATFORMS, b'{"platforms":[%s]}' % HUNG_UP), (SINGLE, HUNG_UP)):
+            headers = {"content-type": "application/json", "content-length": str(len(content))}
+            async with api.begun(path, headers) as request, asyncio.timeout(WAIT_SECONDS):
+                await request.send(content)
+                while not (await fetch(database_url, _WAITING))[0][0]:
+                    await asyncio.sleep(0.01)
+            async with asyncio.timeout(WAIT_SECONDS):
+                while (await fetch(database_url, _WAITING))[0][0]:
+                    await asyncio.sleep(0.01)
+            await api.requests_under_way(0)
+        await locking.rollback()
+        assert (await client.get("/api/imports")).json()["items"] == []
+        assert (await client.get(SINGLE)).json()["totalCount"] == 0

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg
@@ -13,6 +14,9 @@ from upload_socket import served
 from application_client import assert_problem, client_of, make_key, open_application
 from bulkport.imports import admission
 from bulkport.imports.read import read_jobs
+from bulkport.imports.staged import PART_BYTES
+from commandapi.auth import key_format
+from commandapi.auth.key_lanes import STRANGERS_AT_ONCE, KeyLanes
 from import_steps import NDJSON, WAIT_SECONDS, accepted, ndjson
 
 TUS = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
@@ -114,6 +118,66 @@ async def test_long_envelopes_and_checked_parts_take_places(database_url: str) -
             await upload.send_end()
             assert (await upload.answer())[0] == 202
         assert (await ann.patch(location, content=b"hello", headers=part)).status_code == 204
+
+
+async def test_long_parts_for_an_object_store_take_places(database_url: str, tmp_path: Path) -> None:
+    limits = {"user_upload_limit": 1, "database_wait_seconds": 0.2, "staging": {"url": tmp_path.as_uri()}}
+    long, part = b"x" * (PART_BYTES + 1), {**TUS, "upload-offset": "0"}
+    async with served(database_url, **limits) as api, api.client() as ann:
+        begun = {**TUS, "upload-length": str(2 * len(long))}
+        first, second = [(await ann.post("/api/uploads", headers=begun)).headers["location"] for _ in range(2)]
+        async with api.begun(first, part, method="PATCH") as upload:
+            await upload.send_part(long)
+            await api.uploads_under_way(1)
+            refused = await ann.patch(second, content=long, headers=part)
+            assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-uploads-at-once")
+            # What was here by then is kept, and the next request goes on from there.
+            arrived = (await ann.head(second, headers=TUS)).headers["upload-offset"]
+            assert int(arrived) > PART_BYTES
+            assert (await ann.patch(second, content=b"x", headers=part | {"upload-offset": arrived})).status_code == 204
+            await upload.send_end()
+            assert (await upload.answer())[0] == 204
+
+
+async def test_unknown_keys_wait_for_each_other_and_nobody_waits_for_them(database_url: str) -> None:
+    settings = {"database_wait_seconds": 0.5}
+    async with (
+        open_application(database_url, **settings) as app,
+        client_of(app, await make_key(database_url)) as ann,
+        client_of(app) as eve,
+    ):
+        lanes: KeyLanes = app.state.key_lanes
+        assert (await ann.get("/api/imports")).status_code == 200
+        most = 0
+
+        async def guess(number: int) -> int:
+            nonlocal most
+            key = key_format.generate().text if number % 2 else "no key"
+            status = (await eve.get("/api/imports", headers={"x-api-key": key})).status_code
+            most = max(most, lanes.strangers)
+            return status
+
+        guesses = [asyncio.create_task(guess(number)) for number in range(400)]
+        await asyncio.sleep(0)
+        assert (await ann.get("/api/imports")).status_code == 200
+        # Who comes last and has a key does not wait for the guesses before.
+        assert sum(task.done() for task in guesses) < 200
+        assert set(await asyncio.gather(*guesses)) <= {401, 429}
+        assert most <= STRANGERS_AT_ONCE
+        # Where their places are taken they are told to come again; whose key is known passes by, until it is revoked.
+        taken = ["127.0.0.1"] * (STRANGERS_AT_ONCE - 1)
+        for address in [*taken, "elsewhere"]:
+            await lanes._strangers.take(address)
+        refused = await eve.get("/api/imports")
+        assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-strangers")
+        assert refused.headers["retry-after"] == "1"
+        assert (await ann.get("/api/imports")).status_code == 200
+        async with await psycopg.AsyncConnection.connect(database_url) as connection:
+            await connection.execute("UPDATE api_keys SET revoked_at = now()")
+        assert [(await ann.get("/api/imports")).status_code for _ in range(2)] == [401, 429]
+        for address in taken:
+            lanes._strangers.give_back(address)
+        assert (await ann.get("/api/imports")).status_code == 401
 
 
 async def test_a_body_in_the_middle_of_which_the_disk_fills_is_refused(

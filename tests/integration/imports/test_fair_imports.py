@@ -4,11 +4,15 @@ import asyncio
 
 from application_client import client_of, make_key
 from command_site import open_command_site
-from import_steps import fetch
+from import_steps import NDJSON, fetch
+from loop_watch import watched_loop
 
 MANY = 150
 TURNS = 20
 """Imports of the other user that may end before: those that were claimed already, and one for each turn."""
+
+HOLD_SECONDS = 0.1
+"""Far more than a turn takes beside a thread, and far less than a chunk of bad rows on any machine."""
 
 _ENDED_BEFORE = """
     SELECT count(*) FROM bulkport.bulk_import_jobs many, bulkport.bulk_import_jobs few
@@ -31,3 +35,17 @@ async def test_an_import_is_claimed_next_however_many_of_another_user_wait(datab
             told = (await ada.get(f"/api/imports/{few}?wait=60")).json()
         assert told["status"] == "Completed"
     assert (await fetch(database_url, _ENDED_BEFORE))[0][0] <= TURNS
+
+
+async def test_bad_rows_do_not_hold_the_loop_of_their_worker(database_url: str) -> None:
+    """Neither other imports nor the worker's heartbeat wait for the tens of thousands of them in a chunk."""
+    async with (
+        open_command_site(database_url) as site,
+        client_of(site.app, await make_key(database_url, "eve")) as eve,
+    ):
+        bad = (await eve.post("/api/platforms/bulk", content=b"1\n" * 60_000, headers=NDJSON)).json()["id"]
+        few = (await eve.post("/api/platforms/bulk", content=b"2\n" * 1_900, headers=NDJSON)).json()["id"]
+        async with watched_loop() as held, site.worker():
+            told = [(await eve.get(f"/api/imports/{id_}?wait=60")).json() for id_ in (bad, few)]
+    assert [job["failureCount"] for job in told] == [60_000, 1_900]
+    assert max(held) < HOLD_SECONDS

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 from sqlalchemy import NullPool
@@ -17,8 +17,6 @@ from sqlalchemy.orm import DeclarativeBase
 
 from bulkport.pools import AsyncPool, open_pool, share_of_user
 from commandapi.row_security import TenantSession
-
-_KEY_POOL_SIZE: Final = 2
 
 
 class Base(DeclarativeBase):
@@ -52,7 +50,7 @@ class _PooledConnection(psycopg.AsyncConnection[Any]):
 
 @asynccontextmanager
 async def open_database(
-    database_url: str, *, pool_size: int, acquire_seconds: float, statement_seconds: float
+    database_url: str, *, pool_size: int, key_pool_size: int, acquire_seconds: float, statement_seconds: float
 ) -> AsyncIterator[Database]:
     """Open the pool for as long as the context lasts.
 
@@ -64,6 +62,8 @@ async def open_database(
         libpq connection string or URL.
     pool_size:
         Most connections at one time.
+    key_pool_size:
+        Most connections of `Database.key_pool`; those that are not used are closed after some minutes, down to one.
     acquire_seconds:
         Longest wait for a free connection; after it, `psycopg_pool.PoolTimeout`.
     statement_seconds:
@@ -84,7 +84,7 @@ async def open_database(
         open_pool(
             database_url,
             name="keys",
-            most=_KEY_POOL_SIZE,
+            most=key_pool_size,
             least=1,
             acquire_seconds=acquire_seconds,
             configure=limited,

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from bulkport.dashboard import LinkAccess
 from bulkport.embedded import EmbeddedDatabaseError, EmbeddedServer
 from bulkport.errors import BulkportError
-from bulkport.runtime import event_loop_factory, spare_loaded_objects
+from bulkport.runtime import event_loop_factory, share_interpreter, spare_loaded_objects
 from commandapi.app import create_app
 from commandapi.connections import ConnectionGate, ConnectionLimits, guarded_protocol, raise_descriptor_limit
 from commandapi.listening import Addresses, AddressInUse
@@ -231,7 +231,6 @@ def run(plan: ServePlan, bound: socket.socket) -> None:
     # Its "Started server process" lines say less than the one line with the addresses.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     raise_descriptor_limit()
-    # A body's work on another thread gives the event loop its turn after a millisecond.
-    sys.setswitchinterval(0.001)
+    share_interpreter()
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(serve(plan, bound))

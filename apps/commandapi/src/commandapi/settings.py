@@ -206,7 +206,9 @@ class Settings(BaseSettings):
     body_idle_seconds: float = Field(default=60.0, gt=0)
     body_min_rate: int = Field(default=1024, ge=0, description="Bytes a second that a body must arrive with.")
     body_grace_seconds: float = Field(default=30.0, ge=0, description="Time that a client may take at any rate.")
-    body_cpu_seconds: float = Field(default=600.0, gt=0, description="Processor time that reading a body may take.")
+    body_cpu_seconds: float = Field(
+        default=60.0, gt=0, description="Processor time that reading a body may take, beside 1 s for each 16 MiB of it."
+    )
     max_rows: int = Field(default=1_000_000_000, ge=1)
     max_blank_lines: int = Field(default=1_000_000, ge=0)
     egress_allowed_networks: str = Field(

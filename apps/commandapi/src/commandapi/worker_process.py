@@ -11,7 +11,7 @@ import os
 import signal
 from typing import Final
 
-from bulkport.runtime import event_loop_factory, spare_loaded_objects
+from bulkport.runtime import event_loop_factory, share_interpreter, spare_loaded_objects
 from commandapi.logs import configure_logging
 from commandapi.settings import Settings
 from commandapi.supervisor import stdin_closed
@@ -61,6 +61,7 @@ def run(settings: Settings, *, concurrency: int, ends_with_parent: bool = False)
     """`work` on an event loop of its own, with this process's logs set up."""
     configure_logging(settings)
     spare_loaded_objects()
+    share_interpreter()
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(work(settings, concurrency=concurrency, ends_with_parent=ends_with_parent))
 

@@ -34,8 +34,8 @@ class ImportLimits:
     """Bytes a second that a body must arrive with, once `body_grace_seconds` were spent on waiting for it; else 408."""
     body_grace_seconds: float = 30.0
     """Time that a client may take whatever its rate."""
-    body_cpu_seconds: float = 600.0
-    """Processor time that reading one body may take; then 413."""
+    body_cpu_seconds: float = 60.0
+    """Processor time that reading one body may take, beside one second for each 16 MiB of it; then 413."""
     max_rows: int = 1_000_000_000
     """Records of one streamed body; more is answered 413."""
     max_blank_lines: int = 1_000_000

@@ -3,10 +3,12 @@
 import asyncio
 import gc
 import signal
+import sys
 from contextlib import suppress
 from typing import Final
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SWITCH_SECONDS: Final = 0.001
 
 
 def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
@@ -26,6 +28,14 @@ def spare_loaded_objects() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def share_interpreter() -> None:
+    """Give the event loop its turn within a millisecond while a thread works on a body or on rows.
+
+    Python's own interval of five adds up over the turns that a request or a small import takes.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def server_is_stopping() -> bool:

@@ -12,15 +12,15 @@ from bulkport.errors import InsufficientScope
 from bulkport.identifiers import UserId
 from bulkport.pools import AsyncPool
 from commandapi.auth.errors import AuthenticationRequired
+from commandapi.auth.key_lanes import KEY_HEADER, KeyLanes
 from commandapi.auth.keys import Scope, verify_key
 from commandapi.auth.rate_limit import RateLimiter
 from commandapi.auth.user_requests import UserRequests
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SINGLE_RECORDS: Final = re.compile(r"/api/(?:platforms|commands)(?:/[0-9]+)?/?")
-_HEADER: Final = "x-api-key"
 _scheme: Final = APIKeyHeader(
-    name=_HEADER,
+    name=KEY_HEADER,
     scheme_name="ApiKey",
     description="An API key of 79 characters, from `POST /api/registrations` or `commandapi keys create`.",
     auto_error=False,
@@ -36,17 +36,20 @@ async def current_user(request: Request, api_key: Annotated[str | None, Security
         If there is no key or more than one, or it is malformed, unknown, expired or revoked. Which of them is not told.
     InsufficientScope
         If the key may not do what is asked for.
-    TooManyRequests
-        If the user has sent too many.
+    TooManyRequests, ServiceUnavailable
+        If the user has sent too many, or too many others have their keys checked.
     """
     # Of two keys, which one counts would be a matter of who reads the request.
-    if api_key is None or len(request.headers.getlist(_HEADER)) > 1:
+    if api_key is None or len(request.headers.getlist(KEY_HEADER)) > 1:
         raise AuthenticationRequired
     pool: AsyncPool = request.app.state.key_pool
-    async with pool.connection() as connection:
+    lanes: KeyLanes = request.app.state.key_lanes
+    async with lanes.checking(api_key), pool.connection() as connection:
         caller = await verify_key(connection, api_key, address=request.client.host if request.client else None)
     if caller is None:
+        lanes.refuse(api_key)
         raise AuthenticationRequired
+    lanes.accept(request.scope, api_key, caller.user_id)
     limiter: RateLimiter = request.app.state.rate_limiter
     await limiter.take(caller.user_id, pool)
     user_requests: UserRequests = request.app.state.user_requests

@@ -18,7 +18,7 @@ from bulkport import telemetry
 from bulkport.errors import BulkportError, ServiceUnavailable
 from bulkport.fastapi import problems
 from bulkport.fastapi.body_pace import paced
-from bulkport.fastapi.disconnect import run_while_connected
+from bulkport.fastapi.disconnect import run_until_gone, run_while_connected
 from bulkport.fastapi.request_limits import RequestLimits
 from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.response_headers import headers_of_response
@@ -26,7 +26,7 @@ from bulkport.fastapi.trace import trace_id_from, trace_id_of_request
 
 logger = logging.getLogger(__name__)
 
-_WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
+_WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "DELETE"})
 _SHUTDOWN: Final = "graceful shutdown"
 """In the message with which uvicorn cancels requests when its time for stopping is over; it would answer 500."""
 _STOPPING: Final = "The server had to stop before this was done; send the request again."
@@ -41,7 +41,7 @@ class EdgeMiddleware:
     - HEAD is answered as GET without the content (RFC 9110 §9.3.2); FastAPI's routes know nothing of it.
     - A request whose target or headers are too long is refused, and one without exactly one Host (RFC 9112 §3.2).
     - A body that comes too slowly is answered 408.
-    - When the client of a request without a body goes away, its work is cancelled (`bulkport.fastapi.disconnect`).
+    - When the client goes away, the work on its request is cancelled (`bulkport.fastapi.disconnect`).
     - A request that is not done when the server has to stop is answered 503.
     - An exception that nothing else handled is logged and becomes a problem with status 500 and no details. Where the
       answer had already begun it is raised again, so that the server breaks off the connection.
@@ -108,7 +108,7 @@ class EdgeMiddleware:
             task.set_name(f"{method} {path} {trace_id}")
         try:
             try:
-                await self._answer(inner, paced(receive, self._limits), send_on)
+                await self._answer(inner, paced(receive, self._limits), send_on, lambda: status is not None)
             except ClientDisconnect:
                 logger.info("the client went away")
             except (asyncio.CancelledError, Exception) as error:
@@ -124,13 +124,13 @@ class EdgeMiddleware:
             trace_id_of_request.reset(token)
             headers_of_response.reset(headers_token)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, has_begun: Callable[[], bool]) -> None:
         if (refused := self._limits.refusal(scope)) is not None:
             await refused(scope, receive, send)
         elif scope["method"] in _WITHOUT_BODY:
             await run_while_connected(self._app, scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await run_until_gone(self._app, scope, receive, send, has_begun=has_begun)
 
 
 def _last_answer(path: str, error: BaseException) -> Response | None:

@@ -5,7 +5,8 @@ checksum and termination). What was uploaded is imported with `POST …/bulk` an
 import base64
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime
@@ -233,28 +234,35 @@ async def _append(
     """Store the request's body behind what has arrived. Returns how much has arrived then.
 
     With a checksum all of it is stored or nothing, so it is held until it is complete, in a place for long bodies.
+    So is what an object store takes, once it is longer than what PostgreSQL takes at a time.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > upload.length - upload.received:
         raise _too_long(upload)
     connections, store = runtime.of_user(user_id), runtime.staging
-    parts = _parts(RequestBody(request), upload, PART_BYTES if store is None else OBJECT_BYTES)
+    slots = runtime.intake.slots
+    part_bytes = PART_BYTES if store is None else OBJECT_BYTES
 
     async def put(offset: int, part: bytes) -> str | None:
         return None if store is None else await put_part(runtime.pool, store, upload.id, offset, part)
 
     if checksum is None:
         offset = upload.received
-        async for part in parts:
-            await runtime.intake.admission.require_disk()
-            name = await put(offset, part)
-            async with connections.connection() as connection:
-                await staged.append_part(connection, upload.id, offset, part, name)
-            offset += len(part)
+        async with AsyncExitStack() as place:
+
+            async def take_place() -> None:
+                await place.enter_async_context(slots.slot(user_id))
+
+            async for part in _parts(RequestBody(request), upload, part_bytes, take_place):
+                await runtime.intake.admission.require_disk()
+                name = await put(offset, part)
+                async with connections.connection() as connection:
+                    await staged.append_part(connection, upload.id, offset, part, name)
+                offset += len(part)
         return offset
-    async with runtime.intake.slots.slot(user_id):
+    async with slots.slot(user_id):
         offset, checked = upload.received, []
-        for part in [part async for part in _checked(parts, checksum)]:
+        for part in [part async for part in _checked(_parts(RequestBody(request), upload, part_bytes), checksum)]:
             await runtime.intake.admission.require_disk()
             checked.append((offset, part, await put(offset, part)))
             offset += len(part)
@@ -277,8 +285,19 @@ async def _checked(parts: AsyncIterator[bytes], checksum: _Checksum) -> AsyncIte
         raise ChecksumMismatch
 
 
-async def _parts(body: RequestBody, upload: StagedUpload, part_bytes: int) -> AsyncIterator[bytes]:
-    """The body in parts of a size that is stored well; what came before a broken connection comes too."""
+async def _parts(
+    body: RequestBody,
+    upload: StagedUpload,
+    part_bytes: int,
+    take_place: Callable[[], Awaitable[None]] | None = None,
+) -> AsyncIterator[bytes]:
+    """The body in parts of a size that is stored well; what came before a broken connection comes too.
+
+    Parameters
+    ----------
+    take_place:
+        Called once before more of the body waits in memory than short bodies have.
+    """
     buffer = bytearray()
     left = upload.length - upload.received
     try:
@@ -286,6 +305,9 @@ async def _parts(body: RequestBody, upload: StagedUpload, part_bytes: int) -> As
             buffer += data
             if len(buffer) > left:
                 raise _too_long(upload)
+            if take_place is not None and PART_BYTES < len(buffer) < part_bytes:
+                take, take_place = take_place, None
+                await take()
             while len(buffer) >= part_bytes:
                 yield bytes(buffer[:part_bytes])
                 left -= part_bytes

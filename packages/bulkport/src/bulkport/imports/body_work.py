@@ -24,6 +24,7 @@ _STEP_SECONDS: Final = 0.004
 _INLINE_SECONDS: Final = 0.002
 """Of the processor, until the steps of a body that was begun where it arrived go on elsewhere."""
 _THREADS: Final = 2
+_LEAST_BYTES_A_SECOND: Final = 16 * 1024 * 1024
 
 
 class BodyWork:
@@ -32,12 +33,18 @@ class BodyWork:
     Parameters
     ----------
     cpu_seconds:
-        What all of them together may take of a processor.
+        What all of them together may take of a processor, beside what the body's size allows (`allow`).
     """
 
     def __init__(self, cpu_seconds: float) -> None:
-        self._cpu_seconds = cpu_seconds
+        self._allowed = cpu_seconds
         self._left = cpu_seconds
+
+    def allow(self, size: int) -> None:
+        """Add the time that so many more bytes of a body, decompressed, may take: several times what they do take."""
+        seconds = size / _LEAST_BYTES_A_SECOND
+        self._allowed += seconds
+        self._left += seconds
 
     async def run(
         self, function: Callable[_Parameters, _Result], *args: _Parameters.args, **kwargs: _Parameters.kwargs
@@ -59,7 +66,7 @@ class BodyWork:
         self._left -= seconds
         if self._left < 0:
             raise BodyTooCostly(
-                f"Reading the body takes more than {self._cpu_seconds:g} seconds of processor time; send it in parts."
+                f"Reading the body takes more than {self._allowed:.3g} seconds of processor time; send it in parts."
             )
         return result
 

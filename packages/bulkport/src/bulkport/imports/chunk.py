@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +28,7 @@ from bulkport.imports.self_references import ChosenIds, choose_ids, own_names, r
 from bulkport.imports.server_encoding import server_codec, storable, storable_json
 from bulkport.imports.states import ChunkState
 from bulkport.imports.table import TargetTable
+from bulkport.imports.threads import off_loop
 from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows, stored_texts
 from bulkport.imports.validation.lookups import lookups_of
 from bulkport.imports.write_options import WriteMode
@@ -111,7 +113,9 @@ async def decode_chunk(
     chosen:
         Ids of these rows, and of all that they name and the table does not have.
     """
-    batch = decode_records(attempt, chunk) if batch is None else batch
+    size = chunk.record_count
+    if batch is None:
+        batch = await off_loop(size, partial(decode_records, attempt, chunk))
     resolved: dict[str, Mapping[str, Any]] = {}
     table, ids = attempt.table, None
     if chosen is not None:
@@ -135,7 +139,8 @@ async def decode_chunk(
         if ids and reference.column not in table.names:
             table = table.with_column(reference.column)
         resolved[reference.field] = found
-    valid = before_rows(attempt, attempt.validator.finish(batch, resolved))
+    # The application's own check runs where its other code does.
+    valid = before_rows(attempt, await off_loop(size, partial(attempt.validator.finish, batch, resolved)))
     errors, waiting = _wait_for_names(attempt, valid.errors)
     positions: Sequence[int] = range(len(valid.row_numbers))
     for reference in attempt.resource.references:
@@ -158,13 +163,17 @@ async def decode_chunk(
     columns = (
         valid.columns if isinstance(positions, range) else [[column[i] for i in positions] for column in valid.columns]
     )
-    stored = stored_texts(
-        columns,
-        attempt.resource,
-        attempt.table.types,
-        attempt.validator.options,
-        encoded=valid.encoded,
-        sent=lambda position: valid.record(positions[position]).value(),
+    stored = await off_loop(
+        len(positions),
+        partial(
+            stored_texts,
+            columns,
+            attempt.resource,
+            attempt.table.types,
+            attempt.validator.options,
+            encoded=valid.encoded,
+            sent=partial(_sent_at, valid, positions),
+        ),
     )
     texts = [*stored.columns, *([attempt.context[name]] * len(positions) for name in attempt.resource.context)]
     if ids is not None:
@@ -188,15 +197,20 @@ async def decode_chunk(
     )
 
 
+def _sent_at(valid: ValidRows, positions: Sequence[int], position: int) -> Any:
+    return valid.record(positions[position]).value()
+
+
 def _stored_last(attempt: Attempt, names: Sequence[Any], ids: Sequence[Any]) -> list[tuple[Any, Any]]:
     """Names and ids, in an order in which of several rows with a name the one comes last that stays in the table."""
     pairs = list(zip(names, ids, strict=False))
     return pairs if attempt.resource.default_mode is WriteMode.UPSERT else pairs[::-1]
 
 
-def own_names_of(attempt: Attempt, chunk: Chunk, reference: Reference) -> dict[int, Any]:
+async def own_names_of(attempt: Attempt, chunk: Chunk, reference: Reference) -> dict[int, Any]:
     """What the rows of a chunk are called where others refer to them by name, by row number."""
-    names = own_names(attempt.resource, reference, decode_records(attempt, chunk)) or ()
+    batch = await off_loop(chunk.record_count, partial(decode_records, attempt, chunk))
+    names = own_names(attempt.resource, reference, batch) or ()
     return {chunk.first_row + position: name for position, name in enumerate(names) if isinstance(name, str)}
 
 
@@ -267,7 +281,7 @@ async def insert_row_errors(connection: AsyncConnection[Any], attempt: Attempt, 
     """Add bad rows to the import's error report, as far as it has room; the others are counted by their messages."""
     room = await _room_in_report(connection, attempt, len(errors))
     if room:
-        columns = report_columns(errors[:room], server_codec(connection))
+        columns = await off_loop(room, partial(report_columns, errors[:room], server_codec(connection)))
         await connection.execute(queries.INSERT_ROW_ERRORS, (attempt.job_id, *columns))
     if room < len(errors):
         await _count_unreported(connection, attempt, errors[room:])
@@ -281,13 +295,17 @@ async def _room_in_report(connection: AsyncConnection[Any], attempt: Attempt, wa
 
 
 async def _count_unreported(connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]) -> None:
-    codec = server_codec(connection)
+    counted = await off_loop(len(errors), partial(_counted_kinds, errors, server_codec(connection)))
+    columns = ([field for (field, _), _ in counted], [text for (_, text), _ in counted], [rows for _, rows in counted])
+    await connection.execute(queries.INSERT_UNREPORTED_ERRORS, (attempt.job_id, *columns))
+
+
+def _counted_kinds(errors: Sequence[RowError], codec: str | None) -> list[tuple[tuple[str, str], int]]:
     kinds = Counter((error.field or "", storable(error.message, codec)) for row in errors for error in row.errors[:1])
     counted = kinds.most_common(_MOST_KINDS)
     if rest := len(errors) - sum(rows for _, rows in counted):
         counted.append((("", "other messages"), rest))
-    columns = ([field for (field, _), _ in counted], [text for (_, text), _ in counted], [rows for _, rows in counted])
-    await connection.execute(queries.INSERT_UNREPORTED_ERRORS, (attempt.job_id, *columns))
+    return counted
 
 
 def report_columns(errors: Sequence[RowError], codec: str | None) -> tuple[list[int], list[str], list[str]]:

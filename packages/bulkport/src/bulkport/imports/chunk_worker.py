@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final
 
 from psycopg import AsyncConnection, errors
@@ -28,6 +29,7 @@ from bulkport.imports.read_ahead import ReadAhead
 from bulkport.imports.results import insert_results
 from bulkport.imports.single_statement import fits_single_statement, run_single_statement
 from bulkport.imports.states import ChunkState
+from bulkport.imports.threads import off_loop
 from bulkport.imports.waiting_rows import write_waiting_chunks
 from bulkport.imports.write import write_rows
 from bulkport.jobs.port import JobContext, RetryLater
@@ -143,7 +145,8 @@ class ChunkWorker:
         await self._read_ahead.begin(connection, chunk)
         written = await write_rows(connection, decoded.table, decoded.rows)
         await insert_results(connection, attempt, decoded, written)
-        found, waiting = decoded.errors_of(attempt, written.refusals)
+        refusals = written.refusals
+        found, waiting = await off_loop(len(refusals), partial(decoded.errors_of, attempt, refusals))
         state = ChunkState.WAITING if waiting and attempt.total_chunks > 1 else ChunkState.DONE
         if state is ChunkState.DONE:
             found, waiting = found + waiting, []

@@ -6,7 +6,7 @@ is as atomic. Where PostgreSQL refuses a row the statement leaves nothing, and t
 """
 
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import psycopg
@@ -23,6 +23,7 @@ from bulkport.imports.statements import given_rows, typed_columns
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.summary import MAX_SUMMARY_ERRORS, error_summary, unknown_fields_warnings
 from bulkport.imports.table import TargetTable
+from bulkport.imports.threads import off_loop
 from bulkport.imports.write import COPY_THRESHOLD
 from bulkport.imports.write_options import WriteMode
 
@@ -65,7 +66,8 @@ async def run_single_statement(connection: AsyncConnection[Any], attempt: Attemp
         return False
     columns = {_parameter(number): values for number, values in enumerate(decoded.rows.columns)}
     try:
-        outcome = _outcome(attempt, chunk, decoded, server_codec(connection))
+        told = partial(_outcome, attempt, chunk, decoded, server_codec(connection))
+        outcome = await off_loop(len(decoded.errors), told)
         cursor = await connection.execute(_statement(attempt.table), columns | outcome)
     except psycopg.Error as error:
         if not is_row_refusal(error, attempt.table):

@@ -107,12 +107,14 @@ class BodyReader:
         while data := await self._receive():
             if not self._is_compressed:
                 for part in self._decompressor.feed(data):
+                    self.work.allow(len(part))
                     yield part
                 continue
             parts, has_more = self._decompressor.feed(data), True
             while has_more:
                 plain, has_more = await self.work.advance(parts)
                 if plain is not None:
+                    self.work.allow(len(plain))
                     yield plain
         self._decompressor.finish()
 

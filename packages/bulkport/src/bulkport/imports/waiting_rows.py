@@ -101,7 +101,7 @@ class WaitingRows:
         for number in numbers:
             chunk = await self._chunk(connection, number)
             for reference in references:
-                names = own_names_of(attempt, chunk, reference).items()
+                names = (await own_names_of(attempt, chunk, reference)).items()
                 known = chosen.by_name.setdefault(reference.field, {})
                 for row, name in names:
                     # As in a chunk: the last one stays under UPDATE, and else the first.

@@ -17,7 +17,7 @@ from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.port import JobEngine, WorkerOptions
 from bulkport.jobs.port.engine import RetentionPolicy
 from bulkport.logs import get_logger, log_to_stderr
-from bulkport.runtime import event_loop_factory, spare_loaded_objects
+from bulkport.runtime import event_loop_factory, share_interpreter, spare_loaded_objects
 
 _log = get_logger(__name__)
 
@@ -138,6 +138,7 @@ def run_until_signal(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
     log_to_stderr()
     spare_loaded_objects()
+    share_interpreter()
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(work())
 
