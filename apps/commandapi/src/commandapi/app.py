@@ -101,8 +101,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `dashboard`,
     `dashboard_access`, `pool`, `key_pool`, `key_lanes`, `search_slots`, `enforcement`, `rate_limiter`,
-    `user_requests`, `loop_watchdog`, `sessions`, `reading_sessions` and `newest_migration`. The database need not be there yet:
-    requests are answered 503 until it is.
+    `user_requests`, `loop_watchdog`, `sessions`, `reading_sessions` and `newest_migration`. The database need not be
+    there yet: requests are answered 503 until it is.
 
     Parameters
     ----------

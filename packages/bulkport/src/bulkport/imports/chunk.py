@@ -142,20 +142,8 @@ async def decode_chunk(
     # The application's own check runs where its other code does.
     valid = before_rows(attempt, await off_loop(size, partial(attempt.validator.finish, batch, resolved)))
     errors, waiting = _wait_for_names(attempt, valid.errors)
-    positions: Sequence[int] = range(len(valid.row_numbers))
-    for reference in attempt.resource.references:
-        if refers_to_itself(attempt.resource, reference) and reference.column in table.names:
-            continue
-        position = attempt.resource.field_names.index(reference.field)
-        values = valid.columns[position]
-        exist = await existing_ids(connection, reference, attempt.table.column_types[position], values, attempt.context)
-        missing = {i for i in positions if values[i] is not None and values[i] not in exist}
-        if missing:
-            errors += [
-                _row_error(attempt, valid, i, reference.field, f"{reference.label} {values[i]} does not exist")
-                for i in sorted(missing)
-            ]
-            positions = [i for i in positions if i not in missing]
+    positions, missing = await _existing_references(connection, attempt, valid, table)
+    errors += missing
     if only is not None:
         positions = [i for i in positions if valid.row_numbers[i] in only]
         errors = [error for error in errors if error.row in only]
@@ -195,6 +183,28 @@ async def decode_chunk(
         unknown_fields=sorted(attempt.validator.unknown_fields),
         remarks=attempt.validator.remarks,
     )
+
+
+async def _existing_references(
+    connection: AsyncConnection[Any], attempt: Attempt, valid: ValidRows, table: TargetTable
+) -> tuple[Sequence[int], list[RowError]]:
+    """Positions of the rows whose references exist, and the errors of the others."""
+    positions: Sequence[int] = range(len(valid.row_numbers))
+    errors: list[RowError] = []
+    for reference in attempt.resource.references:
+        if refers_to_itself(attempt.resource, reference) and reference.column in table.names:
+            continue
+        position = attempt.resource.field_names.index(reference.field)
+        values = valid.columns[position]
+        exist = await existing_ids(connection, reference, attempt.table.column_types[position], values, attempt.context)
+        missing = {i for i in positions if values[i] is not None and values[i] not in exist}
+        if missing:
+            errors += [
+                _row_error(attempt, valid, i, reference.field, f"{reference.label} {values[i]} does not exist")
+                for i in sorted(missing)
+            ]
+            positions = [i for i in positions if i not in missing]
+    return positions, errors
 
 
 def _sent_at(valid: ValidRows, positions: Sequence[int], position: int) -> Any:
