@@ -25,10 +25,10 @@ def trigger(action: str) -> str:
 
 
 SABOTAGES = {
-    "table renamed": ("ALTER TABLE platforms RENAME TO elsewhere", "table platforms does not exist"),
+    "table renamed": ("ALTER TABLE platforms RENAME TO elsewhere", "table public.platforms does not exist"),
     "column missing": (
         "ALTER TABLE platforms RENAME COLUMN platform_name TO name",
-        "table platforms has no column platform_name",
+        "table public.platforms has no column platform_name",
     ),
     "function missing": (trigger("PERFORM no_such_function()"), "function no_such_function() does not exist"),
     # An outage uses up no attempt, so this one is bounded by time.

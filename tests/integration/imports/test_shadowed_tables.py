@@ -5,9 +5,22 @@ import pytest
 
 from application_client import client_of, make_key, open_application
 from command_site import open_command_site, until
+from commandapi import migrations
 from import_steps import NDJSON, fetch
 
-_OURS = ("bulk_import_jobs", "import_chunks", "import_row_errors", "webhooks", "jobs", "audit")
+_OURS = (
+    "bulk_import_jobs",
+    "import_chunks",
+    "import_row_errors",
+    "webhooks",
+    "jobs",
+    "audit",
+    "platforms",
+    "commands",
+    "api_keys",
+    "request_allowances",
+    "alembic_version",
+)
 
 
 @pytest.fixture
@@ -40,6 +53,10 @@ async def test_imports_and_audit_find_their_own_tables(shadowed_url: str) -> Non
         assert (told["successCount"], told["failureCount"]) == (1, 1)
     async with open_application(shadowed_url) as app, client_of(app, await make_key(shadowed_url)) as client:
         assert (await client.post("/api/platforms", json={"platformName": "b"})).status_code == 201
+        assert (await client.get("/api/platforms")).json()["totalCount"] == 2
+        assert (await client.get("/api/platforms/export?format=ndjson")).text.count("\n") == 2
+        assert (await client.get("/health/ready")).status_code == 200
+        assert migrations.upgrade(shadowed_url).is_current
     for table in _OURS:
         assert (await fetch(shadowed_url, f"SELECT count(*) FROM shadow.{table}"))[0][0] == 0
     assert (await fetch(shadowed_url, "SELECT count(*) FROM bulkport.audit"))[0][0] == 1

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
-from sqlalchemy import NullPool
+from sqlalchemy import MetaData, NullPool
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -21,6 +21,8 @@ from commandapi.row_security import TenantSession
 
 class Base(DeclarativeBase):
     """Base of the application's mapped tables. The tables themselves are made by the migrations."""
+
+    metadata = MetaData(schema="public")
 
 
 @dataclass(frozen=True, slots=True)

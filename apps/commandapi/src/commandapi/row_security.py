@@ -22,11 +22,12 @@ _log = get_logger(__name__)
 _USER: Final = "tenant"
 
 _IS_ON: Final = """
-    SELECT bool_and(relrowsecurity) FROM pg_class WHERE oid IN ('platforms'::regclass, 'commands'::regclass)
+    SELECT bool_and(relrowsecurity) FROM pg_class
+    WHERE oid IN ('public.platforms'::regclass, 'public.commands'::regclass)
 """
 _IS_ENFORCED: Final = f"""
     SELECT ({_IS_ON}) AND coalesce(pg_has_role(current_user, to_regrole('bulkport_tenant'), 'MEMBER'), false)
-       AND has_table_privilege(to_regrole('bulkport_tenant'), 'platforms', 'SELECT, INSERT, UPDATE, DELETE')
+       AND has_table_privilege(to_regrole('bulkport_tenant'), 'public.platforms', 'SELECT, INSERT, UPDATE, DELETE')
 """
 _BECOME: Final = text(
     "SELECT set_config('role', 'bulkport_tenant', true), set_config('bulkport_tenant.user_id', :user_id, true)"
@@ -83,6 +84,12 @@ class Enforcement:
         return self._is_there
 
 
+async def has_row_security(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether row-level security of platforms and commands is on."""
+    row = await (await connection.execute(_IS_ON)).fetchone()
+    return row is not None and bool(row[0])
+
+
 def fit_row_security(connection: psycopg.Connection[Any], tenancy: Tenancy) -> None:
     """Switch row-level security of platforms and commands on where each user has a catalogue, else off.
 
@@ -95,5 +102,5 @@ def fit_row_security(connection: psycopg.Connection[Any], tenancy: Tenancy) -> N
     row = connection.execute(_IS_ON).fetchone()
     if row is not None and row[0] is not wanted:
         switch = "ENABLE" if wanted else "DISABLE"
-        connection.execute(f"ALTER TABLE platforms {switch} ROW LEVEL SECURITY".encode())
-        connection.execute(f"ALTER TABLE commands {switch} ROW LEVEL SECURITY".encode())
+        connection.execute(f"ALTER TABLE public.platforms {switch} ROW LEVEL SECURITY".encode())
+        connection.execute(f"ALTER TABLE public.commands {switch} ROW LEVEL SECURITY".encode())

@@ -33,6 +33,7 @@ def build_bulkport(settings: Settings, context: Mapping[str, Callable[..., Any]]
             replace(COMMANDS, context=context, references=references, undo=settings.undo),
         ],
         limits=settings.import_limits(),
+        pool_size=settings.api_pool_size,
         chunk_workers=settings.chunk_workers,
         egress=settings.egress_policy(),
         stores=settings.object_stores(),

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
+from bulkport.database.row_security import TENANT_ROLE
+
 OLDEST_VERSION: Final = 150_000
 """PostgreSQL 15."""
 _MOST_SKEW_SECONDS: Final = 5.0
@@ -19,10 +21,19 @@ _FACTS: Final = """
         current_setting('transaction_read_only'), extract(epoch FROM clock_timestamp())::double precision,
         current_setting('default_transaction_isolation')
 """
+_TENANT: Final = f"""
+    SELECT quote_ident(current_user), coalesce(pg_has_role(current_user, to_regrole('{TENANT_ROLE}'), 'MEMBER'), false)
+"""
 _INVALID_INDEXES: Final = """
     SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE NOT i.indisvalid AND n.nspname NOT LIKE 'pg\\_%%' ORDER BY 1
+"""
+# Whoever may make functions in a schema on the path can have one of theirs called in place of PostgreSQL's, where its
+# parameters fit better (CVE-2018-1058). What a superuser or the schema's owner makes is trusted.
+_OPEN_SCHEMAS: Final = """
+    SELECT n.nspname::text FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+    WHERE n.nspname = ANY (current_schemas(false)) AND a.grantee = 0 AND a.privilege_type = 'CREATE' ORDER BY 1
 """
 
 
@@ -39,23 +50,31 @@ class Finding:
         return f"{'wrong' if self.is_wrong else 'warning'}: {self.what}; {self.remedy}"
 
 
-async def diagnose(connection: AsyncConnection[Any], *, connections: int) -> list[Finding]:
+async def diagnose(
+    connection: AsyncConnection[Any],
+    *,
+    connections: int,
+    lowered: str = "pool_size, max_concurrent_uploads and the workers' concurrency",
+) -> list[Finding]:
     """What is wrong with the database's settings, rights, indexes and clock.
 
     Parameters
     ----------
     connections
         Most connections that one server process and one worker process open together.
+    lowered
+        Names of the settings that make it so many.
 
     Raises
     ------
     psycopg.Error
         The database cannot be asked.
     """
-    return [finding async for finding in _findings(connection, connections)]
+    settings = [finding async for finding in _of_settings(connection, connections, lowered)]
+    return settings + [finding async for finding in _of_objects(connection)]
 
 
-async def _findings(connection: AsyncConnection[Any], connections: int) -> AsyncIterator[Finding]:
+async def _of_settings(connection: AsyncConnection[Any], connections: int, lowered: str) -> AsyncIterator[Finding]:
     begun = time.time()
     row = await (await connection.execute(_FACTS)).fetchone()
     assert row is not None
@@ -79,7 +98,7 @@ async def _findings(connection: AsyncConnection[Any], connections: int) -> Async
         yield Finding(
             f"one server and one worker process may open {connections} connections, and PostgreSQL takes "
             f"{most - reserved}",
-            "raise max_connections, or lower pool_size, max_concurrent_uploads and the workers' concurrency",
+            f"raise max_connections, or lower {lowered}",
             is_wrong=False,
         )
     elif 2 * connections > most - reserved:
@@ -106,5 +125,21 @@ async def _findings(connection: AsyncConnection[Any], connections: int) -> Async
             "leases do not mind, signed links and tokens do; let both follow NTP",
             is_wrong=False,
         )
+
+
+async def _of_objects(connection: AsyncConnection[Any]) -> AsyncIterator[Finding]:
+    row = await (await connection.execute(_TENANT)).fetchone()
+    if row is not None and not row[1]:
+        yield Finding(
+            f"the role {row[0]} cannot become {TENANT_ROLE}, so PostgreSQL does not check whose imports a request sees",
+            f"CREATE ROLE {TENANT_ROLE} NOLOGIN if there is none; GRANT {TENANT_ROLE} TO {row[0]}",
+            is_wrong=False,
+        )
     for (index,) in await (await connection.execute(_INVALID_INDEXES)).fetchall():
         yield Finding(f"the index {index} is invalid", f"REINDEX INDEX CONCURRENTLY {index}")
+    for (schema,) in await (await connection.execute(_OPEN_SCHEMAS)).fetchall():
+        yield Finding(
+            f"every user of the database may create objects in the schema {schema}, which is on the search path",
+            f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC",
+            is_wrong=False,
+        )

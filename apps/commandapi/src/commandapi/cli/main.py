@@ -10,7 +10,7 @@ from rich.text import Text
 
 from bulkport.cli import add_import_command, add_imports_commands
 from bulkport.errors import BulkportError
-from commandapi.cli import dashboard, db, demo, keys, serve, users, worker
+from commandapi.cli import dashboard, db, demo, doctor, keys, serve, users, worker
 
 API_KEY_VARIABLE = "COMMANDAPI_API_KEY"
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
+app.command("doctor")(doctor.doctor)
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(dashboard.app, name="dashboard")

@@ -31,13 +31,13 @@ COMMANDS: Final = Resource(
     label="Command",
     label_field="how_to",
     model=CommandRow,
-    table="commands",
+    table="public.commands",
     key=("platform_id", "how_to"),
     modes=tuple(WriteMode),
     references=(
         Reference(
             "platform_id",
-            table="platforms",
+            table="public.platforms",
             label="Platform",
             lookup_field="platform_name",
             lookup_column="platform_name",

@@ -20,8 +20,8 @@ from bulkport.errors import BulkportError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-SELECT_CURRENT: Final = "SELECT version_num FROM alembic_version"
-_SELECT_CHECKSUMS: Final = "SELECT revision, checksum FROM alembic_version_checksums"
+SELECT_CURRENT: Final = "SELECT version_num FROM public.alembic_version"
+_SELECT_CHECKSUMS: Final = "SELECT revision, checksum FROM public.alembic_version_checksums"
 
 
 class MigrationFailed(BulkportError):

@@ -13,7 +13,7 @@ _MIGRATION_LOCK = 0x62756C6B706F7274
 
 
 _CHECKSUMS = """
-    CREATE TABLE IF NOT EXISTS alembic_version_checksums (revision text PRIMARY KEY, checksum text NOT NULL)
+    CREATE TABLE IF NOT EXISTS public.alembic_version_checksums (revision text PRIMARY KEY, checksum text NOT NULL)
 """
 
 
@@ -22,7 +22,9 @@ def run() -> None:
     engine = create_engine(context.config.attributes["database_url"], poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        context.configure(connection=connection, target_metadata=None, on_version_apply=_record)
+        context.configure(
+            connection=connection, target_metadata=None, on_version_apply=_record, version_table_schema="public"
+        )
         with context.begin_transaction():
             context.run_migrations()
     engine.dispose()
@@ -34,10 +36,12 @@ def _record(ctx: MigrationContext, step: MigrationInfo, heads: Collection[object
     assert connection is not None
     connection.execute(text(_CHECKSUMS))
     for revision in step.source_revision_ids if not step.is_upgrade else step.destination_revision_ids:
-        connection.execute(text("DELETE FROM alembic_version_checksums WHERE revision = :one"), {"one": revision})
+        connection.execute(
+            text("DELETE FROM public.alembic_version_checksums WHERE revision = :one"), {"one": revision}
+        )
         if step.is_upgrade:
             row = {"one": revision, "checksum": checksum(revision)}
-            connection.execute(text("INSERT INTO alembic_version_checksums VALUES (:one, :checksum)"), row)
+            connection.execute(text("INSERT INTO public.alembic_version_checksums VALUES (:one, :checksum)"), row)
 
 
 run()

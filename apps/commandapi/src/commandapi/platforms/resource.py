@@ -23,7 +23,7 @@ PLATFORMS: Final = Resource(
     label="Platform",
     label_field="platform_name",
     model=PlatformRow,
-    table="platforms",
+    table="public.platforms",
     # Names are not unique: where several platforms have one, the lowest id is meant.
     key=("platform_name",),
     modes=tuple(WriteMode),

@@ -25,7 +25,7 @@ _SORT_COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
 }
 
 # What goes with a platform; the mapped class is built on this one.
-_COMMANDS: Final = table("commands", column("platform_id", BigInteger), column("owner_id", Text))
+_COMMANDS: Final = table("commands", column("platform_id", BigInteger), column("owner_id", Text), schema="public")
 _platform_body: Final = JsonBody(PlatformBody)
 
 

@@ -1,0 +1,33 @@
+"""`commandapi doctor`: is this deployment all right?"""
+
+import typer
+
+from commandapi.cli.quiet import quiet_settings
+
+
+def doctor() -> None:
+    """Check database, settings, permissions, indexes, clock, migrations, workers and disk.
+
+    One line for each thing, with what mends it. Exit code 1 where something is wrong; warnings are printed only.
+    """
+    import asyncio  # noqa: PLC0415  # slow to import
+
+    from commandapi.cli.database import MigrationsMissing, provide_database  # noqa: PLC0415
+    from commandapi.diagnosis import examine  # noqa: PLC0415
+    from commandapi.migrations import require_unchanged  # noqa: PLC0415
+
+    settings = quiet_settings()
+    with provide_database(settings) as database:
+        state = database.migration_state()
+        require_unchanged(state)
+        if not state.is_usable:
+            raise MigrationsMissing(
+                f"The database is at migration {state.current or '(none)'}, this program needs {state.head}. "
+                "Run: commandapi db upgrade"
+            )
+        found = asyncio.run(examine(settings.model_copy(update={"database_url": database.url}), state))
+    for finding in found:
+        typer.echo(str(finding), err=True)
+    if any(getattr(finding, "is_wrong", True) for finding in found):
+        raise typer.Exit(1)
+    typer.echo("All is well.")
