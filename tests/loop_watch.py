@@ -14,9 +14,8 @@ async def watched_loop() -> AsyncIterator[list[float]]:
     async def watch() -> None:
         while True:
             began, worked = time.perf_counter(), time.process_time()
-            await asyncio.sleep(0)
-            held.append(min(time.perf_counter() - began, time.process_time() - worked))
             await asyncio.sleep(0.001)
+            held.append(min(time.perf_counter() - began, time.process_time() - worked))
 
     watching = asyncio.create_task(watch())
     try:

@@ -20,8 +20,8 @@ _MAY: Final = """
     SELECT current_user,
            has_table_privilege(%(table)s, %(right)s)
            OR (cardinality(%(columns)s::text[]) > 0 AND (
-               SELECT bool_and(has_column_privilege(%(table)s, wanted, %(right)s))
-               FROM unnest(%(columns)s::text[]) AS wanted))
+               SELECT bool_and(has_column_privilege(attrelid, attnum, %(right)s)) FROM pg_attribute
+               WHERE attrelid = to_regclass(%(table)s) AND attname = ANY (%(columns)s) AND NOT attisdropped))
 """
 
 # SELECT … FOR KEY SHARE needs UPDATE on some column as well (PostgreSQL manual, "SELECT", The Locking Clause).
