@@ -18,6 +18,7 @@ from bulkport.fastapi.error_report import NotAcceptable
 from bulkport.fastapi.uploads import TusVersionUnsupported
 from bulkport.jobs import errors as job_errors
 from commandapi.app import create_app
+from commandapi.auth.key_lanes import TooManyStrangers
 from commandapi.auth.keys import TooManyApiKeys
 from commandapi.registrations import errors as registration_errors
 from commandapi.settings import Settings
@@ -52,7 +53,7 @@ def problem_classes() -> Iterator[type[BulkportError]]:
         for _, found in inspect.getmembers(module, inspect.isclass):
             if issubclass(found, BulkportError) and found is not ResourceDeclarationError:
                 yield found
-    yield from (NotAcceptable, TooManyApiKeys, TusVersionUnsupported)
+    yield from (NotAcceptable, TooManyApiKeys, TooManyStrangers, TusVersionUnsupported)
 
 
 def test_every_problem_is_described() -> None:
