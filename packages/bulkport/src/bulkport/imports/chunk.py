@@ -41,6 +41,8 @@ else:
     from backports import zstd
 
 
+_REPORTED_AT_ONCE: Final = 1_000
+"""Bad rows that one statement stores: to put more of them into its parameters takes too long at a time."""
 _MOST_KINDS: Final = 50
 """Messages of one chunk that are told apart where they are only counted."""
 
@@ -290,8 +292,9 @@ def storable_remarks(remarks: Sequence[str], codec: str | None) -> list[str]:
 async def insert_row_errors(connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]) -> None:
     """Add bad rows to the import's error report, as far as it has room; the others are counted by their messages."""
     room = await _room_in_report(connection, attempt, len(errors))
-    if room:
-        columns = await off_loop(room, partial(report_columns, errors[:room], server_codec(connection)))
+    for start in range(0, room, _REPORTED_AT_ONCE):
+        part = errors[start : min(start + _REPORTED_AT_ONCE, room)]
+        columns = await off_loop(len(part), partial(report_columns, part, server_codec(connection)))
         await connection.execute(queries.INSERT_ROW_ERRORS, (attempt.job_id, *columns))
     if room < len(errors):
         await _count_unreported(connection, attempt, errors[room:])
