@@ -1,18 +1,13 @@
 """Numbers and foreign text as people read them in a terminal."""
 
 import unicodedata
-from typing import Final
 
-_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
+from bulkport.byte_size import byte_size
 
 
 def sized(count: float) -> str:
     """A size in bytes with its unit (`32.1 MB`); units are decimal, as a disk's are."""
-    unit = 0
-    while count >= 999.95 and unit < len(_UNITS) - 1:
-        count /= 1000
-        unit += 1
-    return f"{count:.0f} {_UNITS[0]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"
+    return " ".join(byte_size(count))
 
 
 def lasting(seconds: float) -> str:

@@ -114,11 +114,6 @@ class Column:
     default: str | None
     """Expression of its default, where it is no generated column."""
 
-    @property
-    def needs_value(self) -> bool:
-        """Whether a row that gives no value for it is refused, unless a trigger gives one."""
-        return self.not_null and not (self.has_default or self.identity or self.generated)
-
 
 @dataclass(frozen=True, slots=True)
 class UniqueIndex:

@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime
 from typing import Final
 
+from bulkport.byte_size import BINARY, byte_size
 from bulkport.dashboard.core.language import localised, t
 
 _MINUTE: Final = 60
@@ -148,11 +149,5 @@ def size(count: int | None) -> str:
     """Bytes in binary units: `812 B`, `4.0 KiB`, `1.5 GiB`."""
     if count is None:
         return NOTHING
-    if count < 1024:
-        return f"{count} B"
-    amount = count / 1024
-    for unit in ("KiB", "MiB", "GiB"):
-        if amount < 1023.95:
-            return localised(f"{amount:.1f}") + f" {unit}"
-        amount /= 1024
-    return localised(f"{amount:.1f}") + " TiB"
+    number, unit = byte_size(count, BINARY)
+    return f"{localised(number)} {unit}"

@@ -1,11 +1,11 @@
 """The names of tasks and queues, to choose from in filters."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bulkport.dashboard.core.cache import TTLCache
 from bulkport.jobs.inspect import InspectCalls
 
 _FRESH_SECONDS: Final = 15.0
@@ -27,17 +27,13 @@ class JobNames:
 
     def __init__(self, jobs: InspectCalls, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._jobs = jobs
-        self._clock = clock
-        self._lock = asyncio.Lock()
-        self._names: Names | None = None
-        self._read_at = 0.0
+        self._names = TTLCache(self._read, seconds=_FRESH_SECONDS, clock=clock)
 
     async def read(self) -> Names:
         """The tasks that had jobs in the last day or have unfinished ones, and the queues."""
-        async with self._lock:
-            if self._names is None or self._clock() - self._read_at >= _FRESH_SECONDS:
-                tasks = [one.task for one in await self._jobs.task_statistics()]
-                queues = [one.name for one in await self._jobs.queues()]
-                self._names = Names(tasks[:_MOST_NAMES], queues[:_MOST_NAMES], await self._jobs.tags())
-                self._read_at = self._clock()
-            return self._names
+        return await self._names.get(None)
+
+    async def _read(self, _: None) -> Names:
+        tasks = [one.task for one in await self._jobs.task_statistics()]
+        queues = [one.name for one in await self._jobs.queues()]
+        return Names(tasks[:_MOST_NAMES], queues[:_MOST_NAMES], await self._jobs.tags())

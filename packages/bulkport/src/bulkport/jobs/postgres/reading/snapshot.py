@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from psycopg import AsyncConnection, sql
 from psycopg.errors import QueryCanceled
@@ -11,8 +11,6 @@ from psycopg.rows import DictRow, dict_row
 from bulkport.jobs.errors import SearchTookTooLong
 from bulkport.jobs.postgres.reading.queries import Statement
 from bulkport.pools import AsyncPool
-
-_BEGIN: Final = sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL timezone = 'UTC'; {}")
 
 
 class Snapshot:
