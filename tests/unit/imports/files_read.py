@@ -15,7 +15,7 @@ from bulkport.imports.formats.csv import with_constants
 from bulkport.imports.formats.ndjson import ndjson_records
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.options_query import parse_reading
-from bulkport.imports.upload import PieceReader, Upload
+from bulkport.imports.upload import ChunkReader, Upload
 from bulkport.limits import ImportLimits
 
 
@@ -88,7 +88,7 @@ async def _read_file(  # noqa: PLR0917
         body=parts(),
         reading=options,
     )
-    reader = PieceReader(upload, upload.body, format_, limits)
+    reader = ChunkReader(upload, upload.body, format_, limits)
     rows: list[Any] = []
     counts = []
     async for piece in reader:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from bulkport.imports.formats import Decompressor, Piece, RecordSplitter
+from bulkport.imports.formats import BodyChunk, Decompressor, RecordSplitter
 from bulkport.imports.resource import Reference, Resource
 from bulkport.limits import ImportLimits
 
@@ -47,10 +47,10 @@ SMALL = ImportLimits(chunk_bytes=24, max_record_bytes=400)
 """Chunks so small that a short body is cut many times."""
 
 
-def split(splitter: RecordSplitter, bites: Iterable[bytes]) -> list[Piece]:
-    """The pieces of a body that comes in these bites."""
-    pieces = [piece for bite in bites for piece in splitter.feed(bite)]
-    return [*pieces, *splitter.finish()]
+def split(splitter: RecordSplitter, bites: Iterable[bytes]) -> list[BodyChunk]:
+    """The chunks of a body that comes in these bites."""
+    chunks = [chunk for bite in bites for chunk in splitter.feed(bite)]
+    return [*chunks, *splitter.finish()]
 
 
 def bites_of(body: bytes, sizes: Sequence[int]) -> list[bytes]:

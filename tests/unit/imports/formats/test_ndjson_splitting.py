@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkport.errors import MalformedBody, RecordTooLarge
-from bulkport.imports.formats import NdjsonSplitter, Piece, ndjson_records
+from bulkport.imports.formats import BodyChunk, NdjsonSplitter, ndjson_records
 from bulkport.limits import MIB, ImportLimits
 
 LINES = st.lists(
@@ -22,8 +22,8 @@ LINES = st.lists(
 )
 
 
-def records_of(pieces: list[Piece]) -> list[bytes]:
-    return [record for piece in pieces for record in ndjson_records(piece.payload)]
+def records_of(chunks: list[BodyChunk]) -> list[bytes]:
+    return [record for chunk in chunks for record in ndjson_records(chunk.payload)]
 
 
 @given(
@@ -40,11 +40,11 @@ def test_records_are_the_lines_wherever_the_body_is_cut(
     body = (b"\xef\xbb\xbf" if bom else b"") + text
     expected = [line.removesuffix(b"\r") for line in text.split(b"\n") if line.strip(b" \t\r")]
 
-    pieces = split(NdjsonSplitter(SMALL), bites_of(body, sizes))
+    chunks = split(NdjsonSplitter(SMALL), bites_of(body, sizes))
 
-    assert records_of(pieces) == expected
-    assert pieces == split(NdjsonSplitter(SMALL), [body])
-    assert all(piece.records == len(ndjson_records(piece.payload)) for piece in pieces)
+    assert records_of(chunks) == expected
+    assert chunks == split(NdjsonSplitter(SMALL), [body])
+    assert all(chunk.records == len(ndjson_records(chunk.payload)) for chunk in chunks)
 
 
 def test_only_newlines_end_a_record() -> None:
@@ -102,22 +102,22 @@ def test_json_array_is_named(body: bytes) -> None:
 def test_long_records_are_split_in_linear_time() -> None:
     body = (b'{"a":"' + b"x" * 900_000 + b'"}\n') * 8
     started = time.process_time()
-    pieces = split(NdjsonSplitter(ImportLimits()), bites_of(body, [1000]))
-    assert sum(piece.records for piece in pieces) == 8
+    chunks = split(NdjsonSplitter(ImportLimits()), bites_of(body, [1000]))
+    assert sum(chunk.records for chunk in chunks) == 8
     assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("start", [b"", b'{"a":"' + b"x" * 100_000 + b'"}\n', b"\n" * 50_000])
 def test_pieces_of_tiny_records_are_cut_by_their_number(start: bytes) -> None:
     body = start + b"1\n" * 300_000
-    pieces = split(NdjsonSplitter(ImportLimits()), [body])
-    assert max(piece.records for piece in pieces) < 60_000
-    assert sum(piece.records for piece in pieces) == 300_000 + start.startswith(b"{")
+    chunks = split(NdjsonSplitter(ImportLimits()), [body])
+    assert max(chunk.records for chunk in chunks) < 60_000
+    assert sum(chunk.records for chunk in chunks) == 300_000 + start.startswith(b"{")
     bites = [body[at : at + 10_007] for at in range(0, len(body), 10_007)]
-    is_same = split(NdjsonSplitter(ImportLimits()), bites) == pieces
+    is_same = split(NdjsonSplitter(ImportLimits()), bites) == chunks
     assert is_same
 
 
 def test_records_of_common_sizes_fill_their_pieces() -> None:
-    pieces = split(NdjsonSplitter(ImportLimits()), [b'{"platformName":"some name"}\n' * 100_000])
-    assert min(len(piece.payload) for piece in pieces[:-1]) > 600_000
+    chunks = split(NdjsonSplitter(ImportLimits()), [b'{"platformName":"some name"}\n' * 100_000])
+    assert min(len(chunk.payload) for chunk in chunks[:-1]) > 600_000

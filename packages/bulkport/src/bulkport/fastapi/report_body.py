@@ -163,13 +163,13 @@ async def _lines(parts: AsyncIterable[bytes], longest: int) -> AsyncIterator[lis
 async def _elements(start: bytes, parts: AsyncIterator[bytes], limits: ImportLimits) -> AsyncIterator[list[bytes]]:
     """The elements of an array, each on a line of its own."""
     splitter = JsonArraySplitter(limits)
-    pieces = splitter.feed(start)
+    chunks = splitter.feed(start)
     async for part in parts:
-        for piece in pieces:
-            yield piece.payload.splitlines(keepends=True)
-        pieces = splitter.feed(part)
-    for piece in chain(pieces, splitter.finish()):
-        yield piece.payload.splitlines(keepends=True)
+        for chunk in chunks:
+            yield chunk.payload.splitlines(keepends=True)
+        chunks = splitter.feed(part)
+    for chunk in chain(chunks, splitter.finish()):
+        yield chunk.payload.splitlines(keepends=True)
 
 
 async def _mended(batches: AsyncIterable[list[bytes]], records: _Records) -> AsyncIterator[bytes]:

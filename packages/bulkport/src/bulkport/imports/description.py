@@ -9,18 +9,18 @@ from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.resource import ConflictPolicy
 from bulkport.imports.summary import unknown_fields_warnings
-from bulkport.imports.upload import OnAccept, PieceReader, Upload
+from bulkport.imports.upload import ChunkReader, OnAccept, Upload
 
 
 class ImportDescription:
     """What an import is, apart from its records."""
 
     def __init__(
-        self, upload: Upload, pieces: PieceReader | None = None, body_format: BodyFormat = BodyFormat.JSON
+        self, upload: Upload, chunks: ChunkReader | None = None, body_format: BodyFormat = BodyFormat.JSON
     ) -> None:
         self._upload = upload
         self._handling = upload.handling or Handling.LENIENT
-        self._pieces = pieces
+        self._chunks = chunks
         self._format = body_format
 
     @property
@@ -60,7 +60,7 @@ class ImportDescription:
             "total_chunks": chunks,
             "body_bytes": body_bytes,
             "csv_columns": self._csv_columns(),
-            "reading": json.dumps((self._pieces.reading if self._pieces else upload.reading).to_json()),
+            "reading": json.dumps((self._chunks.reading if self._chunks else upload.reading).to_json()),
             "writing": None if upload.writing is None else json.dumps(upload.writing.stored()),
             "file_name": upload.file_name,
             "name": upload.labels.name,
@@ -75,21 +75,21 @@ class ImportDescription:
         return AcceptedImport(id_, background_job_id, records, self._handling)
 
     def _csv_columns(self) -> str | None:
-        if self._pieces is None or self._pieces.dialect is None or self._pieces.columns is None:
+        if self._chunks is None or self._chunks.dialect is None or self._chunks.columns is None:
             return None
-        columns = self._pieces.columns
+        columns = self._chunks.columns
         of_columns = {"fields": columns.fields, "unknown": columns.unknown, "constants": columns.constants}
-        return json.dumps(self._pieces.dialect.to_json() | of_columns)
+        return json.dumps(self._chunks.dialect.to_json() | of_columns)
 
     def _warnings(self) -> list[str]:
-        pieces = self._pieces
-        if pieces is None:
+        chunks = self._chunks
+        if chunks is None:
             return []
-        if pieces.dialect is None or pieces.columns is None:
-            return pieces.warnings
-        unknown = pieces.columns.unknown
-        if pieces.dialect.report_columns:  # which the report has added itself
-            unknown = unknown[: -pieces.dialect.report_columns]
-        given = {name for name in pieces.columns.fields if name}
+        if chunks.dialect is None or chunks.columns is None:
+            return chunks.warnings
+        unknown = chunks.columns.unknown
+        if chunks.dialect.report_columns:  # which the report has added itself
+            unknown = unknown[: -chunks.dialect.report_columns]
+        given = {name for name in chunks.columns.fields if name}
         known = [wire for name, wire in self._upload.resource.wire_names.items() if name not in given]
-        return [*pieces.warnings, *unknown_fields_warnings(unknown, known)]
+        return [*chunks.warnings, *unknown_fields_warnings(unknown, known)]

@@ -23,14 +23,14 @@ from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.admission import Admission
 from bulkport.imports.chunk import compress
 from bulkport.imports.description import ImportDescription
-from bulkport.imports.envelope_pieces import envelope_pieces
-from bulkport.imports.formats import BodyFormat, Piece
+from bulkport.imports.envelope_chunks import envelope_chunks
+from bulkport.imports.formats import BodyChunk, BodyFormat
 from bulkport.imports.formats.sniffing import WORKBOOK_SIGNATURES
 from bulkport.imports.formats.transcoding import BodyCharset, utf8_of
 from bulkport.imports.hooks import enqueue_finished
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
 from bulkport.imports.spool import Spool
-from bulkport.imports.upload import BodyReader, OnAccept, PeekedBody, PieceReader, Upload, no_records
+from bulkport.imports.upload import BodyReader, ChunkReader, OnAccept, PeekedBody, Upload, no_records
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.limits import ImportLimits
 from bulkport.slots import Slots
@@ -230,24 +230,24 @@ class Intake:
             if charset is not None:
                 whole = await reader.work.run(utf8_of, whole, charset)
                 upload = replace(upload, reading=upload.reading.detect(charset=charset.name))
-            steps = envelope_pieces(whole, upload, limits)
-            pieces = await reader.work.result(steps, size=len(whole))
+            steps = envelope_chunks(whole, upload, limits)
+            chunks = await reader.work.result(steps, size=len(whole))
             description = ImportDescription(upload)
-            if sum(len(piece.payload) for piece in pieces) > _STORED_AT_ONCE:
+            if sum(len(chunk.payload) for chunk in chunks) > _STORED_AT_ONCE:
                 with Spool(limits.spool_folder) as spool:
-                    for piece in pieces:
-                        await reader.work.run(spool.add, piece)
+                    for chunk in chunks:
+                        await reader.work.run(spool.add, chunk)
                     return await self._store_spooled(description, spool, reader)
-            return await self._accept_whole(description, pieces, reader)
+            return await self._accept_whole(description, chunks, reader)
 
     async def _accept_stream(
         self, upload: Upload, reader: BodyReader, body: AsyncIterable[bytes], body_format: BodyFormat
     ) -> AcceptedImport:
         limits = self._limits
-        pieces = PieceReader(upload, body, body_format, limits, work=reader.work, converting=self._converting)
-        description = ImportDescription(upload, pieces, body_format)
-        # Until the second piece the whole body may fit into one.
-        stream = aiter(pieces)
+        chunks = ChunkReader(upload, body, body_format, limits, work=reader.work, converting=self._converting)
+        description = ImportDescription(upload, chunks, body_format)
+        # Until the second chunk the whole body may fit into one.
+        stream = aiter(chunks)
         first = await anext(stream, None)
         if first is None:
             raise no_records()
@@ -258,13 +258,13 @@ class Intake:
             with Spool(limits.spool_folder) as spool:
                 await reader.work.run(spool.add, first)
                 await reader.work.run(spool.add, second)
-                async for piece in stream:
+                async for chunk in stream:
                     await self.admission.require_disk()
-                    await reader.work.run(spool.add, piece)
+                    await reader.work.run(spool.add, chunk)
                 return await self._store_spooled(description, spool, reader)
 
     async def _store_spooled(self, description: ImportDescription, spool: Spool, reader: BodyReader) -> AcceptedImport:
-        """Store an import whose pieces lie in a file, in one transaction that waits for no client."""
+        """Store an import whose chunks lie in a file, in one transaction that waits for no client."""
         described = description.row(spool.records, spool.chunks, reader.received)
         if spool.bytes > _LARGE_BYTES:
             await self.admission.require_disk(_WRITTEN_TIMES * spool.bytes)
@@ -325,21 +325,21 @@ class Intake:
                 await connection.execute(queries.INSERT_CHUNKS, {"id": id_, **asdict(batch)})
 
     async def _accept_whole(
-        self, description: ImportDescription, pieces: Sequence[Piece], reader: BodyReader
+        self, description: ImportDescription, chunks: Sequence[BodyChunk], reader: BodyReader
     ) -> AcceptedImport:
         """Store an import whose body is here."""
         if description.start_at is not None or description.import_id is not None:
             # Neither a job for later nor an import that is there can be stored by the one statement.
             with Spool(self._limits.spool_folder) as spool:
-                for piece in pieces:
-                    await reader.work.run(spool.add, piece)
+                for chunk in chunks:
+                    await reader.work.run(spool.add, chunk)
                 return await self._store_spooled(description, spool, reader)
-        first_rows = list(accumulate((piece.records for piece in pieces), initial=1))
-        parameters = description.row(first_rows[-1] - 1, len(pieces), reader.received) | {
-            "assistants": description.chunk_workers(self._chunk_workers, len(pieces)) - 1,
+        first_rows = list(accumulate((chunk.records for chunk in chunks), initial=1))
+        parameters = description.row(first_rows[-1] - 1, len(chunks), reader.received) | {
+            "assistants": description.chunk_workers(self._chunk_workers, len(chunks)) - 1,
             "first_rows": first_rows[:-1],
-            "records": [piece.records for piece in pieces],
-            "payloads": [await _compressed(piece.payload, reader) for piece in pieces],
+            "records": [chunk.records for chunk in chunks],
+            "payloads": [await _compressed(chunk.payload, reader) for chunk in chunks],
         }
         async with self._pool.connection() as connection:
             if description.on_accept is None:

@@ -1,6 +1,6 @@
-"""Where the pieces of a long body wait until all of it is here.
+"""Where the chunks of a long body wait until all of it is here.
 
-A client may take hours. Its pieces lie compressed in a temporary file meanwhile and not in an open transaction, which
+A client may take hours. Its chunks lie compressed in a temporary file meanwhile and not in an open transaction, which
 would hold a database connection and keep vacuum from its work.
 """
 
@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from bulkport.errors import InsufficientStorage
 from bulkport.imports.chunk import compress
-from bulkport.imports.formats import Piece
+from bulkport.imports.formats import BodyChunk
 
 _IN_MEMORY_BYTES: Final = 1024 * 1024
 _BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -32,7 +32,7 @@ class SpooledChunks:
 
 
 class Spool:
-    """Takes in pieces, and gives them back as chunks.
+    """Stores the chunks of one body, and gives them back in batches.
 
     It is used by one thread at a time, which is none with an event loop: its methods read and write a file.
 
@@ -44,11 +44,11 @@ class Spool:
 
     def __init__(self, folder: str | None = None) -> None:
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, dir=folder)  # noqa: SIM115  # closed by __exit__
-        self._pieces: list[tuple[int, int]] = []
+        self._chunks: list[tuple[int, int]] = []
         self.records = 0
-        """Of all pieces."""
+        """Of all chunks."""
         self.bytes = 0
-        """Of all pieces, compressed."""
+        """Of all chunks, compressed."""
 
     def __enter__(self) -> Self:
         return self
@@ -61,32 +61,32 @@ class Spool:
     @property
     def chunks(self) -> int:
         """How many there are."""
-        return len(self._pieces)
+        return len(self._chunks)
 
-    def add(self, piece: Piece) -> None:
-        """Take in the next piece.
+    def add(self, chunk: BodyChunk) -> None:
+        """Take in the next chunk.
 
         Raises
         ------
         InsufficientStorage
             The disk is full.
         """
-        payload = compress(piece.payload)
+        payload = compress(chunk.payload)
         try:
             self._file.write(payload)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise InsufficientStorage from error
             raise
-        self._pieces.append((piece.records, len(payload)))
-        self.records += piece.records
+        self._chunks.append((chunk.records, len(payload)))
+        self.records += chunk.records
         self.bytes += len(payload)
 
     def batches(self) -> Iterator[SpooledChunks]:
         """All chunks, some megabytes at a time."""
         self._file.seek(0)
         batch, size, row = SpooledChunks(0, [], [], []), 0, 1
-        for number, (records, length) in enumerate(self._pieces):
+        for number, (records, length) in enumerate(self._chunks):
             batch.first_rows.append(row)
             batch.records.append(records)
             batch.payloads.append(self._file.read(length))

@@ -1,4 +1,4 @@
-"""An upload as it comes in: the body's bytes turned into pieces of whole records."""
+"""An upload as it comes in: the body's bytes turned into chunks of whole records."""
 
 import asyncio
 import time
@@ -15,6 +15,7 @@ from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.body_work import INLINE_BYTES, BodyWork
 from bulkport.imports.charsets import UTF_8
 from bulkport.imports.formats import (
+    BodyChunk,
     BodyFormat,
     ColumnNames,
     CsvColumns,
@@ -23,7 +24,6 @@ from bulkport.imports.formats import (
     Handling,
     JsonArraySplitter,
     NdjsonSplitter,
-    Piece,
     decompressor,
     is_array_of_objects,
     match_header,
@@ -185,8 +185,8 @@ class PeekedBody:
             yield data
 
 
-class PieceReader:
-    """The body of a stream as pieces of whole records.
+class ChunkReader:
+    """The body of a stream as chunks of whole records.
 
     Raises
     ------
@@ -219,11 +219,11 @@ class PieceReader:
         self._text = TextReader(body, self._format, options)
         self._splitter: NdjsonSplitter | CsvSplitter | JsonArraySplitter | None = None
         self.columns: CsvColumns | None = None
-        """What the columns of a CSV body are; known with its first piece."""
+        """What the columns of a CSV body are; known with its first chunk."""
 
     @property
     def dialect(self) -> CsvDialect | None:
-        """How a CSV body is written; known with its first piece."""
+        """How a CSV body is written; known with its first chunk."""
         return self._splitter.dialect if isinstance(self._splitter, CsvSplitter) else None
 
     @property
@@ -241,28 +241,28 @@ class PieceReader:
         of_records = [] if self._splitter is None else self._splitter.warnings()
         return [*self._text.warnings, *of_records]
 
-    async def __aiter__(self) -> AsyncIterator[Piece]:
+    async def __aiter__(self) -> AsyncIterator[BodyChunk]:
         async for data in self._text:
             splitter = self._splitter = self._splitter or self._new_splitter()
             size = splitter.buffered + len(data)
             is_small = size <= INLINE_BYTES or not splitter.may_cut(data)
-            async for piece in self._cut(splitter.feed(data), is_small=is_small):
+            async for chunk in self._cut(splitter.feed(data), is_small=is_small):
                 await self._match_header()
-                yield piece
+                yield chunk
         splitter = self._splitter = self._splitter or self._new_splitter()
-        async for piece in self._cut(splitter.finish(), is_small=splitter.buffered <= INLINE_BYTES):
+        async for chunk in self._cut(splitter.finish(), is_small=splitter.buffered <= INLINE_BYTES):
             await self._match_header()
-            yield piece
+            yield chunk
         await self._match_header()
 
-    async def _cut(self, pieces: Iterator[Piece], *, is_small: bool) -> AsyncIterator[Piece]:
+    async def _cut(self, chunks: Iterator[BodyChunk], *, is_small: bool) -> AsyncIterator[BodyChunk]:
         if is_small:
-            for piece in pieces:
-                yield piece
+            for chunk in chunks:
+                yield chunk
             return
         has_more = True
         while has_more:
-            found, has_more = await self._work.advance(pieces)
+            found, has_more = await self._work.advance(chunks)
             if found is not None:
                 yield found
 

@@ -7,15 +7,15 @@ Accepting a body (`intake`) reads in this order::
     splitter = NdjsonSplitter(limits)                        # or CsvSplitter(limits, delimiter)
     for data in body:
         for plain in unpack.feed(data):
-            for piece in splitter.feed(plain):
-                store(piece.payload, piece.records)          # complete records, about `chunk_bytes` of them
+            for chunk in splitter.feed(plain):
+                store(chunk.payload, chunk.records)          # complete records, about `chunk_bytes` of them
 
-and a worker takes a stored piece apart again with `ndjson_records` or `csv_records`. Both sides hold one
+and a worker takes a stored chunk apart again with `ndjson_records` or `csv_records`. Both sides hold one
 definition of where a record ends, whatever the input: row numbers depend on it.
 """
 
 from bulkport.imports.body_format import BodyFormat
-from bulkport.imports.formats.chunking import Piece, RecordSplitter
+from bulkport.imports.formats.chunking import BodyChunk, RecordSplitter
 from bulkport.imports.formats.compression import Decompressor, decompressor
 from bulkport.imports.formats.csv import (
     BadRecord,
@@ -41,6 +41,7 @@ from bulkport.imports.formats.prefer_header import Handling, parse_prefer, parse
 
 __all__ = [
     "BadRecord",
+    "BodyChunk",
     "BodyFormat",
     "ColumnNames",
     "CsvColumns",
@@ -52,7 +53,6 @@ __all__ = [
     "JsonArraySplitter",
     "MediaType",
     "NdjsonSplitter",
-    "Piece",
     "RecordSplitter",
     "csv_records",
     "decompressor",

@@ -1,4 +1,4 @@
-"""Cut a stream of bytes into pieces of complete records, in bounded memory and linear time."""
+"""Cut a stream of bytes into chunks of complete records, in bounded memory and linear time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ MOST_RECORDS: Final = 30_000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class BodyChunk:
     """Complete records, byte for byte as they came: the payload of one chunk."""
 
     payload: bytes
@@ -24,10 +24,10 @@ class Piece:
 
 
 class RecordSplitter(Protocol):
-    """Cuts a body into pieces. The pieces depend on the bytes only, never on how they were fed."""
+    """Cuts a body into chunks. The chunks depend on the bytes only, never on how they were fed."""
 
-    def feed(self, data: bytes) -> Iterator[Piece]:
-        """Take in `data`, and give the pieces that are complete. Iterate to the end before the next call.
+    def feed(self, data: bytes) -> Iterator[BodyChunk]:
+        """Take in `data`, and give the chunks that are complete. Iterate to the end before the next call.
 
         Raises
         ------
@@ -37,7 +37,7 @@ class RecordSplitter(Protocol):
             If the body is not UTF-8 text but UTF-16, UTF-32 or a compressed file.
         """
 
-    def finish(self) -> Iterator[Piece]:
+    def finish(self) -> Iterator[BodyChunk]:
         """Give what is left when the body has ended; its last record may lack the newline."""
 
 
@@ -97,11 +97,11 @@ class BufferingSplitter(ABC):
         lines = self._lines + self._buffer.count(b"\n", self._counted) + data.count(b"\n")
         return not self._has_begun or lines >= MOST_RECORDS
 
-    def feed(self, data: bytes) -> Iterator[Piece]:
+    def feed(self, data: bytes) -> Iterator[BodyChunk]:
         """See `RecordSplitter.feed`."""
         rest = memoryview(data)
         while len(self._buffer) + len(rest) >= self._threshold:
-            # Cutting exactly at the threshold makes the pieces independent of how the body was fed.
+            # Cutting exactly at the threshold makes the chunks independent of how the body was fed.
             bite = self._threshold - len(self._buffer)
             self._buffer += rest[:bite]
             rest = rest[bite:]
@@ -109,7 +109,7 @@ class BufferingSplitter(ABC):
                 yield from self._cut(is_final=False)
         self._buffer += rest
 
-    def finish(self) -> Iterator[Piece]:
+    def finish(self) -> Iterator[BodyChunk]:
         """See `RecordSplitter.finish`."""
         yield from self._cut(is_final=True)
 
@@ -136,7 +136,7 @@ class BufferingSplitter(ABC):
         """Bytes at the start of the body that are no records (a header); None while more is needed to tell."""
         return 0
 
-    def _cut(self, *, is_final: bool) -> Iterator[Piece]:
+    def _cut(self, *, is_final: bool) -> Iterator[BodyChunk]:
         if is_final:
             self._drop_end_of_file_sign()
         block = bytes(self._buffer)
@@ -166,7 +166,7 @@ class BufferingSplitter(ABC):
         if self._records > self._max_rows:
             raise TooLarge(f"The body has more than {self._max_rows:,} records; send it in parts.")
         if scan.records:
-            yield Piece(payload, scan.records)
+            yield BodyChunk(payload, scan.records)
 
     def _scan_end(self, block: bytes) -> Scan:
         """The records of the last block, whose last one may lack its newline."""

@@ -1,4 +1,4 @@
-"""Cut a JSON array of objects of any length into pieces, without holding more of it than a piece.
+"""Cut a JSON array of objects of any length into chunks, without holding more of it than a chunk.
 
 A cut is proven, not guessed: msgspec parses all that stands before it as a list, which checks the syntax and shows that
 the comma stands between two elements and not inside one.
@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from bulkport.errors import MalformedBody, RecordTooLarge
-from bulkport.imports.formats.chunking import MOST_RECORDS, Piece
+from bulkport.imports.formats.chunking import MOST_RECORDS, BodyChunk
 from bulkport.imports.formats.json_hints import hint
 from bulkport.imports.formats.sniffing import text_start
 from bulkport.limits import ImportLimits
@@ -57,7 +57,7 @@ class JsonArraySplitter:
         self._has_begun = False
         self._records = 0
         self._parts: list[bytes] = []
-        """Records of the next piece."""
+        """Records of the next chunk."""
         self._size = 0
 
     @property
@@ -73,7 +73,7 @@ class JsonArraySplitter:
         """What was found and passed over: nothing."""
         return []
 
-    def feed(self, data: bytes) -> Iterator[Piece]:
+    def feed(self, data: bytes) -> Iterator[BodyChunk]:
         """See `RecordSplitter.feed`.
 
         Raises
@@ -89,7 +89,7 @@ class JsonArraySplitter:
             yield from self._cut()
         self._buffer += rest
 
-    def finish(self) -> Iterator[Piece]:
+    def finish(self) -> Iterator[BodyChunk]:
         """See `RecordSplitter.finish`."""
         block = self._block()
         rest = block.rstrip(_BLANKS)
@@ -98,9 +98,9 @@ class JsonArraySplitter:
             if _after_the_end(rest):
                 elements = "something follows the end of the array"
             raise MalformedBody(f"The body is not valid JSON: {elements}{hint(rest)}.")
-        yield from self._pieces(elements)
+        yield from self._chunks(elements)
         if self._parts:
-            yield self._piece()
+            yield self._chunk()
 
     def _block(self) -> bytes:
         block = bytes(self._buffer)
@@ -110,7 +110,7 @@ class JsonArraySplitter:
             self._has_begun = True
         return block
 
-    def _cut(self) -> Iterator[Piece]:
+    def _cut(self) -> Iterator[BodyChunk]:
         block = self._block()
         ends = [found.end() for found in _ELEMENT_END.finditer(block)][-_MOST_TRIES:]
         fault = "an element is not closed"
@@ -119,7 +119,7 @@ class JsonArraySplitter:
             if isinstance(elements, str):
                 fault = elements
                 continue
-            yield from self._pieces(elements)
+            yield from self._chunks(elements)
             self._hold(block[end:])
             return
         if len(block) > 2 * self._max_record_bytes + self._chunk_bytes:
@@ -142,7 +142,7 @@ class JsonArraySplitter:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return re.sub(r" \(byte \d+\)", "", str(error)) + f", after record {self._records}"
 
-    def _pieces(self, elements: list[Any]) -> Iterator[Piece]:
+    def _chunks(self, elements: list[Any]) -> Iterator[BodyChunk]:
         for element in elements:
             # JSON strings hold no raw line end (RFC 8259 §7), so these stand between tokens.
             record = bytes(element).replace(b"\n", b" ").replace(b"\r", b" ")
@@ -152,8 +152,8 @@ class JsonArraySplitter:
             self._parts.append(record)
             self._size += len(record) + 1
             if self._size >= self._chunk_bytes or len(self._parts) >= MOST_RECORDS:
-                yield self._piece()
+                yield self._chunk()
 
-    def _piece(self) -> Piece:
+    def _chunk(self) -> BodyChunk:
         records, self._parts, self._size = self._parts, [], 0
-        return Piece(b"\n".join(records) + b"\n", len(records))
+        return BodyChunk(b"\n".join(records) + b"\n", len(records))

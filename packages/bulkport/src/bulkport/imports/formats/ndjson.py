@@ -30,7 +30,7 @@ _SEQUENCE: Final = bytes.maketrans(b"\n\r\x1e", b"  \n")
 
 
 class NdjsonSplitter(BufferingSplitter):
-    """Cuts an NDJSON body into pieces without parsing it (see `RecordSplitter`)."""
+    """Cuts an NDJSON body into chunks without parsing it (see `RecordSplitter`)."""
 
     def __init__(self, limits: ImportLimits) -> None:
         super().__init__(limits)
@@ -80,7 +80,7 @@ def sequence_lines(data: bytes) -> bytes:
 
 
 def ndjson_records(payload: bytes) -> list[bytes]:
-    """The lines of a piece, without the blank ones and without `\\r` at their ends.
+    """The lines of a chunk, without the blank ones and without `\\r` at their ends.
 
     The lines are not parsed here; a line that is no JSON is the validator's row error.
     """

@@ -1,4 +1,4 @@
-"""What must be known of a CSV body to read a piece of it."""
+"""What must be known of a CSV body to read a chunk of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Take a piece of a CSV body apart into the cells of its records (worker side)."""
+"""Take a chunk of a CSV body apart into the cells of its records (worker side)."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ _SAMPLE: Final = 16_384
 
 
 def csv_records(payload: bytes, dialect: CsvDialect) -> CsvRecords:
-    """The cells of each record of a piece; a record that cannot be read is a `BadRecord`.
+    """The cells of each record of a chunk; a record that cannot be read is a `BadRecord`.
 
     A record is bad when it is not quoted as RFC 4180 says, has another number of fields than the header, has a
     carriage return outside quotes, or is not UTF-8. Blank lines are skipped, as `CsvSplitter` does. Empty cells after

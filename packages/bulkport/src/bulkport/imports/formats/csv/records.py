@@ -1,4 +1,4 @@
-"""The records of a piece of CSV, column by column: a column is checked and converted at memory speed, a row is not."""
+"""The records of a chunk of CSV, column by column: a column is checked and converted at memory speed, a row is not."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

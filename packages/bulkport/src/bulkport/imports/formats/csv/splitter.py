@@ -1,4 +1,4 @@
-"""Cut a CSV body into pieces without parsing it (accepting side)."""
+"""Cut a CSV body into chunks without parsing it (accepting side)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +26,7 @@ _MOST_QUOTES: Final = 0.4
 
 
 class CsvSplitter(BufferingSplitter):
-    """Takes the header row off a CSV body and cuts the rest into pieces (see `RecordSplitter`).
+    """Takes the header row off a CSV body and cuts the rest into chunks (see `RecordSplitter`).
 
     Lines that are no records go no further: blank ones, those of empty cells alone, comments, and the header row when
     it comes once more, as in files that were put together.
@@ -66,13 +66,13 @@ class CsvSplitter(BufferingSplitter):
         self._cleaner: Cleaner | None = None
         self._preamble_warnings: list[str] = []
         self.header: list[str] | None = None
-        """Cells of the header row, once it has arrived: always before the first piece is given."""
+        """Cells of the header row, once it has arrived: always before the first chunk is given."""
         self.found: dict[str, Any] = {}
         """What was detected, by fields of `ReadingOptions`; known with the header."""
 
     @property
     def dialect(self) -> CsvDialect | None:
-        """What a worker needs to read the pieces, once the header row has arrived."""
+        """What a worker needs to read the chunks, once the header row has arrived."""
         if self.header is None:
             return None
         added = report_columns(self.header)

@@ -1,10 +1,10 @@
-"""The records of a JSON envelope as pieces that are stored, in short steps."""
+"""The records of a JSON envelope as chunks that are stored, in short steps."""
 
 from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 from bulkport.errors import ValidationFailed
-from bulkport.imports.formats import Handling, Piece, envelope_steps
+from bulkport.imports.formats import BodyChunk, Handling, envelope_steps
 from bulkport.imports.member_names import MemberNames
 from bulkport.imports.upload import Upload
 from bulkport.imports.validation import validation_steps
@@ -14,8 +14,8 @@ from bulkport.limits import ImportLimits
 _Result = TypeVar("_Result")
 
 
-def envelope_pieces(whole: bytes | bytearray, upload: Upload, limits: ImportLimits) -> Iterator[list[Piece] | None]:
-    """The records of an envelope, under the names of their fields and judged, as pieces; None after each step."""
+def envelope_chunks(whole: bytes | bytearray, upload: Upload, limits: ImportLimits) -> Iterator[list[BodyChunk] | None]:
+    """The records of an envelope, under the names of their fields and judged, as chunks; None after each step."""
     records = yield from _result(envelope_steps(whole, upload.resource, limits))
     if rename := MemberNames(upload.resource, upload.reading):
         records = yield from _result(_renamed(records, rename))
@@ -23,7 +23,7 @@ def envelope_pieces(whole: bytes | bytearray, upload: Upload, limits: ImportLimi
         options = ValueOptions.of(upload.reading)
         if errors := (yield from _result(validation_steps(records, upload.resource, options))):
             raise ValidationFailed(errors)
-    yield from _pieces(records, limits.chunk_bytes)
+    yield from _chunks(records, limits.chunk_bytes)
 
 
 def _result(steps: Iterator[_Result | None]) -> Generator[None, None, _Result]:
@@ -44,18 +44,18 @@ def _renamed(records: list[bytes], rename: MemberNames) -> Iterator[list[bytes] 
     yield renamed
 
 
-def _pieces(records: list[bytes], chunk_bytes: int) -> Iterator[list[Piece] | None]:
-    """Records of an envelope as pieces of about `chunk_bytes`, piece by piece."""
+def _chunks(records: list[bytes], chunk_bytes: int) -> Iterator[list[BodyChunk] | None]:
+    """Records of an envelope as chunks of about `chunk_bytes`, chunk by chunk."""
     if sum(map(len, records)) + len(records) <= chunk_bytes:
-        yield [Piece(b"\n".join(records), len(records))]
+        yield [BodyChunk(b"\n".join(records), len(records))]
         return
-    pieces: list[Piece] = []
+    chunks: list[BodyChunk] = []
     start = size = 0
     for position, record in enumerate(records):
         size += len(record) + 1
         if size > chunk_bytes or position == len(records) - 1:
             part = records[start : position + 1]
-            pieces.append(Piece(b"\n".join(part), len(part)))
+            chunks.append(BodyChunk(b"\n".join(part), len(part)))
             start, size = position + 1, 0
             yield None
-    yield pieces
+    yield chunks
