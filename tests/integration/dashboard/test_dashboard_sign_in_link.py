@@ -50,6 +50,9 @@ async def test_a_link_is_for_one_browser_and_for_a_time(database_url: str) -> No
             assert (await second.get("/hangfire/")).status_code == 403
             for wrong in ("sign-in", "sign-in?token=", "sign-in?token=%00", f"sign-in?token={'a' * 43}"):
                 assert (await second.get(f"/hangfire/{wrong}")).status_code == 403
+            # What is open to strangers leads to nothing else.
+            for path in ("static/a/b", "static/..%2f..%2fetc/passwd", "static/no.css", "sign-in/x"):
+                assert (await second.get(f"/hangfire/{path}")).status_code in (403, 404)
             old = await access.new_link()
             async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
                 await connection.execute("UPDATE bulkport.dashboard_links SET expires_at = now() - interval '1 s'")

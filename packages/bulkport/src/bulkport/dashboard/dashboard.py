@@ -231,6 +231,9 @@ class Dashboard:
         except ClientDisconnect:
             raise
         except Exception as error:
+            if viewer is None and isinstance(error, PageNotFound):
+                await self._access.refuse(Request(scope, receive))(scope, receive, send)
+                return
             if has_begun or viewer is None:
                 raise
             with speaking(language):

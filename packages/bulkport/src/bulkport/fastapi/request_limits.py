@@ -1,12 +1,17 @@
 """Limits on a request whatever it asks for: its target, its headers, its Host, the pace of its body."""
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Scope
 
 from bulkport.errors import BadRequest, BulkportError, HeadersTooLarge, UriTooLong
 from bulkport.fastapi import problems
+
+# `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2); empty where the target has no authority.
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,10 @@ class RequestLimits:
             return HeadersTooLarge(f"There are more than {self.max_headers:,} headers.")
         if sum(len(name) + len(value) for name, value in headers) > self.max_header_bytes:
             return HeadersTooLarge(f"The headers are larger than {self.max_header_bytes:,} bytes.")
-        hosts = sum(name == b"host" for name, _ in headers)
+        hosts = [value for name, value in headers if name == b"host"]
         # Proxies and servers that each choose another one of two are how requests get to where they must not.
-        if hosts > 1 or (hosts == 0 and scope.get("http_version", "1.1") == "1.1"):
+        if len(hosts) > 1 or (not hosts and scope.get("http_version", "1.1") == "1.1"):
             return BadRequest("A request must have exactly one Host header.")
+        if hosts and not _HOST.fullmatch(hosts[0]):
+            return BadRequest("The Host header must be a host's name or address, and its port.")
         return None
