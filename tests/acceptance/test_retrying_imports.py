@@ -209,6 +209,10 @@ async def test_only_what_can_be_sent_again_is(site: CatalogueSite) -> None:
     assert_problem(await site.ann.patch(row, json={"platformName": "A"}), 404)
     assert_problem(await site.bob.patch(row, json={"platformName": "A"}), 403)
     assert_problem(await site.ann.patch(row, json=["A"]), 400)
+    for number in ("NaN", "-Infinity", "1e999", "9" * 400 + ".0"):
+        content = f'{{"platformName":{number}}}'
+        answer = await site.ann.patch(row, content=content, headers={"content-type": "application/json"})
+        assert "not finite" in assert_problem(answer, 400)["detail"]
 
 
 async def test_an_import_that_runs_is_not_retried(idle_site: CatalogueSite) -> None:

@@ -4,6 +4,8 @@ FastAPI reads and parses a body before it runs any dependency, so a stranger's r
 what is wrong with its body. `JsonBody` is a dependency like any other and runs in its turn.
 """
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final, Generic, TypeVar
 
@@ -23,6 +25,8 @@ from bulkport.limits import MIB
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _NUL: Final = "\0"
+_MAY_BE_INFINITE: Final = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
+"""What is no JSON, or what no number of double precision holds; in a text it is fine."""
 _MOST_VALUES: Final = 10_000
 """Values in a body, nested ones included: they are read and told of in a few milliseconds, on the event loop."""
 
@@ -56,7 +60,7 @@ class JsonBody(Generic[ModelT]):
     DigestMismatch
         If the body is not the one whose `Content-Digest` was sent (RFC 9530).
     MalformedBody
-        If the body is not JSON (RFC 8259), or no object.
+        If the body is not JSON (RFC 8259), has numbers beyond double precision where any may be, or is no object.
     ValidationFailed
         If fields do not validate, or hold the character NUL, which PostgreSQL cannot store.
     """
@@ -89,6 +93,8 @@ class JsonBody(Generic[ModelT]):
             if not errors[0]["loc"]:
                 raise MalformedBody("The body must be a JSON object.") from None
             raise ValidationFailed(messages_by_path(errors)) from None
+        if _MAY_BE_INFINITE.search(data) and not _is_json(body):
+            raise MalformedBody("The body is not valid JSON: a number in it is not finite.")
         if b"\\u0000" in data and (holders := list(_fields_with_nul(body))):
             raise ValidationFailed({name: [f"{name} must not contain the character NUL"] for name in holders})
         return body
@@ -119,6 +125,15 @@ def _require_json(request: Request) -> None:
         raise UnsupportedMediaType("Send the body as JSON in UTF-8, with the header Content-Type: application/json.")
     if (field_value(request.headers, "content-encoding") or "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("A compressed body is accepted by the bulk endpoints only.")
+
+
+def _is_json(body: BaseModel) -> bool:
+    """Whether all numbers in it can be written as JSON."""
+    try:
+        json.dumps(body.model_dump(), allow_nan=False, default=str)
+    except ValueError:
+        return False
+    return True
 
 
 def _fields_with_nul(body: BaseModel) -> Iterator[str]:

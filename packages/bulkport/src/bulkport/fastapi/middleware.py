@@ -26,7 +26,7 @@ from bulkport.fastapi.trace import trace_id_from, trace_id_of_request
 
 logger = logging.getLogger(__name__)
 
-_WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "DELETE"})
+_WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
 _SHUTDOWN: Final = "graceful shutdown"
 """In the message with which uvicorn cancels requests when its time for stopping is over; it would answer 500."""
 _STOPPING: Final = "The server had to stop before this was done; send the request again."
