@@ -110,8 +110,9 @@ class _Server(uvicorn.Server):
         self._when_ready = when_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        # Before the lifespan begins, and with it the watch over the loop, which this holds up for a moment.
         spare_loaded_objects()
+        await super().startup(sockets)
         if self.started and not self.should_exit:
             await self._when_ready()
 
