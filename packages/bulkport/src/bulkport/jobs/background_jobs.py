@@ -14,7 +14,7 @@ from bulkport.pools import AsyncPool, open_pool
 class BackgroundJobs(JobCalls):
     """The background jobs of an application.
 
-    It declares tasks and enqueues, schedules, finds and steers their jobs. It does no input or output until it is
+    It declares tasks and enqueues, schedules, finds and controls their jobs. It does no input or output until it is
     connected; code without an event loop uses `sync`.
 
     Parameters

@@ -36,7 +36,7 @@ class JobContext:
     asks_stop: Callable[[], bool] = field(repr=False)
     is_overdue: Callable[[], bool] = field(default=lambda: False, repr=False)
     """Whether the run has taken longer than its task allows."""
-    notes: RunOutput = field(default_factory=RunOutput, repr=False, compare=False)
+    output: RunOutput = field(default_factory=RunOutput, repr=False, compare=False)
     """Where progress, log lines and checkpoints go."""
 
     @property
@@ -90,24 +90,24 @@ class JobContext:
         message
             What is being done, at most 500 characters.
         """
-        self.notes.set_progress(Progress(done, total, message))
+        self.output.set_progress(Progress(done, total, message))
 
     def log(self, message: str, level: str = "info") -> None:
         """Keep a line with the job: debug, info, warning or error. Never waits.
 
-        At most 2,000 characters of a line and 1,000 lines of a job are kept.
+        At most 2,000 characters of a line and 1,000 lines of a job are stored.
 
         Raises
         ------
         ValueError
             There is no such level.
         """
-        self.notes.add_line(message, level)
+        self.output.add_line(message, level)
 
     @property
     def checkpoint(self) -> JSONValue:
         """What this job saved last, in this or an earlier run; None: nothing."""
-        return self.notes.checkpoint
+        return self.output.checkpoint
 
     def save_checkpoint(self, value: JSONValue) -> None:
         """Keep where a later run of this job can go on. Never waits.
@@ -120,7 +120,7 @@ class JobContext:
         ValueError
             It is not JSON, or more than 1 MiB of it.
         """
-        self.notes.set_checkpoint(value)
+        self.output.set_checkpoint(value)
 
 
 TaskFunction = Callable[..., Awaitable[Any]]
@@ -147,7 +147,7 @@ class TaskDefinition:
     """Whether a run keeps its whole process busy. A server that runs such a job leaves the next one to an idler
     server for a moment before it claims it itself, so that work spreads over all processes."""
     max_result_bytes: int = 65_536
-    """A result whose JSON is longer is not kept; the job succeeds all the same."""
+    """A result whose JSON is longer is not stored; the job succeeds all the same."""
     cancel_grace_seconds: float = 30.0
     """A run that has not ended so long after its cancellation is reported in the log."""
     on_failure: FailureHook | None = None

@@ -56,4 +56,4 @@ class BackgroundJob:
     """Type and message of the last attempt's error, if one failed."""
     user_id: str | None = None
     result: JSONValue = None
-    """What the task returned, if it succeeded with a result that could be kept."""
+    """What the task returned, if it succeeded with a result that could be stored."""

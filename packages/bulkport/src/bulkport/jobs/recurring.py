@@ -37,7 +37,7 @@ def _store(jobs: "RecurringJobs") -> RecurringStore:
 
 
 class RecurringJobs:
-    """Sets up, steers and shows recurring jobs; from any process, also from one that runs no jobs.
+    """Declares, controls and lists recurring jobs; from any process, also from one that runs no jobs.
 
     Each method takes a `connection` of the caller's, to take effect with its transaction; see
     `bulkport.jobs.connections`.
@@ -45,7 +45,7 @@ class RecurringJobs:
     Parameters
     ----------
     store
-        Gives where they are kept, once that is known.
+        Gives the store, once it is known.
 
     Examples
     --------

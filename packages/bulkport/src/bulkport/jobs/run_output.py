@@ -1,8 +1,8 @@
-"""What a run notes down about itself while it goes on: progress, log lines, a checkpoint.
+"""The output of a run while it goes on: progress, log lines, a checkpoint.
 
-A note costs the task no waiting: it is kept in memory and written at once if nothing was written in the last half
-second, otherwise with the next write. What is left is written when the run ends, before its outcome. Notes may be
-taken on the event loop and in threads alike.
+The task does not wait for it: output is buffered in memory, and written at once if nothing was written in the last half
+second, otherwise with the next write. The rest is written when the run ends, before its outcome. The event loop and
+threads may both add to it.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class LogLine:
 
 @dataclass(slots=True)
 class PendingOutput:
-    """Notes to be written together."""
+    """Output to be written together."""
 
     progress: Progress | None = None
     checkpoint: JSONValue = None
@@ -67,21 +67,21 @@ class StoredOutput:
 
 
 def _countable(number: int) -> int:
-    """A number that the table takes: one that it refuses would take the notes beside it along."""
+    """A number that the table takes: a number that it refuses would lose the output beside it."""
     return max(-MAX_BIGINT, min(int(number), MAX_BIGINT))
 
 
 OutputWriter = Callable[[PendingOutput], Awaitable[None]]
-"""Writes notes if the run is still its worker's; never raises for a database that is away or refuses."""
+"""Writes output if the run is still its worker's; never raises for a database that is away or refuses."""
 
 
 class RunOutput:
-    """The notes of one run.
+    """The output of one run.
 
     Parameters
     ----------
     write
-        Writes them; None: they are kept nowhere, as in a test that calls a task's function itself.
+        Writes it; None: it is not stored, as in a test that calls a task's function itself.
     stored
         What earlier runs have left.
     """
@@ -104,16 +104,16 @@ class RunOutput:
         return self._checkpoint
 
     def set_progress(self, progress: Progress) -> None:
-        """Note how far the run has come; only the latest is kept."""
+        """Set how far the run has come; only the latest is stored."""
         message = None if progress.message is None else storable_text(progress.message, _MOST_MESSAGE_LENGTH)
         total = None if progress.total is None else _countable(progress.total)
-        noted = Progress(_countable(progress.done), total, message)
+        latest = Progress(_countable(progress.done), total, message)
         with self._lock:
-            self._pending.progress = noted
+            self._pending.progress = latest
         self._schedule()
 
     def add_line(self, message: str, level: str) -> None:
-        """Keep a line; beyond `MOST_LINES` of the job, one that says so is the last."""
+        """Add a line; beyond `MOST_LINES` of the job, one that says so is the last."""
         if level not in _LEVELS:
             raise ValueError(f"not a log level: {level!r}; use one of {', '.join(sorted(_LEVELS))}")
         with self._lock:
@@ -127,7 +127,7 @@ class RunOutput:
         self._schedule()
 
     def set_checkpoint(self, value: JSONValue) -> None:
-        """Keep what a later run of the job needs to go on from here.
+        """Save what a later run of the job needs to go on from here.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class RunOutput:
         return self._is_scheduled
 
     async def finish(self) -> None:
-        """Write what is left; later notes are dropped."""
+        """Write what is left; later output is dropped."""
         self._is_closed = True
         if self._writing is not None and self._hurry is not None:
             self._hurry.set()
@@ -163,7 +163,7 @@ class RunOutput:
     def _start(self) -> None:
         if not self._is_closed and self._writing is None:
             self._hurry = asyncio.Event()
-            self._writing = asyncio.create_task(self._write_until_finished(self._hurry), name="run notes")
+            self._writing = asyncio.create_task(self._write_until_finished(self._hurry), name="run output")
 
     async def _write_until_finished(self, hurry: asyncio.Event) -> None:
         while not hurry.is_set():

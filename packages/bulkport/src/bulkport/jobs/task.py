@@ -26,7 +26,7 @@ _MOST_SECONDS: Final = 366 * 86_400.0
 
 
 def require_key(name: str, value: str) -> None:
-    """Refuse a key or a user's id that cannot be kept; `name` is what it is called.
+    """Refuse a key or a user's id that cannot be stored; `name` is what it is called.
 
     Raises
     ------
@@ -136,7 +136,7 @@ class TaskSettings:
     cancel_grace_seconds: float = 30.0
     """A run that has not ended so long after its cancellation is reported in the log."""
     max_result_bytes: int = 65_536
-    """A result whose JSON is longer is not kept."""
+    """A result whose JSON is longer is not stored."""
     is_heavy: bool = False
     """See `TaskDefinition.is_heavy`."""
     on_failure: FailureHook | None = None

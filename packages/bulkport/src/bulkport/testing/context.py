@@ -36,8 +36,8 @@ class RecordedContext(JobContext):
 
     @property
     def _recorded(self) -> _Recorded:
-        assert isinstance(self.notes, _Recorded)
-        return self.notes
+        assert isinstance(self.output, _Recorded)
+        return self.output
 
     @property
     def progress_reports(self) -> list[Progress]:
@@ -81,7 +81,7 @@ def job_context(
     >>> await sync_orders.function(context, "acme")
     >>> context.progress_reports[-1].done
     """
-    notes = _Recorded(checkpoint)
+    output = _Recorded(checkpoint)
     return RecordedContext(
         job_id=BackgroundJobId(job_id),
         task=task,
@@ -89,7 +89,7 @@ def job_context(
         priority=priority,
         attempt=attempt,
         max_attempts=max_attempts,
-        asks_cancel=lambda: notes.asks_cancel,
-        asks_stop=lambda: notes.asks_stop,
-        notes=notes,
+        asks_cancel=lambda: output.asks_cancel,
+        asks_stop=lambda: output.asks_stop,
+        output=output,
     )

@@ -5,8 +5,8 @@ An engine stores background jobs in PostgreSQL and runs them in worker processes
 given.
 
 - `queueing.py`: jobs are queued, alone and in batches
-- `reading.py`: what is kept of jobs, queues and servers
-- `control.py`: jobs and queues are steered
+- `reading.py`: jobs, queues, servers and statistics are read
+- `control.py`: jobs, queues and servers are controlled
 - `recurring.py`: jobs that come again and again
 - `engine.py`: jobs are run, and the whole of the port
 

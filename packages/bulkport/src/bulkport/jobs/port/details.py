@@ -1,4 +1,4 @@
-"""One background job as it is shown: in a list, and with all that is kept of it."""
+"""One background job as it is shown: in a list, and in full."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -188,7 +188,7 @@ class JobLogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetails:
-    """One job with all that is kept of it."""
+    """One job in full."""
 
     job: JobSummary
     result: JSONValue

@@ -19,7 +19,7 @@ from bulkport.pools import AsyncPool
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """How long jobs are kept after they have ended, by the state in which they did; None: for good.
+    """How long finished jobs are stored, by their state; None: for ever.
 
     What has been pruned cannot be found, looked at or requeued any more. Jobs of a batch that has not ended, and those
     that a continuation still waits for, stay until then.
@@ -39,7 +39,7 @@ class RetentionPolicy:
             raise ValueError("finished jobs cannot be kept for less than no time")
 
     def ages(self) -> Iterator[tuple[JobState, timedelta]]:
-        """The states whose jobs are pruned, with how long they are kept."""
+        """The states whose jobs are pruned, with their retention."""
         for field in fields(self):
             age = getattr(self, field.name)
             if age is not None:
@@ -82,7 +82,7 @@ class WorkerOptions:
     Without notifications the server looks for jobs by the clock: often while there are some, at last every
     `poll_seconds`."""
     retention: RetentionPolicy = DEFAULT_RETENTION
-    """How long finished jobs are kept. Every server prunes, each by its own policy."""
+    """How long finished jobs are stored. Every server prunes, each by its own policy."""
 
     def __post_init__(self) -> None:
         if self.stalled_seconds < 3 * self.heartbeat_seconds:

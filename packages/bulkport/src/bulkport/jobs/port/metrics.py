@@ -177,7 +177,7 @@ class QueueStatus:
     changed_at: datetime | None
     """When it was last paused, resumed, limited or weighed; None: never."""
     changed_by: str | None
-    """By whom, if that was told."""
+    """By whom, if the caller named somebody."""
     servers: int
     """Servers that serve it and are not silent."""
     unknown_tasks: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ from bulkport.jobs.port.query import JobCount, JobIds, JobPage, JobQuery
 
 
 class JobReader(Protocol):
-    """Reads what is kept of background jobs."""
+    """Reads background jobs, queues, servers and statistics."""
 
     def at_one_moment(self) -> AbstractAsyncContextManager[Self]:
         """A reader whose answers are all of one moment, that of the first; cheaper than as many single ones, too.
@@ -93,7 +93,7 @@ class JobReader(Protocol):
         ...
 
     async def details(self, job_id: BackgroundJobId) -> JobDetails | None:
-        """One job with all that is kept of it; None when there is no such job."""
+        """One job in full; None when there is no such job."""
         ...
 
     async def logs(self, job_id: BackgroundJobId, *, after: int = 0, limit: int = 500) -> tuple[JobLogLine, ...]:

@@ -1,4 +1,4 @@
-"""Recurring jobs: what they are, as they are asked for and as they stand, and where they are kept."""
+"""Recurring jobs: their definitions, their status, and the store that holds them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

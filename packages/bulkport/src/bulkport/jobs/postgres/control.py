@@ -163,7 +163,7 @@ class JobController(JobControl):
 
 
 def _note(text: str | None) -> str | None:
-    """What somebody gave as a reason, or as a name, as it can be kept."""
+    """A reason or a name, as PostgreSQL can store it."""
     return None if text is None else storable_text(text, _MOST_NOTE_LENGTH)
 
 

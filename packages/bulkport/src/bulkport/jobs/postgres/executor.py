@@ -60,7 +60,7 @@ class Run:
         self._output = output
         self._is_stopping = is_stopping
         self._begun = time.monotonic()
-        self._notes = RunOutput()
+        self._run_output = RunOutput()
 
     async def outcome(self) -> RunResult:
         """Run the task's function; nothing that it raises comes out of here."""
@@ -71,13 +71,13 @@ class Run:
         except BaseException as error:
             # BaseException: neither SystemExit nor anything else that a task raises may end the worker.
             outcome = await _uninterrupted(self._outcome_of(error))
-        if self._notes.needs_finish:
-            await _uninterrupted(self._notes.finish())
+        if self._run_output.needs_finish:
+            await _uninterrupted(self._run_output.finish())
         return outcome
 
     async def _attempt(self) -> RunResult:
         job, definition = self.job, self.definition
-        self._notes = await self._output.notes_of(job.job_id, job.runs)
+        self._run_output = await self._output.output_of(job.job_id, job.runs)
         most = definition.retry.max_lost_runs
         if most is not None and job.lost_runs >= most:
             raise WorkerDied(f"the worker died {job.lost_runs} times while it ran this job")
@@ -131,7 +131,7 @@ class Run:
         return RunResult.of_error(Ending.FAILED, error, seconds)
 
     def _storable(self, value: Any) -> tuple[JSONValue, str | None]:
-        """The result as it can be kept, or why it cannot."""
+        """The result as JSON that can be stored, or why it cannot be."""
         try:
             return storable_json(value, most_bytes=self.definition.max_result_bytes), None
         except Exception as error:
@@ -151,7 +151,7 @@ class Run:
             max_attempts=self.definition.retry.max_attempts,
             asks_cancel=self._asks_cancel,
             asks_stop=self._is_stopping,
-            notes=self._notes,
+            output=self._run_output,
         )
 
     def _asks_cancel(self) -> bool:
@@ -188,7 +188,7 @@ class RunningJobs:
     writer
         Writes outcomes.
     output
-        Keeps what runs say about themselves.
+        Stores the output of runs.
     is_stopping
         Whether the worker is shutting down.
     on_ended

@@ -209,7 +209,7 @@ def rollup_chore(connection: WorkerConnection) -> Chore:
 
 
 def prune_chore(connection: WorkerConnection, policy: RetentionPolicy) -> Chore:
-    """Removes what has been kept for long enough, and closes batches that have been left open."""
+    """Deletes finished jobs at the end of their retention, and seals abandoned batches."""
 
     async def prune() -> float | None:
         pruned, is_more = 0, False
@@ -232,6 +232,6 @@ def prune_chore(connection: WorkerConnection, policy: RetentionPolicy) -> Chore:
 
 
 def _longest(policy: RetentionPolicy) -> timedelta | None:
-    """How long a batch is kept that has no jobs any more; None: for good."""
+    """Retention of a batch that has no jobs any more; None: for ever."""
     ages = [age for _, age in policy.ages()]
     return max(ages) if ages else None

@@ -175,7 +175,7 @@ class OutcomeWriter:
     connection
         For this alone.
     server_name
-        Kept with the runs.
+        Stored with the runs.
     on_written
         Called with each run that needs no more writing, and the state its job has entered; None: it was no longer this
         worker's, or its outcome could not be written.

@@ -9,7 +9,7 @@ from typing import Final, LiteralString
 from psycopg import sql
 
 CHANNEL: Final = "bulkport.jobs"
-"""Where workers are told of what is to be done; see `bulkport.notify_workers`."""
+"""Channel on which workers are notified of work; see `bulkport.notify_workers`."""
 
 ENQUEUE_ONE: Final[LiteralString] = """
 SELECT bulkport.enqueue_now(

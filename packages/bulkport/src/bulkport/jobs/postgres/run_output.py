@@ -1,4 +1,4 @@
-"""Where the output of runs is kept: written only while the run is this worker's."""
+"""Stores the output of runs, as long as the run is this worker's."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ SELECT (SELECT checkpoint FROM bulkport.job_progress WHERE job_id = %(job_id)s) 
        COALESCE((SELECT max(line) FROM bulkport.job_logs WHERE job_id = %(job_id)s), 0) AS lines
 """
 
-# The run's row is locked, so that a run that is being put back cannot write after that what it noted before. A
+# The run's row is locked, so that a run that is being put back cannot write its output after that. A
 # statement sent twice writes the same: lines have their numbers from the run. 'locked': somebody else has the row.
 _WRITE: Final[LiteralString] = """
 WITH run AS MATERIALIZED (
@@ -53,7 +53,7 @@ SELECT CASE WHEN EXISTS (SELECT FROM run) THEN 'written'
 
 
 class RunOutputStore:
-    """Keeps the output of one worker's runs.
+    """Stores the output of one worker's runs.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ class RunOutputStore:
         self._connection = connection
         self.worker_id = 0
 
-    async def notes_of(self, job_id: int, runs: int) -> RunOutput:
-        """The notes of a run that begins; `runs` ended before it.
+    async def output_of(self, job_id: int, runs: int) -> RunOutput:
+        """The output of a run that begins; `runs` ended before it.
 
         Raises
         ------
         psycopg.Error
-            What earlier runs have kept cannot be read.
+            The output of earlier runs cannot be read.
         """
         fence = {"job_id": job_id, "worker_id": self.worker_id, "runs": runs}
         stored = None
@@ -83,7 +83,7 @@ class RunOutputStore:
             try:
                 await self._write(fence | _arguments(pending))
             except psycopg.Error as error:
-                _log.warning("notes of a run not kept", job_id=job_id, error=str(error).strip())
+                _log.warning("output of a run not stored", job_id=job_id, error=str(error).strip())
 
         return RunOutput(write, stored)
 
@@ -94,7 +94,7 @@ class RunOutputStore:
                 break
             await asyncio.sleep(_LOCKED_WAIT)
         if done is None:
-            _log.info("notes not kept: the job is no longer this worker's", job_id=arguments["job_id"])
+            _log.info("output not stored: the job is no longer this worker's", job_id=arguments["job_id"])
 
 
 def _arguments(pending: PendingOutput) -> dict[str, Any]:

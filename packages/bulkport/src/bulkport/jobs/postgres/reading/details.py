@@ -1,4 +1,4 @@
-"""One job with all that is kept of it."""
+"""One job in full."""
 
 import heapq
 from collections import defaultdict
@@ -147,7 +147,7 @@ def timeline(job: JobSummary, runs: Iterable[JobRun], changes: Iterable[JobChang
     Parameters
     ----------
     runs
-        The kept ones, in their order: those that ended in anything but success.
+        The stored ones, in their order: those that ended in anything but success.
     changes
         In their order.
     """

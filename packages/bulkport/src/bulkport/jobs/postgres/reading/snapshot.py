@@ -19,7 +19,7 @@ class Snapshot:
     def __init__(self, connection: AsyncConnection[Any], silent_seconds: float) -> None:
         self._connection = connection
         self.silent_seconds = silent_seconds
-        """Silence after which a server is shown as silent."""
+        """Age of the last heartbeat from which on a server is shown as not responding."""
 
     async def fetch_all(self, query: sql.SQL, arguments: Mapping[str, Any] | None = None) -> list[DictRow]:
         """Run a statement and return its rows."""
