@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
-import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -23,7 +22,7 @@ from bulkport.imports.resource import Resources
 from bulkport.imports.table import TableCatalogue
 from bulkport.jobs.context import JobCancelled
 from bulkport.jobs.port import JobContext, RetryLater, RetryPolicy, TaskDefinition
-from bulkport.logs import get_logger
+from bulkport.logs import bind_log_values, get_logger
 
 PROCESS_IMPORT: Final = "bulkport.process_import"
 """The import's own background job: it ends when the import has settled. Its id is the one that clients are told."""
@@ -142,7 +141,7 @@ class Importer:
             return
         is_last = attempt.number_without_progress >= self._policy.max_attempts
         attempt.table = replace(attempt.table, is_last_attempt=is_last)
-        structlog.contextvars.bind_contextvars(import_id=job_id, user_id=attempt.user_id)
+        bind_log_values(import_id=job_id, user_id=attempt.user_id)
         log = _log.bind(import_id=job_id, user_id=attempt.user_id, resource=attempt.resource.name)
         if attempt.number_without_progress > self._policy.max_attempts:
             times = attempt.number_without_progress - 1

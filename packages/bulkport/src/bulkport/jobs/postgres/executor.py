@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Literal, TypeVar
 
-import structlog
-
 from bulkport import telemetry
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.context import JobCancelled, JobContext, TaskDefinition
@@ -19,7 +17,7 @@ from bulkport.jobs.postgres.run_output import RunOutputStore
 from bulkport.jobs.retry import RetryLater
 from bulkport.jobs.run_output import RunOutput
 from bulkport.jobs.threads import report_unended
-from bulkport.logs import get_logger
+from bulkport.logs import bind_log_values, get_logger
 from bulkport.sanitize import NotStorable, storable_json
 
 _log = get_logger(__name__)
@@ -65,7 +63,7 @@ class Run:
     async def outcome(self) -> RunResult:
         """Run the task's function; nothing that it raises comes out of here."""
         # Every line that is logged meanwhile, by the task's own code too, says whose it is.
-        structlog.contextvars.bind_contextvars(job_id=self.job.job_id, task=self.job.task)
+        bind_log_values(job_id=self.job.job_id, task=self.job.task)
         try:
             outcome = await self._attempt()
         except BaseException as error:
