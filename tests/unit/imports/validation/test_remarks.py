@@ -39,6 +39,16 @@ def test_a_member_that_is_given_twice_is_told_once() -> None:
     assert json_remarks('{"name":"x","other":{"name":1}}', '{"name":"\\":\\"name\\":"}', "{", "[1]") == []
 
 
+def test_members_given_twice_cost_little_and_are_told_of_some_only() -> None:
+    many = "{" + ",".join(f'"a{number}":1,"a{number}":2' for number in range(20_000)) + "}"
+    assert len(json_remarks(many, many.replace('"a', '"b'))) <= 20
+    # Those after the first few hundred records are not looked for.
+    assert json_remarks(*['{"name":"a","size":1}'] * 600, '{"name":"a","name":"b"}') == []
+    assert json_remarks('{"' + "n" * 5000 + '":1,"' + "n" * 5000 + '":2,"name":"a"}') == [
+        "n" * 100 + " is given twice in a record; the last one was taken"
+    ]
+
+
 @pytest.mark.parametrize("other", ["x ", " x", "x\u00a0", "x\t", "\u200bx", "x\n"])
 def test_keys_that_differ_only_in_blanks_are_told(other: str) -> None:
     (remark,) = cell_remarks("x", "y", other)
