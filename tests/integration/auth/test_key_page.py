@@ -1,13 +1,19 @@
 """The page where a signed-in user makes, names, rotates and revokes their own API keys."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from html import unescape
+from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 from auth_clients import OpenClient
 from provider_process import Provider, run_provider
+
+from bulkport.dashboard.translations import german as translations
+from commandapi.key_page import page
+from commandapi.key_page.texts import GERMAN, SPANISH
 
 PAGE = "/keys/"
 
@@ -110,6 +116,44 @@ async def test_what_is_wrong_is_said_on_the_page(browser: httpx.AsyncClient) -> 
     for _ in range(3):
         assert (await _make(browser)).status_code == 200
     assert "as many live API keys" in (await _make(browser)).text
+
+
+@pytest.mark.parametrize(("language", "texts"), [("de", GERMAN), ("es", SPANISH)])
+async def test_the_page_speaks_the_languages_of_the_dashboard(
+    browser: httpx.AsyncClient, language: str, texts: Mapping[str, str]
+) -> None:
+    await _sign_in(browser, "ann")
+    browser.headers["accept-language"] = language
+    empty = (await browser.get(PAGE)).text
+    made = (await _make(browser)).text
+    refused = (await _make(browser, scope=[])).text
+    await browser.post(f"{PAGE}do/keys/revoke", data={"csrf": await _token(browser), "id": "1", "confirmed": "yes"})
+    shown = unescape(empty + made + refused + (await browser.get(PAGE)).text)
+    for english in (
+        "No keys yet",
+        "Your new key",
+        "without a name",
+        "Last used",
+        "revoked",
+        "Rotate",
+        "add and change single records",
+        "Days until it expires",
+        "Choose what the key may do.",
+        "The key is revoked.",
+    ):
+        assert texts[english] in shown
+        assert f">{english}<" not in shown
+
+
+def test_every_text_of_the_page_is_translated() -> None:
+    folder = Path(page.__file__).parent
+    sources = (folder / "keys.html").read_text(encoding="utf-8") + Path(page.__file__).read_text(encoding="utf-8")
+    texts = {*re.findall(r'\bt\(\s*"([^"]+)"', sources), *page._MEANINGS.values(), *(c.label for c in page._COLUMNS)}
+    assert len(texts) > 25
+    assert texts - {""} <= GERMAN.keys() | translations.GERMAN.keys()
+    for german, spanish in zip(GERMAN.items(), SPANISH.items(), strict=True):
+        fields = [sorted(re.findall(r"{\w+}", text)) for text in (*german, *spanish)]
+        assert fields.count(fields[0]) == len(fields)
 
 
 async def test_forms_need_the_pages_own_token_and_another_users_keys_are_out_of_reach(

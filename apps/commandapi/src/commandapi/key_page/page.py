@@ -15,6 +15,7 @@ from bulkport.dashboard.access.sessions import Way
 from bulkport.dashboard.access.sign_in import IdentityProvider, SignInAccess
 from bulkport.dashboard.core import cookies
 from bulkport.dashboard.core.action import Form, Outcome
+from bulkport.dashboard.core.language import add_texts, english, localised, t
 from bulkport.dashboard.core.page import Counts, PageRequest, Query
 from bulkport.dashboard.core.table import Column
 from bulkport.dashboard.core.viewer import Viewer
@@ -31,7 +32,11 @@ from commandapi.auth.keys import (
     rotate_key,
     subject_user,
 )
+from commandapi.key_page.texts import GERMAN, SPANISH
 from commandapi.settings import Settings
+
+add_texts("de", GERMAN)
+add_texts("es", SPANISH)
 
 _MOST_SHOWN: Final = 200
 _MAX_DESCRIPTION: Final = 200
@@ -88,9 +93,11 @@ class KeyPage(Dashboard):
         scopes = [scope for scope in REGISTERED_SCOPES if scope in form.all("scope")]
         days = form.get("days", "")
         if not scopes:
-            return await self._page(request, viewer, problem="Choose what the key may do.", status=400)
+            return await self._page(request, viewer, problem=t("Choose what the key may do."), status=400)
         if days and not (days.isascii() and days.isdecimal() and 1 <= int(days[:9]) <= _LONGEST_DAYS):
-            problem = f"A key lives for 1 to {_LONGEST_DAYS:,} days, or until it is revoked."
+            problem = t(
+                "A key lives for 1 to {days} days, or until it is revoked.", days=localised(f"{_LONGEST_DAYS:,}")
+            )
             return await self._page(request, viewer, problem=problem, status=400)
 
         async def make() -> IssuedKey:
@@ -121,7 +128,7 @@ class KeyPage(Dashboard):
                     live_limit=self._settings.max_api_keys,
                 )
             if issued is None:
-                raise NotFound(f"You have no live key {key_id}.")
+                raise NotFound(t("You have no live key {id}.", id=key_id))
             return issued
 
         return await self._issue(request, form, rotate, action="keys/rotate", target=f"key {key_id}")
@@ -140,20 +147,20 @@ class KeyPage(Dashboard):
         try:
             issued = await make()
         except (Conflict, NotFound) as refused:
-            await self._audit_log.settle(begun.entry_id, target, Outcome(refused.detail))
-            return await self._page(request, viewer, problem=refused.detail, status=409)
+            await self._audit_log.settle(begun.entry_id, target, Outcome(english(refused.detail)))
+            return await self._page(request, viewer, problem=t(refused.detail), status=409)
         await self._audit_log.settle(begun.entry_id, f"key {issued.record.id}", Outcome("A key was made."))
         return await self._page(request, viewer, new_key=issued)
 
     async def _question_revoke(self, request: ActionRequest) -> str:
-        return "Revoke this key? Whoever uses it is refused from then on."
+        return t("Revoke this key? Whoever uses it is refused from then on.")
 
     async def _revoke(self, request: ActionRequest) -> Done:
         key_id = (request.form.numbers() or [0])[0]
         async with self._pool().connection() as connection:
             if not await revoke_key(connection, request.viewer.name, key_id):
-                raise ActionRefused(f"You have no key {key_id}.")
-        return Done("The key is revoked.", target=f"key {key_id}", lead_to="")
+                raise ActionRefused(t("You have no key {id}.", id=key_id))
+        return Done(t("The key is revoked."), target=f"key {key_id}", lead_to="")
 
     async def _page(
         self,

@@ -19,11 +19,16 @@ LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "de": "Deutsch", "es": "
 """Codes (BCP 47) and the names that speakers call them."""
 
 _ENGLISH: Final = "en"
-_CATALOGUES: Final[Mapping[str, Mapping[str, str]]] = {_ENGLISH: {}, "de": GERMAN, "es": SPANISH}
+_CATALOGUES: Final[dict[str, Mapping[str, str]]] = {_ENGLISH: {}, "de": GERMAN, "es": SPANISH}
 _WITH_DECIMAL_COMMA: Final = frozenset({"de", "es"})
 _SWAPPED: Final = str.maketrans(",.", ".,")
 
 _language: ContextVar[str] = ContextVar("language", default=_ENGLISH)
+
+
+def add_texts(language: str, texts: Mapping[str, str]) -> None:
+    """Add translations of texts that an application's own pages show; those of the library's stay."""
+    _CATALOGUES[language] = {**texts, **_CATALOGUES[language]}
 
 
 @contextmanager
