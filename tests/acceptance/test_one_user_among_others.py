@@ -16,7 +16,7 @@ from bulkport.imports import admission
 from bulkport.imports.read import read_jobs
 from bulkport.imports.staged import PART_BYTES
 from commandapi.auth import key_format
-from commandapi.auth.key_lanes import STRANGERS_AT_ONCE, KeyLanes
+from commandapi.auth.key_admission import STRANGERS_AT_ONCE, KeyAdmission
 from import_steps import NDJSON, WAIT_SECONDS, accepted, ndjson
 
 TUS = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
@@ -145,7 +145,7 @@ async def test_unknown_keys_wait_for_each_other_and_nobody_waits_for_them(databa
         client_of(app, await make_key(database_url)) as ann,
         client_of(app) as eve,
     ):
-        lanes: KeyLanes = app.state.key_lanes
+        admission: KeyAdmission = app.state.key_admission
         assert (await ann.get("/api/imports")).status_code == 200
         most = 0
 
@@ -153,7 +153,7 @@ async def test_unknown_keys_wait_for_each_other_and_nobody_waits_for_them(databa
             nonlocal most
             key = key_format.generate().text if number % 2 else "no key"
             status = (await eve.get("/api/imports", headers={"x-api-key": key})).status_code
-            most = max(most, lanes.strangers)
+            most = max(most, admission.strangers)
             return status
 
         guesses = [asyncio.create_task(guess(number)) for number in range(100)]
@@ -162,10 +162,10 @@ async def test_unknown_keys_wait_for_each_other_and_nobody_waits_for_them(databa
         assert set(await asyncio.gather(*guesses)) == {401}
         assert most <= STRANGERS_AT_ONCE
         # Where their places are taken they are told to come again; whose key is known passes by, until it is revoked.
-        lanes._strangers._wait_seconds = 0.05
+        admission._strangers._wait_seconds = 0.05
         taken = ["127.0.0.1"] * (STRANGERS_AT_ONCE - 1)
         for address in [*taken, "elsewhere"]:
-            await lanes._strangers.take(address)
+            await admission._strangers.take(address)
         refused = await eve.get("/api/imports")
         assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-strangers")
         assert refused.headers["retry-after"] == "1"
@@ -174,7 +174,7 @@ async def test_unknown_keys_wait_for_each_other_and_nobody_waits_for_them(databa
             await connection.execute("UPDATE api_keys SET revoked_at = now()")
         assert [(await ann.get("/api/imports")).status_code for _ in range(2)] == [401, 429]
         for address in taken:
-            lanes._strangers.give_back(address)
+            admission._strangers.give_back(address)
         assert (await ann.get("/api/imports")).status_code == 401
 
 

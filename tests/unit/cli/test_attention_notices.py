@@ -9,7 +9,7 @@ from email.policy import default
 
 import pytest
 
-from bulkport.cli.commands.attention_notices import EXAMPLE, Changes, Mail, NotTold, Webhook
+from bulkport.cli.commands.attention_notices import EXAMPLE, Changes, Mail, NotSent, Webhook
 
 PAUSED = {
     "code": "queue_paused",
@@ -62,8 +62,8 @@ async def test_a_mail_says_what_began_and_what_is_over() -> None:
     server = MailServer()
     async with listening(server.serve) as place:
         mail = Mail(f"smtp://{place}", "jobs@example.org", ["ops@example.org", "ada@example.org"])
-        await mail.tell(Changes(begun=[PAUSED, SILENT], ended=[], now=[PAUSED, SILENT]))
-        await mail.tell(Changes(begun=[], ended=[SILENT], now=[PAUSED]))
+        await mail.send(Changes(begun=[PAUSED, SILENT], ended=[], now=[PAUSED, SILENT]))
+        await mail.send(Changes(begun=[], ended=[SILENT], now=[PAUSED]))
     assert server.recipients == ["ops@example.org", "ada@example.org"] * 2
     begun, ended = (message_from_bytes(text, policy=default) for text in server.texts)
     assert (begun["Subject"], begun["From"]) == ("Queue mail is paused (and 1 more)", "jobs@example.org")
@@ -74,8 +74,8 @@ async def test_a_mail_says_what_began_and_what_is_over() -> None:
 @pytest.mark.parametrize("refused", ["MAIL", "RCPT"])
 async def test_a_mail_that_is_refused_is_not_told(refused: str) -> None:
     async with listening(MailServer(refused).serve) as place:
-        with pytest.raises(NotTold, match="the mail was not sent"):
-            await Mail(f"smtp://{place}", None, ["ops@example.org"]).tell(EXAMPLE)
+        with pytest.raises(NotSent, match="the mail was not sent"):
+            await Mail(f"smtp://{place}", None, ["ops@example.org"]).send(EXAMPLE)
 
 
 @pytest.mark.parametrize("status", [204, 500])
@@ -91,11 +91,11 @@ async def test_a_webhook_is_posted_what_changed(status: int) -> None:
         writer.close()
 
     async with listening(serve) as place:
-        telling = Webhook(f"http://{place}/hook").tell(Changes(begun=[PAUSED], ended=[], now=[PAUSED]))
+        telling = Webhook(f"http://{place}/hook").send(Changes(begun=[PAUSED], ended=[], now=[PAUSED]))
         if status == 204:
             await telling
         else:
-            with pytest.raises(NotTold, match="500"):
+            with pytest.raises(NotSent, match="500"):
                 await telling
     assert json.loads(bodies[0]) == {"begun": [PAUSED], "ended": [], "attention": [PAUSED]}
 

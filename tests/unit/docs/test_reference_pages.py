@@ -18,7 +18,7 @@ from bulkport.fastapi.error_report import NotAcceptable
 from bulkport.fastapi.uploads import TusVersionUnsupported
 from bulkport.jobs import errors as job_errors
 from commandapi.app import create_app
-from commandapi.auth.key_lanes import TooManyStrangers
+from commandapi.auth.key_admission import TooManyStrangers
 from commandapi.auth.keys import TooManyApiKeys
 from commandapi.registrations import errors as registration_errors
 from commandapi.settings import Settings

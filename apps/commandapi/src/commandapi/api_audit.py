@@ -1,4 +1,4 @@
-"""The audit of what API clients do, in the table that tells what operators do in the dashboard."""
+"""The audit of what API clients do, in the audit table of the dashboard."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ from bulkport.pools import AsyncPool
 logger = logging.getLogger(__name__)
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-# Imports tell of themselves, for as long as they are kept; what is uploaded is nothing until it is imported.
+# Imports have rows of their own until retention; what is uploaded is nothing until it is imported.
 _TOLD_ELSEWHERE: Final = re.compile(r"/api/(?:\w+/bulk|uploads(?:/.*)?)/?")
 _MAX_TARGET: Final = 500
 
@@ -26,7 +26,7 @@ _MAX_TARGET: Final = 500
 class ApiAudit:
     """Keeps who changed what by the API, when, and with which key: `delete_platform`, `/api/platforms/7`.
 
-    It is kept after the answer. A database that is away then loses the entry, which the log tells.
+    It is kept after the answer. A database that is away then loses the entry, which the log reports.
 
     Parameters
     ----------

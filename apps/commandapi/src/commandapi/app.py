@@ -31,7 +31,7 @@ from commandapi.api_audit import ApiAudit
 from commandapi.api_words import TAGS, name_operations
 from commandapi.auth import current_user
 from commandapi.auth.authentication import describe_scopes
-from commandapi.auth.key_lanes import CHECKS_AT_ONCE, STRANGERS_AT_ONCE, KeyLanes, SeparateStrangers
+from commandapi.auth.key_admission import CHECKS_AT_ONCE, STRANGERS_AT_ONCE, KeyAdmission, SeparateStrangers
 from commandapi.auth.rate_limit import RateLimiter
 from commandapi.auth.user_requests import CountRequests, UserRequests
 from commandapi.commands.routes import router as commands_router
@@ -100,7 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
     Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `dashboard`,
-    `dashboard_access`, `pool`, `key_pool`, `key_lanes`, `search_slots`, `enforcement`, `rate_limiter`,
+    `dashboard_access`, `pool`, `key_pool`, `key_admission`, `search_slots`, `enforcement`, `rate_limiter`,
     `user_requests`, `loop_watchdog`, `sessions`, `reading_sessions` and `newest_migration`. The database need not be
     there yet: requests are answered 503 until it is.
 
@@ -137,8 +137,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.user_requests = user_requests = UserRequests(settings.max_user_requests)
     app.add_middleware(CountRequests, user_requests=user_requests)
     app.add_middleware(ApiAudit, pool=lambda: _pool_of(app), keep=settings.audit_retention())
-    app.state.key_lanes = lanes = KeyLanes(settings.database_wait_seconds)
-    app.add_middleware(SeparateStrangers, lanes=lanes)
+    app.state.key_admission = admission = KeyAdmission(settings.database_wait_seconds)
+    app.add_middleware(SeparateStrangers, admission=admission)
     app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe, limits=settings.request_limits())
     problems.install(app, database_errors=[sqlalchemy.exc.DBAPIError])
     app.state.search_slots = search_slots(settings)
@@ -208,7 +208,7 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
         metrics_of_process.watch(
             "commandapi_strangers",
             "Requests without a valid key that are worked on.",
-            lambda: app.state.key_lanes.strangers,
+            lambda: app.state.key_admission.strangers,
         )
         metrics_of_process.watch(
             "commandapi_requests_limited",

@@ -11,7 +11,7 @@ import psycopg
 from bulkport.diagnosis import Finding, diagnose
 from bulkport.imports.mistakes import Mistake
 from commandapi import migrations
-from commandapi.auth.key_lanes import CHECKS_AT_ONCE, STRANGERS_AT_ONCE
+from commandapi.auth.key_admission import CHECKS_AT_ONCE, STRANGERS_AT_ONCE
 from commandapi.ownership import Tenancy
 from commandapi.row_security import has_row_security
 from commandapi.settings import Environment, Settings

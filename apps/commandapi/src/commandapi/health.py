@@ -2,7 +2,7 @@
 
 `/health/live` says that the process serves. `/health/ready` says that it can do its work: the database answers and has
 the migrations that this program needs (or newer ones: while a new version is rolled out, the old one serves on). It
-also tells whether workers are alive and the disk has room; without them requests are still answered, so neither makes
+also reports whether workers are alive and the disk has room; without them requests are still answered, so neither makes
 it fail.
 """
 

@@ -75,20 +75,20 @@ class RequestMetrics:
         )
 
     def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
-        """Tell a number that is read when the metrics are."""
+        """Expose a number that is read when the metrics are."""
         if name not in self._watched:
             self._watched[name] = Gauge(name, what, registry=self.registry)
         self._watched[name].set_function(read)
 
     def tell_limit(self, name: str, limit: float) -> None:
-        """Tell a limit of the process beside what is used of it, for alerts that come before it is reached."""
+        """Expose a limit of the process beside what is used of it, for alerts that come before it is reached."""
         if "commandapi_limit" not in self._watched:
             what = "Limits of this process by name; the metric of the same name has what is used."
             self._watched["commandapi_limit"] = Gauge("commandapi_limit", what, ["name"], registry=self.registry)
         self._watched["commandapi_limit"].labels(name).set(limit)
 
     def watch_pool(self, name: str, stats: Callable[[], dict[str, int]]) -> None:
-        """Tell how a pool of database connections is used, by the statistics that psycopg keeps of it."""
+        """Expose how a pool of database connections is used, by the statistics that psycopg keeps of it."""
         for metric, what, read in POOL_METRICS:
             if metric not in self._watched:
                 self._watched[metric] = Gauge(metric, what, ["pool"], registry=self.registry)

@@ -38,7 +38,7 @@ class WorkerCommand:
 
 @dataclass(slots=True)
 class WorkerSupervisor:
-    """Runs `count` workers until told to stop.
+    """Runs `count` workers until asked to stop.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Requests to addresses that users name, kept out of private networks.
 
-A name is resolved here, each of its addresses is judged, and the connection goes to the address that was judged: a name
-that resolves to another one a moment later gains nothing. A POST follows no redirect; a GET follows a few, and
-judges the address of each anew (OWASP, "Server-Side Request Forgery Prevention").
+A name is resolved here, each of its addresses is checked, and the connection goes to the address that was checked: a
+name that resolves to another one a moment later gains nothing. A POST follows no redirect; a GET follows a few, and
+checks the address of each anew (OWASP, "Server-Side Request Forgery Prevention").
 """
 
 import asyncio
@@ -234,7 +234,7 @@ def _plain_failures() -> Iterator[None]:
 
 
 class _JudgingBackend(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that were judged, and to no name."""
+    """Connects to addresses that were checked, and to no name."""
 
     def __init__(self, policy: EgressPolicy) -> None:
         self._policy = policy

@@ -3,7 +3,7 @@
 Behind a pooler such as PgBouncer in transaction mode each transaction may run in another session. There no statement is
 prepared by name and no session is set up: others of the pooler's clients would have the setting.
 
-A borrower may be cancelled at any point. Its connection goes back to the pool only if the next borrower cannot tell:
+A borrower may be cancelled at any point. Its connection goes back to the pool only if the next borrower cannot notice:
 not in pipeline mode, not inside a transaction or a COPY, in autocommit mode. Any other is closed.
 """
 
@@ -359,7 +359,7 @@ async def discard_if_dropped(connection: AsyncConnection[Any]) -> None:
 
 
 def patient_conninfo(database_url: str) -> str:
-    """`database_url` with settings that tell a dead peer from a slow one within about ten seconds.
+    """`database_url` with settings that distinguish a dead peer from a slow one within about ten seconds.
 
     See PostgreSQL's manual, "Parameter Key Words"; what the URL itself says goes first.
     """

@@ -41,7 +41,7 @@ def share_interpreter() -> None:
 def server_is_stopping() -> bool:
     """Whether the uvicorn server that handles this process's signals was asked to stop.
 
-    uvicorn waits for open responses before it tells the application anything (its lifespan ends after them), and its
+    uvicorn waits for open responses before it notifies the application (its lifespan ends after them), and its
     server object is nowhere in a request; but it is the one whose method handles the signals. Servers that handle
     signals otherwise close what streams themselves (`Dashboard.end_streams`, `ImportWatch.close`).
     """

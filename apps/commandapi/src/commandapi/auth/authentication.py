@@ -12,7 +12,7 @@ from bulkport.errors import InsufficientScope
 from bulkport.identifiers import UserId
 from bulkport.pools import AsyncPool
 from commandapi.auth.errors import AuthenticationRequired
-from commandapi.auth.key_lanes import KEY_HEADER, KeyLanes
+from commandapi.auth.key_admission import KEY_HEADER, KeyAdmission
 from commandapi.auth.keys import Scope, verify_key
 from commandapi.auth.rate_limit import RateLimiter
 from commandapi.auth.user_requests import UserRequests
@@ -43,13 +43,13 @@ async def current_user(request: Request, api_key: Annotated[str | None, Security
     if api_key is None or len(request.headers.getlist(KEY_HEADER)) > 1:
         raise AuthenticationRequired
     pool: AsyncPool = request.app.state.key_pool
-    lanes: KeyLanes = request.app.state.key_lanes
-    async with lanes.checking(api_key), pool.connection() as connection:
+    admission: KeyAdmission = request.app.state.key_admission
+    async with admission.checking(api_key), pool.connection() as connection:
         caller = await verify_key(connection, api_key, address=request.client.host if request.client else None)
     if caller is None:
-        lanes.refuse(api_key)
+        admission.refuse(api_key)
         raise AuthenticationRequired
-    lanes.accept(request.scope, api_key, caller.user_id)
+    admission.accept(request.scope, api_key, caller.user_id)
     limiter: RateLimiter = request.app.state.rate_limiter
     await limiter.take(caller.user_id, pool)
     user_requests: UserRequests = request.app.state.user_requests

@@ -69,7 +69,7 @@ class RateLimiter:
         """Requests that were refused since the start."""
 
     async def take(self, user_id: str, pool: AsyncPool) -> None:
-        """Count a request, and have its answer tell how many more there may be.
+        """Count a request, and have its answer say how many are left.
 
         Parameters
         ----------

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def quiet_settings() -> "Settings":
-    """The settings, with logs set up to tell of nothing but trouble."""
+    """The settings, with logs set up for warnings and errors only."""
     from commandapi.logs import configure_logging  # noqa: PLC0415  # slow to import
     from commandapi.settings import Settings  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from bulkport.errors import NotConfigured
 from bulkport.identifiers import UserId
-from commandapi.auth.key_lanes import KeyLanes
+from commandapi.auth.key_admission import KeyAdmission
 from commandapi.auth.keys import subject_user
 from commandapi.registrations.errors import TokenRequired
 from commandapi.settings import Settings
@@ -44,8 +44,8 @@ async def signed_in_user(
     verifier = _verifier(request.app)
     user_id = subject_user(await verifier.verify(credentials.credentials))
     request.state.actor = user_id
-    lanes: KeyLanes = request.app.state.key_lanes
-    lanes.leave(request.scope)
+    admission: KeyAdmission = request.app.state.key_admission
+    admission.leave(request.scope)
     return user_id
 
 

@@ -15,7 +15,7 @@ _SHOWN_CHARACTERS = 200
 
 
 class ShownStatus(StrEnum):
-    """An import's status as `/api/imports` tells it."""
+    """An import's status as `/api/imports` shows it."""
 
     SCHEDULED = "Scheduled"
     """It waits for its time."""
@@ -114,7 +114,7 @@ class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
 
 
 class ImportEvent(msgspec.Struct, frozen=True):
-    """What the server told of an import that is followed."""
+    """An event of an import that is followed."""
 
     name: str
     """`state` (its status changed), `progress` (rows were processed) or `done`."""

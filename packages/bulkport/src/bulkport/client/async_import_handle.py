@@ -51,7 +51,7 @@ class AsyncImport:
             pause = min(pause * 1.5, 1.0)
 
     async def events(self) -> AsyncIterator[ImportEvent]:
-        """What the server tells of it, as it happens, until it has ended; a broken stream is taken up again."""
+        """Its events, as they happen, until it has ended; a broken stream is taken up again."""
         reader = EventReader()
         breaks = 0
         while not reader.is_done:
@@ -61,7 +61,7 @@ class AsyncImport:
                         for event in reader.feed(line):
                             self.progress, breaks = event.progress, 0
                             yield event
-                if answer.status_code == 204:  # the end had been told
+                if answer.status_code == 204:  # the end had been sent
                     return
             except UnexpectedAnswer:
                 breaks += 1

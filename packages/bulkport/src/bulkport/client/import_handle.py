@@ -53,7 +53,7 @@ class Import:
             pause = min(pause * 1.5, 1.0)
 
     def events(self) -> Iterator[ImportEvent]:
-        """What the server tells of it, as it happens, until it has ended; a broken stream is taken up again."""
+        """Its events, as they happen, until it has ended; a broken stream is taken up again."""
         reader = EventReader()
         breaks = 0
         while not reader.is_done:
@@ -63,7 +63,7 @@ class Import:
                         for event in reader.feed(line):
                             self.progress, breaks = event.progress, 0
                             yield event
-                if answer.status_code == 204:  # the end had been told
+                if answer.status_code == 204:  # the end had been sent
                     return
             except UnexpectedAnswer:
                 breaks += 1

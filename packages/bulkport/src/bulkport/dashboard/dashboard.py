@@ -161,7 +161,7 @@ class Dashboard:
         if not path.startswith("/") or path.endswith("/") or "{" in path or "//" in path:
             raise ValueError("path must begin with a slash and not end with one, such as /jobs")
         # Not a Mount, which goes astray where a proxy removes a prefix that the application knows as its root_path.
-        # Streams, which last, have a route of their own: those who time requests can tell them from pages.
+        # Streams, which last, have a route of their own: those who time requests can separate them from pages.
         app.router.routes += [
             NamedRoute(path, Below(self, None)),
             NamedRoute(f"{path}/live/{{rest:path}}", Below(self, "live/")),

@@ -36,7 +36,7 @@ class Below:
 
 
 def own_url(scope: Scope, path: str | None) -> str:
-    """The dashboard's address as far as the request tells, without a slash at its end."""
+    """The dashboard's address as far as the request says, without a slash at its end."""
     url = Request(scope).url
     below = "" if path is None else path
     own = url.path.removesuffix(below).rstrip("/")

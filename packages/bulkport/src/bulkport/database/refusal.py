@@ -8,7 +8,7 @@ import psycopg
 from bulkport.database.passwords import mask_passwords
 from bulkport.errors import BulkportError
 
-# libpq tells no SQLSTATE of a connection that it did not get, only the text. In another language than English a refusal
+# libpq gives no SQLSTATE of a connection that it did not get, only the text. In another language than English a refusal
 # is taken for a server that is away, and its text is logged.
 _REFUSALS: Final = re.compile(
     r"authentication failed"

@@ -28,7 +28,7 @@ _NUL: Final = "\0"
 _MAY_BE_INFINITE: Final = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
 """What is no JSON, or what no number of double precision holds; in a text it is fine."""
 _MOST_VALUES: Final = 10_000
-"""Values in a body, nested ones included: they are read and told of in a few milliseconds, on the event loop."""
+"""Values in a body, nested ones included: they are read and reported in a few milliseconds, on the event loop."""
 
 
 class JsonBody(Generic[ModelT]):

@@ -43,7 +43,7 @@ _LONGEST_DELAY: Final = timedelta(days=366)
 # Earlier years begin in the year 0 somewhere on earth, which Python has not.
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON: Final = msgspec.json.Encoder()
-# `ImportLabels` judges it, and calls the parameter by its name.
+# `ImportLabels` checks it, and calls the parameter by its name.
 _Tag = Annotated[
     str,
     WithJsonSchema(

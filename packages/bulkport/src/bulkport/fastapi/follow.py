@@ -44,7 +44,7 @@ def retry_after(job: ImportJob) -> str:
 
 
 class ImportEvents(Response):
-    """An answer that tells of an import until it ends (HTML Living Standard §9.2, "Server-sent events").
+    """An answer that follows an import until it ends (HTML Living Standard §9.2, "Server-sent events").
 
     Each event has an id that says what its reader knows by then; a reader that comes back with `Last-Event-ID` is not
     told the same again, and one that has seen the end is answered 204, which keeps a browser from coming back.

@@ -32,7 +32,7 @@ _PASSING: Final = (psycopg.Error, PoolTimeout, ServiceUnavailable, TooManyReques
 
 Accept = Callable[[RequestBody, OnAccept | None], Awaitable[AcceptedImport]]
 Keep = Callable[[AsyncConnection[Any], Mapping[str, Any]], Awaitable[None]]
-"""Keeps an answer, in the transaction of the change that it tells of."""
+"""Keeps an answer, in the transaction of the change that it reports."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def import_router(
         metadata = parse_metadata(query.metadata, source="metadata")
         before = None if query.cursor is None else ImportId(position(query.cursor))
         async with runtime().of_user(user_id).connection() as connection:
-            # One more than asked for tells whether there is another page.
+            # One more than asked for: there is another page.
             jobs = await list_jobs(
                 connection,
                 user_id,

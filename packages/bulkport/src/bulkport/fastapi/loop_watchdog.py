@@ -1,7 +1,7 @@
 """Says who held the event loop of a server, and for how long.
 
 A thread looks at a clock that the loop winds. When the loop is late, the thread writes down which request it is busy
-with and where, which nobody can tell afterwards.
+with and where, which nobody can find out afterwards.
 """
 
 import asyncio

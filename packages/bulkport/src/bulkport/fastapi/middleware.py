@@ -104,7 +104,7 @@ class EdgeMiddleware:
         token = trace_id_of_request.set(trace_id)
         headers_token = headers_of_response.set(added)
         if (task := asyncio.current_task()) is not None:
-            # For those who are told of tasks that hold up the others.
+            # For those who watch for tasks that hold up the others.
             task.set_name(f"{method} {path} {trace_id}")
         try:
             try:

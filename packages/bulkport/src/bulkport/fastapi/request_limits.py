@@ -26,7 +26,7 @@ class RequestLimits:
     max_headers: int = 200
     """How many there may be; each that is looked up is looked for in all of them."""
     body_idle_seconds: float = 60.0
-    """Longest silence in the middle of a body; then 408."""
+    """Longest pause in the middle of a body; then 408."""
     body_min_rate: int = 1024
     """Bytes a second that a body must arrive with, once `body_grace_seconds` were spent on waiting for it; else 408."""
     body_grace_seconds: float = 30.0

@@ -1,4 +1,4 @@
-"""What is told of a request once it is answered, to those who log or count it. It needs no web framework."""
+"""A request that is answered, for those who log or count it. It needs no web framework."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""`/webhooks`: where a user is told that imports have ended, and what became of each message."""
+"""`/webhooks`: messages to a user that imports have ended, and what became of each."""
 
 from collections.abc import Callable
 from typing import Annotated, Final, Literal

@@ -1,4 +1,4 @@
-"""What a client is told with its 202."""
+"""What the answer 202 says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

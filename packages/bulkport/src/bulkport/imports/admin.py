@@ -42,7 +42,7 @@ class ImportFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatedImport(ImportJob):
-    """An import with what its user is not told."""
+    """An import with what only operators see."""
 
     total_chunks: int
     last_fault: str | None

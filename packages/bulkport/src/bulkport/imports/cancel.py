@@ -39,7 +39,7 @@ async def cancel_import(
     Parameters
     ----------
     asker:
-        Who wants it: the first one who asks is told of in the import's summary.
+        Who wants it: the import's summary names the first one who asks.
     rolled_back:
         The import's resource, if its rows are to be removed too: in the transaction that cancels it, whoever does.
     """

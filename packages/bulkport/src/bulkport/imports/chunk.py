@@ -44,12 +44,12 @@ else:
 _REPORTED_AT_ONCE: Final = 1_000
 """Bad rows that one statement stores: to put more of them into its parameters takes too long at a time."""
 _MOST_KINDS: Final = 50
-"""Messages of one chunk that are told apart where they are only counted."""
+"""Distinct messages of one chunk, where they are only counted."""
 
 
 @dataclass(slots=True)
 class DecodedChunk:
-    """A chunk's rows, told apart."""
+    """A chunk's rows, valid and rejected."""
 
     valid: ValidRows
     positions: list[int]

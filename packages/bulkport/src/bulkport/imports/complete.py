@@ -55,7 +55,7 @@ class Progress:
 
 async def read_progress(connection: AsyncConnection[Any], job_id: ImportId) -> Progress:
     """How far the job is, by its committed chunks (and those of this transaction)."""
-    # One more than is told shows that there are others.
+    # One more than is shown: there are others.
     parameters = {"job_id": job_id, "most_fields": MAX_WARNED_FIELDS + 1}
     row = await (await connection.execute(queries.SELECT_PROGRESS, parameters)).fetchone()
     assert row is not None

@@ -71,7 +71,7 @@ class ImportDescription:
         }
 
     def accepted(self, id_: ImportId, background_job_id: BackgroundJobId, records: int) -> AcceptedImport:
-        """What the client is told."""
+        """What the client is answered."""
         return AcceptedImport(id_, background_job_id, records, self._handling)
 
     def _csv_columns(self) -> str | None:

@@ -15,7 +15,7 @@ _Result = TypeVar("_Result")
 
 
 def envelope_chunks(whole: bytes | bytearray, upload: Upload, limits: ImportLimits) -> Iterator[list[BodyChunk] | None]:
-    """The records of an envelope, under the names of their fields and judged, as chunks; None after each step."""
+    """The records of an envelope, under the names of their fields and checked, as chunks; None after each step."""
     records = yield from _result(envelope_steps(whole, upload.resource, limits))
     if rename := MemberNames(upload.resource, upload.reading):
         records = yield from _result(_renamed(records, rename))

@@ -1,4 +1,4 @@
-"""Whether a column's type can hold a model field's values, as far as their declarations tell."""
+"""Whether a column's type can hold a model field's values, as far as their declarations say."""
 
 import types
 from collections.abc import Mapping

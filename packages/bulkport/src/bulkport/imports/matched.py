@@ -62,7 +62,7 @@ async def match_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
 
 
 def id_column(table: TargetTable) -> sql.Composable:
-    """What tells a stored row from the others: its primary key of one column, else its place."""
+    """What identifies a stored row: its primary key of one column, else its place."""
     key = table.facts.primary_key
     if table.facts.kind == "v":  # which has neither
         return sql.Identifier("stored", table.resource.write_key[0])

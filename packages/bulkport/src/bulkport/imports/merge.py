@@ -184,7 +184,7 @@ def _key_parts(table: TargetTable) -> list[sql.Composable]:
 def _is_new(table: TargetTable) -> sql.Composable:
     """Whether a returned row was inserted: an updated one has the number of the transaction that locked it.
 
-    Partitioned tables and views do not tell it: there a new row is one whose key was not stored before the statement.
+    Partitioned tables and views do not say it: there a new row is one whose key was not stored before the statement.
     """
     if table.facts.kind not in ("v", "p"):
         return sql.SQL("stored.xmax = 0")

@@ -99,7 +99,7 @@ def resource_of(
 
 
 def _discriminator(mapper: Any) -> tuple[Any, Any] | None:
-    """Type and default of the column that tells a class from its heirs in the same table; None where there is none."""
+    """Type and default of the column that distinguishes a class from its heirs in one table; None: no such column."""
     own = mapper.polymorphic_identity
     if mapper.polymorphic_on is None or own is None:
         return None
@@ -138,7 +138,7 @@ def _field(column: Any) -> tuple[Any, Any]:
         own = getattr(own, "impl_instance", own)  # what a `TypeDecorator` decorates
     kind: Any = _type(own)
     if hasattr(column.type, "impl_instance") and (convert := _conversion(column.type)) is not None:
-        # How long the stored text is, the column tells. Bytes are mostly made of something else.
+        # How long the stored text is, the column says. Bytes are mostly made of something else.
         kind = {str: str, bytes: Any}.get(_python_type(own), kind)
         kind = Annotated[kind, AfterValidator(convert)]
     if column.nullable:
@@ -166,7 +166,7 @@ def _conversion(kind: Any) -> Callable[[Any], Any] | None:
 def _type(kind: Any) -> Any:
     """The Python type of a column, with its constraints."""
     if (enum := getattr(kind, "enum_class", None)) is not None and issubclass(enum, Enum):
-        # The database has the members' names, or what the type was told to store.
+        # The database has the members' names, or what the type was set to store.
         return Literal[tuple(kind.enums)]
     if getattr(kind, "enums", None):
         return Literal[tuple(kind.enums)]

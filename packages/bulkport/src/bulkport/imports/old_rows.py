@@ -1,7 +1,7 @@
 """Keeping stored rows as they are before an import changes or deletes them, so that an undo can bring them back.
 
 The old row is written in the savepoint of the change, so both have the same `xmin`: whether anybody has changed the row
-since is told as for created rows, see `undo`. Values are kept as text by column, which PostgreSQL reads as the same
+since is found as for created rows, see `undo`. Values are kept as text by column, which PostgreSQL reads as the same
 values, whatever their type; JSON would lose a `null` of JSON, and the bounds of arrays.
 """
 

@@ -25,7 +25,7 @@ from bulkport.jobs.port import JobContext, RetryLater, RetryPolicy, TaskDefiniti
 from bulkport.logs import bind_log_values, get_logger
 
 PROCESS_IMPORT: Final = "bulkport.process_import"
-"""The import's own background job: it ends when the import has settled. Its id is the one that clients are told."""
+"""The import's own background job: it ends when the import has settled. Its id is the one that clients get."""
 ASSIST_IMPORT: Final = "bulkport.assist_import"
 """A second pair of hands on an import of several chunks."""
 IMPORT_QUEUE: Final = "imports"

@@ -150,7 +150,7 @@ FORGIVE_ATTEMPT: Final = """
     WHERE id = %(job_id)s AND completed_at IS NULL
 """
 
-# Also tells for how long one attempt after the other has lost its connection.
+# Also says for how long one attempt after the other has lost its connection.
 FORGIVE_OUTAGE: Final = """
     UPDATE bulkport.bulk_import_jobs SET
         fruitless_attempts = greatest(fruitless_attempts - 1, 0),

@@ -64,4 +64,4 @@ class ReadAhead:
         if decoding is not None:
             await asyncio.wait([decoding])
             if not decoding.cancelled():
-                decoding.exception()  # its chunk is decoded again where it is wanted, and tells then
+                decoding.exception()  # its chunk is decoded again where it is wanted, and raises then

@@ -30,7 +30,7 @@ _PARTS: Final = 8
 # SQLSTATE classes that are never about a row: no SQLSTATE at all, connection, invalid transaction, authorization,
 # rollback (deadlocks and serialization are tried again), resources, operator, system, configuration, internal.
 _NEVER: Final = frozenset({"", "08", "25", "28", "40", "53", "57", "58", "F0", "XX"})
-# Of these, what tells of a fault, or of a conflict to be tried again, even where a trigger says so.
+# Of these, what reports a fault, or a conflict to be tried again, even where a trigger says so.
 _FAULTS: Final = frozenset({"08", "40", "53", "57", "58", "XX"})
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 # Classes that are about the declaration or the rights where no trigger is involved: features, prerequisites, names.
@@ -84,7 +84,7 @@ async def write_around_refusals(
 async def write_one_by_one(
     connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, *, write: WriteRows, each: EachStatement
 ) -> Written:
-    """Write rows one by one, to tell what becomes of each."""
+    """Write rows one by one, to learn what becomes of each."""
     search = _Search(connection, table, rows, write=write, each=each)
     await search.run_one_by_one()
     return search.found

@@ -53,7 +53,7 @@ class RowResult:
 async def insert_results(
     connection: AsyncConnection[Any], attempt: Attempt, decoded: DecodedChunk, written: Written
 ) -> None:
-    """Keep what became of a chunk's rows, and tell the application of them, in the transaction that wrote them."""
+    """Keep what became of a chunk's rows, and pass them to the application, in the transaction that wrote them."""
     await after_chunk(connection, attempt, written)
     if not attempt.write.results or not written.results:
         return

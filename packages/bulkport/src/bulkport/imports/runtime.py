@@ -35,7 +35,7 @@ class ImportRuntime:
     engine: JobEngine
     """Where background jobs are queued."""
     watch: ImportWatch
-    """Tells of imports that somebody follows."""
+    """Notifies those who follow imports."""
     row_security: RowSecurity
     """Has PostgreSQL see to it that a user's statements see the user's rows alone."""
     staging: PartStore | None = None

@@ -1,8 +1,8 @@
 """Rows that refer to other rows of their own table, and so to rows of the same file.
 
 PostgreSQL checks a foreign key at the end of a statement, so rows of one statement may refer to each other in any
-order. What remains is to tell rows whose parent is nowhere from those whose parent comes with them, and to put parents
-first where rows are written one by one.
+order. What remains is to separate rows whose parent is nowhere from those whose parent comes with them, and to put
+parents first where rows are written one by one.
 """
 
 from collections.abc import Mapping, Sequence

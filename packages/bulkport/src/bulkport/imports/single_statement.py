@@ -104,7 +104,7 @@ _STATEMENT: Final = sql.SQL("""
         success_count = %(good)s, failure_count = %(bad)s, error_summary = %(summary)s,
         report_bytes = %(report_bytes)s, warnings = warnings || %(warnings)s::jsonb
     FROM finished, (SELECT count(*) FROM reported) r, (
-        -- A trigger that leaves rows out must be told of: then nothing is done here, by an error.
+        -- A trigger that leaves rows out must be reported: then nothing is done here, by an error.
         SELECT count(*) / (count(*) = %(good)s OR NOT EXISTS (SELECT FROM chunk))::integer >= 0 AS is_all FROM written
     ) w
     WHERE j.id = finished.job_id AND w.is_all

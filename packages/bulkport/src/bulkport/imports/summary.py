@@ -53,7 +53,7 @@ def fatal_summary(message: str) -> str:
 
 
 def cancelled_summary(asker: CancellationAsker, written: int) -> str:
-    """What is told of an import that was cancelled after so many rows were written."""
+    """The summary of an import that was cancelled after so many rows were written."""
     return f"Cancelled by {_ASKERS[asker]}; {_rows(written)} written before"
 
 
@@ -63,7 +63,7 @@ def unknown_fields_warnings(names: Iterable[str], known: Sequence[str] = ()) -> 
     Parameters
     ----------
     names:
-        Their names. The first 50 are told, each once and with at most 100 characters.
+        Their names. The first 50 are shown, each once and with at most 100 characters.
     known:
         What fields there are; one that is nearly called the same is proposed.
     """

@@ -17,7 +17,7 @@ from bulkport.imports.table_facts import TableFacts, UniqueIndex, read_facts
 from bulkport.imports.values.column_type import ColumnType
 from bulkport.imports.write_options import WriteMode
 
-# Types for which a cast to their length or precision rounds, as storing does; a text it would cut in silence.
+# Types for which a cast to their length or precision rounds, as storing does; a text it would cut without an error.
 _ROUNDING: Final = re.compile(r"(numeric|time|timestamp|interval)\b")
 
 
@@ -37,7 +37,7 @@ class TargetTable:
     column_types: tuple[str, ...]
     """Base type of each column, without length or precision, parallel to `names`.
 
-    Without: a cast to `varchar(100)` would cut a long value in silence, where assignment refuses it.
+    Without: a cast to `varchar(100)` would cut a long value without an error, where assignment refuses it.
     """
     types: tuple[ColumnType, ...]
     """What each imported column's values are read and written as, parallel to `resource.column_names`."""
@@ -70,7 +70,7 @@ class TargetTable:
 
     @property
     def has_deferred_constraints(self) -> bool:
-        """Whether PostgreSQL checks some of the table's constraints at commit only, unless told otherwise."""
+        """Whether PostgreSQL checks some of the table's constraints at commit only, unless set otherwise."""
         return self.facts.has_deferred_constraints
 
     @property

@@ -168,7 +168,7 @@ class TableFacts:
     replaced: frozenset[str]
     """`INSERT`, `UPDATE`, `DELETE`: in whose place a rule always does something, of which the rows are not counted."""
     has_deferred_constraints: bool
-    """Whether PostgreSQL checks some constraints at commit only, unless told otherwise."""
+    """Whether PostgreSQL checks some constraints at commit only, unless set otherwise."""
     has_before_triggers: bool
     """Whether a trigger may change or drop a row before it is inserted."""
     has_insert_triggers: bool

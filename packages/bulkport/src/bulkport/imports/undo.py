@@ -92,7 +92,7 @@ async def undo_import(connection: AsyncConnection[Any], job: ImportJob, resource
 
 
 async def require_undoable(connection: AsyncConnection[Any], job: ImportJob, resource: Resource) -> None:
-    """Check that the rows of an import can be told from others; raises CannotUndo."""
+    """Check that the rows of an import can be identified; raises CannotUndo."""
     table = await read_table(connection, resource)
     if table.facts.kind == "v":
         raise CannotUndo(_VIEW)
@@ -101,7 +101,7 @@ async def require_undoable(connection: AsyncConnection[Any], job: ImportJob, res
 
 
 async def roll_back(connection: AsyncConnection[Any], job_id: ImportId, resource: Resource) -> None:
-    """Undo an import that is being cancelled, in the transaction that cancels it; what cannot be undone is told."""
+    """Undo an import that is being cancelled, in the transaction that cancels it; what cannot be undone is reported."""
     job = (await read_jobs(connection, [job_id]))[job_id]
     try:
         async with connection.transaction():
@@ -143,7 +143,7 @@ def _outcome(
 
 
 async def _why_ids_are_needed(connection: AsyncConnection[Any], table: TargetTable) -> str | None:
-    """Why transaction numbers alone do not tell an import's rows from others; None: they do."""
+    """Why transaction numbers alone do not identify an import's rows; None: they do."""
     if table.facts.has_insert_triggers or table.facts.has_rules:
         return _TRIGGERS
     row = await (await connection.execute(_IS_NUMBERED_AGAIN)).fetchone()

@@ -136,7 +136,7 @@ class ImportWatch:
         watcher = Watcher(job)
         self._of_user[user_id] += 1
         self._watchers.setdefault(job.id, set()).add(watcher)
-        # A small import ends within milliseconds: whoever has just come is told of it soon.
+        # A small import ends within milliseconds: whoever has just come hears of it soon.
         self._pause = _FIRST_POLL_SECONDS
         self._sooner.set()
         if self._poller is None or self._poller.done():
@@ -199,7 +199,7 @@ class ImportWatch:
                 is_stale = True
                 continue
             is_stale = False
-            # A watcher that came while the database answered is told at the next read.
+            # A watcher that came while the database answered gets it at the next read.
             for id_, watchers in self._watchers.items():
                 if id_ in jobs:
                     for watcher in watchers:

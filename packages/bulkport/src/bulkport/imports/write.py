@@ -65,7 +65,7 @@ async def write_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
     if table.keeps_old_rows:
         await connection.execute(PLAIN_TEXT)
     if table.has_deferred_constraints:
-        # At the commit of the chunk it would be too late to tell which row breaks them.
+        # At the commit of the chunk it would be too late to know which row breaks them.
         await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     links = self_links(table)
     if not links:

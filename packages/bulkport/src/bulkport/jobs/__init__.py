@@ -13,7 +13,7 @@
 
 What a task may rely on: it runs at least once if the enqueueing transaction commits; an error runs it again by its
 `RetryPolicy`; `RetryLater` runs it again without an error; a worker that dies has its jobs taken over by others.
-A task that must take effect once writes its effect in one transaction that tells whether it happened already.
+A task that must take effect once writes its effect in one transaction that records that it happened.
 
 `BackgroundJobs` is what an application holds. Below it is the port (`port/`), all that Bulkport asks of a job engine;
 `postgres` is the engine behind it. `WorkerServer`

@@ -81,7 +81,7 @@ class JobContext:
             raise StopRequested
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
-        """Tell how far the run has come, for whoever watches. Never waits; written at most twice a second.
+        """Report how far the run has come. Never waits; written at most twice a second.
 
         Parameters
         ----------

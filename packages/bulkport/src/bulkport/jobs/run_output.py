@@ -42,7 +42,7 @@ class LogLine:
     level: str
     message: str
     monotonic: float
-    """`time.monotonic()` when it was logged; its age tells its time by the database's clock."""
+    """`time.monotonic()` when it was logged; its age gives its time by the database's clock."""
 
 
 @dataclass(slots=True)

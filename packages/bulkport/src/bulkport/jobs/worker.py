@@ -46,7 +46,7 @@ class ServerOptions(FurtherOptions, total=False):
 
 
 class WorkerServer:
-    """Runs the jobs of an engine until it is told to stop, whatever happens to the database meanwhile.
+    """Runs the jobs of an engine until it is asked to stop, whatever happens to the database meanwhile.
 
     Parameters
     ----------

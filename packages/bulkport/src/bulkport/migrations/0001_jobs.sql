@@ -36,7 +36,7 @@ CREATE TABLE bulkport.jobs (
     runs integer NOT NULL DEFAULT 0,  -- runs that have ended, whatever their outcome
     failures integer NOT NULL DEFAULT 0,  -- runs that ended in an error since it was last requeued
     lost_runs integer NOT NULL DEFAULT 0,  -- runs whose worker died
-    worker_id bigint,  -- of the worker that runs it; with `runs` it tells this run from any other
+    worker_id bigint,  -- of the worker that runs it; with `runs` it identifies this run
     server text,  -- name of the server of the last run that ended
     cancel_requested boolean NOT NULL DEFAULT false,  -- it runs, and is to stop
     error_type text,
@@ -258,7 +258,7 @@ CREATE TABLE bulkport.servers (
     queues text[],  -- NULL: all queues
     tasks text[] NOT NULL,  -- that it knows: it claims no others
     concurrency integer NOT NULL,
-    memory_bytes bigint,  -- resident, at the last heartbeat; NULL: the platform does not tell
+    memory_bytes bigint,  -- resident, at the last heartbeat; NULL: the platform does not say
     memory_minutes bigint[] NOT NULL DEFAULT '{}',  -- the same, once a minute for the last two hours, the latest last
     sampled_at timestamptz,  -- when the last of these was added
     loop_lag_seconds real,  -- the longest time that the event loop was late since the heartbeat before

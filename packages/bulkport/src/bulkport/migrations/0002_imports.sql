@@ -75,7 +75,7 @@ CREATE TABLE bulkport.idempotency_keys (
 
 CREATE INDEX idempotency_keys_created_at_idx ON bulkport.idempotency_keys (created_at);
 
--- Where users are told that imports have ended.
+-- Where messages go when a user's imports have ended.
 CREATE TABLE bulkport.webhooks (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     user_id         text        NOT NULL,
@@ -113,7 +113,7 @@ CREATE INDEX webhook_deliveries_webhook_id_id_idx ON bulkport.webhook_deliveries
 CREATE INDEX webhook_deliveries_waiting_idx ON bulkport.webhook_deliveries (id) WHERE state = 'pending' AND queued_at IS NULL;
 CREATE INDEX webhook_deliveries_created_at_idx ON bulkport.webhook_deliveries (created_at);
 
--- An import ends, and its user's webhooks are told: one commit, whoever ends it.
+-- An import ends, and its user's webhooks are notified: one commit, whoever ends it.
 CREATE FUNCTION bulkport.bulk_import_jobs_tell_webhooks() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO bulkport.webhook_deliveries (webhook_id, event, import_id)
@@ -266,14 +266,14 @@ CREATE TABLE bulkport.import_old_rows (
     is_deleted  boolean NOT NULL,
     previous    text    NOT NULL,                             -- the `xmin` that the row had
     old_values  jsonb   NOT NULL,                             -- its values as text, by column
-    -- Its transaction, to tell whether numbers were given again since.
+    -- Its transaction, to know whether numbers were given again since.
     written_in  bigint  NOT NULL DEFAULT pg_current_xact_id()::text::bigint
 );
 
 CREATE INDEX import_old_rows_job_id_idx ON bulkport.import_old_rows (job_id);
 CREATE INDEX import_old_rows_row_key_idx ON bulkport.import_old_rows (relation, row_key);
 
--- Rows that PostgreSQL refused together, one by one: a bad row leaves nothing and is told, and the next one follows.
+-- Rows that PostgreSQL refused together, one by one: a bad row leaves nothing and is reported, and the next one follows.
 -- `statement` writes the row whose texts are $1, and returns what became of it; `casts` read each column's text as
 -- storing it does, to find out whose value is bad where PostgreSQL does not say. `old_row` reads what is to be kept of the
 -- stored row before it is changed; null: nothing.

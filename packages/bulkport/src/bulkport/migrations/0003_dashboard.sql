@@ -8,8 +8,8 @@ CREATE TABLE bulkport.audit (
     action text NOT NULL,
     target text NOT NULL,
     outcome text,  -- NULL: it is under way, or was broken off by the end of its server
-    form text,  -- what tells the form that asked for it from every other: one form does one thing once
-    led_to text  -- the page that tells more of it
+    form text,  -- what identifies the form that asked for it: one form does one thing once
+    led_to text  -- the page that shows more of it
 );
 CREATE UNIQUE INDEX audit_form ON bulkport.audit (form) WHERE form IS NOT NULL;
 

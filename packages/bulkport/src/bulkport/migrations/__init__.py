@@ -9,7 +9,7 @@
     migrations.upgrade_sql()                # the same as a script, for a database administrator
 
 A transaction of the caller's goes on: it commits, or takes back, what was done. The schema's own table `migrations`
-tells which files have run, with a checksum of each: a schema that another state of them made is refused.
+says which files have run, with a checksum of each: a schema that another state of them made is refused.
 """
 
 from bulkport.migrations.autogenerate import include_object

@@ -34,7 +34,7 @@ class SourceAccess:
         Raises
         ------
         ValidationFailed
-            It is none, or one that this user may not name. What an address's name resolves to is judged when it is
+            It is none, or one that this user may not name. What an address's name resolves to is checked when it is
             asked.
         """
         source = Source.parse(value)

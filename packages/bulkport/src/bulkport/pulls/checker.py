@@ -61,7 +61,7 @@ class SourceChecker:
     async def look(self, context: JobContext, *, pull_id: int) -> str | None:
         """Task: look at a source once.
 
-        A source that has changed, of which that cannot be told, or which cannot be read, becomes an import: what is
+        A source that has changed, of which that is not known, or which cannot be read, becomes an import: what is
         wrong with it is the import's to say. The import is queued once, also when the worker dies and another one
         looks again.
 

@@ -55,5 +55,5 @@ class SourceReader(Protocol):
         ...
 
     async def is_unchanged(self, source: Source, known: Version) -> bool:
-        """Whether a source is as it was; False also where that cannot be told, or it cannot be read."""
+        """Whether a source is as it was; False also where that is not known, or it cannot be read."""
         ...

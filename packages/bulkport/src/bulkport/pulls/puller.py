@@ -86,7 +86,7 @@ class Puller:
         return reader
 
     async def is_unchanged(self, source: Source, known: Version) -> bool:
-        """Whether a source is as it was; False also where that cannot be told."""
+        """Whether a source is as it was; False also where that is not known."""
         try:
             return await self.reader(source).is_unchanged(source, known)
         except SourceRefused:
@@ -123,7 +123,7 @@ class Puller:
                 self._received.pop(attempt.job_id, None)
 
     async def _is_wanted(self, job_id: ImportId) -> bool:
-        """Whether the import still waits for its body; tells how much of it is here."""
+        """Whether the import still waits for its body; reports how much of it is here."""
         try:
             async with self._pool.connection() as connection:
                 values = {"id": job_id, "received": self._received.get(job_id, 0)}

@@ -48,7 +48,7 @@ def require_store(stores: Mapping[str, ObjectStore], source: Source, user_id: Us
     Raises
     ------
     ValidationFailed
-        There is no such store, or it is not for this user: both are told alike.
+        There is no such store, or it is not for this user: the message is the same.
     """
     known = sorted(name for name, store in stores.items() if store.users is None or user_id in store.users)
     if source.store not in known:
@@ -59,7 +59,7 @@ def require_store(stores: Mapping[str, ObjectStore], source: Source, user_id: Us
 def open_store(store: ObjectStore) -> Any:
     """The store as obstore has it.
 
-    Options that are about connections (`allow_http`, `timeout`, …) are told from the store's own by their names.
+    Options that are about connections (`allow_http`, `timeout`, …) are known by their names.
     """
     from obstore.store import from_url  # noqa: PLC0415 # an extra
 
@@ -118,7 +118,7 @@ class StoreReader:
             return False
         try:
             return _version(await obstore.head_async(self._store(source), source.path)) == known
-        except Exception:  # told by the import that then tries to read it
+        except Exception:  # reported by the import that then tries to read it
             return False
 
     def _store(self, source: Source) -> Any:

@@ -41,7 +41,7 @@ class RecordedContext(JobContext):
 
     @property
     def progress_reports(self) -> list[Progress]:
-        """What the task told of its progress, in its order."""
+        """The progress that the task reported, in its order."""
         return list(self._recorded.progress)
 
     @property

@@ -17,7 +17,7 @@ MAX_WEBHOOKS: Final = 20
 
 
 class WebhookEvent(StrEnum):
-    """What a webhook can be told of."""
+    """The events that a webhook can get."""
 
     COMPLETED = "import.completed"
     """Every row was imported."""
@@ -42,7 +42,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """An address of a user's, and what it is told."""
+    """An address of a user's, and the events that it gets."""
 
     id: int
     user_id: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkport.cli.commands.attention_notices import EXAMPLE, Changes, Mail, Notice, NotTold, Webhook, in_words
+from bulkport.cli.commands.attention_notices import EXAMPLE, Changes, Mail, Notice, NotSent, Webhook, in_words
 from bulkport.cli.commands.target import Target, fail, load, plain_errors
 from bulkport.extras import require_extra
 
@@ -52,7 +52,7 @@ def attention(
             return
         bulkport = load(target)
         if notices:
-            asyncio.run(_tell_changes(bulkport, notices, every))
+            asyncio.run(_send_changes(bulkport, notices, every))
             return
         found = asyncio.run(_read_once(bulkport))
         for one in found:
@@ -81,8 +81,8 @@ async def _send_test(notices: Sequence[Notice]) -> None:
         fail("--test needs --webhook or --mail-to")
     for notice in notices:
         try:
-            await notice.tell(EXAMPLE)
-        except NotTold as error:
+            await notice.send(EXAMPLE)
+        except NotSent as error:
             fail(str(error))
     typer.echo("Sent.")
 
@@ -104,8 +104,8 @@ def _camel(name: str) -> str:
     return "isBad" if name == "is_bad" else name
 
 
-async def _tell_changes(bulkport: "Bulkport", notices: Sequence[Notice], every: float) -> None:
-    """Tell of each condition when it begins and when it ends; what did not arrive is told the next time."""
+async def _send_changes(bulkport: "Bulkport", notices: Sequence[Notice], every: float) -> None:
+    """Send each condition when it begins and when it ends; what did not arrive is sent the next time."""
     reported: list[dict[tuple[str, str], dict[str, Any]]] = [{} for _ in notices]
     async with bulkport.connect():
         while True:
@@ -120,8 +120,8 @@ async def _tell_changes(bulkport: "Bulkport", notices: Sequence[Notice], every: 
                 if not changes.begun and not changes.ended:
                     continue
                 try:
-                    await notice.tell(changes)
-                except NotTold as error:
+                    await notice.send(changes)
+                except NotSent as error:
                     typer.echo(f"{error}; trying again in {every:g} s.", err=True)
                     continue
                 reported[place] = now

@@ -1,4 +1,4 @@
-"""Who is told when conditions begin and end: a webhook, or people by mail."""
+"""Notices of conditions that begin and end, by webhook or mail."""
 
 import asyncio
 import smtplib
@@ -20,7 +20,7 @@ Condition = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is told at once."""
+    """What one notice holds."""
 
     begun: Sequence[Condition]
     ended: Sequence[Condition]
@@ -44,19 +44,19 @@ EXAMPLE: Final = Changes(
 """What `--test` sends."""
 
 
-class NotTold(Exception):
+class NotSent(Exception):
     """The changes did not arrive; the message says why."""
 
 
 class Notice(Protocol):
-    """Tells of changes."""
+    """Sends notices of changes."""
 
-    async def tell(self, changes: Changes) -> None:
-        """Tell of changes.
+    async def send(self, changes: Changes) -> None:
+        """Send a notice of changes.
 
         Raises
         ------
-        NotTold
+        NotSent
             They did not arrive.
         """
         ...
@@ -82,7 +82,7 @@ class Webhook:
             raise ValueError(f"{url} is not an http or https URL")
         self._url = url
 
-    async def tell(self, changes: Changes) -> None:
+    async def send(self, changes: Changes) -> None:
         """See `Notice`."""
         import httpx  # needs the extra client
 
@@ -91,7 +91,7 @@ class Webhook:
             async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
                 (await client.post(self._url, json=content)).raise_for_status()
         except httpx.HTTPError as error:
-            raise NotTold(f"the webhook did not take it: {error}") from error
+            raise NotSent(f"the webhook did not take it: {error}") from error
 
 
 class Mail:
@@ -121,12 +121,12 @@ class Mail:
         self._sender = sender or f"bulkport@{socket.getfqdn()}"
         self._recipients = recipients
 
-    async def tell(self, changes: Changes) -> None:
+    async def send(self, changes: Changes) -> None:
         """See `Notice`."""
         try:
             await asyncio.to_thread(self._send, self._message(changes))
         except (OSError, smtplib.SMTPException) as error:
-            raise NotTold(f"the mail was not sent: {error}") from error
+            raise NotSent(f"the mail was not sent: {error}") from error
 
     def _message(self, changes: Changes) -> EmailMessage:
         first, *others = [*changes.begun, *changes.ended]

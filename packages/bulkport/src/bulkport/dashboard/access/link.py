@@ -45,7 +45,7 @@ class LinkAccess:
         return await self._sessions.find(cookies.read(request, cookies.SESSION), "link")
 
     def refuse(self, request: Request) -> Response:
-        """Tells where the link is."""
+        """Says where the link is."""
         return self._ask(request, f"This browser is not signed in. Open the dashboard\u2019s sign-in link. {self._how}")
 
     def routes(self) -> Sequence[Route]:

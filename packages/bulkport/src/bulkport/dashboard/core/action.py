@@ -84,7 +84,7 @@ class Done:
     status: int | None = None
     """Of the answer to a program where it is not good; None: that of the command."""
     is_shown_there: bool = False
-    """Whether the page there tells by itself what was done."""
+    """Whether the page there shows by itself what was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Action:
     asks_for_note: bool = False
     """Whether its question has a field `note` for a reason; see `Form`."""
     is_audited: bool = True
-    """Whether it has an entry of its own in the audit; else it tells of itself in another."""
+    """Whether it has an entry of its own in the audit; else it is part of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Outcome:
     text: str | None
     """None: it is under way, or was broken off."""
     led_to: str | None = None
-    """The page that tells more of it, relative to the dashboard."""
+    """The page that shows more of it, relative to the dashboard."""
 
 
 class Audit(Protocol):
@@ -210,7 +210,7 @@ async def _try_to_break_off(audit: Audit, entry_id: int, why: str) -> None:
 
 
 def _identity(action: Action, request: ActionRequest) -> str:
-    """What tells a form from every other one: every page has a CSRF token of its own."""
+    """What distinguishes a form from every other one: every page has a CSRF token of its own."""
     sent = json.dumps([request.viewer.name, action.name, request.form.fields()])
     return hashlib.sha256(sent.encode("utf-8", "surrogatepass")).hexdigest()
 

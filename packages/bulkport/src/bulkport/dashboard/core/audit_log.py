@@ -37,7 +37,7 @@ WHERE id < %(before)s
 ORDER BY id DESC
 LIMIT %(limit)s"""
 
-# Entries are as old as their ids are low, so the first ones tell whether there is anything to remove.
+# Entries are as old as their ids are low, so the first ones show whether there is anything to remove.
 _PRUNE: Final = """\
 DELETE FROM bulkport.audit WHERE id IN (
     SELECT id FROM (SELECT id, at FROM bulkport.audit ORDER BY id LIMIT %(entries)s) oldest
@@ -72,7 +72,7 @@ class AuditEntry:
     outcome: str | None
     """None: it is under way, or was broken off by the end of its server."""
     led_to: str | None
-    """The page that tells more of it, relative to the dashboard."""
+    """The page that shows more of it, relative to the dashboard."""
 
 
 @dataclass(frozen=True, slots=True)

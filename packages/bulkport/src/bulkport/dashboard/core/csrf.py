@@ -2,7 +2,7 @@
 
 The browser holds a random key in a cookie that neither scripts nor other sites can read. A form's token is an HMAC of
 the viewer and their sign-in under that key, so it is of no use to another viewer, in another browser or after another
-sign-in. Each page carries it masked anew: compressed pages tell nothing about it by their length (BREACH).
+sign-in. Each page carries it masked anew: the length of compressed pages reveals nothing about it (BREACH).
 """
 
 import base64

@@ -12,7 +12,7 @@ Link = tuple[str, str]
 SHOW: Final = "bulkport.error_page"
 """Where the scope of a request has the dashboard's function that makes such a page."""
 URL: Final = "bulkport.dashboard_url"
-"""Where it has the dashboard's own address, as far as the request tells, without a slash at its end."""
+"""Where it has the dashboard's own address, as far as the request says, without a slash at its end."""
 
 
 def error_page(request: Request, status: int, heading: str, text: str, link: Link | None = None) -> Response:

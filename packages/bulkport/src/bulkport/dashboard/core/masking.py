@@ -33,7 +33,7 @@ class Masking:
         return any(run in self._names or run.removesuffix("s") in self._names for run in runs)
 
     def apply(self, value: JSONValue) -> JSONValue:
-        """The value with what is hidden replaced by `MASK`; None stays, for it tells nothing."""
+        """The value with what is hidden replaced by `MASK`; None stays, for it reveals nothing."""
         if isinstance(value, Mapping):
             return {
                 name: MASK if self.hides(name) and inner is not None else self.apply(inner)

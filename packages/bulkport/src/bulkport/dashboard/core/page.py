@@ -211,7 +211,7 @@ class Counts:
 
     @property
     def tell_of_work(self) -> bool:
-        """Whether jobs run now, so that there is news that no count tells, such as progress."""
+        """Whether jobs run now, so that there is news that no count shows, such as progress."""
         return bool(self.get("processing") or self.get("imports"))
 
 

@@ -99,8 +99,8 @@ class Responses:
         try:
             counts = await self._counts()
         except Exception:
-            # The page must come even if the database is away; it tells of worse than missing counts.
-            logger.debug("no counts for a page that tells of a failure", exc_info=True)
+            # The page must come even if the database is away; it reports worse than missing counts.
+            logger.debug("no counts for a page that reports a failure", exc_info=True)
             counts = Counts()
         variables = {"status": status, "heading": t(_HEADINGS.get(status, HTTPStatus(status).phrase)), "text": text}
         return self.page(request, viewer, "error.html", page_request, counts=counts, variables=variables, status=status)

@@ -1,4 +1,4 @@
-"""The headers that tell browsers what a page of the dashboard may do: only what comes from the dashboard itself."""
+"""The headers that say to browsers what a page of the dashboard may do: only what comes from the dashboard itself."""
 
 from typing import Final
 

@@ -23,7 +23,7 @@ _MIN_RATE: Final = 0.05
 """Failures that retries take care of are no news below this part of the jobs."""
 _MAX_IMPORTS: Final = 100
 _DISK_FACTOR: Final = 4
-"""A disk with less than so many times the space below which uploads are refused is told of."""
+"""A disk with less than so many times the space below which uploads are refused is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,7 @@ def audit_component(audit: KeptAudit) -> Component:
     async def load(request: PageRequest) -> Mapping[str, Any]:
         size = Paging.size_of(request)
         before = request.query.number("cursor", 0, least=0, most=MAX_BIGINT) or None
-        # One more than is shown tells whether there is a next page.
+        # One more than is shown: there is a next page.
         wanted = AuditFilter(**{name: request.query.get(name) or None for name in _FILTERS})
         found = await audit.entries(wanted, before=before, limit=size + 1)
         shown = found[:size]

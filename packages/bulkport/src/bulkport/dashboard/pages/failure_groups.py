@@ -52,7 +52,7 @@ class FailureGroup:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from other groups: task, error type and message."""
+        """What identifies the group: task, error type and message."""
         return self.task, self.error_type, self.message
 
 
@@ -96,7 +96,7 @@ def group_failures(failed: Sequence[JobSummary]) -> list[FailureGroup]:
 def normalised(message: str) -> str:
     """The first line of an error's message, what varies from one failure to the next replaced by an ellipsis.
 
-    Numbers, ids and quoted values vary; a quoted name in lower case, such as `'order_id'`, tells one error from others.
+    Numbers, ids and quoted values vary; a quoted name in lower case, such as `'order_id'`, distinguishes errors.
     """
     line = message.strip().partition("\n")[0]
     return _GAPS.sub(_GAP, _VARYING.sub(lambda found: found[0] if _NAME.fullmatch(found[0]) else _GAP, line))[

@@ -36,7 +36,7 @@ class JobSearch:
     Parameters
     ----------
     masking:
-        Tells what may not be seen. A search for a text that only such a value has finds nothing.
+        Says what may not be seen. A search for a text that only such a value has finds nothing.
     """
 
     def __init__(self, jobs: JobCalls, masking: Masking) -> None:
@@ -44,10 +44,10 @@ class JobSearch:
         self._masking = masking
 
     async def page(self, query: JobQuery, cursor: str | None, size: int) -> JobPage:
-        """A page of the jobs that a query finds and that may be told.
+        """A page of the jobs that a query finds and that may be shown.
 
         Where some on the first page may not, it goes on for up to a second until it is full: a page that is empty and
-        has a next one would tell that there are such jobs.
+        has a next one would reveal that there are such jobs.
         """
         page = await self._jobs.search(query, cursor=cursor, limit=size)
         visible = await self._visible(page, query)
@@ -93,7 +93,7 @@ class JobSearch:
         return [job for job in page.items if await self._is_visible(job, query.text)]
 
     async def _is_visible(self, job: JobSummary, text: str | None) -> bool:
-        """Whether more than what is masked has the text: a search must not tell what cannot be seen."""
+        """Whether more than what is masked has the text: a search must not reveal what cannot be seen."""
         if not text:
             return True
         args: JSONValue = job.args

@@ -123,7 +123,7 @@ class OverviewReader:
     muted:
         Failures that are not listed.
     limits:
-        Tell which disks must have how much room; None: none is looked at.
+        Gives the disks and how much room each must have; None: none is looked at.
     """
 
     def __init__(

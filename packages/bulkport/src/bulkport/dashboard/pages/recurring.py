@@ -59,7 +59,7 @@ def recurring_component(jobs: JobCalls, masking: Masking) -> Component:
         text, after = request.query.get("text") or None, request.query.get("cursor") or None
         if "\0" in f"{text}{after}":
             raise BadRequest(t("A recurring job's name cannot contain that character."))
-        # One more than is shown tells whether there is a next page.
+        # One more than is shown: there is a next page.
         found = await jobs.recurring.list(text, after=after, limit=size + 1)
         shown = found[:size]
         return {

@@ -69,7 +69,7 @@ class ExportQuery:
     Parameters
     ----------
     key:
-        Columns that tell rows apart, in whose order they come: those of the primary key, maybe behind one to sort by.
+        Columns that identify rows, in whose order they come: those of the primary key, maybe behind one to sort by.
     search:
         Text to find anywhere in one of `search_in`, in any case; empty: all rows.
     context:

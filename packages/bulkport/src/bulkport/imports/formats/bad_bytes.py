@@ -1,4 +1,4 @@
-"""Bytes that are no text in the charset of their body: how they stay visible, and what their row is told."""
+"""Bytes that are no text in the charset of their body: how they stay visible, and the message of their row."""
 
 import re
 from typing import Final

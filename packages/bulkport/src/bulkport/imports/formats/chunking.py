@@ -133,7 +133,7 @@ class BufferingSplitter(ABC):
         """Size of each record of a payload, without its newline."""
 
     def _begin(self, block: bytes, *, is_final: bool) -> int | None:
-        """Bytes at the start of the body that are no records (a header); None while more is needed to tell."""
+        """Bytes at the start of the body that are no records (a header); None while more is needed to know."""
         return 0
 
     def _cut(self, *, is_final: bool) -> Iterator[BodyChunk]:

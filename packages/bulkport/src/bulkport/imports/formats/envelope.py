@@ -46,7 +46,7 @@ def envelope_steps(
 ) -> Generator[list[bytes] | None, None, None]:
     """The records of an envelope, each as its raw JSON on one line (newlines between tokens become spaces).
 
-    Only the envelope and the JSON syntax are judged here, not the records. Other members of the object are
+    Only the envelope and the JSON syntax are checked here, not the records. Other members of the object are
     ignored; of members with the same name the last counts, as in most JSON readers (RFC 8259 §4). However many
     records the body has, no more than `max_envelope_records` + 1 of them are looked at.
 

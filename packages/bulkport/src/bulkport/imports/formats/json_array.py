@@ -27,7 +27,7 @@ _ELEMENT_END: Final = re.compile(rb"\}[ \t\r\n]*,")
 
 
 def is_array_of_objects(start: bytes) -> bool | None:
-    """Whether a body that begins so is an array, empty or of objects; None while that cannot be told."""
+    """Whether a body that begins so is an array, empty or of objects; None while that is not known."""
     if _ARRAY.match(start, text_start(start)):
         return True
     rest = start[text_start(start) :].lstrip(_BLANKS)

@@ -1,7 +1,7 @@
 """Where the values of a JSON text end, found in short steps however long they are.
 
 A parser written in C keeps the interpreter until it has read all it was given. Here nothing is parsed: strings and
-brackets are passed over by regular expressions, a window at a time, and values are left to a parser to judge, one by
+brackets are passed over by regular expressions, a window at a time, and values are left to a parser, one by
 one. Every function is a generator that gives None after each step.
 """
 

@@ -47,7 +47,7 @@ _FORMATS: Final = {
     "application/vnd.ms-excel.sheet.macroenabled.12": BodyFormat.EXCEL,
     "application/vnd.ms-excel.sheet.binary.macroenabled.12": BodyFormat.EXCEL,
     "application/vnd.oasis.opendocument.spreadsheet": BodyFormat.EXCEL,
-    # What Windows calls CSV files too; the first bytes tell.
+    # What Windows calls CSV files too; the first bytes say.
     "application/vnd.ms-excel": BodyFormat.EXCEL,
     "application/vnd.apache.parquet": BodyFormat.PARQUET,
     "application/x-parquet": BodyFormat.PARQUET,

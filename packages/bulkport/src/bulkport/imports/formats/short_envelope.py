@@ -1,7 +1,7 @@
 """The usual envelope at once: short, well formed, and with nothing of note beside its list.
 
 A parser written in C reads the whole of it in a fraction of a millisecond, where `envelope_steps` takes some
-microseconds for each record. It judges nothing: whatever is odd is left to those steps, which say what it is.
+microseconds for each record. It checks nothing: whatever is odd is left to those steps, which say what it is.
 """
 
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Tell from its first bytes that a body is not the UTF-8 text it should be."""
+"""Find by its first bytes that a body is not the UTF-8 text it should be."""
 
 import codecs
 from typing import Final
@@ -8,7 +8,7 @@ from bulkport.errors import MalformedBody
 WORKBOOK_SIGNATURES: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """How workbooks begin: ZIP archives, and the older compound files."""
 SNIFF_BYTES: Final = 4
-"""Bytes that must be there before `text_start` can tell (all of them, if the body is shorter)."""
+"""Bytes that must be there before `text_start` can answer (all of them, if the body is shorter)."""
 
 _SEND_UTF_8: Final = "send UTF-8, as JSON is (RFC 8259 §8.1), or name the charset in the Content-Type: charset=utf-16."
 _FOREIGN: Final = (

@@ -1,7 +1,7 @@
 """Bring a body of any charset to UTF-8, piece by piece.
 
 A byte order mark is believed first, then what the request says, then the bytes themselves: what is valid UTF-8 is
-UTF-8. Bytes that the charset does not have go through as they are, so that their row, and no other, is told of them.
+UTF-8. Bytes that the charset does not have go through as they are, so that their row alone is rejected for them.
 """
 
 import codecs

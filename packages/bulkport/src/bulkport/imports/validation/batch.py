@@ -73,7 +73,7 @@ class Batch:
     encoders: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
     """What gives the text of a value, by field, for the columns that hold texts instead of values."""
     absent: dict[int, frozenset[str]] = field(default_factory=dict)
-    """Fields that a record does not give, by position, where they are told apart and there are any."""
+    """Fields that a record does not give, by position, where they are known and there are any."""
 
     @property
     def size(self) -> int:
@@ -102,7 +102,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class ValidRows:
-    """The rows of a batch, told apart."""
+    """The rows of a batch, valid and rejected."""
 
     columns: Sequence[Sequence[Any]]
     """Python values of the valid rows: one sequence for each of the resource's `field_names`, all of one length."""

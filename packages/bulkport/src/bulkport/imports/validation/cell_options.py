@@ -1,4 +1,4 @@
-"""Cells before they are read: trimmed, normalised, and words for null and blank cells told from text."""
+"""Cells before they are read: trimmed, normalised, and words for null and blank cells distinguished from text."""
 
 from collections.abc import Sequence
 from unicodedata import normalize

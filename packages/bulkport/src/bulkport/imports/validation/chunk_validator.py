@@ -174,7 +174,7 @@ class ChunkValidator:
         return batch
 
     def finish(self, batch: Batch, resolved: Mapping[str, Mapping[str, Any]]) -> ValidRows:
-        """Put ids in the place of names, and tell valid rows from bad ones.
+        """Put ids in the place of names, and separate valid rows from bad ones.
 
         Parameters
         ----------
@@ -263,7 +263,7 @@ class ChunkValidator:
                 if name in taken:
                     given[position] = taken[name]
                 elif position not in batch.refused and position not in batch.waiting:
-                    # The name is unknown, or the model may refuse the id: Pydantic tells.
+                    # The name is unknown, or the model may refuse the id: Pydantic says which.
                     self._validate_again(batch, position)
 
     def _validate_again(self, batch: Batch, position: int) -> None:
@@ -304,7 +304,7 @@ class ChunkValidator:
                 for position, value in enumerate(column):
                     if value is msgspec.UNSET:
                         column[position] = default
-                        if not batch.fields:  # what cells give, their header tells
+                        if not batch.fields:  # what cells give, their header says
                             batch.absent[position] = batch.absent.get(position, frozenset()) | {field}
 
     def _given(self, batch: Batch, row_numbers: Sequence[int]) -> list[frozenset[str]]:

@@ -98,7 +98,7 @@ class FastPath:
         self.defaults = {
             field.name: field.default for field in fields if tracks_given and field.default is not msgspec.NODEFAULT
         }
-        """Default by optional field, where those given are told from the others."""
+        """Default by optional field, where those given are distinguished from the others."""
         self._floats = [field.name for field in fields if field.is_float]
         names = {name_attribute(number) for number in range(len(lookups))}
         self._stand_ins = {

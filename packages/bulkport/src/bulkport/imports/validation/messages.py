@@ -90,7 +90,7 @@ _BY_TYPE: Final[Mapping[str, str]] = {
     "dataclass_type": _OBJECT,
 }
 
-# What is too long, or says nothing, is not quoted; that a name must be text is told in the same words everywhere.
+# What is too long, or says nothing, is not quoted; that a name must be text is said in the same words everywhere.
 _TELL_NO_VALUE: Final = frozenset(
     {
         *("missing", "extra_forbidden", "string_too_long", "string_too_short", "too_long", "too_short"),

@@ -12,7 +12,7 @@ _MOST_RECORDS: Final = 500
 _MOST_KEYS: Final = 2_000
 """Of a chunk that are compared."""
 _MOST_NAMES: Final = 20
-"""Of members given twice that are told of a chunk."""
+"""Members given twice that one chunk reports."""
 _MOST_EXAMPLES: Final = 3
 _AT_AN_END: Final = (" \n", "\n ", "\t", "\n\n", "\r")
 """Some of these are in texts joined by line ends of which one begins or ends with a blank."""
@@ -30,7 +30,7 @@ def repeated_members(records: Sequence[bytes], fields: int, *, has_optional: boo
         Whether a record may have fewer.
     """
     records = records[:_MOST_RECORDS]
-    # Where all records have every field, one count tells that none has one twice.
+    # Where all records have every field, one count shows that none has one twice.
     if not has_optional and b"".join(records).count(b'":') == len(records) * fields:
         return []
     found: dict[str, None] = {}

@@ -45,7 +45,7 @@ class RowValidator(ABC):
         self._model = resource.model
         self._lookups = lookups
         self._id_keys = {lookup.id_field: keys[lookup.id_field] for lookup in lookups}
-        # Pydantic tells a place by the key it looked for, or by the field's name.
+        # Pydantic names a place by the key it looked for, or by the field's name.
         names = {field: resource.wire_names[field] for field in keys}
         self._wire_names = names | {key: names[field] for field, given in keys.items() for key in given}
 

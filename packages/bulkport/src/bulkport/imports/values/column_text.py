@@ -1,7 +1,7 @@
 """Values as the text that a column of their type reads, or what stands against it.
 
 A value that the column cannot keep exactly is refused here: PostgreSQL would drop an offset, round a number, or cut
-text in silence. What PostgreSQL refuses by itself in clear words is left to it.
+text without an error. What PostgreSQL refuses by itself in clear words is left to it.
 """
 
 import math

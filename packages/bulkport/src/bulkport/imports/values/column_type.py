@@ -9,7 +9,7 @@ from bulkport.imports.values.durations import IntervalFields
 
 
 class TypeKind(StrEnum):
-    """How a type is built (`pg_type.typtype`; arrays are told apart, domains are seen through)."""
+    """How a type is built (`pg_type.typtype`; arrays are distinguished, domains are seen through)."""
 
     BASE = "base"
     ARRAY = "array"

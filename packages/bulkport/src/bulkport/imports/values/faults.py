@@ -1,4 +1,4 @@
-"""A value that cannot be read or stored exactly, and how it is told."""
+"""A value that cannot be read or stored exactly, and its message."""
 
 import json
 import unicodedata
@@ -48,7 +48,7 @@ def quoted(value: Any) -> str:
 
 
 def code_points(text: str) -> str:
-    """The characters that cannot be told from others by eye, such as ` (with U+0308 COMBINING DIAERESIS)`.
+    """The characters that look like others, such as ` (with U+0308 COMBINING DIAERESIS)`.
 
     Two texts that look alike may differ in how an accented letter is spelled (Unicode Standard Annex 15), or in a
     space or mark without width. Text without such characters gives nothing.

@@ -114,7 +114,7 @@ def _plain(text: str, options: ValueOptions) -> str | None:
     if not whole.isdigit():
         separators = set(whole) - _DIGITS
         if len(separators) > 1 or not separators <= _SEPARATORS[options.decimal]:
-            # An exponent without a point, or no number: the pattern tells.
+            # An exponent without a point, or no number: the pattern decides.
             return None if separators & {".", ","} else plain
         if separators and not _GROUPS.fullmatch(whole.replace(separators.pop(), ",")):
             return None

@@ -1,4 +1,4 @@
-"""What the converting process tells its server."""
+"""Errors of the converting process, for its server."""
 
 from typing import Final
 

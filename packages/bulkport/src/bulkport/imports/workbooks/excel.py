@@ -40,7 +40,7 @@ _PLAIN: Final = _Words()
 
 
 def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]]:
-    """What is told of the sheet that was chosen, and its rows as CSV.
+    """Remarks about the sheet that was chosen, and its rows as CSV.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Cells of an .xlsx sheet that have no value: errors such as `#N/A`, and formulas that were never computed.
 
-The reader of workbooks gives such cells as empty ones, which would be null in silence. Here they are found in the
+The reader of workbooks gives such cells as empty ones, which would be null without an error. Here they are found in the
 sheet's XML (ECMA-376-1, 18.3.1.4), so that they are read as what they show: a text that no number or date is.
 """
 

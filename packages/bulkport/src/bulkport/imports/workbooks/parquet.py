@@ -18,7 +18,7 @@ _EXACT: Final = 2**53
 
 
 def read_parquet(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]]:
-    """Nothing to be told, and the rows as NDJSON.
+    """No remarks, and the rows as NDJSON.
 
     Raises
     ------

@@ -174,7 +174,7 @@ class Actor(TypedDict, total=False):
 
 
 class JobControl(Protocol):
-    """Steers jobs and queues."""
+    """Controls jobs and queues."""
 
     async def order(
         self, order: Order, job_ids: Iterable[BackgroundJobId], connection: "AnyConnection | None" = None

@@ -34,7 +34,7 @@ class LoopWatch:
     blocked_seconds
         How long the loop may stand still before it is reported, once a job.
     running_jobs
-        Tells what may be the cause.
+        Says what may be the cause.
     """
 
     def __init__(self, blocked_seconds: float, running_jobs: RunningJobs) -> None:
@@ -114,7 +114,7 @@ class Heartbeat:
     watch
         Looked through between the beats: this thread also runs while the event loop does not.
     ended
-        Tells how many of the server's jobs succeeded and failed so far.
+        Says how many of the server's jobs succeeded and failed so far.
     """
 
     def __init__(

@@ -56,7 +56,7 @@ def printable(error: BaseException) -> BaseException:
 
 
 def traceback_of(error: BaseException) -> str:
-    """The error's traceback with the errors it came from, storable; of a long one the end, which tells most."""
+    """The error's traceback with the errors it came from, storable; of a long one the end, which says most."""
     try:
         text = "".join(traceback.format_exception(printable(error)))
     except BaseException:
@@ -130,7 +130,7 @@ class EndedRun:
 
     job_id: int
     runs: int
-    """Runs of the job before this one: with the worker it tells this run from any other."""
+    """Runs of the job before this one: with the worker it identifies this run."""
     task: str
     outcome: RunResult
     tries: int = 0

@@ -76,7 +76,7 @@ class _Topic:
 
 
 class Hub:
-    """Renders what is watched and tells watchers what changed.
+    """Renders what is watched and sends watchers what changed.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ class EventStream:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
         if not is_gone:
-            # A client that does not read cannot be told.
+            # Nothing can be sent to a client that does not read.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FAREWELL_SECONDS):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -122,7 +122,7 @@ class EventStream:
                 for ready in done:
                     one, watcher = waiting.pop(ready)
                     yield "".join(_changes(one.address, ready.result(), sent, stale))
-                    # Only then, so that a slow reader is told the newest state and not all before it.
+                    # Only then, so that a slow reader gets the newest state and not all before it.
                     waiting[asyncio.ensure_future(watcher.next())] = (one, watcher)
         finally:
             for future in waiting:

@@ -11,7 +11,7 @@ MAX_SECONDS: Final = 3.0
 
 
 class Throttle:
-    """Of one page: whether it still is what it was, as far as counts tell."""
+    """Of one page: whether it still is what it was, as far as counts show."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

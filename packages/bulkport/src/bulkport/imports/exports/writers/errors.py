@@ -1,4 +1,4 @@
-"""What the writing process tells its server."""
+"""Errors of the writing process, for its server."""
 
 
 class UnfitError(Exception):

@@ -36,7 +36,7 @@ def main() -> None:
         sys.stderr.write(str(error))
         sys.stderr.flush()
         os._exit(UNFIT)
-    except Exception as error:  # whatever a value does to a writer, the server is told of it
+    except Exception as error:  # whatever a value does to a writer, the server gets it
         sys.stderr.write(f"{type(error).__name__}: {error}"[:1000])
         sys.stderr.flush()
         os._exit(FAILED)  # without what is buffered: the answer has not begun where nothing went out

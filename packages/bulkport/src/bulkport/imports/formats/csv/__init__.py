@@ -5,8 +5,8 @@ start of a field. What RFC 4180 does not allow (text after a closing quote, a qu
 quote at the end of the body) spoils one record, never its neighbours: the damaged field goes on, unquoted, to the next
 delimiter or newline.
 A quote that is opened by mistake takes in all up to the next quote, or to the end of the body when there is none: no
-reader can tell it from a long field. What it took in is one bad record, with its whole text in the error report; above
-`max_record_bytes` the body is refused.
+reader can distinguish it from a long field. What it took in is one bad record, with its whole text in the error report;
+above `max_record_bytes` the body is refused.
 A line without any character is blank and is no record.
 """
 

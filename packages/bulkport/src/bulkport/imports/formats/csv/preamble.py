@@ -1,7 +1,7 @@
 """What stands before the records of a CSV body: Excel's `sep=` line, titles, the header row, units below it.
 
 The header is the first row with a column for each required field. So its place, and the delimiter, need not be said
-for most files; what is found is told, and what does not fit is refused with the first row's faults.
+for most files; what is found is reported, and what does not fit is refused with the first row's faults.
 """
 
 import re

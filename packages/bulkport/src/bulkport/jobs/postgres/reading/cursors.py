@@ -1,7 +1,7 @@
 """Cursors: a place in the order of jobs, as opaque text that only this database's readers can write.
 
 A cursor is signed, together with the query that it belongs to. Otherwise whoever may search could ask what lies right
-after any place: for a text that is masked in what they see, the answer would tell which job has it.
+after any place: for a text that is masked in what they see, the answer would reveal which job has it.
 """
 
 import binascii

@@ -169,7 +169,7 @@ def _when(entry: TimelineEntry) -> tuple[bool, float]:
 
 
 def _unrecorded_run(job: JobSummary) -> JobRun | None:
-    """The run that only the job itself tells of: the present one, or the successful one."""
+    """The run that only the job's row shows: the present one, or the successful one."""
     if job.state is JobState.PROCESSING:
         return JobRun(
             run=job.runs + 1, outcome=RunOutcome.RUNNING, server=job.server, started_at=job.started_at, ended_at=None

@@ -1,9 +1,9 @@
 """Statements that find jobs of one state, each of them reading a bounded part of the table.
 
-The order of a query is that of an index that begins with the state, or with one filter and the state. What of the
-query that index cannot tell is its *rest*: a text, a second filter, a time that is not the one sorted by. It is met in
-one of two ways. *Scanning* looks at the next so many jobs in the order, and tells where it ended. *Gathering* collects
-what there is by whatever other indexes tell it, unless that is too much, and sorts it.
+The order of a query is that of an index that begins with the state, or with one filter and the state. The part of
+the query that this index cannot answer is its *rest*: a text, a second filter, a time that is not the one sorted by. It
+is met in one of two ways. *Scanning* looks at the next so many jobs in the order, and says where it ended. *Gathering*
+collects what there is by whatever other indexes answer it, unless that is too much, and sorts it.
 """
 
 import json
@@ -43,7 +43,7 @@ _TIMES: Final[dict[str, LiteralString]] = {
     "finished_until": "job.finished_at < %(finished_until)s",
 }
 
-# What the index of an order tells of the times. No job ends before it is created.
+# What the index of an order says of the times. No job ends before it is created.
 _ORDERED_TIMES: Final[dict[JobSort, dict[str, LiteralString]]] = {
     JobSort.CREATED: {
         "created_since": _TIMES["created_since"],
@@ -119,13 +119,13 @@ class StateQuery:
 
     @property
     def has_rest(self) -> bool:
-        """Whether the index of the order cannot tell all of the query."""
+        """Whether the index of the order cannot answer all of the query."""
         return bool(self._rest)
 
     @property
     def can_be_gathered(self) -> bool:
-        """Whether other indexes tell the rest. There are none for jobs that are not finished, and the one on texts
-        tells little of those without three letters or digits in a row."""
+        """Whether other indexes answer the rest. There are none for jobs that are not finished, and the one on texts
+        says little of those without three letters or digits in a row."""
         text = self._query.text
         if text and not (self._has_text_index and re.search(r"[^\W_]{3}", text)):
             return False
@@ -161,7 +161,7 @@ class StateQuery:
         """The first `limit` jobs of this state and of others of the same query, if there are at most `most` in all.
 
         Rows have `jobs`, their number, `value` and `job_id`; with more than `most` jobs they are worth nothing. All
-        states together, because the index on texts does not tell states apart.
+        states together, because the index on texts does not distinguish states.
         """
         text = sql.SQL(
             "WITH gathered AS MATERIALIZED ("
@@ -241,7 +241,7 @@ class StateQuery:
         return sql.SQL("({}) AS next {}").format(following, jobs)
 
     def _next(self, start: "Start", limit: sql.Composable) -> sql.Composed:
-        """The jobs beyond the start, in the order, as `value` and `job_id`; nothing else, so that one index tells it
+        """The jobs beyond the start, in the order, as `value` and `job_id`; nothing else, so that one index answers it
         all and the planner takes that one."""
         return sql.SQL(
             "SELECT {value} AS value, job.job_id FROM {table} job WHERE {ordered} "

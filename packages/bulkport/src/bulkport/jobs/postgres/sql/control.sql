@@ -1,9 +1,9 @@
 -- What operators and callers do to jobs.
 --
--- Each function takes any ids, does what it can under the locks of their rows, and tells for every id what came of it;
+-- Each function takes any ids, does what it can under the locks of their rows, and returns for every id what came of it;
 -- asked twice it does nothing the second time. `why` and `who` are kept in the jobs' history.
 
--- Locks jobs, and tells how each stands: 'unknown', 'waiting' in its queue, 'running', 'stopping' (it runs and has been
+-- Locks jobs, and returns how each stands: 'unknown', 'waiting' in its queue, 'running', 'stopping' (it runs and has been
 -- asked to stop), or its state.
 CREATE FUNCTION bulkport.hold(ids bigint[])
 RETURNS TABLE (job_id bigint, stands text)
@@ -97,7 +97,7 @@ BEGIN
         END IF;
         RETURN NEXT;
     END LOOP;
-    -- As long as a job is 'succeeded', its row tells of the successful run; from now on nothing else would.
+    -- As long as a job is 'succeeded', its row shows the successful run; from now on nothing else would.
     INSERT INTO bulkport.job_runs (job_id, run, outcome, server, started_at, ended_at)
     SELECT job.job_id, job.runs, 'succeeded', job.server, job.started_at, job.finished_at
     FROM bulkport.finished_jobs job WHERE job.job_id = ANY (ended) AND job.state = 'succeeded';

@@ -28,7 +28,7 @@ BEGIN
 END;
 $$;
 
--- Tells the workers. What: 'queue' (there is work in the queue of this name), 'cancel' (the job of this id is to stop),
+-- Notifies the workers. What: 'queue' (there is work in the queue of this name), 'cancel' (the job of this id is to stop),
 -- 'due' and 'recurring' (look again in so many seconds), 'batches' (these may have ended).
 CREATE FUNCTION bulkport.notify_workers(what text, detail text)
 RETURNS void

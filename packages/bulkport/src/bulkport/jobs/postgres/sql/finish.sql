@@ -107,7 +107,7 @@ BEGIN
 END;
 $$;
 
--- Ends runs that did not succeed. The caller has locked the rows of their jobs. With `seconds` NULL only the row tells
+-- Ends runs that did not succeed. The caller has locked the rows of their jobs. With `seconds` NULL only the row knows
 -- when the run began: then the worker died. `entered` is 'locked' where a stranger may have taken the unique key.
 CREATE FUNCTION bulkport.end_badly(ended bulkport.run_outcome[], server_name text)
 RETURNS TABLE (job_id bigint, entered text)

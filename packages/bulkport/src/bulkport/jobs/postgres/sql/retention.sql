@@ -1,6 +1,6 @@
 -- Pruning: finished jobs go, with all that is kept of them, once they are old enough.
 
--- Removes at most `most` jobs that have been in the final state `ended_as` for longer than `age`, oldest first, and tells
+-- Removes at most `most` jobs that have been in the final state `ended_as` for longer than `age`, oldest first, and returns
 -- how many. Kept are jobs of a batch that has not ended, and those that a continuation still waits for; jobs that
 -- somebody else is just working on are left for the next time. No row: another session prunes.
 CREATE FUNCTION bulkport.prune(ended_as bulkport.job_state, age interval, most integer)

@@ -1,9 +1,9 @@
 """Who waits for whom while keys are checked.
 
 A request costs the server some work before it is refused, and anybody can send keys that do not exist. So requests
-whose key was not valid lately share a narrow lane until their key is checked: a few of them are worked on at one time,
-the others wait, by address in turns. Requests with a key that was valid lately pass them by. Which lane a request takes
-is all that is remembered: each key is checked with each request.
+whose key was not valid lately share a narrow queue until their key is checked: a few of them are worked on at one time,
+the others wait, by address in turns. Requests with a key that was valid lately pass them by. Which queue a request
+takes is all that is remembered: each key is checked with each request.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class TooManyStrangers(TooManyRequests):
 
 
 class _Place:
-    """A request's place in the lane of unknown keys."""
+    """A request's place in the queue of unknown keys."""
 
     def __init__(self, slots: Slots, address: str) -> None:
         self._slots = slots
@@ -59,7 +59,7 @@ class _Place:
             self._slots.give_back(self._address)
 
 
-class KeyLanes:
+class KeyAdmission:
     """Tells requests whose key was valid lately from others, and lets either wait for their own kind alone.
 
     Parameters
@@ -90,7 +90,7 @@ class KeyLanes:
         return _digest(key) in self._users
 
     async def enter(self, scope: Scope) -> None:
-        """Wait for a place in the lane of unknown keys; `leave` gives it back.
+        """Wait for a place in the queue of unknown keys; `leave` gives it back.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class KeyLanes:
             There was none in time.
         """
         user_id = self._users.get(_digest(key))
-        if user_id is None:  # it is in the other lane, or has been there for long
+        if user_id is None:  # it is in the other queue, or has been there for long
             yield
             return
         async with self._checks.slot(user_id):
@@ -138,25 +138,25 @@ class KeyLanes:
 
 
 class SeparateStrangers:
-    """Has requests under `/api` without a key that was valid lately wait in a lane of their own (ASGI 3)."""
+    """Has requests under `/api` without a key that was valid lately wait in a queue of their own (ASGI 3)."""
 
-    def __init__(self, app: ASGIApp, *, lanes: KeyLanes) -> None:
+    def __init__(self, app: ASGIApp, *, admission: KeyAdmission) -> None:
         self._app = app
-        self._lanes = lanes
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http" or not scope["path"].startswith("/api/") or self._is_known(scope):
             await self._app(scope, receive, send)
             return
-        await self._lanes.enter(scope)
+        await self._admission.enter(scope)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._lanes.leave(scope)
+            self._admission.leave(scope)
 
     def _is_known(self, scope: Scope) -> bool:
-        return any(name == _HEADER and self._lanes.knows(value) for name, value in scope["headers"])
+        return any(name == _HEADER and self._admission.knows(value) for name, value in scope["headers"])
 
 
 def _digest(key: str | bytes) -> bytes:
