@@ -160,6 +160,13 @@ CASES = {
         "price -1 breaks the rule is_positive: VALUE > 0",
         "price",
     ),
+    "a key whose domain does not take it": Case(
+        "CREATE DOMAIN word AS text CONSTRAINT is_word CHECK (VALUE ~ '^[a-z0-9]+$');"
+        "CREATE TABLE items (name word PRIMARY KEY, price integer);",
+        {"name": "BAD"},
+        "name 'BAD' breaks the rule is_word: VALUE ~ '^[a-z0-9]+$'::text",
+        "name",
+    ),
     "reserved and mixed-case names in another schema": Case(
         'CREATE SCHEMA "Shop";'
         'CREATE TABLE "Shop"."Order" ("user" text, "Unit Price" integer CHECK ("Unit Price" > 0));',

@@ -223,6 +223,9 @@ SPECIAL = {
         "CREATE TABLE goods_1 PARTITION OF goods FOR VALUES WITH (modulus 2, remainder 1);"
     ),
     "no primary key": "CREATE TABLE goods (sku text, title text, price int)",
+    "a deferrable key": (
+        "CREATE TABLE goods (sku text PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, title text, price int)"
+    ),
     "a view": (
         "CREATE TABLE things (sku text PRIMARY KEY, title text, price int);"
         "CREATE VIEW goods AS SELECT sku, title, price FROM things WHERE price IS DISTINCT FROM 99 WITH CHECK OPTION"

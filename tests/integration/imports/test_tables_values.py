@@ -13,7 +13,7 @@ from table_site import table_site
 
 from bulkport import ConflictPolicy, Reference, Resource
 from bulkport.imports.options import ReadingOptions
-from import_steps import CSV, NDJSON
+from import_steps import CSV, NDJSON, execute
 
 TABLES = """
     CREATE DOMAIN tag_list AS text[];
@@ -133,6 +133,34 @@ async def test_the_same_values_come_by_json(database_url: str) -> None:
         assert job["status"] == "Failed"
         assert "NaN is no number of JSON" in found[1][0][1]
         assert found[2] == [("day", "day 20240131 is not a date; write 2024-01-31 or set dateFormat")]
+
+
+@pytest.mark.parametrize("filler", [0, 2500])
+async def test_a_member_that_stands_twice_in_a_value_is_told(database_url: str, filler: int) -> None:
+    values = {
+        '{"n": 1, "n": 2}': "n",
+        '{"a": [{"b": {"n" :1, "m": ":", "n": 2}}]}': "n",
+        '{"a": 1, "b": {"a": 2}, "c": "a:b:c"}': None,
+        '{"a:": 1, ":a": {}}': None,
+    }
+    told = {
+        number: [("details", f"details has the member '{name}' twice; give it once")]
+        for number, name in enumerate(values.values(), start=1)
+        if name
+    }
+    more = [[f"f{number}", ""] for number in range(filler)]
+    async with table_site(database_url, TABLES, READINGS) as site:
+        for kind in ("c", "j"):
+            rows = [[f"{kind}{number}", value] for number, value in enumerate(values)]
+            lines = "".join(f'{{"name":"{name}","details":{value or "null"}}}\n' for name, value in [*rows, *more])
+            body = table(["name", "details"], *rows, *more) if kind == "c" else lines.encode()
+            job, found = await site.load(body, headers=CSV if kind == "c" else NDJSON)
+            assert (job["successCount"], found) == (2 + filler, told)
+            await execute(site.url, "DELETE FROM readings WHERE name LIKE 'f%'")
+        # What no field takes loses nothing; and of a record's own members the last one counts.
+        job, found = await site.load(b'{"name":"x","more":{"n":1,"n":2}}\n{"name":"y","name":"z"}\n')
+        assert (job["status"], found) == ("Completed", {})
+        assert "name is given twice in a record; the last one was taken" in job["warnings"]
 
 
 async def test_a_request_says_how_its_values_are_written(database_url: str) -> None:

@@ -20,7 +20,7 @@ from bulkport.imports.validation.exact_schema import exact_validator
 from bulkport.imports.validation.fast_path import FastPath, fast_path_for
 from bulkport.imports.validation.unknown_fields import UnknownFields
 from bulkport.imports.values.faults import ValueFault
-from bulkport.imports.values.json_text import read_json
+from bulkport.imports.values.json_text import read_repeating_json
 from bulkport.imports.values.numbers import ExactFloat
 from bulkport.imports.values.options import PLAIN
 from drawn_examples import examples
@@ -78,7 +78,7 @@ def lane_of(model: type[BaseModel]) -> FastPath:
 def exactly(model: type[BaseModel], record: bytes) -> Any:
     """The row as Pydantic has it behind the exact readers."""
     from_json(record, allow_inf_nan=False)
-    return exact_validator(model, PLAIN, {}, is_text=False).validate_python(read_json(record.decode()))
+    return exact_validator(model, PLAIN, {}, is_text=False).validate_python(read_repeating_json(record.decode()))
 
 
 def values_of(row: Any, model: type[BaseModel]) -> list[Any]:

@@ -1,5 +1,6 @@
 """Finding all rows of a chunk that break a unique key, in one statement a key."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +22,22 @@ class Duplicates:
     """Rows whose key an earlier row of the chunk has."""
 
 
-async def find_duplicates(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Duplicates:
+async def find_duplicates(
+    connection: AsyncConnection[Any],
+    table: TargetTable,
+    rows: WritableRows,
+    *,
+    is_refusal: Callable[[psycopg.Error, TargetTable], bool],
+) -> Duplicates:
     """Compare rows with the table and with each other, by the database's own equality of each type.
 
-    A key whose comparison fails (a value out of its range, a role that may not read) is left to the row-by-row way.
+    A key whose comparison fails (a value out of its range or that its domain does not take, a role that may not read)
+    is left to the row-by-row way.
+
+    Parameters
+    ----------
+    is_refusal:
+        Whether an error may be about a row.
     """
     duplicates = Duplicates({}, {})
     for key in table.unique_keys:
@@ -34,7 +47,9 @@ async def find_duplicates(connection: AsyncConnection[Any], table: TargetTable, 
                     bound(_statement(table, key), connection), [rows.columns[i] for i in key]
                 )
                 found = await cursor.fetchall()
-        except (psycopg.DataError, psycopg.errors.InsufficientPrivilege):
+        except psycopg.Error as error:
+            if not is_refusal(error, table):
+                raise
             continue
         for position, is_stored in found:
             (duplicates.stored if is_stored else duplicates.repeated).setdefault(position, key)

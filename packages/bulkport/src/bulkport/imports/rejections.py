@@ -153,7 +153,9 @@ class _Search:
         table = self._table
         left: Sequence[int] = range(self._rows.size)
         while left:
-            duplicates = await find_duplicates(self._connection, table, self._rows.take(left))
+            duplicates = await find_duplicates(
+                self._connection, table, self._rows.take(left), is_refusal=is_row_refusal
+            )
             known = duplicates.stored | duplicates.repeated
             refused_before = len(self.found.refusals)
             await self.run([position for i, position in enumerate(left) if i not in known])

@@ -103,12 +103,20 @@ class TargetTable:
 
 
 def unique_index(facts: TableFacts, key: tuple[str, ...], where: str | None) -> UniqueIndex | None:
-    """A unique index over exactly these key parts that every row is in, or those of `where`."""
+    """A unique index over exactly these key parts that every row is in, or those of `where`.
+
+    It is none of a deferrable constraint, which ON CONFLICT cannot use.
+    """
+    return next((index for index in _indexes_over(facts, key, where) if index.is_immediate), None)
+
+
+def _indexes_over(facts: TableFacts, key: tuple[str, ...], where: str | None) -> list[UniqueIndex]:
     wanted = sorted(map(_normalized, key))
-    for index in facts.unique_indexes:
-        if (index.predicate is None or where is not None) and sorted(map(_normalized, index.parts)) == wanted:
-            return index
-    return None
+    return [
+        index
+        for index in facts.unique_indexes
+        if (index.predicate is None or where is not None) and sorted(map(_normalized, index.parts)) == wanted
+    ]
 
 
 class TableCatalogue:
@@ -202,28 +210,27 @@ def _check_key(table: TargetTable) -> None:
         )
     if not resource.conflict_key or table.facts.kind == "v":
         return
-    index = table.unique_index_of(resource.conflict_key, resource.conflict_where)
-    if index is not None and not index.is_immediate:
+    if table.unique_index_of(resource.conflict_key, resource.conflict_where) is not None:
+        return
+    if deferrable := _indexes_over(table.facts, resource.conflict_key, resource.conflict_where):
         raise ResourceDeclarationError(
-            f"resource {resource.name!r}: {index.name}, the constraint behind conflict_key, is DEFERRABLE, which "
-            "ON CONFLICT does not take; make it NOT DEFERRABLE, or say `key=` in place of `conflict_key=`"
+            f"resource {resource.name!r}: {deferrable[0].name}, the constraint behind conflict_key, is DEFERRABLE, "
+            "which ON CONFLICT does not take; make it NOT DEFERRABLE, or say `key=` in place of `conflict_key=`"
         )
-    if index is None:
-        key = ", ".join(resource.conflict_key)
-        partial = [
-            index
-            for index in table.facts.unique_indexes
-            if index.predicate and list(index.columns) == [*resource.conflict_key]
-        ]
-        mend = (
-            f"give its condition: conflict_where={partial[0].predicate!r}"
-            if partial
-            else "create one, or say `key=` in place of `conflict_key=`"
-        )
-        raise ResourceDeclarationError(
-            f"resource {resource.name!r}: conflict_key ({key}) has no unique index on {resource.table} behind it; "
-            f"{mend}"
-        )
+    key = ", ".join(resource.conflict_key)
+    partial = [
+        index
+        for index in table.facts.unique_indexes
+        if index.predicate and list(index.columns) == [*resource.conflict_key]
+    ]
+    mend = (
+        f"give its condition: conflict_where={partial[0].predicate!r}"
+        if partial
+        else "create one, or say `key=` in place of `conflict_key=`"
+    )
+    raise ResourceDeclarationError(
+        f"resource {resource.name!r}: conflict_key ({key}) has no unique index on {resource.table} behind it; {mend}"
+    )
 
 
 def _normalized(part: str) -> str:

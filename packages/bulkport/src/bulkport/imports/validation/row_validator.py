@@ -18,7 +18,7 @@ from bulkport.imports.validation.row_errors import FieldError
 from bulkport.imports.validation.text_fields import EmptyCell, blankless_fields, empty_cells
 from bulkport.imports.values.column_type import ColumnType
 from bulkport.imports.values.faults import ValueFault
-from bulkport.imports.values.json_text import read_json
+from bulkport.imports.values.json_text import RepeatedMember, read_json, read_repeating_json, repeated_member
 from bulkport.imports.values.options import PLAIN, Blank, ValueOptions
 
 _MAX_ERRORS: Final = 20
@@ -150,18 +150,32 @@ class JsonRowValidator(RowValidator):
         options: ValueOptions = PLAIN,
         columns: Mapping[str, ColumnType] = NO_COLUMNS,
     ) -> None:
-        super().__init__(resource, lookups, json_keys(resource.model))
+        keys = json_keys(resource.model)
+        super().__init__(resource, lookups, keys)
+        self._keys = [key for given in keys.values() for key in given]
         self._validator = exact_validator(resource.model, options, columns, is_text=False)
 
     def validate(self, record: bytes) -> Verdict:
         """Validate a row."""
         try:
-            members = _members(record)
+            members, is_repeating = _members(record)
         except (ValueError, ValueFault) as error:
             return [FieldError("", sentence("", _not_json(record, str(error))))]
-        if isinstance(members, dict):
-            return self.validate_members(members)
-        return self._checked(members)
+        if not isinstance(members, dict):
+            return self._checked(members)
+        # Of the record's own members the last one counts, which a warning tells.
+        if is_repeating and (refused := self._repeated(members)):
+            return refused
+        return self.validate_members(members)
+
+    def _repeated(self, members: Mapping[str, Any]) -> Refused:
+        """What is wrong with values in which a member stands twice."""
+        return [
+            FieldError(wire, sentence(wire, str(RepeatedMember(name))))
+            for key in self._keys
+            if (name := repeated_member(members.get(key))) is not None
+            for wire in [self._wire_names[key]]
+        ][:_MAX_ERRORS]
 
     def _validate(self, members: Any) -> Any:
         return self._validator.validate_python(members)
@@ -229,8 +243,8 @@ class TextRowValidator(RowValidator):
         return str(value)
 
 
-def _members(record: bytes) -> Any:
-    """What a record of JSON holds.
+def _members(record: bytes) -> tuple[Any, bool]:
+    """What a record of JSON holds, and whether some object in it has a member twice.
 
     Raises
     ------
@@ -239,8 +253,12 @@ def _members(record: bytes) -> Any:
     """
     if b"\\u" in record or record.count(b"[") + record.count(b"{") > _MAX_BRACKETS:
         from_json(record, allow_inf_nan=False)  # it knows half a surrogate pair, and stops at 200 levels
+    text = record.decode()
     try:
-        return read_json(record.decode())
+        try:
+            return read_json(text), False
+        except RepeatedMember:  # and perhaps something worse behind it
+            return read_repeating_json(text), True
     except ValueFault:
         from_json(record, allow_inf_nan=False)  # whose words for what is no JSON are better
         raise

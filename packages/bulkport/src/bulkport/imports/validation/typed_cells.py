@@ -13,6 +13,7 @@ import msgspec
 
 from bulkport.imports.validation.translation import CellRule, Leaf
 from bulkport.imports.values.column_type import ColumnType, TypeKind
+from bulkport.imports.values.json_text import has_repeated_member
 from bulkport.imports.values.options import PLAIN, ValueOptions
 
 Texts: TypeAlias = list[str | None]
@@ -162,6 +163,7 @@ def _json_check(decoder: msgspec.json.Decoder[Any]) -> Check:
         whole = "".join(cells)
         if "\\u" in whole or "\0" in whole:  # NUL and half a surrogate pair are JSON, but nothing that can be stored
             suspects |= {position for position, cell in enumerate(cells) if "\\u" in cell or "\0" in cell}
+        suspects |= {position for position, cell in enumerate(cells) if has_repeated_member(cell)}
         return list(cells), suspects
 
     return check

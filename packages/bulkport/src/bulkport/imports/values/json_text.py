@@ -2,17 +2,27 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any, Final
 
+import msgspec
 from pydantic import BaseModel
 
-from bulkport.imports.values.faults import ValueFault
+from bulkport.imports.values.faults import ValueFault, quoted
 from bulkport.imports.values.numbers import ExactFloat
 
 JSON: Final = '{value} is not JSON; write it as in {"a": 1}, ["a"] or "a"'
+
+
+class RepeatedMember(ValueFault):
+    """An object has a member twice: who reads it keeps one of them, and loses the other."""
+
+    def __init__(self, name: str, value: Any = None) -> None:
+        super().__init__(f"has the member {quoted(name)} twice; give it once", value)
+        self.name = name
 
 
 def read_json(text: str) -> Any:
@@ -20,11 +30,47 @@ def read_json(text: str) -> Any:
 
     Raises
     ------
+    RepeatedMember
+        If an object in it has a member twice.
     ValueFault
         If the text is not JSON. `NaN` and `Infinity` are not.
     """
+    return _decoded(_STRICT, text)
+
+
+def read_repeating_json(text: str) -> Any:
+    """As `read_json`, but of a member that an object has twice the last one counts; `repeated_member` knows them."""
+    return _decoded(_LENIENT, text)
+
+
+def repeated_member(value: Any) -> str | None:
+    """The name of a member that an object had twice, somewhere in what `read_repeating_json` has read."""
+    if isinstance(value, _Repeating):
+        return value.repeated
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((name for part in parts if (name := repeated_member(part)) is not None), None)
+
+
+def has_repeated_member(text: str) -> bool:
+    """Whether an object in a JSON text has a member twice; a text that is no JSON has none."""
+    colons = text.count(":")
+    if colons < _FEWEST:
+        return False
     try:
-        return _DECODER.decode(text.strip(" \t\r\n"))
+        value = _ANY.decode(text)
+        # Each member has a colon of its own, so none can be missing of a flat object that has as many.
+        if not isinstance(value, dict) or len(value) != colons:
+            read_json(text)
+    except RepeatedMember:
+        return True
+    except (msgspec.DecodeError, ValueError, ValueFault, RecursionError):
+        return False
+    return False
+
+
+def _decoded(decoder: json.JSONDecoder, text: str) -> Any:
+    try:
+        return decoder.decode(text.strip(" \t\r\n"))
     except (ValueError, RecursionError):
         raise ValueFault(JSON, text) from None
 
@@ -92,4 +138,35 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER: Final = json.JSONDecoder(parse_float=ExactFloat, parse_constant=_refuse_constant)
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise RepeatedMember(_repeated(pairs))
+    return members
+
+
+class _Repeating(dict[str, Any]):
+    """An object that had a member twice."""
+
+    repeated = ""
+
+
+def _repeating_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    found = _Repeating(members)
+    found.repeated = _repeated(pairs)
+    return found
+
+
+def _repeated(pairs: list[tuple[str, Any]]) -> str:
+    return Counter(name for name, _ in pairs).most_common(1)[0][0]
+
+
+_STRICT: Final = json.JSONDecoder(parse_float=ExactFloat, parse_constant=_refuse_constant, object_pairs_hook=_members)
+_LENIENT: Final = json.JSONDecoder(
+    parse_float=ExactFloat, parse_constant=_refuse_constant, object_pairs_hook=_repeating_members
+)
+_ANY: Final = msgspec.json.Decoder()
+_FEWEST: Final = 2
