@@ -12,15 +12,26 @@ from axe_playwright_python.sync_playwright import Axe
 from command_browser_site import CommandBrowserSite, serving_commands
 from playwright.sync_api import Browser, Page, expect
 from watched_page import AXE, watched
+from widest_rows import SERVER, insert_widest_rows
 
 from import_steps import settled
 
 Theme = Literal["light", "dark"]
 PLATFORMS = [{"platformName": f"Platform {number}"} for number in range(60)]
 
-_SIDEWAYS = """[...document.querySelectorAll(".scroll")].filter((one) => one.scrollWidth > one.clientWidth + 1)
-.map((one) => one.querySelector("caption")?.textContent ?? one.outerHTML)"""
-"""Tables that a narrow screen shows only a part of."""
+_CUT = """() => {
+  const seen = [...document.querySelectorAll("main .scroll")].filter((one) => one.clientWidth > 0);
+  const wide = seen.filter((one) => one.scrollWidth > one.clientWidth + 1)
+    .map((one) => [one.scrollWidth, one.clientWidth, one.querySelector("caption")?.textContent]);
+  for (const one of document.querySelectorAll("main .panel > table, main .panel .short > table, main .alerts li")) {
+    const over = one.getBoundingClientRect().right - one.closest(".panel").getBoundingClientRect().right;
+    if (over > 1) wide.push([over, one.className, one.textContent.slice(0, 80)]);
+  }
+  return wide;
+}"""
+"""Tables that are wider than their box: a part of them is cut off, or must be scrolled to."""
+_WIDTHS = (1440, 1341, 1241, 1024, 1001, 768)
+"""The narrowest of each layout, and those of common screens."""
 
 
 @pytest.fixture
@@ -69,15 +80,31 @@ def test_pages_are_clean_accessible_and_fit_any_width(
             assert problems == [], address
             if theme == "dark" and not pictures:
                 continue
-            for width in (1360, 1024):
-                watch.page.set_viewport_size({"width": width, "height": 800})
-                assert watch.page.evaluate(_SIDEWAYS) == [], (address, width)
             watch.page.set_viewport_size({"width": 360, "height": 800})
             overflow = watch.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert overflow <= 0, (address, overflow)
-            assert watch.page.evaluate(_SIDEWAYS) == [], address
+            assert watch.page.evaluate(_CUT) == [], address
             if pictures:
                 watch.page.screenshot(path=Path(pictures) / f"{name}-narrow-{theme}.png", full_page=True)
+        watch.assert_clean()
+
+
+def test_every_table_fits_whatever_it_shows(browser: Browser, commands: CommandBrowserSite) -> None:
+    commands.do(insert_widest_rows(commands.site.url))
+    pages = ["", "jobs?state=processing", "jobs?state=failed", "jobs?state=awaiting", "retries", "recurring"]
+    pages += ["failures", "queues", "servers", f"servers/{SERVER}1", "batches", "tasks", "audit", "sessions", "imports"]
+    pages += ["imports/9876543214", "jobs/98765432102"]
+    # In German, whose words are the longest.
+    with watched(browser, commands, locale="de") as watch:
+        for path in pages:
+            watch.page.goto(commands.url + path)
+            expect(watch.page.locator("html")).to_have_attribute("lang", "de")
+            for width in _WIDTHS:
+                watch.page.set_viewport_size({"width": width, "height": 800})
+                assert watch.page.evaluate(_CUT) == [], (path, width)
+            for width in (768, 360):
+                watch.page.set_viewport_size({"width": width, "height": 800})
+                assert watch.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
         watch.assert_clean()
 
 

@@ -24,7 +24,6 @@ _COLUMNS: Final = (
     Column("Status"),
     Column("Resource, user"),
     Column("Progress"),
-    Column("Rejected", is_number=True, is_minor=True),
     Column("Speed", is_number=True, is_minor=True),
     Column("Created", is_number=True),
     Column(""),

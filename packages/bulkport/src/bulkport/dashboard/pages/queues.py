@@ -26,7 +26,7 @@ _COLUMNS: Final = (
     Column("Retrying", is_number=True, is_minor=True, is_lesser=True),
     Column("Oldest job", is_number=True),
     Column("p95 wait", is_number=True, is_minor=True, is_lesser=True),
-    Column("Throughput", is_number=True, is_minor=True),
+    Column("Throughput", is_number=True, is_minor=True, is_lesser=True),
     Column("Time to drain", is_number=True),
     Column("Limit"),
     Column(""),

@@ -17,8 +17,7 @@ _COLUMNS: Final = (
     Column("Busy slots"),
     Column("Running"),
     Column("Queues", is_minor=True, is_lesser=True),
-    Column("Memory", is_minor=True),
-    Column("Loop lag", is_number=True, is_minor=True),
+    Column("Memory, loop lag", is_minor=True),
     Column("Uptime", is_number=True, is_minor=True, is_lesser=True),
     Column(""),
 )

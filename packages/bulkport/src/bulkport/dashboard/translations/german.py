@@ -291,6 +291,8 @@ GERMAN: Final[Mapping[str, str]] = {
     "Max concurrent jobs, all servers": "Max. gleichzeitige Jobs, alle Server",
     "Median": "Median",
     "Memory": "Speicher",
+    "Memory, loop lag": "Speicher, Verzögerung",
+    "lag {time}": "Verzögerung {time}",
     "Memory over the last two hours": "Speicher in den letzten zwei Stunden",
     "Message": "Meldung",
     "Message to the user": "Meldung an den Benutzer",

@@ -291,6 +291,8 @@ SPANISH: Final[Mapping[str, str]] = {
     "Max concurrent jobs, all servers": "Máx. de trabajos simultáneos, todos los servidores",
     "Median": "Mediana",
     "Memory": "Memoria",
+    "Memory, loop lag": "Memoria, retraso",
+    "lag {time}": "retraso {time}",
     "Memory over the last two hours": "Memoria en las últimas dos horas",
     "Message": "Mensaje",
     "Message to the user": "Mensaje al usuario",
