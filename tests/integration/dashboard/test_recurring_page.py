@@ -30,6 +30,10 @@ async def test_schedule_and_last_run_are_told(operator: Operator) -> None:
     assert f'href="./jobs/{job_id}"' in page
     assert "Succeeded" in page
     assert await operator.rows("jobs?recurring=nightly") == [int(job_id)]
+    await site.jobs.recurring.trigger("nightly")
+    page = await operator.page("recurring")
+    assert 'aria-label="Last 2 runs: 0 failed"' in page
+    assert f'class="dot ok" title="job {job_id}: succeeded"' in page
 
 
 async def test_it_is_triggered_paused_resumed_and_removed(operator: Operator) -> None:

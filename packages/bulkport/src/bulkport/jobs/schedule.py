@@ -76,6 +76,12 @@ class Schedule:
     def __repr__(self) -> str:
         return f"Schedule({self.cron!r}, {self.timezone!r})"
 
+    @property
+    def fields(self) -> tuple[str, str, str, str, str]:
+        """Minute, hour, day of month, month and day of week, in capitals; a shorthand as what it stands for."""
+        minute, hour, day, month, weekday = self._fields
+        return minute, hour, day, month, weekday
+
     @cached_property
     def in_words(self) -> str:
         """The cron expression in English, such as `At 03:00 every day`; without the zone."""

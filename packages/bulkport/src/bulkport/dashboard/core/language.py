@@ -43,6 +43,11 @@ def speaking(language: str) -> Iterator[None]:
             _language.reset(token)
 
 
+def current_language() -> str:
+    """The code of the language that is spoken."""
+    return _language.get()
+
+
 def preferred(accepted: str, chosen: str = "") -> str:
     """The language for a request.
 

@@ -1,6 +1,6 @@
 """The recurring jobs: when they are due, how their last jobs went; and what operators do to them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
 from bulkport.dashboard.core.component import Component
+from bulkport.dashboard.core.cron_words import cron_in_words
 from bulkport.dashboard.core.formatting import exact, relative
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
@@ -20,18 +21,26 @@ from bulkport.jobs.errors import InvalidSchedule, UnknownRecurringJob
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.details import JobSummary
 from bulkport.jobs.port.query import JobQuery
-from bulkport.jobs.port.recurring import RecurringJob
+from bulkport.jobs.port.recurring import RecurringJob, RecurringRun
 
 _FIELD: Final = "recurring"
 _MAX_ID_LENGTH: Final = 200
 _NEXT_TIMES: Final = 5
 _LAST_JOBS: Final = 20
-_TONES: Final = {
+_TONES: Final[Mapping[JobState, str]] = {
     JobState.SUCCEEDED: "ok",
     JobState.FAILED: "bad",
     JobState.RETRYING: "warn",
     JobState.PROCESSING: "run",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class LastRuns:
+    """The last runs of a recurring job in the list: a dot for each, as a tone and what it stands for."""
+
+    dots: Sequence[tuple[str, str]]
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,8 @@ def recurring_component(jobs: JobCalls, masking: Masking) -> Component:
         return {
             "recurring": shown,
             "arguments": {one.id: masking.apply(one.definition.args) for one in shown},
+            "words": {one.id: schedule_in_words(one) for one in shown},
+            "runs": {one.id: _last_runs(one.runs) for one in shown},
             "paging": Paging(size, shown[-1].id if len(found) > size else None),
             "can_add": bool(jobs.tasks),
         }
@@ -74,6 +85,7 @@ def recurring_component(jobs: JobCalls, masking: Masking) -> Component:
         last = await jobs.search(JobQuery(recurring_id=one.id), limit=_LAST_JOBS)
         return {
             "one": one,
+            "words": schedule_in_words(one),
             "arguments": masking.apply(one.definition.args),
             "next_times": next_times(one),
             "outcomes": [_outcome(job) for job in reversed(last.items)],
@@ -105,12 +117,30 @@ def recurring_component(jobs: JobCalls, masking: Masking) -> Component:
     )
 
 
+def schedule_in_words(one: RecurringJob) -> str:
+    """When it is due, with its zone, in the language of the page; if the schedule cannot be used here, why."""
+    try:
+        return f"{cron_in_words(one.definition.schedule)} ({one.definition.timezone})"
+    except InvalidSchedule as error:
+        return str(error)
+
+
 def next_times(one: RecurringJob) -> list[datetime]:
     """The next times that it is due; none if its schedule cannot be used here."""
     try:
         return list(islice(one.definition.schedule.ticks_after(datetime.now(UTC)), _NEXT_TIMES))
     except InvalidSchedule:
         return []
+
+
+def _last_runs(runs: Sequence[RecurringRun]) -> LastRuns:
+    return LastRuns(
+        [
+            (_TONES.get(run.state, ""), t("job {job}: {state}", job=run.job_id, state=t(run.state.value)))
+            for run in runs
+        ],
+        sum(run.state is JobState.FAILED for run in runs),
+    )
 
 
 def _outcome(job: JobSummary) -> Outcome:

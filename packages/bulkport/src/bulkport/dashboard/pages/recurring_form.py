@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done, Form
+from bulkport.dashboard.core.cron_words import cron_in_words
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import MASK, Masking
 from bulkport.dashboard.core.page import Page, PageRequest, Query
@@ -70,7 +71,7 @@ def _form(jobs: JobCalls, values: Mapping[str, str], *, is_new: bool) -> dict[st
     if values["cron"]:
         try:
             schedule = Schedule(values["cron"], values["timezone"] or "UTC")
-            words = schedule.in_words
+            words = cron_in_words(schedule)
             preview = list(islice(schedule.ticks_after(datetime.now(UTC)), _PREVIEW))
         except InvalidSchedule as error:
             problem = str(error)

@@ -75,6 +75,14 @@ class RecurringDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class RecurringRun:
+    """One of the last jobs of a recurring job."""
+
+    job_id: BackgroundJobId
+    state: JobState
+
+
+@dataclass(frozen=True, slots=True)
 class RecurringJob:
     """A snapshot of one recurring job. Times are aware, in UTC, by the database's clock."""
 
@@ -99,6 +107,8 @@ class RecurringJob:
     """When that job was made; None as above."""
     average_seconds: float | None
     """Of its last 20 jobs that succeeded (among the last 100)."""
+    runs: tuple[RecurringRun, ...]
+    """Its last 20 jobs, the latest last."""
     created_at: datetime
     updated_at: datetime
     """When the definition last changed."""

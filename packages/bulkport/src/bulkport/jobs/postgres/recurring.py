@@ -13,7 +13,7 @@ from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import AnyConnection, borrow, psycopg_in
 from bulkport.jobs.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
 from bulkport.jobs.job import JobState
-from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringStore
+from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringRun, RecurringStore
 from bulkport.jobs.postgres import recurring_queries as queries
 from bulkport.jobs.postgres.rows import in_utc, job_id_of, utc_or_none
 from bulkport.jobs.schedule import Schedule
@@ -203,6 +203,10 @@ def _recurring_job(row: DictRow) -> RecurringJob:
         last_job_state=None if row["last_job_state"] is None else JobState(row["last_job_state"]),
         last_job_at=utc_or_none(row["last_job_at"]),
         average_seconds=row["average_seconds"],
+        runs=tuple(
+            RecurringRun(job_id_of(job_id), JobState(state))
+            for job_id, state in zip(row["run_ids"], row["run_states"], strict=True)
+        ),
         created_at=in_utc(row["created_at"]),
         updated_at=in_utc(row["updated_at"]),
     )

@@ -17,11 +17,18 @@ _READ: Final[LiteralString] = f"""
 SELECT recurring.*, clock_timestamp() AS read_at,
        recurring.paused_at IS NULL AND recurring.next_at < clock_timestamp() - interval '1 minute' AS is_overdue,
        last_job.state::text AS last_job_state, last_job.created_at AS last_job_at,
-       (SELECT avg(extract(epoch FROM finished_at - started_at))::float8
-        FROM (SELECT started_at, finished_at FROM ({_RECENT_JOBS}) AS recent
-              WHERE state = 'succeeded' ORDER BY job_id DESC LIMIT 20) AS succeeded) AS average_seconds
+       recent.average_seconds, recent.run_ids, recent.run_states
 FROM bulkport.recurring_jobs recurring
 LEFT JOIN bulkport.all_jobs last_job ON last_job.job_id = recurring.last_job_id
+CROSS JOIN LATERAL (
+    SELECT avg(extract(epoch FROM finished_at - started_at)) FILTER (WHERE state = 'succeeded' AND nth <= 20)::float8
+               AS average_seconds,
+           COALESCE(array_agg(job_id ORDER BY job_id) FILTER (WHERE place <= 20), '{{}}') AS run_ids,
+           COALESCE(array_agg(state::text ORDER BY job_id) FILTER (WHERE place <= 20), '{{}}') AS run_states
+    FROM (SELECT jobs.*, row_number() OVER (ORDER BY job_id DESC) AS place,
+                 row_number() OVER (PARTITION BY state ORDER BY job_id DESC) AS nth
+          FROM ({_RECENT_JOBS}) AS jobs) AS numbered
+) AS recent
 """
 
 GET: Final[LiteralString] = f"{_READ} WHERE recurring.recurring_id = %(id)s"
