@@ -63,7 +63,7 @@ class Tasks:
             ("refuse", self.refuse, RetryPolicy(final=(LookupError,))),
             ("die", self.die, RetryPolicy(max_lost_runs=2)),
         ):
-            engine.add_task(TaskDefinition(name, function, retry, on_failure=self.failed))
+            engine.add_task(TaskDefinition(name, function, retry=retry, on_failure=self.failed))
 
     async def write(self, context: JobContext, event: str) -> None:
         async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:

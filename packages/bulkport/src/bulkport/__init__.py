@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from bulkport.imports.states import ImportStatus
     from bulkport.imports.validation import NotBlank
     from bulkport.imports.write_options import WriteMode
-    from bulkport.jobs.batches import Batch
     from bulkport.jobs.context import JobCancelled, JobContext, StopRequested
+    from bulkport.jobs.enqueue import Batch
     from bulkport.jobs.errors import (
         ArgumentsDoNotFit,
         BatchClosed,
@@ -100,7 +100,7 @@ _MODULES: Final = {
     "bulkport.imports.states": ("ImportStatus",),
     "bulkport.imports.validation": ("NotBlank",),
     "bulkport.imports.write_options": ("WriteMode",),
-    "bulkport.jobs.batches": ("Batch",),
+    "bulkport.jobs.enqueue": ("Batch",),
     "bulkport.jobs.context": (
         "JobCancelled",
         "JobContext",

@@ -11,8 +11,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from bulkport.database import DEFAULT_SCHEMA
 from bulkport.identifiers import AnyUserId
 from bulkport.imports.calls import ImportCalls, RowError
-from bulkport.jobs.batches import Batch
 from bulkport.jobs.calls import JobCalls
+from bulkport.jobs.enqueue import Batch
 from bulkport.jobs.errors import WITHOUT_LOOP, NotConnected
 from bulkport.jobs.sync import QueueHolder, SyncJobs
 

@@ -21,8 +21,8 @@ A task that must take effect once writes its effect in one transaction that reco
 """
 
 from bulkport.jobs.background_jobs import BackgroundJobs
-from bulkport.jobs.batches import Batch
 from bulkport.jobs.context import JobCancelled, JobContext, StopRequested, TaskDefinition
+from bulkport.jobs.enqueue import Batch
 from bulkport.jobs.job import BackgroundJob, JobState, JSONValue
 from bulkport.jobs.port import EngineFactory, EnqueuedJob, JobEngine, Outcome, WorkerOptions
 from bulkport.jobs.port.control import Effect, OrderResult, OrderSummary

@@ -11,7 +11,6 @@ import psycopg
 
 from bulkport.database import DEFAULT_SCHEMA, in_schema, schema_name
 from bulkport.identifiers import AnyUserId, BackgroundJobId
-from bulkport.jobs.batches import Batch
 from bulkport.jobs.connections import (
     AnyConnection,
     AsyncPsycopg,
@@ -23,7 +22,7 @@ from bulkport.jobs.connections import (
 )
 from bulkport.jobs.context import JobContext
 from bulkport.jobs.control import ControlCalls
-from bulkport.jobs.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
+from bulkport.jobs.enqueue import Batch, On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.jobs.errors import NotConnected, TaskAlreadyDeclared
 from bulkport.jobs.inspect import InspectCalls
 from bulkport.jobs.port import BackgroundJob, EngineFactory, EnqueuedJob, JobEngine, NewJob, Outcome

@@ -129,19 +129,10 @@ TaskFunction = Callable[..., Awaitable[Any]]
 FailureHook = Callable[[JobContext, BaseException], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDefinition:
-    """A task by its name, as background jobs refer to it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """How the jobs of a task run. Times are in seconds."""
 
-    Examples
-    --------
-    >>> async def send_report(context: JobContext, recipient: str) -> None: ...
-    >>> TaskDefinition("send_report", send_report).name
-    'send_report'
-    """
-
-    name: str
-    function: TaskFunction
     retry: RetryPolicy = DEFAULT_RETRY
     is_heavy: bool = False
     """Whether a run keeps its whole process busy. A server that runs such a job leaves the next one to an idler
@@ -154,3 +145,18 @@ class TaskDefinition:
     """Called with the last error once no attempt is left, before the job is marked as failed. When it raises, the
     job does not fail yet: it comes back after `retry.max_seconds` and the hook gets another chance, so what it
     settles cannot be left unsettled. It may be called more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDefinition(RunSettings):
+    """A task by its name, as background jobs refer to it.
+
+    Examples
+    --------
+    >>> async def send_report(context: JobContext, recipient: str) -> None: ...
+    >>> TaskDefinition("send_report", send_report).name
+    'send_report'
+    """
+
+    name: str
+    function: TaskFunction

@@ -8,7 +8,7 @@ from typing import Any, Final, ParamSpec, Protocol, Self, overload
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes, in_schema
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import SyncConnection, despite_deadlocks_sync, sync_psycopg_in
-from bulkport.jobs.enqueueing import On, call_of, new_job, only_new, parents_of, scheduled_job
+from bulkport.jobs.enqueue import On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.jobs.errors import WITHOUT_LOOP, NotConnected
 from bulkport.jobs.port import EnqueuedJob, JobQueue, NewJob, Outcome
 from bulkport.jobs.port.queueing import CallerlessQueue

@@ -9,11 +9,11 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypedD
 
 from bulkport.identifiers import AnyUserId, with_text_id
 from bulkport.jobs.arguments import TaskArguments
-from bulkport.jobs.context import FailureHook, JobContext, TaskDefinition
+from bulkport.jobs.context import FailureHook, JobContext, RunSettings, TaskDefinition
 from bulkport.jobs.errors import TaskDeclarationError
 from bulkport.jobs.job import DEFAULT_QUEUE, JSONValue
 from bulkport.jobs.port.queueing import is_integer, require_queue_name, require_task_name
-from bulkport.jobs.retry import DEFAULT_RETRY, RetryPolicy
+from bulkport.jobs.retry import RetryPolicy
 from bulkport.jobs.threads import RunLimits, TaskThreads, run_in_thread, run_on_loop
 
 P = ParamSpec("P")
@@ -119,8 +119,8 @@ class JobCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskSettings:
-    """How the jobs of a task run. Times are in seconds.
+class TaskSettings(RunSettings):
+    """What a declaration says about the task, and how its jobs run.
 
     Raises
     ------
@@ -130,17 +130,8 @@ class TaskSettings:
 
     name: str | None = None
     """By which stored jobs refer to it; None: module and qualified name of the function. Named, it can be moved."""
-    retry: RetryPolicy = DEFAULT_RETRY
     timeout_seconds: float | None = None
     """A run that takes longer is cancelled, and the attempt has failed with `TimeoutError`; None: no limit."""
-    cancel_grace_seconds: float = 30.0
-    """A run that has not ended so long after its cancellation is reported in the log."""
-    max_result_bytes: int = 65_536
-    """A result whose JSON is longer is not stored."""
-    is_heavy: bool = False
-    """See `TaskDefinition.is_heavy`."""
-    on_failure: FailureHook | None = None
-    """See `TaskDefinition.on_failure`."""
 
     def __post_init__(self) -> None:
         if self.timeout_seconds is not None and self.timeout_seconds <= 0:
@@ -254,15 +245,8 @@ class Task(Generic[P, R]):
                 return await run_on_loop(call, context, limits)
             return await run_in_thread(call, context, limits, threads)
 
-        return TaskDefinition(
-            self.name,
-            run,
-            settings.retry,
-            is_heavy=settings.is_heavy,
-            max_result_bytes=settings.max_result_bytes,
-            cancel_grace_seconds=settings.cancel_grace_seconds,
-            on_failure=settings.on_failure,
-        )
+        shared: dict[str, Any] = {each.name: getattr(settings, each.name) for each in fields(RunSettings)}
+        return TaskDefinition(self.name, run, **shared)
 
 
 def declared_task(function: Callable[..., R], options: Mapping[str, Any]) -> Task[..., R]:
