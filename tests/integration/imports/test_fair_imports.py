@@ -2,9 +2,11 @@
 
 import asyncio
 
+import psycopg
+
 from application_client import client_of, make_key
 from command_site import open_command_site
-from import_steps import NDJSON, fetch
+from import_steps import NDJSON, fetch, ndjson
 from loop_watch import watched_loop
 
 MANY = 150
@@ -17,6 +19,11 @@ HOLD_SECONDS = 0.3
 _ENDED_BEFORE = """
     SELECT count(*) FROM bulkport.bulk_import_jobs many, bulkport.bulk_import_jobs few
     WHERE few.user_id = 'ada' AND many.user_id = 'eve' AND many.completed_at < few.completed_at
+"""
+
+_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'
 """
 
 
@@ -51,3 +58,25 @@ async def test_bad_rows_do_not_hold_the_loop_of_their_worker(database_url: str) 
             told = [(await eve.get(f"/api/imports/{id_}?wait=60")).json() for id_ in (bad, few)]
     assert [job["failureCount"] for job in told] == [60_000, 1_900]
     assert max(held) < HOLD_SECONDS
+
+
+async def test_a_few_rows_wait_for_no_chunk_of_another_user(database_url: str) -> None:
+    rows = [{"howTo": f"do {number}", "commandLine": "x", "platformId": 1} for number in range(2_500)]
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as locking,
+        open_command_site(database_url) as site,
+        client_of(site.app, await make_key(database_url, "eve")) as eve,
+        client_of(site.app, await make_key(database_url, "ada")) as ada,
+    ):
+        await ada.post("/api/platforms", json={"platformName": "a"})
+        await locking.execute("LOCK TABLE commands IN EXCLUSIVE MODE")
+        async with site.worker(chunk_slots=1):
+            many = (await eve.post("/api/commands/bulk", content=ndjson(rows), headers=NDJSON)).json()["id"]
+            async with asyncio.timeout(60):
+                while not (await fetch(database_url, _WAITING))[0][0]:
+                    await asyncio.sleep(0.01)
+            few = (await ada.post("/api/platforms/bulk", json={"platforms": [{"platformName": "b"}]})).json()["id"]
+            told = (await ada.get(f"/api/imports/{few}?wait=60")).json()
+            assert told["status"] == "Completed"
+            await locking.rollback()
+            assert (await eve.get(f"/api/imports/{many}?wait=60")).json()["successCount"] == 2_500

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from psycopg import AsyncConnection
 
@@ -20,6 +20,9 @@ from bulkport.imports.table import TableCatalogue, TargetTable
 from bulkport.imports.validation import ChunkValidator
 from bulkport.imports.values.options import ValueOptions
 from bulkport.imports.write_options import WriteMode, WriteOptions
+
+_SHORT_ROWS: Final = 200
+_SHORT_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,12 @@ class Attempt:
     resolvers: dict[str, NameResolver] = field(default_factory=dict)
     context: Mapping[str, str | None] = field(default_factory=dict)
     """Texts by column of what the request gave and no row may choose."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it has a few rows, whose work is done in some milliseconds."""
+        chunk = self.sole_chunk
+        return chunk is not None and chunk.record_count <= _SHORT_ROWS and len(chunk.payload) <= _SHORT_BYTES
 
     @property
     def writes_whole(self) -> bool:

@@ -32,6 +32,8 @@ IMPORT_QUEUE: Final = "imports"
 WHOLE_WRITES: Final = 4
 """Strict imports that one process writes at one time. They take no turns: who has one may wait for their locks."""
 
+_SHORT_TURNS: Final = 4
+"""Imports of a few rows that one process works on at one time: they wait for no chunk of others."""
 _OUTAGE_PAUSE_SECONDS: Final = 1.0
 """An import goes on so soon after an outage of the database, however many there were."""
 _OUTAGE_TRIES: Final = 5
@@ -92,6 +94,7 @@ class Importer:
         self._pool = pool
         self._policy = policy
         self._fair_queue = FairQueue(chunk_slots)
+        self._short_turns = FairQueue(_SHORT_TURNS)
         self._whole_writes = FairQueue(WHOLE_WRITES)
         self._job_slots = job_slots
         self._tables = TableCatalogue()
@@ -250,7 +253,8 @@ class Importer:
             self._chunk_workers -= 1
 
     def _chunk_worker(self, attempt: Attempt, context: JobContext) -> ChunkWorker:
-        return ChunkWorker(self._pool, self._fair_queue, self._whole_writes, attempt, context)
+        turns = self._short_turns if attempt.is_short else self._fair_queue
+        return ChunkWorker(self._pool, turns, self._whole_writes, attempt, context)
 
     def _others_wait(self) -> bool:
         """Whether every slot of this worker is taken by a chunk worker, so that a new import could not start here."""
