@@ -83,19 +83,20 @@ recording: .venv/.development ## Record the terminal session of the documents an
 	@$(BIN)/python -m recording docs/images
 
 # Programs that tests use: a browser, a pooler, a spreadsheet and JavaScript, all from Debian. What is missing is
-# installed where it may be; else the tests that need it are skipped, and this says so.
-TEST_PROGRAMS := chromium:chromium pgbouncer:pgbouncer soffice:libreoffice-calc-nogui node:nodejs npm:npm nginx:nginx curl:curl
+# installed where it may be; else the tests that need it are skipped, and this says so. Chromium's headless shell only
+# makes them quicker.
+TEST_PROGRAMS := chromium:chromium chromium-headless-shell:chromium-headless-shell pgbouncer:pgbouncer soffice:libreoffice-calc-nogui node:nodejs npm:npm nginx:nginx curl:curl
 .PHONY: programs
 programs:
 	@missing=""; for program in $(TEST_PROGRAMS); do \
 		command -v "$${program%%:*}" >/dev/null || missing="$$missing $${program##*:}"; done; \
 	if [ -n "$$missing" ] && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		echo "Installing$$missing for the tests …"; apt-get update -qq; \
+		echo "Installing$$missing for the tests …"; timeout 120 apt-get update -qq; \
 		for package in $$missing; do \
-			DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$$package" >/dev/null || true; \
+			DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -qq -y --no-install-recommends "$$package" >/dev/null || true; \
 		done; \
 	fi; \
-	for program in $(TEST_PROGRAMS); do command -v "$${program%%:*}" >/dev/null || \
+	for program in $(filter-out chromium-headless-shell:%,$(TEST_PROGRAMS)); do command -v "$${program%%:*}" >/dev/null || \
 		echo "There is no $${program%%:*} (apt-get install $${program##*:}): the tests that need it are skipped."; done
 
 .venv/.runtime: pyproject.toml packages/bulkport/pyproject.toml apps/commandapi/pyproject.toml uv.lock | .uv/bin/uv

@@ -24,6 +24,9 @@ def main(  # noqa: PLR0917  # options of the command line
     pause: Annotated[float, typer.Option(min=0.01, help="Mean pause between faults, in seconds.")] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON after the table.")] = False,
     disk: Annotated[float, typer.Option(min=1, help="Size of PostgreSQL's disk, in GiB.")] = 3,
+    enough: Annotated[
+        int, typer.Option(min=0, help="End after so many faults, ten imports and a thousand rows, if sooner.")
+    ] = 0,
     settle: Annotated[float, typer.Option(help="Longest wait after the last fault, in seconds.")] = 180,
 ) -> None:
     """Break a running system and check that nothing was lost or doubled. Ends with 1 when something was."""
@@ -39,6 +42,7 @@ def main(  # noqa: PLR0917  # options of the command line
         workers=workers,
         pause_seconds=pause,
         settle_seconds=settle,
+        enough_faults=enough,
         disk_bytes=int(disk * 2**30),
     )
     print(f"seed {options.seed}", flush=True)

@@ -31,5 +31,8 @@ class Options:
     """Size of the disk that PostgreSQL has, where one can be made to be filled."""
     settle_seconds: float = 180.0
     """Longest wait after the last fault."""
+    enough_faults: int = 0
+    """Faults after which the run ends before its time, once a thousand rows and ten imports were acknowledged too; 0:
+    it lasts its time."""
     settings: dict[str, str] = field(default_factory=dict)
     """`COMMANDAPI_…` settings of all processes."""

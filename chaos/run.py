@@ -21,7 +21,7 @@ from chaos.faults import FAULTS, Site
 from chaos.fleet import Fleet, open_fleet
 from chaos.injector import chance_of, inject
 from chaos.jobs import enqueue_jobs
-from chaos.ledger import Ledger
+from chaos.ledger import Fate, Ledger
 from chaos.nursery import open_nursery
 from chaos.options import Options
 from chaos.proxy import open_proxy
@@ -42,6 +42,9 @@ _LEFT: Final = """
 """
 """What has not ended, by task and state, with what is waited for."""
 _TELL_SECONDS: Final = 3.0
+_LINE_SECONDS: Final = 10.0
+_ENOUGH_IMPORTS: Final = 10
+_ENOUGH_ROWS: Final = 1_000
 
 SETTINGS: Final = {
     "COMMANDAPI_ENVIRONMENT": "production",
@@ -142,13 +145,15 @@ async def _break(  # noqa: PLR0917
         ),
     ]
     faults = asyncio.create_task(inject(site, ledger, kinds, options.pause_seconds, stop_faults))
-    deadline = time.monotonic() + options.seconds
-    while (left := deadline - time.monotonic()) > 0:
-        await asyncio.sleep(min(10.0, left))
-        say(
-            f"{options.seconds - max(0.0, deadline - time.monotonic()):.0f} s: {ledger.faults.total()} faults, "
-            f"{len(ledger.entries)} imports, {len(ledger.jobs)} jobs, {len(ledger.violations)} violations"
-        )
+    began = told_at = time.monotonic()
+    while (now := time.monotonic()) - began < options.seconds and not _is_enough(options, ledger):
+        if now - told_at >= _LINE_SECONDS:
+            told_at = now
+            say(
+                f"{now - began:.0f} s: {ledger.faults.total()} faults, "
+                f"{len(ledger.entries)} imports, {len(ledger.jobs)} jobs, {len(ledger.violations)} violations"
+            )
+        await asyncio.sleep(0.1)
     stop_faults.set()
     await faults
     ledger.settle_seconds = -time.monotonic()
@@ -164,6 +169,14 @@ async def _break(  # noqa: PLR0917
         task.cancel()
         if task.done() and not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+
+def _is_enough(options: Options, ledger: Ledger) -> bool:
+    """Whether the run may end before its time."""
+    if not options.enough_faults or ledger.faults.total() < options.enough_faults:
+        return False
+    rows = [entry.shipment.rows for entry in ledger.entries if entry.fate is Fate.ACCEPTED]
+    return len(rows) >= _ENOUGH_IMPORTS and sum(rows) > _ENOUGH_ROWS
 
 
 async def _settle(options: Options, ledger: Ledger, database: ChaosDatabase, clients: Clients, say: Say) -> None:

@@ -16,10 +16,16 @@ from commandapi.settings import Environment, Settings
 OPEN: Final = {"environment": Environment.DEVELOPMENT, "dashboard_open": True}
 
 
-async def make_key(database_url: str, user: str = "ann") -> str:
-    """A key of `user`, made as another process makes it."""
+async def make_keys(database_url: str, *users: str) -> list[str]:
+    """A key for each of these users, made as another process makes it."""
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
-        return await create_key(connection, user)
+        return [await create_key(connection, user) for user in users]
+
+
+async def make_key(database_url: str, user: str = "ann") -> str:
+    """A key of `user`."""
+    (key,) = await make_keys(database_url, user)
+    return key
 
 
 @asynccontextmanager

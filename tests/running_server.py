@@ -6,23 +6,26 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Self
 
 import httpx
 import psutil
-from chaos.nursery import Files, Nursery, open_nursery
+import psycopg
+from chaos.nursery import Files
 
 from bulkport import embedded
 from commandapi import migrations
+from forked_processes import ForkedProcess, nursery
 
 DEADLINE_SECONDS = 150.0
+COMMANDAPI = ("-c", "from commandapi.cli.main import main\nmain()")
+"""Arguments of a Python process that is the command."""
 
 
 def until(condition: Callable[[], object], what: str, *, seconds: float = DEADLINE_SECONDS) -> None:
@@ -39,14 +42,6 @@ def environment(data_dir: Path, extra: Mapping[str, str] | None = None) -> dict[
     return {**kept, "COMMANDAPI_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
-@cache
-def _nursery() -> Nursery:
-    """Where the commands of this process's tests come from: a new process each, without a second of imports."""
-    stack = ExitStack()
-    atexit.register(stack.close)
-    return stack.enter_context(open_nursery())
-
-
 def commandapi(
     *arguments: str, data_dir: Path, extra: Mapping[str, str] | None = None, stdin: bytes | None = None
 ) -> "subprocess.CompletedProcess[str]":
@@ -54,7 +49,7 @@ def commandapi(
     with tempfile.TemporaryDirectory(prefix="commandapi-command-") as folder:
         files = Files.in_folder(Path(folder))
         files.input.write_bytes(stdin or b"")
-        process = psutil.Process(_nursery().start_with(arguments, environment(data_dir, extra), files))
+        process = psutil.Process(nursery().start_with(arguments, environment(data_dir, extra), files))
         until(lambda: files.status.exists() or not process.is_running(), f"commandapi {' '.join(arguments)} to end")
         until(lambda: not process.is_running(), f"commandapi {' '.join(arguments)} to be gone")
         assert files.status.exists(), files.errors.read_text()
@@ -64,30 +59,29 @@ def commandapi(
 
 
 class RunningServer:
-    """A `commandapi serve` process."""
+    """A `commandapi serve` process.
 
-    def __init__(self, data_dir: Path, arguments: tuple[str, ...], extra: Mapping[str, str] | None) -> None:
+    Parameters
+    ----------
+    before
+        Statements that it carries out first.
+    """
+
+    def __init__(
+        self, data_dir: Path, arguments: tuple[str, ...], extra: Mapping[str, str] | None, *, before: str = ""
+    ) -> None:
         self.data_dir = data_dir
-        self._folder = Path(tempfile.mkdtemp(prefix="commandapi-serve-"))
-        self._output = self._folder / "stdout"
-        self._errors = self._folder / "stderr"
-        with self._output.open("wb") as output, self._errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "commandapi", "serve", "--port", "0", *arguments],
-                env=environment(data_dir, extra),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                start_new_session=True,
-            )
+        option, program = COMMANDAPI
+        serve = (option, f"{before}\n{program}", "serve", "--port", "0", *arguments)
+        self.process = ForkedProcess(serve, environment=environment(data_dir, extra))
 
     @property
     def stdout(self) -> str:
-        return self._output.read_text()
+        return self.process.stdout
 
     @property
     def stderr(self) -> str:
-        return self._errors.read_text()
+        return self.process.stderr
 
     @property
     def url(self) -> str:
@@ -116,7 +110,7 @@ class RunningServer:
         return done.stdout.strip()
 
     def client(self, key: str) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"x-api-key": key}, trust_env=False, timeout=30)
+        return httpx.Client(base_url=self.url, headers={"x-api-key": key}, trust_env=False, timeout=60)
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -127,12 +121,9 @@ class RunningServer:
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.process.wait(DEADLINE_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self.process.close()
 
 
 @cache
@@ -142,6 +133,9 @@ def _made_data_dir() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with embedded.open_server(folder / "data") as server:
         migrations.upgrade(server.url)
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            # What dies here are processes, not machines: nothing need wait for the disk.
+            connection.execute("ALTER SYSTEM SET fsync = off")
     return folder / "data"
 
 

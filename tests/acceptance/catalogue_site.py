@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from application_client import client_of, make_key, open_application
+from application_client import client_of, make_keys, open_application
 from bulkport import Bulkport
 from import_steps import running_worker
 
@@ -35,7 +35,7 @@ async def opened(url: str, *, worker: bool = True, **settings: Any) -> AsyncIter
     """The Command API on the database at `url`."""
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(open_application(url, **settings))
-        keys = [await make_key(url, "ann"), await make_key(url, "ann"), await make_key(url, "bob"), None]
+        keys = [*await make_keys(url, "ann", "ann", "bob"), None]
         clients = [await stack.enter_async_context(client_of(app, key)) for key in keys]
         if worker:
             await stack.enter_async_context(running_worker(app.state.bulkport, url))

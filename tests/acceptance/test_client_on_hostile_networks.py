@@ -108,7 +108,7 @@ async def test_lost_answers_to_parts_of_a_large_file_do_no_harm(network: Network
         network.proxy.cuts = [400_000]
     async with AsyncClient(network.proxy.url, api_key=network.key, resumable_bytes=1) as client:
         job = await client.imports.create("platforms", file)
-        assert (await job.wait(timeout=30)).success_count == ROWS
+        assert (await job.wait(timeout=60)).success_count == ROWS
     assert network.proxy.faults >= 1
     assert await network.imports() == [(ROWS,)]
 

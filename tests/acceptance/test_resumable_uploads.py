@@ -13,6 +13,7 @@ import pytest
 from catalogue_site import PLATFORMS, CatalogueSite, opened, platforms
 
 from application_client import assert_problem
+from each_case import case
 from import_steps import accepted, execute, fetch, ndjson, running_worker, settled
 
 TUS = {"tus-resumable": "1.0.0"}
@@ -128,17 +129,20 @@ async def test_an_offset_that_lies_is_refused(site: CatalogueSite) -> None:
     assert await offset_of(site, address) == 0
 
 
-@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512", "md5"])
-async def test_a_piece_is_held_against_its_checksum(site: CatalogueSite, algorithm: str) -> None:
-    address = await created(site, 10)
-    right = base64.b64encode(hashlib.new(algorithm, b"hello").digest()).decode()
-    wrong = await patched(site, address, 0, b"hullo", upload_checksum=f"{algorithm} {right}")
-    assert assert_problem(wrong, 460)["type"] == "/problems/checksum-mismatch"
-    assert await offset_of(site, address) == 0
-    assert (await patched(site, address, 0, b"hello", upload_checksum=f"{algorithm} {right}")).status_code == 204
-    assert await offset_of(site, address) == 5
-    for none in ("sha1", "crc32 AAAA", "sha1 ?"):
-        assert_problem(await patched(site, address, 5, b"x", upload_checksum=none), 400)
+async def test_a_piece_is_held_against_its_checksum(site: CatalogueSite) -> None:
+    for algorithm in ["sha1", "sha256", "sha512", "md5"]:
+        with case(algorithm):
+            address = await created(site, 10)
+            right = base64.b64encode(hashlib.new(algorithm, b"hello").digest()).decode()
+            wrong = await patched(site, address, 0, b"hullo", upload_checksum=f"{algorithm} {right}")
+            assert assert_problem(wrong, 460)["type"] == "/problems/checksum-mismatch"
+            assert await offset_of(site, address) == 0
+            assert (
+                await patched(site, address, 0, b"hello", upload_checksum=f"{algorithm} {right}")
+            ).status_code == 204
+            assert await offset_of(site, address) == 5
+            for none in ("sha1", "crc32 AAAA", "sha1 ?"):
+                assert_problem(await patched(site, address, 5, b"x", upload_checksum=none), 400)
 
 
 async def test_an_upload_can_begin_with_bytes_and_can_be_empty(site: CatalogueSite) -> None:
@@ -172,9 +176,8 @@ async def test_a_user_stages_a_bounded_number_of_uploads_and_bytes(database_url:
         assert [answer.status_code for answer in answers] == [413, 201, 409, 201, 201, 409]
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
+async def test_an_upload_that_cannot_be_is_refused(site: CatalogueSite) -> None:
+    for headers, status in [
         ({**TUS, "upload-length": "1", "upload-metadata": b"name \xe9"}, 400),
         ({**TUS, "upload-length": "1", "upload-metadata": b"na\xefme eA=="}, 400),
         ({**BYTES, "upload-length": "1", "upload-checksum": b"sha1 \xe9"}, 400),
@@ -186,15 +189,15 @@ async def test_a_user_stages_a_bounded_number_of_uploads_and_bytes(database_url:
         ({**TUS, "upload-length": "1", "upload-metadata": "a YQ==,a YQ=="}, 400),
         ({**TUS, "upload-length": "1", "upload-metadata": "a AA=="}, 400),
         ({**TUS, "upload-length": "1", "upload-metadata": "a " + "YWFh" * 2000}, 400),
-    ],
-)
-async def test_an_upload_that_cannot_be_is_refused(site: CatalogueSite, headers: dict[str, Any], status: int) -> None:
-    assert_problem(await site.ann.post("/api/uploads", headers=headers), status)
+    ]:
+        with case(headers, status):
+            assert_problem(await site.ann.post("/api/uploads", headers=headers), status)
 
 
-@pytest.mark.parametrize("body", [{"upload": "x"}, {"upload": 5}, {"upload": None}, {"upload": ["x"]}])
-async def test_a_body_that_names_no_upload_is_refused(site: CatalogueSite, body: dict[str, Any]) -> None:
-    assert list(assert_problem(await site.ann.post(PLATFORMS, json=body), 400)["errors"]) == ["upload"]
+async def test_a_body_that_names_no_upload_is_refused(site: CatalogueSite) -> None:
+    for body in [{"upload": "x"}, {"upload": 5}, {"upload": None}, {"upload": ["x"]}]:
+        with case(body):
+            assert list(assert_problem(await site.ann.post(PLATFORMS, json=body), 400)["errors"]) == ["upload"]
 
 
 async def test_the_same_key_imports_an_upload_once(site: CatalogueSite) -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 
 import httpx
 import pytest
 from jobs_browser_site import JobsBrowserSite, serving_jobs
-from playwright.sync_api import Browser, Page, expect
-from watched_page import watched
+from playwright.sync_api import Browser, expect
+from watched_page import is_live, watched
 
+from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import JobState
 
 FIRST_VISIT_BYTES = 60_000
@@ -17,21 +19,27 @@ LAYOUT_SHIFT = 0.02
 STREAM_BYTES_A_SECOND = 10_000
 TRANSFERRED = """() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
   .filter((one) => one.initiatorType !== "other").reduce((sum, one) => sum + one.transferSize, 0)"""
-WATCH_SHIFTS = """() => {
-  window.shifted = 0;
-  new PerformanceObserver((list) => { for (const one of list.getEntries()) window.shifted += one.value; })
-    .observe({ type: "layout-shift" });
-}"""
+WATCH_SHIFTS = """
+window.shifted = 0;
+window.news = 0;
+new PerformanceObserver((list) => { for (const one of list.getEntries()) window.shifted += one.value; })
+  .observe({ type: "layout-shift" });
+delete window.SharedWorker;
+window.EventSource = class extends EventSource {
+  constructor(address) {
+    super(address);
+    this.addEventListener("fragment", () => { window.news += 1; });
+  }
+};
+"""
+SEEN_MILLISECONDS = 2_000
+"""So long pages are watched after their first news: some looks of the stream."""
 
 
 @pytest.fixture
 def jobs_site(database_url: str) -> Iterator[JobsBrowserSite]:
     with serving_jobs(database_url) as site:
         yield site
-
-
-def is_live(page: Page) -> None:
-    expect(page.locator(".live")).to_have_attribute("data-state", "on")
 
 
 def test_a_first_visit_takes_little(browser: Browser, jobs_site: JobsBrowserSite) -> None:
@@ -42,54 +50,61 @@ def test_a_first_visit_takes_little(browser: Browser, jobs_site: JobsBrowserSite
         assert 10_000 < taken <= FIRST_VISIT_BYTES
 
 
-@pytest.mark.parametrize("path", ["", "jobs", "queues", "servers"])
-def test_live_pages_move_nothing_that_is_read(browser: Browser, jobs_site: JobsBrowserSite, path: str) -> None:
-    calls = [jobs_site.site.send_report.call(f"user{number}@example.org") for number in range(60)]
-    for job in jobs_site.do(jobs_site.jobs.enqueue_many(calls)):
-        jobs_site.do(jobs_site.site.reaches(job.id, JobState.SUCCEEDED))
-    with watched(browser, jobs_site) as watch:
-        page = watch.page
-        page.goto(jobs_site.url + path)
-        is_live(page)
-        page.evaluate(WATCH_SHIFTS)
-        last = "0"
-        for number in range(30):
-            last = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.send_report, f"user{number}@example.org"))
-        jobs_site.do(jobs_site.site.reaches(last, JobState.SUCCEEDED))
-        page.wait_for_timeout(3_000)  # three looks of the stream
-        assert page.evaluate("window.shifted") <= LAYOUT_SHIFT
-
-
-@pytest.mark.parametrize("path", ["", "jobs", "jobs?state=succeeded", "queues", "tasks", "failures", "retries"])
-def test_pages_that_begin_empty_move_nothing_that_is_read(
-    browser: Browser, jobs_site: JobsBrowserSite, path: str
+def assert_still(
+    browser: Browser,
+    jobs_site: JobsBrowserSite,
+    paths: Sequence[str],
+    told: Sequence[str],
+    work: Callable[[], BackgroundJobId],
 ) -> None:
-    with watched(browser, jobs_site) as watch:
-        page = watch.page
-        page.goto(jobs_site.url + path)
-        is_live(page)
-        page.evaluate(WATCH_SHIFTS)
-        last = "0"
-        for number in range(30):
-            last = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.send_report, f"user{number}@example.org"))
+    """Pages, each in a browser of its own, move nothing that is read while there is news of the work for some."""
+    with ExitStack() as stack:
+        pages = {path: stack.enter_context(watched(browser, jobs_site)).page for path in paths}
+        for path, page in pages.items():
+            page.add_init_script(WATCH_SHIFTS)
+            page.goto(jobs_site.url + path)
+            is_live(page)
+        before = {path: page.evaluate("[shifted, news]") for path, page in pages.items()}
+        jobs_site.do(jobs_site.site.reaches(work(), JobState.SUCCEEDED))
+        for path in told:
+            pages[path].wait_for_function("(before) => window.news > before", arg=before[path][1])
+        page.wait_for_timeout(SEEN_MILLISECONDS)
+        moved = {path: page.evaluate("shifted") - before[path][0] for path, page in pages.items()}
+        assert {path: far for path, far in moved.items() if far > LAYOUT_SHIFT} == {}
+
+
+def send_reports(jobs_site: JobsBrowserSite, count: int) -> BackgroundJobId:
+    """Enqueue jobs; the last one."""
+    calls = [jobs_site.site.send_report.call(f"user{number}@example.org") for number in range(count)]
+    return jobs_site.do(jobs_site.jobs.enqueue_many(calls))[-1].id
+
+
+def test_live_pages_move_nothing_that_is_read(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    jobs_site.do(jobs_site.site.reaches(send_reports(jobs_site, 60), JobState.SUCCEEDED))
+    assert_still(browser, jobs_site, ["", "jobs", "queues", "servers"], [""], lambda: send_reports(jobs_site, 30))
+
+
+def test_pages_that_begin_empty_move_nothing_that_is_read(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+    def work() -> BackgroundJobId:
         jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.strict, "no row 7"))
         jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.flaky, "no answer"))
-        jobs_site.do(jobs_site.site.reaches(last, JobState.SUCCEEDED))
-        page.wait_for_timeout(4_000)  # some looks of the stream
-        assert page.evaluate("window.shifted") <= LAYOUT_SHIFT
+        return send_reports(jobs_site, 30)
+
+    paths = ["", "jobs", "jobs?state=succeeded", "queues", "tasks", "failures", "retries"]
+    assert_still(browser, jobs_site, paths, paths, work)
 
 
-@pytest.mark.parametrize("path", ["", "jobs?size=200", "queues"])
-def test_live_updates_take_little(jobs_site: JobsBrowserSite, path: str) -> None:
+def test_live_updates_take_little(jobs_site: JobsBrowserSite) -> None:
     call = jobs_site.site.send_report.call("ada@example.org")
     jobs_site.do(jobs_site.jobs.enqueue_many([call] * 300))
 
-    async def trade() -> None:
+    async def trade(are_watched: asyncio.Barrier) -> None:
+        await are_watched.wait()
         for _ in range(25):
             await jobs_site.jobs.enqueue_many([call] * 10)
             await asyncio.sleep(0.2)
 
-    async def receive() -> float:
+    async def receive(path: str, are_watched: asyncio.Barrier, trading: "asyncio.Task[None]") -> float:
         headers = {"accept-encoding": "gzip"}
         async with (
             httpx.AsyncClient(timeout=60, trust_env=False) as client,
@@ -99,14 +114,23 @@ def test_live_updates_take_little(jobs_site: JobsBrowserSite, path: str) -> None
             # What a page begins with is not counted.
             await anext(chunks)
             await anext(chunks)
-            trading, began, received = asyncio.create_task(trade()), time.monotonic(), 0
+            await are_watched.wait()
+            began, received = time.monotonic(), 0
             async for chunk in chunks:
                 received += len(chunk)
                 if trading.done():
                     break
             return received / (time.monotonic() - began)
 
-    assert jobs_site.do(receive()) <= STREAM_BYTES_A_SECOND
+    async def receive_all(*paths: str) -> dict[str, float]:
+        are_watched = asyncio.Barrier(len(paths) + 1)
+        trading = asyncio.create_task(trade(are_watched))
+        return dict(
+            zip(paths, await asyncio.gather(*(receive(path, are_watched, trading) for path in paths)), strict=True)
+        )
+
+    taken = jobs_site.do(receive_all("", "jobs?size=200", "queues"))
+    assert {path: rate for path, rate in taken.items() if rate > STREAM_BYTES_A_SECOND} == {}
 
 
 def test_times_and_density_are_as_chosen_on_every_page(browser: Browser, jobs_site: JobsBrowserSite) -> None:

@@ -8,7 +8,7 @@ import pytest
 from command_browser_site import serving_commands
 from jobs_browser_site import JobsBrowserSite, serving_jobs
 from playwright.sync_api import Browser, Locator, Page, expect
-from watched_page import watched
+from watched_page import is_live, watched
 
 from bulkport.jobs import JobState
 
@@ -59,10 +59,6 @@ class Hands:
 def jobs_site(database_url: str) -> Iterator[JobsBrowserSite]:
     with serving_jobs(database_url) as site:
         yield site
-
-
-def is_live(page: Page) -> None:
-    expect(page.locator(".live")).to_have_attribute("data-state", "on")
 
 
 def fail(site: JobsBrowserSite, reason: str) -> None:

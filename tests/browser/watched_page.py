@@ -6,14 +6,23 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
 
 from dashboard_site import SiteData
 
 WAIT_MILLISECONDS: Final = 60_000
 """For what has to happen in a page, however busy the machine is."""
-AXE: Final[dict[str, Any]] = {"light": None, "dark": {"runOnly": ["color-contrast"]}}
+Theme = Literal["light", "dark"]
+AXE: Final[dict[str, Any]] = {
+    "light": {"resultTypes": ["violations"]},
+    "dark": {"resultTypes": ["violations"], "runOnly": ["color-contrast"]},
+}
 """Options of axe: another theme has other colours, and is the same page else."""
+SIDEWAYS: Final = """[...document.querySelectorAll(".scroll")]
+  .filter((one) => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1)
+  .map((one) => one.querySelector("caption")?.textContent ?? one.outerHTML)"""
+"""Tables of which only a part is seen."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ def watched(
     *,
     width: int = 1360,
     height: int = 900,
-    theme: Literal["light", "dark"] = "light",
+    theme: Theme = "light",
     **options: Any,
 ) -> Iterator[WatchedPage]:
     """A page of a new profile."""
@@ -68,3 +77,21 @@ def watched(
         yield watch
     finally:
         context.close()
+
+
+def is_live(page: Page) -> None:
+    """Wait until the page is told of what changes."""
+    expect(page.locator(".live")).to_have_attribute("data-state", "on")
+
+
+def assert_accessible(page: Page, theme: Theme, where: str) -> None:
+    """Axe finds nothing, with all that can be opened open."""
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    found: Any = Axe().run(page, options=AXE[theme]).response["violations"]
+    assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found] == [], where
+
+
+def assert_fits(page: Page, width: int, where: str) -> None:
+    """The page is not wider than a screen of this width."""
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (where, width)

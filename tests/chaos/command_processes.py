@@ -135,7 +135,7 @@ class Site:
 
     def client(self, server: CommandServer) -> httpx.Client:
         return httpx.Client(
-            base_url=server.url, headers={"x-api-key": self.key}, trust_env=False, timeout=30, verify=False
+            base_url=server.url, headers={"x-api-key": self.key}, trust_env=False, timeout=60, verify=False
         )
 
     def rows(self, statement: str, *arguments: object) -> list[Any]:

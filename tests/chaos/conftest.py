@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from chaos.nursery import Nursery, open_nursery
 from command_processes import Site, open_site
 
 from commandapi.auth.keys import create_key
+from forked_processes import nursery
 
 
 @pytest.fixture
@@ -26,13 +26,7 @@ async def key(database_url: str) -> str:
         return await create_key(connection, "ada")
 
 
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    with open_nursery() as nursery:
-        yield nursery
-
-
 @pytest.fixture
-def site(nursery: Nursery, database_url: str, key: str, chance: random.Random) -> Iterator[Site]:
-    with open_site(nursery, database_url, key, chance) as site:
+def site(database_url: str, key: str, chance: random.Random) -> Iterator[Site]:
+    with open_site(nursery(), database_url, key, chance) as site:
         yield site

@@ -174,4 +174,4 @@ async def test_connections_are_back_as_soon_as_the_database_is(server: EmbeddedS
         while time.monotonic() < away_until:
             assert not await is_usable()
         assert server.ensure_running()
-        assert any([await is_usable() for _ in range(2)])
+        assert any([await is_usable() for _ in range(3)])

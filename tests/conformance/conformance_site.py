@@ -20,6 +20,7 @@ from conformance_engine import EngineUnderTest
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import BackgroundJob, BackgroundJobs, JobState
 from bulkport.jobs.port.details import JobDetails
+from forked_processes import ForkedProcess
 
 WAIT_SECONDS = 60.0
 HASTY = {"heartbeat_seconds": 0.25, "stalled_seconds": 1.25, "poll_seconds": 0.2}
@@ -29,7 +30,7 @@ HASTY = {"heartbeat_seconds": 0.25, "stalled_seconds": 1.25, "poll_seconds": 0.2
 class ServerProcess:
     """A worker process."""
 
-    def __init__(self, name: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    def __init__(self, name: str, process: "ForkedProcess | subprocess.Popen[bytes]", log: Path) -> None:
         self.name = name
         self._process = process
         self._log = log
@@ -39,8 +40,7 @@ class ServerProcess:
 
     def kill(self) -> None:
         """SIGKILL it, and see it gone."""
-        if self._process.poll() is None:
-            self._process.kill()
+        self._process.kill()
         self._process.wait()
 
     async def ends(self) -> int:
@@ -50,7 +50,7 @@ class ServerProcess:
             return self._process.poll() is not None
 
         await eventually(has_ended, f"the end of {self.name}")
-        return self._process.returncode
+        return self._process.wait()
 
     def said(self, level: str, job_id: str | None = None) -> list[dict[str, Any]]:
         """What it logged of this level, about this job."""
@@ -70,9 +70,13 @@ class Home:
     def server(self, name: str, **options: Any) -> Iterator[ServerProcess]:
         """A worker process with options of `run_worker`; killed at the end if it still runs."""
         log = self.folder / f"{name}.log"
-        arguments = [sys.executable, conformance_worker.__file__, self.url, str(self.folder), name]
-        with log.open("ab") as output:
-            process = subprocess.Popen([*arguments, json.dumps(options)], stdout=output, stderr=output)
+        arguments = [conformance_worker.__file__, self.url, str(self.folder), name, json.dumps(options)]
+        process: ForkedProcess | subprocess.Popen[bytes]
+        if "clock_seconds" in options:  # the clock is put wrong before anything is imported
+            with log.open("ab") as output:
+                process = subprocess.Popen([sys.executable, *arguments], stdout=output, stderr=output)
+        else:
+            process = ForkedProcess(arguments, log=log)
         server = ServerProcess(name, process, log)
         try:
             yield server

@@ -86,7 +86,7 @@ async def test_a_server_whose_clock_is_wrong_by_a_minute(site: ConformanceSite) 
             await site.serving(name, "only")
             task = site.tasks.work.options(queue=queue)
             scheduled = await site.jobs.schedule(task.call(0.05), in_=1.5)
-            far = await site.jobs.schedule(task.call(), in_=45)
+            far = await site.jobs.schedule(task.call(), in_=3600)
             retried = await site.jobs.enqueue(site.tasks.stumble.options(queue=queue).call(1))
             await site.succeeds(retried)
             await site.succeeds(scheduled)
@@ -104,7 +104,7 @@ async def test_a_server_whose_clock_is_wrong_by_a_minute(site: ConformanceSite) 
             assert (await site.job(far)).state is JobState.SCHEDULED
             await site.serving(name, "only")
             (status,) = [server for server in await site.jobs.servers() if server.name == name]
-            assert status.heartbeat_age_seconds < 5
+            assert status.heartbeat_age_seconds < 30
             await site.jobs.cancel(far)
 
 

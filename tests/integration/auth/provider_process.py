@@ -69,6 +69,6 @@ def run_provider(port: int = 0) -> Iterator[Provider]:
         yield Provider(url[1])
     finally:
         process.terminate()
-        process.wait(30)
-        reader.join(30)
+        process.wait(60)
+        reader.join(60)
         stderr.close()

@@ -106,7 +106,7 @@ async def test_requests_that_come_at_once_share_one_question(issuer: IssuerServe
 
     def hold() -> None:
         is_asked.set()
-        assert may_answer.wait(30)
+        assert may_answer.wait(60)
 
     issuer.before_answer = hold
     waiting = [asyncio.create_task(verifier.verify(issuer.token())) for _ in range(20)]
@@ -134,7 +134,7 @@ async def test_request_that_goes_away_does_not_spoil_the_others(issuer: IssuerSe
 
     def hold() -> None:
         is_asked.set()
-        assert may_answer.wait(30)
+        assert may_answer.wait(60)
 
     issuer.before_answer = hold
     leaving = asyncio.create_task(verifier.verify(issuer.token()))
@@ -255,7 +255,7 @@ async def test_refused_connection_is_the_issuers_failure() -> None:
 
 async def test_issuer_that_does_not_answer_is_given_up(issuer: IssuerServer) -> None:
     may_answer = threading.Event()
-    issuer.before_answer = lambda: may_answer.wait(30)
+    issuer.before_answer = lambda: may_answer.wait(60)
     verifier = TokenVerifier(OidcIssuer(issuer.url, timeout_seconds=0.2), AUDIENCE)
     try:
         with pytest.raises(IssuerUnavailable):

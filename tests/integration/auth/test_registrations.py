@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import psycopg
-import pytest
 from auth_clients import OpenClient
 from issuer_server import AUDIENCE, DISCOVERY, IssuerServer
+
+from each_case import case
 
 ROUTE = "/api/registrations"
 
@@ -80,11 +81,12 @@ async def test_list_goes_page_by_page(client: httpx.AsyncClient, issuer: IssuerS
     assert seen == made[::-1]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=0", f"cursor={2**63}"])
-async def test_impossible_page_is_400(client: httpx.AsyncClient, issuer: IssuerServer, query: str) -> None:
-    answer = await client.get(f"{ROUTE}?{query}", headers=bearer(issuer.token()))
-    assert answer.status_code == 400
-    assert query.split("=", maxsplit=1)[0] in answer.json()["errors"]
+async def test_impossible_page_is_400(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+    for query in ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=0", f"cursor={2**63}"]:
+        with case(query):
+            answer = await client.get(f"{ROUTE}?{query}", headers=bearer(issuer.token()))
+            assert answer.status_code == 400
+            assert query.split("=", maxsplit=1)[0] in answer.json()["errors"]
 
 
 async def test_revoked_key_is_refused_at_once_and_again_is_no_error(
@@ -119,11 +121,12 @@ async def test_registration_of_another_user_is_not_revealed(client: httpx.AsyncC
     assert (await client.get("/api/platforms", headers=key)).status_code == 200
 
 
-@pytest.mark.parametrize("registration_id", ["0", "-1", "x", "1.5", str(2**63), "9" * 30, "%00", "٣"])
-async def test_impossible_id_is_404(client: httpx.AsyncClient, issuer: IssuerServer, registration_id: str) -> None:
-    for method in ("GET", "DELETE"):
-        answer = await client.request(method, f"{ROUTE}/{registration_id}", headers=bearer(issuer.token()))
-        assert answer.status_code == 404
+async def test_impossible_id_is_404(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+    for registration_id in ["0", "-1", "x", "1.5", str(2**63), "9" * 30, "%00", "٣"]:
+        with case(registration_id):
+            for method in ("GET", "DELETE"):
+                answer = await client.request(method, f"{ROUTE}/{registration_id}", headers=bearer(issuer.token()))
+                assert answer.status_code == 404
 
 
 async def test_body_may_be_left_out(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
@@ -134,9 +137,8 @@ async def test_body_may_be_left_out(client: httpx.AsyncClient, issuer: IssuerSer
         assert answer.json()["description"] is None
 
 
-@pytest.mark.parametrize(
-    ("content", "status"),
-    [
+async def test_bad_body_makes_no_key(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+    for content, status in [
         (b'{"description": 7}', 400),
         (b'{"description": "' + b"x" * 201 + b'"}', 400),
         (b'{"description": "a\\u0000b"}', 400),
@@ -144,17 +146,13 @@ async def test_body_may_be_left_out(client: httpx.AsyncClient, issuer: IssuerSer
         (b"[]", 400),
         (b"{", 400),
         (b" " * (2**20 + 1), 413),
-    ],
-    ids=lambda value: str(value)[:30],
-)
-async def test_bad_body_makes_no_key(
-    client: httpx.AsyncClient, issuer: IssuerServer, content: bytes, status: int
-) -> None:
-    headers = {**bearer(issuer.token()), "content-type": "application/json"}
-    answer = await client.post(ROUTE, headers=headers, content=content)
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert (await client.get(ROUTE, headers=headers)).json()["items"] == []
+    ]:
+        with case(content, status):
+            headers = {**bearer(issuer.token()), "content-type": "application/json"}
+            answer = await client.post(ROUTE, headers=headers, content=content)
+            assert answer.status_code == status
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert (await client.get(ROUTE, headers=headers)).json()["items"] == []
 
 
 async def test_user_may_have_so_many_live_keys(open_client: OpenClient, issuer: IssuerServer) -> None:
@@ -180,18 +178,14 @@ async def test_no_secret_reaches_the_database(
     assert str(made["apiKey"])[36:] not in rows[0][1]
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    [None, "", "Basic YTpi", "ApiKey x", "bearer", "Bearer ", "Bearertoken", "Token abc"],
-)
-async def test_without_a_bearer_token_the_challenge_has_no_error(
-    client: httpx.AsyncClient, authorization: str | None
-) -> None:
-    headers = {} if authorization is None else {"Authorization": authorization}
-    answer = await client.get(ROUTE, headers=headers)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == 'Bearer realm="api"'
-    assert answer.headers["content-type"] == "application/problem+json"
+async def test_without_a_bearer_token_the_challenge_has_no_error(client: httpx.AsyncClient) -> None:
+    for authorization in [None, "", "Basic YTpi", "ApiKey x", "bearer", "Bearer ", "Bearertoken", "Token abc"]:
+        with case(authorization):
+            headers = {} if authorization is None else {"Authorization": authorization}
+            answer = await client.get(ROUTE, headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == 'Bearer realm="api"'
+            assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_good_token_in_another_scheme_is_no_token(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
@@ -216,12 +210,13 @@ async def test_token_does_not_open_the_api(client: httpx.AsyncClient, issuer: Is
         assert (await client.get("/api/platforms", headers=headers)).status_code == 401
 
 
-@pytest.mark.parametrize("token", [b"\xff\xfe", b"a.b.c", b"x" * 60_000, b"\0", b"a b c"], ids=lambda t: str(t[:9]))
-async def test_bad_token_is_401_with_the_reason(client: httpx.AsyncClient, token: bytes) -> None:
-    answer = await client.get(ROUTE, headers=[(b"authorization", b"Bearer " + token)])
-    assert answer.status_code == 401
-    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
-    assert answer.json()["detail"] in answer.headers["www-authenticate"]
+async def test_bad_token_is_401_with_the_reason(client: httpx.AsyncClient) -> None:
+    for token in [b"\xff\xfe", b"a.b.c", b"x" * 60_000, b"\0", b"a b c"]:
+        with case(token):
+            answer = await client.get(ROUTE, headers=[(b"authorization", b"Bearer " + token)])
+            assert answer.status_code == 401
+            assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+            assert answer.json()["detail"] in answer.headers["www-authenticate"]
 
 
 async def test_expired_token_makes_no_key(client: httpx.AsyncClient, issuer: IssuerServer, database_url: str) -> None:
@@ -246,27 +241,22 @@ async def test_issuer_that_is_away_is_503(client: httpx.AsyncClient, issuer: Iss
     assert (await client.get(ROUTE, headers=bearer(issuer.token()))).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("configured", "named", "not_named"),
-    [
+async def test_without_an_issuer_the_answer_says_what_to_set(open_client: OpenClient) -> None:
+    for configured, named, not_named in [
         ({}, ["COMMANDAPI_OIDC_ISSUER", "COMMANDAPI_OIDC_AUDIENCE"], []),
         ({"oidc_issuer": "https://x.example/"}, ["COMMANDAPI_OIDC_AUDIENCE"], ["COMMANDAPI_OIDC_ISSUER"]),
         ({"oidc_audience": "x"}, ["COMMANDAPI_OIDC_ISSUER"], ["COMMANDAPI_OIDC_AUDIENCE"]),
-    ],
-    ids=["nothing", "issuer only", "audience only"],
-)
-async def test_without_an_issuer_the_answer_says_what_to_set(
-    open_client: OpenClient, configured: dict[str, str], named: list[str], not_named: list[str]
-) -> None:
-    async with open_client(**configured) as client:
-        for method, path in (("POST", ROUTE), ("GET", ROUTE), ("GET", f"{ROUTE}/1"), ("DELETE", f"{ROUTE}/1")):
-            assert (await client.request(method, path)).status_code == 401
-            answer = await client.request(method, path, headers=bearer("a.b.c"))
-            assert answer.status_code == 501
-            assert answer.headers["content-type"] == "application/problem+json"
-            detail = answer.json()["detail"]
-            assert all(name in detail for name in [*named, "commandapi keys create"])
-            assert not any(name in detail for name in not_named)
+    ]:
+        with case(configured, named, not_named):
+            async with open_client(**configured) as client:
+                for method, path in (("POST", ROUTE), ("GET", ROUTE), ("GET", f"{ROUTE}/1"), ("DELETE", f"{ROUTE}/1")):
+                    assert (await client.request(method, path)).status_code == 401
+                    answer = await client.request(method, path, headers=bearer("a.b.c"))
+                    assert answer.status_code == 501
+                    assert answer.headers["content-type"] == "application/problem+json"
+                    detail = answer.json()["detail"]
+                    assert all(name in detail for name in [*named, "commandapi keys create"])
+                    assert not any(name in detail for name in not_named)
 
 
 async def test_description_says_bearer_and_optional_body(client: httpx.AsyncClient) -> None:

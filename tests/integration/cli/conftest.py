@@ -19,10 +19,12 @@ def start_server(data_dir: Path) -> Iterator[Callable[..., RunningServer]]:
     """Starts servers on the test's data folder, by default on a database that was made before."""
     servers: list[RunningServer] = []
 
-    def start(*arguments: str, extra: Mapping[str, str] | None = None, is_first: bool = False) -> RunningServer:
+    def start(
+        *arguments: str, extra: Mapping[str, str] | None = None, is_first: bool = False, before: str = ""
+    ) -> RunningServer:
         if not is_first and not data_dir.exists() and "COMMANDAPI_DATABASE_URL" not in (extra or {}):
             make_data_dir(data_dir)
-        servers.append(RunningServer(data_dir, arguments, extra))
+        servers.append(RunningServer(data_dir, arguments, extra, before=before))
         return servers[-1]
 
     yield start

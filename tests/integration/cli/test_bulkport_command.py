@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import psycopg
 import pytest
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
+
+from forked_processes import run_python
 
 SHOP = """
 import json
@@ -39,15 +40,7 @@ def command(folder: Path, url: str, *arguments: str, target: str = "little_shop:
     name, *rest = arguments
     has_group = name in ("jobs", "queues", "servers")
     words = [name, rest[0], target, *rest[1:]] if has_group else [name, target, *rest]
-    done = subprocess.run(
-        [sys.executable, "-m", "bulkport", *words],
-        cwd=folder,
-        env={**os.environ, "DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_python("-m", "bulkport", *words, folder=folder, environment={**os.environ, "DATABASE_URL": url})
     return done.returncode, done.stdout, done.stderr
 
 

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,6 +17,8 @@ from psycopg import sql
 from pydantic import BaseModel
 
 from bulkport import Bulkport, JobState, Resource
+from forked_processes import ForkedProcess
+from running_server import until
 
 SHOP = """
 import os
@@ -52,30 +52,31 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def worker(folder: Path, url: str, *options: str) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bulkport", "worker", "corner_shop:bulkport", *options],
-        cwd=folder,
-        env={**os.environ, "DATABASE_URL": url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+def worker(folder: Path, url: str, *options: str) -> Iterator[ForkedProcess]:
+    process = ForkedProcess(
+        ["-m", "bulkport", "worker", "corner_shop:bulkport", *options],
+        folder=folder,
+        environment={**os.environ, "DATABASE_URL": url},
+        log=folder / f"{uuid.uuid4().hex}.log",
     )
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        process.close()
+
+
+def says(process: ForkedProcess, words: str) -> None:
+    """Wait until the worker has said it."""
+    until(lambda: words in process.stdout or process.poll() is not None, f"the worker to say {words}")
+    assert words in process.stdout, process.stdout
 
 
 def refused(folder: Path, url: str) -> str:
     """What a worker says that does not start."""
     with worker(folder, url) as process:
-        output, _ = process.communicate(timeout=DEADLINE_SECONDS)
-        assert process.returncode == 1, output
-        assert "Traceback" not in output
-        return output
+        assert process.wait(DEADLINE_SECONDS) == 1, process.stdout
+        assert "Traceback" not in process.stdout
+        return process.stdout
 
 
 def test_one_process_runs_imports_and_jobs_until_it_is_told_to_stop(folder: Path, database_url: str) -> None:
@@ -98,8 +99,7 @@ def test_one_process_runs_imports_and_jobs_until_it_is_told_to_stop(folder: Path
             time.sleep(0.05)
         assert job.result == "Hello, Ada"
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=DEADLINE_SECONDS)
-        assert process.returncode == 0, output
+        assert process.wait(DEADLINE_SECONDS) == 0, process.stdout
 
 
 def test_a_missing_migration_is_named_with_the_command(folder: Path, database_url: str) -> None:
@@ -125,30 +125,17 @@ def test_a_database_without_an_encoding_is_named(folder: Path, server_url: str) 
 
 def test_a_database_that_is_away_is_waited_for_and_no_password_is_logged(folder: Path) -> None:
     with worker(folder, "postgresql://ada:secret@127.0.0.1:1/shop") as process:
-        lines = []
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line)
-            if "cannot be reached" in line:
-                break
+        says(process, "cannot be reached")
         process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=DEADLINE_SECONDS)
-        assert process.returncode == 0
-        assert "cannot be reached" in "".join(lines)
-        assert "secret" not in "".join(lines) + rest
+        assert process.wait(DEADLINE_SECONDS) == 0
+        assert "secret" not in process.stdout
 
 
 def test_a_mistake_of_a_declaration_is_logged_at_the_start(folder: Path, database_url: str) -> None:
     with worker(folder, database_url) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "the table books does not exist" in line:
-                break
-        else:
-            raise AssertionError("the worker does not say it")
+        says(process, "the table books does not exist")
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=DEADLINE_SECONDS)
-        assert process.returncode == 0
+        assert process.wait(DEADLINE_SECONDS) == 0
 
 
 async def test_a_forgotten_lifespan_is_named(database_url: str) -> None:

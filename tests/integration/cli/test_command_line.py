@@ -2,36 +2,43 @@
 
 import re
 import signal
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from running_server import commandapi, environment, make_data_dir, until
+import pytest
+
+from bulkport import embedded
+from forked_processes import ForkedProcess
+from running_server import COMMANDAPI, commandapi, environment, make_data_dir, temporary_data_dir, until
 
 KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[A-Za-z0-9_-]{43}\n")
 
 
-def test_keys_create_prints_the_key_and_nothing_else(data_dir: Path) -> None:
-    make_data_dir(data_dir)
-    done = commandapi("keys", "create", "--user", "ada", "--description", "laptop", data_dir=data_dir)
+@pytest.fixture(scope="module")
+def kept_data_dir() -> Iterator[Path]:
+    """A data folder whose database runs meanwhile: no command need start it."""
+    with temporary_data_dir(is_made=True) as data_dir, embedded.open_server(data_dir):
+        yield data_dir
+
+
+def test_keys_create_prints_the_key_and_nothing_else(kept_data_dir: Path) -> None:
+    done = commandapi("keys", "create", "--user", "ada", "--description", "laptop", data_dir=kept_data_dir)
     assert done.returncode == 0
     assert KEY.fullmatch(done.stdout)
-    listed = commandapi("keys", "list", "--user", "ada", data_dir=data_dir).stdout
+    listed = commandapi("keys", "list", "--user", "ada", data_dir=kept_data_dir).stdout
     assert "laptop" in listed
     assert done.stdout[:8] in listed
     assert done.stdout[36:60] not in listed
 
 
-def test_keys_are_revoked_by_their_owner_and_id(data_dir: Path) -> None:
-    make_data_dir(data_dir)
-    commandapi("keys", "create", "--user", "ada", data_dir=data_dir)
-    assert commandapi("keys", "revoke", "1", "--user", "bob", data_dir=data_dir).returncode == 1
-    assert commandapi("keys", "revoke", "1", "--user", "ada", data_dir=data_dir).stdout == "key 1 is revoked\n"
+def test_keys_are_revoked_by_their_owner_and_id(kept_data_dir: Path) -> None:
+    commandapi("keys", "create", "--user", "ada", data_dir=kept_data_dir)
+    assert commandapi("keys", "revoke", "1", "--user", "bob", data_dir=kept_data_dir).returncode == 1
+    assert commandapi("keys", "revoke", "1", "--user", "ada", data_dir=kept_data_dir).stdout == "key 1 is revoked\n"
 
 
-def test_user_without_a_name_gets_no_key(data_dir: Path) -> None:
-    make_data_dir(data_dir)
-    done = commandapi("keys", "create", "--user", " ", data_dir=data_dir)
+def test_user_without_a_name_gets_no_key(kept_data_dir: Path) -> None:
+    done = commandapi("keys", "create", "--user", " ", data_dir=kept_data_dir)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("error: ")
 
@@ -42,6 +49,11 @@ def test_migrations_go_up_and_down(data_dir: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    with embedded.open_server(data_dir):  # no command need start it
+        _go_up_and_down(data_dir, db)
+
+
+def _go_up_and_down(data_dir: Path, db: Callable[[str], str]) -> None:
     assert db("current").startswith("(none) (head is ")
     newest = db("upgrade").split()[-1]
     assert db("current") == f"{newest} (head)\n"
@@ -70,19 +82,12 @@ def test_help_names_every_command(data_dir: Path) -> None:
 
 def test_worker_alone_stops_when_asked(data_dir: Path, tmp_path: Path) -> None:
     make_data_dir(data_dir)
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "commandapi", "worker", "--concurrency", "2"],
-            env=environment(data_dir),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
+    worker = ForkedProcess(
+        [*COMMANDAPI, "worker", "--concurrency", "2"], environment=environment(data_dir), log=tmp_path / "log"
+    )
     try:
-        until(lambda: "worker" in log.read_text() or worker.poll() is not None, "the worker to start")
+        until(lambda: "worker" in worker.stdout or worker.poll() is not None, "the worker to start")
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(60) == 0, log.read_text()
+        assert worker.wait(60) == 0, worker.stdout
     finally:
-        worker.kill()
-        worker.wait()
+        worker.close()

@@ -79,10 +79,10 @@ async def test_clients_between_two_requests_go_last_when_room_is_made() -> None:
     async with _served(ConnectionLimits(in_all=50, per_address=20)) as (port, gate):
         request = b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n"
         reader, writer = await _opened(port, request)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await reader.readuntil(b'"ok"')
         held = [await _opened(port, b"GET /quick HTTP/1.1\r\nhost: a\r\nx-") for _ in range(60)]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             # The last of them was let in, for which others had to go.
             while gate.open.total() < 20 or not any(other.at_eof() for other, _ in held):
                 await asyncio.sleep(0.01)
@@ -129,7 +129,7 @@ async def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:
             loop = asyncio.get_running_loop()
             await loop.sock_connect(client, ("127.0.0.1", port))
             await loop.sock_sendall(client, b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not gate.open.total():
                     await asyncio.sleep(0.01)
                 while gate.open.total():

@@ -2,10 +2,7 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -14,27 +11,42 @@ import pytest
 from bulkport import embedded
 from bulkport.embedded import programs
 from bulkport.embedded.processes import is_alive
-from running_server import make_data_dir
+from forked_processes import ForkedProcess
+from running_server import make_data_dir, until
 
 HOLD = """
 import sys
+import time
 from pathlib import Path
 from bulkport import embedded
-with embedded.open_server(Path(sys.argv[1])) as server:
+data_dir, left = map(Path, sys.argv[1:])
+with embedded.open_server(data_dir) as server:
     print(server.pid, flush=True)
-    sys.stdin.readline()
+    while not left.exists():
+        time.sleep(0.01)
 """
 
 
-@contextmanager
-def another_user_of(data_dir: Path) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """A process that holds the server until its standard input ends, and the server's pid."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(data_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout is not None
-        yield process, int(process.stdout.readline())
+class AnotherUser:
+    """A process that holds the server until it is told to leave."""
+
+    def __init__(self, data_dir: Path, left: Path) -> None:
+        self._left = left
+        self.process = ForkedProcess(["-c", HOLD, str(data_dir), str(left)])
+        until(lambda: self.process.stdout.endswith("\n") or self.process.poll() is not None, "the other to be there")
+        self.server_pid = int(self.process.stdout)
+
+    def leave(self) -> None:
+        self._left.touch()
+        assert self.process.wait() == 0
+
+
+@pytest.fixture
+def another_user(data_dir: Path, tmp_path: Path) -> Iterator[AnotherUser]:
+    make_data_dir(data_dir)
+    user = AnotherUser(data_dir, tmp_path / "left")
+    yield user
+    user.process.close()
 
 
 def execute(url: str, statement: str) -> list[tuple[object, ...]]:
@@ -54,7 +66,7 @@ def test_data_stays_and_the_server_goes_with_its_last_user(data_dir: Path) -> No
         assert execute(server.url, "TABLE kept") == [(42,)]
 
 
-def test_settings_are_durable_and_meant_for_imports(data_dir: Path) -> None:
+def test_a_new_server_is_durable_meant_for_imports_and_closed_to_other_users(data_dir: Path) -> None:
     names = [
         "fsync",
         "synchronous_commit",
@@ -67,6 +79,7 @@ def test_settings_are_durable_and_meant_for_imports(data_dir: Path) -> None:
     with embedded.open_server(data_dir) as server:
         settings = {name: execute(server.url, f"SHOW {name}")[0][0] for name in names}
         assert execute(server.url, "SELECT 'ÄRGER' ILIKE '%ärg%'") == [(True,)]
+        assert (data_dir / "postgres").stat().st_mode & 0o077 == 0
     assert settings == {
         "fsync": "on",
         "synchronous_commit": "on",
@@ -86,38 +99,29 @@ def test_operator_may_change_settings_for_good(data_dir: Path) -> None:
         assert execute(server.url, "SHOW max_wal_size") == [("2GB",)]
 
 
-def test_folder_and_socket_are_closed_to_other_users(data_dir: Path) -> None:
-    with embedded.open_server(data_dir):
-        assert (data_dir / "postgres").stat().st_mode & 0o077 == 0
-
-
-def test_processes_share_one_server_and_the_last_stops_it(data_dir: Path) -> None:
-    make_data_dir(data_dir)
-    with another_user_of(data_dir) as (_, first_pid):
-        with embedded.open_server(data_dir) as server:
-            assert server.pid == first_pid
-        assert is_alive(first_pid)
-    assert not is_alive(first_pid)
-
-
-def test_server_stays_for_those_who_came_later(data_dir: Path) -> None:
-    make_data_dir(data_dir)
-    with another_user_of(data_dir) as (process, pid):
-        with embedded.open_server(data_dir) as server:
-            process.communicate(input="\n")
-            assert execute(server.url, "SELECT 1") == [(1,)]
-        assert not is_alive(pid)
-
-
-def test_killed_user_does_not_count_and_its_server_is_taken_over(data_dir: Path) -> None:
-    make_data_dir(data_dir)
-    with another_user_of(data_dir) as (process, pid):
-        process.kill()
-    assert is_alive(pid)
+def test_processes_share_one_server_and_the_last_stops_it(data_dir: Path, another_user: AnotherUser) -> None:
     with embedded.open_server(data_dir) as server:
-        assert server.pid == pid
+        assert server.pid == another_user.server_pid
+    assert is_alive(another_user.server_pid)
+    another_user.leave()
+    assert not is_alive(another_user.server_pid)
+
+
+def test_server_stays_for_those_who_came_later(data_dir: Path, another_user: AnotherUser) -> None:
+    with embedded.open_server(data_dir) as server:
+        another_user.leave()
         assert execute(server.url, "SELECT 1") == [(1,)]
-    assert not is_alive(pid)
+    assert not is_alive(another_user.server_pid)
+
+
+def test_killed_user_does_not_count_and_its_server_is_taken_over(data_dir: Path, another_user: AnotherUser) -> None:
+    another_user.process.kill()
+    another_user.process.wait()
+    assert is_alive(another_user.server_pid)
+    with embedded.open_server(data_dir) as server:
+        assert server.pid == another_user.server_pid
+        assert execute(server.url, "SELECT 1") == [(1,)]
+    assert not is_alive(another_user.server_pid)
 
 
 def test_killed_server_is_started_again_with_what_was_committed(data_dir: Path) -> None:

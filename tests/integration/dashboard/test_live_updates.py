@@ -179,7 +179,7 @@ from dashboard_site import build_site, sample_data
 bound = socket.socket()
 bound.bind(("127.0.0.1", 0))
 print(bound.getsockname()[1], flush=True)
-config = uvicorn.Config(build_site(sample_data()), log_level="warning", timeout_graceful_shutdown=30)
+config = uvicorn.Config(build_site(sample_data()), log_level="warning", timeout_graceful_shutdown=600)
 uvicorn.Server(config).run(sockets=[bound])
 """
 
@@ -199,13 +199,13 @@ def uvicorn_process() -> Iterator[tuple["subprocess.Popen[str]", str]]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_uvicorn_does_not_wait_for_open_pages(number: signal.Signals) -> None:
-    with uvicorn_process() as (process, url), httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+    with uvicorn_process() as (process, url), httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(httpx.ConnectError):
                 if client.get("/hangfire/").status_code == 200:
                     break
-            assert time.monotonic() < deadline, "waited 30 s in vain for the server"
+            assert time.monotonic() < deadline, "waited 60 s in vain for the server"
             time.sleep(0.02)
         with client.stream("GET", "/hangfire/live/?watch=") as stream:
             lines = stream.iter_lines()
@@ -214,5 +214,5 @@ def test_uvicorn_does_not_wait_for_open_pages(number: signal.Signals) -> None:
             signalled = time.monotonic()
             for _ in lines:
                 pass
-            process.wait(20)
+            process.wait(60)
             assert time.monotonic() - signalled < 60

@@ -4,8 +4,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,8 @@ import httpx
 import psycopg
 import pytest
 
+from forked_processes import ForkedProcess
+
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "examples" / "books.py"
 GUIDE = ROOT / "docs" / "guides" / "own-resource.md"
@@ -21,8 +21,8 @@ DEADLINE_SECONDS = 60.0
 KEY = {"x-api-key": "key-of-ada"}
 
 
-def run_example(url: str, *arguments: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, str(EXAMPLE), *arguments], env={**os.environ, "DATABASE_URL": url})
+def run_example(url: str, *arguments: str) -> ForkedProcess:
+    return ForkedProcess([str(EXAMPLE), *arguments], environment={**os.environ, "DATABASE_URL": url})
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def books(empty_database: str) -> Iterator[httpx.Client]:
             process.send_signal(signal.SIGTERM)
         for process in processes:
             process.wait(DEADLINE_SECONDS)
+            process.close()
         assert processes[1].returncode == 0
 
 

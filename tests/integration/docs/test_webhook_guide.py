@@ -96,7 +96,7 @@ def test_the_receiver_of_the_guide_takes_messages_and_refuses_forged_ones(
             until(lambda: _delivered(api, webhook["id"]) == 3, "a message with two signatures to be taken")
     finally:
         receiver.terminate()
-        receiver.wait(30)
+        receiver.wait(60)
 
 
 def _listens(port: int) -> bool:

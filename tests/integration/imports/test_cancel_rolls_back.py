@@ -46,7 +46,7 @@ async def test_rows_that_are_stored_go_with_the_cancellation(database_url: str, 
     async with table_site(database_url, TABLES, ITEMS, chunk_bytes=500) as site:
         job_id, holder = await half_imported(site)
         path = f"/api/imports/{job_id}" + ("" if method == "DELETE" else "/cancel")
-        answer = await site.api.request(method, f"{path}?rollback=true", timeout=30)
+        answer = await site.api.request(method, f"{path}?rollback=true", timeout=60)
         # The chunk that waits for the lock keeps it from being settled by who asks.
         assert answer.status_code == 202, answer.text
         await holder.rollback()
@@ -77,7 +77,7 @@ async def test_nothing_stays_where_the_last_rows_were_in_hand(
             async with asyncio.timeout(60):
                 while await fetch(site.url, WAITS) != [(1,)] or not (is_strict or await unfinished(site, job_id) == 1):
                     await asyncio.sleep(0.02)
-            answer = await site.api.delete(f"/api/imports/{job_id}?rollback=true", timeout=30)
+            answer = await site.api.delete(f"/api/imports/{job_id}?rollback=true", timeout=60)
             assert answer.status_code == 202, answer.text
             await holder.rollback()
         job = await settled(site.api, job_id)
@@ -91,7 +91,7 @@ async def test_nothing_stays_where_the_last_rows_were_in_hand(
 async def test_an_import_that_was_cancelled_before_is_rolled_back_too(database_url: str) -> None:
     async with table_site(database_url, TABLES, ITEMS, chunk_bytes=500) as site:
         job_id, holder = await half_imported(site)
-        assert (await site.api.delete(f"/api/imports/{job_id}", timeout=30)).status_code == 202
+        assert (await site.api.delete(f"/api/imports/{job_id}", timeout=60)).status_code == 202
         await holder.rollback()
         await holder.close()
         job = await settled(site.api, job_id)

@@ -60,10 +60,17 @@ async def undo(site: TableSite, job: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("count", [3, 2600], ids=["few rows", "many rows"])
-@pytest.mark.parametrize("bad", [0, 1], ids=["all good", "one bad"])
-@pytest.mark.parametrize("resource", [MATCHED, MERGED], ids=["key", "conflict_key"])
-@pytest.mark.parametrize("mode", ["upsert", "update"])
+CHANGES = [
+    *((3, bad, resource, mode) for bad in (0, 1) for resource in (MATCHED, MERGED) for mode in ("upsert", "update")),
+    (2600, 0, MATCHED, "upsert"),
+    (2600, 0, MERGED, "update"),
+    (2600, 1, MATCHED, "update"),
+    (2600, 1, MERGED, "upsert"),
+]
+"""Each way, with few rows and with many: how many rows, how many of them bad, by which key, in which mode."""
+
+
+@pytest.mark.parametrize(("count", "bad", "resource", "mode"), CHANGES)
 async def test_changed_rows_get_their_old_values_and_created_ones_go(
     database_url: str, count: int, bad: int, resource: Resource, mode: str
 ) -> None:

@@ -63,9 +63,9 @@ async def test_children_may_come_before_their_parents(
     database_url: str, tables: str, limits: Mapping[str, Any], headers: Mapping[str, str]
 ) -> None:
     async with table_site(database_url, tables, NODES, **limits) as site:
-        job, bad = await site.load(_tree(1500), headers=headers)
-        assert (job["status"], job["successCount"], bad) == ("Completed", 1500, {}), job
-        assert await site.rows("SELECT count(*) FROM nodes") == [(1500,)]
+        job, bad = await site.load(_tree(600), headers=headers)
+        assert (job["status"], job["successCount"], bad) == ("Completed", 600, {}), job
+        assert await site.rows("SELECT count(*) FROM nodes") == [(600,)]
 
 
 @pytest.mark.parametrize("tables", [PLAIN, DEFERRED], ids=["plain", "deferred"])

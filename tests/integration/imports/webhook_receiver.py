@@ -14,6 +14,10 @@ class Received:
     headers: dict[str, str]
     body: bytes
 
+    @property
+    def path(self) -> str:
+        return self.target.split()[1]
+
 
 @dataclass
 class Receiver:
@@ -24,7 +28,7 @@ class Receiver:
     answer: Callable[[Received], bytes] = lambda _: b"HTTP/1.1 204 No Content\r\n\r\n"
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def wait_for(self, count: int, seconds: float = 20.0) -> list[Received]:
+    async def wait_for(self, count: int, seconds: float = 60.0) -> list[Received]:
         """The first `count` requests, once they are there."""
         async with asyncio.timeout(seconds), self.arrived:
             await self.arrived.wait_for(lambda: len(self.requests) >= count)

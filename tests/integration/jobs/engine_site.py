@@ -1,9 +1,6 @@
 """A database with the engine in it, as a test sees it: jobs to queue, workers to run, facts to wait for."""
 
 import asyncio
-import os
-import signal
-import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +16,7 @@ from bulkport.jobs.port import NewJob
 from bulkport.jobs.port.control import Cancel
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer
+from forked_processes import ForkedProcess
 
 WAIT_SECONDS = 90.0
 HASTY = {"heartbeat": 0.25, "stalled": 1.25}
@@ -125,18 +123,28 @@ class EngineSite:
             await cancel()
 
     @asynccontextmanager
-    async def process(self, name: str, **options: float) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def process(self, name: str, **options: float) -> AsyncIterator["WorkerProcess"]:
         """A worker process; killed at the end if it still runs."""
         arguments = [f"--{option}={value}" for option, value in options.items()]
-        script = str(Path(engine_worker.__file__))
-        process = await asyncio.create_subprocess_exec(sys.executable, script, self.url, name, *arguments)
+        process = WorkerProcess([str(Path(engine_worker.__file__)), self.url, name, *arguments])
         try:
             await self.serving(name)
             yield process
         finally:
-            if process.returncode is None:
-                os.kill(process.pid, signal.SIGKILL)
-            await process.wait()
+            process.close()
+
+
+class WorkerProcess(ForkedProcess):
+    """A worker whose end is waited for beside other things."""
+
+    async def ends(self) -> int:
+        """Wait for its end; its exit code."""
+
+        async def has_ended() -> bool:
+            return self.poll() is not None
+
+        await eventually(has_ended, f"the end of process {self.pid}")
+        return self.wait()
 
 
 open_batch = PostgresEngine().open_batch

@@ -21,7 +21,7 @@ async def test_a_killed_worker_has_its_jobs_taken_over(site: EngineSite) -> None
         await site.happens("begun", times=6)
         lost = len(await site.events(worker="first"))
         first.send_signal(signal.SIGKILL)
-        await first.wait()
+        await first.ends()
         assert lost > 0
         async with site.process("third", **HASTY):
             await site.happens("begun", times=6 + lost)
@@ -40,7 +40,7 @@ async def test_a_named_dead_worker_has_its_jobs_taken_over_at_once(site: EngineS
         cancelled = await site.enqueue("wait", gate="gate")
         await site.happens("begun", cancelled)
         dead.send_signal(signal.SIGKILL)
-        await dead.wait()
+        await dead.ends()
     await site.cancel(cancelled)
     async with site.worker(name="alive", poll_seconds=60):
         assert await site.engine.rescue(["nobody"], site.connection) == []
@@ -57,7 +57,7 @@ async def test_rescue_of_all_puts_every_running_job_back(site: EngineSite) -> No
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
         dead.send_signal(signal.SIGKILL)
-        await dead.wait()
+        await dead.ends()
     async with site.connection.transaction(force_rollback=True):
         assert await site.engine.rescue(None, site.connection) == [job_id]
     assert (await site.job(job_id)).state is JobState.PROCESSING
@@ -100,7 +100,7 @@ async def test_a_frozen_worker_cannot_write_the_outcome_of_a_job_that_went_on(si
             frozen.send_signal(signal.SIGCONT)
             await site.happens("ended", job_id, worker="frozen")
             frozen.send_signal(signal.SIGTERM)
-            assert await frozen.wait() == 0
+            assert await frozen.ends() == 0
             assert (await site.job(job_id)).state is JobState.PROCESSING
             await site.open_gate("gate/healthy")
             await site.reaches(job_id, JobState.SUCCEEDED)
@@ -159,7 +159,7 @@ async def test_a_worker_that_loses_its_lease_in_its_grace_period_ends_its_jobs(s
             await site.happens("begun", job_id, worker="healthy")
             frozen.send_signal(signal.SIGCONT)
             await site.happens("stopped", job_id, worker="frozen")
-            assert await frozen.wait() == 0
+            assert await frozen.ends() == 0
             await site.open_gate()
             await site.reaches(job_id, JobState.SUCCEEDED)
 
@@ -171,7 +171,7 @@ async def test_sigterm_lets_a_running_job_end_in_its_grace_period(site: EngineSi
         worker.send_signal(signal.SIGTERM)
         later = await site.enqueue("note")
         await site.open_gate()
-        assert await worker.wait() == 0
+        assert await worker.ends() == 0
     assert await site.events(job_id) == ["begun", "ended"]
     assert (await site.job(job_id)).state is JobState.SUCCEEDED
     assert (await site.job(later)).state in {JobState.ENQUEUED, JobState.SUCCEEDED}
@@ -183,7 +183,7 @@ async def test_sigterm_hands_back_what_does_not_end_in_time(site: EngineSite) ->
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
         worker.send_signal(signal.SIGTERM)
-        assert await worker.wait() == 0
+        assert await worker.ends() == 0
     job = await site.job(job_id)
     assert (job.state, job.attempts, job.last_error) == (JobState.ENQUEUED, 0, None)
     assert await site.events(job_id) == ["begun", "stopped"]
@@ -233,7 +233,7 @@ async def test_a_worker_that_comes_back_under_its_name_takes_its_lease_over(site
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
         os.kill(first.pid, signal.SIGKILL)
-        await first.wait()
+        await first.ends()
     await site.open_gate()
     async with site.process("same", heartbeat=0.25, stalled=30):
         await site.reaches(job_id, JobState.SUCCEEDED)

@@ -59,7 +59,7 @@ async def test_a_waiting_worker_is_notified(site: EngineSite) -> None:
             await site.reaches(job_id, JobState.SUCCEEDED)
             query = "SELECT extract(epoch FROM started_at - created_at)::float FROM bulkport.all_jobs WHERE job_id = %s"
             waited.append(await site.value(query, int(job_id)))
-    assert min(waited) < 0.05
+    assert min(waited) < 5  # some ms with the machine to itself; the next poll is a minute away
 
 
 async def test_many_jobs_at_once_all_run_without_polling(site: EngineSite) -> None:

@@ -145,7 +145,7 @@ async def test_a_run_whose_server_died_is_kept_under_its_name(site: EngineSite) 
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
         dead.kill()
-        await dead.wait()
+        await dead.ends()
     await site.engine.rescue(["dead"], site.connection)
     (run,) = await runs_of(site, job_id)
     assert (run["outcome"], run["server"], run["error"]) == ("lost", "dead", None)
@@ -158,7 +158,7 @@ async def test_a_job_that_kills_its_workers_fails_in_the_end(site: EngineSite) -
     job_id = await site.enqueue("die")
     for name in ("first", "second"):
         async with site.process(name) as worker:
-            await worker.wait()
+            await worker.ends()
         await site.engine.rescue([name], site.connection)
     async with site.process("third"):
         job = await site.reaches(job_id, JobState.FAILED)
@@ -220,5 +220,5 @@ async def test_a_draining_worker_is_not_taken_for_dead(site: EngineSite) -> None
             await eventually(has_beaten_on, "the draining worker beats on")
             await site.open_gate()
             await site.reaches(job_id, JobState.SUCCEEDED)
-            assert await draining.wait() == 0
+            assert await draining.ends() == 0
     assert await site.events(job_id) == ["begun", "ended"]

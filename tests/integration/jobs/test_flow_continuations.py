@@ -190,7 +190,7 @@ async def test_a_worker_killed_between_a_jobs_end_and_its_childs_start_loses_not
         (child,) = await enqueue(site, after(parent, queue="after"))
         await site.reaches(parent, JobState.SUCCEEDED)
         os.kill(one.pid, signal.SIGKILL)
-        await one.wait()
+        await one.ends()
     assert await states(site, [child]) == ["enqueued"]
     await site.connection.execute("SELECT bulkport.resume_queue('after')")
     async with site.process("two", **HASTY):
@@ -205,7 +205,7 @@ async def test_a_worker_killed_before_a_jobs_end_does_not_start_the_child(site: 
         (child,) = await enqueue(site, after(parent))
         await site.happens("begun", worker="one")
         os.kill(one.pid, signal.SIGKILL)
-        await one.wait()
+        await one.ends()
         async with site.process("two", **HASTY):
             await site.happens("begun", worker="two")
             assert await states(site, [child]) == ["awaiting"]

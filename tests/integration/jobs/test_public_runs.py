@@ -71,7 +71,7 @@ async def test_progress_and_lines_are_seen_while_the_job_runs_and_complete_at_it
     @public.jobs.task(name="sync")
     def in_thread(context: JobContext) -> None:
         begin(context)
-        gate.wait(30)
+        gate.wait(60)
         end(context)
 
     async with public.worker():
@@ -208,7 +208,7 @@ async def test_a_job_that_ignores_its_cancellation_is_reported(public: PublicSit
     @public.jobs.task(cancel_grace_seconds=0.05)
     def deaf(context: JobContext) -> None:
         context.progress(1)
-        gate.wait(30)
+        gate.wait(60)
 
     with capture_logs() as logs:
         async with public.worker():
@@ -303,7 +303,7 @@ async def test_sync_tasks_run_at_one_time_and_leave_the_loop_free(public: Public
 
     @public.jobs.task
     def meet() -> int:
-        return meeting.wait(30)
+        return meeting.wait(60)
 
     @public.jobs.task
     async def note() -> str:

@@ -77,11 +77,11 @@ async def test_a_row_that_a_transaction_holds_does_not_hold_up_the_worker(recurr
 
 async def test_it_wakes_to_the_moment(recurring_site: RecurringSite) -> None:
     await recurring_site.store.add_or_update(HOURLY)
-    async with recurring_site.ticker(horizon_seconds=20) as ticker:
-        await recurring_site.set("next_at = clock_timestamp() + interval '30 seconds'")
-        assert await ticker.tick() == 20
-        await recurring_site.set("next_at = clock_timestamp() + interval '10 seconds'")
-        assert 5 < await ticker.tick() < 10
+    async with recurring_site.ticker(horizon_seconds=200) as ticker:
+        await recurring_site.set("next_at = clock_timestamp() + interval '300 seconds'")
+        assert await ticker.tick() == 200
+        await recurring_site.set("next_at = clock_timestamp() + interval '100 seconds'")
+        assert 40 < await ticker.tick() < 100
         await recurring_site.set("next_at = clock_timestamp() + interval '0.2 seconds'")
         await asyncio.sleep(await ticker.tick() + 0.01)
         await ticker.tick()
@@ -169,7 +169,7 @@ async def test_one_that_cannot_run_does_not_hold_up_the_others(recurring_site: R
         )
         ((note, wait),) = await cursor.fetchall()
         assert reason in note
-        assert timedelta(seconds=30) < wait <= timedelta(seconds=60)
+        assert timedelta(0) < wait <= timedelta(seconds=60)
 
 
 async def test_a_tick_that_a_fast_clock_has_set_too_far_ahead_is_put_right(recurring_site: RecurringSite) -> None:

@@ -83,7 +83,7 @@ async def test_a_cancelled_thread_is_waited_for_until_it_looks(threads: TaskThre
 
     def work(run: JobContext) -> None:
         loop.call_soon_threadsafe(begun.set)
-        cancelled.wait(10)
+        cancelled.wait(60)
         run.check()
 
     running = asyncio.create_task(run_in_thread(work, context(cancelled.is_set), NO_LIMITS, threads))
@@ -132,7 +132,7 @@ async def test_a_run_that_does_not_end_is_reported_with_what_it_does(threads: Ta
     gate = threading.Event()
 
     def stubborn_sync(_: JobContext) -> None:
-        gate.wait(10)
+        gate.wait(60)
 
     async def stubborn_async(_: JobContext) -> None:
         while not gate.is_set():
