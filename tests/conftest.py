@@ -29,7 +29,7 @@ clean()
 settings.register_profile(
     "suite",
     derandomize=TIMES == 1,
-    max_examples=100 * TIMES,
+    max_examples=50 * TIMES,
     deadline=None,  # how fast a machine is breaks no property
     database=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -62,7 +62,7 @@ def test_no_generated_request_gets_an_undescribed_answer(database_url: str, api_
         for operation in operations:
 
             @settings(
-                max_examples=40,
+                max_examples=15,
                 derandomize=True,
                 database=None,
                 deadline=None,

@@ -1,8 +1,6 @@
 """The library's migrations run on every kind of connection, in the caller's transaction, and back."""
 
 import io
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,6 +20,7 @@ from bulkport import Bulkport, JobQuery, JobState, Resource, RetryPolicy, migrat
 from bulkport.database import cursor_classes
 from bulkport.migrations.errors import MigrationError, MigrationsChanged, MigrationsMissing, UnsupportedEncoding
 from bulkport.testing import drain, import_file
+from forked_processes import ForkedProcess
 
 _OBJECTS = """
     SELECT name FROM (
@@ -285,7 +284,7 @@ def test_three_processes_may_upgrade_at_once(empty_url: str) -> None:
         "import sys, psycopg; from bulkport import migrations\n"
         "with psycopg.connect(sys.argv[1]) as connection: migrations.upgrade(connection)"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", program, empty_url]) for _ in range(3)]
+    processes = [ForkedProcess(["-c", program, empty_url]) for _ in range(3)]
     assert [process.wait(timeout=60) for process in processes] == [0, 0, 0]
     assert _version(empty_url) == migrations.latest()
 

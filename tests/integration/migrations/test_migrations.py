@@ -1,13 +1,11 @@
 """The migrations go up and down, once each, and leave nothing behind."""
 
-import subprocess
-import sys
-
 import psycopg
 import pytest
 
 from commandapi import migrations
 from commandapi.cli.database import ProvidedDatabase
+from forked_processes import ForkedProcess
 
 # An extension stays: others may use it, and who installed it is not known.
 _LEFT_OVER = """
@@ -72,6 +70,6 @@ def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_made_a
 def test_three_processes_may_migrate_at_once(database_url: str) -> None:
     migrations.downgrade(database_url)
     program = "import sys; from commandapi import migrations; migrations.upgrade(sys.argv[1])"
-    processes = [subprocess.Popen([sys.executable, "-c", program, database_url]) for _ in range(3)]
+    processes = [ForkedProcess(["-c", program, database_url]) for _ in range(3)]
     assert [process.wait(timeout=60) for process in processes] == [0, 0, 0]
     assert migrations.state(database_url).is_current

@@ -73,7 +73,7 @@ def test_charsets_of_the_world_are_detected_and_said(charset: str, text: str, na
 
 
 @given(text=st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=200))
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(150))
 def test_valid_utf8_is_never_taken_for_another_charset(text: str) -> None:
     body = b'name\n"' + text.replace('"', '""').encode() + b'"\n'
     found = read_file(body)
@@ -240,7 +240,7 @@ lines",'
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
     bite=st.integers(1, 50),
 )
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(150))
 def test_what_the_csv_module_escapes_is_read_back(
     rows: list[list[str]], delimiter: str, quoting: int, bite: int
 ) -> None:
@@ -316,7 +316,7 @@ def test_json_kinds_are_read_or_named() -> None:
     bite=st.integers(1, 60),
     indent=st.sampled_from([None, 1]),
 )
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(100))
 def test_arrays_are_cut_between_their_elements_alone(values: list[str], bite: int, indent: int | None) -> None:
     import json
 

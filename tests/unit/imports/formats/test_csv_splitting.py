@@ -80,7 +80,7 @@ def has_text(body: CsvBody) -> Callable[[str], bool]:
 
 
 @given(body=csv_bodies(), sizes=SIZES)
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(150))
 def test_rows_are_those_of_the_csv_module_wherever_the_body_is_cut(body: CsvBody, sizes: list[int]) -> None:
     reader = csv.reader(io.StringIO(body.text, newline=""), delimiter=body.delimiter)
     assert [row for row in reader if row][1:] == body.rows
@@ -100,7 +100,7 @@ def test_rows_are_those_of_the_csv_module_wherever_the_body_is_cut(body: CsvBody
     text=st.text(alphabet=st.sampled_from(list('a",\n\r')), max_size=120),
     sizes=SIZES,
 )
-@settings(max_examples=examples(1000))
+@settings(max_examples=examples(300))
 def test_irregular_records_are_the_grammars_wherever_the_body_is_cut(text: str, sizes: list[int]) -> None:
     expected, position = [], 0
     while position < len(text):

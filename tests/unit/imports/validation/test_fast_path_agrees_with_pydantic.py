@@ -147,7 +147,7 @@ def records(draw: st.DrawFn, model: type[BaseModel]) -> bytes:
 
 
 @pytest.mark.parametrize("model", MODELS)
-@settings(max_examples=examples(400))
+@settings(max_examples=examples(100))
 @given(data=st.data())
 def test_json_rows_of_the_fast_lane_are_those_of_pydantic(model: type[BaseModel], data: st.DataObject) -> None:
     batch = data.draw(st.lists(records(model), min_size=1, max_size=5))
@@ -177,7 +177,7 @@ class Cells(BaseModel):
     other: int | None = None
 
 
-@settings(max_examples=examples(400))
+@settings(max_examples=examples(100))
 @given(
     rows=st.lists(
         st.tuples(
@@ -204,7 +204,7 @@ def test_text_rows_of_the_fast_lane_are_those_of_pydantic(rows: list[list[str]])
 
 
 @pytest.mark.parametrize("model", MODELS)
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(100))
 @given(data=st.data())
 def test_a_row_is_valid_exactly_where_pydantic_takes_it(model: type[BaseModel], data: st.DataObject) -> None:
     batch = data.draw(st.lists(records(model), min_size=1, max_size=4))
