@@ -28,6 +28,7 @@ PRELOADED = (
     "commandapi.cli.database",
     "bulkport.client",
     "bulkport.cli.commands.main",
+    "alembic.command",
 )
 
 

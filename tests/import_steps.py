@@ -49,7 +49,7 @@ async def accepted(api: httpx.AsyncClient, path: str, **request: Any) -> int:
 
 async def settled(api: httpx.AsyncClient, job_id: int) -> dict[str, Any]:
     """The import in full, once its status is final."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline, pause = time.monotonic() + WAIT_SECONDS, 0.01
     while True:
         answer = await api.get(f"/api/imports/{job_id}")
         assert answer.status_code == 200, answer.text
@@ -57,7 +57,8 @@ async def settled(api: httpx.AsyncClient, job_id: int) -> dict[str, Any]:
         if job["status"] in FINAL:
             return job
         assert time.monotonic() < deadline, job
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
+        pause = min(0.1, 1.5 * pause)
 
 
 async def imported(api: httpx.AsyncClient, path: str, **request: Any) -> dict[str, Any]:

@@ -98,11 +98,11 @@ def test_an_order_goes_on_without_script_by_a_button(browser: Browser, jobs_site
 def test_the_page_is_accessible_and_fits_every_width(
     browser: Browser, jobs_site: JobsBrowserSite, theme: Theme
 ) -> None:
-    schedule(jobs_site, 15)
+    schedule(jobs_site, 35)
     with watched(browser, jobs_site, width=360, theme=theme, java_script_enabled=False) as watch:  # type: ignore[arg-type]
         order_all_deleted(watch.page, jobs_site)
         watch.page.get_by_role("button", name="Stop").click()
-        expect(watch.page.locator(".order")).to_contain_text("Stopped after 10 of 15 jobs")
+        expect(watch.page.locator(".order")).to_contain_text("Stopped after 10 of 35 jobs")
     with watched(browser, jobs_site, theme=theme) as watch:  # type: ignore[arg-type]
         watch.page.goto(f"{jobs_site.url}bulk-operations/1")
         is_live(watch.page)
