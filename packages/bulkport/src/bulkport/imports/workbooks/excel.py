@@ -12,7 +12,8 @@ import python_calamine
 
 from bulkport.imports.loose_names import loosened
 from bulkport.imports.workbooks.errors import UnreadableFileError
-from bulkport.imports.workbooks.odd_cells import OddCells, find_odd_cells
+from bulkport.imports.workbooks.odd_cells import find_odd_cells
+from bulkport.imports.workbooks.odd_ods_cells import OddCells
 
 _PART_ROWS: Final = 500
 _SEARCHED_ROWS: Final = 20

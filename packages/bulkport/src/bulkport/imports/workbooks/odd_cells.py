@@ -1,19 +1,25 @@
-"""Cells of an .xlsx sheet that have no value: errors such as `#N/A`, and formulas that were never computed.
+"""Cells of a sheet that have no value: errors such as `#N/A`, and formulas of .xlsx that were never computed.
 
 The reader of workbooks gives such cells as empty ones, which would be null without an error. Here they are found in the
-sheet's XML (ECMA-376-1, 18.3.1.4), so that they are read as what they show: a text that no number or date is.
+file itself (.xlsx: in the sheet's XML, ECMA-376-1, 18.3.1.4), so that they are read as what they show: a text that no
+number or date is.
 """
 
 import re
+import struct
 import zipfile
 from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
-OddCells = dict[int, dict[int, str]]
-"""Texts by row and column, both counted from 0."""
+from bulkport.imports.workbooks.odd_binary_cells import find_odd_xls_cells, find_odd_xlsb_cells
+from bulkport.imports.workbooks.odd_ods_cells import OddCells, find_odd_ods_cells
 
+_UNREADABLE: Final = (
+    zipfile.BadZipFile, LookupError, ElementTree.ParseError, OSError, NotImplementedError, ValueError, struct.error,
+)  # fmt: skip
 _BLOCK: Final = 1 << 20
 _MOST: Final = 200_000
 _ID: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
@@ -25,18 +31,27 @@ _FORMULA: Final = re.compile(rb"<f\b[^>]*>([^<]*)</f>")
 
 
 def find_odd_cells(path: str, sheet: str) -> OddCells:
-    """The cells of a sheet that show an error, or a formula without a value; none where the file is no .xlsx."""
-    found: OddCells = {}
+    """The cells of a sheet that show an error, or a formula without a value; none where the file has no such sheet."""
     try:
+        if not zipfile.is_zipfile(path):
+            return find_odd_xls_cells(Path(path).read_bytes(), sheet)
         with zipfile.ZipFile(path) as archive:
-            name = _part_of(archive, sheet)
-            if name is None:
-                return found
-            for block in _blocks(archive, name):
-                for cell in _odd(block):
-                    _note(found, cell)
-    except (zipfile.BadZipFile, KeyError, ElementTree.ParseError, OSError, NotImplementedError):
-        return found  # what the reader of workbooks makes of it counts
+            names = set(archive.namelist())
+            if "content.xml" in names:
+                return find_odd_ods_cells(archive, sheet)
+            if "xl/workbook.bin" in names:
+                return find_odd_xlsb_cells(archive, sheet)
+            return _find_odd_xlsx_cells(archive, sheet)
+    except _UNREADABLE:
+        return {}  # what the reader of workbooks makes of it counts
+
+
+def _find_odd_xlsx_cells(archive: zipfile.ZipFile, sheet: str) -> OddCells:
+    found: OddCells = {}
+    if (name := _part_of(archive, sheet)) is not None:
+        for block in _blocks(archive, name):
+            for cell in _odd(block):
+                _note(found, cell)
     return found
 
 
