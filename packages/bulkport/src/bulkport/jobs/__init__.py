@@ -16,8 +16,9 @@ What a task may rely on: it runs at least once if the enqueueing transaction com
 A task that must take effect once writes its effect in one transaction that records that it happened.
 
 `BackgroundJobs` is what an application holds. Below it is the port (`port/`), all that Bulkport asks of a job engine;
-`postgres` is the engine behind it. `WorkerServer`
-(`worker.py`) is what a worker process runs.
+`postgres/` is the engine behind it. `WorkerServer` (`worker.py`) is what a worker process runs. `task.py` declares
+tasks, `enqueue.py` makes jobs of their calls; `inspect.py` and `control.py` are what applications ask of jobs and do to
+them.
 """
 
 from bulkport.jobs.background_jobs import BackgroundJobs

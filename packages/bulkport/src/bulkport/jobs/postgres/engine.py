@@ -19,10 +19,10 @@ from bulkport.jobs.job import DEFAULT_QUEUE, BackgroundJob, JobState
 from bulkport.jobs.port import JobEngine, WorkerOptions
 from bulkport.jobs.port.queueing import Connection, EnqueuedJob, NewJob, Parent, SyncConnection
 from bulkport.jobs.postgres import queries
+from bulkport.jobs.postgres.completer import join_error
 from bulkport.jobs.postgres.control import JobController
 from bulkport.jobs.postgres.cron import CronScheduler
 from bulkport.jobs.postgres.maintenance import prune_chore, rollup_chore
-from bulkport.jobs.postgres.outcomes import join_error
 from bulkport.jobs.postgres.reading import PostgresJobReader
 from bulkport.jobs.postgres.recurring import PostgresRecurringStore
 from bulkport.jobs.postgres.rows import job_id_of, number_of, utc_or_none

@@ -11,7 +11,7 @@ from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.context import JobCancelled, JobContext, TaskDefinition
 from bulkport.jobs.errors import ArgumentsDoNotFit, WorkerDied
 from bulkport.jobs.job import JSONValue
-from bulkport.jobs.postgres.outcomes import EndedRun, Ending, OutcomeWriter, RunResult, describe, message_of, printable
+from bulkport.jobs.postgres.completer import Completer, EndedRun, Ending, RunResult, describe, message_of, printable
 from bulkport.jobs.postgres.producer import ClaimedJob
 from bulkport.jobs.postgres.run_output import RunOutputStore
 from bulkport.jobs.retry import RetryLater
@@ -183,7 +183,7 @@ class RunningJobs:
     ----------
     tasks
         What jobs may run.
-    writer
+    completer
         Writes outcomes.
     output
         Stores the output of runs.
@@ -196,13 +196,13 @@ class RunningJobs:
     def __init__(
         self,
         tasks: Iterable[TaskDefinition],
-        writer: OutcomeWriter,
+        completer: Completer,
         output: RunOutputStore,
         is_stopping: Callable[[], bool],
         on_ended: Callable[[], None],
     ) -> None:
         self._definitions = {task.name: (task, inspect.signature(task.function)) for task in tasks}
-        self._writer = writer
+        self._completer = completer
         self._output = output
         self._is_stopping = is_stopping
         self._on_ended = on_ended
@@ -263,7 +263,7 @@ class RunningJobs:
             del self._runs[task]
             del self._by_id[job.job_id]
             self._heavy.discard(job.job_id)
-        self._writer.add(EndedRun(job.job_id, job.runs, job.task, outcome))
+        self._completer.add(EndedRun(job.job_id, job.runs, job.task, outcome))
         self._on_ended()
 
     def cancel(self, job_id: int) -> None:

@@ -16,8 +16,8 @@ import psycopg
 
 from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import queries
+from bulkport.jobs.postgres.completer import EndedRun, Ending, RunResult
 from bulkport.jobs.postgres.connection import WorkerConnection
-from bulkport.jobs.postgres.outcomes import EndedRun, Ending, RunResult
 from bulkport.logs import get_logger
 
 

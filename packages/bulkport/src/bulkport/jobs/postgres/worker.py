@@ -14,11 +14,11 @@ from bulkport.jobs.context import TaskDefinition
 from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import queries
+from bulkport.jobs.postgres.completer import WAITING, Completer, EndedRun
 from bulkport.jobs.postgres.connection import GivenUp, WorkerConnection, wait_for_event
 from bulkport.jobs.postgres.executor import RunningJobs
 from bulkport.jobs.postgres.heartbeat import Heartbeat, LoopWatch
 from bulkport.jobs.postgres.maintenance import RELEASE_DUE, SETTLE, Chore, Chores, due_chore, settle_chore
-from bulkport.jobs.postgres.outcomes import WAITING, EndedRun, OutcomeWriter
 from bulkport.jobs.postgres.producer import Claimer, Listener
 from bulkport.jobs.postgres.rescuer import Rescuer
 from bulkport.jobs.postgres.run_output import RunOutputStore
@@ -69,9 +69,9 @@ class Worker:
         self._claims, self._outcomes, self._side, self._chores_connection = (
             WorkerConnection(options.database_url, self._abandon, options.schema) for _ in range(4)
         )
-        self._writer = OutcomeWriter(self._outcomes, options.server_name, self._on_written)
+        self._completer = Completer(self._outcomes, options.server_name, self._on_written)
         self._output = RunOutputStore(self._side)
-        self._running = RunningJobs(tasks, self._writer, self._output, self._ending.is_set, self._look_again)
+        self._running = RunningJobs(tasks, self._completer, self._output, self._ending.is_set, self._look_again)
         self._claimer = Claimer(self._claims, self._running.tasks, self._running.heavy_tasks, options.queues)
         self._chores = Chores(
             [
@@ -119,7 +119,7 @@ class Worker:
             await self._register()
         except GivenUp:
             return
-        heartbeat = Heartbeat(self._options, self._worker_id, loop_watch, self._writer.ended)
+        heartbeat = Heartbeat(self._options, self._worker_id, loop_watch, self._completer.ended)
         heartbeat.start()
         self._heartbeat = heartbeat
         rescuer = Rescuer(
@@ -128,7 +128,7 @@ class Worker:
         for work, name in (
             (self._watch_heartbeat(heartbeat), "heartbeat watch"),
             (self._listener.run(), "listener"),
-            (self._writer.run(), "outcomes"),
+            (self._completer.run(), "outcomes"),
             (rescuer.run(), "rescue"),
             (self._chores.run(), "chores"),
             (loop_watch.tick(), "loop watch"),
@@ -159,7 +159,7 @@ class Worker:
             give_up=self._stop,
         )
         self._worker_id = rows[0]["worker_id"]
-        for part in (self._writer, self._output, self._claimer):
+        for part in (self._completer, self._output, self._claimer):
             part.worker_id = self._worker_id
 
     # Claiming
@@ -190,7 +190,7 @@ class Worker:
 
     @property
     def _free_slots(self) -> int:
-        if self._is_quiet or self._writer.backlog > _MOST_BACKLOG:
+        if self._is_quiet or self._completer.backlog > _MOST_BACKLOG:
             return 0
         return max(0, self._options.concurrency - len(self._running))
 
@@ -296,7 +296,7 @@ class Worker:
         await asyncio.wait({claiming})
         await self._running.ended()
         if self._worker_id:
-            await self._writer.flushed()
+            await self._completer.flushed()
 
     async def _cancel_when_lost(self) -> None:
         await self._lost.wait()

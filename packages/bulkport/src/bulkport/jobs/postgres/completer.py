@@ -167,7 +167,7 @@ class _Locked:
     wait: float = _FIRST_LOCKED_WAIT
 
 
-class OutcomeWriter:
+class Completer:
     """Writes outcomes: at once when it is idle, and what ended meanwhile together when it is not.
 
     Parameters
