@@ -70,8 +70,12 @@ async def test_a_few_rows_wait_for_no_chunk_of_another_user(database_url: str) -
     ):
         await ada.post("/api/platforms", json={"platformName": "a"})
         await locking.execute("LOCK TABLE commands IN EXCLUSIVE MODE")
-        async with site.worker(chunk_slots=1):
-            many = (await eve.post("/api/commands/bulk", content=ndjson(rows), headers=NDJSON)).json()["id"]
+        async with site.worker(chunk_slots=1, concurrency=2):
+            # One of them has the only turn, the other one the last slot of the worker until it gives that up.
+            many = [
+                (await eve.post("/api/commands/bulk", content=ndjson(rows), headers=NDJSON)).json()["id"]
+                for _ in range(2)
+            ]
             async with asyncio.timeout(60):
                 while not (await fetch(database_url, _WAITING))[0][0]:
                     await asyncio.sleep(0.01)
@@ -79,4 +83,5 @@ async def test_a_few_rows_wait_for_no_chunk_of_another_user(database_url: str) -
             told = (await ada.get(f"/api/imports/{few}?wait=60")).json()
             assert told["status"] == "Completed"
             await locking.rollback()
-            assert (await eve.get(f"/api/imports/{many}?wait=60")).json()["successCount"] == 2_500
+            for id_ in many:
+                assert (await eve.get(f"/api/imports/{id_}?wait=60")).json()["successCount"] == 2_500

@@ -9,8 +9,8 @@ while it has either. So chunk workers never wait for each other in a circle.
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -36,6 +36,8 @@ from bulkport.jobs.port import JobContext, RetryLater
 
 # How long a chunk worker works on while others wait for its slot.
 _SHIFT_SECONDS: Final = 2.0
+# How long a chunk worker waits for a turn while others wait for its slot: an import of another user is among them.
+_TURN_SECONDS: Final = 1.0
 _MAX_CONFLICTS: Final = 10
 _LONG_STATEMENT_SECONDS: Final = 1.0
 """Who cancels an import waits longer than this for the statement that does all of it."""
@@ -45,6 +47,13 @@ _FIRST_PAUSE_SECONDS: Final = 0.02
 _MAX_PAUSE_SECONDS: Final = 0.5
 # Two imports, or two chunks of one, wanted the same keys in another order: one goes first, the other again.
 _CONFLICTS: Final = (errors.DeadlockDetected, errors.SerializationFailure)
+
+
+class NoTurn(RetryLater):
+    """The chunk worker has waited for a turn while others wait for its slot, and gives that up."""
+
+    def __init__(self) -> None:
+        super().__init__(0, lower_priority=True)
 
 
 class ChunkWorker:
@@ -79,7 +88,7 @@ class ChunkWorker:
             return False
         started = time.monotonic()
         try:
-            while not await self._work_once():
+            while not await self._work_once(others_wait):
                 if self._context.stopping:
                     raise RetryLater(0)
                 if time.monotonic() - started > _SHIFT_SECONDS and others_wait():
@@ -104,14 +113,24 @@ class ChunkWorker:
                 await settlement.roll_back_if_asked(connection, attempt.job_id, attempt.resource)
             return has_settled
 
-    async def _work_once(self) -> bool:
+    @asynccontextmanager
+    async def _turn(self, others_wait: Callable[[], bool]) -> AsyncIterator[None]:
+        """A turn; raises NoTurn when none comes while others wait for the slot."""
+        async with AsyncExitStack() as stack:
+            while True:
+                try:
+                    async with asyncio.timeout(_TURN_SECONDS):
+                        await stack.enter_async_context(self._fair_queue.turn(self._attempt.user_id))
+                    break
+                except TimeoutError:
+                    if others_wait() and not self._attempt.is_short:
+                        raise NoTurn from None
+            yield
+
+    async def _work_once(self, others_wait: Callable[[], bool]) -> bool:
         """Process one chunk, or settle. Returns whether the import has settled."""
         try:
-            async with (
-                self._fair_queue.turn(self._attempt.user_id),
-                self._pool.connection() as connection,
-                connection.transaction(),
-            ):
+            async with self._turn(others_wait), self._pool.connection() as connection, connection.transaction():
                 chunk = await self._claim(connection)
                 if chunk is not None:
                     self._pause_seconds = _FIRST_PAUSE_SECONDS

@@ -15,7 +15,7 @@ from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
 from bulkport.imports.attempt import Attempt, begin_attempt
 from bulkport.imports.awaited import BodyRefused, BodyUnavailable, FetchBody
-from bulkport.imports.chunk_worker import ChunkWorker
+from bulkport.imports.chunk_worker import ChunkWorker, NoTurn
 from bulkport.imports.fair_queue import FairQueue
 from bulkport.imports.hooks import IMPORT_FINISHED, finished_call
 from bulkport.imports.resource import Resources
@@ -154,7 +154,7 @@ class Importer:
         try:
             if not attempt.total_chunks:
                 await self._fetch(attempt, context)
-            may_be_cancelled = await self._work(attempt, context)
+            may_be_cancelled = await self._work_or_come_back(attempt, context)
         except RetryLater:
             raise
         except Exception as error:
@@ -243,6 +243,14 @@ class Importer:
             delay = self._policy.delay(1)
             _log.warning("import assistant paused", import_id=import_id, fault=describe(error), retry_in_seconds=delay)
             raise RetryLater(delay) from error
+
+    async def _work_or_come_back(self, attempt: Attempt, context: JobContext) -> bool:
+        try:
+            return await self._work(attempt, context)
+        except NoTurn:
+            # It has not failed: it has only waited.
+            await self._forgive(attempt.job_id)
+            raise
 
     async def _work(self, attempt: Attempt, context: JobContext) -> bool:
         attempt.max_reported_rows = self._max_reported_rows
