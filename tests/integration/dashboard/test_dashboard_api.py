@@ -53,3 +53,6 @@ async def test_what_is_wrong_is_said_as_json(site: PartsSite) -> None:
     assert json.loads(await site.page("api/v1/jobs/999", status=404))["status"] == 404
     problem = json.loads(await site.page("api/v1/jobs?since=never", status=400))
     assert "Enter a date like" in problem["detail"]
+    problem = json.loads(await site.page("api/v1/jobs?q=task:strict", status=400))
+    assert problem["detail"].startswith('Unknown query parameter "q"; known are: state, ')
+    assert "Job 999 not found" in json.loads(await site.page("api/v1/jobs/999", status=404))["detail"]

@@ -77,6 +77,16 @@ async def test_import_shows_what_is_wrong_and_gives_the_whole_report(site: Comma
         "platformName platformName must be at most 100 characters 1 21",
     ]
     assert re.findall(r'<tr data-row id="row-(\d+)"', page) == ["21", "22", "23"]
+    read = json.loads(await site.page(f"api/v1/imports/{import_id}"))
+    assert (read["import"]["status"], read["import"]["failureCount"]) == ("PartialSuccess", 3)
+    assert [kind["rows"] for kind in read["errors"]] == [2, 1]
+    for status, found in (("PartialSuccess", [import_id]), ("Failed", []), ("", [import_id])):
+        listed_too = json.loads(await site.page(f"api/v1/imports?status={status}&resource=platforms"))
+        assert [one["id"] for one in listed_too["imports"]] == found
+    problem = json.loads(await site.page("api/v1/imports?status=Done", status=400))
+    assert problem["detail"].startswith('Unknown status "Done"; known are in-flight, Pending, ')
+    assert json.loads(await site.page("api/v1/imports/999", status=404))["detail"] == "Import #999 not found."
+    assert json.loads(await site.page("api/v1/audit?target=nobody")) == {"entries": [], "before": None}
     csv = await site.browser.get(f"/hangfire/imports/{import_id}/errors.csv")
     assert csv.status_code == 200
     assert csv.headers["content-disposition"] == f'attachment; filename="import-{import_id}-errors.csv"'

@@ -133,6 +133,7 @@ async def test_filters_are_in_the_address(operator: Operator) -> None:
     assert "No matching jobs" in page
     assert '<option value="send_report">' in page
     assert (await operator.led_by(f"search?q={ada}")).endswith(f"jobs/{ada}")
+    assert (await operator.led_by(f"jobs?q={ada}")).endswith(f"search?q={ada}")
 
 
 async def test_address_that_makes_no_sense_is_told(operator: Operator) -> None:

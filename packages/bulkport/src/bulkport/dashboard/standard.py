@@ -16,6 +16,7 @@ from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.dashboard.dashboard import Dashboard
 from bulkport.dashboard.pages.api import api_downloads
 from bulkport.dashboard.pages.api_commands import api_commands
+from bulkport.dashboard.pages.api_imports import audit_downloads, import_downloads
 from bulkport.dashboard.pages.attention import Attention
 from bulkport.dashboard.pages.audit import audit_component
 from bulkport.dashboard.pages.failures import failures_component
@@ -100,6 +101,8 @@ def standard_dashboard(
         downloads=[
             *(download for component in components for download in component.downloads),
             *api_downloads(jobs, masking, reader.attention, commands),
+            *import_downloads(imports),
+            *audit_downloads(audit),
         ],
         commands=commands,
         counts=with_import_counts(job_counts(jobs), imports),

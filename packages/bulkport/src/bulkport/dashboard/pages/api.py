@@ -14,6 +14,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from bulkport.dashboard.core.command import Command
+from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Download, PageNotFound, PageRequest
 from bulkport.dashboard.pages.attention import Attention
@@ -21,14 +22,25 @@ from bulkport.dashboard.pages.failure_groups import read_failure_groups
 from bulkport.dashboard.pages.job_filters import FILTERS, JobFilter
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.prometheus import job_metrics
+from bulkport.errors import BadRequest
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.port.details import JobDetails, JobSummary
 
 _MAX_LISTED: Final = 200
+_QUERIES: Final[Mapping[str, Sequence[str]]] = {
+    "jobs": ("state", *FILTERS, "cursor", "size"),
+    "batches": ("before", "size"),
+    "imports": ("status", "resource", "user", "tag", "text", "before", "size"),
+    "audit": ("actor", "action", "target", "before", "size"),
+}
+"""Query parameters that a list takes; all others take none."""
 _PATHS: Final[Sequence[tuple[str, str]]] = (
     ("jobs", "Jobs, newest first; the filters of the page of jobs as query, and `cursor` and `size`"),
     ("jobs/{job_id}", "One job with its attempts and history"),
+    ("imports", "Imports of all users, newest first; the next page begins at `before`"),
+    ("imports/{import_id}", "One import with its most frequent errors"),
+    ("audit", "What operators did, newest first; the next page begins at `before`"),
     ("failures", "The latest failures, grouped by task, error type and message"),
     ("attention", "Conditions that need an operator's attention now"),
     ("metrics", "The same as gauges, in Prometheus' text format"),
@@ -68,7 +80,7 @@ def api_downloads(
         number: int = request.params["job_id"]
         details = await jobs.details(BackgroundJobId(str(number))) if number <= MAX_BIGINT else None
         if details is None:
-            raise PageNotFound
+            raise PageNotFound(t("Job {job} not found. Finished jobs are removed after some time.", job=number))
         return details_members(details, masking)
 
     async def list_failures(request: PageRequest) -> Any:
@@ -115,22 +127,31 @@ def api_downloads(
         return openapi_of(commands)
 
     return [
-        _resource("jobs", list_jobs),
-        _resource("jobs/{job_id:int}", one_job),
-        _resource("failures", list_failures),
-        _resource("attention", list_attention),
-        _resource("queues", list_queues),
-        _resource("servers", list_servers),
-        _resource("recurring", list_recurring),
-        _resource("batches", list_batches),
-        _resource("tasks", list_tasks),
-        _resource("openapi.json", openapi),
+        resource("jobs", list_jobs),
+        resource("jobs/{job_id:int}", one_job),
+        resource("failures", list_failures),
+        resource("attention", list_attention),
+        resource("queues", list_queues),
+        resource("servers", list_servers),
+        resource("recurring", list_recurring),
+        resource("batches", list_batches),
+        resource("tasks", list_tasks),
+        resource("openapi.json", openapi),
         Download("api/v1/metrics", metrics),
     ]
 
 
-def _resource(path: str, read: Callable[[PageRequest], Awaitable[Any]]) -> Download:
+def resource(path: str, read: Callable[[PageRequest], Awaitable[Any]]) -> Download:
+    """A resource of the API: what `read` gives, as JSON. A query parameter that it does not know is an error: a filter
+    that is passed over would have all jobs look like those that match.
+    """
+    known = _QUERIES.get(path, ())
+
     async def answer(request: PageRequest) -> Response:
+        unknown = next((name for name, _ in request.query.items() if name not in known), None)
+        if unknown is not None:
+            names = ", ".join(known) or t("none")
+            raise BadRequest(t("Unknown query parameter {name}; known are: {known}.", name=f'"{unknown}"', known=names))
         content = json.dumps(plain(await read(request)), ensure_ascii=False, default=str)
         return Response(content, media_type="application/json")
 
@@ -167,7 +188,7 @@ def plain(value: Any) -> Any:
         # What applications have named stays as it is.
         return {
             (_camel(name) if isinstance(name, str) and name.isidentifier() else str(plain(name))): inner
-            if name in ("args", "result")
+            if name in ("args", "result", "metadata")
             else plain(inner)
             for name, inner in value.items()
         }
@@ -215,7 +236,7 @@ def openapi_of(commands: Sequence[Command]) -> Mapping[str, Any]:
         paths.setdefault(f"/{path}", {})["get"] = {
             "summary": summary,
             "tags": [path.partition("/")[0]],
-            "parameters": _parameters(path) + (_FILTER_PARAMETERS if path == "jobs" else []),
+            "parameters": _parameters(path) + _query_parameters(path),
             "responses": {"200": success, "400": _PROBLEM, "404": _PROBLEM},
         }
     for command in commands:
@@ -258,9 +279,8 @@ def openapi_of(commands: Sequence[Command]) -> Mapping[str, Any]:
     }
 
 
-_FILTER_PARAMETERS: Final = [
-    {"name": name, "in": "query", "schema": {"type": "string"}} for name in ("state", *FILTERS, "cursor", "size")
-]
+def _query_parameters(path: str) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "query", "schema": {"type": "string"}} for name in _QUERIES.get(path, ())]
 
 
 def _parameters(path: str) -> list[dict[str, Any]]:
@@ -269,7 +289,7 @@ def _parameters(path: str) -> list[dict[str, Any]]:
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "integer" if kind == "int" or name == "job_id" else "string"},
+            "schema": {"type": "integer" if kind == "int" or name in ("job_id", "import_id") else "string"},
         }
         for name, kind in _PARAMETERS.findall(path)
     ]

@@ -7,7 +7,7 @@ from typing import Any, Final
 from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
-from bulkport.dashboard.core.page import Entry, Page, PageRequest, Search, Section
+from bulkport.dashboard.core.page import Entry, Page, PageRequest, Redirect, Search, Section
 from bulkport.dashboard.pages.batches import batch_pages
 from bulkport.dashboard.pages.bulk_operation_store import BulkOperationStore
 from bulkport.dashboard.pages.bulk_operations import (
@@ -110,6 +110,8 @@ def jobs_component(
     form_pages, form_actions = job_forms(jobs)
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
+        if request.query.get("q"):
+            raise Redirect(request.link("search", None, q=request.query.get("q")))
         state = JobFilter.lenient(request.query).state
         listed = await lists.read(request, "jobs", _KEYS[state])
         return {
