@@ -29,7 +29,7 @@ _REPLACE: Final = """([path, other]) => {
   for (const code of document.querySelectorAll("pre")) code.textContent = code.textContent.replaceAll(path, other);
 }"""
 _STREAM_MILLISECONDS: Final = 2_000
-_WIDE: Final = 1360
+_WIDE: Final = 1366
 _NARROW: Final = 390
 _PLAIN_HEIGHT: Final = 860
 

@@ -42,7 +42,7 @@ def import_downloads(imports: OperatedImports) -> list[Download]:
             found = await imports.get(ImportId(number))
         except JobNotFound:
             raise PageNotFound(t("Import #{number} not found.", number=number)) from None
-        return {"import": found, "errors": await imports.error_kinds(found.id, most=_MAX_KINDS)}
+        return {"import": found, "errors": await imports.error_kinds(ImportId(number), most=_MAX_KINDS)}
 
     return [resource("imports", list_imports), resource("imports/{import_id:int}", one_import)]
 
