@@ -72,7 +72,7 @@ async def test_metrics_tell_how_pools_are_used(client: httpx.AsyncClient) -> Non
     await client.get("/api/platforms")
     text = (await client.get("/metrics")).text
     assert 'commandapi_pool_connections_most{pool="api"} 10.0' in text
-    assert 'commandapi_pool_connections_most{pool="keys"} 2.0' in text
+    assert 'commandapi_pool_connections_most{pool="keys"} 6.0' in text
     assert re.search(r'commandapi_pool_connections\{pool="api"\} [1-9]', text)
     assert 'commandapi_pool_waiting{pool="api"} 0.0' in text
     assert re.search(r'commandapi_pool_connections_most\{pool="uploads"\} [1-9]', text)
