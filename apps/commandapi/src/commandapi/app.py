@@ -206,8 +206,8 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
         )
         metrics_of_process.watch("commandapi_searches", "Searches that run.", lambda: app.state.search_slots.taken)
         metrics_of_process.watch(
-            "commandapi_strangers",
-            "Requests without a valid key that are worked on.",
+            "commandapi_unknown_keys",
+            "Requests whose key was not valid lately, and is checked.",
             lambda: app.state.key_admission.strangers,
         )
         metrics_of_process.watch(
