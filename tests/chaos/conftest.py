@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from chaos.nursery import Nursery
 from command_processes import Site, open_site
 
+import forked_processes
 from commandapi.auth.keys import create_key
-from forked_processes import nursery
 
 
 @pytest.fixture
@@ -26,7 +27,12 @@ async def key(database_url: str) -> str:
         return await create_key(connection, "ada")
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Nursery:
+    return forked_processes.nursery()
+
+
 @pytest.fixture
-def site(database_url: str, key: str, chance: random.Random) -> Iterator[Site]:
-    with open_site(nursery(), database_url, key, chance) as site:
+def site(nursery: Nursery, database_url: str, key: str, chance: random.Random) -> Iterator[Site]:
+    with open_site(nursery, database_url, key, chance) as site:
         yield site
