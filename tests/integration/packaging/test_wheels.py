@@ -15,19 +15,11 @@ OF_PSYCOPG_AND_PYDANTIC = re.compile(r"psycopg|pydantic|annotated-types|typing-"
 pytestmark = pytest.mark.skipif(not UV.exists(), reason="uv is not installed in .uv")
 
 
-@pytest.fixture(scope="module")
-def kept_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of one environment after another: what they have in common is compiled once."""
-    return tmp_path_factory.mktemp("environment")
-
-
 @pytest.mark.parametrize(
     "extra", ["none", "fastapi", "dashboard", "client", "cli", "embedded", "otel", "testing", "all"]
 )
-def test_the_wheel_works_in_an_empty_environment(
-    wheel: Path, kept_folder: Path, tmp_path: Path, empty_database: str, extra: str
-) -> None:
-    python = environment(kept_folder, f"{wheel}" if extra == "none" else f"bulkport[{extra}] @ {wheel.as_uri()}")
+def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path, empty_database: str, extra: str) -> None:
+    python = environment(tmp_path, f"{wheel}" if extra == "none" else f"bulkport[{extra}] @ {wheel.as_uri()}")
     program = shutil.copy(PROGRAM, tmp_path)
     done = subprocess.run(
         [str(python), "-W", "ignore", str(program), extra],

@@ -17,11 +17,10 @@ def build_wheel(folder: Path) -> Path:
 
 
 def environment(folder: Path, *requirements: str) -> Path:
-    """The Python of an environment in a folder that has these and nothing else; what it had before is removed."""
+    """The Python of a new environment that has these and nothing else."""
+    uv("venv", "--python", sys.executable, str(folder / "venv"))
     python = folder / "venv" / "bin" / "python"
-    if not python.exists():
-        uv("venv", "--python", sys.executable, str(folder / "venv"))
-    uv("pip", "install", "--exact", "--link-mode", "hardlink", "--python", str(python), *requirements)
+    uv("pip", "install", "--link-mode", "hardlink", "--python", str(python), *requirements)
     return python
 
 
