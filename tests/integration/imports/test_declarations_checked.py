@@ -67,6 +67,12 @@ CASES = {
         "unique",
         UPDATES,
     ),
+    "key that cannot be compared": Case(
+        "CREATE TABLE books (title point, pages int)",
+        "the key's column title is point, whose values PostgreSQL cannot compare; name a key of other columns",
+        "title is point",
+        {"key": ("title",), "conflict": ConflictPolicy.UPDATE},
+    ),
     "generated column": Case(
         "CREATE TABLE books (title text, pages int GENERATED ALWAYS AS (length(title)) STORED)",
         "the column pages of books is generated, so nothing can be written to it; take the field pages out of the "

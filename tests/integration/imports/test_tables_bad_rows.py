@@ -318,6 +318,20 @@ async def test_row_level_security_refuses_rows_and_not_imports(database_url: str
         await execute(database_url, "DROP OWNED BY importer; DROP ROLE importer")
 
 
+async def test_nulls_in_arrays_never_become_texts(database_url: str) -> None:
+    class Tagged(BaseModel):
+        name: str
+        tags: list[str | None]
+
+    tagged = Resource(name="items", label="Item", label_field="name", model=Tagged, table="items")
+    name = urlsplit(database_url).path.removeprefix("/")
+    await execute(database_url, f'ALTER DATABASE "{name}" SET array_nulls = off')
+    async with table_site(database_url, "CREATE TABLE items (name text, tags text[])", tagged) as site:
+        job, _ = await site.load([{"name": "a", "tags": ["x", None, "NULL"]}])
+        assert "array_nulls is off" in job["errorSummary"]
+        assert await site.rows("SELECT * FROM items") == []
+
+
 @pytest.mark.parametrize(
     ("tables", "options", "message"),
     [

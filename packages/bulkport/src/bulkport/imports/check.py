@@ -6,13 +6,15 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row
 
+from bulkport.imports.column_types import read_column_types
 from bulkport.imports.field_types import type_mistake
 from bulkport.imports.mistakes import Mistake
 from bulkport.imports.old_rows import undo_mistakes
 from bulkport.imports.resource import Resource
 from bulkport.imports.rights import right_mistakes, schema_mistake, takes_rows
-from bulkport.imports.table import table_identifier, unique_index
+from bulkport.imports.table import incomparable_keys, table_identifier, unique_index
 from bulkport.imports.table_facts import TableFacts, read_facts
+from bulkport.imports.write_options import WriteMode
 
 _COLUMNS: Final = """
     SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, t.typname AS base,
@@ -52,6 +54,7 @@ async def check_resource(connection: AsyncConnection[Any], resource: Resource) -
     return [
         *_column_mistakes(resource, columns, is_filled_by_trigger=facts.has_before_triggers or facts.kind == "v"),
         *_key_mistakes(resource, facts),
+        *await _type_of_key_mistakes(connection, resource, name),
         *(Mistake(resource.name, what, remedy) for what, remedy in undo_mistakes(resource, facts)),
         *await _reference_mistakes(connection, resource),
         *await right_mistakes(connection, resource, name),
@@ -121,6 +124,13 @@ def _key_mistakes(resource: Resource, facts: TableFacts) -> Iterator[Mistake]:
         if partial:
             remedy = f"give the condition of its partial index: conflict_where={partial[0].predicate!r}"
         yield Mistake(resource.name, what, remedy)
+
+
+async def _type_of_key_mistakes(connection: AsyncConnection[Any], resource: Resource, name: str) -> list[Mistake]:
+    if all(mode is WriteMode.INSERT for mode in resource.allowed_modes):
+        return []
+    kinds = await read_column_types(connection, name)
+    return [Mistake(resource.name, what, "name a key of other columns") for what in incomparable_keys(resource, kinds)]
 
 
 async def _reference_mistakes(connection: AsyncConnection[Any], resource: Resource) -> list[Mistake]:

@@ -3,6 +3,7 @@
 import math
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -14,11 +15,13 @@ from bulkport.imports.bound import DeclaredSql
 from bulkport.imports.column_types import read_column_types
 from bulkport.imports.resource import Resource
 from bulkport.imports.table_facts import TableFacts, UniqueIndex, read_facts
-from bulkport.imports.values.column_type import ColumnType
+from bulkport.imports.values.column_type import ColumnType, TypeKind
 from bulkport.imports.write_options import WriteMode
 
 # Types for which a cast to their length or precision rounds, as storing does; a text it would cut without an error.
 _ROUNDING: Final = re.compile(r"(numeric|time|timestamp|interval)\b")
+_INCOMPARABLE: Final = frozenset({"json", "xml", "point", "polygon", "jsonpath"})
+"""Types without an equality that keys could be found by."""
 
 
 def table_identifier(name: str) -> sql.Identifier:
@@ -178,7 +181,34 @@ async def read_table(connection: AsyncConnection[Any], resource: Resource) -> Ta
         ),
     )
     _check_key(table)
+    if resource.default_mode is not WriteMode.INSERT and (incomparable := incomparable_keys(resource, kinds)):
+        raise ResourceDeclarationError(f"resource {resource.name!r}: {incomparable[0]}")
+    if any(kind.kind is TypeKind.ARRAY for kind in table.types):
+        await _require_array_nulls(connection, resource)
     return table
+
+
+def incomparable_keys(resource: Resource, kinds: Mapping[str, ColumnType]) -> list[str]:
+    """What is said of columns of the key whose type PostgreSQL cannot compare."""
+    return [
+        f"the key's column {name} is {kinds[name].name}, whose values PostgreSQL cannot compare"
+        for name in resource.write_key
+        if name in kinds and _is_incomparable(kinds[name])
+    ]
+
+
+def _is_incomparable(kind: ColumnType) -> bool:
+    parts = [kind.element] if kind.kind is TypeKind.ARRAY and kind.element else [part for _, part in kind.attributes]
+    return kind.name in _INCOMPARABLE if not parts else any(map(_is_incomparable, parts))
+
+
+async def _require_array_nulls(connection: AsyncConnection[Any], resource: Resource) -> None:
+    row = await (await connection.execute("SELECT current_setting('array_nulls')")).fetchone()
+    if row is not None and row[0] == "off":
+        raise ResourceDeclarationError(
+            f"resource {resource.name!r}: array_nulls is off, so that nulls in arrays would become the text NULL; "
+            "set it to on for the database or the worker's role"
+        )
 
 
 def _check_columns(resource: Resource, facts: TableFacts, names: tuple[str, ...]) -> None:
