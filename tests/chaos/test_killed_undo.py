@@ -1,4 +1,4 @@
-"""A process that dies in the middle of an undo, or of a rolled back cancellation, leaves all rows or none."""
+"""A server that dies in the middle of an undo leaves all rows or none."""
 
 import contextlib
 import threading
@@ -39,16 +39,7 @@ def asked(site: Site, process: CommandProcess, url: str, method: str, path: str)
         until(lambda: not site.value(WAITS), "the killed process's statement to end")
 
 
-def test_a_killed_server_undoes_all_or_nothing(site: Site) -> None:
-    body = platforms(3_000, chance=site.chance, bad_share=0)
-    site.rows(GATE)
-    worker = site.start_worker()
-    site.wait_for_workers(worker)
-    server = site.start_server(chunk_bytes=10_000)
-    with site.client(server) as client:
-        job = FollowedImport.send(client, body)
-        job.until_settled()
-    asked(site, server, server.url, "POST", f"/api/imports/{job.id}/undo")
+def until_rolled_back(site: Site) -> None:
     # PostgreSQL notices the broken connection at its next word with the client: the statement may still end by itself,
     # but nothing of it is committed.
     until(
@@ -60,6 +51,19 @@ def test_a_killed_server_undoes_all_or_nothing(site: Site) -> None:
         ),
         "the transaction to be rolled back",
     )
+
+
+def test_a_killed_server_undoes_all_or_nothing(site: Site) -> None:
+    body = platforms(3_000, chance=site.chance, bad_share=0)
+    site.rows(GATE)
+    worker = site.start_worker()
+    site.wait_for_workers(worker)
+    server = site.start_server(chunk_bytes=10_000)
+    with site.client(server) as client:
+        job = FollowedImport.send(client, body)
+        job.until_settled()
+    asked(site, server, server.url, "POST", f"/api/imports/{job.id}/undo")
+    until_rolled_back(site)
     assert stored(site, body) == body.good
     with site.client(site.start_server()) as client:
         answer = client.post(f"/api/imports/{job.id}/undo")
@@ -67,3 +71,29 @@ def test_a_killed_server_undoes_all_or_nothing(site: Site) -> None:
         assert answer.json()["undone"]["removed"] == len(body.good)
         assert client.post(f"/api/imports/{job.id}/undo").status_code == 409
     assert stored(site, body) == []
+
+
+def test_a_killed_server_brings_all_deleted_rows_back_or_none(site: Site) -> None:
+    body = platforms(3_000, chance=site.chance, bad_share=0)
+    worker = site.start_worker(undo="full")
+    site.wait_for_workers(worker)
+    server = site.start_server(chunk_bytes=10_000, undo="full")
+    with site.client(server) as client:
+        FollowedImport.send(client, body).until_settled()
+        answer = client.post(
+            "/api/platforms/bulk?mode=delete", content=body.data, headers={"content-type": "application/x-ndjson"}
+        )
+        deletion = FollowedImport(client, body, answer.json())
+        deletion.until_settled()
+    assert stored(site, body) == []
+    path = f"/api/imports/{deletion.id}/undo"
+    site.rows(GATE.replace("DELETE", "INSERT").replace("RETURN OLD", "RETURN NEW"))
+    asked(site, server, server.url, "POST", path)
+    until_rolled_back(site)
+    assert stored(site, body) == []
+    with site.client(site.start_server(undo="full")) as client:
+        answer = client.post(path)
+        assert answer.status_code == 200, answer.text
+        assert (answer.json()["undone"]["restored"], answer.json()["undone"]["notRestored"]) == (len(body.good), 0)
+        assert client.post(path).status_code == 409
+    assert stored(site, body) == body.good
