@@ -9,6 +9,7 @@ from typing import Final
 import psycopg
 import psycopg_pool
 
+from bulkport.imports.beside import beside
 from bulkport.imports.idempotency import PRUNE as DELETE_KEYS
 from bulkport.imports.part_store import PartStore, collect
 from bulkport.logs import get_logger
@@ -66,12 +67,8 @@ class LeftoverPruner:
     @asynccontextmanager
     async def beside(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
         """Prune every `interval_seconds` for as long as the context lasts."""
-        pruning = asyncio.create_task(self._run(interval_seconds), name="pruner of what clients left")
-        try:
+        async with beside(self._run(interval_seconds), "pruner of what clients left"):
             yield
-        finally:
-            pruning.cancel()
-            await asyncio.gather(pruning, return_exceptions=True)
 
     async def prune(self) -> Removed:
         """Remove one batch: at most 200 parts of uploads, 5,000 uploads and 5,000 keys."""

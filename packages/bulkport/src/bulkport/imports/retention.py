@@ -11,6 +11,7 @@ import psycopg
 import psycopg_pool
 
 from bulkport.imports import retention_queries as queries
+from bulkport.imports.beside import beside
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
 
@@ -63,12 +64,8 @@ class ImportPruner:
         if self._retention.ended is None:
             yield
             return
-        pruning = asyncio.create_task(self._run(interval_seconds), name="import pruner")
-        try:
+        async with beside(self._run(interval_seconds), "import pruner"):
             yield
-        finally:
-            pruning.cancel()
-            await asyncio.gather(pruning, return_exceptions=True)
 
     async def prune(self) -> Pruned:
         """Remove one batch: at most 100 imports and 5,000 of their bad rows, old rows and chunks each."""

@@ -15,6 +15,7 @@ import psycopg_pool
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.imports import process_queries as queries
+from bulkport.imports.beside import beside
 from bulkport.imports.process import IMPORT_QUEUE, PROCESS_IMPORT
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.logs import get_logger
@@ -39,12 +40,8 @@ class Watchdog:
     @asynccontextmanager
     async def beside(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
         """Look every `interval_seconds` for as long as the context lasts."""
-        watching = asyncio.create_task(self._watch(interval_seconds), name="import watchdog")
-        try:
+        async with beside(self._watch(interval_seconds), "import watchdog"):
             yield
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
 
     async def look(self, grace_seconds: float = _GRACE_SECONDS) -> int:
         """Look once at all unfinished imports, in two statements a thousand. Returns how many were queued anew."""

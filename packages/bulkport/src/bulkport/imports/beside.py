@@ -1,0 +1,22 @@
+"""Work that goes on beside something else, and ends with it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+_PATIENCE_SECONDS: Final = 1.0
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Run `work` for as long as the context lasts."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        # A cancellation is lost where a statement fails in its moment, and its error is taken for one of the database.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_PATIENCE_SECONDS)
+        await asyncio.gather(task, return_exceptions=True)
