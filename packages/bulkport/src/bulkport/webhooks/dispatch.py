@@ -8,6 +8,7 @@ from typing import Final
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from bulkport.imports.beside import beside
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
@@ -47,12 +48,8 @@ class Dispatcher:
     @asynccontextmanager
     async def beside(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
         """Look every `interval_seconds` for as long as the context lasts."""
-        task = asyncio.create_task(self._run(interval_seconds), name="webhook dispatcher")
-        try:
+        async with beside(self._run(interval_seconds), "webhook dispatcher"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def dispatch(self) -> int:
         """Look once. Returns how many deliveries have a job now that had none.
