@@ -27,6 +27,9 @@ _REPORTS_AT_ONCE: Final = 5_000
 
 _REPLACE: Final = """([path, other]) => {
   for (const code of document.querySelectorAll("pre")) code.textContent = code.textContent.replaceAll(path, other);
+  for (const place of document.querySelectorAll(".place")) {
+    place.textContent = place.textContent.replace(/^[^/]+\\/screenshots\\//, "shop/");
+  }
 }"""
 _STREAM_MILLISECONDS: Final = 2_000
 _WIDE: Final = 1366
