@@ -28,6 +28,13 @@ COMMANDAPI = ("-c", "from commandapi.cli.main import main\nmain()")
 """Arguments of a Python process that is the command."""
 
 
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # it has ended just now
+        return False
+
+
 def until(condition: Callable[[], object], what: str, *, seconds: float = DEADLINE_SECONDS) -> None:
     """Wait for a condition, with a deadline."""
     deadline = time.monotonic() + seconds
@@ -93,7 +100,7 @@ class RunningServer:
     def workers(self) -> set[int]:
         """Process ids of the workers that run now."""
         children = psutil.Process(self.process.pid).children()
-        return {child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE}
+        return {child.pid for child in children if _lives(child)}
 
     @property
     def database_pid(self) -> int:
