@@ -15,8 +15,8 @@ async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[No
     try:
         yield
     finally:
-        # `asyncio.wait_for` of Python 3.11, by which the pool waits for a connection, loses a cancellation that comes in
-        # the moment in which one is there.
+        # `asyncio.wait_for` of Python 3.11, by which the pool waits for a connection, loses a cancellation that comes
+        # in the moment in which one is there.
         while not task.done():
             task.cancel()
             await asyncio.wait([task], timeout=_PATIENCE_SECONDS)
