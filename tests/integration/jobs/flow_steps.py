@@ -54,7 +54,7 @@ async def states(site: EngineSite, job_ids: Iterable[BackgroundJobId]) -> list[s
     return [found[int(job_id)] for job_id in job_ids]
 
 
-async def become(site: EngineSite, job_ids: Iterable[BackgroundJobId], *wanted: str, seconds: float = 30.0) -> None:
+async def become(site: EngineSite, job_ids: Iterable[BackgroundJobId], *wanted: str, seconds: float = 90.0) -> None:
     """Wait until the jobs are in these states (one for all, or one each)."""
     ids = list(job_ids)
     expected = list(wanted) if len(wanted) > 1 else list(wanted) * len(ids)
