@@ -11,7 +11,7 @@ from catalogue_site import PLATFORMS, platforms
 from upload_socket import ServedApi, served
 
 from application_client import make_key
-from bulkport.imports import body_work
+from bulkport.imports.body import body_work
 from import_steps import CSV, NDJSON, WAIT_SECONDS, fetch, ndjson
 from loop_watch import watched_loop
 

@@ -13,8 +13,8 @@ from upload_socket import served
 
 from application_client import assert_problem, client_of, make_key, open_application
 from bulkport.imports import admission
+from bulkport.imports.body.staged import PART_BYTES
 from bulkport.imports.read import read_jobs
-from bulkport.imports.staged import PART_BYTES
 from commandapi.auth import key_format
 from commandapi.auth.key_admission import STRANGERS_AT_ONCE, KeyAdmission
 from import_steps import NDJSON, WAIT_SECONDS, accepted, ndjson

@@ -8,7 +8,7 @@ from followed_import import FollowedImport
 from held_imports import held_back
 from import_bodies import platforms
 
-from bulkport.imports.watchdog import Watchdog
+from bulkport.imports.worker.watchdog import Watchdog
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.pools import open_pool
 

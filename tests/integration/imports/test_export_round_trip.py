@@ -24,7 +24,7 @@ from bulkport.imports.exports import file_columns, writing
 from bulkport.imports.exports.pages import Export, PageText
 from bulkport.imports.exports.query import ExportQuery
 from bulkport.imports.exports.writing import FileFormat, written_file
-from bulkport.imports.table import read_table
+from bulkport.imports.writing.table import read_table
 from bulkport.pools import open_pool
 from import_steps import execute, imported
 

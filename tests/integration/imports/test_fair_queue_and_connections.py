@@ -8,14 +8,14 @@ from typing import LiteralString
 from one_chunk import GAUGES, opened
 
 from bulkport.identifiers import ImportId, UserId
-from bulkport.imports import chunk_worker
-from bulkport.imports.attempt import Attempt, begin_attempt
-from bulkport.imports.fair_queue import FairQueue
+from bulkport.imports.body.upload import Upload
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.ingest import Intake
 from bulkport.imports.resource import Resources
-from bulkport.imports.table import TableCatalogue
-from bulkport.imports.upload import Upload
+from bulkport.imports.worker import chunk_worker
+from bulkport.imports.worker.attempt import Attempt, begin_attempt
+from bulkport.imports.worker.fair_queue import FairQueue
+from bulkport.imports.writing.table import TableCatalogue
 from bulkport.jobs.port import BackgroundJobId, JobContext
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool, open_pool

@@ -15,7 +15,8 @@ from bulkport.database.row_security import TENANT_ROLE, RowSecurity
 from bulkport.errors import NotFound
 from bulkport.fastapi import import_errors, import_results, imports, retry, undo
 from bulkport.identifiers import UserId
-from bulkport.imports import queries, read, staged
+from bulkport.imports import queries, read
+from bulkport.imports.body import staged
 from bulkport.pools import open_pool
 from bulkport.pulls import recurring
 from bulkport.webhooks import store

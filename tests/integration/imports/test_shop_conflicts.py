@@ -89,7 +89,7 @@ async def test_the_last_row_of_a_body_wins_over_all_its_chunks(small_chunks: Ope
 async def test_chunks_that_are_decoded_ahead_tell_of_their_own_rows(
     small_chunks: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulkport.imports.read_ahead._FEWEST_RECORDS", 1)
+    monkeypatch.setattr("bulkport.imports.worker.read_ahead._FEWEST_RECORDS", 1)
     rows = [offer(f"S{i % 7}", f"{i:04} {'x' * 40}") for i in range(140)]
     rows[60]["shade"] = "red"
     rows[100]["title"] = None

@@ -13,7 +13,7 @@ from table_site import TableSite, table_site
 
 from bulkport import Resource, ResourceDeclarationError
 from bulkport.imports import restore
-from bulkport.imports.check import check_resource
+from bulkport.imports.declaration.check import check_resource
 from bulkport.imports.erasure import erase_user
 from bulkport.imports.resource import ConflictPolicy
 from bulkport.imports.retention import ImportPruner, ImportRetention

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bulkport.imports.watchdog import Watchdog
+from bulkport.imports.worker.watchdog import Watchdog
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.pools import open_pool
 from import_steps import execute, fetch

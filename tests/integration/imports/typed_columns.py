@@ -9,11 +9,11 @@ import psycopg
 from pydantic import create_model
 
 from bulkport import ImportLimits, Resource
-from bulkport.imports.column_types import COLUMNS, MONEY_SAMPLE, TYPES, column_types
 from bulkport.imports.formats import CsvRecords, match_header, parse_envelope
 from bulkport.imports.validation import ChunkValidator, stored_texts
 from bulkport.imports.values.copy_text import copy_block
 from bulkport.imports.values.options import PLAIN, ValueOptions
+from bulkport.imports.writing.column_types import COLUMNS, MONEY_SAMPLE, TYPES, column_types
 
 FORMATS = ("csv", "ndjson", "json")
 

@@ -10,12 +10,12 @@ from pydantic.alias_generators import to_camel
 
 from bulkport import NotBlank, Resource
 from bulkport.identifiers import UserId
+from bulkport.imports.body.member_names import MemberNames
+from bulkport.imports.body.options_query import parse_reading
+from bulkport.imports.body.upload import ChunkReader, Upload
 from bulkport.imports.formats import BadRecord, BodyFormat, Handling, csv_records
 from bulkport.imports.formats.csv import with_constants
 from bulkport.imports.formats.ndjson import ndjson_records
-from bulkport.imports.member_names import MemberNames
-from bulkport.imports.options_query import parse_reading
-from bulkport.imports.upload import ChunkReader, Upload
 from bulkport.limits import ImportLimits
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkport.imports.circles import units_of
+from bulkport.imports.writing.circles import units_of
 
 
 def test_circles_are_units_and_parents_come_first() -> None:

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from bulkport.imports import fair_queue as turns_module
-from bulkport.imports.fair_queue import FairQueue
+from bulkport.imports.worker import fair_queue as turns_module
+from bulkport.imports.worker.fair_queue import FairQueue
 
 
 class _Clock:

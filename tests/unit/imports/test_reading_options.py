@@ -3,9 +3,9 @@
 import pytest
 
 from bulkport.errors import ValidationFailed
+from bulkport.imports.body.options_query import PARAMETERS, openapi_parameters, parse_reading
 from bulkport.imports.charsets import find_charset
 from bulkport.imports.options import Blank, ExcelDates, Normalization, ReadingOptions
-from bulkport.imports.options_query import PARAMETERS, openapi_parameters, parse_reading
 
 
 def test_every_parameter_reads_its_own_example_and_comes_back_from_json() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.adapt import PyFormat, Transformer
 
-from bulkport.imports.text_arrays import TextArray, binary_text_array
+from bulkport.imports.writing.text_arrays import TextArray, binary_text_array
 
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 

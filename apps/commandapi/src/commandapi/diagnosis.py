@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 
 from bulkport.diagnosis import Finding, diagnose
-from bulkport.imports.mistakes import Mistake
+from bulkport.imports.declaration.mistakes import Mistake
 from commandapi import migrations
 from commandapi.auth.key_admission import CHECKS_AT_ONCE, STRANGERS_AT_ONCE
 from commandapi.ownership import Tenancy

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bulkport.extras import MissingExtra
     from bulkport.imports.calls import RowError
     from bulkport.imports.cancel import CancelEffect
-    from bulkport.imports.mistakes import Mistake
+    from bulkport.imports.declaration.mistakes import Mistake
     from bulkport.imports.options import ReadingOptions
     from bulkport.imports.process import AttemptPolicy
     from bulkport.imports.read import ImportJob
@@ -88,7 +88,7 @@ _MODULES: Final = {
     "bulkport.extras": ("MissingExtra",),
     "bulkport.imports.calls": ("RowError",),
     "bulkport.imports.cancel": ("CancelEffect",),
-    "bulkport.imports.mistakes": ("Mistake",),
+    "bulkport.imports.declaration.mistakes": ("Mistake",),
     "bulkport.imports.options": ("ReadingOptions",),
     "bulkport.imports.process": ("AttemptPolicy",),
     "bulkport.imports.read": ("ImportJob",),

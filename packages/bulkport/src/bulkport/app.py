@@ -11,8 +11,8 @@ from bulkport.database import DEFAULT_SCHEMA
 from bulkport.extras import require_extra
 from bulkport.identifiers import AnyUserId, user_id_text
 from bulkport.import_work import ImportWork
-from bulkport.imports.check import check_resources
-from bulkport.imports.mistakes import Mistake
+from bulkport.imports.declaration.check import check_resources
+from bulkport.imports.declaration.mistakes import Mistake
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.jobs.errors import NotConnected

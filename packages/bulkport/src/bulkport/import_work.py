@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bulkport.extras import has_extra
+from bulkport.imports.body.part_store import PartStore
 from bulkport.imports.leftovers import LeftoverPruner
-from bulkport.imports.part_store import PartStore
 from bulkport.imports.process import Importer
 from bulkport.imports.resource import Resources
 from bulkport.imports.retention import ImportPruner
-from bulkport.imports.watchdog import Watchdog
+from bulkport.imports.worker.watchdog import Watchdog
 from bulkport.jobs.port import JobEngine
 from bulkport.limits import ImportLimits
 from bulkport.pools import AsyncPool

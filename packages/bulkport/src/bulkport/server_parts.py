@@ -5,8 +5,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from bulkport.database.row_security import RowSecurity
+from bulkport.imports.body.part_store import PartStore
 from bulkport.imports.ingest import Intake
-from bulkport.imports.part_store import PartStore
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.watch import ImportWatch
 from bulkport.jobs.port import JobEngine

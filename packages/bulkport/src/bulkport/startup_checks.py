@@ -10,7 +10,7 @@ from psycopg_pool import PoolTimeout
 
 from bulkport import migrations
 from bulkport.database import cursor_classes, database_url, mask_passwords, refusal_in
-from bulkport.imports.check import check_resources
+from bulkport.imports.declaration.check import check_resources
 from bulkport.imports.resource import Resources
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool

@@ -26,15 +26,15 @@ from bulkport.fastapi.staged_body import StagedBody, body_reference, named_uploa
 from bulkport.fastapi.write_query import Authorize, permit, write_options
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.body.options_query import parse_reading
+from bulkport.imports.body.part_store import collect
+from bulkport.imports.body.upload import OnAccept, Upload, nothing
 from bulkport.imports.formats import BodyFormat, Handling, parse_prefer, parse_wait
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_NAME, MAX_TAG, MAX_TAGS, ImportLabels, parse_metadata
-from bulkport.imports.options_query import parse_reading
-from bulkport.imports.part_store import collect
 from bulkport.imports.read import get_job
 from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.upload import OnAccept, Upload, nothing
 from bulkport.imports.write_options import WriteOptions
 from bulkport.pulls.access import SourceAccess
 

@@ -7,9 +7,9 @@ from bulkport.fastapi.examples import csv_text, example_records
 from bulkport.fastapi.import_examples import status_answer
 from bulkport.fastapi.job_views import JobViews
 from bulkport.fastapi.json_schema import schema_of
+from bulkport.imports.body.options_query import openapi_parameters
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.formats.media_type import MULTIPART
-from bulkport.imports.options_query import openapi_parameters
 from bulkport.imports.resource import Resource
 
 MESSAGE: Final = "Bulk import job successfully queued"

@@ -22,7 +22,7 @@ from bulkport.imports.exports.writing import FileFormat
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
-from bulkport.imports.table import read_table
+from bulkport.imports.writing.table import read_table
 
 _TEXTS: Final = {"csv": BodyFormat.CSV.media_type, "ndjson": BodyFormat.NDJSON.media_type}
 

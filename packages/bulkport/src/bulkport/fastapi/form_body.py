@@ -14,9 +14,9 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from bulkport.errors import BadRequest, MalformedBody, UnsupportedMediaType
+from bulkport.imports.body.options_query import is_reading_parameter
 from bulkport.imports.charsets import find_charset
 from bulkport.imports.labels import LABEL_FIELDS
-from bulkport.imports.options_query import is_reading_parameter
 
 QUERY_ONLY: Final = frozenset({"mode", "dryRun", "results", "startAt"})
 """Parameters that decide about the import before its body is read, and so are no fields of a form."""

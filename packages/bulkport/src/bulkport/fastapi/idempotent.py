@@ -20,9 +20,9 @@ from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.request_body import RequestBody, small_fingerprint
 from bulkport.identifiers import UserId
 from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.body.upload import OnAccept
 from bulkport.imports.idempotency import LEASE_SECONDS, IdempotencyKey
 from bulkport.imports.runtime import ImportRuntime
-from bulkport.imports.upload import OnAccept
 
 # A structured-field string (RFC 9651 §3.3.3), as the draft asks for, or what most clients send: the bare key.
 _KEY: Final = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')

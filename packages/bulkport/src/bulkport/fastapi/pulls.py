@@ -14,9 +14,9 @@ from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import PathId, UtcTime, WireBody, WireView
 from bulkport.fastapi.write_query import Authorize, permit, write_options
 from bulkport.identifiers import UserId
+from bulkport.imports.body.options_query import openapi_parameters, parse_reading
 from bulkport.imports.formats import parse_prefer
 from bulkport.imports.labels import MAX_NAME, ImportLabels
-from bulkport.imports.options_query import openapi_parameters, parse_reading
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.write_options import WriteOptions

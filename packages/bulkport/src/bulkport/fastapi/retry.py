@@ -27,17 +27,17 @@ from bulkport.fastapi.staged_body import body_reference, named_upload
 from bulkport.fastapi.write_query import Authorize, permit
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.body.options_query import parse_reading
+from bulkport.imports.body.part_store import collect
+from bulkport.imports.body.upload import OnAccept, Upload
 from bulkport.imports.formats import BodyFormat, Handling, parse_prefer
 from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
-from bulkport.imports.options_query import parse_reading
-from bulkport.imports.part_store import collect
 from bulkport.imports.read import CsvHeader, ImportJob, ReportedRow, csv_header, get_job
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.retry import RejectedRows, mend_row, newest_retry, write_link
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.upload import OnAccept, Upload
 from bulkport.imports.write_options import WriteOptions
 
 

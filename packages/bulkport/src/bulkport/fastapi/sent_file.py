@@ -12,11 +12,11 @@ from bulkport.errors import UnsupportedMediaType, UploadTimedOut, ValidationFail
 from bulkport.fastapi.form_body import QUERY_ONLY, FormBody, form_boundary
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.staged_body import StagedBody
+from bulkport.imports.body.options_query import parse_reading
 from bulkport.imports.formats import MediaType, media_type_of_part, parse_media_type
 from bulkport.imports.formats.file_names import media_type_of_name
 from bulkport.imports.labels import ImportLabels, parse_labels
 from bulkport.imports.options import ReadingOptions
-from bulkport.imports.options_query import parse_reading
 
 _NO_LABELS: Final = ImportLabels()
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from bulkport.errors import UploadConflict, UploadInterrupted, ValidationFailed
 from bulkport.fastapi.headers import field_value
 from bulkport.identifiers import UserId
-from bulkport.imports import staged
+from bulkport.imports.body import staged
 from bulkport.imports.formats.file_names import media_type_of_name
 from bulkport.imports.runtime import ImportRuntime
 

@@ -31,10 +31,10 @@ from bulkport.fastapi.paths import request_path
 from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.identifiers import UserId
-from bulkport.imports import staged
-from bulkport.imports.part_store import collect, put_part
+from bulkport.imports.body import staged
+from bulkport.imports.body.part_store import collect, put_part
+from bulkport.imports.body.staged import OBJECT_BYTES, PART_BYTES, StagedUpload
 from bulkport.imports.runtime import ImportRuntime
-from bulkport.imports.staged import OBJECT_BYTES, PART_BYTES, StagedUpload
 
 _VERSION: Final = "1.0.0"
 _CONTENT_TYPE: Final = "application/offset+octet-stream"

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from bulkport.errors import Forbidden, ValidationFailed
 from bulkport.fastapi.parameter_names import require_spelling
-from bulkport.imports.options_query import PARAMETERS
+from bulkport.imports.body.options_query import PARAMETERS
 from bulkport.imports.resource import Resource
 from bulkport.imports.write_options import WriteMode, WriteOptions, context_text
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from bulkport.imports.attempt import Attempt
+from bulkport.imports.worker.attempt import Attempt
 from bulkport.jobs.port import JobContext
 
 FetchBody: TypeAlias = Callable[[Attempt, JobContext], Awaitable[None]]

@@ -8,17 +8,17 @@ from typing import Any, Final, Protocol
 
 from bulkport.errors import JobNotFound, ValidationFailed
 from bulkport.identifiers import AnyUserId, ImportId, user_id_text
+from bulkport.imports.body.given_file import FileContent, given_file
+from bulkport.imports.body.upload import Upload
 from bulkport.imports.cancel import CancelEffect, cancel_import
 from bulkport.imports.erasure import erase_user
 from bulkport.imports.formats import BodyFormat, Handling
-from bulkport.imports.given_file import FileContent, given_file
 from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.read import ImportJob, read_jobs, row_error_pages
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import CancellationAsker
-from bulkport.imports.upload import Upload
 from bulkport.imports.write_options import WriteMode, WriteOptions, context_text
 from bulkport.pools import AsyncPool
 

@@ -15,24 +15,24 @@ import msgspec
 from psycopg import AsyncConnection
 
 from bulkport.imports import process_queries as queries
-from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.collector import collector_paused
 from bulkport.imports.formats.csv import csv_records, with_constants
 from bulkport.imports.formats.ndjson import ndjson_records
-from bulkport.imports.hooks import before_rows
-from bulkport.imports.references import existing_ids
 from bulkport.imports.resource import Reference
-from bulkport.imports.rows import Refusal, WritableRows
-from bulkport.imports.self_references import ChosenIds, choose_ids, own_names, refers_to_itself
-from bulkport.imports.server_encoding import server_codec, storable, storable_json
 from bulkport.imports.states import ChunkState
-from bulkport.imports.table import TargetTable
-from bulkport.imports.threads import off_loop
 from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows, stored_texts
 from bulkport.imports.validation.lookups import lookups_of
+from bulkport.imports.worker.attempt import Attempt, Chunk
+from bulkport.imports.worker.hooks import before_rows
+from bulkport.imports.worker.threads import off_loop
 from bulkport.imports.write_options import WriteMode
-from bulkport.imports.written import Tally
+from bulkport.imports.writing.references import existing_ids
+from bulkport.imports.writing.rows import Refusal, WritableRows
+from bulkport.imports.writing.self_references import ChosenIds, choose_ids, own_names, refers_to_itself
+from bulkport.imports.writing.server_encoding import server_codec, storable, storable_json
+from bulkport.imports.writing.table import TargetTable
+from bulkport.imports.writing.written import Tally
 from bulkport.sanitize import storable_text
 
 if sys.version_info >= (3, 14):

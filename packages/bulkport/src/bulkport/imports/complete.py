@@ -15,7 +15,6 @@ from bulkport import telemetry
 from bulkport.identifiers import ImportId
 from bulkport.imports import queries
 from bulkport.imports.resource import Resource
-from bulkport.imports.server_encoding import server_codec, storable
 from bulkport.imports.states import CancellationAsker, ImportStatus
 from bulkport.imports.summary import (
     MAX_SUMMARY_ERRORS,
@@ -28,6 +27,7 @@ from bulkport.imports.summary import (
 )
 from bulkport.imports.undo import roll_back
 from bulkport.imports.validation import once
+from bulkport.imports.writing.server_encoding import server_codec, storable
 
 _MAX_UNREPORTED_KINDS: Final = 20
 

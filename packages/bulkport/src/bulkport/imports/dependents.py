@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
-from bulkport.imports.table import TargetTable
+from bulkport.imports.writing.table import TargetTable
 
 # Of a table that may not be read PostgreSQL's own word holds. Of a partitioned table the key of the whole says all.
 _SELECT: Final = """

@@ -6,10 +6,10 @@ from typing import Any
 
 from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports.accepted import AcceptedImport
+from bulkport.imports.body.upload import ChunkReader, OnAccept, Upload
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.resource import ConflictPolicy
 from bulkport.imports.summary import unknown_fields_warnings
-from bulkport.imports.upload import ChunkReader, OnAccept, Upload
 
 
 class ImportDescription:

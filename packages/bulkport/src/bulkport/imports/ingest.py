@@ -21,16 +21,16 @@ from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import ingest_queries as queries
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.admission import Admission
+from bulkport.imports.body.envelope_chunks import envelope_chunks
+from bulkport.imports.body.spool import Spool
+from bulkport.imports.body.upload import BodyReader, ChunkReader, OnAccept, PeekedBody, Upload, no_records
 from bulkport.imports.chunk import compress
 from bulkport.imports.description import ImportDescription
-from bulkport.imports.envelope_chunks import envelope_chunks
 from bulkport.imports.formats import BodyChunk, BodyFormat
 from bulkport.imports.formats.sniffing import WORKBOOK_SIGNATURES
 from bulkport.imports.formats.transcoding import BodyCharset, utf8_of
-from bulkport.imports.hooks import enqueue_finished
 from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT
-from bulkport.imports.spool import Spool
-from bulkport.imports.upload import BodyReader, ChunkReader, OnAccept, PeekedBody, Upload, no_records
+from bulkport.imports.worker.hooks import enqueue_finished
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.limits import ImportLimits
 from bulkport.slots import Slots

@@ -10,8 +10,8 @@ import psycopg
 import psycopg_pool
 
 from bulkport.imports.beside import beside
+from bulkport.imports.body.part_store import PartStore, collect
 from bulkport.imports.idempotency import PRUNE as DELETE_KEYS
-from bulkport.imports.part_store import PartStore, collect
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
 

@@ -13,13 +13,13 @@ from bulkport.errors import ResourceDeclarationError
 from bulkport.identifiers import ImportId
 from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
-from bulkport.imports.attempt import Attempt, begin_attempt
 from bulkport.imports.awaited import BodyRefused, BodyUnavailable, FetchBody
-from bulkport.imports.chunk_worker import ChunkWorker, NoTurn
-from bulkport.imports.fair_queue import FairQueue
-from bulkport.imports.hooks import IMPORT_FINISHED, finished_call
 from bulkport.imports.resource import Resources
-from bulkport.imports.table import TableCatalogue
+from bulkport.imports.worker.attempt import Attempt, begin_attempt
+from bulkport.imports.worker.chunk_worker import ChunkWorker, NoTurn
+from bulkport.imports.worker.fair_queue import FairQueue
+from bulkport.imports.worker.hooks import IMPORT_FINISHED, finished_call
+from bulkport.imports.writing.table import TableCatalogue
 from bulkport.jobs.context import JobCancelled
 from bulkport.jobs.port import JobContext, RetryLater, RetryPolicy, TaskDefinition
 from bulkport.logs import bind_log_values, get_logger

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, get_args
 from pydantic import BaseModel
 
 from bulkport.errors import ResourceDeclarationError
-from bulkport.imports.mode_models import key_model, partial_model
+from bulkport.imports.declaration.mode_models import key_model, partial_model
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.write_options import WriteMode
 
@@ -218,7 +218,7 @@ class Resource:
     @classmethod
     def of(cls, mapped: type, **options: Any) -> "Resource":
         """A resource from a class that SQLAlchemy or SQLModel maps to a table: see `of_model.resource_of`."""
-        from bulkport.imports.of_model import resource_of  # noqa: PLC0415 # which builds resources
+        from bulkport.imports.declaration.of_model import resource_of  # noqa: PLC0415 # which builds resources
 
         return resource_of(mapped, **options)
 

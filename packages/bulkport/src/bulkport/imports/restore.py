@@ -15,12 +15,12 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from bulkport.identifiers import ImportId
-from bulkport.imports.bound import bound
-from bulkport.imports.matched import id_column
-from bulkport.imports.old_rows import saved_columns
-from bulkport.imports.refusal_messages import Fault, refusal
-from bulkport.imports.rejections import is_row_refusal
-from bulkport.imports.table import TargetTable
+from bulkport.imports.writing.bound import bound
+from bulkport.imports.writing.matched import id_column
+from bulkport.imports.writing.old_rows import saved_columns
+from bulkport.imports.writing.refusal_messages import Fault, refusal
+from bulkport.imports.writing.rejections import is_row_refusal
+from bulkport.imports.writing.table import TargetTable
 
 Restore = Callable[[AsyncConnection[Any], TargetTable, Sequence[str]], Awaitable[int]]
 """Brings rows back by one statement; returns how many."""

@@ -11,11 +11,11 @@ from psycopg import AsyncConnection
 
 from bulkport.database.row_security import Connections
 from bulkport.identifiers import ImportId
-from bulkport.imports.attempt import Attempt
 from bulkport.imports.chunk import DecodedChunk
 from bulkport.imports.formats import BodyFormat
-from bulkport.imports.hooks import after_chunk
-from bulkport.imports.written import Written
+from bulkport.imports.worker.attempt import Attempt
+from bulkport.imports.worker.hooks import after_chunk
+from bulkport.imports.writing.written import Written
 
 _PAGE: Final = 1000
 

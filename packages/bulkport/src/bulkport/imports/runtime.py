@@ -8,8 +8,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from bulkport.database.row_security import RowSecurity, UserConnections
 from bulkport.identifiers import UserId
+from bulkport.imports.body.part_store import PartStore
 from bulkport.imports.ingest import Intake
-from bulkport.imports.part_store import PartStore
 from bulkport.imports.watch import ImportWatch
 from bulkport.jobs.port import JobEngine
 from bulkport.slots import Slots

@@ -23,18 +23,18 @@ from psycopg import AsyncConnection, sql
 
 from bulkport.errors import AlreadyUndone, CannotUndo, NotEnded
 from bulkport.identifiers import ImportId
-from bulkport.imports.bound import bound
 from bulkport.imports.dependents import others_refer
-from bulkport.imports.matched import delete_statement, id_column, id_type, with_ids
 from bulkport.imports.read import ImportJob, read_jobs
-from bulkport.imports.rejections import is_row_refusal
 from bulkport.imports.resource import Resource
 from bulkport.imports.restore import DELETE_OLD_ROWS, Restore, bring_back, give_old_values, insert_again, plan_restore
-from bulkport.imports.rows import WritableRows
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.table import TargetTable, read_table
-from bulkport.imports.write import write_by
-from bulkport.imports.written import Tally
+from bulkport.imports.writing.bound import bound
+from bulkport.imports.writing.matched import delete_statement, id_column, id_type, with_ids
+from bulkport.imports.writing.rejections import is_row_refusal
+from bulkport.imports.writing.rows import WritableRows
+from bulkport.imports.writing.table import TargetTable, read_table
+from bulkport.imports.writing.write import write_by
+from bulkport.imports.writing.written import Tally
 
 _PAGE: Final = 20_000
 _MAX_REASONS: Final = 20

@@ -6,6 +6,7 @@ from psycopg import AsyncConnection
 
 from bulkport.errors import BulkportError
 from bulkport.identifiers import ImportId, UserId
+from bulkport.imports.body.upload import Upload, nothing
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.ingest import Intake
 from bulkport.imports.labels import ImportLabels
@@ -14,7 +15,6 @@ from bulkport.imports.process import IMPORT_QUEUE
 from bulkport.imports.read import read_jobs
 from bulkport.imports.resource import Resources
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.upload import Upload, nothing
 from bulkport.imports.write_options import WriteOptions
 from bulkport.jobs.port import JobContext, JobEngine, TaskDefinition
 from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition

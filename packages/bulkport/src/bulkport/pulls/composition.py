@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bulkport.extras import has_extra
+from bulkport.imports.body.part_store import PartStore
 from bulkport.imports.ingest import Intake
-from bulkport.imports.part_store import PartStore
 from bulkport.imports.resource import Resources
 from bulkport.jobs.port import JobEngine
 from bulkport.limits import ImportLimits

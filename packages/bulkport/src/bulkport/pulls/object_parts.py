@@ -12,7 +12,7 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class ObjectParts:
-    """Keeps parts of uploads in an object store; see `bulkport.imports.part_store.PartStore`.
+    """Keeps parts of uploads in an object store; see `bulkport.imports.body.part_store.PartStore`.
 
     Raises
     ------

@@ -21,12 +21,12 @@ from bulkport.errors import (
 )
 from bulkport.identifiers import ImportId
 from bulkport.imports.accepted import AcceptedImport
-from bulkport.imports.attempt import Attempt
 from bulkport.imports.awaited import BodyRefused, BodyUnavailable
+from bulkport.imports.body.upload import Upload
 from bulkport.imports.formats import Handling, parse_media_type
 from bulkport.imports.ingest import Intake
 from bulkport.imports.options import ReadingOptions
-from bulkport.imports.upload import Upload
+from bulkport.imports.worker.attempt import Attempt
 from bulkport.jobs.port import JobContext, RetryLater
 from bulkport.pools import AsyncPool
 from bulkport.pulls.opened import OpenedSource, SourceReader, SourceRefused, SourceUnavailable, Version

@@ -6,9 +6,9 @@ from typing import Any
 
 from bulkport.app import Bulkport
 from bulkport.identifiers import AnyUserId
+from bulkport.imports.body.given_file import FileContent
 from bulkport.imports.calls import RowError
 from bulkport.imports.formats import BodyFormat, Handling
-from bulkport.imports.given_file import FileContent
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
 from bulkport.imports.states import ImportStatus

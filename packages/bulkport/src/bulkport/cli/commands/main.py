@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bulkport.app import Bulkport
     from bulkport.diagnosis import Finding
-    from bulkport.imports.mistakes import Mistake
+    from bulkport.imports.declaration.mistakes import Mistake
 
 
 def _jobs() -> typer.Typer:

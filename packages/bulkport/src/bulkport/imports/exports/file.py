@@ -7,7 +7,7 @@ from bulkport.imports.exports.file_columns import excel_kinds, parquet_kinds, pa
 from bulkport.imports.exports.pages import Export, PageText
 from bulkport.imports.exports.query import ExportQuery
 from bulkport.imports.exports.writing import FileFormat, require_writer, written_file
-from bulkport.imports.table import TargetTable
+from bulkport.imports.writing.table import TargetTable
 
 
 class ExportedFile:

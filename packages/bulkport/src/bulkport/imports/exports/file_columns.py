@@ -7,8 +7,8 @@ from psycopg import AsyncConnection, sql
 from bulkport.errors import ValidationFailed
 from bulkport.imports.exports.query import ExportQuery
 from bulkport.imports.exports.values import PLAIN_TEXT, csv_values, json_text
-from bulkport.imports.table import TargetTable
 from bulkport.imports.values.column_type import ColumnType, TypeKind
+from bulkport.imports.writing.table import TargetTable
 
 MAX_SHEET_ROWS: Final = 1_048_576
 """Rows of a sheet, with its header (ECMA-376; Excel's limit)."""

@@ -12,7 +12,7 @@ from bulkport.database.row_security import Connections
 from bulkport.imports.exports.copy_out import copy_out
 from bulkport.imports.exports.query import ExportQuery, Key
 from bulkport.imports.exports.values import PLAIN_TEXT, csv_values, json_rows
-from bulkport.imports.table import TargetTable
+from bulkport.imports.writing.table import TargetTable
 
 _FIRST_PAGE_ROWS: Final = 500
 _MAX_PAGE_ROWS: Final = 50_000

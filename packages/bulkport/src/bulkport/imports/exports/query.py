@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from bulkport.database.row_security import TENANT_ROLE
 from bulkport.errors import ValidationFailed
 from bulkport.imports.resource import Resource
-from bulkport.imports.table import TargetTable, table_identifier
+from bulkport.imports.writing.table import TargetTable, table_identifier
 
 Key: TypeAlias = tuple[str, ...]
 """The primary key of one row, as texts."""

@@ -4,8 +4,8 @@ from typing import Final
 
 from psycopg import sql
 
-from bulkport.imports.table import TargetTable
 from bulkport.imports.values.column_type import ColumnType, TypeKind
+from bulkport.imports.writing.table import TargetTable
 
 # How values are written must not depend on what the role or the database prefers.
 PLAIN_TEXT: Final = (

@@ -8,15 +8,15 @@ from psycopg import AsyncConnection
 
 from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
-from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import DecodedChunk, decode_chunk, insert_row_errors
 from bulkport.imports.formats.prefer_header import Handling
-from bulkport.imports.matched_write import MAX_DIFFERENCES
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.validation import RowError
-from bulkport.imports.waiting_rows import WaitingRows, add_outcomes
-from bulkport.imports.write import write_rows
-from bulkport.imports.written import Tally, Written
+from bulkport.imports.worker.attempt import Attempt, Chunk
+from bulkport.imports.worker.waiting_rows import WaitingRows, add_outcomes
+from bulkport.imports.writing.matched_write import MAX_DIFFERENCES
+from bulkport.imports.writing.write import write_rows
+from bulkport.imports.writing.written import Tally, Written
 
 
 async def try_checked_chunks(

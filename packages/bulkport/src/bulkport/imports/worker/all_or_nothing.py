@@ -13,13 +13,13 @@ from psycopg import AsyncConnection
 
 from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
-from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import decode_chunk, insert_row_errors
 from bulkport.imports.results import insert_results
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.validation import RowError
-from bulkport.imports.waiting_rows import WaitingRows, add_outcomes
-from bulkport.imports.write import write_rows
+from bulkport.imports.worker.attempt import Attempt, Chunk
+from bulkport.imports.worker.waiting_rows import WaitingRows, add_outcomes
+from bulkport.imports.writing.write import write_rows
 
 # Row errors found while writing are held in memory until the rows are taken back.
 _MAX_REFUSED_ROWS: Final = 100_000

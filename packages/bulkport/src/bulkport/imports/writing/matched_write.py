@@ -6,8 +6,9 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
-from bulkport.imports.bound import bound
-from bulkport.imports.matched import (
+from bulkport.imports.write_options import WriteMode
+from bulkport.imports.writing.bound import bound
+from bulkport.imports.writing.matched import (
     Match,
     delete_each_statement,
     delete_statement,
@@ -17,14 +18,13 @@ from bulkport.imports.matched import (
     update_statement,
     with_ids,
 )
-from bulkport.imports.merge import changeable
-from bulkport.imports.old_rows import keep_old_rows
-from bulkport.imports.refusal_messages import Fault, refusal
-from bulkport.imports.rejections import EachStatement, WriteRows, is_row_refusal
-from bulkport.imports.rows import WritableRows
-from bulkport.imports.table import TargetTable
-from bulkport.imports.write_options import WriteMode
-from bulkport.imports.written import Tally, Written
+from bulkport.imports.writing.merge import changeable
+from bulkport.imports.writing.old_rows import keep_old_rows
+from bulkport.imports.writing.refusal_messages import Fault, refusal
+from bulkport.imports.writing.rejections import EachStatement, WriteRows, is_row_refusal
+from bulkport.imports.writing.rows import WritableRows
+from bulkport.imports.writing.table import TargetTable
+from bulkport.imports.writing.written import Tally, Written
 
 WriteBy = Callable[[TargetTable, WritableRows, WriteRows, EachStatement], Awaitable[Written]]
 """Writes rows by a statement, and around those that are refused."""

@@ -6,15 +6,15 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row
 
-from bulkport.imports.column_types import read_column_types
-from bulkport.imports.field_types import type_mistake
-from bulkport.imports.mistakes import Mistake
-from bulkport.imports.old_rows import undo_mistakes
+from bulkport.imports.declaration.field_types import type_mistake
+from bulkport.imports.declaration.mistakes import Mistake
+from bulkport.imports.declaration.rights import right_mistakes, schema_mistake, takes_rows
 from bulkport.imports.resource import Resource
-from bulkport.imports.rights import right_mistakes, schema_mistake, takes_rows
-from bulkport.imports.table import incomparable_keys, table_identifier, unique_index
-from bulkport.imports.table_facts import TableFacts, read_facts
 from bulkport.imports.write_options import WriteMode
+from bulkport.imports.writing.column_types import read_column_types
+from bulkport.imports.writing.old_rows import undo_mistakes
+from bulkport.imports.writing.table import incomparable_keys, table_identifier, unique_index
+from bulkport.imports.writing.table_facts import TableFacts, read_facts
 
 _COLUMNS: Final = """
     SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, t.typname AS base,

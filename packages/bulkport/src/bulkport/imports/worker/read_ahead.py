@@ -11,9 +11,9 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from bulkport.imports import process_queries as queries
-from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import decode_records
 from bulkport.imports.validation import Batch
+from bulkport.imports.worker.attempt import Attempt, Chunk
 
 # Smaller chunks are decoded sooner than a thread is changed.
 _FEWEST_RECORDS: Final = 1_000

@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from bulkport.imports.bound import bound
-from bulkport.imports.rows import WritableRows
-from bulkport.imports.table import TargetTable
+from bulkport.imports.writing.bound import bound
+from bulkport.imports.writing.rows import WritableRows
+from bulkport.imports.writing.table import TargetTable
 
 
 @dataclass(frozen=True, slots=True)

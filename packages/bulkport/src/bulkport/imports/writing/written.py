@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from bulkport.imports.rows import Refusal
+from bulkport.imports.writing.rows import Refusal
 
 
 @dataclass(slots=True)

@@ -11,12 +11,12 @@ from psycopg import AsyncConnection, sql
 from psycopg.errors import InsufficientPrivilege
 
 from bulkport.errors import ResourceDeclarationError
-from bulkport.imports.bound import DeclaredSql
-from bulkport.imports.column_types import read_column_types
 from bulkport.imports.resource import Resource
-from bulkport.imports.table_facts import TableFacts, UniqueIndex, read_facts
 from bulkport.imports.values.column_type import ColumnType, TypeKind
 from bulkport.imports.write_options import WriteMode
+from bulkport.imports.writing.bound import DeclaredSql
+from bulkport.imports.writing.column_types import read_column_types
+from bulkport.imports.writing.table_facts import TableFacts, UniqueIndex, read_facts
 
 # Types for which a cast to their length or precision rounds, as storing does; a text it would cut without an error.
 _ROUNDING: Final = re.compile(r"(numeric|time|timestamp|interval)\b")

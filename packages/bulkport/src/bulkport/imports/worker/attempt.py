@@ -8,18 +8,18 @@ from psycopg import AsyncConnection
 
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports import process_queries as queries
+from bulkport.imports.body.member_names import MemberNames
 from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.csv import CsvColumns, CsvDialect
 from bulkport.imports.formats.prefer_header import Handling
-from bulkport.imports.member_names import MemberNames
 from bulkport.imports.options import ReadingOptions
-from bulkport.imports.references import NameResolver
 from bulkport.imports.resource import ConflictPolicy, Reference, Resource, Resources
-from bulkport.imports.self_references import refers_to_itself
-from bulkport.imports.table import TableCatalogue, TargetTable
 from bulkport.imports.validation import ChunkValidator
 from bulkport.imports.values.options import ValueOptions
 from bulkport.imports.write_options import WriteMode, WriteOptions
+from bulkport.imports.writing.references import NameResolver
+from bulkport.imports.writing.self_references import refers_to_itself
+from bulkport.imports.writing.table import TableCatalogue, TargetTable
 
 _SHORT_ROWS: Final = 200
 _SHORT_BYTES: Final = 64 * 1024

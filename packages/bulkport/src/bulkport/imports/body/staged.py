@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from bulkport.database.row_security import Connections
 from bulkport.errors import NotFound, StagingUnavailable, TooManyUploads, UploadConflict
 from bulkport.identifiers import UserId
-from bulkport.imports.part_store import PartStore
+from bulkport.imports.body.part_store import PartStore
 
 PART_BYTES: Final = 512 * 1024
 """Bytes that are stored together in PostgreSQL; what has arrived of a part that was cut short is stored too."""

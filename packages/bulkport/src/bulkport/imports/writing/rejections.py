@@ -12,12 +12,12 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from bulkport.errors import ResourceDeclarationError
-from bulkport.imports.duplicates import find_duplicates
-from bulkport.imports.old_rows import old_row_query
-from bulkport.imports.refusal_messages import Fault, refusal, taken_key
-from bulkport.imports.rows import WritableRows
-from bulkport.imports.table import TargetTable
-from bulkport.imports.written import Tally, Written
+from bulkport.imports.writing.duplicates import find_duplicates
+from bulkport.imports.writing.old_rows import old_row_query
+from bulkport.imports.writing.refusal_messages import Fault, refusal, taken_key
+from bulkport.imports.writing.rows import WritableRows
+from bulkport.imports.writing.table import TargetTable
+from bulkport.imports.writing.written import Tally, Written
 
 WriteRows = Callable[[AsyncConnection[Any], TargetTable, WritableRows], Awaitable[Tally]]
 """Writes rows by one statement."""

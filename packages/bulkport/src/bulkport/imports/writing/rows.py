@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bulkport.imports.text_arrays import TextArray
+from bulkport.imports.writing.text_arrays import TextArray
 
 
 @dataclass(frozen=True, slots=True)

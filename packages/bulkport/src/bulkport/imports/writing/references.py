@@ -12,9 +12,9 @@ from typing import Any, Final
 from psycopg import AsyncConnection, errors, sql
 
 from bulkport.errors import ResourceDeclarationError
-from bulkport.imports.bound import DeclaredSql, bound
 from bulkport.imports.resource import Reference
-from bulkport.imports.table import table_identifier
+from bulkport.imports.writing.bound import DeclaredSql, bound
+from bulkport.imports.writing.table import table_identifier
 
 _INTEGER_LIMITS: Final = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _MAX_REMEMBERED: Final = 100_000

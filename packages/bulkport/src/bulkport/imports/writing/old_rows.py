@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
-from bulkport.imports.bound import bound
-from bulkport.imports.matched import id_column, id_type
 from bulkport.imports.resource import Resource
-from bulkport.imports.rows import WritableRows
-from bulkport.imports.table import TargetTable
-from bulkport.imports.table_facts import TableFacts
 from bulkport.imports.write_options import WriteMode
+from bulkport.imports.writing.bound import bound
+from bulkport.imports.writing.matched import id_column, id_type
+from bulkport.imports.writing.rows import WritableRows
+from bulkport.imports.writing.table import TargetTable
+from bulkport.imports.writing.table_facts import TableFacts
 
 # How values are written must not depend on what the role or the database prefers. The time zone stays: triggers see it.
 PLAIN_TEXT: Final = (

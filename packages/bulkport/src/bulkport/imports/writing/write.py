@@ -12,12 +12,14 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from bulkport.imports.bound import bound
-from bulkport.imports.matched import id_column
-from bulkport.imports.matched_write import MatchedWriter
-from bulkport.imports.merge import merge_each_statement, merge_rows
-from bulkport.imports.old_rows import PLAIN_TEXT
-from bulkport.imports.rejections import (
+from bulkport.imports.values.copy_text import copy_block
+from bulkport.imports.write_options import WriteMode
+from bulkport.imports.writing.bound import bound
+from bulkport.imports.writing.matched import id_column
+from bulkport.imports.writing.matched_write import MatchedWriter
+from bulkport.imports.writing.merge import merge_each_statement, merge_rows
+from bulkport.imports.writing.old_rows import PLAIN_TEXT
+from bulkport.imports.writing.rejections import (
     EachStatement,
     WriteRows,
     is_row_refusal,
@@ -26,8 +28,8 @@ from bulkport.imports.rejections import (
     write_one_by_one,
     written_rows,
 )
-from bulkport.imports.rows import WritableRows
-from bulkport.imports.self_references import (
+from bulkport.imports.writing.rows import WritableRows
+from bulkport.imports.writing.self_references import (
     Family,
     SelfLink,
     by_themselves,
@@ -35,11 +37,9 @@ from bulkport.imports.self_references import (
     orphan_refusal,
     self_links,
 )
-from bulkport.imports.statements import given_rows, own_row, typed_columns
-from bulkport.imports.table import TargetTable
-from bulkport.imports.values.copy_text import copy_block
-from bulkport.imports.write_options import WriteMode
-from bulkport.imports.written import Tally, Written
+from bulkport.imports.writing.statements import given_rows, own_row, typed_columns
+from bulkport.imports.writing.table import TargetTable
+from bulkport.imports.writing.written import Tally, Written
 
 # Below this many rows the round trips of COPY cost more than its speed gains.
 COPY_THRESHOLD: Final = 2_000

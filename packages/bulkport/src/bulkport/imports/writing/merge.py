@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
-from bulkport.imports.bound import DeclaredSql, bound
-from bulkport.imports.rows import WritableRows
-from bulkport.imports.statements import given_rows, own_row, typed_columns
-from bulkport.imports.table import TargetTable
 from bulkport.imports.write_options import WriteMode
-from bulkport.imports.written import Tally
+from bulkport.imports.writing.bound import DeclaredSql, bound
+from bulkport.imports.writing.rows import WritableRows
+from bulkport.imports.writing.statements import given_rows, own_row, typed_columns
+from bulkport.imports.writing.table import TargetTable
+from bulkport.imports.writing.written import Tally
 
 # Runs of rows that give the same columns; where there are more in a chunk, rows are sorted by what they give first.
 _MOST_RUNS: Final = 32

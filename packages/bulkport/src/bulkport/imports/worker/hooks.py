@@ -9,11 +9,11 @@ from psycopg import AsyncConnection
 
 from bulkport.identifiers import ImportId
 from bulkport.imports.accepted import AcceptedImport
-from bulkport.imports.attempt import Attempt
 from bulkport.imports.read import read_jobs
 from bulkport.imports.resource import Resources
 from bulkport.imports.validation import FieldError, RowError, ValidRows
-from bulkport.imports.written import Written
+from bulkport.imports.worker.attempt import Attempt
+from bulkport.imports.writing.written import Written
 from bulkport.jobs.port import JobContext, JobEngine, NewJob, Outcome, Parent
 from bulkport.pools import lend
 

@@ -6,10 +6,10 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege
 
-from bulkport.imports.mistakes import Mistake
+from bulkport.imports.declaration.mistakes import Mistake
 from bulkport.imports.resource import Resource
-from bulkport.imports.table import table_identifier
 from bulkport.imports.write_options import WriteMode
+from bulkport.imports.writing.table import table_identifier
 
 _EXISTS: Final = "SELECT to_regclass(%s), current_user"
 

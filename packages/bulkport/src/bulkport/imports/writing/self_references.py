@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
-from bulkport.imports.bound import DeclaredSql, bound
-from bulkport.imports.circles import units_of
-from bulkport.imports.references import conditions
-from bulkport.imports.refusal_messages import not_existing
 from bulkport.imports.resource import Reference, Resource
-from bulkport.imports.rows import Refusal, WritableRows
-from bulkport.imports.table import TargetTable, table_identifier
 from bulkport.imports.validation.batch import Batch
 from bulkport.imports.validation.lookups import NamedRow
+from bulkport.imports.writing.bound import DeclaredSql, bound
+from bulkport.imports.writing.circles import units_of
+from bulkport.imports.writing.references import conditions
+from bulkport.imports.writing.refusal_messages import not_existing
+from bulkport.imports.writing.rows import Refusal, WritableRows
+from bulkport.imports.writing.table import TargetTable, table_identifier
 
 _IDENTITY: Final = sql.SQL("nextval(pg_get_serial_sequence({table}, {column})::regclass)")
 

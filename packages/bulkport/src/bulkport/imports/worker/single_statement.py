@@ -13,19 +13,19 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.adapt import PyFormat
 
-from bulkport.imports.attempt import Attempt, Chunk
-from bulkport.imports.bound import bound
 from bulkport.imports.chunk import DecodedChunk, decode_chunk, report_columns, storable_remarks
 from bulkport.imports.formats.prefer_header import Handling
-from bulkport.imports.rejections import is_row_refusal
-from bulkport.imports.server_encoding import server_codec, storable
-from bulkport.imports.statements import given_rows, typed_columns
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.summary import MAX_SUMMARY_ERRORS, error_summary, unknown_fields_warnings
-from bulkport.imports.table import TargetTable
-from bulkport.imports.threads import off_loop
-from bulkport.imports.write import COPY_THRESHOLD
+from bulkport.imports.worker.attempt import Attempt, Chunk
+from bulkport.imports.worker.threads import off_loop
 from bulkport.imports.write_options import WriteMode
+from bulkport.imports.writing.bound import bound
+from bulkport.imports.writing.rejections import is_row_refusal
+from bulkport.imports.writing.server_encoding import server_codec, storable
+from bulkport.imports.writing.statements import given_rows, typed_columns
+from bulkport.imports.writing.table import TargetTable
+from bulkport.imports.writing.write import COPY_THRESHOLD
 
 
 def fits_single_statement(attempt: Attempt, chunk: Chunk) -> bool:

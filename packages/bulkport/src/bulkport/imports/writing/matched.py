@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
-from bulkport.imports.bound import bound
-from bulkport.imports.merge import changeable, compared
-from bulkport.imports.rows import WritableRows
-from bulkport.imports.statements import given_rows, typed_columns
-from bulkport.imports.table import TargetTable
 from bulkport.imports.write_options import WriteMode
+from bulkport.imports.writing.bound import bound
+from bulkport.imports.writing.merge import changeable, compared
+from bulkport.imports.writing.rows import WritableRows
+from bulkport.imports.writing.statements import given_rows, typed_columns
+from bulkport.imports.writing.table import TargetTable
 
 # Locks are taken by buckets of keys: a lock for each key of a large chunk would not fit into PostgreSQL's lock table.
 _LOCK_BUCKETS: Final = 64

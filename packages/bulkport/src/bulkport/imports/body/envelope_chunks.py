@@ -4,9 +4,9 @@ from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 from bulkport.errors import ValidationFailed
+from bulkport.imports.body.member_names import MemberNames
+from bulkport.imports.body.upload import Upload
 from bulkport.imports.formats import BodyChunk, Handling, envelope_steps
-from bulkport.imports.member_names import MemberNames
-from bulkport.imports.upload import Upload
 from bulkport.imports.validation import validation_steps
 from bulkport.imports.values.options import ValueOptions
 from bulkport.limits import ImportLimits

@@ -12,15 +12,15 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from bulkport.imports import process_queries as queries
-from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import DecodedChunk, decode_chunk, insert_row_errors, own_names_of
 from bulkport.imports.results import insert_results
-from bulkport.imports.rows import WritableRows
-from bulkport.imports.self_references import ChosenIds, choose_ids, refers_to_itself
 from bulkport.imports.validation import RowError
-from bulkport.imports.write import write_rows
+from bulkport.imports.worker.attempt import Attempt, Chunk
 from bulkport.imports.write_options import WriteMode
-from bulkport.imports.written import Tally
+from bulkport.imports.writing.rows import WritableRows
+from bulkport.imports.writing.self_references import ChosenIds, choose_ids, refers_to_itself
+from bulkport.imports.writing.write import write_rows
+from bulkport.imports.writing.written import Tally
 
 _MOST_IN_A_CIRCLE: Final = 100_000
 """Rows looked at together for circles that reach over chunks."""

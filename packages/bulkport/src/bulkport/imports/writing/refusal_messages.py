@@ -7,9 +7,9 @@ from typing import Final, Self
 
 import psycopg
 
-from bulkport.imports.rows import Refusal
-from bulkport.imports.table import TargetTable
-from bulkport.imports.table_facts import UniqueIndex
+from bulkport.imports.writing.rows import Refusal
+from bulkport.imports.writing.table import TargetTable
+from bulkport.imports.writing.table_facts import UniqueIndex
 
 _MAX_LENGTH: Final = 500
 _MAX_VALUE: Final = 80

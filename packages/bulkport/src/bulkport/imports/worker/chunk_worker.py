@@ -20,18 +20,18 @@ from psycopg_pool import AsyncConnectionPool
 from bulkport import telemetry
 from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
-from bulkport.imports.all_or_nothing import checked_chunks, write_checked_chunks
-from bulkport.imports.attempt import Attempt, Chunk
 from bulkport.imports.chunk import decode_chunk, finish_chunk
-from bulkport.imports.dry_run import try_checked_chunks
-from bulkport.imports.fair_queue import FairQueue
-from bulkport.imports.read_ahead import ReadAhead
 from bulkport.imports.results import insert_results
-from bulkport.imports.single_statement import fits_single_statement, run_single_statement
 from bulkport.imports.states import ChunkState
-from bulkport.imports.threads import off_loop
-from bulkport.imports.waiting_rows import write_waiting_chunks
-from bulkport.imports.write import write_rows
+from bulkport.imports.worker.all_or_nothing import checked_chunks, write_checked_chunks
+from bulkport.imports.worker.attempt import Attempt, Chunk
+from bulkport.imports.worker.dry_run import try_checked_chunks
+from bulkport.imports.worker.fair_queue import FairQueue
+from bulkport.imports.worker.read_ahead import ReadAhead
+from bulkport.imports.worker.single_statement import fits_single_statement, run_single_statement
+from bulkport.imports.worker.threads import off_loop
+from bulkport.imports.worker.waiting_rows import write_waiting_chunks
+from bulkport.imports.writing.write import write_rows
 from bulkport.jobs.port import JobContext, RetryLater
 
 # How long a chunk worker works on while others wait for its slot.

@@ -12,7 +12,8 @@ from psycopg import AsyncConnection
 from bulkport.errors import BadRequest, UploadTimedOut
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.accepted import AcceptedImport
-from bulkport.imports.body_work import INLINE_BYTES, BodyWork
+from bulkport.imports.body.body_work import INLINE_BYTES, BodyWork
+from bulkport.imports.body.text_reader import TextReader
 from bulkport.imports.charsets import UTF_8
 from bulkport.imports.formats import (
     BodyChunk,
@@ -33,7 +34,6 @@ from bulkport.imports.formats.transcoding import BodyCharset, known_charset, utf
 from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
-from bulkport.imports.text_reader import TextReader
 from bulkport.imports.workbooks.body import ConvertedBody
 from bulkport.imports.write_options import WriteOptions
 from bulkport.limits import ImportLimits

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from bulkport.imports.table import TargetTable
+from bulkport.imports.writing.table import TargetTable
 
 
 def given_rows(

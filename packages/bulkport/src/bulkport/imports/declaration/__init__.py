@@ -1,0 +1,1 @@
+"""What a resource declares, and whether it fits its table."""

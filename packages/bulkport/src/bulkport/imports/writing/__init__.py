@@ -1,0 +1,1 @@
+"""The ways of rows into a table, in the transaction of their chunk; `write` chooses among them."""
