@@ -86,7 +86,7 @@ def test_one_process_runs_imports_and_jobs_until_it_is_told_to_stop(folder: Path
 
     @here.task(name="corner_shop.greet")
     def greet(name: str) -> str:
-        raise NotImplementedError
+        raise AssertionError("the worker runs its own function of that name")
 
     alchemy = database_url.replace("postgresql://", "postgresql+asyncpg://")
     with worker(folder, alchemy, "--concurrency", "3") as process, here.sync.connect() as sync:

@@ -1,7 +1,6 @@
 """What `commandapi serve` runs: the API in this process, and beside it supervised worker processes."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -15,6 +14,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from bulkport.beside import beside
 from bulkport.dashboard import LinkAccess
 from bulkport.embedded import EmbeddedDatabaseError, EmbeddedServer
 from bulkport.errors import BulkportError
@@ -91,7 +91,7 @@ async def serve(plan: ServePlan, bound: socket.socket) -> None:
         supervisor.stop.set()
 
     with _signals_to(ask_to_stop):
-        async with _beside(_watch_database(plan)), _beside_until_done(supervisor):
+        async with beside(_watch_database(plan), "watch over the database"), _beside_until_done(supervisor):
             try:
                 await server.serve(sockets=[bound])
             except OSError as error:
@@ -185,18 +185,6 @@ async def _watch_database(plan: ServePlan) -> None:
         except EmbeddedDatabaseError as error:
             plan.say(f"the embedded database has died and cannot be started: {error.detail}")
             await asyncio.sleep(10 * _DATABASE_CHECK_SECONDS)
-
-
-@asynccontextmanager
-async def _beside(work: Awaitable[None]) -> AsyncIterator[None]:
-    """Run something beside the context, and cancel it at its end."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 import psycopg_pool
 
-from bulkport.imports.beside import beside
+from bulkport.beside import beside
 from bulkport.imports.body.part_store import PartStore, collect
 from bulkport.imports.idempotency import PRUNE as DELETE_KEYS
 from bulkport.logs import get_logger

@@ -10,8 +10,8 @@ from typing import Final
 import psycopg
 import psycopg_pool
 
+from bulkport.beside import beside
 from bulkport.imports import retention_queries as queries
-from bulkport.imports.beside import beside
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
 

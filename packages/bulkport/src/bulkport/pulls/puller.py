@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import PoolTimeout
 
+from bulkport.beside import end_tasks
 from bulkport.errors import (
     BulkportError,
     InsufficientStorage,
@@ -118,8 +119,7 @@ class Puller:
                         return
                 pulling.result()
             finally:
-                pulling.cancel()
-                await asyncio.gather(pulling, return_exceptions=True)
+                await end_tasks(pulling)
                 self._received.pop(attempt.job_id, None)
 
     async def _is_wanted(self, job_id: ImportId) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from bulkport.imports.beside import beside
+from bulkport.beside import beside
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool

@@ -14,7 +14,7 @@ from bulkport.dashboard.core.language import current_language
 from bulkport.jobs.schedule import Schedule
 
 _MOST_TIMES: Final = 4
-"""Times of a day that are told one by one."""
+"""Times of a day that are listed one by one."""
 _MONTHS: Final = ("", "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _TERM: Final = re.compile(r"(?P<from>\*|\w+?)(?:-(?P<to>\w+))?(?:/(?P<step>\d+))?")
@@ -166,8 +166,8 @@ def _day(days: str, weekdays: str, phrases: _Phrases) -> list[str]:
         terms = days.split(",")
         plain = ",".join(term for term in terms if term not in ("L", "LW"))
         if plain:
-            told = _values(plain, phrases, lambda text: phrases.day.format(day=text))
-            parts.append(phrases.days.format(days=told))
+            listed = _values(plain, phrases, lambda day: phrases.day.format(day=day))
+            parts.append(phrases.days.format(days=listed))
         parts += [phrases.last_day] * ("L" in terms) + [phrases.last_workday] * ("LW" in terms)
     if weekdays != "*":
         name = _named(phrases.weekday_names, _WEEKDAYS)
@@ -196,12 +196,12 @@ def _value(term: str, phrases: _Phrases, name: Callable[[str], str]) -> str:
     found = _TERM.fullmatch(term)
     if found is None or found["from"] == "*":
         return term
-    told = name(found["from"])
+    text = name(found["from"])
     if found["to"]:
-        told = phrases.through.format(first=told, last=name(found["to"]))
+        text = phrases.through.format(first=text, last=name(found["to"]))
     elif found["step"]:
-        told = phrases.onward.format(first=told)
-    return told + (phrases.step.format(count=found["step"]) if found["step"] else "")
+        text = phrases.onward.format(first=text)
+    return text + (phrases.step.format(count=found["step"]) if found["step"] else "")
 
 
 def _named(names: Sequence[str], symbols: Sequence[str]) -> Callable[[str], str]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 
+from bulkport.beside import end_tasks
 from bulkport.database.row_security import Connections
 from bulkport.imports.exports.copy_out import copy_out
 from bulkport.imports.exports.query import ExportQuery, Key
@@ -86,8 +87,7 @@ class Export:
                 yield block
             await reading
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await end_tasks(reading)
 
     async def _read(self, text: PageText, blocks: asyncio.Queue[bytes | None], room: asyncio.Semaphore) -> None:
         async with contextlib.aclosing(self._blocks(text)) as found:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any, Final
 
+from bulkport.beside import end_tasks
 from bulkport.errors import NotConfigured, ServiceUnavailable, ValidationFailed
 from bulkport.imports.exports.writers.process import END, UNFIT
 
@@ -94,8 +95,7 @@ async def written_file(
                     raise ValidationFailed({"format": [said]})
                 raise ServiceUnavailable(f"The file could not be written: {said or 'its process was killed'}.")
         finally:
-            feeding.cancel()
-            await asyncio.gather(feeding, return_exceptions=True)
+            await end_tasks(feeding)
 
 
 async def _feed(pages: AsyncIterator[bytes], stdin: asyncio.StreamWriter) -> None:

@@ -13,9 +13,9 @@ from typing import Any, Final
 import psycopg
 import psycopg_pool
 
+from bulkport.beside import beside
 from bulkport.identifiers import BackgroundJobId
 from bulkport.imports import process_queries as queries
-from bulkport.imports.beside import beside
 from bulkport.imports.process import IMPORT_QUEUE, PROCESS_IMPORT
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.logs import get_logger

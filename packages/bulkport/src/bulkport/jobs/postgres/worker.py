@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import psycopg
 
+from bulkport.beside import end_tasks
 from bulkport.jobs.context import TaskDefinition
 from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.port import WorkerOptions
@@ -304,9 +305,7 @@ class Worker:
         self._running.cancel_all()
 
     async def _end(self, duties: list[asyncio.Task[Any]], claiming: "asyncio.Task[None]") -> None:
-        for task in (*duties, claiming):
-            task.cancel()
-        await asyncio.gather(*duties, claiming, return_exceptions=True)
+        await end_tasks(*duties, claiming)
         if len(self._running):
             # The heartbeat goes on: these jobs live as long as the process, and must not be started elsewhere before.
             _log.error("jobs cannot be stopped; they end with the process", worker_id=self._worker_id)
