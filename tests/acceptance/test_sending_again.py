@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -300,3 +301,96 @@ async def test_the_key_of_a_refused_single_request_is_free(shared_site: Catalogu
     assert_problem(
         await shared_site.ann.post(SINGLE, json={"platformName": "x"}, headers={"idempotency-key": "a b"}), 400
     )
+
+
+class Twice:
+    """Sends each request twice under one key, and holds the second answer against the first."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._count = 0
+
+    async def __call__(self, method: str, path: str, **request: Any) -> Any:
+        self._count += 1
+        headers = {**request.pop("headers", {}), "idempotency-key": f"twice {self._count}".replace(" ", "-")}
+        first, again = [await self._client.request(method, path, headers=headers, **request) for _ in range(2)]
+        assert first.is_success, first.text
+        assert (again.status_code, again.content) == (first.status_code, first.content), path
+        assert again.headers.get("location") == first.headers.get("location")
+        assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
+        other = await self._client.request(method, f"{path}?{first.status_code}", headers=headers, **request)
+        assert other.status_code in {400, 422}, other.text  # another query is another request, or none
+        return first
+
+
+async def test_changes_of_webhooks_pulls_and_uploads_are_made_once(idle_site: CatalogueSite) -> None:
+    ann, twice = idle_site.ann, Twice(idle_site.ann)
+
+    async def count(table: str) -> int:
+        return int((await fetch(idle_site.url, f"SELECT count(*) FROM bulkport.{table}"))[0][0])
+
+    made = await twice("POST", "/api/webhooks", json={"url": "https://example.org/hooks"})
+    address = made.headers["location"]
+    changed = await twice("PATCH", address, json={"description": "July"})
+    assert (changed.json()["description"], await count("webhooks")) == ("July", 1)
+    rotated = await twice("POST", f"{address}/secret")
+    assert rotated.json()["secret"] != made.json()["secret"]
+    stored = await fetch(idle_site.url, "SELECT secret, previous_secret FROM bulkport.webhooks")
+    assert stored == [(rotated.json()["secret"], made.json()["secret"])]
+    ping = await twice("POST", f"{address}/ping")
+    assert await count("webhook_deliveries") == 1
+    await execute(idle_site.url, "UPDATE bulkport.webhook_deliveries SET state = 'failed'")
+    await twice("POST", f"{address}/deliveries/{ping.json()['id']}/resend")
+    await twice("DELETE", address)
+    assert_problem(await ann.delete(address), 404)
+
+    source = {"source": {"url": "https://example.org/rows.csv"}, "cron": "0 3 * * *"}
+    pull = await twice("POST", "/api/platforms/pulls", json=source)
+    address = pull.headers["location"]
+    assert await count("recurring_pulls") == 1
+    await twice("PATCH", address, json={"isActive": False})
+    jobs = await count("jobs")
+    await twice("POST", f"{address}/run")
+    assert await count("jobs") == jobs + 1
+    await twice("DELETE", address)
+    assert_problem(await ann.get(address), 404)
+
+    tus = {"tus-resumable": "1.0.0"}
+    upload = await twice("POST", "/api/uploads", headers=tus | {"upload-length": "7"})
+    other = await ann.post(
+        "/api/uploads",
+        headers=tus | {"upload-length": "8", "idempotency-key": upload.request.headers["idempotency-key"]},
+    )
+    assert_problem(other, 422)
+    offset = {"upload-offset": "0", "content-type": "application/offset+octet-stream"}
+    await ann.patch(upload.headers["location"], headers=tus | offset, content=b"abc")
+    again = await ann.post("/api/uploads", headers=dict(upload.request.headers))
+    assert (again.headers["location"], again.headers["upload-offset"]) == (upload.headers["location"], "3")
+    await twice("DELETE", upload.headers["location"], headers=tus)
+
+
+async def test_changes_of_imports_are_made_once(site: CatalogueSite) -> None:
+    ann, twice = site.ann, Twice(site.ann)
+    job_id = await accepted(
+        ann, PLATFORMS, content=b'{"platformName": "Docker"}\n{"platformName": ""}\n', headers=NDJSON
+    )
+    await settled(ann, job_id)
+    await twice("PATCH", f"/api/imports/{job_id}/errors/2", json={"platformName": "Git"})
+    retried = await twice("POST", f"/api/imports/{job_id}/retry")
+    assert (await settled(ann, retried.json()["id"]))["status"] == "Completed"
+    undone = await twice("POST", f"/api/imports/{job_id}/undo")
+    assert undone.json()["undone"]["removed"] == 1
+    assert_problem(await ann.post(f"/api/imports/{job_id}/undo"), 409)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    scheduled = await accepted(ann, PLATFORMS, params={"startAt": tomorrow}, **BODIES["csv"])
+    assert (await twice("DELETE", f"/api/imports/{scheduled}")).json()["status"] == "Cancelled"
+    assert (await twice("POST", f"/api/imports/{scheduled}/cancel")).json()["status"] == "Cancelled"
+
+
+async def test_of_many_new_webhooks_with_one_key_one_is_made(idle_site: CatalogueSite) -> None:
+    request = {"json": {"url": "https://example.org/at-once"}, "headers": {"idempotency-key": "webhook-at-once"}}
+    answers = await asyncio.gather(*(idle_site.ann.post("/api/webhooks", **request) for _ in range(12)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.content for answer in answers if answer.status_code == 201}) == 1
+    found = await fetch(idle_site.url, "SELECT count(*) FROM bulkport.webhooks WHERE url LIKE '%at-once'")
+    assert found == [(1,)]

@@ -45,6 +45,26 @@ async def test_registration_shows_a_working_key_once(client: httpx.AsyncClient, 
         assert key[36:] not in shown
 
 
+async def test_a_registration_that_is_sent_again_makes_one_key_and_keeps_no_secret(
+    client: httpx.AsyncClient, issuer: IssuerServer, database_url: str
+) -> None:
+    headers = bearer(issuer.token(sub="somebody-else")) | {"idempotency-key": "register-once"}
+    first, again = [await client.post(ROUTE, headers=headers, json={"description": "laptop"}) for _ in range(2)]
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json() | {"apiKey": None}
+    assert (again.headers["idempotent-replayed"], again.headers["location"]) == ("true", first.headers["location"])
+    rotations = [await client.post(f"{first.headers['location']}/rotate", headers=headers) for _ in range(2)]
+    assert rotations[1].json() == rotations[0].json() | {"apiKey": None}
+    revocations = [await client.delete(first.headers["location"], headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in revocations] == [204, 204]
+    assert len((await client.get(ROUTE, headers=headers)).json()["items"]) == 2
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        kept = str(await (await connection.execute("SELECT answer FROM bulkport.idempotency_keys")).fetchall())
+    assert first.headers["location"] in kept
+    for made in (first, rotations[0]):
+        assert made.json()["apiKey"][36:] not in kept
+
+
 async def test_keys_are_listed_newest_first_without_secrets(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     token = issuer.token()
     first, second = await register(client, token, "first"), await register(client, token)

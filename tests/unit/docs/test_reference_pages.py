@@ -15,7 +15,7 @@ from bulkport import errors
 from bulkport.errors import BulkportError, ResourceDeclarationError
 from bulkport.fastapi.answers import problem_type_of, status_of
 from bulkport.fastapi.error_report import NotAcceptable
-from bulkport.fastapi.uploads import TusVersionUnsupported
+from bulkport.fastapi.tus_headers import TusVersionUnsupported
 from bulkport.jobs import errors as job_errors
 from commandapi.app import create_app
 from commandapi.auth.key_admission import TooManyStrangers

@@ -2,24 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response, status
-from fastapi.responses import JSONResponse
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bulkport.app import Bulkport
-from bulkport.fastapi.bulk_description import IDEMPOTENCY_KEY
+from bulkport.fastapi.change import Answer, response_of
 from bulkport.fastapi.idempotent import Keep
 from commandapi.tenancy import CurrentTenant, Sessions
-
-SAFE_TO_REPEAT: Final[dict[str, Any]] = {"parameters": [IDEMPOTENCY_KEY]}
-"""What the description of an operation says of the header."""
-REPEATED_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    409: {"description": "A request with this `Idempotency-Key` is under way."},
-    422: {"description": "The `Idempotency-Key` was used for another request."},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +45,13 @@ class SingleChange:
             async with self._sessions.begin() as session:
                 created = await change(session)
                 await session.flush()
-                answer = {} if created is None else _answer(created)
+                answer = (Answer() if created is None else Answer(201, created.view, created.location)).to_json()
                 pooled = await (await session.connection()).get_raw_connection()
                 assert pooled.driver_connection is not None
                 await keep(pooled.driver_connection, answer)
             return answer
 
-        answer = await self._once(in_transaction)
-        headers = {"Idempotent-Replayed": "true"} if self._once.is_replayed else {}
-        if not answer:
-            return Response(status_code=status.HTTP_204_NO_CONTENT, headers=headers)
-        headers["Location"] = answer["location"]
-        return JSONResponse(answer["body"], status_code=status.HTTP_201_CREATED, headers=headers)
-
-
-def _answer(created: Created) -> dict[str, Any]:
-    return {"location": created.location, "body": created.view.model_dump(mode="json", by_alias=True)}
+        return response_of(await self._once(in_transaction), is_replayed=self._once.is_replayed)
 
 
 Changing = Annotated[SingleChange, Depends(SingleChange)]

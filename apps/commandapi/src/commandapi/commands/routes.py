@@ -13,13 +13,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from bulkport.errors import NotFound, ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
+from bulkport.fastapi.change import safe_to_repeat
 from bulkport.fastapi.schemas import PathId
 from commandapi.commands.models import COMMANDS_BY_ID, Command
 from commandapi.commands.schemas import CommandBody, CommandQuery, CommandView
 from commandapi.paging import Page, read_page
 from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
 from commandapi.searching import search_slot
-from commandapi.single_changes import REPEATED_ANSWERS, SAFE_TO_REPEAT, Changing, Created
+from commandapi.single_changes import Changing, Created
 from commandapi.tenancy import CurrentTenant, ReadingSessions, Tenant
 
 router = APIRouter(prefix="/api", tags=["commands"], dependencies=[Depends(search_slot)])
@@ -60,8 +61,7 @@ async def list_commands_of_platform(
     "/commands",
     status_code=status.HTTP_201_CREATED,
     response_model=CommandView,
-    responses=REPEATED_ANSWERS,
-    openapi_extra=_command_body.openapi | SAFE_TO_REPEAT,
+    openapi_extra=safe_to_repeat(_command_body.openapi),
 )
 async def create_command(
     body: Annotated[CommandBody, Depends(_command_body)], change: Changing, tenant: CurrentTenant
@@ -89,8 +89,7 @@ async def get_command(command_id: PathId, sessions: ReadingSessions, tenant: Cur
 @router.put(
     "/commands/{command_id:digits}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=REPEATED_ANSWERS,
-    openapi_extra=_command_body.openapi | SAFE_TO_REPEAT,
+    openapi_extra=safe_to_repeat(_command_body.openapi),
 )
 async def replace_command(
     command_id: PathId, body: Annotated[CommandBody, Depends(_command_body)], change: Changing, tenant: CurrentTenant
@@ -110,8 +109,7 @@ async def replace_command(
 @router.delete(
     "/commands/{command_id:digits}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=REPEATED_ANSWERS,
-    openapi_extra=SAFE_TO_REPEAT,
+    openapi_extra=safe_to_repeat(),
 )
 async def delete_command(command_id: PathId, change: Changing, tenant: CurrentTenant) -> Response:
     """Remove a command. It takes a key with the scope `admin`, or with `write` where the user added it."""

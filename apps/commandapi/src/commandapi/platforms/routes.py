@@ -8,12 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from bulkport.fastapi.bodies import JsonBody
+from bulkport.fastapi.change import safe_to_repeat
 from bulkport.fastapi.schemas import PathId
 from commandapi.paging import Page, read_page
 from commandapi.platforms.models import PLATFORMS_BY_ID, Platform
 from commandapi.platforms.schemas import PlatformBody, PlatformQuery, PlatformView
 from commandapi.searching import search_slot
-from commandapi.single_changes import REPEATED_ANSWERS, SAFE_TO_REPEAT, Changing, Created
+from commandapi.single_changes import Changing, Created
 from commandapi.tenancy import CurrentTenant, ReadingSessions
 
 router = APIRouter(prefix="/api/platforms", tags=["platforms"], dependencies=[Depends(search_slot)])
@@ -50,8 +51,7 @@ async def list_platforms(
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=PlatformView,
-    responses=REPEATED_ANSWERS,
-    openapi_extra=_platform_body.openapi | SAFE_TO_REPEAT,
+    openapi_extra=safe_to_repeat(_platform_body.openapi),
 )
 async def create_platform(
     body: Annotated[PlatformBody, Depends(_platform_body)], change: Changing, tenant: CurrentTenant
@@ -79,8 +79,7 @@ async def get_platform(platform_id: PathId, sessions: ReadingSessions, tenant: C
 @router.put(
     "/{platform_id:digits}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=REPEATED_ANSWERS,
-    openapi_extra=_platform_body.openapi | SAFE_TO_REPEAT,
+    openapi_extra=safe_to_repeat(_platform_body.openapi),
 )
 async def replace_platform(
     platform_id: PathId,
@@ -99,8 +98,7 @@ async def replace_platform(
 @router.delete(
     "/{platform_id:digits}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=REPEATED_ANSWERS,
-    openapi_extra=SAFE_TO_REPEAT,
+    openapi_extra=safe_to_repeat(),
 )
 async def delete_platform(platform_id: PathId, change: Changing, tenant: CurrentTenant) -> Response:
     """Remove a platform and all its commands.

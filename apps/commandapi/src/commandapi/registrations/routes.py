@@ -1,12 +1,17 @@
 """Routes by which a signed-in user makes, lists and revokes their own API keys."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response, status
+from psycopg import AsyncConnection
 from starlette.requests import Request
 
+from bulkport.app import Bulkport
 from bulkport.errors import NotFound
 from bulkport.fastapi.bodies import JsonBody
+from bulkport.fastapi.change import Answer, response_of, safe_to_repeat
+from bulkport.fastapi.idempotent import Keep
 from bulkport.fastapi.schemas import PathId
 from bulkport.identifiers import MAX_BIGINT, UserId
 from bulkport.pools import AsyncPool
@@ -48,19 +53,22 @@ def _pool(request: Request) -> AsyncPool:
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    openapi_extra=_optional(_json_body.openapi),
+    response_model=NewRegistration,
+    openapi_extra=safe_to_repeat(_optional(_json_body.openapi)),
     responses={409: {"description": "The user has as many live keys as one user may have."}},
 )
 async def register_key(
-    user_id: SignedInUser,
-    body: Annotated[RegistrationBody, Depends(_optional_body)],
-    request: Request,
-    response: Response,
-) -> NewRegistration:
-    """Make an API key for the signed-in user. The answer is the only place where it is ever shown."""
+    user_id: SignedInUser, body: Annotated[RegistrationBody, Depends(_optional_body)], request: Request
+) -> Response:
+    """Make an API key for the signed-in user. The answer is the only place where it is ever shown.
+
+    Sent again with its `Idempotency-Key`, the request makes no other key, and the answer has `apiKey: null`: whoever
+    lost the first answer rotates the key.
+    """
     settings: Settings = request.app.state.settings
-    async with _pool(request).connection() as connection:
-        issued = await issue_key(
+
+    async def issue(connection: AsyncConnection[Any]) -> IssuedKey:
+        return await issue_key(
             connection,
             user_id,
             body.description,
@@ -68,20 +76,22 @@ async def register_key(
             scopes=sorted(set(body.scopes)),
             seconds=None if body.expires_in_days is None else body.expires_in_days * 86_400,
         )
-    return _shown_once(issued, response)
+
+    return await _shown_once(request, user_id, issue)
 
 
 @router.post(
     "/{registration_id:digits}/rotate",
     status_code=status.HTTP_201_CREATED,
+    response_model=NewRegistration,
+    openapi_extra=safe_to_repeat(),
     responses={404: {"description": "The user has no such live key."}},
 )
-async def rotate_key_of_user(
-    user_id: SignedInUser, registration_id: PathId, request: Request, response: Response
-) -> NewRegistration:
+async def rotate_key_of_user(user_id: SignedInUser, registration_id: PathId, request: Request) -> Response:
     """Make a key in place of another one, which lives on for a while (a day by default) so that both work."""
     settings: Settings = request.app.state.settings
-    async with _pool(request).connection() as connection:
+
+    async def rotate(connection: AsyncConnection[Any]) -> IssuedKey:
         issued = await rotate_key(
             connection,
             user_id,
@@ -89,9 +99,11 @@ async def rotate_key_of_user(
             overlap_seconds=settings.key_overlap_seconds,
             live_limit=settings.max_api_keys,
         )
-    if issued is None:
-        raise _no_registration(registration_id)
-    return _shown_once(issued, response)
+        if issued is None:
+            raise _no_registration(registration_id)
+        return issued
+
+    return await _shown_once(request, user_id, rotate)
 
 
 @router.get("")
@@ -121,26 +133,49 @@ async def get_registration(user_id: SignedInUser, registration_id: PathId, reque
     return Registration.model_validate(record)
 
 
-@router.delete("/{registration_id:digits}", status_code=status.HTTP_204_NO_CONTENT)
-async def revoke_registration(user_id: SignedInUser, registration_id: PathId, request: Request) -> None:
+@router.delete("/{registration_id:digits}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=safe_to_repeat())
+async def revoke_registration(user_id: SignedInUser, registration_id: PathId, request: Request) -> Response:
     """Revoke an API key of the signed-in user: it is refused from the next request on. Doing it again is no error."""
-    async with _pool(request).connection() as connection:
-        is_theirs = await revoke_key(connection, user_id, registration_id)
-    if not is_theirs:
-        raise _no_registration(registration_id)
+
+    async def revoke(keep: Keep) -> Mapping[str, Any]:
+        answer = Answer().to_json()
+        async with _pool(request).connection() as connection, connection.transaction():
+            if not await revoke_key(connection, user_id, registration_id):
+                raise _no_registration(registration_id)
+            await keep(connection, answer)
+        return answer
+
+    return await _once(request, user_id, revoke)
 
 
-def _shown_once(issued: IssuedKey, response: Response) -> NewRegistration:
-    record = issued.record
-    response.headers["Location"] = f"{router.prefix}/{record.id}"
-    return NewRegistration(
-        id=record.id,
-        api_key=issued.text,
-        description=record.description,
-        scopes=record.scopes,
-        created_at=record.created_at,
-        expires_at=record.expires_at,
-    )
+async def _shown_once(
+    request: Request, user_id: UserId, issue: Callable[[AsyncConnection[Any]], Awaitable[IssuedKey]]
+) -> Response:
+    """Make a key, and answer with its text. It is not kept for a request that comes again: only its hash ever is."""
+
+    async def make(keep: Keep) -> Mapping[str, Any]:
+        async with _pool(request).connection() as connection, connection.transaction():
+            issued = await issue(connection)
+            record = issued.record
+            view = NewRegistration(
+                id=record.id,
+                api_key=issued.text,
+                description=record.description,
+                scopes=record.scopes,
+                created_at=record.created_at,
+                expires_at=record.expires_at,
+            )
+            location = f"{router.prefix}/{record.id}"
+            await keep(connection, Answer(201, view.model_copy(update={"api_key": None}), location).to_json())
+        return Answer(201, view, location).to_json()
+
+    return await _once(request, user_id, make)
+
+
+async def _once(request: Request, user_id: UserId, change: Callable[[Keep], Awaitable[Mapping[str, Any]]]) -> Response:
+    bulkport: Bulkport = request.app.state.bulkport
+    once = bulkport.once(request, user_id)
+    return response_of(await once(change), is_replayed=once.is_replayed)
 
 
 def _no_registration(registration_id: int) -> NotFound:

@@ -34,7 +34,13 @@ class NewRegistration(WireView):
     """An API key just made. The key is shown this once."""
 
     id: int
-    api_key: Annotated[str, Field(description="The key, for the header `x-api-key`. It cannot be read again.")]
+    api_key: Annotated[
+        str | None,
+        Field(
+            description="The key, for the header `x-api-key`. It cannot be read again: null where the request came "
+            "before with its `Idempotency-Key`."
+        ),
+    ]
     description: str | None
     created_at: UtcTime
     scopes: list[str]

@@ -138,7 +138,7 @@ def retry(
         f"/imports/{import_id}/retry",
         params={"delimiter": kind.delimiter} if kind and kind.delimiter else {},
         headers={
-            "Idempotency-Key": idempotency_key or str(uuid.uuid4()),
+            **_once(idempotency_key),
             **(kind.headers if kind else {}),
             **(_length(source) if source else {}),
         },
@@ -153,7 +153,7 @@ def mend(import_id: int, row: int, record: Mapping[str, Any]) -> Operation[None]
     response = yield Call(
         "PATCH",
         f"/imports/{import_id}/errors/{row}",
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", **_once()},
         content=json.dumps(record).encode(),
     )
     checked(response)
@@ -162,13 +162,13 @@ def mend(import_id: int, row: int, record: Mapping[str, Any]) -> Operation[None]
 def cancel(import_id: int, *, rollback: bool = False) -> Operation[ImportProgress]:
     """Cancel an import; with `rollback` the rows that are stored already are removed."""
     params = {"rollback": "true"} if rollback else {}
-    response = yield Call("DELETE", f"/imports/{import_id}", params=params)
+    response = yield Call("DELETE", f"/imports/{import_id}", params=params, headers=_once())
     return decode(response, ImportProgress)
 
 
 def undo(import_id: int) -> Operation[ImportProgress]:
     """Undo an import that has ended."""
-    response = yield Call("POST", f"/imports/{import_id}/undo")
+    response = yield Call("POST", f"/imports/{import_id}/undo", headers=_once())
     return decode(response, ImportProgress)
 
 
@@ -245,12 +245,17 @@ def _import_params(kind: BodyKind, wishes: Wishes) -> dict[str, str | list[str]]
 
 
 def _import_headers(wishes: Wishes) -> dict[str, str]:
-    headers = {"Idempotency-Key": wishes.get("idempotency_key") or str(uuid.uuid4())}
+    headers = _once(wishes.get("idempotency_key"))
     if (handling := wishes.get("handling")) is not None:
         headers["Prefer"] = f"handling={Handling(handling)}"
     if (metadata := wishes.get("metadata")) is not None:
         headers["X-Import-Metadata"] = json.dumps(metadata)
     return headers
+
+
+def _once(key: str | None = None) -> dict[str, str]:
+    """A key of the caller's or a new one: the request does the same once, however often it is sent."""
+    return {"Idempotency-Key": key or str(uuid.uuid4())}
 
 
 def _length(source: Source | AsyncRecordSource) -> dict[str, str]:

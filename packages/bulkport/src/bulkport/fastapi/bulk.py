@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from bulkport.errors import ValidationFailed
 from bulkport.fastapi.bulk_description import MESSAGE, answers_description, request_description
+from bulkport.fastapi.described_headers import RETRY_AFTER
 from bulkport.fastapi.follow import MAX_WAIT_SECONDS, retry_after
 from bulkport.fastapi.headers import utf8_value
 from bulkport.fastapi.idempotent import Received, receive_once
@@ -115,8 +116,10 @@ def bulk_router(
     ) -> Response:
         """Import many records in the background.
 
-        A JSON envelope is checked whole and refused when any record is bad, unless `Prefer: handling=lenient`.
-        NDJSON and CSV may have any length; their bad rows are reported, unless `Prefer: handling=strict`.
+        A JSON envelope, of 1,000 records unless the server says another number, is checked whole and refused when any
+        record is bad, unless `Prefer: handling=lenient`. NDJSON, CSV and files may have any length; their bad rows are
+        reported, unless `Prefer: handling=strict`. `GET …/bulk/schema` has this server's limits, the resource's key
+        and what a record looks like.
         """
         headers = request.headers
         prefer = headers.getlist("prefer")
@@ -191,12 +194,15 @@ def bulk_router(
         "/{job_id}/status",
         name=f"{resource.name}_import_status",
         response_model=views.status,
-        responses={200: status_answer(views)},
+        responses={200: {**status_answer(views), "headers": RETRY_AFTER}},
     )
     async def get_status(
         job_id: JobId, response: Response, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0
     ) -> JobStatus:
-        """Where an import job stands. `wait` holds the answer back until it has ended, up to that many seconds."""
+        """Where an import job stands. `wait` holds the answer back until it has ended, up to that many seconds.
+
+        `Retry-After` says when it is worth asking again; it is missing when the import has ended.
+        """
         async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id, resource.name)
         if wait:

@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from bulkport.fastapi.described_headers import PREFERENCE_APPLIED, RETRY_AFTER, STATUS_LOCATION
 from bulkport.fastapi.examples import csv_text, example_records
 from bulkport.fastapi.import_examples import status_answer
 from bulkport.fastapi.job_views import JobViews
@@ -17,8 +18,12 @@ MESSAGE: Final = "Bulk import job successfully queued"
 
 def answers_description(views: JobViews) -> dict[int | str, dict[str, Any]]:
     """The answers, by status."""
-    in_time = {"model": views.status, "description": _IN_TIME, **status_answer(views)}
-    return {**_OTHER_ANSWERS, 200: in_time, 202: accepted_answer(views.job_id_name)}
+    return {**_OTHER_ANSWERS, 200: _in_time(views), 202: accepted_answer(views.job_id_name)}
+
+
+def _in_time(views: JobViews) -> dict[str, Any]:
+    headers = {**STATUS_LOCATION, **PREFERENCE_APPLIED}
+    return {"model": views.status, "description": _IN_TIME, "headers": headers, **status_answer(views)}
 
 
 def accepted_answer(job_id_name: str) -> dict[str, Any]:
@@ -28,14 +33,15 @@ def accepted_answer(job_id_name: str) -> dict[str, Any]:
         "type": "object",
         "required": ["id", job_id_name, "message", "totalRecords"],
         "properties": {
-            "id": {"type": "integer"},
-            job_id_name: {"type": "string", "maxLength": 100},
+            "id": {"type": "integer", "description": "The import's id."},
+            job_id_name: {"type": "string", "maxLength": 100, "description": "Id of its background job."},
             "message": {"type": "string", "const": MESSAGE},
-            "totalRecords": {"type": "integer"},
+            "totalRecords": {"type": "integer", "description": "Rows of the body; 0 where a worker fetches it."},
         },
     }
     return {
         "description": "The whole body is stored and its import job queued.",
+        "headers": {**STATUS_LOCATION, **RETRY_AFTER, **PREFERENCE_APPLIED},
         "content": {
             "application/json": {
                 "schema": schema,
@@ -100,12 +106,20 @@ _SENDING_HEADERS: Final[list[dict[str, Any]]] = [
     },
     IDEMPOTENCY_KEY,
     {
+        "name": "Content-Encoding",
+        "in": "header",
+        "required": False,
+        "description": "How the body is compressed. NDJSON and CSV may be, by either.",
+        "schema": {"type": "string", "enum": ["gzip", "zstd", "identity"]},
+    },
+    {
         "name": "Content-Digest",
         "in": "header",
         "required": False,
         "description": "Digest of the body as it is sent, `sha-256=:BASE64:` (RFC 9530). A body with "
         "another one is refused.",
         "schema": {"type": "string"},
+        "example": "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:",
     },
 ]
 _UPLOAD: Final[dict[str, Any]] = {
@@ -120,9 +134,8 @@ _UPLOAD: Final[dict[str, Any]] = {
 def retry_answers(views: JobViews) -> dict[int | str, dict[str, Any]]:
     """The answers to a retry that is accepted, by status."""
     accepted = accepted_answer(views.job_id_name)
-    in_time = {"model": views.status, "description": _IN_TIME, **status_answer(views)}
     return {
-        200: in_time,
+        200: _in_time(views),
         202: {**accepted, "description": "The rows are stored, and queued as an import of their own."},
     }
 
@@ -149,7 +162,7 @@ def retry_description() -> dict[str, Any]:
                 MULTIPART: {"schema": {"type": "object", "required": ["file"], "properties": {"file": binary}}},
             },
         },
-        "parameters": _SENDING_HEADERS,
+        "parameters": [*openapi_parameters(None), *_SENDING_HEADERS],
     }
 
 

@@ -7,8 +7,10 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
+from bulkport.fastapi.described_headers import ATTACHMENT
 from bulkport.fastapi.examples import csv_text, example_records
 from bulkport.fastapi.route import Authenticate, BulkportRoute
+from bulkport.fastapi.write_query import wire_key
 from bulkport.imports.exports.writing import FileFormat, require_writer
 from bulkport.imports.formats import BodyFormat, Handling
 from bulkport.imports.resource import Resource
@@ -42,7 +44,7 @@ def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], au
                 "defaultMode": str(resource.default_mode),
                 "aliases": {resource.wire_names[name]: list(names) for name, names in resource.aliases.items()},
                 "onConflict": str(resource.conflict),
-                "key": [_wire_of_column(resource, column) for column in resource.write_key],
+                "key": wire_key(resource),
                 "references": [
                     {
                         "field": resource.wire_names[reference.field],
@@ -119,20 +121,17 @@ def _attachment(resource: Resource, suffix: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{resource.name}-template.{suffix}"'}
 
 
-def _wire_of_column(resource: Resource, column: str) -> str:
-    by_column = dict(zip(resource.column_names, resource.field_names, strict=True))
-    return resource.wire_names[by_column[column]] if column in by_column else column
-
-
 _SCHEMA: Final[dict[str, Any]] = {
     "description": "JSON Schema of one record.",
     "content": {_SCHEMA_MEDIA_TYPE: {"schema": {"type": "object"}}},
 }
 _CSV: Final[dict[str, Any]] = {
     "description": "The template.",
+    "headers": ATTACHMENT,
     "content": {"text/csv": {"schema": {"type": "string"}}},
 }
 _XLSX: Final[dict[str, Any]] = {
     "description": "The template.",
+    "headers": ATTACHMENT,
     "content": {FileFormat.XLSX.media_type: {"schema": {"type": "string", "format": "binary"}}},
 }

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from bulkport.errors import ValidationFailed
+from bulkport.fastapi.described_headers import ATTACHMENT
 from bulkport.fastapi.file_parts import in_slot, whole
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import WireQuery
@@ -126,6 +127,7 @@ def _header(names: list[str]) -> bytes:
 
 _FILE: Final[dict[str, Any]] = {
     "description": "The rows.",
+    "headers": ATTACHMENT,
     "content": {
         "text/csv": {"schema": {"type": "string"}},
         "application/x-ndjson": {"schema": {"type": "string"}},

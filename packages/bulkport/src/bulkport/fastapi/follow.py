@@ -32,8 +32,29 @@ _HEADERS: Final = (
 
 EVENTS_RESPONSE: Final[dict[str, Any]] = {
     "description": "Server-sent events until the import ends: `state` (its status changed), `progress` (rows were "
-    "processed; at most four a second) and `done` (its final status), each with the import as data.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "processed; at most four a second) and `done` (its final status), each with the import as data: what "
+    "`GET /imports/{id}` answers, on one line (shortened in the example). Lines that begin with `:` keep the "
+    "connection alive. Where the stream ends without `done`, open it again.",
+    "content": {
+        "text/event-stream": {
+            "schema": {"type": "string", "description": 'The HTML Living Standard, "Server-sent events".'},
+            "example": "retry: 2000\n\nid: Processing-0\nevent: state\n"
+            'data: {"id":9,"status":"Processing","processedRecords":0,"totalRecords":10}\n\n'
+            "id: Processing-5\nevent: progress\n"
+            'data: {"id":9,"status":"Processing","processedRecords":5,"totalRecords":10}\n\n'
+            ": still here\n\nid: PartialSuccess-10\nevent: done\n"
+            'data: {"id":9,"status":"PartialSuccess","processedRecords":10,"totalRecords":10}\n\n',
+        }
+    },
+}
+LAST_EVENT_ID: Final[dict[str, Any]] = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The `id` of the last event that was read, when a broken stream is opened again: what it told is "
+    "not told again. `EventSource` sends it by itself.",
+    "schema": {"type": "string"},
+    "example": "Processing-5",
 }
 
 

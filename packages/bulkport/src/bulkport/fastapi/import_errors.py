@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.requests import Request
 
+from bulkport.fastapi.described_headers import ATTACHMENT
 from bulkport.fastapi.error_report import chosen_format, json_page, report_disposition, report_lines
 from bulkport.fastapi.file_parts import in_slot, whole
 from bulkport.fastapi.headers import field_value
@@ -103,6 +104,7 @@ _ROW_SCHEMA: Final[dict[str, Any]] = {
 }
 _REPORT: Final[dict[str, Any]] = {
     "description": "The bad rows.",
+    "headers": ATTACHMENT,
     "content": {
         "application/json": {
             "schema": {

@@ -118,7 +118,10 @@ _RESULTS: Final[dict[str, Any]] = {
             },
             "example": {"items": [{"row": 1, "outcome": "created", "id": "17"}], "nextCursor": "1"},
         },
-        "application/x-ndjson": {"schema": {"type": "string"}},
-        "text/csv": {"schema": {"type": "string"}},
+        "application/x-ndjson": {
+            "schema": {"type": "string"},
+            "example": '{"row":1,"outcome":"created","id":"17"}\n{"row":2,"outcome":"failed","id":null}\n',
+        },
+        "text/csv": {"schema": {"type": "string"}, "example": "row,outcome,id\r\n1,created,17\r\n2,failed,\r\n"},
     },
 }

@@ -1,15 +1,17 @@
 """`/imports`: a user's import jobs of all resources, each in full and with its report of bad rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response, status
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from starlette.requests import Request
 
 from bulkport.errors import AlreadyEnded, ValidationFailed
-from bulkport.fastapi.follow import EVENTS_RESPONSE, MAX_WAIT_SECONDS, ImportEvents
+from bulkport.fastapi.change import Answer, response_of, safe_to_repeat
+from bulkport.fastapi.follow import EVENTS_RESPONSE, LAST_EVENT_ID, MAX_WAIT_SECONDS, ImportEvents
 from bulkport.fastapi.headers import field_value
+from bulkport.fastapi.idempotent import Keep, Once
 from bulkport.fastapi.import_errors import add_errors_route
 from bulkport.fastapi.import_examples import detail_answer, page_answer
 from bulkport.fastapi.import_results import add_results_route, position
@@ -71,14 +73,17 @@ def import_router(
     async def list_imports(
         request: Request, user_id: Annotated[UserId, Depends(authenticate)], query: Annotated[ImportQuery, Query()]
     ) -> JobPage:
-        """Own imports, newest first."""
+        """Own imports, newest first.
+
+        With `tag` or `metadata` a page may have fewer items than `limit`, even none, while there are more: go on with
+        `nextCursor` until it is null.
+        """
         if query.resource is not None and query.resource not in resources:
             raise ValidationFailed({"resource": [f"resource must be one of {', '.join(sorted(resources))}"]})
         metadata = parse_metadata(query.metadata, source="metadata")
         before = None if query.cursor is None else ImportId(position(query.cursor))
         async with runtime().of_user(user_id).connection() as connection:
-            # One more than asked for: there is another page.
-            jobs = await list_jobs(
+            found = await list_jobs(
                 connection,
                 user_id,
                 resource=query.resource,
@@ -88,12 +93,11 @@ def import_router(
                 metadata=metadata,
                 tag=query.tag,
                 before=before,
-                limit=query.limit + 1,
+                limit=query.limit,
             )
-        page = jobs[: query.limit]
-        next_cursor = str(page[-1].id) if len(jobs) > query.limit else None
+        next_cursor = None if found.before is None else str(found.before)
         base = base_path(request, "/imports")
-        return views.page(items=[views.detail.of(job, base) for job in page], next_cursor=next_cursor)
+        return views.page(items=[views.detail.of(job, base) for job in found.jobs], next_cursor=next_cursor)
 
     @router.get("/{job_id}", response_model=views.detail, responses={200: detail_answer(views)})
     async def get_import(
@@ -106,7 +110,12 @@ def import_router(
             job = await runtime().watch.wait(job, min(wait, MAX_WAIT_SECONDS))
         return views.detail.of(job, base_path(request, "/imports/"))
 
-    @router.get("/{job_id}/events", responses={200: EVENTS_RESPONSE, 204: _SEEN}, response_class=Response)
+    @router.get(
+        "/{job_id}/events",
+        responses={200: EVENTS_RESPONSE, 204: _SEEN},
+        response_class=Response,
+        openapi_extra={"parameters": [LAST_EVENT_ID]},
+    )
     async def follow_import(
         job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]
     ) -> Response:
@@ -122,37 +131,45 @@ def import_router(
             lambda state: views.detail.of(state, base),
         )
 
-    @router.post("/{job_id}/cancel", response_model=views.detail, responses={202: _STOPPING, 409: _ENDED})
-    @router.delete("/{job_id}", response_model=views.detail, responses={202: _STOPPING, 409: _ENDED})
+    stopping: dict[int | str, dict[str, Any]] = {**_CANCELLED, 202: {**_STOPPING, "model": views.detail}}
+
+    @router.post("/{job_id}/cancel", response_model=views.detail, responses=stopping, openapi_extra=safe_to_repeat())
+    @router.delete("/{job_id}", response_model=views.detail, responses=stopping, openapi_extra=safe_to_repeat())
     async def cancel(
         job_id: JobId,
         request: Request,
-        response: Response,
         user_id: Annotated[UserId, Depends(authenticate)],
         *,
         rollback: Annotated[bool, Query(description="Whether to remove the rows imported so far, too.")] = False,
-    ) -> JobDetail:
+    ) -> Response:
         """Cancel an import that has not ended. Rows that are stored already are kept, and counted in the answer.
 
         With `rollback=true` they are removed in the transaction that cancels the import, as by an undo: `undone` says
         how many were `removed` and `kept`. It does the same for an import that was cancelled before.
         """
-        async with runtime().of_user(user_id).connection() as connection:
-            job = await get_job(connection, job_id, user_id)
-        resource = resources[job.resource] if rollback else None
-        async with runtime().pool.connection() as connection:
-            if resource is not None:
-                await require_undoable(connection, job, resource)
-            effect = await cancel_import(connection, job_id, CancellationAsker.OWNER, rolled_back=resource)
-            job = await get_job(connection, job_id, user_id)
-            if resource is not None and job.status == ImportStatus.CANCELLED and job.undone is None:
-                await undo_import(connection, job, resource)
+
+        async def stop(keep: Keep) -> Mapping[str, Any]:
+            async with runtime().of_user(user_id).connection() as connection:
                 job = await get_job(connection, job_id, user_id)
-        if effect is CancelEffect.ALREADY_ENDED and job.status != ImportStatus.CANCELLED:
-            raise AlreadyEnded(f"Import {job_id} has ended already: its status is {job.status}.")
-        if effect is CancelEffect.STOPPING:
-            response.status_code = status.HTTP_202_ACCEPTED
-        return views.detail.of(job, base_path(request, "/imports/"))
+            resource = resources[job.resource] if rollback else None
+            async with runtime().pool.connection() as connection:
+                if resource is not None:
+                    await require_undoable(connection, job, resource)
+                effect = await cancel_import(connection, job_id, CancellationAsker.OWNER, rolled_back=resource)
+                job = await get_job(connection, job_id, user_id)
+                if resource is not None and job.status == ImportStatus.CANCELLED and job.undone is None:
+                    await undo_import(connection, job, resource)
+                    job = await get_job(connection, job_id, user_id)
+                if effect is CancelEffect.ALREADY_ENDED and job.status != ImportStatus.CANCELLED:
+                    raise AlreadyEnded(f"Import {job_id} has ended already: its status is {job.status}.")
+                status_code = 202 if effect is CancelEffect.STOPPING else 200
+                answer = Answer(status_code, views.detail.of(job, base_path(request, "/imports/"))).to_json()
+                # A transaction of its own: a cancellation that is asked for again does no harm.
+                await keep(connection, answer)
+            return answer
+
+        once = Once(request, user_id, runtime())
+        return response_of(await once(stop), is_replayed=once.is_replayed)
 
     add_errors_route(router, resources, runtime, authenticate)
     add_results_route(router, runtime, authenticate)
@@ -162,4 +179,7 @@ def import_router(
 
 _SEEN: Final[dict[str, Any]] = {"description": "`Last-Event-ID` says that the end was seen: there is nothing to tell."}
 _STOPPING: Final[dict[str, Any]] = {"description": "It stops as soon as the chunks being written are finished."}
-_ENDED: Final[dict[str, Any]] = {"description": "The import has ended already."}
+_CANCELLED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "It is cancelled."},
+    409: {"description": "The import has ended already."},
+}

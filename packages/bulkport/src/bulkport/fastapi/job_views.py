@@ -22,16 +22,26 @@ class JobStatus(WireView):
     """Where an import job stands."""
 
     id: int
+    """The import's id."""
     background_job_id: str
-    """Id of the job's background job."""
+    """Id of the import's background job."""
     status: ImportStatus
+    """`Pending`, `Processing`, then `Completed` (no row was rejected), `PartialSuccess` (some were), `Failed` (all
+    were, or any under `handling=strict`, or the import could not be carried out) or `Cancelled`."""
     total_records: int
+    """Rows of the body; 0 until a pulled body has been fetched."""
     processed_records: int
+    """Rows that were stored or rejected so far."""
     success_count: int
+    """Rows that were not rejected."""
     failure_count: int
+    """Rows that were rejected."""
     created_at: UtcTime
+    """When it was accepted."""
     started_at: UtcTime | None
+    """When a worker began; null before."""
     completed_at: UtcTime | None
+    """When it ended, however it did; null before."""
     error_summary: str | None
     """The first bad rows in words, or `Fatal error: …`; the error report has them all."""
 
@@ -45,15 +55,20 @@ class JobLinks(WireView):
     """Paths of what belongs to an import job."""
 
     self: str
+    """The import in full."""
     status: str
+    """Its status alone."""
     errors: str
+    """Its rejected rows."""
 
 
 class KeptRows(WireView):
     """Rows that an undo left as they are."""
 
     reason: str
+    """Why they stay."""
     rows: int
+    """How many."""
 
 
 class Undone(WireView):
@@ -72,6 +87,7 @@ class Undone(WireView):
     reason: str | None = None
     """Why a cancellation took nothing back; null where it could."""
     at: UtcTime
+    """When it was undone."""
 
 
 class JobDetail(JobStatus):
@@ -80,13 +96,17 @@ class JobDetail(JobStatus):
     status: ListedStatus  # type: ignore[assignment]
     """As in the status; `Scheduled` while it waits for `startAt`, `Pulling` while a worker fetches its body."""
     start_at: UtcTime | None
+    """The time before which no row is stored; null: none was asked for."""
     resource: str
+    """What is imported: the name in the path that it was sent to."""
     format: str
+    """Format of the body, such as `csv` or `ndjson`."""
     handling: str
+    """`strict`: any bad row fails the import. `lenient`: bad rows are rejected, the others stored."""
     bytes: int
     """Size of the body as it was received, before decompression."""
     mode: str | None
-    """What becomes of rows, by whether their key is stored."""
+    """What becomes of rows, by whether their key is stored: `insert`, `upsert`, `update`, `skip` or `delete`."""
     dry_run: bool
     """Whether everything was tried and nothing kept: the counts say what would have become."""
     differences: list[dict[str, Any]] | None
@@ -94,15 +114,23 @@ class JobDetail(JobStatus):
     undone: Undone | None
     """What an undo, or a cancellation with `rollback`, took back; null where there was none."""
     created: int
+    """Rows that were added."""
     updated: int
+    """Stored rows that were changed."""
     unchanged: int
     """Rows whose every value is stored already."""
     skipped: int
+    """Rows that the mode passes over, such as those of `mode=skip` whose key is stored."""
     deleted: int
+    """Stored rows that were removed."""
     rows_per_second: float | None
+    """Rate since it started; null before the first row."""
     eta_seconds: float | None
+    """Estimated seconds until it ends; null while unknown, 0 when it has ended."""
     attempts: int
+    """How often a worker began: more than 1 where one died or the database was away."""
     warnings: list[str]
+    """What is odd and no error, such as columns that were ignored."""
     name: str | None
     """The client's own name for it."""
     client_id: str | None
@@ -120,6 +148,7 @@ class JobDetail(JobStatus):
     source: dict[str, Any] | None
     """Where the body was pulled from, without the query of its address; null where it was sent."""
     links: JobLinks
+    """Paths of what belongs to it."""
 
     @classmethod
     def of(cls, job: ImportJob, base: str = "") -> Self:
@@ -160,6 +189,7 @@ class JobPage(WireView):
     """Some of a user's import jobs, newest first."""
 
     items: list[JobDetail]
+    """The imports."""
     next_cursor: str | None
     """`cursor` of the next page; null on the last one."""
 

@@ -1,8 +1,10 @@
 """Problems in the OpenAPI description: every operation that needs a key says which errors it may
 answer, and what they look like."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from bulkport.fastapi.described_headers import IDEMPOTENT_REPLAYED, LOCATION, RETRY_AFTER
 from bulkport.fastapi.problems import MEDIA_TYPE
 
 _TRACE_ID: Final = {"type": ["string", "null"], "description": "Finds this request in the server's log."}
@@ -25,6 +27,17 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
             "additionalProperties": {"type": "array", "items": {"type": "string"}},
         },
     },
+    "examples": [
+        {
+            "type": "/problems/validation-failed",
+            "title": "Validation failed",
+            "status": 400,
+            "detail": "One or more fields are not valid.",
+            "instance": "/api/platforms/bulk",
+            "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+            "errors": {"platforms[3].platformName": ["platformName must not be blank"]},
+        }
+    ],
 }
 
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
@@ -39,14 +52,22 @@ _SECURED: Final = {
     "400": "The request is malformed.",
     "401": "The API key is missing or not valid.",
     "414": "The query is too long.",
-    "429": "Too many requests; `Retry-After` says when to come again.",
-    "503": "The database is unavailable; try again shortly.",
+    "429": "Too many requests; try again after `Retry-After`.",
+    "503": "The server or its database is busy or away; try again after `Retry-After`.",
 }
+_WITH_KEY: Final = {"403": "The key lacks the scope, or this is another user's."}
 _WITH_PATH: Final = {"404": "There is nothing at this address."}
 _WITH_BODY: Final = {
     "413": "The body is too large.",
     "415": "The Content-Type or Content-Encoding is not supported.",
 }
+
+_REPEATED: Final = {
+    "409": "A request with this `Idempotency-Key` is under way.",
+    "422": "The `Idempotency-Key` was used for another request.",
+}
+_RETRIED: Final = frozenset({"409", "429", "503"})
+"""Statuses after which the same request may succeed; 409 only where `Retry-After` is there."""
 
 _PARAMETERS: Final = {
     "job_id": "The import's id.",
@@ -93,12 +114,55 @@ def describe_problems(description: dict[str, Any]) -> dict[str, Any]:
             responses.pop("4XX", None)
             expected = {
                 **(_SECURED if "security" in operation else {}),
+                **(_WITH_KEY if {"ApiKey": []} in operation.get("security", ()) else {}),
                 **(_WITH_PATH if "{" in path else {}),
                 **(_WITH_BODY if "requestBody" in operation else {}),
             }
+            if any(parameter.get("name") == "Idempotency-Key" for parameter in operation.get("parameters", ())):
+                expected |= _REPEATED
+                for status, response in responses.items():
+                    if status.startswith("2"):
+                        response.setdefault("headers", {}).update(IDEMPOTENT_REPLAYED)
             for status, words in expected.items():
                 responses.setdefault(status, {"description": words})
+            if (created := responses.get("201")) is not None:
+                created["headers"] = {**LOCATION, **created.get("headers", {})}
             for status, response in responses.items():
+                if status in _RETRIED:
+                    response["headers"] = {**RETRY_AFTER, **response.get("headers", {})}
                 if status.startswith(("4", "5")):
                     response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return description
+
+
+def complete_examples(description: dict[str, Any]) -> dict[str, Any]:
+    """Give the examples of an OpenAPI 3.1 `description`, which is changed and returned, their members that are null.
+
+    FastAPI leaves them out.
+    """
+    schemas = description.get("components", {}).get("schemas", {})
+    for item in description.get("paths", {}).values():
+        for operation in item.values():
+            for response in operation.get("responses", {}).values():
+                for content in response.get("content", {}).values():
+                    if "example" in content:
+                        _add_nulls(content["example"], content.get("schema", {}), schemas)
+    return description
+
+
+def _add_nulls(example: Any, schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
+    if (name := schema.get("$ref")) is not None:
+        return _add_nulls(example, schemas[name.rpartition("/")[2]], schemas)
+    for alternative in schema.get("anyOf", ()):
+        if example is not None:
+            _add_nulls(example, alternative, schemas)
+    if isinstance(example, list) and "items" in schema:
+        for item in example:
+            _add_nulls(item, schema["items"], schemas)
+    elif isinstance(example, dict):
+        properties = schema.get("properties", {})
+        for name in schema.get("required", ()):
+            example.setdefault(name, None)
+        for name, value in example.items():
+            _add_nulls(value, properties.get(name, {}), schemas)
+    return None

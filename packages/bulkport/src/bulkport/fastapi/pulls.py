@@ -1,14 +1,16 @@
 """`/{resource}/pulls` and `/pulls`: sources that are looked at by the clock, each change an import of its own."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response, status
+from psycopg import AsyncConnection
 from pydantic import Field, JsonValue
 from starlette.requests import Request
 
 from bulkport.errors import ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
+from bulkport.fastapi.change import Answer, change_once, safe_to_repeat
 from bulkport.fastapi.paths import base_path
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import PathId, UtcTime, WireBody, WireView
@@ -26,7 +28,11 @@ from bulkport.jobs.schedule import Schedule
 from bulkport.pulls import recurring
 from bulkport.pulls.access import SourceAccess
 from bulkport.pulls.checker import recurring_definition
+from bulkport.pulls.recurring import RecurringPull
 from bulkport.pulls.source import Source
+
+ChangePull = Callable[[AsyncConnection[Any], RecurringPull, JobEngine], Awaitable[Answer]]
+"""Changes a pull in the connection's transaction."""
 
 _EXAMPLE: Final = {"url": "https://example.org/exports/rows.csv"}
 
@@ -54,25 +60,36 @@ class PullView(WireView):
     """A recurring pull, and what its last look came to."""
 
     id: int
+    """The pull's id."""
     resource: str
+    """What is imported."""
     source: dict[str, Any]
     """Where it looks, without the query of its address."""
     cron: str
+    """When it looks: minute, hour, day of month, month, day of week."""
     timezone: str
+    """The time zone of `cron`."""
     name: str | None
+    """Name of each of its imports."""
     metadata: dict[str, Any] | None
+    """What is kept with each of its imports."""
     mode: str | None
+    """Mode of each of its imports."""
     is_active: bool
+    """False: it is paused."""
     next_at: UtcTime | None
     """When it looks next; null while it is switched off."""
     last_checked_at: UtcTime | None
+    """When it last looked."""
     last_outcome: recurring.PullOutcome | None
     """`imported`, `unchanged`, or `busy` while the import of an earlier look went on."""
     last_import_id: int | None
+    """The last import that it made."""
     created_at: UtcTime
+    """When it was made."""
 
     @classmethod
-    async def of(cls, engine: JobEngine, pull: recurring.RecurringPull, connection: Any) -> "PullView":
+    async def of(cls, engine: JobEngine, pull: RecurringPull, connection: Any) -> "PullView":
         """The view of a pull."""
         job = await engine.recurring.get(pull.recurring_id, connection)
         return cls(
@@ -97,6 +114,7 @@ class PullList(WireView):
     """All recurring pulls of a user."""
 
     items: list[PullView]
+    """The pulls."""
 
 
 _new_pull: Final = JsonBody(NewPull)
@@ -126,17 +144,17 @@ def add_pull_creation(
         f"/{resource.name}/pulls",
         status_code=status.HTTP_201_CREATED,
         name=f"pull_{resource.name}_again_and_again",
-        openapi_extra=_CREATION,
+        response_model=PullView,
+        openapi_extra=safe_to_repeat(_CREATION),
         responses={409: {"description": "The user has as many recurring pulls as one user may have."}},
         tags=["pulls"],
     )
     async def create_pull(
         request: Request,
-        response: Response,
         user_id: Caller,
         writing: Annotated[WriteOptions, Depends(write_options(resource))],
         body: Annotated[NewPull, Depends(_new_pull)],
-    ) -> PullView:
+    ) -> Response:
         """Look at a source by a cron expression, and import it whenever it has changed.
 
         Whether it has changed is told by its `ETag` or `Last-Modified`; a source that has neither is imported each
@@ -151,7 +169,9 @@ def add_pull_creation(
             field = "timezone" if "time zone" in error.detail else "cron"
             raise ValidationFailed({field: [f"{field}: {error.detail}"]}) from None
         running = runtime()
-        async with running.pool.connection() as connection, connection.transaction():
+        base = base_path(request, f"/{resource.name}/pulls")
+
+        async def create(connection: AsyncConnection[Any]) -> Answer:
             pull = await recurring.create_pull(
                 connection,
                 user_id,
@@ -165,9 +185,9 @@ def add_pull_creation(
                 writing=writing,
             )
             await running.engine.recurring.add_or_update(recurring_definition(pull), connection)
-            view = await PullView.of(running.engine, pull, connection)
-        response.headers["Location"] = f"{base_path(request, f'/{resource.name}/pulls')}/pulls/{pull.id}"
-        return view
+            return Answer(201, await PullView.of(running.engine, pull, connection), f"{base}/pulls/{pull.id}")
+
+        return await change_once(request, user_id, running, create, pool=running.pool)
 
 
 def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], authenticate: Authenticate) -> APIRouter:
@@ -188,51 +208,69 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
     async def get_pull(pull_id: PathId, user_id: Caller) -> PullView:
         """One recurring pull."""
         running = runtime()
-        pull = await _own_pull(running, pull_id, user_id)
+        # Found as its user; the engine's tables are read as nobody.
+        async with running.of_user(user_id).connection() as connection:
+            pull = await recurring.get_pull(connection, pull_id, user_id)
         async with running.pool.connection() as connection:
             return await PullView.of(running.engine, pull, connection)
 
-    @router.patch("/{pull_id}", openapi_extra=_pull_change.openapi)
-    async def change_pull(
-        pull_id: PathId, user_id: Caller, body: Annotated[PullChange, Depends(_pull_change)]
-    ) -> PullView:
-        """Switch a recurring pull off or on."""
+    async def changed(request: Request, pull_id: int, user_id: UserId, make: ChangePull) -> Response:
+        """Change a pull of the user's; the engine's tables are changed as nobody."""
         running = runtime()
-        pull = await _own_pull(running, pull_id, user_id)
-        async with running.pool.connection() as connection, connection.transaction():
+
+        async def require_own() -> None:
+            async with running.of_user(user_id).connection() as connection:
+                await recurring.get_pull(connection, pull_id, user_id)
+
+        async def make_it(connection: AsyncConnection[Any]) -> Answer:
+            return await make(connection, await recurring.get_pull(connection, pull_id, user_id), running.engine)
+
+        return await change_once(request, user_id, running, make_it, pool=running.pool, require=require_own)
+
+    @router.patch("/{pull_id}", response_model=PullView, openapi_extra=safe_to_repeat(_pull_change.openapi))
+    async def change_pull(
+        request: Request, pull_id: PathId, user_id: Caller, body: Annotated[PullChange, Depends(_pull_change)]
+    ) -> Response:
+        """Switch a recurring pull off or on."""
+
+        async def change(connection: AsyncConnection[Any], pull: RecurringPull, engine: JobEngine) -> Answer:
             await recurring.set_active(connection, pull_id, is_active=body.is_active)
-            await running.engine.recurring.add_or_update(recurring_definition(pull), connection)
-            steer = running.engine.recurring.resume if body.is_active else running.engine.recurring.pause
+            await engine.recurring.add_or_update(recurring_definition(pull), connection)
+            steer = engine.recurring.resume if body.is_active else engine.recurring.pause
             await steer(pull.recurring_id, connection)
             pull = await recurring.get_pull(connection, pull_id, user_id)
-            return await PullView.of(running.engine, pull, connection)
+            return Answer(200, await PullView.of(engine, pull, connection))
 
-    @router.post("/{pull_id}/run", status_code=status.HTTP_202_ACCEPTED)
-    async def look_now(pull_id: PathId, user_id: Caller) -> PullView:
+        return await changed(request, pull_id, user_id, change)
+
+    @router.post(
+        "/{pull_id}/run",
+        status_code=status.HTTP_202_ACCEPTED,
+        response_model=PullView,
+        openapi_extra=safe_to_repeat(),
+    )
+    async def look_now(request: Request, pull_id: PathId, user_id: Caller) -> Response:
         """Look at the source now, whatever its cron expression says."""
-        running = runtime()
-        pull = await _own_pull(running, pull_id, user_id)
-        async with running.pool.connection() as connection, connection.transaction():
-            try:
-                await running.engine.recurring.trigger(pull.recurring_id, connection)
-            except UnknownRecurringJob:
-                await running.engine.recurring.add_or_update(recurring_definition(pull), connection)
-                await running.engine.recurring.trigger(pull.recurring_id, connection)
-            return await PullView.of(running.engine, pull, connection)
 
-    @router.delete("/{pull_id}", status_code=status.HTTP_204_NO_CONTENT)
-    async def delete_pull(pull_id: PathId, user_id: Caller) -> None:
+        async def look(connection: AsyncConnection[Any], pull: RecurringPull, engine: JobEngine) -> Answer:
+            try:
+                await engine.recurring.trigger(pull.recurring_id, connection)
+            except UnknownRecurringJob:
+                await engine.recurring.add_or_update(recurring_definition(pull), connection)
+                await engine.recurring.trigger(pull.recurring_id, connection)
+            return Answer(202, await PullView.of(engine, pull, connection))
+
+        return await changed(request, pull_id, user_id, look)
+
+    @router.delete("/{pull_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=safe_to_repeat())
+    async def delete_pull(request: Request, pull_id: PathId, user_id: Caller) -> Response:
         """Look no more. Imports that it made stay."""
-        running = runtime()
-        await _own_pull(running, pull_id, user_id)
-        async with running.pool.connection() as connection, connection.transaction():
+
+        async def delete(connection: AsyncConnection[Any], pull: RecurringPull, engine: JobEngine) -> Answer:
             await recurring.delete_pull(connection, pull_id, user_id)
-            await running.engine.recurring.remove(recurring.recurring_id(pull_id), connection)
+            await engine.recurring.remove(pull.recurring_id, connection)
+            return Answer()
+
+        return await changed(request, pull_id, user_id, delete)
 
     return router
-
-
-async def _own_pull(running: ImportRuntime, pull_id: int, user_id: UserId) -> recurring.RecurringPull:
-    """The pull, found as its user; the engine's tables are read and changed as nobody."""
-    async with running.of_user(user_id).connection() as connection:
-        return await recurring.get_pull(connection, pull_id, user_id)

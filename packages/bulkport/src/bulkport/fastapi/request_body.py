@@ -16,7 +16,7 @@ from bulkport.fastapi.headers import field_value
 
 _ALGORITHMS: Final = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 _DIGEST: Final = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)\s*=\s*:([A-Za-z0-9+/=]*):\s*")
-_READS_ALIKE: Final = ("content-type", "content-encoding", "prefer")
+_READS_ALIKE: Final = ("content-type", "content-encoding", "prefer", "upload-length", "upload-metadata")
 """Headers that say how a body is read: the same bytes with others are another request."""
 
 

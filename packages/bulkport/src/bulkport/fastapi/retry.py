@@ -14,6 +14,7 @@ from bulkport.errors import NotEnded, RowsRetried, ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.bulk import answer_in_time, both
 from bulkport.fastapi.bulk_description import retry_answers, retry_description
+from bulkport.fastapi.change import Answer, change_once, safe_to_repeat
 from bulkport.fastapi.error_report import report_lines
 from bulkport.fastapi.idempotent import receive_once
 from bulkport.fastapi.job_views import JobViews
@@ -143,14 +144,27 @@ def retry_router(
         prefer = request.headers.getlist("prefer")
         return await answer_in_time(runtime(), user_id, received, views, location=location, prefer=prefer)
 
-    @router.patch("/{job_id}/errors/{row}", status_code=204, responses={409: _CONFLICT}, openapi_extra=_record.openapi)
+    @router.patch(
+        "/{job_id}/errors/{row}",
+        status_code=204,
+        responses={409: _CONFLICT},
+        openapi_extra=safe_to_repeat(_record.openapi),
+    )
     async def mend_rejected_row(
-        job_id: JobId, row: PathId, user_id: Caller, record: Annotated[MendedRecord, Depends(_record)]
-    ) -> None:
+        job_id: JobId,
+        row: PathId,
+        request: Request,
+        user_id: Caller,
+        record: Annotated[MendedRecord, Depends(_record)],
+    ) -> Response:
         """Replace a rejected row by a mended record, which the next retry sends."""
-        async with runtime().of_user(user_id).connection() as connection:
+
+        async def mend(connection: AsyncConnection[Any]) -> Answer:
             await get_job(connection, job_id, user_id)
             await mend_row(connection, job_id, row, record.root)
+            return Answer()
+
+        return await change_once(request, user_id, runtime(), mend)
 
     return router
 

@@ -29,7 +29,8 @@ _ID: Final = re.compile(r"[1-9][0-9]{0,18}")
 class WireModel(BaseModel):
     """Base of models whose JSON names are the camelCase of their fields'; they take no other names."""
 
-    model_config = ConfigDict(alias_generator=to_camel)
+    # What is written below a field describes it in OpenAPI.
+    model_config = ConfigDict(alias_generator=to_camel, use_attribute_docstrings=True)
 
 
 class WireBody(WireModel):

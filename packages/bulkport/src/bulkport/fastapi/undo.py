@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
+from psycopg import AsyncConnection
 from starlette.requests import Request
 
+from bulkport.fastapi.change import Answer, change_once, safe_to_repeat
 from bulkport.fastapi.import_examples import detail_answer
-from bulkport.fastapi.job_views import JobDetail, JobViews
+from bulkport.fastapi.job_views import JobViews
 from bulkport.fastapi.paths import base_path
 from bulkport.fastapi.schemas import JobId
 from bulkport.identifiers import UserId
@@ -41,16 +43,28 @@ def add_undo_route(
         },
     )
 
-    @router.post("/{job_id}/undo", response_model=views.detail, responses={200: undone, 409: _CONFLICT})
-    async def undo(job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]) -> JobDetail:
+    @router.post(
+        "/{job_id}/undo",
+        response_model=views.detail,
+        responses={200: undone, 409: _CONFLICT},
+        openapi_extra=safe_to_repeat(),
+    )
+    async def undo(job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]) -> Response:
         """Take back what an import did and nobody has changed since, in one transaction.
 
         `undone` says how many rows that it created were `removed`, how many that it changed or deleted are `restored`
         (where the resource keeps old values), how many are `kept` or `notRestored`, and for which `reasons`.
         """
-        async with runtime().of_user(user_id).connection() as connection:
+        running = runtime()
+
+        async def require_own() -> None:
+            async with running.of_user(user_id).connection() as connection:
+                await get_job(connection, job_id, user_id)
+
+        async def take_back(connection: AsyncConnection[Any]) -> Answer:
             job = await get_job(connection, job_id, user_id)
-        async with runtime().pool.connection() as connection:
             await undo_import(connection, job, resources[job.resource])
             job = await get_job(connection, job_id, user_id)
-        return views.detail.of(job, base_path(request, "/imports/"))
+            return Answer(200, views.detail.of(job, base_path(request, "/imports/")))
+
+        return await change_once(request, user_id, running, take_back, pool=running.pool, require=require_own)

@@ -4,21 +4,18 @@ checksum and termination). What was uploaded is imported with `POST …/bulk` an
 
 import base64
 import hashlib
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
-from starlette.datastructures import Headers
+from psycopg import AsyncConnection
 from starlette.requests import Request
 
 from bulkport.errors import (
-    BadRequest,
     BulkportError,
     ChecksumMismatch,
     NotFound,
@@ -26,94 +23,49 @@ from bulkport.errors import (
     UnsupportedMediaType,
     UploadConflict,
 )
+from bulkport.fastapi.change import Answer, change_once, safe_to_repeat
+from bulkport.fastapi.described_headers import LOCATION, TUS_SUPPORT, UPLOAD_LENGTH, UPLOAD_STATE
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.paths import request_path
 from bulkport.fastapi.request_body import RequestBody
 from bulkport.fastapi.route import Authenticate, BulkportRoute
+from bulkport.fastapi.tus_headers import (
+    ALGORITHMS,
+    APPENDING,
+    CONTENT_TYPE,
+    CREATION,
+    TUS_RESUMABLE,
+    VERSION,
+    Checksum,
+    parse_checksum,
+    parse_metadata,
+    parse_number,
+    require_version,
+)
 from bulkport.identifiers import UserId
 from bulkport.imports.body import staged
 from bulkport.imports.body.part_store import collect, put_part
 from bulkport.imports.body.staged import OBJECT_BYTES, PART_BYTES, StagedUpload
 from bulkport.imports.runtime import ImportRuntime
 
-_VERSION: Final = "1.0.0"
-_CONTENT_TYPE: Final = "application/offset+octet-stream"
-_ALGORITHMS: Final = ("sha256", "sha1", "sha512", "md5")
-_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}")
-_METADATA_KEY: Final = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,100}")
-_MAX_METADATA: Final = 4096
 _MAX_CHECKED: Final = 16 * 2**20
 """A body that is kept as a whole or not at all waits in memory for its end."""
 
-
-class TusVersionUnsupported(BulkportError):
-    """The request needs the header Tus-Resumable: 1.0.0."""
-
-    status = 412
-    title = "tus version not supported"
-
-    def headers(self) -> Mapping[str, str]:
-        return {"Tus-Version": _VERSION}
-
-
-@dataclass(frozen=True, slots=True)
-class _Checksum:
-    algorithm: str
-    digest: bytes
-
-
-_TUS: Final[dict[str, Any]] = {
-    "name": "Tus-Resumable",
-    "in": "header",
-    "required": True,
-    "schema": {"type": "string", "const": _VERSION},
+_OFFSET: Final[dict[str, Any]] = {
+    "description": "`Upload-Offset` says how many bytes have arrived.",
+    "headers": UPLOAD_STATE,
 }
-_CREATION: Final[dict[str, Any]] = {
-    "parameters": [
-        _TUS,
-        {
-            "name": "Upload-Length",
-            "in": "header",
-            "required": True,
-            "description": "Total length in bytes.",
-            "schema": {"type": "integer", "minimum": 0},
-        },
-        {
-            "name": "Upload-Metadata",
-            "in": "header",
-            "required": False,
-            "description": "Pairs of a key and base64 text: `filename` and `filetype` say how the bytes are read.",
-            "schema": {"type": "string", "maxLength": _MAX_METADATA},
-        },
-    ]
+_FOUND: Final[dict[str, Any]] = {**_OFFSET, "headers": {**UPLOAD_STATE, **UPLOAD_LENGTH}}
+_CREATED: Final[dict[str, Any]] = {
+    "description": 'The upload\'s address is in `Location`; its last segment is the id for `{"upload": id}`.',
+    "headers": {**LOCATION, **UPLOAD_STATE},
 }
-_PATCH: Final[dict[str, Any]] = {
-    "parameters": [
-        _TUS,
-        {
-            "name": "Upload-Offset",
-            "in": "header",
-            "required": True,
-            "description": "Bytes received so far.",
-            "schema": {"type": "integer", "minimum": 0},
-        },
-        {
-            "name": "Upload-Checksum",
-            "in": "header",
-            "required": False,
-            "description": "Algorithm and base64 of the body's digest; a body with another one is not kept.",
-            "schema": {"type": "string", "pattern": "^(sha256|sha1|sha512|md5) [A-Za-z0-9+/]+={0,2}$"},
-        },
-    ],
-    "requestBody": {"required": True, "content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-}
-_OFFSET: Final[dict[str, Any]] = {"description": "`Upload-Offset` says how many bytes have arrived."}
-_CREATED: Final[dict[str, Any]] = {"description": "The upload's address is in `Location`."}
+_SUPPORT: Final[dict[str, Any]] = {"description": "What of tus is supported.", "headers": TUS_SUPPORT}
 _MOVED: Final[dict[str, Any]] = {"description": "`Upload-Offset` is not where the upload ends."}
 _MISMATCH: Final[dict[str, Any]] = {"description": "The body has another checksum; nothing of it was kept."}
 _TOO_MANY: Final[dict[str, Any]] = {"description": "The user has as many unfinished uploads as one user may have."}
 _LARGE: Final[dict[str, Any]] = {"description": "The upload is too large."}
-_TYPE: Final[dict[str, Any]] = {"description": f"The Content-Type must be {_CONTENT_TYPE}."}
+_TYPE: Final[dict[str, Any]] = {"description": f"The Content-Type must be {CONTENT_TYPE}."}
 _VERSION_NEEDED: Final[dict[str, Any]] = {"description": "The header `Tus-Resumable: 1.0.0` is missing."}
 
 
@@ -122,17 +74,17 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
     router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=BulkportRoute)
     Caller = Annotated[UserId, Depends(authenticate)]  # noqa: N806 # a type
 
-    @router.options("", status_code=204, responses={204: {"description": "What of tus is supported."}})
+    @router.options("", status_code=204, responses={204: _SUPPORT})
     async def describe() -> Response:
         """What of the tus protocol is supported."""
         return Response(
             status_code=204,
             headers={
-                "Tus-Resumable": _VERSION,
-                "Tus-Version": _VERSION,
+                "Tus-Resumable": VERSION,
+                "Tus-Version": VERSION,
                 "Tus-Extension": "creation,creation-with-upload,expiration,checksum,termination",
                 "Tus-Max-Size": str(runtime().intake.limits.max_staged_bytes),
-                "Tus-Checksum-Algorithm": ",".join(_ALGORITHMS),
+                "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
             },
         )
 
@@ -140,46 +92,27 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         "",
         status_code=201,
         responses={201: _CREATED, 409: _TOO_MANY, 412: _VERSION_NEEDED, 413: _LARGE, 415: _TYPE, 460: _MISMATCH},
-        openapi_extra=_CREATION,
+        openapi_extra=safe_to_repeat(CREATION),
         response_class=Response,
     )
     async def create_upload(request: Request, user_id: Caller) -> Response:
-        """Begin an upload; `Location` is where its bytes go."""
-        headers = request.headers
-        _require_version(headers)
-        limits = runtime().intake.limits
-        length = _number(headers, "upload-length")
-        if length > limits.max_staged_bytes:
-            raise TooLarge(f"An upload may have at most {limits.max_staged_bytes:,} bytes.")
-        metadata = _metadata(field_value(headers, "upload-metadata"))
-        is_with_bytes = (field_value(headers, "content-type") or "").lower() == _CONTENT_TYPE
-        checksum = _checksum(headers)
-        await runtime().intake.admission.admit_upload(user_id)
-        async with runtime().pool.connection() as connection:
-            upload = await staged.create_upload(
-                connection,
-                user_id,
-                length=length,
-                metadata=metadata,
-                retention_seconds=limits.staged_seconds,
-                most=limits.max_staged_uploads,
-                most_bytes=limits.max_staged_bytes,
-            )
-        await collect(runtime().pool, runtime().staging)
-        received = await _append(runtime(), user_id, request, upload, checksum) if is_with_bytes else 0
-        location = f"{request_path(request).rstrip('/')}/{upload.id}"
-        return Response(status_code=201, headers={"Location": location, **_state(upload, received)})
+        """Begin an upload; `Location` is where its bytes go.
+
+        A body of the type `application/offset+octet-stream` is its first part. When all bytes have arrived,
+        `{"upload": "ID"}` is the body of a bulk request or of a retry.
+        """
+        return await _create(runtime(), user_id, request)
 
     @router.head("/{upload_id}", include_in_schema=False)
     @router.get(
         "/{upload_id}",
-        responses={200: _OFFSET, 412: _VERSION_NEEDED},
-        openapi_extra={"parameters": [_TUS]},
+        responses={200: _FOUND, 412: _VERSION_NEEDED},
+        openapi_extra={"parameters": [TUS_RESUMABLE]},
         response_class=Response,
     )
     async def get_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
         """How many bytes of an upload have arrived (`HEAD` asks the same)."""
-        _require_version(request.headers)
+        require_version(request.headers)
         async with runtime().of_user(user_id).connection() as connection:
             upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
         encoded = ",".join(
@@ -197,16 +130,20 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         "/{upload_id}",
         status_code=204,
         responses={204: _OFFSET, 409: _MOVED, 412: _VERSION_NEEDED, 460: _MISMATCH},
-        openapi_extra=_PATCH,
+        openapi_extra=APPENDING,
     )
     async def append_to_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
-        """Append the body at `Upload-Offset`. What arrives before the connection breaks is kept."""
+        """Append the body at `Upload-Offset`. What arrives before the connection breaks is kept.
+
+        After a broken connection ask where to go on. `Upload-Offset` makes the request safe to send again: it needs no
+        `Idempotency-Key`.
+        """
         headers = request.headers
-        _require_version(headers)
-        if (field_value(headers, "content-type") or "").lower() != _CONTENT_TYPE:
-            raise UnsupportedMediaType(f"The Content-Type must be {_CONTENT_TYPE}.")
-        offset = _number(headers, "upload-offset")
-        checksum = _checksum(headers)
+        require_version(headers)
+        if (field_value(headers, "content-type") or "").lower() != CONTENT_TYPE:
+            raise UnsupportedMediaType(f"The Content-Type must be {CONTENT_TYPE}.")
+        offset = parse_number(headers, "upload-offset")
+        checksum = parse_checksum(headers)
         async with runtime().of_user(user_id).connection() as connection:
             upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
         if upload.received != offset:
@@ -215,21 +152,71 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         return Response(status_code=204, headers=_state(upload, received))
 
     @router.delete(
-        "/{upload_id}", status_code=204, responses={412: _VERSION_NEEDED}, openapi_extra={"parameters": [_TUS]}
+        "/{upload_id}",
+        status_code=204,
+        responses={412: _VERSION_NEEDED},
+        openapi_extra=safe_to_repeat({"parameters": [TUS_RESUMABLE]}),
     )
     async def delete_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
         """Give an upload up."""
-        _require_version(request.headers)
-        async with runtime().of_user(user_id).connection() as connection:
+        require_version(request.headers)
+
+        async def delete(connection: AsyncConnection[Any]) -> Answer:
             await staged.delete_upload(connection, _upload_id(upload_id), user_id)
+            return Answer()
+
+        response = await change_once(request, user_id, runtime(), delete)
         await collect(runtime().pool, runtime().staging)
-        return Response(status_code=204, headers={"Tus-Resumable": _VERSION})
+        response.headers["Tus-Resumable"] = VERSION
+        return response
 
     return router
 
 
+async def _create(runtime: ImportRuntime, user_id: UserId, request: Request) -> Response:
+    headers = request.headers
+    require_version(headers)
+    limits = runtime.intake.limits
+    length = parse_number(headers, "upload-length")
+    if length > limits.max_staged_bytes:
+        raise TooLarge(f"An upload may have at most {limits.max_staged_bytes:,} bytes.")
+    metadata = parse_metadata(field_value(headers, "upload-metadata"))
+    is_with_bytes = (field_value(headers, "content-type") or "").lower() == CONTENT_TYPE
+    checksum = parse_checksum(headers)
+    await runtime.intake.admission.admit_upload(user_id)
+
+    created: list[StagedUpload] = []
+
+    async def create(connection: AsyncConnection[Any]) -> Answer:
+        upload = await staged.create_upload(
+            connection,
+            user_id,
+            length=length,
+            metadata=metadata,
+            retention_seconds=limits.staged_seconds,
+            most=limits.max_staged_uploads,
+            most_bytes=limits.max_staged_bytes,
+        )
+        created.append(upload)
+        return Answer(201, location=f"{request_path(request).rstrip('/')}/{upload.id}")
+
+    response = await change_once(request, user_id, runtime, create, pool=runtime.pool)
+    if created:
+        await collect(runtime.pool, runtime.staging)
+        upload = created[0]
+        received = await _append(runtime, user_id, request, upload, checksum) if is_with_bytes else 0
+    else:
+        # The request came before, and what arrived with it was kept: the client goes on behind that.
+        upload_id = _upload_id(response.headers["location"].rpartition("/")[2])
+        async with runtime.of_user(user_id).connection() as connection:
+            upload = await staged.get_upload(connection, upload_id, user_id)
+        received = upload.received
+    response.headers.update(_state(upload, received))
+    return response
+
+
 async def _append(
-    runtime: ImportRuntime, user_id: UserId, request: Request, upload: StagedUpload, checksum: _Checksum | None
+    runtime: ImportRuntime, user_id: UserId, request: Request, upload: StagedUpload, checksum: Checksum | None
 ) -> int:
     """Store the request's body behind what has arrived. Returns how much has arrived then.
 
@@ -272,7 +259,7 @@ async def _append(
     return offset
 
 
-async def _checked(parts: AsyncIterator[bytes], checksum: _Checksum) -> AsyncIterator[bytes]:
+async def _checked(parts: AsyncIterator[bytes], checksum: Checksum) -> AsyncIterator[bytes]:
     hash_ = hashlib.new(checksum.algorithm, usedforsecurity=False)
     size = 0
     async for part in parts:
@@ -326,22 +313,10 @@ def _too_long(upload: StagedUpload) -> TooLarge:
 
 def _state(upload: StagedUpload, received: int) -> dict[str, str]:
     return {
-        "Tus-Resumable": _VERSION,
+        "Tus-Resumable": VERSION,
         "Upload-Offset": str(received),
         "Upload-Expires": format_datetime(upload.expires_at.astimezone(UTC), usegmt=True),
     }
-
-
-def _require_version(headers: Headers) -> None:
-    if field_value(headers, "tus-resumable") != _VERSION:
-        raise TusVersionUnsupported
-
-
-def _number(headers: Headers, name: str) -> int:
-    value = field_value(headers, name) or ""
-    if not _NUMBER.fullmatch(value):
-        raise BadRequest(f"{name.title()} must be a number of bytes.")
-    return int(value)
 
 
 def _upload_id(text: str) -> UUID:
@@ -349,36 +324,3 @@ def _upload_id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise NotFound("There is no such upload, or it has expired.") from None
-
-
-def _metadata(value: str | None) -> dict[str, str]:
-    metadata: dict[str, str] = {}
-    if value is None:
-        return metadata
-    problem = BadRequest("Upload-Metadata must be pairs of a key and base64 of UTF-8 text, separated by commas.")
-    if len(value) > _MAX_METADATA:
-        raise BadRequest(f"Upload-Metadata must have at most {_MAX_METADATA} characters.")
-    for pair in value.split(","):
-        key, _, encoded = pair.strip().partition(" ")
-        try:
-            text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
-        except ValueError:  # no base64, no ASCII, or no UTF-8
-            raise problem from None
-        if not _METADATA_KEY.fullmatch(key) or key in metadata or "\0" in text:
-            raise problem
-        metadata[key] = text
-    return metadata
-
-
-def _checksum(headers: Headers) -> _Checksum | None:
-    value = field_value(headers, "upload-checksum")
-    if value is None:
-        return None
-    algorithm, _, encoded = value.partition(" ")
-    try:
-        digest = base64.b64decode(encoded.strip(), validate=True)
-    except ValueError:  # no base64, or no ASCII
-        digest = b""
-    if algorithm not in _ALGORITHMS or not digest:
-        raise BadRequest(f"Upload-Checksum must be one of {', '.join(_ALGORITHMS)} and base64 of the digest.")
-    return _Checksum(algorithm, digest)

@@ -1,14 +1,16 @@
 """`/webhooks`: messages to a user that imports have ended, and what became of each."""
 
 from collections.abc import Callable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Response, status
+from psycopg import AsyncConnection
 from pydantic import Field
 from starlette.requests import Request
 
 from bulkport.egress import EgressPolicy
 from bulkport.fastapi.bodies import JsonBody
+from bulkport.fastapi.change import Answer, change_once, safe_to_repeat
 from bulkport.fastapi.paths import request_path
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import PathId, UtcTime, WireBody, WireQuery, WireView
@@ -31,14 +33,14 @@ _Description = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$", examp
 class NewWebhook(WireBody):
     """A webhook to add."""
 
-    url: _Url
+    url: Annotated[_Url, Field(description="Where messages are sent: an https address in a public network.")]
     events: Annotated[_Events, Field(description="What to be told of; all by default.")] = [  # noqa: RUF012
         "import.completed",
         "import.partial_success",
         "import.failed",
         "import.cancelled",
     ]
-    description: _Description | None = None
+    description: Annotated[_Description | None, Field(description="A note of yours.")] = None
 
 
 class WebhookChange(WireBody):
@@ -54,47 +56,67 @@ class WebhookView(WireView):
     """A webhook without its secret."""
 
     id: int
+    """The webhook's id."""
     url: str
+    """Where messages are sent."""
     events: list[str]
+    """What it is told of."""
     description: str | None
+    """The user's note."""
     is_active: bool
+    """False: it is paused, by its user or because the receiver answered 410."""
     created_at: UtcTime
+    """When it was added."""
 
 
 class WebhookWithSecret(WebhookView):
     """A webhook with its secret, which is shown this once."""
 
     secret: str
+    """Signs the messages: `whsec_` and base64 of the key."""
 
 
 class WebhookList(WireView):
     """All webhooks of a user."""
 
     items: list[WebhookView]
+    """The webhooks."""
 
 
 class DeliveryView(WireView):
     """One message to a webhook, and what became of it."""
 
     id: int
+    """The delivery's id."""
     message_id: str
     """The `webhook-id` of every attempt."""
     event: str
+    """What it tells, such as `import.completed`."""
     import_id: int | None
+    """The import it is about; null for a ping."""
     state: DeliveryState
+    """`pending` (it waits for its first or next attempt), `delivered` (the receiver answered 2xx) or `failed`."""
     attempts: int
+    """How often it was sent."""
     last_status: int | None
+    """What the receiver answered last; null where it did not answer."""
     last_error: str | None
+    """Why the last attempt failed."""
     created_at: UtcTime
+    """When what it tells happened."""
     last_attempt_at: UtcTime | None
+    """When it was last sent."""
     delivered_at: UtcTime | None
+    """When the receiver took it."""
 
 
 class DeliveryPage(WireView):
     """Some deliveries of a webhook, newest first."""
 
     items: list[DeliveryView]
+    """The deliveries."""
     next_cursor: str | None
+    """`cursor` of the next page; null on the last one."""
 
 
 class DeliveryQuery(WireQuery):
@@ -135,15 +157,17 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
     @router.post(
         "",
         status_code=status.HTTP_201_CREATED,
-        openapi_extra=_CREATION,
+        response_model=WebhookWithSecret,
+        openapi_extra=safe_to_repeat(_CREATION),
         responses={409: {"description": "The user has as many webhooks as one user may have."}},
     )
     async def create_webhook(
-        request: Request, response: Response, user_id: Caller, body: Annotated[NewWebhook, Depends(_new_webhook)]
-    ) -> WebhookWithSecret:
+        request: Request, user_id: Caller, body: Annotated[NewWebhook, Depends(_new_webhook)]
+    ) -> Response:
         """Add a webhook. The answer shows its signing secret, this once."""
         policy.check_url(body.url, "url")
-        async with runtime().of_user(user_id).connection() as connection:
+
+        async def create(connection: AsyncConnection[Any]) -> Answer:
             webhook = await store.create_webhook(
                 connection,
                 user_id,
@@ -152,8 +176,9 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
                 description=body.description,
                 secret=new_secret(),
             )
-        response.headers["Location"] = f"{request_path(request)}/{webhook.id}"
-        return WebhookWithSecret.model_validate(webhook)
+            return Answer(201, WebhookWithSecret.model_validate(webhook), f"{request_path(request)}/{webhook.id}")
+
+        return await change_once(request, user_id, runtime(), create)
 
     @router.get("/{webhook_id}")
     async def get_webhook(webhook_id: PathId, user_id: Caller) -> WebhookView:
@@ -161,36 +186,57 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
         async with runtime().of_user(user_id).connection() as connection:
             return WebhookView.model_validate(await store.get_webhook(connection, webhook_id, user_id))
 
-    @router.patch("/{webhook_id}", openapi_extra=_webhook_change.openapi)
+    @router.patch("/{webhook_id}", response_model=WebhookView, openapi_extra=safe_to_repeat(_webhook_change.openapi))
     async def change_webhook(
-        webhook_id: PathId, user_id: Caller, body: Annotated[WebhookChange, Depends(_webhook_change)]
-    ) -> WebhookView:
+        request: Request,
+        webhook_id: PathId,
+        user_id: Caller,
+        body: Annotated[WebhookChange, Depends(_webhook_change)],
+    ) -> Response:
         """Change a webhook, or switch it off or on."""
         if body.url is not None:
             policy.check_url(body.url, "url")
-        async with runtime().of_user(user_id).connection() as connection:
+
+        async def change(connection: AsyncConnection[Any]) -> Answer:
             webhook = await store.change_webhook(connection, webhook_id, user_id, **body.model_dump())
-        return WebhookView.model_validate(webhook)
+            return Answer(200, WebhookView.model_validate(webhook))
 
-    @router.delete("/{webhook_id}", status_code=status.HTTP_204_NO_CONTENT)
-    async def delete_webhook(webhook_id: PathId, user_id: Caller) -> None:
+        return await change_once(request, user_id, runtime(), change)
+
+    @router.delete("/{webhook_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=safe_to_repeat())
+    async def delete_webhook(request: Request, webhook_id: PathId, user_id: Caller) -> Response:
         """Remove a webhook and its deliveries. What waits is not sent."""
-        async with runtime().of_user(user_id).connection() as connection:
+
+        async def delete(connection: AsyncConnection[Any]) -> Answer:
             await store.delete_webhook(connection, webhook_id, user_id)
+            return Answer()
 
-    @router.post("/{webhook_id}/secret")
-    async def rotate_secret(webhook_id: PathId, user_id: Caller) -> WebhookWithSecret:
+        return await change_once(request, user_id, runtime(), delete)
+
+    @router.post("/{webhook_id}/secret", response_model=WebhookWithSecret, openapi_extra=safe_to_repeat())
+    async def rotate_secret(request: Request, webhook_id: PathId, user_id: Caller) -> Response:
         """Replace the signing secret. For a day messages are signed with both."""
-        async with runtime().of_user(user_id).connection() as connection:
-            webhook = await store.rotate_secret(connection, webhook_id, user_id, new_secret())
-        return WebhookWithSecret.model_validate(webhook)
 
-    @router.post("/{webhook_id}/ping", status_code=status.HTTP_202_ACCEPTED)
-    async def ping(webhook_id: PathId, user_id: Caller) -> DeliveryView:
+        async def rotate(connection: AsyncConnection[Any]) -> Answer:
+            webhook = await store.rotate_secret(connection, webhook_id, user_id, new_secret())
+            return Answer(200, WebhookWithSecret.model_validate(webhook))
+
+        return await change_once(request, user_id, runtime(), rotate)
+
+    @router.post(
+        "/{webhook_id}/ping",
+        status_code=status.HTTP_202_ACCEPTED,
+        response_model=DeliveryView,
+        openapi_extra=safe_to_repeat(),
+    )
+    async def ping(request: Request, webhook_id: PathId, user_id: Caller) -> Response:
         """Send a test message (`webhook.ping`)."""
-        async with runtime().of_user(user_id).connection() as connection:
+
+        async def send(connection: AsyncConnection[Any]) -> Answer:
             await store.get_webhook(connection, webhook_id, user_id)
-            return DeliveryView.model_validate(await store.create_ping(connection, webhook_id))
+            return Answer(202, DeliveryView.model_validate(await store.create_ping(connection, webhook_id)))
+
+        return await change_once(request, user_id, runtime(), send)
 
     @router.get("/{webhook_id}/deliveries")
     async def list_deliveries(
@@ -206,11 +252,19 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
             next_cursor=str(page[-1].id) if len(found) > query.limit else None,
         )
 
-    @router.post("/{webhook_id}/deliveries/{delivery_id}/resend", status_code=status.HTTP_202_ACCEPTED)
-    async def send_again(webhook_id: PathId, delivery_id: PathId, user_id: Caller) -> DeliveryView:
+    @router.post(
+        "/{webhook_id}/deliveries/{delivery_id}/resend",
+        status_code=status.HTTP_202_ACCEPTED,
+        response_model=DeliveryView,
+        openapi_extra=safe_to_repeat(),
+    )
+    async def send_again(request: Request, webhook_id: PathId, delivery_id: PathId, user_id: Caller) -> Response:
         """Send a message that was delivered or has failed once more, under the same id."""
-        async with runtime().of_user(user_id).connection() as connection:
+
+        async def send(connection: AsyncConnection[Any]) -> Answer:
             await store.get_webhook(connection, webhook_id, user_id)
-            return DeliveryView.model_validate(await store.send_again(connection, webhook_id, delivery_id))
+            return Answer(202, DeliveryView.model_validate(await store.send_again(connection, webhook_id, delivery_id)))
+
+        return await change_once(request, user_id, runtime(), send)
 
     return router

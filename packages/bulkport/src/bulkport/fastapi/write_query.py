@@ -19,6 +19,13 @@ Authorize = Callable[[Any, Resource, WriteMode], "bool | Awaitable[bool]"]
 _TRUE: Final = ("true", "1", "yes", "")
 _FALSE: Final = ("false", "0", "no")
 _RESULTS: Final = ("ids", "none", "")
+_MEANINGS: Final = {
+    WriteMode.INSERT: "adds them",
+    WriteMode.UPSERT: "adds them or changes the stored row with their key",
+    WriteMode.UPDATE: "changes the stored row with their key and adds none",
+    WriteMode.SKIP: "adds those whose key is not stored",
+    WriteMode.DELETE: "removes the stored row with their key",
+}
 _NAMES: Final = frozenset(
     {"mode", "dryRun", "results", "name", "clientId", "tag", "startAt"} | {parameter.name for parameter in PARAMETERS}
 )
@@ -38,6 +45,12 @@ async def permit(authorize: Authorize | None, user_id: Any, resource: Resource, 
     answer = authorize(user_id, resource, mode)
     if not (await answer if inspect.isawaitable(answer) else answer):
         raise Forbidden(f"You may not import {resource.name} in mode {mode}.")
+
+
+def wire_key(resource: Resource) -> list[str]:
+    """The key by which stored rows are found, in names on the wire."""
+    by_column = dict(zip(resource.column_names, resource.field_names, strict=True))
+    return [resource.wire_names[by_column[column]] if column in by_column else column for column in resource.write_key]
 
 
 def context_values(resource: Resource) -> Callable[..., Awaitable[dict[str, str | None]]]:
@@ -73,11 +86,11 @@ def write_options(resource: Resource) -> Callable[..., Awaitable[WriteOptions]]:
     keyword, anything = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     documented = {
         "mode": (
-            f"What becomes of rows: {', '.join(resource.allowed_modes)}.",
+            _modes(resource),
             str(resource.default_mode),
             ["", *map(str, resource.allowed_modes)],
         ),
-        "dryRun": ("Run the import without keeping any row.", "false", [*_TRUE, *_FALSE]),
+        "dryRun": ("Run the import, database checks included, without keeping any row.", "false", [*_TRUE, *_FALSE]),
         "results": ("`ids` keeps the outcome and id of every row.", None, _RESULTS),
     }
     parameters = [
@@ -95,6 +108,12 @@ def write_options(resource: Resource) -> Callable[..., Awaitable[WriteOptions]]:
     ]
     gather.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # which FastAPI reads
     return gather
+
+
+def _modes(resource: Resource) -> str:
+    said = ", ".join(f"`{mode}` {_MEANINGS[mode]}" for mode in resource.allowed_modes)
+    key = " and ".join(f"`{name}`" for name in wire_key(resource))
+    return f"What becomes of rows: {said}." + (f" The key is {key}." if key else "")
 
 
 def _mode(resource: Resource, given: str | None) -> WriteMode:

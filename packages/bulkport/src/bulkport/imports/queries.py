@@ -4,7 +4,10 @@ Counts of a running job are sums over its chunks: facts of committed transaction
 would have to queue for.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, LiteralString
+
+from bulkport.imports.states import ListedStatus
 
 _JOB_COLUMNS: Final = """
     j.id, j.user_id, j.resource, j.background_job_id, j.format, j.handling, j.status, j.total_records, j.body_bytes,
@@ -37,26 +40,50 @@ EXISTS_JOB: Final = "SELECT bulkport.import_exists(%s, %s)"
 
 SELECT_JOBS_BY_ID: Final = f"SELECT {_JOB_COLUMNS} FROM bulkport.bulk_import_jobs j {_CHUNK_SUMS} WHERE j.id = ANY(%s)"
 
+# With the conditions that are asked for and no others, so that each finds its index whatever the values are.
 SELECT_JOBS: Final = f"""
     SELECT {_JOB_COLUMNS}
     FROM (
         SELECT * FROM bulkport.bulk_import_jobs
-        WHERE user_id = %(user_id)s
-          AND (%(resource)s::text IS NULL OR resource = %(resource)s)
-          AND (%(status)s::text IS NULL OR status = CASE %(status)s WHEN 'Scheduled' THEN 'Pending'
-                                                     WHEN 'Pulling' THEN 'Processing' ELSE %(status)s END)
-          AND (%(status)s::text IS NULL OR status <> 'Pending' OR (%(status)s = 'Scheduled')
-               = (started_at IS NULL AND start_at IS NOT NULL AND start_at > clock_timestamp()))
-          AND (%(status)s::text IS NULL OR status <> 'Processing' OR (%(status)s = 'Pulling')
-               = (source IS NOT NULL AND total_records = 0))
-          AND (%(name)s::text IS NULL OR name = %(name)s)
-          AND (%(client_id)s::text IS NULL OR client_id = %(client_id)s)
-          AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text] AND tags <> '{{}}')
-          AND (%(metadata)s::jsonb IS NULL OR metadata @> %(metadata)s::jsonb)
-          AND (%(before)s::bigint IS NULL OR id < %(before)s)
+        WHERE user_id = %(user_id)s AND {{conditions}}
         ORDER BY id DESC LIMIT %(limit)s
     ) j {_CHUNK_SUMS}
     ORDER BY j.id DESC
+"""
+
+WANTED: Final[Mapping[str, LiteralString]] = {
+    "resource": "resource = %(resource)s",
+    "name": "name = %(name)s",
+    "client_id": "client_id = %(client_id)s",
+    "tag": "tags @> ARRAY[%(tag)s::text]",
+    "metadata": "metadata @> %(metadata)s::jsonb",
+    "before": "id < %(before)s",
+    "floor": "id >= %(floor)s",
+}
+"""The conditions, by what is asked for."""
+
+_IS_TO_COME: Final = "(started_at IS NULL AND start_at IS NOT NULL AND start_at > clock_timestamp())"
+_HAS_NO_BODY: Final = "(source IS NOT NULL AND total_records = 0)"
+WITH_STATUS: Final[Mapping[ListedStatus, LiteralString]] = {
+    ListedStatus.SCHEDULED: f"completed_at IS NULL AND status = 'Pending' AND {_IS_TO_COME}",
+    ListedStatus.PENDING: f"completed_at IS NULL AND status = 'Pending' AND NOT {_IS_TO_COME}",
+    ListedStatus.PULLING: f"completed_at IS NULL AND status = 'Processing' AND {_HAS_NO_BODY}",
+    ListedStatus.PROCESSING: f"completed_at IS NULL AND status = 'Processing' AND NOT {_HAS_NO_BODY}",
+    ListedStatus.COMPLETED: "completed_at IS NOT NULL AND status = 'Completed'",
+    ListedStatus.PARTIAL_SUCCESS: "completed_at IS NOT NULL AND status = 'PartialSuccess'",
+    ListedStatus.FAILED: "completed_at IS NOT NULL AND status = 'Failed'",
+    ListedStatus.CANCELLED: "completed_at IS NOT NULL AND status = 'Cancelled'",
+}
+"""The condition for each status that a list may be asked for."""
+
+# The id of the last one of a stretch of a user's imports, newest first; nothing where there are fewer.
+SELECT_FLOOR: Final = """
+    SELECT min(id) FROM (
+        SELECT id FROM bulkport.bulk_import_jobs
+        WHERE user_id = %(user_id)s AND id < %(before)s
+        ORDER BY id DESC LIMIT %(stretch)s
+    ) AS stretch
+    HAVING count(*) = %(stretch)s
 """
 
 # Pages are bounded by bytes too: a bad row may be as large as a record may be.

@@ -11,12 +11,14 @@ from psycopg.rows import class_row
 
 from bulkport.database.row_security import Connections
 from bulkport.errors import Forbidden, JobNotFound
-from bulkport.identifiers import ImportId, UserId
+from bulkport.identifiers import MAX_BIGINT, ImportId, UserId
 from bulkport.imports import queries
 from bulkport.imports.states import ImportStatus, ListedStatus
 
 MAX_REPORT_PAGE: Final = 1000
 _MAX_PAGE_BYTES: Final = 4 * 2**20
+_STRETCH: Final = 10_000
+"""Imports of a user's that a list looks through where no index finds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,20 +147,32 @@ async def read_jobs(connection: AsyncConnection[Any], job_ids: Sequence[ImportId
     return {job.id: job for job in jobs}
 
 
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """Some of a user's import jobs, newest first."""
+
+    jobs: list[ImportJob]
+    before: ImportId | None
+    """Where to go on: there may be more with ids below this one; None: there are no more."""
+
+
 async def list_jobs(
     connection: AsyncConnection[Any],
     user_id: UserId,
     *,
     resource: str | None = None,
-    status: ListedStatus | ImportStatus | None = None,
+    status: ListedStatus | None = None,
     name: str | None = None,
     client_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     tag: str | None = None,
     before: ImportId | None = None,
     limit: int = 50,
-) -> list[ImportJob]:
+) -> JobList:
     """This user's import jobs, newest first, those with an id below `before`.
+
+    With `tag` or `metadata` 10,000 imports of the user's are looked through at a time: there may then be more although
+    few were found, or none.
 
     Parameters
     ----------
@@ -168,19 +182,30 @@ async def list_jobs(
     metadata:
         Only imports whose metadata has these members, and maybe others.
     """
-    parameters = {
-        "user_id": user_id,
+    wanted: dict[str, Any] = {
         "resource": resource,
-        "status": status,
         "name": name,
         "client_id": client_id,
         "metadata": None if metadata is None else json.dumps(metadata),
         "tag": tag,
         "before": before,
-        "limit": limit,
     }
+    if tag is not None or metadata is not None:
+        # Row-level security lets only operators that tell nothing of what they compare use an index.
+        stretch = {"user_id": user_id, "before": before or MAX_BIGINT, "stretch": _STRETCH}
+        row = await (await connection.execute(queries.SELECT_FLOOR, stretch)).fetchone()
+        wanted["floor"] = None if row is None else row[0]
+    conditions = [queries.WANTED[what] for what, value in wanted.items() if value is not None]
+    if status is not None:
+        conditions.append(queries.WITH_STATUS[status])
+    statement = queries.SELECT_JOBS.replace("{conditions}", " AND ".join(conditions) or "true")
     async with connection.cursor(row_factory=class_row(ImportJob)) as cursor:
-        return await (await cursor.execute(queries.SELECT_JOBS, parameters)).fetchall()
+        # One more than asked for: there is another page.
+        parameters = {**wanted, "user_id": user_id, "limit": limit + 1}
+        jobs = await (await cursor.execute(statement, parameters)).fetchall()
+    if len(jobs) > limit:
+        return JobList(jobs[:limit], ImportId(jobs[limit - 1].id))
+    return JobList(jobs, wanted.get("floor"))
 
 
 async def list_row_errors(

@@ -49,6 +49,10 @@ CREATE TABLE bulkport.bulk_import_jobs (
 
 -- Lists: one user's imports, newest first; and everything unfinished, for the watchdog.
 CREATE INDEX bulk_import_jobs_user_id_id_idx ON bulkport.bulk_import_jobs (user_id, id DESC);
+CREATE INDEX bulk_import_jobs_user_resource_idx ON bulkport.bulk_import_jobs (user_id, resource, id DESC);
+CREATE INDEX bulk_import_jobs_user_name_idx ON bulkport.bulk_import_jobs (user_id, name, id DESC) WHERE name IS NOT NULL;
+CREATE INDEX bulk_import_jobs_user_status_idx ON bulkport.bulk_import_jobs (user_id, status, id DESC)
+    WHERE completed_at IS NOT NULL;
 CREATE INDEX bulk_import_jobs_user_unfinished_idx ON bulkport.bulk_import_jobs (user_id) WHERE completed_at IS NULL;
 CREATE INDEX bulk_import_jobs_user_reports_idx ON bulkport.bulk_import_jobs (user_id) INCLUDE (report_bytes)
     WHERE report_bytes > 0;

@@ -11,8 +11,8 @@ from psycopg.waiting import Ready, Wait
 
 async def copy_out(
     connection: AsyncConnection[Any], statement: sql.Composed, *, block_bytes: int
-) -> AsyncIterator[bytes]:
-    """What a `COPY … TO STDOUT` gives, in blocks of whole rows of about `block_bytes`.
+) -> AsyncIterator[tuple[bytes, int]]:
+    """What a `COPY … TO STDOUT` gives, in blocks of whole rows of about `block_bytes`, with how many rows those are.
 
     `AsyncCopy` waits for each row by a turn of the event loop: a million rows took 1.0 s, and take 0.26 s here.
 
@@ -24,13 +24,13 @@ async def copy_out(
     async with connection.cursor() as cursor, cursor.copy(statement):
         has_more = True
         while has_more:
-            block, has_more = await connection.wait(_read(connection.pgconn, block_bytes))
-            if block:
-                yield block
+            parts, has_more = await connection.wait(_read(connection.pgconn, block_bytes))
+            if parts:
+                yield b"".join(parts), len(parts)
 
 
-def _read(connection: PGconn, block_bytes: int) -> Generator[Wait, Ready | int, tuple[bytes, bool]]:
-    """One block, and whether there is more."""
+def _read(connection: PGconn, block_bytes: int) -> Generator[Wait, Ready | int, tuple[list[bytes], bool]]:
+    """The rows of one block, and whether there is more."""
     parts: list[bytes] = []
     left = block_bytes
     while left > 0:
@@ -44,8 +44,8 @@ def _read(connection: PGconn, block_bytes: int) -> Generator[Wait, Ready | int, 
             connection.consume_input()
         else:
             yield from _finish(connection)
-            return b"".join(parts), False
-    return b"".join(parts), True
+            return parts, False
+    return parts, True
 
 
 def _finish(connection: PGconn) -> Generator[Wait, Ready | int, None]:

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 
 from bulkport.beside import end_tasks
 from bulkport.database.row_security import Connections
+from bulkport.imports.exports.bounds import PageBounds
 from bulkport.imports.exports.copy_out import copy_out
 from bulkport.imports.exports.query import ExportQuery, Key
 from bulkport.imports.exports.values import PLAIN_TEXT, csv_values, json_rows
@@ -96,42 +97,31 @@ class Export:
                 blocks.put_nowait(block)
 
     async def _blocks(self, text: PageText) -> AsyncGenerator[bytes, None]:
+        bounds = PageBounds(self._table, self._query)
         after: Key | None = None
         rows = _FIRST_PAGE_ROWS
         while True:
-            size = 0
+            size = found = 0
             held = b""
             async with self._pool.connection() as connection, connection.transaction():
                 await connection.execute(PLAIN_TEXT)
-                last = await self._last_key(connection, after, rows)
+                last = await bounds.next(connection, after, rows)
                 if last is None:
                     return
-                async for block in copy_out(connection, self._copy(text, after, last), block_bytes=_BLOCK_BYTES):
+                statement = self._copy(text, after, last)
+                async for block, block_rows in copy_out(connection, statement, block_bytes=_BLOCK_BYTES):
                     if held:  # rows are longer than was to be expected: the connection waits for the client
                         yield held
                     held = block
                     size += len(block)
-            yield held
+                    found += block_rows
+            if held:
+                yield held
+            bounds.learn(after, last, found)
             after = last
             # Rows may be short or a megabyte long: pages are as long as what was seen lets expect.
-            rows = max(1, min(rows * _GROWTH, rows * _PAGE_BYTES // max(1, size), _MAX_PAGE_ROWS))
-
-    async def _last_key(self, connection: AsyncConnection[Any], after: Key | None, rows: int) -> Key | None:
-        key = self._query.key
-        texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in key)
-        statement = sql.SQL(
-            "SELECT {texts} FROM (SELECT {columns} FROM {table} WHERE {condition} ORDER BY {order} LIMIT {rows}) page"
-            " ORDER BY {backwards} LIMIT 1"
-        ).format(
-            texts=texts,
-            columns=self._query.columns,
-            order=self._query.order,
-            table=self._table.identifier,
-            condition=self._query.condition(after),
-            rows=sql.Literal(rows),
-            backwards=self._query.backwards,
-        )
-        return await (await connection.execute(statement)).fetchone()
+            if found:
+                rows = max(1, min(rows * _GROWTH, found * _PAGE_BYTES // max(1, size), _MAX_PAGE_ROWS))
 
     def _copy(self, text: PageText, after: Key | None, last: Key) -> sql.Composed:
         rows = sql.SQL("FROM {table} WHERE {condition} ORDER BY {order}").format(
