@@ -1,6 +1,6 @@
 """Every example of the OpenAPI description is what its schema says, and what needs one has one."""
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -49,22 +49,9 @@ def bodies(operation: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield response.get("content", {})
 
 
-def without_nulls(schema: Any) -> Any:
-    """The schema of what may leave out members that are null: FastAPI drops nulls from examples."""
-    if isinstance(schema, list):
-        return [without_nulls(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: without_nulls(value) for name, value in schema.items()}
-    if isinstance(found.get("required"), list):
-        properties = found.get("properties", {})
-        found["required"] = [name for name in found["required"] if '"null"' not in json.dumps(properties.get(name))]
-    return found
-
-
 def check(schema: Mapping[str, Any], example: Any) -> None:
     """The example has the schema; names are looked up in the whole description."""
-    whole = without_nulls({**schema, "components": DESCRIPTION.get("components", {})})
+    whole = {**schema, "components": DESCRIPTION.get("components", {})}
     jsonschema_rs.validator_for(whole, validate_formats=True).validate(example)
 
 
@@ -94,3 +81,38 @@ def test_each_event_of_webhooks_is_described_with_an_example() -> None:
         for parameter in item["post"]["parameters"]:
             check(parameter["schema"], parameter["example"])
     assert set(described) == set(WebhookEvent)
+
+
+SAFE_BY_THEMSELVES = {"PATCH /api/uploads/{upload_id}"}
+"""`Upload-Offset` says what has been done already."""
+
+
+def test_each_change_is_said_to_be_safe_to_send_again() -> None:
+    for name, operation in OPERATIONS.items():
+        is_change = name.startswith(("POST", "PUT", "PATCH", "DELETE")) and name not in SAFE_BY_THEMSELVES
+        takes_key = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
+        assert takes_key == is_change, name
+        if takes_key:
+            assert {"409", "422"} <= operation["responses"].keys(), name
+
+
+def test_each_field_and_parameter_says_what_it_is() -> None:
+    mute = [
+        f"{name}.{field}"
+        for name, schema in DESCRIPTION["components"]["schemas"].items()
+        for field, described in schema.get("properties", {}).items()
+        if "description" not in described and "$ref" not in described
+    ]
+    mute += [
+        f"{name} {parameter['name']}"
+        for name, operation in OPERATIONS.items()
+        for parameter in operation.get("parameters", [])
+        if not parameter.get("description")
+    ]
+    assert mute == []
+
+
+def test_ids_of_operations_are_names_of_functions() -> None:
+    ids = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(set(ids)) == len(ids)
+    assert [one for one in ids if not re.fullmatch("[a-z][A-Za-z]+", one)] == []

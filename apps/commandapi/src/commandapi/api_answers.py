@@ -65,7 +65,7 @@ _KEY: Final = {
     "scopes": ["import", "read"],
     "expiresAt": None,
 }
-_NEW_KEY: Final = {**_KEY, "apiKey": "cmd_shown-once"}
+_NEW_KEY: Final = {**_KEY, "apiKey": "0198c2b4-6e4f-7a31-9f5e-3d2b1c0a9e87Zm9yIHRoZSBkb2N1bWVudGF0aW9uLCBubyBrZXkgb2Y"}
 _REGISTRATION: Final = {
     **_KEY,
     "keyIndex": "0198c2b4-6e4f-7a31-9f5e-3d2b1c0a9e87",
@@ -92,10 +92,13 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """By the name of the schema."""
 _TEXTS: Final = {
-    "text/csv": {"platforms": "id,platformName\r\n1,Docker\r\n", "commands": "id,howTo,platformName,commandLine\r\n"},
+    "text/csv": {
+        "platforms": "platformName\nDocker\n",
+        "commands": "howTo,commandLine,platformId\nList all containers,docker ps --all,1\n",
+    },
     "application/x-ndjson": {
-        "platforms": '{"id":1,"platformName":"Docker"}\n',
-        "commands": '{"id":7,"howTo":"List"}\n',
+        "platforms": '{"platformName":"Docker"}\n',
+        "commands": '{"howTo":"List all containers","commandLine":"docker ps --all","platformId":1}\n',
     },
 }
 

@@ -69,10 +69,39 @@ _SUMMARIES: Final = {
 """By what the name of the function makes of it."""
 
 
+_IDS: Final = {
+    "Cancel": "cancelImport",
+    "Undo": "undoImport",
+    "Rotate Secret": "rotateWebhookSecret",
+    "Ping": "pingWebhook",
+    "Send Again": "resendDelivery",
+    "Describe": "describeUploads",
+    "Look Now": "runPull",
+    "Pull Platforms Again And Again": "createPlatformsPull",
+    "Pull Commands Again And Again": "createCommandsPull",
+    "Platforms Import Status": "getPlatformsImportStatus",
+    "Commands Import Status": "getCommandsImportStatus",
+    "Platforms Schema": "getPlatformsSchema",
+    "Commands Schema": "getCommandsSchema",
+    "Platforms Template": "getPlatformsTemplate",
+    "Commands Template": "getCommandsTemplate",
+    "Platforms Template Workbook": "getPlatformsTemplateWorkbook",
+    "Commands Template Workbook": "getCommandsTemplateWorkbook",
+    "Rotate Key Of User": "rotateKey",
+}
+"""Ids of operations, which generated clients name their functions by; else they are made of the function's name."""
+
+
 def name_operations(description: dict[str, Any]) -> None:
-    """Give the operations of an OpenAPI description summaries that people would write."""
+    """Give the operations of an OpenAPI description summaries that people would write, and ids for generated code."""
+    taken: set[str] = set()
     for path in description.get("paths", {}).values():
-        for operation in path.values():
+        for method, operation in path.items():
             summary = operation.get("summary", "") if isinstance(operation, dict) else ""
-            if summary:
-                operation["summary"] = _SUMMARIES.get(summary, summary.capitalize())
+            if not summary:
+                continue
+            first, *rest = summary.split()
+            name = _IDS.get(summary, first.lower() + "".join(rest))
+            operation["operationId"] = name if name not in taken else f"{name}By{method.title()}"
+            taken.add(name)
+            operation["summary"] = _SUMMARIES.get(summary, summary.capitalize())

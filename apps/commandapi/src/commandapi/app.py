@@ -21,7 +21,7 @@ from bulkport.errors import ServiceUnavailable
 from bulkport.fastapi import problems
 from bulkport.fastapi.loop_watchdog import LoopWatchdog
 from bulkport.fastapi.middleware import EdgeMiddleware
-from bulkport.fastapi.openapi import describe_parameters, describe_problems
+from bulkport.fastapi.openapi import complete_examples, describe_parameters, describe_problems
 from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.webhook_descriptions import describe_webhooks
 from bulkport.pools import AsyncPool
@@ -66,6 +66,16 @@ by the Bearer token of the sign-in service, makes, lists and revokes their own A
 5. *Mend and retry*: `POST /api/imports/{id}/retry` with the mended report as its body; or `PATCH …/errors/{row}` for
    single rows, then `POST …/retry` without a body.
 6. *Stop or undo*: `DELETE /api/imports/{id}` while it runs; `POST /api/imports/{id}/undo` afterwards.
+7. *Be told*: `POST /api/webhooks`; what receivers get, and how they verify it, is under *Webhooks* below each event.
+
+**Sending again.** Every POST, PUT, PATCH and DELETE takes an `Idempotency-Key`: one key for each thing to do. The same
+request gets its first answer again, with `Idempotent-Replayed: true`, also when that was lost on the way. 409
+with `Retry-After` says that the first is still under way: wait and send it again; 409 without it is final. Another
+request with the key is 422. Answers are kept for a day. `PATCH /api/uploads/{id}` needs none: it names its offset.
+
+**Errors** are problems (RFC 9457): show `detail`, and `errors` by field; tell kinds apart by `type`.
+
+**Lists** come in pages: send `nextCursor` as `cursor` until it is null.
 """
 
 
@@ -93,6 +103,7 @@ class CommandApi(FastAPI):
             describe_scopes(describe_webhooks(describe_parameters(describe_problems(description))))
             name_operations(description)
             show_answers(description)
+            complete_examples(description)
         return description
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import psycopg
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 
 from bulkport.errors import ServiceUnavailable
@@ -33,14 +33,21 @@ router = APIRouter(prefix="/health", tags=["health"])
 class Health(BaseModel):
     """Answer of a health check that passed."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     status: Literal["ok"] = "ok"
+    """It is well; else the answer is 503."""
 
 
 class Checks(BaseModel):
     """What was looked at."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     database: Literal["ok"] = "ok"
+    """It answers."""
     migrations: Literal["ok", "newer"]
+    """newer: the database was migrated by a newer release."""
     workers: Literal["ok", "none"]
     """none: accepted imports wait until there is one."""
     disk: Literal["ok", "low"]

@@ -40,12 +40,18 @@ class Page(WireView, Generic[ItemT]):
     """One page of a list."""
 
     items: list[ItemT]
+    """What is on the page."""
     page_index: int
+    """Number of the page, from 1."""
     page_size: int
+    """Items on a page."""
     total_count: Annotated[int, Field(description="Items on all pages together.")]
     total_pages: int
+    """How many pages there are."""
     has_previous_page: bool
+    """Whether there is a page before."""
     has_next_page: bool
+    """Whether there is a page after."""
 
 
 async def read_page(

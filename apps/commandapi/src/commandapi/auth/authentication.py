@@ -78,11 +78,15 @@ def sufficient_scopes(method: str, path: str) -> tuple[Scope, ...]:
 def describe_scopes(description: dict[str, Any]) -> dict[str, Any]:
     """Add to each operation of an OpenAPI `description`, which is changed and returned, the scopes that it takes.
 
-    `x-scopes` lists those any of which is enough. OpenAPI 3.1 has scopes of its own for OAuth 2 alone.
+    `x-scopes` lists those any of which is enough, and the description says it in words. OpenAPI 3.1 has scopes of its
+    own for OAuth 2 alone.
     """
     for path, operations in description.get("paths", {}).items():
         for method, operation in operations.items():
             if isinstance(operation, dict) and {"ApiKey": []} in operation.get("security", ()):
                 numbered = re.sub(r"\{\w+\}", "1", path)
-                operation["x-scopes"] = list(map(str, sufficient_scopes(method.upper(), numbered)))
+                scopes = list(map(str, sufficient_scopes(method.upper(), numbered)))
+                operation["x-scopes"] = scopes
+                needed = f"Needs a key with the scope {' or '.join(f'`{scope}`' for scope in scopes)}."
+                operation["description"] = f"{operation.get('description', '')}\n\n{needed}".strip()
     return description

@@ -17,10 +17,15 @@ class CommandView(WireView):
     """A stored command."""
 
     id: int
+    """The command's id."""
     how_to: str
+    """What it does."""
     command_line: str
+    """What to type."""
     platform_id: int
+    """The platform that it runs on."""
     created_at: UtcTime
+    """When it was stored."""
 
 
 class CommandQuery(PageQuery):

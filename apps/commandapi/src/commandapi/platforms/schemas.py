@@ -17,8 +17,11 @@ class PlatformView(WireView):
     """A stored platform."""
 
     id: int
+    """The platform's id."""
     platform_name: str
+    """Its name."""
     created_at: UtcTime
+    """When it was stored."""
 
 
 class PlatformQuery(PageQuery):

@@ -34,6 +34,7 @@ class NewRegistration(WireView):
     """An API key just made. The key is shown this once."""
 
     id: int
+    """The registration's id."""
     api_key: Annotated[
         str | None,
         Field(
@@ -42,8 +43,11 @@ class NewRegistration(WireView):
         ),
     ]
     description: str | None
+    """The user's note."""
     created_at: UtcTime
+    """When it was made."""
     scopes: list[str]
+    """What the key may do."""
     expires_at: Annotated[UtcTime | None, Field(description="From when on the key is refused.")]
 
 
@@ -51,10 +55,14 @@ class Registration(WireView):
     """An API key, without its secret."""
 
     id: int
+    """The registration's id."""
     key_index: Annotated[uuid.UUID, Field(description="The key's first 36 characters.")]
     description: str | None
+    """The user's note."""
     created_at: UtcTime
+    """When it was made."""
     scopes: list[str]
+    """What the key may do."""
     expires_at: Annotated[UtcTime | None, Field(description="From when on the key is refused.")]
     last_used_at: Annotated[UtcTime | None, Field(description="Time of the last request with the key, to the minute.")]
     revoked_at: Annotated[UtcTime | None, Field(description="Since when the key is refused.")]
@@ -64,4 +72,5 @@ class RegistrationList(WireView):
     """Some of a user's API keys, newest first."""
 
     items: list[Registration]
+    """The keys."""
     next_cursor: Annotated[str | None, Field(description="`cursor` of the next page; null on the last.")]

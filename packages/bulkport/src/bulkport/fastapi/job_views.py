@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, Self, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -224,7 +224,8 @@ def job_views(job_id_name: str = DEFAULT_JOB_ID_NAME) -> JobViews:
         return made
 
     detail = named(JobDetail)
-    return JobViews(job_id_name, named(JobStatus), detail, named(JobPage, items=list[detail]))  # type: ignore[valid-type]
+    items = Annotated[list[detail], Field(description="The imports.")]  # type: ignore[valid-type]
+    return JobViews(job_id_name, named(JobStatus), detail, named(JobPage, items=items))
 
 
 def _finer_status(job: ImportJob) -> dict[str, Any]:
