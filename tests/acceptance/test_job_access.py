@@ -1,11 +1,18 @@
 """Whose import job is whose: 401 without a key before all else, 403 for another user's job, 404 for none."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import pytest
 from catalogue_site import COMMANDS, PLATFORMS, CatalogueSite, platforms
 
 from application_client import client_of, open_application
-from import_steps import NDJSON, NOTHING, accepted, kept, ndjson
+from bulkport.database.row_security import RowSecurity, UserConnections
+from bulkport.identifiers import UserId
+from bulkport.imports import read
+from bulkport.imports.states import ListedStatus
+from bulkport.pools import open_pool
+from import_steps import NDJSON, NOTHING, accepted, execute, kept, ndjson
 
 NO_JOB_IDS = ["0", "-1", "x", "1.0", "01", "%201", "1e3", "%D9%A1", str(2**63), str(2**64), "9" * 300, "404"]
 
@@ -89,3 +96,51 @@ async def test_a_strangers_body_is_not_read(database_url: str) -> None:
         answer = await stranger.post(PLATFORMS, content=body(), headers=NDJSON)
     assert (answer.status_code, asked) == (401, 0)
     assert await kept(database_url) == NOTHING
+
+
+_MANY = """
+    INSERT INTO bulkport.bulk_import_jobs (resource, user_id, background_job_id, format, handling, status, name, tags,
+        metadata, total_records, total_chunks, body_bytes, completed_at)
+    SELECT CASE WHEN n % 2000 = 7 THEN 'commands' ELSE 'platforms' END, 'ann', '1', 'ndjson', 'lenient',
+           CASE WHEN n % 2000 = 3 THEN 'Failed' ELSE 'Completed' END, CASE WHEN n = 5 THEN 'rare' ELSE 'nightly' END,
+           CASE WHEN n % 1500 = 1 THEN ARRAY['seldom'] ELSE '{often}' END,
+           CASE WHEN n % 1500 = 1 THEN '{"batch": 7}'::jsonb END, 1, 1, 1, now()
+    FROM generate_series(1, 4000) n
+"""
+_READ = """
+    SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0)::bigint FROM pg_stat_xact_all_tables
+    WHERE schemaname = 'bulkport' AND relname = 'bulk_import_jobs'
+"""
+
+
+async def test_a_list_reads_what_it_shows_whatever_is_asked_for(
+    idle_site: CatalogueSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "_STRETCH", 1000)
+    await execute(idle_site.url, _MANY)
+    await execute(idle_site.url, "ANALYZE bulkport.bulk_import_jobs")
+    async with open_pool(idle_site.url, name="lists", most=1) as pool:
+        of_ann = UserConnections(RowSecurity(pool), "ann")
+        wanted: list[tuple[dict[str, Any], int]] = [
+            ({}, 20),
+            ({"resource": "commands"}, 2),
+            ({"name": "rare"}, 1),
+            ({"status": ListedStatus.FAILED}, 2),
+            ({"status": ListedStatus.SCHEDULED}, 0),
+            ({"status": ListedStatus.COMPLETED, "name": "nightly"}, 20),
+        ]
+        for filters, count in wanted:
+            async with of_ann.connection() as connection:
+                found = await read.list_jobs(connection, UserId("ann"), limit=20, **filters)
+                row = await (await connection.execute(_READ)).fetchone()
+            assert (len(found.jobs), found.before is None) == (count, count < 20), filters
+            assert row is not None
+            assert row[0] <= 100, (filters, row)
+    # What no index finds is looked for in stretches, whose ends are cursors.
+    for query in ({"tag": "seldom"}, {"metadata": '{"batch": 7}'}):
+        sizes, cursor = [], ""
+        while cursor is not None:
+            page = (await idle_site.ann.get("/api/imports", params={**query, "cursor": cursor})).json()
+            sizes.append(len(page["items"]))
+            cursor = page["nextCursor"]
+        assert (sum(sizes), len(sizes)) == (3, 5), query

@@ -17,7 +17,7 @@ from bulkport.imports.states import ImportStatus, ListedStatus
 
 MAX_REPORT_PAGE: Final = 1000
 _MAX_PAGE_BYTES: Final = 4 * 2**20
-_STRETCH: Final = 10_000
+_STRETCH: Final = 50_000
 """Imports of a user's that a list looks through where no index finds them."""
 
 
@@ -171,7 +171,7 @@ async def list_jobs(
 ) -> JobList:
     """This user's import jobs, newest first, those with an id below `before`.
 
-    With `tag` or `metadata` 10,000 imports of the user's are looked through at a time: there may then be more although
+    With `tag` or `metadata` 50,000 imports of the user's are looked through at a time: there may then be more although
     few were found, or none.
 
     Parameters

@@ -59,8 +59,6 @@ CREATE INDEX bulk_import_jobs_user_reports_idx ON bulkport.bulk_import_jobs (use
 CREATE INDEX bulk_import_jobs_unfinished_idx ON bulkport.bulk_import_jobs (id) WHERE completed_at IS NULL;
 CREATE INDEX bulk_import_jobs_completed_at_idx ON bulkport.bulk_import_jobs (completed_at) WHERE completed_at IS NOT NULL;
 
-CREATE INDEX bulk_import_jobs_tags_idx ON bulkport.bulk_import_jobs USING gin (tags) WHERE tags <> '{}';
-
 -- A client finds its import again by the id that it gave it.
 CREATE UNIQUE INDEX bulk_import_jobs_client_id_key ON bulkport.bulk_import_jobs (user_id, client_id) WHERE client_id IS NOT NULL;
 
