@@ -181,6 +181,7 @@ async def test_an_upload_that_cannot_be_is_refused(site: CatalogueSite) -> None:
         ({**TUS, "upload-length": "1", "upload-metadata": b"name \xe9"}, 400),
         ({**TUS, "upload-length": "1", "upload-metadata": b"na\xefme eA=="}, 400),
         ({**BYTES, "upload-length": "1", "upload-checksum": b"sha1 \xe9"}, 400),
+        ({**BYTES, "upload-length": "1", "upload-checksum": ""}, 400),
         ({}, 412),
         ({"tus-resumable": "0.2.2", "upload-length": "1"}, 412),
         (TUS, 400),

@@ -371,6 +371,8 @@ NOT_RECURRING: list[tuple[dict[str, Any], str]] = [
     ({"cron": "@daily", "timezone": "Mars/Olympus", "source": {"url": "https://example.org/x.csv"}}, "timezone"),
     ({"cron": "@daily", "source": {"url": "https://127.0.0.1.example/"}, "name": " "}, "name"),
     ({"cron": "@daily", "source": {"url": "https://10.1.1.1/x.csv"}}, "source.url"),
+    ({"cron": "@daily", "source": {"url": "https://example.org/"}, "metadata": {"a": "x" * 5000}}, "metadata"),
+    ({"cron": "@daily", "source": {"url": "https://example.org/"}, "metadata": {"a": "\0"}}, "metadata"),
     ({"cron": "@daily"}, "source"),
     ({"cron": "@daily", "source": {"url": "https://example.org/x.csv"}, "mode": "upsert"}, "mode"),
     ({"source": {"url": "https://example.org/x.csv"}}, "cron"),

@@ -73,7 +73,8 @@ request gets its first answer again, with `Idempotent-Replayed: true`, also when
 with `Retry-After` says that the first is still under way: wait and send it again; 409 without it is final. Another
 request with the key is 422. Answers are kept for a day. `PATCH /api/uploads/{id}` needs none: it names its offset.
 
-**Errors** are problems (RFC 9457): show `detail`, and `errors` by field; tell kinds apart by `type`.
+**Errors** are problems (RFC 9457): show `detail`, and `errors` by field; tell kinds apart by `type`. Every answer has
+`RateLimit` and `RateLimit-Policy`: how many requests the user has left.
 
 **Lists** come in pages: send `nextCursor` as `cursor` until it is null.
 """

@@ -1,5 +1,6 @@
 """`/{resource}/pulls` and `/pulls`: sources that are looked at by the clock, each change an import of its own."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
@@ -18,7 +19,7 @@ from bulkport.fastapi.write_query import Authorize, permit, write_options
 from bulkport.identifiers import UserId
 from bulkport.imports.body.options_query import openapi_parameters, parse_reading
 from bulkport.imports.formats import parse_prefer
-from bulkport.imports.labels import MAX_NAME, ImportLabels
+from bulkport.imports.labels import MAX_NAME, ImportLabels, parse_metadata
 from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.write_options import WriteOptions
@@ -168,6 +169,8 @@ def add_pull_creation(
         except InvalidSchedule as error:
             field = "timezone" if "time zone" in error.detail else "cron"
             raise ValidationFailed({field: [f"{field}: {error.detail}"]}) from None
+        metadata = None if body.metadata is None else json.dumps(body.metadata)
+        labels = ImportLabels(name=body.name or None, metadata=parse_metadata(metadata, source="metadata"))
         running = runtime()
         base = base_path(request, f"/{resource.name}/pulls")
 
@@ -179,7 +182,7 @@ def add_pull_creation(
                 source=source,
                 cron=body.cron,
                 timezone=body.timezone,
-                labels=ImportLabels(name=body.name or None, metadata=body.metadata),
+                labels=labels,
                 handling=parse_prefer(request.headers.getlist("prefer")),
                 reading=reading,
                 writing=writing,

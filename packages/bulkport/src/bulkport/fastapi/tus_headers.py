@@ -126,9 +126,10 @@ def parse_metadata(value: str | None) -> dict[str, str]:
 
 def parse_checksum(headers: Headers) -> Checksum | None:
     """The checksum that the body must have, if any; raises BadRequest."""
-    value = field_value(headers, "upload-checksum")
-    if value is None:
+    if "upload-checksum" not in headers:
         return None
+    # An empty one is refused: a client that means to have the body checked must not take it for that.
+    value = field_value(headers, "upload-checksum") or ""
     algorithm, _, encoded = value.partition(" ")
     try:
         digest = base64.b64decode(encoded.strip(), validate=True)
