@@ -102,11 +102,11 @@ TRIED: dict[str, str] = {
     "comes and not in steps of 32 KB. In turn, four times each right after this run, the body was then answered after "
     "0.22 s in place of 0.25, where \\copy took 0.95 to 1.0 s (0.22 and 0.26); the API needs 0.32 s of processor time "
     "either way. Without gain: counting the lines of several steps at once (0.1 s in all).",
-    "export-csv": "A page is read while the one before is sent. PostgreSQL writes the text, as for \\copy, and gives each "
-    "row as a message of its own, which libpq hands to Python one by one: 0.16 s of the API's 0.25 s of processor time "
-    "for a million rows (0.36 s before each row was let go before the next comes), where psql needs 0.06 s for all of "
-    "it. The backend needs 0.2 s for either. Not taken: many rows as one value (string_agg), for which PostgreSQL needs "
-    "0.35 s with the quoting of CSV, and the memory of a page however long its rows are.",
+    "export-csv": "A page is read while the one before is sent. PostgreSQL writes the text, as for \\copy, and gives "
+    "each row as a message of its own, which libpq hands to Python one by one: 0.16 s of the API's 0.25 s of "
+    "processor time for a million rows (0.36 s before each row was let go before the next comes), where psql needs "
+    "0.06 s for all of it. The backend needs 0.2 s for either. Not taken: many rows as one value (string_agg), for "
+    "which PostgreSQL needs 0.35 s with the quoting of CSV, and the memory of a page however long its rows are.",
     "export-ndjson": "As for CSV.",
     "export-parquet": "As for CSV; the columns are made in a process of their own.",
     "eight-rate": _CONTENTION,
