@@ -53,11 +53,14 @@ load: .venv/.bench ## Have 200 clients at once for ten minutes (ARGS="--seconds 
 	@$(BIN)/python -m load $(ARGS)
 
 .PHONY: lint
-lint: .venv/.development ## Check style, types and the dependencies between packages
+lint: .venv/.development ## Check style, types, the dependencies between packages and the workflows
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/zizmor --quiet --offline --no-progress --min-severity medium .github
 
 .PHONY: client
 client: .venv/.development ## Write the synchronous client's handles anew from the asynchronous ones
