@@ -58,9 +58,9 @@ lint: .venv/.development ## Check style, types, the dependencies between package
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
-	@$(BIN)/zizmor --quiet --offline --no-progress --min-severity medium .github
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/zizmor --offline --no-progress --min-severity medium .github
 
 .PHONY: client
 client: .venv/.development ## Write the synchronous client's handles anew from the asynchronous ones
