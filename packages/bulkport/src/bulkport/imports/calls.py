@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypedDict, Unpack
 
 from bulkport.errors import JobNotFound, ValidationFailed
 from bulkport.identifiers import AnyUserId, ImportId, user_id_text
@@ -20,6 +20,7 @@ from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import CancellationAsker
 from bulkport.imports.write_options import WriteMode, WriteOptions, context_text
+from bulkport.keywords import require_known
 from bulkport.pools import AsyncPool
 
 _AS_DETECTED: Final = ReadingOptions()
@@ -35,6 +36,33 @@ class RowError:
     """Messages by field, as on the wire; of the whole row under the empty text."""
     record: Any
     """The row as it was sent."""
+
+
+class FileOptions(TypedDict, total=False):
+    """How a file is imported."""
+
+    format: BodyFormat | str | None
+    """A format such as `csv`, or a media type; None: by the file's name, or its first bytes."""
+    mode: WriteMode | str | None
+    """How rows are written; None: the resource's default."""
+    dry_run: bool
+    """Find out what would become of the rows, and write none."""
+    results: bool
+    """Keep what became of each row, as `?results=ids` does."""
+    handling: Handling | str | None
+    """`strict`: all rows or none; `lenient`: bad rows are reported. None: the format's default."""
+    reading: ReadingOptions | None
+    """How the file is read, beyond what the resource says."""
+    context: Mapping[str, Any] | None
+    """Values of the resource's context, such as `{"tenant_id": 1}`. Nobody is asked for rights here."""
+    name: str | None
+    """With the next four: words of your own, kept with the import."""
+    client_id: str | None
+    metadata: dict[str, Any] | None
+    tags: Sequence[str]
+    file_name: str | None
+    start_at: datetime | None
+    """Aware time before which nothing is imported."""
 
 
 class ImportCalls(Protocol):
@@ -54,19 +82,7 @@ class ImportCalls(Protocol):
         content: FileContent,
         *,
         user: AnyUserId,
-        format: BodyFormat | str | None = None,  # noqa: A002 # the word that everybody looks for
-        mode: WriteMode | str | None = None,
-        dry_run: bool = False,
-        results: bool = False,
-        handling: Handling | str | None = None,
-        reading: ReadingOptions | None = None,
-        context: Mapping[str, Any] | None = None,
-        name: str | None = None,
-        client_id: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        tags: Sequence[str] = (),
-        file_name: str | None = None,
-        start_at: datetime | None = None,
+        **options: Unpack[FileOptions],
     ) -> ImportId:
         """Store a file and queue its import, as `POST /{resource}/bulk` does; nothing is stored of one that is refused.
 
@@ -78,20 +94,8 @@ class ImportCalls(Protocol):
             The bytes, a path, or bytes as they come.
         user
             Whose import it is.
-        format
-            A format such as `csv`, or a media type; None: by the file's name, or its first bytes.
-        mode, dry_run, results
-            How rows are written: see `WriteMode`, `?dryRun=` and `?results=ids`.
-        handling
-            `strict`: all rows or none; `lenient`: bad rows are reported. None: the format's default.
-        reading
-            How the file is read, beyond what the resource says.
-        context
-            Values of the resource's context, such as `{"tenant_id": 1}`. Nobody is asked for rights here.
-        name, client_id, metadata, tags, file_name
-            Words of your own, kept with the import.
-        start_at
-            Aware time before which nothing is imported.
+        options
+            See `FileOptions`.
 
         Raises
         ------
@@ -100,33 +104,42 @@ class ImportCalls(Protocol):
         NotConnected
             See `Bulkport.connect`.
         """
+        require_known(options, FileOptions.__optional_keys__, "import_file")
         declared = self._resource(resource)
-        mode_ = WriteMode(mode) if mode is not None else declared.default_mode
-        if mode_ not in declared.allowed_modes:
+        wanted = options.get("mode")
+        mode = declared.default_mode if wanted is None else WriteMode(wanted)
+        context = options.get("context") or {}
+        if mode not in declared.allowed_modes:
             allowed = " or ".join(map(str, declared.allowed_modes))
             raise ValidationFailed({"mode": [f"mode must be {allowed} for {declared.name}"]})
-        if missing := sorted(declared.context.keys() ^ (context or {}).keys()):
+        if missing := sorted(declared.context.keys() ^ context.keys()):
             raise ValueError(f"context= has a value for each of {sorted(declared.context)}, and no other: {missing}")
-        file = given_file(content, resource=declared.name, format_=format, name=file_name)
+        file = given_file(content, resource=declared.name, format_=options.get("format"), name=options.get("file_name"))
         of_type = ReadingOptions(charset=file.media_type.charset, delimiter=file.media_type.delimiter)
+        handling = options.get("handling")
         accepted = await self._runtime().intake.accept(
             Upload(
-                resource=declared.for_mode(mode_),
+                resource=declared.for_mode(mode),
                 writing=WriteOptions(
-                    mode=mode_,
-                    dry_run=dry_run,
-                    results=results,
-                    context={column: context_text(value) for column, value in (context or {}).items()},
+                    mode=mode,
+                    dry_run=options.get("dry_run", False),
+                    results=options.get("results", False),
+                    context={column: context_text(value) for column, value in context.items()},
                 ),
                 user_id=user_id_text(user),
                 format=file.media_type.format,
                 content_encoding=file.content_encoding,
                 handling=None if handling is None else Handling(handling),
                 body=file.content,
-                reading=(reading or _AS_DETECTED).over(of_type).over(declared.reading),
+                reading=(options.get("reading") or _AS_DETECTED).over(of_type).over(declared.reading),
                 file_name=file.name,
-                labels=ImportLabels(name=name, client_id=client_id, metadata=metadata, tags=tuple(tags)),
-                start_at=start_at,
+                labels=ImportLabels(
+                    name=options.get("name"),
+                    client_id=options.get("client_id"),
+                    metadata=options.get("metadata"),
+                    tags=tuple(options.get("tags", ())),
+                ),
+                start_at=options.get("start_at"),
             )
         )
         return accepted.id

@@ -23,6 +23,7 @@ from bulkport.jobs.port.control import (
 )
 from bulkport.jobs.port.metrics import ServerCommand
 from bulkport.jobs.port.query import JobQuery
+from bulkport.keywords import require_known
 
 
 class Why(TypedDict, total=False):
@@ -153,4 +154,5 @@ class ControlCalls(ABC):
 
 
 def _why(by: OrderedBy) -> Why:
+    require_known(by, OrderedBy.__optional_keys__, "an order to a job")
     return {"reason": by.get("reason"), "actor": by.get("actor")}

@@ -9,6 +9,7 @@ from bulkport.jobs.forwarding import forwarded
 from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringStore
 from bulkport.jobs.schedule import Schedule
 from bulkport.jobs.task import JobCall, Task
+from bulkport.keywords import require_known
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -140,6 +141,7 @@ class RecurringJobs:
 def _definition(
     recurring_id: str, work: Task[..., Any] | JobCall, cron: str, options: RecurringOptions
 ) -> RecurringDefinition:
+    require_known(options, RecurringOptions.__optional_keys__, "a recurring job")
     args = options.get("args")
     if isinstance(work, Task):
         call = work.call(**(args or {}))

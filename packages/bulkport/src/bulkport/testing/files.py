@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Unpack
 
 from bulkport.app import Bulkport
 from bulkport.identifiers import AnyUserId
 from bulkport.imports.body.given_file import FileContent
-from bulkport.imports.calls import RowError
-from bulkport.imports.formats import BodyFormat, Handling
-from bulkport.imports.options import ReadingOptions
+from bulkport.imports.calls import FileOptions, RowError
 from bulkport.imports.resource import Resource
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.write_options import WriteMode
 from bulkport.testing.drain import drain
 
 
@@ -41,18 +38,17 @@ async def import_file(
     content: FileContent,
     *,
     user: AnyUserId = "test",
-    format: BodyFormat | str | None = None,  # noqa: A002 # as Bulkport.import_file
-    mode: WriteMode | str | None = None,
-    dry_run: bool = False,
-    handling: Handling | str | None = None,
-    reading: ReadingOptions | None = None,
-    context: Mapping[str, Any] | None = None,
-    file_name: str | None = None,
     timeout_seconds: float = 30.0,
+    **options: Unpack[FileOptions],
 ) -> ImportResult:
     """Import the bytes of a file, or a path, and wait until it is done: as `POST /{resource}/bulk` and a worker would.
 
-    Other jobs that are queued run too. Parameters are those of `Bulkport.import_file`.
+    Other jobs that are queued run too; with `start_at=`, the clock moves on (see `advance`).
+
+    Parameters
+    ----------
+    options
+        Those of `Bulkport.import_file`.
 
     Raises
     ------
@@ -62,19 +58,8 @@ async def import_file(
         It takes longer.
     """
     async with bulkport.connect():
-        import_id = await bulkport.import_file(
-            resource,
-            content,
-            user=user,
-            format=format,
-            mode=mode,
-            dry_run=dry_run,
-            handling=handling,
-            reading=reading,
-            context=context,
-            file_name=file_name,
-        )
-        await drain(bulkport, timeout_seconds=timeout_seconds)
+        import_id = await bulkport.import_file(resource, content, user=user, **options)
+        await drain(bulkport, with_scheduled="start_at" in options, timeout_seconds=timeout_seconds)
         job = await bulkport.wait_for_import(import_id, timeout_seconds=timeout_seconds)
         errors = tuple([error async for error in bulkport.import_errors(import_id)])
     if not ImportStatus(job.status).is_final:

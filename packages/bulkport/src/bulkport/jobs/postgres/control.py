@@ -27,6 +27,7 @@ from bulkport.jobs.port.metrics import ServerCommand
 from bulkport.jobs.port.query import JobIds, JobQuery
 from bulkport.jobs.port.queueing import is_integer, require_queue_name
 from bulkport.jobs.postgres.rows import job_id_of, number_of
+from bulkport.keywords import require_known
 from bulkport.pools import AsyncPool
 from bulkport.sanitize import storable_text
 
@@ -139,11 +140,13 @@ class JobController(JobControl):
         await self._set("SELECT bulkport.weigh_queue(%(name)s, %(value)s::float8, %(actor)s)", name, weight, by)
 
     async def command_server(self, name: str, command: ServerCommand | None, **by: Unpack[Actor]) -> bool:
+        require_known(by, Actor.__optional_keys__, "an order to a server")
         arguments = {"name": storable_text(name), "wanted": command, "actor": _note(by.get("actor"))}
         return bool(await self._fetch(_COMMAND_SERVER, arguments, by.get("connection")))
 
     async def _set(self, query: LiteralString, name: str, value: str | float | None, by: Actor) -> None:
         """Set something of a queue."""
+        require_known(by, Actor.__optional_keys__, "an order to a queue")
         require_queue_name(name)
         arguments = {"name": name, "value": value, "actor": _note(by.get("actor"))}
         await self._fetch(query, arguments, by.get("connection"))
