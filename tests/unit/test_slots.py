@@ -42,10 +42,10 @@ async def test_a_free_place_goes_to_the_user_who_has_the_fewest() -> None:
 async def test_a_wait_that_ends_leaves_nothing_behind() -> None:
     slots = Slots("places", in_all=2, per_user=1, wait_seconds=0.01)
     async with slots.slot("eve"):
-        with pytest.raises(TooManyRequests, match="You have 1 places under way"):
+        with pytest.raises(TooManyRequests, match="limit of 1 concurrent places"):
             await slots.take("eve")
         async with slots.slot("ada"):
-            with pytest.raises(ServiceUnavailable, match="2 places are under way"):
+            with pytest.raises(ServiceUnavailable, match="limit of 2 concurrent places"):
                 await slots.take("bob")
     assert slots.taken == 0
     async with slots.slot("bob"), slots.slot("eve"):

@@ -115,7 +115,7 @@ async def test_what_is_wrong_is_said_on_the_page(browser: httpx.AsyncClient) -> 
         assert (answer.status_code, words in answer.text) == (status, True), fields
     for _ in range(3):
         assert (await _make(browser)).status_code == 200
-    assert "as many live API keys" in (await _make(browser)).text
+    assert "the limit of active API keys" in (await _make(browser)).text
 
 
 @pytest.mark.parametrize(("language", "texts"), [("de", GERMAN), ("es", SPANISH)])

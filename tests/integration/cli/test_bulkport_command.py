@@ -97,11 +97,11 @@ def test_migrate_doctor_and_jobs(folder: Path, database_url: str) -> None:
 @pytest.mark.parametrize(
     ("target", "url", "words"),
     [
-        ("nowhere:bulkport", None, "There is no module nowhere"),
+        ("nowhere:bulkport", None, "Module nowhere was not found"),
         (
             "little_shop.py:bulkport",
             None,
-            "a module and an attribute of it, such as little_shop:bulkport",
+            "a module and one of its attributes, such as little_shop:bulkport",
         ),
         ("", None, "'' does not name a module"),
         ("little_shop:nothing", None, "little_shop has no nothing"),

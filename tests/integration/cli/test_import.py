@@ -144,7 +144,7 @@ def test_standard_input_is_streamed(run: Importer) -> None:
     assert f"uploaded standard input: {len(GOOD)} bytes" in messages
     code, _, messages = run("-", stdin=GOOD)
     assert code == 2
-    assert "The format of standard input must be said" in messages
+    assert "Pass the format of standard input" in messages
 
 
 def test_unknown_fields_are_warned_of(run: Importer, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_wrong_key_is_exit_code_2_with_what_to_do(run: Importer, good: Path) -> 
 def test_missing_key_is_exit_code_2_with_what_to_do(run: Importer, good: Path) -> None:
     code, _, messages = run(good, key="")
     assert code == 2
-    assert "an API key is needed: --api-key or COMMANDAPI_API_KEY" in messages
+    assert "an API key is required: --api-key or COMMANDAPI_API_KEY" in messages
 
 
 def test_server_that_is_not_there_is_exit_code_2_with_its_address(run: Importer, good: Path) -> None:

@@ -139,17 +139,17 @@ def test_imports_are_listed_shown_watched_and_exported(server: RunningServer, tm
     assert "404" in run("imports", "show", "999999", expects=2).stderr
     missing = commandapi("imports", "list", "--url", server.url, data_dir=server.data_dir)
     assert missing.returncode == 2
-    assert "an API key is needed" in missing.stderr
+    assert "an API key is required" in missing.stderr
 
 
-def test_an_import_is_tried_mended_sent_again_and_undone(server: RunningServer, tmp_path: Path) -> None:
+def test_an_import_is_tried_corrected_retried_and_undone(server: RunningServer, tmp_path: Path) -> None:
     run = Commands(server, server.make_key("grace"))
     file = tmp_path / "rows.csv"
     file.write_text(f"Article no.,note\nDocker,1\n{'x' * 101},2\nGit,3\n")
     sent = ("import", str(file), "--resource", "platforms", "--map", "Article no.:platformName", "-o", "results=ids")
 
     dry = run(*sent, "--dry-run", expects=1)
-    assert "dry run: nothing was kept" in dry.stdout
+    assert "dry run: nothing was imported" in dry.stdout
     rejected = tmp_path / "rejected.xlsx"
     first = json.loads(run(*sent, "--json", "--errors-to", str(rejected), expects=1).stdout)
     assert (first["created"], first["failureCount"]) == (2, 1)
@@ -216,7 +216,7 @@ def test_an_export_goes_to_a_file_of_each_kind(
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(
     ("answer", "said"),
-    [(b"cancel\n", b"is cancelled"), (b"go on\n", b"goes on"), (b"\n", b"goes on"), (b"\x03", b"goes on")],
+    [(b"cancel\n", b"is cancelled"), (b"continue\n", b"continues"), (b"\n", b"continues"), (b"\x03", b"continues")],
 )
 def test_ctrl_c_asks_whether_to_cancel(server: RunningServer, tmp_path: Path, answer: bytes, said: bytes) -> None:
     file = tmp_path / "rows.csv"
@@ -228,7 +228,7 @@ def test_ctrl_c_asks_whether_to_cancel(server: RunningServer, tmp_path: Path, an
     try:
         terminal.read_until(b"waiting for a worker")
         terminal.write(b"\x03")
-        terminal.read_until(b"go on)")
+        terminal.read_until(b"continue)")
         terminal.write(answer)
         terminal.read_until(said, again=answer if answer == b"\x03" else b"")
         assert terminal.wait() == 130

@@ -42,7 +42,7 @@ async def test_the_request_that_holds_the_loop_is_named(monkeypatch: pytest.Monk
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a.example") as client:
             assert (await client.get("/slow")).status_code == 200
         await asyncio.sleep(0.06)
-    assert named()[0]["event"] == "the event loop is held up"
+    assert named()[0]["event"] == "event loop blocked"
     assert "in slow" in named()[0]["stack"]
     assert watchdog.take_worst() > 0.05
     assert watchdog.take_worst() == 0

@@ -191,7 +191,7 @@ async def test_an_object_of_a_configured_store_is_pulled(site: Site) -> None:
     assert (job["status"], job["successCount"], job["fileName"]) == ("Completed", 50, "rows.csv.gz")
     assert job["source"] == {"store": "drop", "path": "july/rows.csv.gz"}
     job = await settled(site.bob, await accepted(site.bob, BULK, json={"source": {"store": "bobs", "path": "no.csv"}}))
-    assert job["errorSummary"] == "Fatal error: bobs/no.csv: there is no such object"
+    assert job["errorSummary"] == "Fatal error: bobs/no.csv: the object does not exist"
     (site.folder / "rows.bin").write_bytes(CSV)
     job = await settled(
         site.ann, await accepted(site.ann, BULK, json={"source": {"store": "drop", "path": "rows.bin"}})

@@ -38,7 +38,7 @@ async def test_bad_rows_beyond_the_limit_are_counted_by_message(database_url: st
         assert 50 <= reported <= 1050
         counted = (await fetch(database_url, "SELECT sum(rows)::int FROM bulkport.import_unreported_errors"))[0][0]
         assert counted == 2000 - reported
-        assert any(f"{counted:,} more bad rows are not in the report" in warning for warning in told["warnings"])
+        assert any(f"{counted:,} more rejected rows are not in the report" in warning for warning in told["warnings"])
 
 
 async def test_a_small_import_reports_no_more_rows_than_a_large_one(database_url: str) -> None:

@@ -91,7 +91,7 @@ def test_a_mapped_class_gives_model_references_and_key() -> None:
 
 
 def test_a_class_that_is_not_mapped_is_refused() -> None:
-    with pytest.raises(ResourceDeclarationError, match="no class that SQLAlchemy"):
+    with pytest.raises(ResourceDeclarationError, match="not a class that SQLAlchemy"):
         Resource.of(BaseModel)
     with pytest.raises(ResourceDeclarationError, match="nope"):
         Resource.of(Product, exclude=["nope"])

@@ -337,7 +337,7 @@ async def test_nothing_is_kept_unless_it_is_asked_for(database_url: str) -> None
         job, _ = await site.load([{"name": "old1", "price": 50}], query="?mode=upsert")
         assert await fetch(site.url, KEPT) == [(0,)]
         answer = (await site.api.post(f"/api/imports/{job['id']}/undo")).json()["undone"]
-        assert (answer["notRestored"], answer["reasons"]) == (1, [{"reason": "no old values were kept", "rows": 1}])
+        assert (answer["notRestored"], answer["reasons"]) == (1, [{"reason": "no old values were stored", "rows": 1}])
     async with table_site(database_url, "SELECT", MATCHED) as site:
         await site.load([{"name": "old1", "price": 60}], query="?mode=upsert&dryRun=true")
         await site.load([{"name": "old1", "price": 50}], query="?mode=upsert")  # which changes nothing

@@ -131,7 +131,7 @@ async def test_the_same_values_come_by_json(database_url: str) -> None:
         assert first[4] == '{"n": 0.10000000000000000001}'
         job, found = await site.load(b'{"name":"c","ratio":NaN}\n{"name":"d","day":20240131}\n')
         assert job["status"] == "Failed"
-        assert "NaN is no number of JSON" in found[1][0][1]
+        assert "NaN is not a JSON number" in found[1][0][1]
         assert found[2] == [("day", "day 20240131 is not a date; write 2024-01-31 or set dateFormat")]
 
 
@@ -160,7 +160,7 @@ async def test_a_member_that_stands_twice_in_a_value_is_told(database_url: str, 
         # What no field takes loses nothing; and of a record's own members the last one counts.
         job, found = await site.load(b'{"name":"x","more":{"n":1,"n":2}}\n{"name":"y","name":"z"}\n')
         assert (job["status"], found) == ("Completed", {})
-        assert "name is given twice in a record; the last one was taken" in job["warnings"]
+        assert "name is given twice in a record; the last value was used" in job["warnings"]
 
 
 async def test_a_request_says_how_its_values_are_written(database_url: str) -> None:
@@ -213,7 +213,7 @@ async def test_what_is_odd_is_told_in_the_warnings(database_url: str) -> None:
         job, _ = await site.load(body + b'{"name":"y","name":"z"}\n')
         assert job["status"] == "Completed"
         assert [warning.partition(",")[0] for warning in job["warnings"]] == [
-            "name is given twice in a record; the last one was taken",
+            "name is given twice in a record; the last value was used",
             "values of name differ only in blanks",
         ]
 

@@ -96,7 +96,7 @@ def test_special_floats_need_a_float_column_and_a_model_that_says_so(connection:
     assert column.cells("Infinity", "-inf") == [float("inf"), float("-inf")]
     assert str(column.cells("NaN")[0]) == "nan"
     assert column.json('"Infinity"') == [float("inf")]
-    assert "NaN is no number of JSON" in refusals(column.json("NaN"))[0]
+    assert "NaN is not a JSON number" in refusals(column.json("NaN"))[0]
     assert "must be a number" in refusals(column.json('"1.5"'))[0]
     refusals(TypedColumn(connection, "numeric", special).cells("NaN"))
 

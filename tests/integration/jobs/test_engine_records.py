@@ -43,10 +43,10 @@ async def test_a_success_is_kept_and_leaves_the_queue(site: EngineSite) -> None:
     ("what", "result", "why"),
     [
         ("date", "2030-01-02", None),
-        ("nul", None, "its result was not kept: not storable: text with a NUL character"),
-        ("large", None, "its result was not kept: 70,002 bytes of JSON are more than the 65,536 allowed"),
-        ("function", None, "its result was not kept: not JSON"),
-        ("unspeakable", None, "its result was not kept: "),
+        ("nul", None, "its result was not stored: not storable: text with a NUL character"),
+        ("large", None, "its result was not stored: 70,002 bytes of JSON are more than the 65,536 allowed"),
+        ("function", None, "its result was not stored: not JSON"),
+        ("unspeakable", None, "its result was not stored: "),
     ],
 )
 async def test_a_result_that_cannot_be_stored_is_left_out_and_told(

@@ -186,7 +186,7 @@ async def test_sync_calls_are_checked_as_async_ones(public: PublicSite) -> None:
         with psycopg.connect(public.url) as connection:
             with pytest.raises(ValueError, match="either"):
                 jobs.sync.schedule(ECHO, connection=connection)
-            with pytest.raises(TypeError, match="is no task"):
+            with pytest.raises(TypeError, match="is neither a task"):
                 jobs.sync.enqueue_many(["echo"], connection=connection)  # type: ignore[list-item]
             # A task without parameters is as good as its call.
             return jobs.sync.continue_with(parent, other, connection=connection)  # type: ignore[arg-type]

@@ -72,7 +72,7 @@ async def test_arguments_are_refused_at_once_and_nothing_is_queued(public: Publi
         await public.jobs.enqueue(count, "many")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="already"):
         await public.jobs.enqueue(count.call(1), 2)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="is no task"):
+    with pytest.raises(TypeError, match="is neither a task"):
         await public.jobs.enqueue("count")  # type: ignore[call-overload]
     assert await stored(public) == 0
 

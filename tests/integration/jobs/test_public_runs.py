@@ -218,7 +218,7 @@ async def test_a_job_that_ignores_its_cancellation_is_reported(public: PublicSit
                 return await progress(public, job_id) is not None
 
             async def is_reported() -> bool:
-                return any(entry["event"] == "job does not end" and "deaf" in entry["stack"] for entry in logs)
+                return any(entry["event"] == "job does not stop" and "deaf" in entry["stack"] for entry in logs)
 
             await eventually(runs, "the job runs")
             await cancel(public, job_id)

@@ -38,7 +38,7 @@ async def test_a_worker_waits_for_the_tables(server_url: str) -> None:
         finally:
             await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     for log in warnings(logs):
-        assert log["event"] == "worker cannot run: the database lacks the tables of this version"
+        assert log["event"] == "worker cannot run: the database lacks this version's tables"
         assert "does not exist" in log["error"]
         assert "exc_info" not in log
 

@@ -91,7 +91,7 @@ async def test_it_wakes_to_the_moment(recurring_site: RecurringSite) -> None:
 @pytest.mark.parametrize(
     ("missed", "jobs", "note"),
     [
-        (MissedRuns.SKIP, 0, "no job was made: 28 ticks were missed"),
+        (MissedRuns.SKIP, 0, "no job was created: 28 ticks were missed"),
         (MissedRuns.ONCE, 1, "28 ticks were due together, as no worker ran: one job"),
         (MissedRuns.ALL, 28, "28 ticks were due together, as no worker ran: 28 jobs"),
     ],
@@ -127,7 +127,7 @@ async def test_no_job_is_made_while_the_last_one_has_not_ended(recurring_site: R
             await ticker.tick()
             assert await recurring_site.jobs() == [job_id]
             found = await recurring_site.found()
-            assert found.last_note == f"no job was made: job {job_id} has not ended"
+            assert found.last_note == f"no job was created: job {job_id} has not ended"
             assert found.last_job_id == str(job_id)
         for ended in ("succeeded", "failed", "cancelled"):
             await recurring_site.connection.execute(

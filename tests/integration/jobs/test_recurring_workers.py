@@ -79,7 +79,7 @@ async def test_jobs_that_must_not_overlap_run_one_after_another(
 
         async def is_left_out() -> bool:
             note = (await recurring_site.found("waiting")).last_note
-            return note == f"no job was made: job {first} has not ended"
+            return note == f"no job was created: job {first} has not ended"
 
         await eventually(is_left_out, "a tick left out")
         assert await site.events(second) == []

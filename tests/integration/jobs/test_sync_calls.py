@@ -78,7 +78,7 @@ def ended(bulkport: Bulkport, job_id: str) -> JobState:
         if job is not None and job.state.is_final:
             return job.state
         time.sleep(0.02)
-    raise AssertionError("the job does not end")
+    raise AssertionError("the job does not stop")
 
 
 def test_jobs_are_enqueued_looked_up_cancelled_and_retried(shop: Bulkport) -> None:

@@ -106,4 +106,4 @@ async def test_an_import_a_job_and_the_dashboard(restricted_url: str, schema: st
         assert "add" in (await client.get("/jobs/jobs")).text
         assert "books" in (await client.get("/jobs/imports")).text
         undone = await client.post(f"/api/imports/{status['id']}/undo")
-        assert (undone.status_code, "role lacks a right" in undone.text) == (503, True), undone.text
+        assert (undone.status_code, "role lacks a privilege" in undone.text) == (503, True), undone.text

@@ -186,7 +186,7 @@ def test_inline_and_drained(bulkport_database_url):
 def check_extra(extra: str) -> None:
     """What only this extra gives."""
     if extra in PARTS["cli"]:
-        assert "All is well" in command("doctor", "installed_program:bulkport")
+        assert "No problems found" in command("doctor", "installed_program:bulkport")
         assert "add" in command("jobs", "list", "installed_program:bulkport")
     if extra == "otel":
         importlib.import_module("opentelemetry.trace")

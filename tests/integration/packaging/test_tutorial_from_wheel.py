@@ -66,7 +66,7 @@ def test_an_existing_application_gains_imports_jobs_and_the_dashboard(
     url = empty_database.replace("postgresql://", "postgresql+asyncpg://")
     shutil.copy(ROOT / "examples" / "shop.py", tmp_path)
     migrate(python, tmp_path, url)
-    assert "All is well" in run(python, "bulkport", "doctor", "shop:bulkport", folder=tmp_path, DATABASE_URL=url)
+    assert "No problems found" in run(python, "bulkport", "doctor", "shop:bulkport", folder=tmp_path, DATABASE_URL=url)
     with (
         process(python, "bulkport", "worker", "shop:bulkport", folder=tmp_path, url=url),
         process(python, "uvicorn", "shop:app", "--port", "0", folder=tmp_path, url=url) as server,

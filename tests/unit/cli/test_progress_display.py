@@ -66,7 +66,7 @@ def test_bars_show_bytes_then_rows_with_rate_and_time_left() -> None:
         assert "waiting for a worker" in output.getvalue()
         bars.show_progress(progress(500, failed=3))
         bars._bars.refresh()
-        assert "500 of 1,000 rows, 250 rows/s, 2.00 s left, 3 failed" in output.getvalue()
+        assert "500 of 1,000 rows, 250 rows/s, 2.00 s left, 3 rejected" in output.getvalue()
         bars.show_progress(progress(1000, failed=3, status=ShownStatus.PARTIAL_SUCCESS))
     assert "1,000 of 1,000 rows" in output.getvalue()
 
@@ -77,7 +77,7 @@ def test_bars_make_room_for_the_words_in_a_narrow_terminal() -> None:
         bars.show_accepted(1000)
         bars.show_progress(progress(500, failed=3))
         bars._bars.refresh()
-        assert "500 of 1,000 rows, 250 rows/s, 2.00 s left, 3 failed" in output.getvalue()
+        assert "500 of 1,000 rows, 250 rows/s, 2.00 s left, 3 rejected" in output.getvalue()
 
 
 def test_bars_can_do_without_a_known_size() -> None:

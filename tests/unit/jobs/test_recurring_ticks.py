@@ -38,7 +38,7 @@ def test_a_tick_on_time_after_missed_ones_makes_its_job(missed: MissedRuns, jobs
 
 def test_one_late_tick_says_since_when() -> None:
     assert plan(MissedRuns.ONCE, 0.5 * HOUR).note == "late since 2026-05-01T09:00+00:00: no worker ran"
-    assert plan(MissedRuns.SKIP, 0.5 * HOUR).note == "no job was made: 1 tick was missed, as no worker ran"
+    assert plan(MissedRuns.SKIP, 0.5 * HOUR).note == "no job was created: 1 tick was missed, as no worker ran"
 
 
 def test_no_more_than_a_hundred_ticks_are_made_up_for() -> None:
@@ -53,7 +53,7 @@ def test_no_more_than_a_hundred_ticks_are_made_up_for() -> None:
 def test_an_unfinished_job_forbids_another(missed: MissedRuns) -> None:
     found = plan(missed, 2.5 * HOUR, unfinished_job=7)
     assert (found.jobs, found.next_at) == (0, NINE + 3 * HOUR)
-    assert found.note == "no job was made: job 7 has not ended"
+    assert found.note == "no job was created: job 7 has not ended"
 
 
 def test_a_tick_that_the_schedule_no_longer_has_counts() -> None:

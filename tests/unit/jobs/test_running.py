@@ -153,7 +153,7 @@ async def test_a_run_that_does_not_end_is_reported_with_what_it_does(threads: Ta
                 await asyncio.sleep(0.01)
         gate.set()
         await asyncio.wait({running})
-    assert (logs[0]["event"], logs[0]["job_id"], logs[0]["task"]) == ("job does not end", "7", "task")
+    assert (logs[0]["event"], logs[0]["job_id"], logs[0]["task"]) == ("job does not stop", "7", "task")
     assert f"stubborn_{kind}" in logs[0]["stack"]
 
 

@@ -65,4 +65,4 @@ class ApiAudit:
             with borrowing_for_nobody():
                 await self._audit.note(actor, action, scope["path"][:_MAX_TARGET], f"Answered {status}.")
         except (psycopg.Error, PoolTimeout, ServiceUnavailable):
-            logger.exception("the audit does not tell that %s did %s", actor, action)
+            logger.exception("audit entry was not written: %s, %s", actor, action)

@@ -1,16 +1,19 @@
-"""What the API's description says of its groups and operations, in words that a reader looks for."""
+"""Descriptions of tags and summaries of operations in the API's description."""
 
 from typing import Any, Final
 
 TAGS: Final[list[dict[str, Any]]] = [
-    {"name": "platforms", "description": "Where commands run: one by one, imported in bulk, exported."},
-    {"name": "commands", "description": "What is done on a platform: one by one, imported in bulk, exported."},
-    {"name": "imports", "description": "Imports of all resources: watch, cancel, undo, mend and retry."},
-    {"name": "uploads", "description": "Large files in parts, resumable (tus 1.0)."},
+    {
+        "name": "platforms",
+        "description": "Platforms that commands run on, such as Docker: read, change, import in bulk, export.",
+    },
+    {"name": "commands", "description": "Command lines for a platform: read, change, import in bulk, export."},
+    {"name": "imports", "description": "Imports of all resources: watch, cancel, undo, correct and retry."},
+    {"name": "uploads", "description": "Resumable uploads of large files, in parts (tus 1.0)."},
     {"name": "pulls", "description": "Files that the server fetches itself, once or on a schedule."},
-    {"name": "webhooks", "description": "Signed messages when imports end."},
+    {"name": "webhooks", "description": "Signed notifications when imports finish."},
     {"name": "registrations", "description": "API keys of a signed-in user."},
-    {"name": "health", "description": "Whether the server lives, and is ready for requests."},
+    {"name": "health", "description": "Liveness and readiness of the server."},
 ]
 
 _SUMMARIES: Final = {
@@ -25,11 +28,11 @@ _SUMMARIES: Final = {
     "Cancel": "Cancel an import",
     "Undo": "Undo an import",
     "Get Import": "Get an import",
-    "Retry Import": "Retry an import with mended rows",
-    "Mend Rejected Row": "Mend a rejected row",
+    "Retry Import": "Retry rejected rows",
+    "Correct Rejected Row": "Correct a rejected row",
     "Follow Import": "Follow an import live (server-sent events)",
     "Get Import Errors": "Get the rejected rows of an import",
-    "Get Import Results": "Get what an import wrote, by row",
+    "Get Import Results": "Get the outcome of each row",
     "Create Webhook": "Add a webhook",
     "Get Webhook": "Get a webhook",
     "Change Webhook": "Change a webhook",
@@ -37,11 +40,11 @@ _SUMMARIES: Final = {
     "Rotate Secret": "Rotate a webhook's secret",
     "Ping": "Send a test message to a webhook",
     "List Deliveries": "List the deliveries of a webhook",
-    "Send Again": "Send a delivery again",
-    "Describe": "Tell what resumable uploads support",
-    "Create Upload": "Begin an upload",
-    "Get Upload": "Get how far an upload has come",
-    "Append To Upload": "Append a part to an upload",
+    "Send Again": "Resend a delivery",
+    "Describe": "Get the supported tus features",
+    "Create Upload": "Create an upload",
+    "Get Upload": "Get an upload's offset",
+    "Append To Upload": "Append to an upload",
     "Delete Upload": "Delete an upload",
     "Pull Platforms Again And Again": "Pull platforms on a schedule",
     "Pull Commands Again And Again": "Pull commands on a schedule",
@@ -63,10 +66,10 @@ _SUMMARIES: Final = {
     "Rotate Key Of User": "Rotate an API key",
     "Get Registration": "Get an API key's registration",
     "Revoke Registration": "Revoke an API key",
-    "Check Live": "Check that the server lives",
-    "Check Ready": "Check that the server is ready",
+    "Check Live": "Check liveness",
+    "Check Ready": "Check readiness",
 }
-"""By what the name of the function makes of it."""
+"""By the summary that FastAPI derives from the function's name."""
 
 
 _IDS: Final = {

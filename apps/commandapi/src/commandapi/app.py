@@ -48,18 +48,19 @@ from commandapi.tenancy import owner_context
 from commandapi.wiring import build_bulkport
 
 _DESCRIPTION = """\
-A catalogue of platforms and of the commands that do things on them, with durable bulk imports.
+A catalogue of platforms and the commands that run on them, with durable bulk imports.
 
-Every `/api` route needs an API key in the header `x-api-key`, but for the registrations: there a signed-in user, known
-by the Bearer token of the sign-in service, makes, lists and revokes their own API keys.
+Every `/api` route requires an API key in the header `x-api-key`. The exception is `/api/registrations`, where signed-in
+users create, list and revoke their own API keys with a Bearer token of the sign-in service.
 
-**An import from its client's side**
+**How to import**
 
-1. *Try*: `POST /api/platforms/bulk?dryRun=true` validates everything, database checks included, and keeps nothing.
-2. *Send*: `POST /api/platforms/bulk` with an `Idempotency-Key`. Send it again, with the same key, when the connection
-   broke and after 429, 500, 502, 503 and 504 (wait as `Retry-After` says): it is one import. Over connections that
-   break, files go to `POST /api/uploads` in parts (tus 1.0), then `{"upload": id}` is the body.
-3. *Watch*: `GET /api/imports/{id}/events` (server-sent events), or `GET /api/imports/{id}?wait=30`. Webhooks tell a
+1. *Try*: `POST /api/platforms/bulk?dryRun=true` validates everything, including database constraints, and stores
+   nothing.
+2. *Send*: `POST /api/platforms/bulk` with an `Idempotency-Key`. If the connection breaks, or after 429, 500, 502, 503
+   or 504, repeat the request with the same key after `Retry-After`: it is imported once. On unreliable connections,
+   upload the file in parts to `/api/uploads` (tus 1.0), then send `{"upload": id}` as the body.
+3. *Watch*: `GET /api/imports/{id}/events` (server-sent events) or `GET /api/imports/{id}?wait=30`. Webhooks notify your
    server.
 4. *See the bad rows*: `GET /api/imports/{id}/errors?format=csv` (`ndjson`, `xlsx`) has your columns, then `row` and
    `error`.

@@ -66,7 +66,7 @@ async def check_live() -> Health:
     return Health()
 
 
-@router.get("/ready", responses={503: {"description": "The database is away, or is not migrated."}})
+@router.get("/ready", responses={503: {"description": "The database is unavailable or not migrated."}})
 async def check_ready(request: Request) -> Readiness:
     """The database answers and is migrated."""
     state: Any = request.app.state
@@ -80,7 +80,7 @@ async def check_ready(request: Request) -> Readiness:
     except psycopg.errors.UndefinedTable:
         found, workers = migrations.MigrationState(None, state.newest_migration), False
     except psycopg.OperationalError:
-        raise ServiceUnavailable("The database does not answer.") from None
+        raise ServiceUnavailable("The database does not respond.") from None
     if not found.is_usable:
         raise ServiceUnavailable(
             f"The database is at migration {found.current or 'none'}, this program needs {found.head}; "

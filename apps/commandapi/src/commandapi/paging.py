@@ -26,14 +26,14 @@ def _without_nul(text: str) -> str:
 class PageQuery(WireQuery):
     """Query parameters that every list takes; a resource's own adds `sort_by`."""
 
-    page_index: Annotated[int, Field(ge=1, le=2**31 - 1, description="Page to read, from 1.")] = 1
-    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="Items on a page.")] = 20
+    page_index: Annotated[int, Field(ge=1, le=2**31 - 1, description="Page number, starting at 1.")] = 1
+    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="Items per page.")] = 20
     search: Annotated[
         str,
         AfterValidator(_without_nul),
-        Field(max_length=MAX_SEARCH_CHARACTERS, description="Text to find anywhere in an item, in any case."),
+        Field(max_length=MAX_SEARCH_CHARACTERS, description="Text to find anywhere in an item, ignoring case."),
     ] = ""
-    descending: Annotated[bool, Field(description="Sort from the last to the first.")] = False
+    descending: Annotated[bool, Field(description="Sort in descending order.")] = False
 
 
 class Page(WireView, Generic[ItemT]):

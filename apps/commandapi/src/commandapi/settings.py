@@ -46,61 +46,63 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None,
         description="PostgreSQL 15 or newer, such as postgresql://user:password@host/database. "
-        "Unset: an embedded PostgreSQL in data_dir.",
+        "If unset, an embedded PostgreSQL runs in data_dir.",
     )
     environment: Environment = Field(
         default_factory=lambda given: Environment.PRODUCTION if given.get("database_url") else Environment.DEVELOPMENT,
-        description="Unset: development on the embedded database, production on a configured one.",
+        description="Default: development on the embedded database, production on a configured one.",
     )
     data_dir: Path = Field(
         default_factory=default_data_folder,
-        description="Folder of the embedded database.",
+        description="Data folder of the embedded database.",
     )
     log_level: LogLevel = "INFO"
     tenancy: Tenancy = Field(
         default=Tenancy.SHARED,
-        description="`shared`: one catalogue for all; `isolated`: each user has platforms and commands of their own.",
+        description="`shared`: all users share one catalogue; `isolated`: each user has a private one.",
     )
 
     oidc_issuer: IssuerUrl | None = Field(
         default=None, description="OpenID Connect issuer, such as https://tenant.example/"
     )
-    oidc_audience: str | None = Field(default=None, description="Audience that a token must be for.")
-    oidc_cache_seconds: float = Field(
-        default=600, gt=0, description="How long the issuer's keys are used before they are fetched again."
-    )
+    oidc_audience: str | None = Field(default=None, description="Audience that tokens must have.")
+    oidc_cache_seconds: float = Field(default=600, gt=0, description="How long the issuer's signing keys are cached.")
     oidc_refresh_seconds: float = Field(
         default=10,
         ge=0,
-        description="Least time between two requests to the issuer that an unknown key or a failure causes.",
+        description="Minimum interval between requests to the issuer that an unknown key or a failure causes.",
     )
-    oidc_timeout_seconds: float = Field(default=5, gt=0, description="Longest wait for the issuer.")
+    oidc_timeout_seconds: float = Field(default=5, gt=0, description="Timeout of requests to the issuer.")
     requests_per_minute: int = Field(
-        default=180_000, ge=1, description="Requests of a user in a minute, and at once, to all server processes."
+        default=180_000, ge=1, description="Requests per user and minute, across all server processes."
     )
     key_overlap_seconds: float = Field(
-        default=86_400.0, ge=0, description="How long a key lives on that another was made in place of."
+        default=86_400.0, ge=0, description="How long a key remains valid after it was rotated."
     )
-    max_api_keys: int = Field(default=20, ge=1, description="Live API keys that a user may register.")
+    max_api_keys: int = Field(default=20, ge=1, description="Active API keys per user.")
 
-    docs_enabled: bool | None = Field(default=None, description="API docs page; unset: in development only.")
+    docs_enabled: bool | None = Field(
+        default=None, description="Serve the API docs page; default: only in development."
+    )
 
-    dashboard_path: str = Field(default="/hangfire", pattern=r"^(/[\w.~-]+)+$", description="Where the dashboard is.")
+    dashboard_path: str = Field(default="/hangfire", pattern=r"^(/[\w.~-]+)+$", description="Path of the dashboard.")
     dashboard_open: bool = Field(
-        default=False, description="Whether everyone who reaches the server is an operator of the dashboard."
+        default=False, description="Makes everyone who can reach the server an operator of the dashboard."
     )
     dashboard_oidc_client_id: str | None = Field(
-        default=None, description="What the issuer knows the dashboard by; unset: nobody signs in to it."
+        default=None, description="Client id of the dashboard at the issuer; if unset, sign-in is off."
     )
     dashboard_oidc_client_secret: SecretStr | None = Field(
-        default=None, description="Unset: the dashboard is a public client, which PKCE protects."
+        default=None, description="Client secret; if unset, the dashboard is a public client (PKCE)."
     )
-    dashboard_oidc_scope: str = Field(default="openid profile email", description="What the sign-in asks for.")
+    dashboard_oidc_scope: str = Field(default="openid profile email", description="Scopes that the sign-in requests.")
     dashboard_role_claim: str = Field(
-        default="roles", min_length=1, description="Claim of the ID token with the roles; dots lead into objects."
+        default="roles",
+        min_length=1,
+        description="Claim of the ID token that lists the roles; dots address nested objects.",
     )
-    dashboard_operator_role: str = Field(default="operator", min_length=1, description="Role of those who act.")
-    dashboard_viewer_role: str = Field(default="viewer", min_length=1, description="Role of those who only look.")
+    dashboard_operator_role: str = Field(default="operator", min_length=1, description="Role that may act.")
+    dashboard_viewer_role: str = Field(default="viewer", min_length=1, description="Role that may only read.")
     dashboard_session_secret: SecretStr | None = Field(
         default=None,
         min_length=32,
@@ -109,89 +111,91 @@ class Settings(BaseSettings):
     dashboard_session_seconds: float = Field(default=28800, gt=0, description="How long a sign-in lasts.")
     dashboard_public_url: str | None = Field(
         default=None,
-        description="The dashboard's address as browsers know it, where a proxy hides it; the sign-in returns there.",
+        description="Public URL of the dashboard if a proxy hides it; the sign-in returns there.",
     )
     key_page_path: str = Field(
-        default="/keys", pattern=r"^(/[\w.~-]+)+$", description="Where users who sign in manage their API keys."
+        default="/keys",
+        pattern=r"^(/[\w.~-]+)+$",
+        description="Path of the page where signed-in users manage their API keys.",
     )
-    key_page_public_url: str | None = Field(
-        default=None, description="The key page's address as browsers know it, where a proxy hides it."
-    )
+    key_page_public_url: str | None = Field(default=None, description="Public URL of that page if a proxy hides it.")
     dashboard_masked_names: str = Field(
         default="password,token,secret,api_key,authorization",
-        description="Names of arguments whose values the dashboard hides, separated by commas.",
+        description="Names of arguments whose values the dashboard hides, comma-separated.",
     )
 
-    api_pool_size: int = Field(default=10, ge=1, description="Database connections for requests, a server process.")
+    api_pool_size: int = Field(default=10, ge=1, description="Database connections per server process for requests.")
     database_wait_seconds: float = Field(
-        default=3.0, gt=0, description="Longest wait of a request for a database connection; then it is answered 503."
+        default=3.0, gt=0, description="Longest wait of a request for a database connection, before a 503."
     )
     database_start_seconds: float = Field(
-        default=60.0, ge=0, description="How long serve and worker wait for PostgreSQL when they start."
+        default=60.0, ge=0, description="How long serve and worker wait for PostgreSQL at startup."
     )
     metrics_token: SecretStr | None = Field(default=None, description="Bearer token for /metrics.")
     metrics_allowed_networks: str = Field(
         default="127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
-        description="Who may read /metrics without a token, and not through a proxy; by commas.",
+        description="Networks that may read /metrics without a token, but not through a proxy; comma-separated.",
     )
-    statement_seconds: float = Field(default=30.0, gt=0, description="Longest statement of a request.")
+    statement_seconds: float = Field(default=30.0, gt=0, description="Longest SQL statement of a request.")
     loop_patience_seconds: float = Field(
-        default=0.25, gt=0, description="How late the event loop may be before it is logged who holds it up."
+        default=0.25, gt=0, description="Event loop lag above which the log names the request that blocks the loop."
     )
-    max_query_bytes: int = Field(default=8 * 1024, ge=1, description="All query parameters of a request.")
-    max_header_bytes: int = Field(default=64 * 1024, ge=1, description="All headers of a request.")
-    max_headers: int = Field(default=200, ge=20, description="How many headers a request may have.")
-    header_seconds: float = Field(default=10.0, gt=0, description="Time for the headers of a request.")
-    send_seconds: float = Field(
-        default=60.0, gt=0, description="How long a client may read nothing of an answer that waits for it."
+    max_query_bytes: int = Field(default=8 * 1024, ge=1, description="Size of the query string.")
+    max_header_bytes: int = Field(default=64 * 1024, ge=1, description="Size of all request headers.")
+    max_headers: int = Field(default=200, ge=20, description="Number of request headers.")
+    header_seconds: float = Field(default=10.0, gt=0, description="Time in which the request headers must arrive.")
+    send_seconds: float = Field(default=60.0, gt=0, description="How long a client may stop reading its response.")
+    max_connections: int = Field(default=4000, ge=1, description="Client connections per server process.")
+    max_connections_per_address: int = Field(default=1000, ge=1, description="Client connections per address.")
+    max_user_requests: int = Field(default=400, ge=1, description="Concurrent requests per user and server process.")
+    max_user_queued_imports: int = Field(default=100_000, ge=1, description="Unfinished imports per user.")
+    max_user_queued_rows: int = Field(
+        default=10_000_000_000, ge=1, description="Records in a user's unfinished imports."
     )
-    max_connections: int = Field(default=4000, ge=1, description="Connections of clients, a server process.")
-    max_connections_per_address: int = Field(default=1000, ge=1, description="Those of one address.")
-    max_user_requests: int = Field(
-        default=400, ge=1, description="Requests of a user at one time, a server process; each has a connection."
+    max_user_queued_bytes: int = Field(
+        default=256 * 2**30, ge=1, description="Size of the bodies of a user's unfinished imports."
     )
-    max_user_queued_imports: int = Field(default=100_000, ge=1, description="Unfinished imports of one user.")
-    max_user_queued_rows: int = Field(default=10_000_000_000, ge=1, description="Records of them.")
-    max_user_queued_bytes: int = Field(default=256 * 2**30, ge=1, description="Bytes of their bodies.")
     max_user_stored_bytes: int = Field(
-        default=64 * 2**30, ge=1, description="Bytes of one user's waiting imports, error reports and uploads."
+        default=64 * 2**30, ge=1, description="Storage per user: waiting imports, error reports and uploads."
     )
-    disk_watermark_bytes: int = Field(default=512 * 2**20, ge=0, description="Free disk space that uploads leave.")
-    max_reported_rows: int = Field(default=100_000, ge=0, description="Bad rows that are reported one by one.")
+    disk_watermark_bytes: int = Field(default=512 * 2**20, ge=0, description="Free disk space that must remain.")
+    max_reported_rows: int = Field(
+        default=100_000, ge=0, description="Rejected rows that are reported individually per import."
+    )
     upload_limit: int = Field(default=32, ge=1, description="Concurrent long uploads per server process.")
-    user_upload_limit: int = Field(default=8, ge=1, description="Those of one user.")
-    spool_dir: str | None = Field(default=None, description="Where long bodies wait for their end.")
+    user_upload_limit: int = Field(default=8, ge=1, description="Concurrent long uploads per user.")
+    spool_dir: str | None = Field(default=None, description="Folder for long bodies while they are received.")
 
     worker_concurrency: int = Field(default=20, ge=1, description="Concurrent background jobs per worker process.")
     worker_chunk_slots: int = Field(default=2, ge=1, description="Concurrent chunks per worker process.")
-    worker_nice: int = Field(default=5, ge=0, le=19, description="Niceness of workers that serve starts.")
+    worker_nice: int = Field(default=5, ge=0, le=19, description="Niceness of the workers that serve starts.")
     worker_heartbeat_seconds: float = Field(default=3.0, gt=0)
     worker_stalled_seconds: float = Field(
         default=12.0,
         gt=0,
-        description="Time without a heartbeat after which a worker counts as dead and its jobs are taken over.",
+        description="Time without a heartbeat after which a worker is considered dead.",
     )
-    worker_shutdown_seconds: float = Field(default=20.0, ge=0, description="Grace for running jobs on SIGTERM.")
+    worker_shutdown_seconds: float = Field(default=20.0, ge=0, description="Grace period for running jobs on SIGTERM.")
 
     jobs_keep_succeeded_days: float | None = Field(
-        default=7, ge=0, le=36_500, description="How long background jobs are kept that succeeded or were cancelled."
+        default=7, ge=0, le=36_500, description="Retention of succeeded and cancelled background jobs."
     )
     jobs_keep_failed_days: float | None = Field(
-        default=30, ge=0, le=36_500, description="How long failed background jobs are kept."
+        default=30, ge=0, le=36_500, description="Retention of failed background jobs."
     )
     imports_keep_days: float | None = Field(
-        default=90, ge=0, le=36_500, description="How long imports are kept after their end, with their error reports."
+        default=90, ge=0, le=36_500, description="Retention of finished imports with their error reports."
     )
-    audit_keep_days: float | None = Field(
-        default=365, ge=0, le=36_500, description="How long the dashboard's audit is kept."
-    )
+    audit_keep_days: float | None = Field(default=365, ge=0, le=36_500, description="Retention of the audit.")
 
-    chunk_workers: int = Field(default=2, ge=1, description="Background jobs that work on one large import.")
+    chunk_workers: int = Field(default=2, ge=1, description="Background jobs per large import.")
     import_max_attempts: int = Field(default=10, ge=1, description="Attempts without progress before an import fails.")
-    import_retry_base_seconds: float = Field(default=1.0, gt=0, description="First wait between attempts; doubles.")
+    import_retry_base_seconds: float = Field(
+        default=1.0, gt=0, description="Delay after the first failed attempt; it doubles."
+    )
     import_retry_max_seconds: float = Field(default=60.0, gt=0)
     import_max_outage_seconds: float = Field(
-        default=21_600.0, gt=0, description="How long attempts may lose their connection one after the other."
+        default=21_600.0, gt=0, description="How long consecutive attempts may lose the database connection."
     )
 
     max_envelope_records: int = Field(default=1000, ge=1)
@@ -200,37 +204,39 @@ class Settings(BaseSettings):
     max_record_bytes: int = Field(default=2**20, ge=1)
     max_compression_ratio: int = Field(default=200, ge=1)
     chunk_bytes: int = Field(default=640_000, ge=1)
-    max_file_bytes: int = Field(default=64 * 2**20, ge=1, description="Size of a workbook or a Parquet file.")
-    max_file_cells: int = Field(default=5_000_000, ge=1, description="Cells of a sheet or of a Parquet file.")
-    max_file_memory_bytes: int = Field(default=2**30, ge=2**28, description="Memory of the process that reads one.")
+    max_file_bytes: int = Field(default=64 * 2**20, ge=1, description="Size of a workbook or Parquet file.")
+    max_file_cells: int = Field(default=5_000_000, ge=1, description="Cells in a sheet or Parquet file.")
+    max_file_memory_bytes: int = Field(
+        default=2**30, ge=2**28, description="Memory of the process that reads a workbook or Parquet file."
+    )
     body_idle_seconds: float = Field(default=60.0, gt=0)
-    body_min_rate: int = Field(default=1024, ge=0, description="Bytes a second that a body must arrive with.")
-    body_grace_seconds: float = Field(default=30.0, ge=0, description="Time that a client may take at any rate.")
+    body_min_rate: int = Field(default=1024, ge=0, description="Minimum rate of a body in bytes per second.")
+    body_grace_seconds: float = Field(default=30.0, ge=0, description="Grace period before the minimum rate applies.")
     body_cpu_seconds: float = Field(
-        default=60.0, gt=0, description="Processor time that reading a body may take, beside 1 s for each 16 MiB of it."
+        default=60.0, gt=0, description="Processor time for reading one body, plus one second per 16 MiB."
     )
     max_rows: int = Field(default=1_000_000_000, ge=1)
     max_blank_lines: int = Field(default=1_000_000, ge=0)
     egress_allowed_networks: str = Field(
-        default="", description="Private networks that webhooks may name all the same, such as 10.1.0.0/16; by commas."
+        default="", description="Private networks that webhooks and sources may reach, comma-separated."
     )
-    egress_allow_http: bool = Field(default=False, description="Whether webhooks may have addresses without TLS.")
+    egress_allow_http: bool = Field(default=False, description="Allows webhooks and sources without TLS.")
     stores: dict[str, StoreSettings] = Field(
         default={},
-        description="Stores and folders that imports are pulled from, as JSON by the names that requests use: "
+        description="Object stores and folders that imports may be pulled from, as JSON: "
         '`{"exports": {"url": "s3://bucket/prefix", "options": {"region": "eu-central-1"}, "users": ["ada"]}}`.',
     )
     staging: StoreSettings | None = Field(
         default=None,
-        description="Store or folder where resumable uploads wait for their imports, as JSON: "
-        '`{"url": "s3://bucket/uploads", "options": {"region": "eu-central-1"}}`. Unset: in PostgreSQL.',
+        description="Object store or folder for resumable uploads until they are imported, as JSON: "
+        '`{"url": "s3://bucket/uploads", "options": {"region": "eu-central-1"}}`. If unset, PostgreSQL.',
     )
     undo: Literal["created", "full"] = Field(
         default="created",
-        description="`created`: an undo removes rows that the import created; `full`: it also brings back those that "
-        "it updated or deleted, whose old values are then kept with each import.",
+        description="`created`: an undo removes rows that the import created; `full`: it also restores rows that "
+        "the import updated or deleted, whose old values are stored with it.",
     )
-    pull_seconds: float = Field(default=21_600.0, gt=0, description="Longest time of fetching one body from a source.")
+    pull_seconds: float = Field(default=21_600.0, gt=0, description="Longest time for fetching one file from a source.")
     max_staged_uploads: int = Field(default=100, ge=1)
     max_staged_bytes: int = Field(default=10 * 2**30, ge=1)
     staged_seconds: float = Field(default=86_400.0, gt=0)

@@ -159,7 +159,7 @@ class Egress:
                             break
                 return Answer(response.status, _headers(response), bytes(body[:_READ_BYTES]))
         except TimeoutError:
-            raise EgressFailed("no answer came in time") from None
+            raise EgressFailed("no response in time") from None
 
     @asynccontextmanager
     async def get(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Download]:
@@ -223,7 +223,7 @@ def _plain_failures() -> Iterator[None]:
     try:
         yield
     except httpcore.TimeoutException:
-        raise EgressFailed("no answer came in time") from None
+        raise EgressFailed("no response in time") from None
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, ssl.SSLError):

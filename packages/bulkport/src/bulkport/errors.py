@@ -1,6 +1,6 @@
 """Every error that Bulkport raises on purpose, as one tree under `BulkportError`.
 
-The docstring of a class is its default message. What an error becomes over HTTP `bulkport.fastapi.answers` says.
+The docstring of a class is its default message. `bulkport.fastapi.answers` maps errors to HTTP responses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,13 +64,13 @@ class CsvHeaderError(BadRequest):
 
 
 class UploadInterrupted(BadRequest):
-    """The body ended before it was complete; nothing was kept."""
+    """The body ended before it was complete; nothing was stored."""
 
     title = "Upload interrupted"
 
 
 class UploadTimedOut(BulkportError):
-    """The body arrived too slowly; nothing was kept."""
+    """The body arrived too slowly; nothing was stored."""
 
     title = "Upload timed out"
 
@@ -113,25 +113,25 @@ class Conflict(BulkportError):
 
 
 class TooManyUploads(Conflict):
-    """You have as many unfinished uploads, or bytes of them, as one may have; finish or delete one first."""
+    """You have reached the limit of unfinished uploads or their total size; finish or delete one first."""
 
     title = "Too many uploads"
 
 
 class UploadConflict(Conflict):
-    """Another request has appended to this upload; ask how much of it has arrived, and go on from there."""
+    """Another request has appended to this upload; ask for its current offset and continue from there."""
 
     title = "Upload conflict"
 
 
 class ChecksumMismatch(BulkportError):
-    """The body has another checksum than was sent; nothing of it was kept."""
+    """The body does not match its checksum; nothing of it was stored."""
 
     title = "Checksum mismatch"
 
 
 class DigestMismatch(BadRequest):
-    """The body is not the one whose digest was sent; nothing was kept."""
+    """The body does not match its digest; nothing was stored."""
 
     title = "Digest mismatch"
 
@@ -143,7 +143,7 @@ class IdempotencyKeyInUse(Conflict):
 
 
 class IdempotencyKeyReused(BulkportError):
-    """This Idempotency-Key was used for another request: send the same one again, or take a new key."""
+    """This Idempotency-Key was used for a different request: repeat that request, or use a new key."""
 
     title = "Idempotency-Key reused"
 
@@ -155,45 +155,45 @@ class ClientIdTaken(Conflict):
 
 
 class TooManyWebhooks(Conflict):
-    """You have as many webhooks as one may have; delete one first."""
+    """You have reached the limit of webhooks; delete one first."""
 
     title = "Too many webhooks"
 
 
 class NotEnded(Conflict):
-    """The import has not ended yet; its rejected rows can be sent again when it has."""
+    """The import has not finished; its rejected rows can be retried once it has."""
 
-    title = "Import has not ended"
+    title = "Import has not finished"
 
 
 class AlreadyUndone(Conflict):
-    """The import was undone already."""
+    """The import was already undone."""
 
-    title = "Import was undone"
+    title = "Import already undone"
 
 
 class CannotUndo(Conflict):
-    """The table has triggers, and the ids of the import's rows were not kept: send imports with ?results=ids."""
+    """The table has triggers, and the import did not store row ids: send imports with ?results=ids."""
 
     title = "Import cannot be undone"
 
 
 class NoResults(Conflict):
-    """What became of the import's rows was not kept: send imports with ?results=ids."""
+    """The import stored no results: send imports with ?results=ids."""
 
-    title = "No results were kept"
+    title = "No results stored"
 
 
 class RowsRetried(Conflict):
-    """The rejected rows were sent again already, in another import."""
+    """The rejected rows were already retried, in another import."""
 
-    title = "Rows were sent again"
+    title = "Rows already retried"
 
 
 class AlreadyEnded(Conflict):
-    """The import has ended already."""
+    """The import has already finished."""
 
-    title = "Import has ended"
+    title = "Import already finished"
 
 
 class TooLarge(BulkportError):
@@ -211,11 +211,11 @@ class DecompressionBomb(TooLarge):
 
 
 class BodyTooCostly(TooLarge):
-    """Reading the body takes more time than this server spends on one."""
+    """Reading the body takes more processor time than this server allows."""
 
 
 class TooManyRequests(BulkportError):
-    """You have sent more requests than one user may; wait a moment."""
+    """You have sent too many requests; wait a moment."""
 
     title = "Too many requests"
 
@@ -225,21 +225,21 @@ class TooManyRequests(BulkportError):
 
 
 class TooManyUploadsAtOnce(TooManyRequests):
-    """You have as many uploads under way as one user may have; try again when one has ended."""
+    """You have too many concurrent uploads; try again when one has finished."""
 
 
 class TooManyQueued(TooManyRequests):
-    """As much of yours waits to be imported as may wait of one user; try again when some of it is done."""
+    """You have reached the limit of queued imports; try again when some have finished."""
 
 
 class InsufficientStorage(BulkportError):
-    """The server is short of disk space; nothing was kept. Try again later."""
+    """The server is low on disk space; nothing was stored. Try again later."""
 
     title = "Insufficient storage"
 
 
 class QuotaExceeded(InsufficientStorage):
-    """What is stored of yours takes as much space as it may; nothing was kept."""
+    """You have used up your storage quota; nothing was stored."""
 
     title = "Quota exceeded"
 
@@ -263,22 +263,22 @@ class UnsupportedMediaType(BulkportError):
 
 
 class NotConfigured(BulkportError):
-    """This function is switched off until it is configured."""
+    """This feature is off until it is configured."""
 
     title = "Not configured"
 
 
 class ServiceUnavailable(BulkportError):
-    """The server is too busy or its database is away; try again shortly."""
+    """The server is too busy or its database is unavailable; try again shortly."""
 
     title = "Service unavailable"
 
 
 class StagingUnavailable(ServiceUnavailable):
-    """The store that has the bytes of uploads does not answer; send the request again."""
+    """The object store for uploads does not respond; repeat the request."""
 
-    title = "Store of uploads is unavailable"
+    title = "Upload store unavailable"
 
 
 class TooManyWatchers(ServiceUnavailable):
-    """As many imports are followed as this server allows; ask for the status from time to time instead."""
+    """The server has reached its limit of followed imports; poll the status instead."""

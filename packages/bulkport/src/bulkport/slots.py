@@ -120,8 +120,8 @@ class Slots:
     def _error(self, user_id: str) -> ServiceUnavailable | TooManyRequests:
         if self._of_user[user_id] < self._per_user:
             return ServiceUnavailable(
-                f"{self.taken} {self._what} are under way, this server's limit; try again shortly."
+                f"The server has reached its limit of {self.taken} concurrent {self._what}; try again shortly."
             )
         return self._refusal(
-            f"You have {self._per_user} {self._what} under way, the most for one user; try again when one has ended."
+            f"You have reached the limit of {self._per_user} concurrent {self._what}; try again when one has finished."
         )

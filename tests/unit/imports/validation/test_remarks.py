@@ -34,7 +34,7 @@ def cell_remarks(*names: str, options: ValueOptions | None = None) -> list[str]:
 def test_a_member_that_is_given_twice_is_told_once() -> None:
     twice = '{"name":"a","name":"b"}'
     assert json_remarks(twice, twice, '{"name": "c", "size" : 1}') == [
-        "name is given twice in a record; the last one was taken"
+        "name is given twice in a record; the last value was used"
     ]
     assert json_remarks('{"name":"x","other":{"name":1}}', '{"name":"\\":\\"name\\":"}', "{", "[1]") == []
 
@@ -45,7 +45,7 @@ def test_members_given_twice_cost_little_and_are_told_of_some_only() -> None:
     # Those after the first few hundred records are not looked for.
     assert json_remarks(*['{"name":"a","size":1}'] * 600, '{"name":"a","name":"b"}') == []
     assert json_remarks('{"' + "n" * 5000 + '":1,"' + "n" * 5000 + '":2,"name":"a"}') == [
-        "n" * 100 + " is given twice in a record; the last one was taken"
+        "n" * 100 + " is given twice in a record; the last value was used"
     ]
 
 
@@ -54,7 +54,7 @@ def test_keys_that_differ_only_in_blanks_are_told(other: str) -> None:
     (remark,) = cell_remarks("x", "y", other)
     assert remark.startswith("values of name differ only in blanks, such as ")
     assert ascii(other) in remark
-    assert remark.endswith("trim=true takes them for one")
+    assert remark.endswith("trim=true treats them as equal")
     assert json_remarks('{"name":"x"}', '{"name":"y"}') == []
 
 

@@ -291,4 +291,4 @@ def test_numbers_that_are_no_json_are_refused() -> None:
     for number in ("NaN", "Infinity", "-Infinity"):
         found = messages(validate(Product, f'{{"sku":"a","price":{number},"count":1,"made_on":null}}'))
         assert len(found) == 1
-        assert f"{number} is no number of JSON" in found[0]
+        assert f"{number} is not a JSON number" in found[0]

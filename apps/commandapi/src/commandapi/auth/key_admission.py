@@ -35,7 +35,7 @@ _PLACE: Final = "stranger_place"
 
 
 class TooManyStrangers(TooManyRequests):
-    """Too many requests without a valid key come from your address at one time; try again shortly."""
+    """Too many concurrent requests without a valid key come from your address; try again shortly."""
 
     def __init__(self, detail: str | None = None) -> None:
         # The places are an address's, not a user's.
@@ -72,7 +72,7 @@ class KeyAdmission:
     def __init__(self, wait_seconds: float) -> None:
         self._users: OrderedDict[bytes, UserId] = OrderedDict()
         """Whose keys were valid when they were last checked, by their digests; the latest last."""
-        # No user can have too many of them: where there is no place in time, the database is away or too busy.
+        # No user can have too many of them: where there is no place in time, the database is unavailable or too busy.
         self._checks = Slots("key checks", in_all=CHECKS_AT_ONCE, per_user=sys.maxsize, wait_seconds=wait_seconds)
         self._strangers = Slots(
             "requests without a valid key",

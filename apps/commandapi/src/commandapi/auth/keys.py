@@ -60,7 +60,7 @@ class Caller:
 
 
 class TooManyApiKeys(Conflict):
-    """You have as many live API keys as one user may have; revoke one first."""
+    """You have reached the limit of active API keys; revoke one first."""
 
     title = "Too many API keys"
 

@@ -45,7 +45,7 @@ class UserRequests:
             return
         if self._of_user[user_id] >= self._most:
             raise TooManyRequests(
-                f"You have {self._most:,} requests under way, the most for one user; try again when one has ended."
+                f"You have reached the limit of {self._most:,} concurrent requests; try again when one has finished."
             )
         self._of_user[user_id] += 1
         state[_STATE] = user_id

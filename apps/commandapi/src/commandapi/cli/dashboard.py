@@ -17,9 +17,9 @@ def dashboard() -> None:
 
 @app.command()
 def link(
-    url: Annotated[str, typer.Option(help="Address of the server.")] = "http://127.0.0.1:8000",
+    url: Annotated[str, typer.Option(help="URL of the server.")] = "http://127.0.0.1:8000",
 ) -> None:
-    """Print a link that signs one browser in to the dashboard of a server in development, once and within a day."""
+    """Print a one-time link that signs a browser in to the dashboard of a development server. Valid for one day."""
     from bulkport.dashboard.access.link import LinkAccess  # noqa: PLC0415  # slow to import
     from bulkport.dashboard.access.sessions import Sessions  # noqa: PLC0415
     from bulkport.pools import open_pool  # noqa: PLC0415

@@ -7,12 +7,12 @@ import typer
 
 from commandapi.cli.quiet import quiet_settings
 
-app = typer.Typer(no_args_is_help=True, help="Migrations of the database.")
+app = typer.Typer(no_args_is_help=True, help="Migrate the database.")
 
 
 @app.command()
 def upgrade() -> None:
-    """Migrate the database to this program's newest migration."""
+    """Migrate the database to the newest migration of this program."""
     from commandapi import migrations  # noqa: PLC0415  # slow to import
     from commandapi.cli.database import provide_database  # noqa: PLC0415
 
@@ -29,7 +29,7 @@ def upgrade() -> None:
 
 @app.command()
 def current() -> None:
-    """Print which migration the database has, and which is the newest."""
+    """Print the database's current migration and the newest one."""
     from commandapi.cli.database import provide_database  # noqa: PLC0415
 
     with provide_database(quiet_settings()) as database:
@@ -40,19 +40,19 @@ def current() -> None:
 @app.command(context_settings={"ignore_unknown_options": True})
 def downgrade(
     revision: Annotated[
-        str, typer.Argument(help="Where to: a revision, -2 for two back, or base to remove every table.")
+        str, typer.Argument(help="Target: a revision, -2 for two steps back, or base to drop every table.")
     ] = "-1",
 ) -> None:
-    """Undo migrations, the last one by default. The tables they made are removed with their data."""
+    """Undo migrations, by default the last one. Tables that they created are dropped with their data."""
     from commandapi import migrations  # noqa: PLC0415
     from commandapi.cli.database import provide_database  # noqa: PLC0415
 
     with provide_database(quiet_settings()) as database:
         before = database.migration_state()
         if before.current is None:
-            typer.echo("there is nothing to undo")
+            typer.echo("nothing to undo")
             return
         if sys.stdin.isatty():
-            typer.confirm(f"Undo {before.current} and remove its tables with their data?", abort=True, err=True)
+            typer.confirm(f"Undo {before.current} and drop its tables with their data?", abort=True, err=True)
         after = migrations.downgrade(database.url, revision)
     typer.echo(f"{before.current} -> {after.current or '(none)'}")

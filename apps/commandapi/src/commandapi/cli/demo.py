@@ -21,14 +21,15 @@ _EXAMPLES: Final = {"platforms": "platforms.csv", "commands": "commands.ndjson"}
 
 # Not 0 as in `serve`: the examples are imported by workers.
 _Workers = Annotated[
-    int | None, typer.Option(min=1, help="Worker processes beside the API.", show_default="one per core", metavar="N")
+    int | None,
+    typer.Option(min=1, help="Worker processes to start with the API.", show_default="one per core", metavar="N"),
 ]
 
 
 def demo(*, host: Host = "127.0.0.1", port: Port = 8000, workers: _Workers = None) -> None:
-    """Serve as `serve` does, with example platforms and commands and an API key to try it with.
+    """Like `serve`, with example platforms and commands, and an API key to try.
 
-    The examples are imported through the API, once: only while there is no platform yet.
+    The examples are imported through the API if there are no platforms yet.
     """
     # The log of every request would tear the progress bars apart.
     os.environ.setdefault("COMMANDAPI_LOG_LEVEL", "WARNING")

@@ -8,7 +8,7 @@ from commandapi.cli.quiet import quiet_settings
 def doctor() -> None:
     """Check database, settings, permissions, indexes, clock, migrations, workers and disk.
 
-    One line for each thing, with what mends it. Exit code 1 where something is wrong; warnings are printed only.
+    Prints one line per problem, with the remedy. Exit code 1 if something is wrong; warnings do not count.
     """
     import asyncio  # noqa: PLC0415  # slow to import
 
@@ -30,4 +30,4 @@ def doctor() -> None:
         typer.echo(str(finding), err=True)
     if any(getattr(finding, "is_wrong", True) for finding in found):
         raise typer.Exit(1)
-    typer.echo("All is well.")
+    typer.echo("No problems found.")

@@ -21,7 +21,10 @@ _Result = TypeVar("_Result")
 User = Annotated[
     str,
     typer.Option(
-        "--user", metavar="USER_ID", help="Whose key: any name, or `oidc|SUB` for who signs in.", show_default=False
+        "--user",
+        metavar="USER_ID",
+        help="User of the key: any name, or `oidc|SUB` for a user who signs in.",
+        show_default=False,
     ),
 ]
 
@@ -29,22 +32,22 @@ User = Annotated[
 @app.command()
 def create(
     user: User,
-    description: Annotated[str | None, typer.Option(help="A note, to tell keys apart.", show_default=False)] = None,
+    description: Annotated[str | None, typer.Option(help="A note that tells keys apart.", show_default=False)] = None,
     scope: Annotated[
         list[str] | None,
         typer.Option(
             metavar="read|write|import|admin",
-            help="What the key may do; several times for several.",
+            help="A scope of the key; repeatable.",
             show_default="all",
         ),
     ] = None,
     expires_days: Annotated[
-        float | None, typer.Option(min=0, help="How long the key lives.", show_default="until it is revoked")
+        float | None, typer.Option(min=0, help="Days until the key expires.", show_default="never")
     ] = None,
 ) -> None:
-    """Make an API key and print it, and nothing else, on standard output.
+    """Create an API key and print it, and nothing else, on standard output.
 
-    A server that runs already accepts it. It is shown this once: only a hash of it is stored.
+    A running server accepts it at once. The key is shown only once: only a hash of it is stored.
     """
     from commandapi.auth.keys import ALL_SCOPES, issue_key  # noqa: PLC0415  # slow to import
 
@@ -61,14 +64,14 @@ def create(
 def rotate(
     key_id: Annotated[int, typer.Argument(help="The key's id, as `keys list` shows it.", show_default=False)],
     user: User,
-    overlap_hours: Annotated[float, typer.Option(min=0, help="How long the old key lives on.")] = 24,
+    overlap_hours: Annotated[float, typer.Option(min=0, help="Hours for which the old key remains valid.")] = 24,
 ) -> None:
-    """Make a key in place of another and print it; the old one lives on for a while, so that both work."""
+    """Replace a key and print the new one. The old key remains valid for a while, so that both work."""
     from commandapi.auth.keys import rotate_key  # noqa: PLC0415
 
     issued = _in_database(lambda connection: rotate_key(connection, user, key_id, overlap_seconds=overlap_hours * 3600))
     if issued is None:
-        typer.echo(f"{user} has no live key {key_id}", err=True)
+        typer.echo(f"{user} has no active key {key_id}", err=True)
         raise typer.Exit(1)
     typer.echo(issued.text)
 
@@ -106,7 +109,7 @@ def revoke(
     key_id: Annotated[int, typer.Argument(help="The key's id, as `keys list` shows it.", show_default=False)],
     user: User,
 ) -> None:
-    """Revoke a key: it is refused from the next request on."""
+    """Revoke a key, with immediate effect."""
     from commandapi.auth.keys import revoke_key  # noqa: PLC0415
 
     if not _in_database(lambda connection: revoke_key(connection, user, key_id)):

@@ -20,8 +20,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="The Command API: a catalogue of platforms and commands, with durable bulk imports.",
-    epilog="Settings are read from the environment: COMMANDAPI_DATABASE_URL names a PostgreSQL (15 or newer); without "
-    "it an embedded one keeps its data in COMMANDAPI_DATA_DIR.",
+    epilog="Settings are environment variables. COMMANDAPI_DATABASE_URL names a PostgreSQL (15 or newer); without it, "
+    "an embedded one stores its data in COMMANDAPI_DATA_DIR.",
 )
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)

@@ -15,19 +15,21 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-Host = Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all of this machine's.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 for any free one.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free port.")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=0, help="Worker processes beside the API; 0: none.", show_default="one per core", metavar="N"),
+    typer.Option(
+        min=0, help="Worker processes to start with the API; 0 for none.", show_default="one per core", metavar="N"
+    ),
 ]
 
 
 def serve(*, host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = None) -> None:
-    """Serve the API, with worker processes beside it.
+    """Serve the API and start worker processes.
 
-    Prints one line with the addresses when it is ready, and runs until Ctrl-C, which stops everything it started. In
-    development a second line has a link that signs one browser in to the dashboard.
+    Prints one line with the addresses when it is ready. Ctrl-C stops everything that it started. In development, a
+    second line has a one-time link that signs a browser in to the dashboard.
     """
     run_server(host=host, port=port, workers=workers, when_ready=lambda addresses, _: print_addresses(addresses))
 

@@ -7,23 +7,23 @@ import typer
 
 from commandapi.cli.quiet import quiet_settings
 
-app = typer.Typer(no_args_is_help=True, help="What is kept of users.")
+app = typer.Typer(no_args_is_help=True, help="Data of users.")
 
 
 @app.callback()
 def users() -> None:
-    """What is kept of users."""
+    """Data of users."""
 
 
 @app.command()
 def erase(
-    user: Annotated[str, typer.Argument(metavar="USER_ID", help="Who asks to be forgotten.", show_default=False)],
+    user: Annotated[str, typer.Argument(metavar="USER_ID", help="The user to erase.", show_default=False)],
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Delete a user's API keys, imports, reports, webhooks, uploads and idempotency keys.
 
-    Platforms and commands that they imported stay: those belong to everybody.
+    Platforms and commands that the user imported are kept: they belong to everyone.
     """
     from bulkport.imports.erasure import erase_user  # noqa: PLC0415  # slow to import
     from bulkport.pools import open_pool  # noqa: PLC0415
@@ -31,7 +31,7 @@ def erase(
     from commandapi.cli.database import provide_database  # noqa: PLC0415
 
     if not yes:
-        typer.confirm(f"Delete all that is kept of {user}?", abort=True)
+        typer.confirm(f"Delete all data of {user}?", abort=True)
 
     async def run(url: str) -> tuple[int, int]:
         async with open_pool(url, name="erase", most=1) as pool:
@@ -42,4 +42,4 @@ def erase(
     with provide_database(quiet_settings()) as database:
         database.ensure_migrated()
         keys, imports = asyncio.run(run(database.url))
-    typer.echo(f"{keys} keys and {imports} imports of {user} are deleted")
+    typer.echo(f"Deleted {keys} keys and {imports} imports of {user}.")

@@ -17,9 +17,9 @@ def worker(
         ),
     ] = None,
 ) -> None:
-    """Run background jobs; any number of workers, on any machine that reaches the database.
+    """Run imports and background jobs. Start any number of workers, on any machine that reaches the database.
 
-    The first Ctrl-C or SIGTERM lets running jobs end, a second one leaves them to other workers.
+    The first Ctrl-C or SIGTERM lets running jobs finish; a second one returns them to the queue.
     """
     from commandapi import worker_process  # noqa: PLC0415  # slow to import
     from commandapi.cli.database import provide_database  # noqa: PLC0415

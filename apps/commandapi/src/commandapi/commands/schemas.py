@@ -33,5 +33,5 @@ class CommandQuery(PageQuery):
 
     sort_by: Annotated[
         Literal["howTo", "commandLine", "platformId", "id", "createdAt"],
-        Field(description="Field to sort by; ties are sorted by id."),
+        Field(description="Field to sort by, then by id."),
     ] = "howTo"

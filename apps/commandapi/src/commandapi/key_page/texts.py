@@ -40,7 +40,7 @@ _TEXTS: Final = (
     ("You may have {most} live keys.", "Sie dürfen {most} gültige Schlüssel haben.", "Puede tener {most} claves válidas."),
     ("Choose what the key may do.", "Wählen Sie, was der Schlüssel darf.", "Elija qué puede hacer la clave."),
     ("A key lives for 1 to {days} days, or until it is revoked.", "Ein Schlüssel gilt 1 bis {days} Tage, oder bis er widerrufen wird.", "Una clave vale de 1 a {days} días, o hasta que se revoque."),
-    ("You have as many live API keys as one user may have; revoke one first.", "Sie haben so viele gültige API-Schlüssel, wie ein Benutzer haben darf; widerrufen Sie zuerst einen.", "Tiene tantas claves válidas como puede tener un usuario; revoque antes una."),
+    ("You have reached the limit of active API keys; revoke one first.", "Sie haben so viele gültige API-Schlüssel, wie ein Benutzer haben darf; widerrufen Sie zuerst einen.", "Tiene tantas claves válidas como puede tener un usuario; revoque antes una."),
 )  # fmt: skip
 
 GERMAN: Final[Mapping[str, str]] = {english: german for english, german, _ in _TEXTS}

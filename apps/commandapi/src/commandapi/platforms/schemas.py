@@ -28,5 +28,5 @@ class PlatformQuery(PageQuery):
     """Query parameters of the list of platforms."""
 
     sort_by: Annotated[
-        Literal["platformName", "id", "createdAt"], Field(description="Field to sort by; ties are sorted by id.")
+        Literal["platformName", "id", "createdAt"], Field(description="Field to sort by, then by id.")
     ] = "platformName"

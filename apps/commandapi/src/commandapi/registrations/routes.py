@@ -24,9 +24,9 @@ router = APIRouter(
     prefix="/api/registrations",
     tags=["registrations"],
     responses={
-        401: {"description": "The Bearer token is missing or not valid."},
+        401: {"description": "The Bearer token is missing or invalid."},
         501: {"description": "No sign-in service is configured."},
-        503: {"description": "The sign-in service or the database is away; try again shortly."},
+        503: {"description": "The sign-in service or the database is unavailable; try again shortly."},
     },
 )
 
@@ -110,8 +110,8 @@ async def rotate_key_of_user(user_id: SignedInUser, registration_id: PathId, req
 async def list_registrations(
     user_id: SignedInUser,
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=100, description="Most keys in the answer.")] = 50,
-    cursor: Annotated[int | None, Query(ge=1, le=MAX_BIGINT, description="`nextCursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of keys in the response.")] = 50,
+    cursor: Annotated[int | None, Query(ge=1, le=MAX_BIGINT, description="`nextCursor` of the previous page.")] = None,
 ) -> RegistrationList:
     """The signed-in user's API keys, revoked ones included, newest first."""
     async with _pool(request).connection() as connection:

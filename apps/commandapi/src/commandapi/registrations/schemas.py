@@ -18,15 +18,15 @@ class RegistrationBody(WireModel):
     """An API key to make."""
 
     description: Annotated[
-        str | None, Field(max_length=200, description="A note, to tell keys apart.", examples=["nightly import"])
+        str | None, Field(max_length=200, description="A note that tells keys apart.", examples=["nightly import"])
     ] = None
     scopes: Annotated[
         list[RegisteredScope],
-        Field(min_length=1, max_length=3, description="What the key may do.", examples=[["read", "import"]]),
+        Field(min_length=1, max_length=3, description="Scopes of the key.", examples=[["read", "import"]]),
     ] = Field(default_factory=_all_scopes)
     expires_in_days: Annotated[
         int | None,
-        Field(ge=1, le=3650, description="How long the key lives; null: until it is revoked.", examples=[90]),
+        Field(ge=1, le=3650, description="Days until the key expires; null: never.", examples=[90]),
     ] = None
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _scheme: Final = HTTPBearer(
     scheme_name="SignIn",
     bearerFormat="JWT",
-    description="A JWT of the OpenID Connect issuer that this server is configured with.",
+    description="A JWT of the configured OpenID Connect issuer.",
     auto_error=False,
 )
 

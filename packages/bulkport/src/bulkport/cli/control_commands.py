@@ -30,11 +30,11 @@ def add_control_commands(imports: typer.Typer, site: Site) -> None:
         url: Url = site.default_url,
         api_key: Key = "",
         rollback: Annotated[
-            bool, typer.Option("--rollback", help="Remove the rows that are imported already; else they are kept.")
+            bool, typer.Option("--rollback", help="Also remove the rows imported so far; by default they are kept.")
         ] = False,
         as_json: AsJson = False,
     ) -> None:
-        """Cancel an import that has not ended."""
+        """Cancel an unfinished import."""
         with site.connected(url, api_key) as client:
             progress = client.imports.get(number).cancel(rollback=rollback)
         if as_json:
@@ -44,7 +44,7 @@ def add_control_commands(imports: typer.Typer, site: Site) -> None:
 
     @imports.command("undo")
     def undo(number: JobNumber, *, url: Url = site.default_url, api_key: Key = "", as_json: AsJson = False) -> None:
-        """Undo an import that has ended: rows that it created and nobody has changed since are removed."""
+        """Undo a finished import: remove the rows that it created and that were not changed since."""
         with site.connected(url, api_key) as client:
             progress = client.imports.get(number).undo()
         if as_json:
@@ -59,7 +59,7 @@ def add_control_commands(imports: typer.Typer, site: Site) -> None:
             Path | None,
             typer.Argument(
                 metavar="[FILE]",
-                help="The mended error report, or other rows in place of the rejected ones; none: the rejected rows.",
+                help="The corrected error report, or other rows to send instead. Default: the rejected rows.",
                 show_default=False,
             ),
         ] = None,
@@ -68,21 +68,21 @@ def add_control_commands(imports: typer.Typer, site: Site) -> None:
         api_key: Key = "",
         body_format: Annotated[
             BodyFormat | None,
-            typer.Option("--format", help="Format of the file, where its name does not say it.", show_default=False),
+            typer.Option("--format", help="Format of the file, if its name does not tell.", show_default=False),
         ] = None,
         errors_to: Annotated[
             Path | None,
             typer.Option(
-                help="Write the rows that are rejected again to this file: CSV, NDJSON or .xlsx by its name.",
+                help="Write rows that are rejected again to this file (.csv, .ndjson or .xlsx).",
                 show_default=False,
             ),
         ] = None,
         no_follow: Annotated[
-            bool, typer.Option("--no-follow", help="Return as soon as the server has accepted the rows.")
+            bool, typer.Option("--no-follow", help="Return once the server has accepted the rows.")
         ] = False,
         as_json: AsJson = False,
     ) -> None:
-        """Send the rejected rows of an import again, as an import that continues it; exit codes as of `import`."""
+        """Send the rejected rows of an import again, as a new import that continues it. Exit codes as for `import`."""
         with site.connected(url, api_key) as client:
             job = client.imports.get(number).retry(file, format=body_format)
             progress = job.refresh() if no_follow else follow(job, job.total_records or 0)
@@ -119,7 +119,7 @@ def undo_failed(job: Import, messages: Console, *, variable: str) -> ImportProgr
     try:
         return job.undo()
     except ClientError as error:
-        messages.print(Text(f"Import {job.id} could not be undone; its good rows stay."), soft_wrap=True)
+        messages.print(Text(f"Import {job.id} could not be undone; its imported rows are kept."), soft_wrap=True)
         print_failure(messages, error, variable=variable)
         return None
 
@@ -128,14 +128,14 @@ def cancelled(progress: ImportProgress, *, rollback: bool) -> str:
     """How a cancelled import ended."""
     outcome = f"Import {progress.id} is {str(progress.status).lower()}"
     if not progress.is_settled:
-        outcome = f"Import {progress.id} stops as soon as the rows being written are finished"
+        outcome = f"Import {progress.id} stops once the chunks being written are finished"
     if rollback:
         undo = progress.undone
         if undo is not None:
             restored = f", {counted(undo.restored, 'row')} restored" if undo.restored else ""
             return f"{outcome}; {counted(undo.removed, 'row')} removed{restored}."
         if not progress.is_settled:
-            return f"{outcome}; its rows are removed then."
+            return f"{outcome}; its rows are removed afterwards."
     return f"{outcome}; {progress.success_count:,} rows were imported before."
 
 
@@ -148,7 +148,7 @@ def undone(progress: ImportProgress) -> str:
     if undo.restored:
         parts.append(f"{counted(undo.restored, 'row')} restored")
     if undo.kept:
-        parts.append(f"{counted(undo.kept, 'row')} kept, because they were changed, are gone, or others need them")
+        parts.append(f"{counted(undo.kept, 'row')} kept: changed or deleted since, or referred to by other rows")
     if undo.not_restored:
         parts.append(f"{counted(undo.not_restored, 'updated or deleted row')} not restored")
     parts += [f"{counted(kept.rows, 'row')}: {kept.reason}" for kept in undo.reasons]

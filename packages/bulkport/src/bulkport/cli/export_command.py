@@ -17,7 +17,7 @@ def add_export_command(app: typer.Typer, site: Site) -> None:
 
     @app.command("export")
     def export(
-        resource: Annotated[str, typer.Argument(help="What to export.", show_default=False)],
+        resource: Annotated[str, typer.Argument(help="Resource to export.", show_default=False)],
         file: Annotated[
             str,
             typer.Argument(
@@ -29,16 +29,16 @@ def add_export_command(app: typer.Typer, site: Site) -> None:
         api_key: Key = "",
         file_format: Annotated[
             Literal["csv", "ndjson", "xlsx", "parquet"] | None,
-            typer.Option("--format", help="Format of the file, where its name does not say it.", show_default=False),
+            typer.Option("--format", help="Format of the file, if its name does not tell.", show_default=False),
         ] = None,
         search: Annotated[str | None, typer.Option(help="Only rows with this text.", show_default=False)] = None,
         null_word: Annotated[
             str | None,
-            typer.Option(help="What stands for null in CSV and workbooks.", show_default="nothing"),
+            typer.Option(help="Text that represents null in CSV and workbooks.", show_default="nothing"),
         ] = None,
         as_json: AsJson = False,
     ) -> None:
-        """Write a resource's rows to a file that imports again."""
+        """Export a resource's rows to a file that can be imported again."""
         from rich.console import Console  # slow to import
 
         from bulkport.cli.tables import print_json

@@ -12,10 +12,10 @@ _SHOWN_MESSAGES: Final = 20
 
 # What to do about it, where the server's own words do not say.
 _ADVICE: Final = {
-    401: "The server does not know this API key. Give one with --api-key or {variable}.",
+    401: "The server does not accept this API key. Pass one with --api-key or {variable}.",
     403: "This API key may not do that.",
-    404: "This is not the address of a server that imports {resource}; see --url and --resource.",
-    413: "The server accepts no body, or no row, of this size.",
+    404: "The server at this URL does not import {resource}; check --url and --resource.",
+    413: "The file or one of its rows is larger than the server accepts.",
 }
 
 
@@ -40,5 +40,5 @@ def print_failure(messages: Console, error: ClientError, *, variable: str, resou
         if advice and (resource is not None or error.http_status != 404):
             lines.append(advice.format(variable=variable, resource=resource))
         if error.http_status >= 500 and error.trace_id:  # server errors
-            lines.append(f"The server's log has more under trace id {harmless(error.trace_id)}.")
+            lines.append(f"The server's log has details under trace id {harmless(error.trace_id)}.")
     messages.print(Text.assemble(("error: ", "bold red"), "\n".join(lines)), soft_wrap=True)

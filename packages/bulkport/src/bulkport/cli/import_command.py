@@ -52,42 +52,43 @@ def add_import_command(
         resource: Annotated[
             str,
             typer.Option(
-                metavar="|".join(resources), help="What the rows are.", show_default=False, callback=known_resource
+                metavar="|".join(resources),
+                help="Resource to import into.",
+                show_default=False,
+                callback=known_resource,
             ),
         ],
         url: Url = default_url,
         api_key: Key = "",
         body_format: Annotated[
             BodyFormat | None,
-            typer.Option("--format", help="Format of the file, where its name does not say it.", show_default=False),
+            typer.Option("--format", help="Format of the file, if its name does not tell.", show_default=False),
         ] = None,
         delimiter: Annotated[
             str | None,
-            typer.Option(help="What separates the fields of a CSV file: , ; | or tab.", show_default="comma"),
+            typer.Option(help="Delimiter of a CSV file: , ; | or tab.", show_default="comma"),
         ] = None,
         strict: Annotated[
             bool,
-            typer.Option(
-                "--strict", help="Import nothing when any row is rejected, instead of skipping rejected rows."
-            ),
+            typer.Option("--strict", help="Import nothing if any row is rejected, instead of skipping rejected rows."),
         ] = False,
-        name: Annotated[str | None, typer.Option(help="Your name for the import.", show_default=False)] = None,
+        name: Annotated[str | None, typer.Option(help="A name for the import.", show_default=False)] = None,
         client_id: Annotated[
-            str | None, typer.Option(help="Your id for it, unique among your imports.", show_default=False)
+            str | None, typer.Option(help="Your own id for the import, unique among your imports.", show_default=False)
         ] = None,
         tag: Annotated[
-            list[str] | None, typer.Option(help="A tag to find it by; may be repeated.", show_default=False)
+            list[str] | None, typer.Option(help="A tag to find the import by; repeatable.", show_default=False)
         ] = None,
         mode: Annotated[
             str | None,
-            typer.Option(
-                help="insert, upsert, update, skip or delete, as far as the resource allows.", show_default=False
-            ),
+            typer.Option(help="insert, upsert, update, skip or delete, if the resource allows it.", show_default=False),
         ] = None,
-        dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and change nothing.")] = False,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate everything and change nothing.")] = False,
         mapping: Annotated[
             list[str] | None,
-            typer.Option("--map", metavar="HEADER:FIELD", help="Read a column as a field.", show_default=False),
+            typer.Option(
+                "--map", metavar="HEADER:FIELD", help="Read a column as this field; repeatable.", show_default=False
+            ),
         ] = None,
         option: Annotated[
             list[str] | None,
@@ -95,34 +96,35 @@ def add_import_command(
                 "--option",
                 "-o",
                 metavar="NAME=VALUE",
-                help="A further option of the server: -o charset=utf-16.",
+                help="Any other option of the server, such as charset=utf-16; repeatable.",
                 show_default=False,
             ),
         ] = None,
         errors_to: Annotated[
             Path | None,
             typer.Option(
-                help="Write the rejected rows to this file: CSV, NDJSON or a workbook (.xlsx) by its name.",
+                help="Write the rejected rows to this file (.csv, .ndjson or .xlsx).",
                 show_default=False,
             ),
         ] = None,
         undo_on_error: Annotated[
-            bool, typer.Option("--undo-on-error", help="Undo the import where any row failed; the exit code is 2.")
+            bool,
+            typer.Option("--undo-on-error", help="Undo the import if any row was rejected; the exit code is then 2."),
         ] = False,
         no_follow: Annotated[
-            bool, typer.Option("--no-follow", help="Return as soon as the server has accepted the file.")
+            bool, typer.Option("--no-follow", help="Return once the server has accepted the file.")
         ] = False,
         as_json: AsJson = False,
     ) -> None:
         """Import a file of any size into a running server.
 
-        Shows the upload and then the processing, and at the end the counts, the warnings and the first rejected rows.
+        Shows the progress of the upload and the import, then the counts, the warnings and the first rejected rows.
 
-        Files of 64 MiB and more are uploaded in parts, which a broken connection does not undo. Ctrl-C stops the
-        upload, and asks whether to cancel an import that is accepted.
+        Files of 64 MiB or more are uploaded in parts, so that an upload resumes after a broken connection. Ctrl-C stops
+        the upload, or asks whether to cancel an import that was accepted.
 
-        Exit code 0: all rows were imported. 1: some rows failed. 2: the import failed, was undone or could not be sent.
-        130: Ctrl-C.
+        Exit codes: 0, all rows were imported; 1, some rows were rejected; 2, the import failed, was undone or could not
+        be sent; 130, Ctrl-C.
         """
         from rich.console import Console  # slow to import
 

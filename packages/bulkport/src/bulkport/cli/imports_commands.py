@@ -34,5 +34,5 @@ def add_imports_commands(
         add_control_commands(imports, site)
         return imports
 
-    app.add_typer(lazy_group(load, help_text="See imports on a server; cancel, undo and retry them."), name="imports")
+    app.add_typer(lazy_group(load, help_text="Inspect, cancel, undo and retry imports on a server."), name="imports")
     add_export_command(app, site)

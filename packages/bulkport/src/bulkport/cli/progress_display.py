@@ -160,5 +160,5 @@ def _amount_of_progress(progress: ImportProgress) -> str:
     if progress.eta_seconds and not progress.is_settled:
         amount += f", {lasting(progress.eta_seconds)} left"
     if progress.failure_count:
-        amount += f", {progress.failure_count:,} failed"
+        amount += f", {progress.failure_count:,} rejected"
     return amount

@@ -19,7 +19,7 @@ from bulkport.client import Client, Import, ImportProgress, ShownStatus
 _SHOWN_ROWS = 100
 _To = Annotated[
     Path | None,
-    typer.Option(help="Write them to a file: CSV, NDJSON or a workbook (.xlsx) by its name.", show_default=False),
+    typer.Option(help="Write them to this file (.csv, .ndjson or .xlsx).", show_default=False),
 ]
 
 
@@ -33,10 +33,12 @@ def add_reading_commands(imports: typer.Typer, site: Site) -> None:
         *,
         url: Url = site.default_url,
         api_key: Key = "",
-        resource: Annotated[str | None, typer.Option(help="Only of this resource.", show_default=False)] = None,
-        status: Annotated[ShownStatus | None, typer.Option(help="Only with this status.", show_default=False)] = None,
-        name: Annotated[str | None, typer.Option(help="Only of this name.", show_default=False)] = None,
-        limit: Annotated[int, typer.Option(help="How many at the most.", min=1)] = 20,
+        resource: Annotated[str | None, typer.Option(help="Only imports of this resource.", show_default=False)] = None,
+        status: Annotated[
+            ShownStatus | None, typer.Option(help="Only imports with this status.", show_default=False)
+        ] = None,
+        name: Annotated[str | None, typer.Option(help="Only imports with this name.", show_default=False)] = None,
+        limit: Annotated[int, typer.Option(help="Maximum number of imports.", min=1)] = 20,
         as_json: AsJson = False,
     ) -> None:
         """List your imports, newest first."""
@@ -65,14 +67,16 @@ def add_reading_commands(imports: typer.Typer, site: Site) -> None:
     def watch(
         numbers: Annotated[
             list[int] | None,
-            typer.Argument(metavar="[IMPORT]...", help="Numbers of imports; none: all that run.", show_default=False),
+            typer.Argument(
+                metavar="[IMPORT]...", help="Ids of imports. Default: all running imports.", show_default=False
+            ),
         ] = None,
         *,
         url: Url = site.default_url,
         api_key: Key = "",
         as_json: AsJson = False,
     ) -> None:
-        """Watch imports until they have ended. Ctrl-C stops watching; the imports go on.
+        """Watch imports until they finish. Ctrl-C stops watching; the imports continue.
 
         The exit code is that of `import`, for the import that went worst.
         """
@@ -93,7 +97,7 @@ def add_reading_commands(imports: typer.Typer, site: Site) -> None:
         to: _To = None,
         as_json: AsJson = False,
     ) -> None:
-        """Show the rejected rows of an import, or write them to a file, which can be mended and given to `retry`."""
+        """Show the rejected rows of an import, or write them to a file, which you can correct and pass to `retry`."""
         with site.connected(url, api_key) as client:
             job = client.imports.get(number)
             if to is not None:
@@ -105,13 +109,13 @@ def add_reading_commands(imports: typer.Typer, site: Site) -> None:
 
     @imports.command("results")
     def results(number: JobNumber, *, url: Url = site.default_url, api_key: Key = "", as_json: AsJson = False) -> None:
-        """Show what became of each row of an import that was sent with `-o results=ids`."""
+        """Show the outcome of each row of an import that was sent with `-o results=ids`."""
         with site.connected(url, api_key) as client:
             job = client.imports.get(number)
             if as_json:
                 print_json(job.results())
             else:
-                _print_first(job.results(), results_table, "No results were kept.", "imports results --json")
+                _print_first(job.results(), results_table, "No results stored.", "imports results --json")
 
 
 def _print_first(rows: Iterator[Any], table: Callable[[list[Any]], Any], nothing: str, where: str) -> None:
@@ -121,7 +125,7 @@ def _print_first(rows: Iterator[Any], table: Callable[[list[Any]], Any], nothing
         return
     output().print(table(shown))
     if next(rows, None) is not None:
-        Console().print(f"These are the first {_SHOWN_ROWS}; all of them: {where}", highlight=False, soft_wrap=True)
+        Console().print(f"Showing the first {_SHOWN_ROWS}; for all rows: {where}", highlight=False, soft_wrap=True)
 
 
 def _print_written(path: Path, size: int, *, as_json: bool) -> None:

@@ -47,7 +47,7 @@ def print_report(console: Console, progress: ImportProgress, bad_rows: Sequence[
     """
     console.print(_counts(progress))
     if progress.dry_run:
-        console.print("This was a dry run: nothing was kept.", highlight=False)
+        console.print("This was a dry run: nothing was imported.", highlight=False)
         for difference in progress.differences or []:
             changes = ", ".join(_change(change) for change in difference.get("changes", []))
             console.print(Text(harmless(f"row {difference.get('row')} would change {changes}")), soft_wrap=True)

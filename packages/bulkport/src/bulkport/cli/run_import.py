@@ -84,7 +84,7 @@ def run_import(request: ImportRequest, *, output: Console, messages: Console) ->
     except ClientError as error:
         print_failure(messages, error, variable=request.site.api_key_variable, resource=request.resource)
         if run.accepted is not None:
-            messages.print(Text(f"Import {run.accepted.id} was accepted before and goes on."), soft_wrap=True)
+            messages.print(Text(f"Import {run.accepted.id} was already accepted and continues."), soft_wrap=True)
         return ExitCode.NOT_IMPORTED
     except KeyboardInterrupt:
         messages.print(Text("Stopped. Nothing was imported."), soft_wrap=True)
@@ -159,9 +159,9 @@ def _kind_of(request: ImportRequest) -> BodyKind:
     kind = BodyKind.of_name("" if request.file == "-" else request.file, format=request.format)
     if kind is None:
         raise SourceUnusable(
-            "The format of standard input must be said: --format ndjson, csv or json."
+            "Pass the format of standard input: --format ndjson, csv or json."
             if request.file == "-"
-            else f"The name {request.file} has no known extension; add --format ndjson, csv or json."
+            else f"The name {request.file} has no known extension; pass --format ndjson, csv or json."
         )
     if request.delimiter is None:
         return kind
@@ -191,17 +191,17 @@ def _followed(job: Import, display: ProgressDisplay) -> ImportProgress | None:
 
 def _cancelled_or_not(job: Import, messages: Console) -> str:
     """Ask whether to cancel, where somebody is there to answer."""
-    goes_on = f"Import {job.id} goes on."
+    goes_on = f"Import {job.id} continues."
     if not (sys.stdin.isatty() and messages.is_terminal):
         return goes_on
     try:
         answer = Prompt.ask(
-            f"Import {job.id} is accepted. Cancel it, cancel it and remove the rows imported so far, or let it go on?",
+            f"Import {job.id} is running. Cancel it, cancel it and remove its rows, or let it continue?",
             console=messages,
-            choices=["cancel", "remove", "go on"],
-            default="go on",
+            choices=["cancel", "remove", "continue"],
+            default="continue",
         )
-        if answer == "go on":
+        if answer == "continue":
             return goes_on
         rollback = answer == "remove"
         progress = job.cancel(rollback=rollback)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 5.0
 
-JobNumber = Annotated[int, typer.Argument(metavar="IMPORT", help="Number of the import.", show_default=False, min=1)]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
+JobNumber = Annotated[int, typer.Argument(metavar="IMPORT", help="Id of the import.", show_default=False, min=1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Site:
     @property
     def url_option(self) -> Any:
         """What the parameter `url` is."""
-        return typer.Option(help="Address of the server.")
+        return typer.Option(help="URL of the server.")
 
     @property
     def key_option(self) -> Any:
@@ -50,7 +50,7 @@ class Site:
             from rich.console import Console
             from rich.text import Text
 
-            text = f"an API key is needed: --api-key or {self.api_key_variable}."
+            text = f"an API key is required: --api-key or {self.api_key_variable}."
             Console(stderr=True).print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
             raise typer.Exit(ExitCode.NOT_IMPORTED)
 

@@ -98,7 +98,7 @@ class Import:
             if self.progress.is_settled:
                 return self.progress
             if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"import {self.id} has not ended after {timeout:g} s")
+                raise TimeoutError(f"import {self.id} has not finished after {timeout:g} s")
 
     def wait_a_second(self) -> ImportProgress:
         """Where it stands when it has ended, or in a second."""

@@ -193,7 +193,7 @@ class Dashboard:
         try:
             viewer = await self._access.viewer(request)
         except (psycopg.OperationalError, psycopg.InterfaceError, ServiceUnavailable) as error:
-            logger.warning("who asks for the dashboard cannot be told: %s", error)
+            logger.warning("dashboard viewer could not be determined: %s", error)
             text = "The database cannot be reached at the moment."
             await error_page.error_page(request, 503, "Service unavailable", text)(scope, receive, send)
             return

@@ -32,14 +32,14 @@ def paced(receive: Receive, limits: RequestLimits) -> Receive:
                 message = await receive()
         except TimeoutError:
             raise UploadTimedOut(
-                f"No data arrived for {limits.body_idle_seconds:g} seconds; nothing was kept. Send the body again."
+                f"No data arrived for {limits.body_idle_seconds:g} seconds; nothing was stored. Send the body again."
             ) from None
         waited += time.monotonic() - started
         received += len(message.get("body", b""))
         is_complete = not message.get("more_body", False)
         if not is_complete and waited > limits.body_grace_seconds and received < limits.body_min_rate * waited:
             raise UploadTimedOut(
-                f"The body arrives with less than {limits.body_min_rate:,} bytes a second; nothing was kept."
+                f"The body arrives at less than {limits.body_min_rate:,} bytes per second; nothing was stored."
             )
         return message
 

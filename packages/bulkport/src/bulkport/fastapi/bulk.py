@@ -90,20 +90,20 @@ def bulk_router(
         *,
         user_id: Annotated[UserId, Depends(authenticate)],
         writing: Annotated[WriteOptions, Depends(write_options(resource))],
-        name: Annotated[str | None, Query(max_length=MAX_NAME, description="Your name for the import.")] = None,
+        name: Annotated[str | None, Query(max_length=MAX_NAME, description="A name for the import.")] = None,
         client_id: Annotated[
             str | None,
             Query(
                 alias="clientId",
                 max_length=MAX_CLIENT_ID,
-                description="Your id for the import, unique among yours: `GET …/imports?clientId=` finds it again.",
+                description="Your id for the import, unique among your imports; `GET …/imports?clientId=` finds it.",
             ),
         ] = None,
         tag: Annotated[
             list[_Tag] | None,
             Query(
                 max_length=MAX_TAGS,
-                description="A tag of yours, repeatable: `GET …/imports?tag=` finds its imports.",
+                description="A tag, repeatable; `GET …/imports?tag=` finds its imports.",
             ),
         ] = None,
         start_at: Annotated[

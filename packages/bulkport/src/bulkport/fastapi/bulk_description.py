@@ -53,7 +53,7 @@ def accepted_answer(job_id_name: str) -> dict[str, Any]:
 
 _SOURCE: Final[dict[str, Any]] = {
     "title": "Source",
-    "description": "Where a worker fetches the body: an address, or the path of an object in a configured store.",
+    "description": "Where a worker fetches the body from: a URL, or the path of an object in a configured store.",
     "type": "object",
     "required": ["source"],
     "additionalProperties": False,
@@ -65,28 +65,31 @@ _SOURCE: Final[dict[str, Any]] = {
                 "url": {"type": "string", "format": "uri", "maxLength": 2000},
                 "store": {"type": "string"},
                 "path": {"type": "string", "maxLength": 1024},
-                "contentType": {"type": "string", "description": "Where its server and its name say it wrong."},
+                "contentType": {
+                    "type": "string",
+                    "description": "Media type of the file, if its server and its name do not tell.",
+                },
                 "contentEncoding": {"type": "string", "enum": ["gzip", "zstd", "identity"]},
             },
         }
     },
 }
-_IN_TIME: Final = "With `Prefer: wait=…`: the import has ended in that time."
+_IN_TIME: Final = "With `Prefer: wait=…`: the import finished within that time."
 _OTHER_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    403: {"description": "The user may not import in this mode, or the key has not the scope."},
-    404: {"description": "There is no such upload or store."},
-    408: {"description": "The body took too long."},
-    409: {"description": "The `clientId` is taken, or a request with this `Idempotency-Key` is under way."},
+    403: {"description": "The user may not import in this mode, or the key lacks the scope."},
+    404: {"description": "The upload or store does not exist."},
+    408: {"description": "The body arrived too slowly."},
+    409: {"description": "The `clientId` is taken, or a request with this `Idempotency-Key` is in progress."},
     414: {"description": "The query is too long."},
-    422: {"description": "The `Idempotency-Key` was used for another request."},
-    507: {"description": "There is no room for it on the server's disk."},
+    422: {"description": "The `Idempotency-Key` was used for a different request."},
+    507: {"description": "The server is low on disk space, or the user's storage quota is used up."},
 }
 IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Makes the request safe to send again, also after a broken connection: what it asks for is done "
-    "once. The same request gets the first answer again (with `Idempotent-Replayed: true`), another one 422.",
+    "description": "Makes the request safe to repeat, even after a broken connection: it takes effect once. The same "
+    "request gets the same response (with `Idempotent-Replayed: true`); a different one with the same key gets 422.",
     "schema": {"type": "string", "maxLength": 257},
     "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
 }
@@ -95,9 +98,9 @@ _SENDING_HEADERS: Final[list[dict[str, Any]]] = [
         "name": "Prefer",
         "in": "header",
         "required": False,
-        "description": "`handling=strict`: any bad row fails the import. `handling=lenient`: bad rows are "
-        "skipped, counted and reported. `respond-async, wait=10`: the answer is 200 with the final status "
-        "when the import ends within ten seconds, else 202 (RFC 7240).",
+        "description": "`handling=strict`: any invalid row fails the import. `handling=lenient`: invalid rows are "
+        "skipped, counted and reported. `respond-async, wait=10`: the response is 200 with the final status "
+        "if the import finishes within ten seconds, otherwise 202 (RFC 7240).",
         "schema": {"type": "string"},
         "examples": {
             **{str(handling): {"value": f"handling={handling}"} for handling in Handling},
@@ -116,8 +119,8 @@ _SENDING_HEADERS: Final[list[dict[str, Any]]] = [
         "name": "Content-Digest",
         "in": "header",
         "required": False,
-        "description": "Digest of the body as it is sent, `sha-256=:BASE64:` (RFC 9530). A body with "
-        "another one is refused.",
+        "description": "Digest of the body as sent, `sha-256=:BASE64:` (RFC 9530). A body that does not match is "
+        "refused.",
         "schema": {"type": "string"},
         "example": "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:",
     },
@@ -127,7 +130,7 @@ _UPLOAD: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["upload"],
     "additionalProperties": False,
-    "properties": {"upload": {"type": "string", "format": "uuid", "description": "A resumable upload's id."}},
+    "properties": {"upload": {"type": "string", "format": "uuid", "description": "Id of a resumable upload."}},
 }
 
 
@@ -148,11 +151,11 @@ def retry_description() -> dict[str, Any]:
             "required": False,
             "content": {
                 BodyFormat.CSV.media_type: {
-                    "schema": {"type": "string", "description": "The mended report; `row` and `error` are ignored."},
+                    "schema": {"type": "string", "description": "The corrected report; `row` and `error` are ignored."},
                     "example": "platformName,row,error\r\nDocker,17,platformName must not be blank\r\n",
                 },
                 BodyFormat.NDJSON.media_type: {
-                    "schema": {"type": "string", "description": "Records, or the lines of the report."}
+                    "schema": {"type": "string", "description": "Records, or lines of the report."}
                 },
                 BodyFormat.EXCEL.media_type: {"schema": binary},
                 BodyFormat.JSON.media_type: {
@@ -184,21 +187,21 @@ def request_description(resource: Resource) -> dict[str, Any]:
                     "examples": {
                         "records": {"summary": "Records", "value": {resource.name: examples}},
                         "pull": {
-                            "summary": "A worker fetches the body",
+                            "summary": "A worker fetches the body from a URL",
                             "value": {"source": {"url": "https://example.org/exports/rows.csv.gz"}},
                         },
                         "pull from a store": {
-                            "summary": "From a store that the operator has configured",
+                            "summary": "A worker fetches the body from a configured store",
                             "value": {"source": {"store": "exports", "path": "2026/07/rows.parquet"}},
                         },
                         "upload": {
-                            "summary": "A resumable upload that is complete",
+                            "summary": "A completed resumable upload",
                             "value": {"upload": "8e03978e-40d5-43e8-bc93-6894a57f9324"},
                         },
                     },
                 },
                 BodyFormat.NDJSON.media_type: {
-                    "schema": {"type": "string", "description": "One JSON object a line."},
+                    "schema": {"type": "string", "description": "One JSON object per line."},
                     "example": "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in examples),
                 },
                 BodyFormat.CSV.media_type: {
@@ -222,14 +225,14 @@ def request_description(resource: Resource) -> dict[str, Any]:
                             "file": {
                                 "type": "string",
                                 "format": "binary",
-                                "description": "A file of one of these kinds, by its type or its name. Fields "
-                                "before it may say how to read it, as the query parameters do.",
+                                "description": "A file of one of these formats, recognized by its type or name. "
+                                "Fields before it are read like query parameters.",
                             },
                             "name": {"type": "string"},
                             "clientId": {"type": "string"},
                             "metadata": {
                                 "type": "string",
-                                "description": "A small JSON object, as in `X-Import-Metadata`; before the file.",
+                                "description": "A small JSON object, like `X-Import-Metadata`; comes before the file.",
                             },
                         },
                     }
@@ -243,7 +246,7 @@ def request_description(resource: Resource) -> dict[str, Any]:
                 "name": "X-Import-Metadata",
                 "in": "header",
                 "required": False,
-                "description": "A small JSON object, kept with the import and shown with it.",
+                "description": "A small JSON object, stored with the import.",
                 "schema": {"type": "string"},
                 "example": '{"batch": "2026-07"}',
             },

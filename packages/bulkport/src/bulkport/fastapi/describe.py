@@ -31,7 +31,7 @@ def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], au
 
     @router.get("/schema", name=f"{resource.name}_schema", responses={200: _SCHEMA}, response_class=Response)
     async def get_schema() -> Response:
-        """What one record looks like, as JSON Schema; `x-bulkport` has formats, modes, key, aliases and limits."""
+        """JSON Schema of one record; its member `x-bulkport` has formats, modes, key, aliases and limits."""
         limits = runtime().intake.limits
         description = record_schema(resource) | {
             "x-bulkport": {
@@ -68,7 +68,7 @@ def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], au
 
     @router.get("/template.csv", name=f"{resource.name}_template", responses={200: _CSV}, response_class=Response)
     async def get_template() -> Response:
-        """A CSV file with the header row and examples to replace."""
+        """A CSV file with a header row and example rows to replace."""
         return Response(
             csv_text(example_records(resource)), media_type="text/csv", headers=_attachment(resource, "csv")
         )
@@ -76,11 +76,11 @@ def describe_router(resource: Resource, runtime: Callable[[], ImportRuntime], au
     @router.get(
         "/template.xlsx",
         name=f"{resource.name}_template_workbook",
-        responses={200: _XLSX, 501: {"description": "The server lacks the extra that writes workbooks."}},
+        responses={200: _XLSX, 501: {"description": "The server lacks the extra `excel`."}},
         response_class=Response,
     )
     async def get_template_workbook() -> Response:
-        """A workbook with the header row and examples to replace, and a second sheet that describes each field."""
+        """A workbook with a header row and example rows to replace; its second sheet describes each field."""
         require_writer(FileFormat.XLSX)
         from bulkport.fastapi.template_workbook import template_workbook  # noqa: PLC0415 # needs the extra
 
@@ -102,7 +102,7 @@ def record_schema(resource: Resource) -> dict[str, Any]:
         field, lookup = resource.wire_names[reference.field], resource.wire_names[reference.lookup_field]
         properties[lookup] = {
             "title": reference.label,
-            "description": f"Names the {reference.label} in place of {field}, in NDJSON and CSV.",
+            "description": f"Name of the {reference.label}, instead of {field}; in NDJSON and CSV only.",
             "type": "string",
         }
         if field in required:

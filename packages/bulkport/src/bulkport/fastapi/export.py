@@ -33,23 +33,23 @@ class ExportParameters(WireQuery):
 
     format: Annotated[
         Literal["csv", "ndjson", "xlsx", "parquet"],
-        Field(description="What the file is. A workbook has 1,048,575 rows at most."),
+        Field(description="Format of the file. A workbook has at most 1,048,575 rows."),
     ] = "csv"
     search: Annotated[
-        str, Field(max_length=250, pattern=r"^[^\x00]*$", description="Text to find anywhere in a row, in any case.")
+        str, Field(max_length=250, pattern=r"^[^\x00]*$", description="Text to find anywhere in a row, ignoring case.")
     ] = ""
     sort_by: Annotated[
         str | None,
-        Field(max_length=100, description="Field to sort by, one that is never null; the primary key by default."),
+        Field(max_length=100, description="Field to sort by, which must never be null; by default, the primary key."),
     ] = None
-    descending: Annotated[bool, Field(description="Whether the last row comes first.")] = False
+    descending: Annotated[bool, Field(description="Sort in descending order.")] = False
     null_word: Annotated[
         str,
         Field(
             max_length=20,
             pattern=r'^[^\x00-\x1f",]*$',
-            description="What stands for null in CSV and workbooks, so that it is told from empty text; they import "
-            "again with `nullWords=` this word and `blank=empty`.",
+            description="Text that represents null in CSV and workbooks, to distinguish it from empty text. To import "
+            "the file again, send this word as `nullWords=`, and `blank=empty`.",
             examples=["NULL"],
         ),
     ] = ""
@@ -70,10 +70,10 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         user_id: Annotated[UserId, Depends(authenticate)],
         context: Annotated[dict[str, str | None], Depends(context_values(resource))],
     ) -> Response:
-        """All rows, or those that `search` finds, in the order of their key or `sortBy`, as a file that imports again.
+        """All rows, or those that match `search`, ordered by their key or `sortBy`, as a file that imports again.
 
-        Rows are read page by page: a file may have any length, each row that is there all the time comes once, and rows
-        that are added or removed meanwhile may or may not be in it.
+        Rows are read page by page, so a file may have any length. Each row that exists throughout the export is in it
+        once; rows that are added or removed meanwhile may or may not be.
         """
         running = runtime()
         async with running.pool.connection() as connection:
@@ -134,4 +134,4 @@ _FILE: Final[dict[str, Any]] = {
         **{form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in FileFormat},
     },
 }
-_MISSING: Final[dict[str, Any]] = {"description": "The server lacks the extra that writes such files."}
+_MISSING: Final[dict[str, Any]] = {"description": "The server lacks the extra for this format."}

@@ -142,7 +142,7 @@ class FormBody:
                 break
             self._write(data)
         if not self._has_ended:
-            raise MalformedBody("The form ends before its last boundary; nothing was kept. Send it again.")
+            raise MalformedBody("The form ends before its last boundary; nothing was stored. Send it again.")
         if self._file.content:
             yield bytes(self._file.content)
 
@@ -162,7 +162,7 @@ class FormBody:
                 raise UnsupportedMediaType(
                     f"The body is not the multipart/form-data that its Content-Type says; {_FILE_WANTED}."
                 ) from error
-            raise MalformedBody("The multipart/form-data is malformed; nothing was kept.") from error
+            raise MalformedBody("The multipart/form-data is malformed; nothing was stored.") from error
 
     def _begin_part(self) -> None:
         self._part = _Part()

@@ -29,13 +29,13 @@ class ErrorReportQuery(ReportQuery):
 
     format: Annotated[
         Literal["json", "ndjson", "csv", "xlsx"] | None,
-        Field(description="What the report is, in place of `Accept`."),
+        Field(description="Format of the report; overrides `Accept`."),
     ] = None
     neutralize: Annotated[
         bool,
         Field(
-            description="Of CSV: cells that a spreadsheet would take for formulas begin with `'`; sent again, the "
-            "file is read as if they did not."
+            description="In CSV, prefix cells that a spreadsheet would treat as formulas with `'`. When the file is "
+            "sent back, the prefix is removed."
         ),
     ] = False
 
@@ -55,11 +55,11 @@ def add_errors_route(
         user_id: Annotated[UserId, Depends(authenticate)],
         query: Annotated[ErrorReportQuery, Query()],
     ) -> Response:
-        """Every bad row with what is wrong with it, in row order.
+        """Every rejected row with its errors, in row order.
 
-        As JSON it comes in pages; as `application/x-ndjson`, `text/csv` or a workbook the whole is one answer, by
-        `Accept` or `format`. While the import runs, the report has the bad rows found so far. CSV and workbooks have
-        the columns of the file that was sent, then `row` and `error`: mended, they are the body of a retry.
+        JSON comes in pages; `application/x-ndjson`, `text/csv` and workbooks have the whole report, by `Accept` or
+        `format`. While the import runs, the report has the rows rejected so far. CSV and workbooks have the columns
+        of the original file, then `row` and `error`; once corrected, they can be the body of a retry.
         """
         after_row = 0 if query.cursor is None else position(query.cursor)
         async with runtime().of_user(user_id).connection() as connection:
@@ -99,7 +99,7 @@ _ROW_SCHEMA: Final[dict[str, Any]] = {
                 "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
             },
         },
-        "record": {"description": "The record as it was sent, or its raw text where it could not be read."},
+        "record": {"description": "The record as sent, or its raw text if it could not be parsed."},
     },
 }
 _REPORT: Final[dict[str, Any]] = {

@@ -22,15 +22,15 @@ from bulkport.imports.runtime import ImportRuntime
 class ReportQuery(WireQuery):
     """Query parameters of an import's report of bad rows."""
 
-    limit: Annotated[int, Field(ge=1, le=MAX_REPORT_PAGE, description="Of a JSON page.")] = 100
-    cursor: Annotated[str | None, Field(description="`nextCursor` of the page before.")] = None
+    limit: Annotated[int, Field(ge=1, le=MAX_REPORT_PAGE, description="Rows per page of JSON.")] = 100
+    cursor: Annotated[str | None, Field(description="`nextCursor` of the previous page.")] = None
 
 
 class ResultsQuery(ReportQuery):
     """Query parameters of what became of an import's rows."""
 
     format: Annotated[
-        Literal["json", "ndjson", "csv"] | None, Field(description="Format of the answer; overrides `Accept`.")
+        Literal["json", "ndjson", "csv"] | None, Field(description="Format of the response; overrides `Accept`.")
     ] = None
 
 
@@ -46,7 +46,7 @@ def add_results_route(
         user_id: Annotated[UserId, Depends(authenticate)],
         query: Annotated[ResultsQuery, Query()],
     ) -> Response:
-        """What became of each row of an import that was sent with `?results=ids`, in row order; formats as `errors`."""
+        """The outcome of each row, in row order, of an import sent with `?results=ids`; formats as for `errors`."""
         after_row = 0 if query.cursor is None else position(query.cursor)
         if query.format is None:
             report_format = chosen_format(field_value(request.headers, "accept"))
@@ -71,12 +71,12 @@ def require_results(job: ImportJob) -> None:
     writing = job.writing or {}
     if writing.get("dryRun"):
         raise NoResults(
-            f"Import {job.id} was a dry run, of which no results are kept: it counts what would become of its rows, "
-            "and its error report has the bad ones."
+            f"Import {job.id} was a dry run, which stores no results. It counts the outcomes of its rows, and its "
+            "error report has the rejected rows."
         )
     if writing.get("results") != "ids":
         raise NoResults(
-            f"Import {job.id} kept no results: send imports with ?results=ids for them. Its error report has its bad "
+            f"Import {job.id} stored no results: send imports with ?results=ids. Its error report has the rejected "
             "rows."
         )
 

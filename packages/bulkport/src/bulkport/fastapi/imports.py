@@ -29,7 +29,7 @@ from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import CancellationAsker, ImportStatus, ListedStatus
 from bulkport.imports.undo import require_undoable, undo_import
 
-_Cursor = Annotated[str | None, Field(max_length=1000, description="`nextCursor` of the page before.")]
+_Cursor = Annotated[str | None, Field(max_length=1000, description="`nextCursor` of the previous page.")]
 
 
 # PostgreSQL takes no text with the character NUL.
@@ -103,7 +103,7 @@ def import_router(
     async def get_import(
         job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0
     ) -> JobDetail:
-        """One import in full. With `wait` the answer is held back until it has ended, or for so many seconds."""
+        """One import with all details. With `wait`, respond once it has finished or after that many seconds."""
         async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
         if wait:
@@ -119,7 +119,7 @@ def import_router(
     async def follow_import(
         job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]
     ) -> Response:
-        """Follow an import live, as server-sent events, until it has ended."""
+        """Follow an import live, as server-sent events, until it finishes."""
         async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
         runtime().watch.require_room(user_id)
@@ -144,8 +144,8 @@ def import_router(
     ) -> Response:
         """Cancel an import that has not ended. Rows that are stored already are kept, and counted in the answer.
 
-        With `rollback=true` they are removed in the transaction that cancels the import, as by an undo: `undone` says
-        how many were `removed` and `kept`. It does the same for an import that was cancelled before.
+        With `rollback=true` they are removed in the transaction that cancels the import, as by an undo; `undone` has
+        the numbers of rows `removed` and `kept`. This also works for an import that is already cancelled.
         """
 
         async def stop(keep: Keep) -> Mapping[str, Any]:

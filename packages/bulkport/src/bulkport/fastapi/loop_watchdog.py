@@ -80,7 +80,7 @@ class LoopWatchdog:
             frame = sys._current_frames().get(thread)  # noqa: SLF001 - the documented way
             task = asyncio.current_task(loop)
             _log.warning(
-                "the event loop is held up",
+                "event loop blocked",
                 late_seconds=round(late, 3),
                 by=None if task is None else task.get_name(),
                 stack="".join(traceback.format_stack(frame, limit=_STACK_FRAMES)) if frame else None,

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
 _SHUTDOWN: Final = "graceful shutdown"
 """In the message with which uvicorn cancels requests when its time for stopping is over; it would answer 500."""
-_STOPPING: Final = "The server had to stop before this was done; send the request again."
+_STOPPING: Final = "The server stopped before the request was finished; repeat the request."
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -110,7 +110,7 @@ class EdgeMiddleware:
             try:
                 await self._answer(inner, paced(receive, self._limits), send_on, lambda: status is not None)
             except ClientDisconnect:
-                logger.info("the client went away")
+                logger.info("client disconnected")
             except (asyncio.CancelledError, Exception) as error:
                 last = _last_answer(path, error)
                 if last is None or status is not None:
@@ -142,7 +142,7 @@ def _last_answer(path: str, error: BaseException) -> Response | None:
         return problems.internal_error(path)
     if _SHUTDOWN not in str(error):
         return None
-    logger.warning("a request was not done when the server had to stop")
+    logger.warning("request not finished when the server stopped")
     return problems.response_for(path, ServiceUnavailable(_STOPPING))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from bulkport.fastapi.described_headers import IDEMPOTENT_REPLAYED, LOCATION, RETRY_AFTER
 from bulkport.fastapi.problems import MEDIA_TYPE
 
-_TRACE_ID: Final = {"type": ["string", "null"], "description": "Finds this request in the server's log."}
+_TRACE_ID: Final = {"type": ["string", "null"], "description": "Identifies this request in the server's log."}
 
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "title": "Problem",
@@ -16,14 +16,14 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "required": ["type", "title", "status", "detail", "instance", "traceId"],
     "properties": {
         "type": {"type": "string", "format": "uri-reference", "description": "The kind of problem."},
-        "title": {"type": "string", "description": "The kind of problem, in words."},
+        "title": {"type": "string", "description": "A summary of the kind of problem."},
         "status": {"type": "integer", "description": "The HTTP status."},
-        "detail": {"type": "string", "description": "This occurrence, in words."},
+        "detail": {"type": "string", "description": "An explanation of this occurrence."},
         "instance": {"type": "string", "format": "uri-reference", "description": "Path of the request."},
         "traceId": _TRACE_ID,
         "errors": {
             "type": "object",
-            "description": "With status 400: messages by the path of the field they are about.",
+            "description": "With status 400: messages by field path.",
             "additionalProperties": {"type": "array", "items": {"type": "string"}},
         },
     },
@@ -50,7 +50,7 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 
 _SECURED: Final = {
     "400": "The request is malformed.",
-    "401": "The API key is missing or not valid.",
+    "401": "The API key is missing or invalid.",
     "414": "The query is too long.",
     "429": "Too many requests; try again after `Retry-After`.",
     "503": "The server or its database is busy or away; try again after `Retry-After`.",
@@ -79,8 +79,8 @@ _PARAMETERS: Final = {
     "platform_id": "The platform's id.",
     "command_id": "The command's id.",
     "registration_id": "The API key's id.",
-    "limit": "Most items in the answer.",
-    "Tus-Resumable": "The version of the protocol: `1.0.0`.",
+    "limit": "Maximum number of items in the response.",
+    "Tus-Resumable": "Version of the tus protocol: `1.0.0`.",
 }
 """What parameters are that say nothing of themselves, by name."""
 

@@ -39,11 +39,11 @@ MEDIA_TYPE: Final = "application/problem+json"
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _TOO_SLOW: Final = "The database took too long; narrow the search, or try again later."
-_FORBIDDEN: Final = "The server's database role lacks a right that this takes; bulkport doctor names it."
+_FORBIDDEN: Final = "The server's database role lacks a privilege; bulkport doctor names it."
 _NO_SUCH_SIGN: Final = (
     "The name of a column or file, or a parameter, has a character that the database's encoding cannot store."
 )
-_READ_ONLY: Final = "The database takes no changes at the moment; try again shortly."
+_READ_ONLY: Final = "The database is read-only at the moment; try again shortly."
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,9 @@ def response_for(path: str, error: BulkportError) -> Response:
 
 def internal_error(path: str) -> Response:
     """The response to an error nobody expected. It says nothing of the error: that is in the log, under `traceId`."""
-    return response_for(path, BulkportError("Something went wrong on the server; its log has the traceId."))
+    return response_for(
+        path, BulkportError("Something went wrong on the server; its log has details under the traceId.")
+    )
 
 
 def install(app: FastAPI, *, database_errors: Iterable[type[Exception]] = ()) -> None:

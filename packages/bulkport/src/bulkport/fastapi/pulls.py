@@ -42,19 +42,19 @@ class NewPull(WireBody):
     """A source to look at again and again."""
 
     source: Annotated[
-        JsonValue, Field(description="As in a bulk request: an address, or a store and a path.", examples=[_EXAMPLE])
+        JsonValue, Field(description="As in a bulk request: a URL, or a store and a path.", examples=[_EXAMPLE])
     ]
     cron: Annotated[str, Field(min_length=1, max_length=200, examples=["0 3 * * *"])]
     """Minute, hour, day of month, month and day of week; or `@hourly` to `@yearly`."""
     timezone: Annotated[str, Field(min_length=1, max_length=100, examples=["Europe/Berlin"])] = "UTC"
-    name: Annotated[str | None, Field(max_length=MAX_NAME, description="Of each of its imports.")] = None
-    metadata: Annotated[dict[str, JsonValue] | None, Field(description="Of each of its imports.")] = None
+    name: Annotated[str | None, Field(max_length=MAX_NAME, description="Name of its imports.")] = None
+    metadata: Annotated[dict[str, JsonValue] | None, Field(description="Metadata of its imports.")] = None
 
 
 class PullChange(WireBody):
     """What of a recurring pull to change."""
 
-    is_active: Annotated[bool, Field(description="False pauses it, true resumes it.", examples=[False])]
+    is_active: Annotated[bool, Field(description="False pauses the pull, true resumes it.", examples=[False])]
 
 
 class PullView(WireView):
@@ -158,8 +158,8 @@ def add_pull_creation(
     ) -> Response:
         """Look at a source by a cron expression, and import it whenever it has changed.
 
-        Whether it has changed is told by its `ETag` or `Last-Modified`; a source that has neither is imported each
-        time. Query parameters are those of a bulk request, and hold for each import.
+        Changes are detected by `ETag` or `Last-Modified`; a source that has neither is imported each time. Query
+        parameters are those of a bulk request, and apply to each import.
         """
         await permit(authorize, user_id, resource, writing.mode)
         source = access.parse(body.source, user_id)
@@ -200,7 +200,7 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
 
     @router.get("")
     async def list_pulls(user_id: Caller) -> PullList:
-        """Own recurring pulls, oldest first."""
+        """Your recurring pulls, oldest first."""
         running = runtime()
         async with running.of_user(user_id).connection() as connection:
             pulls = await recurring.list_pulls(connection, user_id)

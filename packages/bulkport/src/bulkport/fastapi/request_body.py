@@ -63,7 +63,7 @@ class RequestBody:
         for name, digest in self._expected:
             if self._hashes[name].digest() != digest:
                 raise DigestMismatch(
-                    f"The body's {name} digest is not the one that was sent; nothing was kept. Send the body again."
+                    f"The body's {name} digest does not match the header; nothing was stored. Send the body again."
                 )
 
     async def drain(self) -> None:

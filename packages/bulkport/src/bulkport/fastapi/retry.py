@@ -42,19 +42,19 @@ from bulkport.imports.states import ImportStatus
 from bulkport.imports.write_options import WriteOptions
 
 
-class MendedRecord(RootModel[dict[str, JsonValue]]):
+class CorrectedRecord(RootModel[dict[str, JsonValue]]):
     """A record to take the place of a rejected row."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"platformName": "Docker"}]})
 
 
-_record: Final = JsonBody(MendedRecord)
-_CONFLICT: Final[dict[str, Any]] = {"description": "The import has not ended, or its rows were sent again already."}
+_record: Final = JsonBody(CorrectedRecord)
+_CONFLICT: Final[dict[str, Any]] = {"description": "The import has not finished, or its rows were already retried."}
 
-_SLOW: Final[dict[str, Any]] = {"description": "The body took too long."}
+_SLOW: Final[dict[str, Any]] = {"description": "The body arrived too slowly."}
 _LARGE: Final[dict[str, Any]] = {"description": "The body is too large."}
 _TYPE: Final[dict[str, Any]] = {"description": "The Content-Type or Content-Encoding is not supported."}
-_REUSED: Final[dict[str, Any]] = {"description": "The `Idempotency-Key` was used for another request."}
+_REUSED: Final[dict[str, Any]] = {"description": "The `Idempotency-Key` was used for a different request."}
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     408: _SLOW,
     409: _CONFLICT,
@@ -84,10 +84,10 @@ def retry_router(
         response_class=Response,
     )
     async def retry_import(job_id: JobId, request: Request, user_id: Caller) -> Response:
-        """Import the rejected rows of an import that has ended, as an import that continues it.
+        """Import the rejected rows of a finished import again, as a new import that continues it.
 
-        Without a body the rejected rows are sent again, mended where they were mended, each once. A body is the mended
-        error report in any of its formats, or any other rows; what the report adds (`row`, `error`) is ignored.
+        Without a body, each rejected row is sent again once, with its corrections if there are any. A body is the
+        corrected error report in any of its formats, or any other rows; the report's `row` and `error` are ignored.
         """
         async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)

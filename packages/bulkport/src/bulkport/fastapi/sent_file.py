@@ -90,7 +90,7 @@ async def sent_file(
     media_type = media_type_of_part(None if by_name else form.content_type, bare_name)
     if misplaced := [field for field, _ in form.fields if field in QUERY_ONLY]:
         raise ValidationFailed(
-            {field: [f"{field} is no field of the form: put it into the address, as ?{field}=…"] for field in misplaced}
+            {field: [f"{field} is not a form field: pass it as a query parameter, ?{field}=…"] for field in misplaced}
         )
     return SentFile(form, media_type, by_name, name, parse_reading(form.fields), parse_labels(form.fields))
 

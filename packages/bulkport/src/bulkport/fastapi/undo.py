@@ -18,7 +18,7 @@ from bulkport.imports.resource import Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.undo import undo_import
 
-_CONFLICT: Final[dict[str, Any]] = {"description": "The import goes on, or was undone already."}
+_CONFLICT: Final[dict[str, Any]] = {"description": "The import is still running, or was already undone."}
 
 
 def add_undo_route(

@@ -147,7 +147,9 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         async with runtime().of_user(user_id).connection() as connection:
             upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
         if upload.received != offset:
-            raise UploadConflict(f"{upload.received} bytes of this upload have arrived, so Upload-Offset must be that.")
+            raise UploadConflict(
+                f"{upload.received} bytes of this upload have arrived; Upload-Offset must be that number."
+            )
         received = await _append(runtime(), user_id, request, upload, checksum)
         return Response(status_code=204, headers=_state(upload, received))
 

@@ -16,20 +16,20 @@ _HEADERS: Final = [
     for name, words, example in (
         (
             "webhook-id",
-            "Id of the message, the same in every attempt: a receiver that has seen it answers 2xx and does no more.",
+            "Id of the message, the same in every attempt. Respond 2xx to a message that you have already processed.",
             "msg_2Lml9rYwCZ3oXnq3mTzVQm",
         ),
         (
             "webhook-timestamp",
-            "Seconds since 1970 of this attempt; a receiver refuses what is older than five minutes.",
+            "Unix time of this attempt, in seconds. Refuse messages that are older than five minutes.",
             "1782914400",
         ),
         (
             "webhook-signature",
             (
-                "`v1,` and base64 of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`; the key is what the "
-                "secret's base64 behind `whsec_` stands for. For a day after a secret was replaced there are two, "
-                "with a blank between them."
+                "`v1,` and the base64 HMAC-SHA256 of `webhook-id.webhook-timestamp.body`. The key is the secret "
+                "without `whsec_`, base64-decoded. For a day after a secret was rotated there are two signatures, "
+                "separated by a space."
             ),
             "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
         ),
@@ -38,7 +38,7 @@ _HEADERS: Final = [
 _TIME: Final = {"type": ["string", "null"], "format": "date-time"}
 _IMPORT: Final[dict[str, Any]] = {
     "title": "WebhookImport",
-    "description": "The import, as it has ended.",
+    "description": "The finished import.",
     "type": "object",
     "required": ["id", "resource", "status", "totalRecords", "successCount", "failureCount", "createdAt"],
     "properties": {
@@ -76,12 +76,12 @@ _BAD_ROW: Final = "Platform '': platformName must not be blank"
 _EVENTS: Final[dict[WebhookEvent, tuple[str, str, dict[str, Any]]]] = {
     WebhookEvent.COMPLETED: (
         "importCompleted",
-        "An import has ended, and every row was imported",
+        "An import finished and every row was imported",
         {"status": "Completed", "processedRecords": 10, "successCount": 10, "failureCount": 0},
     ),
     WebhookEvent.PARTIAL_SUCCESS: (
         "importPartialSuccess",
-        "An import has ended, and some rows were rejected",
+        "An import finished and some rows were rejected",
         {
             "status": "PartialSuccess",
             "processedRecords": 10,
@@ -92,7 +92,7 @@ _EVENTS: Final[dict[WebhookEvent, tuple[str, str, dict[str, Any]]]] = {
     ),
     WebhookEvent.FAILED: (
         "importFailed",
-        "An import has failed",
+        "An import failed",
         {
             "status": "Failed",
             "processedRecords": 10,
@@ -109,10 +109,10 @@ _EVENTS: Final[dict[WebhookEvent, tuple[str, str, dict[str, Any]]]] = {
     WebhookEvent.PING: ("webhookPing", "A test message", {}),
 }
 _WORDS: Final = (
-    "Sent to each webhook of the user that wants such events, signed as [Standard Webhooks]"
-    "(https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds, and do the work "
-    "afterwards; anything else brings the message again for about a day. 410 switches the webhook off. A message may "
-    "come twice, under one `webhook-id`."
+    "Sent to each webhook of the user that subscribes to the event, signed according to [Standard Webhooks]"
+    "(https://www.standardwebhooks.com), whose libraries verify it. Respond 2xx within 15 seconds, and do the work "
+    "afterwards; after any other response the message is sent again, for about a day. 410 disables the webhook. A "
+    "message may arrive twice, with the same `webhook-id`."
 )
 
 
@@ -131,8 +131,8 @@ def _operation(event: WebhookEvent) -> dict[str, Any]:
         "required": ["type", "timestamp", "data"],
         "properties": {
             "type": {"const": str(event)},
-            "timestamp": {"type": "string", "format": "date-time", "description": "When it happened."},
-            "data": {"type": "object", "description": "Nothing."} if is_ping else _IMPORT,
+            "timestamp": {"type": "string", "format": "date-time", "description": "Time of the event."},
+            "data": {"type": "object", "description": "Empty."} if is_ping else _IMPORT,
         },
     }
     example = {
@@ -147,5 +147,5 @@ def _operation(event: WebhookEvent) -> dict[str, Any]:
         "description": _WORDS,
         "parameters": _HEADERS,
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
-        "responses": {"2XX": {"description": "Taken."}, "410": {"description": "Send no more."}},
+        "responses": {"2XX": {"description": "Received."}, "410": {"description": "Disable this webhook."}},
     }

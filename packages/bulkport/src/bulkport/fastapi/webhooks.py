@@ -49,7 +49,9 @@ class WebhookChange(WireBody):
     url: Annotated[_Url | None, Field(examples=["https://example.org/hooks/imports"])] = None
     events: Annotated[_Events | None, Field(examples=[["import.failed"]])] = None
     description: Annotated[_Description | None, Field(examples=["alerts only"])] = None
-    is_active: Annotated[bool | None, Field(description="False pauses it, true resumes it.", examples=[True])] = None
+    is_active: Annotated[
+        bool | None, Field(description="False pauses the webhook, true resumes it.", examples=[True])
+    ] = None
 
 
 class WebhookView(WireView):
@@ -123,7 +125,7 @@ class DeliveryQuery(WireQuery):
     """Query parameters of the list of deliveries."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    cursor: Annotated[int | None, Field(ge=1, le=MAX_BIGINT, description="`nextCursor` of the page before.")] = None
+    cursor: Annotated[int | None, Field(ge=1, le=MAX_BIGINT, description="`nextCursor` of the previous page.")] = None
 
 
 _new_webhook: Final = JsonBody(NewWebhook)

@@ -186,7 +186,7 @@ async def _unreported(connection: AsyncConnection[Any], job_id: ImportId, progre
         return []
     rows = await (await connection.execute(queries.UNREPORTED_ERRORS, (job_id, _MAX_UNREPORTED_KINDS))).fetchall()
     return [
-        f"{count:,} more bad rows are not in the report: {f'{field}: ' if field else ''}{message}"
+        f"{count:,} more rejected rows are not in the report: {f'{field}: ' if field else ''}{message}"
         for field, message, count in rows
     ]
 

@@ -164,9 +164,9 @@ class Importer:
                 lasts = await self._forgive(job_id, queries.FORGIVE_OUTAGE)
                 if lasts > self._policy.max_outage_seconds:
                     await self._record_fault(job_id, fault, last=True)
-                    log.exception("import failed", reason="its connection is lost again and again", fault=fault)
+                    log.exception("import failed", reason="the database connection was lost repeatedly", fault=fault)
                     raise ImportFailed(fault) from error
-                log.warning("import interrupted: the database went away", fault=fault)
+                log.warning("import interrupted: the database is unavailable", fault=fault)
                 # Soon after a short outage, ever later where every attempt ends so.
                 pause = max(_OUTAGE_PAUSE_SECONDS, lasts / 10)
                 raise RetryLater(min(self._policy.max_seconds, pause)) from error
@@ -197,7 +197,7 @@ class Importer:
             It is filled, or has ended, or this is not the time.
         """
         if self._fetch_body is None:
-            raise BodyRefused("this worker fetches no bodies")
+            raise BodyRefused("this worker cannot fetch from sources")
         try:
             await self._fetch_body(attempt, context)
         except RetryLater:
@@ -277,7 +277,7 @@ class Importer:
                 async with self._pool.connection() as connection:
                     await connection.execute(queries.RECORD_FAULT, {"job_id": job_id, "fault": fault})
         except psycopg.OperationalError:
-            _log.warning("import fault not recorded: the database is away", import_id=job_id, fault=fault)
+            _log.warning("import fault not recorded: the database is unavailable", import_id=job_id, fault=fault)
 
     async def _forgive(self, job_id: ImportId, statement: str = queries.FORGIVE_ATTEMPT) -> float:
         """Uncount an attempt that an outage ended, once the database is back; if it is not soon, the attempt counts.

@@ -38,7 +38,7 @@ class ImportRetention:
 
     def __post_init__(self) -> None:
         if self.ended is not None and self.ended < timedelta(0):
-            raise ValueError("imports cannot be kept for less than no time")
+            raise ValueError("the retention of imports cannot be negative")
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,12 @@ from bulkport.imports.writing.written import Tally
 
 _PAGE: Final = 20_000
 _MAX_REASONS: Final = 20
-NOT_KEPT: Final = "no old values were kept"
+NOT_KEPT: Final = "no old values were stored"
 REFERRED: Final = "rows that others have added since refer to it"
 CHANGED_OR_GONE: Final = "changed or deleted since the import"
 
-_DRY_RUN: Final = "A dry run keeps nothing, so there is nothing to undo."
-_VIEW: Final = "A view has no rows of its own: what went into its tables cannot be told."
+_DRY_RUN: Final = "A dry run stores nothing, so there is nothing to undo."
+_VIEW: Final = "The rows of a view cannot be identified, so imports into it cannot be undone."
 
 _TRIGGERS: Final = (
     "The table has triggers, and the ids of the import's rows were not kept: send imports with ?results=ids."
@@ -81,7 +81,7 @@ async def undo_import(connection: AsyncConnection[Any], job: ImportJob, resource
         If the table's triggers make created rows uncertain, and no ids were kept.
     """
     if not ImportStatus(job.status).is_final:
-        raise NotEnded("The import has not ended yet; it can be undone when it has.")
+        raise NotEnded("The import has not finished; it can be undone once it has.")
     if (job.writing or {}).get("dryRun"):
         raise CannotUndo(_DRY_RUN)
     async with connection.transaction():

@@ -114,7 +114,7 @@ class ImportWatch:
         """Look whether there is room for one more reader of this user's imports; raises what `watching` does."""
         if self._of_user[user_id] >= self._max_user_watchers:
             raise TooManyRequests(
-                f"You follow {self._max_user_watchers} imports at one time, the most for one user; "
+                f"You have reached the limit of {self._max_user_watchers} followed imports; "
                 "ask for the status of others from time to time instead."
             )
         if self.watchers >= self._max_watchers:
@@ -195,7 +195,7 @@ class ImportWatch:
                     jobs = await read_jobs(connection, [ImportId(id_) for id_ in self._watchers])
             except (psycopg.Error, PoolTimeout) as error:
                 if not is_stale:
-                    logger.warning("followed imports cannot be read at the moment: %s", error)
+                    logger.warning("followed imports could not be read: %s", error)
                 is_stale = True
                 continue
             is_stale = False

@@ -127,7 +127,7 @@ class JobCalls(ControlCalls, InspectCalls):
     def _declare(self, function: Callable[..., Any], options: Mapping[str, Any]) -> Task[..., Any]:
         task = declared_task(function, options)
         if task.name in self._tasks:
-            raise TaskAlreadyDeclared(f"the task {task.name} is declared already")
+            raise TaskAlreadyDeclared(f"the task {task.name} is already declared")
         self._tasks[task.name] = task
         return task
 

@@ -33,7 +33,7 @@ def call_of(what: JobCall | Task[..., Any], args: Sequence[object], kwargs: Mapp
     if isinstance(what, Task):
         return what.call(*args, **kwargs)
     if not isinstance(what, JobCall):
-        raise TypeError(f"{what!r} is no task, nor a call of one: declare the function with @bulkport.task")
+        raise TypeError(f"{what!r} is neither a task nor a call of one: declare the function with @bulkport.task")
     if args or kwargs:
         raise TypeError("a call has its arguments already")
     return what

@@ -90,7 +90,7 @@ class RecurringJobs:
         def declare(task: Task[P, R]) -> Task[P, R]:
             definition = _definition(recurring_id, task, cron, options)
             if recurring_id in self._declared:
-                raise RecurringJobAlreadyDeclared(f"the recurring job {recurring_id!r} is declared already")
+                raise RecurringJobAlreadyDeclared(f"the recurring job {recurring_id!r} is already declared")
             self._declared[recurring_id] = definition
             return task
 

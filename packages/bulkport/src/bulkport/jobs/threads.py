@@ -160,7 +160,9 @@ def _limited(context: JobContext, limits: RunLimits) -> Iterator[JobContext]:
     assert run is not None
     report = asyncio.get_running_loop().call_later(
         timeout + limits.cancel_grace_seconds,
-        lambda: report_unended(context.job_id, context.task, run, "its time is over", limits.cancel_grace_seconds),
+        lambda: report_unended(
+            context.job_id, context.task, run, "its time limit is exceeded", limits.cancel_grace_seconds
+        ),
     )
     try:
         yield replace(context, is_overdue=lambda: time.monotonic() >= end)
@@ -171,7 +173,7 @@ def _limited(context: JobContext, limits: RunLimits) -> Iterator[JobContext]:
 def report_unended(job_id: object, task: str, run: "asyncio.Task[Any]", why: str, seconds: float) -> None:
     """Log that a run goes on though it should have ended `seconds` ago, and what it is doing."""
     if not run.done():
-        _log.error("job does not end", job_id=job_id, task=task, why=why, seconds=seconds, stack=_stack_of(run))
+        _log.error("job does not stop", job_id=job_id, task=task, why=why, seconds=seconds, stack=_stack_of(run))
 
 
 def _stack_of(run: "asyncio.Task[Any]") -> str:

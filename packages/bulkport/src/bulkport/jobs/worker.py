@@ -96,7 +96,7 @@ class WorkerServer:
                 _log.warning("worker cannot run", error=str(error).strip(), retry_seconds=delay)
             except (UndefinedTable, UndefinedColumn, UndefinedFunction) as error:
                 _log.warning(
-                    "worker cannot run: the database lacks the tables of this version",
+                    "worker cannot run: the database lacks this version's tables",
                     error=error.diag.message_primary,
                     retry_seconds=delay,
                 )
@@ -106,7 +106,7 @@ class WorkerServer:
             else:
                 if stop.is_set():
                     return
-                _log.error("worker ended unasked", retry_seconds=delay)
+                _log.error("worker stopped without being asked", retry_seconds=delay)
             try:
                 async with asyncio.timeout(delay):
                     await stop.wait()

@@ -41,7 +41,7 @@ class SourceAccess:
         if source.url is None:
             require_store(self.stores, source, user_id)
         elif self.policy is None:
-            raise ValidationFailed({"source.url": ["source.url: this server pulls nothing from the web"]})
+            raise ValidationFailed({"source.url": ["source.url: this server does not pull from the web"]})
         else:
             self.policy.check_url(source.url, "source.url")
         return source

@@ -83,7 +83,7 @@ class Puller:
         """
         reader = self._stores if source.store is not None else self._web
         if reader is None:
-            raise SourceRefused("this worker fetches nothing from the web: it needs bulkport[webhooks]")
+            raise SourceRefused("this worker cannot fetch from the web: install bulkport[webhooks]")
         return reader
 
     async def is_unchanged(self, source: Source, known: Version) -> bool:
@@ -195,4 +195,4 @@ def _in_words(error: BulkportError) -> str:
         found = [message for messages in error.errors.values() for message in messages]
         more = f" (and {len(found) - _MAX_MESSAGES} more)" if len(found) > _MAX_MESSAGES else ""
         return "; ".join(found[:_MAX_MESSAGES]) + more
-    return error.detail.removesuffix("; nothing was kept.").removesuffix(" Send the body again.")
+    return error.detail.removesuffix("; nothing was stored.").removesuffix(" Send the body again.")

@@ -137,7 +137,7 @@ async def create_pull(
     async with connection.cursor(row_factory=class_row(RecurringPull)) as cursor:
         pull = await (await cursor.execute(_INSERT, values)).fetchone()
     if pull is None:
-        raise Conflict(f"You have {MAX_PULLS} recurring pulls, the most that one user may have; delete one first.")
+        raise Conflict(f"You have reached the limit of {MAX_PULLS} recurring pulls; delete one first.")
     return pull
 
 
@@ -151,7 +151,7 @@ async def get_pull(connection: AsyncConnection[Any], pull_id: int, user_id: User
     """One of the user's recurring pulls; raises NotFound."""
     pull = await find_pull(connection, pull_id)
     if pull is None or pull.user_id != user_id:
-        raise NotFound("There is no such recurring pull.")
+        raise NotFound("The recurring pull does not exist.")
     return pull
 
 
@@ -169,7 +169,7 @@ async def set_active(connection: AsyncConnection[Any], pull_id: int, *, is_activ
 async def delete_pull(connection: AsyncConnection[Any], pull_id: int, user_id: UserId) -> None:
     """Remove a recurring pull; raises NotFound."""
     if not (await connection.execute(_DELETE, (pull_id, user_id))).rowcount:
-        raise NotFound("There is no such recurring pull.")
+        raise NotFound("The recurring pull does not exist.")
 
 
 async def lock_pull(connection: AsyncConnection[Any], pull_id: int, job_id: str) -> bool:

@@ -150,9 +150,9 @@ def _failure(source: Source, error: Exception) -> Exception:
     if isinstance(error, SourceRefused):
         return error
     if isinstance(error, FileNotFoundError | exceptions.NotFoundError):
-        return SourceRefused(f"{source.title}: there is no such object")
+        return SourceRefused(f"{source.title}: the object does not exist")
     if isinstance(error, PermissionError | exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
-        return SourceRefused(f"{source.title}: the store denies this server access")
+        return SourceRefused(f"{source.title}: the store denies access to this server")
     if isinstance(error, ValueError | exceptions.InvalidPathError | exceptions.UnknownConfigurationKeyError):
         return SourceRefused(f"{source.title}: the path or the configuration of the store cannot be used")
-    return SourceUnavailable(f"{source.title}: the store does not answer ({type(error).__name__})")
+    return SourceUnavailable(f"{source.title}: the store does not respond ({type(error).__name__})")

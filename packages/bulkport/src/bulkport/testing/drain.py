@@ -101,7 +101,7 @@ async def advance(bulkport: Bulkport, by: timedelta | None = None, /, **units: f
     """
     step = by if by is not None else timedelta(**units)
     if step < timedelta():
-        raise ValueError(f"a clock does not go back: {step}")
+        raise ValueError(f"the clock cannot go back: {step}")
     async with await _connect(bulkport) as connection:
         await connection.execute(_ADVANCE, {"by": step})
 

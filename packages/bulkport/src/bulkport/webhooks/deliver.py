@@ -112,7 +112,7 @@ class Deliverer:
             if message is None or message.state != "pending":
                 return
             if not message.is_active and message.event != WebhookEvent.PING:
-                raise FinalError("the webhook is switched off")
+                raise FinalError("the webhook is disabled")
             body = await self._body(message)
         signing_secrets = [secret for secret in (message.secret, message.previous_secret) if secret]
         headers = {
@@ -136,7 +136,7 @@ class Deliverer:
         if answer.status == _GONE:
             async with self._pool.connection() as connection:
                 await connection.execute(_SWITCH_OFF, (message.webhook_id,))
-            raise FinalError("answered 410: the receiver wants no more messages, so the webhook was switched off")
+            raise FinalError("responded 410: the receiver wants no more messages, so the webhook was disabled")
         raise DeliveryFailed(error)
 
     async def write_failure(self, context: JobContext, error: BaseException) -> None:
@@ -144,7 +144,7 @@ class Deliverer:
         delivery_id = int(str(context.args["delivery_id"]))
         async with self._pool.connection() as connection:
             await connection.execute(_FAIL, (delivery_id,))
-        _log.warning("webhook was not delivered", delivery_id=delivery_id, error=str(error))
+        _log.warning("webhook not delivered", delivery_id=delivery_id, error=str(error))
 
     async def _body(self, message: _Message) -> bytes:
         data: dict[str, Any] = {}

@@ -149,7 +149,7 @@ async def create_webhook(
         await connection.execute(_LOCK_USER, (user_id,))
         created = await _webhook(connection, _INSERT, values)
     if created is None:
-        raise TooManyWebhooks(f"You have {MAX_WEBHOOKS} webhooks, as many as one may have; delete one first.")
+        raise TooManyWebhooks(f"You have reached the limit of {MAX_WEBHOOKS} webhooks; delete one first.")
     return created
 
 
@@ -220,7 +220,7 @@ async def send_again(connection: AsyncConnection[Any], webhook_id: int, delivery
         values = {"id": delivery_id, "webhook_id": webhook_id}
         delivery = await (await cursor.execute(_SEND_AGAIN, values)).fetchone()
     if delivery is None:
-        raise NotFound("There is no such delivery that has ended.")
+        raise NotFound("There is no such finished delivery.")
     return delivery
 
 

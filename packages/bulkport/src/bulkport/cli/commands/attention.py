@@ -41,7 +41,7 @@ def attention(
     every: Annotated[float, typer.Option(min=1, help="Seconds between checks, with --webhook or --mail-to.")] = 30.0,
 ) -> None:
     """Show what needs attention: paused or unserved queues with waiting jobs, silent servers, overdue recurring jobs, a
-    raised failure rate, stalled imports, a full disk. Exit code 1 where there is something.
+    raised failure rate, stalled imports, a full disk. Exit code 1 if anything does.
     """
     for module in ("jinja2", "starlette"):
         require_extra("dashboard", module)

@@ -69,7 +69,7 @@ def list_jobs(
 
 @jobs_app.command()
 def show(target: Target, job_id: Annotated[str, typer.Argument(metavar="JOB", help="Job id.")]) -> None:
-    """Print everything that is known about a job, as JSON."""
+    """Print a job with its attempts and history, as JSON."""
     details = run(target, lambda bulkport: bulkport.details(BackgroundJobId(job_id)))
     if details is None:
         fail(f"Job {job_id} not found.")
@@ -131,7 +131,7 @@ def run_now(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
 
 @jobs_app.command()
 def delete(target: Target, job_ids: _Ids, *, reason: _Reason = None) -> None:
-    """Cancel jobs, even finished ones; retention removes them later."""
+    """Cancel jobs and take finished ones out of the lists; retention removes them later."""
     _each(target, job_ids, lambda bulkport, job: bulkport.delete(job, reason=reason, actor=ACTOR))
 
 

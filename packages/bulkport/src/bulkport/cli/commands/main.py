@@ -40,7 +40,7 @@ def _servers() -> typer.Typer:
 
 app = typer.Typer(
     name="bulkport",
-    help="Migrations, workers, checks and jobs of an application that uses Bulkport.",
+    help="Manage an application that uses Bulkport: migrations, workers, checks, jobs.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -103,8 +103,7 @@ def migrate(
         int | None,
         typer.Option(
             "--from",
-            help="With --sql: the version that the schema is at; by default it has no tables yet, or with --down the "
-            "newest.",
+            help="With --sql: current version of the schema. Default: 0 (no tables yet); with --down, the newest.",
             show_default=False,
         ),
     ] = None,
@@ -122,7 +121,7 @@ def migrate(
                 typer.echo(migrations.upgrade_sql(to, start=start or 0, schema=schema))
             return
         if start is not None:
-            fail("--from goes with --sql: a database says itself which version it is at.")
+            fail("--from requires --sql: a database knows its own version.")
         with _connected(bulkport) as connection:
             before = migrations.current(connection, schema=schema)
             if down:
@@ -130,7 +129,7 @@ def migrate(
             else:
                 after = migrations.upgrade(connection, to, schema=schema)
         if before == after:
-            hint = " To go down to it, say --down." if to is not None and to < after and not down else ""
+            hint = " To migrate down to it, add --down." if to is not None and to < after and not down else ""
             typer.echo(f"Schema {schema}: version {after}; nothing to do.{hint}")
         else:
             typer.echo(f"Schema {schema}: version {before} -> {after}.")
@@ -140,7 +139,7 @@ def migrate(
 def doctor(target: Target) -> None:
     """Check database, settings, permissions, indexes, clock, tables and declarations.
 
-    Exit code 1 where something is wrong; warnings are printed only.
+    Prints one line per problem, with the remedy. Exit code 1 if something is wrong; warnings do not count.
     """
     with plain_errors(target):
         bulkport = load(target)
@@ -149,7 +148,7 @@ def doctor(target: Target) -> None:
             typer.echo(str(found), err=True)
         if mistakes or any(finding.is_wrong for finding in findings):
             raise typer.Exit(1)
-        typer.echo(f"All is well: {len(bulkport.resources)} resources, schema {bulkport.schema}.")
+        typer.echo(f"No problems found: {len(bulkport.resources)} resources, schema {bulkport.schema}.")
 
 
 async def _examine(bulkport: "Bulkport") -> "tuple[list[Mistake], list[Finding]]":

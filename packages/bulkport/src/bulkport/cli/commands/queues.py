@@ -42,14 +42,14 @@ def pause(
     *,
     note: Annotated[str | None, typer.Option(help="Why; shown on the dashboard.", show_default=False)] = None,
 ) -> None:
-    """Let no job of a queue start until it is resumed. Running jobs finish."""
+    """Pause a queue: no job of it starts until it is resumed. Running jobs finish."""
     run(target, lambda bulkport: bulkport.pause_queue(queue, actor=ACTOR, note=note))
     typer.echo(f"Paused {queue}. Running jobs will finish.")
 
 
 @queues_app.command()
 def resume(target: Target, queue: _Queue) -> None:
-    """Let a paused queue go on."""
+    """Resume a paused queue."""
     run(target, lambda bulkport: bulkport.resume_queue(queue, actor=ACTOR))
     typer.echo(f"Resumed {queue}.")
 
@@ -71,7 +71,7 @@ def weigh(
     queue: _Queue,
     weight: Annotated[float, typer.Argument(min=0.001, max=1000, help="Its share of the claims; the default is 1.")],
 ) -> None:
-    """Give a queue its share of starts, where jobs of several queues wait: three in four at a weight of 3 to 1."""
+    """Set a queue's share of job starts. With weights 3 and 1, three of four jobs start from the first queue."""
     run(target, lambda bulkport: bulkport.weigh_queue(queue, weight, actor=ACTOR))
     typer.echo(f"Gave {queue} a weight of {weight:g}.")
 
@@ -92,21 +92,21 @@ def list_servers(target: Target, *, as_json: _AsJson = False) -> None:
 
 @servers_app.command()
 def quiet(target: Target, server: _Server) -> None:
-    """Have a server start no more jobs; running jobs go on."""
+    """Quiet a server: it starts no more jobs; running jobs finish."""
     _command(target, server, lambda bulkport: bulkport.quiet_server(server, actor=ACTOR))
     typer.echo(f"Asked {server} to start no more jobs.")
 
 
 @servers_app.command("resume")
 def resume_server(target: Target, server: _Server) -> None:
-    """Have a quiet server run jobs again."""
+    """Resume a quiet server."""
     _command(target, server, lambda bulkport: bulkport.resume_server(server, actor=ACTOR))
     typer.echo(f"Resumed {server}.")
 
 
 @servers_app.command()
 def stop(target: Target, server: _Server) -> None:
-    """Have a server end as on SIGTERM. Its supervisor may start it again."""
+    """Stop a server, as SIGTERM does. Its supervisor may restart it."""
     _command(target, server, lambda bulkport: bulkport.stop_server(server, actor=ACTOR))
     typer.echo(f"Asked {server} to stop.")
 

@@ -48,7 +48,7 @@ def load(target: str) -> "Bulkport":
     if not all(map(str.isidentifier, module_name.split("."))) or module_name.endswith(".py"):
         meant = module_name.removesuffix(".py").strip("./").replace("/", ".")
         hint = f", such as {meant}:{attribute or 'bulkport'}" if meant.replace(".", "").isidentifier() else ""
-        raise BadTarget(f"{target!r} does not name a module and an attribute of it{hint}.")
+        raise BadTarget(f"{target!r} does not name a module and one of its attributes{hint}.")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -57,7 +57,7 @@ def load(target: str) -> "Bulkport":
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise BadTarget(f"{module_name} cannot be imported: {_described(error)}") from error
-        raise BadTarget(f"There is no module {module_name} in {here} or in the path.") from error
+        raise BadTarget(f"Module {module_name} was not found in {here} or on the Python path.") from error
     except BulkportError:
         raise
     except Exception as error:
@@ -71,10 +71,12 @@ def load(target: str) -> "Bulkport":
     else:
         candidates = [value for value in vars(module).values() if isinstance(value, Bulkport)]
         if len(candidates) != 1:
-            raise BadTarget(f"{module_name} has {len(candidates)} objects of Bulkport: name one, {module_name}:NAME.")
+            raise BadTarget(
+                f"{module_name} has {len(candidates)} objects of type Bulkport: choose one with {module_name}:NAME."
+            )
         (found,) = candidates
     if not isinstance(found, Bulkport):
-        raise BadTarget(f"{target} is a {type(found).__name__}, not a Bulkport.")
+        raise BadTarget(f"{target} is a {type(found).__name__}, not a Bulkport object.")
     return found
 
 
@@ -106,7 +108,7 @@ def plain_errors(target: str) -> Iterator[None]:
     except psycopg.OperationalError as error:
         fail(f"The database cannot be reached: {mask_passwords(str(error).strip())}")
     except psycopg.errors.InsufficientPrivilege as error:
-        fail(f"The database's role may not do this: {error.diag.message_primary}")
+        fail(f"The database role lacks a privilege: {error.diag.message_primary}")
 
 
 def fail(message: str) -> None:

@@ -206,7 +206,7 @@ async def _try_to_break_off(audit: Audit, entry_id: int, why: str) -> None:
     try:
         await audit.break_off(entry_id, why)
     except Exception:
-        logger.exception("the audit does not tell of entry %d that it %s", entry_id, why)
+        logger.exception("audit entry %d was not updated: it %s", entry_id, why)
 
 
 def _identity(action: Action, request: ActionRequest) -> str:

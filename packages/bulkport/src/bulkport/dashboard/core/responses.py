@@ -99,7 +99,7 @@ class Responses:
         try:
             counts = await self._counts()
         except Exception:
-            # The page must come even if the database is away; it reports worse than missing counts.
+            # The page must come even if the database is unavailable; it reports worse than missing counts.
             logger.debug("no counts for a page that reports a failure", exc_info=True)
             counts = Counts()
         variables = {"status": status, "heading": t(_HEADINGS.get(status, HTTPStatus(status).phrase)), "text": text}

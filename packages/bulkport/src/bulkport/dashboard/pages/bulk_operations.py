@@ -87,7 +87,7 @@ class BulkOperations:
         try:
             return await self.go_on(operation.id)
         except (OperationalError, SearchTookTooLong):
-            logger.warning("bulk operation %d does not continue for now", operation.id, exc_info=True)
+            logger.warning("bulk operation %d is interrupted", operation.id, exc_info=True)
             return await self.get(operation.id)
 
     async def get(self, operation_id: int) -> BulkOperation:

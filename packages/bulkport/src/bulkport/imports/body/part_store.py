@@ -63,4 +63,4 @@ async def collect(pool: AsyncConnectionPool[AsyncConnection[Any]], store: PartSt
                 await store.delete(names)
                 await connection.execute(_DELETE_NAMES, (names,))
     except Exception:  # the request that cleans up is answered all the same
-        _logger.warning("objects of uploads could not be removed", exc_info=True)
+        _logger.warning("upload objects could not be removed", exc_info=True)

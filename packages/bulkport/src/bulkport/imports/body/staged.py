@@ -118,7 +118,7 @@ async def get_upload(connection: AsyncConnection[Any], upload_id: UUID, user_id:
     async with connection.cursor(row_factory=class_row(StagedUpload)) as cursor:
         upload = await (await cursor.execute(_SELECT, (upload_id, user_id))).fetchone()
     if upload is None:
-        raise NotFound("There is no such upload, or it has expired.")
+        raise NotFound("The upload does not exist or has expired.")
     return upload
 
 
@@ -147,7 +147,7 @@ async def append_part(
 async def delete_upload(connection: AsyncConnection[Any], upload_id: UUID, user_id: UserId) -> None:
     """Remove an upload with its bytes; raises NotFound."""
     if not (await connection.execute(_DELETE, (upload_id, user_id))).rowcount:
-        raise NotFound("There is no such upload, or it has expired.")
+        raise NotFound("The upload does not exist or has expired.")
 
 
 async def read_upload(pool: Connections, upload: StagedUpload, store: PartStore | None = None) -> AsyncIterator[bytes]:
@@ -163,7 +163,7 @@ async def read_upload(pool: Connections, upload: StagedUpload, store: PartStore 
         async with pool.connection() as connection:
             parts = await (await connection.execute(_READ, (upload.id, offset), binary=True)).fetchall()
         if not parts or parts[0][0] != offset:
-            raise NotFound("There is no such upload, or it has expired.")
+            raise NotFound("The upload does not exist or has expired.")
         for part_offset, data, name in parts:
             if name is not None and store is None:
                 raise StagingUnavailable

@@ -127,7 +127,8 @@ class BodyReader:
                     data = await anext(self._body, None)
             except TimeoutError:
                 raise UploadTimedOut(
-                    f"No data arrived for {limits.body_idle_seconds:g} seconds; nothing was kept. Send the body again."
+                    f"No data arrived for {limits.body_idle_seconds:g} seconds; nothing was stored. "
+                    "Send the body again."
                 ) from None
             if data is None:
                 return b""
@@ -136,7 +137,7 @@ class BodyReader:
             # By the time that was spent on waiting for the client alone.
             if self._waited > limits.body_grace_seconds and self.received < limits.body_min_rate * self._waited:
                 raise UploadTimedOut(
-                    f"The body arrives with less than {limits.body_min_rate:,} bytes a second; nothing was kept."
+                    f"The body arrives at less than {limits.body_min_rate:,} bytes per second; nothing was stored."
                 )
             if data:
                 return data

@@ -54,7 +54,7 @@ def resource_of(
     table = getattr(mapped, "__table__", None)
     mapper = getattr(mapped, "__mapper__", None)
     if table is None or mapper is None:
-        raise ResourceDeclarationError(f"{mapped.__name__} is no class that SQLAlchemy or SQLModel maps to a table")
+        raise ResourceDeclarationError(f"{mapped.__name__} is not a class that SQLAlchemy or SQLModel maps to a table")
     if len(mapper.tables) > 1:
         tables = " and ".join(each.name for each in mapper.tables)
         raise ResourceDeclarationError(f"{mapped.__name__} has columns in {tables}: a resource writes to one table")

@@ -16,7 +16,7 @@ _TO_STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 def hint(text: bytes) -> str:
-    """What the author of a text that is no JSON may have meant, such as `; NaN is no number of JSON`.
+    """What the author of a text that is no JSON may have meant, such as `; NaN is not a JSON number`.
 
     Parameters
     ----------
@@ -25,21 +25,21 @@ def hint(text: bytes) -> str:
     """
     bare = _TO_STRINGS.sub(b'""', text)
     if special := _SPECIAL_NUMBER.search(bare):
-        return f"; {special[0].decode()} is no number of JSON"
+        return f"; {special[0].decode()} is not a JSON number"
     if _HALF_A_PAIR.search(_PAIR.sub(b"", text)):
-        return "; half of a surrogate pair is no character"
+        return "; a lone surrogate is not a character"
     if text.lstrip(b" \t").startswith(b"\x1e"):
         return "; the text begins with a record separator, as that of application/json-seq does"
     if _SINGLE_QUOTES.search(bare):
-        return "; JSON has double quotes"
+        return "; JSON requires double quotes"
     if _COMMENT.search(bare):
         return "; JSON has no comments"
     if _PYTHON.search(bare):
         return "; JSON writes null, true and false"
     if _BARE_NAME.search(bare):
-        return "; JSON has names in double quotes"
+        return "; JSON requires names in double quotes"
     if _TRAILING_COMMA.search(bare):
-        return "; JSON has no comma after the last one"
+        return "; JSON allows no trailing comma"
     return _unseen(bare.decode(errors="ignore"))
 
 
@@ -49,4 +49,4 @@ def _unseen(text: str) -> str:
     if found is None:
         return ""
     name = f"U+{ord(found):04X} {unicodedata.name(found, '')}".rstrip()
-    return f"; it has a character that is not seen: {name}"
+    return f"; it contains an invisible character: {name}"

@@ -49,7 +49,7 @@ def repeated_members(records: Sequence[bytes], fields: int, *, has_optional: boo
 
 def repeated_members_remark(name: str) -> str:
     """The warning about a member that a record has twice."""
-    return f"{name} is given twice in a record; the last one was taken"
+    return f"{name} is given twice in a record; the last value was used"
 
 
 def differ_in_blanks(texts: Sequence[Any]) -> list[tuple[str, str]]:
@@ -74,7 +74,7 @@ def differ_in_blanks(texts: Sequence[Any]) -> list[tuple[str, str]]:
 
 def differ_in_blanks_remark(name: str, one: str, other: str) -> str:
     """The warning about values of a key that look alike."""
-    return f"values of {name} differ only in blanks{_EXAMPLE}{one!a} and {other!a}; trim=true takes them for one"
+    return f"values of {name} differ only in blanks{_EXAMPLE}{one!a} and {other!a}; trim=true treats them as equal"
 
 
 def once(remarks: Iterable[str]) -> list[str]:

@@ -125,7 +125,7 @@ def _whole(value: Any) -> Any:
 def _json(value: Any) -> str:
     """JSON text in which decimals keep every digit."""
     if isinstance(value, Decimal):
-        # What is no number of JSON is text, and refused where a number is needed.
+        # What is not a JSON number is text, and refused where a number is needed.
         return format(value, "f") if value.is_finite() else json.dumps(str(value))
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(str(key))}:{_json(item)}" for key, item in value.items()) + "}"

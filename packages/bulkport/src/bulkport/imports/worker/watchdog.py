@@ -75,7 +75,7 @@ class Watchdog:
             ids = [import_id for import_id, _ in locked]
             anew = {"ids": ids, "background_job_ids": [str(job.id) for job in enqueued]}
             await connection.execute(queries.REPLACE_BACKGROUND_JOBS, anew)
-        _log.warning("imports had lost their background jobs and were queued anew", imports=len(ids), first=ids[0])
+        _log.warning("imports had lost their background jobs and were enqueued again", imports=len(ids), first=ids[0])
         return len(ids)
 
     async def _watch(self, interval_seconds: float) -> None:
@@ -84,4 +84,4 @@ class Watchdog:
             try:
                 await self.look()
             except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
-                _log.warning("looking for lost imports failed", error=str(error).strip())
+                _log.warning("search for lost imports failed", error=str(error).strip())

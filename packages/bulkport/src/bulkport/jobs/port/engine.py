@@ -36,7 +36,7 @@ class RetentionPolicy:
 
     def __post_init__(self) -> None:
         if any(age < timedelta(0) for _, age in self.ages()):
-            raise ValueError("finished jobs cannot be kept for less than no time")
+            raise ValueError("the retention of finished jobs cannot be negative")
 
     def ages(self) -> Iterator[tuple[JobState, timedelta]]:
         """The states whose jobs are pruned, with their retention."""

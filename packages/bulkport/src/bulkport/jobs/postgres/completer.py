@@ -243,7 +243,7 @@ class Completer:
             rows = await self._connection.fetch_all(queries.FINISH, arguments)
         except GivenUp:
             for run in runs:
-                self._drop(run, "the database is away")
+                self._drop(run, "the database is unavailable")
             return
         except psycopg.Error as error:
             await self._write_apart(runs, error)

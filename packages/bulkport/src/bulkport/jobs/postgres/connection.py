@@ -101,7 +101,7 @@ class WorkerConnection:
             backoff = reconnecting()
             while self._connection is None or self._connection.closed:
                 if give_up.is_set() or self._abandon.is_set():
-                    raise GivenUp("the worker is stopping and the database is away")
+                    raise GivenUp("the worker is stopping and the database is unavailable")
                 try:
                     self._connection = await psycopg.AsyncConnection.connect(
                         self._conninfo,

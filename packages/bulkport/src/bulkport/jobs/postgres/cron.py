@@ -58,9 +58,9 @@ def plan_ticks(
     last_at, next_at = ticks[-1], schedule.next_after(now)
     is_on_time = _is_on_time(schedule, due_at, now)
     if unfinished_job is not None:
-        return TickPlan(0, last_at, next_at, f"no job was made: job {unfinished_job} has not ended")
+        return TickPlan(0, last_at, next_at, f"no job was created: job {unfinished_job} has not ended")
     if missed is MissedRuns.SKIP and not is_on_time:
-        return TickPlan(0, last_at, next_at, f"no job was made: {_ticks(number)} missed, as no worker ran")
+        return TickPlan(0, last_at, next_at, f"no job was created: {_ticks(number)} missed, as no worker ran")
     if len(ticks) == 1:
         note = None if is_on_time else f"late since {due_at.isoformat(timespec='minutes')}: no worker ran"
         return TickPlan(1, last_at, next_at, note)
@@ -167,7 +167,7 @@ class CronScheduler:
             raise
         except psycopg.Error as error:
             # One that cannot be enqueued does not hold up the others.
-            await self._postpone(due, f"no job was made: {error.diag.message_primary or error}")
+            await self._postpone(due, f"no job was created: {error.diag.message_primary or error}")
             return
         if acted:
             level = _log.info if plan.note is None else _log.warning
@@ -190,7 +190,7 @@ class CronScheduler:
                 set_for = row["due_at"].isoformat(timespec="minutes")
                 note = f"the next tick was set for {set_for} by a clock that was fast"
                 if await self._connection.fetch_all(queries.PUT_RIGHT, row | {"next_at": next_at, "note": note}):
-                    _log.warning("recurring job put right", recurring_id=row["id"], note=note)
+                    _log.warning("recurring job corrected", recurring_id=row["id"], note=note)
             if len(rows) < _CHECKED:
                 return
 

@@ -171,7 +171,7 @@ class PostgresEngine(JobEngine):
 
     def add_task(self, definition: TaskDefinition) -> None:
         if definition.name in self._tasks:
-            raise TaskAlreadyDeclared(f"the task {definition.name} is declared already")
+            raise TaskAlreadyDeclared(f"the task {definition.name} is already declared")
         self._tasks[definition.name] = definition
 
     async def enqueue(self, connection: Connection, job: NewJob) -> BackgroundJobId:

@@ -101,7 +101,7 @@ class Run:
             said = message_of(error) if isinstance(error, JobCancelled) and reason is None else None
             return RunResult(Ending.CANCELLED, seconds, error=said)
         if reason == "shutdown":
-            log.info("job handed back")
+            log.info("job returned to queue")
             return RunResult(Ending.HANDED_BACK, seconds)
         if isinstance(error, RetryLater):
             ending = Ending.HANDED_BACK if self._is_stopping() and not error.delay_seconds else Ending.AGAIN
@@ -123,7 +123,7 @@ class Run:
             try:
                 await self.definition.on_failure(self._context(failures - 1), error)
             except BaseException:
-                log.exception("failure could not be settled", retry_seconds=policy.max_seconds)
+                log.exception("failure could not be recorded", retry_seconds=policy.max_seconds)
                 return RunResult.of_error(Ending.RETRY, error, seconds, policy.max_seconds)
         log.error("job failed", exc_info=printable(error))
         return RunResult.of_error(Ending.FAILED, error, seconds)
@@ -134,8 +134,10 @@ class Run:
             return storable_json(value, most_bytes=self.definition.max_result_bytes), None
         except Exception as error:
             # Whatever: a result may be of a class whose own conversion raises, and the task has done its work.
-            why = f"its result was not kept: {message_of(error) if isinstance(error, NotStorable) else describe(error)}"
-            self._log().warning("result not kept", why=why)
+            why = (
+                f"its result was not stored: {message_of(error) if isinstance(error, NotStorable) else describe(error)}"
+            )
+            self._log().warning("result not stored", why=why)
             return None, why
 
     def _context(self, failures: int) -> JobContext:

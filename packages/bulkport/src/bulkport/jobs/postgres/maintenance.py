@@ -95,7 +95,7 @@ class _Rhythm:
         try:
             return await self.chore.run()
         except GivenUp:
-            _log.info("chore left undone: the worker is stopping and the database is away", chore=self.name)
+            _log.info("maintenance skipped: the worker is stopping and the database is unavailable", chore=self.name)
         except psycopg.Error as error:
             _log.warning("chore failed", chore=self.name, error=str(error).strip())
         except Exception:
@@ -215,7 +215,7 @@ def prune_chore(connection: WorkerConnection, policy: RetentionPolicy) -> Chore:
         pruned, is_more = 0, False
         rows = await connection.fetch_all(_ABANDON_BATCHES, {"age": ABANDONED_AFTER, "most": MOST_PRUNED})
         if rows[0]["sealed"]:
-            _log.warning("open batches sealed that nobody puts jobs into any more", batches=rows[0]["sealed"])
+            _log.warning("abandoned open batches sealed", batches=rows[0]["sealed"])
         for state, age in policy.ages():
             rows = await connection.fetch_all(_PRUNE, {"state": state.value, "age": age, "most": MOST_PRUNED})
             jobs = rows[0]["pruned"] if rows else 0

@@ -172,7 +172,7 @@ class Listener:
                     self._on_notification(what, detail)
             if not self.hears and timeout == _ECHO_SECONDS:
                 _log.warning(
-                    "no notifications of PostgreSQL come through: jobs are looked for by the clock. Behind a pooler, "
+                    "no notifications of PostgreSQL come through: jobs are polled. Behind a pooler, "
                     "give the worker a listen_url that leads to PostgreSQL itself"
                 )
             timeout = _CHECK_SECONDS

@@ -46,7 +46,7 @@ class PostgresRecurringStore(RecurringStore):
 
     def declare(self, definition: RecurringDefinition) -> None:
         if definition.id in self._declared:
-            raise RecurringJobAlreadyDeclared(f"the recurring job {definition.id} is declared already")
+            raise RecurringJobAlreadyDeclared(f"the recurring job {definition.id} is already declared")
         Schedule(definition.cron, definition.timezone)  # refused here, and not when a worker starts
         self._declared[definition.id] = definition
 
@@ -147,7 +147,7 @@ async def write_declared(
                 raise
             is_written = False
     for row in await fetch(queries.FORGET_UNDECLARED, {"declared": list(declared)}):
-        _log.warning("recurring job forgotten: no code declares it any more", recurring_id=row["recurring_id"])
+        _log.warning("recurring job removed: no code declares it any more", recurring_id=row["recurring_id"])
     return is_written
 
 

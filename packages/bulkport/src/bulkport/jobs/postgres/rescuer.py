@@ -123,7 +123,7 @@ class Rescuer:
             try:
                 await self.look()
             except psycopg.Error:
-                _log.exception("looking for lost jobs failed")
+                _log.exception("search for lost jobs failed")
             await asyncio.sleep(self._interval)
 
     async def look(self) -> None:
@@ -155,7 +155,7 @@ class Rescuer:
         arguments = {"worker_id": self._worker_id, "server": self._server_name, "outcomes": json.dumps([run.row()])}
         rows = await self._connection.fetch_all(queries.FINISH, arguments)
         if rows[0]["entered"] not in (None, "locked"):
-            _log.warning("job that this worker had lost put back", job_id=run.job_id)
+            _log.warning("job that this worker had lost returned to queue", job_id=run.job_id)
 
     async def _evict_silent_servers(self) -> None:
         rows = await self._connection.fetch_all(queries.LIST_HEARTBEATS, {})

@@ -83,7 +83,7 @@ class RunOutputStore:
             try:
                 await self._write(fence | _arguments(pending))
             except psycopg.Error as error:
-                _log.warning("output of a run not stored", job_id=job_id, error=str(error).strip())
+                _log.warning("job output not stored", job_id=job_id, error=str(error).strip())
 
         return RunOutput(write, stored)
 

@@ -308,7 +308,7 @@ class Worker:
         await end_tasks(*duties, claiming)
         if len(self._running):
             # The heartbeat goes on: these jobs live as long as the process, and must not be started elsewhere before.
-            _log.error("jobs cannot be stopped; they end with the process", worker_id=self._worker_id)
+            _log.error("jobs do not stop; they end with the process", worker_id=self._worker_id)
             return
         if self._heartbeat is not None:
             self._heartbeat.stop()
@@ -324,4 +324,4 @@ class Worker:
         try:
             await self._claims.fetch_all(queries.UNREGISTER, {"worker_id": self._worker_id}, give_up=self._ending)
         except psycopg.Error as error:
-            _log.warning("lease not given back", worker_id=self._worker_id, error=str(error).strip())
+            _log.warning("lease not released", worker_id=self._worker_id, error=str(error).strip())

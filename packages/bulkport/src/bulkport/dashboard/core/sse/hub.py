@@ -175,7 +175,7 @@ class Hub:
                     topic.due_at = max(topic.due_at, ended + _REST * (ended - begun))
         except Exception:
             if not topic.is_stale:
-                logger.warning("a page of the dashboard cannot be kept up to date", exc_info=True)
+                logger.warning("dashboard page could not be updated", exc_info=True)
             topic.is_stale = True
             changed: list[Fragment] = []
         else:

@@ -101,4 +101,4 @@ class Cleaner:
 def byte_order_marks_warning(count: int) -> str:
     """The warning about byte order marks inside a body."""
     marks = "A byte order mark (U+FEFF) was" if count == 1 else f"{count} byte order marks (U+FEFF) were"
-    return f"{marks} ignored at the beginning of a row, as files have that were put together"
+    return f"{marks} ignored at the beginning of a row, as in concatenated files"
