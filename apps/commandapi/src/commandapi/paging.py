@@ -44,8 +44,8 @@ class Page(WireView, Generic[ItemT]):
     page_index: int
     """Number of the page, from 1."""
     page_size: int
-    """Items on a page."""
-    total_count: Annotated[int, Field(description="Items on all pages together.")]
+    """Items per page."""
+    total_count: Annotated[int, Field(description="Number of items on all pages.")]
     total_pages: int
     """How many pages there are."""
     has_previous_page: bool

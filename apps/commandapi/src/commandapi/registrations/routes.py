@@ -55,7 +55,7 @@ def _pool(request: Request) -> AsyncPool:
     status_code=status.HTTP_201_CREATED,
     response_model=NewRegistration,
     openapi_extra=safe_to_repeat(_optional(_json_body.openapi)),
-    responses={409: {"description": "The user has as many live keys as one user may have."}},
+    responses={409: {"description": "The user has reached the limit of active keys."}},
 )
 async def register_key(
     user_id: SignedInUser, body: Annotated[RegistrationBody, Depends(_optional_body)], request: Request
@@ -85,7 +85,7 @@ async def register_key(
     status_code=status.HTTP_201_CREATED,
     response_model=NewRegistration,
     openapi_extra=safe_to_repeat(),
-    responses={404: {"description": "The user has no such live key."}},
+    responses={404: {"description": "The user has no such active key."}},
 )
 async def rotate_key_of_user(user_id: SignedInUser, registration_id: PathId, request: Request) -> Response:
     """Make a key in place of another one, which lives on for a while (a day by default) so that both work."""

@@ -47,8 +47,8 @@ class NewRegistration(WireView):
     created_at: UtcTime
     """When it was made."""
     scopes: list[str]
-    """What the key may do."""
-    expires_at: Annotated[UtcTime | None, Field(description="From when on the key is refused.")]
+    """Scopes of the key."""
+    expires_at: Annotated[UtcTime | None, Field(description="When the key expires.")]
 
 
 class Registration(WireView):
@@ -62,10 +62,12 @@ class Registration(WireView):
     created_at: UtcTime
     """When it was made."""
     scopes: list[str]
-    """What the key may do."""
-    expires_at: Annotated[UtcTime | None, Field(description="From when on the key is refused.")]
-    last_used_at: Annotated[UtcTime | None, Field(description="Time of the last request with the key, to the minute.")]
-    revoked_at: Annotated[UtcTime | None, Field(description="Since when the key is refused.")]
+    """Scopes of the key."""
+    expires_at: Annotated[UtcTime | None, Field(description="When the key expires.")]
+    last_used_at: Annotated[
+        UtcTime | None, Field(description="Time of the last request with the key, accurate to the minute.")
+    ]
+    revoked_at: Annotated[UtcTime | None, Field(description="When the key was revoked.")]
 
 
 class RegistrationList(WireView):

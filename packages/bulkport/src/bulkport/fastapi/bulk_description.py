@@ -40,7 +40,7 @@ def accepted_answer(job_id_name: str) -> dict[str, Any]:
         },
     }
     return {
-        "description": "The whole body is stored and its import job queued.",
+        "description": "The whole body is stored and its import job is queued.",
         "headers": {**STATUS_LOCATION, **RETRY_AFTER, **PREFERENCE_APPLIED},
         "content": {
             "application/json": {
@@ -139,7 +139,7 @@ def retry_answers(views: JobViews) -> dict[int | str, dict[str, Any]]:
     accepted = accepted_answer(views.job_id_name)
     return {
         200: _in_time(views),
-        202: {**accepted, "description": "The rows are stored, and queued as an import of their own."},
+        202: {**accepted, "description": "The rows are stored and queued as a new import."},
     }
 
 

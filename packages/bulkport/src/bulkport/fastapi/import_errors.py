@@ -103,7 +103,7 @@ _ROW_SCHEMA: Final[dict[str, Any]] = {
     },
 }
 _REPORT: Final[dict[str, Any]] = {
-    "description": "The bad rows.",
+    "description": "The rejected rows.",
     "headers": ATTACHMENT,
     "content": {
         "application/json": {

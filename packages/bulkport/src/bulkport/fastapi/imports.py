@@ -140,9 +140,9 @@ def import_router(
         request: Request,
         user_id: Annotated[UserId, Depends(authenticate)],
         *,
-        rollback: Annotated[bool, Query(description="Whether to remove the rows imported so far, too.")] = False,
+        rollback: Annotated[bool, Query(description="Also remove the rows imported so far.")] = False,
     ) -> Response:
-        """Cancel an import that has not ended. Rows that are stored already are kept, and counted in the answer.
+        """Cancel an unfinished import. Rows that are already stored are kept and counted in the response.
 
         With `rollback=true` they are removed in the transaction that cancels the import, as by an undo; `undone` has
         the numbers of rows `removed` and `kept`. This also works for an import that is already cancelled.
@@ -161,7 +161,7 @@ def import_router(
                     await undo_import(connection, job, resource)
                     job = await get_job(connection, job_id, user_id)
                 if effect is CancelEffect.ALREADY_ENDED and job.status != ImportStatus.CANCELLED:
-                    raise AlreadyEnded(f"Import {job_id} has ended already: its status is {job.status}.")
+                    raise AlreadyEnded(f"Import {job_id} has already finished: its status is {job.status}.")
                 status_code = 202 if effect is CancelEffect.STOPPING else 200
                 answer = Answer(status_code, views.detail.of(job, base_path(request, "/imports/"))).to_json()
                 # A transaction of its own: a cancellation that is asked for again does no harm.
@@ -177,9 +177,9 @@ def import_router(
     return router
 
 
-_SEEN: Final[dict[str, Any]] = {"description": "`Last-Event-ID` says that the end was seen: there is nothing to tell."}
-_STOPPING: Final[dict[str, Any]] = {"description": "It stops as soon as the chunks being written are finished."}
+_SEEN: Final[dict[str, Any]] = {"description": "`Last-Event-ID` is that of the final event: nothing follows."}
+_STOPPING: Final[dict[str, Any]] = {"description": "The import stops once the chunks being written are finished."}
 _CANCELLED: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "It is cancelled."},
-    409: {"description": "The import has ended already."},
+    409: {"description": "The import has already finished."},
 }

@@ -56,15 +56,15 @@ _SECURED: Final = {
     "503": "The server or its database is busy or away; try again after `Retry-After`.",
 }
 _WITH_KEY: Final = {"403": "The key lacks the scope, or this is another user's."}
-_WITH_PATH: Final = {"404": "There is nothing at this address."}
+_WITH_PATH: Final = {"404": "Not found."}
 _WITH_BODY: Final = {
     "413": "The body is too large.",
     "415": "The Content-Type or Content-Encoding is not supported.",
 }
 
 _REPEATED: Final = {
-    "409": "A request with this `Idempotency-Key` is under way.",
-    "422": "The `Idempotency-Key` was used for another request.",
+    "409": "A request with this `Idempotency-Key` is in progress.",
+    "422": "The `Idempotency-Key` was used for a different request.",
 }
 _RETRIED: Final = frozenset({"409", "429", "503"})
 """Statuses after which the same request may succeed; 409 only where `Retry-After` is there."""

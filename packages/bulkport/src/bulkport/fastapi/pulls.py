@@ -147,7 +147,7 @@ def add_pull_creation(
         name=f"pull_{resource.name}_again_and_again",
         response_model=PullView,
         openapi_extra=safe_to_repeat(_CREATION),
-        responses={409: {"description": "The user has as many recurring pulls as one user may have."}},
+        responses={409: {"description": "The user has reached the limit of recurring pulls."}},
         tags=["pulls"],
     )
     async def create_pull(
@@ -156,7 +156,7 @@ def add_pull_creation(
         writing: Annotated[WriteOptions, Depends(write_options(resource))],
         body: Annotated[NewPull, Depends(_new_pull)],
     ) -> Response:
-        """Look at a source by a cron expression, and import it whenever it has changed.
+        """Check a source on a schedule and import it whenever it has changed.
 
         Changes are detected by `ETag` or `Last-Modified`; a source that has neither is imported each time. Query
         parameters are those of a bulk request, and apply to each import.
@@ -234,7 +234,7 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
     async def change_pull(
         request: Request, pull_id: PathId, user_id: Caller, body: Annotated[PullChange, Depends(_pull_change)]
     ) -> Response:
-        """Switch a recurring pull off or on."""
+        """Pause or resume a recurring pull."""
 
         async def change(connection: AsyncConnection[Any], pull: RecurringPull, engine: JobEngine) -> Answer:
             await recurring.set_active(connection, pull_id, is_active=body.is_active)
@@ -253,7 +253,7 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
         openapi_extra=safe_to_repeat(),
     )
     async def look_now(request: Request, pull_id: PathId, user_id: Caller) -> Response:
-        """Look at the source now, whatever its cron expression says."""
+        """Check the source now, regardless of its schedule."""
 
         async def look(connection: AsyncConnection[Any], pull: RecurringPull, engine: JobEngine) -> Answer:
             try:
@@ -267,7 +267,7 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
 
     @router.delete("/{pull_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=safe_to_repeat())
     async def delete_pull(request: Request, pull_id: PathId, user_id: Caller) -> Response:
-        """Look no more. Imports that it made stay."""
+        """Delete a recurring pull. Its imports are kept."""
 
         async def delete(connection: AsyncConnection[Any], pull: RecurringPull, engine: JobEngine) -> Answer:
             await recurring.delete_pull(connection, pull_id, user_id)

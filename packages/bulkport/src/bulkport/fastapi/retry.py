@@ -150,14 +150,14 @@ def retry_router(
         responses={409: _CONFLICT},
         openapi_extra=safe_to_repeat(_record.openapi),
     )
-    async def mend_rejected_row(
+    async def correct_rejected_row(
         job_id: JobId,
         row: PathId,
         request: Request,
         user_id: Caller,
-        record: Annotated[MendedRecord, Depends(_record)],
+        record: Annotated[CorrectedRecord, Depends(_record)],
     ) -> Response:
-        """Replace a rejected row by a mended record, which the next retry sends."""
+        """Replace a rejected row with a corrected record, which the next retry sends."""
 
         async def mend(connection: AsyncConnection[Any]) -> Answer:
             await get_job(connection, job_id, user_id)

@@ -52,7 +52,7 @@ _MAX_CHECKED: Final = 16 * 2**20
 """A body that is kept as a whole or not at all waits in memory for its end."""
 
 _OFFSET: Final[dict[str, Any]] = {
-    "description": "`Upload-Offset` says how many bytes have arrived.",
+    "description": "`Upload-Offset` is the number of bytes received.",
     "headers": UPLOAD_STATE,
 }
 _FOUND: Final[dict[str, Any]] = {**_OFFSET, "headers": {**UPLOAD_STATE, **UPLOAD_LENGTH}}
@@ -60,10 +60,10 @@ _CREATED: Final[dict[str, Any]] = {
     "description": 'The upload\'s address is in `Location`; its last segment is the id for `{"upload": id}`.',
     "headers": {**LOCATION, **UPLOAD_STATE},
 }
-_SUPPORT: Final[dict[str, Any]] = {"description": "What of tus is supported.", "headers": TUS_SUPPORT}
-_MOVED: Final[dict[str, Any]] = {"description": "`Upload-Offset` is not where the upload ends."}
-_MISMATCH: Final[dict[str, Any]] = {"description": "The body has another checksum; nothing of it was kept."}
-_TOO_MANY: Final[dict[str, Any]] = {"description": "The user has as many unfinished uploads as one user may have."}
+_SUPPORT: Final[dict[str, Any]] = {"description": "The supported tus features.", "headers": TUS_SUPPORT}
+_MOVED: Final[dict[str, Any]] = {"description": "`Upload-Offset` does not match the upload's current offset."}
+_MISMATCH: Final[dict[str, Any]] = {"description": "The body does not match its checksum; nothing of it was stored."}
+_TOO_MANY: Final[dict[str, Any]] = {"description": "The user has reached the limit of unfinished uploads."}
 _LARGE: Final[dict[str, Any]] = {"description": "The upload is too large."}
 _TYPE: Final[dict[str, Any]] = {"description": f"The Content-Type must be {CONTENT_TYPE}."}
 _VERSION_NEEDED: Final[dict[str, Any]] = {"description": "The header `Tus-Resumable: 1.0.0` is missing."}
@@ -325,4 +325,4 @@ def _upload_id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise NotFound("There is no such upload, or it has expired.") from None
+        raise NotFound("The upload does not exist or has expired.") from None

@@ -34,7 +34,7 @@ class NewWebhook(WireBody):
     """A webhook to add."""
 
     url: Annotated[_Url, Field(description="Where messages are sent: an https address in a public network.")]
-    events: Annotated[_Events, Field(description="What to be told of; all by default.")] = [  # noqa: RUF012
+    events: Annotated[_Events, Field(description="Events to send; by default, all.")] = [  # noqa: RUF012
         "import.completed",
         "import.partial_success",
         "import.failed",
@@ -161,7 +161,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
         status_code=status.HTTP_201_CREATED,
         response_model=WebhookWithSecret,
         openapi_extra=safe_to_repeat(_CREATION),
-        responses={409: {"description": "The user has as many webhooks as one user may have."}},
+        responses={409: {"description": "The user has reached the limit of webhooks."}},
     )
     async def create_webhook(
         request: Request, user_id: Caller, body: Annotated[NewWebhook, Depends(_new_webhook)]

@@ -91,7 +91,7 @@ def write_options(resource: Resource) -> Callable[..., Awaitable[WriteOptions]]:
             ["", *map(str, resource.allowed_modes)],
         ),
         "dryRun": ("Run the import, database checks included, without keeping any row.", "false", [*_TRUE, *_FALSE]),
-        "results": ("`ids` keeps the outcome and id of every row.", None, _RESULTS),
+        "results": ("`ids` stores the outcome and id of every row.", None, _RESULTS),
     }
     parameters = [
         inspect.Parameter("request", anything, annotation=Request),
