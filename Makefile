@@ -36,6 +36,10 @@ test: .venv/.development programs ## Run all tests (ARGS=… goes to pytest)
 properties: .venv/.development ## Draw 100 times the examples of each property test, by chance; values of columns alone are 150,000
 	@BULKPORT_EXAMPLES_TIMES=$(or $(TIMES),100) $(BIN)/python -m pytest -n 2 --timeout 3600 -m hypothesis tests $(ARGS)
 
+.PHONY: sizes
+sizes: .venv/.development ## Run the cases of tables with 200,000 rows each (ROWS=…)
+	@BULKPORT_MANY_ROWS=$(or $(ROWS),200000) $(BIN)/python -m pytest -n 2 --timeout 3600 -m sizes tests/integration/imports $(ARGS)
+
 .PHONY: chaos
 chaos: .venv/.development ## Break a running system for ten minutes and check what it kept (ARGS="--seconds 60 --seed 1")
 	@$(BIN)/python -m chaos --seconds 600 --rows 200000 --clients 6 --pause 0.3 $(ARGS)

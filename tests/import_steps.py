@@ -11,8 +11,9 @@ import httpx
 import psycopg
 
 from bulkport import Bulkport, WorkerSettings
+from table_sizes import IS_LONG
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 1200.0 if IS_LONG else 60.0
 FINAL = {"Completed", "PartialSuccess", "Failed", "Cancelled"}
 
 NDJSON = {"content-type": "application/x-ndjson"}

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Header
 from bulkport import Bulkport, ImportLimits, Resource
 from bulkport.fastapi import problems
 from import_steps import NDJSON, execute, fetch, imported, messages, ndjson, running_worker
+from table_sizes import CHUNK_BYTES
 
 
 async def _someone(x_user: Annotated[str, Header()] = "sam") -> str:
@@ -64,7 +65,7 @@ async def table_site(
         Where the worker connects, as another role say.
     """
     await execute(url, tables)
-    bulkport = Bulkport(url, resources=resources, limits=ImportLimits(**limits))
+    bulkport = Bulkport(url, resources=resources, limits=ImportLimits(**{"chunk_bytes": CHUNK_BYTES} | limits))
     app = FastAPI()
     problems.install(app)
     app.include_router(bulkport.router(user=_someone, authorize=authorize, job_id_name="hangfireJobId"), prefix="/api")

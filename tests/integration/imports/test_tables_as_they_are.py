@@ -9,8 +9,7 @@ from pydantic import BaseModel
 from table_site import table_site
 
 from bulkport import ConflictPolicy, Resource
-
-LARGE = 2_600
+from table_sizes import at_both_sizes
 
 
 class Item(BaseModel):
@@ -97,6 +96,36 @@ CASES: dict[str, tuple[str, Mapping[str, Any], str, str, Mapping[str, Any]]] = {
         'new row for relation "goods" violates check constraint "goods_price_check" (Failing row contains (bad, -1).)',
         {},
     ),
+    "a partition on another server": (
+        """
+        CREATE EXTENSION postgres_fdw; CREATE TABLE far (name text, price integer CHECK (price > 0));
+        DO $$ BEGIN EXECUTE format(
+            'CREATE SERVER there FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname %L, host %L, port %L)',
+            current_database(), coalesce(nullif(split_part(current_setting('unix_socket_directories'), ',', 1), ''),
+            'localhost'), current_setting('port')
+        ); EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER there OPTIONS (user %L)', current_user); END $$;
+        CREATE TABLE items (name text, price integer) PARTITION BY LIST (price);
+        CREATE FOREIGN TABLE items_far PARTITION OF items FOR VALUES IN (1, -1) SERVER there OPTIONS (table_name 'far');
+        """,
+        {"price": -1},
+        "",
+        'new row for relation "far" violates check constraint "far_price_check"',
+        {},
+    ),
+    "a check that old rows need not keep": (
+        "CREATE TABLE items (name text, price integer); ALTER TABLE items ADD CHECK (price > 0) NOT VALID;",
+        {"price": -1},
+        "price",
+        "price -1 breaks the rule items_price_check: price > 0",
+        {},
+    ),
+    "a table whose name has points": (
+        'CREATE SCHEMA "my.shop"; CREATE TABLE "my.shop"."it.ems" (name text, price integer CHECK (price > 0));',
+        {"price": -1},
+        "price",
+        "price -1 breaks the rule it.ems_price_check: price > 0",
+        {"table": '"my.shop"."it.ems"'},
+    ),
     "an heir with a rule of its own": (
         "CREATE TABLE base (name text, price integer); CREATE TABLE items (CHECK (price < 10)) INHERITS (base);",
         {"price": 10},
@@ -156,7 +185,7 @@ def _good(count: int) -> list[dict[str, Any]]:
     return [{"name": f"g{i}"} for i in range(count)]
 
 
-@pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])
+@at_both_sizes(2)
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 async def test_one_bad_row_is_told_by_its_field_and_all_others_are_written(
     database_url: str, case: tuple[str, Mapping[str, Any], str, str, Mapping[str, Any]], count: int
@@ -170,7 +199,7 @@ async def test_one_bad_row_is_told_by_its_field_and_all_others_are_written(
         assert bad == {count // 2 + 1: [(field, message)]}
 
 
-@pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])
+@at_both_sizes(2)
 async def test_rows_that_a_rule_leaves_out_are_skipped_beside_bad_ones(database_url: str, count: int) -> None:
     tables = """
         CREATE TABLE items (name text, price integer CHECK (price < 100));
@@ -193,7 +222,7 @@ async def test_rows_of_a_table_that_keeps_nothing_are_skipped(database_url: str)
         assert (job["created"], job["skipped"]) == (0, 3)
 
 
-@pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])
+@at_both_sizes(2)
 @pytest.mark.parametrize("policy", [ConflictPolicy.SKIP, ConflictPolicy.UPDATE])
 async def test_a_partial_key_with_a_pattern_covers_its_rows_alone(
     database_url: str, policy: ConflictPolicy, count: int
@@ -210,7 +239,7 @@ async def test_a_partial_key_with_a_pattern_covers_its_rows_alone(
         assert stored == [("a", kept), ("x", 3), ("x", 4)]
 
 
-@pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])
+@at_both_sizes(2)
 @pytest.mark.parametrize("kind", ["an expression", "columns", "columns without an index"])
 async def test_keys_with_signs_of_placeholders_are_kept(database_url: str, kind: str, count: int) -> None:
     tables, options = {

@@ -19,8 +19,7 @@ from table_site import table_site
 from bulkport import ConflictPolicy, Resource
 from bulkport.imports.process import AttemptPolicy
 from import_steps import CSV, execute
-
-LARGE = 2_600
+from table_sizes import MANY, at_both_sizes
 
 
 class Item(BaseModel):
@@ -70,7 +69,7 @@ CASES = {
         "price must be above 0",
     ),
     "a strict look-up": Case(
-        "CREATE TABLE known (name text); INSERT INTO known SELECT 'g' || i FROM generate_series(0, 9999) i;"
+        f"CREATE TABLE known (name text); INSERT INTO known SELECT 'g' || i FROM generate_series(0, {MANY}) i;"
         "CREATE INDEX ON known (name);"
         + _trigger("SELECT name INTO STRICT found FROM known k WHERE k.name = NEW.name;", "DECLARE found text;"),
         {"name": "bad"},
@@ -139,7 +138,7 @@ CASES = {
     ),
     "a foreign key of several columns that matches whole or not at all": Case(
         "CREATE TABLE kinds (name text, price integer, PRIMARY KEY (name, price));"
-        "INSERT INTO kinds SELECT 'g' || i, 1 FROM generate_series(0, 9999) i;"
+        f"INSERT INTO kinds SELECT 'g' || i, 1 FROM generate_series(0, {MANY}) i;"
         "CREATE TABLE items (name text, price integer, FOREIGN KEY (name, price) REFERENCES kinds)",
         {"name": "bad", "price": 5},
         "name and price refer to something that does not exist: 'bad', 5",
@@ -182,7 +181,7 @@ def _good(count: int) -> list[dict[str, Any]]:
     return [{"name": f"g{i}"} for i in range(count)]
 
 
-@pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])
+@at_both_sizes(2)
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 async def test_one_bad_row_is_told_and_all_others_are_written(database_url: str, case: Case, count: int) -> None:
     async with table_site(database_url, case.tables, case.resource()) as site:
@@ -220,7 +219,7 @@ async def test_a_trigger_that_speaks_of_conflicts_or_connections_is_about_its_ro
         assert bad == {4: [("", "try again")]}
 
 
-@pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])
+@at_both_sizes(2)
 async def test_rows_that_a_trigger_leaves_out_are_skipped(database_url: str, count: int) -> None:
     tables = _trigger("IF NEW.price < 0 THEN RETURN NULL; END IF;")
     async with table_site(database_url, tables, CASES["an assertion"].resource()) as site:
@@ -233,7 +232,7 @@ async def test_rows_that_a_trigger_leaves_out_are_skipped(database_url: str, cou
         assert await site.rows("SELECT count(*) FROM items") == [(count,)]
 
 
-@pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])
+@at_both_sizes(2)
 async def test_rows_that_a_trigger_leaves_out_are_skipped_under_update_too(database_url: str, count: int) -> None:
     tables = """
         CREATE TABLE items (name text PRIMARY KEY, price integer); INSERT INTO items VALUES ('same', 5), ('other', 6);
@@ -259,7 +258,35 @@ async def test_rows_that_a_trigger_leaves_out_are_skipped_under_update_too(datab
         assert list(bad) == [count + 4]
 
 
-@pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])
+@at_both_sizes(0)
+async def test_a_trigger_may_leave_changes_out_alone(database_url: str, count: int) -> None:
+    tables = """
+        CREATE TABLE items (name text PRIMARY KEY, price integer); INSERT INTO items VALUES ('kept', 5);
+        CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.price < 0 THEN RETURN NULL; END IF; RETURN NEW;
+        END $$;
+        CREATE TRIGGER judge BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION judge();
+    """
+    options = {"conflict": ConflictPolicy.UPDATE, "conflict_key": ("name",)}
+    async with table_site(database_url, tables, Case("", {}, "", options=options).resource()) as site:
+        job, bad = await site.load([*_good(count), {"name": "kept", "price": -1}])
+        assert [job[name] for name in ("status", "created", "skipped", "unchanged")] == ["Completed", count, 1, 0]
+        assert not bad
+
+
+@at_both_sizes(0)
+async def test_the_first_of_rows_that_a_trigger_makes_equal_stays_where_stored_ones_do(
+    database_url: str, count: int
+) -> None:
+    case = EQUAL["a trigger"]
+    options: dict[str, Any] = {"conflict": ConflictPolicy.SKIP, "conflict_key": ("name",)}
+    async with table_site(database_url, case.tables, Case("", {}, "", options=options).resource()) as site:
+        job, bad = await site.load([{"name": "b", "price": 1}, *_good(count), {"name": "B", "price": 2}])
+        assert (job["created"], job["skipped"], bad) == (count + 1, 1, {})
+        assert await site.rows("SELECT price FROM items WHERE name = 'b'") == [(1,)]
+
+
+@at_both_sizes(2)
 @pytest.mark.parametrize("policy", [ConflictPolicy.SKIP, ConflictPolicy.UPDATE])
 @pytest.mark.parametrize("kind", ["partitions", "view", "rule", "rules"])
 async def test_keys_of_partitioned_tables_and_views_are_kept(
@@ -292,7 +319,7 @@ async def test_keys_of_partitioned_tables_and_views_are_kept(
         assert await site.rows("SELECT price FROM items WHERE name = 'a'") == [(2 if changed else 1,)]
 
 
-@pytest.mark.parametrize("count", [2, LARGE], ids=["few rows", "many rows"])
+@at_both_sizes(2)
 async def test_row_level_security_refuses_rows_and_not_imports(database_url: str, count: int) -> None:
     tables = """
         CREATE ROLE importer LOGIN; GRANT USAGE ON SCHEMA public, bulkport TO importer;
@@ -437,7 +464,7 @@ EQUAL = {
 }
 
 
-@pytest.mark.parametrize("count", [0, LARGE], ids=["few rows", "many rows"])
+@at_both_sizes(0)
 @pytest.mark.parametrize("case", EQUAL.values(), ids=list(EQUAL))
 async def test_the_last_of_rows_with_a_key_equal_in_the_table_wins(
     database_url: str, case: EqualKeys, count: int
@@ -479,7 +506,7 @@ async def _latin_rows(url: str) -> None:
     await execute(url, upgrade_sql())
     items = CASES["an assertion"].resource()
     async with table_site(url, "CREATE TABLE items (name text, price integer)", items) as site:
-        for count in (2, LARGE):
+        for count in (2, MANY):
             job, bad = await site.load([{"name": "Zürich"}, *_good(count), {"name": "5 €"}])
             assert (job["status"], job["successCount"]) == ("PartialSuccess", count + 1), job
             assert list(bad) == [count + 2]

@@ -20,6 +20,7 @@ from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.read import ImportJob
 from bulkport.imports.write_options import WriteMode
 from import_steps import CSV, NDJSON, imported
+from table_sizes import at_both_sizes
 
 
 class Base(DeclarativeBase):
@@ -221,7 +222,7 @@ def _fold(row: Item) -> Item | None:
     return row.model_copy(update={"name": row.name.lower()}) if row.name.isupper() else None
 
 
-@pytest.mark.parametrize("count", [1, 2600], ids=["few rows", "many rows"])
+@at_both_sizes(1)
 async def test_a_row_may_be_changed_or_refused_before_it_is_written(database_url: str, count: int) -> None:
     async with table_site(database_url, ITEMS, items(before_row=_fold)) as site:
         rows = [{"name": f"g{i}"} for i in range(count)]

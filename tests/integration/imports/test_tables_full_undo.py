@@ -20,6 +20,7 @@ from bulkport.imports.retention import ImportPruner, ImportRetention
 from bulkport.imports.write_options import WriteMode
 from bulkport.pools import open_pool
 from import_steps import execute, fetch
+from table_sizes import MANY, at_both_sizes, sizes
 
 TABLES = """
     CREATE TABLE items (
@@ -62,10 +63,10 @@ async def undo(site: TableSite, job: dict[str, Any]) -> dict[str, Any]:
 
 CHANGES = [
     *((3, bad, resource, mode) for bad in (0, 1) for resource in (MATCHED, MERGED) for mode in ("upsert", "update")),
-    (2600, 0, MATCHED, "upsert"),
-    (2600, 0, MERGED, "update"),
-    (2600, 1, MATCHED, "update"),
-    (2600, 1, MERGED, "upsert"),
+    pytest.param(MANY, 0, MATCHED, "upsert", marks=sizes),
+    pytest.param(MANY, 0, MERGED, "update", marks=sizes),
+    pytest.param(MANY, 1, MATCHED, "update", marks=sizes),
+    pytest.param(MANY, 1, MERGED, "upsert", marks=sizes),
 ]
 """Each way, with few rows and with many: how many rows, how many of them bad, by which key, in which mode."""
 
@@ -110,7 +111,7 @@ async def test_rows_that_others_changed_or_deleted_since_are_told_with_reasons(d
         assert prices == [("old1", 50, "mine"), ("old3", 3, "noted"), ("old4", 4, "noted"), ("old5", 5, "noted")]
 
 
-@pytest.mark.parametrize("count", [0, 2600], ids=["few rows", "many rows"])
+@at_both_sizes(0)
 @pytest.mark.parametrize("referenced", [False, True], ids=["all go", "one is needed"])
 async def test_deleted_rows_come_back_unless_their_key_was_taken(
     database_url: str, count: int, referenced: bool
@@ -140,7 +141,7 @@ async def test_a_row_that_an_import_changes_again_and_again_gets_its_first_value
         assert await site.rows(ALL) == before
 
 
-@pytest.mark.parametrize("rows", [1, 2500], ids=["single statement", "chunks"])
+@at_both_sizes(1, "rows")
 async def test_imports_are_undone_in_turn_back_to_the_beginning(database_url: str, rows: int) -> None:
     async with table_site(database_url, TABLES, MATCHED) as site:
         states = [await site.rows(ALL)]

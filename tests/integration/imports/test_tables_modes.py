@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -12,7 +13,9 @@ from table_site import TableSite, table_site
 
 from bulkport import Reference, Resource
 from bulkport.imports.write_options import WriteMode
+from each_case import case
 from import_steps import CSV, NDJSON
+from table_sizes import at_both_sizes
 
 
 class Good(BaseModel):
@@ -233,7 +236,7 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize("count", [0, 2600], ids=["few rows", "many rows"])
+@at_both_sizes(0)
 @pytest.mark.parametrize("tables", SPECIAL.values(), ids=list(SPECIAL))
 async def test_modes_work_on_tables_of_every_kind(database_url: str, tables: str, count: int) -> None:
     async with table_site(database_url, f"{tables}; {SOME}", goods()) as site:
@@ -259,6 +262,25 @@ async def test_modes_work_on_tables_of_every_kind(database_url: str, tables: str
             ("a", "A"),
             ("d", "D"),
         ]
+
+
+@KEYS
+async def test_columns_may_be_called_as_anything_in_a_statement(database_url: str, tables: str) -> None:
+    names = {"sku": "position", "title": "ordinality", "price": "place"}
+    for field, column in names.items():
+        tables = tables.replace(field, column)
+    extra = " ADD stored int, ADD given int, ADD chosen int, ADD typed int, ADD excluded int, ADD merged int"
+    tables = f"{tables}; ALTER TABLE goods{extra}; INSERT INTO goods (position) VALUES ('a'), ('b')"
+    async with table_site(database_url, tables, replace(goods(), columns=names, key=("position",))) as site:
+        for mode in (WriteMode.INSERT, WriteMode.SKIP, WriteMode.UPSERT, WriteMode.UPDATE, WriteMode.DELETE):
+            for query in ("", "&results=ids", "&dryRun=true"):
+                rows = [
+                    {"sku": sku} | ({} if mode is WriteMode.DELETE else {"title": mode, "price": 1}) for sku in "bcb"
+                ]
+                job, _ = await site.load(rows, query=f"?mode={mode}{query}")
+                with case(mode, query, job):
+                    assert job["successCount"] + job["failureCount"] == 3
+                    assert "ambiguous" not in (job["errorSummary"] or "")
 
 
 async def _org(x_org: Annotated[int, Header()]) -> int:

@@ -13,6 +13,7 @@ from table_site import table_site
 from bulkport import ConflictPolicy, Reference, Resource
 from bulkport.errors import ResourceDeclarationError
 from import_steps import NDJSON, STRICT
+from table_sizes import scaled, small_chunks
 
 
 class Node(BaseModel):
@@ -57,28 +58,31 @@ def _tree(count: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("tables", [PLAIN, DEFERRED], ids=["plain", "deferred"])
-@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 2000}], ids=["one chunk", "many chunks"])
+@small_chunks(2000)
 @pytest.mark.parametrize("headers", [NDJSON, {**NDJSON, **STRICT}], ids=["lenient", "strict"])
 async def test_children_may_come_before_their_parents(
     database_url: str, tables: str, limits: Mapping[str, Any], headers: Mapping[str, str]
 ) -> None:
     async with table_site(database_url, tables, NODES, **limits) as site:
-        job, bad = await site.load(_tree(600), headers=headers)
-        assert (job["status"], job["successCount"], bad) == ("Completed", 600, {}), job
-        assert await site.rows("SELECT count(*) FROM nodes") == [(600,)]
+        count = scaled(600)
+        job, bad = await site.load(_tree(count), headers=headers)
+        assert (job["status"], job["successCount"], bad) == ("Completed", count, {}), job
+        assert await site.rows("SELECT count(*) FROM nodes") == [(count,)]
 
 
 @pytest.mark.parametrize("tables", [PLAIN, DEFERRED], ids=["plain", "deferred"])
-@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 2000}], ids=["one chunk", "many chunks"])
+@small_chunks(2000)
 async def test_only_rows_whose_parent_is_nowhere_are_bad(
     database_url: str, tables: str, limits: Mapping[str, Any]
 ) -> None:
     async with table_site(database_url, tables, NODES, **limits) as site:
-        rows = _tree(800)
-        rows[21] = {"id": 2001, "parent": 9999}
-        rows += [{"id": 2002, "parent": 2001}, {"id": 3000, "parent": 1, "name": "bad"}]
-        lost = {number for number, row in enumerate(rows, start=1) if row["id"] in (2001, 2002)}
-        moved = {row["id"] for row in _tree(800)} - {row["id"] for row in rows}
+        count = scaled(800)
+        rows = _tree(count)
+        orphan, below_it, bad_one = 2 * count, 2 * count + 1, 2 * count + 2
+        rows[21] = {"id": orphan, "parent": 9 * count}
+        rows += [{"id": below_it, "parent": orphan}, {"id": bad_one, "parent": 1, "name": "bad"}]
+        lost = {number for number, row in enumerate(rows, start=1) if row["id"] in (orphan, below_it)}
+        moved = {row["id"] for row in _tree(count)} - {row["id"] for row in rows}
         below = set(moved)
         for row in sorted(rows, key=lambda row: row["id"]):
             if row["parent"] in below:
@@ -92,13 +96,42 @@ async def test_only_rows_whose_parent_is_nowhere_are_bad(
         assert await site.rows("SELECT count(*) FROM nodes") == [(len(rows) - 1 - len(lost),)]
 
 
-async def test_rows_in_reverse_order_over_chunks_are_written(database_url: str) -> None:
-    async with table_site(database_url, PLAIN, NODES, chunk_bytes=1000) as site:
-        job, bad = await site.load([{"id": i, "parent": i - 1 or None} for i in range(600, 0, -1)])
-        assert (job["status"], bad) == ("Completed", {})
+@small_chunks(1000)
+@pytest.mark.parametrize("order", ["reverse", "shuffled"])
+async def test_a_row_may_follow_on_the_one_before_it_in_any_order(
+    database_url: str, order: str, limits: Mapping[str, Any]
+) -> None:
+    count = scaled(2000)
+    rows = [{"id": i, "parent": i - 1 or None} for i in range(count, 0, -1)]
+    if order == "shuffled":
+        random.Random(5).shuffle(rows)
+    async with table_site(database_url, PLAIN, NODES, **limits) as site:
+        job, bad = await site.load(rows)
+        assert (job["status"], job["successCount"], bad) == ("Completed", count, {})
 
 
-@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 300}], ids=["one chunk", "many chunks"])
+class Branch(BaseModel):
+    name: str
+    parent: str | None = None
+
+
+@small_chunks(300)
+async def test_a_parent_may_be_named_beside_a_column_that_the_file_does_not_have(
+    database_url: str, limits: Mapping[str, Any]
+) -> None:
+    tables = """
+        CREATE TABLE branches (org int DEFAULT 1, name text, parent text, PRIMARY KEY (org, name),
+                               FOREIGN KEY (org, parent) REFERENCES branches);
+    """
+    branches = Resource(name="branches", label="Branch", label_field="name", model=Branch, table="branches")
+    count = scaled(60)
+    async with table_site(database_url, tables, branches, **limits) as site:
+        rows: list[dict[str, Any]] = [{"name": f"b{i}", "parent": f"b{i + 1}"} for i in range(count)]
+        job, bad = await site.load([{"name": "x", "parent": "nowhere"}, *rows, {"name": f"b{count}"}])
+        assert (job["successCount"], list(bad)) == (count + 1, [1])
+
+
+@small_chunks(300)
 async def test_a_circle_by_id_is_written_as_a_whole(database_url: str, limits: Mapping[str, Any]) -> None:
     rows = [{"id": i, "parent": i % 40 + 1} for i in range(1, 41)]
     async with table_site(database_url, PLAIN, NODES, **limits) as site:
@@ -106,7 +139,7 @@ async def test_a_circle_by_id_is_written_as_a_whole(database_url: str, limits: M
         assert (job["status"], job["successCount"], bad) == ("Completed", 40, {})
 
 
-@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 1000}], ids=["one chunk", "many chunks"])
+@small_chunks(1000)
 @pytest.mark.parametrize("policy", [ConflictPolicy.REJECT, ConflictPolicy.UPDATE])
 async def test_parents_are_found_by_name_in_the_same_file(
     database_url: str, limits: Mapping[str, Any], policy: ConflictPolicy
@@ -122,21 +155,23 @@ async def test_parents_are_found_by_name_in_the_same_file(
         **key,
     )
     async with table_site(database_url, PARTS_TABLE, parts, **limits) as site:
-        rows = [{"name": f"p{i}", "parent": f"p{i // 2}"} for i in range(2, 300)] + [{"name": "p1"}]
+        count = scaled(300)
+        rows = [{"name": f"p{i}", "parent": f"p{i // 2}"} for i in range(2, count)] + [{"name": "p1"}]
         random.Random(3).shuffle(rows)
         rows += [{"name": "lost", "parent": "nobody"}, {"name": "below", "parent": "lost"}]
         job, bad = await site.load(rows)
-        assert (job["status"], job["successCount"]) == ("PartialSuccess", 299), (job, bad)
-        assert set(bad) == {300, 301}
-        assert bad[300] == [("parent", "Part 'nobody' does not exist")]
-        assert bad[301] == [("parent", "Part 'lost' does not exist")]
+        assert (job["status"], job["successCount"]) == ("PartialSuccess", count - 1), (job, bad)
+        assert bad == {
+            count: [("parent", "Part 'nobody' does not exist")],
+            count + 1: [("parent", "Part 'lost' does not exist")],
+        }
         found = await site.rows(
             "SELECT c.name, p.name FROM parts c LEFT JOIN parts p ON p.id = c.parent_id WHERE c.name IN ('p1', 'p7')"
         )
         assert sorted(found) == [("p1", None), ("p7", "p3")]
 
 
-@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 300}], ids=["one chunk", "many chunks"])
+@small_chunks(300)
 async def test_a_circle_by_name_is_written_as_a_whole_beside_bad_rows(
     database_url: str, limits: Mapping[str, Any]
 ) -> None:
@@ -153,7 +188,7 @@ async def test_a_circle_by_name_is_written_as_a_whole_beside_bad_rows(
         assert sorted(found) == [("below", "p2"), ("p3", "p22")]
 
 
-@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 300}], ids=["one chunk", "many chunks"])
+@small_chunks(300)
 async def test_a_circle_with_a_bad_row_is_refused_and_no_other_is(database_url: str, limits: Mapping[str, Any]) -> None:
     rows = [{"id": i, "parent": i % 20 + 1} for i in range(1, 21)]
     rows += [{"id": i, "parent": i - 1 if i > 31 else 50} for i in range(31, 51)]
@@ -167,7 +202,7 @@ async def test_a_circle_with_a_bad_row_is_refused_and_no_other_is(database_url: 
         assert await site.rows("SELECT count(*) FROM nodes") == [(21,)]
 
 
-@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 60}], ids=["one chunk", "many chunks"])
+@small_chunks(60)
 async def test_a_repeated_name_is_that_of_the_row_which_stays(database_url: str, limits: Mapping[str, Any]) -> None:
     async with table_site(database_url, PARTS_TABLE, PARTS, **limits) as site:
         job, bad = await site.load([{"name": "a", "parent": "b"}, {"name": "b"}, {"name": "b"}])
@@ -183,7 +218,7 @@ class Step(BaseModel):
     after_id: int | None = None
 
 
-@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 300}], ids=["one chunk", "many chunks"])
+@small_chunks(300)
 async def test_several_references_by_name_into_the_own_table_are_found(
     database_url: str, limits: Mapping[str, Any]
 ) -> None:
@@ -236,7 +271,7 @@ FOLDERS_TABLE = """
 """
 
 
-@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 60}], ids=["one chunk", "many chunks"])
+@small_chunks(60)
 async def test_a_reference_into_the_own_table_keeps_to_its_context_and_its_filter(
     database_url: str, limits: Mapping[str, Any]
 ) -> None:

@@ -10,6 +10,7 @@ from table_site import TableSite, table_site
 from bulkport import Resource
 from bulkport.imports.write_options import WriteMode
 from import_steps import execute
+from table_sizes import at_both_sizes
 
 TABLES = """
     CREATE TABLE items (
@@ -43,7 +44,7 @@ async def undo(site: TableSite, job: dict[str, Any]) -> dict[str, Any]:
     return {name: undone[name] for name in ("removed", "kept", "notRestored") if undone[name]}
 
 
-@pytest.mark.parametrize("count", [3, 2600], ids=["few rows", "many rows"])
+@at_both_sizes(3)
 @pytest.mark.parametrize("bad", [0, 1], ids=["all good", "one bad"])
 @pytest.mark.parametrize("query", ["", "?results=ids", "?mode=skip"])
 async def test_created_rows_are_removed_unless_they_were_changed(

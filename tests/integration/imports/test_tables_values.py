@@ -14,6 +14,7 @@ from table_site import table_site
 from bulkport import ConflictPolicy, Reference, Resource
 from bulkport.imports.options import ReadingOptions
 from import_steps import CSV, NDJSON, execute
+from table_sizes import at_both_sizes
 
 TABLES = """
     CREATE DOMAIN tag_list AS text[];
@@ -69,7 +70,7 @@ def table(header: list[str], *rows: list[str]) -> bytes:
     return text.getvalue().encode()
 
 
-@pytest.mark.parametrize("filler", [0, 2500])
+@at_both_sizes(0, "filler")
 async def test_good_values_arrive_and_others_are_told_at_every_size(database_url: str, filler: int) -> None:
     header = list(Reading.model_fields)
     good = ["a", "1234567890.12", "1e-3", "2024-02-29", "2024-01-31T10:00:00+05:30", "2024-01-31T10:00:00"]
@@ -135,7 +136,7 @@ async def test_the_same_values_come_by_json(database_url: str) -> None:
         assert found[2] == [("day", "day 20240131 is not a date; write 2024-01-31 or set dateFormat")]
 
 
-@pytest.mark.parametrize("filler", [0, 2500])
+@at_both_sizes(0, "filler")
 async def test_a_member_that_stands_twice_in_a_value_is_told(database_url: str, filler: int) -> None:
     values = {
         '{"n": 1, "n": 2}': "n",
@@ -186,7 +187,7 @@ async def test_a_request_says_how_its_values_are_written(database_url: str) -> N
         assert await site.rows("SELECT name, amount, day, at FROM readings WHERE name = 'c'") == [("c", *expected[1:])]
 
 
-@pytest.mark.parametrize("rows", [1, 2500])
+@at_both_sizes(1, "rows")
 async def test_an_update_leaves_what_the_file_does_not_have(database_url: str, rows: int) -> None:
     async with table_site(database_url, TABLES, PEOPLE) as site:
         await site.load([{"email": f"{i}", "name": "Ada", "phone": "1"} for i in range(rows)])

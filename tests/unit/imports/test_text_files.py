@@ -155,6 +155,71 @@ def test_rows_of_empty_cells_are_ignored_and_counted() -> None:
     assert found.warnings == ["5 rows of empty cells were ignored"]
 
 
+DRAWN = {
+    "psql": " name | size \n------+------\n A    | x    \n B    | y    \n",
+    "mysql": "+------+------+\n| name | size |\n+------+------+\n| A    | x    |\n| B    | y    |\n+------+------+\n",
+    "markdown": "| name | size |\n|:-----|-----:|\n| A | x |\n| B | y |\n",
+    "sap": "Goods\n\n--------------\n|name  |size |\n--------------\n|A     |x    |\n|B     |y    |\n--------------\n",
+    "sqlcmd": "name;size\n----;----\nA;x\nB;y\n",
+    "sqlplus": "name,size\n====,====\nA,x\nB,y\n",
+}
+
+
+@pytest.mark.parametrize("body", DRAWN.values(), ids=list(DRAWN))
+@pytest.mark.parametrize("bite", [5, 1 << 20])
+def test_dashes_that_are_drawn_around_a_table_are_ignored_and_counted(body: str, bite: int) -> None:
+    found = read_file(body.encode(), ("trim", "true"), bite=bite)
+    assert [name.strip() for name in found.named()] == ["A", "B"]
+    assert "of dashes w" in found.warnings[-1]
+    padded = [warning for warning in read_file(body.encode()).warnings if "trim=true" in warning]
+    assert bool(padded) is ("| " in body or " |" in body)
+
+
+@pytest.mark.parametrize(
+    "body", ["name\n---\nA\n", "name,size\n--,--\nA,\n", 'name,size\n"---","---"\nA,\n', "name,size\n---,x\nA,\n"]
+)
+def test_dashes_may_be_values(body: str) -> None:
+    assert len(read_file(body.encode()).rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("name^size\nA^x\n", "separated by '^'; the delimiter must be one of"),
+        ("name\x01size\nA\x01x\n", r"separated by '\\x01'"),
+        ("name      size\n--------- ----\nA         x\n", "separated by blanks"),
+        ("A,x\nB,y\n", "The first row must name the columns"),
+        ("ID;PWXL;N;E\nC;Y1;X1;K\n", "is a SYLK file"),
+        ("INSERT INTO articles VALUES ('A');\n", "looks like SQL"),
+        ("- name: A\n  size: x\n", "looks like YAML"),
+        ("SQLite format 3\0\1", "is a SQLite database"),
+    ],
+)
+def test_what_is_no_table_with_a_header_is_named(body: str, message: str) -> None:
+    with pytest.raises((CsvHeaderError, MalformedBody), match=re.escape(message.replace("\\\\", "\\"))):
+        read_file(body.encode())
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("“A, B”,x", 'typographic quotes are no quotes, " is'),
+        ("'A, B',x", "send quote='"),
+        ('="007",x', "take away the ="),
+    ],
+)
+def test_other_signs_than_quotes_are_told(row: str, message: str) -> None:
+    (bad,) = read_file(f"name,size\n{row}\n".encode()).rows
+    assert message in bad.message
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["商品名,サイズ\nりんご,大\n", "商品名\tサイズ\r\nりんご\t大\r\n"])
+def test_wide_text_may_begin_with_any_script(charset: str, text: str) -> None:
+    found = read_file(text.encode(charset))
+    assert (found.named(), found.reading["encoding"]) == (["りんご"], charset)
+
+
 def test_a_quoted_field_may_have_lines_of_delimiters() -> None:
     found = read_file(b'name,size\n"A\n,\n,,\n",x\n')
     assert found.named() == ["A\n,\n,,\n"]

@@ -64,8 +64,8 @@ def workbook(sheets: dict[str, list[list[Any]]], *, hidden: tuple[str, ...] = ()
         )
         archive.writestr(
             "xl/styles.xml",
-            f'<styleSheet xmlns="{_MAIN}"><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="22"/></cellXfs>'
-            "</styleSheet>",
+            f'<styleSheet xmlns="{_MAIN}"><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="22"/>'
+            '<xf numFmtId="20"/></cellXfs></styleSheet>',
         )
         for number, rows in zip(numbers, sheets.values(), strict=True):
             body = "".join(
@@ -218,6 +218,10 @@ def test_parquet_keeps_every_digit_and_kind() -> None:
         b'"at_ns":"2024-01-31 12:00:01.123456789","tags":["x","y\\""],"data":"\\\\x00ff","flag":true,"count":3}'
     )
     assert b'"price":null' in found.rows[1]
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays([pa.array(["A"])] * 2, names=["articleName"] * 2), file)
+    with pytest.raises(MalformedBody, match="has the column 'articleName' twice"):
+        read_file(file.getvalue(), format_=BodyFormat.PARQUET)
     with pytest.raises(MalformedBody, match="is no Parquet file"):
         read_file(b"PAR1 no", format_=BodyFormat.PARQUET)
 
@@ -350,14 +354,16 @@ def _value_cells(size: int, price: float, day: str, paid: str) -> list[str]:
     ]
 
 
-def _sheet(*rows: str) -> bytes:
+def _sheet(*rows: str, prefix: str = "") -> bytes:
     """A workbook of one sheet whose rows are given in XML."""
     file = io.BytesIO(workbook({"S": [["x"]]}))
     changed = io.BytesIO()
     with zipfile.ZipFile(file) as old, zipfile.ZipFile(changed, "w") as new:
         for name in old.namelist():
             is_sheet = name.endswith("sheet1.xml")
-            xml = f'<worksheet xmlns="{_MAIN}"><sheetData>{"".join(rows)}</sheetData></worksheet>'
+            space = f"xmlns:{prefix[:-1]}" if prefix else "xmlns"
+            data = f"<{prefix}sheetData>{''.join(rows)}</{prefix}sheetData>"
+            xml = f'<{prefix}worksheet {space}="{_MAIN}">{data}</{prefix}worksheet>'
             new.writestr(name, xml if is_sheet else old.read(name))
     return changed.getvalue()
 
@@ -373,6 +379,8 @@ def test_errors_and_formulas_without_a_value_are_read_as_they_are_shown() -> Non
         '<c t="e" r="D{}"><v>#REF!</v></c>': "#REF!",
         '<c r="D{}"><f>A1&amp;"x"</f></c>': '=A1&"x"',
         '<c r="D{}"><f>A1</f><v></v></c>': "=A1",
+        '<c r="D{}" t="str"><f>IF(A1="","",A1)</f><v></v></c>': "",
+        '<c t="str" r="D{}"><f>A1</f><v/></c>': "",
         '<c r="D{}"><f>1+1</f><v>2</v></c>': "2",
         '<c r="D{}" t="str"><f>A1</f><v>shown</v></c>': "shown",
         '<c r="D{}"/>': "",
@@ -387,6 +395,32 @@ def test_errors_and_formulas_without_a_value_are_read_as_they_are_shown() -> Non
     assert found.named("size") == list(cells.values())
     assert found.reading["headerRow"] == 3
     assert read_file(_sheet(head, *rows), ("headerRow", "3"), format_=BodyFormat.EXCEL).rows == found.rows
+    prefixed = [row.replace("</", "\0").replace("<", "<x:").replace("\0", "</x:") for row in (head, *rows)]
+    assert read_file(_sheet(*prefixed, prefix="x:"), format_=BodyFormat.EXCEL).rows == found.rows
+
+
+def test_numbers_that_are_no_day_never_become_another_one() -> None:
+    numbers = {"-5": "-5", "-0.25": "-0.25", "60": "60", "59": "1900-02-28", "61": "1900-03-01", "0.25": "06:00:00"}
+    rows = [
+        f'<row r="{row}">{_text_at(f"A{row}", "x")}'
+        f'<c r="B{row}" s="{3 if "." in number else 1}"><v>{number}</v></c></row>'
+        for row, number in enumerate(numbers, start=2)
+    ]
+    head = f'<row r="1">{_text_at("A1", "name")}{_text_at("B1", "size")}</row>'
+    assert read_file(_sheet(head, *rows), format_=BodyFormat.EXCEL).named("size") == list(numbers.values())
+
+
+def test_sheets_that_are_not_read_are_told() -> None:
+    sheets = {"Jan": [["name"], ["A"]], "Feb": [["name"], ["B"]], "Notes": [["x"]]}
+    found = read_workbook(workbook(sheets, hidden=("Notes",)))
+    assert (found.named(), found.warnings) == (
+        ["A"],
+        ["Only the sheet 'Jan' was read; sheet= names another one: 'Feb'"],
+    )
+    assert read_workbook(workbook(sheets), ("sheet", "Feb")).warnings == []
+    cover = workbook({"Cover": [["x"]], "Data": [["name"], ["A"]]}, hidden=("Data",))
+    with pytest.raises(CsvHeaderError, match="The sheet 'Cover' was read; sheet= names another one: 'Data'"):
+        read_workbook(cover)
 
 
 @pytest.mark.parametrize(
@@ -401,6 +435,11 @@ def test_errors_and_formulas_without_a_value_are_read_as_they_are_shown() -> Non
         (pa.array([[("a", 1), ("a", 2)]], pa.map_(pa.string(), pa.int64())), '[["a",1],["a",2]]'),
         (pa.array([[1, None]], pa.large_list(pa.int64())), "[1,null]"),
         (pa.array([Decimal("1.10")], pa.decimal256(76, 2)), "1.10"),
+        (pa.array([90_061_000_000_000], pa.duration("ns")), '"PT90061S"'),
+        (pa.array([-1], pa.duration("ns")), '"PT-0.000000001S"'),
+        (pa.array([[1]], pa.list_(pa.duration("ns"))), '["PT0.000000001S"]'),
+        (pa.array([2**62], pa.duration("s")), '"PT4611686018427387904S"'),
+        (pa.array([1], pa.timestamp("us", "Mars/Olympus")), '"1970-01-01T00:00:00.000001+00:00"'),
         (pa.array([2**64 - 1], pa.uint64()), "18446744073709551615"),
         (pa.array(["a"]).dictionary_encode(), '"a"'),
         (pa.array([b"abcd"], pa.binary(4)), '"\\\\x61626364"'),

@@ -58,8 +58,13 @@ def test_others_are_415(content_type: str | None, message: str) -> None:
         ("a,b\n1,2\n".encode("utf-32"), "UTF-32 text; send UTF-8"),
         (b"\x1f\x8b\x08\x00abc", "gzip data; name it in Content-Encoding"),
         (b"\x28\xb5\x2f\xfdabc", "zstd data; name it in Content-Encoding"),
-        (b"PK\x03\x04abc", "ZIP archive or a spreadsheet file"),
+        (b"PK\x03\x04abc", "spreadsheet file or another ZIP archive"),
         (b"\xd0\xcf\x11\xe0abc", "old spreadsheet file"),
+        (b"BZh91AY&SY", "bzip2 data; unpack it"),
+        (b"\xfd7zXZ\x00", "xz data; unpack it"),
+        (b"7z\xbc\xaf\x27\x1c", "7z archive"),
+        (b"%PDF-1.7\n", "is a PDF"),
+        (b"\x89PNG\r\n", "is a picture"),
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 100])

@@ -3,10 +3,13 @@
 import pytest
 from pydantic import BaseModel
 
+from bulkport.imports.body.member_names import MemberNames
 from bulkport.imports.formats import CsvRecords, match_header
+from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation import ChunkValidator
 from bulkport.imports.validation.remarks import once
+from bulkport.imports.values.column_type import ColumnType
 from bulkport.imports.values.options import ValueOptions
 
 
@@ -56,6 +59,46 @@ def test_keys_that_differ_only_in_blanks_are_told(other: str) -> None:
     assert ascii(other) in remark
     assert remark.endswith("trim=true treats them as equal")
     assert json_remarks('{"name":"x"}', '{"name":"y"}') == []
+
+
+def test_all_keys_of_a_chunk_are_compared() -> None:
+    assert len(cell_remarks(*(f"n{number}" for number in range(5000)), "ü", "ü ")) == 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "remark"),
+    [
+        (
+            ["NULL", "a"],
+            ValueOptions(),
+            "name has cells of NULL, which were read as text; nullWords=NULL takes them for null",
+        ),
+        ([r"\N"], ValueOptions(), r"name has cells of \N, which were read as text; nullWords=\N takes them for null"),
+        (
+            ["1.23457E+17"],
+            ValueOptions(),
+            "name has numbers of which a spreadsheet has kept the first digits alone, such as ",
+        ),
+        (["NULL"], ValueOptions(null_words=("NULL",)), None),
+        (["null", "NULLs", "1E5", "A+E+12"], ValueOptions(), None),
+    ],
+)
+def test_cells_that_hardly_are_the_text_that_was_meant_are_told(
+    cells: list[str], options: ValueOptions, remark: str | None
+) -> None:
+    validator = ChunkValidator(RESOURCE, streamed=True, options=options, columns={"name": ColumnType("text")})
+    validator.note_odd_cells(CsvRecords.of_rows([[cell] for cell in cells], 1), match_header(["name"], RESOURCE))
+    assert [found.startswith(remark or "") for found in validator.remarks] == [True] * (remark is not None)
+
+
+def test_members_given_twice_by_other_names_are_told_by_that_of_their_field() -> None:
+    names = MemberNames(RESOURCE, ReadingOptions(map={"n": "name", "nom": "name"}))
+    for record in ('{"n":"a","n":"b"}', '{"n":"a","nom":"b"}', '{"size":{"a":1},"nom":"a","nom":"b"}'):
+        assert json_remarks(names(record.encode()).decode()) == [
+            "name is given twice in a record; the last one was taken"
+        ]
+        assert names(record.encode()).endswith(b'"name":"b"}')
+    assert json_remarks(names(b'{"n":"a","x":{"n":1}}').decode()) == []
 
 
 def test_other_keys_are_not_told() -> None:

@@ -23,6 +23,7 @@ from bulkport.imports.resource import Reference
 from bulkport.imports.states import ChunkState
 from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows, stored_texts
 from bulkport.imports.validation.lookups import lookups_of
+from bulkport.imports.validation.remarks import ODD_CELLS
 from bulkport.imports.worker.attempt import Attempt, Chunk
 from bulkport.imports.worker.hooks import before_rows
 from bulkport.imports.worker.threads import off_loop
@@ -344,6 +345,8 @@ def decode_records(attempt: Attempt, chunk: Chunk) -> Batch:
         assert attempt.columns is not None
         with collector_paused():
             cells, columns = with_constants(csv_records(records, attempt.dialect), attempt.columns)
+            if any(map(records.__contains__, ODD_CELLS)):
+                attempt.validator.note_odd_cells(cells, columns)
             return attempt.validator.decode_text(cells, columns, chunk.first_row)
     rows = ndjson_records(records)
     if attempt.format is not BodyFormat.JSON and attempt.member_names:  # an envelope had them when it was accepted

@@ -306,7 +306,10 @@ def is_outage(error: BaseException) -> bool:
         return False  # a trigger's own RAISE leaves the connection as it is
     # Without a state the connection was lost, or none was to be had; 08: connection exception; 57P: operator
     # intervention, such as a shutdown. See PostgreSQL's manual, "PostgreSQL Error Codes".
-    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+    # With the severity ERROR our connection goes on: another server is away, of a foreign table or a dblink say.
+    if error.sqlstate is not None and error.sqlstate.startswith("08"):
+        return error.diag.severity_nonlocalized != "ERROR"
+    return error.sqlstate is None or error.sqlstate.startswith("57P")
 
 
 def describe(error: BaseException) -> str:

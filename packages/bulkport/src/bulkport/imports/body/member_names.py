@@ -1,10 +1,13 @@
 """Members of JSON records by other names than their fields, and members that all records have alike."""
 
+from collections.abc import Collection
+
 import msgspec
 
 from bulkport.imports.formats.csv import ColumnNames
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
+from bulkport.imports.validation.remarks import repeated_names
 
 
 class MemberNames:
@@ -38,11 +41,23 @@ class MemberNames:
             members = self._decoder.decode(record)
         except (msgspec.DecodeError, ValueError, RecursionError):
             return record
+        # Members that stand twice are told later on, by the name that they have then.
+        names = repeated_names(record) if len(members) < record.count(b'":') else []
+        twice = dict.fromkeys(self._wire_name(name, members) for name in names)
         found: dict[str, msgspec.Raw] = {}
         for name, value in members.items():
-            field = None if name in self._own else self._names.field_of(name)
-            wire = name if field is None else self._wire_names[field]
-            found[name if wire in members else wire] = value
+            wire = self._wire_name(name, members)
+            if wire in found:
+                twice[wire] = None
+            found[wire] = value
         for wire, value in self._constants.items():
             found.setdefault(wire, value)
-        return msgspec.json.encode(found)
+        renamed = msgspec.json.encode(found)
+        if not twice:
+            return renamed
+        return b"{" + b"".join(msgspec.json.encode(wire) + b":null," for wire in twice) + renamed[1:]
+
+    def _wire_name(self, name: str, members: Collection[str]) -> str:
+        field = None if name in self._own else self._names.field_of(name)
+        wire = name if field is None else self._wire_names[field]
+        return name if wire in members else wire

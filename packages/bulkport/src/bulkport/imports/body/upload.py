@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from psycopg import AsyncConnection
 
-from bulkport.errors import BadRequest, UploadTimedOut
+from bulkport.errors import BadRequest, CsvHeaderError, UploadTimedOut
 from bulkport.identifiers import ImportId, UserId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.body.body_work import INLINE_BYTES, BodyWork
@@ -240,9 +240,23 @@ class ChunkReader:
     def warnings(self) -> list[str]:
         """What the client ought to know of the body; complete when it has ended."""
         of_records = [] if self._splitter is None else self._splitter.warnings()
-        return [*self._text.warnings, *of_records]
+        of_file = [] if self._converted is None else self._converted.warnings
+        return [*of_file, *self._text.warnings, *of_records]
 
     async def __aiter__(self) -> AsyncIterator[BodyChunk]:
+        try:
+            async for chunk in self._chunks():
+                yield chunk
+        except CsvHeaderError as error:
+            if self._converted is None or not self._converted.others:
+                raise
+            others = ", ".join(map(repr, self._converted.others))
+            sheet = self._converted.found["sheet"]
+            raise CsvHeaderError(
+                f"{error.detail} The sheet {sheet!r} was read; sheet= names another one: {others}."
+            ) from error
+
+    async def _chunks(self) -> AsyncIterator[BodyChunk]:
         async for data in self._text:
             splitter = self._splitter = self._splitter or self._new_splitter()
             size = splitter.buffered + len(data)

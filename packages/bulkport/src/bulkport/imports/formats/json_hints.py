@@ -30,6 +30,10 @@ def hint(text: bytes) -> str:
         return "; a lone surrogate is not a character"
     if text.lstrip(b" \t").startswith(b"\x1e"):
         return "; the text begins with a record separator, as that of application/json-seq does"
+    if text.lstrip(b" \t").startswith(b"<"):
+        return "; it looks like XML or HTML"
+    if text.startswith((b"data:", b"event:")):
+        return "; it looks like a stream of events, of which JSON stands behind data:"
     if _SINGLE_QUOTES.search(bare):
         return "; JSON requires double quotes"
     if _COMMENT.search(bare):

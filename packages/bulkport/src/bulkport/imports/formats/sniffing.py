@@ -4,6 +4,7 @@ import codecs
 from typing import Final
 
 from bulkport.errors import MalformedBody
+from bulkport.imports.body_format import SPREADSHEET
 
 WORKBOOK_SIGNATURES: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """How workbooks begin: ZIP archives, and the older compound files."""
@@ -11,6 +12,8 @@ SNIFF_BYTES: Final = 4
 """Bytes that must be there before `text_start` can answer (all of them, if the body is shorter)."""
 
 _SEND_UTF_8: Final = "send UTF-8, as JSON is (RFC 8259 §8.1), or name the charset in the Content-Type: charset=utf-16."
+_SEND_WORKBOOK: Final = f"send a workbook with its own Content-Type, such as {SPREADSHEET}, and all else as text."
+_UNPACK: Final = "unpack it, or send it compressed with gzip or zstd (Content-Encoding)."
 _FOREIGN: Final = (
     (codecs.BOM_UTF32_LE, f"The body is UTF-32 text; {_SEND_UTF_8}"),
     (codecs.BOM_UTF32_BE, f"The body is UTF-32 text; {_SEND_UTF_8}"),
@@ -18,9 +21,20 @@ _FOREIGN: Final = (
     (codecs.BOM_UTF16_BE, f"The body is UTF-16 text; {_SEND_UTF_8}"),
     (b"\x1f\x8b", "The body is gzip data; name it in Content-Encoding."),
     (b"\x28\xb5\x2f\xfd", "The body is zstd data; name it in Content-Encoding."),
-    (b"PK\x03\x04", "The body is a ZIP archive or a spreadsheet file; send text."),
-    (b"\xd0\xcf\x11\xe0", "The body is an old spreadsheet file (.xls); send text."),
+    (b"PK\x03\x04", f"The body is a spreadsheet file or another ZIP archive; {_SEND_WORKBOOK}"),
+    (b"\xd0\xcf\x11\xe0", f"The body is an old spreadsheet file (.xls); {_SEND_WORKBOOK}"),
+    (b"BZh", f"The body is bzip2 data; {_UNPACK}"),
+    (b"\xfd7zX", f"The body is xz data; {_UNPACK}"),
+    (b"\x04\x22\x4d\x18", f"The body is LZ4 data; {_UNPACK}"),
+    (b"7z\xbc\xaf", f"The body is a 7z archive; {_UNPACK}"),
+    (b"Rar!", f"The body is a RAR archive; {_UNPACK}"),
+    (b"%PDF", "The body is a PDF; save the table as .xlsx or CSV."),
+    (b"\x89PNG", "The body is a picture; send text or a workbook."),
+    (b"\xff\xd8\xff", "The body is a picture; send text or a workbook."),
+    (b"Obj\x01", "The body is an Avro file; send Parquet, NDJSON or CSV."),
 )
+BINARY_SIGNATURES: Final = (*(signature for signature, _ in _FOREIGN[4:]), b"PAR1")
+"""How files begin that are no text of any charset."""
 
 
 def text_start(start: bytes) -> int:

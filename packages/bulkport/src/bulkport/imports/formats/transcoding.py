@@ -5,11 +5,13 @@ UTF-8. Bytes that the charset does not have go through as they are, so that thei
 """
 
 import codecs
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
 from bulkport.imports.charsets import UTF_8
 from bulkport.imports.formats.charset_detection import detect_charset
+from bulkport.imports.formats.sniffing import BINARY_SIGNATURES
 
 HEAD_BYTES: Final = 64 * 1024
 """Bytes of a body that are looked at before it is read."""
@@ -23,8 +25,8 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_BINARY: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1")
 _WIDE: Final = {"utf-16", "utf-32"}
+_SAMPLE_BYTES: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def known_charset(head: bytes, said: str | None) -> BodyCharset | None:
         return BodyCharset(_wide_charset(head) or f"{said}-le")
     if said is not None:
         return BodyCharset(said)
-    if head.startswith(_BINARY):
+    if head.startswith(BINARY_SIGNATURES):
         return BodyCharset(UTF_8)
     if (wide := _wide_charset(head)) is not None:
         return BodyCharset(wide, is_guessed=True)
@@ -98,20 +100,37 @@ def utf8_of(body: bytes | bytearray, charset: BodyCharset) -> bytes:
 
 
 def _wide_charset(head: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark: text begins with ASCII characters, which have NUL bytes beside them there."""
+    """UTF-16 or UTF-32 without a mark: ASCII characters have NUL bytes beside them there."""
     start = head[:4]
     if len(start) < 2 or b"\0" not in start:
-        return None
+        return _wide_lines(head[:_SAMPLE_BYTES])
     if len(start) == 4 and start[:3] == b"\0\0\0":
         return "utf-32-be"
     if len(start) == 4 and start[1:] == b"\0\0\0":
         return "utf-32-le"
-    sample = head[: len(head) // 2 * 2][:2048]
+    sample = head[: len(head) // 2 * 2][:_SAMPLE_BYTES]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if start[0] and not start[1] and odd > len(sample) // 4 and not even:
         return "utf-16-le"
     if start[1] and not start[0] and even > len(sample) // 4 and not odd:
         return "utf-16-be"
+    return None
+
+
+def _wide_lines(sample: bytes) -> str | None:
+    """UTF-16 that begins with letters of another script: its line ends and delimiters have NUL bytes beside them."""
+    if b"\0" not in sample:
+        return None
+    for charset in ("utf-16-le", "utf-16-be"):
+        try:
+            text = codecs.getincrementaldecoder(charset)().decode(sample)
+        except UnicodeDecodeError:
+            continue
+        # In text of one byte a character nearly no newline would come out as one.
+        if 2 * text.count("\n") > sample.count(b"\n") and not any(
+            unicodedata.category(character) in {"Cc", "Cn", "Co"} for character in text if character not in "\t\r\n"
+        ):
+            return charset
     return None
 
 

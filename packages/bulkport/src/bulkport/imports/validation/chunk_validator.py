@@ -17,6 +17,7 @@ from bulkport.imports.validation.lookups import NamedRow, lookups_of
 from bulkport.imports.validation.remarks import (
     differ_in_blanks,
     differ_in_blanks_remark,
+    odd_cells,
     once,
     repeated_members,
     repeated_members_remark,
@@ -172,6 +173,14 @@ class ChunkValidator:
             for position in sorted(left - records.bad.keys()):
                 self._validate_cells(batch, position)
         return batch
+
+    def note_odd_cells(self, records: CsvRecords, columns: CsvColumns) -> None:
+        """Remark cells that are taken as text and hardly are the text that was meant."""
+        for field, cells in zip(columns.fields, records.columns, strict=True):
+            column = self._columns.get(field or "")
+            if field is not None and column is not None and column.is_text:
+                wire = self._resource.wire_names[field]
+                self._remarks |= dict.fromkeys(odd_cells(wire, cells, self.options.null_words))
 
     def finish(self, batch: Batch, resolved: Mapping[str, Mapping[str, Any]]) -> ValidRows:
         """Put ids in the place of names, and separate valid rows from bad ones.

@@ -53,6 +53,10 @@ class ConvertedBody:
         self._slots = slots
         self.found: dict[str, Any] = {}
         """What was detected, by fields of `ReadingOptions`; known with the first part."""
+        self.warnings: list[str] = []
+        """What the client ought to know of the file; known with the first part."""
+        self.others: list[str] = []
+        """Sheets that were not read, hidden ones too."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The text.
@@ -131,6 +135,10 @@ class ConvertedBody:
         if "missing" in found:
             extra = _EXTRAS[self._format]
             raise NotConfigured(f"A {_KINDS[self._format]} needs the extra: pip install 'bulkport[{extra}]'.")
+        self.others = found.pop("others", [])
+        if unread := found.pop("unread", []):
+            listed = ", ".join(map(repr, unread))
+            self.warnings.append(f"Only the sheet {found['sheet']!r} was read; sheet= names another one: {listed}")
         self.found = found
 
     def _exhausted(self) -> TooLarge:

@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from itertools import chain, islice
 from typing import Any, Final, Self
 
@@ -12,11 +13,12 @@ import python_calamine
 
 from bulkport.imports.loose_names import loosened
 from bulkport.imports.workbooks.errors import UnreadableFileError
-from bulkport.imports.workbooks.odd_cells import find_odd_cells
+from bulkport.imports.workbooks.odd_cells import find_numbers_of_no_day, find_odd_cells
 from bulkport.imports.workbooks.odd_ods_cells import OddCells
 
 _PART_ROWS: Final = 500
 _SEARCHED_ROWS: Final = 20
+_MOST_SHEETS: Final = 10
 _EXACT: Final = 2**53
 """Up to here every whole number has a floating-point number of its own."""
 _NOTHING_ODD: Final[OddCells] = {}
@@ -59,7 +61,10 @@ def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes
     cells = (sheet.end[0] + 1) * (sheet.end[1] + 1) if sheet.end else 0
     if cells > order["max_cells"]:
         raise UnreadableFileError(f"the sheet {name!r} has {cells:,} cells, and {order['max_cells']:,} is the limit")
-    return {"sheet": name}, _csv(_rows(sheet, find_odd_cells(order["path"], name), _Words.of(order)))
+    no_days = partial(find_numbers_of_no_day, order["path"], name)
+    rows = _rows(sheet, find_odd_cells(order["path"], name), _Words.of(order), no_days)
+    found = {"sheet": name} if order["sheet"] is not None else {"sheet": name, **_other_sheets(workbook, name)}
+    return found, _csv(rows)
 
 
 def _choose_sheet(workbook: python_calamine.CalamineWorkbook, order: dict[str, Any]) -> str:
@@ -74,12 +79,7 @@ def _choose_sheet(workbook: python_calamine.CalamineWorkbook, order: dict[str, A
             return names[int(wanted) - 1]
         listed = ", ".join(map(repr, names[:20]))
         raise UnreadableFileError(f"there is no sheet {wanted!r}; there are {listed}")
-    visible = [
-        sheet.name
-        for sheet in workbook.sheets_metadata
-        if sheet.visible == python_calamine.SheetVisibleEnum.Visible
-        and sheet.typ == python_calamine.SheetTypeEnum.WorkSheet
-    ] or names
+    visible = _visible_sheets(workbook) or names
     if len(visible) == 1:
         return visible[0]
     filled = None
@@ -89,6 +89,22 @@ def _choose_sheet(workbook: python_calamine.CalamineWorkbook, order: dict[str, A
             return name
         filled = filled or (name if any(map(any, rows)) else None)
     return filled or visible[0]
+
+
+def _visible_sheets(workbook: python_calamine.CalamineWorkbook) -> list[str]:
+    return [
+        sheet.name
+        for sheet in workbook.sheets_metadata
+        if sheet.visible == python_calamine.SheetVisibleEnum.Visible
+        and sheet.typ == python_calamine.SheetTypeEnum.WorkSheet
+    ]
+
+
+def _other_sheets(workbook: python_calamine.CalamineWorkbook, name: str) -> dict[str, list[str]]:
+    """What else there is to be read: the other sheets that are seen, and all others."""
+    others = [other for other in workbook.sheet_names if other != name]
+    seen = set(_visible_sheets(workbook))
+    return {"unread": [other for other in others if other in seen][:_MOST_SHEETS], "others": others[:_MOST_SHEETS]}
 
 
 def _open_sheet(workbook: python_calamine.CalamineWorkbook, name: str) -> python_calamine.CalamineSheet:
@@ -104,10 +120,22 @@ def _fits(row: Sequence[str], required: Sequence[Sequence[str]]) -> bool:
 
 
 def _rows(
-    sheet: python_calamine.CalamineSheet, odd: OddCells = _NOTHING_ODD, words: _Words = _PLAIN
+    sheet: python_calamine.CalamineSheet,
+    odd: OddCells = _NOTHING_ODD,
+    words: _Words = _PLAIN,
+    no_days: Callable[[], OddCells] = dict,
 ) -> Iterator[list[str]]:
-    """The rows of a sheet from its first one on, whether or not it is filled; its first filled column comes first."""
+    """The rows of a sheet from its first one on, whether or not it is filled; its first filled column comes first.
+
+    Parameters
+    ----------
+    odd:
+        Texts of cells that have no value.
+    no_days:
+        Finds numbers that are no day whatever their cell's format; asked once one may be among the rows.
+    """
     first_row, first_column = sheet.start or (0, 0)
+    numbers: OddCells | None = None
     rows = iter(sheet.iter_rows())
     first = next(rows, [])
     if first_row and any(cell != "" for cell in first):  # rows above the first that is filled are left out
@@ -120,8 +148,18 @@ def _rows(
         for column, text in odd.get(number, {}).items():
             if 0 <= column - first_column < len(cells) and not cells[column - first_column]:
                 cells[column - first_column] = text
+        if any(_may_be_no_day(cell) for cell in row):
+            numbers = no_days() if numbers is None else numbers
+            for column, text in numbers.get(number, {}).items():
+                if 0 <= column - first_column < len(cells) and _may_be_no_day(row[column - first_column]):
+                    cells[column - first_column] = text
         number += 1
         yield cells
+
+
+def _may_be_no_day(cell: Any) -> bool:
+    """Whether a cell's day or time may come of a number that has none: the reader gives it that of another number."""
+    return isinstance(cell, time) or (isinstance(cell, date) and (cell.year, cell.month, cell.day) == (1900, 2, 28))
 
 
 def _text(value: Any, words: _Words) -> str:

@@ -24,9 +24,14 @@ _BLOCK: Final = 1 << 20
 _MOST: Final = 200_000
 _ID: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _ERROR: Final = re.compile(rb'<c\b[^>]*\bt="e"[^>]*>')
+_TEXT: Final = re.compile(rb'\bt="(?:str|inlineStr)"')
+"""Of a formula whose value is a text, which may be empty."""
+_PREFIX: Final = re.compile(rb"<(\w+:)?worksheet[\s>]")
 _NOT_COMPUTED: Final = re.compile(rb"(?:</f>|<f\b[^>]*/>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>")
 _PLACE: Final = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
 _VALUE: Final = re.compile(rb"<v>([^<]*)</v>")
+_NO_DAY: Final = re.compile(rb"<v>(?:-[0-9][^<]*|60(?:\.[^<]*)?)</v>")
+"""Numbers that no day of a spreadsheet has: those before 1900, and 29 February 1900, which was none."""
 _FORMULA: Final = re.compile(rb"<f\b[^>]*>([^<]*)</f>")
 
 
@@ -44,6 +49,21 @@ def find_odd_cells(path: str, sheet: str) -> OddCells:
             return _find_odd_xlsx_cells(archive, sheet)
     except _UNREADABLE:
         return {}  # what the reader of workbooks makes of it counts
+
+
+def find_numbers_of_no_day(path: str, sheet: str) -> OddCells:
+    """Numbers of cells in an .xlsx that would be another day or time if they were read as one."""
+    found: OddCells = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if (name := _part_of(archive, sheet)) is not None:
+                for block in _blocks(archive, name):
+                    for number in _NO_DAY.finditer(block):
+                        start = block.rfind(b"<c ", 0, number.start())
+                        _note(found, block[max(start, 0) : number.end()])
+    except _UNREADABLE:
+        return {}
+    return found
 
 
 def _find_odd_xlsx_cells(archive: zipfile.ZipFile, sheet: str) -> OddCells:
@@ -71,8 +91,14 @@ def _blocks(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
     """The sheet in blocks of whole cells."""
     rest = b""
     with archive.open(name) as part:
-        while data := part.read(_BLOCK):
+        data = part.read(_BLOCK)
+        found = _PREFIX.search(data)
+        prefix = found[1] if found and found[1] else b""  # as in `<x:c>`, which some libraries write
+        while data:
             block = rest + data
+            data = part.read(_BLOCK)
+            if prefix:
+                block = block.replace(b"<" + prefix, b"<").replace(b"</" + prefix, b"</")
             end = block.rfind(b"<c ")
             yield block[: max(end, 0)]
             rest = block[max(end, 0) :]
@@ -90,8 +116,9 @@ def _odd(block: bytes) -> Iterator[bytes]:
 
 
 def _note(found: OddCells, cell: bytes) -> None:
-    place = _PLACE.search(cell, 0, cell.find(b">") + 1)
-    if place is None or len(found) >= _MOST:
+    tag_end = cell.find(b">") + 1
+    place = _PLACE.search(cell, 0, tag_end)
+    if place is None or len(found) >= _MOST or _TEXT.search(cell, 0, tag_end):
         return
     column = 0
     for letter in place[1]:

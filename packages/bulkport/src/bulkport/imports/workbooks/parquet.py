@@ -1,6 +1,7 @@
 """The rows of a Parquet file as NDJSON: every digit of numbers, dates and times as ISO 8601, lists as JSON."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -29,6 +30,9 @@ def read_parquet(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]
         file = pq.ParquetFile(order["path"], memory_map=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UnreadableFileError(f"it is no Parquet file ({' '.join(str(error).split())[:120]})") from None
+    names = file.schema_arrow.names
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UnreadableFileError(f"it has the column {twice[0]!r} twice; give each column a name of its own")
     metadata = file.metadata
     cells = metadata.num_rows * max(1, metadata.num_columns)
     if cells > order["max_cells"]:
@@ -85,11 +89,27 @@ def _values(column: pa.Array) -> list[Any]:
             column = column.cast(pa.timestamp("us", kind.tz))
         elif pa.types.is_time64(kind) and kind.unit == "ns":
             column = column.cast(pa.time64("us"))
+        elif pa.types.is_duration(kind):
+            return [None if count is None else _duration(count, kind.unit) for count in _counts(column)]
         return _python_values(column)
     except (pa.ArrowInvalid, ValueError, OverflowError):
         if not pa.types.is_nested(kind):
-            return list(column.cast(pa.string()).to_pylist())
+            return _written_values(column)
     return [_each_value(value) for value in column]
+
+
+def _counts(column: pa.Array) -> list[int | None]:
+    return list(column.cast(pa.int64()).to_pylist())
+
+
+def _written_values(column: pa.Array) -> list[Any]:
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        try:
+            return list(column.cast(pa.string()).to_pylist())
+        except pa.ArrowInvalid:  # a zone that is not known here; what is stored is UTC
+            return _values(column.cast(pa.timestamp(kind.unit, "UTC")))
+    return list(column.cast(pa.string()).to_pylist())
 
 
 def _python_values(column: pa.Array) -> list[Any]:
@@ -138,18 +158,22 @@ def _json(value: Any) -> str:
         value = convert(value)
     elif isinstance(value, date):  # of which datetime and pandas' Timestamp are kinds
         value = value.isoformat()
+    elif isinstance(value, timedelta):  # of which pandas' Timedelta is one, with nanoseconds
+        value = _duration(value.value, "ns")  # type: ignore[attr-defined]
     elif not isinstance(value, str | int | float | bool | None):
         value = str(value)
     return json.dumps(value, ensure_ascii=False)
 
 
-def _duration(value: timedelta) -> str:
-    return f"PT{format(Decimal(value // timedelta(microseconds=1)).scaleb(-6).normalize(), 'f')}S"
+def _duration(count: int, unit: str) -> str:
+    """So many of a unit, as ISO 8601 writes it."""
+    return f"PT{format(Decimal(count).scaleb(-_DECIMALS[unit]).normalize(), 'f')}S"
 
 
+_DECIMALS: Final = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _CONVERTERS: Final[dict[type, Callable[[Any], str]]] = {
     time: lambda value: value.isoformat(),
-    timedelta: _duration,
+    timedelta: lambda value: _duration(value // timedelta(microseconds=1), "us"),
     bytes: lambda value: "\\x" + value.hex(),  # as PostgreSQL writes it
     UUID: str,
 }

@@ -7,6 +7,7 @@ nowhere, or that refer to each other in a circle.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -22,8 +23,10 @@ from bulkport.imports.writing.self_references import ChosenIds, choose_ids, refe
 from bulkport.imports.writing.write import write_rows
 from bulkport.imports.writing.written import Tally
 
-_MOST_IN_A_CIRCLE: Final = 100_000
-"""Rows looked at together for circles that reach over chunks."""
+_MOST_TOGETHER: Final = 250_000
+"""Rows of several chunks that are looked at together: for circles, and for rows that each follow on another."""
+_PASSES: Final = 6
+"""Over the chunks, before rows that still wait are looked at together: enough for trees of any width."""
 
 
 @dataclass(slots=True)
@@ -49,8 +52,11 @@ class WaitingRows:
     async def write(self, connection: AsyncConnection[Any]) -> None:
         """Write every row whose parent is stored by now."""
         numbers = list(self._chunks)
+        passes = count()
         has_progressed = True
-        while has_progressed and any(chunk.rows for chunk in self._chunks.values()):
+        while has_progressed and (waiting := sum(len(chunk.rows) for chunk in self._chunks.values())):
+            if next(passes) >= _PASSES and waiting <= _MOST_TOGETHER:
+                break
             has_progressed = False
             for number in numbers:
                 if self._chunks[number].rows:
@@ -89,10 +95,10 @@ class WaitingRows:
             if reference.lookup_field and refers_to_itself(attempt.resource, reference)
         ]
         numbers = [number for number, chunk in self._chunks.items() if chunk.rows]
-        count = sum(len(self._chunks[number].rows) for number in numbers)
-        if not references or len(numbers) < 2 or count > _MOST_IN_A_CIRCLE:
+        size = sum(len(self._chunks[number].rows) for number in numbers)
+        if not references or len(numbers) < 2 or size > _MOST_TOGETHER:
             return
-        ids = await choose_ids(connection, attempt.table, references[0], count)
+        ids = await choose_ids(connection, attempt.table, references[0], size)
         if ids is None:
             return
         rows = [row for number in numbers for row in sorted(self._chunks[number].rows)]
@@ -125,7 +131,7 @@ class WaitingRows:
             if chunk.decoded is not None:
                 found = enumerate(chunk.decoded.row_numbers)
                 parts += [(number, position, chunk.decoded) for position, row in found if row in chunk.rows]
-        if not 1 < len(parts) <= _MOST_IN_A_CIRCLE or len({decoded.table.names for *_, decoded in parts}) > 1:
+        if not 1 < len(parts) <= _MOST_TOGETHER or len({decoded.table.names for *_, decoded in parts}) > 1:
             return
         table = parts[0][2].table
         rows = WritableRows(

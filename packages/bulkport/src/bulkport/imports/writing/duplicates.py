@@ -57,7 +57,8 @@ async def find_duplicates(
 
 
 def _statement(table: TargetTable, key: tuple[int, ...]) -> sql.Composed:
-    names = [sql.Identifier(table.names[i]) for i in key]
+    columns = [sql.Identifier("stored", table.names[i]) for i in key]
+    names = [sql.Identifier(f"key_{number}") for number in range(len(key))]
     types = [sql.SQL(table.column_types[i]) for i in key]  # named by the catalogue
     return sql.SQL("""
         WITH given AS MATERIALIZED (
@@ -75,5 +76,7 @@ def _statement(table: TargetTable, key: tuple[int, ...]) -> sql.Composed:
         arrays=sql.SQL(", ").join([sql.SQL("%b::text[]")] * len(key)),
         names=sql.SQL(", ").join(names),
         table=table.identifier,
-        same=sql.SQL(" AND ").join(sql.SQL("stored.{0} = given.{0}").format(name) for name in names),
+        same=sql.SQL(" AND ").join(
+            sql.SQL("{} = given.{}").format(column, name) for column, name in zip(columns, names, strict=True)
+        ),
     )

@@ -15,12 +15,12 @@ from bulkport.imports.write_options import WriteMode
 from bulkport.imports.writing.bound import bound
 from bulkport.imports.writing.merge import changeable, compared
 from bulkport.imports.writing.rows import WritableRows
-from bulkport.imports.writing.statements import given_rows, typed_columns
+from bulkport.imports.writing.statements import PLACE, given_rows, typed_columns
 from bulkport.imports.writing.table import TargetTable
 
 # Locks are taken by buckets of keys: a lock for each key of a large chunk would not fit into PostgreSQL's lock table.
 _LOCK_BUCKETS: Final = 64
-_ID: Final = "stored row"
+_ID: Final = "id of the stored row"
 _LOCK_SPACE: Final = 1_651_862_891
 
 
@@ -170,9 +170,12 @@ def _given_with_ids(table: TargetTable) -> sql.Composed:
 
 
 def _typed(table: TargetTable) -> sql.Composed:
-    return sql.SQL(
-        "(SELECT {typed}, ordinality::integer - 1 AS place FROM {given}) AS given ({columns}, place)"
-    ).format(typed=typed_columns(table), given=given_rows(table, with_ordinality=True), columns=table.columns)
+    return sql.SQL("(SELECT {typed}, {place}::integer - 1 FROM {given}) AS given ({columns}, {place})").format(
+        typed=typed_columns(table),
+        given=given_rows(table, with_ordinality=True),
+        columns=table.columns,
+        place=PLACE,
+    )
 
 
 def _scope(table: TargetTable) -> list[str]:
@@ -196,12 +199,13 @@ def _winner_statement(table: TargetTable) -> sql.Composed:
     alone = (
         sql.SQL("")
         if index is not None and index.nulls_not_distinct
-        else sql.SQL(", CASE WHEN num_nulls({}) > 0 THEN place END").format(key)
+        else sql.SQL(", CASE WHEN num_nulls({}) > 0 THEN {} END").format(key, PLACE)
     )
     first = table.resource.default_mode in (WriteMode.SKIP, WriteMode.DELETE)
     return sql.SQL(
-        "SELECT place, first_value(place) OVER (PARTITION BY {}{} ORDER BY place {}) FROM {} ORDER BY place"
-    ).format(key, alone, sql.SQL("ASC" if first else "DESC"), _typed(table))
+        "SELECT {place}, first_value({place}) OVER (PARTITION BY {key}{alone} ORDER BY {place} {direction}) "
+        "FROM {given} ORDER BY {place}"
+    ).format(place=PLACE, key=key, alone=alone, direction=sql.SQL("ASC" if first else "DESC"), given=_typed(table))
 
 
 def _match_statement(table: TargetTable, rows: WritableRows) -> sql.Composed:
@@ -216,7 +220,7 @@ def _match_statement(table: TargetTable, rows: WritableRows) -> sql.Composed:
         for name in changeable(table, rows)
     )
     return sql.SQL(
-        "SELECT given.place, {id}::text, {differs} FROM {table} AS stored JOIN {given} ON {same} "
+        "SELECT given.{place}, {id}::text, {differs} FROM {table} AS stored JOIN {given} ON {same} "
         "ORDER BY {id} FOR UPDATE OF stored"
     ).format(
         id=id_column(table),
@@ -224,6 +228,7 @@ def _match_statement(table: TargetTable, rows: WritableRows) -> sql.Composed:
         table=table.identifier,
         given=_typed(table),
         same=same,
+        place=PLACE,
     )
 
 

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection, sql
 from bulkport.imports.write_options import WriteMode
 from bulkport.imports.writing.bound import DeclaredSql, bound
 from bulkport.imports.writing.rows import WritableRows
-from bulkport.imports.writing.statements import given_rows, own_row, typed_columns
+from bulkport.imports.writing.statements import PLACE, given_rows, own_row, typed_columns
 from bulkport.imports.writing.table import TargetTable
 from bulkport.imports.writing.written import Tally
 
@@ -26,7 +26,7 @@ async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
     tally = Tally()
     for part in _parts(table, rows):
         statement = _merge_statement(table, part)
-        if not (_updates(table) and table.facts.has_before_triggers):
+        if not (_updates(table) and _may_drop(table)):
             tally.add(_counted(table, part.size, *await _merged(connection, statement, part)))
             continue
         # Of the rows that nothing is returned for, a trigger may have left some out, and others change nothing.
@@ -75,12 +75,12 @@ def _merge_statement(table: TargetTable, part: WritableRows, *, always: bool = F
     """
     return sql.SQL("""
         WITH chosen AS MATERIALIZED (
-            SELECT DISTINCT ON ({order_key}) {columns}
-            FROM (SELECT {typed}, ordinality FROM {given}) AS typed ({columns}, ordinality)
-            ORDER BY {order_key}, ordinality {direction}
+            SELECT DISTINCT ON ({order_key}) {columns}, {place}
+            FROM (SELECT {typed}, {place} FROM {given}) AS typed ({columns}, {place})
+            ORDER BY {order_key}, {place} {direction}
         ), merged AS (
             INSERT INTO {table} AS stored ({columns}) {overriding}
-            SELECT {columns} FROM chosen ORDER BY {key} {conflict}
+            SELECT {columns} FROM chosen ORDER BY {order} {conflict}
             RETURNING {is_new} AS is_new
         )
         SELECT (SELECT count(*) FROM chosen), count(*), count(*) FILTER (WHERE is_new) FROM merged
@@ -89,8 +89,9 @@ def _merge_statement(table: TargetTable, part: WritableRows, *, always: bool = F
         columns=table.columns,
         typed=typed_columns(table),
         given=given_rows(table, with_ordinality=True),
+        place=PLACE,
         order_key=_order_key(table),
-        key=sql.SQL(", ").join(_key_parts(table)),
+        order=_insertion_order(table),
         direction=sql.SQL("DESC" if _updates(table) else "ASC"),
         conflict=_on_conflict(table, part, always=always),
         is_new=_is_new(table),
@@ -103,7 +104,7 @@ def merge_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Co
     statement = sql.SQL(
         "INSERT INTO {} AS stored ({}) SELECT {} {} RETURNING CASE WHEN {} THEN 'created' ELSE 'updated' END, NULL"
     ).format(table.identifier, table.columns, own_row(table), _on_conflict(table, rows), _is_new(table))
-    if _updates(table) and table.facts.has_before_triggers:
+    if _updates(table) and _may_drop(table):
         statement = sql.SQL(
             "WITH merged (outcome, id) AS ({}) SELECT * FROM merged UNION ALL "
             "SELECT CASE WHEN EXISTS (SELECT FROM {} AS stored, (SELECT {}) AS given ({}) WHERE {}) "
@@ -127,6 +128,18 @@ def changeable(table: TargetTable, rows: WritableRows) -> list[str]:
     columns = zip(resource.column_names, resource.field_names, strict=True)
     chosen = [column for column, field in columns if given is None or field in given]
     return [column for column in [*chosen, *resource.context] if column not in resource.write_key]
+
+
+def _may_drop(table: TargetTable) -> bool:
+    """Whether triggers may leave rows out."""
+    return table.facts.has_before_triggers or table.facts.has_update_triggers
+
+
+def _insertion_order(table: TargetTable) -> sql.Composable:
+    """By key; but keys that a trigger changes may become equal, and then the first row is to stay."""
+    if not _updates(table) and table.facts.has_before_triggers:
+        return PLACE
+    return sql.SQL(", ").join(_key_parts(table))
 
 
 def _updates(table: TargetTable) -> bool:
@@ -168,7 +181,7 @@ def _order_key(table: TargetTable) -> sql.Composed:
     if index is not None and index.predicate and resource.conflict_where and set(index.used) <= set(table.names):
         # Rows that the index does not cover conflict with none.
         apart += sql.SQL(" OR ({}) IS NOT TRUE").format(DeclaredSql(resource.conflict_where))
-    alone = sql.SQL("CASE WHEN {} THEN ordinality END").format(apart)
+    alone = sql.SQL("CASE WHEN {} THEN {} END").format(apart, PLACE)
     return sql.SQL(", ").join([*parts, alone])
 
 

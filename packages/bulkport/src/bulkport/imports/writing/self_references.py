@@ -5,7 +5,7 @@ order. What remains is to separate rows whose parent is nowhere from those whose
 parents first where rows are written one by one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from bulkport.imports.writing.references import conditions
 from bulkport.imports.writing.refusal_messages import not_existing
 from bulkport.imports.writing.rows import Refusal, WritableRows
 from bulkport.imports.writing.table import TargetTable, table_identifier
+from bulkport.imports.writing.table_facts import SelfReference
 
 _IDENTITY: Final = sql.SQL("nextval(pg_get_serial_sequence({table}, {column})::regclass)")
 
@@ -60,7 +61,7 @@ def self_links(table: TargetTable) -> list[SelfLink]:
     """What of the written columns refers to written columns: foreign keys, and declared references."""
     positions = {name: position for position, name in enumerate(table.names)}
     found: dict[tuple[tuple[str, ...], tuple[str, ...]], Reference | None] = {
-        (key.columns, key.referenced): None for key in table.facts.self_references
+        _written_part(key, positions): None for key in table.facts.self_references
     }
     columns = dict(zip(table.resource.field_names, table.resource.column_names, strict=True))
     found |= {
@@ -71,8 +72,16 @@ def self_links(table: TargetTable) -> list[SelfLink]:
     return [
         SelfLink(tuple(positions[name] for name in own), tuple(positions[name] for name in other), reference)
         for (own, other), reference in found.items()
-        if all(name in positions for name in (*own, *other))
+        if own and all(name in positions for name in (*own, *other))
     ]
+
+
+def _written_part(key: SelfReference, written: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A foreign key without a column that refers to itself, such as a tenant's, and has its default in every row."""
+    pairs = [
+        (own, other) for own, other in zip(key.columns, key.referenced, strict=True) if own in written or own != other
+    ]
+    return tuple(own for own, _ in pairs), tuple(other for _, other in pairs)
 
 
 async def find_family(

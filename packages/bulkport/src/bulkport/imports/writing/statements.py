@@ -1,10 +1,14 @@
 """Parts that the statements on a resource's table are made of."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from psycopg import sql
 
 from bulkport.imports.writing.table import TargetTable
+
+PLACE: Final = sql.Identifier("place of the row")
+"""Number of a row among those given, from 1: a name that no column of a table is likely to have."""
 
 
 def given_rows(
@@ -18,7 +22,7 @@ def given_rows(
     `parameters` are the placeholders of these columns where they have names.
     """
     chosen = [sql.Identifier(name) for name in table.names]
-    aliases = [*chosen, sql.Identifier("ordinality")] if with_ordinality else chosen
+    aliases = [*chosen, PLACE] if with_ordinality else chosen
     return sql.SQL("unnest({}) {} AS given ({})").format(
         sql.SQL(", ").join(
             sql.SQL("{}::text[]").format(parameter) for parameter in parameters or [sql.SQL("%b")] * len(chosen)

@@ -22,11 +22,27 @@ from bulkport.imports.writing.table_facts import TableFacts, UniqueIndex, read_f
 _ROUNDING: Final = re.compile(r"(numeric|time|timestamp|interval)\b")
 _INCOMPARABLE: Final = frozenset({"json", "xml", "point", "polygon", "jsonpath"})
 """Types without an equality that keys could be found by."""
+_NAME_PART: Final = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 
 
 def table_identifier(name: str) -> sql.Identifier:
-    """A table name, optionally with its schema, quoted."""
-    return sql.Identifier(*name.split("."))
+    """A table name, optionally with its schema, quoted; names with points stand in quotes: `"a.b"."c.d"`.
+
+    Raises
+    ------
+    ResourceDeclarationError
+        It has more parts than these two, or an empty one.
+    """
+    parts = (
+        [quoted.replace('""', '"') if quoted else plain for quoted, plain in _NAME_PART.findall(name)]
+        if name.startswith('"')
+        else name.split(".")
+    )
+    if len(parts) > 2 or not all(parts):
+        raise ResourceDeclarationError(
+            f"table {name!r} is not a name such as 'orders' or 'shop.orders'; put names with points in quotes"
+        )
+    return sql.Identifier(*parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,8 +260,9 @@ def _check_key(table: TargetTable) -> None:
         return
     if deferrable := _indexes_over(table.facts, resource.conflict_key, resource.conflict_where):
         raise ResourceDeclarationError(
-            f"resource {resource.name!r}: {deferrable[0].name}, the constraint behind conflict_key, is DEFERRABLE, "
-            "which ON CONFLICT does not take; make it NOT DEFERRABLE, or say `key=` in place of `conflict_key=`"
+            f"resource {resource.name!r}: {deferrable[0].name}, the constraint behind conflict_key, is DEFERRABLE "
+            "or WITHOUT OVERLAPS, which ON CONFLICT does not take; create another one, or say `key=` in place of "
+            "`conflict_key=`"
         )
     key = ", ".join(resource.conflict_key)
     partial = [

@@ -1,5 +1,6 @@
 """What the catalogue of PostgreSQL says of one table, partitioned table or view."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,6 +36,10 @@ _RELATION: Final = """
            ),
            EXISTS (
                SELECT FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM behind) AND NOT tgisinternal
+                  AND tgtype & 66 <> 0 AND tgtype & 17 = 17 AND tgenabled <> 'D'
+           ),
+           EXISTS (
+               SELECT FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM behind) AND NOT tgisinternal
                   AND tgtype & 4 = 4 AND tgenabled <> 'D'
            ),
            (SELECT array_agg(DISTINCT n.nspname::text || '.' || b.relname)
@@ -66,7 +71,8 @@ _UNIQUE_INDEXES: Final = """
                  JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
                  WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid
                    AND d.refobjsubid > 0),
-           pg_get_expr(i.indpred, i.indrelid), i.indnullsnotdistinct, i.indimmediate
+           pg_get_expr(i.indpred, i.indrelid), i.indnullsnotdistinct,
+           i.indimmediate AND NOT i.indisexclusion
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = to_regclass(%(table)s) AND i.indisunique ORDER BY i.indexrelid
 """
@@ -92,6 +98,10 @@ _SELF_REFERENCES: Final = """
     FROM pg_constraint k
     WHERE k.conrelid = to_regclass(%(table)s) AND k.confrelid = k.conrelid AND k.contype = 'f' ORDER BY k.oid
 """
+
+
+_MARKS: Final = re.compile(r"( (NO INHERIT|NOT VALID|NOT ENFORCED))+$")
+"""What stands behind the condition of a check constraint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,7 @@ class UniqueIndex:
     predicate: str | None
     nulls_not_distinct: bool
     is_immediate: bool = True
-    """Whether it is no deferrable constraint, which ON CONFLICT cannot use."""
+    """Whether it is neither a deferrable constraint nor one WITHOUT OVERLAPS, which ON CONFLICT cannot use."""
 
     @property
     def plain(self) -> tuple[str, ...] | None:
@@ -171,6 +181,8 @@ class TableFacts:
     """Whether PostgreSQL checks some constraints at commit only, unless set otherwise."""
     has_before_triggers: bool
     """Whether a trigger may change or drop a row before it is inserted."""
+    has_update_triggers: bool
+    """Whether a trigger may change or drop a row before it is updated."""
     has_insert_triggers: bool
     """Whether a trigger may do anything when rows are inserted, such as changing other rows."""
     relations: frozenset[str]
@@ -203,7 +215,7 @@ async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts
     columns = await (await connection.execute(_COLUMNS, given)).fetchall()
     indexes = await (await connection.execute(_UNIQUE_INDEXES, given)).fetchall()
     references = await (await connection.execute(_SELF_REFERENCES, given)).fetchall()
-    checks = await (await connection.execute(_CHECKS, given | {"relations": list(relation[7] or ())})).fetchall()
+    checks = await (await connection.execute(_CHECKS, given | {"relations": list(relation[8] or ())})).fetchall()
     (
         kind,
         row_security,
@@ -211,6 +223,7 @@ async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts
         replaced,
         deferred,
         before_triggers,
+        update_triggers,
         insert_triggers,
         relations,
         primary_key,
@@ -222,6 +235,7 @@ async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts
         replaced=frozenset(replaced),
         has_deferred_constraints=deferred,
         has_before_triggers=before_triggers,
+        has_update_triggers=update_triggers,
         has_insert_triggers=insert_triggers,
         relations=frozenset(relations),
         primary_key=tuple(primary_key or ()),
@@ -232,7 +246,7 @@ async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts
         ),
         self_references=tuple(SelfReference(tuple(own), tuple(other)) for own, other in references),
         checks={
-            name: CheckConstraint(tuple(used), text.removeprefix("CHECK (").removesuffix(")"))
+            name: CheckConstraint(tuple(used), _MARKS.sub("", text).removeprefix("CHECK (").removesuffix(")"))
             for name, used, text in checks
         },
     )

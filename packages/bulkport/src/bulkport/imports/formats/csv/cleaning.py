@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from bulkport.imports.formats.csv.dialect import CsvSyntax
-from bulkport.imports.formats.csv.grammar import empty_line, ghost_record, unusual_line
+from bulkport.imports.formats.csv.grammar import dashes_record, empty_line, ghost_record, unusual_line
 
 _MARK: Final = b"\xef\xbb\xbf"
 _BLANK: Final = frozenset({b"\n", b"\r\n"})
@@ -24,13 +24,14 @@ class Cleaner:
     def __init__(self, syntax: CsvSyntax, header: bytes, comment: str | None) -> None:
         self._empty = empty_line(syntax.delimiter)
         self._ghost = ghost_record(syntax.delimiter)
+        self._dashes = dashes_record(syntax.delimiter)
         self._delimiter = syntax.delimiter.encode()
         self._header = header
         # The name of the only column may be a value too.
         self._knows_header = syntax.delimiter.encode() in header
         self._unusual = unusual_line(syntax.delimiter, header if self._knows_header else b"")
         self._comment = comment.encode() if comment else None
-        self._ghosts = self._headers = self._marks = 0
+        self._ghosts = self._headers = self._marks = self._rulers = 0
 
     def is_clean(self, payload: bytes) -> bool:
         """Whether there are none for sure."""
@@ -67,6 +68,9 @@ class Cleaner:
         if self._ghosts:
             rows = "1 row of empty cells was" if self._ghosts == 1 else f"{self._ghosts} rows of empty cells were"
             found.append(f"{rows} ignored")
+        if self._rulers:
+            lines = "1 line of dashes was" if self._rulers == 1 else f"{self._rulers} lines of dashes were"
+            found.append(f"{lines} ignored")
         if self._headers:
             times = "once" if self._headers == 1 else f"{self._headers} times"
             found.append(f"The header row came {times} more among the records and was ignored there")
@@ -94,6 +98,9 @@ class Cleaner:
             return []
         if self._is_ghost(text):
             self._ghosts += 1
+            return []
+        if self._knows_header and self._dashes.fullmatch(text):  # in the only column they may be a value
+            self._rulers += 1
             return []
         return [line]
 

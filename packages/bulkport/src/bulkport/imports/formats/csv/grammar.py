@@ -98,10 +98,12 @@ def field_text(syntax: CsvSyntax) -> re.Pattern[str]:
 def empty_line(delimiter: str) -> re.Pattern[bytes]:
     r"""A line end, and a line without any text after it: a blank one, or one of delimiters, blanks and empty quotes.
 
-    Finds every such line that a text has but the first, and lines inside quoted fields that look like one.
+    Finds every such line that a text has but the first, and lines inside quoted fields that look like one. A line of
+    dashes has no text either.
     """
     d = re.escape(delimiter).encode()
-    return re.compile(rb"\n(?:[ \t" + d + rb']++|"")*+\r?(?:\n|\Z)')
+    dashes = rb"[+|: \t" + d + rb"]*+(?:---|===)[-=+|: \t" + d + rb"]*+"
+    return re.compile(rb"\n(?:" + dashes + rb"|(?:[ \t" + d + rb']++|"")*+)\r?(?:\n|\Z)')
 
 
 def unusual_line(delimiter: str, line: bytes) -> re.Pattern[bytes]:
@@ -111,7 +113,7 @@ def unusual_line(delimiter: str, line: bytes) -> re.Pattern[bytes]:
     """
     d = re.escape(delimiter).encode()
     other = b"|" + re.escape(line) if line else b""
-    return re.compile(rb"\n(?:[ \t\r\n" + d + rb']|""' + other + rb")")
+    return re.compile(rb"\n(?:[ \t\r\n" + d + rb']|""|---|===|\+-' + other + rb")")
 
 
 @lru_cache
@@ -121,6 +123,28 @@ def ghost_record(delimiter: str) -> re.Pattern[bytes]:
     blank = rb" *+" if delimiter == "\t" else rb"[ \t]*+"
     cell = blank + rb'(?:""' + blank + rb")?"
     return re.compile(cell + rb"(?:" + d + cell + rb")++")
+
+
+@lru_cache
+def dashes_record(delimiter: str) -> re.Pattern[bytes]:
+    """A record, without its line end, of dashes alone, as programs draw them below a header and around a table."""
+    d = re.escape(delimiter).encode()
+    cell = rb"[ \t]*+:?(?:-{2,}+|={2,}+):?[ \t]*+"
+    border = rb"[ \t]*+(?:" + d + rb")?"
+    drawn = rb"(?:-{3,}+|={3,}+)(?:\+(?:-++|=++))*+\+?"
+    return re.compile(
+        rb"(?=[^\n]*?(?:---|===))(?:[ \t]*+\+?"
+        + drawn
+        + rb"[ \t]*+|"
+        + border
+        + cell
+        + rb"(?:"
+        + d
+        + cell
+        + rb")++"
+        + border
+        + rb")"
+    )
 
 
 def skeleton(parts: list[bytes], delimiter: str, quote: bytes = b'"') -> bytes | None:

@@ -1,8 +1,10 @@
 """Match the columns of a header to the fields of a resource."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from bulkport.errors import CsvHeaderError, ValidationFailed
 from bulkport.imports.formats.csv.other_kinds import other_kind
@@ -10,6 +12,9 @@ from bulkport.imports.formats.csv.records import CsvRecords
 from bulkport.imports.loose_names import loosened
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
+
+_OTHER_DELIMITERS: Final = ("^", "~", ":", "#", "!", "\x01", "\x1e", "\x1f", "\xa6", "\xb6")
+_BLANKS: Final = re.compile(r" {2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ def match_header(
             raise CsvHeaderError(f"The CSV header has the column {wire}, which set= gives a value too; leave one out.")
     missing = names.missing(fields)
     if missing:
-        raise CsvHeaderError(_missing_columns(missing, header, fields, resource))
+        raise CsvHeaderError(_missing_columns(missing, header, fields, names))
     if not any(fields):
         raise CsvHeaderError(f"The CSV header has no column of {resource.name}.")
     unknown: dict[str, None] = {}
@@ -173,12 +178,15 @@ def similar_names(unknown: Iterable[str], known: Sequence[str]) -> dict[str, str
     return found
 
 
-def _missing_columns(missing: list[str], header: list[str], fields: list[str | None], resource: Resource) -> str:
+def _missing_columns(missing: list[str], header: list[str], fields: list[str | None], names: ColumnNames) -> str:
+    resource = names.resource
     detail = f"The CSV header has no column {', '.join(missing)}."
-    if kind := other_kind(header[0]):
+    if kind := other_kind(";".join(header[:2])) or _other_delimiter(header, names):
         return detail + kind
     if len(header) == 1 and any(sign in header[0] for sign in ",;|\t"):
         detail += " Is another delimiter needed (?delimiter=)?"
+    elif not any(fields):
+        detail += " The first row must name the columns."
     unknown = [cell for cell, name in zip(header, fields, strict=True) if name is None and cell.strip()]
     absent = [wire for name, wire in resource.wire_names.items() if name not in fields]
     for cell, wire in list(similar_names(unknown, absent).items())[:3]:
@@ -186,6 +194,19 @@ def _missing_columns(missing: list[str], header: list[str], fields: list[str | N
             f" Did you mean {wire} by {_shown(cell)}? Then rename it, or send map={_shown(cell, bare=True)}:{wire}."
         )
     return detail
+
+
+def _other_delimiter(header: list[str], names: ColumnNames) -> str:
+    """What stands between the names of columns where it is none of the delimiters; or nothing."""
+    for line in header if len(header) == 1 else ():
+        for sign in _OTHER_DELIMITERS:
+            cells = line.split(sign)
+            if len(cells) > 1 and any(names.fields_of(cells)):
+                return f" Its columns seem to be separated by {sign!r}; the delimiter must be one of , ; | and tab."
+        cells = _BLANKS.split(line.strip())
+        if len(cells) > 1 and any(names.fields_of(cells)):
+            return " Its columns seem to be separated by blanks; save the table as CSV, with a delimiter."
+    return ""
 
 
 def _shown(cell: str, *, bare: bool = False) -> str:

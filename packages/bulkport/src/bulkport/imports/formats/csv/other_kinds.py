@@ -7,6 +7,14 @@ _STARTS: Final = {
     ("<",): " The body looks like HTML or XML, as some programs write into files called .xls; save it as .xlsx or CSV.",
     ("%PDF",): " The body is a PDF; save the table as .xlsx or CSV.",
     ("{\\rtf",): " The body is a document; save the table as .xlsx or CSV.",
+    ("ID;P",): " The body is a SYLK file; save the table as .xlsx or CSV.",
+    ("PGCOPY",): " The body is binary COPY; write it with FORMAT csv, HEADER.",
+    ("INSERT INTO", "CREATE TABLE", "-- MySQL dump", "-- PostgreSQL database dump", "COPY "): (
+        " The body looks like SQL; export the table as CSV with a header."
+    ),
+    ("- ", "%YAML"): " The body looks like YAML; send it as JSON or CSV.",
+    ("SQLite format 3",): " The body is a SQLite database; export the table as CSV with a header.",
+    ("ARROW1", "PAR1"): " The body is no text; send Parquet with its own Content-Type.",
 }
 
 

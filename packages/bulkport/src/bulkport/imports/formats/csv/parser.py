@@ -17,6 +17,7 @@ _ESCAPE: Final = re.compile(r"\\([\s\S])")
 # What MySQL writes and reads after a backslash (SELECT … INTO OUTFILE, LOAD DATA); others mean themselves.
 _ESCAPES: Final = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
 _NULL: Final = "\\N"
+_TYPOGRAPHIC: Final = re.compile("[\u201c\u201d\u201e\u00ab\u00bb]")
 # With more quotes than these, reading row by row is faster than reading the lines that have quotes apart.
 _QUOTES_A_LINE: Final = 0.5
 _SAMPLE: Final = 16_384
@@ -72,6 +73,8 @@ def split_record(record: str, syntax: CsvSyntax, charset: str | None = None) -> 
         return _bad(record, "a carriage return must be inside quotes")
     is_indented = bool(syntax.quote) and field.startswith(" ") and field.lstrip(" ").startswith(syntax.quote)
     hint = "; take away the blank before it" if is_indented else _hint(record, syntax)
+    if field.startswith(f"={syntax.quote}"):
+        hint = "; take away the = with which spreadsheets are told that a cell is text"
     return _bad(record, f"a quote must open its field, and be doubled inside it{hint}")
 
 
@@ -249,7 +252,18 @@ def _fitted(record: str, row: list[str], dialect: CsvDialect) -> list[str] | Bad
     if dialect.named_width <= len(row) < width:
         return row + [""] * (width - len(row))
     fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
-    return BadRecord(record, f"the row has {fields} where the header has {width}")
+    hint = _other_quotes(record, dialect) if len(row) > width else ""
+    return BadRecord(record, f"the row has {fields} where the header has {width}{hint}")
+
+
+def _other_quotes(record: str, dialect: CsvDialect) -> str:
+    """A hint at signs that are no quotes, where delimiters between them make too many cells."""
+    if dialect.delimiter not in record or not dialect.quote:
+        return ""
+    if _TYPOGRAPHIC.search(record):
+        return f"; typographic quotes are no quotes, {dialect.quote} is"
+    within = rf"(?:\A|{re.escape(dialect.delimiter)})'[^']*{re.escape(dialect.delimiter)}[^']*'"
+    return "; where cells stand in single quotes, send quote='" if re.search(within, record) else ""
 
 
 def _unclosed(record: str, dialect: CsvDialect) -> BadRecord:

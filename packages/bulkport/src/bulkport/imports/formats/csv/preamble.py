@@ -104,8 +104,18 @@ def read_preamble(
     if block[start : row.start].strip() and options.header_row is None and options.skip_rows is None:
         found["header_row"] = row.number
         warnings.append(f"The header row was found in row {row.number}; the rows before it were not read")
+    if options.trim is None and _is_padded(cells):
+        warnings.append(
+            "The header's cells have blanks around them; those around values are kept: trim=true drops them"
+        )
     preamble = Preamble(end, cells, row.text, syntax, found, warnings)
     return _without_second_header(block, preamble, options, names, is_final=is_final)
+
+
+def _is_padded(cells: list[str]) -> bool:
+    """Whether a table is drawn with blanks: beside the delimiters, or so that its columns stand below each other."""
+    filled = [cell for cell in cells if cell.strip()]
+    return len(filled) > 1 and 2 * sum(cell != cell.strip(" ") for cell in filled) >= len(filled)
 
 
 def _read_separator(block: bytes, options: ReadingOptions) -> tuple[int, str | None]:
@@ -189,7 +199,7 @@ def _header_cells(line: bytes, syntax: CsvSyntax) -> list[str]:
     if has_bad_bytes(text):
         raise MalformedBody(f"The CSV header {bad_bytes_message(text)}.")
     if "\0" in text:
-        raise MalformedBody("The CSV header has a NUL byte, which no text has.")
+        raise MalformedBody(f"The CSV header has a NUL byte, which no text has.{other_kind(text)}")
     cells = split_record(text, syntax)
     if isinstance(cells, BadRecord):
         raise CsvHeaderError(f"The CSV header cannot be read: {cells.message}.{other_kind(text)}")
