@@ -8,7 +8,7 @@ from bulkport.imports.formats import CsvRecords, match_header
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation import ChunkValidator
-from bulkport.imports.validation.remarks import once
+from bulkport.imports.validation.remarks import once, repeated_members_remark
 from bulkport.imports.values.column_type import ColumnType
 from bulkport.imports.values.options import ValueOptions
 
@@ -94,9 +94,7 @@ def test_cells_that_hardly_are_the_text_that_was_meant_are_told(
 def test_members_given_twice_by_other_names_are_told_by_that_of_their_field() -> None:
     names = MemberNames(RESOURCE, ReadingOptions(map={"n": "name", "nom": "name"}))
     for record in ('{"n":"a","n":"b"}', '{"n":"a","nom":"b"}', '{"size":{"a":1},"nom":"a","nom":"b"}'):
-        assert json_remarks(names(record.encode()).decode()) == [
-            "name is given twice in a record; the last one was taken"
-        ]
+        assert json_remarks(names(record.encode()).decode()) == [repeated_members_remark("name")]
         assert names(record.encode()).endswith(b'"name":"b"}')
     assert json_remarks(names(b'{"n":"a","x":{"n":1}}').decode()) == []
 
