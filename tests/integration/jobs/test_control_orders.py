@@ -54,8 +54,8 @@ EFFECTS: list[tuple[Order, list[str]]] = [
     (Cancel(), ["cancelled"] * 4 + ["asked to stop"] + ENDED),
     (Delete(), ["deleted"] * 4 + ["asked to stop", "deleted", "deleted", "already deleted"]),
     (Requeue(), ["already waiting"] * 4 + ["already running", "repeated", "requeued", "requeued"]),
-    (RunNow(), [*WAITING, "released", "awaiting other jobs", "already running", *ENDED]),
-    (Reschedule(delay=7200), ["rescheduled"] * 3 + ["awaiting other jobs", "already running", *ENDED]),
+    (RunNow(), [*WAITING, "released", "waits for other jobs", "already running", *ENDED]),
+    (Reschedule(delay=7200), ["rescheduled"] * 3 + ["waits for other jobs", "already running", *ENDED]),
     (Change(priority=7, queue="other"), ["changed"] * 4 + ["already running", *ENDED]),
 ]
 """By the order of `STATES`."""

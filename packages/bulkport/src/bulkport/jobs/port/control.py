@@ -32,7 +32,7 @@ class Effect(StrEnum):
     ALREADY_RUNNING = "already running"
     ALREADY_ENDED = "already ended"
     ALREADY_DELETED = "already deleted"
-    WAITS_FOR_OTHERS = "awaiting other jobs"
+    WAITS_FOR_OTHERS = "waits for other jobs"
     UNIQUE_KEY_TAKEN = "unique key taken"
     """Another job waits under its unique key."""
     UNKNOWN = "unknown"
