@@ -6,7 +6,7 @@ import psycopg
 
 _LEAD_UP: Final[LiteralString] = """\
 WITH minutes AS (
-    SELECT *, dense_rank() OVER (ORDER BY starts_at) - 1 AS place
+    SELECT *, dense_rank() OVER (ORDER BY starts_at) AS place
     FROM bulkport.job_series WHERE granularity = 'minute' AND starts_at < date_trunc('minute', now())
 ), so_far AS (
     SELECT task, queue, avg(succeeded) AS succeeded, avg(failed) AS failed, avg(retried) AS retried,
@@ -14,8 +14,7 @@ WITH minutes AS (
     FROM minutes GROUP BY task, queue
 ), before AS (
     SELECT
-        date_trunc(%(unit)s, now()) - n * step AS starts_at,
-        floor(random() * (SELECT max(place) + 1 FROM minutes)) AS place,
+        n, date_trunc(%(unit)s, now()) - n * step AS starts_at,
         %(times)s * (6 + 4 * sin(extract(hour FROM now() - n * step) * pi() / 12 - 2) + 2 * random()) AS times
     FROM generate_series(1, %(count)s) AS n, CAST('1 ' || %(unit)s AS interval) AS step
 )
@@ -24,10 +23,20 @@ INSERT INTO bulkport.job_series (
 )
 SELECT
     %(unit)s, before.starts_at, task, queue, so_far.succeeded * times, so_far.failed * times, so_far.retried * times,
-    so_far.enqueued * times, durations, latencies
-FROM before CROSS JOIN so_far LEFT JOIN minutes USING (place, task, queue)
+    so_far.enqueued * times, mixed.durations, mixed.latencies
+FROM before CROSS JOIN so_far CROSS JOIN LATERAL (
+    SELECT bulkport.sum_histograms(ARRAY(
+               SELECT (size * weight)::integer FROM unnest(durations) WITH ORDINALITY AS element (size, slot)
+               ORDER BY slot)) AS durations,
+           bulkport.sum_histograms(ARRAY(
+               SELECT (size * weight)::integer FROM unnest(latencies) WITH ORDINALITY AS element (size, slot)
+               ORDER BY slot)) AS latencies
+    FROM minutes, LATERAL (SELECT 40 * (1.1 + sin(before.n / 4.0 + 2 * place)) AS weight) AS weights
+    WHERE (minutes.task, minutes.queue) = (so_far.task, so_far.queue)
+) AS mixed
 ON CONFLICT DO NOTHING"""
-"""What a minute did so far, and more by day than by night."""
+"""What a minute did so far, and more by day than by night. How long jobs took and waited is a mixture of all minutes
+whose parts change slowly: one minute after the other, few as they are, would let percentiles jump between them."""
 
 _UNITS: Final = ({"unit": "hour", "count": 48, "times": 10.0}, {"unit": "minute", "count": 60, "times": 0.1})
 

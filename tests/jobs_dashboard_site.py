@@ -121,7 +121,10 @@ class JobsSite:
             access=access or OpenAccess(),
             audit=audit,
             actions=[action for part in parts for action in part.actions],
-            downloads=api_downloads(self.jobs, masking, OverviewReader(self.jobs).attention, api_commands()),
+            downloads=[
+                *(download for part in parts for download in part.downloads),
+                *api_downloads(self.jobs, masking, OverviewReader(self.jobs).attention, api_commands()),
+            ],
             commands=api_commands(),
             counts=job_counts(self.jobs),
             search=JOB_SEARCH,

@@ -197,6 +197,7 @@ class Bulkport(AsyncCalls):
         audit_keep: timedelta | None = timedelta(days=365),
         public_url: str | None = None,
         sessions: "Sessions | None" = None,
+        links: Mapping[str, str] | None = None,
     ) -> "Dashboard":
         """The dashboard over imports and jobs, to be mounted: `app.mount("/jobs", bulkport.dashboard(access=…))`.
 
@@ -216,6 +217,8 @@ class Bulkport(AsyncCalls):
             Its address as browsers know it, where a proxy hides that; with https, cookies are `Secure`.
         sessions
             Those that `access` begins, for the page that lists and ends them.
+        links
+            Addresses that every page leads to, by their names: the application's own, the dashboards of others.
         """
         for module in ("jinja2", "itsdangerous", "fastapi"):
             require_extra("dashboard", module)
@@ -233,6 +236,7 @@ class Bulkport(AsyncCalls):
             sessions=sessions,
             limits=self.limits,
             retention=self.worker_settings.retention,
+            links=links,
         )
 
     @asynccontextmanager

@@ -46,7 +46,7 @@ class Acting:
         action = self._actions.get(request.path_params["name"])
         if action is None:
             raise PageNotFound(t("Unknown action."))
-        _require_operator(viewer)
+        _require_right(viewer, action.name)
         asked = ActionRequest(viewer, form)
         page_request = page_request_of(request, viewer)
         if "confirmed" not in form and (question := await _question(action, asked)):
@@ -71,7 +71,7 @@ class Acting:
     async def run_command(self, command: Command, request: Request) -> Response:
         """Do what a program asks for."""
         viewer = viewer_of(request)
-        _require_operator(viewer)
+        _require_right(viewer, command.action)
         done, _ = await perform(
             self._actions[command.action], ActionRequest(viewer, await command_form(command, request)), self._audit
         )
@@ -90,6 +90,8 @@ async def _question(action: Action, asked: ActionRequest) -> str | None:
         return None
 
 
-def _require_operator(viewer: Viewer) -> None:
+def _require_right(viewer: Viewer, action: str) -> None:
     if not viewer.is_operator:
         raise Refused(t("Your role is read-only. Ask an operator to do this."))
+    if not viewer.may(action):
+        raise Refused(t("You may not do this ({action}). Ask an operator who may.", action=action))

@@ -1,7 +1,7 @@
 """The dashboard as an application mounts it: its routes, and the way of a request to a page."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Final
@@ -87,6 +87,8 @@ class Dashboard:
         Load the templates of further pages.
     public_url:
         Its address as browsers know it, where a proxy hides that; with https, cookies are `Secure`.
+    links:
+        Addresses that every page leads to, by their names: the application, dashboards of others.
 
     Examples
     --------
@@ -112,12 +114,13 @@ class Dashboard:
         loaders: Sequence[BaseLoader] = (),
         hub: Hub | None = None,
         public_url: str | None = None,
+        links: Mapping[str, str] | None = None,
     ) -> None:
         self._is_secure = None if public_url is None else public_url.lower().startswith("https:")
         self._access = access
         self._counts = _shared(counts)
         self._static = StaticFiles()
-        renderer = Renderer(title, sections, search, self._static, loaders)
+        renderer = Renderer(title, sections, search, self._static, loaders, links=links)
         self._responses = Responses(renderer, self._counts)
         self._hub = hub or Hub()
         open_routes = access.routes()

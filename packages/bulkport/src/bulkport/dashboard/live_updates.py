@@ -61,7 +61,7 @@ class LiveUpdates:
         if found is None:
             return None
         page, params = found
-        page_request = PageRequest(path, params, Query.parse(query), viewer.role, language)
+        page_request = PageRequest(path, params, Query.parse(query), viewer.role, language, viewer.actions)
         throttle = Throttle()
 
         async def render() -> Sequence[Fragment]:
@@ -72,7 +72,8 @@ class LiveUpdates:
                 variables = {**await page.load(page_request), "section": page.section}
                 return self._renderer.fragments(page.template, page_request, counts, variables)
 
-        key = f"{page_request.role} {page_request.language} {page_request.address}"
+        confined = "" if viewer.actions is None else ",".join(sorted(viewer.actions))
+        key = f"{page_request.role} {confined} {page_request.language} {page_request.address}"
         return Watched(address, key, render, page.every)
 
     def _page_at(self, path: str) -> tuple[Page, Mapping[str, Any]] | None:

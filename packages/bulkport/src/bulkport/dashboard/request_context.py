@@ -44,6 +44,7 @@ def page_request_of(request: Request, viewer: Viewer) -> PageRequest:
         query=Query.parse(request.url.query),
         role=viewer.role,
         language=cookies.language(request),
+        actions=viewer.actions,
     )
 
 

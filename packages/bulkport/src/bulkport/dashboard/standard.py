@@ -1,7 +1,7 @@
 """The dashboard that every application gets: all that Bulkport knows of its imports and jobs."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeAlias, cast
 
@@ -57,6 +57,7 @@ def standard_dashboard(
     sessions: Sessions | None = None,
     limits: ImportLimits | None = None,
     retention: RetentionPolicy = DEFAULT_RETENTION,
+    links: Mapping[str, str] | None = None,
 ) -> Dashboard:
     """The dashboard, to be mounted.
 
@@ -70,7 +71,7 @@ def standard_dashboard(
         How long the workers keep finished jobs.
     limits
         Of imports: which disks must have how much room.
-    access, title, masked_names, audit_keep, public_url, sessions
+    access, title, masked_names, audit_keep, public_url, sessions, links
         See `Bulkport.dashboard`.
     """
     masking = Masking(DEFAULT_MASKED_NAMES if masked_names is None else masked_names)
@@ -109,6 +110,7 @@ def standard_dashboard(
         search=JOB_SEARCH,
         title=title,
         public_url=public_url,
+        links=links,
     )
 
 

@@ -137,7 +137,9 @@ $$;
 CREATE TABLE bulkport.job_runs (
     job_id bigint NOT NULL,
     run integer NOT NULL,  -- 1-based, counting every run
-    outcome text NOT NULL,  -- failed, again (the task asked to run again), handed_back (shutdown), lost (its server died), cancelled, succeeded (of a deleted job)
+    -- again: the task asked to run again; handed_back: its server shut down; lost: its server died; succeeded: of a
+    -- deleted job.
+    outcome text NOT NULL CHECK (outcome IN ('failed', 'again', 'handed_back', 'lost', 'cancelled', 'succeeded')),
     server text,
     started_at timestamptz,
     ended_at timestamptz NOT NULL,

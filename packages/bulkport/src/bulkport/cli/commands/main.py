@@ -8,6 +8,7 @@ import typer
 
 import bulkport as library
 from bulkport.cli.commands.attention import attention
+from bulkport.cli.commands.dashboard import dashboard
 from bulkport.cli.commands.mcp import mcp
 from bulkport.cli.commands.target import Target, fail, load, plain_errors
 from bulkport.cli.lazy_group import lazy_group
@@ -49,6 +50,7 @@ app.add_typer(lazy_group(_jobs, help_text="Inspect and control background jobs."
 app.add_typer(lazy_group(_queues, help_text="List, pause, resume, limit and weigh queues."), name="queues")
 app.add_typer(lazy_group(_servers, help_text="List worker servers, and quiet or stop them."), name="servers")
 app.command()(attention)
+app.command()(dashboard)
 app.command()(mcp)
 
 

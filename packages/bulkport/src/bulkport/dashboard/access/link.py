@@ -20,7 +20,7 @@ _NAME: Final = "developer"
 
 
 class LinkAccess:
-    """A browser that opened a link which the server printed is an operator, and stays signed in.
+    """A browser that opened a link which the server printed is an operator, or what `role` says, and stays signed in.
 
     Where a request comes from proves nothing: behind a proxy on the same machine every visitor comes from there.
 
@@ -30,10 +30,19 @@ class LinkAccess:
         Where sessions and links are kept.
     how:
         What to do for a link, for the page that others see.
+    role:
+        Of those who sign in.
     """
 
-    def __init__(self, sessions: Sessions, *, how: str = "The server prints it when it starts.") -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        *,
+        how: str = "The server prints it when it starts.",
+        role: Role = Role.OPERATOR,
+    ) -> None:
         self._sessions = sessions
+        self._role = role
         self._how = how
 
     async def new_link(self) -> str:
@@ -63,7 +72,7 @@ class LinkAccess:
         if not token or not await self._sessions.redeem_link(token):
             return self._ask(request, f"This link was used before, or is too old. {self._how}")
         response = _to_the_dashboard()
-        session = await self._sessions.begin(request, "link", _NAME, Role.OPERATOR, seconds=_SESSION_SECONDS)
+        session = await self._sessions.begin(request, "link", _NAME, self._role, seconds=_SESSION_SECONDS)
         cookies.set_cookie(response, request, cookies.SESSION, session, max_age=_SESSION_SECONDS)
         return response
 

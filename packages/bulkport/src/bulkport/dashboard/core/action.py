@@ -153,9 +153,9 @@ async def perform(action: Action, request: ActionRequest, audit: Audit) -> tuple
     Raises
     ------
     PermissionError
-        If the viewer is no operator.
+        If the viewer may not do it.
     """
-    if not request.viewer.is_operator:
+    if not request.viewer.may(action.name):
         raise PermissionError
     done = await (_run_audited(action, request, audit) if action.is_audited else _run(action, request))
     return done, None if done.is_shown_there else Flash(done.text, done.is_good)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from bulkport.dashboard.core.action import Form
+from bulkport.dashboard.core.json_members import problem_in
 from bulkport.dashboard.core.language import t
 from bulkport.errors import BadRequest
 
@@ -45,7 +46,7 @@ async def command_form(command: Command, request: Request) -> Form:
     Raises
     ------
     BadRequest
-        The body is no JSON object, or has members that the command does not know.
+        The body is no JSON object, or has members that the command does not know or of another type.
     """
     if request.headers.get("sec-fetch-site") == _CROSS_SITE:
         raise BadRequest(t("Requests from other sites are not accepted."))
@@ -64,10 +65,8 @@ async def command_form(command: Command, request: Request) -> Form:
         raise BadRequest(t("Send the body as application/json."))
     if not isinstance(members, dict):
         raise BadRequest(t("The body must be a JSON object."))
-    if unknown := sorted(set(members) - set(command.members)):
-        raise BadRequest(t("Unknown members: {names}.", names=", ".join(unknown)[:200]))
-    if missing := [name for name in command.required if members.get(name) in (None, "", {})]:
-        raise BadRequest(t("Missing members: {names}.", names=", ".join(missing)))
+    if problem := problem_in(members, command.members, command.required):
+        raise BadRequest(problem)
     fields = [(name, value) for name, value in command.fields(request.path_params, members) if value != ""]
     # One request does one thing: a key of the client's keeps a repeated one from doing it again.
     key = request.headers.get("idempotency-key") or secrets.token_hex(16)

@@ -19,9 +19,10 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.responses import Response
 
-from bulkport.dashboard.core.viewer import Role
+from bulkport.dashboard.core.viewer import Role, may
 
 MAX_QUERY_FIELDS: Final = 100
+_OF_SELECTED: Final = ("jobs/requeue", "jobs/run-now", "jobs/cancel", "jobs/delete")
 
 
 class PageNotFound(Exception):
@@ -92,6 +93,17 @@ class PageRequest:
     role: Role
     language: str = "en"
     """Of the texts; see `bulkport.dashboard.core.language`."""
+    actions: frozenset[str] | None = None
+    """Those that the viewer is confined to; see `Viewer.actions`."""
+
+    def may(self, action: str) -> bool:
+        """Whether the viewer may carry out an action, so that its button is shown."""
+        return may(self.role, self.actions, action)
+
+    @property
+    def may_pick(self) -> bool:
+        """Whether the viewer may do something to selected jobs."""
+        return any(map(self.may, _OF_SELECTED))
 
     @property
     def root(self) -> str:

@@ -101,6 +101,8 @@ class Renderer:
         The navigation.
     loaders:
         Where further templates are, for pages of the application's own; they may extend `frame.html`.
+    links:
+        Addresses elsewhere that every page leads to, by their names.
     """
 
     def __init__(
@@ -110,6 +112,8 @@ class Renderer:
         search: Search | None,
         static_files: StaticFiles,
         loaders: Sequence[BaseLoader] = (),
+        *,
+        links: Mapping[str, str] | None = None,
     ) -> None:
         self._environment = Environment(
             loader=ChoiceLoader([PackageLoader("bulkport.dashboard"), *loaders]),
@@ -123,6 +127,7 @@ class Renderer:
             "title": title,
             "sections": sections,
             "search": search,
+            "links": links or {},
             "static": static_files.address,
             "line_chart": lines,
             "bar_chart": bars,

@@ -2,8 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bulkport.dashboard.core.page import PageRequest
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +63,12 @@ class Paging:
     def size_of(cls, request: PageRequest, default: int = 50) -> int:
         """The page size that the query's field `size` asks for."""
         return request.query.number("size", default, least=1, most=200)
+
+
+def page_of(request: PageRequest, rows: Sequence[Row]) -> tuple[Sequence[Row], Paging]:
+    """A page of rows that are all at hand. Its cursor is how many rows come before it."""
+    size = Paging.size_of(request)
+    start = request.query.number("cursor", 0, least=0, most=len(rows))
+    following = str(start + size) if start + size < len(rows) else None
+    previous = str(start - size) if start > size else None
+    return rows[start : start + size], Paging(size, following, previous_cursor=previous)

@@ -4,7 +4,6 @@ It has the access, the filters and the masking of the pages. What it changes is 
 """
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -17,9 +16,10 @@ from bulkport.dashboard.core.command import Command
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Download, PageNotFound, PageRequest
+from bulkport.dashboard.pages.api_description import QUERIES, description_downloads
 from bulkport.dashboard.pages.attention import Attention
 from bulkport.dashboard.pages.failure_groups import read_failure_groups
-from bulkport.dashboard.pages.job_filters import FILTERS, JobFilter
+from bulkport.dashboard.pages.job_filters import JobFilter
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.prometheus import job_metrics
 from bulkport.errors import BadRequest
@@ -28,29 +28,6 @@ from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.port.details import JobDetails, JobSummary
 
 _MAX_LISTED: Final = 200
-_QUERIES: Final[Mapping[str, Sequence[str]]] = {
-    "jobs": ("state", *FILTERS, "cursor", "size"),
-    "batches": ("before", "size"),
-    "imports": ("status", "resource", "user", "tag", "text", "before", "size"),
-    "audit": ("actor", "action", "target", "before", "size"),
-}
-"""Query parameters that a list takes; all others take none."""
-_PATHS: Final[Sequence[tuple[str, str]]] = (
-    ("jobs", "Jobs, newest first; the filters of the page of jobs as query, and `cursor` and `size`"),
-    ("jobs/{job_id}", "One job with its attempts and history"),
-    ("imports", "Imports of all users, newest first; the next page begins at `before`"),
-    ("imports/{import_id}", "One import with its most frequent errors"),
-    ("audit", "What operators did, newest first; the next page begins at `before`"),
-    ("failures", "The latest failures, grouped by task, error type and message"),
-    ("attention", "Conditions that need an operator's attention now"),
-    ("metrics", "The same as gauges, in Prometheus' text format"),
-    ("queues", "Queues with what waits in them"),
-    ("servers", "Servers with what they run"),
-    ("recurring", "Recurring jobs with their schedules"),
-    ("batches", "Batches with their progress"),
-    ("tasks", "What each task's jobs came to in the last 24 hours"),
-)
-
 ReadAttention = Callable[[], Awaitable[Sequence[Attention]]]
 
 
@@ -123,10 +100,8 @@ def api_downloads(
         text = await job_metrics(jobs, await attention())
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def openapi(request: PageRequest) -> Any:
-        return openapi_of(commands)
-
     return [
+        *description_downloads(commands),
         resource("jobs", list_jobs),
         resource("jobs/{job_id:int}", one_job),
         resource("failures", list_failures),
@@ -136,7 +111,6 @@ def api_downloads(
         resource("recurring", list_recurring),
         resource("batches", list_batches),
         resource("tasks", list_tasks),
-        resource("openapi.json", openapi),
         Download("api/v1/metrics", metrics),
     ]
 
@@ -145,7 +119,7 @@ def resource(path: str, read: Callable[[PageRequest], Awaitable[Any]]) -> Downlo
     """A resource of the API: what `read` gives, as JSON. A query parameter that it does not know is an error: a filter
     that is passed over would have all jobs look like those that match.
     """
-    known = _QUERIES.get(path, ())
+    known = QUERIES.get(path, ())
 
     async def answer(request: PageRequest) -> Response:
         unknown = next((name for name, _ in request.query.items() if name not in known), None)
@@ -200,96 +174,3 @@ def plain(value: Any) -> Any:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
-
-
-_PARAMETERS: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
-_PROBLEM: Final = {
-    "description": "What is wrong, and what to do (RFC 9457)",
-    "content": {
-        "application/problem+json": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "title": {"type": "string"},
-                    "status": {"type": "integer"},
-                    "detail": {"type": "string"},
-                },
-            }
-        }
-    },
-}
-_DONE: Final = {
-    "type": "object",
-    "properties": {
-        "message": {"type": "string", "description": "What was done, in words"},
-        "target": {"type": "string", "description": "To what, as the audit has it"},
-        "page": {"type": ["string", "null"], "description": "Page of the dashboard that tells more, relative to it"},
-    },
-}
-
-
-def openapi_of(commands: Sequence[Command]) -> Mapping[str, Any]:
-    """The description of the API (OpenAPI 3.1)."""
-    paths: dict[str, dict[str, Any]] = {}
-    for path, summary in _PATHS:
-        success = {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}
-        paths.setdefault(f"/{path}", {})["get"] = {
-            "summary": summary,
-            "tags": [path.partition("/")[0]],
-            "parameters": _parameters(path) + _query_parameters(path),
-            "responses": {"200": success, "400": _PROBLEM, "404": _PROBLEM},
-        }
-    for command in commands:
-        path = command.path.removeprefix("api/v1/")
-        schema = {"type": "object", "properties": dict(command.members), "required": list(command.required)}
-        operation: dict[str, Any] = {
-            "summary": command.summary,
-            "tags": [path.partition("/")[0]],
-            "parameters": [
-                *_parameters(path),
-                {
-                    "name": "Idempotency-Key",
-                    "in": "header",
-                    "description": "A repeated request with the same key is carried out once.",
-                    "schema": {"type": "string"},
-                },
-            ],
-            "responses": {
-                "200": {"description": "Done", "content": {"application/json": {"schema": _DONE}}},
-                **dict.fromkeys(("400", "403", "404", "409"), _PROBLEM),
-            },
-        }
-        if command.members:
-            operation["requestBody"] = {
-                "required": bool(command.required),
-                "content": {"application/json": {"schema": schema}},
-            }
-        named = _PARAMETERS.sub(r"{\1}", path)
-        paths.setdefault(f"/{named}", {})["post"] = operation
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Bulkport dashboard",
-            "version": "1",
-            "description": "Background jobs and imports as the dashboard's pages show them, and what operators do to "
-            "them. It has the access, roles, masking and audit of the pages.",
-        },
-        "servers": [{"url": "."}],
-        "paths": paths,
-    }
-
-
-def _query_parameters(path: str) -> list[dict[str, Any]]:
-    return [{"name": name, "in": "query", "schema": {"type": "string"}} for name in _QUERIES.get(path, ())]
-
-
-def _parameters(path: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": {"type": "integer" if kind == "int" or name in ("job_id", "import_id") else "string"},
-        }
-        for name, kind in _PARAMETERS.findall(path)
-    ]

@@ -11,11 +11,13 @@ from bulkport.dashboard.pages.job_filters import FILTERS
 from bulkport.errors import BadRequest
 
 _TEXT: Final = {"type": "string"}
-_REASON: Final = {"reason": {**_TEXT, "description": "Kept in the job's history."}}
+_OPTIONAL_TEXT: Final = {"type": ["string", "null"]}
+_MAX_NOTE: Final = 200
+_REASON: Final = {"reason": {**_OPTIONAL_TEXT, "maxLength": _MAX_NOTE, "description": "Kept in the job's history."}}
 _FILTER: Final = {
     "filter": {
         "type": "object",
-        "additionalProperties": {"type": "string"},
+        "additionalProperties": {"type": ["string", "integer"]},
         "description": 'Which jobs, by the fields of the query of `GET /jobs`, such as `{"state": "failed"}`.',
     }
 }
@@ -35,7 +37,7 @@ def api_commands() -> list[Command]:
                 f"api/v1/jobs/{name}",
                 f"jobs/{name}",
                 summary,
-                lambda _, members: [("all", f"jobs?{_filter(members.get('filter'))}")],
+                lambda _, members: [("all", f"jobs?{_filter(members['filter'])}")],
                 _FILTER,
                 required=("filter",),
             )
@@ -59,10 +61,10 @@ def api_commands() -> list[Command]:
             _new_job,
             {
                 "task": _TEXT,
-                "args": {"type": "object"},
-                "queue": _TEXT,
-                "priority": {"type": "integer"},
-                "at": {**_TEXT, "description": "When it starts: a time of RFC 3339, or such as `in 2 h`."},
+                "args": {"type": ["object", "null"]},
+                "queue": _OPTIONAL_TEXT,
+                "priority": {"type": ["integer", "null"]},
+                "at": {**_OPTIONAL_TEXT, "description": "When it starts: a time of RFC 3339, or such as `in 2 h`."},
             },
             required=("task",),
             refused_status=400,
@@ -72,7 +74,13 @@ def api_commands() -> list[Command]:
             "queues/pause",
             "Pause a queue",
             lambda params, members: [("queue", params["queue"]), ("note", _text(members.get("note")))],
-            {"note": {**_TEXT, "description": "Why, shown wherever the queue's jobs wait."}},
+            {
+                "note": {
+                    **_OPTIONAL_TEXT,
+                    "maxLength": _MAX_NOTE,
+                    "description": "Why, shown wherever the queue's jobs wait.",
+                }
+            },
         ),
         Command(
             "api/v1/queues/{queue:path}/resume", "queues/resume", "Resume a queue", lambda params, _: _queue(params)
@@ -126,7 +134,7 @@ def api_commands() -> list[Command]:
                 lambda _, members: [
                     ("failure", json.dumps([_text(members.get(part)) for part in ("task", "errorType", "message")]))
                 ],
-                {"task": _TEXT, "errorType": _TEXT, "message": _TEXT},
+                {"task": _TEXT, "errorType": _OPTIONAL_TEXT, "message": _OPTIONAL_TEXT},
                 required=("task",),
             )
             for name, summary in (
@@ -167,10 +175,11 @@ def _text(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def _filter(members: Any) -> Query:
+def _filter(members: Mapping[str, Any]) -> Query:
     """The query of a list; a name that it does not know would mean more jobs than were asked for."""
-    if not isinstance(members, dict):
-        raise BadRequest(t("filter must be a JSON object."))
     if unknown := sorted(set(members) - {"state", *FILTERS}):
         raise BadRequest(t("Unknown filters: {names}.", names=", ".join(unknown)[:200]))
+    # So would one without a value, say from a variable that is not set.
+    if empty := sorted(name for name, value in members.items() if not _text(value).strip()):
+        raise BadRequest(t("Filters without a value: {names}.", names=", ".join(empty)))
     return Query([(name, _text(value)) for name, value in members.items()])

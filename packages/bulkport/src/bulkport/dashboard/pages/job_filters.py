@@ -1,5 +1,6 @@
 """The jobs that a page's address asks for."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -22,11 +23,11 @@ WITHIN: Final = {
 }
 """Periods that end now, by the value of the field `within`."""
 
-_TEXTS: Final = ("task", "queue", "user", "text", "error", "recurring", "tag")
+_TEXTS: Final = ("task", "queue", "user", "text", "error", "recurring", "tag", "server")
 _TIMES: Final = ("within", "since", "until")
 LISTS: Final[dict[str, JobState | None]] = {"jobs": None, "retries": JobState.RETRYING}
 """The lists on whose jobs operators can act all at once, by the path of their page, with the state that they show."""
-FILTERS: Final = (*_TEXTS, "batch", *_TIMES)
+FILTERS: Final = (*_TEXTS, "priority", "batch", *_TIMES)
 """The fields that narrow down a list, beside `state`."""
 
 
@@ -35,8 +36,8 @@ class JobFilter:
     """The jobs that an address asks for.
 
     Fields: `state`, the texts `task`, `queue`, `user`, `text` (in arguments and errors), `error` (type),
-    `recurring` and `tag`, the number `batch`, and the times `within`, `since` and `until` (see
-    `bulkport.dashboard.core.times`).
+    `recurring`, `tag` and `server`, the numbers `priority` and `batch`, and the times `within`, `since` and `until`
+    (see `bulkport.dashboard.core.times`).
     Times are those at which jobs finished where only finished jobs are asked for, else those of their creation.
     """
 
@@ -108,6 +109,8 @@ class JobFilter:
             error_type=texts["error"],
             recurring_id=texts["recurring"],
             tag=texts["tag"],
+            server=texts["server"],
+            priority=_priority(fields),
             batch_id=_batch(fields),
             created_since=None if ended else since,
             created_until=None if ended else until,
@@ -157,6 +160,15 @@ def _batch(fields: Query) -> int | None:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 18 or int(text) == 0:
         raise InvalidJobQuery(t('"{text}" is not a batch number.', text=text))
+    return int(text)
+
+
+def _priority(fields: Query) -> int | None:
+    text = fields.get("priority")
+    if not text:
+        return None
+    if not re.fullmatch(r"-?\d{1,10}", text, re.ASCII) or not -(2**31) <= int(text) < 2**31:
+        raise InvalidJobQuery(t('"{text}" is not a priority, which is a whole number.', text=text))
     return int(text)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done, Form
 from bulkport.dashboard.core.language import joined, t
+from bulkport.dashboard.core.masking import MASK, Masking, is_masked, unmasked
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Query
 from bulkport.dashboard.core.times import parse_time
 from bulkport.dashboard.pages.job_outcomes import outcome_of_one
@@ -16,6 +17,7 @@ from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.control import Change, Effect, Order, Reschedule
+from bulkport.jobs.port.details import JobSummary
 from bulkport.jobs.task import Task
 
 _EDITABLE: Final = (JobState.ENQUEUED, JobState.SCHEDULED, JobState.RETRYING)
@@ -24,12 +26,24 @@ _MAX_ARGUMENTS: Final = 2_000
 """Characters of arguments that come back to a form with a problem, in its address."""
 
 
-def job_forms(jobs: JobCalls) -> tuple[list[Page], list[Action]]:
-    """The pages `jobs/new` and `jobs/{id}/edit`, and the actions `jobs/enqueue` and `jobs/edit`."""
+def job_forms(jobs: JobCalls, masking: Masking) -> tuple[list[Page], list[Action]]:
+    """The pages `jobs/new` and `jobs/{id}/edit`, and the actions `jobs/enqueue` and `jobs/edit`.
+
+    `jobs/new?like=17` begins with what job 17 has; what is masked of its arguments stays as it is if it is not changed.
+    """
 
     async def load_new(request: PageRequest) -> Mapping[str, Any]:
-        task = jobs.tasks.get(request.query.get("task"))
-        return {"tasks": sorted(jobs.tasks), "signature": "" if task is None else signature_of(task)}
+        values = {name: request.query.get(name) for name in _FIELDS}
+        model = await _model(jobs, request.query.get("like"))
+        if model is not None:
+            values = {name: values[name] or stored for name, stored in _values_of(model, masking).items()}
+        task = jobs.tasks.get(values["task"])
+        return {
+            "tasks": sorted(jobs.tasks),
+            "signature": "" if task is None else signature_of(task),
+            "values": values,
+            "like": "" if model is None else model.id,
+        }
 
     async def load_edit(request: PageRequest) -> Mapping[str, Any]:
         number: int = request.params["job_id"]
@@ -46,6 +60,22 @@ def job_forms(jobs: JobCalls) -> tuple[list[Page], list[Action]]:
         Action("jobs/enqueue", "Enqueue job", _enqueue(jobs)),
         Action("jobs/edit", "Save changes", _edit(jobs)),
     ]
+
+
+async def _model(jobs: JobCalls, number: str) -> JobSummary | None:
+    """The job that another one is to be like; None: there is none."""
+    details = await jobs.details(BackgroundJobId(number)) if number.isascii() and number.isdecimal() else None
+    return None if details is None else details.job
+
+
+def _values_of(job: JobSummary, masking: Masking) -> dict[str, str]:
+    return {
+        "task": job.task,
+        "args": json.dumps(masking.apply(job.args or {}), ensure_ascii=False, indent=2),
+        "queue": job.queue,
+        "priority": str(job.priority),
+        "at": "",
+    }
 
 
 def signature_of(task: Task[..., Any]) -> str:
@@ -85,14 +115,18 @@ def _enqueue(jobs: JobCalls) -> Callable[[ActionRequest], Any]:
                 options["queue"] = queue
             if priority := form.get("priority", "").strip():
                 options["priority"] = _integer(priority)
-            called = task.options(**options).call(**arguments_in(form.get("args", "")))
+            args = arguments_in(form.get("args", ""))
+            if is_masked(args):
+                model = await _model(jobs, form.get("like", ""))
+                if model is None or model.args is None:
+                    raise ActionRefused(t("Replace {mask}, which stands for a value that is not shown.", mask=MASK))
+                args = {name: unmasked(value, model.args.get(name)) for name, value in args.items()}
+            called = task.options(**options).call(**args)
             at = _start(form)
             job_id = await (jobs.enqueue(called) if at is None else jobs.schedule(called, at=at))
         except (BulkportError, ValueError, TypeError) as error:
             detail = error.detail if isinstance(error, BulkportError) else str(error)
-            given = {
-                field: form.get(field, "")[:_MAX_ARGUMENTS] for field in ("task", "args", "queue", "priority", "at")
-            }
+            given = {field: form.get(field, "")[:_MAX_ARGUMENTS] for field in (*_FIELDS, "like")}
             return Done(detail, name, is_good=False, lead_to=f"jobs/new?{Query(list(given.items()))}")
         return Done(
             t("Enqueued {task} (job {job}).", task=name, job=job_id), f"job {job_id}: {name}", lead_to=f"jobs/{job_id}"

@@ -21,8 +21,11 @@ from bulkport.jobs.port.metrics import QueueStatus
 from bulkport.jobs.port.query import JobCount, JobPage, JobSort
 
 _MOST_COUNTED: Final = 1_000
-_REMOVABLE: Final = ("batch", "recurring", "task", "queue", "user", "text", "error", "within", "since", "until")
-"""Filters that come from links; the form does not have them."""
+_REMOVABLE: Final = (
+    *("batch", "recurring", "task", "queue", "user", "tag", "server", "priority", "text", "error"),
+    *("within", "since", "until"),
+)
+"""Filters that are shown above the list, each with a way to remove it."""
 
 _FIELD_LABELS: Final = {
     "batch": "Batch",
@@ -30,6 +33,9 @@ _FIELD_LABELS: Final = {
     "task": "Task",
     "queue": "Queue",
     "user": "User",
+    "tag": "Tag",
+    "server": "Server",
+    "priority": "Priority",
     "text": "Text",
     "error": "Error type",
     "within": "Time",
@@ -146,9 +152,13 @@ class JobLists:
         sorting = sorting_of(request, found)
         query = replace(found.query, sort=JobSort(sorting.key), descending=sorting.descending)
         size = Paging.size_of(request)
-        page = _NO_JOBS
+        page, count = _NO_JOBS, None
         if not found.problems:
-            page = await self._found.page(query, request.query.get("cursor") or None, size)
+            cursor = request.query.get("cursor") or None
+            async with self._jobs.reader.at_one_moment() as reader:
+                page = await self._found.page(query, cursor, size, reader=reader)
+                if not found.query.text:
+                    count = await self._found.count(found, most=_MOST_COUNTED, reader=reader)
         waits = any(job.state is JobState.ENQUEUED for job in page.items)
         queues = await self._queues.get(None) if waits else ()
         columns = [
@@ -163,7 +173,7 @@ class JobLists:
             name,
             found,
             [self._row(job, queues, request) for job in page.items],
-            None if found.query.text or found.problems else await self._found.count(found, most=_MOST_COUNTED),
+            count,
             keys,
             columns,
             sorting,

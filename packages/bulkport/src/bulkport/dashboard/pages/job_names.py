@@ -1,4 +1,4 @@
-"""The names of tasks and queues, to choose from in filters."""
+"""The names of tasks, queues, tags and servers, to choose from in filters."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,7 @@ class Names:
     queues: Sequence[str] = ()
     tags: Mapping[str, int] = field(default_factory=dict)
     """Of the latest jobs, with their numbers."""
+    servers: Sequence[str] = ()
 
 
 class JobNames:
@@ -36,4 +37,5 @@ class JobNames:
     async def _read(self, _: None) -> Names:
         tasks = [one.task for one in await self._jobs.task_statistics()]
         queues = [one.name for one in await self._jobs.queues()]
-        return Names(tasks[:_MOST_NAMES], queues[:_MOST_NAMES], await self._jobs.tags())
+        servers = [one.name for one in await self._jobs.servers()]
+        return Names(tasks[:_MOST_NAMES], queues[:_MOST_NAMES], await self._jobs.tags(), servers[:_MOST_NAMES])

@@ -14,6 +14,7 @@ from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JSONValue
 from bulkport.jobs.port.details import JobSummary
 from bulkport.jobs.port.query import MOST_JOBS_A_PAGE, JobCount, JobPage, JobQuery
+from bulkport.jobs.port.reading import JobReader
 
 _READ_A_PAGE: Final = 100
 """Jobs with their arguments, for an order: each of them is looked into."""
@@ -43,32 +44,34 @@ class JobSearch:
         self._jobs = jobs
         self._masking = masking
 
-    async def page(self, query: JobQuery, cursor: str | None, size: int) -> JobPage:
-        """A page of the jobs that a query finds and that may be shown.
+    async def page(self, query: JobQuery, cursor: str | None, size: int, *, reader: JobReader | None = None) -> JobPage:
+        """A page of the jobs that a query finds and that may be shown; read at the moment of `reader`, if one is given.
 
         Where some on the first page may not, it goes on for up to a second until it is full: a page that is empty and
         has a next one would reveal that there are such jobs.
         """
-        page = await self._jobs.search(query, cursor=cursor, limit=size)
-        visible = await self._visible(page, query)
+        source = reader or self._jobs.reader
+        page = await source.search(query, cursor=cursor, limit=size)
+        visible = await self._visible(page, query, source)
         if cursor is None and len(visible) < len(page.items):
             until = time.monotonic() + _LOOKED_INTO_SECONDS
             while len(visible) < size and page.next_cursor is not None and time.monotonic() < until:
-                page = await self._jobs.search(query, cursor=page.next_cursor, limit=size - len(visible))
-                visible += await self._visible(page, query)
+                page = await source.search(query, cursor=page.next_cursor, limit=size - len(visible))
+                visible += await self._visible(page, query, source)
             return JobPage(tuple(visible), page.next_cursor, None, page.notice)
         return replace(page, items=tuple(visible))
 
-    async def count(self, found: JobFilter, *, most: int) -> JobCount:
+    async def count(self, found: JobFilter, *, most: int, reader: JobReader | None = None) -> JobCount:
         """How many jobs a filter finds, counted up to `most`; all jobs of a state are known without counting.
 
         Those with a text are looked into one by one, for about a second: there may be more of them.
         """
         if found.query.text:
             return await self._count_visible(found, most)
+        source = reader or self._jobs.reader
         if found.is_narrowed:
-            return await self._jobs.count(found.query, most=most)
-        states = (await self._jobs.statistics()).states
+            return await source.count(found.query, most=most)
+        states = (await source.statistics()).states
         return JobCount(sum(states.values()) if found.state is None else states[found.state], is_more=False)
 
     async def walk(self, found: JobFilter, begun_at: datetime, cursor: str | None) -> WalkedJobs:
@@ -87,19 +90,19 @@ class JobSearch:
             some = await self._jobs.reader.ids(query, after=cursor, limit=MOST_JOBS_A_PAGE)
             return WalkedJobs(some.ids, some.next_cursor)
         page = await self._jobs.search(query, cursor=cursor, limit=_READ_A_PAGE)
-        return WalkedJobs([job.id for job in await self._visible(page, query)], page.next_cursor)
+        return WalkedJobs([job.id for job in await self._visible(page, query, self._jobs.reader)], page.next_cursor)
 
-    async def _visible(self, page: JobPage, query: JobQuery) -> list[JobSummary]:
-        return [job for job in page.items if await self._is_visible(job, query.text)]
+    async def _visible(self, page: JobPage, query: JobQuery, source: JobReader) -> list[JobSummary]:
+        return [job for job in page.items if await self._is_visible(job, query.text, source)]
 
-    async def _is_visible(self, job: JobSummary, text: str | None) -> bool:
+    async def _is_visible(self, job: JobSummary, text: str | None, source: JobReader) -> bool:
         """Whether more than what is masked has the text: a search must not reveal what cannot be seen."""
         if not text:
             return True
         args: JSONValue = job.args
         if args is None:
             # Too long for a list.
-            details = await self._jobs.details(job.id)
+            details = await source.details(job.id)
             if details is None:
                 return False
             args = details.job.args
@@ -114,7 +117,7 @@ class JobSearch:
         until = time.monotonic() + _LOOKED_INTO_SECONDS
         while True:
             page = await self._jobs.search(found.query, cursor=cursor, limit=MOST_JOBS_A_PAGE)
-            jobs += len(await self._visible(page, found.query))
+            jobs += len(await self._visible(page, found.query, self._jobs.reader))
             cursor = page.next_cursor
             if cursor is None or jobs > most or time.monotonic() > until:
                 return JobCount(min(jobs, most), is_more=cursor is not None or jobs > most)

@@ -78,7 +78,7 @@ def steps_of(details: JobDetails) -> list[Step]:
     steps: list[Step] = []
     for entry in details.timeline:
         if entry.run is not None:
-            at, title, tone, notes = _run_step(entry.run)
+            at, title, tone, notes = _run_step(entry.run, entry.at)
         elif entry.change is not None:
             at, title, tone, notes = _change_step(entry.change)
             if entry.change.reason in _REASONS and steps and steps[-1].tone == "bad":
@@ -108,7 +108,7 @@ def attempts_of(details: JobDetails) -> list[Attempt]:
     ]
 
 
-def _run_step(run: JobRun) -> tuple[datetime, str, str, list[str]]:
+def _run_step(run: JobRun, at: datetime) -> tuple[datetime, str, str, list[str]]:
     word, tone, _ = _RUNS[run.outcome]
     attempt = t("attempt {number}", number=run.run)
     notes = [t("{attempt} on {server}", attempt=attempt, server=run.server) if run.server else attempt]
@@ -118,9 +118,7 @@ def _run_step(run: JobRun) -> tuple[datetime, str, str, list[str]]:
         notes.append(t("ran for {time}", time=duration(run.duration_seconds)))
     if run.error_type is not None:
         notes.append(_error(run))
-    at = run.ended_at or run.started_at
-    assert at is not None, "a run that has not ended has begun"
-    return at, t(word), tone, notes
+    return run.ended_at or run.started_at or at, t(word), tone, notes
 
 
 def _change_step(change: JobChange) -> tuple[datetime, str, str, list[str]]:

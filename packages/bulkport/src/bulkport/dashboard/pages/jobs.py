@@ -16,13 +16,14 @@ from bulkport.dashboard.pages.bulk_operations import (
     bulk_operation_actions,
     bulk_operation_page,
 )
-from bulkport.dashboard.pages.job import RelatedTo, job_page, related_to_nothing
+from bulkport.dashboard.pages.job import RelatedTo, arguments_download, job_page, related_to_nothing
 from bulkport.dashboard.pages.job_actions import HEADINGS, ORDERS, job_actions
 from bulkport.dashboard.pages.job_filters import JobFilter
 from bulkport.dashboard.pages.job_forms import job_forms
 from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.search import search_page
+from bulkport.dashboard.pages.search_suggestions import suggestions_download
 from bulkport.dashboard.pages.waiting import reason_for_waiting
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
@@ -107,7 +108,7 @@ def jobs_component(
     store = BulkOperationStore(pool)
     operations = BulkOperations(jobs, JobSearch(jobs, masking), store, ORDERS, step_seconds=step_seconds)
 
-    form_pages, form_actions = job_forms(jobs)
+    form_pages, form_actions = job_forms(jobs, masking)
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         if request.query.get("q"):
@@ -150,6 +151,7 @@ def jobs_component(
             bulk_operation_page(operations, HEADINGS),
         ],
         actions=[*job_actions(jobs, operations), *bulk_operation_actions(operations), *form_actions],
+        downloads=[arguments_download(jobs, masking), suggestions_download(jobs, masking)],
     )
 
 
@@ -164,7 +166,7 @@ class WaitingQueue:
 
 
 async def _waiting(jobs: JobCalls) -> Sequence[WaitingQueue]:
-    queues = [queue for queue in await jobs.queues() if queue.waiting]
+    queues = sorted((queue for queue in await jobs.queues() if queue.waiting), key=lambda queue: -queue.waiting)
     return [WaitingQueue(queue.name, queue.waiting, reason_for_waiting(queue)) for queue in queues]
 
 

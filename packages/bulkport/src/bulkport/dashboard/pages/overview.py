@@ -212,7 +212,7 @@ class OverviewReader:
         return await read_failure_groups(self._jobs, () if self._muted is None else await self._muted.keys())
 
     async def _read_recurring(self, _: None) -> Sequence[RecurringJob]:
-        return await self._jobs.recurring.list(limit=_MAX_RECURRING)
+        return await self._jobs.recurring.list(is_overdue=True, limit=_MAX_RECURRING)
 
 
 ReadOverview = Callable[[PageRequest], Awaitable[Overview]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
@@ -10,27 +10,33 @@ from bulkport.dashboard.core.cache import TTLCache
 from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
-from bulkport.dashboard.core.table import Column
+from bulkport.dashboard.core.table import Column, Sorting, page_of
 from bulkport.dashboard.pages.activity import ActivityReader, latency_chart
 from bulkport.dashboard.pages.periods import chosen_period, period_tabs
 from bulkport.dashboard.pages.waiting import reason_for_waiting
 from bulkport.jobs.calls import JobCalls
-from bulkport.jobs.port.metrics import QueueActivity, QueueStatus
+from bulkport.jobs.port.metrics import Granularity, QueueActivity, QueueStatus, SeriesGroup, SeriesPoint
 
 _COLUMNS: Final = (
-    Column("Queue"),
+    Column("Queue", "name"),
     Column("State"),
-    Column("Waiting", is_number=True),
-    Column("Running", is_number=True),
-    Column("Scheduled", is_number=True, is_minor=True, is_lesser=True),
-    Column("Retrying", is_number=True, is_minor=True, is_lesser=True),
-    Column("Oldest job", is_number=True),
-    Column("p95 wait", is_number=True, is_minor=True, is_lesser=True),
-    Column("Throughput", is_number=True, is_minor=True, is_lesser=True),
-    Column("Time to drain", is_number=True),
+    Column("Waiting", "waiting", is_number=True),
+    Column("Running", "running", is_number=True),
+    Column("Scheduled", "scheduled", is_number=True, is_minor=True, is_lesser=True),
+    Column("Retrying", "retrying", is_number=True, is_minor=True, is_lesser=True),
+    Column("Oldest job", "oldest", is_number=True),
+    Column("p95 wait", "p95", is_number=True, is_minor=True, is_lesser=True),
+    Column("Throughput", "throughput", is_number=True, is_minor=True),
+    Column("Time to drain", "drain", is_number=True),
     Column("Limit"),
     Column(""),
 )
+_SPARK_MINUTES: Final = 30
+_SPARK_SECONDS: Final = 10.0
+_MOST_SPARKS: Final = 500
+"""Queues beyond which their throughput over time is not read: it is a row for each queue and minute."""
+_LEAST_FILTERED: Final = 12
+"""Queues from which on a field narrows them down by name."""
 _MAX_LIMIT: Final = 100_000
 _LATELY: Final = timedelta(minutes=5)
 _CACHE_SECONDS: Final = 3.0
@@ -51,6 +57,21 @@ class QueueRow:
     """What 95 % of the jobs that started lately waited at most."""
     drained_seconds: float | None
     """How long the waiting jobs take at that rate; None: nothing waits, or nothing ends."""
+    minutes: Sequence[int] = ()
+    """Jobs that ended in each of the last minutes, the latest last; empty: none did, or it is not known."""
+
+
+_SORTED_BY: Final[Mapping[str, Callable[[QueueRow], float | str]]] = {
+    "name": lambda row: row.status.name,
+    "waiting": lambda row: row.status.waiting,
+    "running": lambda row: row.status.running,
+    "scheduled": lambda row: row.status.scheduled,
+    "retrying": lambda row: row.status.retrying,
+    "oldest": lambda row: row.status.latency_seconds or 0,
+    "p95": lambda row: row.p95_seconds or 0,
+    "throughput": lambda row: row.per_minute,
+    "drain": lambda row: row.drained_seconds or 0,
+}
 
 
 def queues_component(jobs: JobCalls) -> Component:
@@ -63,12 +84,35 @@ def queues_component(jobs: JobCalls) -> Component:
     async def read_activity(_: None) -> Sequence[QueueActivity]:
         return await jobs.queue_activity(_LATELY)
 
+    async def read_minutes(_: None) -> Mapping[str, Sequence[SeriesPoint]]:
+        now = datetime.now(UTC)
+        since = now - timedelta(minutes=_SPARK_MINUTES - 1)
+        return await jobs.series_by(SeriesGroup.QUEUE, Granularity.MINUTE, since, until=now)
+
     lately = TTLCache(read_activity, seconds=_CACHE_SECONDS)
+    minutes = TTLCache(read_minutes, seconds=_SPARK_SECONDS)
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         queues: Sequence[QueueStatus] = await jobs.queues()
         activity = {one.queue: one for one in await lately.get(None)}
-        return {"queues": [_row(queue, activity.get(queue.name)) for queue in queues], "columns": _COLUMNS}
+        ended = await minutes.get(None) if len(queues) <= _MOST_SPARKS else {}
+        text = request.query.get("text").lower()
+        sorting = Sorting.of(request, list(_SORTED_BY), "name", rising=("name",))
+        rows = [
+            _row(queue, activity.get(queue.name), ended.get(queue.name, ()))
+            for queue in queues
+            if text in queue.name.lower()
+        ]
+        rows.sort(key=_SORTED_BY[sorting.key], reverse=sorting.descending)
+        shown, paging = page_of(request, rows)
+        return {
+            "queues": shown,
+            "count": len(rows),
+            "columns": _COLUMNS,
+            "sorting": sorting,
+            "paging": paging,
+            "is_filtered": bool(text) or len(queues) >= _LEAST_FILTERED,
+        }
 
     readers: dict[str, ActivityReader] = {}
 
@@ -106,7 +150,7 @@ def queues_component(jobs: JobCalls) -> Component:
     )
 
 
-def _row(queue: QueueStatus, activity: QueueActivity | None) -> QueueRow:
+def _row(queue: QueueStatus, activity: QueueActivity | None, minutes: Sequence[SeriesPoint] = ()) -> QueueRow:
     ended = 0 if activity is None else activity.totals.succeeded + activity.totals.failed
     rate = ended / _LATELY.total_seconds()
     latency = None if activity is None else activity.latency
@@ -116,6 +160,7 @@ def _row(queue: QueueStatus, activity: QueueActivity | None) -> QueueRow:
         per_minute=60 * rate,
         p95_seconds=None if latency is None else latency.p95,
         drained_seconds=queue.waiting / rate if rate and queue.waiting and queue.paused_at is None else None,
+        minutes=[point.totals.succeeded + point.totals.failed for point in minutes],
     )
 
 

@@ -9,17 +9,17 @@ from typing import Any, Final
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done
 from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.cron_words import cron_in_words
-from bulkport.dashboard.core.formatting import exact, relative
+from bulkport.dashboard.core.formatting import relative
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
 from bulkport.dashboard.core.table import Paging
+from bulkport.dashboard.pages.job_dots import TONES, Outcome
 from bulkport.dashboard.pages.recurring_form import Known, recurring_form
 from bulkport.errors import BadRequest
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.errors import InvalidSchedule, UnknownRecurringJob
 from bulkport.jobs.job import JobState
-from bulkport.jobs.port.details import JobSummary
 from bulkport.jobs.port.query import JobQuery
 from bulkport.jobs.port.recurring import RecurringJob, RecurringRun
 
@@ -27,12 +27,6 @@ _FIELD: Final = "recurring"
 _MAX_ID_LENGTH: Final = 200
 _NEXT_TIMES: Final = 5
 _LAST_JOBS: Final = 20
-_TONES: Final[Mapping[JobState, str]] = {
-    JobState.SUCCEEDED: "ok",
-    JobState.FAILED: "bad",
-    JobState.RETRYING: "warn",
-    JobState.PROCESSING: "run",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +35,6 @@ class LastRuns:
 
     dots: Sequence[tuple[str, str]]
     failed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One of the last jobs of a recurring job, as a dot."""
-
-    job: JobSummary
-    tone: str
-    label: str
 
 
 def recurring_component(jobs: JobCalls, masking: Masking) -> Component:
@@ -88,7 +73,7 @@ def recurring_component(jobs: JobCalls, masking: Masking) -> Component:
             "words": schedule_in_words(one),
             "arguments": masking.apply(one.definition.args),
             "next_times": next_times(one),
-            "outcomes": [_outcome(job) for job in reversed(last.items)],
+            "outcomes": [Outcome.of(job) for job in reversed(last.items)],
             "last_run": last.items[0] if last.items else None,
             "is_editable": one.definition.task in jobs.tasks,
         }
@@ -135,17 +120,9 @@ def next_times(one: RecurringJob) -> list[datetime]:
 
 def _last_runs(runs: Sequence[RecurringRun]) -> LastRuns:
     return LastRuns(
-        [
-            (_TONES.get(run.state, ""), t("job {job}: {state}", job=run.job_id, state=t(run.state.value)))
-            for run in runs
-        ],
+        [(TONES.get(run.state, ""), t("job {job}: {state}", job=run.job_id, state=t(run.state.value))) for run in runs],
         sum(run.state is JobState.FAILED for run in runs),
     )
-
-
-def _outcome(job: JobSummary) -> Outcome:
-    label = t("job {job}: {state}, {when}", job=job.id, state=t(job.state.value), when=exact(job.created_at))
-    return Outcome(job, _TONES.get(job.state, ""), label)
 
 
 Control = Callable[[str], Awaitable[Done]]

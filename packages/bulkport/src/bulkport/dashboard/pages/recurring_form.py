@@ -10,7 +10,7 @@ from typing import Any, Final
 from bulkport.dashboard.core.action import Action, ActionRefused, ActionRequest, Done, Form
 from bulkport.dashboard.core.cron_words import cron_in_words
 from bulkport.dashboard.core.language import t
-from bulkport.dashboard.core.masking import MASK, Masking
+from bulkport.dashboard.core.masking import Masking, is_masked, unmasked
 from bulkport.dashboard.core.page import Page, PageRequest, Query
 from bulkport.dashboard.pages.job_forms import arguments_in, signature_of
 from bulkport.errors import BulkportError
@@ -122,9 +122,9 @@ def _save(jobs: JobCalls) -> Callable[[ActionRequest], Awaitable[Done]]:
         if task is None:
             raise ActionRefused(t("Choose a task that this server knows."))
         args = arguments_in(form.get("args", ""))
-        if MASK in json.dumps(args, ensure_ascii=False):
+        if is_masked(args):
             known = await jobs.recurring.get(recurring_id)
-            args = _unmasked(args, {} if known is None else known.definition.args)
+            args = {name: unmasked(value, known and known.definition.args.get(name)) for name, value in args.items()}
         priority = form.get("priority", "").strip()
         return await jobs.recurring.add_or_update(
             recurring_id,
@@ -139,15 +139,3 @@ def _save(jobs: JobCalls) -> Callable[[ActionRequest], Awaitable[Done]]:
         )
 
     return run
-
-
-def _unmasked(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments in which what is still masked stays as it is stored."""
-    return {
-        name: stored.get(name)
-        if value == MASK
-        else _unmasked(value, stored.get(name) or {})
-        if isinstance(value, Mapping) and isinstance(stored.get(name), Mapping)
-        else value
-        for name, value in given.items()
-    }

@@ -17,6 +17,8 @@ _FIELDS: Final = {
     "batch": "batch",
     "recurring": "recurring",
     "tag": "tag",
+    "server": "server",
+    "priority": "priority",
     "since": "since",
     "until": "until",
     "state": "state",

@@ -8,7 +8,7 @@ from bulkport.dashboard.core.charts import Series, lines
 from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
-from bulkport.dashboard.core.table import Column
+from bulkport.dashboard.core.table import Column, page_of
 from bulkport.jobs.calls import JobCalls
 
 _COLUMNS: Final = (
@@ -21,6 +21,8 @@ _COLUMNS: Final = (
     Column("Uptime", is_number=True, is_minor=True, is_lesser=True),
     Column(""),
 )
+_LEAST_FILTERED: Final = 12
+"""Servers from which on a field narrows them down by name, host or version."""
 _LATE_SECONDS: Final = 0.5
 """Loop lag that is worth telling apart: heartbeats and cancellations of other jobs wait as long."""
 
@@ -32,14 +34,26 @@ def servers_component(jobs: JobCalls) -> Component:
     """
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
-        return {"servers": await jobs.servers(), "columns": _COLUMNS, "late": _LATE_SECONDS}
+        servers = await jobs.servers()
+        text = request.query.get("text").lower()
+        found = [one for one in servers if text in f"{one.name} {one.host} {one.version}".lower()]
+        shown, paging = page_of(request, found)
+        return {
+            "servers": shown,
+            "count": len(found),
+            "columns": _COLUMNS,
+            "late": _LATE_SECONDS,
+            "paging": paging,
+            "is_filtered": bool(text) or len(servers) >= _LEAST_FILTERED,
+        }
 
     async def load_one(request: PageRequest) -> Mapping[str, Any]:
         name: str = request.params["server"]
         server = next((one for one in await jobs.servers() if one.name == name), None)
         if server is None:
             raise PageNotFound(t("Server {server} is not running.", server=name))
-        minutes = server.memory_minutes
+        # What others wrote may have gaps.
+        minutes = [size or 0 for size in server.memory_minutes]
         ages = range(len(minutes) - 1, -1, -1)
         names = [t("{count} min ago", count=age) if age else t("now") for age in ages]
         memory = lines(

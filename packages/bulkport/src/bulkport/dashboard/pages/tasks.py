@@ -7,7 +7,7 @@ from bulkport.dashboard.core.cache import TTLCache
 from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import Page, PageNotFound, PageRequest, Section
-from bulkport.dashboard.core.table import Column, Sorting
+from bulkport.dashboard.core.table import Column, Sorting, page_of
 from bulkport.dashboard.pages.activity import ActivityReader, latency_chart
 from bulkport.dashboard.pages.periods import PERIODS, chosen_period, period_tabs
 from bulkport.jobs.inspect import InspectCalls
@@ -51,8 +51,11 @@ def tasks_component(jobs: InspectCalls) -> Component:
         sorting = Sorting.of(request, list(_SORTED_BY), "task", rising=("task",))
         text = request.query.get("text").lower()
         found = [one for one in await statistics.get(period.key) if text in one.task.lower()]
+        shown, paging = page_of(request, sorted(found, key=_SORTED_BY[sorting.key], reverse=sorting.descending))
         return {
-            "tasks": sorted(found, key=_SORTED_BY[sorting.key], reverse=sorting.descending),
+            "tasks": shown,
+            "count": len(found),
+            "paging": paging,
             "columns": _COLUMNS,
             "sorting": sorting,
             "windows": period_tabs(request, period),

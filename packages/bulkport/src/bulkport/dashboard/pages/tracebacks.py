@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_FRAME: Final = re.compile(r'^  File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$')
+_FRAME: Final = re.compile(r'^  File "(?P<path>[^"]+)", line (?P<line>\d{1,9}), in (?P<function>.+)$')
 _BEGINNING: Final = "Traceback (most recent call last):"
 _STANDARD: Final = sysconfig.get_paths()["stdlib"]
 _LIBRARY_PARTS: Final = ("/site-packages/", "/dist-packages/", "/bulkport/src/bulkport/", "/lib/python3")

@@ -404,10 +404,10 @@ document.addEventListener("click", (event) => {
     dialog.showModal();
   } else if ("copy" in button.dataset) {
     const label = button.textContent;
-    navigator.clipboard?.writeText(button.dataset.copy || $("pre", button.parentElement).textContent).then(() => {
+    copy(button.dataset.copy || $("pre", button.parentElement).textContent, button).then(() => {
       button.textContent = texts.copied;
       setTimeout(() => { button.textContent = label; }, 1500);
-    });
+    }, () => {});
   } else if ("news" in button.dataset) {
     showNews();
     setPaused(false);
@@ -428,6 +428,18 @@ document.addEventListener("click", (event) => {
     setTheme(button, button.value);
   }
 });
+
+// Browsers have a clipboard for pages over HTTPS only; others copy what is selected.
+async function copy(text, button) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = Object.assign(document.createElement("textarea"), { value: text, readOnly: true, className: "quiet" });
+  (button.closest("dialog") ?? document.body).append(field);
+  field.select();
+  const isCopied = document.execCommand("copy");
+  field.remove();
+  button.focus();
+  if (!isCopied) throw new Error("copying is not allowed");
+}
 
 // Who presses twice means once. Coming back to the page allows it again.
 document.addEventListener("submit", (event) => {
@@ -525,6 +537,20 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     keys[event.key]();
   }
+});
+
+// ── The search field: what fits to the word that is being typed.
+
+let askedFor = 0;
+$("[data-search]")?.addEventListener("input", ({ target }) => {
+  clearTimeout(askedFor);
+  askedFor = setTimeout(async () => {
+    try {
+      const answer = await fetch(`${target.form.getAttribute("action")}/suggestions?q=${encodeURIComponent(target.value)}`);
+      if (!answer.ok) return;
+      target.list.replaceChildren(...(await answer.json()).map((value) => Object.assign(document.createElement("option"), { value })));
+    } catch { /* The server is away for a moment. */ }
+  }, 150);
 });
 
 // ── Charts: what they show at the pointer is read from their table.

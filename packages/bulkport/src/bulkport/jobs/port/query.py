@@ -10,6 +10,7 @@ from bulkport.identifiers import MAX_BIGINT, AnyUserId, BackgroundJobId, with_te
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.details import JobSummary
+from bulkport.jobs.port.queueing import is_integer
 from bulkport.sanitize import NotStorable, require_storable
 
 MOST_JOBS_A_PAGE: Final = 500
@@ -54,6 +55,9 @@ class JobQuery:
     recurring_id: str | None = None
     tag: str | None = None
     """One of the words that the application marked the job with."""
+    server: str | None = None
+    """Name of the server of the present run, or of the last one."""
+    priority: int | None = None
     created_since: datetime | None = None
     """At this time (aware) or later."""
     created_until: datetime | None = None
@@ -75,6 +79,8 @@ class JobQuery:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, datetime) or value.utcoffset() is None):
                 raise InvalidJobQuery(f"{name} is a datetime with a time zone: {value!r:.80}")
+        if self.priority is not None and not is_integer(self.priority):
+            raise InvalidJobQuery(f"priority is not the priority of a job: {self.priority!r:.80}")
         number = self.batch_id
         if number is not None and not (isinstance(number, int) and 0 < number <= MAX_BIGINT):
             raise InvalidJobQuery(f"batch_id is not the id of a batch: {number!r:.80}")
@@ -107,7 +113,7 @@ class JobQuery:
         )
 
 
-_TEXTS: Final = ("task", "queue", "user_id", "text", "error_type", "recurring_id", "tag")
+_TEXTS: Final = ("task", "queue", "user_id", "text", "error_type", "recurring_id", "tag", "server")
 _TIMES: Final = ("created_since", "created_until", "finished_since", "finished_until")
 
 

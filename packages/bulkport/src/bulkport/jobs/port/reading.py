@@ -92,8 +92,14 @@ class JobReader(Protocol):
         """
         ...
 
-    async def details(self, job_id: BackgroundJobId) -> JobDetails | None:
-        """One job in full; None when there is no such job."""
+    async def details(self, job_id: BackgroundJobId, *, most_args_bytes: int | None = None) -> JobDetails | None:
+        """One job in full; None when there is no such job.
+
+        Parameters
+        ----------
+        most_args_bytes
+            Arguments that take more room as they are stored are left out; None: whatever their size.
+        """
         ...
 
     async def logs(self, job_id: BackgroundJobId, *, after: int = 0, limit: int = 500) -> tuple[JobLogLine, ...]:

@@ -1,7 +1,7 @@
 """Recurring jobs: their definitions, their status, and the store that holds them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
@@ -55,8 +55,12 @@ class RecurringDefinition:
     """Whether a tick makes a job although one that an earlier tick made has not ended. If not, the tick is left
     out; and jobs that are there together all the same, say by hand, run one after another, unless a concurrency key
     of their own says how many may."""
+    is_stored: InitVar[bool] = False
+    """Whether it is read from where it is kept: what others wrote there is shown, not refused."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, is_stored: bool) -> None:
+        if is_stored:
+            return
         if not self.id.isprintable() or not 0 < len(self.id) <= _MOST_ID_LENGTH:
             raise ValueError(f"the id of a recurring job has 1 to {_MOST_ID_LENGTH} printable characters: {self.id!r}")
         require_task_name(self.task)
@@ -225,7 +229,9 @@ class RecurringStore(Protocol):
         *,
         after: str | None = None,
         limit: int = 100,
+        is_overdue: bool = False,
         connection: "AnyConnection | None" = None,
     ) -> Sequence[RecurringJob]:
-        """Those whose id or task contains `text`, in the order of their ids, from the one following `after`."""
+        """Those whose id or task contains `text`, in the order of their ids, from the one following `after`; all of
+        these, or those that are overdue."""
         ...

@@ -9,13 +9,14 @@ from psycopg.errors import LockNotAvailable
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
+from bulkport.database.tolerant import fetch_tolerantly
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import AnyConnection, borrow, psycopg_in
 from bulkport.jobs.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringRun, RecurringStore
 from bulkport.jobs.postgres import recurring_queries as queries
-from bulkport.jobs.postgres.rows import in_utc, job_id_of, utc_or_none
+from bulkport.jobs.postgres.rows import as_arguments, in_utc, job_id_of, utc_or_none
 from bulkport.jobs.schedule import Schedule
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
@@ -85,7 +86,7 @@ class PostgresRecurringStore(RecurringStore):
         return job_id_of(rows[0]["job_id"])
 
     async def get(self, recurring_id: str, connection: "AnyConnection | None" = None) -> RecurringJob | None:
-        rows = await self._fetch(connection, queries.GET, {"id": recurring_id})
+        rows = await self._read(connection, queries.GET, {"id": recurring_id})
         return _recurring_job(rows[0]) if rows else None
 
     async def search(
@@ -94,9 +95,11 @@ class PostgresRecurringStore(RecurringStore):
         *,
         after: str | None = None,
         limit: int = 100,
+        is_overdue: bool = False,
         connection: "AnyConnection | None" = None,
     ) -> Sequence[RecurringJob]:
-        rows = await self._fetch(connection, queries.SEARCH, {"text": text, "after": after, "limit": limit})
+        arguments = {"text": text, "after": after, "limit": limit, "is_overdue": is_overdue}
+        rows = await self._read(connection, queries.SEARCH, arguments)
         return [_recurring_job(row) for row in rows]
 
     async def _existing(self, recurring_id: str, connection: "AnyConnection | None") -> RecurringJob:
@@ -121,6 +124,19 @@ class PostgresRecurringStore(RecurringStore):
         async with borrow(self._pool, used) as connection, connection.cursor(row_factory=dict_row) as waiting:
             await waiting.execute(query, arguments, prepare=False)
             return await waiting.fetchall() if waiting.description else []
+
+    async def _read(
+        self, given: "AnyConnection | None", query: LiteralString, arguments: Mapping[str, Any]
+    ) -> list[DictRow]:
+        """As `_fetch`, of a statement that only reads."""
+        if given is not None:
+            return await self._fetch(given, query, arguments)
+        stored = {name: storable_text(each) if isinstance(each, str) else each for name, each in arguments.items()}
+        async with borrow(self._pool, None) as connection:
+            return await fetch_tolerantly(
+                lambda: connection.cursor(row_factory=dict_row),
+                lambda cursor: cursor.execute(query, stored, prepare=False),
+            )
 
 
 async def write_declared(
@@ -184,7 +200,7 @@ def _recurring_job(row: DictRow) -> RecurringJob:
             task=row["task"],
             cron=row["cron"],
             timezone=row["timezone"],
-            args=row["args"],
+            args=as_arguments(row["args"]),
             queue=row["queue"],
             priority=row["priority"],
             user_id=row["user_id"],
@@ -192,6 +208,7 @@ def _recurring_job(row: DictRow) -> RecurringJob:
             concurrency_limit=row["concurrency_limit"] or 1,
             missed=MissedRuns(row["missed"]),
             overlap=row["overlap"],
+            is_stored=True,
         ),
         in_code=row["in_code"],
         paused_at=utc_or_none(row["paused_at"]),

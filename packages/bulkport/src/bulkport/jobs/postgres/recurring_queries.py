@@ -13,9 +13,11 @@ _RECENT_JOBS: Final[LiteralString] = """
      WHERE recurring_id = recurring.recurring_id ORDER BY job_id DESC LIMIT 100)
 """
 
+_IS_OVERDUE: Final[LiteralString] = (
+    "recurring.paused_at IS NULL AND recurring.next_at < statement_timestamp() - interval '1 minute'"
+)
 _READ: Final[LiteralString] = f"""
-SELECT recurring.*, clock_timestamp() AS read_at,
-       recurring.paused_at IS NULL AND recurring.next_at < clock_timestamp() - interval '1 minute' AS is_overdue,
+SELECT recurring.*, clock_timestamp() AS read_at, {_IS_OVERDUE} AS is_overdue,
        last_job.state::text AS last_job_state, last_job.created_at AS last_job_at,
        recent.average_seconds, recent.run_ids, recent.run_states
 FROM bulkport.recurring_jobs recurring
@@ -37,6 +39,7 @@ SEARCH: Final[LiteralString] = f"""
 {_READ}
 WHERE (%(after)s::text IS NULL OR recurring.recurring_id > %(after)s)
   AND (%(text)s::text IS NULL OR strpos(lower(recurring.recurring_id || ' ' || recurring.task), lower(%(text)s)) > 0)
+  AND (NOT %(is_overdue)s OR {_IS_OVERDUE})
 ORDER BY recurring.recurring_id LIMIT %(limit)s
 """
 

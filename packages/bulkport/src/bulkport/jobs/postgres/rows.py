@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
-from bulkport.jobs.job import JobState
+from bulkport.jobs.job import JobState, JSONValue
 from bulkport.jobs.port.details import JobSummary
 from bulkport.jobs.run_output import Progress
 from bulkport.telemetry import without_carrier
@@ -66,12 +66,17 @@ def summary_of(row: Mapping[str, Any]) -> JobSummary:
     fields |= {
         "id": job_id_of(fields.pop("job_id")),
         "state": JobState(row["state"]),
-        "args": None if row["args"] is None else without_carrier(row["args"]),
+        "args": None if row["args"] is None else without_carrier(as_arguments(row["args"])),
         "origin_id": None if row["origin_id"] is None else job_id_of(row["origin_id"]),
         "tags": tuple(row["tags"]),
         "progress": take_progress(fields),
     }
     return JobSummary(**fields)
+
+
+def as_arguments(value: JSONValue) -> Mapping[str, JSONValue]:
+    """Stored arguments by name. What is no JSON object, which no job of Bulkport's has, is shown as one argument."""
+    return value if isinstance(value, Mapping) else {"*": value}
 
 
 def take_progress(fields: dict[str, Any]) -> Progress | None:

@@ -23,7 +23,10 @@ _MOST_CHARACTERS: Final = 200
 _SIGNATURE_BYTES: Final = 16
 
 # Not the bounds in time: a list of the last hour has others on each page.
-_SIGNED: Final = ("task", "queue", "user_id", "text", "error_type", "batch_id", "recurring_id", "descending")
+_SIGNED: Final = (
+    *("task", "queue", "user_id", "text", "error_type", "batch_id", "recurring_id", "tag", "server", "priority"),
+    "descending",
+)
 
 
 @dataclass(frozen=True, slots=True)

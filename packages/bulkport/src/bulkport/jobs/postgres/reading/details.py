@@ -82,13 +82,15 @@ WHERE job_id = %(job_id)s AND line > %(after)s ORDER BY line LIMIT %(limit)s
 """)
 
 
-async def read_details(snapshot: Snapshot, job_id: BackgroundJobId) -> JobDetails | None:
+async def read_details(
+    snapshot: Snapshot, job_id: BackgroundJobId, *, most_args_bytes: int | None = None
+) -> JobDetails | None:
     """See `JobReader.details`."""
     number = number_of(job_id)
     if number is None:
         return None
     arguments = {"job_id": number, "most_links": MOST_LINKS, "most_events": MOST_EVENTS}
-    row = await snapshot.fetch_one(sql.SQL(SUMMARIES), {"job_ids": [number], "most_args_bytes": None})
+    row = await snapshot.fetch_one(sql.SQL(SUMMARIES), {"job_ids": [number], "most_args_bytes": most_args_bytes})
     stored = await snapshot.fetch_one(_STORED, arguments)
     if row is None or stored is None:
         return None

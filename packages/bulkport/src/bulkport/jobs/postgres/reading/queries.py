@@ -35,6 +35,8 @@ _HAVING_VALUE: Final[dict[JobSort, LiteralString]] = {
 # In the order in which they are likely to leave the fewest jobs; each has an index (…, state, created_at, job_id).
 _LEADING_FILTERS: Final = ("batch_id", "user_id", "error_type", "task", "queue")
 _OTHER_FILTERS: Final = ("recurring_id",)
+# Without an index: most jobs are of few servers and priorities.
+_CHECKED_FILTERS: Final = ("priority",)
 
 _TIMES: Final[dict[str, LiteralString]] = {
     "created_since": "job.created_at >= %(created_since)s",
@@ -64,6 +66,8 @@ _ORDERED_TIMES: Final[dict[JobSort, dict[str, LiteralString]]] = {
 _JOBS: Final = sql.SQL("CROSS JOIN LATERAL (SELECT * FROM {} AS one WHERE one.job_id = next.job_id OFFSET 0) AS job")
 
 _TAGGED: Final = sql.SQL("job.job_id IN (SELECT job_id FROM bulkport.job_tags WHERE tag = %(tag)s)").format()
+_RAN_ON: Final = sql.SQL("job.server = %(server)s").format()
+_RUN_BY: Final = sql.SQL("job.worker_id IN (SELECT worker_id FROM bulkport.servers WHERE name = %(server)s)").format()
 # Tags are by id: no look-up.
 _IDS: Final = sql.SQL("CROSS JOIN LATERAL (SELECT next.job_id) AS job").format()
 _LEAST_ANCHOR: Final = 4
@@ -126,8 +130,12 @@ class StateQuery:
     def can_be_gathered(self) -> bool:
         """Whether other indexes answer the rest. There are none for jobs that are not finished, and the one on texts
         says little of those without three letters or digits in a row."""
-        text = self._query.text
-        if text and not (self._has_text_index and re.search(r"[^\W_]{3}", text)):
+        query = self._query
+        if query.text and not (self._has_text_index and re.search(r"[^\W_]{3}", query.text)):
+            return False
+        indexed = (*_LEADING_FILTERS, *_OTHER_FILTERS, "tag", "text")
+        is_checked = query.server is not None or query.priority is not None
+        if is_checked and all(getattr(query, name) is None for name in indexed):
             return False
         return self.state.is_final
 
@@ -255,9 +263,11 @@ class StateQuery:
         )
 
     def _filters(self) -> Iterator[sql.Composed]:
-        for name in (*_LEADING_FILTERS, *_OTHER_FILTERS):
+        for name in (*_LEADING_FILTERS, *_OTHER_FILTERS, *_CHECKED_FILTERS):
             if getattr(self._query, name) is not None:
                 yield sql.SQL("job.{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
+        if self._query.server is not None:
+            yield _RUN_BY if self.state is JobState.PROCESSING else _RAN_ON
         if self._query.tag is not None:
             yield _TAGGED
 
@@ -294,7 +304,7 @@ class StateQuery:
 
     def _arguments(self, start: "Start") -> dict[str, Any]:
         query = self._query
-        names = (*_LEADING_FILTERS, *_OTHER_FILTERS, *_TIMES)
+        names = (*_LEADING_FILTERS, *_OTHER_FILTERS, *_CHECKED_FILTERS, "server", *_TIMES)
         arguments: dict[str, Any] = {name: getattr(query, name) for name in names}
         if query.tag is not None:
             arguments["tag"] = query.tag

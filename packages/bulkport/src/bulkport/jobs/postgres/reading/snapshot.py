@@ -8,6 +8,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.errors import QueryCanceled
 from psycopg.rows import DictRow, dict_row
 
+from bulkport.database.tolerant import fetch_tolerantly
 from bulkport.jobs.errors import SearchTookTooLong
 from bulkport.jobs.postgres.reading.queries import Statement
 from bulkport.pools import AsyncPool
@@ -21,11 +22,12 @@ class Snapshot:
         self.silent_seconds = silent_seconds
         """Age of the last heartbeat from which on a server is shown as not responding."""
 
-    async def fetch_all(self, query: sql.SQL, arguments: Mapping[str, Any] | None = None) -> list[DictRow]:
+    async def fetch_all(self, query: sql.Composable, arguments: Mapping[str, Any] | None = None) -> list[DictRow]:
         """Run a statement and return its rows."""
-        cursor = self._connection.cursor(row_factory=dict_row)
-        await cursor.execute(query, arguments, prepare=False)
-        return await cursor.fetchall()
+        return await fetch_tolerantly(
+            lambda: self._connection.cursor(row_factory=dict_row),
+            lambda cursor: cursor.execute(query, arguments, prepare=False),
+        )
 
     async def fetch_one(self, query: sql.SQL, arguments: Mapping[str, Any] | None = None) -> DictRow | None:
         """Run a statement and return its first row."""
@@ -33,15 +35,21 @@ class Snapshot:
         return rows[0] if rows else None
 
     async def find_each(self, statements: Iterable[Statement]) -> list[list[DictRow]]:
-        """Run statements that find jobs and return the rows of each.
+        """Run statements that find jobs, all with the same columns and arguments, and return the rows of each.
 
-        They are planned with the values they have: a plan made once for all values would read too much for some.
+        They go to the server as one: a list of jobs asks for each state by itself. They are planned with the values
+        they have: a plan made once for all values would read too much for some.
         """
-        found = []
-        for statement in statements:
-            cursor = self._connection.cursor(row_factory=dict_row)
-            await cursor.execute(statement.text, statement.arguments, prepare=False)
-            found.append(await cursor.fetchall())
+        asked = list(statements)
+        if not asked:
+            return []
+        text = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT {} AS part, each.* FROM ({}) AS each").format(part, statement.text)
+            for part, statement in enumerate(asked)
+        )
+        found: list[list[DictRow]] = [[] for _ in asked]
+        for row in await self.fetch_all(text, asked[0].arguments):
+            found[row.pop("part")].append(row)
         return found
 
     async def try_to_gather(self, statement: Statement, most_seconds: float) -> list[DictRow] | None:
