@@ -281,8 +281,8 @@ def build_site(
 class FixedAccess(OpenAccess):
     """Everyone is the same viewer, whom a test may change."""
 
-    def __init__(self, role: Role = Role.OPERATOR, name: str = "ann") -> None:
-        self.current: Viewer | None = Viewer(name, role)
+    def __init__(self, role: Role = Role.OPERATOR, name: str = "ann", *, actions: frozenset[str] | None = None) -> None:
+        self.current: Viewer | None = Viewer(name, role, actions=actions)
 
     async def viewer(self, request: Any) -> Viewer | None:
         return self.current

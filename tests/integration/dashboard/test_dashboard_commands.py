@@ -1,8 +1,10 @@
 """Actions by the JSON API, batches, and muted failures, on a dashboard of all pages about jobs."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -26,6 +28,10 @@ class Api:
         answer = await self._browser.get(f"/hangfire/api/v1/{path}")
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    async def read(self, path: str) -> httpx.Response:
+        """Anything below the dashboard, or at an address of its own."""
+        return await self._browser.get(path if "://" in path else f"/hangfire/{path}")
 
     async def page(self, path: str) -> str:
         """A page of the dashboard."""
@@ -131,6 +137,70 @@ async def test_who_only_looks_changes_nothing(database_url: str) -> None:
         job = await api.jobs.enqueue(api.site.send_report, "ada@example.org")
         assert "read-only" in await api.post(f"jobs/{job}/cancel", status=403)
         assert (await api.get(f"jobs/{job}"))["state"] == "enqueued"
+
+
+async def test_members_of_another_type_are_refused_and_nothing_is_done(api: Api) -> None:
+    job = await api.jobs.enqueue(api.site.send_report, "ada@example.org")
+    odd = [7, 0.5, True, [], {}, ["x"], {"x": 1}]
+    texts = [*odd, "x" * 201, "nul \0", "half \ud800"]
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        *((f"queues/mail/{name}", {"note": value}) for name in ("pause",) for value in texts),
+        *((f"jobs/{job}/{name}", {"reason": value}) for name in ("cancel", "requeue", "delete") for value in texts),
+        *(("queues/mail/limit", {"limit": value}) for value in ("5", True, 1.5, [], {}, 0, -1, 10**9, 10**40)),
+        *(("jobs/delete", {"filter": value}) for value in (7, "state=failed", [], None, True)),
+        *(("jobs/delete", {"filter": {"task": value}}) for value in (None, True, 1.5, [], {}, "", " \t", "nul \0")),
+        *(("jobs/delete", {"filter": {"batch": value}}) for value in (0, -1, 10**30, "x", True)),
+        *(("jobs", {"task": value}) for value in (7, True, [], {}, "", "no such task", "nul \0")),
+        *(
+            ("jobs", {"task": "send_report", "args": {"recipient": "x"}, name: value})
+            for name, values in {
+                "queue": [*odd, "q" * 99, "q\nq"],
+                "priority": ["7", True, 1.5, 2**31, 10**40],
+                "at": [*odd, "never", "nul \0", "1900-01-01"],
+                "args": ["x", 7, True, [], {"recipient": "\0"}, {"recipient": "\ud800"}],
+            }.items()
+            for value in values
+        ),
+        *(("failures/mute", {"task": "strict", name: value}) for name in ("errorType", "message") for value in odd),
+    ]
+    for path, body in wrong:
+        answer = await api.send(path, json.dumps(body).encode(), "application/json")
+        assert 400 <= answer.status_code < 500, (path, body, answer.status_code, answer.text)
+        assert answer.json()["detail"], (path, body)
+    not_json = b'{"task": "send_report", "args": {"recipient": NaN}}'
+    assert (await api.send("jobs", not_json, "application/json")).status_code == 400
+    assert (await api.get(f"jobs/{job}"))["state"] == "enqueued"
+    assert len((await api.get("jobs"))["jobs"]) == 1
+    assert "note must be a text or null" in await api.post("queues/mail/pause", status=400, note=7)
+    assert "Filters without a value: task" in await api.post("jobs/delete", status=400, filter={"task": ""})
+
+
+async def test_an_operator_may_be_confined_to_some_actions(database_url: str) -> None:
+    access = FixedAccess(actions=frozenset({"jobs/requeue", "queues/*"}))
+    async with open_api(database_url, access) as api:
+        job = await api.jobs.enqueue(api.site.send_report, "ada@example.org")
+        await api.post("queues/mail/pause")
+        assert "You may not do this (jobs/cancel)" in await api.post(f"jobs/{job}/cancel", status=403)
+        page = await api.page(f"jobs/{job}")
+        assert "Cancel job" not in page
+        assert "Edit job" not in page
+        assert "Resume" in await api.page("queues")
+        await api.post(f"jobs/{job}/requeue", status=409)
+
+
+async def test_the_address_of_the_api_says_where_everything_is(api: Api) -> None:
+    for path in ("", "/"):
+        answer = await api.read(f"api/v1{path}")
+        index = answer.json()
+        assert answer.status_code == 200
+        assert {"jobs", "imports/{import_id}", "audit"} <= {one["path"] for one in index["resources"]}
+        assert {"path": "jobs/{job_id}/requeue", "summary": "Run a finished job again"} in index["commands"]
+        for one in index["resources"]:
+            # This dashboard has no imports and no audit of its own.
+            if "href" in one and one["path"] not in ("imports", "audit"):
+                address = urljoin(str(answer.url), one["href"])
+                assert (await api.read(address)).status_code == 200, address
+        assert (await api.read(urljoin(str(answer.url), index["openapi"]))).json()["openapi"] == "3.1.0"
 
 
 async def test_every_command_is_described(api: Api) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, LiteralString
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from bulkport.database.tolerant import fetch_tolerantly
 from bulkport.errors import JobNotFound
 from bulkport.identifiers import ImportId
 from bulkport.imports import queries
@@ -208,7 +209,9 @@ class OperatedImports:
         """Rows of the imports that ended since then, in steps of time that begin at multiples from `origin` on."""
         parameters = {"since": since, "step": step, "origin": origin}
         async with self._pool().connection() as connection:
-            found = await (await connection.execute(queries.IMPORTED_ROWS, parameters)).fetchall()
+            found = await fetch_tolerantly(
+                connection.cursor, lambda cursor: cursor.execute(queries.IMPORTED_ROWS, parameters)
+            )
         return [ImportedRows(*row) for row in found]
 
     def all_bad_rows(self, import_id: ImportId) -> AsyncIterator[list[ReportedRow]]:
@@ -254,5 +257,7 @@ async def _select(
         "limit": limit,
     }
     statement = queries.SELECT_FOUND_JOBS.replace("{conditions}", " AND ".join(conditions))
-    async with connection.cursor(row_factory=class_row(OperatedImport)) as cursor:
-        return await (await cursor.execute(statement, parameters)).fetchall()
+    return await fetch_tolerantly(
+        lambda: connection.cursor(row_factory=class_row(OperatedImport)),
+        lambda cursor: cursor.execute(statement, parameters),
+    )

@@ -165,7 +165,7 @@ SELECT_ROWS_OF_KIND: Final = f"""
     ), found AS (
         SELECT row_number, errors::text AS errors, record::text AS record FROM looked_at
         WHERE EXISTS (
-            SELECT FROM jsonb_array_elements(errors) error
+            SELECT FROM jsonb_array_elements(CASE jsonb_typeof(errors) WHEN 'array' THEN errors END) error
             WHERE error ->> 'field' = %(field)s AND {_PLAIN_MESSAGE} = %(message)s
         )
         ORDER BY row_number LIMIT %(limit)s
@@ -193,7 +193,7 @@ SELECT_ERROR_KINDS: Final = f"""
         FROM (
             SELECT row_number, errors FROM bulkport.import_row_errors WHERE job_id = %(job_id)s
             ORDER BY row_number LIMIT %(most_rows)s
-        ) looked_at, jsonb_array_elements(errors) error
+        ) looked_at, jsonb_array_elements(CASE jsonb_typeof(errors) WHEN 'array' THEN errors END) error
     ) told
     GROUP BY field, message ORDER BY rows DESC, first_row, field, message LIMIT %(most_kinds)s
 """

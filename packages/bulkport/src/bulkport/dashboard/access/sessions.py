@@ -15,6 +15,7 @@ from psycopg.rows import class_row, tuple_row
 from starlette.requests import Request
 
 from bulkport.dashboard.core.viewer import Role, Viewer
+from bulkport.database.tolerant import fetch_tolerantly
 from bulkport.pools import AsyncPool
 from bulkport.sanitize import storable_text
 
@@ -114,8 +115,11 @@ class Sessions:
 
     async def live(self, *, limit: int = 200) -> list[Session]:
         """Those that go on, the last seen first."""
-        async with self._pool().connection() as connection, connection.cursor(row_factory=class_row(Session)) as cursor:
-            return await (await cursor.execute(_LIST, (limit,))).fetchall()
+        async with self._pool().connection() as connection:
+            return await fetch_tolerantly(
+                lambda: connection.cursor(row_factory=class_row(Session)),
+                lambda cursor: cursor.execute(_LIST, (limit,)),
+            )
 
     async def offer_link(self, *, seconds: float) -> str:
         """A token that signs one browser in, once."""

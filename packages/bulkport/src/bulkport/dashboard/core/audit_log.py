@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 
 from bulkport.dashboard.core.action import Begun, Outcome
+from bulkport.database.tolerant import fetch_tolerantly
 from bulkport.pools import AsyncPool
 from bulkport.sanitize import storable_text
 
@@ -173,14 +174,12 @@ class AuditLog:
             Id of the last entry of the page before.
         """
         texts = {name: text and storable_text(text) for name, text in asdict(wanted).items()}
-        async with (
-            self._pool().connection() as connection,
-            connection.cursor(row_factory=class_row(AuditEntry)) as cursor,
-        ):
-            await cursor.execute(
-                _ENTRIES, {**texts, "before": _MAX_BIGINT if before is None else before, "limit": limit}
+        values = {**texts, "before": _MAX_BIGINT if before is None else before, "limit": limit}
+        async with self._pool().connection() as connection:
+            return await fetch_tolerantly(
+                lambda: connection.cursor(row_factory=class_row(AuditEntry)),
+                lambda cursor: cursor.execute(_ENTRIES, values),
             )
-            return await cursor.fetchall()
 
     async def _prune(self, connection: AsyncConnection[Any]) -> None:
         for statement, age in self._ages.items():

@@ -55,7 +55,7 @@ def percent(part: float | None, whole: float | None) -> str:
 
 def duration(seconds: float | None) -> str:
     """How long something took: `0.4 ms`, `38 ms`, `1.3 s`, `21 s`, `3m 12s`, `2h 05m`, `4d 3h`."""
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return NOTHING
     if seconds < 0:
         return f"-{duration(-seconds)}"
@@ -85,6 +85,8 @@ def nice_duration_ceiling(seconds: float) -> float:
 
 def elapsed(seconds: float) -> str:
     """How long something goes on, in whole seconds: `3 s`, `3m 12s`. `dashboard.js` counts on likewise."""
+    if not math.isfinite(seconds):
+        return NOTHING
     whole = max(0, round(seconds))
     if whole < _MINUTE:
         return f"{whole} s"

@@ -127,7 +127,7 @@ class Renderer:
             "title": title,
             "sections": sections,
             "search": search,
-            "links": links or {},
+            "elsewhere": links or {},
             "static": static_files.address,
             "line_chart": lines,
             "bar_chart": bars,

@@ -12,8 +12,8 @@ MOST_CHARACTERS: Final = 4_000
 MOST_MEMBERS: Final = 200
 
 
-def shortened(value: JSONValue) -> tuple[JSONValue, bool]:
-    """The value with what is long cut off, which a note says; and whether there was anything.
+def shortened(arguments: Mapping[str, JSONValue]) -> tuple[Mapping[str, JSONValue], bool]:
+    """Arguments with what is long cut off, which a note says; and whether there was anything.
 
     Members are counted over the whole value: many short lists are as long as one.
     """
@@ -31,7 +31,9 @@ def shortened(value: JSONValue) -> tuple[JSONValue, bool]:
             return [*first, *_rest(len(value) - len(first), cut)]
         return value
 
-    return short(value), cut[0]
+    found = short(arguments)
+    assert isinstance(found, Mapping)
+    return found, cut[0]
 
 
 def _room(value: Mapping[str, JSONValue] | Sequence[JSONValue], left: list[int]) -> int:

@@ -1,6 +1,6 @@
 """Bulk operations in the database (table `bulkport.bulk_operations`): any request can continue one."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -181,7 +181,6 @@ async def _fetch(connection: AsyncConnection[Any], query: LiteralString, operati
 
 
 def _operation(row: DictRow) -> BulkOperation:
-    effects: Mapping[str, int] = row["effects"]
     return BulkOperation(
         id=row["operation_id"],
         actor=row["actor"],
@@ -193,6 +192,13 @@ def _operation(row: DictRow) -> BulkOperation:
         touched_at=row["touched_at"],
         count=JobCount(row["jobs"], is_more=row["is_more"]),
         cursor=row["cursor"],
-        summary=OrderSummary({Effect(name): jobs for name, jobs in effects.items()}),
+        summary=OrderSummary(_effects(row["effects"])),
         state=OperationState(row["state"]),
     )
+
+
+def _effects(stored: object) -> dict[Effect, int]:
+    """What is stored of an operation's result; another version may have known other effects."""
+    known = {effect.value: effect for effect in Effect}
+    found = stored.items() if isinstance(stored, dict) else ()
+    return {known[name]: jobs for name, jobs in found if name in known and isinstance(jobs, int)}

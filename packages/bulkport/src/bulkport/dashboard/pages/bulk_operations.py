@@ -165,8 +165,8 @@ def bulk_operation_page(operations: BulkOperations, headings: Mapping[str, str])
         return {
             "operation": operation,
             "heading": t(
-                headings[operation.action],
-                jobs=in_words(Query.parse(operation.filter), state=LISTS[operation.list_name]),
+                headings.get(operation.action, "{jobs}"),
+                jobs=in_words(Query.parse(operation.filter), state=LISTS.get(operation.list_name)),
             ),
             "outcome": outcome_in_words(operation.summary),
             "is_going": operation.state is OperationState.GOING,

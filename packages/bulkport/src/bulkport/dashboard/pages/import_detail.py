@@ -206,10 +206,20 @@ def _bad_row(row: ReportedRow) -> BadRow:
         f"{error['field']}: {error['message']}"
         if error["field"] and not error["message"].startswith(f"{error['field']} ")
         else error["message"]
-        for error in json.loads(row.errors)
+        for error in _errors_of(row)
     ]
     record = row.record
     return BadRow(row.row, errors, record if len(record) <= _RECORD_CHARACTERS else record[:_RECORD_CHARACTERS] + "…")
+
+
+def _errors_of(row: ReportedRow) -> list[dict[str, str]]:
+    """What is wrong with the row: field and message of each error."""
+    found = json.loads(row.errors)
+    return [
+        {"field": str(one.get("field") or ""), "message": str(one.get("message") or "")}
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, dict)
+    ]
 
 
 def frequent_values(rows: Sequence[ReportedRow]) -> Mapping[tuple[str, str], Sequence[tuple[str, int]]]:
@@ -222,7 +232,7 @@ def frequent_values(rows: Sequence[ReportedRow]) -> Mapping[tuple[str, str], Seq
             continue
         if not isinstance(record, dict):
             continue
-        for error in json.loads(row.errors):
+        for error in _errors_of(row):
             field = error["field"]
             if field not in record:
                 continue
@@ -261,13 +271,17 @@ _READING_LABELS: Final = {
 
 def _reading(job: OperatedImport) -> list[tuple[str, str]]:
     """How the file is read: what was asked for or detected."""
-    detected = job.reading.get("detected") or ()
+    reading: object = job.reading
+    if not isinstance(reading, dict):
+        return []
+    detected = reading.get("detected") or ()
+    detected = detected if isinstance(detected, list) else ()
     return [
         (
             _READING_LABELS.get(name, _words_of(name)),
             t("{value} (detected)", value=_plain(value)) if name in detected else _plain(value),
         )
-        for name, value in sorted(job.reading.items())
+        for name, value in sorted(reading.items())
         if name != "detected" and value not in (None, "", [], {})
     ]
 

@@ -85,7 +85,7 @@ def job_page(jobs: JobCalls, masking: Masking, related: RelatedTo, retention: Re
         if found is None:
             raise PageNotFound(t("Job {job} not found. Finished jobs are removed after some time.", job=number))
         shows_all = request.query.get("lines") == "all"
-        args, is_cut = shortened(found.job.args)
+        args, is_cut = (None, True) if found.job.args is None else shortened(found.job.args)
         details = replace(found, job=replace(found.job, args=args))
         job = details.job
         reason = reason_for_job(await jobs.queues(), job.queue, job.task) if job.state is JobState.ENQUEUED else ""
@@ -96,7 +96,7 @@ def job_page(jobs: JobCalls, masking: Masking, related: RelatedTo, retention: Re
             "call_line": call_in_a_line(job, masking, _TITLE_CHARACTERS),
             "call": readable_call(job, masking),
             "arguments": None if job.args is None else masking.apply(job.args),
-            "is_cut": is_cut or job.args is None,
+            "is_cut": is_cut,
             "plan": _plan(jobs, job),
             "is_known": job.task in jobs.tasks,
             "removed_at": _removal_time(job, retention),

@@ -124,7 +124,8 @@ def _save(jobs: JobCalls) -> Callable[[ActionRequest], Awaitable[Done]]:
         args = arguments_in(form.get("args", ""))
         if is_masked(args):
             known = await jobs.recurring.get(recurring_id)
-            args = {name: unmasked(value, known and known.definition.args.get(name)) for name, value in args.items()}
+            stored = {} if known is None else known.definition.args
+            args = {name: unmasked(value, stored.get(name)) for name, value in args.items()}
         priority = form.get("priority", "").strip()
         return await jobs.recurring.add_or_update(
             recurring_id,

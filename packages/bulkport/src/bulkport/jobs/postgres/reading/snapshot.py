@@ -22,7 +22,9 @@ class Snapshot:
         self.silent_seconds = silent_seconds
         """Age of the last heartbeat from which on a server is shown as not responding."""
 
-    async def fetch_all(self, query: sql.Composable, arguments: Mapping[str, Any] | None = None) -> list[DictRow]:
+    async def fetch_all(
+        self, query: sql.SQL | sql.Composed, arguments: Mapping[str, Any] | None = None
+    ) -> list[DictRow]:
         """Run a statement and return its rows."""
         return await fetch_tolerantly(
             lambda: self._connection.cursor(row_factory=dict_row),
