@@ -1,5 +1,6 @@
 """What the settings take: a value that cannot be used is refused where it is read, not where it is used."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -34,3 +35,13 @@ def test_finished_jobs_are_kept_as_long_as_the_settings_say() -> None:
 def test_a_retention_that_cannot_be_is_refused(days: str) -> None:
     with pytest.raises(ValidationError, match="jobs_keep_failed_days"):
         Settings(jobs_keep_failed_days=days)  # type: ignore[arg-type]
+
+
+def test_options_of_a_store_are_written_as_json_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = {"client_email": "importer@acme.example", "private_key_id": "1"}
+    options = {"allow_http": True, "service_account_key": key, "timeout": "30s"}
+    monkeypatch.setenv("COMMANDAPI_STORES", json.dumps({"drop": {"url": "gs://acme/in", "options": options}}))
+    (store,) = Settings().object_stores().values()
+    assert store.options["allow_http"] == "true"
+    assert json.loads(store.options["service_account_key"]) == key
+    assert store.options["timeout"] == "30s"

@@ -1,8 +1,16 @@
 """Object stores and folders as settings name them."""
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from bulkport.pulls.stores import ObjectStore
+
+
+def _text(value: Any) -> Any:
+    """An option as obstore reads it: `true` and numbers as people write them in JSON, a key as the object it is."""
+    return json.dumps(value) if isinstance(value, bool | int | dict) else value
 
 
 class StoreSettings(BaseModel):
@@ -11,7 +19,7 @@ class StoreSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(min_length=1)
-    options: dict[str, SecretStr] = {}
+    options: dict[str, Annotated[SecretStr, BeforeValidator(_text)]] = {}
     users: list[str] | None = None
 
     def object_store(self) -> ObjectStore:

@@ -28,8 +28,8 @@ class ObjectStore:
     Parameters
     ----------
     url
-        `s3://bucket/prefix`, `gs://bucket/prefix`, `az://account/container/prefix`, or `file:///srv/folder`. Requests
-        reach nothing outside of it.
+        `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` (the account is the option `account_name`),
+        or `file:///srv/folder`. Requests reach nothing outside of it.
     options
         Settings and credentials as obstore names them: `{"region": "eu-central-1", "access_key_id": "…"}`. What is left
         out comes from the environment, as with the tools of the cloud's own.
