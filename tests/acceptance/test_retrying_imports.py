@@ -46,6 +46,8 @@ async def test_rejected_rows_are_rejected_again_when_nobody_mended_them(
     assert (third["failureCount"], third["warnings"]) == (2, first["warnings"])
     reports = [(await site.ann.get(f"/api/imports/{job['id']}/errors?format=csv")).text for job in (first, third)]
     assert reports[1].splitlines()[0] == reports[0].splitlines()[0]
+    records = [[bad["record"] for bad in await bad_rows(site.ann, job["id"])] for job in (first, third)]
+    assert records[1] == records[0]
     assert await names(site) == ["A"]
     assert assert_problem(await site.ann.post(f"/api/imports/{first['id']}/retry"), 409)["detail"] == (
         f"The rejected rows were sent again in import {again['id']}; retry that one."

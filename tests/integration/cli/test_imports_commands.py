@@ -123,7 +123,9 @@ def test_imports_are_listed_shown_watched_and_exported(server: RunningServer, tm
     assert "at most 100" in run("imports", "show", number).stdout
     watched = run("imports", "watch", number, "--json", expects=1)
     assert json.loads(watched.stdout.splitlines()[-1])["status"] == "PartialSuccess"
-    assert "PartialSuccess" in run("imports", "watch", number, expects=1).stdout
+    watched = run("imports", "watch", number, expects=1).stdout
+    assert "PartialSuccess" in watched
+    assert watched.endswith("\n")
     assert run("imports", "watch").stdout.strip() == "No imports are running."
     assert json.loads(run("imports", "errors", number, "--json").stdout)["row"] == 2
     assert "at most 100" in run("imports", "errors", number).stdout

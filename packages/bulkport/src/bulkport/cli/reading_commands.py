@@ -38,13 +38,14 @@ def add_reading_commands(imports: typer.Typer, site: Site) -> None:
             ShownStatus | None, typer.Option(help="Only imports with this status.", show_default=False)
         ] = None,
         name: Annotated[str | None, typer.Option(help="Only imports with this name.", show_default=False)] = None,
+        tag: Annotated[str | None, typer.Option(help="Only imports with this tag.", show_default=False)] = None,
         limit: Annotated[int, typer.Option(help="Maximum number of imports.", min=1)] = 20,
         as_json: AsJson = False,
     ) -> None:
         """List your imports, newest first."""
         with site.connected(url, api_key) as client:
-            found = islice(client.imports.list(resource=resource, status=status and str(status), name=name), limit)
-            shown = [job.progress for job in found if job.progress is not None]
+            found = client.imports.list(resource=resource, status=status and str(status), name=name, tag=tag)
+            shown = [job.progress for job in islice(found, limit) if job.progress is not None]
         if as_json:
             print_json(shown)
         elif shown:
@@ -148,6 +149,8 @@ def _watch_live(jobs: list[Import]) -> None:
     shown = [job.progress for job in jobs if job.progress]
     with Live(imports_table(shown), console=console, refresh_per_second=4) as live:
         _until_settled(jobs, lambda progress: live.update(imports_table(progress)))
+    if not console.is_terminal:  # where Rich leaves the last line open
+        console.print()
 
 
 def _watch_as_json(jobs: list[Import]) -> None:

@@ -37,7 +37,8 @@ class Site:
     @property
     def url_option(self) -> Any:
         """What the parameter `url` is."""
-        return typer.Option(help="URL of the server.")
+        variable = f"{self.api_key_variable.removesuffix('_API_KEY')}_URL"
+        return typer.Option(envvar=variable, help="URL of the server.", show_envvar=True)
 
     @property
     def key_option(self) -> Any:

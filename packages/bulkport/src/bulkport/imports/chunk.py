@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from bulkport.imports import process_queries as queries
 from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.collector import collector_paused
-from bulkport.imports.formats.csv import csv_records, with_constants
+from bulkport.imports.formats.csv import csv_records, with_constants, without_report
 from bulkport.imports.formats.ndjson import ndjson_records
 from bulkport.imports.resource import Reference
 from bulkport.imports.states import ChunkState
@@ -344,7 +344,9 @@ def decode_records(attempt: Attempt, chunk: Chunk) -> Batch:
         assert attempt.dialect is not None
         assert attempt.columns is not None
         with collector_paused():
-            cells, columns = with_constants(csv_records(records, attempt.dialect), attempt.columns)
+            cells = csv_records(records, attempt.dialect)
+            cells, columns = without_report(cells, attempt.columns, attempt.dialect.report_columns)
+            cells, columns = with_constants(cells, columns)
             if any(map(records.__contains__, ODD_CELLS)):
                 attempt.validator.note_odd_cells(cells, columns)
             return attempt.validator.decode_text(cells, columns, chunk.first_row)

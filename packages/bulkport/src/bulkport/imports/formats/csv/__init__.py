@@ -11,7 +11,7 @@ A line without any character is blank and is no record.
 """
 
 from bulkport.imports.formats.csv.dialect import BadRecord, CsvDialect, parse_delimiter
-from bulkport.imports.formats.csv.header import ColumnNames, CsvColumns, match_header, with_constants
+from bulkport.imports.formats.csv.header import ColumnNames, CsvColumns, match_header, with_constants, without_report
 from bulkport.imports.formats.csv.parser import csv_records
 from bulkport.imports.formats.csv.records import CsvRecords
 from bulkport.imports.formats.csv.splitter import CsvSplitter
@@ -27,4 +27,5 @@ __all__ = [
     "match_header",
     "parse_delimiter",
     "with_constants",
+    "without_report",
 ]

@@ -158,6 +158,14 @@ def match_header(
     return CsvColumns(fields, list(unknown), names.constants)
 
 
+def without_report(records: CsvRecords, columns: CsvColumns, width: int) -> tuple[CsvRecords, CsvColumns]:
+    """The records without the columns that an error report has added, `width` at their end."""
+    if not width:
+        return records, columns
+    kept = CsvColumns(columns.fields[:-width], columns.unknown[:-width], columns.constants)
+    return CsvRecords(records.columns[:-width], records.bad), kept
+
+
 def with_constants(records: CsvRecords, columns: CsvColumns) -> tuple[CsvRecords, CsvColumns]:
     """The records with a column more for each field that has one text in all rows."""
     if not columns.constants:
