@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 _TESTS: Final = Path(__file__).resolve().parents[1] / "tests" / "unit" / "imports"
-for _folder in (_TESTS, _TESTS / "formats", _TESTS / "validation", _TESTS / "values"):
+for _folder in (_TESTS.parents[1], _TESTS, _TESTS / "formats", _TESTS / "validation", _TESTS / "values"):
     sys.path.append(str(_folder))
 
 from files_read import read_file  # noqa: E402
