@@ -36,6 +36,11 @@ async def test_each_ailment_is_told_with_its_remedy(database_url: str, monkeypat
             "GRANT USAGE ON SCHEMA bulkport TO little",
             "GRANT SELECT ON ALL TABLES IN SCHEMA bulkport, public TO little",
             "GRANT CREATE ON SCHEMA public TO PUBLIC",
+            "DROP ROLE IF EXISTS maker",
+            "CREATE ROLE maker",
+            "CREATE SCHEMA early AUTHORIZATION maker",
+            "GRANT USAGE ON SCHEMA early TO little",
+            f"ALTER DATABASE {database} SET search_path = early, pg_catalog, public",
             "ALTER TABLE commands RENAME COLUMN how_to TO elsewhere",
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'bulkport.jobs_pkey'::regclass",
             f"ALTER DATABASE {database} SET default_transaction_isolation = serializable",
@@ -57,7 +62,7 @@ async def test_each_ailment_is_told_with_its_remedy(database_url: str, monkeypat
     finally:
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute("SET default_transaction_read_only = off")
-            connection.execute("DROP OWNED BY little; DROP ROLE little")
+            connection.execute("DROP OWNED BY little, maker; DROP ROLE little, maker")
     for beginning in (
         "resource 'platforms': the role little may not INSERT into public.platforms; GRANT INSERT ON public.platforms",
         "resource 'commands': the table public.commands has no column how_to",
@@ -71,9 +76,11 @@ async def test_each_ailment_is_told_with_its_remedy(database_url: str, monkeypat
         "warning: the role little cannot become bulkport_tenant, so PostgreSQL does not check whose imports a request",
         "wrong: the index bulkport.jobs_pkey is invalid; REINDEX INDEX CONCURRENTLY bulkport.jobs_pkey",
         (
-            "warning: every user of the database may create objects in the schema public, which is on the search path; "
-            "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+            "warning: every user of the database may create functions in the schema public, which is on the search "
+            "path, and have them called in place of PostgreSQL's; REVOKE CREATE ON SCHEMA public FROM PUBLIC"
         ),
+        "warning: the role maker of the database may create functions in the schema early, which is on the search path",
+        "wrong: the search path looks into the schema early before pg_catalog, so functions and operators there take",
         (
             "wrong: row-level security of platforms and commands does not fit COMMANDAPI_TENANCY=isolated; "
             "run commandapi db upgrade"

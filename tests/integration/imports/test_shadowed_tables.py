@@ -23,6 +23,16 @@ _OURS = (
 )
 
 
+# Of the same parameters as PostgreSQL's: whoever calls one of them in place of PostgreSQL's own fails.
+_THEIRS = (
+    "now() RETURNS timestamptz",
+    "clock_timestamp() RETURNS timestamptz",
+    "current_setting(text, boolean) RETURNS text",
+    "cardinality(anyarray) RETURNS integer",
+    "lower(text) RETURNS text",
+)
+
+
 @pytest.fixture
 async def shadowed_url(database_url: str) -> str:
     """The test's database, where sessions look into a schema first that has empty tables of the same names."""
@@ -32,6 +42,18 @@ async def shadowed_url(database_url: str) -> str:
             await connection.execute(
                 psycopg.sql.SQL("CREATE TABLE shadow.{} (id bigint)").format(psycopg.sql.Identifier(table))
             )
+        for function in _THEIRS:
+            await connection.execute(
+                f"CREATE FUNCTION shadow.{function} LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE EXCEPTION 'this one is not PostgreSQL''s'; END $$".encode()
+            )
+        await connection.execute(
+            """
+            CREATE FUNCTION shadow.same(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS
+                $$ BEGIN RAISE EXCEPTION 'this one is not PostgreSQL''s'; END $$;
+            CREATE OPERATOR shadow.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = shadow.same)
+            """
+        )
         row = await (await connection.execute("SELECT current_database()")).fetchone()
         assert row is not None
         await connection.execute(
@@ -60,3 +82,17 @@ async def test_imports_and_audit_find_their_own_tables(shadowed_url: str) -> Non
     for table in _OURS:
         assert (await fetch(shadowed_url, f"SELECT count(*) FROM shadow.{table}"))[0][0] == 0
     assert (await fetch(shadowed_url, "SELECT count(*) FROM bulkport.audit"))[0][0] == 1
+
+
+async def test_what_runs_with_anothers_rights_has_a_search_path_of_its_own(database_url: str) -> None:
+    """Triggers run as whoever changes the row, and `SECURITY DEFINER` as the owner."""
+    found = await fetch(
+        database_url,
+        """
+        SELECT oid::regprocedure::text FROM pg_proc
+        WHERE pronamespace IN ('bulkport'::regnamespace, 'public'::regnamespace)
+          AND (prosecdef OR prorettype = 'trigger'::regtype)
+          AND NOT coalesce(array_to_string(proconfig, ','), '') LIKE '%search_path=pg_catalog, pg_temp%'
+        """,
+    )
+    assert found == []

@@ -30,10 +30,25 @@ _INVALID_INDEXES: Final = """
     WHERE NOT i.indisvalid AND n.nspname NOT LIKE 'pg\\_%%' ORDER BY 1
 """
 # Whoever may make functions in a schema on the path can have one of theirs called in place of PostgreSQL's, where its
-# parameters fit better (CVE-2018-1058). What a superuser or the schema's owner makes is trusted.
+# parameters fit better (CVE-2018-1058). What superusers and the database's own role make is trusted. 0 is everybody.
 _OPEN_SCHEMAS: Final = """
-    SELECT n.nspname::text FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
-    WHERE n.nspname = ANY (current_schemas(false)) AND a.grantee = 0 AND a.privilege_type = 'CREATE' ORDER BY 1
+    SELECT quote_ident(n.nspname), CASE maker WHEN 0 THEN 'every user' ELSE 'the role ' || maker::regrole::text END,
+        CASE maker WHEN 0 THEN 'PUBLIC' ELSE maker::regrole::text END
+    FROM pg_namespace n CROSS JOIN LATERAL (
+        SELECT a.grantee FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+        WHERE a.privilege_type = 'CREATE' UNION SELECT n.nspowner
+    ) m (maker)
+    LEFT JOIN pg_roles r ON r.oid = maker
+    JOIN pg_database d ON d.datname = current_database()
+    WHERE n.nspname = ANY (current_schemas(false)) AND NOT coalesce(r.rolsuper, false)
+      AND maker NOT IN (to_regrole(quote_ident(current_user)), 'pg_database_owner'::regrole, d.datdba)
+    ORDER BY 1, 2
+"""
+_BEFORE_POSTGRESQL: Final = """
+    SELECT quote_ident(found.name)
+    FROM unnest(current_schemas(true)) WITH ORDINALITY found (name, place)
+    WHERE found.name NOT LIKE 'pg\\_%%'
+      AND found.place < array_position(current_schemas(true), 'pg_catalog') ORDER BY found.place
 """
 
 
@@ -137,9 +152,16 @@ async def _of_objects(connection: AsyncConnection[Any]) -> AsyncIterator[Finding
         )
     for (index,) in await (await connection.execute(_INVALID_INDEXES)).fetchall():
         yield Finding(f"the index {index} is invalid", f"REINDEX INDEX CONCURRENTLY {index}")
-    for (schema,) in await (await connection.execute(_OPEN_SCHEMAS)).fetchall():
+    for schema, maker, grantee in await (await connection.execute(_OPEN_SCHEMAS)).fetchall():
         yield Finding(
-            f"every user of the database may create objects in the schema {schema}, which is on the search path",
-            f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC",
+            f"{maker} of the database may create functions in the schema {schema}, which is on the search path, "
+            "and have them called in place of PostgreSQL's",
+            f"REVOKE CREATE ON SCHEMA {schema} FROM {grantee}, or take the schema off the path",
             is_wrong=False,
+        )
+    for (schema,) in await (await connection.execute(_BEFORE_POSTGRESQL)).fetchall():
+        yield Finding(
+            f"the search path looks into the schema {schema} before pg_catalog, so functions and operators there "
+            "take the place of PostgreSQL's",
+            "leave pg_catalog out of search_path (it is then first), or name it first",
         )

@@ -116,7 +116,8 @@ CREATE INDEX webhook_deliveries_waiting_idx ON bulkport.webhook_deliveries (id) 
 CREATE INDEX webhook_deliveries_created_at_idx ON bulkport.webhook_deliveries (created_at);
 
 -- An import ends, and its user's webhooks are notified: one commit, whoever ends it.
-CREATE FUNCTION bulkport.bulk_import_jobs_tell_webhooks() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION bulkport.bulk_import_jobs_tell_webhooks() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO bulkport.webhook_deliveries (webhook_id, event, import_id)
     SELECT w.id, ended.event, NEW.id
