@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from issuer_server import AUDIENCE, IssuerServer
 
 from application_client import client_of, make_key, open_application
+from commandapi.auth import queries
 from commandapi.auth.keys import ALL_SCOPES, issue_key
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -242,6 +243,25 @@ async def test_no_route_gives_one_user_what_is_anothers(site: Site) -> None:
     assert tried > 25
     assert await _one(site.url, kept) == before
     assert (await site.ann.get(f"/api/imports/{site.objects.ids['job_id']}")).json()["status"] == "Pending"
+
+
+async def test_keys_stay_their_users_also_where_a_statement_forgets_the_user(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SELECT_KEY", "SELECT_KEYS", "REVOKE_KEY", "EXPIRE_KEY", "COUNT_LIVE_KEYS"):
+        forgetful = getattr(queries, name).replace("user_id = %(user_id)s", "true")
+        monkeypatch.setattr(queries, name, forgetful.replace("user_id = %s", "%s::text IS NOT NULL"))
+    address = f"/api/registrations/{site.objects.ids['registration_id']}"
+    async with client_of(site.app) as client:
+        for sub, status, count in (("bob", 404, 0), ("ann", 200, 1)):
+            signed_in = bearer(site.issuer.token(sub=sub))
+            assert (await client.get(address, headers=signed_in)).status_code == status
+            listed = await client.get("/api/registrations", headers=signed_in)
+            assert len(listed.json()["items"]) == count
+            rotated = await client.post(f"{address}/rotate", headers=signed_in)
+            assert rotated.status_code == (201 if count else 404)
+            removed = await client.delete(address, headers=signed_in)
+            assert removed.status_code == (204 if count else 404)
 
 
 async def test_lists_show_nothing_of_another_user(site: Site) -> None:

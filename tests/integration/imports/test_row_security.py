@@ -15,7 +15,7 @@ from bulkport.database.row_security import TENANT_ROLE, RowSecurity
 from bulkport.errors import NotFound
 from bulkport.fastapi import import_errors, import_results, imports, retry, undo
 from bulkport.identifiers import UserId
-from bulkport.imports import queries, read
+from bulkport.imports import admission, ingest_queries, queries, read
 from bulkport.imports.body import staged
 from bulkport.pools import open_pool
 from bulkport.pulls import recurring
@@ -191,6 +191,35 @@ async def test_what_the_application_forgets_to_check_postgresql_refuses(
     assert named.status_code == 404, named.text
     assert (await site.ann.get(f"/api/imports/{site.import_id}")).json()["status"] == "Pending"
     assert (await site.ann.patch(site.upload, content=b"cd", headers=more)).status_code == 204
+
+
+async def test_what_comes_in_is_counted_and_found_as_its_user(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody = "%s::text IS NOT NULL"
+    monkeypatch.setattr(staged, "_INSERT", staged._INSERT.replace("user_id = %(user_id)s", "true"))
+    for name in ("QUEUED_OF_USER", "SELECT_BY_CLIENT_ID"):
+        forgetful = getattr(ingest_queries, name).replace("user_id = %(user_id)s", "true")
+        monkeypatch.setattr(ingest_queries, name, forgetful.replace("user_id = %s", everybody))
+    monkeypatch.setattr(admission, "_FRESH_SECONDS", 3600.0)
+    limits = {"max_user_queued_imports": 1, "max_staged_uploads": 1}
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "4"}
+    rows = {"platforms": [{"platformName": "a"}]}
+    async with (
+        open_application(database_url, **limits) as app,
+        client_of(app, await make_key(database_url)) as ann,
+        client_of(app, await make_key(database_url, "bob")) as bob,
+    ):
+        ids = []
+        for client in (ann, bob):
+            sent = await client.post("/api/platforms/bulk?clientId=once", json=rows)
+            assert sent.status_code == 202, sent.text
+            ids.append(sent.json()["id"])
+            assert (await client.post("/api/uploads", headers=tus)).status_code == 201
+            assert (await client.post("/api/uploads", headers=tus)).status_code == 409
+        again = await bob.post("/api/platforms/bulk?clientId=once", json=rows)
+        assert again.status_code == 409
+        assert f"Your import {ids[1]} has" in again.json()["detail"]
 
 
 async def test_others_imports_are_still_forbidden_rather_than_unknown(site: Site) -> None:

@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from bulkport.app import Bulkport
 from bulkport.dashboard import Sessions
+from bulkport.database.row_security import RowSecurity
 from bulkport.errors import ServiceUnavailable
 from bulkport.fastapi import problems
 from bulkport.fastapi.loop_watchdog import LoopWatchdog
@@ -113,9 +114,9 @@ def create_app(settings: Settings) -> FastAPI:
     """The Command API.
 
     Its lifespan opens the database; `app.state` then holds `settings`, `metrics`, `bulkport`, `dashboard`,
-    `dashboard_access`, `pool`, `key_pool`, `key_admission`, `search_slots`, `enforcement`, `rate_limiter`,
-    `user_requests`, `loop_watchdog`, `sessions`, `reading_sessions` and `newest_migration`. The database need not be
-    there yet: requests are answered 503 until it is.
+    `dashboard_access`, `pool`, `key_pool`, `row_security`, `key_admission`, `search_slots`, `enforcement`,
+    `rate_limiter`, `user_requests`, `loop_watchdog`, `sessions`, `reading_sessions` and
+    `newest_migration`. The database need not be there yet: requests are answered 503 until it is.
 
     Parameters
     ----------
@@ -203,6 +204,7 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
     ) as database:
         app.state.pool = database.pool
         app.state.key_pool = database.key_pool
+        app.state.row_security = RowSecurity(database.pool)
         app.state.sessions = database.sessions
         app.state.reading_sessions = database.reading_sessions
         bulkport: Bulkport = app.state.bulkport

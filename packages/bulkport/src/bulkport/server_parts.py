@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from bulkport.database.row_security import RowSecurity
 from bulkport.imports.body.part_store import PartStore
 from bulkport.imports.ingest import Intake
 from bulkport.imports.runtime import ImportRuntime
@@ -51,6 +50,6 @@ class ServerParts:
             intake = Intake(engine, pool, uploads, self.limits, chunk_workers)
             watch = ImportWatch(pool, is_stopping=server_is_stopping)
             try:
-                yield ImportRuntime(pool, intake, engine, watch, RowSecurity(pool), self.staging)
+                yield ImportRuntime(pool, intake, engine, watch, intake.row_security, self.staging)
             finally:
                 watch.close()

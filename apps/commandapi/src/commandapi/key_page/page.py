@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from jinja2 import PackageLoader
+from psycopg import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -20,6 +22,7 @@ from bulkport.dashboard.core.page import Counts, PageRequest, Query
 from bulkport.dashboard.core.table import Column
 from bulkport.dashboard.core.viewer import Viewer
 from bulkport.dashboard.request_context import accepted_form
+from bulkport.database.row_security import RowSecurity
 from bulkport.errors import Conflict, NotFound
 from bulkport.pools import AsyncPool
 from commandapi.auth.keys import (
@@ -66,6 +69,7 @@ class KeyPage(Dashboard):
     def __init__(self, access: KeyPageAccess, settings: Settings, pool: Callable[[], AsyncPool]) -> None:
         self._audit_log = AuditLog(pool, keep=settings.audit_retention())
         self._pool = pool
+        self._security: RowSecurity | None = None
         self._settings = settings
         super().__init__(
             [],
@@ -101,7 +105,7 @@ class KeyPage(Dashboard):
             return await self._page(request, viewer, problem=problem, status=400)
 
         async def make() -> IssuedKey:
-            async with self._pool().connection() as connection:
+            async with self._keys_of(viewer) as connection:
                 return await issue_key(
                     connection,
                     viewer.name,
@@ -119,7 +123,7 @@ class KeyPage(Dashboard):
         key_id = (form.numbers() or [0])[0]
 
         async def rotate() -> IssuedKey:
-            async with self._pool().connection() as connection:
+            async with self._keys_of(viewer) as connection:
                 issued = await rotate_key(
                     connection,
                     viewer.name,
@@ -157,7 +161,7 @@ class KeyPage(Dashboard):
 
     async def _revoke(self, request: ActionRequest) -> Done:
         key_id = (request.form.numbers() or [0])[0]
-        async with self._pool().connection() as connection:
+        async with self._keys_of(request.viewer) as connection:
             if not await revoke_key(connection, request.viewer.name, key_id):
                 raise ActionRefused(t("You have no key {id}.", id=key_id))
         return Done(t("The key is revoked."), target=f"key {key_id}", lead_to="")
@@ -171,7 +175,7 @@ class KeyPage(Dashboard):
         problem: str = "",
         status: int = 200,
     ) -> Response:
-        async with self._pool().connection() as connection:
+        async with self._keys_of(viewer) as connection:
             keys = await list_keys(connection, viewer.name, limit=_MOST_SHOWN)
         now = datetime.now(UTC)
         # Links lead from the page itself, whichever of its forms was sent.
@@ -194,6 +198,12 @@ class KeyPage(Dashboard):
             section="keys",
             status=status,
         )
+
+    def _keys_of(self, viewer: Viewer) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        """A connection to which PostgreSQL shows the keys of this user alone."""
+        if self._security is None:
+            self._security = RowSecurity(self._pool())
+        return self._security.connection(viewer.name)
 
     @staticmethod
     def _viewer(request: Request) -> Viewer:

@@ -1,6 +1,7 @@
 """Routes by which a signed-in user makes, lists and revokes their own API keys."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response, status
@@ -8,13 +9,13 @@ from psycopg import AsyncConnection
 from starlette.requests import Request
 
 from bulkport.app import Bulkport
+from bulkport.database.row_security import RowSecurity
 from bulkport.errors import NotFound
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.change import Answer, response_of, safe_to_repeat
 from bulkport.fastapi.idempotent import Keep
 from bulkport.fastapi.schemas import PathId
 from bulkport.identifiers import MAX_BIGINT, UserId
-from bulkport.pools import AsyncPool
 from commandapi.auth.keys import IssuedKey, find_key, issue_key, list_keys, revoke_key, rotate_key
 from commandapi.registrations.schemas import NewRegistration, Registration, RegistrationBody, RegistrationList
 from commandapi.registrations.signed_in_user import signed_in_user
@@ -45,9 +46,10 @@ def _optional(openapi: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {**openapi["requestBody"], "required": False}}
 
 
-def _pool(request: Request) -> AsyncPool:
-    pool: AsyncPool = request.app.state.pool
-    return pool
+def _connection(request: Request, user_id: UserId) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+    """A connection to which PostgreSQL shows the keys of this user alone."""
+    security: RowSecurity = request.app.state.row_security
+    return security.connection(user_id)
 
 
 @router.post(
@@ -114,7 +116,7 @@ async def list_registrations(
     cursor: Annotated[int | None, Query(ge=1, le=MAX_BIGINT, description="`nextCursor` of the previous page.")] = None,
 ) -> RegistrationList:
     """The signed-in user's API keys, revoked ones included, newest first."""
-    async with _pool(request).connection() as connection:
+    async with _connection(request, user_id) as connection:
         records = await list_keys(connection, user_id, limit=limit + 1, before=cursor)
     shown = records[:limit]
     return RegistrationList(
@@ -126,7 +128,7 @@ async def list_registrations(
 @router.get("/{registration_id:digits}")
 async def get_registration(user_id: SignedInUser, registration_id: PathId, request: Request) -> Registration:
     """One API key of the signed-in user."""
-    async with _pool(request).connection() as connection:
+    async with _connection(request, user_id) as connection:
         record = await find_key(connection, user_id, registration_id)
     if record is None:
         raise _no_registration(registration_id)
@@ -139,7 +141,7 @@ async def revoke_registration(user_id: SignedInUser, registration_id: PathId, re
 
     async def revoke(keep: Keep) -> Mapping[str, Any]:
         answer = Answer().to_json()
-        async with _pool(request).connection() as connection, connection.transaction():
+        async with _connection(request, user_id) as connection, connection.transaction():
             if not await revoke_key(connection, user_id, registration_id):
                 raise _no_registration(registration_id)
             await keep(connection, answer)
@@ -154,7 +156,7 @@ async def _shown_once(
     """Make a key, and answer with its text. It is not kept for a request that comes again: only its hash ever is."""
 
     async def make(keep: Keep) -> Mapping[str, Any]:
-        async with _pool(request).connection() as connection, connection.transaction():
+        async with _connection(request, user_id) as connection, connection.transaction():
             issued = await issue(connection)
             record = issued.record
             view = NewRegistration(

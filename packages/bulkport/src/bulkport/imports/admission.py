@@ -8,11 +8,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
+from bulkport.database.row_security import RowSecurity
 from bulkport.errors import InsufficientStorage, QuotaExceeded, TooManyQueued
 from bulkport.identifiers import UserId
 from bulkport.imports import ingest_queries as queries
 from bulkport.limits import ImportLimits
-from bulkport.pools import AsyncPool
 
 _FRESH_SECONDS: Final = 2.0
 """How old the answer to what waits and how full the disk is may be."""
@@ -25,12 +25,14 @@ class Admission:
 
     Parameters
     ----------
+    security:
+        Has what waits of a user counted as that user.
     folders:
         Folders on the disks that must have room, beside that of long bodies.
     """
 
-    def __init__(self, pool: AsyncPool, limits: ImportLimits, folders: Sequence[str] = ()) -> None:
-        self._pool = pool
+    def __init__(self, security: RowSecurity, limits: ImportLimits, folders: Sequence[str] = ()) -> None:
+        self._security = security
         self._limits = limits
         self._folders = (limits.spool_folder or tempfile.gettempdir(), *folders)
         self._seen: OrderedDict[str, float] = OrderedDict()
@@ -95,7 +97,7 @@ class Admission:
 
     async def _queued(self, user_id: UserId) -> tuple[int, int, int, int]:
         """Imports, rows and bytes of them, and all bytes that are stored."""
-        async with self._pool.connection() as connection:
+        async with self._security.connection(user_id) as connection:
             row = await (await connection.execute(queries.QUEUED_OF_USER, {"user_id": user_id})).fetchone()
         assert row is not None
         imports, rows, size, stored = row

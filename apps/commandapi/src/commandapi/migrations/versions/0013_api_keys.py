@@ -26,6 +26,19 @@ def upgrade() -> None:
         );
         CREATE INDEX api_keys_user_id_idx ON public.api_keys (user_id, id);
 
+        -- Users who manage their keys see their own alone, whatever the statement forgets.
+        ALTER TABLE public.api_keys ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY of_user ON public.api_keys
+            USING (current_user <> 'bulkport_tenant' OR user_id = current_setting('bulkport_tenant.user_id', true));
+        DO $$
+        BEGIN
+            IF to_regrole('bulkport_tenant') IS NOT NULL THEN
+                GRANT SELECT, INSERT, UPDATE ON public.api_keys TO bulkport_tenant;
+            END IF;
+        EXCEPTION WHEN internal_error THEN
+            RAISE EXCEPTION 'another migration changed the schema at the same time; run this one again';
+        END $$;
+
         -- Token buckets of requests. A crash empties the table, and all buckets are full.
         CREATE UNLOGGED TABLE public.request_allowances (
             user_id   text             PRIMARY KEY,
