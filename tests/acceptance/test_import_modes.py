@@ -63,6 +63,13 @@ async def test_commands_are_matched_by_platform_and_how_to(site: CatalogueSite) 
     assert job["differences"][0]["changes"] == [{"field": "commandLine", "old": "git commit", "new": "git commit -m"}]
     assert counts(await _load(site, COMMANDS, rows, "upsert")) == {"updated": 1}
     assert counts(await _load(site, COMMANDS, rows, "upsert")) == {"unchanged": 1}
+    # Of long values the beginnings are shown, also where they do not differ.
+    for end in "ab":
+        rows[0]["commandLine"] = "x" * 5000 + end
+        if end == "a":
+            assert counts(await _load(site, COMMANDS, rows, "upsert")) == {"updated": 1}
+    (change,) = (await _load(site, COMMANDS, rows, "upsert", "&dryRun=true"))["differences"][0]["changes"]
+    assert change == {"field": "commandLine", "old": "x" * 1000 + "…", "new": "x" * 1000 + "…"}
     job = await _load(site, COMMANDS, [{"commandLine": "x", "platformName": "Git"}], "delete")
     assert await messages(site.ann, job["id"]) == {1: [("howTo", "howTo is required")]}
     assert counts(await _load(site, COMMANDS, [{"howTo": "Commit", "platformName": "Git"}], "delete")) == {"deleted": 1}

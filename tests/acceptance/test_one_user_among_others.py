@@ -22,6 +22,7 @@ from import_steps import NDJSON, WAIT_SECONDS, accepted, ndjson
 TUS = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
 JSON = {"content-type": "application/json"}
 SINGLE = "/api/platforms"
+WORKBOOK = {"content-type": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
 async def test_one_users_statements_leave_connections_to_the_others(database_url: str) -> None:
@@ -120,6 +121,40 @@ async def test_long_envelopes_and_checked_parts_take_places(database_url: str) -
         assert (await ann.patch(location, content=b"hello", headers=part)).status_code == 204
 
 
+@pytest.mark.parametrize("kind", ["ndjson", "envelope", "workbook", "single"])
+async def test_bodies_that_wait_in_memory_or_in_a_file_take_places(
+    database_url: str, tmp_path: Path, kind: str
+) -> None:
+    path, headers, begin, most = {
+        "ndjson": (PLATFORMS, NDJSON, b'{"platformName":"a"}\n' * 5000, 8),
+        "envelope": (PLATFORMS, JSON, b'{"platforms":[' + b" " * 100_000, 8),
+        "workbook": (PLATFORMS, WORKBOOK, b"PK\3\4" * 30, 1),
+        "single": (SINGLE, JSON, b'{"platformName":"' + b"a" * 100_000, 64),
+    }[kind]
+    limits = {"user_upload_limit": 1, "database_wait_seconds": 0.2, "spool_dir": str(tmp_path)}
+    async with (
+        served(database_url, **limits) as api,
+        api.client() as ann,
+        api.client() as bob,
+        AsyncExitStack() as stack,
+    ):
+        bob.headers["x-api-key"] = await make_key(database_url, "bob")
+        answers = []
+        for _ in range(most + 1):
+            begun = await stack.enter_async_context(api.begun(path, headers))
+            await begun.send_part(begin)
+            answers.append(asyncio.create_task(begun.answer()))
+        refused, others = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+        assert [(await answer)[0] for answer in refused] == [429]
+        if kind == "workbook":
+            assert list(tmp_path.iterdir())
+        # Short ones pass by, also of the same user.
+        assert (await ann.post(PLATFORMS, json={"platforms": platforms(10)})).status_code == 202
+        assert (await bob.post(SINGLE, json={"platformName": "a" * 100})).status_code == 201
+        for answer in others:
+            answer.cancel()
+
+
 async def test_long_parts_for_an_object_store_take_places(database_url: str, tmp_path: Path) -> None:
     limits = {"user_upload_limit": 1, "database_wait_seconds": 0.2, "staging": {"url": tmp_path.as_uri()}}
     long, part = b"x" * (PART_BYTES + 1), {**TUS, "upload-offset": "0"}
@@ -200,3 +235,8 @@ async def test_a_body_in_the_middle_of_which_the_disk_fills_is_refused(
         assert (refused.status_code, refused.json()["type"]) == (507, "/problems/insufficient-storage")
         refused = await client.post("/api/uploads", headers={**TUS, "upload-length": "5"})
         assert refused.status_code == 507
+        # So are single records; who makes room is not held up.
+        refused = await client.post(SINGLE, json={"platformName": "a"})
+        assert (refused.status_code, refused.json()["type"]) == (507, "/problems/insufficient-storage")
+        assert (await client.delete(f"{SINGLE}/1")).status_code == 404
+        assert (await client.delete(location, headers=TUS)).status_code == 204

@@ -5,13 +5,19 @@ import csv
 import gzip
 import io
 import json
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import openpyxl
+import psycopg
 import pytest
 from catalogue_site import PLATFORMS, CatalogueSite
 
 from application_client import assert_problem
+from bulkport.database.row_security import Connections
+from bulkport.identifiers import ImportId
+from bulkport.imports.retry import RejectedRows
 from import_steps import CSV, LENIENT, NDJSON, XLSX, accepted, bad_rows, fetch, imported, ndjson, settled
 
 LONG = "x" * 101
@@ -229,3 +235,25 @@ async def test_a_retry_with_a_key_is_made_once(site: CatalogueSite) -> None:
     assert one.json() == two.json()
     assert two.headers["idempotent-replayed"] == "true"
     assert len(await bad_rows(site.ann, (await settled(site.ann, one.json()["id"]))["id"])) == 1
+
+
+async def test_large_rejected_rows_are_read_a_few_at_a_time(site: CatalogueSite) -> None:
+    record = {"platformName": LONG, "note": "x" * 1_000_000}
+    job = await imported(site.ann, PLATFORMS, content=ndjson([record] * 12), headers=NDJSON)
+    async with await psycopg.AsyncConnection.connect(site.url) as connection:
+        rows = RejectedRows(cast("Connections", _Only(connection)), ImportId(job["id"]))
+        pages = [len(page) async for page in rows.pages()]
+    assert sum(pages) == 12
+    assert max(pages) <= 5
+    assert (await retried(site, job["id"]))["failureCount"] == 12
+
+
+class _Only:
+    """One connection, where a pool is expected."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        yield self._connection

@@ -147,3 +147,16 @@ async def test_empty_parameter_is_one_not_given(api: httpx.AsyncClient) -> None:
 
 async def test_unknown_parameter_is_ignored(api: httpx.AsyncClient) -> None:
     assert (await api.get(PLATFORMS, params={"colour": "blue"})).status_code == 200
+
+
+async def test_a_page_has_no_more_than_is_written_in_milliseconds(api: httpx.AsyncClient) -> None:
+    platform = await add_platform(api, "long")
+    for number in range(3):
+        await add_command(api, platform, f"{number}", "x" * 900_000)
+    address = f"{PLATFORMS}/{platform}/commands"
+    too_long = assert_problem(await api.get(address), 400)
+    assert "the items of this page have 2,700,000 bytes" in too_long["errors"]["pageSize"][0]
+    for size, count in ((2, 2), (1, 1)):
+        page = (await api.get(address, params={"pageSize": size, "descending": True})).json()
+        assert [item["howTo"] for item in page["items"]] == ["2", "1", "0"][:count]
+        assert page["totalCount"] == 3

@@ -1,20 +1,25 @@
 """Lists in pages: the query parameters, the envelope, and the two statements behind them."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
-from sqlalchemy import Select, func, or_
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from bulkport.errors import ValidationFailed
 from bulkport.fastapi.schemas import WireQuery, WireView
 
 ItemT = TypeVar("ItemT", bound=WireView)
 
 MAX_PAGE_SIZE: Final = 100
 MAX_SEARCH_CHARACTERS: Final = 250
+MAX_PAGE_BYTES: Final = 2 * 2**20
+"""Of texts of any length: what is written as JSON on the event loop is written in milliseconds."""
 
 
 def _without_nul(text: str) -> str:
@@ -63,6 +68,7 @@ async def read_page(
     identity: InstrumentedAttribute[int],
     sort_by: InstrumentedAttribute[Any],
     search_in: Sequence[InstrumentedAttribute[str]],
+    long_texts: Sequence[InstrumentedAttribute[str]] = (),
 ) -> Page[ItemT]:
     """Read the page that `query` asks for.
 
@@ -76,18 +82,38 @@ async def read_page(
         Model of the answer, such as `Page[PlatformView]`.
     identity, sort_by, search_in:
         Attributes of the mapped class: its id, the one to sort by, and those the search text may be found in.
+    long_texts:
+        Attributes of which all on a page may have `MAX_PAGE_BYTES` together.
+
+    Raises
+    ------
+    ValidationFailed
+        They have more; a page of one item may always be read.
     """
     if query.search:
         matching = matching.where(or_(*(text.icontains(query.search, autoescape=True) for text in search_in)))
     total_count = await session.scalar(matching.with_only_columns(func.count(), maintain_column_froms=True)) or 0
     order = [column.desc() if query.descending else column.asc() for column in dict.fromkeys((sort_by, identity))]
-    found = await session.scalars(
-        matching.order_by(*order).limit(query.page_size).offset((query.page_index - 1) * query.page_size)
-    )
+    matching = matching.order_by(*order).limit(query.page_size).offset((query.page_index - 1) * query.page_size)
+    if long_texts and query.page_size > 1:
+        # How long a stored text is, PostgreSQL knows without reading it.
+        sizes = reduce(add, (func.octet_length(text) for text in long_texts))
+        measured = matching.with_only_columns(identity, sizes, maintain_column_froms=True)
+        size_of: dict[int, int] = dict(map(tuple, await session.execute(measured)))
+        if (size := sum(size_of.values())) > MAX_PAGE_BYTES:
+            told = f"the items of this page have {size:,} bytes, and a page may have {MAX_PAGE_BYTES:,}"
+            raise ValidationFailed({"pageSize": [f"pageSize must be smaller here: {told}"]})
+        by_id = {
+            getattr(item, identity.key): item
+            for item in await session.scalars(select(identity.class_).where(identity.in_(size_of)))
+        }
+        items = [by_id[found] for found in size_of if found in by_id]
+    else:
+        items = list(await session.scalars(matching))
     total_pages = -(-total_count // query.page_size)
     return page.model_validate(
         {
-            "items": found.all(),
+            "items": items,
             "page_index": query.page_index,
             "page_size": query.page_size,
             "total_count": total_count,

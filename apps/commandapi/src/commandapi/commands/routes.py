@@ -130,6 +130,7 @@ async def _read_commands(session: AsyncSession, commands: Select[Command], query
         identity=Command.id,
         sort_by=_SORT_COLUMNS[query.sort_by],
         search_in=[Command.how_to, Command.command_line],
+        long_texts=[Command.command_line],
     )
 
 

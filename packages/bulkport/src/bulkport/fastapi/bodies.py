@@ -7,20 +7,24 @@ what is wrong with its body. `JsonBody` is a dependency like any other and runs 
 import json
 import re
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
+from bulkport.borrower import borrower
 from bulkport.errors import MalformedBody, TooLarge, UnsupportedMediaType, ValidationFailed
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.json_schema import schema_of
 from bulkport.fastapi.request_body import RequestBody, keep_fingerprint
 from bulkport.fastapi.validation_errors import messages_by_path
+from bulkport.imports.body.places import WAITING_BYTES
 from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.json_values import has_many_values
 from bulkport.imports.formats.media_type import parse_content_type
 from bulkport.limits import MIB
+from bulkport.slots import Slots
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -29,6 +33,11 @@ _MAY_BE_INFINITE: Final = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}"
 """What is no JSON, or what no number of double precision holds; in a text it is fine."""
 _MOST_VALUES: Final = 10_000
 """Values in a body, nested ones included: they are read and reported in a few milliseconds, on the event loop."""
+
+
+_LONG_AT_ONCE: Final = 256
+_LONG_OF_USER: Final = 64
+_PLACE_SECONDS: Final = 3.0
 
 
 class JsonBody(Generic[ModelT]):
@@ -61,6 +70,8 @@ class JsonBody(Generic[ModelT]):
         If the body is not the one whose `Content-Digest` was sent (RFC 9530).
     MalformedBody
         If the body is not JSON (RFC 8259), has numbers beyond double precision where any may be, or is no object.
+    TooManyRequests, ServiceUnavailable
+        If too many long bodies are under way.
     ValidationFailed
         If fields do not validate, or hold the character NUL, which PostgreSQL cannot store.
     """
@@ -105,15 +116,29 @@ class JsonBody(Generic[ModelT]):
             raise self._too_large()
         received = bytearray()
         body = RequestBody(request, fingerprints=True)
-        async for part in body:
-            received += part
-            if len(received) > self._max_bytes:
-                raise self._too_large()
+        async with AsyncExitStack() as place:
+            async for part in body:
+                if len(received) <= WAITING_BYTES < len(received) + len(part):
+                    await place.enter_async_context(_places(request).slot(borrower.get() or ""))
+                received += part
+                if len(received) > self._max_bytes:
+                    raise self._too_large()
         keep_fingerprint(request, body)
         return bytes(received)
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body is larger than {self._max_bytes} bytes.")
+
+
+def _places(request: Request) -> Slots:
+    """Places for bodies that wait in memory, of which a user could have hundreds. They belong to the application."""
+    state = request.app.state
+    if not hasattr(state, "long_json_bodies"):
+        state.long_json_bodies = Slots(
+            "long bodies", in_all=_LONG_AT_ONCE, per_user=_LONG_OF_USER, wait_seconds=_PLACE_SECONDS
+        )
+    places: Slots = state.long_json_bodies
+    return places
 
 
 def _require_json(request: Request) -> None:

@@ -44,6 +44,7 @@ async def change_once(
     *,
     pool: Connections | None = None,
     require: Callable[[], Awaitable[object]] | None = None,
+    makes_room: bool = False,
 ) -> Response:
     """Make a change in one transaction, unless a request with this one's `Idempotency-Key` has made it.
 
@@ -53,6 +54,8 @@ async def change_once(
         Whose connections the change is made on; None: the user's.
     require:
         Raises where the change must not be made; called before a connection is taken.
+    makes_room:
+        Whether it is made also where the disk is too full for more.
 
     Raises
     ------
@@ -69,7 +72,7 @@ async def change_once(
             await keep(connection, answer)
         return answer
 
-    once = Once(request, user_id, runtime)
+    once = Once(request, user_id, runtime, makes_room=makes_room)
     return response_of(await once(change), is_replayed=once.is_replayed)
 
 

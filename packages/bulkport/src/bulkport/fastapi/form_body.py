@@ -22,6 +22,10 @@ QUERY_ONLY: Final = frozenset({"mode", "dryRun", "results", "startAt"})
 """Parameters that decide about the import before its body is read, and so are no fields of a form."""
 _MAX_FIELD_BYTES: Final = 4096
 _MAX_FIELDS: Final = 100
+_MAX_PARTS: Final = 200
+"""Fields, inputs without a file and the file: each costs the event loop some microseconds, however small it is."""
+_MAX_HEAD_BYTES: Final = 16 * 1024
+"""Headers of one part."""
 _BITE: Final = 64 * 1024
 _MAX_BOUNDARY: Final = 70
 _MAX_PREAMBLE: Final = 64 * 1024
@@ -38,6 +42,7 @@ class _Part:
     name: str = ""
     file_name: str | None = None
     content: bytearray = field(default_factory=bytearray)
+    head_bytes: int = 0
 
 
 def form_boundary(content_type: str | None) -> bytes | None:
@@ -92,6 +97,7 @@ class FormBody:
             },
         )
         self._part = _Part()
+        self._parts = 0
         self._header_name = self._header_value = b""
         self._file: _Part | None = None
         self._has_ended = False
@@ -166,12 +172,22 @@ class FormBody:
 
     def _begin_part(self) -> None:
         self._part = _Part()
+        self._parts += 1
+        if self._parts > _MAX_PARTS:
+            raise BadRequest(f"The form has more than {_MAX_PARTS} parts.")
 
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._count_head(end - start)
         self._header_name += data[start:end]
 
     def _add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_head(end - start)
         self._header_value += data[start:end]
+
+    def _count_head(self, size: int) -> None:
+        self._part.head_bytes += size
+        if self._part.head_bytes > _MAX_HEAD_BYTES:
+            raise BadRequest(f"The headers of a part of the form are larger than {_MAX_HEAD_BYTES:,} bytes.")
 
     def _end_header(self) -> None:
         name = self._header_name.decode("latin-1").strip().lower()

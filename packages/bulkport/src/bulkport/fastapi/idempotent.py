@@ -109,9 +109,12 @@ class Once:
     ----------
     request:
         Its body was read by `JsonBody`, or it has none.
+    makes_room:
+        Whether the change is made also where the disk is too full for more; a `DELETE` is.
     """
 
-    def __init__(self, request: Request, user_id: UserId, runtime: ImportRuntime) -> None:
+    def __init__(self, request: Request, user_id: UserId, runtime: ImportRuntime, *, makes_room: bool = False) -> None:
+        self._makes_room = makes_room or request.method == "DELETE"
         self._request = request
         self._user_id = user_id
         self._runtime = runtime
@@ -138,8 +141,12 @@ class Once:
             The first request with the key is still under way.
         IdempotencyKeyReused
             The first request with the key was another one.
+        InsufficientStorage
+            The disk is too full for more.
         """
         request, text = self._request, parse_idempotency_key(self._request.headers)
+        if not self._makes_room:
+            await self._runtime.intake.admission.require_disk()
         if text is None:
             return await change(_keep_nothing)
         pool, fingerprint = self._runtime.of_user(self._user_id), small_fingerprint(request)

@@ -168,7 +168,7 @@ def import_router(
                 await keep(connection, answer)
             return answer
 
-        once = Once(request, user_id, runtime())
+        once = Once(request, user_id, runtime(), makes_room=True)
         return response_of(await once(stop), is_replayed=once.is_replayed)
 
     add_errors_route(router, resources, runtime, authenticate)

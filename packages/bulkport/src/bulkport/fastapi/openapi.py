@@ -66,6 +66,7 @@ _REPEATED: Final = {
     "409": "A request with this `Idempotency-Key` is in progress.",
     "422": "The `Idempotency-Key` was used for a different request.",
 }
+_STORED: Final = {"507": "There is no room for it on the server's disk."}
 _RETRIED: Final = frozenset({"409", "429", "503"})
 """Statuses after which the same request may succeed; 409 only where `Retry-After` is there."""
 
@@ -106,7 +107,7 @@ def describe_problems(description: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(name, None)
     schemas["Problem"] = PROBLEM_SCHEMA
     for path, item in description.get("paths", {}).items():
-        for operation in item.values():
+        for method, operation in item.items():
             responses = operation.setdefault("responses", {})
             if "HTTPValidationError" in str(responses.get("422")):
                 del responses["422"]
@@ -119,7 +120,7 @@ def describe_problems(description: dict[str, Any]) -> dict[str, Any]:
                 **(_WITH_BODY if "requestBody" in operation else {}),
             }
             if any(parameter.get("name") == "Idempotency-Key" for parameter in operation.get("parameters", ())):
-                expected |= _REPEATED
+                expected |= _REPEATED if method == "delete" else {**_REPEATED, **_STORED}
                 for status, response in responses.items():
                     if status.startswith("2"):
                         response.setdefault("headers", {}).update(IDEMPOTENT_REPLAYED)

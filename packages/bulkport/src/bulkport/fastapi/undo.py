@@ -67,4 +67,6 @@ def add_undo_route(
             job = await get_job(connection, job_id, user_id)
             return Answer(200, views.detail.of(job, base_path(request, "/imports/")))
 
-        return await change_once(request, user_id, running, take_back, pool=running.pool, require=require_own)
+        return await change_once(
+            request, user_id, running, take_back, pool=running.pool, require=require_own, makes_room=True
+        )

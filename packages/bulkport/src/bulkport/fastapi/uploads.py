@@ -202,7 +202,7 @@ async def _create(runtime: ImportRuntime, user_id: UserId, request: Request) -> 
         created.append(upload)
         return Answer(201, location=f"{request_path(request).rstrip('/')}/{upload.id}")
 
-    response = await change_once(request, user_id, runtime, create, pool=runtime.pool)
+    response = await change_once(request, user_id, runtime, create)
     if created:
         await collect(runtime.pool, runtime.staging)
         upload = created[0]

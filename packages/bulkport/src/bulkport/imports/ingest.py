@@ -7,7 +7,6 @@ the upload before (a broken connection, a corrupt body, a killed server) leaves 
 import asyncio
 import json
 from collections.abc import AsyncIterable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from itertools import accumulate
 from typing import Any, Final
@@ -16,12 +15,14 @@ from psycopg import AsyncConnection, sql
 from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
+from bulkport.database.row_security import RowSecurity
 from bulkport.errors import ClientIdTaken, TooManyUploadsAtOnce
 from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import ingest_queries as queries
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.admission import Admission
 from bulkport.imports.body.envelope_chunks import envelope_chunks
+from bulkport.imports.body.places import Places
 from bulkport.imports.body.spool import Spool
 from bulkport.imports.body.upload import BodyReader, ChunkReader, OnAccept, PeekedBody, Upload, no_records
 from bulkport.imports.chunk import compress
@@ -45,6 +46,8 @@ _WRITTEN_TIMES: Final = 2
 """PostgreSQL writes what it stores to its log too."""
 _PULLED_AT_ONCE: Final = 4
 """Imports of one user whose bodies workers fetch at one time: a source may take hours."""
+_WAITING_AT_ONCE: Final = 8
+"""Longer bodies for each place of an upload that may wait in memory, for their end or for such a place."""
 _CONVERTED_AT_ONCE: Final = 2
 """Workbooks and Parquet files that a server process reads at one time; each may cost as much memory as its limit."""
 
@@ -77,7 +80,9 @@ class Intake:
         self._pool = pool
         self._upload_pool = upload_pool
         self._limits = limits
-        self.admission = Admission(pool, limits, limits.watched_folders)
+        self.row_security = RowSecurity(pool)
+        """Has PostgreSQL see to it that a user's statements see the user's rows alone."""
+        self.admission = Admission(self.row_security, limits, limits.watched_folders)
         """Says whether there is room for what comes in."""
         self._chunk_workers = chunk_workers
         self.slots = Slots(
@@ -87,7 +92,15 @@ class Intake:
             wait_seconds=limits.database_wait_seconds,
             refusal=TooManyUploadsAtOnce,
         )
-        """Places for long bodies: streams of several chunks, and envelopes that are as long."""
+        """Places for long bodies: streams of several chunks, envelopes that are as long, workbooks, Parquet files."""
+        self._waiting = Slots(
+            "bodies",
+            in_all=_WAITING_AT_ONCE * limits.max_concurrent_uploads,
+            per_user=_WAITING_AT_ONCE * limits.max_user_uploads,
+            wait_seconds=limits.database_wait_seconds,
+            refusal=TooManyUploadsAtOnce,
+        )
+        """Places for what waits in memory: a chunk of each body."""
         self._converting = asyncio.Semaphore(_CONVERTED_AT_ONCE)
         args, user_id = sql.SQL("import.args"), sql.Placeholder("user_id")
         # Put together once: that takes as long as sending it.
@@ -128,24 +141,28 @@ class Intake:
         await self.admission.admit(upload.user_id)
         limits = self._limits
         max_bytes = limits.max_envelope_bytes if upload.format is BodyFormat.JSON else limits.max_body_bytes
+        reader = BodyReader(upload, limits, max_bytes)
         try:
-            reader = BodyReader(upload, limits, max_bytes)
-            if upload.format not in (BodyFormat.JSON, BodyFormat.EXCEL):
-                return await self._accept_stream(upload, reader, reader, upload.format)
-            body = PeekedBody(reader)
-            if upload.format is BodyFormat.EXCEL:
-                # Windows calls CSV files by the type of workbooks.
-                is_workbook = await body.begins_with(*WORKBOOK_SIGNATURES)
-                return await self._accept_stream(
-                    upload, reader, body, BodyFormat.EXCEL if is_workbook else BodyFormat.CSV
-                )
-            charset = await body.charset(upload.reading.charset)
-            if await body.is_array_of_objects(charset):
-                reader.raise_limit(limits.max_body_bytes)
-                return await self._accept_stream(upload, reader, body, BodyFormat.JSON_ARRAY)
-            return await self._accept_envelope(upload, reader, body, charset)
+            async with Places(self._waiting, self.slots, upload.user_id) as places:
+                return await self._accept_body(upload, reader, places)
         except UniqueViolation as error:
             raise await self._client_id_taken(upload, error) from None
+
+    async def _accept_body(self, upload: Upload, reader: BodyReader, places: Places) -> AcceptedImport:
+        parts = places.parts_of(reader, self.admission.require_disk)
+        if upload.format not in (BodyFormat.JSON, BodyFormat.EXCEL):
+            return await self._accept_stream(upload, reader, parts, upload.format, places)
+        body = PeekedBody(parts)
+        if upload.format is BodyFormat.EXCEL:
+            # Windows calls CSV files by the type of workbooks.
+            is_workbook = await body.begins_with(*WORKBOOK_SIGNATURES)
+            body_format = BodyFormat.EXCEL if is_workbook else BodyFormat.CSV
+            return await self._accept_stream(upload, reader, body, body_format, places)
+        charset = await body.charset(upload.reading.charset)
+        if await body.is_array_of_objects(charset):
+            reader.raise_limit(self._limits.max_body_bytes)
+            return await self._accept_stream(upload, reader, body, BodyFormat.JSON_ARRAY, places)
+        return await self._accept_envelope(upload, reader, body, charset, places)
 
     async def accept_source(
         self, upload: Upload, source: Mapping[str, Any], connection: AsyncConnection[Any] | None = None
@@ -209,41 +226,40 @@ class Intake:
     async def _client_id_taken(self, upload: Upload, error: UniqueViolation) -> Exception:
         if error.diag.constraint_name != queries.CLIENT_ID_KEY:
             return error
-        async with self._pool.connection() as connection:
+        async with self.row_security.connection(upload.user_id) as connection:
             named = (upload.user_id, upload.labels.client_id)
             row = await (await connection.execute(queries.SELECT_BY_CLIENT_ID, named)).fetchone()
         return ClientIdTaken(None if row is None else f"Your import {row[0]} has this clientId already.")
 
     async def _accept_envelope(
-        self, upload: Upload, reader: BodyReader, body: PeekedBody, charset: BodyCharset | None
+        self, upload: Upload, reader: BodyReader, body: PeekedBody, charset: BodyCharset | None, places: Places
     ) -> AcceptedImport:
         limits = self._limits
-        async with AsyncExitStack() as place:
-            # Grown part by part: to join them at the end would take its time at once.
-            whole: bytes | bytearray = bytearray()
-            is_long = False
-            async for part in body:
-                whole += part
-                if not is_long and len(whole) > limits.chunk_bytes:
-                    is_long = True
-                    await place.enter_async_context(self.slots.slot(upload.user_id))
-            if charset is not None:
-                whole = await reader.work.run(utf8_of, whole, charset)
-                upload = replace(upload, reading=upload.reading.detect(charset=charset.name))
-            steps = envelope_chunks(whole, upload, limits)
-            chunks = await reader.work.result(steps, size=len(whole))
-            description = ImportDescription(upload)
-            if sum(len(chunk.payload) for chunk in chunks) > _STORED_AT_ONCE:
-                with Spool(limits.spool_folder) as spool:
-                    for chunk in chunks:
-                        await reader.work.run(spool.add, chunk)
-                    return await self._store_spooled(description, spool, reader)
-            return await self._accept_whole(description, chunks, reader)
+        # Grown part by part: to join them at the end would take its time at once.
+        whole: bytes | bytearray = bytearray()
+        async for part in body:
+            whole += part
+            if len(whole) > limits.chunk_bytes:
+                await places.upload()
+        if charset is not None:
+            whole = await reader.work.run(utf8_of, whole, charset)
+            upload = replace(upload, reading=upload.reading.detect(charset=charset.name))
+        steps = envelope_chunks(whole, upload, limits)
+        chunks = await reader.work.result(steps, size=len(whole))
+        description = ImportDescription(upload)
+        if sum(len(chunk.payload) for chunk in chunks) > _STORED_AT_ONCE:
+            with Spool(limits.spool_folder) as spool:
+                for chunk in chunks:
+                    await reader.work.run(spool.add, chunk)
+                return await self._store_spooled(description, spool, reader)
+        return await self._accept_whole(description, chunks, reader)
 
     async def _accept_stream(
-        self, upload: Upload, reader: BodyReader, body: AsyncIterable[bytes], body_format: BodyFormat
+        self, upload: Upload, reader: BodyReader, body: AsyncIterable[bytes], body_format: BodyFormat, places: Places
     ) -> AcceptedImport:
         limits = self._limits
+        if body_format in (BodyFormat.EXCEL, BodyFormat.PARQUET):
+            await places.upload()  # all of it lies in a file before its first record is known
         chunks = ChunkReader(upload, body, body_format, limits, work=reader.work, converting=self._converting)
         description = ImportDescription(upload, chunks, body_format)
         # Until the second chunk the whole body may fit into one.
@@ -254,14 +270,14 @@ class Intake:
         second = await anext(stream, None)
         if second is None:
             return await self._accept_whole(description, [first], reader)
-        async with self.slots.slot(upload.user_id):
-            with Spool(limits.spool_folder) as spool:
-                await reader.work.run(spool.add, first)
-                await reader.work.run(spool.add, second)
-                async for chunk in stream:
-                    await self.admission.require_disk()
-                    await reader.work.run(spool.add, chunk)
-                return await self._store_spooled(description, spool, reader)
+        await places.upload()
+        with Spool(limits.spool_folder) as spool:
+            await reader.work.run(spool.add, first)
+            await reader.work.run(spool.add, second)
+            async for chunk in stream:
+                await self.admission.require_disk()
+                await reader.work.run(spool.add, chunk)
+            return await self._store_spooled(description, spool, reader)
 
     async def _store_spooled(self, description: ImportDescription, spool: Spool, reader: BodyReader) -> AcceptedImport:
         """Store an import whose chunks lie in a file, in one transaction that waits for no client."""

@@ -86,23 +86,42 @@ SELECT_FLOOR: Final = """
     HAVING count(*) = %(stretch)s
 """
 
-# Pages are bounded by bytes too: a bad row may be as large as a record may be.
-SELECT_ROW_ERRORS: Final = """
-    SELECT row_number, errors, record
-    FROM (
-        SELECT row_number, errors, record,
-               sum(octet_length(errors) + octet_length(record)) OVER (ORDER BY row_number ROWS UNBOUNDED PRECEDING)
-               - octet_length(errors) - octet_length(record) AS bytes_before
+
+def _report_page(record: str, condition: str = "") -> str:
+    """A page of bad rows, bounded by bytes too: one may be as large as a record may be.
+
+    Where rows are stored compressed, as they are is looked at first, which reads none of them.
+    """
+    return f"""
+        SELECT row_number, errors, record
         FROM (
-            SELECT row_number, errors::text AS errors, record::text AS record
-            FROM bulkport.import_row_errors
-            WHERE job_id = %(job_id)s AND row_number > %(after_row)s
-            ORDER BY row_number LIMIT %(limit)s
-        ) AS page
-    ) AS measured
-    WHERE bytes_before < %(max_bytes)s
-    ORDER BY row_number
-"""
+            SELECT row_number, errors, record,
+                   sum(octet_length(errors) + octet_length(record)) OVER (ORDER BY row_number ROWS UNBOUNDED PRECEDING)
+                   - octet_length(errors) - octet_length(record) AS bytes_before
+            FROM (
+                SELECT row_number, errors::text AS errors, record::text AS record
+                FROM (
+                    SELECT row_number, errors, record,
+                           sum(pg_column_size(errors) + pg_column_size(record))
+                               OVER (ORDER BY row_number ROWS UNBOUNDED PRECEDING)
+                           - pg_column_size(errors) - pg_column_size(record) AS stored_before
+                    FROM (
+                        SELECT row_number, errors, {record} AS record FROM bulkport.import_row_errors
+                        WHERE job_id = %(job_id)s AND row_number > %(after_row)s{condition}
+                        ORDER BY row_number LIMIT %(limit)s
+                    ) AS found
+                ) AS stored
+                WHERE stored_before < %(max_bytes)s / 8
+            ) AS page
+        ) AS measured
+        WHERE bytes_before < %(max_bytes)s
+        ORDER BY row_number
+    """
+
+
+SELECT_ROW_ERRORS: Final = _report_page("record")
+# Rows are sent again once: each says by which import.
+SELECT_ROWS_TO_RETRY: Final = _report_page("coalesce(mended, record)", " AND retried_by IS NULL")
 
 # Of all users, for operators. `operators.py` puts the conditions in.
 SELECT_FOUND_JOBS: Final = f"""

@@ -16,7 +16,8 @@ from bulkport.imports import queries
 from bulkport.imports.states import ImportStatus, ListedStatus
 
 MAX_REPORT_PAGE: Final = 1000
-_MAX_PAGE_BYTES: Final = 4 * 2**20
+MAX_PAGE_BYTES: Final = 4 * 2**20
+"""Of bad rows that are read at a time; one may be longer."""
 _STRETCH: Final = 50_000
 """Imports of a user's that a list looks through where no index finds them."""
 
@@ -215,7 +216,7 @@ async def list_row_errors(
 
     An empty list means that there are no more.
     """
-    parameters = {"job_id": job_id, "after_row": after_row, "limit": limit, "max_bytes": _MAX_PAGE_BYTES}
+    parameters = {"job_id": job_id, "after_row": after_row, "limit": limit, "max_bytes": MAX_PAGE_BYTES}
     async with connection.cursor() as cursor:
         await cursor.execute(queries.SELECT_ROW_ERRORS, parameters)
         return [ReportedRow(*row) for row in await cursor.fetchall()]

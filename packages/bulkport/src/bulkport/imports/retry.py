@@ -9,15 +9,10 @@ from psycopg import AsyncConnection
 from bulkport.database.row_security import Connections
 from bulkport.errors import NotFound, RowsRetried
 from bulkport.identifiers import ImportId
+from bulkport.imports import queries
 from bulkport.imports.accepted import AcceptedImport
-from bulkport.imports.read import MAX_REPORT_PAGE, ReportedRow
+from bulkport.imports.read import MAX_PAGE_BYTES, MAX_REPORT_PAGE, ReportedRow
 
-# Rows are sent again once: each says by which import.
-_SELECT_ROWS: Final = """
-    SELECT row_number, errors::text, coalesce(mended, record)::text FROM bulkport.import_row_errors
-    WHERE job_id = %(job_id)s AND row_number > %(after_row)s AND retried_by IS NULL
-    ORDER BY row_number LIMIT %(limit)s
-"""
 _MARK_ROWS: Final = """
     UPDATE bulkport.import_row_errors SET retried_by = %(retried_by)s
     WHERE job_id = %(job_id)s AND row_number <= %(last_row)s AND retried_by IS NULL
@@ -53,9 +48,14 @@ class RejectedRows:
     async def pages(self) -> AsyncIterator[list[ReportedRow]]:
         """The rows, mended where they were, in row order."""
         while True:
-            values = {"job_id": self._job_id, "after_row": self._last_row, "limit": MAX_REPORT_PAGE}
+            values = {
+                "job_id": self._job_id,
+                "after_row": self._last_row,
+                "limit": MAX_REPORT_PAGE,
+                "max_bytes": MAX_PAGE_BYTES,
+            }
             async with self._pool.connection() as connection:
-                rows = await (await connection.execute(_SELECT_ROWS, values)).fetchall()
+                rows = await (await connection.execute(queries.SELECT_ROWS_TO_RETRY, values)).fetchall()
             if not rows:
                 return
             self._count += len(rows)

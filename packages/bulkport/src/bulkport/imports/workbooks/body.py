@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import IO, Any, Final
 
-from bulkport.errors import MalformedBody, NotConfigured, TooLarge
+from bulkport.errors import InsufficientStorage, MalformedBody, NotConfigured, TooLarge
 from bulkport.imports.formats import BodyFormat, ColumnNames
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.workbooks.errors import DAMAGED
@@ -67,10 +68,12 @@ class ConvertedBody:
             The file cannot be read.
         TooLarge
             It is larger than a file may be, or needs more memory or time.
+        InsufficientStorage
+            The disk on which it waits is full.
         NotConfigured
             The extra that reads such files is not installed.
         """
-        with tempfile.NamedTemporaryFile(prefix="bulkport-", suffix=".file") as file:  # opened in no time
+        with tempfile.NamedTemporaryFile(prefix="bulkport-", suffix=".file", dir=self._limits.spool_folder) as file:
             await self._store(file)
             async with self._slots:
                 async for part in self._convert(file.name):
@@ -82,8 +85,8 @@ class ConvertedBody:
             size += len(data)
             if size > self._limits.max_file_bytes:
                 raise TooLarge(f"A {_KINDS[self._format]} may have {self._limits.max_file_bytes:,} bytes at most.")
-            await asyncio.to_thread(file.write, data)
-        await asyncio.to_thread(file.flush)
+            await _written(file.write, data)
+        await _written(file.flush)
 
     async def _convert(self, path: str) -> AsyncIterator[bytes]:
         order = {
@@ -147,3 +150,12 @@ class ConvertedBody:
             f"The {_KINDS[self._format]} cannot be read with {memory} of memory and {_SECONDS} seconds of processing; "
             "send it as CSV, or in parts."
         )
+
+
+async def _written(write: Callable[..., Any], *data: bytes) -> None:
+    try:
+        await asyncio.to_thread(write, *data)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise InsufficientStorage from error
+        raise

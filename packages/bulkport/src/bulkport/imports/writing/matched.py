@@ -113,10 +113,28 @@ def update_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.C
     return _returning(table, statement, "updated", is_replaced="UPDATE" in table.facts.replaced)
 
 
+_MOST_SHOWN: Final = 1000
+_SHOWN: Final = f"""
+    CASE WHEN {{value}} IS NOT DISTINCT FROM {{other}} THEN NULL
+         WHEN length({{value}}) > {_MOST_SHOWN} THEN left({{value}}, {_MOST_SHOWN}) || '…' ELSE {{value}} END
+"""
+
+
 def difference_statement(table: TargetTable, columns: Sequence[str]) -> sql.Composed:
-    """Id, stored and given values of rows whose stored rows' ids are the last parameter, as PostgreSQL writes both."""
-    old = [sql.SQL("{}::text").format(sql.Identifier("stored", name)) for name in columns]
-    new = [sql.SQL("given.{}::{}::text").format(sql.Identifier(name), table.rounded(name)) for name in columns]
+    """Id, stored and given values of rows whose stored rows' ids are the last parameter, as PostgreSQL writes both.
+
+    Values that are equal are null in both. Of long ones the first characters are shown: an import is read with all of
+    them, again and again.
+    """
+    pairs = [
+        (
+            sql.SQL("{}::text").format(sql.Identifier("stored", name)),
+            sql.SQL("given.{}::{}::text").format(sql.Identifier(name), table.rounded(name)),
+        )
+        for name in columns
+    ]
+    old = [sql.SQL(_SHOWN).format(value=old, other=new) for old, new in pairs]
+    new = [sql.SQL(_SHOWN).format(value=new, other=old) for old, new in pairs]
     return sql.SQL(
         "SELECT {}::text, ARRAY[{}]::text[], ARRAY[{}]::text[] FROM {} AS stored JOIN {} ON {} = given.{}::{}"
     ).format(

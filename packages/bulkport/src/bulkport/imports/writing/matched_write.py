@@ -157,7 +157,9 @@ class MatchedWriter:
             for place in chosen:
                 id_ = match.other[place]
                 pairs = zip(columns, *kept[id_], strict=True)
-                written.differences.append((place, id_, {name: (old, new) for name, old, new in pairs if old != new}))
+                written.differences.append(
+                    (place, id_, {name: (old, new) for name, old, new in pairs if (old, new) != (None, None)})
+                )
 
     async def _write_halves(self, rows: WritableRows, error: psycopg.Error) -> Written:
         """Find the row whose values cannot even be compared."""

@@ -1,0 +1,70 @@
+"""What one body may take up while it comes in, before all of it is here."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Final, Self
+
+from bulkport.slots import Slots
+
+WAITING_BYTES: Final = 64 * 1024
+"""Of a body, decompressed, that wait in memory without a place: most small imports are not longer."""
+
+
+class Places:
+    """The places of one body, given back at the end of the context.
+
+    A client may take minutes for each body and have hundreds of requests under way. So a body that is longer than
+    `WAITING_BYTES` takes one of its user's places in memory, and one that is longer than a chunk, or lies in a file as
+    workbooks do, one of its user's places for uploads.
+
+    Parameters
+    ----------
+    waiting, uploads
+        Where the places are.
+    """
+
+    def __init__(self, waiting: Slots, uploads: Slots, user_id: str) -> None:
+        self._waiting = waiting
+        self._uploads = uploads
+        self._user_id = user_id
+        self._taken = AsyncExitStack()
+        self._is_uploading = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._taken.aclose()
+
+    async def parts_of(
+        self, body: AsyncIterable[bytes], require_room: Callable[[], Awaitable[None]]
+    ) -> AsyncIterator[bytes]:
+        """The body, which takes a place in memory when it becomes long.
+
+        Parameters
+        ----------
+        require_room
+            Called with each further part; raises when what it becomes finds no room.
+
+        Raises
+        ------
+        TooManyRequests, ServiceUnavailable
+            There was no place in time.
+        """
+        size = 0
+        async for part in body:
+            if size > WAITING_BYTES:
+                await require_room()
+            elif size + len(part) > WAITING_BYTES:
+                await self._taken.enter_async_context(self._waiting.slot(self._user_id))
+            size += len(part)
+            yield part
+
+    async def upload(self) -> None:
+        """Take a place for uploads, unless it has one; raises as `parts_of`."""
+        if not self._is_uploading:
+            await self._taken.enter_async_context(self._uploads.slot(self._user_id))
+            self._is_uploading = True
