@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final
 
-_KEPT: Final = {"BULKPORT_TEST_DATABASE_URL", "BULKPORT_EXAMPLES_TIMES"}
+_KEPT: Final = {"BULKPORT_TEST_DATABASE_URL", "BULKPORT_EXAMPLES_TIMES", "BULKPORT_MANY_ROWS"}
 _DROPPED_PREFIXES: Final = ("COMMANDAPI_", "BULKPORT_", "PG", "LC_", "OTEL_", "AWS_")
 _DROPPED: Final = {
     # Settings of programs

@@ -118,7 +118,10 @@ async def test_values_arrive_as_sent(open_shop: OpenShop, body_format: str) -> N
         counts = (job["totalRecords"], job["processedRecords"], job["successCount"], job["failureCount"])
         assert (job["status"], *counts) == ("Completed", 64, 64, 64, 0)
         assert (job["format"], job["bytes"]) == (body_format, len(body))
-        assert (job["errorSummary"], job["warnings"]) == (None, [])
+        # Cells of these words may be meant as null, which an import says.
+        words = [warning.partition(",")[0] for warning in job["warnings"]]
+        expected = [f"title has cells of {word}" for word in ("NULL", "\\N")] if body_format == "csv" else []
+        assert (job["errorSummary"], words) == (None, expected)
         assert await _stored(open_shop) == _expected(products)
         await execute(open_shop.url, "TRUNCATE products CASCADE")
 
