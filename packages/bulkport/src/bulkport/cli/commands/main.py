@@ -150,7 +150,8 @@ def doctor(target: Target) -> None:
             typer.echo(str(found), err=True)
         if mistakes or any(finding.is_wrong for finding in findings):
             raise typer.Exit(1)
-        typer.echo(f"No problems found: {len(bulkport.resources)} resources, schema {bulkport.schema}.")
+        count = len(bulkport.resources)
+        typer.echo(f"No problems found: {count} resource{'s' * (count != 1)}, schema {bulkport.schema}.")
 
 
 async def _examine(bulkport: "Bulkport") -> "tuple[list[Mistake], list[Finding]]":
