@@ -63,22 +63,23 @@ users create, list and revoke their own API keys with a Bearer token of the sign
    upload the file in parts to `/api/uploads` (tus 1.0), then send `{"upload": id}` as the body.
 3. *Watch*: `GET /api/imports/{id}/events` (server-sent events) or `GET /api/imports/{id}?wait=30`. Webhooks notify your
    server.
-4. *See the bad rows*: `GET /api/imports/{id}/errors?format=csv` (`ndjson`, `xlsx`) has your columns, then `row` and
-   `error`.
-5. *Mend and retry*: `POST /api/imports/{id}/retry` with the mended report as its body; or `PATCH …/errors/{row}` for
-   single rows, then `POST …/retry` without a body.
-6. *Stop or undo*: `DELETE /api/imports/{id}` while it runs; `POST /api/imports/{id}/undo` afterwards.
-7. *Be told*: `POST /api/webhooks`; what receivers get, and how they verify it, is under *Webhooks* below each event.
+4. *Get the rejected rows*: `GET /api/imports/{id}/errors?format=csv` (or `ndjson`, `xlsx`) has your columns, then `row`
+   and `error`.
+5. *Correct and retry*: `POST /api/imports/{id}/retry` with the corrected report as its body. To correct single rows,
+   use `PATCH …/errors/{row}`, then `POST …/retry` without a body.
+6. *Cancel or undo*: `DELETE /api/imports/{id}` while it runs, `POST /api/imports/{id}/undo` afterwards.
+7. *Get notified*: `POST /api/webhooks`. *Webhooks* below describes each event and how to verify it.
 
-**Sending again.** Every POST, PUT, PATCH and DELETE takes an `Idempotency-Key`: one key for each thing to do. The same
-request gets its first answer again, with `Idempotent-Replayed: true`, also when that was lost on the way. 409
-with `Retry-After` says that the first is still under way: wait and send it again; 409 without it is final. Another
-request with the key is 422. Answers are kept for a day. `PATCH /api/uploads/{id}` needs none: it names its offset.
+**Repeating requests.** Every POST, PUT, PATCH and DELETE accepts an `Idempotency-Key`; use one key per intended action.
+Repeating the request returns the first response, with `Idempotent-Replayed: true`, even if that response was lost. 409
+with `Retry-After` means that the first request is in progress: wait, then repeat it; 409 without it is final. A
+different request with the same key is 422. Responses are stored for a day. `PATCH /api/uploads/{id}` needs no key,
+because it names its offset.
 
-**Errors** are problems (RFC 9457): show `detail`, and `errors` by field; tell kinds apart by `type`. Every answer has
-`RateLimit` and `RateLimit-Policy`: how many requests the user has left.
+**Errors** are problems (RFC 9457): show `detail`, and `errors` by field; distinguish kinds by `type`. Every response
+has `RateLimit` and `RateLimit-Policy` with the number of requests that the user has left.
 
-**Lists** come in pages: send `nextCursor` as `cursor` until it is null.
+**Lists** have pages: pass `nextCursor` as `cursor` until it is null.
 """
 
 

@@ -31,44 +31,44 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 
 class Health(BaseModel):
-    """Answer of a health check that passed."""
+    """Response of a health check that passed."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     status: Literal["ok"] = "ok"
-    """It is well; else the answer is 503."""
+    """Always `ok`; otherwise the response is 503."""
 
 
 class Checks(BaseModel):
-    """What was looked at."""
+    """The checks."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     database: Literal["ok"] = "ok"
-    """It answers."""
+    """It responds."""
     migrations: Literal["ok", "newer"]
-    """newer: the database was migrated by a newer release."""
+    """`newer`: the database was migrated by a newer release."""
     workers: Literal["ok", "none"]
-    """none: accepted imports wait until there is one."""
+    """`none`: accepted imports wait until a worker runs."""
     disk: Literal["ok", "low"]
-    """low: uploads are refused (507) until there is room."""
+    """`low`: uploads are refused (507) until space is free."""
 
 
 class Readiness(Health):
-    """Answer of the readiness check."""
+    """Response of the readiness check."""
 
     checks: Checks
 
 
 @router.get("/live")
 async def check_live() -> Health:
-    """The process serves requests."""
+    """The process is serving requests."""
     return Health()
 
 
 @router.get("/ready", responses={503: {"description": "The database is unavailable or not migrated."}})
 async def check_ready(request: Request) -> Readiness:
-    """The database answers and is migrated."""
+    """The database responds and is migrated."""
     state: Any = request.app.state
     pool: AsyncPool = state.key_pool
     try:

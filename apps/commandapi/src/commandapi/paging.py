@@ -45,18 +45,18 @@ class Page(WireView, Generic[ItemT]):
     """One page of a list."""
 
     items: list[ItemT]
-    """What is on the page."""
+    """Items of the page."""
     page_index: int
     """Number of the page, from 1."""
     page_size: int
     """Items per page."""
     total_count: Annotated[int, Field(description="Number of items on all pages.")]
     total_pages: int
-    """How many pages there are."""
+    """Number of pages."""
     has_previous_page: bool
-    """Whether there is a page before."""
+    """Whether there is a previous page."""
     has_next_page: bool
-    """Whether there is a page after."""
+    """Whether there is a next page."""
 
 
 async def read_page(

@@ -40,7 +40,7 @@ _command_body: Final = JsonBody(CommandBody)
 async def list_commands(
     query: Annotated[CommandQuery, Query()], sessions: ReadingSessions, tenant: CurrentTenant
 ) -> Page[CommandView]:
-    """One page of the commands, optionally those with a text in what they do or in their line."""
+    """A page of commands, optionally those whose description or command line contains a text."""
     async with sessions() as session:
         return await _read_commands(session, select(Command).where(*tenant.sees(Command.owner_id)), query)
 
@@ -49,7 +49,7 @@ async def list_commands(
 async def list_commands_of_platform(
     platform_id: PathId, query: Annotated[CommandQuery, Query()], sessions: ReadingSessions, tenant: CurrentTenant
 ) -> Page[CommandView]:
-    """One page of a platform's commands."""
+    """A page of a platform's commands."""
     async with sessions() as session:
         await PLATFORMS_BY_ID.require(session, platform_id, *tenant.sees(Platform.owner_id))
         return await _read_commands(
@@ -66,7 +66,7 @@ async def list_commands_of_platform(
 async def create_command(
     body: Annotated[CommandBody, Depends(_command_body)], change: Changing, tenant: CurrentTenant
 ) -> Response:
-    """Add a command to a platform; `Location` is its address."""
+    """Create a command of a platform; `Location` is its URL."""
 
     async def add(session: AsyncSession) -> Created:
         command = Command(**body.model_dump(), owner_id=tenant.user_id)
@@ -112,7 +112,7 @@ async def replace_command(
     openapi_extra=safe_to_repeat(),
 )
 async def delete_command(command_id: PathId, change: Changing, tenant: CurrentTenant) -> Response:
-    """Remove a command. It takes a key with the scope `admin`, or with `write` where the user added it."""
+    """Delete a command. This needs a key with the scope `admin`, or with `write` if the user created it."""
     seen, removable = tenant.sees(Command.owner_id), tenant.removes(Command.owner_id)
 
     async def remove(session: AsyncSession) -> None:

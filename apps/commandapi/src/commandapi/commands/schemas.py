@@ -10,7 +10,7 @@ from commandapi.paging import PageQuery
 
 
 class CommandBody(CommandRow):
-    """A command to create, or what it is to become."""
+    """A command to create, or the new state of one."""
 
 
 class CommandView(WireView):

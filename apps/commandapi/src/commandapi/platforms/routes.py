@@ -34,7 +34,7 @@ _platform_body: Final = JsonBody(PlatformBody)
 async def list_platforms(
     query: Annotated[PlatformQuery, Query()], sessions: ReadingSessions, tenant: CurrentTenant
 ) -> Page[PlatformView]:
-    """One page of the platforms, optionally those with a text in their name."""
+    """A page of platforms, optionally those whose name contains a text."""
     async with sessions() as session:
         return await read_page(
             session,
@@ -56,7 +56,7 @@ async def list_platforms(
 async def create_platform(
     body: Annotated[PlatformBody, Depends(_platform_body)], change: Changing, tenant: CurrentTenant
 ) -> Response:
-    """Add a platform; `Location` is its address."""
+    """Create a platform; `Location` is its URL."""
 
     async def add(session: AsyncSession) -> Created:
         platform = Platform(**body.model_dump(), owner_id=tenant.user_id)
@@ -101,9 +101,9 @@ async def replace_platform(
     openapi_extra=safe_to_repeat(),
 )
 async def delete_platform(platform_id: PathId, change: Changing, tenant: CurrentTenant) -> Response:
-    """Remove a platform and all its commands.
+    """Delete a platform and all its commands.
 
-    It takes a key with the scope `admin`, or with `write` where the user added the platform and all its commands.
+    This needs a key with the scope `admin`, or with `write` if the user created the platform and all its commands.
     """
     removable = tenant.removes(Platform.owner_id)
     if removable:

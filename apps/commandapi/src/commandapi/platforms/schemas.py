@@ -10,7 +10,7 @@ from commandapi.platforms.resource import PlatformRow
 
 
 class PlatformBody(PlatformRow):
-    """A platform to create, or what it is to become."""
+    """A platform to create, or the new state of one."""
 
 
 class PlatformView(WireView):

@@ -62,10 +62,10 @@ def _connection(request: Request, user_id: UserId) -> AbstractAsyncContextManage
 async def register_key(
     user_id: SignedInUser, body: Annotated[RegistrationBody, Depends(_optional_body)], request: Request
 ) -> Response:
-    """Make an API key for the signed-in user. The answer is the only place where it is ever shown.
+    """Create an API key for the signed-in user. Only this response shows the key.
 
-    Sent again with its `Idempotency-Key`, the request makes no other key, and the answer has `apiKey: null`: whoever
-    lost the first answer rotates the key.
+    If the request is repeated with its `Idempotency-Key`, no second key is created, and the response has
+    `apiKey: null`. If the first response was lost, rotate the key.
     """
     settings: Settings = request.app.state.settings
 
@@ -90,7 +90,7 @@ async def register_key(
     responses={404: {"description": "The user has no such active key."}},
 )
 async def rotate_key_of_user(user_id: SignedInUser, registration_id: PathId, request: Request) -> Response:
-    """Make a key in place of another one, which lives on for a while (a day by default) so that both work."""
+    """Replace a key. The old one remains valid for a while (a day by default), so that both work."""
     settings: Settings = request.app.state.settings
 
     async def rotate(connection: AsyncConnection[Any]) -> IssuedKey:
@@ -137,7 +137,7 @@ async def get_registration(user_id: SignedInUser, registration_id: PathId, reque
 
 @router.delete("/{registration_id:digits}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=safe_to_repeat())
 async def revoke_registration(user_id: SignedInUser, registration_id: PathId, request: Request) -> Response:
-    """Revoke an API key of the signed-in user: it is refused from the next request on. Doing it again is no error."""
+    """Revoke an API key of the signed-in user, with immediate effect. Repeating this is not an error."""
 
     async def revoke(keep: Keep) -> Mapping[str, Any]:
         answer = Answer().to_json()

@@ -15,7 +15,7 @@ def _all_scopes() -> list[RegisteredScope]:
 
 
 class RegistrationBody(WireModel):
-    """An API key to make."""
+    """An API key to create."""
 
     description: Annotated[
         str | None, Field(max_length=200, description="A note that tells keys apart.", examples=["nightly import"])
@@ -31,21 +31,21 @@ class RegistrationBody(WireModel):
 
 
 class NewRegistration(WireView):
-    """An API key just made. The key is shown this once."""
+    """A new API key. It is shown only once."""
 
     id: int
     """The registration's id."""
     api_key: Annotated[
         str | None,
         Field(
-            description="The key, for the header `x-api-key`. It cannot be read again: null where the request came "
-            "before with its `Idempotency-Key`."
+            description="The key, for the header `x-api-key`. It is shown only once: null if the request is a "
+            "repetition with its `Idempotency-Key`."
         ),
     ]
     description: str | None
     """The user's note."""
     created_at: UtcTime
-    """When it was made."""
+    """When it was created."""
     scopes: list[str]
     """Scopes of the key."""
     expires_at: Annotated[UtcTime | None, Field(description="When the key expires.")]
@@ -60,7 +60,7 @@ class Registration(WireView):
     description: str | None
     """The user's note."""
     created_at: UtcTime
-    """When it was made."""
+    """When it was created."""
     scopes: list[str]
     """Scopes of the key."""
     expires_at: Annotated[UtcTime | None, Field(description="When the key expires.")]
@@ -71,7 +71,7 @@ class Registration(WireView):
 
 
 class RegistrationList(WireView):
-    """Some of a user's API keys, newest first."""
+    """A page of a user's API keys, newest first."""
 
     items: list[Registration]
     """The keys."""

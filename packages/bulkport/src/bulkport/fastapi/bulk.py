@@ -116,10 +116,10 @@ def bulk_router(
     ) -> Response:
         """Import many records in the background.
 
-        A JSON envelope, of 1,000 records unless the server says another number, is checked whole and refused when any
-        record is bad, unless `Prefer: handling=lenient`. NDJSON, CSV and files may have any length; their bad rows are
-        reported, unless `Prefer: handling=strict`. `GET …/bulk/schema` has this server's limits, the resource's key
-        and what a record looks like.
+        A JSON envelope (1,000 records by default) is validated as a whole, and refused if any record is invalid
+        unless `Prefer: handling=lenient`. NDJSON, CSV and files may have any length; invalid rows are skipped and
+        reported unless `Prefer: handling=strict`. `GET …/bulk/schema` has this server's limits, the resource's key
+        and the schema of a record.
         """
         headers = request.headers
         prefer = headers.getlist("prefer")
@@ -199,9 +199,9 @@ def bulk_router(
     async def get_status(
         job_id: JobId, response: Response, user_id: Annotated[UserId, Depends(authenticate)], wait: Wait = 0
     ) -> JobStatus:
-        """Where an import job stands. `wait` holds the answer back until it has ended, up to that many seconds.
+        """The status of an import job. With `wait`, respond once it has finished or after that many seconds.
 
-        `Retry-After` says when it is worth asking again; it is missing when the import has ended.
+        `Retry-After` suggests when to ask again; it is absent once the import has finished.
         """
         async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id, resource.name)

@@ -34,9 +34,9 @@ def accepted_answer(job_id_name: str) -> dict[str, Any]:
         "required": ["id", job_id_name, "message", "totalRecords"],
         "properties": {
             "id": {"type": "integer", "description": "The import's id."},
-            job_id_name: {"type": "string", "maxLength": 100, "description": "Id of its background job."},
+            job_id_name: {"type": "string", "maxLength": 100, "description": "Id of the import's background job."},
             "message": {"type": "string", "const": MESSAGE},
-            "totalRecords": {"type": "integer", "description": "Rows of the body; 0 where a worker fetches it."},
+            "totalRecords": {"type": "integer", "description": "Rows of the body; 0 if a worker fetches it."},
         },
     }
     return {
@@ -112,7 +112,7 @@ _SENDING_HEADERS: Final[list[dict[str, Any]]] = [
         "name": "Content-Encoding",
         "in": "header",
         "required": False,
-        "description": "How the body is compressed. NDJSON and CSV may be, by either.",
+        "description": "Compression of the body, for NDJSON and CSV.",
         "schema": {"type": "string", "enum": ["gzip", "zstd", "identity"]},
     },
     {

@@ -14,14 +14,14 @@ STATUS_LOCATION: Final[dict[str, Any]] = {
 }
 RETRY_AFTER: Final[dict[str, Any]] = {
     "Retry-After": {
-        "description": "Seconds after which it is worth asking again.",
+        "description": "Seconds to wait before asking again.",
         "schema": {"type": "integer", "minimum": 1},
         "example": 1,
     }
 }
 PREFERENCE_APPLIED: Final[dict[str, Any]] = {
     "Preference-Applied": {
-        "description": "What of `Prefer` was followed (RFC 7240).",
+        "description": "The preferences that were applied (RFC 7240).",
         "schema": {"type": "string"},
         "example": "handling=lenient, respond-async, wait=10",
     }
@@ -35,25 +35,25 @@ ATTACHMENT: Final[dict[str, Any]] = {
 }
 IDEMPOTENT_REPLAYED: Final[dict[str, Any]] = {
     "Idempotent-Replayed": {
-        "description": "`true` where the request came before with its `Idempotency-Key`: this is what it was answered.",
+        "description": "`true` if this is the stored response to an earlier request with the same `Idempotency-Key`.",
         "schema": {"type": "string", "const": "true"},
     }
 }
 UPLOAD_STATE: Final[dict[str, Any]] = {
     "Tus-Resumable": {"description": "Version of the protocol.", "schema": {"type": "string", "const": "1.0.0"}},
     "Upload-Offset": {
-        "description": "Bytes that have arrived: where the next part goes.",
+        "description": "Number of bytes received: the offset of the next part.",
         "schema": {"type": "integer", "minimum": 0},
     },
     "Upload-Expires": {
-        "description": "When the upload is removed, unless it was imported (RFC 9110 §5.6.7).",
+        "description": "When the upload expires, unless it is imported before (RFC 9110 §5.6.7).",
         "schema": {"type": "string"},
         "example": "Thu, 02 Jul 2026 14:00:00 GMT",
     },
 }
 UPLOAD_LENGTH: Final[dict[str, Any]] = {
     "Upload-Length": {"description": "Total length in bytes.", "schema": {"type": "integer", "minimum": 0}},
-    "Upload-Metadata": {"description": "As it was sent, if it was.", "schema": {"type": "string"}},
+    "Upload-Metadata": {"description": "As it was sent, if at all.", "schema": {"type": "string"}},
 }
 TUS_SUPPORT: Final[dict[str, Any]] = {
     "Tus-Resumable": UPLOAD_STATE["Tus-Resumable"],
@@ -63,7 +63,7 @@ TUS_SUPPORT: Final[dict[str, Any]] = {
         "schema": {"type": "string"},
         "example": "creation,creation-with-upload,expiration,checksum,termination",
     },
-    "Tus-Max-Size": {"description": "Bytes that an upload may have.", "schema": {"type": "integer"}},
+    "Tus-Max-Size": {"description": "Maximum size of an upload in bytes.", "schema": {"type": "integer"}},
     "Tus-Checksum-Algorithm": {
         "description": "Algorithms of `Upload-Checksum`.",
         "schema": {"type": "string"},

@@ -31,10 +31,10 @@ _HEADERS: Final = (
 )
 
 EVENTS_RESPONSE: Final[dict[str, Any]] = {
-    "description": "Server-sent events until the import ends: `state` (its status changed), `progress` (rows were "
-    "processed; at most four a second) and `done` (its final status), each with the import as data: what "
-    "`GET /imports/{id}` answers, on one line (shortened in the example). Lines that begin with `:` keep the "
-    "connection alive. Where the stream ends without `done`, open it again.",
+    "description": "Server-sent events until the import finishes: `state` (its status changed), `progress` (rows were "
+    "processed; at most four per second) and `done` (its final status). Each has the import as data, like "
+    "`GET /imports/{id}`, on one line (shortened in the example). Lines that begin with `:` keep the connection "
+    "alive. If the stream ends without `done`, reconnect.",
     "content": {
         "text/event-stream": {
             "schema": {"type": "string", "description": 'The HTML Living Standard, "Server-sent events".'},
@@ -51,8 +51,8 @@ LAST_EVENT_ID: Final[dict[str, Any]] = {
     "name": "Last-Event-ID",
     "in": "header",
     "required": False,
-    "description": "The `id` of the last event that was read, when a broken stream is opened again: what it told is "
-    "not told again. `EventSource` sends it by itself.",
+    "description": "The `id` of the last event received, to resume a broken stream after it. `EventSource` sends it "
+    "automatically.",
     "schema": {"type": "string"},
     "example": "Processing-5",
 }

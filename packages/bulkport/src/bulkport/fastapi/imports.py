@@ -73,10 +73,10 @@ def import_router(
     async def list_imports(
         request: Request, user_id: Annotated[UserId, Depends(authenticate)], query: Annotated[ImportQuery, Query()]
     ) -> JobPage:
-        """Own imports, newest first.
+        """Your imports, newest first.
 
-        With `tag` or `metadata` a page may have fewer items than `limit`, even none, while there are more: go on with
-        `nextCursor` until it is null.
+        With `tag` or `metadata`, a page may have fewer items than `limit`, or none, although there are more: continue
+        with `nextCursor` until it is null.
         """
         if query.resource is not None and query.resource not in resources:
             raise ValidationFailed({"resource": [f"resource must be one of {', '.join(sorted(resources))}"]})

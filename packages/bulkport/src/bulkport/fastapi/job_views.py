@@ -19,7 +19,7 @@ DEFAULT_JOB_ID_NAME: Final = "backgroundJobId"
 
 
 class JobStatus(WireView):
-    """Where an import job stands."""
+    """The status of an import job."""
 
     id: int
     """The import's id."""
@@ -41,9 +41,9 @@ class JobStatus(WireView):
     started_at: UtcTime | None
     """When a worker began; null before."""
     completed_at: UtcTime | None
-    """When it ended, however it did; null before."""
+    """When it finished, with any outcome; null before."""
     error_summary: str | None
-    """The first bad rows in words, or `Fatal error: …`; the error report has them all."""
+    """The errors of the first rejected rows, or `Fatal error: …`; the error report has all of them."""
 
     @classmethod
     def of(cls, job: ImportJob) -> Self:
@@ -52,7 +52,7 @@ class JobStatus(WireView):
 
 
 class JobLinks(WireView):
-    """Paths of what belongs to an import job."""
+    """Related paths of an import job."""
 
     self: str
     """The import in full."""
@@ -66,7 +66,7 @@ class KeptRows(WireView):
     """Rows that an undo left as they are."""
 
     reason: str
-    """Why they stay."""
+    """The reason."""
     rows: int
     """How many."""
 
@@ -77,68 +77,68 @@ class Undone(WireView):
     removed: int
     """Rows that the import had created."""
     restored: int = 0
-    """Rows that the import had changed or deleted, and which have their old values again."""
+    """Rows that the import updated or deleted and that have their old values again."""
     kept: int
-    """Created rows that were changed since, are gone, or are needed by others."""
+    """Created rows that are kept: changed or deleted since, or referred to by other rows."""
     not_restored: int
-    """Changed or deleted rows whose old values were not kept, or which were changed since."""
+    """Updated or deleted rows whose old values were not stored, or that were changed since."""
     reasons: list[KeptRows] = Field(default_factory=list)
     """Why rows were kept or not restored, the most frequent reasons first."""
     reason: str | None = None
-    """Why a cancellation took nothing back; null where it could."""
+    """Why a cancellation reverted nothing; null if it did."""
     at: UtcTime
     """When it was undone."""
 
 
 class JobDetail(JobStatus):
-    """An import job with everything that is known of it."""
+    """An import job with all details."""
 
     status: ListedStatus  # type: ignore[assignment]
     """As in the status; `Scheduled` while it waits for `startAt`, `Pulling` while a worker fetches its body."""
     start_at: UtcTime | None
-    """The time before which no row is stored; null: none was asked for."""
+    """Earliest start of the import; null if none was requested."""
     resource: str
-    """What is imported: the name in the path that it was sent to."""
+    """The imported resource, by its name in the path."""
     format: str
     """Format of the body, such as `csv` or `ndjson`."""
     handling: str
-    """`strict`: any bad row fails the import. `lenient`: bad rows are rejected, the others stored."""
+    """`strict`: any invalid row fails the import. `lenient`: invalid rows are rejected, the others stored."""
     bytes: int
     """Size of the body as it was received, before decompression."""
     mode: str | None
-    """What becomes of rows, by whether their key is stored: `insert`, `upsert`, `update`, `skip` or `delete`."""
+    """How rows are written, by whether their key is stored: `insert`, `upsert`, `update`, `skip` or `delete`."""
     dry_run: bool
-    """Whether everything was tried and nothing kept: the counts say what would have become."""
+    """Whether the import was a dry run, which stores nothing; the counts are those of a real run."""
     differences: list[dict[str, Any]] | None
     """Of a dry run: the first stored rows that would change, with old and new values."""
     undone: Undone | None
-    """What an undo, or a cancellation with `rollback`, took back; null where there was none."""
+    """What an undo, or a cancellation with `rollback`, reverted; null if there was none."""
     created: int
     """Rows that were added."""
     updated: int
     """Stored rows that were changed."""
     unchanged: int
-    """Rows whose every value is stored already."""
+    """Rows whose values were all stored already."""
     skipped: int
-    """Rows that the mode passes over, such as those of `mode=skip` whose key is stored."""
+    """Rows that the mode skips, such as those of `mode=skip` whose key is stored."""
     deleted: int
     """Stored rows that were removed."""
     rows_per_second: float | None
     """Rate since it started; null before the first row."""
     eta_seconds: float | None
-    """Estimated seconds until it ends; null while unknown, 0 when it has ended."""
+    """Estimated seconds until it finishes; null while unknown, 0 once it has finished."""
     attempts: int
-    """How often a worker began: more than 1 where one died or the database was away."""
+    """Number of attempts: more than 1 if a worker died or the database was unavailable."""
     warnings: list[str]
-    """What is odd and no error, such as columns that were ignored."""
+    """Remarks that are not errors, such as ignored columns."""
     name: str | None
     """The client's own name for it."""
     client_id: str | None
     """The client's own id for it."""
     metadata: dict[str, Any] | None
-    """What the client keeps with it."""
+    """Metadata of the client."""
     tags: list[str]
-    """The client's words to find it by."""
+    """Tags of the client."""
     retry_of: int | None
     """The import whose rejected rows this one sends again."""
     reading: dict[str, Any]
@@ -146,9 +146,9 @@ class JobDetail(JobStatus):
     file_name: str | None
     """Name of the file that was sent."""
     source: dict[str, Any] | None
-    """Where the body was pulled from, without the query of its address; null where it was sent."""
+    """Where the body was pulled from, without the query of its URL; null if it was sent."""
     links: JobLinks
-    """Paths of what belongs to it."""
+    """Related paths."""
 
     @classmethod
     def of(cls, job: ImportJob, base: str = "") -> Self:
@@ -186,7 +186,7 @@ class JobDetail(JobStatus):
 
 
 class JobPage(WireView):
-    """Some of a user's import jobs, newest first."""
+    """A page of a user's import jobs, newest first."""
 
     items: list[JobDetail]
     """The imports."""

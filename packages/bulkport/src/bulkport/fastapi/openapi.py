@@ -55,7 +55,7 @@ _SECURED: Final = {
     "429": "Too many requests; try again after `Retry-After`.",
     "503": "The server or its database is busy or away; try again after `Retry-After`.",
 }
-_WITH_KEY: Final = {"403": "The key lacks the scope, or this is another user's."}
+_WITH_KEY: Final = {"403": "The key lacks the scope, or this belongs to another user."}
 _WITH_PATH: Final = {"404": "Not found."}
 _WITH_BODY: Final = {
     "413": "The body is too large.",
@@ -66,7 +66,7 @@ _REPEATED: Final = {
     "409": "A request with this `Idempotency-Key` is in progress.",
     "422": "The `Idempotency-Key` was used for a different request.",
 }
-_STORED: Final = {"507": "There is no room for it on the server's disk."}
+_STORED: Final = {"507": "The server is low on disk space."}
 _RETRIED: Final = frozenset({"409", "429", "503"})
 """Statuses after which the same request may succeed; 409 only where `Retry-After` is there."""
 

@@ -39,7 +39,7 @@ _EXAMPLE: Final = {"url": "https://example.org/exports/rows.csv"}
 
 
 class NewPull(WireBody):
-    """A source to look at again and again."""
+    """A source to check on a schedule."""
 
     source: Annotated[
         JsonValue, Field(description="As in a bulk request: a URL, or a store and a path.", examples=[_EXAMPLE])
@@ -52,42 +52,42 @@ class NewPull(WireBody):
 
 
 class PullChange(WireBody):
-    """What of a recurring pull to change."""
+    """Changes of a recurring pull."""
 
     is_active: Annotated[bool, Field(description="False pauses the pull, true resumes it.", examples=[False])]
 
 
 class PullView(WireView):
-    """A recurring pull, and what its last look came to."""
+    """A recurring pull, and the outcome of its last check."""
 
     id: int
     """The pull's id."""
     resource: str
     """What is imported."""
     source: dict[str, Any]
-    """Where it looks, without the query of its address."""
+    """The source, without the query of its URL."""
     cron: str
-    """When it looks: minute, hour, day of month, month, day of week."""
+    """The schedule: minute, hour, day of month, month, day of week."""
     timezone: str
     """The time zone of `cron`."""
     name: str | None
-    """Name of each of its imports."""
+    """Name of its imports."""
     metadata: dict[str, Any] | None
-    """What is kept with each of its imports."""
+    """Metadata of its imports."""
     mode: str | None
-    """Mode of each of its imports."""
+    """Mode of its imports."""
     is_active: bool
     """False: it is paused."""
     next_at: UtcTime | None
-    """When it looks next; null while it is switched off."""
+    """Next check; null while it is paused."""
     last_checked_at: UtcTime | None
-    """When it last looked."""
+    """Last check."""
     last_outcome: recurring.PullOutcome | None
-    """`imported`, `unchanged`, or `busy` while the import of an earlier look went on."""
+    """`imported`, `unchanged`, or `busy` if the previous import was still running."""
     last_import_id: int | None
-    """The last import that it made."""
+    """The last import that it created."""
     created_at: UtcTime
-    """When it was made."""
+    """When it was created."""
 
     @classmethod
     async def of(cls, engine: JobEngine, pull: RecurringPull, connection: Any) -> "PullView":

@@ -48,7 +48,7 @@ _CHECKSUM: Final[dict[str, Any]] = {
     "name": "Upload-Checksum",
     "in": "header",
     "required": False,
-    "description": "Algorithm and base64 of the body's digest; a body with another one is not kept.",
+    "description": "Algorithm and base64 digest of the body; a body that does not match is not stored.",
     "schema": {"type": "string", "pattern": "^(sha256|sha1|sha512|md5) [A-Za-z0-9+/]+={0,2}$"},
 }
 _PART: Final[dict[str, Any]] = {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}

@@ -50,10 +50,10 @@ def add_undo_route(
         openapi_extra=safe_to_repeat(),
     )
     async def undo(job_id: JobId, request: Request, user_id: Annotated[UserId, Depends(authenticate)]) -> Response:
-        """Take back what an import did and nobody has changed since, in one transaction.
+        """Undo an import in one transaction, except for rows that were changed since.
 
-        `undone` says how many rows that it created were `removed`, how many that it changed or deleted are `restored`
-        (where the resource keeps old values), how many are `kept` or `notRestored`, and for which `reasons`.
+        `undone` has the numbers of created rows that were `removed`, of updated or deleted rows that were `restored`
+        (if the resource stores old values), of rows that are `kept` or `notRestored`, and the `reasons`.
         """
         running = runtime()
 

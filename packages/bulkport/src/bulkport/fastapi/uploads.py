@@ -76,7 +76,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
 
     @router.options("", status_code=204, responses={204: _SUPPORT})
     async def describe() -> Response:
-        """What of the tus protocol is supported."""
+        """The supported features of the tus protocol."""
         return Response(
             status_code=204,
             headers={
@@ -96,7 +96,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         response_class=Response,
     )
     async def create_upload(request: Request, user_id: Caller) -> Response:
-        """Begin an upload; `Location` is where its bytes go.
+        """Create an upload; `Location` is the URL for its bytes.
 
         A body of the type `application/offset+octet-stream` is its first part. When all bytes have arrived,
         `{"upload": "ID"}` is the body of a bulk request or of a retry.
@@ -111,7 +111,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         response_class=Response,
     )
     async def get_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
-        """How many bytes of an upload have arrived (`HEAD` asks the same)."""
+        """The number of bytes received of an upload (also `HEAD`)."""
         require_version(request.headers)
         async with runtime().of_user(user_id).connection() as connection:
             upload = await staged.get_upload(connection, _upload_id(upload_id), user_id)
@@ -133,10 +133,10 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         openapi_extra=APPENDING,
     )
     async def append_to_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
-        """Append the body at `Upload-Offset`. What arrives before the connection breaks is kept.
+        """Append the body at `Upload-Offset`. Bytes that arrive before the connection breaks are kept.
 
-        After a broken connection ask where to go on. `Upload-Offset` makes the request safe to send again: it needs no
-        `Idempotency-Key`.
+        After a broken connection, ask for the current offset and continue from there. `Upload-Offset` makes the
+        request safe to repeat: it needs no `Idempotency-Key`.
         """
         headers = request.headers
         require_version(headers)
@@ -160,7 +160,7 @@ def upload_router(runtime: Callable[[], ImportRuntime], authenticate: Authentica
         openapi_extra=safe_to_repeat({"parameters": [TUS_RESUMABLE]}),
     )
     async def delete_upload(upload_id: str, request: Request, user_id: Caller) -> Response:
-        """Give an upload up."""
+        """Delete an upload."""
         require_version(request.headers)
 
         async def delete(connection: AsyncConnection[Any]) -> Answer:

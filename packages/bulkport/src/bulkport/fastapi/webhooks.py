@@ -33,18 +33,18 @@ _Description = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$", examp
 class NewWebhook(WireBody):
     """A webhook to add."""
 
-    url: Annotated[_Url, Field(description="Where messages are sent: an https address in a public network.")]
+    url: Annotated[_Url, Field(description="Where messages are sent: an https URL in a public network.")]
     events: Annotated[_Events, Field(description="Events to send; by default, all.")] = [  # noqa: RUF012
         "import.completed",
         "import.partial_success",
         "import.failed",
         "import.cancelled",
     ]
-    description: Annotated[_Description | None, Field(description="A note of yours.")] = None
+    description: Annotated[_Description | None, Field(description="A note.")] = None
 
 
 class WebhookChange(WireBody):
-    """What of a webhook to change; members that are left out stay as they are."""
+    """Changes of a webhook; members that are left out stay as they are."""
 
     url: Annotated[_Url | None, Field(examples=["https://example.org/hooks/imports"])] = None
     events: Annotated[_Events | None, Field(examples=[["import.failed"]])] = None
@@ -62,17 +62,17 @@ class WebhookView(WireView):
     url: str
     """Where messages are sent."""
     events: list[str]
-    """What it is told of."""
+    """Its events."""
     description: str | None
     """The user's note."""
     is_active: bool
-    """False: it is paused, by its user or because the receiver answered 410."""
+    """False: it is paused, by its user or because the receiver responded 410."""
     created_at: UtcTime
     """When it was added."""
 
 
 class WebhookWithSecret(WebhookView):
-    """A webhook with its secret, which is shown this once."""
+    """A webhook with its secret, which is shown only once."""
 
     secret: str
     """Signs the messages: `whsec_` and base64 of the key."""
@@ -86,34 +86,34 @@ class WebhookList(WireView):
 
 
 class DeliveryView(WireView):
-    """One message to a webhook, and what became of it."""
+    """A message to a webhook, and its outcome."""
 
     id: int
     """The delivery's id."""
     message_id: str
     """The `webhook-id` of every attempt."""
     event: str
-    """What it tells, such as `import.completed`."""
+    """The event, such as `import.completed`."""
     import_id: int | None
     """The import it is about; null for a ping."""
     state: DeliveryState
-    """`pending` (it waits for its first or next attempt), `delivered` (the receiver answered 2xx) or `failed`."""
+    """`pending` (waiting for its first or next attempt), `delivered` (the receiver responded 2xx) or `failed`."""
     attempts: int
-    """How often it was sent."""
+    """Number of attempts."""
     last_status: int | None
-    """What the receiver answered last; null where it did not answer."""
+    """Status of the last response; null if there was none."""
     last_error: str | None
     """Why the last attempt failed."""
     created_at: UtcTime
-    """When what it tells happened."""
+    """When the event happened."""
     last_attempt_at: UtcTime | None
     """When it was last sent."""
     delivered_at: UtcTime | None
-    """When the receiver took it."""
+    """When the receiver accepted it."""
 
 
 class DeliveryPage(WireView):
-    """Some deliveries of a webhook, newest first."""
+    """A page of a webhook's deliveries, newest first."""
 
     items: list[DeliveryView]
     """The deliveries."""
@@ -150,7 +150,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
 
     @router.get("")
     async def list_webhooks(user_id: Caller) -> WebhookList:
-        """Own webhooks, oldest first, without their secrets."""
+        """Your webhooks, oldest first, without their secrets."""
         async with runtime().of_user(user_id).connection() as connection:
             return WebhookList(
                 items=[WebhookView.model_validate(one) for one in await store.list_webhooks(connection, user_id)]
@@ -166,7 +166,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
     async def create_webhook(
         request: Request, user_id: Caller, body: Annotated[NewWebhook, Depends(_new_webhook)]
     ) -> Response:
-        """Add a webhook. The answer shows its signing secret, this once."""
+        """Add a webhook. Only this response shows its signing secret."""
         policy.check_url(body.url, "url")
 
         async def create(connection: AsyncConnection[Any]) -> Answer:
@@ -195,7 +195,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
         user_id: Caller,
         body: Annotated[WebhookChange, Depends(_webhook_change)],
     ) -> Response:
-        """Change a webhook, or switch it off or on."""
+        """Change, pause or resume a webhook."""
         if body.url is not None:
             policy.check_url(body.url, "url")
 
@@ -207,7 +207,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
 
     @router.delete("/{webhook_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=safe_to_repeat())
     async def delete_webhook(request: Request, webhook_id: PathId, user_id: Caller) -> Response:
-        """Remove a webhook and its deliveries. What waits is not sent."""
+        """Delete a webhook and its deliveries. Pending messages are not sent."""
 
         async def delete(connection: AsyncConnection[Any]) -> Answer:
             await store.delete_webhook(connection, webhook_id, user_id)
@@ -217,7 +217,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
 
     @router.post("/{webhook_id}/secret", response_model=WebhookWithSecret, openapi_extra=safe_to_repeat())
     async def rotate_secret(request: Request, webhook_id: PathId, user_id: Caller) -> Response:
-        """Replace the signing secret. For a day messages are signed with both."""
+        """Replace the signing secret. For a day, messages are signed with both."""
 
         async def rotate(connection: AsyncConnection[Any]) -> Answer:
             webhook = await store.rotate_secret(connection, webhook_id, user_id, new_secret())
@@ -244,7 +244,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
     async def list_deliveries(
         webhook_id: PathId, user_id: Caller, query: Annotated[DeliveryQuery, Query()]
     ) -> DeliveryPage:
-        """What was sent to a webhook, newest first, and what was answered."""
+        """Messages to a webhook and the responses, newest first."""
         async with runtime().of_user(user_id).connection() as connection:
             await store.get_webhook(connection, webhook_id, user_id)
             found = await store.list_deliveries(connection, webhook_id, before=query.cursor, limit=query.limit + 1)
@@ -261,7 +261,7 @@ def webhook_router(runtime: Callable[[], ImportRuntime], authenticate: Authentic
         openapi_extra=safe_to_repeat(),
     )
     async def send_again(request: Request, webhook_id: PathId, delivery_id: PathId, user_id: Caller) -> Response:
-        """Send a message that was delivered or has failed once more, under the same id."""
+        """Send a delivered or failed message again, with the same id."""
 
         async def send(connection: AsyncConnection[Any]) -> Answer:
             await store.get_webhook(connection, webhook_id, user_id)

@@ -90,7 +90,11 @@ def write_options(resource: Resource) -> Callable[..., Awaitable[WriteOptions]]:
             str(resource.default_mode),
             ["", *map(str, resource.allowed_modes)],
         ),
-        "dryRun": ("Run the import, database checks included, without keeping any row.", "false", [*_TRUE, *_FALSE]),
+        "dryRun": (
+            "Run the import, including database constraints, without storing any row.",
+            "false",
+            [*_TRUE, *_FALSE],
+        ),
         "results": ("`ids` stores the outcome and id of every row.", None, _RESULTS),
     }
     parameters = [
@@ -113,7 +117,7 @@ def write_options(resource: Resource) -> Callable[..., Awaitable[WriteOptions]]:
 def _modes(resource: Resource) -> str:
     said = ", ".join(f"`{mode}` {_MEANINGS[mode]}" for mode in resource.allowed_modes)
     key = " and ".join(f"`{name}`" for name in wire_key(resource))
-    return f"What becomes of rows: {said}." + (f" The key is {key}." if key else "")
+    return f"How rows are written: {said}." + (f" The key is {key}." if key else "")
 
 
 def _mode(resource: Resource, given: str | None) -> WriteMode:

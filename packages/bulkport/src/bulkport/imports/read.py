@@ -150,7 +150,7 @@ async def read_jobs(connection: AsyncConnection[Any], job_ids: Sequence[ImportId
 
 @dataclass(frozen=True, slots=True)
 class JobList:
-    """Some of a user's import jobs, newest first."""
+    """A page of a user's import jobs, newest first."""
 
     jobs: list[ImportJob]
     before: ImportId | None

@@ -51,7 +51,7 @@ _WRITE_VERSION: Final = "UPDATE bulkport.recurring_pulls SET etag = %s, last_mod
 
 
 class PullOutcome(StrEnum):
-    """What a look at a source came to."""
+    """The outcome of checking a source."""
 
     IMPORTED = "imported"
     """It was new or had changed: an import was queued."""
