@@ -56,6 +56,10 @@ fuzz: .venv/.development ## Fuzz the readers of bodies for SECONDS=600, guided b
 load: .venv/.bench ## Have 200 clients at once for ten minutes (ARGS="--seconds 60 --clients 50")
 	@$(BIN)/python -m load $(ARGS)
 
+.PHONY: hostile
+hostile: .venv/.bench ## Attack as one user, and tell how long another's ten rows take (ARGS="--seconds 10 --only exports")
+	@$(BIN)/python -m load.hostile $(ARGS)
+
 .PHONY: lint
 lint: .venv/.development ## Check style, types, the dependencies between packages and the workflows
 	@$(BIN)/ruff check

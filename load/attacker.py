@@ -1,6 +1,7 @@
 """One attack, in a process of its own: `python -m load.attacker NAME HOST PORT`, the key on standard input.
 
-Ends when standard input does, and prints what was answered as JSON.
+It says `begun` when all that the attack needs is there. It ends when standard input does, and prints what was answered
+as JSON.
 """
 
 import asyncio
@@ -18,6 +19,10 @@ _LOWEST_PRIORITY = 19
 
 async def _attack(name: str, target: Target) -> None:
     attack = asyncio.create_task(ATTACKS[name](target))
+    begun = asyncio.create_task(target.begun.wait())
+    await asyncio.wait([attack, begun], return_when=asyncio.FIRST_COMPLETED)
+    begun.cancel()
+    print("begun", flush=True)
     ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await asyncio.wait([attack, asyncio.ensure_future(ended)], return_when=asyncio.FIRST_COMPLETED)
     if attack.done():

@@ -21,7 +21,8 @@ _THREE: Final = b'{"platforms":[{"platformName":"a"},{"platformName":"b"},{"plat
 _TUS: Final = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
 
 
-async def _many(count: int, one: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+async def _many(target: Target, count: int, one: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    target.begun.set()
     async with asyncio.TaskGroup() as tasks:
         for number in range(count):
             tasks.create_task(one(number))
@@ -36,7 +37,7 @@ async def _repeat(target: Target, connections: int, request: Callable[[], bytes]
                 status, _ = await wire.exchange(request())
                 await asyncio.sleep(0.02 if status in {0, 429, 503} else 0)
 
-    await _many(connections, one)
+    await _many(target, connections, one)
 
 
 def _again(connections: int, method: str, path: str) -> Attack:
@@ -88,7 +89,7 @@ async def one_idempotency_key(target: Target) -> None:
             await wire.send(whole[:-10])
             await asyncio.Event().wait()
 
-    await asyncio.gather(_many(100, half), _repeat(target, 100, lambda: whole))
+    await asyncio.gather(_many(target, 100, half), _repeat(target, 100, lambda: whole))
 
 
 async def labels(target: Target) -> None:
@@ -117,7 +118,7 @@ async def waits(target: Target) -> None:
                 except TimeoutError:
                     target.answers["hung up"] += 1
 
-    await _many(400, one)
+    await _many(target, 400, one)
 
 
 async def unread_events(target: Target) -> None:
@@ -130,7 +131,7 @@ async def unread_events(target: Target) -> None:
             await wire.send(request)
             await asyncio.Event().wait()
 
-    await _many(400, one)
+    await _many(target, 400, one)
 
 
 async def _hanging_server(drip: bytes) -> int:
@@ -179,7 +180,7 @@ async def slow_exports(target: Target) -> None:
                     continue
                 await asyncio.sleep(0.02)
 
-    await _many(32, one)
+    await _many(target, 32, one)
 
 
 async def half_bodies(target: Target) -> None:
@@ -197,7 +198,7 @@ async def half_bodies(target: Target) -> None:
                     target.answers["closed"] += 1
                 await asyncio.sleep(0.1)
 
-    await _many(350, one)
+    await _many(target, 350, one)
 
 
 async def half_headers(target: Target) -> None:
@@ -213,7 +214,7 @@ async def half_headers(target: Target) -> None:
                     target.answers["closed"] += 1
                 await asyncio.sleep(0.5)
 
-    await _many(950, one)
+    await _many(target, 950, one)
 
 
 async def unknown_keys(target: Target) -> None:
@@ -239,7 +240,7 @@ async def wildcards(target: Target) -> None:
                 except TimeoutError:
                     target.answers["hung up"] += 1
 
-    await _many(64, one)
+    await _many(target, 64, one)
 
 
 async def undo_and_retry(target: Target) -> None:
@@ -252,7 +253,7 @@ async def undo_and_retry(target: Target) -> None:
             await target.ask("POST", f"/api/imports/{job}/undo")
             await target.ask("POST", f"/api/imports/{job}/retry")
 
-    await _many(8, one)
+    await _many(target, 8, one)
 
 
 async def cancellations(target: Target) -> None:
@@ -265,7 +266,7 @@ async def cancellations(target: Target) -> None:
             if job is not None:
                 await target.ask("DELETE", f"/api/imports/{job}?rollback=true")
 
-    await _many(16, one)
+    await _many(target, 16, one)
 
 
 async def reports(target: Target) -> None:
@@ -289,7 +290,7 @@ async def resumable_uploads(target: Target) -> None:
                 await wire.exchange(target.request("POST", "/api/uploads", b"x", created))
                 await wire.exchange(target.request("GET", "/api/imports"))
 
-    await _many(64, one)
+    await _many(target, 64, one)
 
 
 async def pipelined(target: Target) -> None:
@@ -306,14 +307,14 @@ async def pipelined(target: Target) -> None:
                 except (OSError, EOFError):
                     target.answers["closed"] += 1
 
-    await _many(32, one)
+    await _many(target, 32, one)
 
 
 async def pages_without_key(target: Target) -> None:
     """Ask for every page that needs no key, and knock at those that need a sign-in."""
     paths = iter(range(10**9))
     pages = ("/keys", "/hangfire", "/hangfire/jobs", "/health/ready", "/metrics", "/openapi.json", "/nothing")
-    stranger = replace(target, key="x")
+    stranger = replace(target, key="x")  # of the same answers
     await _repeat(stranger, 64, lambda: stranger.request("GET", pages[next(paths) % len(pages)]))
 
 

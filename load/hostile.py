@@ -36,8 +36,8 @@ from load.attacks import ATTACKS
 _BOUND_MS: Final = 200.0
 _TEN_ROWS: Final = json.dumps({"platforms": [{"platformName": f"row {row}"} for row in range(10)]}).encode()
 _PAUSE_SECONDS: Final = 0.02
-_BEGIN_SECONDS: Final = 1.0
-"""Time for an attack to get going, which is not measured."""
+_BEGIN_SECONDS: Final = 0.5
+"""Time for an attack to reach its strength, which is not measured."""
 _PATIENCE_SECONDS: Final = 30.0
 _HEAD: Final = (
     "| attack | ten rows, times | p50 ms | p99 ms | max ms | accepted, p99 ms | new keys, p99 ms | refused "
@@ -87,7 +87,7 @@ def _quantile(samples: list[float], share: float) -> float:
 
 
 def main(
-    seconds: Annotated[float, typer.Option(min=1, help="How long each attack is measured.")] = 4,
+    seconds: Annotated[float, typer.Option(min=1, help="How long each attack is measured.")] = 3,
     only: Annotated[list[str], typer.Option(help="Attacks whose name has this in it.")] = [],  # noqa: B006
 ) -> None:
     """Attack, and measure another user. Ends with 1 where one waited too long or was refused."""
@@ -103,7 +103,7 @@ def main(
             installation.migrate()
             with installation.serve() as product:
                 _warm_up(product)
-                print(f"Each attack for {seconds:g} s.\n")
+                print(f"Each attack for {seconds:g} s; load average {os.getloadavg()[0]:.1f}.\n")
                 print(_HEAD)
                 for name in ("nothing", *chosen):
                     measured.append(_measure(name, product, url, seconds))
@@ -126,7 +126,6 @@ def _measure(name: str, product: Product, url: str, seconds: float) -> Figures:
     figures = Figures(name)
     key, new = asyncio.run(_keys(url, f"attacker {name}", int(seconds * 20)))
     with _attacking(name, product.server, key, figures):
-        time.sleep(_BEGIN_SECONDS if name in ATTACKS else 0)
         stop = threading.Event()
         strangers = threading.Thread(target=_ask_as_strangers, args=(product.server, new, figures, stop))
         strangers.start()
@@ -193,6 +192,9 @@ def _attacking(name: str, server: Server, key: str, figures: Figures) -> Iterato
     try:
         process.stdin.write(f"{key}\n")
         process.stdin.flush()
+        if process.stdout is not None:
+            process.stdout.readline()
+        time.sleep(_BEGIN_SECONDS)
         yield
         told, _ = process.communicate(timeout=_PATIENCE_SECONDS)
         figures.answers = json.loads(told or "{}")

@@ -21,6 +21,8 @@ class Target:
     key: str
     answers: Counter[str] = field(default_factory=Counter)
     """Statuses, and `closed` for connections that the server ended without one."""
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once what the attack needs is there, and it begins."""
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, *, key: str = ""

@@ -9,6 +9,7 @@ it fail.
 import asyncio
 import shutil
 import tempfile
+from contextvars import Context
 from typing import Any, Final, Literal
 
 import psycopg
@@ -70,6 +71,14 @@ async def check_live() -> Health:
 async def check_ready(request: Request) -> Readiness:
     """The database responds and is migrated."""
     state: Any = request.app.state
+    # Anybody may ask: those who ask at one time are told what one look finds.
+    looking: asyncio.Task[Readiness] | None = getattr(state, "readiness", None)
+    if looking is None or looking.done():
+        looking = state.readiness = asyncio.create_task(_look(state), name="readiness", context=Context())
+    return await asyncio.shield(looking)
+
+
+async def _look(state: Any) -> Readiness:
     pool: AsyncPool = state.key_pool
     try:
         async with pool.connection(timeout=_ACQUIRE_SECONDS) as connection:

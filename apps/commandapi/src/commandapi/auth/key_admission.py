@@ -1,9 +1,11 @@
-"""Who waits for whom while keys are checked.
+"""Who waits for whom before it is known who asks.
 
 A request costs the server some work before it is refused, and anybody can send keys that do not exist. So requests
 whose key was not valid lately share a narrow queue until their key is checked: a few of them are worked on at one time,
 the others wait, by address in turns. Requests with a key that was valid lately pass them by. Which queue a request
-takes is all that is remembered: each key is checked with each request.
+takes is all that is remembered: each key is checked with each request. What needs no key (pages, health checks) has
+narrow queues of its own, up to the start of each answer: hundreds of connections that ask at one time would else be
+answered in one turn of the event loop, in which nobody else is.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bulkport.errors import TooManyRequests
 from bulkport.identifiers import UserId
@@ -82,6 +84,20 @@ class KeyAdmission:
             refusal=TooManyStrangers,
         )
 
+        self._pages = Slots(
+            "requests without a key",
+            in_all=STRANGERS_AT_ONCE,
+            per_user=_OF_ONE_ADDRESS,
+            wait_seconds=wait_seconds,
+            refusal=TooManyStrangers,
+        )
+        # Load balancers ask from one address, as everybody behind them does.
+        self._health = Slots("health checks", in_all=STRANGERS_AT_ONCE, per_user=sys.maxsize, wait_seconds=wait_seconds)
+
+    def lane(self, path: str) -> Slots:
+        """Places for a request that needs no key."""
+        return self._health if path.startswith("/health/") else self._pages
+
     @property
     def strangers(self) -> int:
         """Requests with unknown keys that are worked on."""
@@ -140,7 +156,7 @@ class KeyAdmission:
 
 
 class SeparateStrangers:
-    """Has requests under `/api` without a key that was valid lately wait in a queue of their own (ASGI 3)."""
+    """Has requests without a key that was valid lately wait in queues of their own (ASGI 3)."""
 
     def __init__(self, app: ASGIApp, *, admission: KeyAdmission) -> None:
         self._app = app
@@ -148,14 +164,38 @@ class SeparateStrangers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or not scope["path"].startswith("/api/") or self._is_known(scope):
+        if scope["type"] != "http" or (scope["path"].startswith("/api/") and self._is_known(scope)):
             await self._app(scope, receive, send)
+            return
+        if not scope["path"].startswith("/api/"):
+            await self._serve_without_key(scope, receive, send)
             return
         await self._admission.enter(scope)
         try:
             await self._app(scope, receive, send)
         finally:
             self._admission.leave(scope)
+
+    async def _serve_without_key(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lane, address = self._admission.lane(scope["path"]), _address(scope)
+        await lane.take(address)
+        has_place = True
+
+        def leave() -> None:
+            nonlocal has_place
+            if has_place:
+                has_place = False
+                lane.give_back(address)
+
+        async def send_on(message: Message) -> None:
+            # Streams and slow readers of an answer keep nobody waiting.
+            leave()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_on)
+        finally:
+            leave()
 
     def _is_known(self, scope: Scope) -> bool:
         return any(name == _HEADER and self._admission.knows(value) for name, value in scope["headers"])
