@@ -8,6 +8,7 @@ from rich.console import Console
 
 from bulkport.cli import ExitCode
 from bulkport.cli.report import print_report
+from bulkport.cli.tables import imports_table
 from bulkport.client import BadRow, FieldMessage, ImportProgress
 from bulkport.client.answers import ShownStatus
 
@@ -95,3 +96,33 @@ def test_fatal_error_is_shown_when_no_row_is_to_blame() -> None:
 )
 def test_exit_code_says_how_the_import_ended(status: ShownStatus, code: int) -> None:
     assert ExitCode.of(status) == code
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_a_narrow_terminal_leaves_columns_out_and_breaks_no_word(width: int) -> None:
+    moment = {"created_at": NOW, "started_at": NOW, "completed_at": NOW + timedelta(seconds=1.5)}
+    imports = [
+        ImportProgress(
+            id=123_456,
+            status=status,
+            resource="platforms",
+            name="July, from the warehouse",
+            total_records=total,
+            processed_records=total,
+            success_count=total,
+            failure_count=0,
+            error_summary=None,
+            rows_per_second=300_000.0,
+            **moment,
+        )
+        for status, total in ((ShownStatus.PARTIAL_SUCCESS, 1_000_000), (ShownStatus.COMPLETED, 3))
+    ]
+    console = Console(file=io.StringIO(), width=width)
+    console.print(imports_table(imports, width))
+    heading, *lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert heading.split()[0] == "import"
+    assert len(lines) == 2
+    assert "123456" in lines[0]
+    assert "PartialSuccess" in lines[0]
+    assert "1,000,000" in lines[0]
+    assert ("rate" in heading, "name" in heading) == (width >= 120, width >= 80)

@@ -49,7 +49,7 @@ def add_reading_commands(imports: typer.Typer, site: Site) -> None:
         if as_json:
             print_json(shown)
         elif shown:
-            output().print(imports_table(shown))
+            output().print(imports_table(shown, output().width))
         else:
             Console().print("No imports.")
 
@@ -147,8 +147,8 @@ def _watch_live(jobs: list[Import]) -> None:
         console.print("No imports are running.")
         return
     shown = [job.progress for job in jobs if job.progress]
-    with Live(imports_table(shown), console=console, refresh_per_second=4) as live:
-        _until_settled(jobs, lambda progress: live.update(imports_table(progress)))
+    with Live(imports_table(shown, console.width), console=console, refresh_per_second=4) as live:
+        _until_settled(jobs, lambda progress: live.update(imports_table(progress, console.width)))
     if not console.is_terminal:  # where Rich leaves the last line open
         console.print()
 

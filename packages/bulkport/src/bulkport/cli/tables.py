@@ -19,6 +19,11 @@ _STATUS_STYLES = {
     ShownStatus.FAILED: "red",
     ShownStatus.CANCELLED: "red",
 }
+_IMPORT_HEADINGS = ("import", "resource", "status", "rows", "imported", "rejected", "rate", "time", "name")
+_DISPENSABLE = ("rate", "time", "resource", "name", "imported", "rejected")
+"""Columns that a narrow terminal does without, in this order."""
+_NAME_WIDTH = 18
+"""What is left of a name at the least, before its column is left out."""
 _RIGHT = {"import", "rows", "imported", "rejected", "row"}
 
 
@@ -34,22 +39,38 @@ def print_json(objects: Iterable[Any]) -> None:
     sys.stdout.flush()
 
 
-def imports_table(shown: Sequence[ImportProgress]) -> Table:
-    """Where imports stand."""
-    table = _table("import", "resource", "status", "rows", "imported", "rejected", "rate", "time", "name")
-    for one in shown:
-        table.add_row(
-            str(one.id),
-            one.resource,
-            Text(str(one.status), style=_STATUS_STYLES.get(one.status, "")),
-            f"{one.processed_records:,} of {one.total_records:,}" if not one.is_settled else f"{one.total_records:,}",
-            f"{one.success_count:,}",
-            f"{one.failure_count:,}",
-            f"{one.rows_per_second:,.0f} rows/s" if one.rows_per_second else "",
-            _time(one),
-            harmless(one.name or "", longest=40),
-        )
+def imports_table(shown: Sequence[ImportProgress], width: int) -> Table:
+    """Where imports stand. Of what does not fit into `width` characters, the least important columns are left out."""
+    rows = [_import_cells(one) for one in shown]
+    widths = {heading: 2 + max([len(heading), *(len(row[heading]) for row in rows)]) for heading in _IMPORT_HEADINGS}
+    longest_name, widths["name"] = widths["name"], min(widths["name"], _NAME_WIDTH)
+    for dispensable in _DISPENSABLE:
+        if sum(widths.values()) > width:
+            del widths[dispensable]
+    table = _table(*widths)
+    room = width - sum(widths.values()) + widths.get("name", 0) - 2
+    for row in rows:
+        if longest_name > room:
+            row["name"] = harmless(str(row["name"]), longest=room)
+        table.add_row(*(row[heading] for heading in widths))
+    for column in table.columns:
+        column.no_wrap = True
     return table
+
+
+def _import_cells(one: ImportProgress) -> dict[str, str | Text]:
+    total = f"{one.total_records:,}"
+    return {
+        "import": str(one.id),
+        "resource": one.resource,
+        "status": Text(str(one.status), style=_STATUS_STYLES.get(one.status, "")),
+        "rows": total if one.is_settled else f"{one.processed_records:,} of {total}",
+        "imported": f"{one.success_count:,}",
+        "rejected": f"{one.failure_count:,}",
+        "rate": f"{one.rows_per_second:,.0f} rows/s" if one.rows_per_second else "",
+        "time": _time(one),
+        "name": harmless(one.name or "", longest=40),
+    }
 
 
 def errors_table(rows: Sequence[BadRow]) -> Table:
