@@ -74,6 +74,7 @@ _SOURCE: Final[dict[str, Any]] = {
         }
     },
 }
+_COMPRESSED: Final = "may be compressed, with the header `Content-Encoding: gzip` or `zstd`"
 _IN_TIME: Final = "With `Prefer: wait=…`: the import finished within that time."
 _OTHER_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     403: {"description": "The user may not import in this mode, or the key lacks the scope."},
@@ -109,20 +110,12 @@ _SENDING_HEADERS: Final[list[dict[str, Any]]] = [
     },
     IDEMPOTENCY_KEY,
     {
-        "name": "Content-Encoding",
-        "in": "header",
-        "required": False,
-        "description": "Compression of the body, for NDJSON and CSV.",
-        "schema": {"type": "string", "enum": ["gzip", "zstd", "identity"]},
-    },
-    {
         "name": "Content-Digest",
         "in": "header",
         "required": False,
         "description": "Digest of the body as sent, `sha-256=:BASE64:` (RFC 9530). A body that does not match is "
         "refused.",
         "schema": {"type": "string"},
-        "example": "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:",
     },
 ]
 _UPLOAD: Final[dict[str, Any]] = {
@@ -201,11 +194,11 @@ def request_description(resource: Resource) -> dict[str, Any]:
                     },
                 },
                 BodyFormat.NDJSON.media_type: {
-                    "schema": {"type": "string", "description": "One JSON object per line."},
+                    "schema": {"type": "string", "description": f"One JSON object per line; {_COMPRESSED}."},
                     "example": "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in examples),
                 },
                 BodyFormat.CSV.media_type: {
-                    "schema": {"type": "string", "description": "RFC 4180 with a header row."},
+                    "schema": {"type": "string", "description": f"RFC 4180 with a header row; {_COMPRESSED}."},
                     "example": csv_text(examples),
                 },
                 BodyFormat.JSON_SEQ.media_type: {
