@@ -176,7 +176,10 @@ class Entry:
 
     def is_current(self, request: PageRequest) -> bool:
         """Whether `request` is for this view."""
-        return request.path == self.path and all(request.query.get(name) == value for name, value in self.fields)
+        is_below = not self.fields and request.path.startswith(f"{self.path}/")
+        return is_below or (
+            request.path == self.path and all(request.query.get(name) == value for name, value in self.fields)
+        )
 
 
 @dataclass(frozen=True, slots=True)

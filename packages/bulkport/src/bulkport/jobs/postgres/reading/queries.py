@@ -18,6 +18,10 @@ from bulkport.jobs.job import JobState
 from bulkport.jobs.port.query import JobQuery, JobSort
 from bulkport.jobs.postgres.reading.cursors import Place
 
+MOST_SCANNED: Final = 10_000
+"""Jobs of one state that are looked at for one page."""
+MOST_LOOKED_UP: Final = 3_000
+"""The same where each is looked up."""
 _VALUES: Final[dict[JobSort, LiteralString]] = {
     JobSort.CREATED: "job.created_at",
     JobSort.FINISHED: "job.finished_at",
@@ -74,6 +78,11 @@ _LEAST_ANCHOR: Final = 4
 _ARGUMENT: Final = re.compile(r'": (-?\d+(\.\d+)?|true|false|null)$')
 """An argument written as JSON whose value is no text: it ends where the text does, so that 7 does not find 77."""
 
+_ASKED_OF_WAITING: Final = (
+    *("job_id", "task", "queue", "priority", "user_id", "batch_id", "recurring_id", "server", "worker_id"),
+    *("error_type", "error", "created_at", "due_at"),
+)
+"""What the rest of a query asks of a job that waits or runs, beside its arguments."""
 _FINISHED_TEXT: Final[LiteralString] = "job.search_text"
 # As bulkport.search_text, in two parts: most of these jobs have no error, and a call costs as much as the comparison.
 _UNFINISHED_TEXT: Final[LiteralString] = (
@@ -125,6 +134,11 @@ class StateQuery:
     def has_rest(self) -> bool:
         """Whether the index of the order cannot answer all of the query."""
         return bool(self._rest)
+
+    @property
+    def most_scanned(self) -> int:
+        """Jobs that are looked at for one page. A finished one is looked up by itself, unlike one that waits."""
+        return MOST_LOOKED_UP if self.state.is_final and not self._query.text else MOST_SCANNED
 
     @property
     def can_be_gathered(self) -> bool:
@@ -244,9 +258,27 @@ class StateQuery:
 
     def _looked_at(self, start: "Start", most: int) -> sql.Composed:
         """The `most` next jobs: `next` in their order, and what the rest asks of each."""
+        if not self.state.is_final:
+            return self._waiting(start, most)
         following = self._next(start, sql.SQL("LIMIT {}").format(most))
         jobs = _IDS if self._rest == [_TAGGED] else _JOBS.format(self._table)
         return sql.SQL("({}) AS next {}").format(following, jobs)
+
+    def _waiting(self, start: "Start", most: int) -> sql.Composed:
+        """The same of jobs that wait or run, each read once: there are few of them, or few are looked at."""
+        columns = [*_ASKED_OF_WAITING, *(["args"] if self._query.text else [])]
+        return sql.SQL(
+            "(SELECT {value} AS value, {columns} FROM {table} job WHERE {ordered} "
+            "ORDER BY {value} {direction}, job.job_id {direction} LIMIT {most}) AS job "
+            "CROSS JOIN LATERAL (SELECT job.value, job.job_id) AS next"
+        ).format(
+            value=self._value,
+            columns=sql.SQL(", ").join(sql.SQL("job.{}").format(sql.Identifier(column)) for column in columns),
+            table=self._table,
+            ordered=_all(self._ordered, self._beyond(start)),
+            direction=self._direction(start),
+            most=most,
+        )
 
     def _next(self, start: "Start", limit: sql.Composable) -> sql.Composed:
         """The jobs beyond the start, in the order, as `value` and `job_id`; nothing else, so that one index answers it

@@ -19,6 +19,7 @@ from bulkport.jobs.port.query import MOST_JOBS_A_PAGE, JobCount, JobIds, JobPage
 from bulkport.jobs.port.queueing import is_integer
 from bulkport.jobs.postgres.reading.cursors import Cursors, PageCursor, Place, WalkCursor
 from bulkport.jobs.postgres.reading.queries import (
+    MOST_SCANNED,
     Start,
     Statement,
     StateQuery,
@@ -32,8 +33,6 @@ MOST_ARGS_BYTES: Final = 8_192
 """Arguments that take more room than this are not read for a list: 500 jobs of a page would be too much together."""
 FIRST_SCANNED: Final = 1_000
 """Jobs of one state that are looked at first."""
-MOST_SCANNED: Final = 10_000
-"""Jobs of one state that are looked at for one page."""
 MOST_GATHERED: Final = 20_000
 """Jobs of one state that are gathered and sorted."""
 MOST_ANCHORED: Final = 2_000
@@ -169,7 +168,7 @@ async def _look(
 def _first_look(part: StateQuery, start: Start, limit: int) -> Statement:
     if not part.has_rest:
         return part.take(start, limit)
-    return part.scan(start, limit, FIRST_SCANNED if part.can_be_gathered else MOST_SCANNED)
+    return part.scan(start, limit, FIRST_SCANNED if part.can_be_gathered else min(MOST_SCANNED, part.most_scanned))
 
 
 async def _look_into_states(
@@ -199,7 +198,7 @@ async def _look_into_states(
 
 async def _count_parts(snapshot: Snapshot, parts: Sequence[StateQuery], most: int) -> list[JobCount]:
     first = await snapshot.find_each(
-        part.count_scanned(FIRST_SCANNED if part.can_be_gathered else MOST_SCANNED, most)
+        part.count_scanned(FIRST_SCANNED if part.can_be_gathered else min(MOST_SCANNED, part.most_scanned), most)
         if part.has_rest
         else part.count((), most)
         for part in parts

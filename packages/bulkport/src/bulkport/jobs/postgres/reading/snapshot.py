@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from psycopg import AsyncConnection, sql
 from psycopg.errors import QueryCanceled
@@ -62,11 +62,9 @@ class Snapshot:
         try:
             # Rolled back, as the settings must not stay.
             async with self._connection.transaction(force_rollback=True):
-                await self._connection.execute(_timeout(most_seconds), prepare=False)
-                for kind in ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan"):
-                    await self._connection.execute(
-                        sql.SQL("SET LOCAL {} = off").format(sql.Identifier(kind)), prepare=False
-                    )
+                await self._connection.execute(
+                    sql.SQL("{}; {}").format(_timeout(most_seconds), _BY_BITMAPS), prepare=False
+                )
                 rows = (await self.find_each([statement]))[0]
         except QueryCanceled:
             return None
@@ -118,6 +116,11 @@ def _given_up_in_time() -> Iterator[None]:
         yield
     except QueryCanceled as error:
         raise SearchTookTooLong from error
+
+
+_BY_BITMAPS: Final = sql.SQL(
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off"
+)
 
 
 def _timeout(seconds: float) -> sql.Composed:
