@@ -8,11 +8,13 @@ from enum import Enum
 from importlib import import_module
 from typing import Any, Final
 
+from bulkport.errors import BulkportError
+
 MODULES: Final = (
-    ("bulkport", "What an application declares and uses"),
-    ("bulkport.dashboard", "The dashboard: access, pages of an application's own, audit"),
+    ("bulkport", "Declaring and using imports and jobs"),
+    ("bulkport.dashboard", "The dashboard: access, custom pages, audit"),
     ("bulkport.client", "The client"),
-    ("bulkport.migrations", "The tables of Bulkport: migrations, their scripts and checks"),
+    ("bulkport.migrations", "Migrating Bulkport's tables"),
     ("bulkport.testing", "The test kit"),
     ("bulkport.embedded", "A PostgreSQL for development and tests"),
 )
@@ -20,11 +22,12 @@ MODULES: Final = (
 
 def python_reference() -> str:
     """The page."""
-    parts = ["# Python reference\n\nGenerated from the docstrings.\n"]
+    parts = ["# Python reference\n\nAll public names, generated from the docstrings.\n"]
     for name, what in MODULES:
         module = import_module(name)
         parts.append(f"## `{name}`\n\n{what}.\n")
-        parts += [_entry(one, getattr(module, one)) for one in sorted(module.__all__, key=str.lower)]
+        shown = [(one, getattr(module, one)) for one in sorted(module.__all__, key=str.lower)]
+        parts += [_entry(one, value) for one, value in shown if not inspect.ismodule(value)]
     return "\n".join(parts)
 
 
@@ -48,13 +51,19 @@ def _class(name: str, cls: type) -> Iterator[str]:
             f"- `{one.name}: {_annotation(one.type)}`" for one in fields(cls) if not one.name.startswith("_")
         )
     for member, function in inspect.getmembers(cls, lambda one: inspect.isfunction(one) or isinstance(one, property)):
-        if member.startswith("_") or not getattr(function, "__doc__", None):
+        if member.startswith("_") or not getattr(function, "__doc__", None) or _is_inherited(cls, member):
             continue
         if isinstance(function, property):
             yield f"\n#### `{name}.{member}`\n\n{_text(function)}"
         else:
             yield f"\n#### `{name}.{member}`\n\n{_call(member, function)}\n{_text(function)}"
     yield ""
+
+
+def _is_inherited(cls: type, member: str) -> bool:
+    """Whether a member is one of the base of all errors, or of Python's own classes, and says nothing of this class."""
+    owner = next((one for one in cls.__mro__ if member in vars(one)), cls)
+    return owner is not cls and (owner is BulkportError or not owner.__module__.startswith("bulkport"))
 
 
 def _call(name: str, value: Any) -> str:

@@ -141,7 +141,7 @@ class Bulkport(AsyncCalls):
 
     @property
     def most_connections(self) -> int:
-        """Most connections to PostgreSQL that one server process and one worker process open together."""
+        """Maximum number of connections to PostgreSQL of one server process and one worker process together."""
         of_worker = WorkerParts(self.schema, self.worker_settings).most_connections
         return self._pool_size + self.limits.max_concurrent_uploads + of_worker
 
@@ -183,7 +183,7 @@ class Bulkport(AsyncCalls):
         )
 
     def once(self, request: "Request", user_id: AnyUserId) -> "Once":
-        """Makes a change of the application's own route once, however often its request comes (`Idempotency-Key`)."""
+        """Carry out a change of the application's own route once per `Idempotency-Key` of its requests."""
         from bulkport.fastapi.idempotent import Once  # noqa: PLC0415
 
         return Once(request, user_id_text(user_id), self._runtime())
@@ -241,9 +241,9 @@ class Bulkport(AsyncCalls):
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """Be connected for as long as an application serves: `FastAPI(lifespan=bulkport.lifespan)`.
+        """Connect for the lifetime of an application: `FastAPI(lifespan=bulkport.lifespan)`.
 
-        An application with a lifespan of its own enters this one in it: `async with bulkport.lifespan(app): yield`.
+        An application with its own lifespan enters this one inside it: `async with bulkport.lifespan(app): yield`.
         Raises what `connect` raises, and logs mistakes in the declarations of resources.
         """
         async with self.connect():
@@ -252,9 +252,9 @@ class Bulkport(AsyncCalls):
 
     @asynccontextmanager
     async def connect(self, *, pool: AsyncPool | None = None, check: bool = True) -> AsyncIterator[Self]:
-        """Be connected to the database for as long as the context lasts, for scripts and lifespans.
+        """Connect to the database for the duration of the context, for scripts and lifespans.
 
-        A database that cannot be reached yet is no error: until it can, the routes answer 503.
+        A database that cannot be reached yet is not an error: until it can, the routes respond 503.
 
         Parameters
         ----------
@@ -309,7 +309,7 @@ class Bulkport(AsyncCalls):
         settings: WorkerSettings | None = None,
         name: str | None = None,
     ) -> None:
-        """Run jobs and imports until `stop` is set; running ones end first, or are handed back.
+        """Run jobs and imports until `stop` is set; running ones finish first, or return to their queue.
 
         Parameters
         ----------
@@ -349,7 +349,7 @@ class Bulkport(AsyncCalls):
                 await options.server(engine, url, name=server_name, queues=queues, schema=self.schema).run(stop)
 
     async def rescue(self, server_name: str) -> None:
-        """Give the jobs of a worker that is known to be dead back to their queues, now.
+        """Return the jobs of a worker that is known to be dead to their queues, at once.
 
         Raises
         ------
@@ -361,7 +361,7 @@ class Bulkport(AsyncCalls):
 
     @property
     def uploads_under_way(self) -> int:
-        """How many long bodies this server process is receiving."""
+        """The number of long bodies that this server process is receiving."""
         return self._runtime().intake.slots.taken if self._runtimes else 0
 
     def upload_pool_stats(self) -> dict[str, int]:
@@ -388,7 +388,7 @@ class Bulkport(AsyncCalls):
         return self._runtimes[-1]
 
     def opened_pool(self) -> AsyncPool:
-        """The connections to the database while it is connected; autocommit.
+        """The pool of database connections, while connected; autocommit.
 
         Raises
         ------

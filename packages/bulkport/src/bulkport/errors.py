@@ -18,7 +18,7 @@ class BulkportError(Exception):
         super().__init__(self.detail)
 
     def members(self) -> Mapping[str, Any]:
-        """Further facts of this occurrence by name; none by default."""
+        """Additional members of the problem by name; none by default."""
         return {}
 
 

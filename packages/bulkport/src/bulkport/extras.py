@@ -5,7 +5,7 @@ from typing import Final
 
 
 class MissingExtra(ImportError):
-    """A part of Bulkport is used whose packages are not installed."""
+    """The packages of an optional part of Bulkport are not installed."""
 
 
 _MODULES: Final = {"webhooks": "httpcore"}

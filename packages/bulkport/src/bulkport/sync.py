@@ -130,7 +130,7 @@ class SyncCalls(SyncJobs):
     cancel_import = _run(AsyncCalls.cancel_import)
 
     def import_errors(self, import_id: int) -> list[RowError]:
-        """The rows that were not imported, in their order."""
+        """The rejected rows, in row order."""
 
         async def read(calls: AsyncCalls) -> list[RowError]:
             return [error async for error in calls.import_errors(import_id)]

@@ -37,7 +37,7 @@ class ShownStatus(StrEnum):
 
 
 class AcceptedImport(msgspec.Struct, rename="camel", frozen=True):
-    """Answer to a body that was accepted: it is stored and queued."""
+    """Response to an accepted body: it is stored and queued."""
 
     id: int
     total_records: int
@@ -129,7 +129,7 @@ class FieldMessage(msgspec.Struct, rename="camel", frozen=True):
 
 
 class BadRow(msgspec.Struct, rename="camel", frozen=True):
-    """One row that was not imported."""
+    """A rejected row."""
 
     row: int
     """1-based number of the row in the body."""

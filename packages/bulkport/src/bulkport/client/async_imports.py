@@ -45,7 +45,7 @@ class AsyncImports:
         on_sent: OnSent | None = None,
         **options: Any,
     ) -> AsyncImport:
-        """Send records; they are stored and queued when this returns.
+        """Send records; when this returns, they are stored and queued.
 
         Parameters
         ----------

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Client:
-    """Talks to one server with one API key. A context manager; not for use by several threads at once.
+    """A client of one server with one API key. A context manager; do not share it between threads.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Client:
         self._http.close()
 
     def check_access(self) -> None:
-        """Ask the server whether it is there and knows the key; worth it before sending gigabytes.
+        """Check that the server is reachable and accepts the key; useful before sending gigabytes.
 
         Raises
         ------

@@ -37,12 +37,12 @@ class Import:
         return f"<Import {self.id} {'' if self.progress is None else self.progress.status}>"
 
     def refresh(self) -> ImportProgress:
-        """Where it stands now."""
+        """Its current progress."""
         self.progress = self._client.run(operations.get(self.id))
         return self.progress
 
     def follow(self) -> Iterator[ImportProgress]:
-        """Where it stands, again and again until it has ended; the last one is final."""
+        """Its progress, repeatedly until it has finished; the last one is final."""
         pause = 0.05
         while True:
             progress = self.refresh()
@@ -53,7 +53,7 @@ class Import:
             pause = min(pause * 1.5, 1.0)
 
     def events(self) -> Iterator[ImportEvent]:
-        """Its events, as they happen, until it has ended; a broken stream is taken up again."""
+        """Its events, as they happen, until it has finished; a broken stream is resumed."""
         reader = EventReader()
         breaks = 0
         while not reader.is_done:
@@ -106,7 +106,7 @@ class Import:
         return self.progress
 
     def errors(self, *, page_size: int = 100) -> Iterator[BadRow]:
-        """Every row that was not imported, in row order; pages are asked for as they are needed."""
+        """Every rejected row, in row order; pages are requested as needed."""
         cursor: str | None = None
         while True:
             page = self._client.run(operations.errors_page(self.id, cursor, page_size))
@@ -116,14 +116,14 @@ class Import:
                 return
 
     def save_errors(self, path: str | Path) -> int:
-        """Write the rows that were not imported to a file. Returns its size in bytes.
+        """Write the rejected rows to a file. Returns its size in bytes.
 
         It is CSV, or by its name NDJSON or a workbook (`.xlsx`). CSV and workbooks can be mended and given to `retry`.
         """
         return self._client.save(operations.errors_call(self.id, report_format(path)), path)
 
     def results(self, *, page_size: int = 1000) -> Iterator[RowResult]:
-        """What became of each row, in row order, for an import that was sent with `results="ids"`."""
+        """The outcome of each row, in row order, for an import that was sent with `results="ids"`."""
         cursor: str | None = None
         while True:
             page = self._client.run(operations.results_page(self.id, cursor, page_size))
@@ -133,7 +133,7 @@ class Import:
                 return
 
     def mend(self, row: int, record: Mapping[str, Any]) -> None:
-        """Replace a rejected row by a mended record, which `retry` sends."""
+        """Replace a rejected row with a corrected record, which `retry` sends."""
         self._client.run(operations.mend(self.id, row, record))
 
     def retry(
@@ -143,7 +143,7 @@ class Import:
         format: BodyFormat | str | None = None,  # noqa: A002 # the field's name
         idempotency_key: str | None = None,
     ) -> "Import":
-        """Send the rejected rows again, as an import that continues this one.
+        """Send the rejected rows again, as a new import that continues this one.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class Import:
         return Import(self._client, accepted.id, accepted.total_records)
 
     def cancel(self, *, rollback: bool = False) -> ImportProgress:
-        """Cancel it. Raises RequestRefused when it has ended already.
+        """Cancel it. Raises RequestRefused if it has already finished.
 
         Parameters
         ----------
@@ -174,7 +174,7 @@ class Import:
         return self.progress
 
     def undo(self) -> ImportProgress:
-        """Take back what it did and nobody has changed since; `undone` of the answer counts the rows.
+        """Undo the import, except for rows that were changed since; `undone` of the result counts the rows.
 
         Raises
         ------

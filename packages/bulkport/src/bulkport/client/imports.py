@@ -47,7 +47,7 @@ class Imports:
         on_sent: OnSent | None = None,
         **options: Any,
     ) -> Import:
-        """Send records; they are stored and queued when this returns.
+        """Send records; when this returns, they are stored and queued.
 
         Parameters
         ----------

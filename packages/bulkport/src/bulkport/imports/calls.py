@@ -28,7 +28,7 @@ _AS_DETECTED: Final = ReadingOptions()
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """A row that was not imported."""
+    """A rejected row."""
 
     row: int
     """Its number in the file, from 1; headers do not count."""
@@ -84,7 +84,7 @@ class ImportCalls(Protocol):
         user: AnyUserId,
         **options: Unpack[FileOptions],
     ) -> ImportId:
-        """Store a file and queue its import, as `POST /{resource}/bulk` does; nothing is stored of one that is refused.
+        """Store a file and enqueue its import, as `POST /{resource}/bulk` does; a refused file stores nothing.
 
         Parameters
         ----------
@@ -145,12 +145,12 @@ class ImportCalls(Protocol):
         return accepted.id
 
     async def get_import(self, import_id: int) -> ImportJob | None:
-        """An import as it stands now, whosever it is; None when there is no such import (any more)."""
+        """The current state of any user's import; None if there is no such import, or no longer."""
         async with self.opened_pool().connection() as connection:
             return (await read_jobs(connection, [ImportId(import_id)])).get(import_id)
 
     async def wait_for_import(self, import_id: int, *, timeout_seconds: float = 60.0) -> ImportJob:
-        """An import once it has ended, or as it stands after `timeout_seconds`.
+        """An import once it has finished, or its state after `timeout_seconds`.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class ImportCalls(Protocol):
         return await self._runtime().watch.wait(job, timeout_seconds)
 
     async def import_errors(self, import_id: int) -> AsyncIterator[RowError]:
-        """The rows that were not imported, in their order."""
+        """The rejected rows, in row order."""
         async for page in row_error_pages(self.opened_pool(), ImportId(import_id)):
             for row in page:
                 errors: dict[str, list[str]] = {}
@@ -172,12 +172,12 @@ class ImportCalls(Protocol):
                 yield RowError(row.row, errors, json.loads(row.record))
 
     async def cancel_import(self, import_id: int) -> CancelEffect:
-        """End an import; chunks in hand are finished first. What came of it is returned."""
+        """Cancel an import; running chunks are finished first. Returns the effect."""
         async with self.opened_pool().connection() as connection:
             return await cancel_import(connection, ImportId(import_id), CancellationAsker.APPLICATION)
 
     async def erase(self, user_id: AnyUserId) -> int:
-        """Delete all that is kept of a user: imports, reports, webhooks, uploads, idempotency keys.
+        """Delete all data of a user: imports, reports, webhooks, uploads, idempotency keys.
 
         Rows that imports wrote stay. Returns how many imports there were.
         """

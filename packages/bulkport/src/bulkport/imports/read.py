@@ -70,7 +70,7 @@ class ImportJob:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows by what became of them; rows that a trigger dropped are skipped ones."""
+        """Rows by outcome; rows that a trigger dropped count as skipped."""
         created, updated, unchanged, skipped, deleted, dropped = (self.outcomes + [0] * 6)[:6]
         return {
             "created": created,

@@ -32,7 +32,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 class ConflictPolicy(StrEnum):
-    """What becomes of a row whose unique key is already in the table, or earlier in the same import."""
+    """How a row is handled whose unique key is already in the table, or earlier in the same import."""
 
     REJECT = "reject"
     """The row is a row error; the stored row stays as it is."""

@@ -10,7 +10,7 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class WriteMode(StrEnum):
-    """What becomes of a row, by whether its key is stored."""
+    """How a row is written, depending on whether its key is stored."""
 
     INSERT = "insert"
     """Rows are created; a row whose unique key is taken is a row error."""

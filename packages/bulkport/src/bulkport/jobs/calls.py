@@ -150,7 +150,7 @@ class JobCalls(ControlCalls, InspectCalls):
     ) -> BackgroundJobId: ...
 
     async def enqueue(self, call: JobCall | Task[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundJobId:
-        """Queue a job, given as a call or as a task and its arguments; a free worker starts it at once.
+        """Enqueue a job, given as a call or as a task and its arguments; a free worker starts it at once.
 
         Parameters
         ----------
@@ -178,7 +178,7 @@ class JobCalls(ControlCalls, InspectCalls):
         connection: "AnyConnection | None" = None,
         **kwargs: Any,
     ) -> BackgroundJobId:
-        """Queue a job that starts no earlier than `at` (aware), or `in_` seconds from now; otherwise as `enqueue`.
+        """Enqueue a job that starts no earlier than `at` (aware), or `in_` seconds from now; otherwise like `enqueue`.
 
         Raises
         ------
@@ -191,7 +191,7 @@ class JobCalls(ControlCalls, InspectCalls):
     async def enqueue_many(
         self, calls: Iterable[JobCall], *, connection: "AnyConnection | None" = None
     ) -> list[EnqueuedJob]:
-        """Queue any number of jobs, all or none.
+        """Enqueue any number of jobs, all or none.
 
         Returns
         -------
@@ -207,7 +207,7 @@ class JobCalls(ControlCalls, InspectCalls):
         on: On = Outcome.SUCCEEDED,
         connection: "AnyConnection | None" = None,
     ) -> BackgroundJobId:
-        """Queue a job that runs when another one, or each of several, has ended.
+        """Enqueue a job that runs once another job, or all of several, have finished.
 
         Parameters
         ----------
@@ -282,7 +282,7 @@ class JobCalls(ControlCalls, InspectCalls):
             return await self._engine.enqueue_many(own, jobs)
 
     async def get(self, job_id: BackgroundJobId, *, connection: AsyncPsycopg | None = None) -> BackgroundJob | None:
-        """The job as it stands now; None when there is no such job (any more)."""
+        """The job's current state; None if there is no such job, or no longer."""
         if self._queue is not None and (found := self._queue.get(job_id)) is not None:
             return found
         async with borrow(self._pool, await only_psycopg_in(connection)) as used:

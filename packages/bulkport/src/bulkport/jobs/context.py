@@ -11,11 +11,11 @@ from bulkport.jobs.run_output import Progress, RunOutput
 
 
 class JobCancelled(Exception):
-    """Somebody cancelled this job while it runs; let it pass, and the job ends as cancelled."""
+    """This job was cancelled while it runs. Do not catch it; the job then ends as cancelled."""
 
 
 class StopRequested(RetryLater):
-    """The worker is shutting down; let it pass, and the job goes back to its queue without a failed attempt.
+    """The worker is shutting down. Do not catch it; the job then returns to its queue without a failed attempt.
 
     Another worker starts it again at once, with the last checkpoint that it saved.
     """
@@ -41,7 +41,7 @@ class JobContext:
 
     @property
     def cancel_requested(self) -> bool:
-        """Whether somebody cancelled this job while it runs.
+        """Whether this job was cancelled while it runs.
 
         The task's coroutine is cancelled too (`asyncio.CancelledError` at its next `await`).
         """
@@ -62,7 +62,7 @@ class JobContext:
         return self.attempt >= self.max_attempts
 
     def check(self) -> None:
-        """Raise if the run should end now. For long tasks, between two steps; above all for those in a thread.
+        """Raise if the job should stop now. Call it between the steps of long tasks, especially in threads.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class JobContext:
             raise StopRequested
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
-        """Report how far the run has come. Never waits; written at most twice a second.
+        """Report the progress of the run. Never waits; written at most twice a second.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class JobContext:
         self.output.set_progress(Progress(done, total, message))
 
     def log(self, message: str, level: str = "info") -> None:
-        """Keep a line with the job: debug, info, warning or error. Never waits.
+        """Store a log line with the job: debug, info, warning or error. Never waits.
 
         At most 2,000 characters of a line and 1,000 lines of a job are stored.
 
@@ -106,11 +106,11 @@ class JobContext:
 
     @property
     def checkpoint(self) -> JSONValue:
-        """What this job saved last, in this or an earlier run; None: nothing."""
+        """The last checkpoint of this job, from this or an earlier run; None: nothing was saved."""
         return self.output.checkpoint
 
     def save_checkpoint(self, value: JSONValue) -> None:
-        """Keep where a later run of this job can go on. Never waits.
+        """Store where a later run of this job can continue. Never waits.
 
         It is written within half a second and when the run ends; after the death of the worker the job goes on from
         the last one written.

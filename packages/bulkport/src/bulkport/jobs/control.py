@@ -57,19 +57,19 @@ class ControlCalls(ABC):
         """Carries them out."""
 
     async def cancel(self, job_id: BackgroundJobId, **by: Unpack[OrderedBy]) -> OrderResult:
-        """End a job: a waiting one at once, a running one when its task heeds the request."""
+        """Cancel a job: a waiting one at once; a running one is asked to stop."""
         return await self._order(Cancel(**_why(by)), job_id, by)
 
     async def delete(self, job_id: BackgroundJobId, **by: Unpack[OrderedBy]) -> OrderResult:
-        """Cancel a job also if it has ended; retention removes it later."""
+        """Cancel a job, even if it has finished; retention removes it later."""
         return await self._order(Delete(**_why(by)), job_id, by)
 
     async def requeue(self, job_id: BackgroundJobId, **by: Unpack[OrderedBy]) -> OrderResult:
-        """Run a job again that has ended, with its failures forgotten. One that succeeded is repeated by a new job."""
+        """Run a finished job again, with a fresh number of attempts. A succeeded job is repeated by a new job."""
         return await self._order(Requeue(**_why(by)), job_id, by)
 
     async def run_now(self, job_id: BackgroundJobId, **by: Unpack[OrderedBy]) -> OrderResult:
-        """Have a job run at once that waits for its time or its next attempt."""
+        """Run a scheduled or retrying job at once."""
         return await self._order(RunNow(**_why(by)), job_id, by)
 
     async def reschedule(
@@ -80,7 +80,7 @@ class ControlCalls(ABC):
         in_: float | timedelta | None = None,
         **by: Unpack[OrderedBy],
     ) -> OrderResult:
-        """Have a job that has not begun wait for another time: `at` (aware), or `in_` seconds from now.
+        """Reschedule a job that has not started: to `at` (aware), or to `in_` seconds from now.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class ControlCalls(ABC):
         queue: str | None = None,
         **by: Unpack[OrderedBy],
     ) -> OrderResult:
-        """Give a job that has not begun another priority or queue.
+        """Change the priority or queue of a job that has not started.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class ControlCalls(ABC):
     async def order(
         self, order: Order, job_ids: Iterable[BackgroundJobId], *, connection: "AnyConnection | None" = None
     ) -> list[OrderResult]:
-        """Do one thing to up to some thousand jobs in one transaction; `OrderSummary.of` sums up what came of it."""
+        """Apply one action to up to some thousand jobs in one transaction; `OrderSummary.of` summarizes the results."""
         return await self.control.order(order, job_ids, connection)
 
     order_all = forwarded(_port, JobControl.order_all)
@@ -137,15 +137,15 @@ class ControlCalls(ABC):
     weigh_queue = forwarded(_port, JobControl.weigh_queue)
 
     async def quiet_server(self, name: str, **by: Unpack[Actor]) -> bool:
-        """Have a server start no more jobs until it is resumed; those that run go on. False: no such server."""
+        """Keep a server from starting jobs until it is resumed; running jobs finish. False: no such server."""
         return await self.control.command_server(name, ServerCommand.QUIET, **by)
 
     async def resume_server(self, name: str, **by: Unpack[Actor]) -> bool:
-        """Have a quiet server run jobs again."""
+        """Resume a quiet server."""
         return await self.control.command_server(name, None, **by)
 
     async def stop_server(self, name: str, **by: Unpack[Actor]) -> bool:
-        """Have a server end as on SIGTERM: its running jobs get its grace period. Its supervisor may start another."""
+        """Stop a server as SIGTERM does: its running jobs get the grace period. Its supervisor may restart it."""
         return await self.control.command_server(name, ServerCommand.STOP, **by)
 
     async def _order(self, order: Order, job_id: BackgroundJobId, by: OrderedBy) -> OrderResult:

@@ -18,7 +18,7 @@ class JobAlreadyQueued(Conflict):
 
 
 class ParentNotFound(BulkportError):
-    """There is no such job or batch to wait for."""
+    """The parent job or batch does not exist."""
 
 
 class BatchClosed(Conflict):
@@ -28,11 +28,11 @@ class BatchClosed(Conflict):
 
 
 class UnknownTask(BulkportError):
-    """No task of this name is declared in this process."""
+    """No task with this name is declared in this process."""
 
 
 class TaskAlreadyDeclared(BulkportError):
-    """A task of this name is declared already."""
+    """A task with this name is already declared."""
 
 
 class ArgumentsDoNotFit(BulkportError):
@@ -40,11 +40,11 @@ class ArgumentsDoNotFit(BulkportError):
 
 
 class WorkerDied(BulkportError):
-    """The worker has died so often while it ran this job that the job is given up."""
+    """The worker died too often while it ran this job."""
 
 
 class WorkerLost(BulkportError):
-    """This worker's claim on its jobs has ended: it was silent for too long and may have been replaced."""
+    """This worker's lease has expired: it was silent for too long, and its jobs may run elsewhere."""
 
 
 class TaskDeclarationError(BulkportError):
@@ -52,19 +52,19 @@ class TaskDeclarationError(BulkportError):
 
 
 class InvalidJobQuery(BadRequest, ValueError):
-    """The search for background jobs is not one that can be made."""
+    """The search for background jobs is invalid."""
 
     title = "Invalid job query"
 
 
 class InvalidCursor(BadRequest, ValueError):
-    """The cursor is not one that a page of this search came with."""
+    """The cursor does not belong to this search."""
 
     title = "Invalid cursor"
 
 
 class SearchTookTooLong(BulkportError):
-    """The search took too long and was given up; a narrower one (a state, a task, a time) is faster."""
+    """The search took too long; narrow it by state, task or time."""
 
     title = "Search took too long"
 
@@ -93,10 +93,10 @@ class InvalidSchedule(BulkportError):
 
 
 class UnknownRecurringJob(BulkportError):
-    """There is no recurring job of this id."""
+    """The recurring job does not exist."""
 
     title = "Unknown recurring job"
 
 
 class RecurringJobAlreadyDeclared(BulkportError):
-    """A recurring job of this id is declared already."""
+    """A recurring job with this id is already declared."""

@@ -14,7 +14,7 @@ DEFAULT_QUEUE = "default"
 
 
 class JobState(StrEnum):
-    """Where a background job stands."""
+    """The state of a background job."""
 
     ENQUEUED = "enqueued"
     """Waiting in its queue; a free worker takes it at once."""

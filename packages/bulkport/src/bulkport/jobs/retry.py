@@ -10,7 +10,7 @@ _LONGEST_WAIT_SECONDS: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and after what wait a failed attempt is repeated.
+    """How often, and after what delay, a failed attempt is repeated.
 
     The wait doubles from `base_seconds` up to `max_seconds`; `jitter` takes a random part of it away, so that jobs
     that failed together do not come back together.
@@ -59,11 +59,11 @@ NO_RETRY = RetryPolicy(max_attempts=1)
 
 
 class FinalError(Exception):
-    """Raised by a task to have its background job fail now, whatever attempts are left."""
+    """Raised by a task to fail its job now, even if attempts are left."""
 
 
 class RetryLater(Exception):
-    """Raised by a task to have the same background job run again later.
+    """Raised by a task to run the same job again later.
 
     It keeps its id and its arguments, counts as no failed attempt and is not logged as an error. A long task
     uses it to give way to others, or to wait for something.

@@ -131,7 +131,7 @@ class SyncJobs:
     def enqueue_many(
         self, calls: Iterable[JobCall], *, connection: "SyncConnection | None" = None
     ) -> list[EnqueuedJob]:
-        """Queue any number of jobs, all or none."""
+        """Enqueue any number of jobs, all or none."""
         return self._enqueue([new_job(call_of(call, (), {})) for call in calls], connection)
 
     def _enqueue(self, jobs: list[NewJob], connection: "SyncConnection | None") -> list[EnqueuedJob]:

@@ -39,7 +39,7 @@ def require_key(name: str, value: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """How a job is queued.
+    """Options of a job.
 
     Raises
     ------
@@ -201,7 +201,7 @@ class Task(Generic[P, R]):
         return f"<Task {self.name}>"
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> JobCall:
-        """A call to be enqueued.
+        """A call that can be enqueued.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class Task(Generic[P, R]):
         return JobCall(self.name, self._arguments.to_stored(args, kwargs), self.job_options)
 
     def options(self, **changes: Unpack[OptionChanges]) -> "Task[P, R]":
-        """The same task, whose calls are queued with other options; see `JobOptions`.
+        """The same task with other options for its calls; see `JobOptions`.
 
         Raises
         ------

@@ -21,11 +21,11 @@ class Access(Protocol):
     """Decides about each request to the dashboard."""
 
     async def viewer(self, request: Request) -> Viewer | None:
-        """Who sent the request; None: one who may not see the dashboard."""
+        """The viewer who sent the request; None: nobody who may see the dashboard."""
         ...
 
     def refuse(self, request: Request) -> Response:
-        """The answer to one who may not."""
+        """The response to everyone else."""
         ...
 
     def routes(self) -> Sequence[Route]:
@@ -56,7 +56,7 @@ class HookAccess(ClosedAccess):
         self._authorize = authorize
 
     async def viewer(self, request: Request) -> Viewer | None:
-        """Whom the application's function says."""
+        """The viewer that the application's function returns."""
         return await self._authorize(request)
 
 

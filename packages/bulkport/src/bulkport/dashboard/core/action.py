@@ -62,7 +62,7 @@ class ActionRefused(BulkportError):
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
-    """Who asks for an action, and with what."""
+    """The viewer who requests an action, and the form."""
 
     viewer: Viewer
     form: Form
@@ -72,7 +72,7 @@ class ActionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an action came to."""
+    """The result of an action."""
 
     text: str
     """As the operator reads it: `12 jobs requeued.`"""

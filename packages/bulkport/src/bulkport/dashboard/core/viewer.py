@@ -16,7 +16,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """One who may see the dashboard."""
+    """Somebody who may see the dashboard."""
 
     name: str
     """As the audit calls them."""

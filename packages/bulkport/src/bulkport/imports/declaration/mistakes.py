@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something that keeps a resource's imports from working."""
+    """A problem that keeps a resource's imports from working."""
 
     resource: str
     what: str

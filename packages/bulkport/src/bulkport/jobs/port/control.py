@@ -191,15 +191,15 @@ class JobControl(Protocol):
         ...
 
     async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
-        """Do something to all jobs that a query finds, page by page in transactions of their own.
+        """Apply an action to all jobs that a query finds, page by page, each page in its own transaction.
 
-        Jobs created meanwhile are left out, and so are those that end meanwhile where only ended ones are found.
-        Interrupted, it has done a part, and can be repeated.
+        Jobs created meanwhile are left out, and so are jobs that finish meanwhile if the query is about finished jobs.
+        If it is interrupted, a part is done, and it can be repeated.
         """
         ...
 
     async def pause_queue(self, name: str, *, note: str | None = None, **by: Unpack[Actor]) -> None:
-        """Let no job of a queue start until it is resumed; those that run go on. `note` says why, to whoever looks.
+        """Pause a queue: no job of it starts until it is resumed; running jobs finish. `note` gives the reason.
 
         Raises
         ------
@@ -209,11 +209,11 @@ class JobControl(Protocol):
         ...
 
     async def resume_queue(self, name: str, **by: Unpack[Actor]) -> None:
-        """Let a paused queue go on; waiting workers start at once."""
+        """Resume a paused queue; waiting workers start its jobs at once."""
         ...
 
     async def limit_queue(self, name: str, most: int | None, **by: Unpack[Actor]) -> None:
-        """Let at most `most` jobs of a queue run at one time, on all servers together; None: any number.
+        """Limit a queue to `most` concurrent jobs, across all servers; None removes the limit.
 
         Raises
         ------
@@ -223,9 +223,9 @@ class JobControl(Protocol):
         ...
 
     async def weigh_queue(self, name: str, weight: float, **by: Unpack[Actor]) -> None:
-        """Give a queue its share of starts where jobs of several queues and one priority wait.
+        """Set a queue's share of starts among queues with waiting jobs of the same priority.
 
-        Of a queue of weight 3, three jobs start for each one of a queue of weight 1, which is what queues begin with.
+        With weight 3, three jobs start for each job of a queue with the default weight 1.
 
         Raises
         ------

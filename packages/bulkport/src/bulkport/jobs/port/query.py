@@ -19,7 +19,7 @@ _WITH_DUE_TIME: Final = frozenset({JobState.SCHEDULED, JobState.RETRYING})
 
 
 class JobSort(StrEnum):
-    """What jobs are sorted by; among equals by id."""
+    """What jobs are sorted by, then by id."""
 
     CREATED = "created"
     FINISHED = "finished"
@@ -32,7 +32,7 @@ class JobSort(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs, and in which order. What is not given does not restrict.
+    """Selects and sorts jobs. Criteria that are not given do not restrict.
 
     Raises
     ------

@@ -168,7 +168,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class EnqueuedJob:
-    """What became of a `NewJob`."""
+    """The outcome of enqueueing a `NewJob`."""
 
     id: BackgroundJobId
     is_new: bool

@@ -64,7 +64,7 @@ class JobReader(Protocol):
         ...
 
     async def count(self, query: JobQuery, *, most: int = 10_000) -> JobCount:
-        """How many jobs a query finds, counted up to `most`.
+        """The number of jobs that a query finds, counted up to `most`.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class JobReader(Protocol):
         ...
 
     async def details(self, job_id: BackgroundJobId, *, most_args_bytes: int | None = None) -> JobDetails | None:
-        """One job in full; None when there is no such job.
+        """A job with all details; None if there is no such job.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class JobReader(Protocol):
         ...
 
     async def logs(self, job_id: BackgroundJobId, *, after: int = 0, limit: int = 500) -> tuple[JobLogLine, ...]:
-        """At most `limit` lines that a job logged, from the one after line `after` on.
+        """At most `limit` log lines of a job, starting after line `after`.
 
         Raises
         ------
@@ -117,15 +117,15 @@ class JobReader(Protocol):
         ...
 
     async def batches(self, *, before: int | None = None, limit: int = 50) -> tuple[BatchStatus, ...]:
-        """Batches, newest first, from the one before the batch `before` on."""
+        """Batches, newest first, starting after the batch `before`."""
         ...
 
     async def batch(self, batch_id: int) -> BatchStatus | None:
-        """How far a batch has come; None when there is no such batch."""
+        """The progress of a batch; None if there is no such batch."""
         ...
 
     async def statistics(self) -> JobStatistics:
-        """All jobs in numbers. Exact, and as cheap with a million jobs as with none."""
+        """Statistics of all jobs. Exact, and as cheap with a million jobs as with none."""
         ...
 
     async def series(
@@ -138,7 +138,7 @@ class JobReader(Protocol):
         queue: str | None = None,
         percentiles: bool = False,
     ) -> list[SeriesPoint]:
-        """What happened step by step, from the step of `since` to that of `until`, without gaps.
+        """A time series of jobs, from the step of `since` to that of `until`, without gaps.
 
         Parameters
         ----------
@@ -161,9 +161,9 @@ class JobReader(Protocol):
     async def series_by(
         self, by: SeriesGroup, granularity: Granularity, since: datetime, *, until: datetime | None = None
     ) -> dict[str, list[SeriesPoint]]:
-        """As `series`, taken apart by task, queue or server; without durations and latencies.
+        """Like `series`, by task, queue or server; without durations and latencies.
 
-        By server there are minutes and hours, with what succeeded and what failed.
+        By server, there are minutes and hours, with succeeded and failed jobs.
         """
         ...
 
@@ -173,7 +173,7 @@ class JobReader(Protocol):
         ...
 
     async def task_statistics(self, window: timedelta = timedelta(days=1)) -> list[TaskStatistics]:
-        """What each task's jobs came to within the last `window`, by name of the task.
+        """Statistics of each task's jobs within the last `window`, by name of the task.
 
         The window is widened to whole steps, of which it has at most some 200 and at least one.
 
@@ -189,5 +189,5 @@ class JobReader(Protocol):
         ...
 
     async def servers(self) -> list[ServerStatus]:
-        """Every server, by name, with what it runs."""
+        """Every server, by name, with its running jobs."""
         ...
