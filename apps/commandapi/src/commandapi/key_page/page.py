@@ -100,7 +100,7 @@ class KeyPage(Dashboard):
             return await self._page(request, viewer, problem=t("Choose what the key may do."), status=400)
         if days and not (days.isascii() and days.isdecimal() and 1 <= int(days[:9]) <= _LONGEST_DAYS):
             problem = t(
-                "A key lives for 1 to {days} days, or until it is revoked.", days=localised(f"{_LONGEST_DAYS:,}")
+                "A key is valid for 1 to {days} days, or until it is revoked.", days=localised(f"{_LONGEST_DAYS:,}")
             )
             return await self._page(request, viewer, problem=problem, status=400)
 
@@ -132,7 +132,7 @@ class KeyPage(Dashboard):
                     live_limit=self._settings.max_api_keys,
                 )
             if issued is None:
-                raise NotFound(t("You have no live key {id}.", id=key_id))
+                raise NotFound(t("You have no active key {id}.", id=key_id))
             return issued
 
         return await self._issue(request, form, rotate, action="keys/rotate", target=f"key {key_id}")
@@ -157,7 +157,7 @@ class KeyPage(Dashboard):
         return await self._page(request, viewer, new_key=issued)
 
     async def _question_revoke(self, request: ActionRequest) -> str:
-        return t("Revoke this key? Whoever uses it is refused from then on.")
+        return t("Revoke this key? Programs that use it lose access at once.")
 
     async def _revoke(self, request: ActionRequest) -> Done:
         key_id = (request.form.numbers() or [0])[0]

@@ -119,7 +119,7 @@ def _enqueue(jobs: JobCalls) -> Callable[[ActionRequest], Any]:
             if is_masked(args):
                 model = await _model(jobs, form.get("like", ""))
                 if model is None or model.args is None:
-                    raise ActionRefused(t("Replace {mask}, which stands for a value that is not shown.", mask=MASK))
+                    raise ActionRefused(t("Replace {mask}: it stands for a hidden value.", mask=MASK))
                 args = {name: unmasked(value, model.args.get(name)) for name, value in args.items()}
             called = task.options(**options).call(**args)
             at = _start(form)
