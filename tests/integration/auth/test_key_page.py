@@ -89,10 +89,10 @@ async def test_a_user_makes_names_and_revokes_a_key(browser: httpx.AsyncClient, 
 
 async def test_a_form_that_is_sent_again_makes_no_second_key(browser: httpx.AsyncClient) -> None:
     await _sign_in(browser, "ann")
-    form = {"csrf": await _token(browser), "scope": "read", "description": "once"}
+    form = {"csrf": await _token(browser), "scope": "read", "description": "nightly run"}
     answers = [await browser.post(f"{PAGE}make", data=form) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 303]
-    assert (await browser.get(PAGE)).text.count("once") == 1
+    assert (await browser.get(PAGE)).text.count("nightly run") == 1
 
 
 async def test_rotating_leaves_both_keys_for_a_while(browser: httpx.AsyncClient) -> None:
