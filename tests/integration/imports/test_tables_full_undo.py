@@ -141,7 +141,7 @@ async def test_a_row_that_an_import_changes_again_and_again_gets_its_first_value
         assert await site.rows(ALL) == before
 
 
-@at_both_sizes(1, "rows")
+@pytest.mark.parametrize("rows", [1, 2500], ids=["single statement", "chunks"])
 async def test_imports_are_undone_in_turn_back_to_the_beginning(database_url: str, rows: int) -> None:
     async with table_site(database_url, TABLES, MATCHED) as site:
         states = [await site.rows(ALL)]

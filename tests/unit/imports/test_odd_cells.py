@@ -83,18 +83,15 @@ def _wide(text: str) -> bytes:
     return struct.pack("<I", len(text)) + text.encode("utf-16-le")
 
 
-def _xlsb() -> bytes:
-    rows = [
-        [(_TEXT, _wide("name")), (_TEXT, _wide("size"))],
-        [(_TEXT, _wide("x")), (_ERROR_FORMULA, b"\x07" + bytes(10))],
-        [(_TEXT, _wide("x")), (_ERROR, b"\x2a")],
-        [(_TEXT, _wide("x")), (_NUMBER, struct.pack("<d", 2.0))],
-    ]
-    sheet = _record(129) + _record(148, struct.pack("<IIII", 0, 3, 0, 1)) + _record(145)
-    for number, cells in enumerate(rows):
+def _xlsb(*cells: tuple[int, int, bytes], **parts: bytes) -> bytes:
+    """An .xlsb with one cell a row below `size`: kind of its record, format, value."""
+    odd = [(_ERROR_FORMULA, 0, b"\x07" + bytes(10)), (_ERROR, 0, b"\x2a"), (_NUMBER, 0, struct.pack("<d", 2.0))]
+    rows = [(_TEXT, 0, _wide("size")), *(cells or odd)]
+    sheet = _record(129) + _record(148, struct.pack("<IIII", 0, len(rows) - 1, 0, 1)) + _record(145)
+    for number, (kind, form, value) in enumerate(rows):
         sheet += _record(_CELL_ROW, struct.pack("<I", number) + bytes(13))
-        for column, (kind, value) in enumerate(cells):
-            sheet += _record(kind, struct.pack("<II", column, 0) + value)
+        sheet += _record(_TEXT, struct.pack("<II", 0, 0) + _wide("x" if number else "name"))
+        sheet += _record(kind, struct.pack("<II", 1, form) + value)
     bundle = _record(156, struct.pack("<II", 0, 1) + _wide("rId1") + _wide("S"))
     relations = "http://schemas.openxmlformats.org/package/2006/relationships"
     return _archive(
@@ -104,6 +101,7 @@ def _xlsb() -> bytes:
             '"http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" '
             'Target="worksheets/sheet1.bin"/></Relationships>',
             "xl/worksheets/sheet1.bin": sheet + _record(146) + _record(130),
+            **parts,
         }
     )
 
@@ -119,3 +117,29 @@ def test_what_is_cut_short_is_no_fault(tmp_path: Path, file: bytes) -> None:
     for size in range(0, len(file), max(1, len(file) // 40)):
         (tmp_path / "file").write_bytes(file[:size])
         find_odd_cells(str(tmp_path / "file"), "S")
+
+
+def test_cells_of_binary_workbooks_are_read_by_their_kind() -> None:
+    texts = _record(159, struct.pack("<II", 1, 1)) + _record(19, b"\0" + _wide("Größe ☺")) + _record(160)
+    formats = (
+        _record(615, struct.pack("<I", 1)) + _record(44, struct.pack("<H", 164) + _wide("[h]:mm:ss")) + _record(616)
+    )
+    uses = b"".join(_record(47, struct.pack("<HH", 0, number) + bytes(12)) for number in (0, 14, 22, 164))
+    styles = formats + _record(617, struct.pack("<I", 4)) + uses + _record(618)
+    cells = {
+        (7, 0, bytes(4)): "Größe ☺",  # a shared text
+        (6, 0, _wide("007")): "007",
+        (2, 0, struct.pack("<i", 12345 << 2 | 3)): "123.45",  # a whole number of hundredths
+        (2, 0, struct.pack("<i", -5 << 2 | 2)): "-5",
+        (5, 0, struct.pack("<d", 0.1)): "0.1",
+        (4, 0, b"\1"): "true",
+        (5, 1, struct.pack("<d", 45322.0)): "2024-01-31",
+        (5, 2, struct.pack("<d", 45322.75)): "2024-01-31T18:00:00",
+        (5, 3, struct.pack("<d", 1.25)): "30:00:00",
+        (9, 0, struct.pack("<d", 3.5) + bytes(10)): "3.5",  # of a formula
+        (8, 0, _wide("ab") + bytes(10)): "ab",
+        (10, 0, b"\0" + bytes(10)): "false",
+        (1, 0, b""): "",
+    }
+    parts = {"xl/sharedStrings.bin": texts, "xl/styles.bin": styles}
+    assert read_file(_xlsb(*cells, **parts), format_=BodyFormat.EXCEL).named("size") == list(cells.values())
