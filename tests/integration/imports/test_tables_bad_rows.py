@@ -513,5 +513,10 @@ async def _latin_rows(url: str) -> None:
             assert bad[count + 2][0][0] == "name"
             assert "which the database's encoding LATIN1 cannot store" in bad[count + 2][0][1]
         assert (await site.rows("SELECT count(*) FROM items WHERE name = 'Zürich'")) == [(2,)]
+        for count in (1, MANY):
+            odd = {"name": f"u{count}", "€": 1}
+            job, bad = await site.load([{"name": f"{count}-{i}"} for i in range(count)] + [odd])
+            assert (job["status"], bad) == ("Completed", {}), job
+            assert job["warnings"] == ["Unknown fields were ignored: ?"]
         answer = await site.api.post("/api/items/bulk", content="name,€\na,1\n".encode(), headers=CSV)
         assert (answer.status_code, "cannot store" in answer.json()["detail"]) == (400, True)

@@ -267,6 +267,7 @@ async def finish_chunk(
     dropped = 0 if tally is None else tally.dropped
     if errors:
         await insert_row_errors(connection, attempt, errors)
+    codec = server_codec(connection)
     await connection.execute(
         queries.FINISH_CHUNK,
         {
@@ -278,15 +279,15 @@ async def finish_chunk(
             else chunk.record_count - len(errors) - dropped - len(waiting),
             "waiting": [number - chunk.first_row for number in waiting] or None,
             "failure_count": len(errors),
-            "unknown_fields": decoded.unknown_fields or None,
-            "remarks": storable_remarks(decoded.remarks, server_codec(connection)) or None,
+            "unknown_fields": storable_remarks(decoded.unknown_fields, codec) or None,
+            "remarks": storable_remarks(decoded.remarks, codec) or None,
             "outcomes": None if tally is None or tally.is_plain else tally.stored(),
         },
     )
 
 
 def storable_remarks(remarks: Sequence[str], codec: str | None) -> list[str]:
-    """Remarks as the database can store them."""
+    """Remarks, or names of unknown fields, as the database can store them."""
     return [storable(storable_text(remark), codec) for remark in remarks]
 
 

@@ -136,14 +136,15 @@ def _outcome(attempt: Attempt, chunk: Chunk, decoded: DecodedChunk, codec: str |
         (row, json.loads(message), json.loads(record))
         for row, message, record in zip(rows[:MAX_SUMMARY_ERRORS], messages, records, strict=False)
     ]
-    warnings = unknown_fields_warnings(decoded.unknown_fields, list(attempt.resource.wire_names.values()))
+    unknown = storable_remarks(decoded.unknown_fields, codec)
+    warnings = unknown_fields_warnings(unknown, list(attempt.resource.wire_names.values()))
     return {
         "job_id": attempt.job_id,
         "status": ImportStatus.of_counts(success_count=good, failure_count=bad),
         "good": good,
         "bad": bad,
         "summary": storable(error_summary(attempt.resource, first, bad) or "", codec) or None,
-        "unknown": decoded.unknown_fields or None,
+        "unknown": unknown or None,
         "warnings": json.dumps([*warnings, *storable_remarks(decoded.remarks, codec)]),
         "report_bytes": sum(map(len, messages)) + sum(map(len, records)),
         "bad_rows": rows,
