@@ -13,11 +13,9 @@ from bulkport.database import DEFAULT_SCHEMA, in_schema, schema_name
 from bulkport.identifiers import AnyUserId, BackgroundJobId
 from bulkport.jobs.connections import (
     AnyConnection,
-    AsyncPsycopg,
     async_psycopg_in,
     borrow,
     despite_deadlocks,
-    only_psycopg_in,
     psycopg_in,
 )
 from bulkport.jobs.context import JobContext
@@ -54,8 +52,8 @@ class JobCalls(ControlCalls, InspectCalls):
 
     def __init__(self, *, engine: EngineFactory = PostgresEngine, schema: str = DEFAULT_SCHEMA) -> None:
         self.schema = schema_name(schema)
-        self._make_engine = engine
-        self._links: list[tuple[AsyncPool | None, JobEngine]] = [(None, engine())]
+        self._make_engine: EngineFactory = partial(engine, schema=self.schema)
+        self._links: list[tuple[AsyncPool | None, JobEngine]] = [(None, self._make_engine())]
         """Of those who are connected; the last is used. They leave in any order, such as a worker before the server."""
         self._tasks: dict[str, Task[..., Any]] = {}
         self._queue: CallerlessQueue | None = None
@@ -281,11 +279,11 @@ class JobCalls(ControlCalls, InspectCalls):
         async with borrow(self._pool) as own:
             return await self._engine.enqueue_many(own, jobs)
 
-    async def get(self, job_id: BackgroundJobId, *, connection: AsyncPsycopg | None = None) -> BackgroundJob | None:
+    async def get(self, job_id: BackgroundJobId, *, connection: "AnyConnection | None" = None) -> BackgroundJob | None:
         """The job's current state; None if there is no such job, or no longer."""
         if self._queue is not None and (found := self._queue.get(job_id)) is not None:
             return found
-        async with borrow(self._pool, await only_psycopg_in(connection)) as used:
+        async with borrow(self._pool, await async_psycopg_in(connection, self.schema)) as used:
             with in_schema(used, self.schema):
                 return await self._engine.look_up(job_id, used)
 

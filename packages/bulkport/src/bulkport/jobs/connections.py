@@ -9,16 +9,19 @@ import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, TypeGuard, TypeVar, cast
 
 import psycopg
 from psycopg import sql
 from psycopg.errors import DeadlockDetected
+from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import Json, Jsonb
 
 from bulkport.database import DEFAULT_SCHEMA, render
 from bulkport.jobs.errors import NotConnected
 from bulkport.pools import AsyncPool
+
+T = TypeVar("T")
 
 
 class AsyncpgConnection(Protocol):
@@ -37,12 +40,12 @@ class AsyncpgConnection(Protocol):
         ...
 
 
-_PLACEHOLDER: Final = re.compile(r"%(?:\((?P<name>\w+)\))?[sbt]|%%")
+_PLACEHOLDER: Final = re.compile(r"%(?:\((?P<name>\w+)\))?[sbt](?P<json>(?=::jsonb?\b))?|%%")
 
 
 def is_asyncpg(connection: object) -> TypeGuard[AsyncpgConnection]:
     """Whether it is asyncpg's connection, or one that its pool lends."""
-    return type(connection).__module__.startswith("asyncpg")
+    return type(connection).__module__.startswith("asyncpg") and hasattr(connection, "is_in_transaction")
 
 
 def as_psycopg(connection: AsyncpgConnection, schema: str = DEFAULT_SCHEMA) -> psycopg.AsyncConnection[Any]:
@@ -57,10 +60,9 @@ class _Connection:
         self._connection = connection
         self._schema = schema
 
-    @asynccontextmanager
-    async def cursor(self, **_options: Any) -> AsyncIterator["_Cursor"]:
-        """A cursor whose rows are tuples."""
-        yield _Cursor(self._connection, self._schema)
+    def cursor(self, *, row_factory: Any = tuple_row, **_options: Any) -> "_Cursor":
+        """A cursor whose rows are tuples, or dictionaries."""
+        return _Cursor(self._connection, self._schema, dict if row_factory is dict_row else tuple)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -72,10 +74,21 @@ class _Connection:
 class _Cursor:
     """Runs one statement and holds its rows."""
 
-    def __init__(self, connection: AsyncpgConnection, schema: str) -> None:
+    def __init__(self, connection: AsyncpgConnection, schema: str, row: Callable[[Any], Any]) -> None:
         self._connection = connection
         self._schema = schema
-        self._rows: list[tuple[Any, ...]] = []
+        self._row = row
+        self._rows: list[Any] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    @property
+    def description(self) -> bool:
+        """Whether there are rows."""
+        return bool(self._rows)
 
     async def execute(
         self,
@@ -91,7 +104,7 @@ class _Cursor:
         if parameters is not None:
             text, values = _numbered(text, parameters)
         try:
-            self._rows = [tuple(row) for row in await self._connection.fetch(text, *values)]
+            self._rows = [self._row(row) for row in await self._connection.fetch(text, *values)]
         except Exception as error:
             state = getattr(error, "sqlstate", None)
             if state is None:
@@ -103,11 +116,11 @@ class _Cursor:
             raise kind(str(error)) from error
         return self
 
-    async def fetchall(self) -> list[tuple[Any, ...]]:
+    async def fetchall(self) -> list[Any]:
         """All rows."""
         return self._rows
 
-    async def fetchone(self) -> tuple[Any, ...] | None:
+    async def fetchone(self) -> Any:
         """The first row."""
         return self._rows[0] if self._rows else None
 
@@ -121,15 +134,17 @@ def _numbered(text: str, parameters: Sequence[Any] | Mapping[str, Any]) -> tuple
         if match[0] == "%%":
             return "%"
         name = match["name"]
+        # As text: the application may have given its connection other codecs for JSON.
+        cast = "" if match["json"] is None else "::text"
         if name is None:
             assert not isinstance(parameters, Mapping)
             values.append(_plain(parameters[len(values)]))
-            return f"${len(values)}"
+            return f"${len(values)}{cast}"
         if name not in numbers:
             assert isinstance(parameters, Mapping)
             values.append(_plain(parameters[name]))
             numbers[name] = len(values)
-        return f"${numbers[name]}"
+        return f"${numbers[name]}{cast}"
 
     return _PLACEHOLDER.sub(replace, text), values
 
@@ -196,7 +211,7 @@ async def psycopg_in(connection: "AnyConnection", schema: str = DEFAULT_SCHEMA) 
                     await connection.exec_driver_sql("SELECT 1")
                 return as_psycopg(driver, schema)
             raise _unusable(driver)
-    return sync_psycopg_in(connection)  # type: ignore[arg-type] # what is left of the union
+    return sync_psycopg_in(connection, schema)  # type: ignore[arg-type] # what is left of the union
 
 
 async def async_psycopg_in(connection: "AnyConnection | None", schema: str = DEFAULT_SCHEMA) -> AsyncPsycopg | None:
@@ -209,22 +224,17 @@ async def async_psycopg_in(connection: "AnyConnection | None", schema: str = DEF
     return inner
 
 
-async def only_psycopg_in(connection: "AnyConnection | None") -> AsyncPsycopg | None:
-    """As `async_psycopg_in`, for what needs psycopg itself."""
-    inner = await async_psycopg_in(connection)
-    if inner is not None and not isinstance(inner, psycopg.AsyncConnection):
-        raise TypeError("this takes a connection of psycopg; only enqueueing takes one of asyncpg")
-    return inner
+def sync_psycopg_in(connection: "SyncConnection", schema: str = DEFAULT_SCHEMA) -> SyncPsycopg | AsyncPsycopg:
+    """As `psycopg_in`, without an event loop.
 
-
-def sync_psycopg_in(connection: "SyncConnection") -> SyncPsycopg:
-    """As `psycopg_in`, without an event loop."""
+    An async one is in what SQLAlchemy's `run_sync` and its events give: see `await_in_greenlet`.
+    """
     if isinstance(connection, psycopg.Connection):
         return connection
     if getattr(connection, "vendor", None) == "postgresql":
         django: Any = connection  # behind a proxy, of which isinstance knows nothing
         django.ensure_connection()
-        return sync_psycopg_in(django.connection)
+        return sync_psycopg_in(django.connection, schema)
     if "sqlalchemy" in sys.modules:
         import sqlalchemy  # noqa: PLC0415 - only if the caller has it
         from sqlalchemy import orm  # noqa: PLC0415
@@ -235,10 +245,22 @@ def sync_psycopg_in(connection: "SyncConnection") -> SyncPsycopg:
             if not connection.in_transaction():
                 connection.begin()
             driver = connection.connection.driver_connection
-            if isinstance(driver, psycopg.Connection):
+            if isinstance(driver, psycopg.Connection | psycopg.AsyncConnection):
                 return driver
+            if driver is not None and is_asyncpg(driver):
+                if not driver.is_in_transaction():
+                    # See `psycopg_in`.
+                    connection.exec_driver_sql("SELECT 1")
+                return as_psycopg(driver, schema)
             raise _unusable(driver)
     raise _unusable(connection)
+
+
+def await_in_greenlet(awaitable: Awaitable[T]) -> T:
+    """What an awaitable gives, in sync code that SQLAlchemy runs on an event loop."""
+    from sqlalchemy.util import await_only  # noqa: PLC0415 - only if the caller has it
+
+    return await_only(awaitable)
 
 
 def _unusable(connection: object) -> TypeError:
@@ -248,8 +270,6 @@ def _unusable(connection: object) -> TypeError:
         "connection of SQLAlchemy whose driver is one of them, or Django's connection on psycopg"
     )
 
-
-T = TypeVar("T")
 
 MOST_TRIES: Final = 5
 

@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, ParamSpec, Protocol, Self, overload
 
+import psycopg
+
 from bulkport.database import DEFAULT_SCHEMA, cursor_classes, in_schema
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.connections import SyncConnection, despite_deadlocks_sync, sync_psycopg_in
+from bulkport.jobs.connections import SyncConnection, await_in_greenlet, despite_deadlocks_sync, sync_psycopg_in
 from bulkport.jobs.enqueue import On, call_of, new_job, only_new, parents_of, scheduled_job
 from bulkport.jobs.errors import WITHOUT_LOOP, NotConnected
 from bulkport.jobs.port import EnqueuedJob, JobQueue, NewJob, Outcome
@@ -139,9 +141,11 @@ class SyncJobs:
         if not self._calls.needs_connection:
             return list(queue.enqueue_many_sync(None, jobs))
         if connection is not None:
-            given = sync_psycopg_in(connection)
+            given = sync_psycopg_in(connection, self._schema)
             with in_schema(given, self._schema):
-                return list(queue.enqueue_many_sync(given, jobs))
+                if isinstance(given, psycopg.Connection):
+                    return list(queue.enqueue_many_sync(given, jobs))
+                return list(await_in_greenlet(queue.enqueue_many(given, jobs)))
         if not self._pools:
             raise NotConnected(WITHOUT_LOOP)
         pool = self._pools[-1]

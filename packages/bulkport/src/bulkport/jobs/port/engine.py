@@ -171,7 +171,7 @@ class JobEngine(JobQueue, Protocol):
 class EngineFactory(Protocol):
     """Makes engines: what `BackgroundJobs` is given to run on another one. The class of an engine is one."""
 
-    def __call__(self, pool: AsyncPool | None = None, /) -> JobEngine:
+    def __call__(self, pool: AsyncPool | None = None, /, *, schema: str = DEFAULT_SCHEMA) -> JobEngine:
         """Make an engine, without input or output.
 
         Parameters
@@ -179,5 +179,7 @@ class EngineFactory(Protocol):
         pool
             An open pool of autocommit connections, for calls that are given no connection. Without it each call needs
             one, and there is no `JobEngine.reader` and no order to the jobs of a query.
+        schema
+            Where the tables are, for orders and recurring jobs in a transaction of the caller's.
         """
         ...

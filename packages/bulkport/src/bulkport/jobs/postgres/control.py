@@ -6,8 +6,9 @@ from typing import Any, Final, LiteralString, Protocol, Unpack
 
 from psycopg.rows import tuple_row
 
+from bulkport.database import DEFAULT_SCHEMA, in_schema
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.connections import AnyConnection, borrow, despite_deadlocks, only_psycopg_in
+from bulkport.jobs.connections import AnyConnection, async_psycopg_in, borrow, despite_deadlocks
 from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.port.control import (
     Actor,
@@ -92,9 +93,14 @@ class JobController(JobControl):
         For calls that are given no connection; its connections are autocommit ones.
     finder
         Finds the jobs of orders by query; not needed for others.
+    schema
+        Where the tables are, for connections of callers.
     """
 
-    def __init__(self, pool: AsyncPool | None = None, finder: IdFinder | None = None) -> None:
+    def __init__(
+        self, pool: AsyncPool | None = None, finder: IdFinder | None = None, *, schema: str = DEFAULT_SCHEMA
+    ) -> None:
+        self._schema = schema
         self._pool = pool
         self._finder = finder
 
@@ -155,12 +161,15 @@ class JobController(JobControl):
         self, query: LiteralString, arguments: Mapping[str, Any], given: "AnyConnection | None"
     ) -> list[tuple[Any, ...]]:
         """Run one statement."""
-        used = await only_psycopg_in(given)
+        used = await async_psycopg_in(given, self._schema)
 
         async def run() -> list[tuple[Any, ...]]:
-            async with borrow(self._pool, used) as connection, connection.cursor(row_factory=tuple_row) as cursor:
-                await cursor.execute(query, arguments, prepare=False)
-                return await cursor.fetchall()
+            async with borrow(self._pool, used) as connection:
+                with in_schema(connection, self._schema):
+                    cursor = connection.cursor(row_factory=tuple_row)
+                async with cursor:
+                    await cursor.execute(query, arguments, prepare=False)
+                    return await cursor.fetchall()
 
         return await despite_deadlocks(run, is_ours=given is None)
 

@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.errors import ForeignKeyViolation, ObjectNotInPrerequisiteState
 from psycopg.rows import DictRow, dict_row, tuple_row
 
+from bulkport.database import DEFAULT_SCHEMA
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import borrow
 from bulkport.jobs.context import TaskDefinition
@@ -146,14 +147,16 @@ class PostgresEngine(JobEngine):
     ----------
     pool
         For calls that are given no connection; its connections are autocommit ones. Not needed to enqueue.
+    schema
+        Where the tables are, for orders and recurring jobs on connections of callers.
     """
 
-    def __init__(self, pool: AsyncPool | None = None) -> None:
+    def __init__(self, pool: AsyncPool | None = None, *, schema: str = DEFAULT_SCHEMA) -> None:
         self._pool = pool
         self._tasks: dict[str, TaskDefinition] = {}
         self._reader = None if pool is None else PostgresJobReader(pool)
-        self._control = JobController(pool, self._reader)
-        self._recurring = PostgresRecurringStore(pool)
+        self._control = JobController(pool, self._reader, schema=schema)
+        self._recurring = PostgresRecurringStore(pool, schema=schema)
 
     @property
     def reader(self) -> PostgresJobReader:
@@ -274,12 +277,12 @@ def _snapshot(number: int, row: DictRow) -> BackgroundJob:
         id=job_id_of(number),
         task=row["task"],
         queue=row["queue"],
-        args=without_carrier(row["args"]),
+        args=without_carrier(json.loads(row["args"])),
         state=state,
         attempts=row["failures"] + (state in {JobState.PROCESSING, JobState.SUCCEEDED}),
         priority=row["priority"],
         scheduled_at=utc_or_none(row["due_at"]),
         last_error=last_error,
         user_id=row["user_id"],
-        result=row["result"],
+        result=None if row["result"] is None else json.loads(row["result"]),
     )

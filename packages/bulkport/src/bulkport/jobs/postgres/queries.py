@@ -30,9 +30,10 @@ INSERT INTO bulkport.job_batches (description, user_id) VALUES (%s, %s) RETURNIN
 
 SEAL_BATCH: Final[LiteralString] = "SELECT bulkport.seal_batch(%s)"
 
+# As text: what a driver makes of JSON the caller's connection may have changed.
 LOOK_UP: Final[LiteralString] = """
-SELECT job.task, job.queue, job.args, job.state::text, job.due_at, job.priority, job.failures, job.error_type,
-       job.error, job.user_id, job.result
+SELECT job.task, job.queue, job.args::text, job.state::text, job.due_at, job.priority, job.failures, job.error_type,
+       job.error, job.user_id, job.result::text
 FROM bulkport.all_jobs job WHERE job.job_id = %s
 """
 

@@ -1,5 +1,6 @@
 """Recurring jobs in the engine's tables."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, LiteralString
@@ -9,6 +10,7 @@ from psycopg.errors import LockNotAvailable
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
+from bulkport.database import DEFAULT_SCHEMA, in_schema
 from bulkport.database.tolerant import fetch_tolerantly
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.connections import AnyConnection, borrow, psycopg_in
@@ -35,10 +37,13 @@ class PostgresRecurringStore(RecurringStore):
     ----------
     pool
         For calls that are given no connection.
+    schema
+        Where the tables are, for connections of callers.
     """
 
-    def __init__(self, pool: AsyncPool | None) -> None:
+    def __init__(self, pool: AsyncPool | None, *, schema: str = DEFAULT_SCHEMA) -> None:
         self._pool = pool
+        self._schema = schema
         self._declared: dict[str, RecurringDefinition] = {}
 
     @property
@@ -116,14 +121,23 @@ class PostgresRecurringStore(RecurringStore):
     ) -> list[DictRow]:
         # What cannot be stored is found nowhere.
         arguments = {name: storable_text(each) if isinstance(each, str) else each for name, each in arguments.items()}
-        used = None if given is None else await psycopg_in(given)
+        used = None if given is None else await psycopg_in(given, self._schema)
         if isinstance(used, psycopg.Connection):
-            with used.cursor(row_factory=dict_row) as cursor:
+            with in_schema(used, self._schema), used.cursor(row_factory=dict_row) as cursor:
                 cursor.execute(query, arguments, prepare=False)
                 return cursor.fetchall() if cursor.description else []
-        async with borrow(self._pool, used) as connection, connection.cursor(row_factory=dict_row) as waiting:
-            await waiting.execute(query, arguments, prepare=False)
-            return await waiting.fetchall() if waiting.description else []
+        async with borrow(self._pool, used) as connection:
+            with in_schema(connection, self._schema):
+                waiting = connection.cursor(row_factory=dict_row)
+            async with waiting:
+                await waiting.execute(query, arguments, prepare=False)
+                rows = await waiting.fetchall() if waiting.description else []
+        if not isinstance(used, psycopg.AsyncConnection | None):
+            # Of other drivers JSON is text, unless the application had it otherwise.
+            for row in rows:
+                if isinstance(args := row.get("args"), str):
+                    row["args"] = json.loads(args)
+        return rows
 
     async def _read(
         self, given: "AnyConnection | None", query: LiteralString, arguments: Mapping[str, Any]
