@@ -82,8 +82,8 @@ class SecondRecurring(PostgresRecurringStore):
 
 
 class SecondEngine(PostgresEngine):
-    def __init__(self, pool: AsyncPool | None = None) -> None:
-        super().__init__(pool)
+    def __init__(self, pool: AsyncPool | None = None, *, schema: str = "bulkport") -> None:
+        super().__init__(pool, schema=schema)
         self._reader = None if pool is None else SecondReader(pool)
         self._control = SecondControl(pool, self._reader)
         self._recurring = SecondRecurring(pool)
