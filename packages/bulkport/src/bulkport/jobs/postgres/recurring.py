@@ -132,7 +132,8 @@ class PostgresRecurringStore(RecurringStore):
             async with waiting:
                 await waiting.execute(query, arguments, prepare=False)
                 rows = await waiting.fetchall() if waiting.description else []
-        if not isinstance(used, psycopg.AsyncConnection | None):
+        of_caller: Any = used
+        if not isinstance(of_caller, psycopg.AsyncConnection | None):
             # Of other drivers JSON is text, unless the application had it otherwise.
             for row in rows:
                 if isinstance(args := row.get("args"), str):
