@@ -15,3 +15,12 @@ def test_each_state_of_the_tables_has_a_folder_of_its_own(monkeypatch: pytest.Mo
     assert now == Settings().data_dir
     monkeypatch.setattr(data_folder, "upgrade_sql", lambda: "CREATE TABLE another ()")
     assert Settings().data_dir != now
+
+
+def test_a_user_without_a_home_has_settings_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("COMMANDAPI_DATA_DIR", raising=False)
+    monkeypatch.setattr(data_folder.platformdirs, "user_data_path", fail)
+    assert Settings(database_url="postgresql://host/database").data_dir.name.startswith("schema-")
