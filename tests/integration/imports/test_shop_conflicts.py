@@ -102,6 +102,22 @@ async def test_chunks_that_are_decoded_ahead_tell_of_their_own_rows(
     assert await fetch(small_chunks.url, told) == [(True,)]
 
 
+async def test_chunk_workers_that_decode_ahead_share_the_chunks_of_an_import(
+    small_chunks: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkport.imports.worker.read_ahead._FEWEST_RECORDS", 1)
+    rows = [offer(f"S{i}", f"{i:04} {'x' * 40}") for i in range(700)]
+    for number in range(50, 700, 50):
+        rows[number]["title"] = None
+    rows[650] = offer("S1", "taken")
+    job = await imported(small_chunks.api, "/api/offers-reject/bulk", content=ndjson(rows), headers=NDJSON)
+    assert (job["status"], job["successCount"]) == ("PartialSuccess", 687)
+    assert list(await messages(small_chunks.api, job["id"])) == list(range(51, 701, 50))
+    stored = {sku: title[:4] for sku, (_, title) in (await _offers(small_chunks)).items()}
+    assert stored == {f"S{i}": f"{i:04}" for i in range(700) if not i or i % 50}
+    assert await fetch(small_chunks.url, "SELECT count(*) FROM bulkport.all_jobs") == [(2,)]
+
+
 async def test_another_key_is_the_databases_to_refuse_under_skip_and_update(open_shop: OpenShop) -> None:
     for policy, title in {"skip": "stored A", "update": "new A"}.items():
         await execute(open_shop.url, f"TRUNCATE offers; {STORED}")

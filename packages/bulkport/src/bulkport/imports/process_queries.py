@@ -43,15 +43,17 @@ CLAIM_CHUNK: Final = """
     SELECT c.chunk_number, c.first_row, c.record_count, c.payload
     FROM bulkport.bulk_import_jobs j JOIN bulkport.import_chunks c ON c.job_id = j.id,
          (SELECT set_config('enable_seqscan', 'off', true) || set_config('jit', 'off', true) AS settings) planner
-    WHERE j.id = %s AND planner.settings = 'offoff' AND j.status = 'Processing' AND c.state = 'pending'
+    WHERE j.id = %(job_id)s AND planner.settings = 'offoff' AND j.status = 'Processing' AND c.state = 'pending'
       AND NOT EXISTS (SELECT FROM bulkport.import_cancellations x WHERE x.job_id = j.id)
-    ORDER BY c.chunk_number LIMIT 1
+    ORDER BY c.chunk_number <> %(preferred)s, c.chunk_number LIMIT 1
     FOR SHARE OF j FOR UPDATE OF c SKIP LOCKED
 """
 
-PENDING_CHUNK: Final = """
+# The lock keeps other chunk workers from it until this transaction ends.
+NEXT_CHUNK: Final = """
     SELECT chunk_number, first_row, record_count, payload FROM bulkport.import_chunks
-    WHERE job_id = %s AND chunk_number = %s AND state = 'pending'
+    WHERE job_id = %s AND chunk_number > %s AND state = 'pending'
+    ORDER BY chunk_number LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
 CHECKED_CHUNKS: Final = """

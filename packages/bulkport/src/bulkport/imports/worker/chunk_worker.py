@@ -152,7 +152,9 @@ class ChunkWorker:
         return False
 
     async def _claim(self, connection: AsyncConnection[Any]) -> Chunk | None:
-        row = await (await connection.execute(queries.CLAIM_CHUNK, (self._attempt.job_id,), binary=True)).fetchone()
+        preferred = -1 if self._read_ahead.number is None else self._read_ahead.number
+        wanted = {"job_id": self._attempt.job_id, "preferred": preferred}
+        row = await (await connection.execute(queries.CLAIM_CHUNK, wanted, binary=True)).fetchone()
         return None if row is None else Chunk(*row)
 
     async def _process(self, connection: AsyncConnection[Any], chunk: Chunk) -> None:

@@ -1,8 +1,9 @@
 """Decoding the next chunk of an import on a thread, while PostgreSQL writes the one before.
 
-An import whose last row of a key is to win has one chunk worker, which takes its chunks in the order of the body. Its
-processor time and PostgreSQL's would take turns; so they overlap. What is decoded ahead is only bytes that never
-change: the chunk is claimed, and its rows are looked up and written, in its own transaction as ever.
+A chunk worker's processor time and PostgreSQL's would take turns; so they overlap. What is decoded ahead is only bytes
+that never change: the chunk is claimed, and its rows are looked up and written, in its own transaction as ever. Other
+chunk workers leave it alone as long as the transaction that looked at it lasts, and whoever decoded it asks for it
+first; should another one have it all the same, the work was for nothing.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from bulkport.imports.worker.attempt import Attempt, Chunk
 
 # Smaller chunks are decoded sooner than a thread is changed.
 _FEWEST_RECORDS: Final = 1_000
+_LAST_CHUNKS: Final = 2
+"""So many at the end of an import are not taken ahead, where another chunk worker would have nothing to do."""
 
 
 class ReadAhead:
@@ -31,16 +34,23 @@ class ReadAhead:
         self._decoding: asyncio.Future[Batch] | None = None
 
     async def begin(self, connection: AsyncConnection[Any], chunk: Chunk) -> None:
-        """Begin to decode the chunk after `chunk`, if there is one and they are large."""
-        if not self._attempt.goes_in_order or chunk.record_count < _FEWEST_RECORDS:
+        """Begin to decode the chunk after `chunk` that nobody works on, if there is one and they are large."""
+        attempt = self._attempt
+        left_to_others = 0 if attempt.goes_in_order else _LAST_CHUNKS
+        if chunk.record_count < _FEWEST_RECORDS or chunk.number + 1 >= attempt.total_chunks - left_to_others:
             return
         await self.drop()
-        position = (self._attempt.job_id, chunk.number + 1)
-        row = await (await connection.execute(queries.PENDING_CHUNK, position, binary=True)).fetchone()
+        position = (attempt.job_id, chunk.number)
+        row = await (await connection.execute(queries.NEXT_CHUNK, position, binary=True)).fetchone()
         if row is not None:
             following = Chunk(*row)
             self._number = following.number
             self._decoding = asyncio.ensure_future(asyncio.to_thread(decode_records, self._attempt, following))
+
+    @property
+    def number(self) -> int | None:
+        """Number of the chunk that was decoded ahead last."""
+        return self._number
 
     async def take(self, chunk: Chunk) -> Batch | None:
         """The records of a chunk that was decoded ahead; None for another.
