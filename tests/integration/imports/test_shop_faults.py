@@ -67,7 +67,7 @@ async def test_outages_of_the_database_use_up_no_attempts(shop_url: str) -> None
         CREATE TRIGGER pause BEFORE INSERT ON offers FOR EACH STATEMENT EXECUTE FUNCTION pause()
         """,
     )
-    end = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND pg_terminate_backend(pid)"
+    end = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
     async with opened(shop_url, worker=_worker(2)) as site:
         job_id = await accepted(site.api, OFFERS, content=ndjson(ROWS), headers=NDJSON)
         for _ in range(4):
