@@ -106,7 +106,7 @@ def test_migrate_doctor_and_jobs(folder: Path, database_url: str) -> None:
         ("", None, "'' does not name a module"),
         ("little_shop:nothing", None, "little_shop has no nothing"),
         ("little_shop:books", None, "is a Resource, not a Bulkport"),
-        ("little_shop", "", "There is no database URL"),
+        ("little_shop", "", "The database URL is missing"),
         ("little_shop", "postgresql://ada:secret@127.0.0.1:1/db", "cannot be reached"),
     ],
 )

@@ -59,7 +59,7 @@ def _go_up_and_down(data_dir: Path, db: Callable[[str], str]) -> None:
     assert db("current") == f"{newest} (head)\n"
     checked = commandapi("doctor", data_dir=data_dir)
     assert (checked.returncode, checked.stdout) == (0, "No problems found.\n")
-    assert "warning: no worker has given a sign of life" in checked.stderr
+    assert "warning: no worker had a heartbeat" in checked.stderr
     assert db("upgrade") == f"already at {newest}\n"
     assert db("downgrade").startswith(f"{newest} -> ")
     assert "head is" in db("current")

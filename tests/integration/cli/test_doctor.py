@@ -21,9 +21,9 @@ async def _told(url: str, **settings: Any) -> list[str]:
 
 async def test_each_ailment_is_told_with_its_remedy(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = {
-        "warning: fsync is off; a crash may lose what was acknowledged; turn it on",
+        "warning: fsync is off; a crash may lose acknowledged data; turn it on",
         (
-            "warning: no worker has given a sign of life within a minute, so imports wait; "
+            "warning: no worker had a heartbeat within the last minute, so imports wait; "
             "start commandapi worker, or serve with --workers"
         ),
     }
@@ -85,8 +85,8 @@ async def test_each_ailment_is_told_with_its_remedy(database_url: str, monkeypat
             "wrong: row-level security of platforms and commands does not fit COMMANDAPI_TENANCY=isolated; "
             "run commandapi db upgrade"
         ),
-        "warning: no worker has given a sign of life within a minute",
-        "wrong: long bodies cannot wait in /no/such/folder: No such file or directory; let COMMANDAPI_SPOOL_DIR name a",
+        "warning: no worker had a heartbeat within the last minute",
+        "wrong: long bodies cannot be stored in /no/such/folder: No such file or directory; set COMMANDAPI_SPOOL",
         "warning: the dashboard is open to everyone who can reach the server; ",
     ):
         assert any(line.startswith(beginning) for line in told), (beginning, told)
@@ -106,7 +106,7 @@ async def test_a_full_disk_another_encoding_and_newer_migrations_are_told(server
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     for part in (
-        "warning: the database's encoding is LATIN1; characters that it lacks make rows bad",
+        "warning: the database's encoding is LATIN1; rows with characters that it lacks are rejected",
         "bytes free, so uploads are refused (507); make room, or lower COMMANDAPI_DISK_WATERMARK_BYTES",
         "warning: the database is at migration 9999, newer than this program's",
     ):

@@ -140,7 +140,7 @@ def test_killed_embedded_database_is_started_again(start_server: StartServer) ->
     key = server.make_key()
     killed = server.database_pid
     os.kill(killed, signal.SIGKILL)
-    until(lambda: "had died and was started again" in server.stderr, "the database to be started again")
+    until(lambda: "died and was restarted" in server.stderr, "the database to be started again")
     assert server.database_pid != killed
     with server.client(key) as client:
         until(lambda: client.get("/api/platforms").status_code == 200, "the API to answer again")

@@ -152,7 +152,7 @@ def test_users_are_text_uuids_or_integers(shop: Bulkport) -> None:
 
 def test_a_database_that_refuses_connections_is_named_at_once(shop: Bulkport) -> None:
     shop.database_url = shop.database_url.replace("/test_", "/no_such_")
-    words = 'refuses the connection; mend the URL.*database "no_such_.*" does not exist'
+    words = 'refuses the connection; check the URL.*database "no_such_.*" does not exist'
     with shop.sync.connect() as sync:
         with pytest.raises(DatabaseRefused, match=words):
             sync.enqueue(shop.tasks["double"], 1)

@@ -72,7 +72,7 @@ async def _of_database(
     row = await (await connection.execute(_WORKERS)).fetchone()
     if not row or not row[0]:
         yield Finding(
-            "no worker has given a sign of life within a minute, so imports wait",
+            "no worker had a heartbeat within the last minute, so imports wait",
             "start commandapi worker, or serve with --workers",
             is_wrong=False,
         )
@@ -85,7 +85,9 @@ def _of_machine(settings: Settings) -> Iterator[Finding]:
             free = shutil.disk_usage(folder).free
     except OSError as error:
         reason = error.strerror or str(error)
-        yield Finding(f"long bodies cannot wait in {folder}: {reason}", "let COMMANDAPI_SPOOL_DIR name a folder")
+        yield Finding(
+            f"long bodies cannot be stored in {folder}: {reason}", "set COMMANDAPI_SPOOL_DIR to another folder"
+        )
     else:
         if free < settings.disk_watermark_bytes:
             yield Finding(

@@ -181,7 +181,7 @@ async def _watch_database(plan: ServePlan) -> None:
             continue
         try:
             if await asyncio.to_thread(server.ensure_running):
-                plan.say("the embedded database had died and was started again")
+                plan.say("the embedded database died and was restarted")
         except EmbeddedDatabaseError as error:
             plan.say(f"the embedded database has died and cannot be started: {error.detail}")
             await asyncio.sleep(10 * _DATABASE_CHECK_SECONDS)

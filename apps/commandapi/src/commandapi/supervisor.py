@@ -120,7 +120,7 @@ class WorkerSupervisor:
                 await self.on_death(name)
         except Exception:
             # The other workers find out by themselves, some seconds later.
-            _log.warning("cannot hand over the work of %s at once", name, exc_info=True)
+            _log.warning("the jobs of %s could not be requeued at once", name, exc_info=True)
 
 
 async def stdin_closed() -> None:

@@ -100,7 +100,7 @@ async def _of_settings(connection: AsyncConnection[Any], connections: int, lower
     if encoding != "UTF8":
         yield Finding(
             f"the database's encoding is {encoding}",
-            "characters that it lacks make rows bad; make a database with ENCODING 'UTF8'",
+            "rows with characters that it lacks are rejected; create a database with ENCODING 'UTF8'",
             is_wrong=False,
         )
     if not date_style.startswith("ISO"):
@@ -120,24 +120,24 @@ async def _of_settings(connection: AsyncConnection[Any], connections: int, lower
         yield Finding(
             f"two servers and two workers may open {2 * connections} connections, and PostgreSQL takes "
             f"{most - reserved}",
-            "raise max_connections before there are more of them, or put PgBouncer between",
+            "raise max_connections before you start more of them, or use PgBouncer",
             is_wrong=False,
         )
     for name, value in zip(("fsync", "full_page_writes", "synchronous_commit"), durability, strict=True):
         if value == "off":
-            yield Finding(f"{name} is off", "a crash may lose what was acknowledged; turn it on", is_wrong=False)
+            yield Finding(f"{name} is off", "a crash may lose acknowledged data; turn it on", is_wrong=False)
     if read_only == "on":
         yield Finding("transactions are read-only", "name the primary, or end default_transaction_read_only")
     if isolation != "read committed":
         yield Finding(
             f"default_transaction_isolation is {isolation}",
-            "jobs are claimed under READ COMMITTED; set it back for this role",
+            "jobs are claimed under READ COMMITTED; reset it for this role",
         )
     skew = abs(clock - begun - took / 2)
     if skew > _MOST_SKEW_SECONDS:
         yield Finding(
             f"this machine's clock and PostgreSQL's differ by {skew:.0f} s",
-            "leases do not mind, signed links and tokens do; let both follow NTP",
+            "leases are not affected, but signed links and tokens are; synchronize both with NTP",
             is_wrong=False,
         )
 

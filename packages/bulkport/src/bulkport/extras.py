@@ -27,5 +27,5 @@ def require_extra(extra: str, module: str) -> None:
     """
     if find_spec(module) is None:
         raise MissingExtra(
-            f"this part of Bulkport needs the package {module}: pip install 'bulkport[{extra}]'", name=module
+            f"this part of Bulkport requires the package {module}: pip install 'bulkport[{extra}]'", name=module
         )

@@ -84,4 +84,4 @@ async def _make_key(database_url: str) -> str:
     from commandapi.auth.keys import create_key  # noqa: PLC0415
 
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
-        return await create_key(connection, _USER, "made by commandapi demo")
+        return await create_key(connection, _USER, "created by commandapi demo")

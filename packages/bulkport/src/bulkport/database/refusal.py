@@ -33,4 +33,4 @@ def refusal_in(error: psycopg.OperationalError) -> DatabaseRefused | None:
     text = mask_passwords(_SPACE.sub(" ", str(error)).strip())
     if _REFUSALS.search(text) is None:
         return None
-    return DatabaseRefused(f"The database refuses the connection; mend the URL, or the server's role or rights: {text}")
+    return DatabaseRefused(f"The database refuses the connection; check the URL, the role and its privileges: {text}")

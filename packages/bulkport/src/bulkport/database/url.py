@@ -59,8 +59,8 @@ def database_url(given: Any) -> str:
         given = str(given)
     if given is None or given == "":
         raise UnusableDatabaseUrl(
-            "There is no database URL. Bulkport(DATABASE_URL) takes one such as "
-            "postgresql://user:password@host:5432/database; is the environment variable set that yours comes from?"
+            "The database URL is missing. Bulkport(DATABASE_URL) takes one such as "
+            "postgresql://user:password@host:5432/database; is its environment variable set?"
         )
     if not isinstance(given, str):
         hint = "; its URL is engine.url" if hasattr(given, "dialect") else ""

@@ -92,7 +92,7 @@ class Cluster:
         ours = self._programs.run("postgres", ["--version"], seconds=30).split()[-1].split(".")[0]
         if stored != ours:
             raise EmbeddedDatabaseError(
-                f"The data in {self.folder} was written by PostgreSQL {stored}, this program carries {ours}. "
+                f"The data in {self.folder} was written by PostgreSQL {stored}; this program includes {ours}. "
                 "Choose a new data folder, or keep the data with pg_dump of the older version."
             )
 

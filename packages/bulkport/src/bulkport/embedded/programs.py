@@ -166,13 +166,13 @@ def _unprivileged_entry() -> "pwd.struct_passwd":
         command = [useradd, *options, _ACCOUNTS[0]]
         made = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  # fixed words
         if made.returncode == 0:
-            _log.info("made the account %s, which PostgreSQL runs as", _ACCOUNTS[0])
+            _log.info("created the account %s to run PostgreSQL", _ACCOUNTS[0])
             return pwd.getpwnam(_ACCOUNTS[0])
         _log.warning("cannot make an account for PostgreSQL: %s", made.stderr.strip())
     if _LAST_RESORT in known:
         return known[_LAST_RESORT]
     raise EmbeddedDatabaseError(
-        f"PostgreSQL does not run as root, and there is no account to run it as. Make one (useradd --system "
+        f"PostgreSQL does not run as root, and there is no account to run it. Create one (useradd --system "
         f"{_ACCOUNTS[0]}), or use a PostgreSQL server of your own."
     )
 
