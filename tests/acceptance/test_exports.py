@@ -12,7 +12,7 @@ from catalogue_site import PLATFORMS, CatalogueSite, platforms
 from application_client import assert_problem
 from bulkport.imports.exports import pages
 from each_case import case
-from import_steps import CSV, NDJSON, XLSX, fetch, imported, ndjson
+from import_steps import CSV, NDJSON, XLSX, execute, fetch, imported, ndjson
 
 NASTY = [
     "Docker",
@@ -59,6 +59,26 @@ async def test_an_export_of_many_pages_has_each_row_once_in_order(site: Catalogu
     header, *rows = csv.reader(io.StringIO(found.text))
     assert header == ["platformName"]
     assert sorted(rows) == [["Platform 4499"], *[[f"Platform 4499{digit}"] for digit in range(10)]]
+
+
+_ODD_IDS = """
+    INSERT INTO platforms (id, platform_name) OVERRIDING SYSTEM VALUE
+    SELECT id, id::text FROM (
+        SELECT n FROM generate_series(-9223372036854775808, -9223372036854775000) n
+        UNION ALL SELECT n FROM generate_series(1, 9000) n
+        UNION ALL SELECT 9000 + 5 * n FROM generate_series(1, 3000) n
+        UNION ALL SELECT 1000000000000 + n FROM generate_series(1, 9000) n
+        UNION ALL SELECT n FROM generate_series(9223372036854775000, 9223372036854775807) n
+    ) AS odd (id)
+"""
+
+
+async def test_pages_of_an_export_meet_gaps_and_the_ends_of_numbers(site: CatalogueSite) -> None:
+    await execute(site.url, _ODD_IDS)
+    for order, descending in (("ASC", "false"), ("DESC", "true")):
+        answer = await site.ann.get(f"/api/platforms/export?format=csv&sortBy=id&descending={descending}")
+        rows = await fetch(site.url, f"SELECT platform_name FROM platforms ORDER BY id {order}")
+        assert answer.text.split()[1:] == [name for (name,) in rows], order
 
 
 async def test_a_search_finds_what_it_says_and_nothing_else(site: CatalogueSite) -> None:
