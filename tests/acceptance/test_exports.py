@@ -45,7 +45,9 @@ async def test_an_export_imports_again_with_every_value_equal(site: CatalogueSit
         assert answer.headers["content-disposition"] == f'attachment; filename="{resource}.{export_format}"'
         headers = {"csv": CSV, "ndjson": NDJSON}[export_format]
         job = await imported(site.ann, f"/api/{resource}/bulk", content=answer.content, headers=headers)
-        assert (job["status"], job["warnings"]) == ("Completed", [])
+        # CSV cannot tell the text NULL from a null that was written so, and asks.
+        asks = {"csv": "NULL, which were read as text", "ndjson": "nothing"}[export_format]
+        assert (job["status"], [told for told in job["warnings"] if asks not in told]) == ("Completed", [])
         assert await fetch(site.url, select) == before * 2
 
 
