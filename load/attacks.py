@@ -7,6 +7,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -50,7 +51,8 @@ def _again(connections: int, method: str, path: str) -> Attack:
 
 def _bodies(connections: int, body: Callable[[], bytes], headers: dict[str, str], path: str = _BULK) -> Attack:
     async def attack(target: Target) -> None:
-        await _repeat(target, connections, lambda: target.request("POST", path, body(), headers))
+        request = target.request("POST", path, body(), headers)
+        await _repeat(target, connections, lambda: request)
 
     return attack
 
@@ -138,11 +140,12 @@ async def _hanging_server(drip: bytes) -> int:
     """A server that never comes to the end of an answer; returns its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        while True:
-            writer.write(drip)
-            await writer.drain()
-            await asyncio.sleep(1)
+        with suppress(asyncio.CancelledError, OSError, EOFError):
+            await reader.readuntil(b"\r\n\r\n")
+            while True:
+                writer.write(drip)
+                await writer.drain()
+                await asyncio.sleep(1)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port: int = server.sockets[0].getsockname()[1]

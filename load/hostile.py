@@ -41,7 +41,7 @@ _BEGIN_SECONDS: Final = 0.5
 _PATIENCE_SECONDS: Final = 30.0
 _HEAD: Final = (
     "| attack | ten rows, times | p50 ms | p99 ms | max ms | accepted, p99 ms | new keys, p99 ms | refused "
-    "| processors used | the attacker's answers |\n" + "|---" * 10 + "|"
+    "| processors used | API, MiB | the attacker's answers |\n" + "|---" * 11 + "|"
 )
 _FINAL: Final = {"Completed", "PartialSuccess", "Failed", "Cancelled"}
 
@@ -61,6 +61,8 @@ class Figures:
     """Answers to the two that were none of 2xx."""
     load: dict[str, float] = field(default_factory=dict)
     """Processors that each kind of process used."""
+    memory: float = 0.0
+    """MiB that the API has at the end."""
     answers: dict[str, int] = field(default_factory=dict)
     """What the attacker was answered."""
 
@@ -77,7 +79,7 @@ class Figures:
         load = ", ".join(f"{name} {share:.1f}" for name, share in self.load.items())
         return (
             f"| {self.name} | {len(self.done)} | {done} | {_quantile(self.answered, 0.99):.0f} "
-            f"| {_quantile(self.strangers, 0.99):.0f} | {self.refused} | {load} | {answers} |"
+            f"| {_quantile(self.strangers, 0.99):.0f} | {self.refused} | {load} | {self.memory:.0f} | {answers} |"
         )
 
 
@@ -137,6 +139,7 @@ def _measure(name: str, product: Product, url: str, seconds: float) -> Figures:
                 time.sleep(_PAUSE_SECONDS)
         passed = time.monotonic() - started
         figures.load = {kind: (after - used[kind]) / passed for kind, after in _processor_seconds(product, url).items()}
+        figures.memory = psutil.Process(product.processes["api"]).memory_info().rss / 2**20
         stop.set()
         strangers.join()
     asyncio.run(_forget(url, f"attacker {name}"))
