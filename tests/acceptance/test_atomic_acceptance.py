@@ -157,7 +157,7 @@ async def test_a_client_that_waits_for_leave_is_given_it_only_with_a_key(api: Se
         assert (await upload.answer())[0] == 415
 
 
-async def test_uploads_at_one_time_do_not_mix(database_url: str) -> None:
+async def test_concurrent_uploads_do_not_mix(database_url: str) -> None:
     async with served(database_url, chunk_bytes=CHUNK) as api, api.client() as client:
         bodies = {count: ndjson(platforms(count, start=count)) for count in (3000, 3001, 3002, 3003)}
         answers = await asyncio.gather(

@@ -80,7 +80,7 @@ async def test_a_file_whose_connection_is_cut_in_the_middle_is_imported_once(net
 
 
 @pytest.mark.parametrize("kind", ["asynchronous", "synchronous"])
-async def test_a_large_file_goes_on_where_its_connection_was_cut(network: Network, file: Path, kind: str) -> None:
+async def test_a_large_file_continues_where_its_connection_was_cut(network: Network, file: Path, kind: str) -> None:
     network.proxy.cuts = [600_000, 500_000]
     sent: list[int] = []
     if kind == "asynchronous":

@@ -104,7 +104,7 @@ async def test_events_tell_of_an_import_from_its_state_to_its_end(database_url: 
             assert [event["event"] for event in events].count("done") == 1
 
 
-async def test_whoever_has_seen_the_end_is_told_nothing_again(site: CatalogueSite) -> None:
+async def test_whoever_has_seen_the_end_gets_nothing_again(site: CatalogueSite) -> None:
     job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(1)})
     await settled(site.ann, job_id)
     first = await site.ann.get(f"/api/imports/{job_id}/events")

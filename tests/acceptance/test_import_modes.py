@@ -85,7 +85,7 @@ async def test_an_envelope_takes_a_mode_too(site: CatalogueSite) -> None:
     assert "mode must be insert or upsert" in answer.json()["errors"]["mode"][0]
 
 
-async def test_users_who_upsert_the_same_platforms_at_one_time_create_no_pair(site: CatalogueSite) -> None:
+async def test_users_who_upsert_the_same_platforms_concurrently_create_no_pair(site: CatalogueSite) -> None:
     names = [{"platformName": f"P{i}"} for i in range(500)]
     jobs = await asyncio.gather(*(_load(site, PLATFORMS, rows, "upsert") for rows in (names, names[::-1], names[250:])))
     assert {job["status"] for job in jobs} == {"Completed"}

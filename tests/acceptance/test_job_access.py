@@ -50,7 +50,7 @@ async def test_a_job_that_is_none_is_not_found(idle_site: CatalogueSite) -> None
             assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_without_a_valid_key_nothing_else_is_told(idle_site: CatalogueSite) -> None:
+async def test_without_a_valid_key_nothing_else_is_revealed(idle_site: CatalogueSite) -> None:
     job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
     before = await kept(idle_site.url)
     key = idle_site.ann.headers["x-api-key"]

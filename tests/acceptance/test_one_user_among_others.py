@@ -65,7 +65,7 @@ async def test_one_user_follows_a_bounded_number_of_imports(database_url: str) -
         assert (await bob.get(f"/api/imports/{others}?wait=1")).status_code == 200
 
 
-async def test_one_user_has_a_bounded_number_of_requests_under_way(database_url: str) -> None:
+async def test_one_user_has_a_bounded_number_of_requests_in_progress(database_url: str) -> None:
     async with served(database_url, max_user_requests=2) as api, api.client() as ann, api.client() as bob:
         bob.headers["x-api-key"] = await make_key(database_url, "bob")
         async with api.begun(SINGLE, JSON) as first, api.begun(SINGLE, JSON) as second:

@@ -144,12 +144,12 @@ async def test_two_clients_with_one_key_at_one_moment_import_once(site: Catalogu
 
 
 @pytest.mark.parametrize("data", [[5], [{"a": object()}], ["text"], {"platformName": "Docker"}, 5, b"bytes"])
-def test_what_is_no_list_of_records_is_said_so(data: Any) -> None:
+def test_what_is_no_list_of_records_is_reported(data: Any) -> None:
     with pytest.raises(SourceUnusable):
         list(source_of(data)[0].blocks())
 
 
-async def test_rows_are_mended_sent_again_and_accounted_for(client: AsyncClient, tmp_path: Path) -> None:
+async def test_rows_are_corrected_sent_again_and_accounted_for(client: AsyncClient, tmp_path: Path) -> None:
     rows = [{"platformName": "Docker"}, {"platformName": "x" * 101}, {"platformName": ""}]
     job = await client.imports.create("platforms", rows, results="ids")
     assert (await job.wait()).failure_count == 2

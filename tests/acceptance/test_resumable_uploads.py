@@ -209,7 +209,7 @@ async def test_the_same_key_imports_an_upload_once(site: CatalogueSite) -> None:
     assert await accepted(site.ann, PLATFORMS, **reference(address), **key) == first
 
 
-async def test_what_is_supported_is_said(site: CatalogueSite) -> None:
+async def test_what_is_supported_is_stated(site: CatalogueSite) -> None:
     answer = await site.ann.options("/api/uploads")
     assert answer.status_code == 204
     assert answer.headers["tus-version"] == "1.0.0"

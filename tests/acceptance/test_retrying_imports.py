@@ -41,7 +41,7 @@ async def retried(site: CatalogueSite, job_id: int, **request: object) -> dict[s
     ],
     ids=["ndjson", "csv"],
 )
-async def test_rejected_rows_are_rejected_again_when_nobody_mended_them(
+async def test_rejected_rows_are_rejected_again_when_nobody_corrected_them(
     site: CatalogueSite, content: bytes, headers: dict[str, str]
 ) -> None:
     first = await imported(site.ann, PLATFORMS, content=content, headers=headers)
@@ -61,7 +61,7 @@ async def test_rejected_rows_are_rejected_again_when_nobody_mended_them(
 
 
 @pytest.mark.parametrize("headers", [NDJSON, CSV], ids=["ndjson", "csv"])
-async def test_rows_mended_one_by_one_are_imported_together(site: CatalogueSite, headers: dict[str, str]) -> None:
+async def test_rows_corrected_one_by_one_are_imported_together(site: CatalogueSite, headers: dict[str, str]) -> None:
     rows = ["A", LONG, "B", LONG + "y", LONG + "z"]
     content = (
         "platformName\n" + "\n".join(rows) + "\n"
@@ -81,7 +81,9 @@ async def test_rows_mended_one_by_one_are_imported_together(site: CatalogueSite,
 
 @pytest.mark.parametrize("is_compressed", [False, True])
 @pytest.mark.parametrize("format_", [CSV, NDJSON], ids=["csv", "ndjson"])
-async def test_a_mended_report_is_imported(site: CatalogueSite, format_: dict[str, str], is_compressed: bool) -> None:
+async def test_a_corrected_report_is_imported(
+    site: CatalogueSite, format_: dict[str, str], is_compressed: bool
+) -> None:
     first = await imported(site.ann, PLATFORMS, content=f"platform name\n{LONG}\nA\n".encode(), headers=CSV)
     report = await site.ann.get(f"/api/imports/{first['id']}/errors", headers={"accept": format_["content-type"]})
     mended, headers = report.content.replace(LONG.encode(), b"B"), format_
@@ -171,7 +173,7 @@ async def test_a_retry_waits_for_its_end_and_takes_an_upload(site: CatalogueSite
 
 
 @pytest.mark.parametrize("asked", [{"params": {"format": "xlsx"}}, {"headers": {"accept": XLSX["content-type"]}}])
-async def test_a_workbook_of_bad_rows_is_mended_and_sent_again(site: CatalogueSite, asked: dict[str, Any]) -> None:
+async def test_a_workbook_of_bad_rows_is_corrected_and_sent_again(site: CatalogueSite, asked: dict[str, Any]) -> None:
     rows = f'Platform Name;note\n{LONG};=1+1\nA;007\n{LONG}y;"a;b"\n'.encode()
     first = await imported(site.ann, PLATFORMS, content=rows, headers=CSV)
     report = await site.ann.get(f"/api/imports/{first['id']}/errors", **asked)

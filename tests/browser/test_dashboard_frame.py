@@ -80,7 +80,7 @@ def test_title_and_icon_tell_of_failures_and_of_their_end(browser: Browser, site
         watch.assert_clean()
 
 
-def test_opened_details_and_times_go_on(browser: Browser, site: BrowserSite) -> None:
+def test_opened_details_and_times_continue(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site) as watch:
         page = watch.page
         page.goto(site.url + "jobs/1")

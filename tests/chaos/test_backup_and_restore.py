@@ -38,7 +38,7 @@ def empty_database(server_url: str) -> Iterator[str]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def test_an_import_goes_on_in_a_restored_database(
+def test_an_import_continues_in_a_restored_database(
     site: Site, nursery: Nursery, empty_database: str, chance: random.Random, tmp_path: Path
 ) -> None:
     body = platforms(20_000, chance=chance, bad_share=0.01)

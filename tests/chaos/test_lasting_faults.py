@@ -92,7 +92,7 @@ def test_rows_stored_before_a_lasting_fault_are_counted(site: Site) -> None:
         assert ATTEMPTS <= detail["attempts"] <= ATTEMPTS + 1
 
 
-def test_a_fault_that_is_mended_costs_nothing(site: Site) -> None:
+def test_a_fault_that_is_corrected_costs_nothing(site: Site) -> None:
     body = platforms(2_000, chance=site.chance, bad_share=0.01)
     site.rows(
         """

@@ -136,7 +136,7 @@ async def test_what_cannot_be_declared_is_refused(site: ConformanceSite) -> None
         site.tasks.add.options(queue="")
 
 
-async def test_the_server_names_its_troubles_and_goes_on(site: ConformanceSite, server: ServerProcess) -> None:
+async def test_the_server_names_its_troubles_and_continues(site: ConformanceSite, server: ServerProcess) -> None:
     job_id = await site.jobs.enqueue(site.tasks.refuse, "KeyError")
     await site.ended(job_id)
 

@@ -22,7 +22,7 @@ async def enqueued(site: ConformanceSite, calls: list[JobCall]) -> list[Backgrou
     return [job.id for job in await site.jobs.enqueue_many(calls)]
 
 
-async def test_a_server_serves_the_queues_it_is_told_and_no_other(site: ConformanceSite) -> None:
+async def test_a_server_serves_the_queues_it_is_reported_and_no_other(site: ConformanceSite) -> None:
     await site.serving("one", "two")
     for queue in ("a", "b", "c"):
         await site.jobs.pause_queue(queue)
@@ -56,7 +56,7 @@ async def test_higher_priorities_go_first_and_equals_in_their_order(site: Confor
     assert [note.job_id for note in site.diary.notes(*ids, event="begun")] == by_rank
 
 
-async def test_nothing_of_a_paused_queue_starts_and_what_runs_goes_on(site: ConformanceSite) -> None:
+async def test_nothing_of_a_paused_queue_starts_and_what_runs_continues(site: ConformanceSite) -> None:
     running = await site.jobs.enqueue(site.tasks.stay.options(queue="pausing").call("paused"))
     await site.happens("begun", running)
     await site.jobs.pause_queue("pausing", actor="ada")

@@ -83,7 +83,7 @@ async def test_what_does_not_end_in_time_is_handed_back_as_no_failure(site: Conf
             assert outcomes == [RunOutcome.HANDED_BACK, RunOutcome.SUCCEEDED]
 
 
-async def test_a_long_task_goes_on_elsewhere_from_its_checkpoint(site: ConformanceSite) -> None:
+async def test_a_long_task_continues_elsewhere_from_its_checkpoint(site: ConformanceSite) -> None:
     with site.server("before") as server:
         job_id = await site.jobs.enqueue(site.tasks.report, 8, "middle")
         await site.happens("step 3", job_id)

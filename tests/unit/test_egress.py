@@ -84,7 +84,7 @@ async def test_a_receiver_that_never_answers_is_given_up() -> None:
         waiting.set()
 
 
-async def test_a_server_that_cannot_prove_who_it_is_is_told_apart(tmp_path: Path) -> None:
+async def test_a_server_that_cannot_prove_who_it_is_is_distinguished(tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -112,7 +112,7 @@ async def test_a_server_that_cannot_prove_who_it_is_is_told_apart(tmp_path: Path
                 pass
 
 
-async def test_each_redirect_is_judged_anew(resolver: list[Sequence[str]]) -> None:
+async def test_each_redirect_is_judged_again(resolver: list[Sequence[str]]) -> None:
     async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 302 X\r\nlocation: http://inside.example/x\r\ncontent-length: 0\r\n\r\n")

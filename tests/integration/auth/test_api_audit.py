@@ -37,7 +37,7 @@ async def test_what_clients_change_is_kept_with_their_user_and_key(database_url:
     ]
 
 
-async def test_a_key_that_comes_from_a_new_address_is_told_once(database_url: str) -> None:
+async def test_a_key_that_comes_from_a_new_address_is_reported_once(database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         key = (await issue_key(connection, "ann")).text
         for address in ("192.0.2.1", "192.0.2.1", "198.51.100.7", "192.0.2.1", None, "198.51.100.7"):

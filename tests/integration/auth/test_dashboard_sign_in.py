@@ -229,7 +229,9 @@ async def test_code_that_is_not_redeemed_lets_nobody_in(
         assert "bulkport_session" not in client.cookies
 
 
-async def test_providers_refusal_is_told_without_its_words(open_client: OpenClient, cheating: CheatingIssuer) -> None:
+async def test_providers_refusal_is_reported_without_its_words(
+    open_client: OpenClient, cheating: CheatingIssuer
+) -> None:
     async with cheating.flow(open_client) as (client, sent):
         params = {"state": sent["state"], "error": "access_denied", "error_description": "<b>call 555-0100</b>"}
         answer = await client.get("/hangfire/sign-in/callback", params=params)
@@ -237,7 +239,7 @@ async def test_providers_refusal_is_told_without_its_words(open_client: OpenClie
     assert "555" not in answer.text
 
 
-async def test_provider_that_is_away_is_told(open_client: OpenClient) -> None:
+async def test_provider_that_is_away_is_reported(open_client: OpenClient) -> None:
     async with open_client(**settings("http://127.0.0.1:1/")) as client:
         answer = await client.get("/hangfire/sign-in")
     assert answer.status_code == 503

@@ -103,7 +103,7 @@ async def test_rotating_leaves_both_keys_for_a_while(browser: httpx.AsyncClient)
         assert (await browser.get("/api/imports", headers={"x-api-key": key})).status_code == 200
 
 
-async def test_what_is_wrong_is_said_on_the_page(browser: httpx.AsyncClient) -> None:
+async def test_what_is_wrong_is_stated_on_the_page(browser: httpx.AsyncClient) -> None:
     await _sign_in(browser, "ann")
     for fields, status, words in (
         ({"scope": []}, 400, "Choose what the key may do"),

@@ -19,7 +19,7 @@ async def test_a_key_lives_on_for_a_while_when_another_takes_its_place(database_
         assert await verify_key(connection, new.text) is None
 
 
-async def test_a_user_who_sends_too_many_requests_is_told_when_to_go_on(database_url: str) -> None:
+async def test_a_user_who_sends_too_many_requests_learns_when_to_continue(database_url: str) -> None:
     async with open_application(database_url, requests_per_minute=3) as app:
         async with client_of(app, await make_key(database_url)) as ann:
             first = await ann.get("/api/platforms")

@@ -56,7 +56,9 @@ def command(folder: Path, url: str, *arguments: str, target: str = "little_shop:
         ("def", "SyntaxError: invalid syntax (broken.py, line 1)"),
     ],
 )
-def test_an_application_that_cannot_be_imported_is_told_in_one_line(tmp_path: Path, program: str, message: str) -> None:
+def test_an_application_that_cannot_be_imported_is_reported_in_one_line(
+    tmp_path: Path, program: str, message: str
+) -> None:
     (tmp_path / "broken.py").write_text(program, encoding="utf-8")
     code, output, error = command(tmp_path, "", "worker", target="broken:bulkport")
     assert (code, output, error) == (1, "", f"broken cannot be imported: {message}\n")

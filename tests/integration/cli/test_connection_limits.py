@@ -148,7 +148,7 @@ async def test_headers_must_come_in_time() -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_client_that_goes_on_sending_reads_why_it_was_refused() -> None:
+async def test_a_client_that_keeps_sending_reads_why_it_was_refused() -> None:
     async with _served(ConnectionLimits(header_bytes=10_000)) as (port, gate):
         reader, writer = await _opened(port, b"GET /quick HTTP/1.1\r\nhost: a\r\nx-api-key: ")
 

@@ -91,7 +91,7 @@ def test_a_new_server_is_durable_meant_for_imports_and_closed_to_other_users(dat
     }
 
 
-def test_operator_may_change_settings_for_good(data_dir: Path) -> None:
+def test_operator_may_change_settings_permanently(data_dir: Path) -> None:
     make_data_dir(data_dir)
     with embedded.open_server(data_dir) as server:
         execute(server.url, "ALTER SYSTEM SET max_wal_size = '2GB'")
@@ -184,7 +184,7 @@ def test_data_of_another_postgresql_is_refused_and_left_alone(data_dir: Path) ->
     version.write_text("18\n")
 
 
-def test_platform_without_the_wheel_is_told_what_to_set(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_platform_without_the_wheel_learns_what_to_set(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(programs.importlib.util, "find_spec", lambda name: None)
         with (

@@ -238,7 +238,7 @@ def test_ctrl_c_asks_whether_to_cancel(server: RunningServer, tmp_path: Path, an
         terminal.close()
 
 
-def test_a_tus_library_uploads_in_pieces_and_goes_on(server: RunningServer, tmp_path: Path) -> None:
+def test_a_tus_library_uploads_in_pieces_and_continues(server: RunningServer, tmp_path: Path) -> None:
     key = server.make_key("tus")
     file = tmp_path / "rows.csv"
     file.write_bytes(b"platformName\n" + b"".join(b"tus %d\n" % number for number in range(100_000)))

@@ -154,7 +154,7 @@ def test_key_made_by_another_process_works_at_once(start_server: StartServer) ->
         assert client.get("/api/platforms").status_code == 401
 
 
-def test_port_in_use_is_said_so(start_server: StartServer, data_dir: Path) -> None:
+def test_port_in_use_is_reported(start_server: StartServer, data_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = commandapi("serve", "--port", str(port), data_dir=data_dir)
@@ -181,7 +181,7 @@ def test_configured_database_must_be_migrated_first(start_server: StartServer, s
             connection.execute("DROP DATABASE not_migrated WITH (FORCE)")
 
 
-def test_unreachable_database_is_said_so(data_dir: Path) -> None:
+def test_unreachable_database_is_reported(data_dir: Path) -> None:
     extra = {"COMMANDAPI_DATABASE_URL": "postgresql://ada@127.0.0.1:1/shop", "COMMANDAPI_DATABASE_START_SECONDS": "0"}
     done = commandapi("serve", "--port", "0", data_dir=data_dir, extra=extra)
     assert done.returncode == 1

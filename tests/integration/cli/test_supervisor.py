@@ -104,7 +104,7 @@ async def test_worker_that_cannot_start_is_tried_again_ever_more_slowly(tmp_path
     assert supervised.said[1].endswith("starting it again in 1 s")
 
 
-async def test_program_that_does_not_exist_is_said_so_and_stops_cleanly(tmp_path: Path) -> None:
+async def test_program_that_does_not_exist_is_reported_and_stops_cleanly(tmp_path: Path) -> None:
     async with Supervised(BROKEN, tmp_path, count=1) as supervised:
         pass
     missing = Supervised(BROKEN, tmp_path, count=1)

@@ -71,7 +71,7 @@ async def states(operator: Operator, state: JobState) -> int:
     return (await operator.jobs.count(JobQuery(states={state}))).jobs
 
 
-async def test_an_order_for_many_jobs_goes_on_from_request_to_request(operator: Operator) -> None:
+async def test_an_order_for_many_jobs_continues_from_request_to_request(operator: Operator) -> None:
     await enqueue(operator, 25)
     order = await begin(operator, "jobs/delete", "jobs?state=enqueued&task=wait")
     assert operator.question == "Delete all 25 enqueued wait jobs?"
@@ -89,7 +89,7 @@ async def test_an_order_for_many_jobs_goes_on_from_request_to_request(operator: 
     assert f'href="./bulk-operations/{order}"' in await operator.page("audit")
 
 
-async def test_an_order_that_is_done_at_once_is_told_where_it_was_given(operator: Operator) -> None:
+async def test_an_order_that_is_done_at_once_learns_where_it_was_given(operator: Operator) -> None:
     await enqueue(operator, 9)
     assert await operator.said("jobs/delete", {"all": "jobs"}, back="jobs?state=enqueued") == "9 jobs deleted."
     assert operator.led_to == "../../jobs?state=enqueued"
@@ -161,7 +161,7 @@ async def test_an_order_that_is_sent_twice_is_one_order(operator: Operator) -> N
     assert await states(operator, JobState.CANCELLED) == 10
 
 
-async def test_only_who_gave_an_order_goes_on_with_it(operator: Operator) -> None:
+async def test_only_who_gave_an_order_continues_with_it(operator: Operator) -> None:
     await enqueue(operator, 25)
     order = await begin(operator, "jobs/delete", "jobs?state=enqueued")
     ACCESS.current = Viewer("bob", Role.OPERATOR)

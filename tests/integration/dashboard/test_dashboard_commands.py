@@ -80,7 +80,7 @@ async def test_a_job_is_requeued_cancelled_and_deleted_with_a_reason_in_its_hist
     assert "ann" in audit
 
 
-async def test_what_cannot_be_done_is_told_with_its_status(api: Api) -> None:
+async def test_what_cannot_be_done_is_reported_with_its_status(api: Api) -> None:
     assert await api.post("jobs/999/cancel", status=404)
     job = await api.jobs.enqueue(api.site.send_report, "ada@example.org")
     await api.post(f"jobs/{job}/cancel")

@@ -36,7 +36,7 @@ async def test_pages_have_nothing_inline_and_nothing_from_elsewhere(page: str) -
     assert not re.findall(r'(?:src|href|action)="(?:https?:)?//', html)
 
 
-async def test_files_are_named_by_their_content_and_kept_for_good() -> None:
+async def test_files_are_named_by_their_content_and_kept_permanently() -> None:
     async with browser_of(build_site(sample_data())) as browser:
         html = (await browser.get("/hangfire/jobs/1")).text
         files = re.findall(r'(?:src|href)="\.\./(static/[^"]+)"', html)

@@ -134,7 +134,7 @@ async def test_strict_import_is_taken_back_in_the_middle_of_its_writing(site: Co
     assert await value(site, "SELECT count(*) FROM platforms") == 0
 
 
-async def test_buttons_are_there_for_imports_under_way_only(site: CommandSite) -> None:
+async def test_buttons_are_there_for_imports_in_progress_only(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
     assert "do/imports/cancel" in await site.page(f"imports/{import_id}")
     assert "do/imports/cancel" in await site.page("imports")

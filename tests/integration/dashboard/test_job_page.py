@@ -131,7 +131,7 @@ async def test_large_arguments_are_left_out_of_lists_and_shown_on_the_page(opera
     assert "00000001" in await operator.page(f"jobs/{job_id}")
 
 
-async def test_job_that_is_not_there_is_told(operator: Operator) -> None:
+async def test_job_that_is_not_there_is_reported(operator: Operator) -> None:
     for number in ["999", str(MAX_BIGINT), str(MAX_BIGINT + 1), "9" * 30]:
         with case(number):
             assert "not found. Finished jobs are removed" in await operator.page(f"jobs/{number}", status=404)

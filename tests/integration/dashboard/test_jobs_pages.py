@@ -136,7 +136,7 @@ async def test_filters_are_in_the_address(operator: Operator) -> None:
     assert (await operator.led_by(f"jobs?q={ada}")).endswith(f"search?q={ada}")
 
 
-async def test_address_that_makes_no_sense_is_told(operator: Operator) -> None:
+async def test_address_that_makes_no_sense_is_reported(operator: Operator) -> None:
     for query in ["state=nothing", "since=the+day+before", "batch=none", "cursor=abc", "task=%00"]:
         with case(query):
             page = await operator.page(f"jobs?{query}", status=400)
@@ -163,7 +163,7 @@ async def test_pages_follow_one_another_and_lead_back(operator: Operator) -> Non
     assert await operator.rows(back[1].replace("&amp;", "&")) == pages[1]
 
 
-async def test_enqueued_jobs_are_told_by_queue(operator: Operator) -> None:
+async def test_enqueued_jobs_are_reported_by_queue(operator: Operator) -> None:
     site = operator.site
     for queue in ("mail", "mail", "slow"):
         await site.jobs.enqueue(site.send_report.options(queue=queue).call("ada"))

@@ -132,7 +132,7 @@ async def test_viewer_who_reads_slowly_gets_the_newest_state_at_last(app: FastAP
         assert len(slow.fragments("live_jobs")) <= before + 2
 
 
-async def test_database_that_is_away_is_told_and_its_return_too(app: FastAPI, data: SiteData) -> None:
+async def test_database_that_is_away_is_reported_and_its_return_too(app: FastAPI, data: SiteData) -> None:
     async with watch(app, "jobs") as viewer:
         await until(lambda: viewer.fragments("live_jobs"), "the first state")
         data.error = RuntimeError("away")

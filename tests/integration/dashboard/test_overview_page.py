@@ -39,7 +39,7 @@ async def test_empty_overview_says_what_to_do(site: CommandSite) -> None:
         assert "Servers 0" in text
 
 
-async def test_overview_shows_imports_under_way_and_what_works_on_them(site: CommandSite) -> None:
+async def test_overview_shows_imports_in_progress_and_what_works_on_them(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
     page = await site.page("")
     assert f'id="import-{import_id}"' in page

@@ -17,7 +17,7 @@ async def operator(database_url: str) -> AsyncIterator[Operator]:
         yield one
 
 
-async def test_schedule_and_last_run_are_told(operator: Operator) -> None:
+async def test_schedule_and_last_run_are_reported(operator: Operator) -> None:
     site = operator.site
     page = await operator.page("recurring")
     assert "At 03:00 every day (Europe/Berlin)" in page

@@ -127,7 +127,7 @@ async def test_what_an_answer_names_is_found_there(
 
 
 @pytest.mark.parametrize(("make", "below"), WAYS)
-async def test_the_client_is_told_where_the_routes_are(
+async def test_the_client_learns_where_the_routes_are(
     database_url: str, make: Callable[[Bulkport], Any], below: str
 ) -> None:
     async with (

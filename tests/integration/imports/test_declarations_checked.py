@@ -196,7 +196,7 @@ def books(case: Case, database_url: str, role: str) -> Iterator[Bulkport]:
         connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
 
 
-async def test_it_is_named_at_the_start_met_by_an_import_and_mended_by_what_it_names(
+async def test_it_is_named_at_the_start_met_by_an_import_and_corrected_by_what_it_names(
     books: Bulkport, case: Case, database_url: str, role: str, library_log: pytest.LogCaptureFixture
 ) -> None:
     line = f"resource 'books': {case.mistake.replace('ROLE', role)}"

@@ -232,7 +232,7 @@ async def test_a_workbook_has_numbers_dates_and_truth_values_as_such(site: Table
     assert sheet.cell(4, names.index("t") + 1).data_type == "s"
 
 
-async def test_what_does_not_fit_into_a_sheet_is_said_before_a_byte_is_sent(
+async def test_what_does_not_fit_into_a_sheet_is_stated_before_a_byte_is_sent(
     site: TableSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await execute(site.url, "UPDATE everything SET t = repeat('x', 32768) WHERE id = 1")

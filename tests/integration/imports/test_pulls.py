@@ -314,7 +314,7 @@ async def test_a_recurring_pull_imports_what_has_changed_and_nothing_else(site: 
     assert len((await site.ann.get("/api/imports")).json()["items"]) == 2
 
 
-async def test_a_recurring_pull_fails_as_an_import_and_goes_on(site: Site) -> None:
+async def test_a_recurring_pull_fails_as_an_import_and_continues(site: Site) -> None:
     pull = (await site.ann.post("/api/platforms/pulls", json={"cron": "@daily", **site.source("/rows")["json"]})).json()
     pull = await _look(site, pull)
     assert (await settled(site.ann, pull["lastImportId"]))["status"] == "Failed"
@@ -323,7 +323,7 @@ async def test_a_recurring_pull_fails_as_an_import_and_goes_on(site: Site) -> No
     assert (await settled(site.ann, pull["lastImportId"]))["status"] == "Completed"
 
 
-async def test_a_look_while_the_last_import_goes_on_makes_none(site: Site) -> None:
+async def test_a_look_while_the_last_import_continues_makes_none(site: Site) -> None:
     gate = asyncio.Event()
     site.server.files["/rows"] = File(CSV, "text/csv", gate=gate)
     pull = (await site.ann.post("/api/platforms/pulls", json={"cron": "@daily", **site.source("/rows")["json"]})).json()

@@ -246,7 +246,7 @@ async def test_it_holds_behind_a_pooler(site: Site, database_url: str) -> None:
             assert found == [(int(user == "ann"),) for user in users]
 
 
-async def test_without_the_role_everything_goes_on_and_a_warning_says_so(
+async def test_without_the_role_everything_continues_and_a_warning_says_so(
     database_url: str, library_log: pytest.LogCaptureFixture
 ) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:

@@ -32,7 +32,7 @@ async def test_a_lasting_fault_ends_the_import(shop_url: str) -> None:
         assert await fetch(site.url, "SELECT payload FROM bulkport.import_chunks WHERE payload IS NOT NULL") == []
 
 
-async def test_an_import_goes_on_where_a_fault_stopped_it(shop_url: str) -> None:
+async def test_an_import_continues_where_a_fault_stopped_it(shop_url: str) -> None:
     async with opened(shop_url, worker=_worker(1000), chunk_bytes=500) as site:
         # A full disk is no row's fault.
         await execute(

@@ -187,7 +187,7 @@ def _good(count: int) -> list[dict[str, Any]]:
 
 @at_both_sizes(2)
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
-async def test_one_bad_row_is_told_by_its_field_and_all_others_are_written(
+async def test_one_bad_row_is_reported_by_its_field_and_all_others_are_written(
     database_url: str, case: tuple[str, Mapping[str, Any], str, str, Mapping[str, Any]], count: int
 ) -> None:
     tables, bad_row, field, message, options = case

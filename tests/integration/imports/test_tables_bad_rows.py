@@ -183,7 +183,7 @@ def _good(count: int) -> list[dict[str, Any]]:
 
 @at_both_sizes(2)
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
-async def test_one_bad_row_is_told_and_all_others_are_written(database_url: str, case: Case, count: int) -> None:
+async def test_one_bad_row_is_reported_and_all_others_are_written(database_url: str, case: Case, count: int) -> None:
     async with table_site(database_url, case.tables, case.resource()) as site:
         rows = _good(count)
         rows.insert(count // 2, dict(case.bad))

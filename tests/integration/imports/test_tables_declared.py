@@ -233,7 +233,7 @@ async def test_a_row_may_be_changed_or_refused_before_it_is_written(database_url
         assert await site.rows("SELECT count(*) FROM items WHERE name = 'up'") == [(1,)]
 
 
-async def test_a_chunks_ids_are_given_in_its_transaction_and_the_end_is_told_once(database_url: str) -> None:
+async def test_a_chunks_ids_are_given_in_its_transaction_and_the_end_is_reported_once(database_url: str) -> None:
     ended: list[ImportJob] = []
     told = asyncio.Event()
 

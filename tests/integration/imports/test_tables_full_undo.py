@@ -97,7 +97,7 @@ async def test_changed_rows_get_their_old_values_and_created_ones_go(
         assert (await site.api.post(f"/api/imports/{job['id']}/undo")).status_code == 409
 
 
-async def test_rows_that_others_changed_or_deleted_since_are_told_with_reasons(database_url: str) -> None:
+async def test_rows_that_others_changed_or_deleted_since_are_reported_with_reasons(database_url: str) -> None:
     async with table_site(database_url, TABLES, MATCHED) as site:
         job, _ = await site.load([{"name": f"old{i}", "price": 50} for i in range(1, 5)], query="?mode=update")
         await execute(site.url, "UPDATE items SET note = 'mine' WHERE name = 'old1'; DELETE FROM items WHERE id = 2")
@@ -399,7 +399,7 @@ async def test_where_transaction_numbers_came_again_since_nothing_comes_back(
         ("CREATE TABLE base (name text UNIQUE, price int); CREATE VIEW items AS SELECT * FROM base", "no plain table"),
     ],
 )
-async def test_a_table_that_cannot_keep_old_rows_is_told_before_the_first_import(
+async def test_a_table_that_cannot_keep_old_rows_is_reported_before_the_first_import(
     database_url: str, table: str, says: str
 ) -> None:
     await execute(database_url, table)

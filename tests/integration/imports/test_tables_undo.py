@@ -64,7 +64,7 @@ async def test_created_rows_are_removed_unless_they_were_changed(
         assert await undo(site, other) == {"removed": 1}
 
 
-async def test_updated_rows_stay_as_the_import_left_them_and_are_told(database_url: str) -> None:
+async def test_updated_rows_stay_as_the_import_left_them_and_are_reported(database_url: str) -> None:
     async with table_site(database_url, TABLES, ITEMS) as site:
         job, _ = await site.load([{"name": "old", "price": 2}, {"name": "new"}], query="?mode=upsert&results=ids")
         assert await undo(site, job) == {"removed": 1, "notRestored": 1}
@@ -101,7 +101,7 @@ async def test_where_transaction_numbers_come_again_only_kept_ids_are_removed(
         assert await site.rows("SELECT name FROM items ORDER BY name") == [("new",), ("old",)]
 
 
-async def test_another_user_and_an_import_that_goes_on_are_refused(database_url: str) -> None:
+async def test_another_user_and_an_import_that_continues_are_refused(database_url: str) -> None:
     async with table_site(database_url, TABLES, ITEMS) as site:
         job, _ = await site.load([{"name": "new"}])
         answer = await site.api.post(f"/api/imports/{job['id']}/undo", headers={"x-user": "rob"})

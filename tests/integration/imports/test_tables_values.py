@@ -71,7 +71,7 @@ def table(header: list[str], *rows: list[str]) -> bytes:
 
 
 @at_both_sizes(0, "filler")
-async def test_good_values_arrive_and_others_are_told_at_every_size(database_url: str, filler: int) -> None:
+async def test_good_values_arrive_and_others_are_reported_at_every_size(database_url: str, filler: int) -> None:
     header = list(Reading.model_fields)
     good = ["a", "1234567890.12", "1e-3", "2024-02-29", "2024-01-31T10:00:00+05:30", "2024-01-31T10:00:00"]
     bad = {
@@ -137,7 +137,7 @@ async def test_the_same_values_come_by_json(database_url: str) -> None:
 
 
 @at_both_sizes(0, "filler")
-async def test_a_member_that_stands_twice_in_a_value_is_told(database_url: str, filler: int) -> None:
+async def test_a_member_that_stands_twice_in_a_value_is_reported(database_url: str, filler: int) -> None:
     values = {
         '{"n": 1, "n": 2}': "n",
         '{"a": [{"b": {"n" :1, "m": ":", "n": 2}}]}': "n",
@@ -208,7 +208,7 @@ async def test_an_update_leaves_what_the_file_does_not_have(database_url: str, r
         assert await site.rows(everyone) == [(None, None)]
 
 
-async def test_what_is_odd_is_told_in_the_warnings(database_url: str) -> None:
+async def test_what_is_odd_is_reported_in_the_warnings(database_url: str) -> None:
     async with table_site(database_url, TABLES, READINGS) as site:
         body = b"".join(json.dumps({"name": name}).encode() + b"\n" for name in ("x", "x ", "x\u00a0"))
         job, _ = await site.load(body + b'{"name":"y","name":"z"}\n')

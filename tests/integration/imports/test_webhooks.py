@@ -66,7 +66,7 @@ async def site(database_url: str) -> AsyncIterator[Site]:
         yield Site(database_url, ann, bob, app.state.bulkport, receiver)
 
 
-async def test_an_import_that_ends_is_told_signed(site: Site) -> None:
+async def test_an_import_that_ends_is_reported_signed(site: Site) -> None:
     webhook = await site.webhook()
     answer = await site.ann.post(
         BULK,
@@ -120,7 +120,7 @@ async def test_each_end_is_told_to_whom_it_concerns_and_to_them_alone(site: Site
     assert (await site.bob.get(f"/api/webhooks/{bobs['id']}/deliveries")).json()["items"] == []
 
 
-async def test_a_cancelled_import_is_told_too(database_url: str) -> None:
+async def test_a_cancelled_import_is_reported_too(database_url: str) -> None:
     async with (
         open_receiver() as receiver,
         open_application(database_url, **LOOPBACK) as app,

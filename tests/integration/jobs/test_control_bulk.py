@@ -55,7 +55,7 @@ async def test_a_whole_tree_of_waiting_jobs_is_cancelled_at_once(site: EngineSit
     await be_consistent(site)
 
 
-async def test_operators_that_do_the_same_at_one_time_share_the_work(site: EngineSite, control: JobController) -> None:
+async def test_operators_that_do_the_same_concurrently_share_the_work(site: EngineSite, control: JobController) -> None:
     jobs = 3 * JOBS_A_TRANSACTION
     await enqueue(site, *(job("nothing", {}, concurrency_key=f"k{number % 3}") for number in range(jobs)))
     summaries = await asyncio.gather(

@@ -32,7 +32,7 @@ async def last_change(site: EngineSite, queue: str) -> tuple[str | None, int | N
     return by, limit, is_paused
 
 
-async def test_a_paused_queue_stands_still_and_others_go_on(site: EngineSite) -> None:
+async def test_a_paused_queue_stands_still_and_others_continue(site: EngineSite) -> None:
     control = JobController()
     async with site.worker(poll_seconds=60):
         (running,) = await enqueue(site, gated(queue="mail"))
@@ -163,7 +163,7 @@ async def test_who_changed_a_queue_last_is_kept(site: EngineSite) -> None:
 
 
 @pytest.mark.parametrize("queues", [None, ["narrow"]])
-async def test_two_claims_at_one_time_do_not_take_the_last_place_together(
+async def test_two_claims_concurrently_do_not_take_the_last_place_together(
     site: EngineSite, queues: list[str] | None
 ) -> None:
     await JobController().limit_queue("narrow", 1, connection=site.connection)

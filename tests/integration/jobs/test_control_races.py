@@ -75,7 +75,7 @@ async def test_orders_at_random_leave_everything_consistent(site: EngineSite) ->
         await be_consistent(site)
 
 
-async def test_a_cancellation_and_a_claim_at_one_time_have_one_winner(site: EngineSite) -> None:
+async def test_a_cancellation_and_a_claim_concurrently_have_one_winner(site: EngineSite) -> None:
     async with open_pool(site.url, name="control", most=2) as pool, site.worker():
         control = JobController(pool)
         for _ in range(40):

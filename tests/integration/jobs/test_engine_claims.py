@@ -60,7 +60,7 @@ async def test_a_worker_claims_as_many_jobs_as_it_has_room_for_in_their_order(si
         assert await one.claim(5) == []
 
 
-async def test_workers_that_claim_at_one_time_never_get_the_same_job(site: EngineSite) -> None:
+async def test_workers_that_claim_concurrently_never_get_the_same_job(site: EngineSite) -> None:
     ids = await enqueue(site, 200)
     async with worker(site) as one, worker(site) as other, worker(site) as third:
         got: list[BackgroundJobId] = []

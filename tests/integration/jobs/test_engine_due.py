@@ -77,7 +77,7 @@ async def test_a_released_job_is_seen_by_all_at_once(site: EngineSite) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2])
-async def test_the_time_until_the_next_is_told(site: EngineSite, most: int) -> None:
+async def test_the_time_until_the_next_is_reported(site: EngineSite, most: int) -> None:
     assert await site.value("SELECT next_seconds FROM bulkport.release_due(10)") is None
     await site.engine.enqueue_many(site.connection, [NewJob("note", {}, delay=delay) for delay in (0.001, 0.002, 60)])
     await asyncio.sleep(0.02)

@@ -14,7 +14,7 @@ async def _backend(link: WorkerConnection) -> int:
     return int(rows[0]["pid"])
 
 
-async def test_a_lost_connection_is_made_anew(site: EngineSite) -> None:
+async def test_a_lost_connection_is_made_again(site: EngineSite) -> None:
     link = WorkerConnection(site.url, asyncio.Event())
     first = await _backend(link)
     await site.value("SELECT pg_terminate_backend(%s)", first)

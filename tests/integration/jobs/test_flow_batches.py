@@ -107,7 +107,7 @@ async def test_a_sealed_batch_takes_no_more_jobs(site: EngineSite) -> None:
     assert await site.value("SELECT count(*) FROM bulkport.all_jobs") == 0
 
 
-async def test_a_batch_whose_last_two_jobs_end_at_one_time_ends(site: EngineSite) -> None:
+async def test_a_batch_whose_last_two_jobs_end_concurrently_ends(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     jobs = await enqueue(site, note(batch_id=batch_id), note(batch_id=batch_id))
     (child,) = await enqueue(site, after(batch_id))
@@ -138,7 +138,7 @@ async def test_a_batch_sealed_while_its_last_job_is_just_ending_ends(site: Engin
     await be_consistent(site)
 
 
-async def test_jobs_of_a_batch_that_end_at_one_time_do_not_wait_for_each_other(site: EngineSite) -> None:
+async def test_jobs_of_a_batch_that_end_concurrently_do_not_wait_for_each_other(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     jobs = await enqueue(site, *(note(batch_id=batch_id) for _ in range(40)))
     await seal_batch(site.connection, batch_id)
@@ -151,7 +151,7 @@ async def test_jobs_of_a_batch_that_end_at_one_time_do_not_wait_for_each_other(s
     await be_consistent(site)
 
 
-async def test_jobs_that_end_at_one_time_end_their_batch(site: EngineSite) -> None:
+async def test_jobs_that_end_concurrently_end_their_batch(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     jobs = await enqueue(site, *(gated(batch_id=batch_id) for _ in range(24)))
     (child,) = await enqueue(site, after(batch_id))

@@ -77,7 +77,7 @@ async def test_arguments_are_refused_at_once_and_nothing_is_queued(public: Publi
     assert await stored(public) == 0
 
 
-async def test_stored_arguments_that_no_longer_fit_fail_for_good(public: PublicSite) -> None:
+async def test_stored_arguments_that_no_longer_fit_fail_permanently(public: PublicSite) -> None:
     @public.jobs.task(name="count")
     async def count(number: str) -> None: ...
 
@@ -276,7 +276,7 @@ async def test_a_scheduled_job_waits_for_its_time(public: PublicSite) -> None:
             await public.jobs.schedule(note, **wrong)  # type: ignore[arg-type]
 
 
-async def test_a_unique_key_is_told_and_leaves_the_transaction_usable(public: PublicSite) -> None:
+async def test_a_unique_key_is_reported_and_leaves_the_transaction_usable(public: PublicSite) -> None:
     @public.jobs.task
     async def note(text: str) -> None: ...
 

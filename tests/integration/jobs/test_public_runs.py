@@ -105,7 +105,7 @@ async def test_lines_are_numbered_and_bounded_over_the_runs_of_a_job(public: Pub
     assert "1,000 lines" in kept[-1][3]
 
 
-async def test_a_later_run_goes_on_from_the_checkpoint(public: PublicSite) -> None:
+async def test_a_later_run_continues_from_the_checkpoint(public: PublicSite) -> None:
     begun: list[Any] = []
 
     @public.jobs.task(retry=QUICK)
@@ -298,7 +298,7 @@ async def test_a_sync_task_decides_about_its_retries(public: PublicSite) -> None
         assert (await public.reaches(retry, JobState.SUCCEEDED)).result == "attempt 3"
 
 
-async def test_sync_tasks_run_at_one_time_and_leave_the_loop_free(public: PublicSite) -> None:
+async def test_sync_tasks_run_concurrently_and_leave_the_loop_free(public: PublicSite) -> None:
     meeting = threading.Barrier(3)
 
     @public.jobs.task

@@ -71,7 +71,7 @@ async def test_a_running_job_tells_since_when_and_where(site: EngineSite) -> Non
     assert details.runs[0].duration_seconds is None
 
 
-async def test_runs_and_changes_are_told_in_their_order(reading_site: ReadingSite) -> None:
+async def test_runs_and_changes_are_reported_in_their_order(reading_site: ReadingSite) -> None:
     await reading_site.put(1, "failed", created_at=NOON, runs=2, error_type="ValueError", error="no")
     for run, seconds in ((1, 10), (2, 50)):
         await reading_site.connection.execute(
@@ -97,7 +97,7 @@ async def test_runs_and_changes_are_told_in_their_order(reading_site: ReadingSit
     assert details.timeline[2].change.reason == "why"
 
 
-async def test_a_long_life_is_told_from_its_end(reading_site: ReadingSite) -> None:
+async def test_a_long_life_is_reported_from_its_end(reading_site: ReadingSite) -> None:
     await reading_site.put(1, "enqueued", runs=250)
     await reading_site.connection.execute(
         "INSERT INTO bulkport.job_runs (job_id, run, outcome, ended_at)"

@@ -59,7 +59,7 @@ async def test_jobs_are_kept_as_long_as_their_state_is(reading_site: ReadingSite
     assert set(await reading_site.found(JobQuery())) == {1, 3, 5, 7, 8}
 
 
-async def test_what_is_kept_for_good_stays(reading_site: ReadingSite, link: WorkerConnection) -> None:
+async def test_what_is_kept_permanently_stays(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number, state in enumerate(["succeeded", "failed", "cancelled"], start=1):
         await put_old(reading_site, number, state, 1000 * DAY)
     await prune(link, RetentionPolicy(succeeded=None, failed=None, cancelled=None))

@@ -207,7 +207,7 @@ async def test_the_way_back_from_a_vanished_beginning_is_the_first_page(reading_
     assert back.next_cursor is not None
 
 
-async def test_waiting_and_running_jobs_are_told_apart(reading_site: ReadingSite) -> None:
+async def test_waiting_and_running_jobs_are_distinguished(reading_site: ReadingSite) -> None:
     waiting = [await reading_site.enqueue() for _ in range(3)]
     server = await reading_site.serve()
     running = await reading_site.claim(server)
@@ -357,7 +357,7 @@ async def test_the_settings_of_a_search_stay_with_it(
             assert row == (value,)
 
 
-async def test_texts_are_found_without_their_index_and_it_is_told(reading_site: ReadingSite) -> None:
+async def test_texts_are_found_without_their_index_and_it_is_reported(reading_site: ReadingSite) -> None:
     for number in range(30):
         await reading_site.put(number + 1, args={"mark": "rare" if number % 10 == 0 else "common"})
     query = JobQuery(text="rare")

@@ -128,7 +128,7 @@ async def test_rolling_up_changes_no_number(reading_site: ReadingSite) -> None:
     assert await everything() == before
 
 
-async def test_rollups_at_one_time_move_each_delta_once(reading_site: ReadingSite) -> None:
+async def test_rollups_concurrently_move_each_delta_once(reading_site: ReadingSite) -> None:
     async with open_pool(reading_site.url, name="movers", most=6) as pool:
 
         async def move() -> int:
@@ -200,7 +200,7 @@ async def test_a_series_is_of_a_bounded_length(reading_site: ReadingSite) -> Non
     assert await reading_site.reader.task_statistics(timedelta.max) == []
 
 
-async def test_tasks_are_told_apart(reading_site: ReadingSite) -> None:
+async def test_tasks_are_distinguished(reading_site: ReadingSite) -> None:
     now = datetime.now(UTC)
     await add(reading_site, "enqueued", None, task="report", jobs=7, at=now)
     for task, seconds in (("report", 10.0), ("mail", 0.01)):
@@ -222,7 +222,7 @@ async def test_tasks_are_told_apart(reading_site: ReadingSite) -> None:
         await roll_up(reading_site)
 
 
-async def test_overdue_jobs_are_told(reading_site: ReadingSite) -> None:
+async def test_overdue_jobs_are_reported(reading_site: ReadingSite) -> None:
     now = datetime.now(UTC)
     await reading_site.put(1, "scheduled", due_at=now - timedelta(seconds=5))
     await reading_site.put(2, "retrying", due_at=now - timedelta(seconds=5))

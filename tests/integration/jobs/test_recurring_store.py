@@ -74,7 +74,7 @@ async def test_it_is_in_the_callers_transaction(recurring_site: RecurringSite) -
     assert found.paused_at is not None
 
 
-async def test_a_paused_one_goes_on_from_now(recurring_site: RecurringSite) -> None:
+async def test_a_paused_one_continues_from_now(recurring_site: RecurringSite) -> None:
     store = recurring_site.store
     await store.add_or_update(HOURLY)
     paused = await store.pause("hourly")
@@ -106,7 +106,7 @@ async def test_triggering_makes_a_job_now_and_leaves_the_next_tick(recurring_sit
     assert await cursor.fetchone() == ("note", "mail", 2, {"text": "tick"}, "hourly")
 
 
-async def test_an_unknown_one_is_told(recurring_site: RecurringSite) -> None:
+async def test_an_unknown_one_is_reported(recurring_site: RecurringSite) -> None:
     store = recurring_site.store
     for action in (store.pause, store.resume, store.trigger):
         with pytest.raises(UnknownRecurringJob, match="'nobody'"):

@@ -96,7 +96,7 @@ async def test_a_server_tells_its_memory_by_the_minute_and_how_late_its_loop_was
         assert 0 <= server.loop_lag_seconds < 30
 
 
-async def test_activity_is_told_by_queue_and_by_task(jobs: BackgroundJobs, database_url: str) -> None:
+async def test_activity_is_reported_by_queue_and_by_task(jobs: BackgroundJobs, database_url: str) -> None:
     now = datetime.now(UTC)
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute(
@@ -126,7 +126,7 @@ async def test_activity_is_told_by_queue_and_by_task(jobs: BackgroundJobs, datab
             await connection.execute("SELECT bulkport.rollup()")
 
 
-async def test_activity_is_told_by_server_once_its_jobs_have_ended(jobs: BackgroundJobs, database_url: str) -> None:
+async def test_activity_is_reported_by_server_once_its_jobs_have_ended(jobs: BackgroundJobs, database_url: str) -> None:
     since = datetime.now(UTC) - timedelta(minutes=2)
     calls = [jobs.tasks["note"].call(number) for number in range(3)]
     await jobs.enqueue_many(calls)

@@ -10,7 +10,7 @@ from bulkport.jobs import JobState
 from bulkport.jobs.port.metrics import ServerCommand
 
 
-async def test_a_server_that_is_being_commanded_goes_on_beating(site: EngineSite) -> None:
+async def test_a_server_that_is_being_commanded_keeps_beating(site: EngineSite) -> None:
     async with (
         site.process("one", **HASTY),
         await psycopg.AsyncConnection.connect(site.url) as stranger,

@@ -133,7 +133,7 @@ async def test_draining_leaves_paused_queues_and_the_tasks_of_others_alone(conne
     assert (await drain(connected)).jobs == ()
 
 
-async def test_a_file_is_imported_without_a_server_and_its_errors_are_told(mail: Bulkport, tmp_path: Path) -> None:
+async def test_a_file_is_imported_without_a_server_and_its_errors_are_reported(mail: Bulkport, tmp_path: Path) -> None:
     result = await import_file(mail, KEYED, b"title,pages\nEmma,474\nPersuasion and more,1\nEmma,x\n")
     assert (result.status, result.total, result.succeeded, result.failed) == ("PartialSuccess", 3, 1, 2)
     assert result.counts["created"] == 1

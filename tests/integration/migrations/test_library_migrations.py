@@ -269,7 +269,7 @@ async def test_search_works_without_the_extension_and_says_so(
     assert "pg_trgm is not installed" in (page.notice or "")
 
 
-def test_a_role_that_may_not_make_the_schema_is_told(empty_url: str) -> None:
+def test_a_role_that_may_not_make_the_schema_is_reported(empty_url: str) -> None:
     role = sql.Identifier(f"guest_{uuid.uuid4().hex[:12]}")
     with psycopg.connect(empty_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {0}; SET ROLE {0}").format(role))
@@ -313,7 +313,7 @@ async def test_the_check_names_the_command_and_lets_newer_schemas_be(empty_url: 
         "UPDATE bulkport.migrations SET checksum = NULL WHERE version = 2",
     ],
 )
-async def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_made_anew(
+async def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_made_again(
     empty_url: str, earlier: str
 ) -> None:
     async with await psycopg.AsyncConnection.connect(empty_url, autocommit=True) as connection:

@@ -55,7 +55,7 @@ def test_a_database_of_another_version_is_refused_and_left_alone(database_url: s
         "UPDATE bulkport.migrations SET checksum = 'of an earlier state' WHERE version = 2",
     ],
 )
-def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_made_anew(
+def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_made_again(
     database_url: str, earlier: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:

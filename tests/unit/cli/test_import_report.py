@@ -51,7 +51,7 @@ def test_counts_time_and_rate_are_shown() -> None:
     assert URL not in shown
 
 
-def test_time_and_rate_are_those_of_the_processing_and_a_wait_is_told_apart() -> None:
+def test_time_and_rate_are_those_of_the_processing_and_a_wait_is_distinguished() -> None:
     assert "waited" not in report(waited=0.05)
     shown = report(waited=2.5)
     for text in ("waited", "2.50 s", "1.50 s", "4,821 rows/s"):

@@ -204,12 +204,12 @@ def test_bad_rows_come_page_by_page_as_they_are_needed() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "server", "ftp://server", "http://", "http://[::1", "http://server:port"])
-def test_what_is_no_address_is_said_so(url: str) -> None:
+def test_what_is_no_address_is_reported(url: str) -> None:
     with pytest.raises(ClientError, match="address"):
         Client(url, api_key="key")
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "two\nlines", "\x00"])
-def test_what_can_be_no_key_is_said_so(key: str) -> None:
+def test_what_can_be_no_key_is_reported(key: str) -> None:
     with pytest.raises(ClientError, match="key"):
         Client("http://server", api_key=key)

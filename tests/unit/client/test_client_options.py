@@ -71,7 +71,7 @@ def test_a_key_of_the_callers_sends_a_large_file_in_one_piece(tmp_path: Path) ->
     assert [request.url.path for request in server.requests] == ["/api/platforms/bulk"]
 
 
-def test_an_upload_in_parts_says_what_it_is_and_where_it_goes_on(tmp_path: Path) -> None:
+def test_an_upload_in_parts_says_what_it_is_and_where_it_continues(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("platformName\nDocker\n")
     size = path.stat().st_size

@@ -70,7 +70,7 @@ def test_secrets_are_masked_wherever_they_are() -> None:
         assert "ada" in text
 
 
-def test_lines_are_cut_and_missing_arguments_are_told() -> None:
+def test_lines_are_cut_and_missing_arguments_are_reported() -> None:
     assert arguments_in_a_line(job({"text": "x" * 500}), Masking(), 50) == f'text="{"x" * 43}…'
     assert call_in_a_line(job(None), Masking()) == "send_report(…)"
     assert readable_call(job(None), Masking()) == "await jobs.enqueue(send_report, ...)"

@@ -100,7 +100,7 @@ def test_another_column_begins_with_what_matters_of_it() -> None:
     assert sorting.link(request, "due") == "./jobs?order=asc&sort=due&state=scheduled"
 
 
-def test_outcomes_are_told_in_words() -> None:
+def test_outcomes_are_reported_in_words() -> None:
     summary = OrderSummary({Effect.ALREADY_ENDED: 1, Effect.REQUEUED: 1200, Effect.UNKNOWN: 2})
     assert outcome_in_words(summary) == "1,200 jobs requeued, 1 already finished, 2 no longer exist."
     assert outcome_in_words(OrderSummary()) == "No matching jobs."

@@ -74,7 +74,7 @@ def test_a_mistake_is_named_without_the_password(given: object, words: str) -> N
         ('connection to server on socket "/run/.s.PGSQL.5432" failed: No such file or directory', False),
     ],
 )
-def test_a_refusal_is_told_from_a_server_that_is_away(message: str, is_refused: bool) -> None:
+def test_a_refusal_is_reported_from_a_server_that_is_away(message: str, is_refused: bool) -> None:
     refusal = refusal_in(psycopg.OperationalError(f"connection failed: {message}"))
     assert (refusal is not None) == is_refused
     assert refusal is None or " ".join(message.split()) in str(refusal)

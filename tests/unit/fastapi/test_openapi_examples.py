@@ -87,7 +87,7 @@ SAFE_BY_THEMSELVES = {"PATCH /api/uploads/{upload_id}"}
 """`Upload-Offset` says what has been done already."""
 
 
-def test_each_change_is_said_to_be_safe_to_send_again() -> None:
+def test_each_change_is_stated_to_be_safe_to_send_again() -> None:
     for name, operation in OPERATIONS.items():
         is_change = name.startswith(("POST", "PUT", "PATCH", "DELETE")) and name not in SAFE_BY_THEMSELVES
         takes_key = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))

@@ -75,12 +75,12 @@ def test_a_fatal_error_is_one_line() -> None:
     assert len(fatal_summary("x" * 1000)) == MAX_SUMMARY_LENGTH
 
 
-def test_unknown_fields_are_told_once_each() -> None:
+def test_unknown_fields_are_reported_once_each() -> None:
     assert unknown_fields_warnings([]) == []
     assert unknown_fields_warnings(["b", "a", "B", "a"]) == ["Unknown fields were ignored: b, a, B"]
 
 
-def test_many_and_long_unknown_fields_are_told_in_part() -> None:
+def test_many_and_long_unknown_fields_are_reported_in_part() -> None:
     (warning,) = unknown_fields_warnings([f"{number:02}{'x' * 200}" for number in range(60)])
     assert warning.endswith(f", 49{'x' * 97}… and others")
     assert warning.count("…") == 50

@@ -72,7 +72,7 @@ async def test_an_idle_user_saves_nothing_up(clock: _Clock) -> None:
     assert longest <= 2
 
 
-async def test_no_more_chunks_than_slots_at_one_time() -> None:
+async def test_no_more_chunks_than_slots_concurrently() -> None:
     fair_queue, at_work, most = FairQueue(2), 0, 0
 
     async def work(user: str) -> None:

@@ -81,7 +81,7 @@ def test_valid_utf8_is_never_taken_for_another_charset(text: str) -> None:
     assert found.named() == [text]
 
 
-def test_a_few_foreign_bytes_in_utf8_are_told_of_and_not_lost() -> None:
+def test_a_few_foreign_bytes_in_utf8_are_reported_and_not_lost() -> None:
     found = read_file("name,size\nMüller,ß\nÄrzte,–\n".encode() + b"M\xfcller,x\nplain,y\n")
     assert found.named()[:2] == ["Müller", "Ärzte"]
     bad = found.rows[2]
@@ -92,7 +92,7 @@ def test_a_few_foreign_bytes_in_utf8_are_told_of_and_not_lost() -> None:
     assert found.named()[3] == "plain"
 
 
-def test_foreign_bytes_far_into_a_file_are_told_of() -> None:
+def test_foreign_bytes_far_into_a_file_are_reported() -> None:
     body = b"name\n" + b"plain\n" * 20_000 + b"M\xfcller\n"
     found = read_file(body)
     assert isinstance(found.rows[-1], BadRecord)
@@ -208,7 +208,7 @@ def test_what_is_no_table_with_a_header_is_named(body: str, message: str) -> Non
         ('="007",x', "take away the ="),
     ],
 )
-def test_other_signs_than_quotes_are_told(row: str, message: str) -> None:
+def test_other_signs_than_quotes_are_reported(row: str, message: str) -> None:
     (bad,) = read_file(f"name,size\n{row}\n".encode()).rows
     assert message in bad.message
 
@@ -324,7 +324,7 @@ def test_what_the_csv_module_escapes_is_read_back(
     assert [list(row.values()) for row in found.rows] == rows
 
 
-def test_a_blank_before_a_quote_is_told() -> None:
+def test_a_blank_before_a_quote_is_reported() -> None:
     (row,) = read_file(b'name, size\n"A", "x, y"\n').rows
     assert isinstance(row, BadRecord)
     assert row.message == "a quote must open its field, and be doubled inside it; take away the blank before it"
@@ -348,7 +348,7 @@ def test_columns_go_by_aliases_and_by_what_the_request_calls_them() -> None:
     assert lines.rows == [b'{"articleName":"A","x":1,"price":"9"}']
 
 
-def test_columns_that_map_names_and_the_file_lacks_are_told() -> None:
+def test_columns_that_map_names_and_the_file_lacks_are_reported() -> None:
     found = read_file(b"name\nA\n", ("map", "Farbe:size"))
     assert found.warnings == ["map names columns that the file does not have: Farbe"]
 
@@ -410,7 +410,7 @@ def test_arrays_that_are_none_are_refused(body: bytes, error: type[Exception], m
         read_file(body, format_=BodyFormat.JSON_ARRAY, limits=limits)
 
 
-def test_a_report_that_is_sent_again_is_refused_again_and_taken_when_mended() -> None:
+def test_a_report_that_is_sent_again_is_refused_again_and_taken_when_corrected() -> None:
     report = (
         "name,size,row,error\r\n"
         '"T a,x,extra",,1,the row has 3 fields where the header has 2\r\n'

@@ -410,7 +410,7 @@ def test_numbers_that_are_no_day_never_become_another_one() -> None:
     assert read_file(_sheet(head, *rows), format_=BodyFormat.EXCEL).named("size") == list(numbers.values())
 
 
-def test_sheets_that_are_not_read_are_told() -> None:
+def test_sheets_that_are_not_read_are_reported() -> None:
     sheets = {"Jan": [["name"], ["A"]], "Feb": [["name"], ["B"]], "Notes": [["x"]]}
     found = read_workbook(workbook(sheets, hidden=("Notes",)))
     assert (found.named(), found.warnings) == (
@@ -446,7 +446,7 @@ def test_sheets_that_are_not_read_are_told() -> None:
     ],
     ids=str,
 )
-def test_parquet_values_of_every_kind_are_told_whole(values: pa.Array, written: str) -> None:
+def test_parquet_values_of_every_kind_are_reported_whole(values: pa.Array, written: str) -> None:
     file = io.BytesIO()
     pq.write_table(pa.table({"articleName": ["x"], "size": values}), file)
     (row,) = read_file(file.getvalue(), format_=BodyFormat.PARQUET).rows

@@ -94,7 +94,7 @@ def test_a_schedule_made_in_the_second_of_two_equal_hours_does_not_look_back() -
 
 
 @pytest.mark.parametrize("hours", ["*", "0-23", "*/1"])
-def test_a_schedule_for_every_hour_goes_on_by_real_time(hours: str) -> None:
+def test_a_schedule_for_every_hour_continues_by_real_time(hours: str) -> None:
     for day in ("2026-03-29 01:30", "2026-10-25 01:30"):
         start = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo("Europe/Berlin"))
         ticks = list(islice(Schedule(f"*/15 {hours} * * *", "Europe/Berlin").ticks_after(start), 16))

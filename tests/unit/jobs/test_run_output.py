@@ -39,7 +39,7 @@ async def test_many_notes_become_few_writes_and_the_last_one_counts() -> None:
     assert written.notes[-1].progress == Progress(499, 500, None)
 
 
-async def test_notes_are_written_while_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_notes_are_written_while_the_run_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_output, "WRITE_SECONDS", 0.01)
     written = Written()
     notes = RunOutput(written.write)

@@ -111,7 +111,7 @@ def test_words_for_null_trimming_and_normal_forms() -> None:
     assert valid.errors[0].record == {"email": "NULL", "name": "x", "level": "1"}
 
 
-def test_nothing_is_told_apart_unless_asked_for() -> None:
+def test_nothing_is_distinguished_unless_asked_for() -> None:
     resource = Resource(name="p", label="P", label_field="email", model=Person, table="t")
     rows = ChunkValidator(resource, streamed=True)
     assert rows.finish(rows.decode_json([b'{"email":"a"}'], 1), {}).given is None

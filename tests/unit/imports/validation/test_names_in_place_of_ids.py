@@ -76,7 +76,7 @@ def test_names_become_ids(model: type[BaseModel]) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_names_to_resolve_are_told(model: type[BaseModel]) -> None:
+def test_names_to_resolve_are_reported(model: type[BaseModel]) -> None:
     validator = ChunkValidator(commands(model), streamed=True)
     rows = [b'{"howTo":"a","platformName":"Git"}', b'{"howTo":"","platformName":"Hg"}', b'{"howTo":"b","platformId":1}']
     assert validator.decode_json(rows, 1).lookups == {"platform_id": {"Git", "Hg"}}
@@ -129,7 +129,7 @@ def test_odd_names_do_not_exist(model: type[BaseModel]) -> None:
     assert all(message.endswith(" does not exist") and len(message) < 150 for message in messages(valid))
 
 
-def test_names_that_look_alike_are_told_apart_by_their_code_points() -> None:
+def test_names_that_look_alike_are_distinguished_by_their_code_points() -> None:
     names = ("Zu\u0308rich", "Z\u00fcrich", "Git\u00a0")
     rows = validate_json_rows(Command, *(f'{{"howTo":"a","platformName":"{name}"}}' for name in names))
     assert messages(rows) == [
