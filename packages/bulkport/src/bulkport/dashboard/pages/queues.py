@@ -26,7 +26,7 @@ _COLUMNS: Final = (
     Column("Retrying", "retrying", is_number=True, is_minor=True, is_lesser=True),
     Column("Oldest job", "oldest", is_number=True),
     Column("p95 wait", "p95", is_number=True, is_minor=True, is_lesser=True),
-    Column("Throughput", "throughput", is_number=True, is_minor=True),
+    Column("Throughput", "throughput", is_number=True, is_minor=True, is_lesser=True),
     Column("Time to drain", "drain", is_number=True),
     Column("Limit"),
     Column(""),
