@@ -75,10 +75,11 @@ class _Trial:
             column: resource.wire_names[name]
             for column, name in zip(resource.column_names, resource.field_names, strict=True)
         }
+        numbers = decoded.row_numbers
         for position, id_, changes in written.differences[: MAX_DIFFERENCES - len(self.differences)]:
             self.differences.append(
                 {
-                    "row": decoded.row_numbers[position],
+                    "row": numbers[position],
                     "id": id_,
                     "changes": [
                         {"field": wires.get(column, column), "old": old, "new": new}

@@ -126,28 +126,28 @@ class WaitingRows:
 
     async def _write_circles(self, connection: AsyncConnection[Any]) -> None:
         """Write rows together that refer to each other over several chunks."""
-        parts: list[tuple[int, int, DecodedChunk]] = []
+        parts: list[tuple[int, int, int, DecodedChunk]] = []
         for number, chunk in self._chunks.items():
             if chunk.decoded is not None:
                 found = enumerate(chunk.decoded.row_numbers)
-                parts += [(number, position, chunk.decoded) for position, row in found if row in chunk.rows]
+                parts += [(number, row, position, chunk.decoded) for position, row in found if row in chunk.rows]
         if not 1 < len(parts) <= _MOST_TOGETHER or len({decoded.table.names for *_, decoded in parts}) > 1:
             return
-        table = parts[0][2].table
+        table = parts[0][3].table
         rows = WritableRows(
-            [[decoded.rows.columns[i][position] for _, position, decoded in parts] for i in range(len(table.names))],
+            [[decoded.rows.columns[i][position] for _, _, position, decoded in parts] for i in range(len(table.names))],
             len(parts),
         )
         written = await write_rows(connection, table, rows)
         refused = {refusal.position: refusal for refusal in written.refusals}
         settled: set[int] = set()
-        for index, (number, position, decoded) in enumerate(parts):
+        for index, (number, row, position, decoded) in enumerate(parts):
             chunk, refusal = self._chunks[number], refused.get(index)
             if refusal is None:
-                settled.add(decoded.row_numbers[position])
-                chunk.rows.discard(decoded.row_numbers[position])
+                settled.add(row)
+                chunk.rows.discard(row)
             elif not refusal.waits:
-                settled.add(decoded.row_numbers[position])
+                settled.add(row)
                 chunk.errors.append(decoded.error_of(self._attempt, replace(refusal, position=position)))
         for chunk in self._chunks.values():
             chunk.lacking = [error for error in chunk.lacking if error.row not in settled]
