@@ -25,7 +25,7 @@ MOST_LOOKED_UP: Final = 3_000
 _VALUES: Final[dict[JobSort, LiteralString]] = {
     JobSort.CREATED: "job.created_at",
     JobSort.FINISHED: "job.finished_at",
-    JobSort.DURATION: "COALESCE(job.finished_at - job.started_at, interval '0')",
+    JobSort.DURATION: "date_trunc('milliseconds', COALESCE(job.finished_at - job.started_at, interval '0'))",
     JobSort.DUE: "job.due_at",
 }
 
