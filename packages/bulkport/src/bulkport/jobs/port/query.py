@@ -25,7 +25,8 @@ class JobSort(StrEnum):
     FINISHED = "finished"
     """When the job ended. Jobs that have not ended are left out."""
     DURATION = "duration"
-    """How long the last run took, in whole milliseconds. Jobs that have not ended are left out; those that never ran took no time."""
+    """How long the last run took, in whole milliseconds. Jobs that have not ended are left out; those that never ran
+    took no time."""
     DUE = "due"
     """When the time or the next attempt comes that a job waits for. Jobs that wait for none are left out."""
 
