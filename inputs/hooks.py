@@ -15,9 +15,12 @@ _BY_CONTENT: Final = {
     *("headerRow", "dataRow", "skipRows", "delimiter", "quote", "escape", "decimal", "sheet", "excelDates"),
     *("key", "by", "timezone", "resource", "X-Import-Metadata", "search", "expiresInDays"),
 }
+_LISTS: Final = {"platforms", "commands"}
 _HEADERS: Final = (
     *("Idempotency-Key", "Content-Digest", "Repr-Digest", "X-Import-Metadata", "Upload-Metadata", "Upload-Checksum"),
     *("Prefer", "Upload-Length", "Upload-Offset", "Tus-Resumable", "What the file is can be told neither"),
+    # Rows before `dataRow` are none.
+    "The body contains no records",
 )
 _BEYOND_SCHEMAS: Final = re.compile(
     r"must not contain the character NUL|must be a whole number, not [\d.e+-]+$"
@@ -89,6 +92,9 @@ def _is_about_content(response: Any) -> bool:
     except ValueError:
         return False
     if problem.get("type") in _PROBLEMS:
+        return True
+    # A report may be any object; its rows are in one of these.
+    if response.request.url.partition("?")[0].endswith("/retry") and problem.get("errors", {}).keys() & _LISTS:
         return True
     errors = {path.partition("[")[0].partition(".")[0] for path in problem.get("errors", {})}
     detail = str(problem.get("detail", ""))

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -93,6 +94,7 @@ def main(
     only: Annotated[list[str], typer.Option(help="Attacks whose name has this in it.")] = [],  # noqa: B006
 ) -> None:
     """Attack, and measure another user. Ends with 1 where one waited too long or was refused."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends too
     chosen = [name for name in ATTACKS if not only or any(part in name for part in only)]
     folder = Path(tempfile.mkdtemp(prefix="commandapi-hostile-"))
     folder.chmod(0o755)
