@@ -67,7 +67,7 @@ _CSV_BYTES: Final = st.one_of(
 )
 _PAIR: Final = st.lists(st.text(alphabet='ab",;\n\r \té', max_size=6), min_size=2, max_size=2).filter(any)
 _JSON: Final = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=12,
 )
