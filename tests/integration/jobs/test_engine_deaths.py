@@ -228,6 +228,21 @@ async def test_a_job_that_its_own_worker_never_got_is_put_back(site: EngineSite)
     assert await site.events(job_id) == ["ran"]
 
 
+async def test_a_job_put_back_while_it_runs_starts_again_after_its_run_was_stopped(site: EngineSite) -> None:
+    async with site.worker(name="worker", heartbeat_seconds=0.1, stalled_seconds=5):
+        job_id = await site.enqueue("wait", gate="gate")
+        await site.happens("begun", job_id)
+        await site.connection.execute(
+            "UPDATE bulkport.jobs SET state = 'enqueued', worker_id = NULL, runs = runs + 1 WHERE job_id = %s",
+            (int(job_id),),
+        )
+        await site.enqueue("nothing")
+        await site.happens("begun", job_id, times=2)
+        await site.open_gate()
+        await site.reaches(job_id, JobState.SUCCEEDED)
+    assert await site.events(job_id) == ["begun", "stopped", "begun", "ended"]
+
+
 async def test_a_worker_that_comes_back_under_its_name_takes_its_lease_over(site: EngineSite) -> None:
     async with site.process("same", heartbeat=0.25, stalled=30) as first:
         job_id = await site.enqueue("wait", gate="gate")

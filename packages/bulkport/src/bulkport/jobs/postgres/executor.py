@@ -210,8 +210,8 @@ class RunningJobs:
         self._on_ended = on_ended
         self._runs: dict[asyncio.Task[None], Run] = {}
         self._by_id: dict[int, asyncio.Task[None]] = {}
-        self._held: set[int] = set()
-        self._heavy: set[int] = set()
+        self._held: set[tuple[int, int]] = set()
+        self._heavy: set[Run] = set()
 
     @property
     def tasks(self) -> list[str]:
@@ -231,40 +231,49 @@ class RunningJobs:
     def __len__(self) -> int:
         return len(self._runs)
 
-    def holds(self, job_id: int) -> bool:
-        """Whether the job runs, or its outcome is to be written."""
-        return job_id in self._held
+    def holds(self, job_id: int, runs: int) -> bool:
+        """Whether the job's run after so many runs goes on, or its outcome is to be written."""
+        return (job_id, runs) in self._held
 
-    def forget(self, job_id: int) -> None:
-        """The job's outcome is written, or cannot be."""
-        self._held.discard(job_id)
+    def forget(self, job_id: int, runs: int) -> None:
+        """The outcome of that run is written, or cannot be."""
+        self._held.discard((job_id, runs))
 
     def described(self) -> dict["asyncio.Task[object]", tuple[int, str]]:
         """Id and task of each running job, by the asyncio task it runs in."""
         return {task: (run.job.job_id, run.job.task) for task, run in self._runs.items()}
 
     def start(self, job: ClaimedJob) -> None:
-        """Run a job."""
+        """Run a job.
+
+        A run of it that still goes on here has had its job taken away: it is cancelled, and this one starts after it.
+        """
         definition, signature = self._definitions[job.task]
         run = Run(definition, signature, job, self._output, self._is_stopping)
-        self._held.add(job.job_id)
+        self._held.add((job.job_id, job.runs))
         if definition.is_heavy:
-            self._heavy.add(job.job_id)
-        task = asyncio.create_task(self._run(run), name=f"job {job.job_id}")
+            self._heavy.add(run)
+        earlier = self._by_id.get(job.job_id)
+        if earlier is not None:
+            self._abort(earlier, self._runs[earlier], "shutdown", "its job was put back")
+        task = asyncio.create_task(self._run(run, earlier), name=f"job {job.job_id}")
         self._runs[task] = run
         self._by_id[job.job_id] = task
 
-    async def _run(self, run: Run) -> None:
+    async def _run(self, run: Run, earlier: "asyncio.Task[None] | None") -> None:
         job = run.job
         try:
+            if earlier is not None:
+                await asyncio.wait({earlier})
             outcome = await run.outcome()
         finally:
             # Cancelled before its first step, nothing of it has begun: what it held is found by the rescuer.
             task = asyncio.current_task()
             assert task is not None
             del self._runs[task]
-            del self._by_id[job.job_id]
-            self._heavy.discard(job.job_id)
+            if self._by_id.get(job.job_id) is task:
+                del self._by_id[job.job_id]
+            self._heavy.discard(run)
         self._completer.add(EndedRun(job.job_id, job.runs, job.task, outcome))
         self._on_ended()
 

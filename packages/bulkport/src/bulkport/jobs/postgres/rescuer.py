@@ -94,7 +94,7 @@ class Rescuer:
     worker_id
         The worker's own id.
     holds
-        Whether the worker runs a job, or is to write its outcome.
+        Whether the worker runs a job that had so many runs before, or is to write this run's outcome.
     cancel
         Cancels a job that the worker runs.
     """
@@ -105,7 +105,7 @@ class Rescuer:
         options: WorkerOptions,
         worker_id: int,
         *,
-        holds: Callable[[int], bool],
+        holds: Callable[[int, int], bool],
         cancel: Callable[[int], None],
     ) -> None:
         self._connection = connection
@@ -146,7 +146,7 @@ class Rescuer:
             if row["cancel_requested"]:
                 self._cancel(row["job_id"])
         # Twice in a row: a job may just be on its way between the database and this process.
-        not_run = {(row["job_id"], row["runs"]) for row in rows if not self._holds(row["job_id"])}
+        not_run = {(row["job_id"], row["runs"]) for row in rows if not self._holds(row["job_id"], row["runs"])}
         for job_id, runs in sorted(not_run & self._suspects):
             await self._put_back(EndedRun(job_id, runs, "", RunResult(Ending.LOST, None)))
         self._suspects = not_run - self._suspects

@@ -243,7 +243,7 @@ class Worker:
                     self._chores.hurry(what, float(detail or 0))
 
     def _on_written(self, run: EndedRun, entered: str | None) -> None:
-        self._running.forget(run.job_id)
+        self._running.forget(run.job_id, run.runs)
         if entered in WAITING:
             self._chores.hurry(RELEASE_DUE, run.outcome.delay_seconds)
         if not self._listener.hears:
