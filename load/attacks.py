@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from load import bombs
@@ -17,7 +18,7 @@ from load.wire import Target, Wire
 Attack = Callable[[Target], Coroutine[Any, Any, None]]
 _BULK: Final = "/api/platforms/bulk"
 _SINGLE: Final = "/api/platforms"
-_LATER: Final = "2100-01-01T00:00:00Z"
+_LATER: Final = timedelta(days=1)
 _THREE: Final = b'{"platforms":[{"platformName":"a"},{"platformName":"b"},{"platformName":"c"}]}'
 _TUS: Final = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
 
@@ -108,7 +109,7 @@ async def labels(target: Target) -> None:
 
 async def waits(target: Target) -> None:
     """Wait for an import that does not begin, on as many connections as one may have, hanging up and coming again."""
-    job = await _import(target, f"{_BULK}?startAt={_LATER}")
+    job = await _import(target, f"{_BULK}?startAt={datetime.now(UTC) + _LATER:%Y-%m-%dT%H:%M:%SZ}")
     request = target.request("GET", f"/api/imports/{job}?wait=60")
 
     async def one(_: int) -> None:

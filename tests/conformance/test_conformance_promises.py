@@ -57,9 +57,9 @@ States and history
     job_context.a_finished_job_tells_its_duration_latency_server_and_result
     job_context.what_there_is_not_is_none
 Queues and priorities
-    queues.a_server_serves_the_queues_it_is_told_and_no_other
+    queues.a_server_serves_the_queues_it_is_given_and_no_other
     queues.higher_priorities_go_first_and_equals_in_their_order
-    queues.nothing_of_a_paused_queue_starts_and_what_runs_goes_on
+    queues.nothing_of_a_paused_queue_starts_and_what_runs_continues
     queues.the_limit_of_a_queue_is_never_exceeded
     queues.the_limit_of_a_key_is_never_exceeded_and_other_keys_do_not_wait
     queues.mutual_exclusion_holds_across_tasks_queues_and_failures
@@ -74,7 +74,7 @@ Shutdown
     shutdown.clean_shutdowns_under_load_lose_nothing_and_double_nothing
     shutdown.running_jobs_get_their_time_and_nothing_new_is_claimed
     shutdown.what_does_not_end_in_time_is_handed_back_as_no_failure
-    shutdown.a_long_task_goes_on_elsewhere_from_its_checkpoint
+    shutdown.a_long_task_continues_elsewhere_from_its_checkpoint
 Cancel
     cancelling.a_waiting_job_is_gone_at_once_whatever_it_waits_for
     cancelling.a_running_async_task_is_cancelled_at_its_next_await
@@ -124,7 +124,7 @@ Bad cases
     bad_cases.servers_of_two_versions_run_what_they_know_and_lose_nothing
     bad_cases.an_exception_that_cannot_be_shown
     deaths.a_job_that_kills_its_servers_ends_as_failed_and_others_do_not_suffer
-    bad_cases.the_server_names_its_troubles_and_goes_on
+    bad_cases.the_server_names_its_troubles_and_continues
 """
 
 import re

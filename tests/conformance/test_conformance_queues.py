@@ -22,7 +22,7 @@ async def enqueued(site: ConformanceSite, calls: list[JobCall]) -> list[Backgrou
     return [job.id for job in await site.jobs.enqueue_many(calls)]
 
 
-async def test_a_server_serves_the_queues_it_is_reported_and_no_other(site: ConformanceSite) -> None:
+async def test_a_server_serves_the_queues_it_is_given_and_no_other(site: ConformanceSite) -> None:
     await site.serving("one", "two")
     for queue in ("a", "b", "c"):
         await site.jobs.pause_queue(queue)

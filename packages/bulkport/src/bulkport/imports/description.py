@@ -8,7 +8,6 @@ from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.body.upload import ChunkReader, OnAccept, Upload
 from bulkport.imports.formats import BodyFormat, Handling
-from bulkport.imports.resource import ConflictPolicy
 from bulkport.imports.summary import unknown_fields_warnings
 
 
@@ -45,8 +44,7 @@ class ImportDescription:
 
     def chunk_workers(self, most: int, chunks: int) -> int:
         """Background jobs that may work on it."""
-        # Under UPDATE the last row of the body wins: one chunk worker alone takes the chunks in body order.
-        return 1 if self._upload.resource.conflict is ConflictPolicy.UPDATE else min(most, chunks)
+        return 1 if self._upload.resource.keeps_order else min(most, chunks)
 
     def row(self, records: int, chunks: int, body_bytes: int) -> dict[str, Any]:
         """What its row in `bulk_import_jobs` holds from the start, but for its ids."""

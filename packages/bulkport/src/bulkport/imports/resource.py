@@ -37,7 +37,7 @@ class ConflictPolicy(StrEnum):
     REJECT = "reject"
     """The row is a row error; the stored row stays as it is."""
     SKIP = "skip"
-    """The row counts as a success; the stored row stays as it is."""
+    """The row counts as a success; the stored row stays as it is. The first row of a body wins."""
     UPDATE = "update"
     """The row counts as a success and replaces the stored row's imported columns. The last row of a body wins."""
 
@@ -226,6 +226,11 @@ class Resource:
     def allowed_modes(self) -> tuple[WriteMode, ...]:
         """The modes that a request may choose."""
         return tuple(dict.fromkeys((self.default_mode, *map(WriteMode, self.modes))))
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether rows are written in the order of the body, as it decides which row of a key stays."""
+        return self.conflict is not ConflictPolicy.REJECT
 
     @property
     def write_key(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.csv import CsvColumns, CsvDialect
 from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.options import ReadingOptions
-from bulkport.imports.resource import ConflictPolicy, Reference, Resource, Resources
+from bulkport.imports.resource import Reference, Resource, Resources
 from bulkport.imports.validation import ChunkValidator
 from bulkport.imports.values.options import ValueOptions
 from bulkport.imports.write_options import WriteMode, WriteOptions
@@ -76,8 +76,8 @@ class Attempt:
 
     @property
     def goes_in_order(self) -> bool:
-        """Whether one chunk worker alone takes the chunks in the order of the body: the last row of a key wins."""
-        return self.resource.conflict is ConflictPolicy.UPDATE
+        """Whether one chunk worker alone takes the chunks, in the order of the body."""
+        return self.resource.keeps_order
 
     @property
     def refers_to_itself(self) -> bool:
