@@ -4,7 +4,9 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkport.egress import Egress, EgressFailed, EgressPolicy, EgressRefused, EgressUntrusted
+from bulkport.imports.worker.threads import off_loop
 
 
 @pytest.fixture
@@ -25,12 +28,46 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     """Answers of the name service, one after the other; the last one stays."""
     answers: list[Sequence[str]] = []
 
-    async def getaddrinfo(self: Any, host: str, port: int, **_: Any) -> list[Any]:
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
         found = answers.pop(0) if len(answers) > 1 else answers[0]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return answers
+
+
+async def test_names_that_are_not_answered_hold_up_no_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        is_over.wait(60)
+        raise OSError("no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    asked = [asyncio.ensure_future(Egress(EgressPolicy()).post("https://hooks.example/x", b"", {})) for _ in range(64)]
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(30):
+            assert await asyncio.to_thread(threading.get_ident) != threading.get_ident()
+            assert await off_loop(1_000, threading.get_ident) != threading.get_ident()
+        assert not any(request.done() for request in asked)
+    finally:
+        is_over.set()
+        assert all(isinstance(error, EgressFailed) for error in await asyncio.gather(*asked, return_exceptions=True))
+
+
+async def test_rows_do_not_wait_for_the_threads_that_asyncio_gives_to_all() -> None:
+    is_over = threading.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    waiting = asyncio.ensure_future(asyncio.to_thread(is_over.wait, 60))
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(30):
+            assert await off_loop(1_000, threading.get_ident) != threading.get_ident()
+        assert not waiting.done()
+    finally:
+        is_over.set()
+        await waiting
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import urljoin
 
@@ -25,6 +27,8 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _MAX_URL: Final = 2000
 _READ_BYTES: Final = 16_384
 _MOST_REDIRECTS: Final = 5
+_MOST_RESOLVED: Final = 16
+"""Names that are resolved at one time."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # RFC 6052 §2.1 and RFC 6146: an address in here is an IPv4 address on the other side of a translator.
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
@@ -281,10 +285,17 @@ async def _resolve(host: str, port: int) -> Sequence[Address]:
     except ValueError:
         pass
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        asked = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(_resolvers(), asked)
     except (OSError, UnicodeError) as error:
         raise httpcore.ConnectError(f"{host} is not known: {error}") from error
     return list(dict.fromkeys(ipaddress.ip_address(str(address[4][0]).partition("%")[0]) for address in found))
+
+
+@lru_cache
+def _resolvers() -> ThreadPoolExecutor:
+    """Threads that wait for name servers, which may not answer for long: nothing else is to wait behind them."""
+    return ThreadPoolExecutor(_MOST_RESOLVED, thread_name_prefix="resolver")
 
 
 def _written_address(host: str) -> Address | None:

@@ -7,6 +7,7 @@ first; should another one have it all the same, the work was for nothing.
 """
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -15,6 +16,7 @@ from bulkport.imports import process_queries as queries
 from bulkport.imports.chunk import decode_records
 from bulkport.imports.validation import Batch
 from bulkport.imports.worker.attempt import Attempt, Chunk
+from bulkport.imports.worker.threads import on_thread
 
 # Smaller chunks are decoded sooner than a thread is changed.
 _FEWEST_RECORDS: Final = 1_000
@@ -45,7 +47,7 @@ class ReadAhead:
         if row is not None:
             following = Chunk(*row)
             self._number = following.number
-            self._decoding = asyncio.ensure_future(asyncio.to_thread(decode_records, self._attempt, following))
+            self._decoding = on_thread(partial(decode_records, attempt, following))
 
     @property
     def number(self) -> int | None:
