@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -52,9 +53,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def worker(folder: Path, url: str, *options: str) -> Iterator[ForkedProcess]:
+def worker(folder: Path, url: str, *options: str, command: str = "worker") -> Iterator[ForkedProcess]:
     process = ForkedProcess(
-        ["-m", "bulkport", "worker", "corner_shop:bulkport", *options],
+        ["-m", "bulkport", command, "corner_shop:bulkport", *options],
         folder=folder,
         environment={**os.environ, "DATABASE_URL": url},
         log=folder / f"{uuid.uuid4().hex}.log",
@@ -146,3 +147,28 @@ async def test_a_forgotten_lifespan_is_named(database_url: str) -> None:
         answer = await client.post("/books/bulk", content=b"title\nEmma\n", headers={"content-type": "text/csv"})
     assert answer.status_code == 503
     assert "FastAPI(lifespan=bulkport.lifespan)" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("options", [(), ("--read-only",)], ids=["operator", "read only"])
+def test_the_dashboard_by_itself_signs_one_browser_in_by_its_link(
+    folder: Path, database_url: str, options: tuple[str, ...]
+) -> None:
+    with worker(folder, database_url, "--port", "0", *options, command="dashboard") as process:
+        says(process, "Dashboard: ")
+        link = process.stdout.split("Dashboard: ")[1].split()[0]
+        with httpx.Client(follow_redirects=True, headers={"accept": "text/html"}) as browser:
+            page = browser.get(link)
+            assert (page.status_code, page.url.path) == (200, "/jobs/")
+            assert ("(operator)" in page.text, "(read-only)" in page.text) == (not options, bool(options))
+            assert browser.get(page.url.join("queues")).status_code == 200
+        with httpx.Client(follow_redirects=True, headers={"accept": "text/html"}) as another:
+            assert another.get(link).status_code in {401, 403}, "the link signs in once"
+            assert another.get(page.url).status_code in {401, 403}
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_SECONDS) in {0, 130}, process.stdout
+        assert "Traceback" not in process.stdout
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with worker(folder, database_url, "--port", port, command="dashboard") as process:
+            assert process.wait(DEADLINE_SECONDS) == 1
+            assert "Choose another --port" in process.stdout
