@@ -102,6 +102,34 @@ async def test_chunks_that_are_decoded_ahead_tell_of_their_own_rows(
     assert await fetch(small_chunks.url, told) == [(True,)]
 
 
+async def test_a_chunk_that_lost_a_deadlock_goes_again_before_the_one_that_was_decoded_ahead(
+    small_chunks: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkport.imports.worker.read_ahead._FEWEST_RECORDS", 1)
+    await execute(
+        small_chunks.url,
+        """
+        CREATE SEQUENCE tries;
+        CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF nextval('tries') = 1 THEN RAISE EXCEPTION 'lost' USING ERRCODE = 'deadlock_detected'; END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER lose AFTER INSERT ON offers FOR EACH ROW WHEN (NEW.sku = 'S303') EXECUTE FUNCTION lose();
+        """,
+    )
+    # The key K is in the chunk of S303, which is tried again, and in the one after.
+    rows = [offer("K" if 300 <= i < 310 and i != 303 else f"S{i}", f"{i:04} {'x' * 40}") for i in range(340)]
+    job = await imported(small_chunks.api, "/api/offers-update/bulk", content=ndjson(rows), headers=NDJSON)
+    assert (job["status"], job["successCount"], job["attempts"]) == ("Completed", 340, 1)
+    assert await fetch(small_chunks.url, "SELECT last_value FROM tries") == [(2,)]
+    of_s303 = (
+        "SELECT first_row + record_count - 1 FROM bulkport.import_chunks WHERE first_row <= 304 ORDER BY 1 DESC LIMIT 1"
+    )
+    ((last,),) = await fetch(small_chunks.url, of_s303)
+    assert 304 <= last < 310
+    assert (await _offers(small_chunks))["K"][1][:4] == "0309"
+
+
 async def test_chunk_workers_that_decode_ahead_share_the_chunks_of_an_import(
     small_chunks: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

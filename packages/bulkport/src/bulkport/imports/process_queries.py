@@ -45,7 +45,8 @@ CLAIM_CHUNK: Final = """
          (SELECT set_config('enable_seqscan', 'off', true) || set_config('jit', 'off', true) AS settings) planner
     WHERE j.id = %(job_id)s AND planner.settings = 'offoff' AND j.status = 'Processing' AND c.state = 'pending'
       AND NOT EXISTS (SELECT FROM bulkport.import_cancellations x WHERE x.job_id = j.id)
-    ORDER BY c.chunk_number <> %(preferred)s, c.chunk_number LIMIT 1
+      AND c.chunk_number >= %(first)s
+    ORDER BY c.chunk_number LIMIT 1
     FOR SHARE OF j FOR UPDATE OF c SKIP LOCKED
 """
 

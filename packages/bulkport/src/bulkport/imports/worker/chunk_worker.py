@@ -152,10 +152,14 @@ class ChunkWorker:
         return False
 
     async def _claim(self, connection: AsyncConnection[Any]) -> Chunk | None:
-        preferred = -1 if self._read_ahead.number is None else self._read_ahead.number
-        wanted = {"job_id": self._attempt.job_id, "preferred": preferred}
-        row = await (await connection.execute(queries.CLAIM_CHUNK, wanted, binary=True)).fetchone()
-        return None if row is None else Chunk(*row)
+        # What it has decoded ahead, or what comes after; where order counts, whatever comes first.
+        ahead = None if self._attempt.goes_in_order else self._read_ahead.number
+        for first in (0,) if ahead is None else (ahead, 0):
+            wanted = {"job_id": self._attempt.job_id, "first": first}
+            row = await (await connection.execute(queries.CLAIM_CHUNK, wanted, binary=True)).fetchone()
+            if row is not None:
+                return Chunk(*row)
+        return None
 
     async def _process(self, connection: AsyncConnection[Any], chunk: Chunk) -> None:
         attempt = self._attempt
