@@ -36,8 +36,23 @@ async def _repeat(target: Target, connections: int, request: Callable[[], bytes]
     async def one(_: int) -> None:
         async with Wire(target) as wire:
             while True:
-                status, _ = await wire.exchange(request())
+                status, _body = await wire.exchange(request())
                 await asyncio.sleep(0.02 if status in {0, 429, 503} else 0)
+
+    await _many(target, connections, one)
+
+
+async def _hang_up(target: Target, connections: int, seconds: float, request: bytes) -> None:
+    """Send a request on so many connections, hang up after so long, and come again."""
+
+    async def one(_: int) -> None:
+        while True:
+            async with Wire(target) as wire:
+                try:
+                    async with asyncio.timeout(seconds):
+                        await wire.exchange(request)
+                except TimeoutError:
+                    target.answers["hung up"] += 1
 
     await _many(target, connections, one)
 
@@ -110,18 +125,7 @@ async def labels(target: Target) -> None:
 async def waits(target: Target) -> None:
     """Wait for an import that does not begin, on as many connections as one may have, hanging up and coming again."""
     job = await _import(target, f"{_BULK}?startAt={datetime.now(UTC) + _LATER:%Y-%m-%dT%H:%M:%SZ}")
-    request = target.request("GET", f"/api/imports/{job}?wait=60")
-
-    async def one(_: int) -> None:
-        while True:
-            async with Wire(target) as wire:
-                try:
-                    async with asyncio.timeout(1):
-                        await wire.exchange(request)
-                except TimeoutError:
-                    target.answers["hung up"] += 1
-
-    await _many(target, 400, one)
+    await _hang_up(target, 400, 1, target.request("GET", f"/api/imports/{job}?wait=60"))
 
 
 async def unread_events(target: Target) -> None:
@@ -234,17 +238,7 @@ async def wildcards(target: Target) -> None:
     """Search for what fits everything and nothing, and hang up."""
     await _finished(target, await _import(target, body=bombs.good_rows(200_000), headers=bombs.NDJSON | bombs.ZSTD))
     request = target.request("GET", f"{_SINGLE}?search={'%25a_' * 40}&sortBy=platformName&pageIndex=500")
-
-    async def one(_: int) -> None:
-        while True:
-            async with Wire(target) as wire:
-                try:
-                    async with asyncio.timeout(0.2):
-                        await wire.exchange(request)
-                except TimeoutError:
-                    target.answers["hung up"] += 1
-
-    await _many(target, 64, one)
+    await _hang_up(target, 64, 0.2, request)
 
 
 async def undo_and_retry(target: Target) -> None:
