@@ -34,8 +34,9 @@ async def half_imported(site: TableSite) -> tuple[int, Any]:
     # A row that is not committed makes who writes its key wait: both chunk workers, here.
     await holder.execute("INSERT INTO items (name) VALUES ('n200'), ('n300')")
     job_id = await accepted(site.api, "/api/items/bulk", content=ndjson(ROWS), headers=NDJSON)
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     deadline = time.monotonic() + 60
-    while await stored(site) < 100:
+    while await stored(site) < 100 or not await site.rows(waiting):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
     return job_id, holder
