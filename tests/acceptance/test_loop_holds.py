@@ -80,6 +80,11 @@ REQUESTS: Final = {
     "a thousand large bad records": Hostile(
         lambda: _envelope(b",".join([b'{"platformName":"","x":[' + b"1," * 15_000 + b"1]}"] * 1000)), BAD, JSON
     ),
+    "a thousand blank records": Hostile(
+        lambda: _envelope(b",".join([b'{"platformName":"' + b" " * 500 + b'","x":"' + b"y" * 900 + b'"}'] * 1000)),
+        BAD,
+        JSON,
+    ),
     "one endless string": Hostile(lambda: _envelope(b'{"platformName":"' + b"a" * (31 * MIB) + b'"}'), BAD, JSON),
     "many escapes": Hostile(lambda: _envelope(b'{"platformName":"' + b"\\n" * (15 * MIB) + b'"}'), BAD, JSON),
     "deep brackets": Hostile(lambda: _envelope(b"[" * (31 * MIB)), BAD, JSON),
@@ -122,6 +127,9 @@ REQUESTS: Final = {
     "no charset that is known": Hostile(lambda: os.urandom(8 * MIB), ANY, CSV),
     # compression
     "newlines, compressed": Hostile(lambda: _zstd(b"\n" * (15 * MIB)), BAD, NDJSON | {"content-encoding": "zstd"}),
+    "newlines, compressed, as CSV": Hostile(
+        lambda: _zstd(b"\n" * (15 * MIB)), BAD, CSV | {"content-encoding": "zstd"}
+    ),
     "zeros, compressed": Hostile(
         lambda: gzip.compress(b"\0" * (100 * MIB)), BAD, NDJSON | {"content-encoding": "gzip"}
     ),
