@@ -93,6 +93,16 @@ async def test_a_search_finds_what_it_says_and_nothing_else(site: CatalogueSite)
             ]
 
 
+async def test_an_export_comes_in_the_format_that_its_client_accepts(site: CatalogueSite) -> None:
+    for accept, suffix in (
+        ("*/*", "csv"),
+        ("application/json, application/x-ndjson;q=0.5", "ndjson"),
+        ("image/png", "csv"),
+    ):
+        answer = await site.ann.get("/api/platforms/export", headers={"accept": accept})
+        assert f"platforms.{suffix}" in answer.headers["content-disposition"], accept
+
+
 async def test_an_export_of_nothing_is_a_header(site: CatalogueSite) -> None:
     assert (await site.ann.get("/api/platforms/export")).text == "platformName\n"
     assert (await site.ann.get("/api/platforms/export?format=ndjson")).text == ""

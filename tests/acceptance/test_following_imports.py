@@ -170,7 +170,10 @@ async def test_an_import_waits_for_the_time_that_its_client_set(site: CatalogueS
 async def test_an_import_that_waits_for_its_time_is_cancelled(site: CatalogueSite) -> None:
     later = {"startAt": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
     job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(1)}, params=later)
-    assert (await site.ann.delete(f"/api/imports/{job_id}")).json()["status"] == "Cancelled"
+    waiting = await site.ann.get(f"{PLATFORMS}/{job_id}/status")
+    assert (waiting.json()["status"], waiting.headers["retry-after"]) == ("Pending", "30")
+    cancelled = (await site.ann.delete(f"/api/imports/{job_id}")).json()
+    assert (cancelled["status"], cancelled["startedAt"]) == ("Cancelled", None)
     # A time that has passed means at once; an unescaped plus of a zone arrives as a blank.
     for passed in ("2020-01-01T00:00:00Z", "0001-01-01T00:00:00%2B01:00", "2020-01-01T00:00:00+01:00"):
         job_id = await accepted(site.ann, f"{PLATFORMS}?startAt={passed}", json={"platforms": platforms(1)})

@@ -212,6 +212,7 @@ async def test_of_retries_at_one_moment_one_imports_the_rows(site: CatalogueSite
 async def test_only_what_can_be_sent_again_is(site: CatalogueSite) -> None:
     good = await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "A"}]})
     nothing = assert_problem(await site.ann.post(f"/api/imports/{good['id']}/retry"), 409)
+    assert nothing["type"] == "/problems/nothing-to-retry"
     assert nothing["detail"] == f"Import {good['id']} has no rejected rows left."
     assert_problem(await site.bob.post(f"/api/imports/{good['id']}/retry"), 403)
     assert (await site.ann.post("/api/imports/999999/retry")).status_code == 404

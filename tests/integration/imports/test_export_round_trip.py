@@ -20,6 +20,7 @@ from table_site import TableSite, table_site
 
 from application_client import assert_problem
 from bulkport import Resource
+from bulkport.errors import ServiceUnavailable
 from bulkport.imports.exports import file_columns, writing
 from bulkport.imports.exports.pages import Export, PageText
 from bulkport.imports.exports.query import ExportQuery
@@ -305,4 +306,7 @@ async def test_what_the_database_refuses_in_the_middle_is_an_error_and_no_end(da
         pages = Export(pool, table, ExportQuery(("a", "b")), values=fails).pages(PageText.CSV)
         with pytest.raises(psycopg.errors.DivisionByZero):
             async for _ in written_file(FileFormat.XLSX, columns, pages):
+                pass
+        with pytest.raises(ServiceUnavailable, match="no_such_folder"):
+            async for _ in written_file(FileFormat.XLSX, columns, pages, folder="/no_such_folder"):
                 pass

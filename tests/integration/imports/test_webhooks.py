@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
+from structlog.testing import capture_logs
 from webhook_receiver import Receiver, open_receiver, status
 
 from application_client import assert_problem, client_of, make_key, open_application
@@ -144,6 +145,10 @@ async def test_a_message_that_was_not_taken_waits_for_its_next_attempt_under_the
     for webhook in webhooks.values():
         await site.ann.post(f"/api/webhooks/{webhook['id']}/ping")
     ids = {}
+    with capture_logs() as logs:
+        for webhook in webhooks.values():
+            await site.delivery(webhook, lambda one: one["attempts"] >= 1)
+    assert not any("exc_info" in line and line["exc_info"] for line in logs)
     for path, webhook in webhooks.items():
         failed = await site.delivery(webhook, lambda one: one["attempts"] >= 1)
         assert (failed["state"], failed["deliveredAt"]) == ("pending", None)
@@ -230,6 +235,28 @@ async def test_receivers_that_keep_waiting_take_few_places_of_the_workers(site: 
     told = await imported(site.bob, BULK, json={"platforms": [{"platformName": "p"}]})
     assert told["status"] == "Completed"
     assert (await fetch(site.url, _SENDING))[0] == (4, 7)
+
+    bobs = (await site.bob.post("/api/webhooks", json={"url": site.receiver.url})).json()
+    await execute(
+        site.url,
+        f"""
+        INSERT INTO bulkport.webhook_deliveries (webhook_id, event)
+        SELECT {webhooks[0]["id"]}, 'webhook.ping' FROM generate_series(1, 2000)
+        UNION ALL SELECT {bobs["id"]}, 'webhook.ping'
+        """,
+    )
+    await site.receiver.wait_for(1)
+    while (await fetch(site.url, _SENDING))[0] != (4, 2007):
+        assert time.monotonic() < deadline, await fetch(site.url, _SENDING)
+        await asyncio.sleep(0.02)
+    ((before,),) = await fetch(
+        site.url,
+        f"""
+        SELECT count(*) FROM bulkport.webhook_deliveries
+        WHERE queued_at < (SELECT queued_at FROM bulkport.webhook_deliveries WHERE webhook_id = {bobs["id"]})
+        """,
+    )
+    assert before < 600  # a batch and the first messages, of 2,008
     release.set()
     server.close()
 

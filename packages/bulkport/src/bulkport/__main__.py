@@ -12,9 +12,12 @@ def main() -> None:
             require_extra("cli", module)
     except MissingExtra as error:
         sys.exit(str(error))
-    from bulkport.cli.commands.main import main as run  # noqa: PLC0415 # needs the extra
+    try:
+        from bulkport.cli.commands.main import main as run  # noqa: PLC0415 # needs the extra
 
-    run()
+        run()
+    except KeyboardInterrupt:  # while it is being loaded
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ class Egress:
             No answer came.
         """
         try:
-            async with asyncio.timeout(4 * self._seconds), self._asked("POST", url, headers, content) as response:
+            async with asyncio.timeout(self._seconds), self._asked("POST", url, headers, content) as response:
                 body = bytearray()
                 with _plain_failures():
                     async for part in response.aiter_stream():

@@ -190,6 +190,12 @@ class RowsRetried(Conflict):
     title = "Rows already retried"
 
 
+class NothingToRetry(Conflict):
+    """The import has no rejected rows left."""
+
+    title = "Nothing to retry"
+
+
 class AlreadyEnded(Conflict):
     """The import has already finished."""
 

@@ -73,7 +73,8 @@ class ImportLimits:
     max_reported_rows: int = 100_000
     """Bad rows of one import that are reported one by one; the others are counted by their messages."""
     spool_folder: str | None = None
-    """Where long bodies wait for their end, compressed; None: the system's folder for temporary files."""
+    """Where long bodies wait for their end, compressed, and workbooks grow until they are complete; None: the system's
+    folder for temporary files."""
     idempotency_seconds: float = 24 * 3600.0
     """How long the answer to a request with an `Idempotency-Key` is kept for requests that come again."""
     database_wait_seconds: float = 3.0

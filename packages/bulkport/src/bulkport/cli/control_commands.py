@@ -35,7 +35,7 @@ def add_control_commands(imports: typer.Typer, site: Site) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Cancel an unfinished import."""
-        with site.connected(url, api_key) as client:
+        with site.connected(url, api_key, stopped=lambda: _unknown(number)) as client:
             progress = client.imports.get(number).cancel(rollback=rollback)
         if as_json:
             print_json([progress])
@@ -45,7 +45,7 @@ def add_control_commands(imports: typer.Typer, site: Site) -> None:
     @imports.command("undo")
     def undo(number: JobNumber, *, url: Url = site.default_url, api_key: Key = "", as_json: AsJson = False) -> None:
         """Undo a finished import: remove the rows that it created and that were not changed since."""
-        with site.connected(url, api_key) as client:
+        with site.connected(url, api_key, stopped=lambda: _unknown(number)) as client:
             progress = client.imports.get(number).undo()
         if as_json:
             print_json([progress])
@@ -83,7 +83,8 @@ def add_control_commands(imports: typer.Typer, site: Site) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Send the rejected rows of an import again, as a new import that continues it. Exit codes as for `import`."""
-        with site.connected(url, api_key) as client:
+        job: Import | None = None
+        with site.connected(url, api_key, stopped=lambda: _unknown(number) if job is None else going_on(job)) as client:
             job = client.imports.get(number).retry(file, format=body_format)
             progress = job.refresh() if no_follow else follow(job, job.total_records or 0)
             if as_json:
@@ -94,6 +95,15 @@ def add_control_commands(imports: typer.Typer, site: Site) -> None:
                 report_import(Console(), client, job, progress)
             save_rejected(job, progress, errors_to, silent=as_json)
         raise typer.Exit(ExitCode.ALL_IMPORTED if no_follow else ExitCode.of(progress.status))
+
+
+def going_on(job: Import) -> str:
+    """What there is to say where nobody watches an import any more."""
+    return f"Import {job.id} continues. To watch it: imports watch {job.id}. To cancel it: imports cancel {job.id}."
+
+
+def _unknown(number: int) -> str:
+    return f"Stopped. The server may have received it already; imports show {number} tells."
 
 
 def follow(job: Import, rows: int) -> ImportProgress:

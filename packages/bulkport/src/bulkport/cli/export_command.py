@@ -43,7 +43,7 @@ def add_export_command(app: typer.Typer, site: Site) -> None:
 
         from bulkport.cli.tables import print_json
 
-        with site.connected(url, api_key) as client:
+        with site.connected(url, api_key, stopped=lambda: _stopped(file)) as client:
             if file == "-":
                 for block in client.export_blocks(resource, file_format or "csv", search=search, null_word=null_word):
                     sys.stdout.buffer.write(block)
@@ -54,3 +54,7 @@ def add_export_command(app: typer.Typer, site: Site) -> None:
             print_json([{"file": file, "bytes": size}])
         else:
             Console().print(f"{harmless(file)}: {sized(size)}", highlight=False)
+
+
+def _stopped(file: str) -> str:
+    return "Stopped; what was written is incomplete." if file == "-" else f"Stopped; {harmless(file)} was not written."

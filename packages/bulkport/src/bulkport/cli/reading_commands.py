@@ -81,7 +81,7 @@ def add_reading_commands(imports: typer.Typer, site: Site) -> None:
 
         The exit code is that of `import`, for the import that went worst.
         """
-        with site.connected(url, api_key) as client:
+        with site.connected(url, api_key, stopped=lambda: "Stopped watching; the imports continue.") as client:
             jobs = [client.imports.get(number) for number in numbers or []] or list(_unfinished(client))
             if as_json:
                 _watch_as_json(jobs)

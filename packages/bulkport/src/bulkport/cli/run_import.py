@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.prompt import Prompt
 from rich.text import Text
 
-from bulkport.cli.control_commands import cancelled, save_rejected, undo_failed, undone
+from bulkport.cli.control_commands import cancelled, going_on, save_rejected, undo_failed, undone
 from bulkport.cli.exit_codes import ExitCode
 from bulkport.cli.failures import print_failure
 from bulkport.cli.progress_display import ProgressDisplay, progress_display
@@ -84,7 +84,7 @@ def run_import(request: ImportRequest, *, output: Console, messages: Console) ->
     except ClientError as error:
         print_failure(messages, error, variable=request.site.api_key_variable, resource=request.resource)
         if run.accepted is not None:
-            messages.print(Text(f"Import {run.accepted.id} was already accepted and continues."), soft_wrap=True)
+            messages.print(Text(f"It was already accepted. {going_on(run.accepted)}"), soft_wrap=True)
         return ExitCode.NOT_IMPORTED
     except KeyboardInterrupt:
         messages.print(Text("Stopped. Nothing was imported."), soft_wrap=True)
@@ -129,7 +129,7 @@ class _Run:
         if self.accepted is not None:
             what = _cancelled_or_not(self.accepted, self._messages)
         elif self._sending is not None and self._sending.may_be_complete:
-            what = "The server had not answered yet; it may have accepted the import."
+            what = "The server had not answered yet; it may have accepted the import: imports list shows it."
         else:
             what = "Nothing was imported."
         self._messages.print(Text(f"Stopped. {what}"), soft_wrap=True)
@@ -191,7 +191,7 @@ def _followed(job: Import, display: ProgressDisplay) -> ImportProgress | None:
 
 def _cancelled_or_not(job: Import, messages: Console) -> str:
     """Ask whether to cancel, where somebody is there to answer."""
-    goes_on = f"Import {job.id} continues."
+    goes_on = going_on(job)
     if not (sys.stdin.isatty() and messages.is_terminal):
         return goes_on
     try:

@@ -1,6 +1,6 @@
 """Which server the commands talk to, and as whom."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,10 +62,19 @@ class Site:
         return Client(url, api_key=api_key, prefix=self.prefix, patience_seconds=_PATIENCE_SECONDS)
 
     @contextmanager
-    def connected(self, url: str, api_key: str) -> "Iterator[Client]":
-        """A client whose failures end the program, with a word and an exit code."""
+    def connected(
+        self, url: str, api_key: str, *, stopped: Callable[[], str] = lambda: "Stopped."
+    ) -> "Iterator[Client]":
+        """A client whose failures end the program, with a word and an exit code.
+
+        Parameters
+        ----------
+        stopped:
+            What there is to say after Ctrl-C.
+        """
         self.require_key(api_key)
         from rich.console import Console  # slow to import
+        from rich.text import Text
 
         from bulkport.cli.failures import print_failure
         from bulkport.client import ClientError
@@ -79,4 +88,5 @@ class Site:
         except BrokenPipeError:  # `… | head`
             raise typer.Exit(ExitCode.ALL_IMPORTED) from None
         except KeyboardInterrupt:
+            Console(stderr=True).print(Text(stopped()), soft_wrap=True)
             raise typer.Exit(ExitCode.INTERRUPTED) from None

@@ -96,7 +96,8 @@ def bulk_router(
             Query(
                 alias="clientId",
                 max_length=MAX_CLIENT_ID,
-                description="Your id for the import, unique among your imports; `GET …/imports?clientId=` finds it.",
+                description="Your id for the import, unique among your imports (a dry run leaves it free); "
+                "`GET …/imports?clientId=` finds it.",
             ),
         ] = None,
         tag: Annotated[

@@ -6,7 +6,7 @@ Rows are stored as JSON texts, and go out as they are in JSON and NDJSON.
 import csv
 import io
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -22,6 +22,9 @@ _FORMATS: Final[Mapping[str, BodyFormat]] = {
     "*/*": BodyFormat.JSON,
     "text/*": BodyFormat.CSV,
 }
+
+
+_Format = TypeVar("_Format")
 
 
 class NotAcceptable(BulkportError):
@@ -48,17 +51,23 @@ def chosen_format(accept: str | None, asked: str | None = None) -> BodyFormat:
         return BodyFormat.EXCEL if asked == "xlsx" else BodyFormat(asked)
     if accept is None or not accept.strip():
         return BodyFormat.JSON
+    chosen = preferred(accept, _FORMATS)
+    if chosen is None:
+        raise NotAcceptable
+    return chosen
+
+
+def preferred(accept: str, formats: Mapping[str, _Format]) -> _Format | None:
+    """Of formats by their media ranges, the one that an `Accept` header prefers; None: it names none of them."""
     best: tuple[float, int] | None = None
-    chosen = BodyFormat.JSON
+    chosen: _Format | None = None
     for entry in accept.split(","):
         media_range, *parameters = (part.strip().lower() for part in entry.split(";"))
-        found = _FORMATS.get(media_range)
+        found = formats.get(media_range)
         # Of equal weights the more specific range counts, then the first.
         rank = (_weight(parameters), -media_range.count("*"))
         if found is not None and rank[0] > 0 and (best is None or rank > best):
             best, chosen = rank, found
-    if best is None:
-        raise NotAcceptable
     return chosen
 
 
@@ -75,6 +84,7 @@ def report_lines(
     header: CsvHeader | None,
     wire_names: Sequence[str],
     neutralize: bool = False,
+    folder: str | None = None,
 ) -> AsyncIterator[bytes]:
     """The whole report as NDJSON, CSV or a workbook.
 
@@ -84,12 +94,14 @@ def report_lines(
         Of the import's body, where that was CSV.
     wire_names:
         The columns of a CSV report on an import that had no header.
+    folder:
+        Where a workbook grows until it is complete; None: the system's folder for temporary files.
     """
     if report_format is BodyFormat.NDJSON:
         return ndjson_lines(pages)
     columns, cells = (wire_names, wire_names) if header is None else (header.names, header.cells)
     if report_format is BodyFormat.EXCEL:
-        return _workbook(columns, cells, pages)
+        return _workbook(columns, cells, pages, folder)
     return csv_lines(columns, pages, header=cells, neutralize=neutralize)
 
 
@@ -100,13 +112,13 @@ def report_disposition(job_id: int, report_format: BodyFormat) -> str:
 
 
 async def _workbook(
-    columns: Sequence[str], header: Sequence[str], pages: AsyncIterator[list[ReportedRow]]
+    columns: Sequence[str], header: Sequence[str], pages: AsyncIterator[list[ReportedRow]], folder: str | None
 ) -> AsyncIterator[bytes]:
     # Every cell is text, as it was sent: nothing is a formula, and no digit is lost.
     kinds = [(name, "text") for name in (*header, *REPORT_HEADER)]
     lines = csv_lines(columns, pages)
     await anext(lines)  # the header
-    async for part in written_file(FileFormat.XLSX, kinds, lines):
+    async for part in written_file(FileFormat.XLSX, kinds, lines, folder=folder):
         yield part
 
 

@@ -8,10 +8,13 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
+from starlette.requests import Request
 
 from bulkport.errors import ValidationFailed
 from bulkport.fastapi.described_headers import ATTACHMENT
+from bulkport.fastapi.error_report import preferred
 from bulkport.fastapi.file_parts import in_slot, whole
+from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import WireQuery
 from bulkport.fastapi.write_query import context_values
@@ -25,16 +28,27 @@ from bulkport.imports.resource import Resource
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.writing.table import read_table
 
+_FormatName = Literal["csv", "ndjson", "xlsx", "parquet"]
+
 _TEXTS: Final = {"csv": BodyFormat.CSV.media_type, "ndjson": BodyFormat.NDJSON.media_type}
+_BY_MEDIA_TYPE: Final[dict[str, _FormatName]] = {
+    BodyFormat.CSV.media_type: "csv",
+    BodyFormat.NDJSON.media_type: "ndjson",
+    FileFormat.XLSX.media_type: "xlsx",
+    FileFormat.PARQUET.media_type: "parquet",
+}
 
 
 class ExportParameters(WireQuery):
     """Query parameters of an export."""
 
     format: Annotated[
-        Literal["csv", "ndjson", "xlsx", "parquet"],
-        Field(description="Format of the file. A workbook has at most 1,048,575 rows."),
-    ] = "csv"
+        _FormatName | None,
+        Field(
+            description="Format of the file; by default the one that `Accept` prefers, or CSV. A workbook has at most "
+            "1,048,575 rows."
+        ),
+    ] = None
     search: Annotated[
         str, Field(max_length=250, pattern=r"^[^\x00]*$", description="Text to find anywhere in a row, ignoring case.")
     ] = ""
@@ -66,6 +80,7 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         response_class=Response,
     )
     async def export(
+        request: Request,
         query: Annotated[ExportParameters, Query()],
         user_id: Annotated[UserId, Depends(authenticate)],
         context: Annotated[dict[str, str | None], Depends(context_values(resource))],
@@ -90,13 +105,15 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
                 raise ValidationFailed({"sortBy": [f"sortBy must be one of {', '.join(sorted(sortable))}"]})
             key = tuple(dict.fromkeys((sortable[query.sort_by], *key)))
         rows = ExportQuery(key, query.search, texts, context, query.descending)
-        if query.format in _TEXTS:
-            text = _text(Export(pool, table, rows, null_word=query.null_word), PageText(query.format))
+        accept = field_value(request.headers, "accept") or ""
+        chosen = query.format or preferred(accept, _BY_MEDIA_TYPE) or "csv"
+        if chosen in _TEXTS:
+            text = _text(Export(pool, table, rows, null_word=query.null_word), PageText(chosen))
             parts = in_slot(text, running.text_export_slots, user_id)
-            media_type = _TEXTS[query.format]
+            media_type = _TEXTS[chosen]
         else:
-            file_format = FileFormat(query.format)
-            file = ExportedFile(pool, table, rows, file_format, null_word=query.null_word)
+            file_format, folder = FileFormat(chosen), running.intake.limits.spool_folder
+            file = ExportedFile(pool, table, rows, file_format, null_word=query.null_word, folder=folder)
             parts = in_slot(file.parts(), running.export_slots, user_id)
             media_type = file_format.media_type
         # The first part is read before the answer begins: what fails until then is a problem, not a broken file.
@@ -104,7 +121,7 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         return StreamingResponse(
             whole(first, parts),
             media_type=media_type,
-            headers={"Content-Disposition": f'attachment; filename="{resource.name}.{query.format}"'},
+            headers={"Content-Disposition": f'attachment; filename="{resource.name}.{chosen}"', "Vary": "Accept"},
         )
 
     return router

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -61,6 +62,8 @@ LAST_EVENT_ID: Final[dict[str, Any]] = {
 def retry_after(job: ImportJob) -> str:
     """Seconds until it is worth asking for the status again, as the value of `Retry-After` (RFC 9110 §10.2.3)."""
     eta = job.eta_seconds
+    if job.is_scheduled and job.start_at is not None:
+        eta = 2 * (job.start_at - datetime.now(UTC)).total_seconds()
     return str(1 if eta is None else min(max(math.ceil(eta / 2), 1), _MAX_RETRY_AFTER))
 
 

@@ -96,7 +96,7 @@ async def receive_once(
     async def write_answer(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
         await key.write_answer(connection, accepted.to_json(), body.fingerprint)
 
-    async with _held(key, pool):
+    async with _held(key, pool, body):
         return Received(await accept(body, write_answer))
 
 
@@ -175,10 +175,10 @@ async def _keep_nothing(connection: AsyncConnection[Any], answer: Mapping[str, A
 
 
 @asynccontextmanager
-async def _held(key: IdempotencyKey, pool: Connections) -> AsyncIterator[None]:
+async def _held(key: IdempotencyKey, pool: Connections, body: RequestBody | None = None) -> AsyncIterator[None]:
     """Keep a key for as long as its request goes on, and give it back when the request is refused."""
     try:
-        async with _leased(key, pool):
+        async with _leased(key, pool, body):
             yield
     except BaseException:
         # An answer that was committed stays, even when its commit's success did not reach us.
@@ -188,12 +188,18 @@ async def _held(key: IdempotencyKey, pool: Connections) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _leased(key: IdempotencyKey, pool: Connections) -> AsyncIterator[None]:
-    """Renew a key's lease for as long as its request goes on, whether its body arrives or is being stored."""
+async def _leased(key: IdempotencyKey, pool: Connections, body: RequestBody | None) -> AsyncIterator[None]:
+    """Renew a key's lease for as long as its request goes on, whether its body arrives or is being stored.
+
+    A body of which nothing has come for a while may be that of a client whose connection broke unseen, and who sends it
+    again: its lease runs out.
+    """
 
     async def renew() -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 4)
+            if body is not None and body.silent_seconds > LEASE_SECONDS / 2:
+                continue
             # A lease that ran out costs nothing unless another request took the key; the acceptance finds that out.
             with contextlib.suppress(*_PASSING):
                 await key.renew(pool)

@@ -73,7 +73,14 @@ def add_errors_route(
             header = await csv_header(connection, job_id, resources[job.resource].wire_names)
         pages = row_error_pages(runtime().of_user(user_id), job_id, after_row=after_row)
         wire_names = list(resources[job.resource].wire_names.values())
-        parts = report_lines(report_format, pages, header=header, wire_names=wire_names, neutralize=query.neutralize)
+        parts = report_lines(
+            report_format,
+            pages,
+            header=header,
+            wire_names=wire_names,
+            neutralize=query.neutralize,
+            folder=runtime().intake.limits.spool_folder,
+        )
         if report_format is BodyFormat.EXCEL:
             parts = in_slot(parts, runtime().export_slots, user_id)
         # The first part is read before the answer begins: what fails until then is a problem, not a broken file.

@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from pydantic import ConfigDict, JsonValue, RootModel
 from starlette.requests import Request
 
-from bulkport.errors import NotEnded, RowsRetried, ValidationFailed
+from bulkport.errors import NotEnded, NothingToRetry, RowsRetried, ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.bulk import answer_in_time, both
 from bulkport.fastapi.bulk_description import retry_answers, retry_description
@@ -121,11 +121,9 @@ def retry_router(
             if first is None:
                 async with runtime().pool.connection() as connection:
                     retried = await newest_retry(connection, job_id)
-                raise RowsRetried(
-                    f"Import {job_id} has no rejected rows left."
-                    if retried is None
-                    else f"The rejected rows were sent again in import {retried}; retry that one."
-                )
+                if retried is None:
+                    raise NothingToRetry(f"Import {job_id} has no rejected rows left.")
+                raise RowsRetried(f"The rejected rows were sent again in import {retried}; retry that one.")
             content = _content(job, header, _with(first, pages), resources[job.resource])
             return await intake.accept(
                 _again(job, resources[job.resource], content, header, _all(job_id, rows.mark, on_accept))

@@ -88,4 +88,7 @@ QUEUED_OF_USER: Final = """
 
 CLIENT_ID_KEY: Final = "bulk_import_jobs_client_id_key"
 
-SELECT_BY_CLIENT_ID: Final = "SELECT id FROM bulkport.bulk_import_jobs WHERE user_id = %s AND client_id = %s"
+SELECT_BY_CLIENT_ID: Final = """
+    SELECT id FROM bulkport.bulk_import_jobs
+    WHERE user_id = %s AND client_id = %s AND writing ->> 'dryRun' IS DISTINCT FROM 'true'
+"""

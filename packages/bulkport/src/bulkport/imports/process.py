@@ -183,7 +183,9 @@ class Importer:
             delay = self._policy.delay(attempt.number_without_progress)
             if isinstance(error, BodyUnavailable):
                 delay = max(delay, error.retry_after or 0.0)
-            log.warning("import attempt failed", fault=fault, retry_in_seconds=round(delay, 1), exc_info=True)
+            # A source that is away is told in one line.
+            shown = not isinstance(error, BodyUnavailable)
+            log.warning("import attempt failed", fault=fault, retry_in_seconds=round(delay, 1), exc_info=shown)
             raise RetryLater(delay) from error
         if may_be_cancelled:
             await self._end_as_import(job_id)

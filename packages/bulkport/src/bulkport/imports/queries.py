@@ -256,7 +256,7 @@ UNREPORTED_ERRORS: Final = """
 SETTLE_JOB: Final = """
     UPDATE bulkport.bulk_import_jobs SET
         status = %(status)s,
-        started_at = coalesce(started_at, clock_timestamp()),
+        started_at = coalesce(started_at, CASE WHEN %(status)s <> 'Cancelled' THEN clock_timestamp() END),
         completed_at = clock_timestamp(),
         processed_count = %(processed_count)s,
         success_count = %(success_count)s,

@@ -134,6 +134,9 @@ class RunSettings:
     """How the jobs of a task run. Times are in seconds."""
 
     retry: RetryPolicy = DEFAULT_RETRY
+    expected: tuple[type[BaseException], ...] = ()
+    """Errors that the task's work brings with it, such as a receiver that is away: a line of the log without their
+    traceback, which the attempt keeps."""
     is_heavy: bool = False
     """Whether a run keeps its whole process busy. A server that runs such a job leaves the next one to an idler
     server for a moment before it claims it itself, so that work spreads over all processes."""

@@ -60,7 +60,10 @@ CREATE INDEX bulk_import_jobs_unfinished_idx ON bulkport.bulk_import_jobs (id) W
 CREATE INDEX bulk_import_jobs_completed_at_idx ON bulkport.bulk_import_jobs (completed_at) WHERE completed_at IS NOT NULL;
 
 -- A client finds its import again by the id that it gave it.
-CREATE UNIQUE INDEX bulk_import_jobs_client_id_key ON bulkport.bulk_import_jobs (user_id, client_id) WHERE client_id IS NOT NULL;
+-- A trial leaves the client's id to the import proper.
+CREATE UNIQUE INDEX bulk_import_jobs_client_id_key ON bulkport.bulk_import_jobs (user_id, client_id)
+    WHERE client_id IS NOT NULL AND writing ->> 'dryRun' IS DISTINCT FROM 'true';
+CREATE INDEX bulk_import_jobs_client_id_idx ON bulkport.bulk_import_jobs (user_id, client_id) WHERE client_id IS NOT NULL;
 
 -- Requests that may be sent again: who has the key now, and what its first request was answered.
 CREATE TABLE bulkport.idempotency_keys (
@@ -112,7 +115,7 @@ CREATE TABLE bulkport.webhook_deliveries (
 );
 
 CREATE INDEX webhook_deliveries_webhook_id_id_idx ON bulkport.webhook_deliveries (webhook_id, id DESC);
-CREATE INDEX webhook_deliveries_waiting_idx ON bulkport.webhook_deliveries (id) WHERE state = 'pending' AND queued_at IS NULL;
+CREATE INDEX webhook_deliveries_waiting_idx ON bulkport.webhook_deliveries (webhook_id, id) WHERE state = 'pending' AND queued_at IS NULL;
 CREATE INDEX webhook_deliveries_created_at_idx ON bulkport.webhook_deliveries (created_at);
 
 -- An import ends, and its user's webhooks are notified: one commit, whoever ends it.

@@ -15,7 +15,6 @@ from bulkport.identifiers import ImportId
 from bulkport.imports.read import ImportJob, read_jobs
 from bulkport.jobs.port import JobContext, RetryPolicy, TaskDefinition
 from bulkport.jobs.retry import FinalError
-from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
 from bulkport.webhooks.signing import signature_headers
 from bulkport.webhooks.store import WebhookEvent
@@ -46,8 +45,6 @@ _WRITE_ATTEMPT: Final = """
 """
 _FAIL: Final = "UPDATE bulkport.webhook_deliveries SET state = 'failed' WHERE id = %s AND state = 'pending'"
 _SWITCH_OFF: Final = "UPDATE bulkport.webhooks SET is_active = false WHERE id = %s"
-
-_log = get_logger(__name__)
 
 
 class Sender(Protocol):
@@ -92,7 +89,13 @@ class Deliverer:
 
     def task(self) -> TaskDefinition:
         """The task to register with the engine."""
-        return TaskDefinition(name=DELIVER_WEBHOOK, function=self.deliver, retry=RETRY, on_failure=self.write_failure)
+        return TaskDefinition(
+            name=DELIVER_WEBHOOK,
+            function=self.deliver,
+            retry=RETRY,
+            expected=(DeliveryFailed, FinalError),
+            on_failure=self.write_failure,
+        )
 
     async def deliver(self, context: JobContext, *, delivery_id: int) -> None:
         """Task: send a delivery once.
@@ -144,7 +147,6 @@ class Deliverer:
         delivery_id = int(str(context.args["delivery_id"]))
         async with self._pool.connection() as connection:
             await connection.execute(_FAIL, (delivery_id,))
-        _log.warning("webhook not delivered", delivery_id=delivery_id, error=str(error))
 
     async def _body(self, message: _Message) -> bytes:
         data: dict[str, Any] = {}

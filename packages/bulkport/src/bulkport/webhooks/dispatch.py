@@ -16,18 +16,42 @@ from bulkport.webhooks.deliver import DELIVER_WEBHOOK, WEBHOOK_QUEUE
 
 _INTERVAL_SECONDS: Final = 1.0
 _BATCH: Final = 500
-_AT_ONCE: Final = 4
+_EACH: Final = 100
+"""Deliveries to one webhook that one look takes."""
+_LANES: Final = 4
 """Deliveries to the webhooks of one user that run at one time, on all workers: a receiver may take its time, and the
-places of workers are everybody's."""
+places of workers are everybody's. A webhook has one of the lanes, so that a slow receiver holds up those in its own."""
 
+# Users take turns, however many deliveries of others wait. Skipping through the index finds the webhooks with some.
 _TAKE: Final = """
-    UPDATE bulkport.webhook_deliveries d SET queued_at = clock_timestamp()
-    FROM (
-        SELECT id FROM bulkport.webhook_deliveries WHERE state = 'pending' AND queued_at IS NULL
-        ORDER BY id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
-    ) waiting, bulkport.webhooks w
-    WHERE d.id = waiting.id AND w.id = d.webhook_id
-    RETURNING d.id, w.user_id
+    WITH RECURSIVE receiver AS (
+        (SELECT webhook_id FROM bulkport.webhook_deliveries WHERE state = 'pending' AND queued_at IS NULL
+         ORDER BY webhook_id LIMIT 1)
+        UNION ALL
+        SELECT next.webhook_id FROM receiver CROSS JOIN LATERAL (
+            SELECT webhook_id FROM bulkport.webhook_deliveries
+            WHERE state = 'pending' AND queued_at IS NULL AND webhook_id > receiver.webhook_id
+            ORDER BY webhook_id LIMIT 1
+        ) AS next
+    ), waiting AS MATERIALIZED (
+        SELECT oldest.id, w.user_id, row_number() OVER (PARTITION BY w.user_id ORDER BY oldest.id) AS turn
+        FROM receiver JOIN bulkport.webhooks w ON w.id = receiver.webhook_id CROSS JOIN LATERAL (
+            SELECT id FROM bulkport.webhook_deliveries
+            WHERE webhook_id = receiver.webhook_id AND state = 'pending' AND queued_at IS NULL
+            ORDER BY id LIMIT %(each)s
+        ) AS oldest
+        ORDER BY turn, oldest.id LIMIT %(batch)s
+    ), taken AS (
+        UPDATE bulkport.webhook_deliveries d SET queued_at = clock_timestamp()
+        WHERE d.id IN (
+            SELECT id FROM bulkport.webhook_deliveries
+            WHERE id = ANY (ARRAY(SELECT id FROM waiting)) AND state = 'pending' AND queued_at IS NULL
+            FOR UPDATE SKIP LOCKED
+        )
+        RETURNING d.id, d.webhook_id
+    )
+    SELECT taken.id, taken.webhook_id, waiting.user_id FROM taken JOIN waiting ON waiting.id = taken.id
+    ORDER BY waiting.turn, taken.id
 """
 _PRUNE: Final = """
     DELETE FROM bulkport.webhook_deliveries WHERE id IN (
@@ -57,7 +81,7 @@ class Dispatcher:
         The jobs and the mark that they exist are one commit.
         """
         async with self._pool.connection() as connection, connection.transaction():
-            taken = await (await connection.execute(_TAKE, {"batch": _BATCH})).fetchall()
+            taken = await (await connection.execute(_TAKE, {"batch": _BATCH, "each": _EACH})).fetchall()
             if taken:
                 await self._engine.enqueue_many(
                     connection,
@@ -67,10 +91,10 @@ class Dispatcher:
                             {"delivery_id": delivery_id},
                             WEBHOOK_QUEUE,
                             user_id=user_id,
-                            concurrency_key=f"webhooks of {user_id}",
-                            concurrency_limit=_AT_ONCE,
+                            concurrency_key=f"webhooks of {user_id}, lane {webhook_id % _LANES}",
+                            concurrency_limit=1,
                         )
-                        for delivery_id, user_id in sorted(taken)
+                        for delivery_id, webhook_id, user_id in taken
                     ],
                 )
             return len(taken)
@@ -79,7 +103,7 @@ class Dispatcher:
         looks = 0
         while True:
             try:
-                while await self.dispatch() == _BATCH:
+                while await self.dispatch():
                     pass
                 if looks % 3600 == 0:
                     async with self._pool.connection() as connection:

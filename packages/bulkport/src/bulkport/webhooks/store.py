@@ -16,6 +16,9 @@ MAX_WEBHOOKS: Final = 20
 """Webhooks of one user."""
 
 
+_MISSING: Final = "The webhook does not exist."
+
+
 class WebhookEvent(StrEnum):
     """The events that a webhook can get."""
 
@@ -194,7 +197,7 @@ async def rotate_secret(connection: AsyncConnection[Any], webhook_id: int, user_
 async def delete_webhook(connection: AsyncConnection[Any], webhook_id: int, user_id: UserId) -> None:
     """Remove a webhook with its deliveries; raises NotFound."""
     if not (await connection.execute(_DELETE, (webhook_id, user_id))).rowcount:
-        raise NotFound
+        raise NotFound(_MISSING)
 
 
 async def list_deliveries(
@@ -231,5 +234,5 @@ async def _webhook(connection: AsyncConnection[Any], statement: str, values: Any
 
 def _found(webhook: Webhook | None) -> Webhook:
     if webhook is None:
-        raise NotFound
+        raise NotFound(_MISSING)
     return webhook

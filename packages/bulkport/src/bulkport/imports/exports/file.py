@@ -17,6 +17,8 @@ class ExportedFile:
     ----------
     null_word:
         What stands for null in the cells of a workbook.
+    folder:
+        Where a workbook grows until it is complete; None: the system's folder for temporary files.
 
     Raises
     ------
@@ -25,13 +27,21 @@ class ExportedFile:
     """
 
     def __init__(
-        self, pool: Connections, table: TargetTable, query: ExportQuery, file_format: FileFormat, *, null_word: str = ""
+        self,
+        pool: Connections,
+        table: TargetTable,
+        query: ExportQuery,
+        file_format: FileFormat,
+        *,
+        null_word: str = "",
+        folder: str | None = None,
     ) -> None:
         require_writer(file_format)
         self._pool = pool
         self._table = table
         self._query = query
         self._format = file_format
+        self._folder = folder
         self._null_word = null_word if file_format is FileFormat.XLSX else ""
 
     async def parts(self) -> AsyncIterator[bytes]:
@@ -53,5 +63,5 @@ class ExportedFile:
         export = Export(self._pool, self._table, self._query, null_word=self._null_word, values=values)
         columns = list(zip(export.header, kinds, strict=True))
         pages = export.pages(PageText.CSV)
-        async for part in written_file(self._format, columns, pages, null_word=self._null_word):
+        async for part in written_file(self._format, columns, pages, null_word=self._null_word, folder=self._folder):
             yield part

@@ -56,6 +56,7 @@ async def written_file(
     pages: AsyncIterator[bytes],
     *,
     null_word: str = "",
+    folder: str | None = None,
 ) -> AsyncIterator[bytes]:
     """The file, a part at a time. A Parquet file comes as it is written, a workbook when it is complete.
 
@@ -65,6 +66,8 @@ async def written_file(
         Name and kind of each; see `file_columns`.
     pages:
         Whole rows of CSV, without a header.
+    folder:
+        Where a workbook grows until it is complete; None: the system's folder for temporary files.
 
     Raises
     ------
@@ -78,6 +81,7 @@ async def written_file(
         "format": file_format,
         "columns": [{"name": name, "kind": kind} for name, kind in columns],
         "null_word": null_word,
+        "folder": folder,
         "memory_bytes": _MEMORY_BYTES,
     }
     async with _writer(order) as process:

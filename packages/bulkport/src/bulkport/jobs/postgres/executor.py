@@ -117,7 +117,7 @@ class Run:
         is_hopeless = isinstance(error, ArgumentsDoNotFit | WorkerDied)
         if not is_hopeless and policy.allows_attempt_after(failures, error):
             delay = policy.delay_after(failures)
-            log.warning("attempt failed", retry_seconds=round(delay, 2), exc_info=printable(error))
+            log.warning("attempt failed", retry_seconds=round(delay, 2), exc_info=self._shown(error))
             return RunResult.of_error(Ending.RETRY, error, seconds, delay)
         if self.definition.on_failure is not None:
             try:
@@ -125,8 +125,12 @@ class Run:
             except BaseException:
                 log.exception("failure could not be recorded", retry_seconds=policy.max_seconds)
                 return RunResult.of_error(Ending.RETRY, error, seconds, policy.max_seconds)
-        log.error("job failed", exc_info=printable(error))
+        log.error("job failed", exc_info=self._shown(error))
         return RunResult.of_error(Ending.FAILED, error, seconds)
+
+    def _shown(self, error: BaseException) -> BaseException | None:
+        """The error whose traceback the log shows."""
+        return None if isinstance(error, self.definition.expected) else printable(error)
 
     def _storable(self, value: Any) -> tuple[JSONValue, str | None]:
         """The result as JSON that can be stored, or why it cannot be."""

@@ -26,7 +26,12 @@ _BLOCK_BYTES: Final = 64 * 1024
 
 
 def write_workbook(
-    columns: Sequence[dict[str, str]], pages: Iterable[bytes], out: BinaryIO, *, null_word: str = ""
+    columns: Sequence[dict[str, str]],
+    pages: Iterable[bytes],
+    out: BinaryIO,
+    *,
+    null_word: str = "",
+    folder: str | None = None,
 ) -> None:
     """Write the rows of the pages, CSV without a header, below a header row.
 
@@ -34,11 +39,13 @@ def write_workbook(
     ----------
     columns:
         `name` and `kind` of each: text, integer, number, bool, date or timestamp.
+    folder:
+        Where it grows; None: the system's folder for temporary files.
     """
-    with tempfile.TemporaryDirectory(prefix="bulkport-") as folder:
-        path = f"{folder}/export.xlsx"
+    with tempfile.TemporaryDirectory(prefix="bulkport-", dir=folder) as own:
+        path = f"{own}/export.xlsx"
         # Rows go to a file at once; memory holds one of them.
-        book = xlsxwriter.Workbook(path, {"constant_memory": True, "tmpdir": folder})
+        book = xlsxwriter.Workbook(path, {"constant_memory": True, "tmpdir": own})
         sheet = book.add_worksheet("Rows")
         bold = book.add_format({"bold": True})
         formats = {

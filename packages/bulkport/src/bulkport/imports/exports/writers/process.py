@@ -31,7 +31,9 @@ def main() -> None:
         else:
             from bulkport.imports.exports.writers.excel import write_workbook  # noqa: PLC0415
 
-            write_workbook(order["columns"], _pages(sys.stdin.buffer), sys.stdout.buffer, null_word=order["null_word"])
+            pages = _pages(sys.stdin.buffer)
+            options = {"null_word": order["null_word"], "folder": order["folder"]}
+            write_workbook(order["columns"], pages, sys.stdout.buffer, **options)
     except UnfitError as error:
         sys.stderr.write(str(error))
         sys.stderr.flush()
