@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from application_client import assert_problem
+from application_client import assert_problem, client_of, open_application
 
 PLATFORMS = "/api/platforms"
 
@@ -42,6 +42,25 @@ async def test_options_names_the_methods(stranger: httpx.AsyncClient) -> None:
     answer = await stranger.options(PLATFORMS)
     assert (answer.status_code, answer.content) == (204, b"")
     assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
+
+
+async def test_pages_of_named_origins_call_the_api_and_no_other_page_does(database_url: str) -> None:
+    async with (
+        open_application(database_url, cors_origins="https://shop.example/, https://b.example") as app,
+        client_of(app, None) as page,
+    ):
+        asked = {"access-control-request-method": "PATCH", "access-control-request-headers": "x-api-key, tus-resumable"}
+        preflight = await page.options("/api/uploads/1", headers={"origin": "https://shop.example", **asked})
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "https://shop.example"
+        refused = await page.get(PLATFORMS, headers={"origin": "https://b.example"})
+        assert_problem(refused, 401)
+        assert refused.headers["access-control-allow-origin"] == "https://b.example"
+        exposed = refused.headers["access-control-expose-headers"]
+        assert {"location", "retry-after", "upload-offset"} <= set(exposed.split(", "))
+        for path, origin in ((PLATFORMS, "https://evil.example"), ("/hangfire", "https://shop.example")):
+            answer = await page.get(path, headers={"origin": origin})
+            assert "access-control-allow-origin" not in answer.headers, path
 
 
 async def test_head_is_get_without_content(client: httpx.AsyncClient) -> None:

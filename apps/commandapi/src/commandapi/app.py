@@ -36,6 +36,7 @@ from commandapi.auth.key_admission import CHECKS_AT_ONCE, STRANGERS_AT_ONCE, Key
 from commandapi.auth.rate_limit import RateLimiter
 from commandapi.auth.user_requests import CountRequests, UserRequests
 from commandapi.commands.routes import router as commands_router
+from commandapi.cors import CrossOrigin
 from commandapi.dashboard import access_by, key_page_by
 from commandapi.database import open_database
 from commandapi.docs_page import add_docs_page
@@ -154,6 +155,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(ApiAudit, pool=lambda: _pool_of(app), keep=settings.audit_retention())
     app.state.key_admission = admission = KeyAdmission(settings.database_wait_seconds)
     app.add_middleware(SeparateStrangers, admission=admission)
+    if settings.cors_origins is not None:
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins, path="/api")
     app.add_middleware(EdgeMiddleware, private_path="/api", observe=observe, limits=settings.request_limits())
     problems.install(app, database_errors=[sqlalchemy.exc.DBAPIError])
     app.state.search_slots = search_slots(settings)

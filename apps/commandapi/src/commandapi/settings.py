@@ -124,6 +124,7 @@ class Settings(BaseSettings):
         description="Names of arguments whose values the dashboard hides, comma-separated.",
     )
 
+    cors_origins: str | None = Field(default=None, description="Origins whose web pages may call the API; * for all.")
     api_pool_size: int = Field(default=10, ge=1, description="Database connections per server process for requests.")
     database_wait_seconds: float = Field(
         default=3.0, gt=0, description="Longest wait of a request for a database connection, before a 503."
@@ -252,6 +253,7 @@ class Settings(BaseSettings):
         "key_page_public_url",
         "spool_dir",
         "metrics_token",
+        "cors_origins",
         mode="before",
     )
     @classmethod
