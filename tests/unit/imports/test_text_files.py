@@ -15,6 +15,7 @@ from bulkport import Resource
 from bulkport.errors import CsvHeaderError, MalformedBody, RecordTooLarge, ValidationFailed
 from bulkport.imports.formats import BadRecord, BodyFormat
 from bulkport.imports.formats.csv.sent_again import neutralized, without_neutralizing
+from bulkport.imports.formats.json_hints import hint
 from bulkport.limits import ImportLimits
 from drawn_examples import examples
 
@@ -149,18 +150,35 @@ def test_lines_that_end_with_carriage_returns_are_read() -> None:
     assert lines.counts == [2]
 
 
+@pytest.mark.parametrize("bite", [1, 4, 1000])
+def test_other_line_ends_are_read(bite: int) -> None:
+    doubled = b'name,size\r\r\n"A\r\r\nB",x\r\r\nC,"\r\ry"\r\r\n'  # as Windows writes a file of text
+    found = read_file(doubled, bite=bite)
+    assert (found.named(), found.named("size")) == (["A\r\r\nB", "C"], ["x", "\r\ry"])
+    mainframe = "name,size\x85Ä,x\x85B,y\x85".encode("cp1140")
+    assert read_file(mainframe, ("charset", "cp1140"), bite=bite).named() == ["Ä", "B"]
+
+
 def test_rows_of_empty_cells_are_ignored_and_counted() -> None:
-    found = read_file(b'name,price,size\nA,1,\n,,\nB,,x\n , ,\t\n"","",""\n,,\r\n,,')
+    found = read_file(b'name,price,size\nA,1,\n,,\nB,,x\n , ,\t\n"","",""\n,,\r\n   \n,,')
     assert found.named() == ["A", "B"]
-    assert found.warnings == ["5 rows of empty cells were ignored"]
+    assert found.warnings == ["6 rows of empty cells were ignored"]
+    assert read_file(b"name\nA\n  \n").named() == ["A", "  "]  # in the only column blanks may be a value
+
+
+def test_form_feeds_that_begin_a_page_are_no_part_of_a_value() -> None:
+    for bite in (1, 1 << 20):
+        found = read_file(b"\x0cname,size\nA,x\n\x0c\n\x0cname,size\n\x0cB,y\n", bite=bite)
+        assert found.named() == ["A", "B"]
+        assert found.warnings[-1] == "3 form feeds were ignored at the beginning of a row"
 
 
 DRAWN = {
-    "psql": " name | size \n------+------\n A    | x    \n B    | y    \n",
+    "psql": " name | size \n------+------\n A    | x    \n B    | y    \n(2 rows)\n\n",
     "mysql": "+------+------+\n| name | size |\n+------+------+\n| A    | x    |\n| B    | y    |\n+------+------+\n",
     "markdown": "| name | size |\n|:-----|-----:|\n| A | x |\n| B | y |\n",
     "sap": "Goods\n\n--------------\n|name  |size |\n--------------\n|A     |x    |\n|B     |y    |\n--------------\n",
-    "sqlcmd": "name;size\n----;----\nA;x\nB;y\n",
+    "sqlcmd": "name;size\n----;----\nA;x\nB;y\n\n(2 rows affected)\n",
     "sqlplus": "name,size\n====,====\nA,x\nB,y\n",
 }
 
@@ -171,14 +189,23 @@ def test_dashes_that_are_drawn_around_a_table_are_ignored_and_counted(body: str,
     found = read_file(body.encode(), ("trim", "true"), bite=bite)
     assert [name.strip() for name in found.named()] == ["A", "B"]
     assert "of dashes w" in found.warnings[-1]
+    assert any("is a count of rows" in warning for warning in found.warnings) is ("rows" in body)
     padded = [warning for warning in read_file(body.encode()).warnings if "trim=true" in warning]
     assert bool(padded) is ("| " in body or " |" in body)
 
 
 @pytest.mark.parametrize(
-    "body", ["name\n---\nA\n", "name,size\n--,--\nA,\n", 'name,size\n"---","---"\nA,\n', "name,size\n---,x\nA,\n"]
+    "body",
+    [
+        "name\n---\nA\n",
+        "name,size\n--,--\nA,\n",
+        'name,size\n"---","---"\nA,\n',
+        "name,size\n---,x\nA,\n",
+        "name\nA\n(2 rows)\n",
+        "name,size\nA,\n2 rows,\n",
+    ],
 )
-def test_dashes_may_be_values(body: str) -> None:
+def test_dashes_and_counts_may_be_values(body: str) -> None:
     assert len(read_file(body.encode()).rows) == 2
 
 
@@ -189,6 +216,12 @@ def test_dashes_may_be_values(body: str) -> None:
         ("name\x01size\nA\x01x\n", r"separated by '\\x01'"),
         ("name      size\n--------- ----\nA         x\n", "separated by blanks"),
         ("A,x\nB,y\n", "The first row must name the columns"),
+        ("name (required),size\nA,x\n", "Did you mean articleName by 'name (required)'"),
+        ("name*,size\nA,x\n", "Did you mean articleName by 'name*'"),
+        ("\u00ef\u00bb\u00bfname,size\nA,x\n", "a byte order mark that was read in another charset"),
+        ('"name,size"\n"A,x"\n', "If each row stands in one pair of quotes, take these away"),
+        ("name,size\x85A,x\x85B,y\x85", "The CSV lines end with U+0085 (NEL); end them with newlines"),
+        ("name,size\u2028A,x\u2028", "The CSV lines end with U+2028"),
         ("ID;PWXL;N;E\nC;Y1;X1;K\n", "is a SYLK file"),
         ("INSERT INTO articles VALUES ('A');\n", "looks like SQL"),
         ("- name: A\n  size: x\n", "looks like YAML"),
@@ -206,6 +239,7 @@ def test_what_is_no_table_with_a_header_is_named(body: str, message: str) -> Non
         ("“A, B”,x", 'typographic quotes are no quotes, " is'),
         ("'A, B',x", "send quote='"),
         ('="007",x', "take away the ="),
+        ('"A,x"', "the whole row is in quotes: take them away"),
     ],
 )
 def test_other_signs_than_quotes_are_reported(row: str, message: str) -> None:
@@ -226,9 +260,13 @@ def test_a_quoted_field_may_have_lines_of_delimiters() -> None:
     assert found.warnings == []
 
 
-@pytest.mark.parametrize("end", [b"\x1a", b"\n\x1a", b"\r\n\x1a\r\n", b"\n\x1a\x1a"])
-def test_a_dos_end_of_file_sign_is_ignored(end: bytes) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [b"\x1a", b"\n\x1a", b"\r\n\x1a\r\n", b"\n\x1a\x1a", b"\n\x1a" + bytes(99), bytes(5), b"\n" + bytes(512)],
+)
+def test_what_fills_up_the_end_of_a_file_is_ignored(end: bytes) -> None:
     assert read_file(b"name,size\nA,x" + end).named("size") == ["x"]
+    assert len(read_file(b'{"name":"A"}' + end, format_=BodyFormat.NDJSON).rows) == 1
 
 
 def test_empty_cells_may_trail() -> None:
@@ -372,6 +410,14 @@ def test_json_kinds_are_read_or_named() -> None:
         read_file(b'{\n  "name": "a"\n}\n', format_=BodyFormat.NDJSON)
     with pytest.raises(MalformedBody, match="one object with a list of objects in it"):
         read_file(b'{"articles": [{"name": "a"}, {"name": "b"}]}\n', format_=BodyFormat.NDJSON)
+    for text, message in {
+        '{"name": ObjectId("5")}': "written for MongoDB's shell",
+        '{"name": undefined}': "JSON writes null, or leaves the member out",
+        r'{"name": "C:\dir"}': "a backslash must be doubled",
+        ")]}',{}": "leave out what stands before the JSON",
+        '12:00 INFO {"name": "a"}': "leave out what stands before the object",
+    }.items():
+        assert message in hint(text.encode())
     with pytest.raises(MalformedBody, match="pretty-printed"):
         read_file(b'{ "name": "a",\r\n  "n": 1\r\n}\r\n{ "name": "b",\r\n "n": 1\r\n}', format_=BodyFormat.NDJSON)
 

@@ -75,6 +75,11 @@ def test_all_keys_of_a_chunk_are_compared() -> None:
         ),
         ([r"\N"], ValueOptions(), r"name has cells of \N, which were read as text; nullWords=\N takes them for null"),
         (
+            ['="007"'],
+            ValueOptions(),
+            "name has texts that are written as formulas and were read with their signs, such as ",
+        ),
+        (
             ["1.23457E+17"],
             ValueOptions(),
             "name has numbers of which a spreadsheet has kept the first digits alone, such as ",

@@ -64,6 +64,7 @@ def test_special_floats_are_read_where_they_are_allowed() -> None:
         ("1 234,5", GERMAN, "1234.5"),
         ("1\u202f234,5", GERMAN, "1234.5"),
         ("1'234.5", ENGLISH, "1234.5"),
+        ("12,34,567.50", ENGLISH, "1234567.50"),
         ("1,234.56", ENGLISH, "1234.56"),
         ("5", GERMAN, "5"),
         (",5", GERMAN, ".5"),

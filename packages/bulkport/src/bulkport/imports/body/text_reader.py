@@ -6,7 +6,12 @@ from typing import Final
 
 from bulkport.imports.charsets import UTF_8
 from bulkport.imports.formats import BodyFormat
-from bulkport.imports.formats.line_ends import CarriageReturns, ends_lines_with_cr
+from bulkport.imports.formats.line_ends import (
+    CarriageReturns,
+    DoubledReturns,
+    ends_lines_with_cr,
+    ends_lines_with_two_crs,
+)
 from bulkport.imports.formats.ndjson import sequence_lines
 from bulkport.imports.formats.transcoding import (
     HEAD_BYTES,
@@ -92,6 +97,8 @@ class TextReader:
             quote = b""
         if self._format is not BodyFormat.JSON_ARRAY and ends_lines_with_cr(text, quote):
             return CarriageReturns(quote).feed
+        if self._format is BodyFormat.CSV and ends_lines_with_two_crs(text, quote):
+            return DoubledReturns(quote).feed
         return None
 
 

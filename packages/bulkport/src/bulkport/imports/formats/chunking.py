@@ -180,10 +180,9 @@ class BufferingSplitter(ABC):
         return Scan(len(block), scan.records + 1, payload, scan.blank_lines)
 
     def _drop_end_of_file_sign(self) -> None:
-        """DOS programs and `copy` end a text file with 0x1A."""
-        end = len(self._buffer.rstrip(b"\r\n\x1a"))
-        if b"\x1a" in self._buffer[end:]:
-            self._buffer[end:] = self._buffer[end:].replace(b"\x1a", b"")
+        """DOS programs and `copy` end a text file with 0x1A; what fills up a last block is NUL, or more of these."""
+        end = len(self._buffer.rstrip(b"\r\n\x1a\0"))
+        self._buffer[end:] = self._buffer[end:].translate(None, b"\x1a\0")
 
     def _carry(self, rest: bytes, records_before: int, *, least: int) -> None:
         if len(rest) > self._max_record_bytes:

@@ -11,6 +11,11 @@ _COMMENT: Final = re.compile(rb"(?:\A|[,{\[\n])\s*(?://|/\*|#)")
 _SINGLE_QUOTES: Final = re.compile(rb"[{,]\s*'")
 _BARE_NAME: Final = re.compile(rb"[{,]\s*[A-Za-z_]\w*\s*:")
 _TRAILING_COMMA: Final = re.compile(rb",\s*[}\]]")
+_SHELL: Final = re.compile(rb":\s*(?:ObjectId|ISODate|Number(?:Long|Int|Decimal)|Timestamp|BinData|UUID)\(")
+_UNDEFINED: Final = re.compile(rb":\s*undefined\b")
+_BAD_ESCAPE: Final = re.compile(rb'(?:[^\\]|\A)(?:\\\\)*\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_GUARD: Final = re.compile(rb"\s*(?:\)\]\}'|[A-Za-z_$][\w.$]*\()")
+_PREFIXED: Final = re.compile(rb"[^\s{\[\"][^{]*\{")
 _PYTHON: Final = re.compile(rb":\s*(?:None|True|False)\b")
 _TO_STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
@@ -44,7 +49,19 @@ def hint(text: bytes) -> str:
         return "; JSON requires names in double quotes"
     if _TRAILING_COMMA.search(bare):
         return "; JSON allows no trailing comma"
-    return _unseen(bare.decode(errors="ignore"))
+    if _SHELL.search(bare):
+        return "; it is written for MongoDB's shell: export it by mongoexport"
+    if _UNDEFINED.search(bare):
+        return "; JSON writes null, or leaves the member out"
+    if _BAD_ESCAPE.search(text):
+        return "; a backslash must be doubled in JSON"
+    if _GUARD.match(bare):
+        return "; leave out what stands before the JSON"
+    return _unseen(bare.decode(errors="ignore")) or _before(bare)
+
+
+def _before(text: bytes) -> str:
+    return "; leave out what stands before the object" if _PREFIXED.match(text) else ""
 
 
 def _unseen(text: str) -> str:

@@ -119,7 +119,7 @@ def _wide_charset(head: bytes) -> str | None:
 
 def _wide_lines(sample: bytes) -> str | None:
     """UTF-16 that begins with letters of another script: its line ends and delimiters have NUL bytes beside them."""
-    if b"\0" not in sample:
+    if b"\0" not in sample.rstrip(b"\0"):  # what fills up a last block says nothing
         return None
     for charset in ("utf-16-le", "utf-16-be"):
         try:
@@ -139,10 +139,15 @@ class Transcoder:
 
     def __init__(self, charset: str) -> None:
         self._decoder = codecs.getincrementaldecoder(charset)(errors=_KEEP_BYTES)
+        # The line end of EBCDIC is NEL.
+        self._ends_lines_with_nel = b"\x15".decode(charset, "replace") == "\x85"
 
     def feed(self, data: bytes) -> bytes:
         """The UTF-8 of the characters that are complete. Bytes that are none go through as they are."""
-        return self._decoder.decode(data).encode(errors="surrogateescape")
+        text = self._decoder.decode(data)
+        if self._ends_lines_with_nel:
+            text = text.replace("\x85", "\n")
+        return text.encode(errors="surrogateescape")
 
     def finish(self) -> bytes:
         """The UTF-8 of what is left at the end."""

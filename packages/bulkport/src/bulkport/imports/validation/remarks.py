@@ -18,8 +18,10 @@ _CONTROLS: Final = "\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 _EXAMPLE: Final = ", such as "
 _NULL_WORDS: Final = ("NULL", r"\N")
 """How programs write null into files of text, which nobody would take for a text."""
-ODD_CELLS: Final = (b"NULL", rb"\N", b"E+")
+ODD_CELLS: Final = (b"NULL", rb"\N", b"E+", b'=""')
 """Some of these are in a file with cells that `odd_cells` finds."""
+_AS_FORMULA: Final = re.compile(r'="[^"]*"')
+"""A text in the formula by which programs keep Excel from taking it for a number."""
 _SHORTENED: Final = re.compile(r"-?[0-9](?:[.,][0-9]+)?E\+[0-9]{2}")
 
 
@@ -109,6 +111,9 @@ def odd_cells(name: str, cells: Sequence[str], null_words: Collection[str]) -> l
     if shortened is not None:
         what = "numbers of which a spreadsheet has kept the first digits alone"
         found.append(f"{name} has {what}{_EXAMPLE}{shortened}; format the column as text before it is saved")
+    formula = next(filter(_AS_FORMULA.fullmatch, cells), None)
+    if formula is not None:
+        found.append(f"{name} has texts that are written as formulas and were read with their signs{_EXAMPLE}{formula}")
     return found
 
 

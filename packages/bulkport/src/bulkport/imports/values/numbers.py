@@ -24,10 +24,20 @@ _MAX_INTEGER_DIGITS: Final = 4300
 _MAX_WHOLE_DIGITS: Final = 131_072
 _MAX_SCALE: Final = 16_383
 _GROUPS: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
+_INDIAN_GROUPS: Final = re.compile(r"[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}")
 _DIGITS: Final = frozenset("0123456789")
 _BLANKS: Final = " \t\r\n\u00a0"
 _SPACES: Final = frozenset(" '\u2019\u00a0\u2009\u202f")  # also the apostrophe of Switzerland
 _SEPARATORS: Final = {".": _SPACES | {","}, ",": _SPACES | {"."}}
+
+NULL_WORDS: Final = frozenset({"na", "n/a", "#n/a", "null", "none", "nil", "nan", "-", "--", "\\n", "?"})
+"""How programs write that there is no value."""
+_MISPLACED_MINUS: Final = re.compile(
+    r"[\u2212\u2013\u2012\ufe63\uff0d]\s*[0-9]|[0-9.,]\s*-\s*\Z|\A\s*\(.*[0-9].*\)\s*\Z"
+)
+_CURRENCY: Final = re.compile("[$\u00a2-\u00a5\u20a0-\u20cf\ufdfc]|\\A\\s*[A-Z]{3}\\s*[0-9]|[0-9]\\s*[A-Z]{3}\\s*\\Z")
+_OTHER_DIGITS: Final = re.compile(r"(?![0-9])\d")
+_SCIENTIFIC: Final = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+")
 
 WHOLE_NUMBER: Final = "must be a whole number, not {value}"
 NUMBER: Final = "must be a number, not {value}"
@@ -105,7 +115,7 @@ def bounded(number: Decimal, given: Any) -> Decimal:
 
 
 def _plain(text: str, options: ValueOptions) -> str | None:
-    """The text with a point before the fraction and no groups; None where the groups are not groups of three."""
+    """The text with a point before the fraction and no groups; None where the groups are none."""
     plain = text.strip(_BLANKS)
     if options.decimal is None:
         return plain
@@ -117,13 +127,25 @@ def _plain(text: str, options: ValueOptions) -> str | None:
             # An exponent without a point, or no number: the pattern decides.
             return None if separators & {".", ","} else plain
         if separators and not _GROUPS.fullmatch(whole.replace(separators.pop(), ",")):
-            return None
+            return plain.replace(",", "") if options.decimal == "." and _INDIAN_GROUPS.fullmatch(whole) else None
     return sign + "".join(filter(_DIGITS.__contains__, whole)) + (("." + fraction) if point else "")
 
 
 def _hint(text: str, options: ValueOptions) -> str:
     if "_" in text:
         return "; write it without underscores"
+    if text.strip().casefold() in NULL_WORDS:
+        return f"; if it means null, set nullWords={text.strip()}"
+    if _MISPLACED_MINUS.search(text):
+        return "; write a negative number with - before its digits"
+    if "%" in text:
+        return "; write it without the percent sign"
+    if _CURRENCY.search(text):
+        return "; write it without the currency"
+    if _OTHER_DIGITS.search(text):
+        return "; write it with the digits 0 to 9"
+    if _SCIENTIFIC.fullmatch(text.strip()):
+        return "; write all of its digits"
     if options.decimal is None:
         return "; write a point before the fraction and no separators, or set decimal" if "," in text else ""
     return f"; the decimal sign of this import is '{options.decimal}'" if "." in text or "," in text else ""

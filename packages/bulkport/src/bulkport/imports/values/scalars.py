@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from bulkport.imports.values.faults import ValueFault
+from bulkport.imports.values.numbers import NULL_WORDS
 from bulkport.imports.values.options import PLAIN, ValueOptions
 
 _UUID: Final = re.compile(
@@ -29,9 +30,17 @@ def read_boolean(text: str, options: ValueOptions = PLAIN) -> bool:
     value = options.booleans.get(text.strip().casefold())
     if value is None:
         own = options.true_words or options.false_words
-        hint = f"; the words of this import are {', '.join(options.booleans)}" if own else ""
+        hint = f"; the words of this import are {', '.join(options.booleans)}" if own else _other_word(text)
         raise ValueFault(BOOLEAN + hint, text)
     return value
+
+
+def _other_word(text: str) -> str:
+    """What to do about a word that may mean true or false, or nothing, in the file's language."""
+    word = text.strip()
+    if word.casefold() in NULL_WORDS:
+        return f"; if it means null, set nullWords={word}"
+    return "; set trueWords and falseWords for words of your own" if word.isalpha() else ""
 
 
 def read_uuid(text: str) -> UUID:

@@ -86,8 +86,13 @@ _CHECKS: Final = """
     WHERE k.contype = 'c' AND n.nspname::text || '.' || c.relname = ANY (%(relations)s)
     UNION ALL
     SELECT k.conname, '{}', pg_get_constraintdef(k.oid, true) FROM pg_constraint k
-    WHERE k.contypid IN (SELECT atttypid FROM pg_attribute WHERE attrelid = to_regclass(%(table)s) AND attnum > 0)
-      AND k.contype = 'c'
+    WHERE k.contypid IN (
+        WITH RECURSIVE domains (oid) AS (
+            SELECT atttypid FROM pg_attribute WHERE attrelid = to_regclass(%(table)s) AND attnum > 0
+            UNION
+            SELECT t.typbasetype FROM domains JOIN pg_type t USING (oid) WHERE t.typbasetype <> 0
+        ) SELECT oid FROM domains
+    ) AND k.contype = 'c'
 """
 
 _SELF_REFERENCES: Final = """

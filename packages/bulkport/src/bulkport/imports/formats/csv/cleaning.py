@@ -7,6 +7,8 @@ from bulkport.imports.formats.csv.dialect import CsvSyntax
 from bulkport.imports.formats.csv.grammar import dashes_record, empty_line, ghost_record, unusual_line
 
 _MARK: Final = b"\xef\xbb\xbf"
+_FORM_FEED: Final = b"\x0c"
+"""Begins a page, as the line printers of mainframes are told, and no value."""
 _BLANK: Final = frozenset({b"\n", b"\r\n"})
 
 
@@ -22,6 +24,7 @@ class Cleaner:
     """
 
     def __init__(self, syntax: CsvSyntax, header: bytes, comment: str | None) -> None:
+        header = header.lstrip(_FORM_FEED)
         self._empty = empty_line(syntax.delimiter)
         self._ghost = ghost_record(syntax.delimiter)
         self._dashes = dashes_record(syntax.delimiter)
@@ -31,12 +34,12 @@ class Cleaner:
         self._knows_header = syntax.delimiter.encode() in header
         self._unusual = unusual_line(syntax.delimiter, header if self._knows_header else b"")
         self._comment = comment.encode() if comment else None
-        self._ghosts = self._headers = self._marks = self._rulers = 0
+        self._ghosts = self._headers = self._marks = self._rulers = self._form_feeds = 0
 
     def is_clean(self, payload: bytes) -> bool:
         """Whether there are none for sure."""
         # Byte order marks are looked for by their first byte: searching for three takes ten times as long.
-        if self._comment is not None or (_MARK[0] in payload and _MARK in payload):
+        if self._comment is not None or _FORM_FEED in payload or (_MARK[0] in payload and _MARK in payload):
             return False
         first = payload[: payload.find(b"\n") + 1]
         if self._empty.match(b"\n" + first) or (self._knows_header and first.startswith(self._header)):
@@ -76,20 +79,27 @@ class Cleaner:
             found.append(f"The header row came {times} more among the records and was ignored there")
         if self._marks:
             found.append(byte_order_marks_warning(self._marks))
+        if self._form_feeds:
+            signs = "A form feed was" if self._form_feeds == 1 else f"{self._form_feeds} form feeds were"
+            found.append(f"{signs} ignored at the beginning of a row")
         return found
 
     def _is_ghost(self, text: bytes) -> bool:
-        """Whether a record, without its line end, has empty cells alone, two at least."""
+        """Whether a record, without its line end, has empty cells alone: two at least, or no delimiter either."""
         if b'"' in text:
             return self._ghost.fullmatch(text) is not None
-        # At memory speed, however many cells it has.
-        return self._delimiter in text and not text.translate(None, b" \t" + self._delimiter)
+        # At memory speed, however many cells it has. Where there is one column, blanks may be its value.
+        may_be = self._knows_header or self._delimiter in text
+        return may_be and not text.translate(None, b" \t" + self._delimiter)
 
     def _record(self, line: bytes) -> list[bytes]:
         has_mark = line.startswith(_MARK)
         if has_mark:
             line = line[len(_MARK) :]
             self._marks += 1
+        if line.startswith(_FORM_FEED):
+            line = line.lstrip(_FORM_FEED)
+            self._form_feeds += 1
         text = line.removesuffix(b"\n").removesuffix(b"\r")
         if not text or (self._comment is not None and text.startswith(self._comment)):
             return []

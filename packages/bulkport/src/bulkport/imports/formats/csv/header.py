@@ -15,6 +15,9 @@ from bulkport.imports.resource import Resource
 
 _OTHER_DELIMITERS: Final = ("^", "~", ":", "#", "!", "\x01", "\x1e", "\x1f", "\xa6", "\xb6")
 _BLANKS: Final = re.compile(r" {2,}")
+_REMARK: Final = re.compile(r"[(\[{<][^()\[\]{}<>]*[)\]}>]|[^\w\s()\[\]{}<>-]+")
+"""What stands beside a name in a header, such as `(required)`, `[EUR]` or `*`."""
+_MARK_READ_AS_LATIN: Final = "\u00ef\u00bb\u00bf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +194,22 @@ def _missing_columns(missing: list[str], header: list[str], fields: list[str | N
     detail = f"The CSV header has no column {', '.join(missing)}."
     if kind := other_kind(";".join(header[:2])) or _other_delimiter(header, names):
         return detail + kind
+    if header[0].startswith(_MARK_READ_AS_LATIN):
+        return (
+            f"{detail} The file begins with {_MARK_READ_AS_LATIN}, a byte order mark that was read in another charset; "
+            "so was its text: export it again, as UTF-8."
+        )
     if len(header) == 1 and any(sign in header[0] for sign in ",;|\t"):
         detail += " Is another delimiter needed (?delimiter=)?"
+        if any(any(names.fields_of(header[0].split(sign))) for sign in ",;|\t"):
+            detail += " If each row stands in one pair of quotes, take these away."
     elif not any(fields):
         detail += " The first row must name the columns."
     unknown = [cell for cell, name in zip(header, fields, strict=True) if name is None and cell.strip()]
     absent = [wire for name, wire in resource.wire_names.items() if name not in fields]
-    for cell, wire in list(similar_names(unknown, absent).items())[:3]:
+    meant = {cell: names.field_of(_REMARK.sub("", cell)) for cell in unknown}
+    likely = {cell: resource.wire_names[name] for cell, name in meant.items() if name and name not in fields}
+    for cell, wire in list({**similar_names(unknown, absent), **likely}.items())[:3]:
         detail += (
             f" Did you mean {wire} by {_shown(cell)}? Then rename it, or send map={_shown(cell, bare=True)}:{wire}."
         )

@@ -252,7 +252,7 @@ def _fitted(record: str, row: list[str], dialect: CsvDialect) -> list[str] | Bad
     if dialect.named_width <= len(row) < width:
         return row + [""] * (width - len(row))
     fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
-    hint = _other_quotes(record, dialect) if len(row) > width else ""
+    hint = _other_quotes(record, dialect) if len(row) > width else _quoted_whole(row, dialect)
     return BadRecord(record, f"the row has {fields} where the header has {width}{hint}")
 
 
@@ -264,6 +264,13 @@ def _other_quotes(record: str, dialect: CsvDialect) -> str:
         return f"; typographic quotes are no quotes, {dialect.quote} is"
     within = rf"(?:\A|{re.escape(dialect.delimiter)})'[^']*{re.escape(dialect.delimiter)}[^']*'"
     return "; where cells stand in single quotes, send quote='" if re.search(within, record) else ""
+
+
+def _quoted_whole(row: list[str], dialect: CsvDialect) -> str:
+    """A hint at a row that is one cell, because all of it stands in quotes."""
+    if len(row) == 1 and row[0].count(dialect.delimiter) >= len(dialect.header) - 1:
+        return "; the whole row is in quotes: take them away"
+    return ""
 
 
 def _unclosed(record: str, dialect: CsvDialect) -> BadRecord:

@@ -1,5 +1,6 @@
 """Cut a CSV body into chunks without parsing it (accepting side)."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -23,6 +24,9 @@ _MAX_HEADER_BYTES: Final = 256 * 1024
 _MAX_COLUMNS: Final = 10_000
 """PostgreSQL's tables have 1,600."""
 _MOST_QUOTES: Final = 0.4
+_ROW_COUNT: Final = re.compile(rb"(?:\A|\n)\(?[0-9]{1,19} rows?(?: affected| selected\.?)?\)?[ \t\r\n]*\Z")
+"""The last line that psql, sqlcmd and SQL*Plus write below a table."""
+_ODD_LINE_ENDS: Final = {"\x85": "U+0085 (NEL)", "\u2028": "U+2028 (LINE SEPARATOR)", "\x1e": "U+001E"}
 
 
 class CsvSplitter(BufferingSplitter):
@@ -119,6 +123,8 @@ class CsvSplitter(BufferingSplitter):
         self.header = preamble.header
         self.found = preamble.found
         self._preamble_warnings = preamble.warnings
+        if is_final and not block[preamble.end :].strip():
+            _require_line_ends(preamble.header)
         self._syntax = preamble.syntax
         self._record, self._fields = record_line(self._syntax), record_fields(self._syntax)
         self._cleaner = Cleaner(self._syntax, preamble.line, self._options.comment)
@@ -132,6 +138,17 @@ class CsvSplitter(BufferingSplitter):
             return Scan(end, count)
         records = self._cleaner.clean(self._read_records(payload))
         return Scan(end, len(records), b"".join(records), count - len(records))
+
+    def _scan_end(self, block: bytes) -> Scan:
+        found = _ROW_COUNT.search(block, max(0, len(block) - 200))
+        if found is None or len(self.header or ()) < 2:  # in the only column it may be a value
+            return super()._scan_end(block)
+        self._preamble_warnings.append(
+            f"The last line, {found[0].decode().strip()!r}, is a count of rows and was ignored"
+        )
+        table = block[: found.start() + 1] if found[0].startswith(b"\n") else b""
+        scan = super()._scan_end(table)
+        return Scan(len(block), scan.records, table if scan.payload is None else scan.payload, scan.blank_lines)
 
     def _measure(self, block: bytes) -> tuple[int, int]:
         r"""Offset after the last newline that ends a record, and how many such newlines there are."""
@@ -200,6 +217,13 @@ class CsvSplitter(BufferingSplitter):
                 yield len(record) - 1
         if end < len(payload):
             yield len(payload) - end
+
+
+def _require_line_ends(header: list[str]) -> None:
+    """Refuse a body that is one line for us, because its lines end with another character."""
+    for sign, name in _ODD_LINE_ENDS.items():
+        if any(sign in cell for cell in header):
+            raise CsvHeaderError(f"The CSV lines end with {name}; end them with newlines.")
 
 
 def _count_line_ends(payload: bytes, quote: bytes) -> int:
