@@ -1,4 +1,4 @@
-"""The product as its users start it: `commandapi serve` with two worker processes."""
+"""The product as its users start it: `commandapi serve` with two worker processes and a light one."""
 
 import os
 import queue
@@ -30,7 +30,7 @@ class Product:
     server: Server
     other_user: Server
     processes: dict[str, int]
-    """Pid of `serve` (when it is not the API itself), `api`, `worker 1`, `worker 2`."""
+    """Pid of `serve` (when it is not the API itself), `api`, `worker 1`, `worker 2`, `worker, light`."""
 
 
 class ProductInstallation:
@@ -151,7 +151,10 @@ def _processes(pid: int, port: int) -> dict[str, int]:
                 connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
                 for connection in process.net_connections("tcp")
             )
-            if any(part.endswith("worker_process") for part in process.cmdline()):
+            arguments = process.cmdline()
+            if "commandapi.light_worker" in arguments:
+                roles["worker, light"] = process.pid
+            elif "commandapi.worker_process" in arguments:
                 roles[f"worker {sum(name.startswith('worker') for name in roles) + 1}"] = process.pid
             elif listens and process.pid != pid:
                 roles["api"] = process.pid
@@ -159,10 +162,10 @@ def _processes(pid: int, port: int) -> dict[str, int]:
                 roles["serve"] = process.pid
         if "api" not in roles and "serve" in roles:
             roles["api"] = roles.pop("serve")
-        if sum(name.startswith("worker") for name in roles) == WORKERS:
+        if sum(name.startswith("worker") for name in roles) == WORKERS + 1:
             return roles
         if time.monotonic() > deadline:
-            raise UnexpectedResponseError(f"serve started {roles}, not an API and {WORKERS} workers")
+            raise UnexpectedResponseError(f"serve started {roles}, not an API and {WORKERS} workers and a light one")
         time.sleep(0.1)
 
 

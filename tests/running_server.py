@@ -80,6 +80,8 @@ class RunningServer:
         self.data_dir = data_dir
         option, program = COMMANDAPI
         serve = (option, f"{before}\n{program}", "serve", "--port", "0", *arguments)
+        # A process less to start: the test of light workers says otherwise.
+        extra = {"COMMANDAPI_LIGHT_WORKERS": "0", **(extra or {})}
         self.process = ForkedProcess(serve, environment=environment(data_dir, extra))
 
     @property

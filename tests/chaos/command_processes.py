@@ -113,6 +113,7 @@ class Site:
         self.environment: dict[str, str] = {
             "COMMANDAPI_DATABASE_URL": database_url,
             "COMMANDAPI_LOG_LEVEL": "WARNING",
+            "COMMANDAPI_LIGHT_WORKERS": "0",
             **HASTY,
         }
         """`COMMANDAPI_…` settings of every process."""

@@ -44,12 +44,15 @@ def test_production_has_no_docs(start_server: StartServer) -> None:
     assert httpx.get(f"{server.url}/docs", trust_env=False).status_code == 404
 
 
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 1), (signal.SIGTERM, 2), (signal.SIGHUP, 1)])
+@pytest.mark.parametrize(
+    ("number", "workers", "light_workers"), [(signal.SIGINT, 1, 1), (signal.SIGTERM, 2, 0), (signal.SIGHUP, 1, 0)]
+)
 def test_signal_stops_everything_that_was_started(
-    start_server: StartServer, number: signal.Signals, workers: int
+    start_server: StartServer, number: signal.Signals, workers: int, light_workers: int
 ) -> None:
-    server = start_server("--workers", str(workers)).wait_until_ready()
-    until(lambda: len(server.workers) == workers, "its workers")
+    extra = {"COMMANDAPI_LIGHT_WORKERS": str(light_workers)}
+    server = start_server("--workers", str(workers), extra=extra).wait_until_ready()
+    until(lambda: len(server.workers) == workers + light_workers, "its workers")
     processes = all_processes_of(server)
     server.send(number)
     assert server.wait() == 0

@@ -46,8 +46,7 @@ class Supervised:
         self.said: list[str] = []
         self.dead: list[str] = []
         self.supervisor = WorkerSupervisor(
-            command=WorkerCommand([sys.executable, "-c", program, str(folder)], os.environ, "NAME"),
-            count=count,
+            commands=[WorkerCommand([sys.executable, "-c", program, str(folder)], os.environ, "NAME")] * count,
             say=self.said.append,
             on_death=self._note,
             stop_seconds=stop_seconds,
@@ -150,7 +149,7 @@ async def nothing(name): pass
 loop = sys.argv[3]
 async def main():
     command = WorkerCommand([sys.executable, "-c", sys.argv[2], sys.argv[1]], os.environ, "NAME")
-    await WorkerSupervisor(command=command, count=2, say=print, on_death=nothing, stop_seconds=5).run()
+    await WorkerSupervisor(commands=[command] * 2, say=print, on_death=nothing, stop_seconds=5).run()
 if loop == "uvloop":
     import uvloop
     uvloop.run(main())

@@ -6,7 +6,7 @@ import psycopg
 
 from application_client import client_of, make_key
 from command_site import open_command_site
-from import_steps import NDJSON, fetch, ndjson
+from import_steps import NDJSON, fetch, ndjson, settled
 from loop_watch import watched_loop
 
 MANY = 150
@@ -42,6 +42,18 @@ async def test_an_import_is_claimed_next_however_many_of_another_user_wait(datab
             told = (await ada.get(f"/api/imports/{few}?wait=60")).json()
         assert told["status"] == "Completed"
     assert (await fetch(database_url, _ENDED_BEFORE))[0][0] <= TURNS
+
+
+async def test_a_worker_without_heavy_tasks_imports_few_rows_and_leaves_many_to_others(database_url: str) -> None:
+    """However many rows the other workers are busy with, it is free for the few."""
+    async with open_command_site(database_url) as site:
+        many = await site.send([{"platformName": f"p{row}"} for row in range(201)])
+        few = await site.send([{"platformName": f"p{row}"} for row in range(200)])
+        async with site.worker(heavy=False):
+            assert (await settled(site.api, few))["status"] == "Completed"
+            assert (await site.status_of(many))["status"] == "Pending"
+            async with site.worker():
+                assert (await settled(site.api, many))["status"] == "Completed"
 
 
 async def test_bad_rows_do_not_hold_the_loop_of_their_worker(database_url: str) -> None:

@@ -40,7 +40,7 @@ async def test_lost_ones_beyond_thousands_of_living_ones_are_found_in_a_few_stat
         "SELECT job.args ->> 'import_id', job.user_id FROM bulkport.jobs job"
         " JOIN bulkport.bulk_import_jobs import ON import.background_job_id = job.job_id::text"
         " AND (job.args ->> 'import_id')::bigint = import.id"
-        " WHERE job.task = 'bulkport.process_import' ORDER BY job.job_id",
+        " WHERE job.task = 'bulkport.process_large_import' ORDER BY job.job_id",
     )
     assert [(int(import_id), user) for import_id, user in anew] == [(import_id, "sam") for (import_id,) in lost]
 

@@ -32,6 +32,8 @@ _REQUEST_GRACE_SECONDS: Final = 10
 # Longer than proxies, load balancers and clients keep theirs (nginx and AWS 60 s, httpx 5 s): who closes an idle
 # connection first must be the one that sends on it, or a request meets a connection that is just being closed.
 _KEEP_ALIVE_SECONDS: Final = 75
+# -P: a folder named commandapi where serve is run from must not be taken for the package.
+_PYTHON: Final = (sys.executable, "-P", "-m")
 _DATABASE_CHECK_SECONDS: Final = 1.0
 _WORKER_CLOSING_SECONDS: Final = 8.0
 
@@ -153,19 +155,20 @@ def _supervisor(plan: ServePlan) -> WorkerSupervisor:
     async def hand_over(server_name: str) -> None:
         await rescue_server(plan.settings, server_name)
 
+    any_task = WorkerCommand(
+        arguments=[*_PYTHON, "commandapi.worker_process"],
+        environment={
+            **os.environ,
+            "COMMANDAPI_DATABASE_URL": plan.settings.database_url,
+            # Which would otherwise follow from the URL.
+            "COMMANDAPI_ENVIRONMENT": plan.settings.environment,
+        },
+        name_variable=SERVER_NAME_VARIABLE,
+    )
+    light = replace(any_task, arguments=[*_PYTHON, "commandapi.light_worker"])
+    light_workers = plan.settings.light_workers if plan.workers else 0
     return WorkerSupervisor(
-        command=WorkerCommand(
-            # -P: a folder named commandapi where serve is run from must not be taken for the package.
-            arguments=[sys.executable, "-P", "-m", "commandapi.worker_process"],
-            environment={
-                **os.environ,
-                "COMMANDAPI_DATABASE_URL": plan.settings.database_url,
-                # Which would otherwise follow from the URL.
-                "COMMANDAPI_ENVIRONMENT": plan.settings.environment,
-            },
-            name_variable=SERVER_NAME_VARIABLE,
-        ),
-        count=plan.workers,
+        commands=[any_task] * plan.workers + [light] * light_workers,
         say=plan.say,
         on_death=hand_over,
         stop_seconds=plan.settings.worker_shutdown_seconds + _WORKER_CLOSING_SECONDS,

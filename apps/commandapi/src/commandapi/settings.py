@@ -170,6 +170,7 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(default=20, ge=1, description="Concurrent background jobs per worker process.")
     worker_chunk_slots: int = Field(default=2, ge=1, description="Concurrent chunks per worker process.")
     worker_nice: int = Field(default=5, ge=0, le=19, description="Niceness of the workers that serve starts.")
+    light_workers: int = Field(default=1, ge=0, description="Workers without heavy tasks that serve starts besides.")
     worker_heartbeat_seconds: float = Field(default=3.0, gt=0)
     worker_stalled_seconds: float = Field(
         default=12.0,

@@ -38,7 +38,7 @@ class WorkerCommand:
 
 @dataclass(slots=True)
 class WorkerSupervisor:
-    """Runs `count` workers until asked to stop.
+    """Keeps a worker of each command running until asked to stop.
 
     Parameters
     ----------
@@ -50,8 +50,7 @@ class WorkerSupervisor:
         Longest wait for workers that were asked to stop; after it they are killed.
     """
 
-    command: WorkerCommand
-    count: int
+    commands: Sequence[WorkerCommand]
     say: Callable[[str], None]
     on_death: Callable[[str], Awaitable[None]]
     stop_seconds: float
@@ -63,16 +62,16 @@ class WorkerSupervisor:
     async def run(self) -> None:
         """Keep the workers running; returns when `stop` is set and none is left."""
         async with asyncio.TaskGroup() as group:
-            for number in range(1, self.count + 1):
-                group.create_task(self._keep(number))
+            for number, command in enumerate(self.commands, start=1):
+                group.create_task(self._keep(number, command))
 
-    async def _keep(self, number: int) -> None:
+    async def _keep(self, number: int, command: WorkerCommand) -> None:
         pause = 0.0
         while not self.stop.is_set():
             name = f"{os.uname().nodename}:{os.getpid()}:{number}:{uuid.uuid4().hex[:8]}"
             started = time.monotonic()
             try:
-                process = await self._start(name)
+                process = await self._start(command, name)
             except OSError as error:
                 pause = _longer(pause)
                 self.say(f"worker {number} cannot be started ({error}); trying again in {pause:g} s")
@@ -88,13 +87,13 @@ class WorkerSupervisor:
             if pause > _FIRST_PAUSE_SECONDS:
                 await _first_of(self.stop, seconds=pause)
 
-    async def _start(self, name: str) -> asyncio.subprocess.Process:
+    async def _start(self, command: WorkerCommand, name: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *self.command.arguments,
+            *command.arguments,
             stdin=asyncio.subprocess.PIPE,
             # In a session of its own a worker does not get the terminal's Ctrl-C: the supervisor decides.
             start_new_session=True,
-            env={**self.command.environment, self.command.name_variable: name},
+            env={**command.environment, command.name_variable: name},
         )
 
     async def _watch(self, process: asyncio.subprocess.Process) -> bool:

@@ -48,11 +48,12 @@ def _no_requests() -> None:
 
 
 async def run_worker(
-    settings: Settings, *, concurrency: int, stop: asyncio.Event, server_name: str | None = None
+    settings: Settings, *, concurrency: int, stop: asyncio.Event, heavy: bool = True, server_name: str | None = None
 ) -> None:
     """Run background jobs until `stop` is set."""
     worker = WorkerSettings(
         concurrency=concurrency,
+        heavy=heavy,
         chunk_slots=settings.worker_chunk_slots,
         heartbeat_seconds=settings.worker_heartbeat_seconds,
         stalled_seconds=settings.worker_stalled_seconds,

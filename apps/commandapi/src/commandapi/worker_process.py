@@ -2,7 +2,7 @@
 
 The difference is who ends it. A worker of its own ends by a signal. One that `serve` started also ends when `serve`
 is gone, which it sees by end of file on its standard input, and is less urgent than the server that shares its machine
-(`worker_nice`).
+(`worker_nice`) where it runs heavy tasks.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ SERVER_NAME_VARIABLE: Final = "COMMANDAPI_SERVER_NAME"
 _CLOSING_SECONDS: Final = 5.0
 
 
-async def work(settings: Settings, *, concurrency: int, ends_with_parent: bool = False) -> None:
+async def work(settings: Settings, *, concurrency: int, heavy: bool = True, ends_with_parent: bool = False) -> None:
     """Run background jobs until SIGTERM, SIGINT or (`ends_with_parent`) the end of the parent process.
 
     The first signal lets running jobs end within `worker_shutdown_seconds`; a second one, or that time and a little
@@ -51,28 +51,29 @@ async def work(settings: Settings, *, concurrency: int, ends_with_parent: bool =
 
     watching = asyncio.create_task(end_with_parent()) if ends_with_parent else None
     try:
-        await run_worker(settings, concurrency=concurrency, stop=stop, server_name=os.environ.get(SERVER_NAME_VARIABLE))
+        name = os.environ.get(SERVER_NAME_VARIABLE)
+        await run_worker(settings, concurrency=concurrency, heavy=heavy, stop=stop, server_name=name)
     finally:
         if watching is not None:
             watching.cancel()
 
 
-def run(settings: Settings, *, concurrency: int, ends_with_parent: bool = False) -> None:
+def run(settings: Settings, *, concurrency: int, heavy: bool = True, ends_with_parent: bool = False) -> None:
     """`work` on an event loop of its own, with this process's logs set up."""
     configure_logging(settings)
     spare_loaded_objects()
     share_interpreter()
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-        runner.run(work(settings, concurrency=concurrency, ends_with_parent=ends_with_parent))
+        runner.run(work(settings, concurrency=concurrency, heavy=heavy, ends_with_parent=ends_with_parent))
 
 
-def main() -> None:
-    """Run the worker that `serve` started, configured by its environment."""
+def run_beside_server(*, heavy: bool = True) -> None:
+    """Run a worker that `serve` started, configured by its environment."""
     settings = Settings()
-    if settings.worker_nice:
+    if heavy and settings.worker_nice:
         os.nice(settings.worker_nice)
-    run(settings, concurrency=settings.worker_concurrency, ends_with_parent=True)
+    run(settings, concurrency=settings.worker_concurrency, heavy=heavy, ends_with_parent=True)
 
 
 if __name__ == "__main__":
-    main()
+    run_beside_server()

@@ -16,6 +16,9 @@ class WorkerSettings:
 
     concurrency: int = 20
     """Concurrent background jobs."""
+    heavy: bool = True
+    """Whether the process runs heavy tasks: imports of more than 200 rows, and tasks that are declared as heavy. One
+    that does not is free for what is short, however many rows the other processes work on."""
     chunk_slots: int = 2
     """Chunks at one time. Two let one decode while PostgreSQL writes the other."""
     heartbeat_seconds: float = 3.0
@@ -41,6 +44,7 @@ class WorkerSettings:
             url,
             queues=queues,
             concurrency=self.concurrency,
+            heavy=self.heavy,
             name=name,
             heartbeat_seconds=self.heartbeat_seconds,
             stalled_seconds=self.stalled_seconds,

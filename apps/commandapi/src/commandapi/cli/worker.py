@@ -16,6 +16,14 @@ def worker(
             metavar="N",
         ),
     ] = None,
+    heavy: Annotated[
+        bool,
+        typer.Option(
+            " /--no-heavy",
+            help="Leave heavy tasks, such as imports of more than 200 rows, to other workers.",
+            show_default=False,
+        ),
+    ] = True,
 ) -> None:
     """Run imports and background jobs. Start any number of workers, on any machine that reaches the database.
 
@@ -33,4 +41,5 @@ def worker(
         worker_process.run(
             settings.model_copy(update={"database_url": database.url}),
             concurrency=concurrency or settings.worker_concurrency,
+            heavy=heavy,
         )

@@ -25,7 +25,9 @@ from bulkport.jobs.port import JobContext, RetryLater, RetryPolicy, TaskDefiniti
 from bulkport.logs import bind_log_values, get_logger
 
 PROCESS_IMPORT: Final = "bulkport.process_import"
-"""The import's own background job: it ends when the import has settled. Its id is the one that clients get."""
+"""The own background job of a short import: it ends when the import has settled. Its id is the one that clients get."""
+PROCESS_LARGE_IMPORT: Final = "bulkport.process_large_import"
+"""The own background job of any other import, and of one whose size is not known yet. It is heavy."""
 ASSIST_IMPORT: Final = "bulkport.assist_import"
 """A second pair of hands on an import of several chunks."""
 IMPORT_QUEUE: Final = "imports"
@@ -112,12 +114,15 @@ class Importer:
             max_lost_runs=None,
         )
         return [
-            TaskDefinition(
-                name=PROCESS_IMPORT,
-                function=self.process_import,
-                retry=retry,
-                on_failure=self.settle_failure,
-                is_heavy=True,
+            *(
+                TaskDefinition(
+                    name=name,
+                    function=self.process_import,
+                    retry=retry,
+                    on_failure=self.settle_failure,
+                    is_heavy=name == PROCESS_LARGE_IMPORT,
+                )
+                for name in (PROCESS_IMPORT, PROCESS_LARGE_IMPORT)
             ),
             TaskDefinition(name=IMPORT_FINISHED, function=self.import_finished),
             TaskDefinition(

@@ -43,6 +43,7 @@ class ServerOptions(FurtherOptions, total=False):
 
     queues: Sequence[str] | None
     concurrency: int
+    heavy: bool
 
 
 class WorkerServer:

@@ -80,6 +80,14 @@ def worker(
     queue: Annotated[
         list[str] | None, typer.Option(help="A queue to serve; repeatable. Default: all.", show_default=False)
     ] = None,
+    heavy: Annotated[
+        bool,
+        typer.Option(
+            " /--no-heavy",
+            help="Leave heavy tasks, such as imports of more than 200 rows, to other workers.",
+            show_default=False,
+        ),
+    ] = True,
 ) -> None:
     """Run imports and jobs until Ctrl-C or SIGTERM. Any number may run, on any machine."""
     from bulkport.jobs.worker import run_until_signal  # slow to import
@@ -89,6 +97,8 @@ def worker(
         settings = bulkport.worker_settings
         if concurrency is not None:
             settings = replace(settings, concurrency=concurrency)
+        if not heavy:
+            settings = replace(settings, heavy=False)
         run_until_signal(lambda stop: bulkport.run_worker(stop, queues=queue or None, settings=settings))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from psycopg import AsyncConnection
 
@@ -14,15 +14,13 @@ from bulkport.imports.formats.csv import CsvColumns, CsvDialect
 from bulkport.imports.formats.prefer_header import Handling
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Reference, Resource, Resources
+from bulkport.imports.short import is_short
 from bulkport.imports.validation import ChunkValidator
 from bulkport.imports.values.options import ValueOptions
 from bulkport.imports.write_options import WriteMode, WriteOptions
 from bulkport.imports.writing.references import NameResolver
 from bulkport.imports.writing.self_references import refers_to_itself
 from bulkport.imports.writing.table import TableCatalogue, TargetTable
-
-_SHORT_ROWS: Final = 200
-_SHORT_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Attempt:
     def is_short(self) -> bool:
         """Whether it has a few rows, whose work is done in some milliseconds."""
         chunk = self.sole_chunk
-        return chunk is not None and chunk.record_count <= _SHORT_ROWS and len(chunk.payload) <= _SHORT_BYTES
+        return chunk is not None and is_short(1, chunk.record_count, len(chunk.payload))
 
     @property
     def writes_whole(self) -> bool:

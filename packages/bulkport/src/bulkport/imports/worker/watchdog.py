@@ -16,7 +16,7 @@ import psycopg_pool
 from bulkport.beside import beside
 from bulkport.identifiers import BackgroundJobId
 from bulkport.imports import process_queries as queries
-from bulkport.imports.process import IMPORT_QUEUE, PROCESS_IMPORT
+from bulkport.imports.process import IMPORT_QUEUE, PROCESS_LARGE_IMPORT
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
@@ -68,7 +68,7 @@ class Watchdog:
             enqueued = await self._engine.enqueue_many(
                 connection,
                 [
-                    NewJob(PROCESS_IMPORT, {"import_id": import_id}, IMPORT_QUEUE, user_id=user_id)
+                    NewJob(PROCESS_LARGE_IMPORT, {"import_id": import_id}, IMPORT_QUEUE, user_id=user_id)
                     for import_id, user_id in locked
                 ],
             )

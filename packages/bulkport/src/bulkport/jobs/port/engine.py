@@ -68,6 +68,8 @@ class WorkerOptions:
     """Queues to serve; None: all."""
     concurrency: int = 20
     """Jobs that run at one time."""
+    heavy: bool = True
+    """Whether it runs heavy tasks too. A server that does not is never too busy with one to run the next light job."""
     heartbeat_seconds: float = 3.0
     stalled_seconds: float = 12.0
     """Time without a heartbeat after which other servers take a server for dead and run its jobs."""

@@ -267,7 +267,8 @@ class PostgresEngine(JobEngine):
             rollup_chore,
             lambda connection: prune_chore(connection, options.retention),
         ]
-        await Worker(self._tasks.values(), options, stop, chores).run()
+        tasks = [task for task in self._tasks.values() if options.heavy or not task.is_heavy]
+        await Worker(tasks, options, stop, chores).run()
 
 
 def _snapshot(number: int, row: DictRow) -> BackgroundJob:
