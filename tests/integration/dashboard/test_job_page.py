@@ -1,5 +1,6 @@
 """The page of one job."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -8,8 +9,9 @@ from dashboard_forms import Operator, operating
 from live_client import until, watch
 
 from bulkport.dashboard.core.sse.hub import Hub
-from bulkport.identifiers import MAX_BIGINT
+from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs import JobContext, JobState
+from bulkport.jobs.port.details import JobStack
 from dashboard_site import FixedAccess
 from each_case import case
 from jobs_dashboard_site import open_jobs_site
@@ -153,3 +155,42 @@ async def test_long_log_shows_its_end_first(operator: Operator) -> None:
     assert "line number 0<" not in page
     page = await operator.page(f"jobs/{job_id}?lines=all")
     assert "line number 1<" in page
+
+
+async def test_running_code_of_a_job_is_read_from_its_worker(operator: Operator) -> None:
+    site = operator.site
+    job_id = await site.jobs.enqueue(site.wait, "gate")
+    async with site.worker():
+        await site.reaches(job_id, JobState.PROCESSING)
+        back = f"jobs/{job_id}"
+        assert "Asked the worker" in await operator.said("jobs/stack", {"id": str(job_id)}, back=back)
+        stack = await _answered(operator, job_id)
+        assert (stack.run, stack.asked_by, stack.profile) == (1, "ann", None)
+        assert re.search(r'jobs_dashboard_site.py", line \d+, in .*wait\n', stack.stack or "")
+        assert "hunter2" not in (stack.stack or "")
+        page = await operator.page(back)
+        assert re.search(r"asked for by ann.*jobs_dashboard_site\.py:\d+.*library frame", page, re.DOTALL)
+        answer = await operator.said("jobs/profile", {"id": str(job_id), "seconds": "1"}, back=back)
+        assert answer == f"Profiling job {job_id} for 1 s."
+        stack = await _answered(operator, job_id)
+        assert re.search(r"wait \(\S+jobs_dashboard_site\.py:\d+\).* \d+\n", stack.profile or "")
+        assert "Download profile" in await operator.page(back)
+        assert await operator.page(f"jobs/{job_id}/profile.folded") == stack.profile
+        await operator.page("jobs/999/profile.folded", status=404)
+        await site.open_gate("gate")
+        await site.reaches(job_id, JobState.SUCCEEDED)
+    assert await operator.said("jobs/stack", {"id": str(job_id)}, back=back) == f"Job {job_id} is not running."
+    assert await operator.said("jobs/profile", {"id": str(job_id), "seconds": "99"}, back=back) == (
+        "Enter a number of seconds from 1 to 60."
+    )
+
+
+async def _answered(operator: Operator, job_id: BackgroundJobId) -> JobStack:
+    async with asyncio.timeout(60):
+        while True:
+            details = await operator.jobs.details(job_id)
+            assert details is not None
+            assert details.stack is not None
+            if details.stack.taken_at is not None:
+                return details.stack
+            await asyncio.sleep(0.05)

@@ -1,8 +1,10 @@
 """The lists of jobs: what they show, and what is done to the chosen ones and to all that match."""
 
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
@@ -123,6 +125,9 @@ async def test_filters_are_in_the_address(operator: Operator) -> None:
         "until=2020-01-01": [],
         "order=asc": [ada, bob, gate],
         "batch=1": [],
+        "task=wait,strict&queue=default,slow": [gate],
+        "task=wait&task=send_report&user=u1,u2": [ada],
+        "state=enqueued,failed&queue=slow,mail": [bob, ada],
     }
     for query, expected in found.items():
         assert await operator.rows(f"jobs?{query}") == numbers(expected), query
@@ -132,8 +137,37 @@ async def test_filters_are_in_the_address(operator: Operator) -> None:
     assert 'href="../jobs?queue=slow&amp;state=enqueued&amp;text=bob"' in page or 'title="Remove this filter"' in page
     assert "No matching jobs" in page
     assert '<option value="send_report">' in page
+    page = await operator.page("jobs?state=enqueued,failed&task=wait,send_report")
+    assert re.findall(r'class="join">(.*?)<', page) == ["or", "or"]
+    assert 'href="./jobs?state=enqueued%2Cfailed&amp;task=wait"' in page
     assert (await operator.led_by(f"search?q={ada}")).endswith(f"jobs/{ada}")
     assert (await operator.led_by(f"jobs?q={ada}")).endswith(f"search?q={ada}")
+
+
+async def test_search_field_suggests_what_fits_to_the_word(operator: Operator) -> None:
+    jobs = operator.site.jobs
+    await jobs.enqueue(operator.site.send_report.options(user_id="Ada, Bob", tags=["red"]).call("ada@example.org"))
+    await jobs.enqueue(operator.site.strict.call("no row", password="hunter2"))
+    suggested = {
+        "ta": ["task:", "tag:"],
+        "queue:slow ta": ["queue:slow task:", "queue:slow tag:"],
+        "task:str": ["task:strict"],
+        "task:strict,": ["task:strict,send_report"],
+        "user:a": ['user:"Ada, Bob"'],
+        "tag:": ["tag:red"],
+        "args.re": ["args.reason:", "args.recipient:"],
+        "args.reason:": ['args.reason:"no row"'],
+        "args.pass": [],
+        "args.password:": [],
+        "hunter": [],
+        'user:"unfinished': [],
+        "state:suc": ["state:succeeded"],
+        "nobody:": [],
+    }
+    for typed, expected in suggested.items():
+        with case(typed):
+            found = json.loads(await operator.page(f"search/suggestions?{urlencode({'q': typed})}"))
+            assert found == expected
 
 
 async def test_address_that_makes_no_sense_is_reported(operator: Operator) -> None:

@@ -67,6 +67,23 @@ async def test_tasks_are_counted_searched_and_sorted(site: PartsSite) -> None:
         assert sum(map(int, rows)) == 1
 
 
+async def test_a_paused_task_is_shown_wherever_its_jobs_wait(site: PartsSite) -> None:
+    job = await site.jobs.enqueue(site.site.send_report, "ada@example.org")
+    text = await site.said("tasks/pause", "tasks", task="send_report", note="the bank is down")
+    assert text == "Paused send_report. Running jobs will finish."
+    assert "by ann the bank is down" in await site.row("tasks", "task-send_report")
+    page = words(await site.page("tasks/send_report"))
+    assert "by ann the bank is down" in page
+    async with site.site.worker():
+        other = await site.jobs.enqueue(site.site.strict, "an error")
+        await site.site.reaches(other, JobState.FAILED)
+        assert (await site.jobs.details(job)).job.state is JobState.ENQUEUED  # type: ignore[union-attr]
+        assert "task send_report paused by ann: the bank is down" in words(await site.page("queues/mail"))
+        assert await site.said("tasks/resume", "tasks", task="send_report") == "Resumed send_report."
+        await site.site.reaches(job, JobState.SUCCEEDED)
+    assert "Paused a task task send_report" in words(await site.page("audit"))
+
+
 async def test_audit_shows_who_did_what(site: PartsSite) -> None:
     for number in range(4):
         await site.said("queues/pause", "queues", queue=f"queue-{number}")

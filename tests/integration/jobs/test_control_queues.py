@@ -50,6 +50,29 @@ async def test_a_paused_queue_stands_still_and_others_continue(site: EngineSite)
     await be_consistent(site)
 
 
+async def test_a_paused_task_stands_still_in_every_queue_and_others_continue(site: EngineSite) -> None:
+    control = JobController()
+    async with site.worker(poll_seconds=60):
+        (running,) = await enqueue(site, gated())
+        await become(site, [running], "running")
+        await control.pause_task("wait", actor="ada", note="the bank is down", connection=site.connection)
+        await control.pause_task("wait", actor="eve", connection=site.connection)
+        held = await enqueue(site, gated(), gated(queue="mail", priority=9))
+        others = await enqueue(site, note(), note(queue="mail"))
+        await become(site, others, "succeeded")
+        await site.open_gate()
+        await site.reaches(running, JobState.SUCCEEDED)
+        assert await states(site, held) == ["enqueued", "enqueued"]
+        async with open_pool(site.url, name="reader", most=1) as pool:
+            reader = PostgresJobReader(pool)
+            (paused,) = await reader.paused_tasks()
+            assert (paused.task, paused.paused_by, paused.note) == ("wait", "ada", "the bank is down")
+            assert {queue.name for queue in await reader.queues() if queue.paused_tasks == (paused,)} >= {"mail"}
+        await control.resume_task("wait", connection=site.connection)
+        await become(site, held, "succeeded")
+    await be_consistent(site)
+
+
 async def test_a_queue_may_be_paused_before_it_has_a_job(site: EngineSite) -> None:
     control = JobController()
     await control.pause_queue("later", connection=site.connection)

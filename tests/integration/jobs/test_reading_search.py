@@ -44,6 +44,8 @@ def some_jobs(count: int) -> list[Job]:
             "started_at": None,
             "finished_at": None,
             "due_at": None,
+            "priority": source.choice([0, 0, 5, -1]),
+            "server": source.choice([None, "a", "b"]),
         }
         if JobState(state) in WITH_DUE_TIME:
             job["due_at"] = created + timedelta(seconds=source.randrange(100))
@@ -115,6 +117,33 @@ QUERIES: list[tuple[dict[str, Any], Callable[[Job], bool]]] = [
     ),
 ]
 
+OF_SEVERAL: list[tuple[dict[str, Any], Callable[[Job], bool]]] = [
+    ({"task": ["mail", "clean", "nowhere"]}, lambda job: job["task"] in ("mail", "clean")),
+    ({"task": {"mail"}, "queue": {"slow"}}, lambda job: (job["task"], job["queue"]) == ("mail", "slow")),
+    (
+        {"task": ["mail", "clean"], "queue": ["slow", "default"], "user_id": "ada"},
+        lambda job: job["task"] in ("mail", "clean") and job["user_id"] == "ada",
+    ),
+    (
+        {"user_id": ["ada", "grace"], "text": "aDa@", "states": [JobState.FAILED, JobState.ENQUEUED]},
+        lambda job: job["user_id"] is not None and job["args"]["to"] == "Ada@example.org",
+    ),
+    ({"recurring_id": ["nightly", "weekly"]}, lambda job: job["recurring_id"] == "nightly"),
+    ({"error_type": [f"Error{n}" for n in range(30)] + ["ValueError"]}, lambda job: job["error_type"] == "ValueError"),
+    ({"server": "a"}, lambda job: job["server"] == "a"),
+    ({"server": ["a", "b"], "priority": 0}, lambda job: job["server"] is not None and job["priority"] == 0),
+    ({"priority": 5}, lambda job: job["priority"] == 5),
+    ({"priority": [5, -1], "task": "mail"}, lambda job: job["priority"] and job["task"] == "mail"),
+    ({"priority": [5, 0]}, lambda job: job["priority"] >= 0),
+    ({"tag": "even"}, lambda job: job["job_id"] % 2 == 0),
+    ({"tag": ["even", "third"]}, lambda job: job["job_id"] % 2 == 0 or job["job_id"] % 3 == 0),
+    ({"tag": ["even", "third"], "has_all_tags": True}, lambda job: job["job_id"] % 6 == 0),
+    (
+        {"tag": ["even", "third"], "has_all_tags": True, "task": ["mail", "report"]},
+        lambda job: job["job_id"] % 6 == 0 and job["task"] != "clean",
+    ),
+]
+
 
 @pytest.mark.parametrize(
     "bounds",
@@ -129,12 +158,18 @@ async def test_every_query_finds_what_it_should(
         monkeypatch.setattr(search, name, value)
     jobs = some_jobs(150)
     await reading_site.put_all(jobs)
-    for arguments, keeps in QUERIES:
-        for sort in JobSort:
-            for descending in (True, False):
-                query = JobQuery(**arguments, sort=sort, descending=descending)
-                wanted = expected(jobs, query, keeps)
-                assert await reading_site.found(query, limit=9) == wanted, query
+    await reading_site.connection.execute(
+        "INSERT INTO bulkport.job_tags (job_id, tag) SELECT id, 'even' FROM generate_series(2, 150, 2) AS id"
+        " UNION ALL SELECT id, 'third' FROM generate_series(3, 150, 3) AS id"
+    )
+    all_orders = [(sort, descending) for sort in JobSort for descending in (True, False)]
+    two_orders = [(JobSort.CREATED, True), (JobSort.FINISHED, False)]
+    asked = [*((*one, all_orders) for one in QUERIES), *((*one, two_orders) for one in OF_SEVERAL)]
+    for arguments, keeps, orders in asked:
+        for sort, descending in orders:
+            query = JobQuery(**arguments, sort=sort, descending=descending)
+            wanted = expected(jobs, query, keeps)
+            assert await reading_site.found(query, limit=9) == wanted, query
         query = JobQuery(**arguments)
         wanted = expected(jobs, query, keeps)
         assert await all_ids(reading_site, query) == expected(jobs, JobQuery(**arguments, descending=False), keeps)

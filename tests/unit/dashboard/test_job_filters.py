@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bulkport.dashboard import PageRequest, Query, Role
+from bulkport.dashboard.core.several import exactly, listed, several
 from bulkport.dashboard.pages.job_filters import JobFilter, in_words, sorting_of
 from bulkport.dashboard.pages.job_outcomes import jobs_in_words, outcome_in_words
 from bulkport.identifiers import BackgroundJobId
@@ -27,6 +28,26 @@ def test_every_field_narrows_down_the_query() -> None:
     assert not found("state=failed&sort=created&size=25").is_narrowed
 
 
+def test_fields_take_several_values() -> None:
+    query = found(
+        'state=failed,retrying&task=mail, report&user="Ada, Bob",eve&tag=a&tag=b&tags=all&priority=5,-1'
+    ).query
+    assert query.states == {JobState.FAILED, JobState.RETRYING}
+    assert (query.task, query.user_id, query.tag) == (("mail", "report"), ("Ada, Bob", "eve"), ("a", "b"))
+    assert (query.has_all_tags, query.priority) == (True, (-1, 5))
+    assert found("task=mail").query.task == "mail"
+    assert found("state=failed,succeeded").is_about_ended
+    assert found("state=failed,succeeded").state is None
+    words = in_words(Query.parse("state=failed,retrying&task=a,b&tag=x,y&tags=all&queue=mail,slow"))
+    assert words == "failed or retrying a or b jobs (queue: mail or slow, tag: x and y)"
+
+
+@pytest.mark.parametrize("value", ["mail", "a, b", ' "x" ', 'say "hi", Bob', '"', ",", " edge "])
+def test_each_value_is_found_again_among_several(value: str) -> None:
+    assert several(exactly(value)) == (value,)
+    assert several(listed(["first", value, "last"])) == ("first", value, "last")
+
+
 def test_times_are_of_the_creation_unless_only_ended_jobs_are_meant() -> None:
     query = found("since=2026-07-01T14:00&until=2026-07-01T16:00%2B02:00").query
     assert query.created_since == query.created_until == datetime(2026, 7, 1, 14, tzinfo=UTC)
@@ -36,7 +57,19 @@ def test_times_are_of_the_creation_unless_only_ended_jobs_are_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["state=lost", "batch=0", "batch=x", "batch=٣", "within=year", "since=monday", "until=25:00", "task=%00"]
+    "address",
+    [
+        "state=lost",
+        "batch=0",
+        "batch=x",
+        "batch=٣",
+        "within=year",
+        "since=monday",
+        "until=25:00",
+        "task=%00",
+        "tags=some",
+        "priority=1,x",
+    ],
 )
 def test_filter_that_cannot_be_applied_is_refused(address: str) -> None:
     with pytest.raises(InvalidJobQuery):

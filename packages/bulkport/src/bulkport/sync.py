@@ -119,6 +119,9 @@ class SyncCalls(SyncJobs):
     run_all_now = _run(AsyncCalls.run_all_now)
     pause_queue = _run(AsyncCalls.pause_queue)
     resume_queue = _run(AsyncCalls.resume_queue)
+    ask_stack = _run(AsyncCalls.ask_stack)
+    pause_task = _run(AsyncCalls.pause_task)
+    resume_task = _run(AsyncCalls.resume_task)
     limit_queue = _run(AsyncCalls.limit_queue)
     weigh_queue = _run(AsyncCalls.weigh_queue)
 

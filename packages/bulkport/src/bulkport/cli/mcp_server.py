@@ -83,7 +83,7 @@ def mcp_server(bulkport: Bulkport) -> MCPServer:
         *, state: str = "", task: str = "", queue: str = "", user: str = "", text: str = "", limit: int = 20
     ) -> list[dict[str, Any]]:
         """Jobs, newest first. state: enqueued, scheduled, awaiting, retrying, processing, succeeded, failed or
-        cancelled; text: part of the arguments or the error.
+        cancelled; text: part of the arguments or the error. All but text take several values, separated by commas.
         """
         fields = {"state": state, "task": task, "queue": queue, "user": user, "text": text}
         found = JobFilter.of(Query(list(fields.items())))
@@ -92,7 +92,7 @@ def mcp_server(bulkport: Bulkport) -> MCPServer:
 
     @tool
     async def show_job(job_id: int) -> dict[str, Any]:
-        """One job with its arguments, attempts, tracebacks and history."""
+        """One job with its arguments, attempts, tracebacks, history and the running code that operators asked for."""
         details = await bulkport.details(BackgroundJobId(str(job_id))) if 0 < job_id <= MAX_BIGINT else None
         if details is None:
             raise ValueError(f"There is no job {job_id}; finished jobs are removed after some time.")

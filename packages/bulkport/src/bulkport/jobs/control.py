@@ -133,8 +133,12 @@ class ControlCalls(ABC):
 
     pause_queue = forwarded(_port, JobControl.pause_queue)
     resume_queue = forwarded(_port, JobControl.resume_queue)
+    pause_task = forwarded(_port, JobControl.pause_task)
+    resume_task = forwarded(_port, JobControl.resume_task)
     limit_queue = forwarded(_port, JobControl.limit_queue)
     weigh_queue = forwarded(_port, JobControl.weigh_queue)
+
+    ask_stack = forwarded(_port, JobControl.ask_stack)
 
     async def quiet_server(self, name: str, **by: Unpack[Actor]) -> bool:
         """Keep a server from starting jobs until it is resumed; running jobs finish. False: no such server."""

@@ -31,4 +31,5 @@ class InspectCalls(ABC):
     queue_activity = forwarded(_reader, JobReader.queue_activity)
     task_statistics = forwarded(_reader, JobReader.task_statistics)
     queues = forwarded(_reader, JobReader.queues)
+    paused_tasks = forwarded(_reader, JobReader.paused_tasks)
     servers = forwarded(_reader, JobReader.servers)

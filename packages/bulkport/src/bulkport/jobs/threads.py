@@ -176,6 +176,11 @@ def report_unended(job_id: object, task: str, run: "asyncio.Task[Any]", why: str
         _log.error("job does not stop", job_id=job_id, task=task, why=why, seconds=seconds, stack=_stack_of(run))
 
 
+def thread_of(run: "asyncio.Task[Any]") -> int | None:
+    """The thread in which the function of a run works; None: the run is on the event loop."""
+    return _threads_of_runs.get(run)
+
+
 def _stack_of(run: "asyncio.Task[Any]") -> str:
     thread = _threads_of_runs.get(run)
     frame = None if thread is None else sys._current_frames().get(thread)  # noqa: SLF001 - the documented way

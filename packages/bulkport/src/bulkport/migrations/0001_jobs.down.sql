@@ -8,8 +8,8 @@ DECLARE
 BEGIN
     DROP VIEW IF EXISTS bulkport.all_jobs;
     DROP TABLE IF EXISTS bulkport.jobs, bulkport.finished_jobs, bulkport.job_runs, bulkport.job_history, bulkport.job_progress,
-        bulkport.job_logs, bulkport.job_batches, bulkport.job_continuations, bulkport.queues, bulkport.queue_clocks,
-        bulkport.rate_limits, bulkport.unique_keys, bulkport.servers, bulkport.server_commands, bulkport.lost_servers,
+        bulkport.job_logs, bulkport.job_batches, bulkport.job_continuations, bulkport.queues, bulkport.paused_tasks, bulkport.queue_clocks,
+        bulkport.rate_limits, bulkport.unique_keys, bulkport.servers, bulkport.server_commands, bulkport.job_stacks, bulkport.lost_servers,
         bulkport.recurring_jobs,
         bulkport.job_tags, bulkport.job_deltas, bulkport.job_counts, bulkport.job_series,
         bulkport.server_series, bulkport.signing_keys CASCADE;

@@ -122,6 +122,9 @@ CREATE INDEX finished_jobs_error_type ON bulkport.finished_jobs (error_type, sta
     WHERE error_type IS NOT NULL;
 CREATE INDEX finished_jobs_batch ON bulkport.finished_jobs (batch_id, state, created_at, job_id)
     WHERE batch_id IS NOT NULL;
+-- Without the priority that most jobs have: it costs them nothing, and they are met soon along another index.
+CREATE INDEX finished_jobs_priority ON bulkport.finished_jobs (priority, state, created_at, job_id)
+    WHERE priority <> 0;
 CREATE INDEX finished_jobs_recurring ON bulkport.finished_jobs (recurring_id, job_id) WHERE recurring_id IS NOT NULL;
 CREATE INDEX finished_jobs_origin ON bulkport.finished_jobs (origin_id) WHERE origin_id IS NOT NULL;
 
@@ -228,6 +231,14 @@ CREATE TABLE bulkport.queues (
     weight double precision NOT NULL DEFAULT 1 CHECK (weight > 0)
 );
 
+-- Tasks of which no job starts, whatever its queue, until they are resumed.
+CREATE TABLE bulkport.paused_tasks (
+    task text PRIMARY KEY,
+    paused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    paused_by text,
+    note text  -- why, in the words of whoever paused it
+);
+
 -- The present virtual time of a queue: the largest start time that was claimed. Only claims write it.
 CREATE TABLE bulkport.queue_clocks (
     queue text NOT NULL,
@@ -277,6 +288,20 @@ CREATE TABLE bulkport.server_commands (
     wanted text NOT NULL CHECK (wanted IN ('quiet', 'stop')),
     wanted_by text
 );
+
+-- The code that running jobs are in, once an operator asked for it; for a day.
+CREATE TABLE bulkport.job_stacks (
+    job_id bigint PRIMARY KEY,
+    run integer NOT NULL,  -- 1-based
+    worker_id bigint NOT NULL,  -- that runs it, and answers
+    asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    asked_by text,
+    seconds double precision NOT NULL,  -- how long to look; 0: once
+    taken_at timestamptz,  -- NULL: the server has not answered yet
+    stack text,  -- as Python writes one; empty: the job had just ended
+    profile text  -- stacks with how often each was seen, one a line
+);
+CREATE INDEX job_stacks_asked ON bulkport.job_stacks (worker_id) WHERE taken_at IS NULL;
 
 -- Servers that lost their lease without giving it back, for 30 days: the names in the history of their jobs.
 CREATE TABLE bulkport.lost_servers (

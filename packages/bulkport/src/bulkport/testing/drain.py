@@ -36,6 +36,7 @@ _RUNNABLE: Final[LiteralString] = """
                OR (state IN ('scheduled', 'retrying') AND due_at <= clock_timestamp()))
           AND (state = 'processing'
                OR ((task = ANY (%(tasks)s) OR starts_with(task, 'bulkport.'))
+                   AND NOT EXISTS (SELECT FROM bulkport.paused_tasks paused WHERE paused.task = job.task)
                    AND NOT EXISTS (SELECT FROM bulkport.queues WHERE name = job.queue AND paused_at IS NOT NULL)))
     )
 """

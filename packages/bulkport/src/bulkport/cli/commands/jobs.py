@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
@@ -13,7 +14,7 @@ from bulkport.cli.commands.target import Target, fail, load, plain_errors
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.control import Effect, OrderResult
-from bulkport.jobs.port.details import JobSummary
+from bulkport.jobs.port.details import JobStack, JobSummary
 from bulkport.jobs.port.query import JobQuery
 
 T = TypeVar("T")
@@ -21,10 +22,11 @@ T = TypeVar("T")
 jobs_app = typer.Typer()
 
 _State = Annotated[list[JobState] | None, typer.Option("--state", help="Only jobs in this state; repeatable.")]
-_Task = Annotated[str | None, typer.Option(help="Only jobs of this task.", show_default=False)]
-_Queue = Annotated[str | None, typer.Option(help="Only jobs of this queue.", show_default=False)]
+_Task = Annotated[list[str] | None, typer.Option(help="Only jobs of this task; repeatable.", show_default=False)]
+_Queue = Annotated[list[str] | None, typer.Option(help="Only jobs of this queue; repeatable.", show_default=False)]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one job per line.")]
 _WATCHED = 200
+_MOST_WAIT_SECONDS = 15
 _Ids = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids.", show_default=False)]
 _Reason = Annotated[str | None, typer.Option(help="Recorded in the job's history.", show_default=False)]
 
@@ -50,14 +52,27 @@ def list_jobs(
     state: _State = None,
     task: _Task = None,
     queue: _Queue = None,
-    user: Annotated[str | None, typer.Option(help="Only jobs of this user.", show_default=False)] = None,
-    tag: Annotated[str | None, typer.Option(help="Only jobs with this tag.", show_default=False)] = None,
+    user: Annotated[
+        list[str] | None, typer.Option(help="Only jobs of this user; repeatable.", show_default=False)
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only jobs with this tag; repeatable.", show_default=False)
+    ] = None,
+    all_tags: Annotated[bool, typer.Option("--all-tags", help="Only jobs with each --tag, not any.")] = False,
     text: Annotated[str | None, typer.Option(help="Part of the arguments or the error.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
     as_json: _AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    query = JobQuery(states=state or (), task=task, queue=queue, user_id=user, tag=tag, text=text)
+    query = JobQuery(
+        states=state or (),
+        task=task or None,
+        queue=queue or None,
+        user_id=user or None,
+        tag=tag or None,
+        has_all_tags=all_tags,
+        text=text,
+    )
     page = run(target, lambda bulkport: bulkport.search(query, limit=limit))
     for job in page.items:
         typer.echo(_line_of_json(job) if as_json else _line(job))
@@ -78,6 +93,37 @@ def show(target: Target, job_id: Annotated[str, typer.Argument(metavar="JOB", he
 
 
 @jobs_app.command()
+def stack(
+    target: Target,
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="Job id.")],
+    *,
+    seconds: Annotated[
+        float, typer.Option("--profile", min=0, max=60, help="Look for so many seconds, and print a profile.")
+    ] = 0.0,
+) -> None:
+    """Print the code that a running job is in; with --profile, stacks with their samples for a flame graph."""
+
+    async def read(bulkport: Bulkport) -> JobStack | None:
+        job = BackgroundJobId(job_id)
+        if not await bulkport.ask_stack(job, seconds=seconds, actor=ACTOR):
+            return None
+        end = time.monotonic() + seconds + _MOST_WAIT_SECONDS
+        while True:
+            details = await bulkport.details(job)
+            if details is None or details.stack is None or details.stack.taken_at is not None:
+                return None if details is None else details.stack
+            if time.monotonic() > end:
+                fail(f"The worker of job {job_id} did not answer within {_MOST_WAIT_SECONDS} seconds.")
+            await asyncio.sleep(0.2)
+
+    found = run(target, read)
+    if found is None or not found.stack:
+        fail(f"Job {job_id} is not running.")
+    else:
+        typer.echo((found.profile if seconds else found.stack) or "", nl=False)
+
+
+@jobs_app.command()
 def watch(
     target: Target,
     *,
@@ -88,7 +134,7 @@ def watch(
     as_json: _AsJson = False,
 ) -> None:
     """Print jobs as they change, until Ctrl-C."""
-    query = JobQuery(states=state or (), task=task, queue=queue)
+    query = JobQuery(states=state or (), task=task or None, queue=queue or None)
 
     async def follow(bulkport: Bulkport) -> None:
         seen: dict[str, tuple[JobState, int]] = {}
@@ -140,7 +186,7 @@ def retry_all(
     target: Target, *, state: _State = None, task: _Task = None, queue: _Queue = None, reason: _Reason = None
 ) -> None:
     """Run all matching jobs again; by default all failed jobs."""
-    query = JobQuery(states=state or (JobState.FAILED,), task=task, queue=queue)
+    query = JobQuery(states=state or (JobState.FAILED,), task=task or None, queue=queue or None)
     summary = run(target, lambda bulkport: bulkport.requeue_all(query, reason=reason, actor=ACTOR))
     typer.echo(str(summary) or "No matching jobs.")
 

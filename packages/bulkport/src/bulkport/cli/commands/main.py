@@ -33,6 +33,12 @@ def _queues() -> typer.Typer:
     return queues_app
 
 
+def _tasks() -> typer.Typer:
+    from bulkport.cli.commands.tasks import tasks_app
+
+    return tasks_app
+
+
 def _servers() -> typer.Typer:
     from bulkport.cli.commands.queues import servers_app
 
@@ -48,6 +54,7 @@ app = typer.Typer(
 )
 app.add_typer(lazy_group(_jobs, help_text="Inspect and control background jobs."), name="jobs")
 app.add_typer(lazy_group(_queues, help_text="List, pause, resume, limit and weigh queues."), name="queues")
+app.add_typer(lazy_group(_tasks, help_text="List tasks, pause and resume one."), name="tasks")
 app.add_typer(lazy_group(_servers, help_text="List worker servers, and quiet or stop them."), name="servers")
 app.command()(attention)
 app.command()(dashboard)

@@ -92,7 +92,7 @@ def joined(separator: str, parts: Iterable[str]) -> str:
     """Texts one after the other, as `separator.join(parts)`."""
     texts = list(parts)
     shown = separator.join(texts)
-    return shown if _language.get() == _ENGLISH else Translated(shown, separator.join(map(english, texts)))
+    return shown if _language.get() == _ENGLISH else Translated(shown, english(separator).join(map(english, texts)))
 
 
 def translated(text: str) -> str:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from bulkport.dashboard.core import formatting, language
 from bulkport.dashboard.core.charts import Series, band, bars, lines, sparkline
 from bulkport.dashboard.core.page import Counts, PageRequest, Search, Section
+from bulkport.dashboard.core.several import exactly
 from bulkport.dashboard.core.static_files import StaticFiles
 
 FRAGMENT_PREFIX: Final = "live_"
@@ -134,6 +135,7 @@ class Renderer:
             "sparkline": sparkline,
             "band": band,
             "chart_rows": chart_rows,
+            "exactly": exactly,
             "fragment": _fragment_mark,
             "ago": ago,
             "running_for": running_for,

@@ -94,7 +94,7 @@ def api_downloads(
         return {"batches": await jobs.batches(before=before, limit=size)}
 
     async def list_tasks(request: PageRequest) -> Any:
-        return {"tasks": await jobs.task_statistics()}
+        return {"tasks": await jobs.task_statistics(), "pausedTasks": await jobs.paused_tasks()}
 
     async def metrics(request: PageRequest) -> Response:
         text = await job_metrics(jobs, await attention())
@@ -147,6 +147,7 @@ def details_members(details: JobDetails, masking: Masking) -> dict[str, Any]:
         "parents": details.parents,
         "children": details.children,
         "batch": details.batch,
+        "stack": details.stack,
     }
 
 

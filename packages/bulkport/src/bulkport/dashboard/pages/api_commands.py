@@ -7,7 +7,8 @@ from typing import Any, Final
 from bulkport.dashboard.core.command import Command
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.page import Query
-from bulkport.dashboard.pages.job_filters import FILTERS
+from bulkport.dashboard.core.several import listed
+from bulkport.dashboard.pages.job_filters import FILTERS, SEVERAL, TAGS
 from bulkport.errors import BadRequest
 
 _TEXT: Final = {"type": "string"}
@@ -17,8 +18,11 @@ _REASON: Final = {"reason": {**_OPTIONAL_TEXT, "maxLength": _MAX_NOTE, "descript
 _FILTER: Final = {
     "filter": {
         "type": "object",
-        "additionalProperties": {"type": ["string", "integer"]},
-        "description": 'Which jobs, by the fields of the query of `GET /jobs`, such as `{"state": "failed"}`.',
+        "additionalProperties": {"type": ["string", "integer", "array"], "items": {"type": ["string", "integer"]}},
+        "description": (
+            'Which jobs, by the fields of the query of `GET /jobs`, such as `{"state": "failed"}` or '
+            '`{"task": ["send_report", "send_invoice"]}`.'
+        ),
     }
 }
 
@@ -32,6 +36,19 @@ def api_commands() -> list[Command]:
         _of_job("cancel", "Cancel a job"),
         _of_job("delete", "Delete a job"),
         _of_job("run-now", "Run a waiting job now"),
+        Command(
+            "api/v1/jobs/{job_id:int}/stack",
+            "jobs/stack",
+            "Ask for the code that a running job is in; `stack` of the job has it within seconds",
+            lambda params, _: [("id", str(params["job_id"]))],
+        ),
+        Command(
+            "api/v1/jobs/{job_id:int}/profile",
+            "jobs/profile",
+            "Profile a running job; `stack` of the job has it afterwards",
+            lambda params, members: [("id", str(params["job_id"])), ("seconds", _text(members.get("seconds")))],
+            {"seconds": {"type": ["integer", "null"], "description": "1 to 60; by default 10."}},
+        ),
         *(
             Command(
                 f"api/v1/jobs/{name}",
@@ -92,6 +109,19 @@ def api_commands() -> list[Command]:
             lambda params, members: [*_queue(params), (f"limit-{params['queue']}", _text(members.get("limit")))],
             {"limit": {"type": ["integer", "null"], "description": "null: no limit."}},
             refused_status=400,
+        ),
+        Command(
+            "api/v1/tasks/{task:path}/pause",
+            "tasks/pause",
+            "Pause a task",
+            lambda params, members: [("task", params["task"]), ("note", _text(members.get("note")))],
+            {"note": {**_OPTIONAL_TEXT, "maxLength": _MAX_NOTE, "description": "Why, shown wherever its jobs wait."}},
+        ),
+        Command(
+            "api/v1/tasks/{task:path}/resume",
+            "tasks/resume",
+            "Resume a task",
+            lambda params, _: [("task", params["task"])],
         ),
         *(
             Command(
@@ -177,9 +207,20 @@ def _text(value: Any) -> str:
 
 def _filter(members: Mapping[str, Any]) -> Query:
     """The query of a list; a name that it does not know would mean more jobs than were asked for."""
-    if unknown := sorted(set(members) - {"state", *FILTERS}):
+    if unknown := sorted(set(members) - {"state", *FILTERS, TAGS}):
         raise BadRequest(t("Unknown filters: {names}.", names=", ".join(unknown)[:200]))
     # So would one without a value, say from a variable that is not set.
-    if empty := sorted(name for name, value in members.items() if not _text(value).strip()):
+    texts = {name: _filter_text(name, value) for name, value in members.items()}
+    if empty := sorted(name for name, text in texts.items() if not text.strip()):
         raise BadRequest(t("Filters without a value: {names}.", names=", ".join(empty)))
-    return Query([(name, _text(value)) for name, value in members.items()])
+    return Query(list(texts.items()))
+
+
+def _filter_text(name: str, value: Any) -> str:
+    """The value of a filter as an address has it; of an array each item is one value, whatever characters it has."""
+    if not isinstance(value, list):
+        return _text(value)
+    if name not in SEVERAL:
+        raise BadRequest(t("Filter {name} takes one value.", name=name))
+    texts = [_text(each) for each in value]
+    return listed(texts) if all(text.strip() for text in texts) else ""

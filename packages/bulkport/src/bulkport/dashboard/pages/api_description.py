@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from bulkport.dashboard.core.command import Command
 from bulkport.dashboard.core.page import Download, PageRequest
-from bulkport.dashboard.pages.job_filters import FILTERS
+from bulkport.dashboard.pages.job_filters import FILTERS, TAGS
 
 _TITLE: Final = "Bulkport dashboard"
 _DESCRIPTION: Final = (
@@ -17,14 +17,17 @@ _DESCRIPTION: Final = (
     "roles, masking and audit of the pages."
 )
 QUERIES: Final[Mapping[str, Sequence[str]]] = {
-    "jobs": ("state", *FILTERS, "cursor", "size"),
+    "jobs": ("state", *FILTERS, TAGS, "cursor", "size"),
     "batches": ("before", "size"),
     "imports": ("status", "resource", "user", "tag", "text", "before", "size"),
     "audit": ("actor", "action", "target", "before", "size"),
 }
 """Query parameters that a list takes; all others take none."""
 _PATHS: Final[Sequence[tuple[str, str]]] = (
-    ("jobs", "Jobs, newest first; the filters of the page of jobs as query, and `cursor` and `size`"),
+    (
+        "jobs",
+        "Jobs, newest first; the page's filters (`task=a,b`: either; `tags=all`: each tag), and `cursor` and `size`",
+    ),
     ("jobs/{job_id}", "One job with its attempts and history"),
     ("imports", "Imports of all users, newest first; the next page begins at `before`"),
     ("imports/{import_id}", "One import with its most frequent errors"),

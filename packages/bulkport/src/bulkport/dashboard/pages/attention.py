@@ -9,8 +9,9 @@ from typing import Final
 
 from bulkport.dashboard.core.formatting import elapsed, number, percent, size
 from bulkport.dashboard.core.language import n, t
+from bulkport.dashboard.core.several import exactly
 from bulkport.imports.admin import UNFINISHED, ImportFilter, OperatedImport, OperatedImports
-from bulkport.jobs.port.metrics import QueueStatus, SeriesPoint, ServerStatus
+from bulkport.jobs.port.metrics import PausedTask, QueueStatus, SeriesPoint, ServerStatus
 from bulkport.jobs.port.recurring import RecurringJob
 from bulkport.limits import ImportLimits
 
@@ -31,8 +32,8 @@ class Attention:
     """One condition."""
 
     code: str
-    """For programs: `queue_paused`, `queue_unserved`, `task_unknown`, `queue_at_limit`, `server_silent`,
-    `recurring_overdue`, `failure_rate`, `import_stalled` or `disk_low`."""
+    """For programs: `queue_paused`, `queue_unserved`, `task_unknown`, `task_paused`, `queue_at_limit`,
+    `server_silent`, `recurring_overdue`, `failure_rate`, `import_stalled` or `disk_low`."""
     subject: str
     """What it is about: the name of a queue, server or recurring job, or an import's id."""
     text: str
@@ -54,7 +55,7 @@ def attention_to_queues(queues: Sequence[QueueStatus], now: datetime) -> list[At
         waiting = n(queue.waiting, "{count} job waiting", "{count} jobs waiting")
         if queue.latency_seconds is not None:
             waiting = t("{waiting}, oldest {age}", waiting=waiting, age=elapsed(queue.latency_seconds))
-        path, fields = "jobs", (("state", "enqueued"), ("queue", queue.name))
+        path, fields = "jobs", (("state", "enqueued"), ("queue", exactly(queue.name)))
         if queue.paused_at is not None:
             age = elapsed((now - queue.paused_at).total_seconds())
             by = t("paused by {user} for {age}", user=queue.paused_by, age=age) if queue.paused_by else ""
@@ -90,7 +91,7 @@ def attention_to_queues(queues: Sequence[QueueStatus], now: datetime) -> list[At
                     text=t("No worker of queue {queue} knows the task {task}", queue=queue.name, task=task),
                     detail=t("its jobs wait until one does"),
                     path=path,
-                    fields=(*fields, ("task", task)),
+                    fields=(*fields, ("task", exactly(task))),
                     is_bad=True,
                 )
                 for task in queue.unknown_tasks
@@ -112,7 +113,23 @@ def attention_to_queues(queues: Sequence[QueueStatus], now: datetime) -> list[At
                     path="queues",
                 )
             )
+        if queue.paused_at is None:
+            found += [_attention_to_paused_task(queue, one, now) for one in queue.paused_tasks]
     return found
+
+
+def _attention_to_paused_task(queue: QueueStatus, paused: PausedTask, now: datetime) -> Attention:
+    age = elapsed((now - paused.paused_at).total_seconds())
+    by = t("paused by {user} for {age}", user=paused.paused_by, age=age) if paused.paused_by else ""
+    return Attention(
+        code="task_paused",
+        subject=paused.task,
+        text=t("Task {task} is paused", task=paused.task),
+        detail=" · ".join(part for part in (by or t("paused for {age}", age=age), paused.note) if part),
+        path="jobs",
+        fields=(("state", "enqueued"), ("queue", exactly(queue.name)), ("task", exactly(paused.task))),
+        action=("tasks/resume", t("Resume task"), (("task", paused.task),)),
+    )
 
 
 def attention_to_servers(servers: Sequence[ServerStatus]) -> list[Attention]:

@@ -24,10 +24,14 @@ LABELS: Final = {
     "jobs/delete": "Deleted jobs",
     "jobs/enqueue": "Enqueued a job",
     "jobs/edit": "Edited a job",
+    "jobs/stack": "Read a job's running code",
+    "jobs/profile": "Profiled a job",
     "imports/cancel": "Cancelled an import",
     "queues/pause": "Paused a queue",
     "queues/resume": "Resumed a queue",
     "queues/limit": "Limited a queue",
+    "tasks/pause": "Paused a task",
+    "tasks/resume": "Resumed a task",
     "servers/quiet": "Quieted a server",
     "servers/resume": "Resumed a server",
     "servers/stop": "Stopped a server",
@@ -48,6 +52,7 @@ _PLACES: Final = (
     (re.compile(r"server (.+)"), "servers/{}"),
     (re.compile(r"recurring job (.+)"), "recurring/{}"),
     (re.compile(r"queue (.+)"), "queues/{}"),
+    (re.compile(r"task (.+)"), "tasks/{}"),
 )
 """What targets are, and the pages that they have."""
 

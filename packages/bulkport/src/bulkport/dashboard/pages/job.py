@@ -20,6 +20,7 @@ from bulkport.dashboard.pages.job_call import call_in_a_line, readable_call, rea
 from bulkport.dashboard.pages.job_dots import Outcome
 from bulkport.dashboard.pages.job_markdown import job_as_markdown
 from bulkport.dashboard.pages.job_timeline import attempts_of, steps_of
+from bulkport.dashboard.pages.running_code import PROFILE_SECONDS, running_code
 from bulkport.dashboard.pages.waiting import reason_for_job
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs.calls import JobCalls
@@ -108,6 +109,8 @@ def job_page(jobs: JobCalls, masking: Masking, related: RelatedTo, retention: Re
             "attempts_in_all": len(attempts),
             "markdown": job_as_markdown(details, masking, attempts),
             "reason": reason,
+            "running": running_code(details),
+            "profile_seconds": PROFILE_SECONDS,
             "graph": await continuation_graph(jobs, details, request),
             "lines": await _lines(jobs, details, shows_all=shows_all),
             "actions": _actions(job),

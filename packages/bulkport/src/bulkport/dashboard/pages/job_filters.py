@@ -1,13 +1,14 @@
 """The jobs that a page's address asks for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from bulkport.dashboard.core.language import joined, t
 from bulkport.dashboard.core.page import PageRequest, Query
+from bulkport.dashboard.core.several import several
 from bulkport.dashboard.core.table import Sorting
 from bulkport.dashboard.core.times import parse_time
 from bulkport.jobs.errors import InvalidJobQuery
@@ -23,12 +24,16 @@ WITHIN: Final = {
 }
 """Periods that end now, by the value of the field `within`."""
 
-_TEXTS: Final = ("task", "queue", "user", "text", "error", "recurring", "tag", "server")
+_NAMES: Final = ("task", "queue", "user", "error", "recurring", "tag", "server")
+SEVERAL: Final = ("state", *_NAMES, "priority")
+"""Fields that take several values, of which a job has any: `queue=mail,reports`."""
 _TIMES: Final = ("within", "since", "until")
 LISTS: Final[dict[str, JobState | None]] = {"jobs": None, "retries": JobState.RETRYING}
 """The lists on whose jobs operators can act all at once, by the path of their page, with the state that they show."""
-FILTERS: Final = (*_TEXTS, "priority", "batch", *_TIMES)
+FILTERS: Final = ("task", "queue", "user", "text", "error", "recurring", "tag", "server", "priority", "batch", *_TIMES)
 """The fields that narrow down a list, beside `state`."""
+TAGS: Final = "tags"
+"""The field that is `all` where jobs must have each of several tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +42,23 @@ class JobFilter:
 
     Fields: `state`, the texts `task`, `queue`, `user`, `text` (in arguments and errors), `error` (type),
     `recurring`, `tag` and `server`, the numbers `priority` and `batch`, and the times `within`, `since` and `until`
-    (see `bulkport.dashboard.core.times`).
+    (see `bulkport.dashboard.core.times`). Those of `SEVERAL` take several values, separated by commas; with `tags=all`
+    jobs must have each of the tags.
     Times are those at which jobs finished where only finished jobs are asked for, else those of their creation.
     """
 
     query: JobQuery
     state: JobState | None
+    """The one that is asked for; None: all or several are."""
     is_narrowed: bool
-    """Whether anything but the state matters."""
+    """Whether anything but one state matters."""
     problems: Mapping[str, str] = field(default_factory=dict)
     """By field, what is wrong with its value; such a filter finds nothing."""
 
     @property
     def is_about_ended(self) -> bool:
         """Whether the times are those at which jobs ended."""
-        return self.state is not None and self.state.is_final
+        return bool(self.query.states) and all(state.is_final for state in self.query.states)
 
     @property
     def is_about_waiting_for_time(self) -> bool:
@@ -94,30 +101,36 @@ class JobFilter:
         InvalidJobQuery
             A value that its field cannot have. (It is not ignored: an operation on all matching jobs would go too far.)
         """
-        if state is None and (name := fields.get("state")):
-            state = _state(name)
-        texts = {name: fields.get(name) or None for name in _TEXTS}
+        states = {state} if state is not None else {_state(name) for name in values_of(fields, "state")}
+        names = {name: values_of(fields, name) or None for name in _NAMES}
         now = now or datetime.now(UTC)
         since, until = _since(fields, now), _time(fields, "until", now)
-        ended = state is not None and state.is_final
+        ended = bool(states) and all(one.is_final for one in states)
         query = JobQuery(
-            states=frozenset() if state is None else {state},
-            task=texts["task"],
-            queue=texts["queue"],
-            user_id=texts["user"],
-            text=texts["text"],
-            error_type=texts["error"],
-            recurring_id=texts["recurring"],
-            tag=texts["tag"],
-            server=texts["server"],
-            priority=_priority(fields),
+            states=states,
+            task=names["task"],
+            queue=names["queue"],
+            user_id=names["user"],
+            text=fields.get("text") or None,
+            error_type=names["error"],
+            recurring_id=names["recurring"],
+            tag=names["tag"],
+            has_all_tags=_has_all_tags(fields),
+            server=names["server"],
+            priority=_priorities(fields),
             batch_id=_batch(fields),
             created_since=None if ended else since,
             created_until=None if ended else until,
             finished_since=since if ended else None,
             finished_until=until if ended else None,
         )
-        return cls(query, state, any(fields.get(name) for name in FILTERS))
+        state = next(iter(states)) if len(states) == 1 else None
+        return cls(query, state, len(states) > 1 or any(fields.get(name) for name in FILTERS))
+
+
+def values_of(fields: Query, name: str) -> tuple[str, ...]:
+    """The values of a field that takes several; it may also be given several times."""
+    return tuple(dict.fromkeys(value for text in fields.all(name) for value in several(text)))
 
 
 def sorting_of(request: PageRequest, found: JobFilter) -> Sorting:
@@ -137,14 +150,40 @@ def sorting_of(request: PageRequest, found: JobFilter) -> Sorting:
 
 def in_words(fields: Query, *, state: JobState | None = None, count: str = "") -> str:
     """Which jobs: `87 failed send_report jobs (text: timeout)`."""
-    shown = state.value if state is not None else fields.get("state")
-    words = [count, t(shown) if shown else "", fields.get("task"), t("job") if count == "1" else t("jobs")]
+    shown = (state.value,) if state is not None else values_of(fields, "state")
+    words = [
+        count,
+        _either(map(t, shown)),
+        _either(values_of(fields, "task")),
+        t("job") if count == "1" else t("jobs"),
+    ]
     narrowed = [
-        joined("", (t(name), ": ", fields.get(name))) for name in FILTERS if name != "task" and fields.get(name)
+        joined("", (t(name), ": ", _values_in_words(fields, name)))
+        for name in FILTERS
+        if name != "task" and fields.get(name)
     ]
     if narrowed:
         words.append(joined("", ("(", joined(", ", narrowed), ")")))
     return joined(" ", (word for word in words if word))
+
+
+def _values_in_words(fields: Query, name: str) -> str:
+    if name not in SEVERAL:
+        return fields.get(name)
+    if name == "tag" and _has_all_tags(fields):
+        return joined(joined("", (" ", t("and"), " ")), values_of(fields, name))
+    return _either(values_of(fields, name))
+
+
+def _either(values: Iterable[str]) -> str:
+    return joined(joined("", (" ", t("or"), " ")), values)
+
+
+def _has_all_tags(fields: Query) -> bool:
+    wanted = fields.get(TAGS)
+    if wanted not in ("", "any", "all"):
+        raise InvalidJobQuery(t('"{text}" is neither any nor all.', text=wanted))
+    return wanted == "all"
 
 
 def _state(name: str) -> JobState:
@@ -163,13 +202,12 @@ def _batch(fields: Query) -> int | None:
     return int(text)
 
 
-def _priority(fields: Query) -> int | None:
-    text = fields.get("priority")
-    if not text:
-        return None
-    if not re.fullmatch(r"-?\d{1,10}", text, re.ASCII) or not -(2**31) <= int(text) < 2**31:
-        raise InvalidJobQuery(t('"{text}" is not a priority, which is a whole number.', text=text))
-    return int(text)
+def _priorities(fields: Query) -> tuple[int, ...] | None:
+    found = values_of(fields, "priority")
+    for text in found:
+        if not re.fullmatch(r"-?\d{1,10}", text, re.ASCII) or not -(2**31) <= int(text) < 2**31:
+            raise InvalidJobQuery(t('"{text}" is not a priority, which is a whole number.', text=text))
+    return tuple(map(int, found)) or None
 
 
 def _since(fields: Query, now: datetime) -> datetime | None:

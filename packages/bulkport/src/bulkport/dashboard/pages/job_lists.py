@@ -8,9 +8,10 @@ from bulkport.dashboard.core.cache import TTLCache
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import PageRequest
+from bulkport.dashboard.core.several import exactly, listed
 from bulkport.dashboard.core.table import Column, Paging, Sorting
 from bulkport.dashboard.pages.job_call import arguments_in_a_line
-from bulkport.dashboard.pages.job_filters import FILTERS, WITHIN, JobFilter, sorting_of
+from bulkport.dashboard.pages.job_filters import FILTERS, SEVERAL, TAGS, WITHIN, JobFilter, sorting_of, values_of
 from bulkport.dashboard.pages.job_names import JobNames, Names
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.waiting import reason_for_job
@@ -28,6 +29,7 @@ _REMOVABLE: Final = (
 """Filters that are shown above the list, each with a way to remove it."""
 
 _FIELD_LABELS: Final = {
+    "state": "State",
     "batch": "Batch",
     "recurring": "Recurring job",
     "task": "Task",
@@ -82,11 +84,13 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class FilterChip:
-    """An active filter, and the address without it."""
+    """An active filter, or one of its values, and the address without it."""
 
     name: str
     value: str
     address: str
+    before: str = ""
+    """What joins it to the value before: any or all of them are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +183,7 @@ class JobLists:
             sorting,
             Paging(size, page.next_cursor, previous_cursor=page.previous_cursor),
             await self._names.read(),
-            [
-                FilterChip(
-                    t(_FIELD_LABELS.get(field, field)),
-                    _shown_value(field, request.query.get(field)),
-                    request.here(**{field: None, "cursor": None}),
-                )
-                for field in _REMOVABLE
-                if request.query.get(field)
-            ],
+            [chip for field in ("state", *_REMOVABLE) for chip in _chips(request, found, field)],
             is_unindexed=page.notice is not None,
         )
 
@@ -207,9 +203,27 @@ class JobLists:
             error[:300],
             t("Select job {job}", job=job.id),
             reason,
-            request.here(queue=job.queue, cursor=None),
-            request.here(user=job.user_id, cursor=None),
+            request.here(queue=exactly(job.queue), cursor=None),
+            request.here(user=exactly(job.user_id), cursor=None),
         )
+
+
+def _chips(request: PageRequest, found: JobFilter, field: str) -> Iterable[FilterChip]:
+    """A chip for each value of a field. One state has a page of its own, and none."""
+    label = t(_FIELD_LABELS[field])
+    if field not in SEVERAL:
+        if value := request.query.get(field):
+            yield FilterChip(label, _shown_value(field, value), request.here(**{field: None, "cursor": None}))
+        return
+    values = values_of(request.query, field)
+    if field == "state" and len(values) < 2:
+        return
+    join = t("and") if field == "tag" and found.query.has_all_tags else t("or")
+    for place, value in enumerate(values):
+        left = listed(other for other in values if other != value)
+        changes = {field: left or None, "cursor": None} | ({TAGS: None} if field == "tag" and not left else {})
+        shown = t(value) if field == "state" else value
+        yield FilterChip(label, shown, request.here(**changes), join if place else "")
 
 
 def _shown_value(field: str, value: str) -> str:
@@ -218,4 +232,5 @@ def _shown_value(field: str, value: str) -> str:
 
 def address_without_filters(request: PageRequest) -> str:
     """The same list without its filters."""
-    return request.here(**dict.fromkeys((*FILTERS, "cursor")))
+    several_states = {} if len(values_of(request.query, "state")) < 2 else {"state": None}
+    return request.here(**dict.fromkeys((*FILTERS, TAGS, "cursor")), **several_states)

@@ -22,6 +22,7 @@ from bulkport.dashboard.pages.job_filters import JobFilter
 from bulkport.dashboard.pages.job_forms import job_forms
 from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
 from bulkport.dashboard.pages.job_search import JobSearch
+from bulkport.dashboard.pages.running_code import profile_download, running_code_actions
 from bulkport.dashboard.pages.search import search_page
 from bulkport.dashboard.pages.search_suggestions import suggestions_download
 from bulkport.dashboard.pages.waiting import reason_for_waiting
@@ -150,8 +151,13 @@ def jobs_component(
             search_page(),
             bulk_operation_page(operations, HEADINGS),
         ],
-        actions=[*job_actions(jobs, operations), *bulk_operation_actions(operations), *form_actions],
-        downloads=[arguments_download(jobs, masking), suggestions_download(jobs, masking)],
+        actions=[
+            *job_actions(jobs, operations),
+            *bulk_operation_actions(operations),
+            *form_actions,
+            *running_code_actions(jobs),
+        ],
+        downloads=[arguments_download(jobs, masking), suggestions_download(jobs, masking), profile_download(jobs)],
     )
 
 

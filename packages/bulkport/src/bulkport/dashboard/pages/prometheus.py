@@ -15,6 +15,7 @@ async def job_metrics(jobs: InspectCalls, attention: Sequence[Attention]) -> str
     """All of them, each line ended."""
     async with jobs.reader.at_one_moment() as reader:
         statistics, queues, servers = await reader.statistics(), await reader.queues(), await reader.servers()
+        paused = await reader.paused_tasks()
     families: list[tuple[str, str, Iterable[Sample]]] = [
         ("bulkport_jobs", "Jobs there are, by state.", [({"state": s.value}, n) for s, n in statistics.states.items()]),
         ("bulkport_queue_waiting_jobs", "Jobs that wait.", [({"queue": one.name}, one.waiting) for one in queues]),
@@ -30,6 +31,7 @@ async def job_metrics(jobs: InspectCalls, attention: Sequence[Attention]) -> str
             "Whether the queue is paused.",
             [({"queue": one.name}, float(one.paused_at is not None)) for one in queues],
         ),
+        ("bulkport_task_paused", "Paused tasks: 1 for each.", [({"task": one.task}, 1.0) for one in paused]),
         (
             "bulkport_servers",
             "Worker servers, by whether they respond.",

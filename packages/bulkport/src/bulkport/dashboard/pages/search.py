@@ -6,23 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bulkport.dashboard.core.page import Page, PageRequest, Query, Redirect
+from bulkport.dashboard.core.several import listed, several
+from bulkport.dashboard.pages.job_filters import SEVERAL, TAGS
 from bulkport.jobs.job import JobState
 
-_WORD: Final = re.compile(r'(?P<key>[a-z]+(?:\.[^\s:"]+)?):(?P<quoted>"[^"]*"|\S+)|(?P<text>"[^"]*"|\S+)')
-_FIELDS: Final = {
-    "task": "task",
-    "queue": "queue",
-    "user": "user",
-    "error": "error",
-    "batch": "batch",
-    "recurring": "recurring",
-    "tag": "tag",
-    "server": "server",
-    "priority": "priority",
-    "since": "since",
-    "until": "until",
-    "state": "state",
-}
+_WORD: Final = re.compile(r'(?P<key>[a-z]+(?:\.[^\s:"]+)?):(?P<quoted>(?:"[^"]*"|\S)+)|(?P<text>"[^"]*"|\S+)')
+_FIELDS: Final = ("batch", "since", "until")
 _OF_IMPORTS: Final = frozenset({"text", "resource", "user", "tag"})
 _STATES: Final = {state.value for state in JobState}
 
@@ -52,8 +41,9 @@ def read_search(text: str) -> Found:
         path = "imports" if text.strip().startswith("#") else "jobs"
         return Found(f"{path}/{number}", Query())
     fields: dict[str, str] = {}
+    values: dict[str, list[str]] = {}
     words: list[str] = []
-    is_of_imports = False
+    is_of_imports = has_all_tags = False
     for found in _WORD.finditer(text):
         key, value = found["key"], (found["quoted"] or found["text"]).strip('"')
         if key == "import" and _is_number(value):
@@ -67,10 +57,15 @@ def read_search(text: str) -> Found:
             continue
         if key == "job" and _is_number(value):
             return Found(f"jobs/{value}", Query())
-        if key in ("is", "state") and (value == "running" or value in _STATES):
-            fields["state"] = "processing" if value == "running" else value
-        elif key in _FIELDS and key != "state":
-            fields[_FIELDS[key]] = value
+        if key in ("is", "state") and (states := _states(value)):
+            values.setdefault("state", []).extend(states)
+        elif key in SEVERAL and key != "state":
+            given = several(found["quoted"])
+            # The same job cannot be of two tasks, but it can have two tags.
+            has_all_tags = has_all_tags or (key == "tag" and "tag" in values)
+            values.setdefault(key, []).extend(given)
+        elif key in _FIELDS:
+            fields[key] = value
         elif key is not None and key.startswith("args."):
             words.append(_argument(key.removeprefix("args."), value, is_text=found["quoted"].startswith('"')))
         else:
@@ -78,8 +73,16 @@ def read_search(text: str) -> Found:
     if words:
         fields["text"] = " ".join(words)
     if is_of_imports:
+        fields |= {name: given[0] for name, given in values.items() if given}
         return Found("imports", Query([item for item in fields.items() if item[0] in _OF_IMPORTS]))
-    return Found("jobs", Query(list(fields.items())))
+    fields |= {name: listed(dict.fromkeys(given)) for name, given in values.items()}
+    return Found("jobs", Query([*fields.items(), *([(TAGS, "all")] if has_all_tags else [])]))
+
+
+def _states(text: str) -> list[str]:
+    """The states that a text lists; none if one of them is unknown."""
+    names = ["processing" if name == "running" else name for name in several(text)]
+    return names if all(name in _STATES for name in names) else []
 
 
 def _argument(name: str, value: str, *, is_text: bool) -> str:

@@ -11,6 +11,8 @@ from starlette.responses import Response
 from bulkport.dashboard.core.cache import TTLCache
 from bulkport.dashboard.core.masking import MASK, Masking
 from bulkport.dashboard.core.page import Download, PageRequest
+from bulkport.dashboard.core.several import several
+from bulkport.dashboard.pages.job_filters import SEVERAL
 from bulkport.dashboard.pages.job_names import JobNames
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState, JSONValue
@@ -72,14 +74,22 @@ def _last_word(text: str) -> tuple[str, str]:
 def _matching(word: str, values: Mapping[str, Iterable[str]]) -> Iterable[str]:
     key, colon, begun = word.partition(":")
     if colon:
-        wanted = begun.strip('"').lower()
-        return (f"{key}:{_quoted(value)}" for value in values.get(key, ()) if wanted in value.lower())
+        # Of several values the last one is being typed.
+        given = re.findall(r'(?:"[^"]*"|[^,"])+,', begun) if key in SEVERAL else []
+        before = "".join(given)
+        wanted = begun.removeprefix(before).strip('"').lower()
+        chosen = several(before)
+        return (
+            f"{key}:{before}{_quoted(value)}"
+            for value in values.get(key, ())
+            if wanted in value.lower() and value not in chosen
+        )
     paths = sorted(f"{name}:" for name in values if name.startswith("args.")) if word.startswith("args.") else ()
     return (one for one in (*_KEYS, *paths) if one.startswith(word) and one != word)
 
 
 def _quoted(value: str) -> str:
-    return f'"{value}"' if re.search(r"\s", value) else value
+    return f'"{value}"' if re.search(r"[\s,]", value) else value
 
 
 def _arguments(path: str, value: JSONValue, levels: int = _LEVELS) -> Iterable[tuple[str, Any]]:

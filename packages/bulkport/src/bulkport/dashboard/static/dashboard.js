@@ -553,6 +553,17 @@ $("[data-search]")?.addEventListener("input", ({ target }) => {
   }, 150);
 });
 
+// A field of several values suggests for the last one.
+
+document.addEventListener("input", ({ target }) => {
+  if (!target.matches("[data-several][list]")) return;
+  const before = target.value.slice(0, target.value.lastIndexOf(",") + 1);
+  for (const option of target.list.options) {
+    option.dataset.name ??= option.value;
+    option.value = before + option.dataset.name;
+  }
+});
+
 // ── Charts: what they show at the pointer is read from their table.
 
 function read(chart, index) {

@@ -212,6 +212,20 @@ class JobControl(Protocol):
         """Resume a paused queue; waiting workers start its jobs at once."""
         ...
 
+    async def pause_task(self, task: str, *, note: str | None = None, **by: Unpack[Actor]) -> None:
+        """Pause a task: no job of it starts, in any queue, until it is resumed; running jobs finish.
+
+        Raises
+        ------
+        ValueError
+            No task can have this name.
+        """
+        ...
+
+    async def resume_task(self, task: str, **by: Unpack[Actor]) -> None:
+        """Resume a paused task; waiting workers start its jobs at once."""
+        ...
+
     async def limit_queue(self, name: str, most: int | None, **by: Unpack[Actor]) -> None:
         """Limit a queue to `most` concurrent jobs, across all servers; None removes the limit.
 
@@ -231,6 +245,25 @@ class JobControl(Protocol):
         ------
         ValueError
             `weight` is not from 0.001 to 1,000, or no queue can have this name.
+        """
+        ...
+
+    async def ask_stack(self, job_id: BackgroundJobId, *, seconds: float = 0.0, **by: Unpack[Actor]) -> bool:
+        """Ask the server of a running job for the code that the job is in; `JobDetails.stack` has it within seconds.
+
+        Parameters
+        ----------
+        seconds
+            How long to look, up to 60, for a profile; 0: once.
+
+        Returns
+        -------
+        Whether the job runs.
+
+        Raises
+        ------
+        ValueError
+            `seconds` is out of bounds.
         """
         ...
 

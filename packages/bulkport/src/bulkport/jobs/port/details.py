@@ -187,6 +187,23 @@ class JobLogLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobStack:
+    """The code that a job was in, as an operator asked for it. It has no values."""
+
+    run: int
+    asked_at: datetime
+    asked_by: str | None
+    seconds: float
+    """How long it was looked at; 0: once."""
+    taken_at: datetime | None
+    """None: its server has not answered yet."""
+    stack: str | None
+    """As Python writes one, the innermost frame last; empty: the job had just ended."""
+    profile: str | None
+    """Stacks with how often each was seen, one a line: `outer (file:3);inner (file:9) 17`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetails:
     """One job in full."""
 
@@ -207,6 +224,8 @@ class JobDetails:
     copies: tuple[BackgroundJobId, ...]
     """The latest jobs that repeat this one, newest first; at most `MOST_LINKS`."""
     batch: BatchStatus | None
+    stack: JobStack | None = None
+    """The code that it was in, if somebody asked within the last day."""
 
     @property
     def runs(self) -> tuple[JobRun, ...]:

@@ -154,6 +154,17 @@ class JobStatistics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PausedTask:
+    """A task of which no job starts."""
+
+    task: str
+    paused_at: datetime
+    paused_by: str | None
+    note: str | None
+    """Why, in the words of whoever paused it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
     """A queue and what waits in it."""
 
@@ -182,6 +193,8 @@ class QueueStatus:
     """Servers that serve it and are not silent."""
     unknown_tasks: tuple[str, ...] = ()
     """Tasks of jobs that wait in it and that none of these servers knows: they wait until one does."""
+    paused_tasks: tuple[PausedTask, ...] = ()
+    """Paused tasks of jobs that wait in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from bulkport.identifiers import MAX_BIGINT, AnyUserId, BackgroundJobId, with_text_id
 from bulkport.jobs.errors import InvalidJobQuery
@@ -14,6 +14,12 @@ from bulkport.jobs.port.queueing import is_integer
 from bulkport.sanitize import NotStorable, require_storable
 
 MOST_JOBS_A_PAGE: Final = 500
+
+MOST_CHOSEN: Final = 100
+"""Values that one criterion may have."""
+
+Chosen: TypeAlias = str | Collection[str] | None
+"""One value, or several of which a job has any."""
 
 _WITH_DUE_TIME: Final = frozenset({JobState.SCHEDULED, JobState.RETRYING})
 
@@ -35,30 +41,34 @@ class JobSort(StrEnum):
 class JobQuery:
     """Selects and sorts jobs. Criteria that are not given do not restrict.
 
+    Most take one value, or several of which a job has any: `queue="mail"`, `queue=["mail", "reports"]`.
+
     Raises
     ------
     InvalidJobQuery
-        A time without zone, an unknown state, or a text or number that no job can have.
+        A time without zone, an unknown state, a text or number that no job can have, or none or more than 100 of them.
     """
 
     states: Collection[JobState] = frozenset()
     """Any of these; empty: whatever the state. ENQUEUED are those that wait, PROCESSING those that run."""
-    task: str | None = None
-    queue: str | None = None
-    user_id: AnyUserId | None = None
+    task: Chosen = None
+    queue: Chosen = None
+    user_id: AnyUserId | Collection[AnyUserId] | None = None
     text: str | None = None
     """Part of the arguments, written as JSON or as they are, or of the type or message of the last error; upper
     and lower case are the same. `"order_id": 7`, an argument with a number, true, false or null, means that value
     alone, not 77."""
-    error_type: str | None = None
+    error_type: Chosen = None
     """Type of the last error, as the job has it."""
     batch_id: int | None = None
-    recurring_id: str | None = None
-    tag: str | None = None
+    recurring_id: Chosen = None
+    tag: Chosen = None
     """One of the words that the application marked the job with."""
-    server: str | None = None
+    has_all_tags: bool = False
+    """Of several tags, a job must have each, not any."""
+    server: Chosen = None
     """Name of the server of the present run, or of the last one."""
-    priority: int | None = None
+    priority: int | Collection[int] | None = None
     created_since: datetime | None = None
     """At this time (aware) or later."""
     created_until: datetime | None = None
@@ -73,15 +83,13 @@ class JobQuery:
     def __post_init__(self) -> None:
         object.__setattr__(self, "states", _states(self.states))
         object.__setattr__(self, "sort", _sort(self.sort))
-        object.__setattr__(self, "user_id", with_text_id(self.user_id))
-        for name in _TEXTS:
-            _require_text(name, getattr(self, name))
+        for name in _CHOSEN:
+            object.__setattr__(self, name, _chosen(name, getattr(self, name)))
+        _require_text("text", self.text)
         for name in _TIMES:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, datetime) or value.utcoffset() is None):
                 raise InvalidJobQuery(f"{name} is a datetime with a time zone: {value!r:.80}")
-        if self.priority is not None and not is_integer(self.priority):
-            raise InvalidJobQuery(f"priority is not the priority of a job: {self.priority!r:.80}")
         number = self.batch_id
         if number is not None and not (isinstance(number, int) and 0 < number <= MAX_BIGINT):
             raise InvalidJobQuery(f"batch_id is not the id of a batch: {number!r:.80}")
@@ -114,7 +122,7 @@ class JobQuery:
         )
 
 
-_TEXTS: Final = ("task", "queue", "user_id", "text", "error_type", "recurring_id", "tag", "server")
+_CHOSEN: Final = ("task", "queue", "user_id", "error_type", "recurring_id", "tag", "server", "priority")
 _TIMES: Final = ("created_since", "created_until", "finished_since", "finished_until")
 
 
@@ -132,6 +140,26 @@ def _sort(given: JobSort) -> JobSort:
         return JobSort(given)
     except ValueError as error:
         raise InvalidJobQuery(f"sort: {error}; there are {', '.join(JobSort)}") from None
+
+
+def _chosen(name: str, given: Any) -> Any:
+    """One value, or several as a sorted tuple."""
+    if given is None or isinstance(given, str) or not isinstance(given, Collection):
+        return _value(name, given)
+    if not 1 <= len(given) <= MOST_CHOSEN:
+        raise InvalidJobQuery(f"{name} takes one value, or up to {MOST_CHOSEN}: {len(given)} are given")
+    values = sorted({_value(name, each) for each in given if each is not None})
+    return tuple(values) if len(values) != 1 else values[0]
+
+
+def _value(name: str, given: Any) -> Any:
+    if name == "priority":
+        if given is not None and not is_integer(given):
+            raise InvalidJobQuery(f"priority is not the priority of a job: {given!r:.80}")
+        return given
+    text = with_text_id(given) if name == "user_id" else given
+    _require_text(name, text)
+    return text
 
 
 def _require_text(name: str, value: object) -> None:

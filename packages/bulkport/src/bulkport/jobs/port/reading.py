@@ -21,6 +21,7 @@ from bulkport.jobs.port.details import BatchStatus, JobDetails, JobLogLine
 from bulkport.jobs.port.metrics import (
     Granularity,
     JobStatistics,
+    PausedTask,
     QueueActivity,
     QueueStatus,
     SeriesGroup,
@@ -186,6 +187,10 @@ class JobReader(Protocol):
 
     async def queues(self) -> list[QueueStatus]:
         """Every queue that has or had a job, by name."""
+        ...
+
+    async def paused_tasks(self) -> list[PausedTask]:
+        """Every task that is paused, by name."""
         ...
 
     async def servers(self) -> list[ServerStatus]:

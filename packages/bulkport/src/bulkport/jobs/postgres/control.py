@@ -26,8 +26,9 @@ from bulkport.jobs.port.control import (
 )
 from bulkport.jobs.port.metrics import ServerCommand
 from bulkport.jobs.port.query import JobIds, JobQuery
-from bulkport.jobs.port.queueing import is_integer, require_queue_name
+from bulkport.jobs.port.queueing import is_integer, require_queue_name, require_task_name
 from bulkport.jobs.postgres.rows import job_id_of, number_of
+from bulkport.jobs.postgres.stacks import ASK_STACK, MOST_PROFILE_SECONDS
 from bulkport.keywords import require_known
 from bulkport.pools import AsyncPool
 from bulkport.sanitize import storable_text
@@ -135,6 +136,12 @@ class JobController(JobControl):
     async def resume_queue(self, name: str, **by: Unpack[Actor]) -> None:
         await self._set("SELECT bulkport.resume_queue(%(name)s, %(actor)s)", name, None, by)
 
+    async def pause_task(self, task: str, *, note: str | None = None, **by: Unpack[Actor]) -> None:
+        await self._set_task("SELECT bulkport.pause_task(%(task)s, %(actor)s, %(note)s)", task, note, by)
+
+    async def resume_task(self, task: str, **by: Unpack[Actor]) -> None:
+        await self._set_task("SELECT bulkport.resume_task(%(task)s)", task, None, by)
+
     async def limit_queue(self, name: str, most: int | None, **by: Unpack[Actor]) -> None:
         if most is not None and (not is_integer(most) or most < 1):
             raise ValueError("a queue that is to run no job is paused; a limit is a whole number from 1 on")
@@ -144,6 +151,16 @@ class JobController(JobControl):
         if not 0.001 <= weight <= 1_000:
             raise ValueError(f"the weight of a queue is a number from 0.001 to 1,000: {weight}")
         await self._set("SELECT bulkport.weigh_queue(%(name)s, %(value)s::float8, %(actor)s)", name, weight, by)
+
+    async def ask_stack(self, job_id: BackgroundJobId, *, seconds: float = 0.0, **by: Unpack[Actor]) -> bool:
+        require_known(by, Actor.__optional_keys__, "an order to a job")
+        if not 0 <= seconds <= MOST_PROFILE_SECONDS:
+            raise ValueError(f"a job is looked at for up to {MOST_PROFILE_SECONDS:g} s: {seconds}")
+        number = number_of(job_id)
+        if number is None:
+            return False
+        arguments = {"job_id": number, "seconds": float(seconds), "actor": _note(by.get("actor"))}
+        return bool(await self._fetch(ASK_STACK, arguments, by.get("connection")))
 
     async def command_server(self, name: str, command: ServerCommand | None, **by: Unpack[Actor]) -> bool:
         require_known(by, Actor.__optional_keys__, "an order to a server")
@@ -155,6 +172,12 @@ class JobController(JobControl):
         require_known(by, Actor.__optional_keys__, "an order to a queue")
         require_queue_name(name)
         arguments = {"name": name, "value": value, "actor": _note(by.get("actor"))}
+        await self._fetch(query, arguments, by.get("connection"))
+
+    async def _set_task(self, query: LiteralString, task: str, note: str | None, by: Actor) -> None:
+        require_known(by, Actor.__optional_keys__, "an order to a task")
+        require_task_name(task)
+        arguments = {"task": storable_text(task), "note": _note(note), "actor": _note(by.get("actor"))}
         await self._fetch(query, arguments, by.get("connection"))
 
     async def _fetch(

@@ -247,6 +247,10 @@ class RunningJobs:
         """Id and task of each running job, by the asyncio task it runs in."""
         return {task: (run.job.job_id, run.job.task) for task, run in self._runs.items()}
 
+    def find(self, job_id: int) -> "asyncio.Task[None] | None":
+        """The asyncio task of a job; None: it does not run here."""
+        return self._by_id.get(job_id)
+
     def start(self, job: ClaimedJob) -> None:
         """Run a job.
 

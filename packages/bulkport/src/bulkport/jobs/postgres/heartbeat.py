@@ -17,6 +17,7 @@ from bulkport.database import cursor_classes
 from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import queries
 from bulkport.jobs.postgres.connection import reconnecting
+from bulkport.jobs.postgres.stacks import StackTaker
 from bulkport.logs import get_logger
 from bulkport.pools import patient_conninfo, write_iso_dates_sync
 
@@ -115,6 +116,8 @@ class Heartbeat:
         Looked through between the beats: this thread also runs while the event loop does not.
     ended
         Says how many of the server's jobs succeeded and failed so far.
+    stacks
+        Answers what operators ask about running jobs.
     """
 
     def __init__(
@@ -123,12 +126,16 @@ class Heartbeat:
         worker_id: int,
         watch: LoopWatch,
         ended: Callable[[], tuple[int, int]],
+        stacks: StackTaker,
     ) -> None:
         self._conninfo = patient_conninfo(options.database_url)
         self._cursor_factory = cursor_classes(options.schema)[0]
         self._worker_id = worker_id
         self._server_name = options.server_name
         self._ended = ended
+        self._stacks = stacks
+        self._is_hurried = False
+        self._is_stack_asked = False
         self._counted = (0, 0)
         self._interval = options.heartbeat_seconds
         self._watch = watch
@@ -157,6 +164,10 @@ class Heartbeat:
         """Begin to beat."""
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Beat as soon as the thread looks again: an operator asks for something."""
+        self._is_hurried = True
+
     def stop(self) -> None:
         """Stop beating; returns at once."""
         self._stopped.set()
@@ -172,6 +183,8 @@ class Heartbeat:
                     while self._beat(connection):
                         backoff.reset()
                         self._tell_ended(connection)
+                        if self._is_stack_asked:
+                            self._stacks.answer(connection, self._worker_id)
                         if self._wait_for_next_beat():
                             self._tell_ended(connection)
                             return
@@ -188,6 +201,9 @@ class Heartbeat:
             if self._stopped.wait(min(left, self._watch.look_seconds)):
                 return True
             self._watch.look()
+            if self._is_hurried or self._stacks.has_news:
+                self._is_hurried = False
+                break
         return self._stopped.is_set()
 
     def _beat(self, connection: psycopg.Connection) -> bool:
@@ -201,7 +217,7 @@ class Heartbeat:
         if row is None:
             return False
         self._last_beat = sent
-        self._wanted = row[0]
+        self._wanted, self._is_stack_asked = row
         return True
 
     def _tell_ended(self, connection: psycopg.Connection) -> None:

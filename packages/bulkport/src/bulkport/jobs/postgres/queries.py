@@ -76,7 +76,8 @@ FROM (
     FROM bulkport.servers WHERE worker_id = %(worker_id)s
 ) AS sample
 WHERE worker_id = sample.id
-RETURNING (SELECT command.wanted FROM bulkport.server_commands command WHERE command.worker_id = sample.id)
+RETURNING (SELECT command.wanted FROM bulkport.server_commands command WHERE command.worker_id = sample.id),
+          EXISTS (SELECT FROM bulkport.job_stacks asked WHERE asked.worker_id = sample.id AND asked.taken_at IS NULL)
 """
 
 ADD_ENDED: Final[LiteralString] = """

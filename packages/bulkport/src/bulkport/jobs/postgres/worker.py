@@ -23,6 +23,7 @@ from bulkport.jobs.postgres.maintenance import RELEASE_DUE, SETTLE, Chore, Chore
 from bulkport.jobs.postgres.producer import Claimer, Listener
 from bulkport.jobs.postgres.rescuer import Rescuer
 from bulkport.jobs.postgres.run_output import RunOutputStore
+from bulkport.jobs.postgres.stacks import StackTaker
 from bulkport.logs import get_logger
 
 _log = get_logger(__name__)
@@ -120,7 +121,9 @@ class Worker:
             await self._register()
         except GivenUp:
             return
-        heartbeat = Heartbeat(self._options, self._worker_id, loop_watch, self._completer.ended)
+        heartbeat = Heartbeat(
+            self._options, self._worker_id, loop_watch, self._completer.ended, StackTaker(self._running.find)
+        )
         heartbeat.start()
         self._heartbeat = heartbeat
         rescuer = Rescuer(
@@ -236,6 +239,9 @@ class Worker:
             case "cancel":
                 with suppress(ValueError):
                     self._running.cancel(int(detail))
+            case "stack":
+                if self._heartbeat is not None:
+                    self._heartbeat.hurry()
             case "batches":
                 self._chores.hurry(SETTLE, 0.0, detail)
             case _:

@@ -25,7 +25,7 @@ _SIGNATURE_BYTES: Final = 16
 # Not the bounds in time: a list of the last hour has others on each page.
 _SIGNED: Final = (
     *("task", "queue", "user_id", "text", "error_type", "batch_id", "recurring_id", "tag", "server", "priority"),
-    "descending",
+    *("has_all_tags", "descending"),
 )
 
 

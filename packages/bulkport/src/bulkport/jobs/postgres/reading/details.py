@@ -19,6 +19,7 @@ from bulkport.jobs.port.details import (
     JobLink,
     JobLogLine,
     JobRun,
+    JobStack,
     JobSummary,
     RunOutcome,
     TimelineEntry,
@@ -36,6 +37,10 @@ SELECT job.result, progress.checkpoint,
              ORDER BY copy.job_id DESC LIMIT %(most_links)s) AS copies
 FROM bulkport.all_jobs job LEFT JOIN bulkport.job_progress progress ON progress.job_id = job.job_id
 WHERE job.job_id = %(job_id)s
+""")
+
+_STACK: Final = sql.SQL("""
+SELECT run, asked_at, asked_by, seconds, taken_at, stack, profile FROM bulkport.job_stacks WHERE job_id = %(job_id)s
 """)
 
 _RUNS: Final = sql.SQL("""
@@ -97,6 +102,7 @@ async def read_details(
     job = summary_of(row)
     runs = [_run(run) for run in await snapshot.fetch_all(_RUNS, arguments)]
     changes = [_change(change) for change in await snapshot.fetch_all(_CHANGES, arguments)]
+    stack = await snapshot.fetch_one(_STACK, arguments)
     return JobDetails(
         job=job,
         result=stored["result"],
@@ -109,6 +115,7 @@ async def read_details(
         children_in_all=stored["children"],
         copies=tuple(map(job_id_of, stored["copies"])),
         batch=None if job.batch_id is None else await read_batch(snapshot, job.batch_id),
+        stack=None if stack is None else JobStack(**stack),
     )
 
 

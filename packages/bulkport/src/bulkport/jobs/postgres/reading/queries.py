@@ -22,6 +22,8 @@ MOST_SCANNED: Final = 10_000
 """Jobs of one state that are looked at for one page."""
 MOST_LOOKED_UP: Final = 3_000
 """The same where each is looked up."""
+MOST_LED: Final = 10
+"""Values of one filter that are looked for one by one, each by its index; more are asked of each job."""
 _VALUES: Final[dict[JobSort, LiteralString]] = {
     JobSort.CREATED: "job.created_at",
     JobSort.FINISHED: "job.finished_at",
@@ -39,8 +41,8 @@ _HAVING_VALUE: Final[dict[JobSort, LiteralString]] = {
 # In the order in which they are likely to leave the fewest jobs; each has an index (…, state, created_at, job_id).
 _LEADING_FILTERS: Final = ("batch_id", "user_id", "error_type", "task", "queue")
 _OTHER_FILTERS: Final = ("recurring_id",)
-# Without an index: most jobs are of few servers and priorities.
-_CHECKED_FILTERS: Final = ("priority",)
+# Its index leaves out the priority that most jobs have.
+_PRIORITY: Final = "priority"
 
 _TIMES: Final[dict[str, LiteralString]] = {
     "created_since": "job.created_at >= %(created_since)s",
@@ -69,9 +71,8 @@ _ORDERED_TIMES: Final[dict[JobSort, dict[str, LiteralString]]] = {
 # read the whole table.
 _JOBS: Final = sql.SQL("CROSS JOIN LATERAL (SELECT * FROM {} AS one WHERE one.job_id = next.job_id OFFSET 0) AS job")
 
-_TAGGED: Final = sql.SQL("job.job_id IN (SELECT job_id FROM bulkport.job_tags WHERE tag = %(tag)s)").format()
-_RAN_ON: Final = sql.SQL("job.server = %(server)s").format()
-_RUN_BY: Final = sql.SQL("job.worker_id IN (SELECT worker_id FROM bulkport.servers WHERE name = %(server)s)").format()
+_TAGGED: Final = sql.SQL("job.job_id IN (SELECT job_id FROM bulkport.job_tags WHERE {})")
+_RUN_BY: Final = sql.SQL("job.worker_id IN (SELECT worker_id FROM bulkport.servers WHERE {})")
 # Tags are by id: no look-up.
 _IDS: Final = sql.SQL("CROSS JOIN LATERAL (SELECT next.job_id) AS job").format()
 _LEAST_ANCHOR: Final = 4
@@ -83,6 +84,8 @@ _ASKED_OF_WAITING: Final = (
     *("error_type", "error", "created_at", "due_at"),
 )
 """What the rest of a query asks of a job that waits or runs, beside its arguments."""
+_CHECKED: Final = ("job_id", "server", "priority", "created_at", "finished_at")
+"""The same of one that has ended, where no index is of use."""
 _FINISHED_TEXT: Final[LiteralString] = "job.search_text"
 # As bulkport.search_text, in two parts: most of these jobs have no error, and a call costs as much as the comparison.
 _UNFINISHED_TEXT: Final[LiteralString] = (
@@ -105,19 +108,28 @@ class StateQuery:
     """A query for the jobs of one state.
 
     Jobs that wait or run have few indexes, so that they cost little: filters are met by looking at the next ones.
+
+    Parameters
+    ----------
+    leading
+        The filter of several values that is met by an index for each, and the one that is meant here.
     """
 
-    def __init__(self, query: JobQuery, state: JobState, *, has_text_index: bool = True) -> None:
+    def __init__(
+        self, query: JobQuery, state: JobState, leading: tuple[str, Any] | None = None, *, has_text_index: bool = True
+    ) -> None:
         self._query = query
         self._has_text_index = has_text_index
         self.state = state
+        self.leading = leading
         self._table = _FINISHED if state.is_final else _LIVE
         self._value = sql.SQL(_VALUES[query.sort])
         ordered: list[sql.Composed] = []
-        rest = list(self._filters())
+        self._tags = list(self._tag_conditions())
+        rest = [*self._filters(leading_filter(query, state)), *self._tags]
         if query.sort is not JobSort.CREATED:
             ordered.append(sql.SQL(_HAVING_VALUE[query.sort]).format())
-        elif state.is_final and any(getattr(query, name) is not None for name in (*_LEADING_FILTERS, *_OTHER_FILTERS)):
+        elif leading is None and leading_filter(query, state) is not None:
             ordered.append(rest.pop(0))
         for name, condition in _ORDERED_TIMES[query.sort].items():
             if getattr(query, name) is not None:
@@ -128,7 +140,7 @@ class StateQuery:
         if query.text:
             rest.append(self._text_condition(query.text))
         self._shared, self._rest = ordered, rest
-        self._ordered = [_of_states([self]), *ordered]
+        self._ordered = [_of([self]), *ordered]
 
     @property
     def has_rest(self) -> bool:
@@ -147,11 +159,16 @@ class StateQuery:
         query = self._query
         if query.text and not (self._has_text_index and re.search(r"[^\W_]{3}", query.text)):
             return False
-        indexed = (*_LEADING_FILTERS, *_OTHER_FILTERS, "tag", "text")
-        is_checked = query.server is not None or query.priority is not None
-        if is_checked and all(getattr(query, name) is None for name in indexed):
+        return self.state.is_final and not self._is_only_checked
+
+    @property
+    def _is_only_checked(self) -> bool:
+        """Whether nothing but servers and the usual priority is asked for, which no index knows: most jobs are of few
+        servers."""
+        query = self._query
+        if (query.server is None and query.priority is None) or query.tag is not None or query.text:
             return False
-        return self.state.is_final
+        return not _indexed_filters(query)
 
     def scan(self, start: "Start", limit: int, most: int) -> Statement:
         """The first `limit` jobs among the `most` next ones in the order.
@@ -193,7 +210,7 @@ class StateQuery:
         ).format(
             table=self._table,
             value=self._value,
-            conditions=_all([_of_states([self, *others])], self._shared, self._rest, self._beyond(start)),
+            conditions=_all([_of([self, *others])], self._shared, self._rest, self._beyond(start)),
             enough=most + 1,
             direction=self._direction(start),
             limit=limit,
@@ -226,7 +243,7 @@ class StateQuery:
             text=sql.SQL(_FINISHED_TEXT),
             enough=most + 1,
             value=self._value,
-            conditions=_all([_of_states([self, *others])], self._shared, self._rest, self._beyond(start)),
+            conditions=_all([_of([self, *others])], self._shared, self._rest, self._beyond(start)),
             direction=self._direction(start),
             limit=limit,
         )
@@ -238,7 +255,7 @@ class StateQuery:
         text = sql.SQL(
             "SELECT count(*) AS jobs, false AS is_cut FROM ("
             "SELECT FROM {table} job WHERE {conditions} LIMIT {most}) AS job"
-        ).format(table=self._table, conditions=_all([_of_states([self, *others])], self._shared, self._rest), most=most)
+        ).format(table=self._table, conditions=_all([_of([self, *others])], self._shared, self._rest), most=most)
         return Statement(text, self._arguments(Start(None, is_backward=False)))
 
     def count_scanned(self, scanned: int, most: int) -> Statement:
@@ -259,14 +276,16 @@ class StateQuery:
     def _looked_at(self, start: "Start", most: int) -> sql.Composed:
         """The `most` next jobs: `next` in their order, and what the rest asks of each."""
         if not self.state.is_final:
-            return self._waiting(start, most)
+            return self._read_along(start, most, [*_ASKED_OF_WAITING, *(["args"] if self._query.text else [])])
+        if self._is_only_checked:
+            return self._read_along(start, most, _CHECKED)
         following = self._next(start, sql.SQL("LIMIT {}").format(most))
-        jobs = _IDS if self._rest == [_TAGGED] else _JOBS.format(self._table)
+        jobs = _IDS if self._rest == self._tags else _JOBS.format(self._table)
         return sql.SQL("({}) AS next {}").format(following, jobs)
 
-    def _waiting(self, start: "Start", most: int) -> sql.Composed:
-        """The same of jobs that wait or run, each read once: there are few of them, or few are looked at."""
-        columns = [*_ASKED_OF_WAITING, *(["args"] if self._query.text else [])]
+    def _read_along(self, start: "Start", most: int, columns: Sequence[str]) -> sql.Composed:
+        """The same, each job read along the index and not looked up: jobs that follow each other there mostly lie side
+        by side, and those that wait or run are few."""
         return sql.SQL(
             "(SELECT {value} AS value, {columns} FROM {table} job WHERE {ordered} "
             "ORDER BY {value} {direction}, job.job_id {direction} LIMIT {most}) AS job "
@@ -294,14 +313,28 @@ class StateQuery:
             limit=limit,
         )
 
-    def _filters(self) -> Iterator[sql.Composed]:
-        for name in (*_LEADING_FILTERS, *_OTHER_FILTERS, *_CHECKED_FILTERS):
-            if getattr(self._query, name) is not None:
-                yield sql.SQL("job.{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
-        if self._query.server is not None:
-            yield _RUN_BY if self.state is JobState.PROCESSING else _RAN_ON
-        if self._query.tag is not None:
-            yield _TAGGED
+    def _filters(self, first: str | None) -> Iterator[sql.Composed]:
+        """What is asked of each job, the filter that an index leads with before the others."""
+        query = self._query
+        names = sorted((*_LEADING_FILTERS, *_OTHER_FILTERS, _PRIORITY), key=lambda name: name != first)
+        for name in names:
+            if getattr(query, name) is not None and (self.leading is None or name != first):
+                yield _is_one_of(sql.SQL("job.{}").format(sql.Identifier(name)), name, getattr(query, name))
+        if query.server is not None:
+            if self.state is JobState.PROCESSING:
+                yield _RUN_BY.format(_is_one_of(sql.SQL("name"), "server", query.server))
+            else:
+                yield _is_one_of(sql.SQL("job.server"), "server", query.server)
+
+    def _tag_conditions(self) -> Iterator[sql.Composed]:
+        tag = self._query.tag
+        if tag is None:
+            return
+        if self._query.has_all_tags and not isinstance(tag, str):
+            for each in tag:
+                yield _TAGGED.format(sql.SQL("tag = {}").format(each))
+        else:
+            yield _TAGGED.format(_is_one_of(sql.SQL("tag"), "tag", tag))
 
     def _text_condition(self, text: str) -> sql.Composed:
         patterns = ["text"] if _as_json(text) == text else ["text", "json_text"]
@@ -336,10 +369,8 @@ class StateQuery:
 
     def _arguments(self, start: "Start") -> dict[str, Any]:
         query = self._query
-        names = (*_LEADING_FILTERS, *_OTHER_FILTERS, *_CHECKED_FILTERS, "server", *_TIMES)
-        arguments: dict[str, Any] = {name: getattr(query, name) for name in names}
-        if query.tag is not None:
-            arguments["tag"] = query.tag
+        names = (*_LEADING_FILTERS, *_OTHER_FILTERS, _PRIORITY, "server", *_TIMES)
+        arguments: dict[str, Any] = {name: _as_argument(getattr(query, name)) for name in (*names, "tag")}
         if query.text:
             arguments |= {"text": _pattern(query.text), "json_text": _pattern(_as_json(query.text))}
             arguments["argument"] = re.sub(r"([^\w\s])", r"\\\1", query.text) + "[],}]"
@@ -367,14 +398,61 @@ def state_queries(query: JobQuery, *, has_text_index: bool = True) -> list[State
         Whether texts have an index; without the extension pg_trgm there is none.
     """
     possible = query.possible_states
-    return [StateQuery(query, state, has_text_index=has_text_index) for state in JobState if state in possible]
+    parts: list[StateQuery] = []
+    for state in (state for state in JobState if state in possible):
+        name = leading_filter(query, state)
+        values = None if name is None else getattr(query, name)
+        if name is not None and isinstance(values, tuple) and len(values) <= MOST_LED:
+            parts += [StateQuery(query, state, (name, value), has_text_index=has_text_index) for value in values]
+        else:
+            parts.append(StateQuery(query, state, has_text_index=has_text_index))
+    return parts
 
 
-def _of_states(parts: Sequence[StateQuery]) -> sql.Composed:
+def leading_filter(query: JobQuery, state: JobState) -> str | None:
+    """The filter with which an index begins that has jobs of this state in the order of the query; None: there is
+    none. One with a single value leaves fewer jobs than one with several.
+    """
+    if not state.is_final or query.sort is not JobSort.CREATED:
+        return None
+    given = _indexed_filters(query)
+    led = [name for name in given if not isinstance(getattr(query, name), tuple)]
+    led += [name for name in given if name not in led and len(getattr(query, name)) <= MOST_LED]
+    return led[0] if led else None
+
+
+def _indexed_filters(query: JobQuery) -> list[str]:
+    """The filters of a query by which jobs that have ended are found."""
+    names = [name for name in (*_LEADING_FILTERS, *_OTHER_FILTERS) if getattr(query, name) is not None]
+    priorities = query.priority if isinstance(query.priority, tuple) else (query.priority,)
+    return [*names, _PRIORITY] if all(priorities) else names
+
+
+def _of(parts: Sequence[StateQuery]) -> sql.Composed:
+    """The states of these parts, and the values of the filter that leads where there are several."""
+    if parts[0].leading is not None:
+        each = [
+            sql.SQL("(job.state = {} AND job.{} = {})").format(
+                part.state.value, sql.Identifier(part.leading[0]), part.leading[1]
+            )
+            for part in parts
+            if part.leading is not None
+        ]
+        return sql.SQL("({})").format(sql.SQL(" OR ").join(each))
     if len(parts) == 1:
         return sql.SQL("job.state = {}").format(parts[0].state.value)
     names = sql.SQL(", ").join(sql.Literal(part.state.value) for part in parts)
     return sql.SQL("job.state IN ({})").format(names)
+
+
+def _is_one_of(column: sql.Composable, name: str, value: Any) -> sql.Composed:
+    """A condition on a column, by the argument of this name: its one value or its list of values."""
+    comparison = "{} = ANY ({})" if isinstance(value, tuple) else "{} = {}"
+    return sql.SQL(comparison).format(column, sql.Placeholder(name))
+
+
+def _as_argument(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _all(*conditions: list[sql.Composed]) -> sql.Composable:

@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from bulkport.jobs.port.query import JobCount, JobIds, JobPage, JobQuery
 from bulkport.jobs.postgres.reading.details import read_batch, read_batches, read_details, read_logs, read_tags
 from bulkport.jobs.postgres.reading.search import CursorKey, JobSearch
-from bulkport.jobs.postgres.reading.servers import read_queues, read_servers
+from bulkport.jobs.postgres.reading.servers import read_paused_tasks, read_queues, read_servers
 from bulkport.jobs.postgres.reading.snapshot import Snapshot, SnapshotSource, open_snapshot, share_snapshot
 from bulkport.jobs.postgres.reading.statistics import (
     read_grouped_series,
@@ -97,4 +97,5 @@ class PostgresJobReader:
     queue_activity = _reads(read_queue_activity)
     task_statistics = _reads(read_task_statistics)
     queues = _reads(read_queues)
+    paused_tasks = _reads(read_paused_tasks)
     servers = _reads(read_servers)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from bulkport.jobs.port.metrics import QueueStatus, RunningJob, ServerCommand, ServerStatus
+from bulkport.jobs.port.metrics import PausedTask, QueueStatus, RunningJob, ServerCommand, ServerStatus
 from bulkport.jobs.postgres.reading.snapshot import Snapshot
 from bulkport.jobs.postgres.reading.statistics import COUNTED
 from bulkport.jobs.postgres.rows import job_id_of, take_progress
@@ -32,7 +32,7 @@ SELECT named.name, setting.paused_at, setting.paused_by, setting.paused_note, se
        (SELECT count(*) FROM bulkport.servers server
         WHERE (server.queues IS NULL OR named.name = ANY (server.queues))
           AND server.last_heartbeat >= clock_timestamp() - make_interval(secs => %(silent_seconds)s)) AS servers,
-       unknown.tasks AS unknown_tasks
+       waiting_tasks.unknown AS unknown_tasks, waiting_tasks.paused AS paused_tasks
 FROM named
 LEFT JOIN bulkport.queues setting USING (name)
 LEFT JOIN running ON running.queue = named.name
@@ -57,14 +57,19 @@ LEFT JOIN LATERAL (
                 WHERE job.queue = named.name AND job.task > waiting.task AND job.state = 'enqueued' AND NOT job.parked)
         FROM waiting WHERE waiting.task IS NOT NULL
     )
-    SELECT array_agg(waiting.task ORDER BY waiting.task) AS tasks FROM waiting
-    WHERE waiting.task IS NOT NULL AND NOT EXISTS (
-        SELECT FROM bulkport.servers server
-        WHERE waiting.task = ANY (server.tasks) AND (server.queues IS NULL OR named.name = ANY (server.queues))
-          AND server.last_heartbeat >= clock_timestamp() - make_interval(secs => %(silent_seconds)s))
-) AS unknown ON true
+    SELECT array_agg(waiting.task ORDER BY waiting.task) FILTER (WHERE NOT EXISTS (
+               SELECT FROM bulkport.servers server
+               WHERE waiting.task = ANY (server.tasks) AND (server.queues IS NULL OR named.name = ANY (server.queues))
+                 AND server.last_heartbeat >= clock_timestamp() - make_interval(secs => %(silent_seconds)s)
+           )) AS unknown,
+           array_agg(waiting.task ORDER BY waiting.task) FILTER (WHERE EXISTS (
+               SELECT FROM bulkport.paused_tasks paused WHERE paused.task = waiting.task)) AS paused
+    FROM waiting WHERE waiting.task IS NOT NULL
+) AS waiting_tasks ON true
 ORDER BY named.name
 """)
+
+_PAUSED_TASKS: Final = sql.SQL("SELECT task, paused_at, paused_by, note FROM bulkport.paused_tasks ORDER BY task")
 
 SERVERS: Final = sql.SQL("""
 SELECT server.worker_id, server.name, server.host, server.process_id, server.version, server.queues,
@@ -86,7 +91,23 @@ WHERE run.state = 'processing' ORDER BY run.started_at, run.job_id
 async def read_queues(snapshot: Snapshot) -> list[QueueStatus]:
     """See `JobReader.queues`."""
     rows = await snapshot.fetch_all(QUEUES, {"silent_seconds": snapshot.silent_seconds})
-    return [QueueStatus(**{**row, "unknown_tasks": tuple(row["unknown_tasks"] or ())}) for row in rows]
+    is_any_paused = any(row["paused_tasks"] for row in rows)
+    paused = {one.task: one for one in await read_paused_tasks(snapshot)} if is_any_paused else {}
+    return [
+        QueueStatus(
+            **row
+            | {
+                "unknown_tasks": tuple(row["unknown_tasks"] or ()),
+                "paused_tasks": tuple(paused[task] for task in row["paused_tasks"] or ()),
+            }
+        )
+        for row in rows
+    ]
+
+
+async def read_paused_tasks(snapshot: Snapshot) -> list[PausedTask]:
+    """See `JobReader.paused_tasks`."""
+    return [PausedTask(**row) for row in await snapshot.fetch_all(_PAUSED_TASKS)]
 
 
 async def read_servers(snapshot: Snapshot) -> list[ServerStatus]:

@@ -50,6 +50,7 @@ BEGIN
         FROM queue_task LEFT JOIN bulkport.queues known ON known.name = queue_task.queue
         WHERE queue_task.task = ANY (known_tasks) AND (served_queues IS NULL OR queue_task.queue = ANY (served_queues))
           AND known.paused_at IS NULL
+          AND NOT EXISTS (SELECT FROM bulkport.paused_tasks paused WHERE paused.task = queue_task.task)
           AND (known.concurrency_limit IS NULL OR known.concurrency_limit > (
               SELECT count(*) FROM bulkport.jobs job WHERE job.state = 'processing' AND job.queue = queue_task.queue))
     ), candidate AS MATERIALIZED (

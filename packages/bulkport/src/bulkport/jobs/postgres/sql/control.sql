@@ -349,6 +349,21 @@ LANGUAGE sql AS $$
     SELECT bulkport.notify_workers('queue', queue)
 $$;
 
+-- Pauses a task: its jobs are not claimed until it is resumed. Jobs that run go on.
+CREATE FUNCTION bulkport.pause_task(paused text, who text, why text DEFAULT NULL)
+RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO bulkport.paused_tasks (task, paused_by, note) VALUES (paused, who, why) ON CONFLICT DO NOTHING
+$$;
+
+-- Workers of all queues look: the jobs of a task may wait in any.
+CREATE FUNCTION bulkport.resume_task(paused text)
+RETURNS void
+LANGUAGE sql AS $$
+    DELETE FROM bulkport.paused_tasks WHERE task = paused;
+    SELECT bulkport.notify_workers('queue', '')
+$$;
+
 -- Bounds how many jobs of a queue run at one time, on all servers together; NULL: no bound.
 CREATE FUNCTION bulkport.limit_queue(queue text, most integer, who text DEFAULT NULL)
 RETURNS void
