@@ -15,6 +15,7 @@ from bulkport.dashboard.pages.api_commands import api_commands
 from bulkport.dashboard.pages.audit import audit_component
 from bulkport.dashboard.pages.failures import failures_component
 from bulkport.dashboard.pages.job_counts import job_counts
+from bulkport.dashboard.pages.job_format import AS_THEY_ARE, JobFormat
 from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_component
 from bulkport.dashboard.pages.muted_failures import MutedFailures
 from bulkport.dashboard.pages.overview import OverviewReader, overview_page
@@ -100,13 +101,20 @@ class JobsSite:
             await running
 
     def build(
-        self, pool: AsyncPool, access: Access | None = None, *, hub: Hub | None = None, step_seconds: float = 2.0
+        self,
+        pool: AsyncPool,
+        access: Access | None = None,
+        *,
+        hub: Hub | None = None,
+        step_seconds: float = 2.0,
+        job_format: JobFormat = AS_THEY_ARE,
+        links: Mapping[str, str] | None = None,
     ) -> FastAPI:
         """The application with the dashboard at /hangfire."""
         masking = Masking()
         audit = AuditLog(lambda: pool)
         parts = [
-            jobs_component(self.jobs, masking, lambda: pool, step_seconds=step_seconds),
+            jobs_component(self.jobs, masking, lambda: pool, step_seconds=step_seconds, job_format=job_format),
             failures_component(self.jobs, MutedFailures(lambda: pool)),
             retries_component(self.jobs, masking),
             queues_component(self.jobs),
@@ -130,6 +138,7 @@ class JobsSite:
             search=JOB_SEARCH,
             title="Shop",
             hub=hub,
+            links=links,
         )
         app = FastAPI(redirect_slashes=False)
         dashboard.mount(app, "/hangfire")

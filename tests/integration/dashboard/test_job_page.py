@@ -1,6 +1,8 @@
 """The page of one job."""
 
 import asyncio
+import hashlib
+import json
 import re
 from collections.abc import AsyncIterator
 
@@ -8,11 +10,12 @@ import pytest
 from dashboard_forms import Operator, operating
 from live_client import until, watch
 
+from bulkport.dashboard import JobFormat
 from bulkport.dashboard.core.sse.hub import Hub
 from bulkport.identifiers import MAX_BIGINT, BackgroundJobId
 from bulkport.jobs import JobContext, JobState
 from bulkport.jobs.port.details import JobStack
-from dashboard_site import FixedAccess
+from dashboard_site import FixedAccess, browser_of
 from each_case import case
 from jobs_dashboard_site import open_jobs_site
 
@@ -194,3 +197,58 @@ async def _answered(operator: Operator, job_id: BackgroundJobId) -> JobStack:
             if details.stack.taken_at is not None:
                 return details.stack
             await asyncio.sleep(0.05)
+
+
+async def test_an_application_says_how_its_jobs_are_shown_and_where_links_lead(database_url: str) -> None:
+    shown = JobFormat(
+        arguments=lambda job: f"<b>report</b> for {job.args and job.args['recipient']}",
+        result=lambda job, result: f"{result}"[:9],
+        links=lambda job: {"Mailbox": f"https://mail.example/{job.args and job.args['recipient']}"},
+    )
+    async with open_jobs_site(database_url) as (site, pool):
+        app = site.build(pool, FixedAccess(), job_format=shown, links={"Shop": "https://shop.example/"})
+        async with browser_of(app) as browser:
+            operator = Operator(site, browser)
+            (job_id,) = await operator.ended([site.send_report.call("ada")], JobState.SUCCEEDED)
+            listed = await operator.page("jobs")
+            assert "&lt;b&gt;report&lt;/b&gt; for ada</span>" in listed
+            assert '<a class="btn bare" href="https://shop.example/">Shop</a>' in listed
+            page = await operator.page(f"jobs/{job_id}")
+            assert "send_report: &lt;b&gt;report&lt;/b&gt; for ada" in page
+            assert '<a href="https://mail.example/ada" rel="noreferrer">Mailbox</a>' in page
+            assert "{&#39;sent&#39;:</p>" in page
+
+
+async def test_a_similar_job_is_enqueued_with_what_is_masked_and_what_is_changed(operator: Operator) -> None:
+    site = operator.site
+    job_id = await site.jobs.enqueue(site.strict.options(priority=3).call("no row", password="open-sesame"))
+    back = f"jobs/new?like={job_id}"
+    page = await operator.page(back)
+    assert "no row" in page
+    assert "open-sesame" not in page
+    args = '{"reason": "another row", "password": "••••••"}'
+    said = await operator.said(
+        "jobs/enqueue", {"task": "strict", "args": args, "priority": "4", "like": str(job_id)}, back=back
+    )
+    new = int(re.search(r"job (\d+)", said)[1])  # type: ignore[index]
+    details = await operator.jobs.details(BackgroundJobId(str(new)))
+    assert details is not None
+    assert details.job.args == {"reason": "another row", "password": "open-sesame"}
+    assert details.job.priority == 4
+    said = await operator.said("jobs/enqueue", {"task": "strict", "args": args}, back="jobs/new")
+    assert said == "Replace ••••••: it stands for a hidden value."
+    assert "another row" in await operator.page(operator.led_to.removeprefix("../../"))
+
+
+async def test_arguments_too_large_for_a_page_are_downloaded(operator: Operator) -> None:
+    site = operator.site
+    # Digests do not compress: what counts is the room that they take as they are stored.
+    large = "".join(hashlib.sha256(bytes([number % 256, number // 256])).hexdigest() for number in range(3_000))
+    job_id = await site.jobs.enqueue(site.strict.call(large, password="open-sesame"))
+    assert await operator.rows("jobs?task=strict") == [int(job_id)]
+    page = await operator.page(f"jobs/{job_id}")
+    assert "The arguments are too large for a page" in page
+    assert large[:100] not in page
+    found = json.loads(await operator.page(f"jobs/{job_id}/arguments.json"))
+    assert found == {"reason": large, "password": "••••••"}
+    await operator.page("jobs/999/arguments.json", status=404)

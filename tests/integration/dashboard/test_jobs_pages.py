@@ -170,6 +170,29 @@ async def test_search_field_suggests_what_fits_to_the_word(operator: Operator) -
             assert found == expected
 
 
+async def test_filters_are_saved_as_views_shared_and_removed(operator: Operator) -> None:
+    await operator.site.jobs.enqueue(operator.site.wait, "gate")
+    back = "jobs?state=enqueued&task=wait,strict&cursor="
+    said = await operator.said("views/save", {"view_name": " late  <reports> ", "shared": "yes"}, back=back)
+    assert said == "Saved the view late <reports>."
+    page = await operator.page("jobs")
+    (view,) = re.findall(r'href="\./views/(\d+)"', page)
+    assert "late &lt;reports&gt;" in page
+    assert "Save these filters" not in page
+    assert await operator.led_by(f"views/{view}") == "../jobs?state=enqueued&task=wait%2Cstrict"
+    assert f'href="./views/{view}" aria-current="page"' in await operator.page("jobs?task=wait,strict&state=enqueued")
+    # The same name again: another filter behind the same link.
+    await operator.said("views/save", {"view_name": "late <reports>"}, back="jobs?task=wait")
+    assert await operator.led_by(f"views/{view}") == "../jobs?task=wait"
+    for name, where in (("", "jobs?task=wait"), ("x" * 61, "jobs?task=wait"), ("name", "jobs")):
+        with case(name):
+            await operator.said("views/save", {"view_name": name}, back=where)
+    assert len(re.findall(r'href="\./views/\d+"', await operator.page("jobs"))) == 1
+    assert await operator.said("views/remove", {"view": view}, back="jobs") == "Removed the view late <reports>."
+    await operator.page(f"views/{view}", status=404)
+    assert await operator.said("views/remove", {"view": view}, back="jobs") == "You have no such view."
+
+
 async def test_address_that_makes_no_sense_is_reported(operator: Operator) -> None:
     for query in ["state=nothing", "since=the+day+before", "batch=none", "cursor=abc", "task=%00"]:
         with case(query):

@@ -32,7 +32,7 @@ from bulkport.worker_settings import WorkerSettings
 if TYPE_CHECKING:
     from fastapi import APIRouter, Request
 
-    from bulkport.dashboard import Access, Dashboard, Sessions
+    from bulkport.dashboard import Access, Dashboard, JobFormat, Sessions
     from bulkport.dashboard.standard import Decide
     from bulkport.egress import EgressPolicy
     from bulkport.fastapi.idempotent import Once
@@ -163,8 +163,7 @@ class Bulkport(AsyncCalls):
         user
             FastAPI dependency that returns the id of the request's user (text, a UUID or an integer), or raises.
         authorize
-            Says whether a user may import into a resource in a mode: called with the user's id, the resource and the
-            mode, plain or async. None: everyone may.
+            Says whether a user may import: called with user id, resource and mode, plain or async. None: everyone may.
         job_id_name
             What answers call the id of an import's background job.
         """
@@ -198,15 +197,15 @@ class Bulkport(AsyncCalls):
         public_url: str | None = None,
         sessions: "Sessions | None" = None,
         links: Mapping[str, str] | None = None,
+        job_format: "JobFormat | None" = None,
     ) -> "Dashboard":
         """The dashboard over imports and jobs, to be mounted: `app.mount("/jobs", bulkport.dashboard(access=…))`.
 
         Parameters
         ----------
         access
-            Who may see it, and who may act: a function of the request, or what `bulkport.dashboard` has ready. A
-            function returns a `Viewer`, an operator's name, or None for those who may not even know of it; it may be
-            async.
+            Who may see it and who may act: what `bulkport.dashboard` has ready, or a function of the request, async or
+            not, that returns a `Viewer`, an operator's name, or None for those who may not even know of it.
         title
             Name of the application.
         masked_names
@@ -219,9 +218,9 @@ class Bulkport(AsyncCalls):
             Those that `access` begins, for the page that lists and ends them.
         links
             Addresses that every page leads to, by their names: the application's own, the dashboards of others.
+        job_format
+            Shows arguments and results as short texts, and links jobs to pages elsewhere.
         """
-        for module in ("jinja2", "itsdangerous", "fastapi"):
-            require_extra("dashboard", module)
         from bulkport.dashboard.standard import standard_dashboard  # noqa: PLC0415 # as in router
 
         return standard_dashboard(
@@ -237,6 +236,7 @@ class Bulkport(AsyncCalls):
             limits=self.limits,
             retention=self.worker_settings.retention,
             links=links,
+            job_format=job_format,
         )
 
     @asynccontextmanager

@@ -24,6 +24,7 @@ from bulkport.dashboard.core.masking import DEFAULT_MASKED_NAMES, Masking
 from bulkport.dashboard.core.page import Counts, Entry, Page, PageNotFound, PageRequest, Query, Search, Section
 from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.dashboard.dashboard import Dashboard
+from bulkport.dashboard.pages.job_format import JobFormat
 
 __all__ = [
     "DEFAULT_MASKED_NAMES",
@@ -42,6 +43,7 @@ __all__ = [
     "Entry",
     "Form",
     "HookAccess",
+    "JobFormat",
     "LinkAccess",
     "Masking",
     "OpenAccess",

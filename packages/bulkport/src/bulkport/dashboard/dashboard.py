@@ -277,6 +277,8 @@ class Dashboard:
             counts = await self._counts()
             try:
                 variables = await page.load(page_request)
+                if page.load_own is not None:
+                    variables = {**variables, **await page.load_own(page_request, viewer)}
             except Redirect as redirect:
                 return RedirectResponse(redirect.address, 303, headers=NO_STORE)
             return self._responses.page(

@@ -22,6 +22,7 @@ from bulkport.dashboard.pages.audit import audit_component
 from bulkport.dashboard.pages.failures import failures_component
 from bulkport.dashboard.pages.imports import imports_component, related_import, with_import_counts
 from bulkport.dashboard.pages.job_counts import job_counts
+from bulkport.dashboard.pages.job_format import AS_THEY_ARE, JobFormat
 from bulkport.dashboard.pages.jobs import JOB_SEARCH, jobs_component
 from bulkport.dashboard.pages.muted_failures import MutedFailures
 from bulkport.dashboard.pages.overview import OverviewReader, overview_page
@@ -58,6 +59,7 @@ def standard_dashboard(
     limits: ImportLimits | None = None,
     retention: RetentionPolicy = DEFAULT_RETENTION,
     links: Mapping[str, str] | None = None,
+    job_format: JobFormat | None = None,
 ) -> Dashboard:
     """The dashboard, to be mounted.
 
@@ -71,19 +73,20 @@ def standard_dashboard(
         How long the workers keep finished jobs.
     limits
         Of imports: which disks must have how much room.
-    access, title, masked_names, audit_keep, public_url, sessions, links
+    access, title, masked_names, audit_keep, public_url, sessions, links, job_format
         See `Bulkport.dashboard`.
     """
     masking = Masking(DEFAULT_MASKED_NAMES if masked_names is None else masked_names)
     imports = OperatedImports(pool, resources)
     audit = AuditLog(pool, keep=audit_keep)
     commands = api_commands()
+    shown = job_format or AS_THEY_ARE
     muted = MutedFailures(pool)
     reader = OverviewReader(jobs, imports, muted, limits)
     components = [
-        jobs_component(jobs, masking, pool, related_import, retention=retention),
+        jobs_component(jobs, masking, pool, related_import, retention=retention, job_format=shown),
         failures_component(jobs, muted),
-        retries_component(jobs, masking),
+        retries_component(jobs, masking, shown),
         queues_component(jobs),
         imports_component(imports),
         recurring_component(jobs, masking),

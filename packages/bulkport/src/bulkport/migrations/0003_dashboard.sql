@@ -37,6 +37,17 @@ CREATE TABLE bulkport.muted_failures (
     PRIMARY KEY (task, error_type, message)
 );
 
+-- Filters of the list of jobs that an operator gave a name.
+CREATE TABLE bulkport.saved_views (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    owner text NOT NULL,
+    name text NOT NULL,
+    filter text NOT NULL,  -- the query of the list's address
+    is_shared boolean NOT NULL,  -- everyone's list of views has it
+    saved_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (owner, name)
+);
+
 -- Browsers that are signed in. Only a digest of what their cookie says is stored.
 CREATE TABLE bulkport.dashboard_sessions (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

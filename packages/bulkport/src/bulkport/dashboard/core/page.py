@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.responses import Response
 
-from bulkport.dashboard.core.viewer import Role, may
+from bulkport.dashboard.core.viewer import Role, Viewer, may
 
 MAX_QUERY_FIELDS: Final = 100
 _OF_SELECTED: Final = ("jobs/requeue", "jobs/run-now", "jobs/cancel", "jobs/delete")
@@ -137,6 +137,10 @@ Load = Callable[[PageRequest], Awaitable[Mapping[str, Any]]]
 """Gives a page's template its variables. Raises `PageNotFound`."""
 
 
+LoadOwn = Callable[[PageRequest, Viewer], Awaitable[Mapping[str, Any]]]
+"""Gives a page's template the variables of one viewer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page."""
@@ -149,6 +153,8 @@ class Page:
     """Key of the section it belongs to."""
     every: float = 1.0
     """Seconds between two looks at what it shows while somebody watches."""
+    load_own: "LoadOwn | None" = None
+    """Gives the template what belongs to one viewer, for use outside of its fragments."""
     follows_counts: bool = False
     """Whether what it shows hardly changes unless jobs run or the counts change: then it is looked at less often."""
 

@@ -123,6 +123,24 @@ def api_commands() -> list[Command]:
             "Resume a task",
             lambda params, _: [("task", params["task"])],
         ),
+        Command(
+            "api/v1/views",
+            "views/save",
+            "Save filters of jobs as a view, in place of your view of that name",
+            lambda _, members: [
+                ("view_name", _text(members.get("name"))),
+                ("filter", str(_filter(members["filter"]))),
+                ("shared", _text(members.get("shared"))),
+            ],
+            {"name": _TEXT, "shared": {"type": ["boolean", "null"]}, **_FILTER},
+            required=("name", "filter"),
+        ),
+        Command(
+            "api/v1/views/{view_id:int}/remove",
+            "views/remove",
+            "Remove one of your views",
+            lambda params, _: [("view", str(params["view_id"]))],
+        ),
         *(
             Command(
                 f"api/v1/servers/{{server:path}}/{name}",

@@ -26,6 +26,8 @@ LABELS: Final = {
     "jobs/edit": "Edited a job",
     "jobs/stack": "Read a job's running code",
     "jobs/profile": "Profiled a job",
+    "views/save": "Saved a view",
+    "views/remove": "Removed a view",
     "imports/cancel": "Cancelled an import",
     "queues/pause": "Paused a queue",
     "queues/resume": "Resumed a queue",
@@ -53,6 +55,7 @@ _PLACES: Final = (
     (re.compile(r"recurring job (.+)"), "recurring/{}"),
     (re.compile(r"queue (.+)"), "queues/{}"),
     (re.compile(r"task (.+)"), "tasks/{}"),
+    (re.compile(r"view (\d+): .+"), "views/{}"),
 )
 """What targets are, and the pages that they have."""
 

@@ -18,6 +18,7 @@ from bulkport.dashboard.core.shortening import shortened
 from bulkport.dashboard.pages.continuations import continuation_graph
 from bulkport.dashboard.pages.job_call import call_in_a_line, readable_call, readable_value
 from bulkport.dashboard.pages.job_dots import Outcome
+from bulkport.dashboard.pages.job_format import AS_THEY_ARE, JobFormat
 from bulkport.dashboard.pages.job_markdown import job_as_markdown
 from bulkport.dashboard.pages.job_timeline import attempts_of, steps_of
 from bulkport.dashboard.pages.running_code import PROFILE_SECONDS, running_code
@@ -71,7 +72,13 @@ class RetryPlan:
     """The waits before the attempts that are left, such as `1.0 s, 2.0 s, 4.0 s, …`."""
 
 
-def job_page(jobs: JobCalls, masking: Masking, related: RelatedTo, retention: RetentionPolicy) -> Page:
+def job_page(
+    jobs: JobCalls,
+    masking: Masking,
+    related: RelatedTo,
+    retention: RetentionPolicy,
+    job_format: JobFormat = AS_THEY_ARE,
+) -> Page:
     """The page. Its buttons are the actions of `jobs_component`."""
 
     async def read_latest(task: str) -> Sequence[JobSummary]:
@@ -91,10 +98,13 @@ def job_page(jobs: JobCalls, masking: Masking, related: RelatedTo, retention: Re
         job = details.job
         reason = reason_for_job(await jobs.queues(), job.queue, job.task) if job.state is JobState.ENQUEUED else ""
         attempts = attempts_of(details)
+        said = job_format.arguments_of(job, masking)
         return {
             "job": job,
             "details": details,
-            "call_line": call_in_a_line(job, masking, _TITLE_CHARACTERS),
+            "call_line": f"{job.task}: {said}" if said else call_in_a_line(job, masking, _TITLE_CHARACTERS),
+            "links_elsewhere": job_format.links_of(job, masking),
+            "result_text": "" if details.result is None else job_format.result_of(job, details.result, masking),
             "call": readable_call(job, masking),
             "arguments": None if job.args is None else masking.apply(job.args),
             "is_cut": is_cut,

@@ -12,6 +12,7 @@ from bulkport.dashboard.core.several import exactly, listed
 from bulkport.dashboard.core.table import Column, Paging, Sorting
 from bulkport.dashboard.pages.job_call import arguments_in_a_line
 from bulkport.dashboard.pages.job_filters import FILTERS, SEVERAL, TAGS, WITHIN, JobFilter, sorting_of, values_of
+from bulkport.dashboard.pages.job_format import AS_THEY_ARE, JobFormat
 from bulkport.dashboard.pages.job_names import JobNames, Names
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.waiting import reason_for_job
@@ -72,7 +73,7 @@ class JobRow:
 
     job: JobSummary
     arguments: str
-    """On one line, masked."""
+    """On one line, masked; or what the application shows in their place."""
     error: str
     """Type and message of its last error; empty without one."""
     pick_label: str
@@ -126,10 +127,13 @@ class JobLists:
     ----------
     masking:
         Hides arguments.
+    job_format:
+        What the application shows in place of arguments.
     """
 
-    def __init__(self, jobs: JobCalls, masking: Masking) -> None:
+    def __init__(self, jobs: JobCalls, masking: Masking, job_format: JobFormat = AS_THEY_ARE) -> None:
         self._jobs = jobs
+        self._format = job_format
         self._masking = masking
         self._queues = TTLCache(self._read_queues, seconds=1.0)
         self._found = JobSearch(jobs, masking)
@@ -199,7 +203,7 @@ class JobLists:
             reason = reason_for_job(queues, job.queue, job.task)
         return JobRow(
             job,
-            arguments_in_a_line(job, self._masking),
+            self._format.arguments_of(job, self._masking) or arguments_in_a_line(job, self._masking),
             error[:300],
             t("Select job {job}", job=job.id),
             reason,

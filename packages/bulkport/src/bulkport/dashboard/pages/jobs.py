@@ -19,10 +19,12 @@ from bulkport.dashboard.pages.bulk_operations import (
 from bulkport.dashboard.pages.job import RelatedTo, arguments_download, job_page, related_to_nothing
 from bulkport.dashboard.pages.job_actions import HEADINGS, ORDERS, job_actions
 from bulkport.dashboard.pages.job_filters import JobFilter
+from bulkport.dashboard.pages.job_format import AS_THEY_ARE, JobFormat
 from bulkport.dashboard.pages.job_forms import job_forms
 from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
 from bulkport.dashboard.pages.job_search import JobSearch
 from bulkport.dashboard.pages.running_code import profile_download, running_code_actions
+from bulkport.dashboard.pages.saved_views import SavedViews, saved_view_actions, saved_view_page, views_of
 from bulkport.dashboard.pages.search import search_page
 from bulkport.dashboard.pages.search_suggestions import suggestions_download
 from bulkport.dashboard.pages.waiting import reason_for_waiting
@@ -89,6 +91,7 @@ def jobs_component(
     *,
     step_seconds: float = STEP_SECONDS,
     retention: RetentionPolicy = DEFAULT_RETENTION,
+    job_format: JobFormat = AS_THEY_ARE,
 ) -> Component:
     """The pages of jobs, the page of one, and the page of a bulk operation.
 
@@ -104,8 +107,11 @@ def jobs_component(
         How long the workers keep finished jobs.
     step_seconds:
         How long a request works on a bulk operation before the next one continues.
+    job_format:
+        What the application shows in place of arguments and results.
     """
-    lists = JobLists(jobs, masking)
+    lists = JobLists(jobs, masking, job_format)
+    views = SavedViews(pool)
     store = BulkOperationStore(pool)
     operations = BulkOperations(jobs, JobSearch(jobs, masking), store, ORDERS, step_seconds=step_seconds)
 
@@ -144,9 +150,10 @@ def jobs_component(
             ),
         ),
         pages=[
-            Page("jobs", "jobs.html", load, section="jobs", follows_counts=True),
+            Page("jobs", "jobs.html", load, section="jobs", follows_counts=True, load_own=views_of(views)),
+            saved_view_page(views),
             *form_pages,
-            job_page(jobs, masking, related, retention),
+            job_page(jobs, masking, related, retention, job_format),
             *batch_pages(jobs),
             search_page(),
             bulk_operation_page(operations, HEADINGS),
@@ -156,6 +163,7 @@ def jobs_component(
             *bulk_operation_actions(operations),
             *form_actions,
             *running_code_actions(jobs),
+            *saved_view_actions(views),
         ],
         downloads=[arguments_download(jobs, masking), suggestions_download(jobs, masking), profile_download(jobs)],
     )

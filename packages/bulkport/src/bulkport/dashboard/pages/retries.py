@@ -6,14 +6,15 @@ from typing import Any
 from bulkport.dashboard.core.component import Component
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Page, PageRequest, Section
+from bulkport.dashboard.pages.job_format import AS_THEY_ARE, JobFormat
 from bulkport.dashboard.pages.job_lists import JobLists, address_without_filters
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.job import JobState
 
 
-def retries_component(jobs: JobCalls, masking: Masking) -> Component:
+def retries_component(jobs: JobCalls, masking: Masking, job_format: JobFormat = AS_THEY_ARE) -> Component:
     """The page. Its buttons are the actions of `jobs_component`."""
-    lists = JobLists(jobs, masking)
+    lists = JobLists(jobs, masking, job_format)
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         keys = ("job", "queue", "failures", "last", "next")
