@@ -118,6 +118,8 @@ class StateQuery:
     def __init__(
         self, query: JobQuery, state: JobState, leading: tuple[str, Any] | None = None, *, has_text_index: bool = True
     ) -> None:
+        values = None if leading is None else getattr(query, leading[0])
+        self._shares = len(values) if isinstance(values, tuple) else 1
         self._query = query
         self._has_text_index = has_text_index
         self.state = state
@@ -147,10 +149,15 @@ class StateQuery:
         """Whether the index of the order cannot answer all of the query."""
         return bool(self._rest)
 
-    @property
-    def most_scanned(self) -> int:
-        """Jobs that are looked at for one page. A finished one is looked up by itself, unlike one that waits."""
-        return MOST_LOOKED_UP if self.state.is_final and not self._query.text else MOST_SCANNED
+    def bounded(self, most: int) -> int:
+        """How many jobs are looked at for one page at first, of at most so many of one state. A finished one is looked
+        up by itself, unlike one that waits."""
+        looked_up = self.state.is_final and not self._query.text
+        return self.share_of(min(most, MOST_LOOKED_UP if looked_up else most))
+
+    def share_of(self, most: int) -> int:
+        """Of so many jobs of the state those of one value, where several are looked for."""
+        return max(1, most // self._shares)
 
     @property
     def can_be_gathered(self) -> bool:

@@ -168,7 +168,7 @@ async def _look(
 def _first_look(part: StateQuery, start: Start, limit: int) -> Statement:
     if not part.has_rest:
         return part.take(start, limit)
-    return part.scan(start, limit, FIRST_SCANNED if part.can_be_gathered else min(MOST_SCANNED, part.most_scanned))
+    return part.scan(start, limit, part.bounded(FIRST_SCANNED if part.can_be_gathered else MOST_SCANNED))
 
 
 async def _look_into_states(
@@ -192,20 +192,20 @@ async def _look_into_states(
         gathered = await snapshot.try_to_gather(statement, GATHER_SECONDS)
         if gathered is not None and not (gathered and gathered[0]["jobs"] > most):
             return [*met, _Stretch([_place(row) for row in gathered if row["job_id"] is not None], None)]
-    closer = await snapshot.find_each(part.scan(start, limit, MOST_SCANNED) for part in unmet)
+    closer = await snapshot.find_each(part.scan(start, limit, part.share_of(MOST_SCANNED)) for part in unmet)
     return [*met, *map(_stretch, closer)]
 
 
 async def _count_parts(snapshot: Snapshot, parts: Sequence[StateQuery], most: int) -> list[JobCount]:
     first = await snapshot.find_each(
-        part.count_scanned(FIRST_SCANNED if part.can_be_gathered else min(MOST_SCANNED, part.most_scanned), most)
+        part.count_scanned(part.bounded(FIRST_SCANNED if part.can_be_gathered else MOST_SCANNED), most)
         if part.has_rest
         else part.count((), most)
         for part in parts
     )
     counts = dict(zip(parts, map(_job_count, first), strict=True))
     unmet = [part for part, count in counts.items() if count.is_more and count.jobs < most and part.can_be_gathered]
-    rare = [part for part in unmet if 2 * counts[part].jobs < FIRST_SCANNED]
+    rare = [part for part in unmet if 2 * counts[part].jobs < part.bounded(FIRST_SCANNED)]
     frequent = [part for part in unmet if part not in rare]
     met = [count for part, count in counts.items() if part not in unmet]
     if rare:
@@ -214,7 +214,9 @@ async def _count_parts(snapshot: Snapshot, parts: Sequence[StateQuery], most: in
             frequent = unmet
         else:
             met.append(_job_count(gathered))
-    closer = await snapshot.find_each(part.count_scanned(max(2 * most, MOST_SCANNED), most) for part in frequent)
+    closer = await snapshot.find_each(
+        part.count_scanned(part.share_of(max(2 * most, MOST_SCANNED)), most) for part in frequent
+    )
     return [*met, *map(_job_count, closer)]
 
 
