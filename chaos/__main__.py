@@ -1,6 +1,7 @@
 """`python -m chaos`: break things, and check what was kept."""
 
 import json
+import signal
 import sys
 from typing import Annotated
 
@@ -25,14 +26,18 @@ def main(  # noqa: PLR0917  # options of the command line
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON after the table.")] = False,
     disk: Annotated[float, typer.Option(min=1, help="Size of PostgreSQL's disk, in GiB.")] = 3,
     enough: Annotated[
-        int, typer.Option(min=0, help="End after so many faults, ten imports and a thousand rows, if sooner.")
+        int, typer.Option(min=0, help="End after so many faults, --enough-imports and --enough-rows, if sooner.")
     ] = 0,
+    enough_imports: Annotated[int, typer.Option(min=0, help="Accepted imports for --enough.")] = 10,
+    enough_rows: Annotated[int, typer.Option(min=0, help="Their rows, for --enough.")] = 1_000,
     settle: Annotated[float, typer.Option(help="Longest wait after the last fault, in seconds.")] = 180,
 ) -> None:
     """Break a running system and check that nothing was lost or doubled. Ends with 1 when something was."""
     chosen = tuple(kind for kind in FAULTS if any(kind.startswith(word) for word in fault or [""]))
     if not chosen:
         raise typer.BadParameter(f"there are: {', '.join(FAULTS)}")
+    # What was started and mounted is ended and unmounted also when the run is told to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = Options(
         seconds=seconds,
         seed=new_seed() if seed is None else seed,
@@ -43,6 +48,8 @@ def main(  # noqa: PLR0917  # options of the command line
         pause_seconds=pause,
         settle_seconds=settle,
         enough_faults=enough,
+        enough_imports=enough_imports,
+        enough_rows=enough_rows,
         disk_bytes=int(disk * 2**30),
     )
     print(f"seed {options.seed}", flush=True)

@@ -18,6 +18,7 @@ _LATER: Final = {408, 409, 429, 503, 507}
 """Answers that ask to come again."""
 _ANSWER_SECONDS: Final = 8.0
 _MOST_UNFINISHED: Final = 12
+_FOLLOWED_CLOSELY: Final = 30
 _NOT_ACCEPTED: Final = {429, 507}
 """Answers that mean that nothing was accepted; any other may be of a request that was carried out."""
 
@@ -144,7 +145,8 @@ class Clients:
                 elif answer.status_code not in _LATER:
                     self._ledger.violated(f"status of {shipment.name}: {answer.status_code} {answer.text[:200]}")
                     return
-                await asyncio.sleep(0.1 + pace)
+                # Many that are followed at one time ask less often each, or the server would do nothing else.
+                await asyncio.sleep((0.1 + pace) * max(1.0, len(self._followed) / _FOLLOWED_CLOSELY))
 
     def _compare(self, entry: Entry, now: dict[str, Any]) -> None:
         before, name = entry.last, entry.shipment.name

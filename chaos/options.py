@@ -32,7 +32,9 @@ class Options:
     settle_seconds: float = 180.0
     """Longest wait after the last fault."""
     enough_faults: int = 0
-    """Faults after which the run ends before its time, once a thousand rows and ten imports were acknowledged too; 0:
-    it lasts its time."""
+    """Faults after which the run ends before its time, once enough imports and rows were acknowledged too; 0: it lasts
+    its time."""
+    enough_imports: int = 10
+    enough_rows: int = 1_000
     settings: dict[str, str] = field(default_factory=dict)
     """`COMMANDAPI_…` settings of all processes."""

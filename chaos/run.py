@@ -43,8 +43,6 @@ _LEFT: Final = """
 """What has not ended, by task and state, with what is waited for."""
 _TELL_SECONDS: Final = 3.0
 _LINE_SECONDS: Final = 10.0
-_ENOUGH_IMPORTS: Final = 10
-_ENOUGH_ROWS: Final = 1_000
 
 SETTINGS: Final = {
     "COMMANDAPI_ENVIRONMENT": "production",
@@ -151,7 +149,8 @@ async def _break(  # noqa: PLR0917
             told_at = now
             say(
                 f"{now - began:.0f} s: {ledger.faults.total()} faults, "
-                f"{len(ledger.entries)} imports, {len(ledger.jobs)} jobs, {len(ledger.violations)} violations"
+                f"{len(ledger.entries)} imports, {_acknowledged(ledger):,} rows, {len(ledger.jobs)} jobs, "
+                f"{ledger.ambiguous} lost responses, {len(ledger.violations)} violations"
             )
         await asyncio.sleep(0.1)
     stop_faults.set()
@@ -176,7 +175,12 @@ def _is_enough(options: Options, ledger: Ledger) -> bool:
     if not options.enough_faults or ledger.faults.total() < options.enough_faults:
         return False
     rows = [entry.shipment.rows for entry in ledger.entries if entry.fate is Fate.ACCEPTED]
-    return len(rows) >= _ENOUGH_IMPORTS and sum(rows) > _ENOUGH_ROWS
+    return len(rows) >= options.enough_imports and sum(rows) >= options.enough_rows
+
+
+def _acknowledged(ledger: Ledger) -> int:
+    """Rows of the imports that were accepted."""
+    return sum(entry.shipment.rows for entry in ledger.entries if entry.fate is Fate.ACCEPTED)
 
 
 async def _settle(options: Options, ledger: Ledger, database: ChaosDatabase, clients: Clients, say: Say) -> None:

@@ -110,6 +110,7 @@ async def test_what_is_wrong_is_stated_on_the_page(browser: httpx.AsyncClient) -
         ({"scope": "admin"}, 400, "Choose what the key may do"),
         ({"days": "0"}, 400, "1 to 3,650 days"),
         ({"days": "x"}, 400, "1 to 3,650 days"),
+        ({"days": "000000001999999999"}, 400, "1 to 3,650 days"),
     ):
         answer = await _make(browser, **fields)
         assert (answer.status_code, words in answer.text) == (status, True), fields

@@ -33,6 +33,11 @@ async def _served(
     async def size(request: Request) -> int:
         return len(await request.body())
 
+    @app.post("/headers")
+    async def headers(request: Request) -> Response:
+        await request.body()
+        return Response(" ".join(request.headers.keys()))
+
     @app.get("/large")
     async def large() -> Response:
         return Response(b"x" * 64 * 2**20)
@@ -118,6 +123,40 @@ async def test_bodies_of_tiny_chunks_arrive_whole() -> None:
                 if ending:
                     await reader.readuntil(b'"ok"')
             writer.close()
+
+
+async def test_what_follows_a_body_is_no_header_and_has_an_end() -> None:
+    head = b"POST /%b HTTP/1.1\r\nhost: a\r\nx-a: 1\r\ntransfer-encoding: chunked\r\n\r\n1%b\r\nx\r\n0\r\n"
+    limits = ConnectionLimits(header_bytes=10_000)
+    async with _served(limits) as (port, gate):
+        reader, writer = await _opened(port, head % (b"headers", b"") + b"x-api-key: other\r\n\r\n")
+        async with asyncio.timeout(60):
+            await reader.readuntil(b"\r\n\r\nhost x-a transfer-encoding")
+        writer.close()
+        for said in (head % (b"size", b";" + b"x" * 20_000), head % (b"size", b"") + b"x: " + b"x" * 20_000):
+            reader, writer = await _opened(port, said)
+            async with asyncio.timeout(60):
+                with suppress(ConnectionError):
+                    assert (await reader.read()).split()[1] == b"431"
+            writer.close()
+        async with asyncio.timeout(60):
+            while gate.open.total():
+                await asyncio.sleep(0.01)
+
+
+async def test_no_refusal_is_sent_in_the_middle_of_another_answer(caplog: pytest.LogCaptureFixture) -> None:
+    slow, long = b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n", b"GET /quick HTTP/1.1\r\nx: " + b"x" * 20_000
+    async with _served(ConnectionLimits(header_bytes=10_000)) as (port, gate):
+        for said, answer in ((slow + long, b""), (b"\r\n" * 20_000 + slow, b"431")):
+            reader, writer = await _opened(port, said)
+            async with asyncio.timeout(60):
+                with suppress(ConnectionError):
+                    assert (await reader.read()).split()[1:2] == [answer] * bool(answer)
+            writer.close()
+        async with asyncio.timeout(60):
+            while gate.open.total():
+                await asyncio.sleep(0.01)
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:

@@ -51,6 +51,8 @@ async def _answer(headers: list[tuple[bytes, bytes]], *, http_version: str = "1.
         ([(b"host", b"")], 200),
         ([(b"host", b"[2001:db8::1]:8000")], 200),
         *(([(b"host", host)], 400) for host in (b"a, b", b"a/b", b"u@a", b"<a>", b"\xff", b"[::1", b"a:http", b"a b")),
+        ([(b"host", b"a.example"), (b"transfer-encoding", b"Chunked")], 200),
+        ([(b"host", b"a.example"), (b"transfer-encoding", b"gzip, chunked")], 400),
         ([(b"host", b"a.example"), (b"x", b"y" * 70_000)], 431),
         ([(b"host", b"a.example"), *[(b"x", b"y" * 100)] * 700], 431),
     ],

@@ -28,6 +28,9 @@ _REFUSAL: Final = (
 _LINGER_SECONDS: Final = 5.0
 _LINGER_BYTES: Final = 32 * 1024 * 1024
 """How long, and for how much, a client is listened to that was refused while it was sending."""
+_FRAMING_BYTES_OF_PART: Final = 16
+_FRAMING_BYTES_OF_BYTE: Final = 2
+"""What the chunked coding may cost besides `header_bytes`: enough for a chunk for each byte."""
 _TIMED_OUT: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -42,7 +45,7 @@ class ConnectionLimits:
     header_seconds: float = 10.0
     """Time for the headers of a request."""
     header_bytes: int = 64 * 1024
-    """Size of the headers of a request."""
+    """Size of the headers of a request; and again of its chunk extensions and trailers (RFC 9112 §7.1)."""
     send_seconds: float = 60.0
     """How long a client may read nothing of an answer that waits for it."""
 
@@ -130,6 +133,8 @@ class GuardedProtocol(SteppedProtocol):
     _header_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
+    _framing_bytes = 0
+    """Of a body, beyond what its parts may be wrapped in."""
     _lingers = False
     _discarded = 0
 
@@ -164,12 +169,23 @@ class GuardedProtocol(SteppedProtocol):
         super().data_received(data)
 
     def feed(self, data: memoryview) -> None:
-        """Have it parsed, and count it while it belongs to headers."""
+        """Have it parsed, and count it while it belongs to headers, or to what surrounds the parts of a body."""
+        if self._lingers:
+            return
         super().feed(data)
         if self._header_timer is not None:
             self._header_bytes += len(data)
             if self._header_bytes > self.gate.limits.header_bytes:
                 self._turn_away(_TOO_LARGE, "closed: headers too large")
+        elif self._is_in_body:
+            self._framing_bytes = max(0, self._framing_bytes + len(data))
+            if self._framing_bytes > self.gate.limits.header_bytes:
+                self._turn_away(_TOO_LARGE, "closed: chunk extensions or trailers too large")
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body is here."""
+        self._framing_bytes -= _FRAMING_BYTES_OF_PART + (1 + _FRAMING_BYTES_OF_BYTE) * len(body)
+        super().on_body(body)
 
     def on_message_begin(self) -> None:
         """The first bytes of a request have come."""
@@ -180,6 +196,7 @@ class GuardedProtocol(SteppedProtocol):
     def on_headers_complete(self) -> None:
         """The request can be answered."""
         self._headers_are_here()
+        self._framing_bytes = 0
         self.gate.busy(self)
         super().on_headers_complete()
 
@@ -238,7 +255,13 @@ class GuardedProtocol(SteppedProtocol):
         if self._lingers or self.transport.is_closing():
             return
         self.gate.note(self, what)
+        if not self._can_answer():
+            self.abort()
+            return
         self._leave()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.write(answer)
         if not self.transport.can_write_eof():
             self.transport.close()
@@ -248,6 +271,12 @@ class GuardedProtocol(SteppedProtocol):
         self._lingers = True
         self.transport.write_eof()
         self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+    def _can_answer(self) -> bool:
+        """Whether an answer would be taken for the one to what is being read, not for a part of another."""
+        if self.cycle is None or self.pipeline:
+            return not self.pipeline
+        return not self.cycle.response_started if self._is_in_body else self.cycle.response_complete
 
     def eof_received(self) -> None:
         """The client has sent all it wanted."""

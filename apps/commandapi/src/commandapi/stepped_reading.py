@@ -72,6 +72,11 @@ class SteppedProtocol(HttpToolsProtocol):
         """Have a step of it parsed."""
         super().data_received(data)  # type: ignore[arg-type]  # httptools takes any buffer
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. What comes after the body is none (RFC 9110 §6.5.1), least of all one that proxies set."""
+        if not self._is_in_body:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The request can be answered."""
         self._is_in_body = True

@@ -44,6 +44,8 @@ add_texts("es", SPANISH)
 _MOST_SHOWN: Final = 200
 _MAX_DESCRIPTION: Final = 200
 _LONGEST_DAYS: Final = 3650
+_MANY_DIGITS: Final = 10
+"""With so many no number of days is read."""
 
 
 class KeyPageAccess(SignInAccess):
@@ -98,7 +100,9 @@ class KeyPage(Dashboard):
         days = form.get("days", "")
         if not scopes:
             return await self._page(request, viewer, problem=t("Choose what the key may do."), status=400)
-        if days and not (days.isascii() and days.isdecimal() and 1 <= int(days[:9]) <= _LONGEST_DAYS):
+        if days and not (
+            days.isascii() and days.isdecimal() and len(days) < _MANY_DIGITS and 1 <= int(days) <= _LONGEST_DAYS
+        ):
             problem = t(
                 "A key is valid for 1 to {days} days, or until it is revoked.", days=localised(f"{_LONGEST_DAYS:,}")
             )

@@ -52,4 +52,7 @@ class RequestLimits:
             return BadRequest("A request must have exactly one Host header.")
         if hosts and not _HOST.fullmatch(hosts[0]):
             return BadRequest("The Host header must be a host's name or address, and its port.")
+        # The server undoes the chunked coding alone; any other would be imported as it is (RFC 9112 §6.1).
+        if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in headers):
+            return BadRequest("Transfer-Encoding must be chunked; compress a body with Content-Encoding.")
         return None
