@@ -1,8 +1,11 @@
 """People sign in to the dashboard: with a real provider, and with one that cheats."""
 
+import asyncio
 import base64
 import hashlib
+import itertools
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +18,7 @@ from issuer_server import IssuerServer
 from provider_process import Provider, run_provider
 from pydantic import ValidationError
 
+from bulkport.dashboard.access import sign_in as access
 from commandapi.settings import Environment, Settings
 
 CLIENT_ID = "dashboard"
@@ -227,6 +231,24 @@ async def test_code_that_is_not_redeemed_lets_nobody_in(
         answer = await client.get("/hangfire/sign-in/callback", params={"state": sent["state"], "code": "c"})
         assert answer.status_code == expected
         assert "bulkport_session" not in client.cookies
+
+
+async def test_made_up_codes_do_not_flood_the_provider(
+    open_client: OpenClient, cheating: CheatingIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_PATIENCE_SECONDS", 0.1)
+    held = threading.Event()
+    async with cheating.flow(open_client) as (client, sent):
+        cheating.issuer.before_answer = lambda: held.wait(60)
+        params = {"state": sent["state"], "code": "made up"}
+        try:
+            asked = [asyncio.create_task(client.get("/hangfire/sign-in/callback", params=params)) for _ in range(20)]
+            first = [await done for done in itertools.islice(asyncio.as_completed(asked), 12)]
+            assert {answer.status_code for answer in first} == {429}
+        finally:
+            held.set()
+        await asyncio.gather(*asked)
+        assert cheating.issuer.requests.count("/token") == 8
 
 
 async def test_providers_refusal_is_reported_without_its_words(

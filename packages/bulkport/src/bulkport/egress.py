@@ -32,8 +32,8 @@ _MOST_RESOLVED: Final = 16
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # RFC 6052 §2.1 and RFC 6146: an address in here is an IPv4 address on the other side of a translator.
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-# What Python takes for public: addresses of protocols (RFC 6890 §2.2.2) and of documentation (RFC 9637), the old private
-# ones of IPv6 (RFC 3879), segment routing (RFC 9602), and Azure's channel between machines and their host.
+# What Python takes for public: addresses of protocols (RFC 6890 §2.2.2), documentation (RFC 9637) and segment routing
+# (RFC 9602), the old private ones of IPv6 (RFC 3879), and Azure's channel between machines and their host.
 _INSIDE: Final = tuple(
     map(ipaddress.ip_network, ("192.0.0.0/24", "168.63.129.16/32", "3fff::/20", "5f00::/16", "fec0::/10"))
 )

@@ -26,11 +26,15 @@ from bulkport.dashboard.core.forms import is_inside
 from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.errors import BulkportError
 from bulkport.fastapi.answers import status_of
+from bulkport.slots import Slots
 
 logger = logging.getLogger(__name__)
 
 _FLOW_SECONDS: Final = 600
 _MAX_NAME_CHARACTERS: Final = 255
+_REDEEMED_AT_ONCE: Final = 32
+_REDEEMED_AT_ONCE_OF_ADDRESS: Final = 8
+_PATIENCE_SECONDS: Final = 5.0
 
 
 class SignInFailed(Exception):
@@ -123,6 +127,13 @@ class SignInAccess:
         self._public_url = public_url.rstrip("/") if public_url else None
         self._sessions = sessions
         self._flows = URLSafeTimedSerializer(secret, salt="bulkport dashboard sign-in")
+        # Anybody can begin a sign-in and come back with made-up codes: each is a request to the provider.
+        self._redeeming = Slots(
+            "sign-ins",
+            in_all=_REDEEMED_AT_ONCE,
+            per_user=_REDEEMED_AT_ONCE_OF_ADDRESS,
+            wait_seconds=_PATIENCE_SECONDS,
+        )
 
     async def viewer(self, request: Request) -> Viewer | None:
         """Whom the session cookie names."""
@@ -186,7 +197,8 @@ class SignInAccess:
             logger.info("sign-in was refused by the provider: %.200s", reason)
             return error_page(request, 403, "Sign-in failed", "The sign-in service refused it.", again)
         try:
-            claims = await self._provider.claims(flow, code)
+            async with self._redeeming.slot(request.client.host if request.client else ""):
+                claims = await self._provider.claims(flow, code)
         except SignInFailed as error:
             logger.warning("sign-in failed: %s", error)
             return error_page(request, 403, "Sign-in failed", "The sign-in service's answer was not accepted.", again)
