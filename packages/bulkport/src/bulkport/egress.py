@@ -148,6 +148,7 @@ class Egress:
     def __init__(self, policy: EgressPolicy, *, seconds: float = 15.0) -> None:
         self._policy = policy
         self._seconds = seconds
+        self._tls: ssl.SSLContext | None = None
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         """Send a POST.
@@ -203,8 +204,10 @@ class Egress:
             self._policy.check_url(url, "url")
         except ValidationFailed as error:
             raise EgressRefused("; ".join(error.errors["url"])) from None
+        if self._tls is None:
+            self._tls = ssl.create_default_context()  # reads every root certificate
         pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(),
+            ssl_context=self._tls,
             max_connections=1,
             network_backend=_JudgingBackend(self._policy),
         )
