@@ -118,7 +118,7 @@ def _statement(table: TargetTable) -> bytes:
     statement = _STATEMENT.format(
         table=table.identifier,
         columns=table.columns,
-        typed=typed_columns(table),
+        typed=typed_columns(table, table.filled),
         given=given_rows(table, parameters=parameters),
     )
     return bound(statement)

@@ -87,7 +87,7 @@ def _merge_statement(table: TargetTable, part: WritableRows, *, always: bool = F
     """).format(
         table=table.identifier,
         columns=table.columns,
-        typed=typed_columns(table),
+        typed=typed_columns(table, _filled(table, part)),
         given=given_rows(table, with_ordinality=True),
         place=PLACE,
         order_key=_order_key(table),
@@ -103,7 +103,9 @@ def merge_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Co
     """The statement that writes one row, and what a row is for which it returns nothing."""
     statement = sql.SQL(
         "INSERT INTO {} AS stored ({}) SELECT {} {} RETURNING CASE WHEN {} THEN 'created' ELSE 'updated' END, NULL"
-    ).format(table.identifier, table.columns, own_row(table), _on_conflict(table, rows), _is_new(table))
+    ).format(
+        table.identifier, table.columns, own_row(table, _filled(table, rows)), _on_conflict(table, rows), _is_new(table)
+    )
     if _updates(table) and _may_drop(table):
         statement = sql.SQL(
             "WITH merged (outcome, id) AS ({}) SELECT * FROM merged UNION ALL "
@@ -128,6 +130,15 @@ def changeable(table: TargetTable, rows: WritableRows) -> list[str]:
     columns = zip(resource.column_names, resource.field_names, strict=True)
     chosen = [column for column, field in columns if given is None or field in given]
     return [column for column in [*chosen, *resource.context] if column not in resource.write_key]
+
+
+def _filled(table: TargetTable, rows: WritableRows) -> list[str]:
+    """The columns that new rows have from the database: a stored row is given no default for a null that was sent."""
+    if not _updates(table):
+        return [*table.filled]
+    given = rows.alike
+    columns = zip(table.resource.column_names, table.resource.field_names, strict=True)
+    return [column for column, field in columns if column in table.filled and given is not None and field not in given]
 
 
 def _may_drop(table: TargetTable) -> bool:

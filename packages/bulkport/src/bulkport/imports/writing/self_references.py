@@ -7,22 +7,20 @@ parents first where rows are written one by one.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from psycopg import AsyncConnection, sql
 
 from bulkport.imports.resource import Reference, Resource
 from bulkport.imports.validation.batch import Batch
 from bulkport.imports.validation.lookups import NamedRow
-from bulkport.imports.writing.bound import DeclaredSql, bound
+from bulkport.imports.writing.bound import bound
 from bulkport.imports.writing.circles import units_of
 from bulkport.imports.writing.references import conditions
 from bulkport.imports.writing.refusal_messages import not_existing
 from bulkport.imports.writing.rows import Refusal, WritableRows
 from bulkport.imports.writing.table import TargetTable, table_identifier
 from bulkport.imports.writing.table_facts import SelfReference
-
-_IDENTITY: Final = sql.SQL("nextval(pg_get_serial_sequence({table}, {column})::regclass)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,18 +155,10 @@ async def choose_ids(
     connection: AsyncConnection[Any], table: TargetTable, reference: Reference, count: int
 ) -> list[Any] | None:
     """Ids for rows that are not written yet, from the id's default; None where it has none."""
-    column = table.facts.columns.get(reference.column)
-    if column is None:
-        return None
-    default = column.default or (
-        _IDENTITY.format(table=sql.Literal(table.identifier.as_string(connection)), column=sql.Literal(column.name))
-        if column.identity
-        else None
-    )
+    default = table.default_of(reference.column) if reference.column in table.facts.columns else None
     if default is None:
         return None
-    expression = DeclaredSql(default) if isinstance(default, str) else default
-    statement = sql.SQL("SELECT {} FROM generate_series(1, %s)").format(expression)
+    statement = sql.SQL("SELECT {} FROM generate_series(1, %s)").format(default)
     return [row[0] for row in await (await connection.execute(bound(statement, connection), (count,))).fetchall()]
 
 

@@ -1,6 +1,6 @@
 """Parts that the statements on a resource's table are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from psycopg import sql
@@ -32,16 +32,37 @@ def given_rows(
     )
 
 
-def typed_columns(table: TargetTable) -> sql.Composed:
-    """The columns of `given`, cast from text to the table's types."""
-    return sql.SQL(", ").join(
-        sql.SQL("given.{}::{}").format(sql.Identifier(name), sql.SQL(kind))  # named by the catalogue
-        for name, kind in zip(table.names, table.column_types, strict=True)
+def typed_columns(table: TargetTable, filled: Collection[str] = ()) -> sql.Composed:
+    """The columns of `given`, cast from text to the table's types.
+
+    Parameters
+    ----------
+    filled:
+        Columns in which the database's default stands for null.
+    """
+    return _filled(
+        table,
+        [
+            sql.SQL("given.{}::{}").format(sql.Identifier(name), sql.SQL(kind))  # named by the catalogue
+            for name, kind in zip(table.names, table.column_types, strict=True)
+        ],
+        filled,
     )
 
 
-def own_row(table: TargetTable) -> sql.Composed:
-    """The columns of one row whose texts are the array `$1`, cast to the table's types."""
+def own_row(table: TargetTable, filled: Collection[str] = ()) -> sql.Composed:
+    """The columns of one row whose texts are the array `$1`, cast to the table's types; else as `typed_columns`."""
+    return _filled(
+        table,
+        [sql.SQL(f"$1[{number}]::") + sql.SQL(kind) for number, kind in enumerate(table.column_types, start=1)],
+        filled,
+    )
+
+
+def _filled(table: TargetTable, values: Sequence[sql.Composed], filled: Collection[str]) -> sql.Composed:
     return sql.SQL(", ").join(
-        sql.SQL(f"$1[{number}]::") + sql.SQL(kind) for number, kind in enumerate(table.column_types, start=1)
+        sql.SQL("COALESCE({}, ({})::{})").format(value, table.default_of(name) or sql.NULL, sql.SQL(kind))
+        if name in filled
+        else value
+        for name, kind, value in zip(table.names, table.column_types, values, strict=True)
     )

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
@@ -22,6 +23,7 @@ from bulkport.imports.writing.table_facts import TableFacts, UniqueIndex, read_f
 _ROUNDING: Final = re.compile(r"(numeric|time|timestamp|interval)\b")
 _INCOMPARABLE: Final = frozenset({"json", "xml", "point", "polygon", "jsonpath"})
 """Types without an equality that keys could be found by."""
+_IDENTITY: Final = sql.SQL("nextval(pg_get_serial_sequence({table}, {column})::regclass)")
 _NAME_PART: Final = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 
 
@@ -45,7 +47,7 @@ def table_identifier(name: str) -> sql.Identifier:
     return sql.Identifier(*parts)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class TargetTable:
     """The table of a resource, as the database has it now. Two are equal if they come from the same look at it."""
 
@@ -79,6 +81,24 @@ class TargetTable:
             self,
             names=(*self.names, name),
             column_types=(*self.column_types, self.facts.columns[name].type),
+        )
+
+    def default_of(self, name: str) -> sql.Composable | None:
+        """The expression by which the database fills a column that no value is given for; None where it has none."""
+        column = self.facts.columns[name]
+        if column.default is not None:
+            return DeclaredSql(column.default)
+        if not column.identity:
+            return None
+        return _IDENTITY.format(table=sql.Literal(self.identifier.as_string()), column=sql.Literal(name))
+
+    @cached_property
+    def filled(self) -> frozenset[str]:
+        """The columns that take no null and have a default, which a new row without a value for them gets."""
+        return frozenset(
+            name
+            for name in self.resource.column_names
+            if self.facts.columns[name].not_null and self.default_of(name) is not None
         )
 
     @property

@@ -160,9 +160,15 @@ def is_matched(table: TargetTable) -> bool:
 
 
 async def _insert(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Written:
-    write = copy_rows if table.facts.can_copy and not table.wants_results else insert_rows
+    can_copy = table.facts.can_copy and not table.wants_results and not _lacks_values(table, rows)
+    write = copy_rows if can_copy else insert_rows
     first = insert_rows if rows.size < COPY_THRESHOLD else write
     return await write_by(connection, table, rows, write=write, each=insert_each_statement, first=first)
+
+
+def _lacks_values(table: TargetTable, rows: WritableRows) -> bool:
+    """Whether the database is to fill columns of some rows."""
+    return any(name in table.filled and None in column for name, column in zip(table.names, rows.columns, strict=True))
 
 
 async def write_by(
@@ -218,7 +224,7 @@ async def copy_rows(connection: AsyncConnection[Any], table: TargetTable, rows: 
 async def insert_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
     """Write few rows with one `INSERT … SELECT FROM unnest(…)`."""
     statement = sql.SQL("INSERT INTO {} AS stored ({}) {}SELECT {} FROM {}").format(
-        table.identifier, table.columns, table.overriding, typed_columns(table), given_rows(table)
+        table.identifier, table.columns, table.overriding, typed_columns(table, table.filled), given_rows(table)
     )
     if not table.wants_results or table.facts.has_rules:
         return _inserted(table, rows, (await connection.execute(bound(statement, connection), rows.arrays)).rowcount)
@@ -232,7 +238,7 @@ async def insert_rows(connection: AsyncConnection[Any], table: TargetTable, rows
 def insert_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Composable, str]:
     """The statement that writes one row."""
     statement = sql.SQL("INSERT INTO {} AS stored ({}) {}SELECT {}").format(
-        table.identifier, table.columns, table.overriding, own_row(table)
+        table.identifier, table.columns, table.overriding, own_row(table, table.filled)
     )
     if table.facts.has_rules:  # under which an INSERT returns nothing
         return statement, "created" if "INSERT" in table.facts.replaced else "dropped"
