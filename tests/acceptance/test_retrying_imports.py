@@ -215,6 +215,7 @@ async def test_only_what_can_be_sent_again_is(site: CatalogueSite) -> None:
     assert nothing["type"] == "/problems/nothing-to-retry"
     assert nothing["detail"] == f"Import {good['id']} has no rejected rows left."
     assert_problem(await site.bob.post(f"/api/imports/{good['id']}/retry"), 403)
+    assert_problem(await site.ann.post(f"/api/imports/{good['id']}/retry?delimiter=0"), 400)
     assert (await site.ann.post("/api/imports/999999/retry")).status_code == 404
     row = f"/api/imports/{good['id']}/errors/1"
     assert_problem(await site.ann.patch(row, json={"platformName": "A"}), 404)

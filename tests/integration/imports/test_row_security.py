@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import LiteralString
+from uuid import UUID
 
 import httpx
 import psycopg
@@ -14,7 +15,7 @@ from application_client import client_of, make_key, open_application
 from bulkport.database.row_security import TENANT_ROLE, RowSecurity
 from bulkport.errors import NotFound
 from bulkport.fastapi import import_errors, import_results, imports, retry, undo
-from bulkport.identifiers import UserId
+from bulkport.identifiers import ImportId, UserId
 from bulkport.imports import admission, ingest_queries, queries, read
 from bulkport.imports.body import staged
 from bulkport.pools import open_pool
@@ -191,6 +192,53 @@ async def test_what_the_application_forgets_to_check_postgresql_refuses(
     assert named.status_code == 404, named.text
     assert (await site.ann.get(f"/api/imports/{site.import_id}")).json()["status"] == "Pending"
     assert (await site.ann.patch(site.upload, content=b"cd", headers=more)).status_code == 204
+
+
+async def test_a_change_is_checked_again_where_it_is_made(
+    site: Site, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the application has found before, it changes nothing of another user's."""
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "2", "Content-Type": "application/offset+octet-stream"}
+    tus["Upload-Metadata"] = "filetype YXBwbGljYXRpb24vanNvbg=="
+    upload = UUID((await site.ann.post("/api/uploads", content=b"ab", headers=tus)).headers["location"][-36:])
+
+    async def any_job(_: psycopg.AsyncConnection, job_id: ImportId, *__: object) -> object:
+        async with await psycopg.AsyncConnection.connect(database_url) as owner:
+            return (await read.read_jobs(owner, [job_id]))[job_id]
+
+    async def any_upload(_: psycopg.AsyncConnection, upload_id: UUID, __: UserId) -> staged.StagedUpload:
+        async with await psycopg.AsyncConnection.connect(database_url) as owner:
+            return await get_upload(owner, upload_id, UserId("ann"))
+
+    async def any_bytes(*_: object) -> AsyncIterator[bytes]:
+        yield b'{"platforms": [{"platformName": "b"}]}'
+
+    get_upload = staged.get_upload
+    for module in (imports, retry, undo):
+        monkeypatch.setattr(module, "get_job", any_job)
+    monkeypatch.setattr(staged, "get_upload", any_upload)
+    monkeypatch.setattr(staged, "read_upload", any_bytes)
+    address = f"/api/imports/{site.import_id}"
+    named = await site.bob.post("/api/platforms/bulk", json={"upload": str(upload)})
+    assert named.status_code == 404, named.text
+    for path in (f"{address}/cancel", f"{address}/cancel?rollback=true"):
+        assert (await site.bob.post(path)).status_code == 404, path
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as owner:
+        await owner.execute("UPDATE bulkport.bulk_import_jobs SET status = 'Completed', completed_at = now()")
+        for path, body, status in (("undo", None, 404), ("retry", None, 409), ("retry", {"platforms": [{}]}, 404)):
+            answer = await site.bob.post(f"{address}/{path}", json=body)
+            assert answer.status_code == status, (path, answer.text)
+        left = await owner.execute(
+            """
+            SELECT count(*), count(undone), count(retry_of), (SELECT count(*) FROM bulkport.import_cancellations),
+                (SELECT count(*) FROM bulkport.uploads), (SELECT count(retried_by) FROM bulkport.import_row_errors)
+            FROM bulkport.bulk_import_jobs
+            """
+        )
+        assert await left.fetchone() == (1, 0, 0, 0, 2, 0)
+    assert (await site.ann.post(f"{address}/retry", json={"platforms": [{"platformName": "c"}]})).status_code == 202
+    assert (await site.ann.post(f"{address}/undo")).status_code == 200
+    assert (await site.ann.post("/api/platforms/bulk", json={"upload": str(upload)})).status_code == 202
 
 
 async def test_what_comes_in_is_counted_and_found_as_its_user(

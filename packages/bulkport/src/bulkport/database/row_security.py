@@ -18,6 +18,7 @@ from bulkport.logs import get_logger
 TENANT_ROLE: Final = "bulkport_tenant"
 
 _log = get_logger(__name__)
+_BECOME: Final = sql.SQL("SET LOCAL ROLE bulkport_tenant; SET LOCAL bulkport_tenant.user_id = {user_id}")
 _BEGIN: Final = sql.SQL("BEGIN; SET LOCAL ROLE bulkport_tenant; SET LOCAL bulkport_tenant.user_id = {user_id}")
 _NO_ROLE: Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue)
 
@@ -40,18 +41,14 @@ class RowSecurity:
         self._pool = pool
         self.is_there = True
         """Whether PostgreSQL checks too, as far as is known."""
+        self._is_proven = False
 
     @asynccontextmanager
     async def connection(self, user_id: str) -> AsyncIterator[AsyncConnection[Any]]:
         """A connection on which only rows of the user are seen and changed, in one transaction."""
         async with self._pool.connection() as connection:
             if self.is_there and not await self._begin(connection, user_id):
-                self.is_there = False
-                _log.warning(
-                    f"row-level security is off: this database user cannot become {TENANT_ROLE}; "
-                    f"an administrator mends it: CREATE ROLE {TENANT_ROLE} NOLOGIN, GRANT {TENANT_ROLE} TO the user, "
-                    "and the grants that docs/guarantees.md names"
-                )
+                self._miss()
             if not self.is_there:
                 yield connection
                 return
@@ -63,14 +60,46 @@ class RowSecurity:
                 raise
             await connection.execute("COMMIT")
 
-    @staticmethod
-    async def _begin(connection: AsyncConnection[Any], user_id: str) -> bool:
+    async def restrict(self, connection: AsyncConnection[Any], user_id: str) -> None:
+        """Have the rest of the connection's transaction see and change rows of the user alone."""
+        if not self.is_there:
+            return
+        become = _BECOME.format(user_id=sql.Literal(user_id))
+        if self._is_proven:
+            await connection.execute(become)
+            return
+        try:
+            # A savepoint: what the transaction has done is not lost where the role cannot be taken.
+            async with connection.transaction():
+                await connection.execute(become)
+            self._is_proven = True
+        except _NO_ROLE:
+            self._miss()
+
+    @asynccontextmanager
+    async def restricted(self, connection: AsyncConnection[Any], user_id: str) -> AsyncIterator[None]:
+        """Restrict a part of the connection's transaction; see `restrict`."""
+        await self.restrict(connection, user_id)
+        yield
+        if self.is_there:
+            await connection.execute("RESET ROLE")
+
+    async def _begin(self, connection: AsyncConnection[Any], user_id: str) -> bool:
         try:
             await connection.execute(_BEGIN.format(user_id=sql.Literal(user_id)))
         except _NO_ROLE:
             await connection.execute("ROLLBACK")
             return False
+        self._is_proven = True
         return True
+
+    def _miss(self) -> None:
+        self.is_there = False
+        _log.warning(
+            f"row-level security is off: this database user cannot become {TENANT_ROLE}; "
+            f"an administrator mends it: CREATE ROLE {TENANT_ROLE} NOLOGIN, GRANT {TENANT_ROLE} TO the user, "
+            "and the grants that docs/guarantees.md names"
+        )
 
 
 class UserConnections:

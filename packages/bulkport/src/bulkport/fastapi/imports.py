@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from starlette.requests import Request
 
-from bulkport.errors import AlreadyEnded, ValidationFailed
+from bulkport.errors import AlreadyEnded, JobNotFound, ValidationFailed
 from bulkport.fastapi.change import Answer, response_of, safe_to_repeat
 from bulkport.fastapi.follow import EVENTS_RESPONSE, LAST_EVENT_ID, MAX_WAIT_SECONDS, ImportEvents
 from bulkport.fastapi.headers import field_value
@@ -21,10 +21,10 @@ from bulkport.fastapi.route import Authenticate, BulkportRoute
 from bulkport.fastapi.schemas import JobId, Wait, WireQuery
 from bulkport.fastapi.undo import add_undo_route
 from bulkport.identifiers import ImportId, UserId
-from bulkport.imports.cancel import CancelEffect, cancel_import
+from bulkport.imports.cancel import CancelEffect, request_cancellation, settle_cancellation
 from bulkport.imports.labels import MAX_CLIENT_ID, MAX_METADATA_BYTES, MAX_NAME, MAX_TAG, parse_metadata
-from bulkport.imports.read import get_job, list_jobs
-from bulkport.imports.resource import Resources
+from bulkport.imports.read import ImportJob, get_job, list_jobs
+from bulkport.imports.resource import Resource, Resources
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import CancellationAsker, ImportStatus, ListedStatus
 from bulkport.imports.undo import require_undoable, undo_import
@@ -152,10 +152,11 @@ def import_router(
             async with runtime().of_user(user_id).connection() as connection:
                 job = await get_job(connection, job_id, user_id)
             resource = resources[job.resource] if rollback else None
+            is_new = await _ask_to_stop(runtime(), job, user_id, resource)
             async with runtime().pool.connection() as connection:
-                if resource is not None:
-                    await require_undoable(connection, job, resource)
-                effect = await cancel_import(connection, job_id, CancellationAsker.OWNER, rolled_back=resource)
+                effect = await settle_cancellation(connection, job_id, rolled_back=resource, is_new=is_new)
+                if effect is CancelEffect.UNKNOWN:
+                    raise JobNotFound
                 job = await get_job(connection, job_id, user_id)
                 if resource is not None and job.status == ImportStatus.CANCELLED and job.undone is None:
                     await undo_import(connection, job, resource)
@@ -175,6 +176,16 @@ def import_router(
     add_results_route(router, runtime, authenticate)
     add_undo_route(router, resources, runtime, authenticate, views)
     return router
+
+
+async def _ask_to_stop(running: ImportRuntime, job: ImportJob, user_id: UserId, rolled_back: Resource | None) -> bool:
+    """Write that the user wants an import to stop; see `request_cancellation`."""
+    if rolled_back is not None:
+        async with running.pool.connection() as connection:
+            await require_undoable(connection, job, rolled_back)
+    wish, rolls_back = CancellationAsker.OWNER, rolled_back is not None
+    async with running.of_user(user_id).connection() as connection:
+        return await request_cancellation(connection, ImportId(job.id), wish, rolls_back=rolls_back)
 
 
 _SEEN: Final[dict[str, Any]] = {"description": "`Last-Event-ID` is that of the final event: nothing follows."}

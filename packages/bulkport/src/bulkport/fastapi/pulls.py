@@ -226,7 +226,9 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
                 await recurring.get_pull(connection, pull_id, user_id)
 
         async def make_it(connection: AsyncConnection[Any]) -> Answer:
-            return await make(connection, await recurring.get_pull(connection, pull_id, user_id), running.engine)
+            async with running.row_security.restricted(connection, user_id):
+                pull = await recurring.get_pull(connection, pull_id, user_id)
+            return await make(connection, pull, running.engine)
 
         return await change_once(request, user_id, running, make_it, pool=running.pool, require=require_own)
 

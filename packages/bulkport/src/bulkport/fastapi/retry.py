@@ -89,6 +89,8 @@ def retry_router(
         Without a body, each rejected row is sent again once, with its corrections if there are any. A body is the
         corrected error report in any of its formats, or any other rows; the report's `row` and `error` are ignored.
         """
+        # Read before anything else: what is wrong is wrong also where there is no body to be read by it.
+        reading = parse_reading(request.query_params.multi_items())
         async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)
             if not ImportStatus(job.status).is_final:
@@ -110,7 +112,9 @@ def retry_router(
                     await body.drain()
                     on_accept = both(on_accept, upload)
                 file = await unwrap_report(file, resources[job.resource], intake.limits)
-                accepted = await intake.accept(_sent(request, job, resources[job.resource], file, on_accept))
+                accepted = await intake.accept(
+                    _sent(request, reading, user_id, job, resources[job.resource], file, on_accept)
+                )
                 if upload is not None:
                     await collect(runtime().pool, runtime().staging)
                 return accepted
@@ -126,7 +130,7 @@ def retry_router(
                 raise RowsRetried(f"The rejected rows were sent again in import {retried}; retry that one.")
             content = _content(job, header, _with(first, pages), resources[job.resource])
             return await intake.accept(
-                _again(job, resources[job.resource], content, header, _all(job_id, rows.mark, on_accept))
+                _again(user_id, job, resources[job.resource], content, header, _all(job_id, rows.mark, on_accept))
             )
 
         received = await receive_once(
@@ -171,20 +175,28 @@ def _has_body(request: Request) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
-def _sent(request: Request, job: ImportJob, resource: Resource, file: SentFile, on_accept: OnAccept | None) -> Upload:
+def _sent(  # noqa: PLR0917
+    request: Request,
+    reading: ReadingOptions,
+    user_id: UserId,
+    job: ImportJob,
+    resource: Resource,
+    file: SentFile,
+    on_accept: OnAccept | None,
+) -> Upload:
     """What the client sent in place of the rejected rows."""
     headers = request.headers
     writing = _writing(job, resource)
     return Upload(
         resource=resource.for_mode(writing.mode),
         writing=writing,
-        user_id=UserId(job.user_id),
+        user_id=user_id,
         format=file.media_type.format,
         content_encoding=file.content_encoding,
         handling=parse_prefer(headers.getlist("prefer")) or Handling(job.handling),
         body=file.content,
         file_name=file.file_name,
-        reading=file.reading(parse_reading(request.query_params.multi_items()), _meaning(job).over(resource.reading)),
+        reading=file.reading(reading, _meaning(job).over(resource.reading)),
         labels=ImportLabels(name=job.name, metadata=job.metadata, tags=tuple(job.tags)),
         on_accept=_all(ImportId(job.id), None, on_accept),
     )
@@ -213,7 +225,8 @@ def _writing(job: ImportJob, resource: Resource) -> WriteOptions:
     return WriteOptions.of_stored(job.writing, resource.default_mode)
 
 
-def _again(
+def _again(  # noqa: PLR0917
+    user_id: UserId,
     job: ImportJob,
     resource: Resource,
     content: AsyncIterator[bytes],
@@ -225,7 +238,7 @@ def _again(
     return Upload(
         resource=resource.for_mode(writing.mode),
         writing=writing,
-        user_id=UserId(job.user_id),
+        user_id=user_id,
         format=BodyFormat.NDJSON if header is None else BodyFormat.CSV,
         content_encoding=None,
         handling=Handling(job.handling),

@@ -16,7 +16,7 @@ from bulkport.identifiers import UserId
 from bulkport.imports.read import get_job
 from bulkport.imports.resource import Resources
 from bulkport.imports.runtime import ImportRuntime
-from bulkport.imports.undo import undo_import
+from bulkport.imports.undo import lock_import, undo_import
 
 _CONFLICT: Final[dict[str, Any]] = {"description": "The import is still running, or was already undone."}
 
@@ -62,7 +62,9 @@ def add_undo_route(
                 await get_job(connection, job_id, user_id)
 
         async def take_back(connection: AsyncConnection[Any]) -> Answer:
-            job = await get_job(connection, job_id, user_id)
+            async with running.row_security.restricted(connection, user_id):
+                job = await get_job(connection, job_id, user_id)
+                await lock_import(connection, job_id)
             await undo_import(connection, job, resources[job.resource])
             job = await get_job(connection, job_id, user_id)
             return Answer(200, views.detail.of(job, base_path(request, "/imports/")))

@@ -43,9 +43,26 @@ async def cancel_import(
     rolled_back:
         The import's resource, if its rows are to be removed too: in the transaction that cancels it, whoever does.
     """
-    # Committed at once: what waits for the job's lock must not let chunk workers begin chunk after chunk meanwhile.
-    request = {"job_id": job_id, "rolls_back": rolled_back is not None, "asked_by": asker}
-    is_new = (await connection.execute(queries.REQUEST_CANCELLATION, request)).rowcount > 0
+    is_new = await request_cancellation(connection, job_id, asker, rolls_back=rolled_back is not None)
+    return await settle_cancellation(connection, job_id, rolled_back=rolled_back, is_new=is_new)
+
+
+async def request_cancellation(
+    connection: AsyncConnection[Any], job_id: ImportId, asker: CancellationAsker, *, rolls_back: bool
+) -> bool:
+    """Write that an import is to stop, for its chunk workers and `settle_cancellation`.
+
+    To be committed at once: what waits for the job's lock must not let chunk workers begin chunk after chunk meanwhile.
+    Returns whether it is news.
+    """
+    request = {"job_id": job_id, "rolls_back": rolls_back, "asked_by": asker}
+    return (await connection.execute(queries.REQUEST_CANCELLATION, request)).rowcount > 0
+
+
+async def settle_cancellation(
+    connection: AsyncConnection[Any], job_id: ImportId, *, rolled_back: Resource | None, is_new: bool
+) -> CancelEffect:
+    """Cancel an import for which that was requested; the rest is as in `cancel_import`."""
     try:
         async with connection.transaction():
             await connection.execute(_WAIT_FOR_CHUNKS)
@@ -60,8 +77,9 @@ async def cancel_import(
                 # All rows are written, and a chunk worker is about to say so.
                 await connection.execute(queries.DELETE_CANCELLATION, (job_id,))
                 return CancelEffect.ALREADY_ENDED
-            await settlement.cancel_if_asked(connection, job_id, progress, rolled_back)
-            return CancelEffect.CANCELLED
+            if await settlement.cancel_if_asked(connection, job_id, progress, rolled_back):
+                return CancelEffect.CANCELLED
+            return CancelEffect.UNKNOWN
     except errors.LockNotAvailable:
         return CancelEffect.STOPPING
 

@@ -123,6 +123,20 @@ class Intake:
 
         return accepted_import
 
+    def _as_user(self, upload: Upload) -> Upload:
+        """Have PostgreSQL check what a request adds to the acceptance: the response that belongs to its key, the upload
+        that it takes, the rows that it sends again. It comes last in the transaction.
+        """
+        on_accept = upload.on_accept
+        if on_accept is None or upload.import_id is not None:
+            return upload
+
+        async def as_user(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
+            await self.row_security.restrict(connection, upload.user_id)
+            await on_accept(connection, accepted)
+
+        return replace(upload, on_accept=as_user)
+
     @property
     def limits(self) -> ImportLimits:
         """What one import may cost."""
@@ -140,6 +154,7 @@ class Intake:
         BulkportError
             If the body is refused; nothing of it is kept.
         """
+        upload = self._as_user(upload)
         if upload.resource.on_finished is not None and upload.import_id is None:
             upload = replace(upload, on_accept=self._with_finish(upload.on_accept))
         await self.admission.admit(upload.user_id)
@@ -187,6 +202,7 @@ class Intake:
         ClientIdTaken, TooManyQueued, InsufficientStorage
             As `accept`.
         """
+        upload = self._as_user(upload)
         if upload.resource.on_finished is not None:
             upload = replace(upload, on_accept=self._with_finish(upload.on_accept))
         await self.admission.admit(upload.user_id)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from bulkport.database.row_security import Connections
-from bulkport.errors import NotFound, RowsRetried
+from bulkport.errors import JobNotFound, NotFound, RowsRetried
 from bulkport.identifiers import ImportId
 from bulkport.imports import queries
 from bulkport.imports.accepted import AcceptedImport
@@ -28,12 +28,24 @@ _MEND_ROW: Final = """
 _SELECT_ROW: Final = "SELECT retried_by FROM bulkport.import_row_errors WHERE job_id = %s AND row_number = %s"
 
 
-_WRITE_LINK: Final = "UPDATE bulkport.bulk_import_jobs SET retry_of = %s WHERE id = %s"
+# The one that is continued is read too: as the role of requests, which sees one user's imports alone.
+_WRITE_LINK: Final = """
+    UPDATE bulkport.bulk_import_jobs SET retry_of = first.id
+    FROM (SELECT id FROM bulkport.bulk_import_jobs WHERE id = %s) AS first
+    WHERE bulk_import_jobs.id = %s
+"""
 
 
 async def write_link(connection: AsyncConnection[Any], job_id: ImportId, accepted: AcceptedImport) -> None:
-    """Write that an import continues another one, in the transaction that accepts it."""
-    await connection.execute(_WRITE_LINK, (job_id, accepted.id))
+    """Write that an import continues another one, in the transaction that accepts it.
+
+    Raises
+    ------
+    JobNotFound
+        There is no such import, or none that the connection's role may see.
+    """
+    if not (await connection.execute(_WRITE_LINK, (job_id, accepted.id))).rowcount:
+        raise JobNotFound
 
 
 class RejectedRows:

@@ -21,7 +21,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from bulkport.errors import AlreadyUndone, CannotUndo, NotEnded
+from bulkport.errors import AlreadyUndone, CannotUndo, JobNotFound, NotEnded
 from bulkport.identifiers import ImportId
 from bulkport.imports.dependents import others_refer
 from bulkport.imports.read import ImportJob, read_jobs
@@ -85,10 +85,23 @@ async def undo_import(connection: AsyncConnection[Any], job: ImportJob, resource
     if (job.writing or {}).get("dryRun"):
         raise CannotUndo(_DRY_RUN)
     async with connection.transaction():
-        row = await (await connection.execute(_LOCK, (job.id,))).fetchone()
-        if row is None or row[0]:
+        if await lock_import(connection, ImportId(job.id)):
             raise AlreadyUndone
         await _undo(connection, job, resource)
+
+
+async def lock_import(connection: AsyncConnection[Any], job_id: ImportId) -> bool:
+    """Let nobody else change an import until the connection's transaction ends; returns whether it was undone.
+
+    Raises
+    ------
+    JobNotFound
+        There is no such import, or none that the connection's role may see.
+    """
+    row = await (await connection.execute(_LOCK, (job_id,))).fetchone()
+    if row is None:
+        raise JobNotFound
+    return bool(row[0])
 
 
 async def require_undoable(connection: AsyncConnection[Any], job: ImportJob, resource: Resource) -> None:

@@ -362,6 +362,7 @@ $$;
 -- in bulkport_tenant.user_id for the transaction. Everybody else sees what they are granted, as without policies.
 ALTER TABLE bulkport.bulk_import_jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkport.import_chunks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkport.import_cancellations ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkport.import_row_errors ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkport.import_unreported_errors ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkport.import_row_results ENABLE ROW LEVEL SECURITY;
@@ -385,6 +386,8 @@ CREATE POLICY of_user ON bulkport.uploads
     USING (current_user <> 'bulkport_tenant' OR user_id = current_setting('bulkport_tenant.user_id', true));
 -- What belongs to an import, a webhook or an upload is seen by who sees that.
 CREATE POLICY of_import ON bulkport.import_chunks
+    USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
+CREATE POLICY of_import ON bulkport.import_cancellations
     USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
 CREATE POLICY of_import ON bulkport.import_row_errors
     USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
@@ -420,6 +423,8 @@ BEGIN
             bulkport.import_unreported_errors, bulkport.import_row_results, bulkport.import_cancellations,
             bulkport.recurring_pulls TO bulkport_tenant;
         GRANT UPDATE ON bulkport.import_row_errors TO bulkport_tenant;
+        GRANT UPDATE (retry_of) ON bulkport.bulk_import_jobs TO bulkport_tenant;
+        GRANT INSERT, UPDATE (rolls_back) ON bulkport.import_cancellations TO bulkport_tenant;
         GRANT SELECT, INSERT, UPDATE, DELETE ON bulkport.webhooks, bulkport.webhook_deliveries, bulkport.uploads,
             bulkport.upload_parts, bulkport.idempotency_keys TO bulkport_tenant;
     END IF;
