@@ -311,6 +311,13 @@ def test_second_headers_and_units_below_the_header_are_no_records() -> None:
     assert read_file(b"name,price\nkg,EUR\nA,1\n", ("dataRow", "3")).named() == ["A"]
 
 
+def test_a_header_of_two_rows_is_joined() -> None:
+    found = read_file("name,Maße,,\n,Größe,price,x\nA,XL,1,y\n".replace(",x", ",").replace(",y", ",").encode())
+    assert found.rows == [{"article_name": "A", "size": "XL", "price": "1"}]
+    assert found.warnings == ["Row 2 names columns too and was read as part of the header"]
+    assert read_file(b"name,x\nsize,\n").named() == ["size"]
+
+
 def test_comments_are_no_records() -> None:
     body = b'# made by hand\nname,size\n#A,x\nB,"y\n#z"\n'
     assert read_file(body, ("comment", "#")).rows == [{"article_name": "B", "size": "y\n#z"}]

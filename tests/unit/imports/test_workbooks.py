@@ -140,6 +140,7 @@ def test_the_sheet_and_the_header_are_found_or_chosen() -> None:
     assert found.reading["sheet"] == "Articles"
     assert found.reading["headerRow"] == 3
     assert read_workbook(body, ("sheet", "More")).named() == ["B"]
+    assert read_workbook(body, ("sheet", "m\u200bore")).named() == ["B"]  # without regard to case and the unseen
     assert read_workbook(body, ("sheet", "2")).named() == ["hidden"]
     with pytest.raises(MalformedBody, match="no sheet 'Prices'; there are 'Notes', 'Old'"):
         read_workbook(body, ("sheet", "Prices"))
@@ -385,6 +386,9 @@ def test_errors_and_formulas_without_a_value_are_read_as_they_are_shown() -> Non
         '<c r="D{}" t="str"><f>A1</f><v>shown</v></c>': "shown",
         '<c r="D{}"/>': "",
         '<c r="D{}"><v>9007199254740991</v></c>': "9007199254740991",
+        '<c r="D{}"><v>9007199254740993</v></c>': "9007199254740993",
+        '<c r="D{}"><v>-1234567890123456789</v></c>': "-1234567890123456789",
+        '<c r="D{}"><v>1.2345678901234567E+18</v></c>': "1.2345678901234568e+18",
     }
     head = f'<row r="3">{_text_at("C3", "name")}{_text_at("D3", "size")}</row>'
     rows = [
@@ -397,6 +401,17 @@ def test_errors_and_formulas_without_a_value_are_read_as_they_are_shown() -> Non
     assert read_file(_sheet(head, *rows), ("headerRow", "3"), format_=BodyFormat.EXCEL).rows == found.rows
     prefixed = [row.replace("</", "\0").replace("<", "<x:").replace("\0", "</x:") for row in (head, *rows)]
     assert read_file(_sheet(*prefixed, prefix="x:"), format_=BodyFormat.EXCEL).rows == found.rows
+
+
+def test_stray_cells_far_from_the_table_are_no_hindrance() -> None:
+    head = f'<row r="1">{_text_at("A1", "name")}{_text_at("B1", "size")}</row>'
+    row = f'<row r="2">{_text_at("A2", "x")}{_text_at("B2", "y")}</row>'
+    below = read_file(
+        _sheet(head, row, f'<row r="1048576">{_text_at("A1048576", "z")}</row>'), format_=BodyFormat.EXCEL
+    )
+    assert below.named() == ["x", "z"]
+    beside = read_file(_sheet(head, row, f'<row r="3">{_text_at("XFD3", "z")}</row>'), format_=BodyFormat.EXCEL)
+    assert beside.named() == ["x", "the row has 16384 fields where the header has 2000"]
 
 
 def test_numbers_that_are_no_day_never_become_another_one() -> None:

@@ -79,6 +79,7 @@ def test_all_keys_of_a_chunk_are_compared() -> None:
             ValueOptions(),
             "name has texts that are written as formulas and were read with their signs, such as ",
         ),
+        (["1.2345678901234568e+18"], ValueOptions(), "name has numbers of which a spreadsheet has kept"),
         (
             ["1.23457E+17"],
             ValueOptions(),

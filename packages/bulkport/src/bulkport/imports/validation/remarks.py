@@ -18,11 +18,11 @@ _CONTROLS: Final = "\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 _EXAMPLE: Final = ", such as "
 _NULL_WORDS: Final = ("NULL", r"\N")
 """How programs write null into files of text, which nobody would take for a text."""
-ODD_CELLS: Final = (b"NULL", rb"\N", b"E+", b'=""')
+ODD_CELLS: Final = (b"NULL", rb"\N", b"E+", b"e+", b'=""')
 """Some of these are in a file with cells that `odd_cells` finds."""
 _AS_FORMULA: Final = re.compile(r'="[^"]*"')
 """A text in the formula by which programs keep Excel from taking it for a number."""
-_SHORTENED: Final = re.compile(r"-?[0-9](?:[.,][0-9]+)?E\+[0-9]{2}")
+_SHORTENED: Final = re.compile(r"-?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,3}")
 
 
 def repeated_members(records: Sequence[bytes], fields: int, *, has_optional: bool) -> list[str]:

@@ -13,7 +13,7 @@ import python_calamine
 
 from bulkport.imports.loose_names import loosened
 from bulkport.imports.workbooks.errors import UnreadableFileError
-from bulkport.imports.workbooks.odd_cells import find_numbers_of_no_day, find_odd_cells
+from bulkport.imports.workbooks.odd_cells import find_long_numbers, find_numbers_of_no_day, find_odd_cells
 from bulkport.imports.workbooks.odd_ods_cells import OddCells
 
 _PART_ROWS: Final = 500
@@ -21,6 +21,10 @@ _SEARCHED_ROWS: Final = 20
 _MOST_SHEETS: Final = 10
 _EXACT: Final = 2**53
 """Up to here every whole number has a floating-point number of its own."""
+_MOST_COLUMNS: Final = 2_000
+"""Columns that are kept though they are empty; PostgreSQL's tables have 1,600."""
+_MOST_BLANK_ROWS: Final = 1_000
+"""Blank rows in a row that are kept, for the numbers of those below them: a stray cell may stand in the last row."""
 _NOTHING_ODD: Final[OddCells] = {}
 
 
@@ -58,11 +62,20 @@ def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes
         raise UnreadableFileError(f"it is no workbook that can be opened ({_short(error)})") from None
     name = _choose_sheet(workbook, order)
     sheet = _open_sheet(workbook, name)
-    cells = (sheet.end[0] + 1) * (sheet.end[1] + 1) if sheet.end else 0
+    row, column = sheet.end or (-1, -1)
+    cells = (row + 1) * (column + 1)
     if cells > order["max_cells"]:
-        raise UnreadableFileError(f"the sheet {name!r} has {cells:,} cells, and {order['max_cells']:,} is the limit")
-    no_days = partial(find_numbers_of_no_day, order["path"], name)
-    rows = _rows(sheet, find_odd_cells(order["path"], name), _Words.of(order), no_days)
+        last = f"its last filled cell is in row {row + 1:,} and column {column + 1:,}"
+        raise UnreadableFileError(
+            f"the sheet {name!r} has {cells:,} cells, and {order['max_cells']:,} is the limit; {last}"
+        )
+    rows = _rows(
+        sheet,
+        find_odd_cells(order["path"], name),
+        _Words.of(order),
+        partial(find_numbers_of_no_day, order["path"], name),
+        partial(find_long_numbers, order["path"], name),
+    )
     found = {"sheet": name} if order["sheet"] is not None else {"sheet": name, **_other_sheets(workbook, name)}
     return found, _csv(rows)
 
@@ -75,6 +88,8 @@ def _choose_sheet(workbook: python_calamine.CalamineWorkbook, order: dict[str, A
     if wanted is not None:
         if wanted in names:
             return wanted
+        if (same := next((name for name in names if loosened(name) == loosened(wanted)), None)) is not None:
+            return same
         if wanted.isdecimal() and 0 < int(wanted) <= len(names):
             return names[int(wanted) - 1]
         listed = ", ".join(map(repr, names[:20]))
@@ -124,6 +139,7 @@ def _rows(
     odd: OddCells = _NOTHING_ODD,
     words: _Words = _PLAIN,
     no_days: Callable[[], OddCells] = dict,
+    long_numbers: Callable[[], OddCells] = dict,
 ) -> Iterator[list[str]]:
     """The rows of a sheet from its first one on, whether or not it is filled; its first filled column comes first.
 
@@ -133,9 +149,13 @@ def _rows(
         Texts of cells that have no value.
     no_days:
         Finds numbers that are no day whatever their cell's format; asked once one may be among the rows.
+    long_numbers:
+        Finds whole numbers that are no floating-point number; asked once one may be among the rows.
     """
     first_row, first_column = sheet.start or (0, 0)
     numbers: OddCells | None = None
+    exact: OddCells | None = None
+    blank = 0
     rows = iter(sheet.iter_rows())
     first = next(rows, [])
     if first_row and any(cell != "" for cell in first):  # rows above the first that is filled are left out
@@ -153,8 +173,17 @@ def _rows(
             for column, text in numbers.get(number, {}).items():
                 if 0 <= column - first_column < len(cells) and _may_be_no_day(row[column - first_column]):
                     cells[column - first_column] = text
+        if any(isinstance(cell, float) and abs(cell) >= _EXACT for cell in row):
+            exact = long_numbers() if exact is None else exact
+            for column, text in exact.get(number, {}).items():
+                if 0 <= column - first_column < len(cells) and isinstance(row[column - first_column], float):
+                    cells[column - first_column] = text
         number += 1
-        yield cells
+        if len(cells) > _MOST_COLUMNS and not any(cells[_MOST_COLUMNS:]):
+            del cells[_MOST_COLUMNS:]
+        blank = 0 if any(cells) else blank + 1
+        if blank <= _MOST_BLANK_ROWS:
+            yield cells
 
 
 def _may_be_no_day(cell: Any) -> bool:

@@ -2,7 +2,7 @@
 
 The reader of workbooks gives such cells as empty ones, which would be null without an error. Here they are found in the
 file itself (.xlsx: in the sheet's XML, ECMA-376-1, 18.3.1.4), so that they are read as what they show: a text that no
-number or date is.
+number or date is. Whole numbers above 2^53, of which the reader keeps the first digits alone, are found there, too.
 """
 
 import re
@@ -32,6 +32,9 @@ _PLACE: Final = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
 _VALUE: Final = re.compile(rb"<v>([^<]*)</v>")
 _NO_DAY: Final = re.compile(rb"<v>(?:-[0-9][^<]*|60(?:\.[^<]*)?)</v>")
 """Numbers that no day of a spreadsheet has: those before 1900, and 29 February 1900, which was none."""
+_LONG_NUMBER: Final = re.compile(rb"<v>(-?[0-9]{16,40})</v>")
+_EXACT: Final = 2**53
+"""Up to here every whole number has a floating-point number of its own."""
 _FORMULA: Final = re.compile(rb"<f\b[^>]*>([^<]*)</f>")
 
 
@@ -61,6 +64,22 @@ def find_numbers_of_no_day(path: str, sheet: str) -> OddCells:
                     for number in _NO_DAY.finditer(block):
                         start = block.rfind(b"<c ", 0, number.start())
                         _note(found, block[max(start, 0) : number.end()])
+    except _UNREADABLE:
+        return {}
+    return found
+
+
+def find_long_numbers(path: str, sheet: str) -> OddCells:
+    """Whole numbers in an .xlsx that no floating-point number is, with all of their digits."""
+    found: OddCells = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if (name := _part_of(archive, sheet)) is not None:
+                for block in _blocks(archive, name):
+                    for number in _LONG_NUMBER.finditer(block):
+                        if abs(int(number[1])) > _EXACT:
+                            start = block.rfind(b"<c ", 0, number.start())
+                            _note(found, block[max(start, 0) : number.end()])
     except _UNREADABLE:
         return {}
     return found

@@ -225,6 +225,15 @@ def _without_second_header(
     if names is None:
         return preamble
     below = next(_rows(block, end, preamble.syntax, ReadingOptions(comment=options.comment), is_final=is_final), None)
+    whole = None if below is None else _joined_header(below.text, preamble.header, preamble.syntax, names)
+    if below is not None and whole is not None:
+        return replace(
+            preamble,
+            end=min(below.end, len(block)),
+            header=whole,
+            found={**preamble.found, "data_row": below.number + 1},
+            warnings=[*preamble.warnings, f"Row {below.number} names columns too and was read as part of the header"],
+        )
     kind = None if below is None else _kind_of_second(below.text, preamble.header, preamble.syntax, names)
     if below is None or kind is None:
         return preamble
@@ -234,6 +243,22 @@ def _without_second_header(
         found={**preamble.found, "data_row": below.number + 1},
         warnings=[*preamble.warnings, f"Row {below.number}, below the header, has {kind}; it was not read"],
     )
+
+
+def _joined_header(text: bytes, header: list[str], syntax: CsvSyntax, names: ColumnNames) -> list[str] | None:
+    """The header with the names below it, of columns that share a title; None where the row names no such columns."""
+    cells = split_record(text.decode(errors="surrogateescape"), syntax)
+    if isinstance(cells, BadRecord) or len(cells) > len(header):
+        return None
+    known = names.fields_of(header)
+    below = [(position, cell, names.field_of(cell)) for position, cell in enumerate(cells) if cell.strip()]
+    own = [field for _, _, field in below]
+    if not below or None in own or len({*own}) < len(own) or not {*known}.isdisjoint(own):
+        return None
+    if any(known[position] is not None for position, _, _ in below):
+        return None
+    names_below = {position: cell for position, cell, _ in below}
+    return [names_below.get(position, title) for position, title in enumerate(header)]
 
 
 def _kind_of_second(text: bytes, header: list[str], syntax: CsvSyntax, names: ColumnNames) -> str | None:
