@@ -59,6 +59,26 @@ def test_signal_stops_everything_that_was_started(
     assert {pid for pid in processes if is_alive(pid)} == set()
 
 
+def test_workers_are_less_urgent_than_the_server_and_the_light_worker(start_server: StartServer) -> None:
+    extra = {"COMMANDAPI_LIGHT_WORKERS": "1", "COMMANDAPI_WORKER_NICE": "7"}
+    server = start_server("--workers", "1", extra=extra).wait_until_ready()
+
+    def urgency() -> dict[str, tuple[int, int]]:
+        found = {}
+        for pid in server.workers:
+            module = psutil.Process(pid).cmdline()[-1]
+            group = Path(f"/proc/{pid}/autogroup")
+            # Others than root may set it only so many times a second.
+            is_set = os.geteuid() == 0 and os.access(group, os.W_OK)
+            found[module] = (psutil.Process(pid).nice(), int(group.read_text().split()[-1]) if is_set else 7)
+        return found
+
+    before = psutil.Process(server.process.pid).nice()
+    expected = {"commandapi.worker_process": before + 7, "commandapi.light_worker": before}
+    until(lambda: {name: nice for name, (nice, _) in urgency().items()} == expected, "the workers' niceness")
+    until(lambda: urgency()["commandapi.worker_process"][1] == 7, "the niceness of the worker's session")
+
+
 def test_second_ctrl_c_does_not_wait_for_open_requests(start_server: StartServer) -> None:
     long_grace = "from commandapi import serving; serving._REQUEST_GRACE_SECONDS = 600"
     server = start_server("--workers", "1", before=long_grace).wait_until_ready()

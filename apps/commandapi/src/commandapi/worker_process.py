@@ -6,9 +6,11 @@ is gone, which it sees by end of file on its standard input, and is less urgent 
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
+from pathlib import Path
 from typing import Final
 
 from bulkport.runtime import event_loop_factory, share_interpreter, spare_loaded_objects
@@ -71,8 +73,16 @@ def run_beside_server(*, heavy: bool = True) -> None:
     """Run a worker that `serve` started, configured by its environment."""
     settings = Settings()
     if heavy and settings.worker_nice:
-        os.nice(settings.worker_nice)
+        _be_less_urgent(settings.worker_nice)
     run(settings, concurrency=settings.worker_concurrency, heavy=heavy, ends_with_parent=True)
+
+
+def _be_less_urgent(nice: int) -> None:
+    os.nice(nice)
+    # Where Linux schedules sessions as groups, niceness counts within a session only, and this process has its own
+    # (sched(7), "The autogroup feature").
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")
 
 
 if __name__ == "__main__":
