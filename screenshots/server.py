@@ -16,6 +16,7 @@ import psycopg
 import uvicorn
 
 from bulkport.imports.process import IMPORT_QUEUE, AttemptPolicy, Importer
+from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer
 from bulkport.pools import open_pool
@@ -48,6 +49,7 @@ async def running_site() -> AsyncIterator[Site]:
             database_url=url, log_level="WARNING", environment=Environment.DEVELOPMENT, dashboard_open=True
         )
         shop = Shop(random.Random(7))
+        shop.jobs.database_url = url
         app = create_app(settings)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         stop = asyncio.Event()
@@ -56,9 +58,9 @@ async def running_site() -> AsyncIterator[Site]:
             origin = f"http://127.0.0.1:{bound.getsockname()[1]}"
             async with (
                 _beside(server.serve(sockets=[bound])),
-                shop.jobs.connect(url),
-                _beside(shop.jobs.run_worker(url, stop, queues=QUEUES, concurrency=8, name="shop-1:2210")),
-                _beside(shop.jobs.run_worker(url, stop, queues=["default", "mail"], concurrency=4, name="shop-2:77")),
+                shop.jobs.connect(),
+                _beside(shop.jobs.run_worker(stop, queues=QUEUES, name="shop-1:2210")),
+                _beside(shop.jobs.run_worker(stop, queues=["default", "mail"], name="shop-2:77")),
                 _beside(_run_imports(settings, url, stop)),
             ):
                 while not server.started:
@@ -113,4 +115,4 @@ async def _run_imports(settings: Settings, url: str, stop: asyncio.Event) -> Non
         )
         for task in importer.tasks():
             engine.add_task(task)
-        await WorkerServer(engine, url, queues=[IMPORT_QUEUE], concurrency=4, name="imports-1:2214").run(stop)
+        await WorkerServer(engine, WorkerOptions(url, "imports-1:2214", queues=[IMPORT_QUEUE], concurrency=4)).run(stop)

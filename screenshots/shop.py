@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from bulkport.jobs import BackgroundJobs, JobContext, RetryPolicy
+from bulkport import Bulkport, JobContext, RetryPolicy
 
 QUEUES = ("default", "mail", "webhooks", "reports", "slow")
 
@@ -28,7 +28,7 @@ class Shop:
     """
 
     def __init__(self, chance: random.Random) -> None:
-        self.jobs = BackgroundJobs()
+        self.jobs = Bulkport(None)
         self._chance = chance
         jobs = self.jobs
 

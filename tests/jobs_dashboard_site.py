@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from fastapi import FastAPI
 
+from background_jobs import BackgroundJobs
 from bulkport.dashboard import Access, AuditLog, Dashboard, Masking, OpenAccess, Section
 from bulkport.dashboard.core.sse.hub import Hub
 from bulkport.dashboard.pages.api import api_downloads
@@ -25,7 +26,7 @@ from bulkport.dashboard.pages.retries import retries_component
 from bulkport.dashboard.pages.servers import servers_component
 from bulkport.dashboard.pages.tasks import tasks_component
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs import BackgroundJobs, JobContext, JobState, RetryPolicy
+from bulkport.jobs import JobContext, JobState, RetryPolicy
 from bulkport.pools import AsyncPool, open_pool
 
 GATES = "CREATE TABLE gates (name text PRIMARY KEY)"

@@ -4,7 +4,8 @@ from typing import Literal
 
 from conformance_diary import Diary
 
-from bulkport.jobs import BackgroundJobs, JobContext
+from background_jobs import BackgroundJobs
+from bulkport.jobs import JobContext
 
 Edition = Literal["older", "newer"]
 

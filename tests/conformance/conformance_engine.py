@@ -10,7 +10,8 @@ from typing import Any
 
 import psycopg
 
-from bulkport.jobs import BackgroundJobs, EngineFactory, JobEngine
+from background_jobs import BackgroundJobs
+from bulkport.jobs import EngineFactory, JobEngine
 from bulkport.jobs.postgres import PostgresEngine
 
 AnyConnection = psycopg.AsyncConnection[Any]

@@ -17,8 +17,9 @@ import psycopg
 from conformance_diary import Diary
 from conformance_engine import EngineUnderTest
 
+from background_jobs import BackgroundJobs
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs import BackgroundJob, BackgroundJobs, JobState
+from bulkport.jobs import BackgroundJob, JobState
 from bulkport.jobs.port.details import JobDetails
 from forked_processes import ForkedProcess
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from conformance_diary import Diary
 
-from bulkport.jobs import NO_RETRY, BackgroundJobs, FinalError, JobContext, RetryLater, RetryPolicy, Task
+from background_jobs import BackgroundJobs
+from bulkport.jobs import NO_RETRY, FinalError, JobContext, RetryLater, RetryPolicy, Task
 
 QUICK = RetryPolicy(max_attempts=3, base_seconds=0.02, max_seconds=0.05)
 POLL_SECONDS = 0.01

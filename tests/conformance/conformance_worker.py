@@ -43,6 +43,7 @@ def put_clock_wrong(seconds: float) -> None:
 
 
 def work(url: str, folder: Path, name: str, edition: str, options: dict[str, Any]) -> None:
+    sys.path.append(str(Path(__file__).parents[1]))
     import conformance_editions
     import conformance_tasks
     from conformance_diary import Diary

@@ -1,4 +1,4 @@
-"""The product: its library alone, as an application uses it."""
+"""The product, as an application uses it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,10 +7,10 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from bench.peers.jobs.system import CONCURRENCY, ORDER_ROW, ROW_TABLE, JobClient, mark, stamp
+from bulkport import Bulkport, WorkerSettings, run_until_signal
 from bulkport import migrations as schema
-from bulkport.jobs import BackgroundJobs, run_until_signal
 
-jobs = BackgroundJobs()
+jobs = Bulkport(None)
 
 
 @jobs.task(name="nothing")
@@ -51,7 +51,7 @@ class BulkportJobs:
     """See `JobSystem`."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url = jobs.database_url = url
 
     async def install(self) -> None:
         """See `JobSystem.install`."""
@@ -62,9 +62,10 @@ class BulkportJobs:
     @asynccontextmanager
     async def client(self) -> AsyncIterator[JobClient]:
         """See `JobSystem.client`."""
-        async with jobs.connect(self._url), AsyncConnectionPool(self._url, min_size=1, open=False) as pool:
+        async with jobs.connect(), AsyncConnectionPool(self._url, min_size=1, open=False) as pool:
             yield _Client(pool)
 
     def work(self) -> None:
         """See `JobSystem.work`."""
-        run_until_signal(lambda stop: jobs.run_worker(self._url, stop, concurrency=CONCURRENCY))
+        settings = WorkerSettings(concurrency=CONCURRENCY)
+        run_until_signal(lambda stop: jobs.run_worker(stop, settings=settings))

@@ -12,7 +12,7 @@ import psycopg
 
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import BackgroundJob, JobState, JSONValue
-from bulkport.jobs.port import NewJob
+from bulkport.jobs.port import NewJob, WorkerOptions
 from bulkport.jobs.port.control import Cancel
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer
@@ -95,7 +95,7 @@ class EngineSite:
         name = options.pop("name", None) or f"here-{uuid.uuid4().hex}"
         engine, tasks, stop = PostgresEngine(), engine_worker.Tasks(self.url, name), asyncio.Event()
         tasks.declare(engine)
-        server = WorkerServer(engine, self.url, name=name, **options)
+        server = WorkerServer(engine, WorkerOptions(self.url, name, **options))
         running = asyncio.create_task(server.run(stop))
         try:
             await self.serving(name)
@@ -109,7 +109,7 @@ class EngineSite:
         """A worker in this process, and what cancels the coroutine it runs in."""
         engine = PostgresEngine()
         engine_worker.Tasks(self.url, "cancelled").declare(engine)
-        server = WorkerServer(engine, self.url, name="cancelled")
+        server = WorkerServer(engine, WorkerOptions(self.url, "cancelled"))
         running = asyncio.create_task(server.run(asyncio.Event()))
 
         async def cancel() -> None:

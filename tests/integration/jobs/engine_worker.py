@@ -13,6 +13,7 @@ from datetime import date
 import psycopg
 
 from bulkport.jobs import JobContext, RetryLater, RetryPolicy, TaskDefinition
+from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.retry import FinalError
 from bulkport.jobs.worker import WorkerServer, stop_on_signals
@@ -154,16 +155,16 @@ async def work(options: argparse.Namespace) -> None:
     Tasks(options.url, options.name).declare(engine)
     stop = asyncio.Event()
     stop_on_signals(stop)
-    await WorkerServer(
-        engine,
+    behaviour = WorkerOptions(
         options.url,
-        name=options.name,
+        options.name,
         concurrency=options.concurrency,
         heartbeat_seconds=options.heartbeat,
         stalled_seconds=options.stalled,
         shutdown_seconds=options.shutdown,
         poll_seconds=options.poll,
-    ).run(stop)
+    )
+    await WorkerServer(engine, behaviour).run(stop)
 
 
 if __name__ == "__main__":

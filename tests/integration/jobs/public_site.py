@@ -7,8 +7,9 @@ from typing import Any
 
 from engine_site import eventually
 
+from background_jobs import BackgroundJobs
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs import BackgroundJob, BackgroundJobs, JobState
+from bulkport.jobs import BackgroundJob, JobState
 
 
 class PublicSite:

@@ -4,7 +4,8 @@ import asyncio
 
 from engine_site import eventually
 
-from bulkport.jobs import BackgroundJobs, JobOptions
+from background_jobs import BackgroundJobs
+from bulkport.jobs import JobOptions
 from bulkport.jobs.task import JobCall
 from commandapi.settings import Settings
 from commandapi.wiring import run_worker

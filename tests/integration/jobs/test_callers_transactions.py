@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from background_jobs import BackgroundJobs
 from bulkport import migrations
-from bulkport.jobs import BackgroundJobs, JobState, Task
+from bulkport.jobs import JobState, Task
 
 
 @asynccontextmanager

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from bulkport.jobs import BackgroundJobs, Granularity, JobQuery, JobSort, JobState
+from background_jobs import BackgroundJobs
+from bulkport.jobs import Granularity, JobQuery, JobSort, JobState
 from bulkport.pools import AsyncPool, is_reusable, open_pool
 
 CONNECTIONS = 3

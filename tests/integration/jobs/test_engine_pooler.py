@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 from public_site import PublicSite
 
-from bulkport.jobs import BackgroundJobs, JobState
+from background_jobs import BackgroundJobs
+from bulkport.jobs import JobState
 from pooler import pooled
 
 

@@ -165,7 +165,7 @@ async def test_a_parked_job_in_someones_hands_is_not_forgotten(site: EngineSite)
     async with await psycopg.AsyncConnection.connect(site.url) as operator, site.worker():
         await site.happens("begun", holder)
         number = int(parked)
-        await operator.execute("SELECT bulkport.hold(ARRAY[%s::bigint])", (number,))
+        await operator.execute("SELECT bulkport.hold(ARRAY[%s::bigint], 'cancel')", (number,))
         await site.open_gate()
         await become(site, [holder, parked], "succeeded", "parked")
         changing = asyncio.create_task(give(site, Change(priority=3), parked))

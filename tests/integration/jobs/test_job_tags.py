@@ -6,7 +6,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from bulkport.jobs import BackgroundJobs, JobQuery, JobState
+from background_jobs import BackgroundJobs
+from bulkport.jobs import JobQuery, JobState
 
 
 @pytest.fixture

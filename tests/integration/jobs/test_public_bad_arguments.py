@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from public_site import PublicSite
 
+from background_jobs import BackgroundJobs
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs import BackgroundJobs, JobContext, JobOptions, JobQuery, JobState, RetryLater, RetryPolicy
+from bulkport.jobs import JobContext, JobOptions, JobQuery, JobState, RetryLater, RetryPolicy
 from bulkport.jobs.errors import InvalidJobQuery, NotConnected, ParentNotFound, UnknownRecurringJob
 from bulkport.jobs.port.control import Change, Reschedule
 from bulkport.jobs.port.metrics import Granularity

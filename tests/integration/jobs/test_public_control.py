@@ -8,7 +8,8 @@ import pytest
 from engine_site import eventually
 from public_site import PublicSite
 
-from bulkport.jobs import BackgroundJobs, Effect, JobQuery, JobState, RetentionPolicy, RetryPolicy
+from background_jobs import BackgroundJobs
+from bulkport.jobs import Effect, JobQuery, JobState, RetentionPolicy, RetryPolicy
 
 
 @pytest.fixture

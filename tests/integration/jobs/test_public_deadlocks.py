@@ -8,7 +8,8 @@ import pytest
 from engine_site import eventually
 from psycopg.errors import DeadlockDetected
 
-from bulkport.jobs import BackgroundJobs, JobState
+from background_jobs import BackgroundJobs
+from bulkport.jobs import JobState
 
 jobs = BackgroundJobs()
 

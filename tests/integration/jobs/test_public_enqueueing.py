@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession as SqlModelSession
 
+from background_jobs import BackgroundJobs
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs import BackgroundJobs, JobContext, JobState, Task
+from bulkport.jobs import JobContext, JobState, Task
 from bulkport.jobs.connections import AnyConnection, SyncConnection
 from bulkport.jobs.errors import (
     ArgumentsDoNotFit,

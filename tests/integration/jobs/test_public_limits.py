@@ -9,7 +9,8 @@ import psycopg
 from engine_site import eventually
 from public_site import PublicSite
 
-from bulkport.jobs import BackgroundJobs, JobState
+from background_jobs import BackgroundJobs
+from bulkport.jobs import JobState
 
 HOUR: Final = 3600.0
 MEGABYTES: Final = 19

@@ -7,7 +7,8 @@ import pytest
 from engine_site import eventually
 from public_site import PublicSite
 
-from bulkport.jobs import BackgroundJobs, JobState
+from background_jobs import BackgroundJobs
+from bulkport.jobs import JobState
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from psycopg.rows import dict_row
 from public_site import PublicSite
 from structlog.testing import capture_logs
 
+from background_jobs import BackgroundJobs
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs import BackgroundJobs, FinalError, JobContext, JobState, RetryLater, RetryPolicy
+from bulkport.jobs import FinalError, JobContext, JobState, RetryLater, RetryPolicy
 from bulkport.jobs.run_output import MOST_LINES
 
 QUICK = RetryPolicy(max_attempts=3, base_seconds=0.01, max_seconds=0.02)

@@ -4,7 +4,7 @@ import asyncio
 
 import psycopg
 
-from bulkport.jobs import BackgroundJobs
+from background_jobs import BackgroundJobs
 
 
 async def test_a_sync_connection_does_not_keep_the_event_loop_waiting(database_url: str) -> None:

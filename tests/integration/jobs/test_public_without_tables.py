@@ -9,8 +9,9 @@ from public_site import PublicSite
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from background_jobs import BackgroundJobs
 from bulkport import migrations
-from bulkport.jobs import BackgroundJobs, JobState
+from bulkport.jobs import JobState
 
 
 async def test_a_worker_waits_for_the_tables(server_url: str) -> None:

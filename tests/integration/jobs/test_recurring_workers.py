@@ -12,6 +12,7 @@ from engine_site import EngineSite, eventually
 from recurring_site import HOURLY, RecurringSite, changed
 
 from bulkport.jobs import JobState, schedule
+from bulkport.jobs.port import WorkerOptions
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer
 
@@ -95,7 +96,7 @@ async def test_what_code_declares_is_written_when_a_worker_starts(
     engine, stop = PostgresEngine(), asyncio.Event()
     engine_worker.Tasks(site.url, "declaring").declare(engine)
     engine.recurring.declare(HOURLY)
-    running = asyncio.create_task(WorkerServer(engine, site.url, name="declaring").run(stop))
+    running = asyncio.create_task(WorkerServer(engine, WorkerOptions(site.url, "declaring")).run(stop))
     try:
 
         async def is_written() -> bool:

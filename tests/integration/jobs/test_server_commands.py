@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from bulkport.jobs import BackgroundJobs
+from background_jobs import BackgroundJobs
 from bulkport.jobs.port.metrics import Granularity, SeriesGroup, ServerCommand
 
 NAME = "server-1"

@@ -13,9 +13,10 @@ from bulkport.jobs.errors import TaskDeclarationError
 from bulkport.jobs.task import JobOptions, Task, TaskSettings
 
 TYPED = """
-from bulkport.jobs import BackgroundJobs, JobContext
+from bulkport.jobs import JobContext
+from bulkport.jobs.calls import JobCalls
 
-jobs = BackgroundJobs()
+jobs = JobCalls()
 
 @jobs.task
 async def send(context: JobContext, recipient: str, copies: int = 1) -> int: return copies
@@ -43,9 +44,9 @@ def test_a_task_is_named_for_its_function_unless_told() -> None:
 
 
 SCRIPT = """
-from bulkport.jobs import BackgroundJobs
+from bulkport.jobs.calls import JobCalls
 
-@BackgroundJobs().task
+@JobCalls().task
 async def send() -> None: ...
 
 print(send.name)

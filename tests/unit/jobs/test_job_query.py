@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bulkport.jobs import BackgroundJobs, JobQuery, JobSort, JobState
+from background_jobs import BackgroundJobs
+from bulkport.jobs import JobQuery, JobSort, JobState
 from bulkport.jobs.errors import InvalidJobQuery
 
 jobs = BackgroundJobs()

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from bulkport.jobs import BackgroundJobs, WorkerOptions
+from background_jobs import BackgroundJobs
+from bulkport.jobs import WorkerOptions
 from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.worker import WorkerServer, new_server_name
@@ -41,10 +42,8 @@ def _raises(error: Exception) -> Callable[[], None]:
 )
 async def test_a_worker_that_ends_unasked_is_run_again(end: Callable[[], None]) -> None:
     engine = _Failing(end)
-    server = WorkerServer(engine, "", name="me")
-    await server.run(asyncio.Event())
+    await WorkerServer(engine, WorkerOptions("", "me")).run(asyncio.Event())
     assert engine.names == ["me", "me"]
-    assert server.name == "me"
 
 
 async def test_a_worker_that_cannot_run_stops_while_it_waits() -> None:
@@ -55,18 +54,17 @@ async def test_a_worker_that_cannot_run_stops_while_it_waits() -> None:
         raise psycopg.OperationalError("away")
 
     engine = _Failing(end, _raises(AssertionError("run again")))
-    await WorkerServer(engine, "").run(stop)
+    await WorkerServer(engine, WorkerOptions("", "me")).run(stop)
     assert len(engine.names) == 1
 
 
 def test_every_made_up_name_is_new() -> None:
     assert new_server_name() != new_server_name()
-    assert WorkerServer(PostgresEngine(), "").name != WorkerServer(PostgresEngine(), "").name
 
 
 def test_death_cannot_be_seen_faster_than_three_heartbeats() -> None:
     with pytest.raises(ValueError, match="three times"):
-        WorkerServer(PostgresEngine(), "", heartbeat_seconds=1, stalled_seconds=2.9)
+        WorkerOptions("", "me", heartbeat_seconds=1, stalled_seconds=2.9)
 
 
 async def test_the_worker_of_jobs_in_another_schema_works_there() -> None:

@@ -335,12 +335,8 @@ class Bulkport(AsyncCalls):
             stack.callback(threads.close)
             await self._database.check_at_start()
             pool = await stack.enter_async_context(WorkerParts(self.schema, options).pool(url, mark))
-            engine = self._make_engine(pool)
+            engine = self.engine_for_worker(pool, threads)
             self._enter(stack, pool, engine, None)
-            for task in self._tasks.values():
-                engine.add_task(task.definition(threads))
-            for recurring in self.recurring.declared:
-                engine.recurring.declare(recurring)
             access = source_access(self._egress, self._stores)
             work = ImportWork(self.resources, self.limits, options, access, self._egress, self._staging)
             work.add_tasks(pool, engine, chunk_workers=self._chunk_workers)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from bulkport.imports.process import AttemptPolicy
 from bulkport.imports.retention import ImportRetention
-from bulkport.jobs.port import JobEngine
+from bulkport.jobs.port import JobEngine, WorkerOptions
 from bulkport.jobs.port.engine import DEFAULT_RETENTION, RetentionPolicy
 from bulkport.jobs.worker import WorkerServer
 
@@ -28,6 +28,12 @@ class WorkerSettings:
     """Grace for running jobs when the worker is asked to stop."""
     poll_seconds: float = 1.0
     """How often to look for jobs of which no notification came."""
+    blocked_seconds: float = 2.0
+    """A task that keeps the event loop to itself for so long is reported in the log."""
+    listen_url: str | None = None
+    """Where to hear of new jobs, if the database's URL leads to a pooler in transaction mode: a URL of PostgreSQL
+    itself, as psycopg takes it. Without notifications jobs are polled: often while there are some, at last every
+    `poll_seconds`."""
     retention: RetentionPolicy = DEFAULT_RETENTION
     """How long finished background jobs are kept."""
     import_retention: ImportRetention = field(default_factory=ImportRetention)
@@ -39,17 +45,19 @@ class WorkerSettings:
         self, engine: JobEngine, url: str, *, name: str, queues: Sequence[str] | None, schema: str
     ) -> WorkerServer:
         """The server of an engine that behaves so."""
-        return WorkerServer(
-            engine,
+        options = WorkerOptions(
             url,
+            name,
+            schema=schema,
             queues=queues,
             concurrency=self.concurrency,
             heavy=self.heavy,
-            name=name,
             heartbeat_seconds=self.heartbeat_seconds,
             stalled_seconds=self.stalled_seconds,
             shutdown_seconds=self.shutdown_seconds,
             poll_seconds=self.poll_seconds,
+            blocked_seconds=self.blocked_seconds,
+            listen_url=self.listen_url,
             retention=self.retention,
-            schema=schema,
         )
+        return WorkerServer(engine, options)

@@ -21,7 +21,6 @@ tasks, `enqueue.py` makes jobs of their calls; `inspect.py` and `control.py` are
 them.
 """
 
-from bulkport.jobs.background_jobs import BackgroundJobs
 from bulkport.jobs.context import JobCancelled, JobContext, StopRequested, TaskDefinition
 from bulkport.jobs.enqueue import Batch
 from bulkport.jobs.job import BackgroundJob, JobState, JSONValue
@@ -37,7 +36,6 @@ from bulkport.jobs.worker import run_until_signal, stop_on_signals
 __all__ = [
     "NO_RETRY",
     "BackgroundJob",
-    "BackgroundJobs",
     "Batch",
     "Effect",
     "EngineFactory",

@@ -13,7 +13,6 @@ from bulkport.database import DEFAULT_SCHEMA, in_schema, schema_name
 from bulkport.identifiers import AnyUserId, BackgroundJobId
 from bulkport.jobs.connections import (
     AnyConnection,
-    async_psycopg_in,
     borrow,
     despite_deadlocks,
     psycopg_in,
@@ -31,6 +30,7 @@ from bulkport.jobs.postgres import PostgresEngine
 from bulkport.jobs.recurring import RecurringJobs
 from bulkport.jobs.sync import SyncJobs
 from bulkport.jobs.task import DeclarationOptions, JobCall, Task, TaskDecorator, declared_task
+from bulkport.jobs.threads import TaskThreads
 from bulkport.pools import AsyncPool
 
 P = ParamSpec("P")
@@ -62,6 +62,21 @@ class JobCalls(ControlCalls, InspectCalls):
         """The same for code without an event loop, as far as enqueueing goes."""
         self.recurring = RecurringJobs(lambda: self._engine.recurring)
         """Jobs that are made again and again, by the clock."""
+
+    def engine_for_worker(self, pool: AsyncPool | None, threads: TaskThreads) -> JobEngine:
+        """An engine that knows the tasks and the recurring jobs that are declared here, to be run by a worker.
+
+        Parameters
+        ----------
+        threads
+            Where sync tasks run.
+        """
+        engine = self._make_engine(pool)
+        for task in self._tasks.values():
+            engine.add_task(task.definition(threads))
+        for recurring in self.recurring.declared:
+            engine.recurring.declare(recurring)
+        return engine
 
     @property
     def _pool(self) -> AsyncPool | None:
@@ -252,7 +267,9 @@ class JobCalls(ControlCalls, InspectCalls):
         if self._queue is not None:
             await batch.queue(self._queue, None)
             return
-        inner = await async_psycopg_in(connection, self.schema)
+        inner = None if connection is None else await psycopg_in(connection, self.schema)
+        if isinstance(inner, psycopg.Connection):
+            raise TypeError("a batch is queued through an async connection, or without one")
 
         async def queue() -> None:
             async with borrow(self._pool, inner) as used, used.transaction():
@@ -283,9 +300,7 @@ class JobCalls(ControlCalls, InspectCalls):
         """The job's current state; None if there is no such job, or no longer."""
         if self._queue is not None and (found := self._queue.get(job_id)) is not None:
             return found
-        async with borrow(self._pool, await async_psycopg_in(connection, self.schema)) as used:
-            with in_schema(used, self.schema):
-                return await self._engine.look_up(job_id, used)
+        return await self._engine.look_up(job_id, connection)
 
     @property
     def reader(self) -> JobReader:

@@ -4,20 +4,22 @@ SQLAlchemy and asyncpg are not needed: their classes are looked at only in a pro
 needs little of a connection, a cursor and a transaction, and asyncpg's is given psycopg's face for that.
 """
 
+import asyncio
 import json
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, LiteralString, Protocol, Self, TypeAlias, TypeGuard, TypeVar, cast
 
 import psycopg
 from psycopg import sql
 from psycopg.errors import DeadlockDetected
-from psycopg.rows import dict_row, tuple_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg.types.json import Json, Jsonb
 
-from bulkport.database import DEFAULT_SCHEMA, render
+from bulkport.database import DEFAULT_SCHEMA, in_schema, render
+from bulkport.database.tolerant import fetch_tolerantly
 from bulkport.jobs.errors import NotConnected
 from bulkport.pools import AsyncPool
 
@@ -214,16 +216,6 @@ async def psycopg_in(connection: "AnyConnection", schema: str = DEFAULT_SCHEMA) 
     return sync_psycopg_in(connection, schema)  # type: ignore[arg-type] # what is left of the union
 
 
-async def async_psycopg_in(connection: "AnyConnection | None", schema: str = DEFAULT_SCHEMA) -> AsyncPsycopg | None:
-    """As `psycopg_in`, for what is not done through a sync connection; None stays None."""
-    if connection is None:
-        return None
-    inner = await psycopg_in(connection, schema)
-    if isinstance(inner, psycopg.Connection):
-        raise TypeError("this takes an async connection; only enqueueing takes a sync one")
-    return inner
-
-
 def sync_psycopg_in(connection: "SyncConnection", schema: str = DEFAULT_SCHEMA) -> SyncPsycopg | AsyncPsycopg:
     """As `psycopg_in`, without an event loop.
 
@@ -318,3 +310,63 @@ async def borrow(pool: AsyncPool | None, given: AsyncPsycopg | None = None) -> A
         raise NotConnected
     async with pool.connection() as connection:
         yield connection
+
+
+class Statements:
+    """Runs single statements: in the transaction of a caller's connection, or on a connection of a pool.
+
+    Parameters
+    ----------
+    pool
+        For calls that are given no connection; its connections are autocommit ones.
+    schema
+        Where the tables are, for connections of callers.
+    """
+
+    def __init__(self, pool: AsyncPool | None, schema: str = DEFAULT_SCHEMA) -> None:
+        self._pool = pool
+        self._schema = schema
+
+    async def fetch(
+        self, query: LiteralString, arguments: Mapping[str, Any], given: "AnyConnection | None" = None
+    ) -> list[DictRow]:
+        """Run one statement and return its rows.
+
+        Raises
+        ------
+        NotConnected
+            There is neither a connection nor a pool.
+        TypeError
+            It is no connection.
+        """
+        used = None if given is None else await psycopg_in(given, self._schema)
+        if isinstance(used, psycopg.Connection):
+            # In a thread: the connection would keep the event loop waiting.
+            return await asyncio.to_thread(self._fetch_sync, used, query, arguments)
+
+        async def run() -> list[DictRow]:
+            async with borrow(self._pool, used) as connection:
+                with in_schema(connection, self._schema):
+                    cursor = connection.cursor(row_factory=dict_row)
+                async with cursor:
+                    await cursor.execute(query, arguments, prepare=False)
+                    return await cursor.fetchall() if cursor.description else []
+
+        return await despite_deadlocks(run, is_ours=given is None)
+
+    async def read(
+        self, query: LiteralString, arguments: Mapping[str, Any], given: "AnyConnection | None" = None
+    ) -> list[DictRow]:
+        """As `fetch`, of a statement that only reads: a row that Python has no room for hides no others."""
+        if given is not None:
+            return await self.fetch(query, arguments, given)
+        async with borrow(self._pool) as connection:
+            return await fetch_tolerantly(
+                lambda: connection.cursor(row_factory=dict_row),
+                lambda cursor: cursor.execute(query, arguments, prepare=False),
+            )
+
+    def _fetch_sync(self, used: SyncPsycopg, query: LiteralString, arguments: Mapping[str, Any]) -> list[DictRow]:
+        with in_schema(used, self._schema), used.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(query, arguments, prepare=False)
+            return cursor.fetchall() if cursor.description else []

@@ -7,15 +7,14 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypedDict, Unpack
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import psycopg
 from psycopg.errors import UndefinedColumn, UndefinedFunction, UndefinedTable
 
 from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.port import JobEngine, WorkerOptions
-from bulkport.jobs.port.engine import RetentionPolicy
 from bulkport.logs import get_logger, log_to_stderr
 from bulkport.runtime import event_loop_factory, share_interpreter, spare_loaded_objects
 
@@ -25,27 +24,6 @@ _FIRST_RESTART_SECONDS = 0.2
 _LONGEST_RESTART_SECONDS = 5.0
 
 
-class FurtherOptions(TypedDict, total=False):
-    """How a worker server behaves; see `WorkerOptions`."""
-
-    heartbeat_seconds: float
-    stalled_seconds: float
-    shutdown_seconds: float
-    poll_seconds: float
-    blocked_seconds: float
-    listen_url: str | None
-    retention: RetentionPolicy
-    schema: str
-
-
-class ServerOptions(FurtherOptions, total=False):
-    """What it serves besides."""
-
-    queues: Sequence[str] | None
-    concurrency: int
-    heavy: bool
-
-
 class WorkerServer:
     """Runs the jobs of an engine until it is asked to stop, whatever happens to the database meanwhile.
 
@@ -53,31 +31,20 @@ class WorkerServer:
     ----------
     engine
         With its tasks declared.
-    database_url
-        The server opens six connections of its own.
-    name
-        Unique among all servers, also over time. A parent that starts this process gives it a fresh name, and says
-        it to `JobEngine.rescue` when it has seen the process die. None: a name is made up.
     options
-        See `WorkerOptions`.
+        The server opens six connections of its own. A parent that starts this process gives it a fresh name, and says
+        it to `JobEngine.rescue` when it has seen the process die; otherwise see `new_server_name`.
 
     Examples
     --------
     >>> stop = asyncio.Event()
     >>> stop_on_signals(stop)
-    >>> await WorkerServer(engine, database_url).run(stop)
+    >>> await WorkerServer(engine, WorkerOptions(database_url, new_server_name())).run(stop)
     """
 
-    def __init__(
-        self, engine: JobEngine, database_url: str, *, name: str | None = None, **options: Unpack[ServerOptions]
-    ) -> None:
+    def __init__(self, engine: JobEngine, options: WorkerOptions) -> None:
         self._engine = engine
-        self._options = WorkerOptions(database_url, name or new_server_name(), **options)
-
-    @property
-    def name(self) -> str:
-        """The server's name, as `JobEngine.rescue` takes it."""
-        return self._options.server_name
+        self._options = options
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run jobs until `stop` is set; return when the running ones have ended or been handed back.

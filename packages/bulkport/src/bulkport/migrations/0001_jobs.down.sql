@@ -19,6 +19,6 @@ BEGIN
             EXECUTE 'DROP ROUTINE ' || routine || ' CASCADE';
         END IF;
     END LOOP;
-    DROP TYPE IF EXISTS bulkport.new_job, bulkport.run_outcome, bulkport.job_state;
+    DROP TYPE IF EXISTS bulkport.new_job, bulkport.run_outcome, bulkport.held_job, bulkport.job_state;
 END;
 $$;

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from bulkport.database import DEFAULT_SCHEMA
 from bulkport.identifiers import BackgroundJobId
+from bulkport.jobs.connections import AnyConnection
 from bulkport.jobs.context import TaskDefinition
 from bulkport.jobs.job import BackgroundJob, JobState
 from bulkport.jobs.port.control import JobControl
@@ -125,12 +126,12 @@ class JobEngine(JobQueue, Protocol):
         """
         ...
 
-    async def look_up(self, job_id: BackgroundJobId, connection: Connection | None = None) -> BackgroundJob | None:
+    async def look_up(self, job_id: BackgroundJobId, connection: "AnyConnection | None" = None) -> BackgroundJob | None:
         """The job as it stands now; None when there is no such job."""
         ...
 
     async def unfinished_among(
-        self, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+        self, job_ids: Iterable[BackgroundJobId], connection: "AnyConnection | None" = None
     ) -> set[BackgroundJobId]:
         """Those of some thousand jobs that have not ended, all in one question; ids that no job has are left out."""
         ...

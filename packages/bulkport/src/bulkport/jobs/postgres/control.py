@@ -4,11 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, LiteralString, Protocol, Unpack
 
-from psycopg.rows import tuple_row
-
-from bulkport.database import DEFAULT_SCHEMA, in_schema
+from bulkport.database import DEFAULT_SCHEMA
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.connections import AnyConnection, async_psycopg_in, borrow, despite_deadlocks
+from bulkport.jobs.connections import AnyConnection, Statements
 from bulkport.jobs.errors import NotConnected
 from bulkport.jobs.port.control import (
     Actor,
@@ -37,18 +35,18 @@ JOBS_A_TRANSACTION: Final = 500
 """Jobs that an order for many locks at one time."""
 _MOST_NOTE_LENGTH: Final = 2_000
 
-# See sql/control.sql. The last column is the job that repeats this one.
+# See sql/control.sql.
 _STATEMENTS: Final[Mapping[type[Order], LiteralString]] = {
-    Cancel: "SELECT job_id, what, NULL FROM bulkport.cancel(%(ids)s, %(reason)s, %(actor)s)",
-    Delete: "SELECT job_id, what, NULL FROM bulkport.delete_jobs(%(ids)s, %(reason)s, %(actor)s)",
+    Cancel: "SELECT job_id, what, NULL::bigint AS new_job_id FROM bulkport.cancel(%(ids)s, %(reason)s, %(actor)s)",
+    Delete: "SELECT job_id, what, NULL::bigint AS new_job_id FROM bulkport.delete_jobs(%(ids)s, %(reason)s, %(actor)s)",
     Requeue: "SELECT job_id, what, new_job_id FROM bulkport.requeue(%(ids)s, %(reason)s, %(actor)s)",
-    RunNow: "SELECT job_id, what, NULL FROM bulkport.run_now(%(ids)s, %(reason)s, %(actor)s)",
+    RunNow: "SELECT job_id, what, NULL::bigint AS new_job_id FROM bulkport.run_now(%(ids)s, %(reason)s, %(actor)s)",
     Reschedule: (
-        "SELECT job_id, what, NULL FROM bulkport.reschedule("
+        "SELECT job_id, what, NULL::bigint AS new_job_id FROM bulkport.reschedule("
         "%(ids)s, %(at)s::timestamptz, %(delay)s::double precision, %(reason)s, %(actor)s)"
     ),
     Change: (
-        "SELECT job_id, what, NULL FROM bulkport.change("
+        "SELECT job_id, what, NULL::bigint AS new_job_id FROM bulkport.change("
         "%(ids)s, %(priority)s::integer, %(queue)s, %(reason)s, %(actor)s)"
     ),
 }
@@ -101,8 +99,7 @@ class JobController(JobControl):
     def __init__(
         self, pool: AsyncPool | None = None, finder: IdFinder | None = None, *, schema: str = DEFAULT_SCHEMA
     ) -> None:
-        self._schema = schema
-        self._pool = pool
+        self._statements = Statements(pool, schema)
         self._finder = finder
 
     async def order(
@@ -112,10 +109,10 @@ class JobController(JobControl):
         known = sorted({number for number in numbers.values() if number is not None})
         rows: dict[int | None, tuple[Effect, BackgroundJobId | None]] = {None: (Effect.UNKNOWN, None)}
         if known:
-            for number, what, new in await self._fetch(
-                _STATEMENTS[type(order)], _arguments(order) | {"ids": known}, connection
-            ):
-                rows[number] = Effect(what), None if new is None else job_id_of(new)
+            arguments = _arguments(order) | {"ids": known}
+            for row in await self._statements.fetch(_STATEMENTS[type(order)], arguments, connection):
+                new = row["new_job_id"]
+                rows[row["job_id"]] = Effect(row["what"]), None if new is None else job_id_of(new)
         return [OrderResult(job_id, *rows[number]) for job_id, number in numbers.items()]
 
     async def order_all(self, order: Order, query: JobQuery) -> OrderSummary:
@@ -160,41 +157,25 @@ class JobController(JobControl):
         if number is None:
             return False
         arguments = {"job_id": number, "seconds": float(seconds), "actor": _note(by.get("actor"))}
-        return bool(await self._fetch(ASK_STACK, arguments, by.get("connection")))
+        return bool(await self._statements.fetch(ASK_STACK, arguments, by.get("connection")))
 
     async def command_server(self, name: str, command: ServerCommand | None, **by: Unpack[Actor]) -> bool:
         require_known(by, Actor.__optional_keys__, "an order to a server")
         arguments = {"name": storable_text(name), "wanted": command, "actor": _note(by.get("actor"))}
-        return bool(await self._fetch(_COMMAND_SERVER, arguments, by.get("connection")))
+        return bool(await self._statements.fetch(_COMMAND_SERVER, arguments, by.get("connection")))
 
     async def _set(self, query: LiteralString, name: str, value: str | float | None, by: Actor) -> None:
         """Set something of a queue."""
         require_known(by, Actor.__optional_keys__, "an order to a queue")
         require_queue_name(name)
         arguments = {"name": name, "value": value, "actor": _note(by.get("actor"))}
-        await self._fetch(query, arguments, by.get("connection"))
+        await self._statements.fetch(query, arguments, by.get("connection"))
 
     async def _set_task(self, query: LiteralString, task: str, note: str | None, by: Actor) -> None:
         require_known(by, Actor.__optional_keys__, "an order to a task")
         require_task_name(task)
         arguments = {"task": storable_text(task), "note": _note(note), "actor": _note(by.get("actor"))}
-        await self._fetch(query, arguments, by.get("connection"))
-
-    async def _fetch(
-        self, query: LiteralString, arguments: Mapping[str, Any], given: "AnyConnection | None"
-    ) -> list[tuple[Any, ...]]:
-        """Run one statement."""
-        used = await async_psycopg_in(given, self._schema)
-
-        async def run() -> list[tuple[Any, ...]]:
-            async with borrow(self._pool, used) as connection:
-                with in_schema(connection, self._schema):
-                    cursor = connection.cursor(row_factory=tuple_row)
-                async with cursor:
-                    await cursor.execute(query, arguments, prepare=False)
-                    return await cursor.fetchall()
-
-        return await despite_deadlocks(run, is_ours=given is None)
+        await self._statements.fetch(query, arguments, by.get("connection"))
 
 
 def _note(text: str | None) -> str | None:

@@ -9,11 +9,11 @@ from typing import Any, Final, LiteralString, Self
 
 from psycopg import sql
 from psycopg.errors import ForeignKeyViolation, ObjectNotInPrerequisiteState
-from psycopg.rows import DictRow, dict_row, tuple_row
+from psycopg.rows import DictRow, tuple_row
 
 from bulkport.database import DEFAULT_SCHEMA
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.connections import borrow
+from bulkport.jobs.connections import AnyConnection, Statements, borrow
 from bulkport.jobs.context import TaskDefinition
 from bulkport.jobs.errors import BatchClosed, JobAlreadyQueued, NotConnected, ParentNotFound, TaskAlreadyDeclared
 from bulkport.jobs.job import DEFAULT_QUEUE, BackgroundJob, JobState
@@ -153,6 +153,7 @@ class PostgresEngine(JobEngine):
 
     def __init__(self, pool: AsyncPool | None = None, *, schema: str = DEFAULT_SCHEMA) -> None:
         self._pool = pool
+        self._statements = Statements(pool, schema)
         self._tasks: dict[str, TaskDefinition] = {}
         self._reader = None if pool is None else PostgresJobReader(pool)
         self._control = JobController(pool, self._reader, schema=schema)
@@ -231,21 +232,19 @@ class PostgresEngine(JobEngine):
     ) -> sql.Composed:
         return queries.ENQUEUE_CALL.format(task=task, queue=queue, args=args, user_id=user_id or sql.NULL)
 
-    async def look_up(self, job_id: BackgroundJobId, connection: Connection | None = None) -> BackgroundJob | None:
+    async def look_up(self, job_id: BackgroundJobId, connection: "AnyConnection | None" = None) -> BackgroundJob | None:
         number = number_of(job_id)
         if number is None:
             return None
-        async with borrow(self._pool, connection) as used, used.cursor(row_factory=dict_row) as cursor:
-            row = await (await cursor.execute(queries.LOOK_UP, (number,), prepare=False)).fetchone()
-        return None if row is None else _snapshot(number, row)
+        rows = await self._statements.fetch(queries.LOOK_UP, {"job_id": number}, connection)
+        return _snapshot(number, rows[0]) if rows else None
 
     async def unfinished_among(
-        self, job_ids: Iterable[BackgroundJobId], connection: Connection | None = None
+        self, job_ids: Iterable[BackgroundJobId], connection: "AnyConnection | None" = None
     ) -> set[BackgroundJobId]:
         numbers = [number for job_id in job_ids if (number := number_of(job_id)) is not None]
-        async with borrow(self._pool, connection) as used, used.cursor(row_factory=tuple_row) as cursor:
-            rows = await (await cursor.execute(queries.UNFINISHED_AMONG, (numbers,), prepare=False)).fetchall()
-        return {job_id_of(row[0]) for row in rows}
+        rows = await self._statements.fetch(queries.UNFINISHED_AMONG, {"job_ids": numbers}, connection)
+        return {job_id_of(row["job_id"]) for row in rows}
 
     async def rescue(
         self, server_names: Sequence[str] | None = None, connection: Connection | None = None

@@ -98,24 +98,11 @@ class Claimer:
             "reach": min(self._reach * free, _MOST_REACH),
         }
         rows = await self._connection.fetch_all(queries.CLAIM, arguments)
-        signals = {row["signal"] for row in rows}
-        jobs = [_claimed(row) for row in rows if row["signal"] is None]
+        signals = {row.pop("signal") for row in rows}
+        jobs = [ClaimedJob(**row) for row in rows if row["job_id"] is not None]
         # Jobs at the head that somebody holds for long must not hide those behind them.
         self._reach = min(4 * self._reach, _MOST_REACH) if "again" in signals and not jobs else _REACH
         return Claim(jobs, is_evicted="evicted" in signals, is_contended="again" in signals)
-
-
-def _claimed(row: dict[str, Any]) -> ClaimedJob:
-    return ClaimedJob(
-        row["job_id"],
-        row["task"],
-        row["queue"],
-        row["priority"],
-        row["args"],
-        row["runs"],
-        row["failures"],
-        row["lost_runs"],
-    )
 
 
 class Listener:

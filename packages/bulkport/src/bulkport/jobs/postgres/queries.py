@@ -34,10 +34,10 @@ SEAL_BATCH: Final[LiteralString] = "SELECT bulkport.seal_batch(%s)"
 LOOK_UP: Final[LiteralString] = """
 SELECT job.task, job.queue, job.args::text, job.state::text, job.due_at, job.priority, job.failures, job.error_type,
        job.error, job.user_id, job.result::text
-FROM bulkport.all_jobs job WHERE job.job_id = %s
+FROM bulkport.all_jobs job WHERE job.job_id = %(job_id)s
 """
 
-UNFINISHED_AMONG: Final[LiteralString] = "SELECT job_id FROM bulkport.jobs WHERE job_id = ANY(%s)"
+UNFINISHED_AMONG: Final[LiteralString] = "SELECT job_id FROM bulkport.jobs WHERE job_id = ANY(%(job_ids)s)"
 
 # A server that comes back under its name takes its own lease over; what it ran before is then nobody's.
 REGISTER: Final[LiteralString] = """

@@ -2,23 +2,22 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
-import psycopg
 from psycopg.errors import LockNotAvailable
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from bulkport.database import DEFAULT_SCHEMA, in_schema
-from bulkport.database.tolerant import fetch_tolerantly
+from bulkport.database import DEFAULT_SCHEMA
 from bulkport.identifiers import BackgroundJobId
-from bulkport.jobs.connections import AnyConnection, borrow, psycopg_in
+from bulkport.jobs.connections import AnyConnection, Statements
 from bulkport.jobs.errors import RecurringJobAlreadyDeclared, UnknownRecurringJob
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.recurring import MissedRuns, RecurringDefinition, RecurringJob, RecurringRun, RecurringStore
 from bulkport.jobs.postgres import recurring_queries as queries
-from bulkport.jobs.postgres.rows import as_arguments, in_utc, job_id_of, utc_or_none
+from bulkport.jobs.postgres.rows import as_arguments, job_id_of, utc_or_none
 from bulkport.jobs.schedule import Schedule
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
@@ -42,8 +41,7 @@ class PostgresRecurringStore(RecurringStore):
     """
 
     def __init__(self, pool: AsyncPool | None, *, schema: str = DEFAULT_SCHEMA) -> None:
-        self._pool = pool
-        self._schema = schema
+        self._statements = Statements(pool, schema)
         self._declared: dict[str, RecurringDefinition] = {}
 
     @property
@@ -91,7 +89,7 @@ class PostgresRecurringStore(RecurringStore):
         return job_id_of(rows[0]["job_id"])
 
     async def get(self, recurring_id: str, connection: "AnyConnection | None" = None) -> RecurringJob | None:
-        rows = await self._read(connection, queries.GET, {"id": recurring_id})
+        rows = await self._fetch(connection, queries.GET, {"id": recurring_id}, only_reads=True)
         return _recurring_job(rows[0]) if rows else None
 
     async def search(
@@ -104,7 +102,7 @@ class PostgresRecurringStore(RecurringStore):
         connection: "AnyConnection | None" = None,
     ) -> Sequence[RecurringJob]:
         arguments = {"text": text, "after": after, "limit": limit, "is_overdue": is_overdue}
-        rows = await self._read(connection, queries.SEARCH, arguments)
+        rows = await self._fetch(connection, queries.SEARCH, arguments, only_reads=True)
         return [_recurring_job(row) for row in rows]
 
     async def _existing(self, recurring_id: str, connection: "AnyConnection | None") -> RecurringJob:
@@ -117,41 +115,17 @@ class PostgresRecurringStore(RecurringStore):
         return rows[0]
 
     async def _fetch(
-        self, given: "AnyConnection | None", query: LiteralString, arguments: Mapping[str, Any]
+        self,
+        given: "AnyConnection | None",
+        query: LiteralString,
+        arguments: Mapping[str, Any],
+        *,
+        only_reads: bool = False,
     ) -> list[DictRow]:
         # What cannot be stored is found nowhere.
-        arguments = {name: storable_text(each) if isinstance(each, str) else each for name, each in arguments.items()}
-        used = None if given is None else await psycopg_in(given, self._schema)
-        if isinstance(used, psycopg.Connection):
-            with in_schema(used, self._schema), used.cursor(row_factory=dict_row) as cursor:
-                cursor.execute(query, arguments, prepare=False)
-                return cursor.fetchall() if cursor.description else []
-        async with borrow(self._pool, used) as connection:
-            with in_schema(connection, self._schema):
-                waiting = connection.cursor(row_factory=dict_row)
-            async with waiting:
-                await waiting.execute(query, arguments, prepare=False)
-                rows = await waiting.fetchall() if waiting.description else []
-        of_caller: Any = used
-        if not isinstance(of_caller, psycopg.AsyncConnection | None):
-            # Of other drivers JSON is text, unless the application had it otherwise.
-            for row in rows:
-                if isinstance(args := row.get("args"), str):
-                    row["args"] = json.loads(args)
-        return rows
-
-    async def _read(
-        self, given: "AnyConnection | None", query: LiteralString, arguments: Mapping[str, Any]
-    ) -> list[DictRow]:
-        """As `_fetch`, of a statement that only reads."""
-        if given is not None:
-            return await self._fetch(given, query, arguments)
-        stored = {name: storable_text(each) if isinstance(each, str) else each for name, each in arguments.items()}
-        async with borrow(self._pool, None) as connection:
-            return await fetch_tolerantly(
-                lambda: connection.cursor(row_factory=dict_row),
-                lambda cursor: cursor.execute(query, stored, prepare=False),
-            )
+        storable = {name: storable_text(each) if isinstance(each, str) else each for name, each in arguments.items()}
+        run = self._statements.read if only_reads else self._statements.fetch
+        return await run(query, storable, given)
 
 
 async def write_declared(
@@ -184,19 +158,9 @@ async def write_declared(
 
 async def _write(fetch: Fetch, definition: RecurringDefinition, *, in_code: bool, patience: str | None = None) -> None:
     (row,) = await fetch(queries.NOW, {})
-    arguments = {
-        "id": definition.id,
-        "task": definition.task,
+    arguments = {name: getattr(definition, name) for name in _DEFINED} | {
         "args": Jsonb(definition.args),
-        "queue": definition.queue,
-        "priority": definition.priority,
-        "user_id": definition.user_id,
-        "concurrency_key": definition.concurrency_key,
         "concurrency_limit": None if definition.concurrency_key is None else definition.concurrency_limit,
-        "cron": definition.cron,
-        "timezone": definition.timezone,
-        "missed": definition.missed,
-        "overlap": definition.overlap,
         "in_code": in_code,
         "next_at": definition.schedule.next_after(row["now"]),
         "patience": patience,
@@ -208,37 +172,26 @@ def _unknown(recurring_id: str) -> UnknownRecurringJob:
     return UnknownRecurringJob(f"there is no recurring job {recurring_id!r}")
 
 
+_DEFINED: Final = tuple(each.name for each in fields(RecurringDefinition))
+_SHOWN: Final = tuple(each.name for each in fields(RecurringJob) if each.name != "definition")
+_TIMES: Final = ("paused_at", "next_at", "last_at", "last_job_at", "created_at", "updated_at")
+
+
 def _recurring_job(row: DictRow) -> RecurringJob:
-    return RecurringJob(
-        definition=RecurringDefinition(
-            id=row["recurring_id"],
-            task=row["task"],
-            cron=row["cron"],
-            timezone=row["timezone"],
-            args=as_arguments(row["args"]),
-            queue=row["queue"],
-            priority=row["priority"],
-            user_id=row["user_id"],
-            concurrency_key=row["concurrency_key"],
-            concurrency_limit=row["concurrency_limit"] or 1,
-            missed=MissedRuns(row["missed"]),
-            overlap=row["overlap"],
-            is_stored=True,
-        ),
-        in_code=row["in_code"],
-        paused_at=utc_or_none(row["paused_at"]),
-        next_at=utc_or_none(row["next_at"]),
-        is_overdue=row["is_overdue"],
-        last_at=utc_or_none(row["last_at"]),
-        last_note=row["last_note"],
-        last_job_id=None if row["last_job_id"] is None else job_id_of(row["last_job_id"]),
-        last_job_state=None if row["last_job_state"] is None else JobState(row["last_job_state"]),
-        last_job_at=utc_or_none(row["last_job_at"]),
-        average_seconds=row["average_seconds"],
-        runs=tuple(
+    args = row["args"]
+    known = row | {
+        "id": row["recurring_id"],
+        # Of other drivers than psycopg JSON is text, unless the application had it otherwise.
+        "args": as_arguments(json.loads(args) if isinstance(args, str) else args),
+        "concurrency_limit": row["concurrency_limit"] or 1,
+        "missed": MissedRuns(row["missed"]),
+        "last_job_id": None if row["last_job_id"] is None else job_id_of(row["last_job_id"]),
+        "last_job_state": None if row["last_job_state"] is None else JobState(row["last_job_state"]),
+        "runs": tuple(
             RecurringRun(job_id_of(job_id), JobState(state))
             for job_id, state in zip(row["run_ids"], row["run_states"], strict=True)
         ),
-        created_at=in_utc(row["created_at"]),
-        updated_at=in_utc(row["updated_at"]),
-    )
+        **{name: utc_or_none(row[name]) for name in _TIMES},
+    }
+    definition = RecurringDefinition(**{name: known[name] for name in _DEFINED}, is_stored=True)
+    return RecurringJob(definition, **{name: known[name] for name in _SHOWN})

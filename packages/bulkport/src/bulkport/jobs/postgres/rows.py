@@ -11,14 +11,9 @@ from bulkport.jobs.run_output import Progress
 from bulkport.telemetry import without_carrier
 
 
-def in_utc(time: datetime) -> datetime:
-    """The same moment in UTC."""
-    return time.astimezone(UTC)
-
-
 def utc_or_none(time: datetime | None) -> datetime | None:
-    """As `in_utc`, of a time that may be missing."""
-    return None if time is None else in_utc(time)
+    """The same moment in UTC, of a time that may be missing."""
+    return None if time is None else time.astimezone(UTC)
 
 
 def number_of(job_id: str) -> int | None:

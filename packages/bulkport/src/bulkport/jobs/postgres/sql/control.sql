@@ -1,31 +1,64 @@
 -- What operators and callers do to jobs.
 --
--- Each function takes any ids, does what it can under the locks of their rows, and returns for every id what came of it;
--- asked twice it does nothing the second time. `why` and `who` are kept in the jobs' history.
+-- Each function takes any ids, does what it can under the locks of their rows, and returns for every id what came of it:
+-- see `effect`. Asked twice it does nothing the second time. `why` and `who` are kept in the jobs' history.
 
--- Locks jobs, and returns how each stands: 'unknown', 'waiting' in its queue, 'running', 'stopping' (it runs and has been
--- asked to stop), or its state.
-CREATE FUNCTION bulkport.hold(ids bigint[])
-RETURNS TABLE (job_id bigint, stands text)
+-- A job whose row is locked: how it stands, and what an order to it comes to.
+CREATE TYPE bulkport.held_job AS (job_id bigint, stands text, what text);
+
+-- Locks jobs for an order, 'cancel', 'delete', 'requeue', 'run now', 'reschedule' or 'change'. A job stands as 'unknown',
+-- 'waiting' in its queue, 'running', 'stopping' (it runs and has been asked to stop), or as its state.
+CREATE FUNCTION bulkport.hold(ids bigint[], asked text)
+RETURNS bulkport.held_job[]
 LANGUAGE plpgsql AS $$
-#variable_conflict use_column
 BEGIN
     PERFORM FROM bulkport.jobs job WHERE job.job_id = ANY (ids) ORDER BY job.job_id FOR UPDATE;
     PERFORM FROM bulkport.finished_jobs job WHERE job.job_id = ANY (ids) ORDER BY job.job_id FOR UPDATE;
     -- Once more: one that had ended may have been requeued meanwhile.
     PERFORM FROM bulkport.jobs job WHERE job.job_id = ANY (ids) ORDER BY job.job_id FOR UPDATE;
-    RETURN QUERY
-        SELECT asked.id,
-               COALESCE(CASE live.state WHEN 'enqueued' THEN 'waiting'
-                                        WHEN 'processing' THEN CASE WHEN live.cancel_requested THEN 'stopping'
-                                                                    ELSE 'running' END
-                                        ELSE live.state::text END,
-                        ended.state::text, 'unknown')
-        FROM (SELECT DISTINCT unnest(ids) AS id) AS asked
-        LEFT JOIN bulkport.jobs live ON live.job_id = asked.id
-        LEFT JOIN bulkport.finished_jobs ended ON ended.job_id = asked.id
-        ORDER BY asked.id;
+    RETURN ARRAY(
+        SELECT ROW(wanted.id, stand.stands, bulkport.effect(asked, stand.stands))::bulkport.held_job
+        FROM (SELECT DISTINCT unnest(ids) AS id) AS wanted
+        LEFT JOIN bulkport.jobs live ON live.job_id = wanted.id
+        LEFT JOIN bulkport.finished_jobs ended ON ended.job_id = wanted.id
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(CASE live.state WHEN 'enqueued' THEN 'waiting'
+                                            WHEN 'processing' THEN CASE WHEN live.cancel_requested THEN 'stopping'
+                                                                        ELSE 'running' END
+                                            ELSE live.state::text END,
+                            ended.state::text, 'unknown') AS stands
+        ) AS stand
+        ORDER BY wanted.id);
 END;
+$$;
+
+-- What an order to a job that stands so comes to. The last ones say why it is left as it is.
+CREATE FUNCTION bulkport.effect(asked text, stands text)
+RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN stands = 'unknown' THEN 'unknown'
+        WHEN asked IN ('cancel', 'delete') AND stands = 'running' THEN 'asked to stop'
+        WHEN asked IN ('cancel', 'delete') AND stands = 'stopping' THEN 'already asked to stop'
+        WHEN asked = 'cancel' AND has_not_begun THEN 'cancelled'
+        WHEN asked = 'delete' THEN CASE stands WHEN 'cancelled' THEN 'already deleted' ELSE 'deleted' END
+        WHEN asked = 'requeue' AND has_ended THEN 'requeued'
+        WHEN asked = 'run now' AND stands IN ('scheduled', 'retrying') THEN 'released'
+        WHEN asked = 'reschedule' AND stands IN ('waiting', 'scheduled', 'retrying') THEN 'rescheduled'
+        WHEN asked = 'change' AND has_not_begun THEN 'changed'
+        WHEN stands IN ('running', 'stopping') THEN 'already running'
+        WHEN has_ended THEN 'already ended'
+        WHEN stands = 'awaiting' AND asked <> 'requeue' THEN 'waits for other jobs'
+        ELSE 'already waiting' END
+    FROM (SELECT stands IN ('waiting', 'scheduled', 'retrying', 'awaiting') AS has_not_begun,
+                 stands IN ('succeeded', 'failed', 'cancelled') AS has_ended) AS job
+$$;
+
+-- The ids of those to which an order comes to this.
+CREATE FUNCTION bulkport.those(held bulkport.held_job[], effect text)
+RETURNS bigint[]
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT ARRAY(SELECT job.job_id FROM unnest(held) AS job WHERE job.what = effect)
 $$;
 
 -- Ends waiting jobs, with what waits for them, and asks running ones to stop. The caller has locked them.
@@ -42,61 +75,28 @@ BEGIN
 END;
 $$;
 
--- Cancels jobs: 'cancelled', 'asked to stop', 'already asked to stop', 'already ended' or 'unknown'.
+-- Cancels jobs: those that wait at once, with what waits for them; those that run are asked to stop.
 CREATE FUNCTION bulkport.cancel(job_ids bigint[], why text, who text)
 RETURNS TABLE (job_id bigint, what text)
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    target record;
-    waiting bigint[] := '{}';
-    running bigint[] := '{}';
+    held bulkport.held_job[] := bulkport.hold(job_ids, 'cancel');
 BEGIN
-    FOR target IN SELECT * FROM bulkport.hold(job_ids) LOOP
-        job_id := target.job_id;
-        IF target.stands IN ('waiting', 'scheduled', 'retrying', 'awaiting') THEN
-            waiting := waiting || job_id;
-            what := 'cancelled';
-        ELSIF target.stands = 'running' THEN
-            running := running || job_id;
-            what := 'asked to stop';
-        ELSE
-            what := CASE target.stands WHEN 'stopping' THEN 'already asked to stop' WHEN 'unknown' THEN 'unknown'
-                                       ELSE 'already ended' END;
-        END IF;
-        RETURN NEXT;
-    END LOOP;
-    PERFORM bulkport.stop_jobs(waiting, running, why, who);
+    PERFORM bulkport.stop_jobs(bulkport.those(held, 'cancelled'), bulkport.those(held, 'asked to stop'), why, who);
+    RETURN QUERY SELECT job.job_id, job.what FROM unnest(held) AS job;
 END;
 $$;
 
--- Takes jobs away, those that have ended too: 'deleted', 'asked to stop', 'already asked to stop', 'already deleted'
--- or 'unknown'. They are 'cancelled' then, until retention removes them.
+-- Takes jobs away, those that have ended too. They are 'cancelled' then, until retention removes them.
 CREATE FUNCTION bulkport.delete_jobs(job_ids bigint[], why text, who text)
 RETURNS TABLE (job_id bigint, what text)
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    target record;
-    waiting bigint[] := '{}';
-    running bigint[] := '{}';
-    ended bigint[] := '{}';
     moment timestamptz := clock_timestamp();
+    held bulkport.held_job[] := bulkport.hold(job_ids, 'delete');
+    ended bigint[] := ARRAY(SELECT job.job_id FROM unnest(held) AS job WHERE job.stands IN ('succeeded', 'failed'));
+    waiting bigint[] := bulkport.array_without(bulkport.those(held, 'deleted'), ended);
 BEGIN
-    FOR target IN SELECT * FROM bulkport.hold(job_ids) LOOP
-        job_id := target.job_id;
-        what := 'deleted';
-        IF target.stands IN ('waiting', 'scheduled', 'retrying', 'awaiting') THEN
-            waiting := waiting || job_id;
-        ELSIF target.stands IN ('succeeded', 'failed') THEN
-            ended := ended || job_id;
-        ELSIF target.stands = 'running' THEN
-            running := running || job_id;
-            what := 'asked to stop';
-        ELSE
-            what := CASE target.stands WHEN 'stopping' THEN 'already asked to stop' WHEN 'unknown' THEN 'unknown'
-                                       ELSE 'already deleted' END;
-        END IF;
-        RETURN NEXT;
-    END LOOP;
     -- As long as a job is 'succeeded', its row shows the successful run; from now on nothing else would.
     INSERT INTO bulkport.job_runs (job_id, run, outcome, server, started_at, ended_at)
     SELECT job.job_id, job.runs, 'succeeded', job.server, job.started_at, job.finished_at
@@ -107,7 +107,8 @@ BEGIN
     UPDATE bulkport.finished_jobs job SET state = 'cancelled' WHERE job.job_id = ANY (ended);
     INSERT INTO bulkport.job_history (job_id, at, state, reason, actor)
     SELECT id, moment, 'cancelled', COALESCE(why, 'deleted'), who FROM unnest(ended) AS id ORDER BY id;
-    PERFORM bulkport.stop_jobs(waiting, running, COALESCE(why, 'deleted'), who);
+    PERFORM bulkport.stop_jobs(waiting, bulkport.those(held, 'asked to stop'), COALESCE(why, 'deleted'), who);
+    RETURN QUERY SELECT job.job_id, job.what FROM unnest(held) AS job;
 END;
 $$;
 
@@ -166,27 +167,16 @@ END;
 $$;
 
 -- Runs jobs again that have ended: 'requeued'; 'repeated' by a new job, its id in new_job_id, if it had succeeded;
--- 'already waiting', 'already running', 'unique key taken' (another job waits under it) or 'unknown'.
+-- 'unique key taken' if another job waits under it.
 CREATE FUNCTION bulkport.requeue(job_ids bigint[], why text, who text)
 RETURNS TABLE (job_id bigint, what text, new_job_id bigint)
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
-#variable_conflict use_column
 DECLARE
-    target record;
-    ended bigint[] := '{}';
+    held bulkport.held_job[] := bulkport.hold(job_ids, 'requeue');
+    ended bigint[] := bulkport.those(held, 'requeued');
     repeated bigint[];
     revived bigint[];
 BEGIN
-    FOR target IN SELECT * FROM bulkport.hold(job_ids) LOOP
-        IF target.stands IN ('succeeded', 'failed', 'cancelled') THEN
-            ended := ended || target.job_id;
-            CONTINUE;
-        END IF;
-        job_id := target.job_id;
-        what := CASE WHEN target.stands IN ('running', 'stopping') THEN 'already running'
-                     WHEN target.stands = 'unknown' THEN 'unknown' ELSE 'already waiting' END;
-        RETURN NEXT;
-    END LOOP;
     -- Those that had succeeded before they were deleted, too.
     repeated := ARRAY(
         SELECT job.job_id FROM bulkport.finished_jobs job WHERE job.job_id = ANY (ended) AND (
@@ -196,6 +186,7 @@ BEGIN
         ORDER BY job.job_id);
     ended := bulkport.array_without(ended, repeated);
     revived := bulkport.revive(ended, why, who);
+    RETURN QUERY SELECT job.job_id, job.what, NULL::bigint FROM unnest(held) AS job WHERE job.what <> 'requeued';
     RETURN QUERY
         SELECT id, CASE WHEN id = ANY (revived) THEN 'requeued' ELSE 'unique key taken' END, NULL::bigint
         FROM unnest(ended) AS id;
@@ -203,50 +194,32 @@ BEGIN
 END;
 $$;
 
--- Has jobs run now that wait for a time: 'released', 'already waiting', 'already running', 'already ended', 'waits for
--- other jobs' or 'unknown'.
+-- Has jobs run now that wait for a time.
 CREATE FUNCTION bulkport.run_now(job_ids bigint[], why text, who text)
 RETURNS TABLE (job_id bigint, what text)
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    target record;
-    due bigint[] := '{}';
+    held bulkport.held_job[] := bulkport.hold(job_ids, 'run now');
+    due bigint[] := bulkport.those(held, 'released');
 BEGIN
-    FOR target IN SELECT * FROM bulkport.hold(job_ids) LOOP
-        job_id := target.job_id;
-        what := bulkport.standing(target.stands);
-        IF target.stands IN ('scheduled', 'retrying') THEN
-            due := due || job_id;
-            what := 'released';
-        END IF;
-        RETURN NEXT;
-    END LOOP;
     -- It is ready from now on, not from the time it was to wait for.
     UPDATE bulkport.jobs job SET due_at = NULL WHERE job.job_id = ANY (due);
     PERFORM bulkport.make_ready(due, COALESCE(why, 'to run now'), who);
+    RETURN QUERY SELECT job.job_id, job.what FROM unnest(held) AS job;
 END;
 $$;
 
--- Gives jobs that have not begun another time, `at` or `delay` seconds from now: 'rescheduled', 'already running',
--- 'already ended', 'waits for other jobs' or 'unknown'.
+-- Gives jobs that have not begun another time, `at` or `delay` seconds from now.
 CREATE FUNCTION bulkport.reschedule(job_ids bigint[], at timestamptz, delay double precision, why text, who text)
 RETURNS TABLE (job_id bigint, what text)
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    target record;
     moment timestamptz := clock_timestamp();
     due timestamptz := COALESCE(at, moment + make_interval(secs => delay));
-    chosen bigint[] := '{}';
+    held bulkport.held_job[] := bulkport.hold(job_ids, 'reschedule');
+    chosen bigint[] := bulkport.those(held, 'rescheduled');
 BEGIN
-    FOR target IN SELECT * FROM bulkport.hold(job_ids) LOOP
-        job_id := target.job_id;
-        what := bulkport.standing(target.stands);
-        IF target.stands IN ('waiting', 'scheduled', 'retrying') THEN
-            chosen := chosen || job_id;
-            what := 'rescheduled';
-        END IF;
-        RETURN NEXT;
-    END LOOP;
+    RETURN QUERY SELECT job.job_id, job.what FROM unnest(held) AS job;
     IF cardinality(chosen) = 0 THEN
         RETURN;
     END IF;
@@ -264,28 +237,17 @@ BEGIN
 END;
 $$;
 
--- Gives jobs that have not begun another priority or queue (NULL: as it is): 'changed', 'already running', 'already
--- ended' or 'unknown'.
+-- Gives jobs that have not begun another priority or queue (NULL: as it is).
 CREATE FUNCTION bulkport.change(job_ids bigint[], new_priority integer, new_queue text, why text, who text)
 RETURNS TABLE (job_id bigint, what text)
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    target record;
     moment timestamptz := clock_timestamp();
-    changed bigint[] := '{}';
+    held bulkport.held_job[] := bulkport.hold(job_ids, 'change');
+    changed bigint[];
 BEGIN
-    FOR target IN SELECT * FROM bulkport.hold(job_ids) LOOP
-        job_id := target.job_id;
-        IF target.stands IN ('waiting', 'scheduled', 'retrying', 'awaiting') THEN
-            changed := changed || job_id;
-            what := 'changed';
-        ELSE
-            what := bulkport.standing(target.stands);
-        END IF;
-        RETURN NEXT;
-    END LOOP;
     changed := ARRAY(
-        SELECT job.job_id FROM bulkport.jobs job WHERE job.job_id = ANY (changed)
+        SELECT job.job_id FROM bulkport.jobs job WHERE job.job_id = ANY (bulkport.those(held, 'changed'))
           AND (job.priority <> COALESCE(new_priority, job.priority) OR job.queue <> COALESCE(new_queue, job.queue)));
     -- A move between queues is no new job: what is added in one is taken away in the other.
     INSERT INTO bulkport.job_deltas (at, task, queue, entered_state, jobs)
@@ -305,18 +267,8 @@ BEGIN
     PERFORM bulkport.notify_workers('queue', named.queue)
     FROM (SELECT DISTINCT job.queue FROM bulkport.jobs job WHERE job.job_id = ANY (changed) AND job.state = 'enqueued')
         AS named;
+    RETURN QUERY SELECT job.job_id, job.what FROM unnest(held) AS job;
 END;
-$$;
-
--- Why a job that stands so is left as it is.
-CREATE FUNCTION bulkport.standing(stands text)
-RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN stands = 'unknown' THEN 'unknown'
-                WHEN stands IN ('running', 'stopping') THEN 'already running'
-                WHEN stands IN ('succeeded', 'failed', 'cancelled') THEN 'already ended'
-                WHEN stands = 'awaiting' THEN 'waits for other jobs'
-                ELSE 'already waiting' END
 $$;
 
 -- Before a queue's row is written: enqueueing then leaves the listing of a new queue to this transaction, and does not wait
