@@ -1,5 +1,6 @@
 """Transactions of callers that stay open: they delay what they are about, and nothing else."""
 
+import asyncio
 from datetime import timedelta
 
 import psycopg
@@ -7,6 +8,7 @@ from engine_site import HASTY, EngineSite, eventually
 from flow_steps import enqueue, note
 
 from bulkport.jobs import JobState
+from bulkport.jobs.port import NewJob
 from bulkport.jobs.port.metrics import ServerCommand
 
 
@@ -49,3 +51,17 @@ async def test_a_new_queue_that_is_being_paused_takes_jobs(site: EngineSite) -> 
             await site.connection.execute("SET statement_timeout = '10s'")
             await enqueue(site, note(queue=f"new {number}"))
             await enqueue(site, note(queue=f"new {number}"), note(queue=f"new {number}"))
+
+
+async def test_an_outcome_that_a_stranger_held_up_is_written_while_others_end_without_pause(site: EngineSite) -> None:
+    async with await psycopg.AsyncConnection.connect(site.url) as stranger, site.worker():
+        held = await site.enqueue("wait", gate="gate")
+        await site.happens("begun", held)
+        await stranger.execute("SELECT FROM bulkport.jobs WHERE job_id = %s FOR UPDATE", (int(held),))
+        await site.open_gate()
+        await site.happens("ended", held)
+        async with asyncio.timeout(60):
+            while (await site.job(held)).state is not JobState.SUCCEEDED:
+                others = await site.engine.enqueue_many(site.connection, [NewJob("note", {})] * 5)
+                await site.reaches(others[-1].id, JobState.SUCCEEDED)
+                await stranger.commit()

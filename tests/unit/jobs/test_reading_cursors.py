@@ -13,7 +13,7 @@ from bulkport.errors import BulkportError
 from bulkport.jobs import JobState
 from bulkport.jobs.errors import InvalidCursor
 from bulkport.jobs.port.query import JobQuery, JobSort
-from bulkport.jobs.postgres.reading.cursors import Cursors, PageCursor, Place, WalkCursor
+from bulkport.jobs.postgres.reading.cursors import Cursors, Place, Start, WalkCursor
 
 TIMES = st.datetimes(timezones=st.just(UTC))
 IDS = st.integers(min_value=0, max_value=2**63 - 1)
@@ -30,14 +30,14 @@ def encoded(value: object) -> str:
 
 @given(TIMES, IDS, st.booleans())
 def test_a_place_by_time_comes_back(value: datetime, job_id: int, is_backward: bool) -> None:
-    cursor = PageCursor(Place(value, job_id), is_backward)
-    assert BY_CREATION.read_page(BY_CREATION.write_page(cursor)) == cursor
+    cursor = Start(Place(value, job_id), is_backward)
+    assert BY_CREATION.read_page(BY_CREATION.write_page(cursor.place, is_backward=cursor.is_backward)) == cursor
 
 
 @given(st.timedeltas(), IDS)
 def test_a_place_by_duration_comes_back(value: timedelta, job_id: int) -> None:
-    cursor = PageCursor(Place(value, job_id), is_backward=False)
-    assert BY_DURATION.read_page(BY_DURATION.write_page(cursor)) == cursor
+    cursor = Start(Place(value, job_id), is_backward=False)
+    assert BY_DURATION.read_page(BY_DURATION.write_page(cursor.place, is_backward=cursor.is_backward)) == cursor
 
 
 @given(TIMES, IDS, TIMES)
@@ -58,22 +58,27 @@ def test_a_walk_comes_back(value: datetime, job_id: int, begun_at: datetime) -> 
     ],
 )
 def test_a_cursor_is_one_of_its_query_only(other: dict[str, Any]) -> None:
-    text = Cursors(KEY, JobQuery(**other)).write_page(PageCursor(Place(NOON, 1), is_backward=False))
+    text = Cursors(KEY, JobQuery(**other)).write_page(Place(NOON, 1), is_backward=False)
     with pytest.raises(InvalidCursor):
         BY_CREATION.read_page(text)
 
 
 def test_a_cursor_of_another_list_of_the_last_hour_is_one_of_this_one() -> None:
-    cursor = PageCursor(Place(NOON, 1), is_backward=True)
+    cursor = Start(Place(NOON, 1), is_backward=True)
     later = Cursors(KEY, JobQuery(created_since=NOON + timedelta(minutes=1)))
-    assert later.read_page(Cursors(KEY, JobQuery(created_since=NOON)).write_page(cursor)) == cursor
+    assert (
+        later.read_page(
+            Cursors(KEY, JobQuery(created_since=NOON)).write_page(cursor.place, is_backward=cursor.is_backward)
+        )
+        == cursor
+    )
 
 
 def test_a_cursor_that_was_changed_or_signed_by_somebody_else_is_refused() -> None:
-    cursor = PageCursor(Place(NOON, 1), is_backward=False)
-    text = BY_CREATION.write_page(cursor)
+    cursor = Start(Place(NOON, 1), is_backward=False)
+    text = BY_CREATION.write_page(cursor.place, is_backward=cursor.is_backward)
     changed = [text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :] for at in range(len(text) - 1)]
-    for wrong in (*changed, Cursors(bytes(32), JobQuery()).write_page(cursor)):
+    for wrong in (*changed, Cursors(bytes(32), JobQuery()).write_page(cursor.place, is_backward=cursor.is_backward)):
         with pytest.raises(InvalidCursor):
             BY_CREATION.read_page(wrong)
     with pytest.raises(InvalidCursor):

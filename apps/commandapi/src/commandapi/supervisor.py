@@ -17,6 +17,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from bulkport.backoff import Backoff
+
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS: Final = 0.5
@@ -66,21 +68,25 @@ class WorkerSupervisor:
                 group.create_task(self._keep(number, command))
 
     async def _keep(self, number: int, command: WorkerCommand) -> None:
-        pause = 0.0
+        pauses = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, jitter=0)
         while not self.stop.is_set():
             name = f"{os.uname().nodename}:{os.getpid()}:{number}:{uuid.uuid4().hex[:8]}"
             started = time.monotonic()
             try:
                 process = await self._start(command, name)
             except OSError as error:
-                pause = _longer(pause)
+                pause = pauses.next_delay()
                 self.say(f"worker {number} cannot be started ({error}); trying again in {pause:g} s")
                 await _first_of(self.stop, seconds=pause)
                 continue
             ended = await self._watch(process)
             if not ended:
                 return
-            pause = 0.0 if time.monotonic() - started > _SETTLED_SECONDS else _longer(pause)
+            if time.monotonic() - started > _SETTLED_SECONDS:
+                pauses.reset()
+                pause = 0.0
+            else:
+                pause = pauses.next_delay()
             again = "starting it again" if pause <= _FIRST_PAUSE_SECONDS else f"starting it again in {pause:g} s"
             self.say(f"worker {number} (pid {process.pid}) {_how_it_ended(process.returncode)}; {again}")
             await self._rescue(name)
@@ -150,10 +156,6 @@ async def _first_of(
     finally:
         waiting.cancel()
     return other is not None and other.done()
-
-
-def _longer(pause: float) -> float:
-    return min(max(_FIRST_PAUSE_SECONDS, pause * 2), _LONGEST_PAUSE_SECONDS)
 
 
 def _how_it_ended(return_code: int | None) -> str:

@@ -21,17 +21,18 @@ def wait_after(failures: int, *, first: float, longest: float, jitter: float = 0
 
 
 class Backoff:
-    """The waits of one who tries again and again."""
+    """The waits of one who tries, or looks, again and again. For parameters see `wait_after`."""
 
-    def __init__(self, first: float, longest: float) -> None:
+    def __init__(self, first: float, longest: float, *, jitter: float = 0.5) -> None:
         self._first = first
         self._longest = longest
+        self._jitter = jitter
         self._failures = 0
 
     def next_delay(self) -> float:
         """Seconds to wait now."""
         self._failures += 1
-        return wait_after(self._failures, first=self._first, longest=self._longest, jitter=0.5)
+        return wait_after(self._failures, first=self._first, longest=self._longest, jitter=self._jitter)
 
     def reset(self) -> None:
         """Start again at the first wait."""

@@ -24,6 +24,11 @@ def storable_text(text: str, most: int | None = None) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
+def is_storable_text(text: str) -> bool:
+    """Whether PostgreSQL can store a text as it is."""
+    return storable_text(text) == text
+
+
 def storable_json(value: Any, *, most_bytes: int) -> JSONValue:
     """`value` as JSON, with dates, UUIDs, enums, dataclasses, models and the like in their usual notation.
 

@@ -18,6 +18,7 @@ from psycopg.rows import class_row, tuple_row
 
 from bulkport.errors import BadRequest, Conflict
 from bulkport.identifiers import UserId
+from bulkport.sanitize import is_storable_text
 from commandapi.auth import key_format, queries
 
 Connection = psycopg.AsyncConnection[Any]
@@ -136,7 +137,7 @@ async def issue_key(
     """
     if not is_user_id(user_id):
         raise BadRequest(f"A user id is 1 to {MAX_USER_ID_CHARACTERS} characters of text, and not blank.")
-    if description is not None and not _is_storable(description):
+    if description is not None and not is_storable_text(description):
         raise BadRequest("The description holds characters that cannot be stored.")
     key = key_format.generate()
     async with connection.transaction():
@@ -224,14 +225,4 @@ async def revoke_key(connection: Connection, user_id: str, key_id: int) -> bool:
 def is_user_id(text: str) -> bool:
     """Whether `text` can be a user id: not blank, at most 255 characters, and storable as text."""
     most = _LONGEST_USER_ID if text.startswith(_SUBJECTS) else MAX_USER_ID_CHARACTERS
-    return bool(text.strip()) and len(text) <= most and _is_storable(text)
-
-
-def _is_storable(text: str) -> bool:
-    if "\0" in text:
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
-        return False
-    return True
+    return bool(text.strip()) and len(text) <= most and is_storable_text(text)

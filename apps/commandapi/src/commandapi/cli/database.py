@@ -10,6 +10,7 @@ from typing import Final
 import psycopg
 
 from bulkport import embedded
+from bulkport.backoff import Backoff
 from bulkport.database import mask_passwords
 from bulkport.errors import BulkportError
 from commandapi import migrations
@@ -67,7 +68,7 @@ class ProvidedDatabase:
             It does not answer in that time, or refuses this user for good.
         """
         deadline = time.monotonic() + seconds
-        wait, has_said = 0.1, False
+        waits, has_said = Backoff(0.1, 2.0), False
         while True:
             try:
                 with psycopg.connect(self.url, connect_timeout=5):
@@ -83,8 +84,7 @@ class ProvidedDatabase:
             if not has_said:
                 has_said = True
                 _log.warning("waiting for PostgreSQL, up to %g seconds", seconds)
-            time.sleep(wait)
-            wait = min(2 * wait, 2.0)
+            time.sleep(waits.next_delay())
 
     def wait_until_usable(self, seconds: float) -> None:
         """Wait for a PostgreSQL that is just starting, also when it goes away once more, and see that it is migrated.

@@ -16,6 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from bulkport.errors import BadRequest, MalformedBody, UnsupportedMediaType
 from bulkport.imports.body.options_query import is_reading_parameter
 from bulkport.imports.charsets import find_charset
+from bulkport.imports.formats.file_names import bare_file_name
 from bulkport.imports.labels import LABEL_FIELDS
 
 QUERY_ONLY: Final = frozenset({"mode", "dryRun", "results", "startAt"})
@@ -108,7 +109,7 @@ class FormBody:
     def file_name(self) -> str | None:
         """What the client calls the file, without folders."""
         name = self._file.file_name if self._file else None
-        return name.replace("\\", "/").rpartition("/")[2].replace("\0", "")[:255] or None if name else None
+        return bare_file_name(name) if name else None
 
     @property
     def content_type(self) -> str | None:

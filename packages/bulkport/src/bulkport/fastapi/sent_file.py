@@ -14,7 +14,7 @@ from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.staged_body import StagedBody
 from bulkport.imports.body.options_query import parse_reading
 from bulkport.imports.formats import MediaType, media_type_of_part, parse_media_type
-from bulkport.imports.formats.file_names import media_type_of_name
+from bulkport.imports.formats.file_names import bare_file_name, media_type_of_name
 from bulkport.imports.labels import ImportLabels, parse_labels
 from bulkport.imports.options import ReadingOptions
 
@@ -97,5 +97,4 @@ async def sent_file(
 
 def _disposition_name(value: str | None) -> str | None:
     _, parameters = parse_options_header(value or "")
-    name = parameters.get(b"filename", b"").decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
-    return name.replace("\0", "")[:255] or None
+    return bare_file_name(parameters.get(b"filename", b"").decode("utf-8", "replace"))

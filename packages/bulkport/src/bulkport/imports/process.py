@@ -23,6 +23,7 @@ from bulkport.imports.writing.table import TableCatalogue
 from bulkport.jobs.context import JobCancelled
 from bulkport.jobs.port import JobContext, RetryLater, RetryPolicy, TaskDefinition
 from bulkport.logs import bind_log_values, get_logger
+from bulkport.sanitize import storable_text
 
 PROCESS_IMPORT: Final = "bulkport.process_import"
 """The own background job of a short import: it ends when the import has settled. Its id is the one that clients get."""
@@ -329,5 +330,4 @@ def describe(error: BaseException) -> str:
         text = (said or str(error)).strip()
     except Exception:
         text = ""
-    text = text.replace("\0", "").encode("utf-8", "replace").decode()
-    return (text or type(error).__name__)[:400]
+    return (storable_text(text) or type(error).__name__)[:400]

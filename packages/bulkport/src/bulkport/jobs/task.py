@@ -93,20 +93,25 @@ class JobOptions:
             raise ValueError(f"unique_for is a number of seconds, at most a year: {self.unique_for}")
 
 
-class OptionChanges(TypedDict, total=False):
-    """Options to change; see `JobOptions`."""
+class DeclaredOptions(TypedDict, total=False):
+    """Options that a declaration and a call may have; see `JobOptions`."""
 
     queue: str
     priority: int
-    unique_key: str | None
     unique_for: float | None
     concurrency_key: str | None
     concurrency_limit: int
     rate_limit: int | None
     rate_seconds: float
     rate_key: str | None
-    user_id: AnyUserId | None
     tags: Sequence[str]
+
+
+class OptionChanges(DeclaredOptions, total=False):
+    """Options to change; see `JobOptions`."""
+
+    unique_key: str | None
+    user_id: AnyUserId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +143,8 @@ class TaskSettings(RunSettings):
             raise ValueError(f"a run cannot end within {self.timeout_seconds} s")
 
 
-class DeclarationOptions(TypedDict, total=False):
-    """What a task's declaration may say; see `TaskSettings` and `JobOptions`."""
+class DeclarationOptions(DeclaredOptions, total=False):
+    """What a task's declaration may say; see `TaskSettings`."""
 
     name: str
     retry: RetryPolicy
@@ -148,15 +153,6 @@ class DeclarationOptions(TypedDict, total=False):
     max_result_bytes: int
     is_heavy: bool
     on_failure: FailureHook | None
-    queue: str
-    priority: int
-    concurrency_key: str | None
-    concurrency_limit: int
-    unique_for: float | None
-    rate_limit: int | None
-    rate_seconds: float
-    rate_key: str | None
-    tags: Sequence[str]
 
 
 _SETTINGS: Final = frozenset(each.name for each in fields(TaskSettings))

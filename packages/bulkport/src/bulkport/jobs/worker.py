@@ -8,11 +8,13 @@ import socket
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import psycopg
 from psycopg.errors import UndefinedColumn, UndefinedFunction, UndefinedTable
 
+from bulkport.backoff import Backoff
 from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.port import JobEngine, WorkerOptions
 from bulkport.logs import get_logger, log_to_stderr
@@ -51,14 +53,14 @@ class WorkerServer:
 
         A job that cannot be cancelled is left running: end the process then, and it starts elsewhere.
         """
-        delay = _FIRST_RESTART_SECONDS
+        waits = Backoff(_FIRST_RESTART_SECONDS, _LONGEST_RESTART_SECONDS)
         loop = asyncio.get_running_loop()
         while not stop.is_set():
-            due = loop.time() + _LONGEST_RESTART_SECONDS
+            begun, delay = loop.time(), waits.next_delay()
             try:
                 await self._engine.run_worker(self._options, stop)
             except WorkerLost:
-                delay = _FIRST_RESTART_SECONDS
+                waits.reset()
                 continue
             except psycopg.OperationalError as error:
                 _log.warning("worker cannot run", error=str(error).strip(), retry_seconds=delay)
@@ -75,12 +77,11 @@ class WorkerServer:
                 if stop.is_set():
                     return
                 _log.error("worker stopped without being asked", retry_seconds=delay)
-            try:
+            if loop.time() - begun > _LONGEST_RESTART_SECONDS:
+                waits.reset()
+            with suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await stop.wait()
-            except TimeoutError:
-                ran_well = loop.time() > due + delay
-                delay = _FIRST_RESTART_SECONDS if ran_well else min(2 * delay, _LONGEST_RESTART_SECONDS)
 
 
 def new_server_name() -> str:

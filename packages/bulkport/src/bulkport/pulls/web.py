@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Final
 
 from bulkport.egress import Download, Egress, EgressFailed, EgressRefused, EgressUntrusted
+from bulkport.imports.formats.file_names import bare_file_name
 from bulkport.pulls.opened import OpenedSource, SourceRefused, SourceUnavailable, Version
 from bulkport.pulls.source import Source, kind_of_file, name_of_url, shown_url
 
@@ -111,7 +112,7 @@ def _file_name(found: Download) -> str | None:
     if said is None:
         return None
     name = re.sub(r"\\(.)", r"\1", said[1]) if said[1] is not None else said[2]
-    return name.replace("\\", "/").rpartition("/")[2].replace("\0", "")[:255] or None
+    return bare_file_name(name)
 
 
 def _version(found: Download) -> Version:

@@ -1,7 +1,9 @@
-"""What a file's name says of its content."""
+"""What a file's name says of its content, and what is stored of it."""
 
 from pathlib import PurePath
 from typing import Final
+
+from bulkport.sanitize import storable_text
 
 _ENCODINGS: Final = {".gz": "gzip", ".zst": "zstd"}
 _MEDIA_TYPES: Final = {
@@ -30,3 +32,11 @@ def media_type_of_name(name: str) -> tuple[str | None, str | None]:
     if encoding is not None:
         path = path.with_suffix("")
     return _MEDIA_TYPES.get(path.suffix), encoding
+
+
+def bare_file_name(said: str) -> str | None:
+    """A file's name as somebody else says it, without folders, storable, at most 255 characters; None: none is left.
+
+    What is said may be a path of another system (RFC 6266 §4.3, RFC 7578 §4.2).
+    """
+    return storable_text(said.replace("\\", "/").rpartition("/")[2].replace("\0", ""))[:255] or None

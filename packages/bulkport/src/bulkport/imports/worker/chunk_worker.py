@@ -18,6 +18,7 @@ from psycopg import AsyncConnection, errors
 from psycopg_pool import AsyncConnectionPool
 
 from bulkport import telemetry
+from bulkport.backoff import Backoff
 from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
 from bulkport.imports.chunk import decode_chunk, finish_chunk
@@ -74,7 +75,7 @@ class ChunkWorker:
         self._context = context
         self._read_ahead = ReadAhead(attempt)
         self._conflicts = 0
-        self._pause_seconds = _FIRST_PAUSE_SECONDS
+        self._pauses = Backoff(_FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
 
     async def work(self, *, others_wait: Callable[[], bool]) -> bool:
         """Process chunks until the import has settled. Returns whether it may have been cancelled.
@@ -133,7 +134,7 @@ class ChunkWorker:
             async with self._turn(others_wait), self._pool.connection() as connection, connection.transaction():
                 chunk = await self._claim(connection)
                 if chunk is not None:
-                    self._pause_seconds = _FIRST_PAUSE_SECONDS
+                    self._pauses.reset()
                     with telemetry.span("bulkport.chunk", import_id=self._attempt.job_id, chunk=chunk.number):
                         await self._process(connection, chunk)
                     if self._attempt.total_chunks > 1 or self._attempt.writes_whole:
@@ -147,8 +148,7 @@ class ChunkWorker:
             if self._conflicts > _MAX_CONFLICTS:
                 raise
             return False
-        await asyncio.sleep(self._pause_seconds)
-        self._pause_seconds = min(2 * self._pause_seconds, _MAX_PAUSE_SECONDS)
+        await asyncio.sleep(self._pauses.next_delay())
         return False
 
     async def _claim(self, connection: AsyncConnection[Any]) -> Chunk | None:

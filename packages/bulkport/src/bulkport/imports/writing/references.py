@@ -15,6 +15,7 @@ from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.resource import Reference
 from bulkport.imports.writing.bound import DeclaredSql, bound
 from bulkport.imports.writing.table import table_identifier
+from bulkport.sanitize import is_storable_text
 
 _INTEGER_LIMITS: Final = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _MAX_REMEMBERED: Final = 100_000
@@ -62,7 +63,7 @@ class NameResolver:
     async def resolve(self, connection: AsyncConnection[Any], names: Iterable[str]) -> dict[str, Any]:
         """Ids of those names that exist."""
         wanted = set(names)
-        unknown = [name for name in wanted - self._ids.keys() if _is_storable(name)]
+        unknown = [name for name in wanted - self._ids.keys() if is_storable_text(name)]
         if unknown:
             found = await self._look_up(connection, unknown)
             if len(self._ids) + len(found) > _MAX_REMEMBERED:
@@ -138,13 +139,3 @@ def conditions(reference: Reference, context: Mapping[str, str | None]) -> tuple
     parts = [sql.SQL(" AND ({})").format(DeclaredSql(reference.where))] if reference.where else []
     parts += [sql.SQL(" AND {} = %s").format(sql.Identifier("other", column)) for column in reference.match]
     return sql.Composed(parts), [context[name] for name in reference.match.values()]
-
-
-def _is_storable(name: str) -> bool:
-    if "\0" in name:
-        return False
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -4,13 +4,13 @@ import asyncio
 import json
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
 
 import psycopg
 
-from bulkport.backoff import wait_after
+from bulkport.backoff import Backoff, wait_after
 from bulkport.jobs.job import JSONValue
 from bulkport.jobs.postgres import queries
 from bulkport.jobs.postgres.connection import GivenUp, WorkerConnection, wait_for_event
@@ -106,13 +106,13 @@ class RunResult:
     error_type: str | None = None
     error: str | None = None
     traceback: str | None = None
-    delay_seconds: float = 0.0
-    """Wait before the next run, if one follows."""
+    delay: float = 0.0
+    """Seconds before the next run, if one follows."""
     priority: int | None = None
     """The job's priority from now on; None: as before."""
 
     @classmethod
-    def of_error(cls, ending: Ending, error: BaseException, seconds: float, delay_seconds: float = 0.0) -> Self:
+    def of_error(cls, ending: Ending, error: BaseException, seconds: float, delay: float = 0.0) -> Self:
         """A run that ended in an error."""
         return cls(
             ending,
@@ -120,8 +120,12 @@ class RunResult:
             error_type=type_of(error),
             error=message_of(error) or None,
             traceback=traceback_of(error),
-            delay_seconds=delay_seconds,
+            delay=delay,
         )
+
+
+_SENT_OF_SUCCESS: Final = ("result", "note")
+_SENT: Final = (*_SENT_OF_SUCCESS, "error_type", "error", "traceback", "delay", "priority")
 
 
 @dataclass(slots=True)
@@ -144,27 +148,10 @@ class EndedRun:
             "outcome": outcome.ending.value,
             "seconds": outcome.seconds,
         }
-        if outcome.result is not None:
-            row["result"] = outcome.result
-        if outcome.note is not None:
-            row["note"] = outcome.note
-        if outcome.ending is not Ending.SUCCEEDED:
-            row |= {
-                "error_type": outcome.error_type,
-                "error": outcome.error,
-                "traceback": outcome.traceback,
-                "delay": outcome.delay_seconds,
-                "priority": outcome.priority,
-            }
+        for name in _SENT_OF_SUCCESS if outcome.ending is Ending.SUCCEEDED else _SENT:
+            if (value := getattr(outcome, name)) is not None:
+                row[name] = value
         return row
-
-
-@dataclass(slots=True)
-class _Locked:
-    """Runs whose jobs' rows somebody else holds."""
-
-    runs: list[EndedRun] = field(default_factory=list)
-    wait: float = _FIRST_LOCKED_WAIT
 
 
 class Completer:
@@ -191,7 +178,10 @@ class Completer:
         self._server_name = server_name
         self._on_written = on_written
         self._pending: list[EndedRun] = []
-        self._locked = _Locked()
+        self._locked: list[EndedRun] = []
+        """Runs whose jobs' rows somebody else holds."""
+        self._waits = Backoff(_FIRST_LOCKED_WAIT, _LONGEST_LOCKED_WAIT)
+        self._retry_at = 0.0
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -220,14 +210,17 @@ class Completer:
 
     async def run(self) -> None:
         """Write until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
+            if self._locked and loop.time() >= self._retry_at:
+                # Whatever else ends meanwhile.
+                self._pending, self._locked = self._locked + self._pending, []
             if not self._pending:
-                if not self._locked.runs:
+                if self._locked:
+                    await wait_for_event(self._changed, self._retry_at - loop.time())
+                else:
                     self._idle.set()
                     await self._changed.wait()
-                elif not await wait_for_event(self._changed, self._locked.wait):
-                    self._pending, self._locked.runs = self._locked.runs, []
-                    self._locked.wait = min(2 * self._locked.wait, _LONGEST_LOCKED_WAIT)
                 self._changed.clear()
                 continue
             together, self._pending = self._pending[:_MOST_TOGETHER], self._pending[_MOST_TOGETHER:]
@@ -249,20 +242,21 @@ class Completer:
             await self._write_apart(runs, error)
             return
         entered = {row["job_id"]: row["entered"] for row in rows}
-        still_locked = False
+        had_locked = bool(self._locked)
         for run in runs:
             state = entered.get(run.job_id)
             if state == "locked":
-                self._locked.runs.append(run)
-                still_locked = True
+                self._locked.append(run)
                 continue
             if state is None:
                 _log.warning("job outcome not written: the job is no longer this worker's", **_said(run))
             self._succeeded += state == "succeeded"
             self._failed += state == "failed"
             self._on_written(run, state)
-        if not still_locked and not self._locked.runs:
-            self._locked.wait = _FIRST_LOCKED_WAIT
+        if not self._locked:
+            self._waits.reset()
+        elif not had_locked:
+            self._retry_at = asyncio.get_running_loop().time() + self._waits.next_delay()
 
     async def _write_apart(self, runs: list[EndedRun], error: psycopg.Error) -> None:
         """One that PostgreSQL refuses does not hold up the others."""

@@ -106,7 +106,7 @@ class Run:
         if isinstance(error, RetryLater):
             ending = Ending.HANDED_BACK if self._is_stopping() and not error.delay_seconds else Ending.AGAIN
             priority = max(self.job.priority - 1, -(2**31)) if error.lower_priority else None
-            return RunResult(ending, seconds, delay_seconds=error.delay_seconds, priority=priority)
+            return RunResult(ending, seconds, delay=error.delay_seconds, priority=priority)
         return await self._failed_outcome(error, seconds, log)
 
     async def _failed_outcome(self, error: BaseException, seconds: float, log: Any) -> RunResult:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import psycopg
 
+from bulkport.backoff import Backoff
 from bulkport.beside import end_tasks
 from bulkport.jobs.context import TaskDefinition
 from bulkport.jobs.errors import WorkerLost
@@ -169,15 +170,15 @@ class Worker:
     # Claiming
 
     async def _claim_until_the_end(self) -> None:
-        poll = _FIRST_POLL_SECONDS
-        while await self._is_there_work(poll):
+        polls = Backoff(_FIRST_POLL_SECONDS, self._options.poll_seconds, jitter=0)
+        while await self._is_there_work(polls.next_delay()):
             self._has_work = False
             if self._running.has_heavy:
                 await wait_for_event(self._ending, _DEFERENCE_SECONDS)
                 if self._ending.is_set():
                     return
-            found = await self._claim()
-            poll = _FIRST_POLL_SECONDS if found else min(2 * poll, self._options.poll_seconds)
+            if await self._claim():
+                polls.reset()
 
     async def _is_there_work(self, poll: float) -> bool:
         """Wait until there may be jobs and there is a free slot for one; false: it is the end."""
@@ -251,7 +252,7 @@ class Worker:
     def _on_written(self, run: EndedRun, entered: str | None) -> None:
         self._running.forget(run.job_id, run.runs)
         if entered in WAITING:
-            self._chores.hurry(RELEASE_DUE, run.outcome.delay_seconds)
+            self._chores.hurry(RELEASE_DUE, run.outcome.delay)
         if not self._listener.hears:
             # It may have let others start.
             self._has_work = True

@@ -38,11 +38,13 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class PageCursor:
-    """Where a page begins (after its place) or ends (before it)."""
+class Start:
+    """Where looking for jobs begins, and in which direction: the cursor of a page, if it has a place."""
 
-    place: Place
-    is_backward: bool
+    place: Place | None = None
+    """Jobs beyond this place; None: from the first one."""
+    is_backward: bool = False
+    """Against the order of the query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,11 @@ class Cursors:
         self._sort = query.sort
         self._query = [sorted(query.states), query.sort.value, *(getattr(query, name) for name in _SIGNED)]
 
-    def write_page(self, cursor: PageCursor) -> str:
-        """The cursor as text."""
-        return self._write([self._sort.value, *_numbers(cursor.place), int(cursor.is_backward)])
+    def write_page(self, place: Place, *, is_backward: bool) -> str:
+        """The cursor of the page that begins after a place, or ends before it, as text."""
+        return self._write([self._sort.value, *_numbers(place), int(is_backward)])
 
-    def read_page(self, text: str) -> PageCursor:
+    def read_page(self, text: str) -> Start:
         """The cursor that `text` stands for.
 
         Raises
@@ -82,7 +84,7 @@ class Cursors:
         kind, value, job_id, is_backward = self._read(text, 4)
         if kind != self._sort.value or is_backward not in (0, 1):
             raise InvalidCursor
-        return PageCursor(_place(value, job_id, self._sort), bool(is_backward))
+        return Start(_place(value, job_id, self._sort), bool(is_backward))
 
     def write_walk(self, cursor: WalkCursor) -> str:
         """The cursor as text."""

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from bulkport.jobs.job import JobState
 from bulkport.jobs.port.query import JobQuery, JobSort
-from bulkport.jobs.postgres.reading.cursors import Place
+from bulkport.jobs.postgres.reading.cursors import Start
 
 MOST_SCANNED: Final = 10_000
 """Jobs of one state that are looked at for one page."""
@@ -177,7 +177,7 @@ class StateQuery:
             return False
         return not _indexed_filters(query)
 
-    def scan(self, start: "Start", limit: int, most: int) -> Statement:
+    def scan(self, start: Start, limit: int, most: int) -> Statement:
         """The first `limit` jobs among the `most` next ones in the order.
 
         Rows have `found`, `value` and `job_id`. One with `found` false is the last one looked at, of more than `most`.
@@ -196,14 +196,14 @@ class StateQuery:
         )
         return Statement(text, self._arguments(start))
 
-    def take(self, start: "Start", limit: int) -> Statement:
+    def take(self, start: Start, limit: int) -> Statement:
         """The first `limit` jobs, for a query without rest. Rows as of `scan`, all of them found."""
         text = sql.SQL("SELECT true AS found, value, job_id FROM ({}) AS next").format(
             self._next(start, sql.SQL("LIMIT {}").format(limit))
         )
         return Statement(text, self._arguments(start))
 
-    def gather(self, others: Sequence["StateQuery"], start: "Start", limit: int, most: int) -> Statement:
+    def gather(self, others: Sequence["StateQuery"], start: Start, limit: int, most: int) -> Statement:
         """The first `limit` jobs of this state and of others of the same query, if there are at most `most` in all.
 
         Rows have `jobs`, their number, `value` and `job_id`; with more than `most` jobs they are worth nothing. All
@@ -232,7 +232,7 @@ class StateQuery:
         longest = max(words, key=len, default="")
         return longest if _LEAST_ANCHOR <= len(longest) < len(self._query.text or "") else None
 
-    def gather_by_anchor(self, others: Sequence["StateQuery"], start: "Start", limit: int, most: int) -> Statement:
+    def gather_by_anchor(self, others: Sequence["StateQuery"], start: Start, limit: int, most: int) -> Statement:
         """As `gather`, but by the `anchor` of the text alone, if at most `most` jobs have that.
 
         The index on texts reads an entry for each job that has any three letters of the text, so what is asked of it
@@ -263,12 +263,12 @@ class StateQuery:
             "SELECT count(*) AS jobs, false AS is_cut FROM ("
             "SELECT FROM {table} job WHERE {conditions} LIMIT {most}) AS job"
         ).format(table=self._table, conditions=_all([_of([self, *others])], self._shared, self._rest), most=most)
-        return Statement(text, self._arguments(Start(None, is_backward=False)))
+        return Statement(text, self._arguments(Start()))
 
     def count_scanned(self, scanned: int, most: int) -> Statement:
         """How many jobs there are among the first `scanned` in the order, up to `most`, as `jobs`; and whether there
         may be more than these, as `is_cut`."""
-        start = Start(None, is_backward=False)
+        start = Start()
         text = sql.SQL(
             "SELECT jobs, jobs = {most} OR EXISTS ({last}) AS is_cut FROM (SELECT count(*) AS jobs FROM ("
             "SELECT FROM {jobs} WHERE {rest} LIMIT {most}) AS found) AS counted"
@@ -280,7 +280,7 @@ class StateQuery:
         )
         return Statement(text, self._arguments(start))
 
-    def _looked_at(self, start: "Start", most: int) -> sql.Composed:
+    def _looked_at(self, start: Start, most: int) -> sql.Composed:
         """The `most` next jobs: `next` in their order, and what the rest asks of each."""
         if not self.state.is_final:
             return self._read_along(start, most, [*_ASKED_OF_WAITING, *(["args"] if self._query.text else [])])
@@ -290,7 +290,7 @@ class StateQuery:
         jobs = _IDS if self._rest == self._tags else _JOBS.format(self._table)
         return sql.SQL("({}) AS next {}").format(following, jobs)
 
-    def _read_along(self, start: "Start", most: int, columns: Sequence[str]) -> sql.Composed:
+    def _read_along(self, start: Start, most: int, columns: Sequence[str]) -> sql.Composed:
         """The same, each job read along the index and not looked up: jobs that follow each other there mostly lie side
         by side, and those that wait or run are few."""
         return sql.SQL(
@@ -306,7 +306,7 @@ class StateQuery:
             most=most,
         )
 
-    def _next(self, start: "Start", limit: sql.Composable) -> sql.Composed:
+    def _next(self, start: Start, limit: sql.Composable) -> sql.Composed:
         """The jobs beyond the start, in the order, as `value` and `job_id`; nothing else, so that one index answers it
         all and the planner takes that one."""
         return sql.SQL(
@@ -360,7 +360,7 @@ class StateQuery:
         whole = sql.SQL("({} AND (job.args::text || '') ~* %(argument)s)")
         return whole.format(found)
 
-    def _beyond(self, start: "Start") -> list[sql.Composed]:
+    def _beyond(self, start: Start) -> list[sql.Composed]:
         if start.place is None:
             return []
         comparison = sql.SQL("<" if self._goes_down(start) else ">")
@@ -368,13 +368,13 @@ class StateQuery:
             sql.SQL("({}, job.job_id) {} (%(place_value)s, %(place_id)s)").format(self._value, comparison),
         ]
 
-    def _goes_down(self, start: "Start") -> bool:
+    def _goes_down(self, start: Start) -> bool:
         return self._query.descending != start.is_backward
 
-    def _direction(self, start: "Start") -> sql.SQL:
+    def _direction(self, start: Start) -> sql.SQL:
         return sql.SQL("DESC" if self._goes_down(start) else "ASC")
 
-    def _arguments(self, start: "Start") -> dict[str, Any]:
+    def _arguments(self, start: Start) -> dict[str, Any]:
         query = self._query
         names = (*_LEADING_FILTERS, *_OTHER_FILTERS, _PRIORITY, "server", *_TIMES)
         arguments: dict[str, Any] = {name: _as_argument(getattr(query, name)) for name in (*names, "tag")}
@@ -384,16 +384,6 @@ class StateQuery:
         if start.place is not None:
             arguments |= {"place_value": start.place.value, "place_id": start.place.job_id}
         return arguments
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where looking for jobs begins, and in which direction."""
-
-    place: Place | None
-    """Jobs beyond this place; None: from the first one."""
-    is_backward: bool
-    """Against the order of the query."""
 
 
 def state_queries(query: JobQuery, *, has_text_index: bool = True) -> list[StateQuery]:

@@ -17,10 +17,9 @@ from psycopg.rows import DictRow
 from bulkport.jobs.errors import InvalidJobQuery
 from bulkport.jobs.port.query import MOST_JOBS_A_PAGE, JobCount, JobIds, JobPage, JobQuery
 from bulkport.jobs.port.queueing import is_integer
-from bulkport.jobs.postgres.reading.cursors import Cursors, PageCursor, Place, WalkCursor
+from bulkport.jobs.postgres.reading.cursors import Cursors, Place, Start, WalkCursor
 from bulkport.jobs.postgres.reading.queries import (
     MOST_SCANNED,
-    Start,
     Statement,
     StateQuery,
     state_queries,
@@ -90,11 +89,11 @@ class JobSearch:
         _check_limit(limit)
         async with self._snapshot() as snapshot:
             cursors = await self._key.cursors(snapshot, query)
-            start = None if cursor is None else cursors.read_page(cursor)
+            start = Start() if cursor is None else cursors.read_page(cursor)
             stretch = await _look(snapshot, query, self._parts(query), start, limit)
-            if start is not None and start.is_backward and not stretch.places and stretch.onward is None:
+            if start.is_backward and not stretch.places and stretch.onward is None:
                 # Everything before is gone, or never was: this is the first page, whatever it has now.
-                start = None
+                start = Start()
                 stretch = await _look(snapshot, query, self._parts(query), start, limit)
             rows = await snapshot.fetch_all(
                 sql.SQL(SUMMARIES),
@@ -103,7 +102,7 @@ class JobSearch:
         jobs = {row["job_id"]: summary_of(row) for row in rows}
         back = _way_back(query, start, stretch)
         notice = None if self._key.has_text_index or not query.text else _UNINDEXED
-        if start is not None and start.is_backward:
+        if start.is_backward:
             items = tuple(jobs[place.job_id] for place in reversed(stretch.places))
             return JobPage(items, _cursor(cursors, back), _cursor(cursors, stretch.onward, is_backward=True), notice)
         items = tuple(jobs[place.job_id] for place in stretch.places)
@@ -132,8 +131,8 @@ class JobSearch:
                 return JobIds((), None)
             begun_at = await _now(snapshot) if start is None else start.begun_at
             walk = query.walked_from(begun_at)
-            place = None if start is None else PageCursor(start.place, is_backward=False)
-            stretch = await _look(snapshot, walk, self._parts(walk), place, limit)
+            begin = Start(None if start is None else start.place)
+            stretch = await _look(snapshot, walk, self._parts(walk), begin, limit)
         return JobIds(
             tuple(job_id_of(place.job_id) for place in stretch.places),
             None if stretch.onward is None else cursors.write_walk(WalkCursor(stretch.onward, begun_at)),
@@ -149,12 +148,9 @@ class _Stretch:
     """Where to go on in this direction; None: there is no more."""
 
 
-async def _look(
-    snapshot: Snapshot, query: JobQuery, parts: Sequence[StateQuery], start: PageCursor | None, limit: int
-) -> _Stretch:
-    begin = Start(None, is_backward=False) if start is None else Start(start.place, start.is_backward)
-    goes_down = query.descending != begin.is_backward
-    stretches = await _look_into_states(snapshot, parts, begin, limit + 1)
+async def _look(snapshot: Snapshot, query: JobQuery, parts: Sequence[StateQuery], start: Start, limit: int) -> _Stretch:
+    goes_down = query.descending != start.is_backward
+    stretches = await _look_into_states(snapshot, parts, start, limit + 1)
     places = sorted((place for stretch in stretches for place in stretch.places), key=_order, reverse=goes_down)
     ends = sorted((stretch.onward for stretch in stretches if stretch.onward), key=_order, reverse=goes_down)
     if ends:
@@ -237,9 +233,9 @@ def _order(place: Place) -> tuple[Any, int]:
     return place.value, place.job_id
 
 
-def _way_back(query: JobQuery, start: PageCursor | None, stretch: _Stretch) -> Place | None:
+def _way_back(query: JobQuery, start: Start, stretch: _Stretch) -> Place | None:
     """Where looking in the opposite direction begins; None: there is nothing that way."""
-    if start is None:
+    if start.place is None:
         return None
     if stretch.places:
         return stretch.places[0]
@@ -249,7 +245,7 @@ def _way_back(query: JobQuery, start: PageCursor | None, stretch: _Stretch) -> P
 
 
 def _cursor(cursors: Cursors, place: Place | None, *, is_backward: bool = False) -> str | None:
-    return None if place is None else cursors.write_page(PageCursor(place, is_backward))
+    return None if place is None else cursors.write_page(place, is_backward=is_backward)
 
 
 async def _now(snapshot: Snapshot) -> datetime:
