@@ -1,24 +1,24 @@
 """Background jobs: work that is queued in a database transaction and done in worker processes.
 
-    jobs = BackgroundJobs()
+    bulkport = Bulkport(DATABASE_URL)
 
-    @jobs.task(queue="mail", retry=RetryPolicy(max_attempts=5))
+    @bulkport.task(queue="mail", retry=RetryPolicy(max_attempts=5))
     async def send_report(context: JobContext, recipient: str) -> int: ...
 
-    async with jobs.connect(DATABASE_URL):                                         # in the application
-        await jobs.enqueue(send_report, "ada@example.org")
-        await jobs.enqueue(send_report.call("ada@example.org"), connection=session)   # in a transaction of yours
+    async with bulkport.connect():                                                 # in the application
+        await bulkport.enqueue(send_report, "ada@example.org")
+        await bulkport.enqueue(send_report, "ada@example.org", connection=session)    # in a transaction of yours
 
-    await jobs.run_worker(DATABASE_URL, stop)                                      # in a worker process
+    await bulkport.run_worker(stop)                                                # in a worker process
 
 What a task may rely on: it runs at least once if the enqueueing transaction commits; an error runs it again by its
 `RetryPolicy`; `RetryLater` runs it again without an error; a worker that dies has its jobs taken over by others.
 A task that must take effect once writes its effect in one transaction that records that it happened.
 
-`BackgroundJobs` is what an application holds. Below it is the port (`port/`), all that Bulkport asks of a job engine;
-`postgres/` is the engine behind it. `WorkerServer` (`worker.py`) is what a worker process runs. `task.py` declares
-tasks, `enqueue.py` makes jobs of their calls; `inspect.py` and `control.py` are what applications ask of jobs and do to
-them.
+`JobCalls` (`calls.py`) is what `Bulkport` is as far as jobs go. Below it is the port (`port/`), all that Bulkport asks of
+a job engine; `postgres/` is the engine behind it. `WorkerServer` (`worker.py`) is what a worker process runs. `task.py`
+declares tasks, `enqueue.py` makes jobs of their calls; `inspect.py` and `control.py` are what applications ask of jobs
+and do to them.
 """
 
 from bulkport.jobs.context import JobCancelled, JobContext, StopRequested, TaskDefinition

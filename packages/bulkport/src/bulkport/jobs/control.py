@@ -43,7 +43,7 @@ def _port(calls: "ControlCalls") -> JobControl:
 
 
 class ControlCalls(ABC):
-    """Orders to jobs and queues; a part of `BackgroundJobs`.
+    """Orders to jobs and queues; a part of `Bulkport`.
 
     An order returns what came of it and raises nothing for a job that is not in the state for it: it is safe to repeat,
     and safe against a job that changes meanwhile. The job's history has `reason` and `actor`. `connection` is an async

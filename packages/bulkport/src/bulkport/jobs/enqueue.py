@@ -140,7 +140,7 @@ def require_new(enqueued: Iterable[EnqueuedJob]) -> None:
 
 
 class Batch:
-    """Jobs to be queued together; made by `BackgroundJobs.batch`, which queues them at the end of its block.
+    """Jobs to be queued together; made by `Bulkport.batch`, which queues them at the end of its block.
 
     Raises
     ------

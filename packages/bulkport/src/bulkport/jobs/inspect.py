@@ -11,7 +11,7 @@ def _reader(calls: "InspectCalls") -> JobReader:
 
 
 class InspectCalls(ABC):
-    """Questions; a part of `BackgroundJobs`: those of `JobReader`."""
+    """Questions; a part of `Bulkport`: those of `JobReader`."""
 
     @property
     @abstractmethod

@@ -1,7 +1,7 @@
 """The engine port: all that Bulkport asks of a job engine.
 
 An engine stores background jobs in PostgreSQL and runs them in worker processes. Application code holds a
-`JobEngine`; which engine it is decides only the line that makes it, or the `EngineFactory` that `BackgroundJobs` is
+`JobEngine`; which engine it is decides only the line that makes it, or the `EngineFactory` that `Bulkport` is
 given.
 
 - `queueing.py`: jobs are queued, alone and in batches

@@ -172,7 +172,7 @@ class JobEngine(JobQueue, Protocol):
 
 
 class EngineFactory(Protocol):
-    """Makes engines: what `BackgroundJobs` is given to run on another one. The class of an engine is one."""
+    """Makes engines: what `Bulkport` is given to run on another one. The class of an engine is one."""
 
     def __call__(self, pool: AsyncPool | None = None, /, *, schema: str = DEFAULT_SCHEMA) -> JobEngine:
         """Make an engine, without input or output.
