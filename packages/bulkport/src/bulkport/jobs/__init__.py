@@ -15,8 +15,8 @@ What a task may rely on: it runs at least once if the enqueueing transaction com
 `RetryPolicy`; `RetryLater` runs it again without an error; a worker that dies has its jobs taken over by others.
 A task that must take effect once writes its effect in one transaction that records that it happened.
 
-`JobCalls` (`calls.py`) is what `Bulkport` is as far as jobs go. Below it is the port (`port/`), all that Bulkport asks of
-a job engine; `postgres/` is the engine behind it. `WorkerServer` (`worker.py`) is what a worker process runs. `task.py`
+`JobCalls` (`calls.py`) is what `Bulkport` is as far as jobs go. Below it is the port (`port/`), all that is asked of a
+job engine; `postgres/` is the engine behind it. `WorkerServer` (`worker.py`) is what a worker process runs. `task.py`
 declares tasks, `enqueue.py` makes jobs of their calls; `inspect.py` and `control.py` are what applications ask of jobs
 and do to them.
 """
