@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 from public_site import PublicSite
 
+from background_jobs import BackgroundJobs
 from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import (
     BackgroundJob,
-    BackgroundJobs,
     Effect,
     EnqueuedJob,
     JobContext,
