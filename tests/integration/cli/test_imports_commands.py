@@ -178,6 +178,11 @@ def test_an_import_is_tried_corrected_retried_and_undone(server: RunningServer, 
     assert (gone["status"], gone["undone"]["removed"]) == ("Cancelled", 0)
     assert "409" in run("imports", "cancel", number, "--rollback", expects=2).stderr
 
+    nowhere = str(tmp_path / "nowhere" / "rows.csv")
+    for command in (("imports", "errors", number, "--to", nowhere), ("export", "platforms", nowhere)):
+        assert f"{nowhere} cannot be written" in run(*command, expects=2).stderr
+    assert "cannot be written" in run(*sent, "--errors-to", str(tmp_path), expects=2).stderr
+
     assert "2 rows removed" in run("imports", "undo", number).stdout
     assert "409" in run("imports", "undo", number, expects=2).stderr
     names = run("export", "platforms", "-", "--search", "Helm", "--format", "ndjson").stdout

@@ -109,11 +109,14 @@ def test_each_import_has_a_key_of_its_own_unless_it_is_given_one(rows: Source) -
 
 def test_key_that_is_in_use_is_waited_for_and_one_that_was_used_is_refused(rows: Source) -> None:
     in_use = httpx.Response(409, headers={"retry-after": "1"}, json={"title": "in use"})
-    used = httpx.Response(422, json={"title": "used"})
+    used = httpx.Response(
+        422, json={"title": "used", "detail": "Wrong.", "errors": {"a": ["a is wrong"], "b": ["b is"]}}
+    )
     server = Server(in_use, used)
     with pytest.raises(RequestRefused) as refused:
         server.client().imports.send("platforms", rows, CSV)
     assert (refused.value.http_status, server.waits) == (422, [1])
+    assert str(refused.value) == "Wrong: no a; no b"
 
 
 def test_stream_whose_connection_was_lost_says_that_it_may_be_accepted() -> None:

@@ -21,7 +21,7 @@ def test_options_are_query_parameters() -> None:
         [{"platformName": "Docker"}],
         mode="upsert",
         dry_run=True,
-        results="ids",
+        results=True,
         start_at=datetime(2026, 7, 1, 22, tzinfo=UTC),
         map={"Article no.": "sku", "a,b": "name"},
         charset="utf-16",

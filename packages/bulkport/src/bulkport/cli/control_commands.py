@@ -15,6 +15,7 @@ from bulkport.cli.site import AsJson, JobNumber, Site
 from bulkport.cli.tables import print_json
 from bulkport.cli.wording import counted, harmless
 from bulkport.client import ClientError, Import, ImportProgress
+from bulkport.client.growing_file import require_writable
 from bulkport.imports.body_format import BodyFormat
 
 
@@ -85,6 +86,8 @@ def add_control_commands(imports: typer.Typer, site: Site) -> None:
         """Send the rejected rows of an import again, as a new import that continues it. Exit codes as for `import`."""
         job: Import | None = None
         with site.connected(url, api_key, stopped=lambda: _unknown(number) if job is None else going_on(job)) as client:
+            if errors_to is not None:
+                require_writable(errors_to)
             job = client.imports.get(number).retry(file, format=body_format)
             progress = job.refresh() if no_follow else follow(job, job.total_records or 0)
             if as_json:

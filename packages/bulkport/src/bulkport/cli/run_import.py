@@ -29,6 +29,7 @@ from bulkport.client import (
     SourceUnusable,
     StreamSource,
 )
+from bulkport.client.growing_file import require_writable
 from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.prefer_header import Handling
 
@@ -74,6 +75,8 @@ def run_import(request: ImportRequest, *, output: Console, messages: Console) ->
     try:
         source = _source_of(request.file)
         kind = _kind_of(request)
+        if request.errors_to is not None:
+            require_writable(request.errors_to)
         with request.site.client(request.url, request.api_key) as client:
             client.check_access()
             try:

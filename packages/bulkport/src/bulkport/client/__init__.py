@@ -34,6 +34,7 @@ from bulkport.client.errors import (
     RequestRefused,
     ServerUnreachable,
     SourceUnusable,
+    TargetUnusable,
     UnexpectedAnswer,
     UploadLost,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "Source",
     "SourceUnusable",
     "StreamSource",
+    "TargetUnusable",
     "Undone",
     "UnexpectedAnswer",
     "UploadLost",

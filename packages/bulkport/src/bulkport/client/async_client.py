@@ -14,6 +14,7 @@ from bulkport.client import operations
 from bulkport.client.answers import checked
 from bulkport.client.async_imports import AsyncImports
 from bulkport.client.errors import ClientError, UnexpectedAnswer
+from bulkport.client.growing_file import growing_file
 from bulkport.client.operations import Call, Operation
 from bulkport.client.records import AsyncRecordSource
 from bulkport.client.sending import (
@@ -163,18 +164,18 @@ class AsyncClient:
             await answer.aclose()
 
     async def save(self, call: Call, path: str | Path) -> int:
-        """Write a streamed answer to a file, which appears when it is complete. Returns its size in bytes."""
-        target = Path(path)
-        partial = target.with_name(target.name + ".part")
-        try:
-            async with self.stream(call) as answer:
-                with partial.open("wb") as file:
-                    async for block in answer.aiter_bytes():
-                        await asyncio.to_thread(file.write, block)
-                    size = file.tell()
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Write a streamed answer to a file, which appears when it is complete. Returns its size in bytes.
+
+        Raises
+        ------
+        TargetUnusable
+            It cannot be written.
+        """
+        async with self.stream(call) as answer:
+            with growing_file(path) as file:
+                async for block in answer.aiter_bytes():
+                    await asyncio.to_thread(file.write, block)
+                size = file.tell()
         return size
 
     async def _send(self, call: Call, on_sent: OnSent | None, *, is_streamed: bool = False) -> httpx.Response:

@@ -13,6 +13,7 @@ import msgspec
 from bulkport.client import operations
 from bulkport.client.answers import checked
 from bulkport.client.errors import ClientError, SourceUnusable, UnexpectedAnswer
+from bulkport.client.growing_file import growing_file
 from bulkport.client.imports import Imports
 from bulkport.client.operations import Call, Operation
 from bulkport.client.records import AsyncRecordSource
@@ -208,18 +209,17 @@ class Client:
             answer.close()
 
     def save(self, call: Call, path: str | Path) -> int:
-        """Write a streamed answer to a file, which appears when it is complete. Returns its size in bytes."""
-        target = Path(path)
-        partial = target.with_name(target.name + ".part")
-        try:
-            with self.stream(call) as answer, partial.open("wb") as file:
-                for block in answer.iter_bytes():
-                    file.write(block)
-                size = file.tell()
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-        return size
+        """Write a streamed answer to a file, which appears when it is complete. Returns its size in bytes.
+
+        Raises
+        ------
+        TargetUnusable
+            It cannot be written.
+        """
+        with self.stream(call) as answer, growing_file(path) as file:
+            for block in answer.iter_bytes():
+                file.write(block)
+            return file.tell()
 
     def _send(self, call: Call, on_sent: OnSent | None, *, is_streamed: bool = False) -> httpx.Response:
         attempts = Attempts(call, self.url, self._patience_seconds)

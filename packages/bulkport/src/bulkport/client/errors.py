@@ -1,8 +1,11 @@
 """What can go wrong between a client and a server."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from bulkport.errors import BulkportError
+
+_SHOWN_MESSAGES: Final = 5
 
 
 class ClientError(BulkportError):
@@ -11,6 +14,10 @@ class ClientError(BulkportError):
 
 class SourceUnusable(ClientError):
     """The file to be sent cannot be read."""
+
+
+class TargetUnusable(ClientError):
+    """The file that was to be written cannot be."""
 
 
 class ServerUnreachable(ClientError):
@@ -57,3 +64,11 @@ class RequestRefused(ClientError):
         self.refusal = title
         self.errors = {path: list(messages) for path, messages in (errors or {}).items()}
         self.trace_id = trace_id
+
+    def __str__(self) -> str:
+        """The detail, with the first messages about fields."""
+        found = [message for messages in self.errors.values() for message in messages]
+        if not found:
+            return self.detail
+        more = f" (and {len(found) - _SHOWN_MESSAGES:,} more)" if len(found) > _SHOWN_MESSAGES else ""
+        return f"{self.detail.removesuffix('.')}: {'; '.join(found[:_SHOWN_MESSAGES])}{more}"

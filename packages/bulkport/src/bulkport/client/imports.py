@@ -35,7 +35,7 @@ class Imports:
         mode: str | None = None,
         dry_run: bool = False,
         handling: Handling | str | None = None,
-        results: str | None = None,
+        results: str | bool | None = None,
         start_at: datetime | None = None,
         map: Mapping[str, str] | Sequence[str] | None = None,  # noqa: A002 # the field's name
         name: str | None = None,
@@ -62,7 +62,7 @@ class Imports:
         handling:
             `strict` or `lenient`; None: the server's default.
         results:
-            `ids`: keep the outcome and id of every row, for `Import.results`.
+            `ids`, or True: keep the outcome and id of every row, for `Import.results`.
         start_at:
             Time before which nothing is imported.
         map:
@@ -87,7 +87,13 @@ class Imports:
         source, kind = source_of(
             data, format=None if format is None else BodyFormat(format), delimiter=delimiter, compresses=compress
         )
-        chosen = {"mode": mode, "dry_run": dry_run, "results": results, "start_at": start_at, "map": map}
+        chosen = {
+            "mode": mode,
+            "dry_run": dry_run,
+            "results": "ids" if results is True else results or None,
+            "start_at": start_at,
+            "map": map,
+        }
         return self.send(
             resource,
             source,

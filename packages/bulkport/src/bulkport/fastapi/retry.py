@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from pydantic import ConfigDict, JsonValue, RootModel
 from starlette.requests import Request
 
-from bulkport.errors import NotEnded, NothingToRetry, RowsRetried, ValidationFailed
+from bulkport.errors import NotEnded, NothingToRetry, ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.bulk import answer_in_time, both
 from bulkport.fastapi.bulk_description import retry_answers, retry_description
@@ -36,7 +36,7 @@ from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.read import CsvHeader, ImportJob, ReportedRow, csv_header, get_job
 from bulkport.imports.resource import Resource, Resources
-from bulkport.imports.retry import RejectedRows, mend_row, newest_retry, write_link
+from bulkport.imports.retry import RejectedRows, mend_row, newest_retry, rows_retried, write_link
 from bulkport.imports.runtime import ImportRuntime
 from bulkport.imports.states import ImportStatus
 from bulkport.imports.write_options import WriteOptions
@@ -127,7 +127,7 @@ def retry_router(
                     retried = await newest_retry(connection, job_id)
                 if retried is None:
                     raise NothingToRetry(f"Import {job_id} has no rejected rows left.")
-                raise RowsRetried(f"The rejected rows were sent again in import {retried}; retry that one.")
+                raise rows_retried(retried)
             content = _content(job, header, _with(first, pages), resources[job.resource])
             return await intake.accept(
                 _again(user_id, job, resources[job.resource], content, header, _all(job_id, rows.mark, on_accept))

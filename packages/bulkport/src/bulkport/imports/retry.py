@@ -84,7 +84,14 @@ class RejectedRows:
         """
         values = {"job_id": self._job_id, "retried_by": accepted.id, "last_row": self._last_row}
         if (await connection.execute(_MARK_ROWS, values)).rowcount != self._count:
-            raise RowsRetried
+            raise rows_retried(await newest_retry(connection, self._job_id))
+
+
+def rows_retried(retry: ImportId | None) -> RowsRetried:
+    """The refusal of rows that were sent again, in that import if it is known."""
+    if retry is None:
+        return RowsRetried()
+    return RowsRetried(f"The rejected rows were sent again in import {retry}; retry that one.")
 
 
 async def newest_retry(connection: AsyncConnection[Any], job_id: ImportId) -> ImportId | None:
