@@ -1,10 +1,12 @@
 """Code without an event loop has the same calls."""
 
 import asyncio
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import psycopg
@@ -15,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel
 
 from bulkport import NO_RETRY, Bulkport, DatabaseRefused, JobQuery, JobState, NotConnected, Resource
+from bulkport.errors import AlreadyUndone, JobNotFound, RowsRetried
 from bulkport.jobs.port.control import Effect
 from bulkport.migrations.errors import MigrationsMissing
 
@@ -29,7 +32,7 @@ BOOKS = Resource(name="books", label="Book", label_field="title", model=Book, ta
 @pytest.fixture
 def shop(database_url: str) -> Bulkport:
     with psycopg.connect(database_url) as connection:
-        connection.execute("CREATE TABLE books (title text NOT NULL CHECK (title <> 'Bad'))")
+        connection.execute("CREATE TABLE books (title text PRIMARY KEY CHECK (title <> 'Bad'))")
     bulkport = Bulkport(database_url, resources=[BOOKS])
 
     @bulkport.task(name="double", retry=NO_RETRY)
@@ -114,7 +117,29 @@ def test_a_file_is_imported_and_followed(shop: Bulkport) -> None:
         assert (job.status, job.success_count, job.failure_count, job.name) == ("PartialSuccess", 1, 1, "first")
         assert [error.row for error in sync.import_errors(import_id)] == [2]
         assert sync.cancel_import(import_id) == "already ended"
-        assert sync.get_import(import_id + 1) is None
+        sync.correct_row(import_id, 2, {"title": "Mended"})
+        again = sync.wait_for_import(sync.retry_import(import_id))
+        assert (again.status, again.retry_of, again.success_count) == ("Completed", import_id, 1)
+        with pytest.raises(RowsRetried):
+            sync.retry_import(import_id)
+        tried = sync.import_file(BOOKS, b"title\nPersuasion\n", user="ada", results=True)
+        assert sync.wait_for_import(tried).status == "Completed"
+        assert [result.outcome for result in sync.import_results(tried)] == ["created"]
+        file = io.BytesIO()
+        assert sync.export(BOOKS, file, search="Emma") == len(file.getvalue())
+        assert file.getvalue().startswith(b"title")
+        assert file.getvalue().count(b"\n") == 2
+        undone = sync.undo_import(tried).undone
+        assert undone is not None
+        assert undone["removed"] == 1
+        with pytest.raises(AlreadyUndone):
+            sync.undo_import(tried)
+        with pytest.raises(JobNotFound):
+            sync.undo_import(tried + 1)
+        later = datetime.now(UTC) + timedelta(days=1)
+        waiting = sync.import_file(BOOKS, b"title\nLater\n", user="ada", start_at=later)
+        assert sync.cancel_import(waiting, rollback=True) == "cancelled"
+        assert sync.get_import(waiting + 1) is None
 
 
 def test_a_job_belongs_to_djangos_transaction(shop: Bulkport) -> None:

@@ -109,9 +109,7 @@ def test_each_import_has_a_key_of_its_own_unless_it_is_given_one(rows: Source) -
 
 def test_key_that_is_in_use_is_waited_for_and_one_that_was_used_is_refused(rows: Source) -> None:
     in_use = httpx.Response(409, headers={"retry-after": "1"}, json={"title": "in use"})
-    used = httpx.Response(
-        422, json={"title": "used", "detail": "Wrong.", "errors": {"a": ["a is wrong"], "b": ["b is"]}}
-    )
+    used = httpx.Response(422, json={"title": "used", "detail": "Wrong.", "errors": {"a": ["no a"], "b": ["no b"]}})
     server = Server(in_use, used)
     with pytest.raises(RequestRefused) as refused:
         server.client().imports.send("platforms", rows, CSV)

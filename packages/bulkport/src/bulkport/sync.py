@@ -6,11 +6,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, BinaryIO, Concatenate, ParamSpec, Self, TypeVar
 
 from bulkport.database import DEFAULT_SCHEMA
 from bulkport.identifiers import AnyUserId
 from bulkport.imports.calls import ImportCalls, RowError
+from bulkport.imports.resource import Resource
+from bulkport.imports.results import RowResult
 from bulkport.jobs.calls import JobCalls
 from bulkport.jobs.enqueue import Batch
 from bulkport.jobs.errors import WITHOUT_LOOP, NotConnected
@@ -131,6 +133,9 @@ class SyncCalls(SyncJobs):
     get_import = _run(AsyncCalls.get_import)
     wait_for_import = _run(AsyncCalls.wait_for_import)
     cancel_import = _run(AsyncCalls.cancel_import)
+    undo_import = _run(AsyncCalls.undo_import)
+    correct_row = _run(AsyncCalls.correct_row)
+    retry_import = _run(AsyncCalls.retry_import)
 
     def import_errors(self, import_id: int) -> list[RowError]:
         """The rejected rows, in row order."""
@@ -139,6 +144,25 @@ class SyncCalls(SyncJobs):
             return [error async for error in calls.import_errors(import_id)]
 
         return self._call(read)
+
+    def import_results(self, import_id: int) -> list[RowResult]:
+        """What became of each row, in row order, of an import that was sent with `results=True`."""
+
+        async def read(calls: AsyncCalls) -> list[RowResult]:
+            return [result async for result in calls.import_results(import_id)]
+
+        return self._call(read)
+
+    def export(self, resource: Resource | str, file: BinaryIO, **options: Any) -> int:
+        """Write what `Bulkport.export` gives to a file that is open for it. Returns how many bytes that were."""
+
+        async def write(calls: AsyncCalls) -> int:
+            size = 0
+            async for part in calls.export(resource, **options):
+                size += await asyncio.to_thread(file.write, part)
+            return size
+
+        return self._call(write)
 
     def _call(self, call: "Callable[[AsyncCalls], Coroutine[Any, Any, T]]") -> T:
         if not self._loops:

@@ -1,8 +1,6 @@
 """`GET /{resource}/export`: a resource's rows as a file that imports again."""
 
-import csv
-import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -108,7 +106,7 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         accept = field_value(request.headers, "accept") or ""
         chosen = query.format or preferred(accept, _BY_MEDIA_TYPE) or "csv"
         if chosen in _TEXTS:
-            text = _text(Export(pool, table, rows, null_word=query.null_word), PageText(chosen))
+            text = Export(pool, table, rows, null_word=query.null_word).file(PageText(chosen))
             parts = in_slot(text, running.text_export_slots, user_id)
             media_type = _TEXTS[chosen]
         else:
@@ -125,21 +123,6 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         )
 
     return router
-
-
-async def _text(export: Export, text: PageText) -> AsyncIterator[bytes]:
-    header = _header(export.header) if text is PageText.CSV else b""
-    async for page in export.pages(text):
-        yield header + page
-        header = b""
-    if header:
-        yield header
-
-
-def _header(names: list[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(names)
-    return text.getvalue().encode()
 
 
 _FILE: Final[dict[str, Any]] = {

@@ -10,13 +10,14 @@ from pydantic import Field
 from starlette.requests import Request
 
 from bulkport.fastapi.described_headers import ATTACHMENT
-from bulkport.fastapi.error_report import chosen_format, json_page, report_disposition, report_lines
+from bulkport.fastapi.error_report import chosen_format
 from bulkport.fastapi.file_parts import in_slot, whole
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.import_examples import ROW_EXAMPLE
 from bulkport.fastapi.import_results import ReportQuery, position
 from bulkport.fastapi.schemas import JobId
 from bulkport.identifiers import UserId
+from bulkport.imports.error_report import json_page, report_disposition, report_lines
 from bulkport.imports.exports.writing import FileFormat
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.read import csv_header, get_job, list_row_errors, row_error_pages

@@ -1,21 +1,18 @@
 """Sending rejected rows again: `POST /imports/{id}/retry`, and mending one by one: `PATCH …/errors/{row}`."""
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import APIRouter, Depends, Response
 from psycopg import AsyncConnection
 from pydantic import ConfigDict, JsonValue, RootModel
 from starlette.requests import Request
 
-from bulkport.errors import NotEnded, NothingToRetry, ValidationFailed
+from bulkport.errors import NotEnded, ValidationFailed
 from bulkport.fastapi.bodies import JsonBody
 from bulkport.fastapi.bulk import answer_in_time, both
 from bulkport.fastapi.bulk_description import retry_answers, retry_description
 from bulkport.fastapi.change import Answer, change_once, safe_to_repeat
-from bulkport.fastapi.error_report import report_lines
 from bulkport.fastapi.idempotent import receive_once
 from bulkport.fastapi.job_views import JobViews
 from bulkport.fastapi.paths import request_path
@@ -31,15 +28,15 @@ from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.body.options_query import parse_reading
 from bulkport.imports.body.part_store import collect
 from bulkport.imports.body.upload import OnAccept, Upload
-from bulkport.imports.formats import BodyFormat, Handling, parse_prefer
+from bulkport.imports.formats import Handling, parse_prefer
 from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
-from bulkport.imports.read import CsvHeader, ImportJob, ReportedRow, csv_header, get_job
+from bulkport.imports.read import ImportJob, csv_header, get_job
 from bulkport.imports.resource import Resource, Resources
-from bulkport.imports.retry import RejectedRows, mend_row, newest_retry, rows_retried, write_link
+from bulkport.imports.retry import mend_row
 from bulkport.imports.runtime import ImportRuntime
+from bulkport.imports.sending_again import linked, reading_again, send_rejected_rows, writing_again
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.write_options import WriteOptions
 
 
 class CorrectedRecord(RootModel[dict[str, JsonValue]]):
@@ -97,7 +94,7 @@ def retry_router(
                 raise NotEnded
             header = await csv_header(connection, job_id, resources[job.resource].wire_names)
         resource = resources[job.resource]
-        await permit(authorize, user_id, resource, _writing(job, resource).mode)
+        await permit(authorize, user_id, resource, writing_again(job, resource).mode)
         intake = runtime().intake
         pool = runtime().of_user(user_id)
 
@@ -119,19 +116,7 @@ def retry_router(
                     await collect(runtime().pool, runtime().staging)
                 return accepted
             await body.drain()
-            rows = RejectedRows(pool, job_id)
-            pages = rows.pages()
-            first = await anext(pages, None)
-            if first is None:
-                async with runtime().pool.connection() as connection:
-                    retried = await newest_retry(connection, job_id)
-                if retried is None:
-                    raise NothingToRetry(f"Import {job_id} has no rejected rows left.")
-                raise rows_retried(retried)
-            content = _content(job, header, _with(first, pages), resources[job.resource])
-            return await intake.accept(
-                _again(user_id, job, resources[job.resource], content, header, _all(job_id, rows.mark, on_accept))
-            )
+            return await send_rejected_rows(user_id, job, header, resource, intake, pool=pool, on_accept=on_accept)
 
         received = await receive_once(
             request,
@@ -186,7 +171,7 @@ def _sent(  # noqa: PLR0917
 ) -> Upload:
     """What the client sent in place of the rejected rows."""
     headers = request.headers
-    writing = _writing(job, resource)
+    writing = writing_again(job, resource)
     return Upload(
         resource=resource.for_mode(writing.mode),
         writing=writing,
@@ -196,95 +181,7 @@ def _sent(  # noqa: PLR0917
         handling=parse_prefer(headers.getlist("prefer")) or Handling(job.handling),
         body=file.content,
         file_name=file.file_name,
-        reading=file.reading(reading, _meaning(job).over(resource.reading)),
+        reading=file.reading(reading, reading_again(job).over(resource.reading)),
         labels=ImportLabels(name=job.name, metadata=job.metadata, tags=tuple(job.tags)),
-        on_accept=_all(ImportId(job.id), None, on_accept),
+        on_accept=linked(ImportId(job.id), None, on_accept),
     )
-
-
-def _meaning(job: ImportJob) -> ReadingOptions:
-    """What the import's values and columns mean. How its file was written does not count: a report is CSV like any."""
-    return replace(
-        ReadingOptions.from_json(job.reading),
-        charset=None,
-        delimiter=None,
-        quote=None,
-        escape=None,
-        comment=None,
-        skip_rows=None,
-        header_row=None,
-        data_row=None,
-        sheet=None,
-        neutralize=None,
-        detected=(),
-    )
-
-
-def _writing(job: ImportJob, resource: Resource) -> WriteOptions:
-    """Rows that are sent again are written as the others were, and into the same context."""
-    return WriteOptions.of_stored(job.writing, resource.default_mode)
-
-
-def _again(  # noqa: PLR0917
-    user_id: UserId,
-    job: ImportJob,
-    resource: Resource,
-    content: AsyncIterator[bytes],
-    header: CsvHeader | None,
-    on_accept: OnAccept,
-) -> Upload:
-    """The rejected rows as a body."""
-    writing = _writing(job, resource)
-    return Upload(
-        resource=resource.for_mode(writing.mode),
-        writing=writing,
-        user_id=user_id,
-        format=BodyFormat.NDJSON if header is None else BodyFormat.CSV,
-        content_encoding=None,
-        handling=Handling(job.handling),
-        body=content,
-        reading=replace(_meaning(job), delimiter=None if header is None else ","),
-        labels=ImportLabels(name=job.name, metadata=job.metadata, tags=tuple(job.tags)),
-        on_accept=on_accept,
-    )
-
-
-def _content(
-    job: ImportJob, header: CsvHeader | None, pages: AsyncIterator[list[ReportedRow]], resource: Resource
-) -> AsyncIterator[bytes]:
-    if header is None:
-        return _records(pages)
-    return report_lines(BodyFormat.CSV, pages, header=header, wire_names=list(resource.wire_names.values()))
-
-
-async def _records(pages: AsyncIterator[list[ReportedRow]]) -> AsyncIterator[bytes]:
-    """Rejected rows as NDJSON: objects as they were sent, and what was no object as its text."""
-    async for page in pages:
-        yield "".join(f"{_line(row.record)}\n" for row in page).encode("utf-8", "replace")
-
-
-def _line(record: str) -> str:
-    text = msgspec.json.decode(record) if record.lstrip().startswith('"') else record
-    return str(text).replace("\r", " ").replace("\n", " ")
-
-
-async def _with(first: list[ReportedRow], rest: AsyncIterator[list[ReportedRow]]) -> AsyncIterator[list[ReportedRow]]:
-    yield first
-    async for page in rest:
-        yield page
-
-
-def _all(
-    job_id: ImportId,
-    mark: OnAccept | None,
-    on_accept: OnAccept | None,
-) -> OnAccept:
-    """What belongs into the transaction that accepts the retry."""
-
-    async def accepted(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
-        await write_link(connection, job_id, accepted)
-        for write in (mark, on_accept):
-            if write is not None:
-                await write(connection, accepted)
-
-    return accepted

@@ -14,9 +14,9 @@ from bulkport.dashboard.core.language import n, t
 from bulkport.dashboard.core.page import Download, Page, PageNotFound, PageRequest
 from bulkport.dashboard.pages.imported_rows import speed_chart
 from bulkport.errors import JobNotFound
-from bulkport.fastapi.error_report import report_disposition, report_lines
 from bulkport.identifiers import MAX_BIGINT, ImportId
 from bulkport.imports.admin import MOST_LOOKED_AT, ChunkCell, OperatedImport, OperatedImports
+from bulkport.imports.error_report import report_disposition, report_lines
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.read import ReportedRow
 from bulkport.sanitize import storable_text

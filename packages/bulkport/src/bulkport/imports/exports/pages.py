@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import csv
+import io
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from enum import StrEnum
 from typing import Final
@@ -90,6 +92,15 @@ class Export:
         finally:
             await end_tasks(reading)
 
+    async def file(self, text: PageText) -> AsyncIterator[bytes]:
+        """The rows as a file: as `pages`, with the header of CSV."""
+        header = _header(self.header) if text is PageText.CSV else b""
+        async for page in self.pages(text):
+            yield header + page
+            header = b""
+        if header:
+            yield header
+
     async def _read(self, text: PageText, blocks: asyncio.Queue[bytes | None], room: asyncio.Semaphore) -> None:
         async with contextlib.aclosing(self._blocks(text)) as found:
             async for block in found:
@@ -132,3 +143,9 @@ class Export:
         return sql.SQL("COPY (SELECT {} {}) TO STDOUT (FORMAT csv, NULL {})").format(
             sql.SQL(", ").join(self._values), rows, sql.Literal(self._null_word)
         )
+
+
+def _header(names: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(names)
+    return text.getvalue().encode()
