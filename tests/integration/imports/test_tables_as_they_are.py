@@ -140,6 +140,13 @@ CASES: dict[str, tuple[str, Mapping[str, Any], str, str, Mapping[str, Any]]] = {
         "integer out of range",
         {},
     ),
+    "a key that the table computes": (
+        "CREATE TABLE items (name text, price integer, low text GENERATED ALWAYS AS (lower(name)) STORED UNIQUE);",
+        {"name": "G0"},
+        "",
+        "Item with low 'g0' already exists",
+        {},
+    ),
     "a partition of an expression": (
         (
             "CREATE TABLE items (name text, price integer) PARTITION BY LIST ((left(lower(name), 1)));"

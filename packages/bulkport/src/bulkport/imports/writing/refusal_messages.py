@@ -86,6 +86,8 @@ def _said(table: TargetTable, fault: Fault, texts: Sequence[str | None]) -> tupl
     match fault.code:
         case "23505" if index is not None and None in index.columns:
             return fields, _expression_taken(table, index, fields, texts)
+        case "23505" if key is not None and not fields:  # a column that the table fills
+            return [], f"{table.resource.label} with {key[1]} {_quoted(key[2])} already exists"
         case "23505":
             return fields, _already_exists(table, fields)
         case "23502":
