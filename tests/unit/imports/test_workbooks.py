@@ -378,6 +378,8 @@ def test_errors_and_formulas_without_a_value_are_read_as_they_are_shown() -> Non
         '<c r="D{}" t="e"><v>#N/A</v></c>': "#N/A",
         '<c r="D{}" t="e"><f>1/0</f><v>#DIV/0!</v></c>': "#DIV/0!",
         '<c t="e" r="D{}"><v>#REF!</v></c>': "#REF!",
+        '<c r="D{}" t="e"><f>A1#</f><v>#SPILL!</v></c>': "#SPILL!",
+        '<c r="D{}" t="e"><v>#GETTING_DATA</v></c>': "#GETTING_DATA",
         '<c r="D{}"><f>A1&amp;"x"</f></c>': '=A1&"x"',
         '<c r="D{}"><f>A1</f><v></v></c>': "=A1",
         '<c r="D{}" t="str"><f>IF(A1="","",A1)</f><v></v></c>': "",

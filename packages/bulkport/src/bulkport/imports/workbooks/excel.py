@@ -13,7 +13,12 @@ import python_calamine
 
 from bulkport.imports.loose_names import loosened
 from bulkport.imports.workbooks.errors import UnreadableFileError
-from bulkport.imports.workbooks.odd_cells import find_long_numbers, find_numbers_of_no_day, find_odd_cells
+from bulkport.imports.workbooks.odd_cells import (
+    find_long_numbers,
+    find_numbers_of_no_day,
+    find_odd_cells,
+    with_errors_as_texts,
+)
 from bulkport.imports.workbooks.odd_ods_cells import OddCells
 
 _PART_ROWS: Final = 500
@@ -44,6 +49,11 @@ class _Words:
 
 
 _PLAIN: Final = _Words()
+_UNKNOWN_VALUE: Final = "Unsupported cell error value"
+
+
+class _UnknownErrorValue(UnreadableFileError):
+    """A cell has an error that the reader does not know: its whole sheet cannot be opened."""
 
 
 def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]]:
@@ -60,8 +70,13 @@ def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes
         raise UnreadableFileError("it is protected by a password; save it without one") from None
     except (python_calamine.CalamineError, python_calamine.XmlError, python_calamine.ZipError, OSError) as error:
         raise UnreadableFileError(f"it is no workbook that can be opened ({_short(error)})") from None
-    name = _choose_sheet(workbook, order)
-    sheet = _open_sheet(workbook, name)
+    try:
+        name = _choose_sheet(workbook, order)
+        sheet = _open_sheet(workbook, name)
+    except _UnknownErrorValue:
+        workbook = python_calamine.CalamineWorkbook.from_filelike(with_errors_as_texts(order["path"]))
+        name = _choose_sheet(workbook, order)
+        sheet = _open_sheet(workbook, name)
     row, column = sheet.end or (-1, -1)
     cells = (row + 1) * (column + 1)
     if cells > order["max_cells"]:
@@ -126,6 +141,8 @@ def _open_sheet(workbook: python_calamine.CalamineWorkbook, name: str) -> python
     try:
         return workbook.get_sheet_by_name(name)
     except (python_calamine.CalamineError, python_calamine.XmlError, OSError) as error:
+        if _UNKNOWN_VALUE in str(error):
+            raise _UnknownErrorValue(f"the sheet {name!r} cannot be opened ({_short(error)})") from None
         raise UnreadableFileError(f"the sheet {name!r} cannot be opened ({_short(error)})") from None
 
 

@@ -5,6 +5,7 @@ file itself (.xlsx: in the sheet's XML, ECMA-376-1, 18.3.1.4), so that they are 
 number or date is. Whole numbers above 2^53, of which the reader keeps the first digits alone, are found there, too.
 """
 
+import io
 import re
 import struct
 import zipfile
@@ -32,6 +33,10 @@ _PLACE: Final = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
 _VALUE: Final = re.compile(rb"<v>([^<]*)</v>")
 _NO_DAY: Final = re.compile(rb"<v>(?:-[0-9][^<]*|60(?:\.[^<]*)?)</v>")
 """Numbers that no day of a spreadsheet has: those before 1900, and 29 February 1900, which was none."""
+_UNKNOWN_ERROR: Final = re.compile(
+    rb'(<(?:\w+:)?c\b[^>]*\bt=)"e"((?:(?!</(?:\w+:)?c>)[^\0]){0,9000}?<(?:\w+:)?v>)'
+    rb"(?!#(?:N/A|NULL!|DIV/0!|VALUE!|REF!|NAME\?|NUM!|DATA!)<)"
+)
 _LONG_NUMBER: Final = re.compile(rb"<v>(-?[0-9]{16,40})</v>")
 _EXACT: Final = 2**53
 """Up to here every whole number has a floating-point number of its own."""
@@ -67,6 +72,19 @@ def find_numbers_of_no_day(path: str, sheet: str) -> OddCells:
     except _UNREADABLE:
         return {}
     return found
+
+
+def with_errors_as_texts(path: str) -> io.BytesIO:
+    """An .xlsx in which errors that the reader of workbooks does not know, such as `#SPILL!`, are texts."""
+    mended = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(mended, "w", zipfile.ZIP_DEFLATED) as copy:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+                data = _UNKNOWN_ERROR.sub(rb'\1"str"\2', data)
+            copy.writestr(name, data)
+    mended.seek(0)
+    return mended
 
 
 def find_long_numbers(path: str, sheet: str) -> OddCells:
