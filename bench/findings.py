@@ -1,4 +1,4 @@
-"""What was tried for rows that missed their target, by row; the page shows it beside the miss."""
+"""Findings about missed targets, shown in the report beside each miss."""
 
 _PROCESSOR = (
     "Both processors are busy for four fifths of the time, while \\copy keeps one busy and leaves the other idle: of "

@@ -1,4 +1,4 @@
-"""One import as a client sees it: sent, accepted, followed to its final status."""
+"""One import as a client sees it: sent, accepted and followed to its final status."""
 
 import time
 from collections.abc import Mapping

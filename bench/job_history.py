@@ -1,4 +1,4 @@
-"""A history of finished background jobs, made up in SQL as the engine would have left it."""
+"""A history of finished background jobs, generated in SQL as the engine would leave it."""
 
 from typing import Final
 

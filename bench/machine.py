@@ -1,4 +1,4 @@
-"""What a run ran on, so that its figures can be read later."""
+"""Describes the machine of a run, so that its figures can be interpreted later."""
 
 import platform
 import time

@@ -1,4 +1,4 @@
-"""The product as its users start it: `commandapi serve` with two worker processes and a light one."""
+"""The product as users run it: `commandapi serve` with two worker processes and a light one."""
 
 import os
 import queue

@@ -1,4 +1,4 @@
-"""What a run found: a value for each row of the table, with the samples behind it."""
+"""The results of a run: a value for each row of the table with its samples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""How much is measured: row counts, pairs and samples."""
+"""The scale of a run: row counts, pairs and samples."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ class Scale:
     rows: int = 1_000_000
     """Rows of the main imports."""
     busy_rows: int = 5_000_000
-    """Rows of the import beside which another user's small imports run."""
+    """Rows of the import background_task which another user's small imports run."""
     large_rows: int = 10_000_000
     """Rows of the import whose memory is compared with that of `rows`, and beside which requests are timed."""
     pairs: int = 5

@@ -1,4 +1,4 @@
-"""The rows of the table: what is measured, what it must reach, and what the prototype reached."""
+"""The rows of the table: measures, targets and the prototype's results."""
 
 # ruff: noqa: RUF001  (the multiplication sign is the unit)
 

@@ -1,4 +1,4 @@
-"""`python -m chaos`: break things, and check what was kept."""
+"""`python -m chaos`: breaks things and checks that nothing was lost."""
 
 import json
 import signal

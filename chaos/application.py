@@ -1,4 +1,4 @@
-"""What workers run besides imports: tasks that leave a trace of each of their runs."""
+"""Tasks that workers run besides imports and that record each of their runs."""
 
 import asyncio
 import os
@@ -68,13 +68,13 @@ def add_tasks(bulkport: Bulkport) -> dict[str, Any]:
 
 def install() -> None:
     """Have this process's workers know the tasks, as an application with jobs of its own does."""
-    from commandapi import wiring
+    from commandapi import composition
 
-    build = wiring.build_bulkport
+    build = composition.build_bulkport
 
     def build_with_tasks(settings: Any) -> Bulkport:
         bulkport = build(settings)
         add_tasks(bulkport)
         return bulkport
 
-    wiring.build_bulkport = build_with_tasks
+    composition.build_bulkport = build_with_tasks

@@ -1,4 +1,4 @@
-"""Holds every row, count, error, status and job against what was sent."""
+"""Compares every row, count, error, status and job with what was sent."""
 
 from collections import Counter
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Clients that send imports, again while the answer was lost, and follow them to their end."""
+"""Clients that send imports, retry lost responses and follow each import to its end."""
 
 import asyncio
 import contextlib

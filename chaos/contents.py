@@ -1,4 +1,4 @@
-"""Imports with known rows, and what must become of each of them."""
+"""Imports with known rows and the expected outcome of each."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the run's own, that may be killed, and a disk of its own, that may be filled."""
+"""A PostgreSQL server that the run may kill, and a disk that it may fill."""
 
 import asyncio
 import contextlib

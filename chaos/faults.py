@@ -1,4 +1,4 @@
-"""What goes wrong. Each fault is a function that breaks something, waits, and leaves it as a supervisor finds it."""
+"""The faults. Each is a function that breaks something, waits, and leaves it for a supervisor to find."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The processes of a run: an API behind a proxy, and workers, each started again when it has died."""
+"""The processes of a run: an API behind a proxy, and workers, each restarted when it dies."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Injects faults one after another, now and then two at a time."""
+"""Injects faults one after another, sometimes two at a time."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The application's own jobs: enqueued in a transaction with a row, so that both are there or neither is."""
+"""The application's own jobs, each enqueued in a transaction with a row: both exist or neither does."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What was sent and what was answered: all that the checker knows of a run."""
+"""The requests and responses of a run, which the checker compares with the database."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What one run does."""
+"""Options of a run."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections can be cut, also in the middle of an answer, delayed and black-holed."""
+"""A TCP proxy that can cut connections, even in the middle of a response, delay them and black-hole them."""
 
 import asyncio
 import contextlib

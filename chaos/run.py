@@ -1,4 +1,4 @@
-"""One run: everything is started, broken, made whole, and checked."""
+"""One run: starts everything, breaks it, restores it and checks the result."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""`python -m chaos.worker`: a worker that is no fork, so that it can be started under another clock."""
+"""`python -m chaos.worker`: a worker in a fresh process, so that it can run with another clock."""
 
 from chaos.application import install
 

@@ -1,4 +1,4 @@
-"""The pages of the site: those of `docs/`, the README as the first one, and the generated reference."""
+"""Assembles the pages of the site: `docs/`, the README as the start page, and the generated reference."""
 
 import re
 import shutil

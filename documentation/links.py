@@ -1,4 +1,4 @@
-"""Links of the built site: each leads to a file of it and, where it names an anchor, to an element of that name."""
+"""Checks the links of the built site: each must lead to an existing file and anchor."""
 
 from collections.abc import Iterator
 from html.parser import HTMLParser

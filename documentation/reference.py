@@ -1,4 +1,4 @@
-"""The Python reference, from what the packages export: signatures, docstrings and fields."""
+"""Generates the Python reference from the packages' exports: signatures, docstrings and fields."""
 
 import inspect
 import textwrap

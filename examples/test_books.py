@@ -27,7 +27,7 @@ async def test_good_books_are_stored_and_bad_ones_reported(library: Bulkport) ->
         ]
 
 
-async def test_a_trial_stores_nothing(library: Bulkport) -> None:
+async def test_a_dry_run_stores_nothing(library: Bulkport) -> None:
     result = await import_file(library, BOOKS, FILE, dry_run=True)
     assert result.counts["created"] == 1
     with psycopg.connect(library.database_url) as connection:

@@ -8,20 +8,20 @@ from bulkport.testing import assert_enqueued, assert_not_enqueued, drain, import
 from shop import bulkport, products, welcome
 
 
-async def test_a_new_tenant_gets_a_mail(api: httpx.AsyncClient) -> None:
+async def test_a_new_tenant_gets_an_email(api: httpx.AsyncClient) -> None:
     assert (await api.post("/tenants", params={"name": "Acme"})).status_code == 201
     await assert_enqueued(bulkport, welcome, "Acme")
     drained = await drain(bulkport)
     assert drained.succeeded == 1
 
 
-async def test_a_tenant_that_is_there_already_gets_none(api: httpx.AsyncClient) -> None:
+async def test_an_existing_tenant_gets_no_email(api: httpx.AsyncClient) -> None:
     with pytest.raises(IntegrityError):
         await api.post("/tenants", params={"name": "Anvils Ltd"})
     await assert_not_enqueued(bulkport, welcome)
 
 
-async def test_the_mail_greets_by_name() -> None:
+async def test_the_email_greets_the_tenant_by_name() -> None:
     with inline(bulkport) as jobs:
         await bulkport.enqueue(welcome, "Acme")
     assert jobs.jobs[0].result == "Welcome, Acme"

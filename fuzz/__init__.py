@@ -1,4 +1,4 @@
-"""Feeds the readers bytes until something breaks that must not.
+"""Feeds arbitrary bytes to the readers to find inputs that break them.
 
 `make fuzz SECONDS=600` (`python -m fuzz`) runs each target for its share of the time. A target is a property of
 Hypothesis: it makes a body, reads it with Bulkport and with Python's own reader, and compares. Where Google's atheris

@@ -1,4 +1,4 @@
-"""`python -m fuzz`: fuzz the readers for some time."""
+"""`python -m fuzz`: fuzzes the readers for a given time."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Runs targets for a time: by atheris where it is installed, else by chance."""
+"""Runs targets for a given time: with atheris if installed, else with random input."""
 
 import importlib.util
 import random

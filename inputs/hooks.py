@@ -1,4 +1,4 @@
-"""What Schemathesis is told beyond the API's description. Loaded by `st` (`SCHEMATHESIS_HOOKS`)."""
+"""Schemathesis hooks that add to the API description; `st` loads them (`SCHEMATHESIS_HOOKS`)."""
 
 import re
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Two hundred clients at once: small imports, large imports, polls, streams and searches.
+"""Load from two hundred concurrent clients: small and large imports, polls, streams and searches.
 
 `make load` (`python -m load`) starts PostgreSQL and `commandapi serve` with two worker processes, and has clients of
 many users send at one time for as long as is wanted. Every answer must be one that was promised: 2xx, or 429 and 503

@@ -1,4 +1,4 @@
-"""`python -m load`: many clients at once, and what they were answered."""
+"""`python -m load`: runs many concurrent clients and reports their responses."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""What a user with one key, or none, does to keep the others waiting. Each attack runs until it is ended.
+"""Attacks with one key, or none, that try to keep other users waiting. Each attack runs until it is ended.
 
 They are sent from a process of their own at the lowest priority, so that what is measured is the server's work.
 """

@@ -1,4 +1,4 @@
-"""Bodies that are small on the wire and large behind it."""
+"""Bodies that are small on the wire and expand enormously."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What the clients do. Each is a loop of requests with pauses, as people and programs make them."""
+"""The clients. Each is a loop of requests with pauses, as people and programs make them."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What is counted: answers and their times by kind of request, and what the processes and PostgreSQL use."""
+"""Metrics of a run: responses and their times by kind of request, and the resources of processes and PostgreSQL."""
 
 import asyncio
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""An attacker's HTTP/1.1: bytes as they are wanted, whole or in part, on a socket that may never be read."""
+"""An attacker's HTTP/1.1: any bytes, whole or in part, on a socket that may never be read."""
 
 import asyncio
 from collections import Counter

@@ -23,8 +23,8 @@ from bulkport.pools import open_pool
 from commandapi import migrations
 from commandapi.app import create_app
 from commandapi.auth.keys import create_key
+from commandapi.composition import build_bulkport
 from commandapi.settings import Environment, Settings
-from commandapi.wiring import build_bulkport
 from screenshots.clients import Clients
 from screenshots.shop import QUEUES, USERS, Shop
 

@@ -1,4 +1,4 @@
-"""How soon requests of 1,000 rows are answered and done, and how soon ten rows are."""
+"""Latency of requests of 1,000 rows and of ten rows, accepted and completed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What comes after an import: undoing it, and being told of it."""
+"""Undo and webhooks after an import."""
 
 import json
 import time

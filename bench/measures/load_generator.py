@@ -1,4 +1,4 @@
-"""What the load generator itself costs, against a server that does nothing but answer."""
+"""The overhead of the load generator itself, against a server that only responds."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""What every measure is given, and the import of one file that several of them do."""
+"""The context of every measure, and the import of one file that several of them share."""
 
 import time
 from collections.abc import Callable, Iterator

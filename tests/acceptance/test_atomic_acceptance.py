@@ -56,7 +56,7 @@ async def _clear(api: ServedApi) -> None:
     )
 
 
-async def test_a_broken_upload_leaves_nothing(api: ServedApi) -> None:
+async def test_a_broken_upload_stores_nothing(api: ServedApi) -> None:
     for in_good_order in (False, True):
         async with api.begun(PLATFORMS, NDJSON) as upload:
             await _send_parts(upload, 6)
@@ -70,7 +70,7 @@ async def test_a_broken_upload_leaves_nothing(api: ServedApi) -> None:
             await _is_clean(api)
 
 
-async def test_a_body_shorter_than_its_content_length_leaves_nothing(api: ServedApi) -> None:
+async def test_a_body_shorter_than_its_content_length_stores_nothing(api: ServedApi) -> None:
     for headers, body, is_streamed in (
         (NDJSON, PART * 6, True),
         (NDJSON, PART, False),
@@ -86,7 +86,7 @@ async def test_a_body_shorter_than_its_content_length_leaves_nothing(api: Served
         await _is_clean(api)
 
 
-async def test_a_compressed_body_that_ends_too_early_leaves_nothing(api: ServedApi) -> None:
+async def test_a_truncated_compressed_body_stores_nothing(api: ServedApi) -> None:
     body = _noisy_gzip()
     for cut in (1, 9, len(body) // 3):
         async with api.begun(PLATFORMS, {**NDJSON, **GZIP}) as upload:
@@ -96,7 +96,7 @@ async def test_a_compressed_body_that_ends_too_early_leaves_nothing(api: ServedA
         await _is_clean(api)
 
 
-async def test_a_bad_end_of_a_long_body_leaves_nothing(api: ServedApi) -> None:
+async def test_a_malformed_end_of_a_long_body_stores_nothing(api: ServedApi) -> None:
     async with api.begun(PLATFORMS, NDJSON) as upload:
         await _send_parts(upload, 6)
         await api.uploads_under_way(1)
@@ -105,7 +105,7 @@ async def test_a_bad_end_of_a_long_body_leaves_nothing(api: ServedApi) -> None:
     await _is_clean(api)
 
 
-async def test_a_silent_client_is_answered_408(database_url: str) -> None:
+async def test_a_silent_client_gets_408(database_url: str) -> None:
     async with served(database_url, chunk_bytes=CHUNK, upload_limit=1, body_idle_seconds=0.4) as api:
         for headers, parts in ((NDJSON, 6), (NDJSON, 1), (NDJSON, 0), (JSON, 1)):
             async with api.begun(PLATFORMS, headers) as upload:
@@ -115,7 +115,7 @@ async def test_a_silent_client_is_answered_408(database_url: str) -> None:
             await _is_clean(api)
 
 
-async def test_more_uploads_than_the_limit_are_put_off(api: ServedApi) -> None:
+async def test_uploads_beyond_the_limit_get_503_with_retry_after(api: ServedApi) -> None:
     async with api.begun(PLATFORMS, NDJSON) as first:
         await _send_parts(first, 6)
         await api.uploads_under_way(1)
@@ -134,7 +134,7 @@ async def test_more_uploads_than_the_limit_are_put_off(api: ServedApi) -> None:
     await _is_clean(api)
 
 
-async def test_a_refusal_reaches_a_client_that_is_still_sending(api: ServedApi) -> None:
+async def test_a_rejection_reaches_a_client_that_is_still_sending(api: ServedApi) -> None:
     body = b"x" * 4_000_000
     async with api.client() as client:
         for headers, status in (({"content-type": "text/plain"}, 415), (NDJSON, 413), (JSON, 400)):
@@ -145,7 +145,7 @@ async def test_a_refusal_reaches_a_client_that_is_still_sending(api: ServedApi) 
     await _is_clean(api)
 
 
-async def test_a_client_that_waits_for_leave_is_given_it_only_with_a_key(api: ServedApi) -> None:
+async def test_a_client_that_expects_100_continue_gets_it_only_with_a_key(api: ServedApi) -> None:
     expects = {**NDJSON, "expect": "100-continue", "content-length": str(len(PART))}
     async with api.begun(PLATFORMS, expects) as upload:
         assert (await upload.answer())[0] == 100

@@ -77,7 +77,7 @@ CASES: dict[str, Case] = {
 }
 
 
-async def test_bad_bodies_are_refused_and_leave_nothing(database_url: str) -> None:
+async def test_bad_bodies_are_rejected_and_store_nothing(database_url: str) -> None:
     limits: dict[str, Any] = {
         "max_envelope_bytes": 200_000,
         "max_record_bytes": 100_000,
@@ -93,7 +93,7 @@ async def test_bad_bodies_are_refused_and_leave_nothing(database_url: str) -> No
             assert await kept(site.url) == NOTHING, name
 
 
-async def test_lines_of_a_header_count_together(idle_site: CatalogueSite) -> None:
+async def test_repeated_content_headers_are_rejected(idle_site: CatalogueSite) -> None:
     body = ndjson(platforms(1))
     for headers in (
         [("content-type", "application/x-ndjson"), ("content-type", "text/csv")],
@@ -104,7 +104,7 @@ async def test_lines_of_a_header_count_together(idle_site: CatalogueSite) -> Non
     assert await kept(idle_site.url) == NOTHING
 
 
-async def test_what_the_request_asks_for_must_exist(idle_site: CatalogueSite) -> None:
+async def test_a_request_for_something_that_does_not_exist_is_rejected(idle_site: CatalogueSite) -> None:
     answer = await idle_site.ann.post(PLATFORMS, params={"delimiter": "::"}, content=b"platformName\nA\n", headers=CSV)
     assert "delimiter" in assert_problem(answer, 400)["detail"]
     answer = await idle_site.ann.post(COMMANDS, content=b"howTo,commandLine\na,b\n", headers=CSV)
@@ -112,7 +112,7 @@ async def test_what_the_request_asks_for_must_exist(idle_site: CatalogueSite) ->
     assert await kept(idle_site.url) == NOTHING
 
 
-async def test_preferences_that_mean_nothing_are_ignored(idle_site: CatalogueSite) -> None:
+async def test_meaningless_preferences_are_ignored(idle_site: CatalogueSite) -> None:
     for preference in ("return=minimal", "handling=whatever", "handling", ";;,=,"):
         headers = {**NDJSON, "prefer": preference}
         answer = await idle_site.ann.post(PLATFORMS, content=ndjson(platforms(1)), headers=headers)

@@ -54,13 +54,13 @@ async def _import_and_look(site: CatalogueSite, number: int) -> None:
     assert (await site.ann.delete(one)).status_code == 204
 
 
-async def test_imports_and_the_catalogue_work(site: CatalogueSite) -> None:
+async def test_imports_and_the_catalogue_work_behind_a_pooler(site: CatalogueSite) -> None:
     await asyncio.gather(*(_import_and_look(site, number) for number in range(ROUNDS)))
     assert await fetch(site.url, "SELECT count(*) FROM platforms") == [(20 * ROUNDS,)]
     assert await fetch(site.url, "SELECT count(*) FROM commands") == [(20 * ROUNDS,)]
 
 
-async def test_a_large_import_is_exact(site: CatalogueSite) -> None:
+async def test_a_large_import_is_exact_behind_a_pooler(site: CatalogueSite) -> None:
     rows: list[dict[str, Any]] = [*platforms(30_000), {"platformName": 5}, *platforms(10_000, 30_000)]
     body = ndjson(rows)
     jobs = await asyncio.gather(*(imported(site.ann, PLATFORMS, content=body, headers=NDJSON) for _ in range(3)))
@@ -68,7 +68,7 @@ async def test_a_large_import_is_exact(site: CatalogueSite) -> None:
     assert await fetch(site.url, "SELECT count(*) FROM platforms") == [(120_000,)]
 
 
-async def test_no_session_keeps_a_setting_of_ours(site: CatalogueSite, pooled_url: str) -> None:
+async def test_no_session_setting_is_left_behind(site: CatalogueSite, pooled_url: str) -> None:
     """What one client of a pooler sets in a session, its others would have."""
     await asyncio.gather(*(_import_and_look(site, number) for number in range(ROUNDS)))
     names = ("enable_seqscan", "jit", "statement_timeout", "lock_timeout", "synchronous_commit", "datestyle", "role")
@@ -92,7 +92,7 @@ async def test_no_session_keeps_a_setting_of_ours(site: CatalogueSite, pooled_ur
     assert seen
 
 
-async def test_every_page_of_the_dashboard_shows(site: CatalogueSite, pooled_url: str) -> None:
+async def test_every_dashboard_page_loads_behind_a_pooler(site: CatalogueSite, pooled_url: str) -> None:
     await _import_and_look(site, 1)
     async with open_application(pooled_url) as app, client_of(app) as browser:
         paths = await _pages(browser)

@@ -54,7 +54,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 BLANK = {"platformName": " "}
 
 
-async def test_accepted_body_is_answered_202(idle_site: CatalogueSite) -> None:
+async def test_an_accepted_body_gets_202(idle_site: CatalogueSite) -> None:
     answer = await idle_site.ann.post(PLATFORMS, json={"platforms": platforms(10)})
     assert answer.status_code == 202
     body = answer.json()
@@ -74,7 +74,7 @@ async def test_accepted_body_is_answered_202(idle_site: CatalogueSite) -> None:
     ]
 
 
-async def test_status_has_exactly_its_members_and_moves_on(idle_site: CatalogueSite) -> None:
+async def test_the_status_has_exactly_the_documented_members(idle_site: CatalogueSite) -> None:
     job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(3)})
     path = f"{PLATFORMS}/{job_id}/status"
     answer = await idle_site.ann.get(path)
@@ -126,7 +126,7 @@ async def _reached(api: httpx.AsyncClient, path: str, status: str) -> dict[str, 
             await asyncio.sleep(0.01)
 
 
-async def test_envelope_messages(idle_site: CatalogueSite) -> None:
+async def test_envelope_error_messages(idle_site: CatalogueSite) -> None:
     nothing = "Platforms list cannot be null"
     cases: list[tuple[str, Any, dict[str, list[str]]]] = [
         (PLATFORMS, {"platforms": None}, {"platforms": [nothing]}),
@@ -185,7 +185,7 @@ async def test_envelope_messages(idle_site: CatalogueSite) -> None:
     await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1000)})
 
 
-async def test_handling_is_applied_and_said(site: CatalogueSite) -> None:
+async def test_the_applied_handling_is_reported(site: CatalogueSite) -> None:
     bad = [*platforms(2), BLANK]
     lenient = await site.ann.post(PLATFORMS, json={"platforms": bad}, headers=LENIENT)
     assert (lenient.status_code, lenient.headers["preference-applied"]) == (202, "handling=lenient")
@@ -217,7 +217,7 @@ async def test_handling_is_applied_and_said(site: CatalogueSite) -> None:
     assert (await settled(site.ann, strict.json()["id"]))["status"] == "Completed"
 
 
-async def test_all_rows_bad_is_failed(site: CatalogueSite) -> None:
+async def test_an_import_with_only_bad_rows_is_failed(site: CatalogueSite) -> None:
     job = await imported(site.ann, PLATFORMS, content=ndjson([{"platformName": ""}, {}]), headers=NDJSON)
     assert (job["status"], job["successCount"], job["failureCount"]) == ("Failed", 0, 2)
     assert job["errorSummary"] == (
@@ -225,7 +225,7 @@ async def test_all_rows_bad_is_failed(site: CatalogueSite) -> None:
     )
 
 
-async def test_error_summary_names_the_first_ten(site: CatalogueSite) -> None:
+async def test_the_error_summary_names_the_first_ten_rows(site: CatalogueSite) -> None:
     for bad in (1, 10, 11, 25):
         rows = [{"howTo": f"h{i}", "commandLine": "c", "platformId": 9} for i in range(bad)]
         job = await imported(site.ann, COMMANDS, content=ndjson(rows), headers=NDJSON)
@@ -234,7 +234,7 @@ async def test_error_summary_names_the_first_ten(site: CatalogueSite) -> None:
         assert job["errorSummary"] == "; ".join(entries) + more
 
 
-async def test_error_summary_joins_messages_and_is_cut_at_a_whole_error(site: CatalogueSite) -> None:
+async def test_the_error_summary_joins_messages_and_is_cut_between_errors(site: CatalogueSite) -> None:
     rows = [{"howTo": "x" * 251, "commandLine": " ", "platformId": 1} for _ in range(12)]
     job = await imported(site.ann, COMMANDS, content=ndjson(rows), headers=NDJSON)
     summary = job["errorSummary"]

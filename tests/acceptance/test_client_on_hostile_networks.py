@@ -50,7 +50,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-async def test_an_import_whose_answers_are_lost_after_the_commit_is_imported_once(network: Network) -> None:
+async def test_an_import_whose_responses_are_lost_after_the_commit_is_imported_once(network: Network) -> None:
     network.lose_answers(b"POST", b"/api/platforms/bulk", 3)
     async with AsyncClient(network.proxy.url, api_key=network.key) as client:
         job = await client.imports.create("platforms", platforms(3))
@@ -59,7 +59,7 @@ async def test_an_import_whose_answers_are_lost_after_the_commit_is_imported_onc
     assert job.id == 1
 
 
-async def test_the_synchronous_client_does_the_same(network: Network) -> None:
+async def test_an_import_through_the_synchronous_client_is_imported_once(network: Network) -> None:
     network.lose_answers(b"POST", b"/api/platforms/bulk", 2)
 
     def create() -> int:
@@ -71,7 +71,7 @@ async def test_the_synchronous_client_does_the_same(network: Network) -> None:
     assert await network.imports() == [(3,)]
 
 
-async def test_a_file_whose_connection_is_cut_in_the_middle_is_imported_once(network: Network, file: Path) -> None:
+async def test_a_file_whose_connection_breaks_midway_is_imported_once(network: Network, file: Path) -> None:
     network.proxy.cuts = [300_000, 700_000]
     async with AsyncClient(network.proxy.url, api_key=network.key) as client:
         await client.imports.create("platforms", file)
@@ -80,7 +80,7 @@ async def test_a_file_whose_connection_is_cut_in_the_middle_is_imported_once(net
 
 
 @pytest.mark.parametrize("kind", ["asynchronous", "synchronous"])
-async def test_a_large_file_continues_where_its_connection_was_cut(network: Network, file: Path, kind: str) -> None:
+async def test_a_large_file_resumes_where_its_connection_broke(network: Network, file: Path, kind: str) -> None:
     network.proxy.cuts = [600_000, 500_000]
     sent: list[int] = []
     if kind == "asynchronous":
@@ -102,7 +102,9 @@ async def test_a_large_file_continues_where_its_connection_was_cut(network: Netw
 
 
 @pytest.mark.parametrize("method", [b"POST", b"PATCH", b"HEAD"])
-async def test_lost_answers_to_parts_of_a_large_file_do_no_harm(network: Network, file: Path, method: bytes) -> None:
+async def test_lost_responses_to_parts_of_a_large_file_are_harmless(
+    network: Network, file: Path, method: bytes
+) -> None:
     network.lose_answers(method, b"/api/uploads", 2)
     if method == b"HEAD":
         network.proxy.cuts = [400_000]
@@ -113,7 +115,7 @@ async def test_lost_answers_to_parts_of_a_large_file_do_no_harm(network: Network
     assert await network.imports() == [(ROWS,)]
 
 
-async def test_an_import_of_an_upload_whose_answer_is_lost_is_imported_once(network: Network, file: Path) -> None:
+async def test_an_import_of_an_upload_whose_response_is_lost_is_imported_once(network: Network, file: Path) -> None:
     network.lose_answers(b"POST", b"/api/platforms/bulk", 2)
     async with AsyncClient(network.proxy.url, api_key=network.key, resumable_bytes=1) as client:
         await client.imports.create("platforms", file)
@@ -121,7 +123,7 @@ async def test_an_import_of_an_upload_whose_answer_is_lost_is_imported_once(netw
     assert await network.imports() == [(ROWS,)]
 
 
-async def test_rejected_rows_whose_retry_is_not_answered_are_sent_again_once(network: Network) -> None:
+async def test_a_retry_of_rejected_rows_whose_response_is_lost_runs_once(network: Network) -> None:
     async with AsyncClient(network.proxy.url, api_key=network.key) as client:
         job = await client.imports.create("platforms", [{"platformName": "x" * 101}])
         await job.wait()
@@ -132,7 +134,7 @@ async def test_rejected_rows_whose_retry_is_not_answered_are_sent_again_once(net
     assert await network.imports() == [(1,), (1,)]
 
 
-async def test_events_are_taken_up_again_when_their_stream_breaks(network: Network) -> None:
+async def test_an_event_stream_that_breaks_is_resumed(network: Network) -> None:
     async with AsyncClient(network.proxy.url, api_key=network.key) as client:
         job = await client.imports.create("platforms", platforms(5))
         network.lose_answers(b"GET", b"/api/imports/", 2)

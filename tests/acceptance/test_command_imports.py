@@ -55,7 +55,7 @@ async def test_streamed_commands_name_their_platform(site: CatalogueSite) -> Non
     assert await _commands(site.url) == good
 
 
-async def test_unknown_platforms_of_a_good_envelope_are_row_errors(site: CatalogueSite) -> None:
+async def test_unknown_platforms_in_a_valid_envelope_are_row_errors(site: CatalogueSite) -> None:
     await _add_platforms(site.url)
     rows = [{"howTo": f"h{i}", "commandLine": "c", "platformId": i} for i in (7, 6)]
     job = await imported(site.ann, COMMANDS, json={"commands": rows})
@@ -63,7 +63,7 @@ async def test_unknown_platforms_of_a_good_envelope_are_row_errors(site: Catalog
     assert await _commands(site.url) == [("h7", "c", 7)]
 
 
-async def test_unknown_fields_are_named_once(database_url: str) -> None:
+async def test_each_unknown_field_is_reported_once(database_url: str) -> None:
     async with opened(database_url, chunk_bytes=300) as site:
         rows: list[dict[str, Any]] = [{"platformName": f"P{i}", "zeta": {"a": [1]}} for i in range(50)]
         rows[30]["alpha"] = None

@@ -78,7 +78,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_a_request_beyond_a_limit_is_answered_as_the_table_says(database_url: str, case: Case) -> None:
+async def test_a_request_beyond_a_limit_gets_the_documented_response(database_url: str, case: Case) -> None:
     async with (
         open_application(database_url, **{case.setting: case.value}) as app,
         client_of(app, await make_key(database_url)) as client,

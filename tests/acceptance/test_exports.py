@@ -32,7 +32,7 @@ MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 
 
 @pytest.mark.parametrize("export_format", ["csv", "ndjson"])
-async def test_an_export_imports_again_with_every_value_equal(site: CatalogueSite, export_format: str) -> None:
+async def test_an_export_imports_again_with_equal_values(site: CatalogueSite, export_format: str) -> None:
     await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": name} for name in NASTY]})
     commands = [{"howTo": name, "commandLine": name * 3, "platformId": 1 + i % 3} for i, name in enumerate(NASTY)]
     await imported(site.ann, "/api/commands/bulk", content=ndjson(commands), headers=NDJSON)
@@ -51,7 +51,7 @@ async def test_an_export_imports_again_with_every_value_equal(site: CatalogueSit
         assert await fetch(site.url, select) == before * 2
 
 
-async def test_an_export_of_many_pages_has_each_row_once_in_order(site: CatalogueSite) -> None:
+async def test_an_export_of_many_pages_contains_each_row_once_in_order(site: CatalogueSite) -> None:
     await imported(site.ann, PLATFORMS, content=ndjson(platforms(45_000)), headers=NDJSON)
     answer = await site.ann.get("/api/platforms/export?format=ndjson")
     names = [json.loads(line)["platformName"] for line in answer.text.splitlines()]
@@ -75,7 +75,7 @@ _ODD_IDS = """
 """
 
 
-async def test_pages_of_an_export_meet_gaps_and_the_ends_of_numbers(site: CatalogueSite) -> None:
+async def test_export_pages_handle_gaps_and_extreme_ids(site: CatalogueSite) -> None:
     await execute(site.url, _ODD_IDS)
     for order, descending in (("ASC", "false"), ("DESC", "true")):
         answer = await site.ann.get(f"/api/platforms/export?format=csv&sortBy=id&descending={descending}")
@@ -83,7 +83,7 @@ async def test_pages_of_an_export_meet_gaps_and_the_ends_of_numbers(site: Catalo
         assert answer.text.split()[1:] == [name for (name,) in rows], order
 
 
-async def test_a_search_finds_what_it_says_and_nothing_else(site: CatalogueSite) -> None:
+async def test_a_search_finds_exactly_the_matching_rows(site: CatalogueSite) -> None:
     for search in ["100%", "a_b", "back\\slash", "'; DROP TABLE platforms; --"]:
         with case(search):
             await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": f"x {search} y"}, *platforms(3)]})
@@ -103,24 +103,24 @@ async def test_an_export_comes_in_the_format_that_its_client_accepts(site: Catal
         assert f"platforms.{suffix}" in answer.headers["content-disposition"], accept
 
 
-async def test_an_export_of_nothing_is_a_header(site: CatalogueSite) -> None:
+async def test_an_empty_export_is_just_a_header(site: CatalogueSite) -> None:
     assert (await site.ann.get("/api/platforms/export")).text == "platformName\n"
     assert (await site.ann.get("/api/platforms/export?format=ndjson")).text == ""
 
 
-async def test_an_export_that_cannot_be_made_is_refused(site: CatalogueSite) -> None:
+async def test_an_impossible_export_is_rejected(site: CatalogueSite) -> None:
     for query in ["format=pdf", "format=CSV", f"search={'x' * 1001}", "search=a%00b"]:
         with case(query):
             problem = assert_problem(await site.ann.get(f"/api/platforms/export?{query}"), 400)
             assert list(problem["errors"]) == [query.partition("=")[0]]
 
 
-async def test_exports_and_descriptions_need_a_key(site: CatalogueSite) -> None:
+async def test_exports_and_schemas_need_a_key(site: CatalogueSite) -> None:
     for path in ("export", "bulk/schema", "bulk/template.csv", "bulk/template.xlsx"):
         assert_problem(await site.stranger.get(f"/api/platforms/{path}"), 401)
 
 
-async def test_a_schema_says_what_a_record_looks_like(site: CatalogueSite) -> None:
+async def test_a_schema_describes_a_record(site: CatalogueSite) -> None:
     answer = await site.ann.get("/api/commands/bulk/schema")
     assert answer.headers["content-type"] == "application/schema+json"
     schema = answer.json()
@@ -137,7 +137,7 @@ async def test_a_schema_says_what_a_record_looks_like(site: CatalogueSite) -> No
     assert "text/csv" in more["mediaTypes"]
 
 
-async def test_a_template_imports_as_it_is(site: CatalogueSite) -> None:
+async def test_a_template_can_be_imported_unchanged(site: CatalogueSite) -> None:
     for resource in ("platforms", "commands"):
         template = await site.ann.get(f"/api/{resource}/bulk/template.csv")
         assert template.headers["content-disposition"] == f'attachment; filename="{resource}-template.csv"'
@@ -146,7 +146,7 @@ async def test_a_template_imports_as_it_is(site: CatalogueSite) -> None:
 
 
 @pytest.mark.parametrize("resource", ["platforms", "commands"])
-async def test_a_template_workbook_imports_as_it_is_and_describes_the_fields(
+async def test_a_template_workbook_can_be_imported_unchanged_and_describes_the_fields(
     site: CatalogueSite, resource: str
 ) -> None:
     await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "Docker"}]})
@@ -167,7 +167,7 @@ async def test_a_template_workbook_imports_as_it_is_and_describes_the_fields(
 
 @pytest.mark.parametrize("export_format", ["csv", "ndjson"])
 @pytest.mark.parametrize("descending", ["false", "true"])
-async def test_an_export_is_sorted_over_its_pages_as_the_list_is(
+async def test_an_export_is_sorted_like_the_list_across_its_pages(
     site: CatalogueSite, export_format: str, descending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "_FIRST_PAGE_ROWS", 7)

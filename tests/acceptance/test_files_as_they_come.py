@@ -36,7 +36,7 @@ async def names(site: CatalogueSite) -> list[str]:
     return [name for (name,) in await fetch(site.url, "SELECT platform_name FROM platforms ORDER BY id")]
 
 
-async def test_windows_1252_is_read_and_said(site: CatalogueSite) -> None:
+async def test_windows_1252_is_detected_and_reported(site: CatalogueSite) -> None:
     body = (UTF_8_HEADER + "T A – B,x\r\nT plain,y\r\nT Müller,z\r\n").encode("cp1252")
     job = await imported(site.ann, PLATFORMS, content=body, headers=CSV)
     assert job["status"] == "Completed"
@@ -45,7 +45,7 @@ async def test_windows_1252_is_read_and_said(site: CatalogueSite) -> None:
     assert any("line 2" in warning and "charset=windows-1252" in warning for warning in job["warnings"])
 
 
-async def test_stray_bytes_among_utf8_are_reported_with_the_likely_charset(site: CatalogueSite) -> None:
+async def test_stray_bytes_in_utf8_are_reported_with_the_likely_charset(site: CatalogueSite) -> None:
     body = (UTF_8_HEADER + "T Zürich,ö\r\nT Ägypten,x\r\n").encode() + b"T M\xfcller,z\r\n"
     job = await imported(site.ann, PLATFORMS, content=body, headers=CSV)
     assert (job["status"], job["successCount"]) == ("PartialSuccess", 2)
@@ -80,7 +80,7 @@ async def test_stray_bytes_among_utf8_are_reported_with_the_likely_charset(site:
         ("text/csv", "All platforms,\n,\nplatform name,note\nT ü,x\n".encode()),
     ],
 )
-async def test_bodies_of_every_kind_are_read(site: CatalogueSite, content_type: str, body: bytes) -> None:
+async def test_every_kind_of_body_is_read(site: CatalogueSite, content_type: str, body: bytes) -> None:
     job = await imported(site.ann, PLATFORMS, content=body, headers={"content-type": content_type})
     assert (job["status"], job["successCount"], job["failureCount"]) == ("Completed", 1, 0), job
     assert await names(site) == ["T ü"]
@@ -88,7 +88,7 @@ async def test_bodies_of_every_kind_are_read(site: CatalogueSite, content_type: 
         assert "encoding" in job["reading"]
 
 
-async def test_forms_with_a_file_are_read(site: CatalogueSite) -> None:
+async def test_a_form_with_a_file_is_read(site: CatalogueSite) -> None:
     async def sent(name: str, content: bytes, type_: str, data: dict[str, str] | None = None) -> dict[str, Any]:
         answer = await site.ann.post(PLATFORMS, files={"file": (name, content, type_)}, data=data or {})
         assert answer.status_code == 202, answer.text
@@ -153,7 +153,7 @@ ROWS = b"platform name;n\nA;1\n"
     ],
     ids=["preamble", "extended name", "both names", "no name", "inputs without a file", "other fields"],
 )
-async def test_forms_of_every_program_are_read(site: CatalogueSite, body: bytes, file_name: str | None) -> None:
+async def test_forms_from_every_common_client_are_read(site: CatalogueSite, body: bytes, file_name: str | None) -> None:
     headers = {"content-type": "multipart/form-data; boundary=x"}
     job = await imported(site.ann, PLATFORMS, content=body, headers=headers)
     assert (job["status"], job["fileName"]) == ("Completed", file_name)
@@ -192,7 +192,7 @@ async def test_forms_of_every_program_are_read(site: CatalogueSite, body: bytes,
         ),
     ],
 )
-async def test_what_a_form_cannot_say_is_refused_with_a_word(
+async def test_an_unsupported_form_is_rejected_with_a_clear_message(
     site: CatalogueSite, body: bytes, status: int, message: str
 ) -> None:
     headers = {"content-type": "multipart/form-data; boundary=x"}
@@ -215,7 +215,7 @@ async def test_what_a_form_cannot_say_is_refused_with_a_word(
         ("mac_roman", "application/json; charset=macintosh"),
     ],
 )
-async def test_json_of_any_charset_is_read(site: CatalogueSite, text: str, charset: str, content_type: str) -> None:
+async def test_json_in_any_charset_is_read(site: CatalogueSite, text: str, charset: str, content_type: str) -> None:
     headers = {"content-type": content_type}
     job = await imported(site.ann, PLATFORMS, content=text.encode(charset), headers=headers)
     assert (job["status"], await names(site)) == ("Completed", ["Tü"])
@@ -239,14 +239,14 @@ async def test_json_of_any_charset_is_read(site: CatalogueSite, text: str, chars
         (b'{"platforms": [{"platformName": ' + b"[" * 2000 + b"]" * 2000 + b"}]}", "nested too deeply"),
     ],
 )
-async def test_json_that_is_none_is_refused_with_what_it_looks_like(
+async def test_invalid_json_is_rejected_with_a_guess_at_its_format(
     idle_site: CatalogueSite, body: bytes, message: str
 ) -> None:
     answer = await idle_site.ann.post(PLATFORMS, content=body, headers={"content-type": "application/json"})
     assert message in assert_problem(answer, 400)["detail"]
 
 
-async def test_json_of_another_kind_is_named(site: CatalogueSite) -> None:
+async def test_json_of_the_wrong_shape_is_named(site: CatalogueSite) -> None:
     lines = b'{"platformName": "A"}\n{"platformName": "B"}\n'
     answer = await site.ann.post(PLATFORMS, content=lines, headers={"content-type": "application/json"})
     assert "application/x-ndjson" in assert_problem(answer, 400)["detail"]
@@ -261,7 +261,7 @@ async def test_an_array_may_be_longer_than_an_envelope(site: CatalogueSite) -> N
     assert job["format"] == "json-array"
 
 
-async def test_columns_by_other_names_and_constants(site: CatalogueSite) -> None:
+async def test_columns_can_be_renamed_and_filled_with_constants(site: CatalogueSite) -> None:
     await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "Git"}]})
     job = await imported(
         site.ann,
@@ -278,7 +278,7 @@ async def test_columns_by_other_names_and_constants(site: CatalogueSite) -> None
     assert "has no field 'nothing'" in assert_problem(answer, 400)["detail"]
 
 
-async def test_a_report_sent_again_is_refused_again(site: CatalogueSite) -> None:
+async def test_an_unchanged_report_is_rejected_again(site: CatalogueSite) -> None:
     body = (
         UTF_8_HEADER.encode()
         + b'T a,x,extra\r\nT b\r\n"T 5" c,x\r\n  ,y\r\n'
@@ -309,14 +309,14 @@ async def test_a_report_sent_again_is_refused_again(site: CatalogueSite) -> None
     assert await names(site) == []
 
 
-async def test_the_description_names_every_kind_of_body(site: CatalogueSite) -> None:
+async def test_the_api_description_names_every_kind_of_body(site: CatalogueSite) -> None:
     described = (await site.ann.get("/openapi.json")).json()["paths"][PLATFORMS]["post"]
     assert {"multipart/form-data", "application/vnd.apache.parquet"} <= described["requestBody"]["content"].keys()
     assert {"charset", "map", "decimal"} <= {parameter["name"] for parameter in described["parameters"]}
     assert json.dumps(described)
 
 
-async def test_a_curl_of_a_file_needs_no_setting(site: CatalogueSite) -> None:
+async def test_curl_imports_a_file_without_any_setting(site: CatalogueSite) -> None:
     form = httpx.Request("POST", "http://x", files={"file": ("r.csv", b"platform name\nA\n")})
     job_type = form.headers["content-type"]
     job = await imported(site.ann, PLATFORMS, content=form.read(), headers={"content-type": job_type})
@@ -336,7 +336,7 @@ async def test_parquet_is_read(site: CatalogueSite) -> None:
     assert await names(site) == ["A", "Ü"]
 
 
-async def test_no_body_and_no_parameter_makes_a_server_fail(idle_site: CatalogueSite) -> None:
+async def test_no_body_or_parameter_causes_a_server_error(idle_site: CatalogueSite) -> None:
     random = Random(7)
     types = [
         "text/csv", "text/csv; charset=shift_jis", "application/x-ndjson", "application/json", "application/json-seq",

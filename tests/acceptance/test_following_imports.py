@@ -23,7 +23,7 @@ def events_of(text: str) -> list[dict[str, Any]]:
     return events
 
 
-async def test_a_post_that_waits_is_answered_with_the_final_status(site: CatalogueSite) -> None:
+async def test_a_waiting_post_returns_the_final_status(site: CatalogueSite) -> None:
     answer = await site.ann.post(
         PLATFORMS, json={"platforms": platforms(3)}, headers={"prefer": "respond-async, wait=10"}
     )
@@ -35,7 +35,7 @@ async def test_a_post_that_waits_is_answered_with_the_final_status(site: Catalog
     assert status.json() == answer.json()
 
 
-async def test_a_post_that_waits_in_vain_is_answered_202(idle_site: CatalogueSite) -> None:
+async def test_a_post_whose_wait_expires_gets_202(idle_site: CatalogueSite) -> None:
     answer = await idle_site.ann.post(
         PLATFORMS, json={"platforms": platforms(3)}, headers={"prefer": "handling=lenient, respond-async, wait=1"}
     )
@@ -44,13 +44,13 @@ async def test_a_post_that_waits_in_vain_is_answered_202(idle_site: CatalogueSit
     assert set(answer.json()) == {"id", "hangfireJobId", "message", "totalRecords"}
 
 
-async def test_a_list_by_text_that_cannot_be_stored_is_refused(idle_site: CatalogueSite) -> None:
+async def test_a_list_filter_that_cannot_be_stored_is_rejected(idle_site: CatalogueSite) -> None:
     for name in ["name", "clientId", "tag"]:
         with case(name):
             assert list(assert_problem(await idle_site.ann.get(f"/api/imports?{name}=%00"), 400)["errors"]) == [name]
 
 
-async def test_a_wait_that_says_no_number_of_seconds_is_ignored(idle_site: CatalogueSite) -> None:
+async def test_a_wait_that_is_not_a_number_of_seconds_is_ignored(idle_site: CatalogueSite) -> None:
     for wait in ["wait=", "wait=-1", "wait=soon", "wait=99999999999", "wait"]:
         with case(wait):
             answer = await idle_site.ann.post(
@@ -60,7 +60,7 @@ async def test_a_wait_that_says_no_number_of_seconds_is_ignored(idle_site: Catal
             assert "preference-applied" not in answer.headers
 
 
-async def test_a_status_that_waits_is_answered_when_the_import_ends(database_url: str) -> None:
+async def test_a_waiting_status_request_returns_when_the_import_ends(database_url: str) -> None:
     async with opened(database_url, worker=False) as site:
         job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(3)})
         waiting = [
@@ -76,7 +76,7 @@ async def test_a_status_that_waits_is_answered_when_the_import_ends(database_url
         assert "retry-after" not in answers[0].headers
 
 
-async def test_a_status_that_should_wait_for_no_time_is_refused(idle_site: CatalogueSite) -> None:
+async def test_an_invalid_wait_on_a_status_request_is_rejected(idle_site: CatalogueSite) -> None:
     for wait in ["-1", "601", "soon", "1.5"]:
         with case(wait):
             job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
@@ -84,7 +84,7 @@ async def test_a_status_that_should_wait_for_no_time_is_refused(idle_site: Catal
             assert list(problem["errors"]) == ["wait"]
 
 
-async def test_events_tell_of_an_import_from_its_state_to_its_end(database_url: str) -> None:
+async def test_events_report_an_import_until_it_ends(database_url: str) -> None:
     async with opened(database_url, worker=False) as site:
         job_id = await accepted(site.ann, PLATFORMS, content=ndjson(platforms(30_000)), headers=NDJSON)
         following = [asyncio.create_task(site.ann.get(f"/api/imports/{job_id}/events")) for _ in range(3)]
@@ -104,7 +104,7 @@ async def test_events_tell_of_an_import_from_its_state_to_its_end(database_url: 
             assert [event["event"] for event in events].count("done") == 1
 
 
-async def test_whoever_has_seen_the_end_gets_nothing_again(site: CatalogueSite) -> None:
+async def test_a_client_that_has_seen_the_end_gets_no_more_events(site: CatalogueSite) -> None:
     job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(1)})
     await settled(site.ann, job_id)
     first = await site.ann.get(f"/api/imports/{job_id}/events")
@@ -117,7 +117,7 @@ async def test_whoever_has_seen_the_end_gets_nothing_again(site: CatalogueSite) 
 
 
 @pytest.mark.parametrize("method", ["DELETE", "POST"])
-async def test_an_owner_cancels_an_import(idle_site: CatalogueSite, method: str) -> None:
+async def test_an_owner_can_cancel_an_import(idle_site: CatalogueSite, method: str) -> None:
     site = idle_site
     job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(3)})
     address = f"/api/imports/{job_id}" + ("/cancel" if method == "POST" else "")
@@ -133,14 +133,14 @@ async def test_an_owner_cancels_an_import(idle_site: CatalogueSite, method: str)
     assert (await site.ann.request(method, f"/api/imports/{job_id + 1}")).status_code in (404, 405)
 
 
-async def test_an_import_that_has_ended_is_not_cancelled(site: CatalogueSite) -> None:
+async def test_a_finished_import_cannot_be_cancelled(site: CatalogueSite) -> None:
     job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(3)})
     await settled(site.ann, job_id)
     problem = assert_problem(await site.ann.delete(f"/api/imports/{job_id}"), 409)
     assert problem["detail"] == f"Import {job_id} has already finished: its status is Completed."
 
 
-async def test_cancelling_a_running_import_keeps_and_counts_what_is_stored(site: CatalogueSite) -> None:
+async def test_cancelling_a_running_import_keeps_and_counts_the_stored_rows(site: CatalogueSite) -> None:
     job_id = await accepted(site.ann, PLATFORMS, content=ndjson(platforms(200_000)), headers=NDJSON)
     answer = await site.ann.delete(f"/api/imports/{job_id}")
     assert answer.status_code in (200, 202)
@@ -150,7 +150,7 @@ async def test_cancelling_a_running_import_keeps_and_counts_what_is_stored(site:
 
 
 @pytest.mark.parametrize("size", [3, 40_000])
-async def test_an_import_waits_for_the_time_that_its_client_set(site: CatalogueSite, size: int) -> None:
+async def test_an_import_waits_until_its_scheduled_time(site: CatalogueSite, size: int) -> None:
     at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat().replace("+00:00", "Z")
     request = {"content": ndjson(platforms(size)), "headers": NDJSON, "params": {"startAt": at}}
     job_id = await accepted(site.ann, PLATFORMS, **request)
@@ -167,7 +167,7 @@ async def test_an_import_waits_for_the_time_that_its_client_set(site: CatalogueS
     assert await fetch(site.url, "SELECT count(*) FROM platforms") == [(size,)]
 
 
-async def test_an_import_that_waits_for_its_time_is_cancelled(site: CatalogueSite) -> None:
+async def test_a_scheduled_import_can_be_cancelled(site: CatalogueSite) -> None:
     later = {"startAt": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
     job_id = await accepted(site.ann, PLATFORMS, json={"platforms": platforms(1)}, params=later)
     waiting = await site.ann.get(f"{PLATFORMS}/{job_id}/status")
@@ -180,7 +180,7 @@ async def test_an_import_that_waits_for_its_time_is_cancelled(site: CatalogueSit
         assert (await settled(site.ann, job_id))["status"] == "Completed"
 
 
-async def test_a_time_to_begin_that_is_none_is_refused(idle_site: CatalogueSite) -> None:
+async def test_an_invalid_start_time_is_rejected(idle_site: CatalogueSite) -> None:
     for at in ("soon", "2026", "-1", "0", "2026-07-01", "2026-07-01T22:00:00", "2999-01-01T00:00:00Z"):
         answer = await idle_site.ann.post(PLATFORMS, json={"platforms": platforms(1)}, params={"startAt": at})
         assert list(assert_problem(answer, 400)["errors"]) == ["startAt"], at

@@ -41,7 +41,7 @@ async def test_blank_lines_and_records_are_counted_and_limited(database_url: str
         assert (answer.status_code, answer.json()["totalRecords"]) == (202, 5000)
 
 
-async def test_a_body_that_takes_too_much_of_a_processor_is_refused(
+async def test_a_body_that_takes_too_much_processor_time_is_rejected(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body_work, "_LEAST_BYTES_A_SECOND", 10**12)
@@ -59,9 +59,7 @@ async def test_a_body_that_takes_too_much_of_a_processor_is_refused(
     ],
     ids=["many records", "a single one"],
 )
-async def test_a_trickling_client_is_answered_408(
-    database_url: str, path: str, headers: dict[str, str], part: bytes
-) -> None:
+async def test_a_trickling_client_gets_408(database_url: str, path: str, headers: dict[str, str], part: bytes) -> None:
     async with (
         served(database_url, body_min_rate=1_000_000, body_grace_seconds=0.2) as api,
         api.begun(path, headers) as upload,
@@ -73,7 +71,7 @@ async def test_a_trickling_client_is_answered_408(
         assert (await answering)[0] == 408
 
 
-async def test_one_users_slow_uploads_leave_room_for_the_others_and_hold_no_transaction(database_url: str) -> None:
+async def test_one_users_slow_uploads_leave_room_for_others_and_hold_no_transaction(database_url: str) -> None:
     part = ndjson(platforms(500))
     async with served(
         database_url, chunk_bytes=20_000, upload_limit=4, user_upload_limit=3, database_wait_seconds=2
@@ -104,7 +102,7 @@ _WAITING = """
 """
 
 
-async def test_a_client_that_hangs_up_takes_its_request_along(database_url: str) -> None:
+async def test_a_request_ends_when_its_client_disconnects(database_url: str) -> None:
     part = ndjson(platforms(20_000))
     async with (
         await psycopg.AsyncConnection.connect(database_url) as locking,

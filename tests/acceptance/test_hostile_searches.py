@@ -16,7 +16,7 @@ _RUNNING = """
 """
 
 
-async def test_query_parameters_have_limits(database_url: str) -> None:
+async def test_query_parameters_are_limited(database_url: str) -> None:
     async with open_application(database_url) as app, client_of(app, await make_key(database_url)) as client:
         for path in ("/api/platforms", "/api/commands", "/api/platforms/export"):
             assert_problem(await client.get(path, params={"search": "a" * 251}), 400)
@@ -27,14 +27,14 @@ async def test_query_parameters_have_limits(database_url: str) -> None:
         assert_problem(await client.get("/api/platforms", headers={"x-long": "x" * 70_000}), 431)
 
 
-async def test_headers_are_counted(database_url: str) -> None:
+async def test_headers_are_limited(database_url: str) -> None:
     many = [(f"x{number}", "") for number in range(5000)]
     async with open_application(database_url) as app, client_of(app, await make_key(database_url)) as client:
         assert "headers" in assert_problem(await client.get("/api/platforms", headers=many), 431)["detail"]
         assert (await client.get("/api/platforms", headers=many[:150])).status_code == 200
 
 
-async def test_the_description_is_written_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_openapi_document_is_generated_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_application(database_url) as app, client_of(app) as client:
         first = await client.get("/openapi.json")
         assert first.json() == app.openapi()
@@ -43,7 +43,7 @@ async def test_the_description_is_written_once(database_url: str, monkeypatch: p
         assert (await client.get("/openapi.json")).content == first.content
 
 
-async def test_one_users_exports_leave_connections_to_the_others(database_url: str) -> None:
+async def test_one_users_exports_leave_connections_for_others(database_url: str) -> None:
     async with (
         open_application(database_url) as app,
         client_of(app, await make_key(database_url)) as ann,
@@ -61,7 +61,7 @@ async def test_one_users_exports_leave_connections_to_the_others(database_url: s
         assert slots.taken == 4
 
 
-async def test_hosts_are_sent_once(database_url: str) -> None:
+async def test_a_missing_or_repeated_host_header_is_rejected(database_url: str) -> None:
     async with served(database_url) as api:
         for hosts, status in ((b"", 400), (b"host: a\r\nhost: b\r\n", 400), (b"host: a\r\n", 200)):
             reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
@@ -70,7 +70,7 @@ async def test_hosts_are_sent_once(database_url: str) -> None:
             writer.close()
 
 
-async def test_a_search_whose_client_hangs_up_is_cancelled_in_postgresql(database_url: str) -> None:
+async def test_a_search_is_cancelled_in_postgresql_when_its_client_disconnects(database_url: str) -> None:
     async with (
         await psycopg.AsyncConnection.connect(database_url) as locking,
         served(database_url, api_pool_size=4) as api,
@@ -93,7 +93,7 @@ async def test_a_search_whose_client_hangs_up_is_cancelled_in_postgresql(databas
             assert (await client.get("/api/platforms", params={"search": "a"})).status_code == 200
 
 
-async def test_one_users_searches_leave_connections_to_the_others(database_url: str) -> None:
+async def test_one_users_searches_leave_connections_for_others(database_url: str) -> None:
     async with (
         await psycopg.AsyncConnection.connect(database_url) as locking,
         served(database_url, api_pool_size=6, database_wait_seconds=2) as api,
@@ -114,7 +114,7 @@ async def test_one_users_searches_leave_connections_to_the_others(database_url: 
         assert {(await search).status_code for search in searches} == {200, 429}
 
 
-async def test_a_statement_that_takes_too_long_is_answered_503(database_url: str) -> None:
+async def test_a_statement_that_takes_too_long_gets_503(database_url: str) -> None:
     async with (
         await psycopg.AsyncConnection.connect(database_url) as locking,
         open_application(database_url, statement_seconds=0.2) as app,
@@ -127,7 +127,7 @@ async def test_a_statement_that_takes_too_long_is_answered_503(database_url: str
 
 
 @pytest.mark.parametrize("path", ["/api/platforms", "/api/platforms/bulk"])
-async def test_a_read_only_database_is_answered_503(database_url: str, path: str) -> None:
+async def test_a_read_only_database_gets_503(database_url: str, path: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         key = await make_key(database_url)
         name = connection.info.dbname

@@ -76,7 +76,7 @@ async def test_commands_are_matched_by_platform_and_how_to(site: CatalogueSite) 
     assert await fetch(site.url, "SELECT count(*) FROM commands") == [(0,)]
 
 
-async def test_an_envelope_takes_a_mode_too(site: CatalogueSite) -> None:
+async def test_an_envelope_accepts_a_mode(site: CatalogueSite) -> None:
     body = {"platforms": [{"platformName": "Docker"}]}
     for expected in ({"created": 1}, {"unchanged": 1}):
         assert counts(await imported(site.ann, f"{PLATFORMS}?mode=upsert", json=body)) == expected
@@ -85,14 +85,14 @@ async def test_an_envelope_takes_a_mode_too(site: CatalogueSite) -> None:
     assert "mode must be insert or upsert" in answer.json()["errors"]["mode"][0]
 
 
-async def test_users_who_upsert_the_same_platforms_concurrently_create_no_pair(site: CatalogueSite) -> None:
+async def test_concurrent_upserts_of_the_same_platforms_create_no_duplicates(site: CatalogueSite) -> None:
     names = [{"platformName": f"P{i}"} for i in range(500)]
     jobs = await asyncio.gather(*(_load(site, PLATFORMS, rows, "upsert") for rows in (names, names[::-1], names[250:])))
     assert {job["status"] for job in jobs} == {"Completed"}
     assert await fetch(site.url, "SELECT count(*), count(DISTINCT platform_name) FROM platforms") == [(500, 500)]
 
 
-async def test_an_import_is_undone(site: CatalogueSite) -> None:
+async def test_an_import_can_be_undone(site: CatalogueSite) -> None:
     job = await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "A"}, {"platformName": "B"}]})
     await fetch(site.url, "UPDATE platforms SET platform_name = 'B2' WHERE platform_name = 'B' RETURNING id")
     answer = await site.ann.post(f"/api/imports/{job['id']}/undo")
@@ -101,7 +101,7 @@ async def test_an_import_is_undone(site: CatalogueSite) -> None:
     assert await fetch(site.url, "SELECT platform_name FROM platforms") == [("B2",)]
 
 
-async def test_an_undo_takes_no_command_along_that_was_added_since(site: CatalogueSite) -> None:
+async def test_an_undo_keeps_commands_added_after_the_import(site: CatalogueSite) -> None:
     job = await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "A"}, {"platformName": "B"}]})
     command = {"howTo": "x", "commandLine": "y", "platformName": "A"}
     added = await imported(site.bob, COMMANDS, content=ndjson([command]), headers=NDJSON)
@@ -113,7 +113,7 @@ async def test_an_undo_takes_no_command_along_that_was_added_since(site: Catalog
     assert await fetch(site.url, "SELECT how_to FROM commands") == [("x",)]
 
 
-async def test_old_values_of_commands_come_back_where_they_are_kept(database_url: str) -> None:
+async def test_an_undo_restores_old_values_where_they_were_recorded(database_url: str) -> None:
     async with opened(database_url, undo="full") as site:
         await _load(site, PLATFORMS, [{"platformName": "Git"}], "insert")
         rows = [{"howTo": "Commit", "commandLine": "git commit", "platformName": "Git"}]

@@ -11,7 +11,7 @@ from application_client import assert_problem
 from import_steps import CSV, NDJSON, accepted, bad_rows, imported, ndjson, running_worker, settled
 
 
-async def test_list_is_paged_and_filtered(idle_site: CatalogueSite) -> None:
+async def test_the_list_is_paged_and_filtered(idle_site: CatalogueSite) -> None:
     ann = idle_site.ann
     done = [await accepted(ann, PLATFORMS, json={"platforms": platforms(1)}) for _ in range(3)]
     async with running_worker(idle_site.bulkport, idle_site.url):
@@ -64,7 +64,7 @@ def _rows(count: int) -> tuple[list[dict[str, Any]], list[int]]:
     return rows, bad
 
 
-async def test_error_report_is_complete_and_in_row_order(database_url: str) -> None:
+async def test_the_error_report_is_complete_and_in_row_order(database_url: str) -> None:
     async with opened(database_url, chunk_bytes=20_000) as site:
         rows, bad = _rows(4000)
         assert len(bad) > 1000
@@ -120,7 +120,7 @@ async def test_pages_of_large_records_are_short_and_complete(site: CatalogueSite
     assert [entry["record"] for entry in await bad_rows(site.ann, job["id"])] == rows
 
 
-async def test_the_client_chooses_the_form_of_the_report(idle_site: CatalogueSite) -> None:
+async def test_the_client_chooses_the_format_of_the_report(idle_site: CatalogueSite) -> None:
     job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
     for accept, media_type in {
         "*/*": "application/json",
@@ -135,7 +135,7 @@ async def test_the_client_chooses_the_form_of_the_report(idle_site: CatalogueSit
         assert "Accept" in answer.headers["vary"]
 
 
-async def test_csv_report_has_the_columns_of_the_body(site: CatalogueSite) -> None:
+async def test_the_csv_report_has_the_columns_of_the_body(site: CatalogueSite) -> None:
     body = b'note;Platform Name;=x\n"a\n""b""";;1\nc;ok;2\nd;e\nf;" ";\n'
     job = await imported(site.ann, PLATFORMS, params={"delimiter": ";"}, content=body, headers=CSV)
     assert [entry["row"] for entry in await bad_rows(site.ann, job["id"])] == [1, 3, 4]
@@ -148,7 +148,7 @@ async def test_csv_report_has_the_columns_of_the_body(site: CatalogueSite) -> No
     ]
 
 
-async def test_csv_report_keeps_columns_of_one_name_apart(site: CatalogueSite) -> None:
+async def test_the_csv_report_keeps_columns_with_the_same_name_apart(site: CatalogueSite) -> None:
     body = b"platformName,note,note\n,1,2\n"
     job = await imported(site.ann, PLATFORMS, content=body, headers=CSV)
     assert job["warnings"] == ["Unknown fields were ignored: note, note (column 3)"]
@@ -156,7 +156,7 @@ async def test_csv_report_keeps_columns_of_one_name_apart(site: CatalogueSite) -
     assert report.text.splitlines() == ["platformName,note,note,row,error", ",1,2,1,platformName must not be blank"]
 
 
-async def test_empty_parameters_and_lines_of_accept_mean_what_they_say(idle_site: CatalogueSite) -> None:
+async def test_empty_parameters_and_accept_headers_are_handled(idle_site: CatalogueSite) -> None:
     job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
     page = (await idle_site.ann.get("/api/imports?resource=&status=&limit=&cursor=")).json()
     assert [job["id"] for job in page["items"]] == [job_id]

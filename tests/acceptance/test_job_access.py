@@ -25,7 +25,7 @@ def _paths(job_id: object) -> list[str]:
     ]
 
 
-async def test_a_job_is_its_users_with_any_of_their_keys(idle_site: CatalogueSite) -> None:
+async def test_a_user_reads_their_jobs_with_any_of_their_keys(idle_site: CatalogueSite) -> None:
     job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
     for path in _paths(job_id):
         mine = await idle_site.ann.get(path)
@@ -38,7 +38,7 @@ async def test_a_job_is_its_users_with_any_of_their_keys(idle_site: CatalogueSit
     assert len((await idle_site.ann_again.get("/api/imports")).json()["items"]) == 1
 
 
-async def test_a_job_that_is_none_is_not_found(idle_site: CatalogueSite) -> None:
+async def test_an_unknown_job_is_not_found(idle_site: CatalogueSite) -> None:
     job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
     paths = [path for no_id in NO_JOB_IDS for path in _paths(no_id)]
     paths.append(f"{COMMANDS}/{job_id}/status")
@@ -50,7 +50,7 @@ async def test_a_job_that_is_none_is_not_found(idle_site: CatalogueSite) -> None
             assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_without_a_valid_key_nothing_else_is_revealed(idle_site: CatalogueSite) -> None:
+async def test_without_a_valid_key_nothing_is_revealed(idle_site: CatalogueSite) -> None:
     job_id = await accepted(idle_site.ann, PLATFORMS, json={"platforms": platforms(1)})
     before = await kept(idle_site.url)
     key = idle_site.ann.headers["x-api-key"]
@@ -84,7 +84,7 @@ async def test_without_a_valid_key_nothing_else_is_revealed(idle_site: Catalogue
     assert await kept(idle_site.url) == before
 
 
-async def test_a_strangers_body_is_not_read(database_url: str) -> None:
+async def test_the_body_of_an_unauthenticated_request_is_not_read(database_url: str) -> None:
     asked = 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -113,7 +113,7 @@ _READ = """
 """
 
 
-async def test_a_list_reads_what_it_shows_whatever_is_asked_for(
+async def test_a_list_reads_only_what_it_shows_whatever_the_filter(
     idle_site: CatalogueSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read, "_STRETCH", 1000)

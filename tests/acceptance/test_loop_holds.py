@@ -264,7 +264,7 @@ async def watched(database_url: str) -> AsyncIterator[Watched]:
     await process.wait()
 
 
-async def test_no_request_holds_the_loop(watched: Watched) -> None:
+async def test_no_request_blocks_the_event_loop(watched: Watched) -> None:
     held: dict[str, float] = {}
     for name, hostile in REQUESTS.items():
         for _ in range(TRIES):

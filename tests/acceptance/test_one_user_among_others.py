@@ -25,7 +25,7 @@ SINGLE = "/api/platforms"
 WORKBOOK = {"content-type": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
-async def test_one_users_statements_leave_connections_to_the_others(database_url: str) -> None:
+async def test_one_users_statements_leave_connections_for_others(database_url: str) -> None:
     async with (
         await psycopg.AsyncConnection.connect(database_url) as locking,
         open_application(database_url, api_pool_size=6, database_wait_seconds=2) as app,
@@ -45,7 +45,7 @@ async def test_one_users_statements_leave_connections_to_the_others(database_url
         assert {(await answer).status_code for answer in held} == {201, 429}
 
 
-async def test_one_user_follows_a_bounded_number_of_imports(database_url: str) -> None:
+async def test_one_user_can_follow_a_limited_number_of_imports(database_url: str) -> None:
     async with (
         open_application(database_url) as app,
         client_of(app, await make_key(database_url, "ann")) as ann,
@@ -65,7 +65,7 @@ async def test_one_user_follows_a_bounded_number_of_imports(database_url: str) -
         assert (await bob.get(f"/api/imports/{others}?wait=1")).status_code == 200
 
 
-async def test_one_user_has_a_bounded_number_of_requests_in_progress(database_url: str) -> None:
+async def test_one_user_can_have_a_limited_number_of_concurrent_requests(database_url: str) -> None:
     async with served(database_url, max_user_requests=2) as api, api.client() as ann, api.client() as bob:
         bob.headers["x-api-key"] = await make_key(database_url, "bob")
         async with api.begun(SINGLE, JSON) as first, api.begun(SINGLE, JSON) as second:
@@ -94,15 +94,13 @@ async def test_one_user_has_a_bounded_number_of_requests_in_progress(database_ur
         ("/health/live", {"content-length": "5"}),
     ],
 )
-async def test_a_body_that_does_not_come_is_waited_for_so_long(
-    database_url: str, path: str, headers: dict[str, str]
-) -> None:
+async def test_a_body_that_does_not_arrive_times_out(database_url: str, path: str, headers: dict[str, str]) -> None:
     method = "GET" if path.startswith("/health") else "POST"
     async with served(database_url, body_idle_seconds=0.2) as api, api.begun(path, headers, method=method) as request:
         assert (await request.answer())[0] == 408
 
 
-async def test_long_envelopes_and_checked_parts_take_places(database_url: str) -> None:
+async def test_long_envelopes_and_checksummed_parts_occupy_upload_slots(database_url: str) -> None:
     envelope = json.dumps({"platforms": [{"platformName": "p" * 100}] * 500}).encode()
     limits = {"user_upload_limit": 1, "chunk_bytes": 20_000, "database_wait_seconds": 1}
     async with served(database_url, **limits) as api, api.client() as ann:
@@ -122,7 +120,7 @@ async def test_long_envelopes_and_checked_parts_take_places(database_url: str) -
 
 
 @pytest.mark.parametrize("kind", ["ndjson", "envelope", "workbook", "single"])
-async def test_bodies_that_wait_in_memory_or_in_a_file_take_places(
+async def test_bodies_buffered_in_memory_or_a_file_occupy_upload_slots(
     database_url: str, tmp_path: Path, kind: str
 ) -> None:
     path, headers, begin, most = {
@@ -156,7 +154,7 @@ async def test_bodies_that_wait_in_memory_or_in_a_file_take_places(
             answer.cancel()
 
 
-async def test_long_parts_for_an_object_store_take_places(database_url: str, tmp_path: Path) -> None:
+async def test_long_parts_for_an_object_store_occupy_upload_slots(database_url: str, tmp_path: Path) -> None:
     limits = {"user_upload_limit": 1, "database_wait_seconds": 0.2, "staging": {"url": tmp_path.as_uri()}}
     long, part = b"x" * (PART_BYTES + 1), {**TUS, "upload-offset": "0"}
     async with served(database_url, **limits) as api, api.client() as ann:
@@ -175,7 +173,7 @@ async def test_long_parts_for_an_object_store_take_places(database_url: str, tmp
             assert (await upload.answer())[0] == 204
 
 
-async def test_unknown_keys_wait_for_each_other_and_nobody_waits_for_them(database_url: str) -> None:
+async def test_unknown_keys_queue_among_themselves_and_delay_nobody_else(database_url: str) -> None:
     async with (
         open_application(database_url, database_wait_seconds=60) as app,
         client_of(app, await make_key(database_url)) as ann,
@@ -214,7 +212,7 @@ async def test_unknown_keys_wait_for_each_other_and_nobody_waits_for_them(databa
         assert (await ann.get("/api/imports")).status_code == 401
 
 
-async def test_what_needs_no_key_is_answered_a_few_at_a_time(database_url: str) -> None:
+async def test_unauthenticated_requests_are_answered_a_few_at_a_time(database_url: str) -> None:
     async with open_application(database_url, database_wait_seconds=60) as app, client_of(app) as eve:
         admission: KeyAdmission = app.state.key_admission
         for path, most in (("/nothing", STRANGERS_AT_ONCE - 1), ("/health/live", STRANGERS_AT_ONCE)):
@@ -247,7 +245,7 @@ async def test_what_needs_no_key_is_answered_a_few_at_a_time(database_url: str) 
         assert looks < 50
 
 
-async def test_a_body_in_the_middle_of_which_the_disk_fills_is_refused(
+async def test_a_body_during_which_the_disk_fills_up_is_rejected(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with served(database_url, chunk_bytes=20_000) as api, api.client() as client:

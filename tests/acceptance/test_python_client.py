@@ -66,7 +66,7 @@ SOURCES: dict[str, Any] = {
 }
 
 
-async def test_records_of_any_kind_are_imported(site: CatalogueSite, client: AsyncClient) -> None:
+async def test_any_kind_of_records_can_be_imported(site: CatalogueSite, client: AsyncClient) -> None:
     for (name, source), compress in itertools.product(SOURCES.items(), (True, False)):
         with case(name, compress):
             job = await client.imports.create("platforms", source(), compress=compress)
@@ -78,7 +78,7 @@ async def test_records_of_any_kind_are_imported(site: CatalogueSite, client: Asy
             await execute(site.url, "DELETE FROM platforms")
 
 
-async def test_a_file_is_sent_exported_and_its_rejected_rows_are_saved(
+async def test_a_file_is_sent_and_exported_and_its_rejected_rows_are_saved(
     site: CatalogueSite, client: AsyncClient, tmp_path: Path
 ) -> None:
     (tmp_path / "rows.csv").write_text("platform name\nDocker\n\u00a0\nGit\n")
@@ -126,7 +126,7 @@ class Flaky(httpx.AsyncBaseTransport):
         return response
 
 
-async def test_an_upload_whose_answer_was_lost_is_imported_once(site: CatalogueSite) -> None:
+async def test_an_upload_whose_response_was_lost_is_imported_once(site: CatalogueSite) -> None:
     transport = Flaky(site.ann._transport)
     async with AsyncClient("http://api.example", api_key=site.ann.headers["x-api-key"], transport=transport) as client:
         job = await client.imports.create("platforms", platforms(3))
@@ -135,7 +135,7 @@ async def test_an_upload_whose_answer_was_lost_is_imported_once(site: CatalogueS
     assert await fetch(site.url, "SELECT count(*) FROM bulkport.bulk_import_jobs") == [(1,)]
 
 
-async def test_two_clients_with_one_key_at_one_moment_import_once(site: CatalogueSite) -> None:
+async def test_two_clients_with_the_same_key_import_once(site: CatalogueSite) -> None:
     async with client_of(site) as one, client_of(site) as other:
         jobs = await asyncio.gather(
             *(client.imports.create("platforms", platforms(3), idempotency_key="one") for client in (one, other) * 5)
@@ -144,12 +144,12 @@ async def test_two_clients_with_one_key_at_one_moment_import_once(site: Catalogu
 
 
 @pytest.mark.parametrize("data", [[5], [{"a": object()}], ["text"], {"platformName": "Docker"}, 5, b"bytes"])
-def test_what_is_no_list_of_records_is_reported(data: Any) -> None:
+def test_an_argument_that_is_not_a_list_of_records_is_rejected(data: Any) -> None:
     with pytest.raises(SourceUnusable):
         list(source_of(data)[0].blocks())
 
 
-async def test_rows_are_corrected_sent_again_and_accounted_for(client: AsyncClient, tmp_path: Path) -> None:
+async def test_rejected_rows_are_corrected_and_retried(client: AsyncClient, tmp_path: Path) -> None:
     rows = [{"platformName": "Docker"}, {"platformName": "x" * 101}, {"platformName": ""}]
     job = await client.imports.create("platforms", rows, results="ids")
     assert (await job.wait()).failure_count == 2

@@ -130,7 +130,7 @@ REPORTED = {
 }
 
 
-async def test_files_as_people_report_them(site: CatalogueSite) -> None:
+async def test_reported_real_world_files_are_read(site: CatalogueSite) -> None:
     for name, case in REPORTED.items():
         await _try(site, name, case)
 

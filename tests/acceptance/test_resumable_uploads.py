@@ -61,7 +61,7 @@ def reference(address: str) -> dict[str, Any]:
         ("rows.txt", "application/x-ndjson", ROWS),
     ],
 )
-async def test_an_upload_in_pieces_is_imported(site: CatalogueSite, name: str, type_: str, content: bytes) -> None:
+async def test_an_upload_in_parts_is_imported(site: CatalogueSite, name: str, type_: str, content: bytes) -> None:
     address = await created(site, len(content), filename=name, **({"filetype": type_} if type_ else {}))
     for start in range(0, len(content), 700_001):
         answer = await patched(site, address, start, content[start : start + 700_001])
@@ -74,7 +74,7 @@ async def test_an_upload_in_pieces_is_imported(site: CatalogueSite, name: str, t
     assert_problem(await site.ann.post(PLATFORMS, **reference(address)), 404)
 
 
-async def test_what_arrived_before_the_connection_broke_is_kept(site: CatalogueSite) -> None:
+async def test_bytes_received_before_a_connection_breaks_are_kept(site: CatalogueSite) -> None:
     address = await created(site, len(ROWS), filename="rows.ndjson")
     messages = [
         {"type": "http.request", "body": ROWS[:600_000], "more_body": True},
@@ -111,14 +111,14 @@ async def test_what_arrived_before_the_connection_broke_is_kept(site: CatalogueS
     assert job["successCount"] == 40_000
 
 
-async def test_of_requests_that_append_at_one_place_one_wins(site: CatalogueSite) -> None:
+async def test_one_of_several_concurrent_appends_wins(site: CatalogueSite) -> None:
     address = await created(site, 30, filename="rows.ndjson")
     answers = await asyncio.gather(*(patched(site, address, 0, bytes([65 + i]) * 10) for i in range(8)))
     assert sorted(answer.status_code for answer in answers) == [204] + [409] * 7
     assert await offset_of(site, address) == 10
 
 
-async def test_an_offset_that_lies_is_refused(site: CatalogueSite) -> None:
+async def test_a_wrong_offset_is_rejected(site: CatalogueSite) -> None:
     address = await created(site, 10)
     for offset in (1, 10, 11, 10**17):
         assert_problem(await patched(site, address, offset, b"x"), 409)
@@ -129,7 +129,7 @@ async def test_an_offset_that_lies_is_refused(site: CatalogueSite) -> None:
     assert await offset_of(site, address) == 0
 
 
-async def test_a_piece_is_held_against_its_checksum(site: CatalogueSite) -> None:
+async def test_a_part_is_verified_against_its_checksum(site: CatalogueSite) -> None:
     for algorithm in ["sha1", "sha256", "sha512", "md5"]:
         with case(algorithm):
             address = await created(site, 10)
@@ -145,7 +145,7 @@ async def test_a_piece_is_held_against_its_checksum(site: CatalogueSite) -> None
                 assert_problem(await patched(site, address, 5, b"x", upload_checksum=none), 400)
 
 
-async def test_an_upload_can_begin_with_bytes_and_can_be_empty(site: CatalogueSite) -> None:
+async def test_an_upload_can_be_created_with_bytes_or_empty(site: CatalogueSite) -> None:
     headers = {**BYTES, "upload-length": "5"}
     answer = await site.ann.post("/api/uploads", headers=headers, content=b"hell")
     assert answer.headers["upload-offset"] == "4"
@@ -154,7 +154,7 @@ async def test_an_upload_can_begin_with_bytes_and_can_be_empty(site: CatalogueSi
     assert assert_problem(await site.ann.post(PLATFORMS, **reference(address)), 400)["detail"]
 
 
-async def test_uploads_are_their_users_own_and_end(site: CatalogueSite) -> None:
+async def test_uploads_belong_to_their_user_and_expire(site: CatalogueSite) -> None:
     address = await created(site, 10, filename="rows.csv")
     for method in ("GET", "PATCH", "DELETE"):
         headers = {**BYTES, "upload-offset": "0"}
@@ -169,14 +169,14 @@ async def test_uploads_are_their_users_own_and_end(site: CatalogueSite) -> None:
     assert_problem(await site.ann.get(expired, headers=TUS), 404)
 
 
-async def test_a_user_stages_a_bounded_number_of_uploads_and_bytes(database_url: str) -> None:
+async def test_a_user_can_stage_a_limited_number_of_uploads_and_bytes(database_url: str) -> None:
     async with opened(database_url, worker=False, max_staged_uploads=3, max_staged_bytes=100) as site:
         headers = [{**TUS, "upload-length": length} for length in ("101", "60", "60", "20", "20", "1")]
         answers = [await site.ann.post("/api/uploads", headers=one) for one in headers]
         assert [answer.status_code for answer in answers] == [413, 201, 409, 201, 201, 409]
 
 
-async def test_an_upload_that_cannot_be_is_refused(site: CatalogueSite) -> None:
+async def test_an_impossible_upload_is_rejected(site: CatalogueSite) -> None:
     for headers, status in [
         ({**TUS, "upload-length": "1", "upload-metadata": b"name \xe9"}, 400),
         ({**TUS, "upload-length": "1", "upload-metadata": b"na\xefme eA=="}, 400),
@@ -195,13 +195,13 @@ async def test_an_upload_that_cannot_be_is_refused(site: CatalogueSite) -> None:
             assert_problem(await site.ann.post("/api/uploads", headers=headers), status)
 
 
-async def test_a_body_that_names_no_upload_is_refused(site: CatalogueSite) -> None:
+async def test_a_body_that_names_no_upload_is_rejected(site: CatalogueSite) -> None:
     for body in [{"upload": "x"}, {"upload": 5}, {"upload": None}, {"upload": ["x"]}]:
         with case(body):
             assert list(assert_problem(await site.ann.post(PLATFORMS, json=body), 400)["errors"]) == ["upload"]
 
 
-async def test_the_same_key_imports_an_upload_once(site: CatalogueSite) -> None:
+async def test_an_upload_is_imported_once_per_key(site: CatalogueSite) -> None:
     address = await created(site, len(ROWS), filename="rows.ndjson")
     await patched(site, address, 0, ROWS)
     key = {"headers": {"idempotency-key": "one"}}
@@ -209,7 +209,7 @@ async def test_the_same_key_imports_an_upload_once(site: CatalogueSite) -> None:
     assert await accepted(site.ann, PLATFORMS, **reference(address), **key) == first
 
 
-async def test_what_is_supported_is_stated(site: CatalogueSite) -> None:
+async def test_supported_extensions_are_announced(site: CatalogueSite) -> None:
     answer = await site.ann.options("/api/uploads")
     assert answer.status_code == 204
     assert answer.headers["tus-version"] == "1.0.0"
@@ -222,7 +222,7 @@ LEFT = """
 """
 
 
-async def test_uploads_wait_in_an_object_store(database_url: str, tmp_path: Path) -> None:
+async def test_uploads_can_be_staged_in_an_object_store(database_url: str, tmp_path: Path) -> None:
     def objects() -> int:
         return sum(1 for path in tmp_path.rglob("*") if path.is_file())
 
@@ -259,7 +259,7 @@ async def test_uploads_wait_in_an_object_store(database_url: str, tmp_path: Path
         assert await offset_of(site, young) == 1
 
 
-async def test_a_store_that_fails_keeps_the_upload_where_it_was(database_url: str, tmp_path: Path) -> None:
+async def test_a_failing_object_store_leaves_the_upload_unchanged(database_url: str, tmp_path: Path) -> None:
     folder = tmp_path / "store"
     folder.mkdir()
     async with opened(database_url, staging={"url": folder.as_uri()}) as site:

@@ -41,7 +41,7 @@ async def retried(site: CatalogueSite, job_id: int, **request: object) -> dict[s
     ],
     ids=["ndjson", "csv"],
 )
-async def test_rejected_rows_are_rejected_again_when_nobody_corrected_them(
+async def test_uncorrected_rows_are_rejected_again(
     site: CatalogueSite, content: bytes, headers: dict[str, str]
 ) -> None:
     first = await imported(site.ann, PLATFORMS, content=content, headers=headers)
@@ -113,7 +113,7 @@ SENT_AS_JSON = {
 
 
 @pytest.mark.parametrize("sent", SENT_AS_JSON.values(), ids=SENT_AS_JSON)
-async def test_a_report_is_known_in_every_kind_of_json(site: CatalogueSite, sent: Any) -> None:
+async def test_a_report_is_recognised_in_every_json_format(site: CatalogueSite, sent: Any) -> None:
     first = await imported(
         site.ann, PLATFORMS, content=f"platformName,note\n={LONG},n\nA,\n{LONG},\n".encode(), headers=CSV
     )
@@ -131,14 +131,14 @@ async def test_a_report_is_known_in_every_kind_of_json(site: CatalogueSite, sent
     assert bad["record"].keys() == {"platformName", "note"}
 
 
-async def test_members_that_only_look_like_a_report_stay(site: CatalogueSite) -> None:
+async def test_members_that_only_resemble_a_report_are_kept(site: CatalogueSite) -> None:
     first = await imported(site.ann, PLATFORMS, content=f"platform name\n{LONG}\n".encode(), headers=CSV)
     rows = [{"platformName": LONG, "row": "top", "error": "x"}, {"platformName": LONG, "row": 1}]
     again = await retried(site, first["id"], content=ndjson(rows), headers=NDJSON)
     assert [bad["record"] for bad in await bad_rows(site.ann, again["id"])] == rows
 
 
-async def test_a_report_of_lines_that_are_no_json_comes_back_as_they_were(site: CatalogueSite) -> None:
+async def test_lines_of_invalid_json_return_unchanged_in_a_report(site: CatalogueSite) -> None:
     first = await imported(site.ann, PLATFORMS, content=b'no JSON\n{"platformName": "A"\n', headers=NDJSON)
     report = await site.ann.get(f"/api/imports/{first['id']}/errors?format=ndjson")
     again = await retried(site, first["id"], content=report.content.replace(b'A\\"', b'A\\"}'), headers=NDJSON)
@@ -148,7 +148,7 @@ async def test_a_report_of_lines_that_are_no_json_comes_back_as_they_were(site: 
     assert await names(site) == ["A"]
 
 
-async def test_a_retry_waits_for_its_end_and_takes_an_upload(site: CatalogueSite) -> None:
+async def test_a_retry_can_wait_for_its_end_and_accepts_an_upload(site: CatalogueSite) -> None:
     first = await imported(site.ann, PLATFORMS, content=f"platform name\n{LONG}\n".encode(), headers=CSV)
     path = f"/api/imports/{first['id']}/retry"
     begun = await site.ann.post(
@@ -173,7 +173,7 @@ async def test_a_retry_waits_for_its_end_and_takes_an_upload(site: CatalogueSite
 
 
 @pytest.mark.parametrize("asked", [{"params": {"format": "xlsx"}}, {"headers": {"accept": XLSX["content-type"]}}])
-async def test_a_workbook_of_bad_rows_is_corrected_and_sent_again(site: CatalogueSite, asked: dict[str, Any]) -> None:
+async def test_a_workbook_of_bad_rows_is_corrected_and_retried(site: CatalogueSite, asked: dict[str, Any]) -> None:
     rows = f'Platform Name;note\n{LONG};=1+1\nA;007\n{LONG}y;"a;b"\n'.encode()
     first = await imported(site.ann, PLATFORMS, content=rows, headers=CSV)
     report = await site.ann.get(f"/api/imports/{first['id']}/errors", **asked)
@@ -194,14 +194,14 @@ async def test_a_workbook_of_bad_rows_is_corrected_and_sent_again(site: Catalogu
     assert await names(site) == ["A", "Mended", "5"]
 
 
-async def test_a_workbook_of_bad_rows_that_does_not_fit_is_refused_with_a_word(site: CatalogueSite) -> None:
+async def test_a_mismatched_workbook_of_bad_rows_is_rejected_with_a_clear_message(site: CatalogueSite) -> None:
     first = await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "x" * 33_000}]}, headers=LENIENT)
     problem = assert_problem(await site.ann.get(f"/api/imports/{first['id']}/errors?format=xlsx"), 400)
     assert "32,767 characters" in problem["errors"]["format"][0]
     assert_problem(await site.ann.get(f"/api/imports/{first['id']}/errors?format=pdf"), 400)
 
 
-async def test_of_retries_at_one_moment_one_imports_the_rows(site: CatalogueSite) -> None:
+async def test_one_of_several_concurrent_retries_imports_the_rows(site: CatalogueSite) -> None:
     content = b"".join(b'{"platformName": "%s%d"}\n' % (b"x" * 100, number) for number in range(10, 3010))
     first = await imported(site.ann, PLATFORMS, content=content, headers=NDJSON)
     assert first["failureCount"] == 3000
@@ -209,7 +209,7 @@ async def test_of_retries_at_one_moment_one_imports_the_rows(site: CatalogueSite
     assert sorted(answer.status_code for answer in answers) == [202] + [409] * 5
 
 
-async def test_only_what_can_be_sent_again_is(site: CatalogueSite) -> None:
+async def test_only_rejected_rows_can_be_retried(site: CatalogueSite) -> None:
     good = await imported(site.ann, PLATFORMS, json={"platforms": [{"platformName": "A"}]})
     nothing = assert_problem(await site.ann.post(f"/api/imports/{good['id']}/retry"), 409)
     assert nothing["type"] == "/problems/nothing-to-retry"
@@ -227,12 +227,12 @@ async def test_only_what_can_be_sent_again_is(site: CatalogueSite) -> None:
         assert "not finite" in assert_problem(answer, 400)["detail"]
 
 
-async def test_an_import_that_runs_is_not_retried(idle_site: CatalogueSite) -> None:
+async def test_a_running_import_cannot_be_retried(idle_site: CatalogueSite) -> None:
     waiting = await accepted(idle_site.ann, PLATFORMS, json={"platforms": [{"platformName": "A"}]})
     assert_problem(await idle_site.ann.post(f"/api/imports/{waiting}/retry"), 409)
 
 
-async def test_a_retry_with_a_key_is_made_once(site: CatalogueSite) -> None:
+async def test_a_retry_with_an_idempotency_key_runs_once(site: CatalogueSite) -> None:
     first = await imported(site.ann, PLATFORMS, content=f'{{"platformName": "{LONG}"}}\n'.encode(), headers=NDJSON)
     key = {"headers": {"idempotency-key": "one"}}
     one, two = [await site.ann.post(f"/api/imports/{first['id']}/retry", **key) for _ in range(2)]
@@ -241,7 +241,7 @@ async def test_a_retry_with_a_key_is_made_once(site: CatalogueSite) -> None:
     assert len(await bad_rows(site.ann, (await settled(site.ann, one.json()["id"]))["id"])) == 1
 
 
-async def test_large_rejected_rows_are_read_a_few_at_a_time(site: CatalogueSite) -> None:
+async def test_large_rejected_rows_are_read_in_small_batches(site: CatalogueSite) -> None:
     record = {"platformName": LONG, "note": "x" * 1_000_000}
     job = await imported(site.ann, PLATFORMS, content=ndjson([record] * 12), headers=NDJSON)
     async with await psycopg.AsyncConnection.connect(site.url) as connection:

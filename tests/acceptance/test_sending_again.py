@@ -55,7 +55,7 @@ async def imports_in(site: CatalogueSite) -> int:
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-async def test_the_same_request_is_answered_the_same_and_imports_nothing_more(
+async def test_a_repeated_request_gets_the_same_response_and_imports_nothing(
     idle_site: CatalogueSite, body: dict[str, Any]
 ) -> None:
     first = await idle_site.ann.post(PLATFORMS, **with_key(body))
@@ -69,7 +69,9 @@ async def test_the_same_request_is_answered_the_same_and_imports_nothing_more(
 
 
 @pytest.mark.parametrize("size", [2, 60_000])
-async def test_of_many_requests_at_one_moment_one_is_accepted(idle_site: CatalogueSite, size: int) -> None:
+async def test_one_of_many_concurrent_requests_with_the_same_key_is_accepted(
+    idle_site: CatalogueSite, size: int
+) -> None:
     body = with_key({"content": ndjson(platforms(size)), "headers": NDJSON})
     answers = await asyncio.gather(*(idle_site.ann.post(PLATFORMS, **body) for _ in range(12)))
     assert {answer.status_code for answer in answers} <= {202, 409}
@@ -91,7 +93,7 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("body", DIFFERENT.values(), ids=DIFFERENT)
-async def test_another_request_with_a_used_key_is_refused(idle_site: CatalogueSite, body: dict[str, Any]) -> None:
+async def test_a_different_request_with_a_used_key_is_rejected(idle_site: CatalogueSite, body: dict[str, Any]) -> None:
     await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["ndjson"]))
     problem = assert_problem(await idle_site.ann.post(PLATFORMS, **with_key(body)), 422)
     assert problem["type"] == "/problems/idempotency-key-reused"
@@ -121,19 +123,19 @@ async def test_a_form_is_the_same_with_another_boundary(idle_site: CatalogueSite
     assert_problem(await idle_site.ann.post(PLATFORMS, **with_key(other)), 422)
 
 
-async def test_a_bare_key_and_a_quoted_one_are_the_same(idle_site: CatalogueSite) -> None:
+async def test_a_bare_key_equals_a_quoted_key(idle_site: CatalogueSite) -> None:
     quoted = await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["json"], '"abc"'))
     assert await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["json"], "abc")) == quoted
 
 
 @pytest.mark.parametrize("key", ["", '""', "x" * 256, "two words", '"open', "a, b", "späť".encode().decode("latin-1")])
-async def test_a_key_that_is_none_is_refused(idle_site: CatalogueSite, key: str) -> None:
+async def test_an_invalid_key_is_rejected(idle_site: CatalogueSite, key: str) -> None:
     headers = [(b"idempotency-key", key.encode("latin-1"))]
     answer = await idle_site.ann.post(PLATFORMS, json={"platforms": platforms(1)}, headers=headers)
     assert "Idempotency-Key must be" in assert_problem(answer, 400)["detail"]
 
 
-async def test_a_key_of_a_refused_request_may_be_used_again(site: CatalogueSite) -> None:
+async def test_the_key_of_a_rejected_request_can_be_reused(site: CatalogueSite) -> None:
     bad = with_key({"json": {"platforms": [{"platformName": ""}]}})
     assert_problem(await site.ann.post(PLATFORMS, **bad), 400)
     assert_problem(await site.ann.post(PLATFORMS, **bad), 400)
@@ -141,7 +143,7 @@ async def test_a_key_of_a_refused_request_may_be_used_again(site: CatalogueSite)
     assert (await settled(site.ann, job_id))["status"] == "Completed"
 
 
-async def test_a_key_whose_server_died_is_free_when_its_lease_ends(idle_site: CatalogueSite) -> None:
+async def test_the_key_of_a_dead_server_is_released_when_its_lease_expires(idle_site: CatalogueSite) -> None:
     await execute(
         idle_site.url,
         "INSERT INTO bulkport.idempotency_keys (user_id, resource, key, token, leased_until)"
@@ -173,7 +175,7 @@ async def test_a_client_that_fell_silent_loses_its_key_to_the_next_request(
     assert await imports_in(idle_site) == 1
 
 
-async def test_an_answer_is_kept_for_as_long_as_the_setting_says(database_url: str) -> None:
+async def test_a_response_is_stored_for_the_configured_time(database_url: str) -> None:
     async with opened(database_url, worker=False, idempotency_seconds=3600) as site:
         first = await accepted(site.ann, PLATFORMS, **with_key(BODIES["json"]))
         await execute(database_url, "UPDATE bulkport.idempotency_keys SET created_at = now() - interval '59 minutes'")
@@ -189,7 +191,9 @@ def digest_of(content: bytes, name: str = "sha256") -> str:
 
 @pytest.mark.parametrize("field", ["content-digest", "repr-digest"])
 @pytest.mark.parametrize("body", [BODIES["ndjson"], BODIES["gzip"], BODIES["several chunks"]])
-async def test_a_body_is_held_against_its_digest(idle_site: CatalogueSite, field: str, body: dict[str, Any]) -> None:
+async def test_a_body_is_verified_against_its_digest(
+    idle_site: CatalogueSite, field: str, body: dict[str, Any]
+) -> None:
     right = f"{digest_of(body['content'], 'sha512')}, {digest_of(body['content'])}, {digest_of(b'', 'md5')}"
     await accepted(idle_site.ann, PLATFORMS, **with_headers(body, **{field: right}))
     wrong = await idle_site.ann.post(PLATFORMS, **with_headers(body, **{field: digest_of(b"another body")}))
@@ -198,12 +202,12 @@ async def test_a_body_is_held_against_its_digest(idle_site: CatalogueSite, field
 
 
 @pytest.mark.parametrize("digest", ["sha-256", "sha-256=abc", "sha-256=:?:", "sha-256=::", "=:YQ==:", "sha-256=:YQ:"])
-async def test_a_digest_that_is_none_is_refused(idle_site: CatalogueSite, digest: str) -> None:
+async def test_an_invalid_digest_is_rejected(idle_site: CatalogueSite, digest: str) -> None:
     answer = await idle_site.ann.post(PLATFORMS, **with_headers(BODIES["ndjson"], content_digest=digest))
     assert "RFC 9530" in assert_problem(answer, 400)["detail"]
 
 
-async def test_a_client_labels_an_import_and_finds_it_again(idle_site: CatalogueSite) -> None:
+async def test_a_client_can_label_an_import_and_find_it_by_label(idle_site: CatalogueSite) -> None:
     site = idle_site
     labels = {"name": "July catalogue", "clientId": "2026-07/1", "tag": ["nightly", "acme", "acme"]}
     body = with_headers(BODIES["json"], x_import_metadata='{"batch": "2026-07", "attempt": "é"}'.encode())
@@ -252,7 +256,7 @@ async def test_a_client_labels_an_import_and_finds_it_again(idle_site: Catalogue
         ({}, {"x-import-metadata": '{"a":' * 17 + "1" + "}" * 17}, "X-Import-Metadata"),
     ],
 )
-async def test_labels_that_cannot_be_kept_are_refused(
+async def test_invalid_labels_are_rejected(
     idle_site: CatalogueSite, query: dict[str, Any], headers: dict[str, str], path: str
 ) -> None:
     answer = await idle_site.ann.post(PLATFORMS, params=query, **with_headers(BODIES["ndjson"], **headers))
@@ -263,7 +267,7 @@ async def test_labels_that_cannot_be_kept_are_refused(
 SINGLE = "/api/platforms"
 
 
-async def test_a_single_change_is_made_once(shared_site: CatalogueSite) -> None:
+async def test_a_single_record_change_is_made_once_per_key(shared_site: CatalogueSite) -> None:
     ann, docker = shared_site.ann, {"platformName": "Docker"}
 
     async def post(body: dict[str, Any], key: str = "made-once", client: Any = ann) -> Any:
@@ -299,7 +303,7 @@ async def test_a_single_change_is_made_once(shared_site: CatalogueSite) -> None:
     assert await count() == before + 3
 
 
-async def test_of_many_single_requests_at_one_moment_one_is_carried_out(shared_site: CatalogueSite) -> None:
+async def test_one_of_many_concurrent_single_requests_is_carried_out(shared_site: CatalogueSite) -> None:
     body = {"json": {"platformName": "At one moment"}, "headers": {"idempotency-key": "at-one-moment"}}
     answers = await asyncio.gather(*(shared_site.ann.post(SINGLE, **body) for _ in range(12)))
     assert {answer.status_code for answer in answers} <= {201, 409}
@@ -309,7 +313,7 @@ async def test_of_many_single_requests_at_one_moment_one_is_carried_out(shared_s
     assert found == [(1,)]
 
 
-async def test_the_key_of_a_refused_single_request_is_free(shared_site: CatalogueSite) -> None:
+async def test_the_key_of_a_rejected_single_request_is_released(shared_site: CatalogueSite) -> None:
     headers = {"idempotency-key": "refused-first"}
     missing = {"howTo": "x", "commandLine": "y", "platformId": 2**62}
     assert_problem(await shared_site.ann.post("/api/commands", json=missing, headers=headers), 400)
@@ -343,7 +347,7 @@ class Twice:
         return first
 
 
-async def test_changes_of_webhooks_pulls_and_uploads_are_made_once(idle_site: CatalogueSite) -> None:
+async def test_changes_of_webhooks_pulls_and_uploads_are_made_once_per_key(idle_site: CatalogueSite) -> None:
     ann, twice = idle_site.ann, Twice(idle_site.ann)
 
     async def count(table: str) -> int:
@@ -389,7 +393,7 @@ async def test_changes_of_webhooks_pulls_and_uploads_are_made_once(idle_site: Ca
     await twice("DELETE", upload.headers["location"], headers=tus)
 
 
-async def test_changes_of_imports_are_made_once(site: CatalogueSite) -> None:
+async def test_changes_of_imports_are_made_once_per_key(site: CatalogueSite) -> None:
     ann, twice = site.ann, Twice(site.ann)
     job_id = await accepted(
         ann, PLATFORMS, content=b'{"platformName": "Docker"}\n{"platformName": ""}\n', headers=NDJSON
@@ -407,7 +411,7 @@ async def test_changes_of_imports_are_made_once(site: CatalogueSite) -> None:
     assert (await twice("POST", f"/api/imports/{scheduled}/cancel")).json()["status"] == "Cancelled"
 
 
-async def test_of_many_new_webhooks_with_one_key_one_is_made(idle_site: CatalogueSite) -> None:
+async def test_concurrent_requests_with_one_key_create_one_webhook(idle_site: CatalogueSite) -> None:
     request = {"json": {"url": "https://example.org/at-once"}, "headers": {"idempotency-key": "webhook-at-once"}}
     answers = await asyncio.gather(*(idle_site.ann.post("/api/webhooks", **request) for _ in range(12)))
     assert {answer.status_code for answer in answers} <= {201, 409}

@@ -34,7 +34,9 @@ def order_all_deleted(page: Page, site: JobsBrowserSite) -> None:
     page.get_by_role("button", name="Delete jobs", exact=True).click()
 
 
-def test_an_order_continues_by_itself_and_tells_how_far_it_is(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_a_bulk_operation_continues_by_itself_and_shows_its_progress(
+    browser: Browser, jobs_site: JobsBrowserSite
+) -> None:
     schedule(jobs_site, 45)
     with watched(browser, jobs_site) as watch:  # type: ignore[arg-type]
         page = watch.page
@@ -48,7 +50,7 @@ def test_an_order_continues_by_itself_and_tells_how_far_it_is(browser: Browser, 
     assert jobs_site.do(jobs_site.jobs.count(JobQuery(states={JobState.SCHEDULED}))).jobs == 0
 
 
-def test_an_order_is_stopped_and_continued(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_a_bulk_operation_can_be_paused_and_resumed(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     ids = schedule(jobs_site, 45)
     with watched(browser, jobs_site) as watch, psycopg.connect(jobs_site.site.url) as other:  # type: ignore[arg-type]
         page = watch.page
@@ -67,7 +69,7 @@ def test_an_order_is_stopped_and_continued(browser: Browser, jobs_site: JobsBrow
         expect(page.locator(".order")).to_contain_text("Done: 45 jobs")
 
 
-def test_an_order_continues_when_the_server_can_again(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_a_bulk_operation_resumes_when_the_server_is_back(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     ids = schedule(jobs_site, 28)
     with watched(browser, jobs_site) as watch, psycopg.connect(jobs_site.site.url) as other:  # type: ignore[arg-type]
         page = watch.page
@@ -79,7 +81,9 @@ def test_an_order_continues_when_the_server_can_again(browser: Browser, jobs_sit
         expect(page.locator(".order")).to_contain_text("Done: 28 jobs")
 
 
-def test_an_order_continues_without_script_by_a_button(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_a_bulk_operation_continues_by_a_button_without_javascript(
+    browser: Browser, jobs_site: JobsBrowserSite
+) -> None:
     schedule(jobs_site, 35)
     with watched(browser, jobs_site, java_script_enabled=False) as watch:  # type: ignore[arg-type]
         page = watch.page

@@ -42,7 +42,7 @@ def jobs_site(database_url: str) -> Iterator[JobsBrowserSite]:
         yield site
 
 
-def test_a_first_visit_takes_little(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_a_first_visit_transfers_little(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     with watched(browser, jobs_site) as watch:
         watch.page.goto(jobs_site.url, wait_until="load")
         is_live(watch.page)
@@ -79,12 +79,12 @@ def send_reports(jobs_site: JobsBrowserSite, count: int) -> BackgroundJobId:
     return jobs_site.do(jobs_site.jobs.enqueue_many(calls))[-1].id
 
 
-def test_live_pages_move_nothing_that_is_read(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_live_pages_do_not_shift_while_being_read(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     jobs_site.do(jobs_site.site.reaches(send_reports(jobs_site, 60), JobState.SUCCEEDED))
     assert_still(browser, jobs_site, ["", "jobs", "queues", "servers"], [""], lambda: send_reports(jobs_site, 30))
 
 
-def test_pages_that_begin_empty_move_nothing_that_is_read(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_pages_that_start_empty_do_not_shift_while_being_read(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     def work() -> BackgroundJobId:
         jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.strict, "no row 7"))
         jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.flaky, "no answer"))
@@ -94,7 +94,7 @@ def test_pages_that_begin_empty_move_nothing_that_is_read(browser: Browser, jobs
     assert_still(browser, jobs_site, paths, paths, work)
 
 
-def test_live_updates_take_little(jobs_site: JobsBrowserSite) -> None:
+def test_live_updates_transfer_little(jobs_site: JobsBrowserSite) -> None:
     call = jobs_site.site.send_report.call("ada@example.org")
     jobs_site.do(jobs_site.jobs.enqueue_many([call] * 300))
 
@@ -133,7 +133,7 @@ def test_live_updates_take_little(jobs_site: JobsBrowserSite) -> None:
     assert {path: rate for path, rate in taken.items() if rate > STREAM_BYTES_A_SECOND} == {}
 
 
-def test_times_and_density_are_as_chosen_on_every_page(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_chosen_time_zone_and_density_apply_to_every_page(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.send_report, "ada@example.org"))
     with watched(browser, jobs_site) as watch:
         page = watch.page

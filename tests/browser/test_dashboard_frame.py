@@ -13,7 +13,7 @@ PAGES = ["", "jobs", "jobs?state=failed", "jobs/1"]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pages_are_clean_accessible_and_fit_every_width(browser: Browser, site: BrowserSite, theme: Theme) -> None:
+def test_pages_are_error_free_accessible_and_fit_every_width(browser: Browser, site: BrowserSite, theme: Theme) -> None:
     with watched(browser, site, theme=theme) as watch:
         for path in PAGES:
             watch.page.goto(site.url + path)
@@ -25,7 +25,7 @@ def test_pages_are_clean_accessible_and_fit_every_width(browser: Browser, site: 
         watch.assert_clean()
 
 
-def test_changes_show_within_a_second_and_disturb_nothing(browser: Browser, site: BrowserSite) -> None:
+def test_changes_appear_within_a_second_and_disturb_nothing(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site) as watch:
         page = watch.page
         page.goto(site.url + "jobs")
@@ -57,7 +57,7 @@ def test_changes_show_within_a_second_and_disturb_nothing(browser: Browser, site
         watch.assert_clean()
 
 
-def test_live_updates_speak_the_language_of_the_page(browser: Browser, site: BrowserSite) -> None:
+def test_live_updates_use_the_language_of_the_page(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site, locale="de-DE") as watch:
         page = watch.page
         page.goto(site.url + "jobs")
@@ -68,7 +68,7 @@ def test_live_updates_speak_the_language_of_the_page(browser: Browser, site: Bro
         watch.assert_clean()
 
 
-def test_title_and_icon_tell_of_failures_and_of_their_end(browser: Browser, site: BrowserSite) -> None:
+def test_title_and_icon_show_failures_until_they_are_gone(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site) as watch:
         watch.page.goto(site.url)
         expect(watch.page).to_have_title("(17) Overview · Shop")
@@ -80,7 +80,7 @@ def test_title_and_icon_tell_of_failures_and_of_their_end(browser: Browser, site
         watch.assert_clean()
 
 
-def test_opened_details_and_times_continue(browser: Browser, site: BrowserSite) -> None:
+def test_opened_details_and_times_survive_updates(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site) as watch:
         page = watch.page
         page.goto(site.url + "jobs/1")
@@ -96,7 +96,7 @@ def test_opened_details_and_times_continue(browser: Browser, site: BrowserSite) 
         watch.assert_clean()
 
 
-def test_hidden_tab_is_quiet_and_comes_back(browser: Browser, site: BrowserSite) -> None:
+def test_a_hidden_tab_pauses_and_catches_up(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site) as watch:
         page = watch.page
         page.goto(site.url + "jobs")
@@ -115,7 +115,7 @@ def test_hidden_tab_is_quiet_and_comes_back(browser: Browser, site: BrowserSite)
         watch.assert_clean()
 
 
-def test_keyboard(browser: Browser, site: BrowserSite) -> None:
+def test_keyboard_shortcuts_work(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site) as watch:
         page = watch.page
         page.goto(site.url + "jobs")
@@ -141,7 +141,7 @@ def test_keyboard(browser: Browser, site: BrowserSite) -> None:
         watch.assert_clean()
 
 
-def test_confirmed_action_is_done_and_told(browser: Browser, site: BrowserSite) -> None:
+def test_a_confirmed_action_is_done_and_reported(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site) as watch:
         page = watch.page
         page.goto(site.url + "jobs?state=failed")
@@ -162,7 +162,7 @@ def test_confirmed_action_is_done_and_told(browser: Browser, site: BrowserSite) 
         watch.assert_clean()
 
 
-def test_enter_on_a_row_chosen_does_nothing(browser: Browser, site: BrowserSite) -> None:
+def test_enter_on_a_selected_row_does_nothing(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site) as watch:
         watch.page.goto(site.url + "jobs")
         watch.page.locator("#pick-1").check()
@@ -172,7 +172,7 @@ def test_enter_on_a_row_chosen_does_nothing(browser: Browser, site: BrowserSite)
         assert site.data.audit == []
 
 
-def test_everything_works_without_script(browser: Browser, site: BrowserSite) -> None:
+def test_everything_works_without_javascript(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site, java_script_enabled=False) as watch:
         page = watch.page
         page.goto(site.url + "jobs")
@@ -186,7 +186,7 @@ def test_everything_works_without_script(browser: Browser, site: BrowserSite) ->
         watch.assert_clean()
 
 
-def test_theme_is_changed_at_once_and_kept(browser: Browser, site: BrowserSite) -> None:
+def test_the_theme_changes_at_once_and_is_remembered(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site, theme="light") as watch:
         page = watch.page
         page.goto(site.url)
@@ -203,7 +203,7 @@ def test_theme_is_changed_at_once_and_kept(browser: Browser, site: BrowserSite) 
         watch.assert_clean()
 
 
-def test_charts_are_read_by_pointer_and_keys(browser: Browser, site: BrowserSite) -> None:
+def test_charts_are_readable_by_pointer_and_keyboard(browser: Browser, site: BrowserSite) -> None:
     with watched(browser, site) as watch:
         page = watch.page
         page.goto(site.url)

@@ -59,7 +59,7 @@ async def make_batch(site: JobsBrowserSite) -> int:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pages_are_clean_accessible_and_fit_every_width(
+def test_pages_are_error_free_accessible_and_fit_every_width(
     browser: Browser, jobs_site: JobsBrowserSite, theme: Theme
 ) -> None:
     made = some_of_everything(jobs_site)
@@ -87,7 +87,7 @@ def test_pages_are_clean_accessible_and_fit_every_width(
         watch.assert_clean()
 
 
-def test_lists_move_while_they_are_watched(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_lists_update_live(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     with watched(browser, jobs_site) as watch:
         page = watch.page
         page.goto(jobs_site.url + "jobs?state=processing")
@@ -122,7 +122,7 @@ _HAS_ALL = """() => [...document.querySelectorAll("[data-fragment]")]
 _FOREIGN = "[...document.querySelectorAll('main *')].filter((e) => !e.isOfThePage).map((e) => e.outerHTML)"
 
 
-def test_the_first_update_leaves_the_pages_own_elements(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_the_first_update_keeps_the_elements_of_the_page(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     """They hold what is chosen, opened and focused."""
     failed, *_ = some_of_everything(jobs_site).values()
     with watched(browser, jobs_site) as watch:
@@ -135,7 +135,7 @@ def test_the_first_update_leaves_the_pages_own_elements(browser: Browser, jobs_s
         watch.assert_clean()
 
 
-def test_job_page_moves_while_it_is_watched(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_the_job_page_updates_live(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     job_id = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.wait, "gate"))
     with watched(browser, jobs_site) as watch:
         page = watch.page
@@ -149,7 +149,7 @@ def test_job_page_moves_while_it_is_watched(browser: Browser, jobs_site: JobsBro
         watch.assert_clean()
 
 
-def test_filters_go_into_the_address_and_stay_in_the_form(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_filters_are_in_the_address_and_in_the_form(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     made = some_of_everything(jobs_site)
     with watched(browser, jobs_site) as watch:
         page = watch.page
@@ -174,7 +174,7 @@ def test_filters_go_into_the_address_and_stay_in_the_form(browser: Browser, jobs
         watch.assert_clean()
 
 
-def test_chosen_jobs_are_requeued_after_a_question(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_selected_jobs_are_requeued_after_confirmation(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     ids = fail(jobs_site, 3)
     with watched(browser, jobs_site) as watch:
         page = watch.page
@@ -197,7 +197,7 @@ def test_chosen_jobs_are_requeued_after_a_question(browser: Browser, jobs_site: 
         watch.assert_clean()
 
 
-def test_all_that_match_are_deleted_with_their_number_told(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_deleting_all_matching_jobs_shows_their_number(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     fail(jobs_site, 27)
     with watched(browser, jobs_site) as watch:
         page = watch.page
@@ -210,7 +210,7 @@ def test_all_that_match_are_deleted_with_their_number_told(browser: Browser, job
         watch.assert_clean()
 
 
-def test_actions_of_a_job(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_a_job_can_be_requeued_cancelled_and_deleted(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     made = some_of_everything(jobs_site)
     with watched(browser, jobs_site) as watch:
         page = watch.page
@@ -232,7 +232,7 @@ def test_actions_of_a_job(browser: Browser, jobs_site: JobsBrowserSite) -> None:
         watch.assert_clean()
 
 
-def test_retries_are_retried_now(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_retrying_jobs_can_be_retried_now(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     job_id = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.flaky, "no answer"))
     jobs_site.do(jobs_site.site.reaches(job_id, JobState.RETRYING))
     with watched(browser, jobs_site) as watch:
@@ -249,7 +249,7 @@ def test_retries_are_retried_now(browser: Browser, jobs_site: JobsBrowserSite) -
         watch.assert_clean()
 
 
-def test_recurring_jobs_are_steered(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_recurring_jobs_can_be_controlled(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     add = jobs_site.jobs.recurring.add_or_update
     jobs_site.do(add("nightly", jobs_site.site.send_report.call("all"), cron="0 3 * * *", timezone="Europe/Berlin"))
     with watched(browser, jobs_site) as watch:
@@ -272,7 +272,7 @@ def test_recurring_jobs_are_steered(browser: Browser, jobs_site: JobsBrowserSite
         watch.assert_clean()
 
 
-def test_pages_work_without_script(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_pages_work_without_javascript(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     fail(jobs_site, 2)
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -286,9 +286,7 @@ def test_pages_work_without_script(browser: Browser, jobs_site: JobsBrowserSite)
     context.close()
 
 
-def test_button_that_becomes_another_while_a_question_is_open_does_nothing(
-    browser: Browser, jobs_site: JobsBrowserSite
-) -> None:
+def test_a_button_replaced_during_confirmation_does_nothing(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     job_id = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.wait, "gate"))
     with watched(browser, jobs_site) as watch:
         page = watch.page
@@ -315,7 +313,7 @@ _PRESS_TWICE = """(button) => {
 }"""
 
 
-def test_who_presses_twice_means_once(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_a_double_click_acts_once(browser: Browser, jobs_site: JobsBrowserSite) -> None:
     job_id = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.send_report, "ada@example.org"))
     jobs_site.do(jobs_site.site.reaches(job_id, JobState.SUCCEEDED))
     with watched(browser, jobs_site) as watch:
@@ -335,7 +333,9 @@ def test_who_presses_twice_means_once(browser: Browser, jobs_site: JobsBrowserSi
         assert len(orders) == 2
 
 
-def test_place_in_a_long_row_is_seen_on_a_narrow_screen(browser: Browser, jobs_site: JobsBrowserSite) -> None:
+def test_the_current_entry_of_long_navigation_is_visible_on_a_narrow_screen(
+    browser: Browser, jobs_site: JobsBrowserSite
+) -> None:
     with watched(browser, jobs_site, width=360) as watch:
         for path in ("jobs?state=cancelled", "recurring"):
             watch.page.goto(jobs_site.url + path)

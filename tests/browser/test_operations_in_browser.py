@@ -50,7 +50,7 @@ def fill(commands: CommandBrowserSite) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pages_are_clean_accessible_and_fit_any_width(
+def test_operations_pages_are_error_free_accessible_and_fit_every_width(
     browser: Browser, commands: CommandBrowserSite, theme: Theme
 ) -> None:
     ended, running = fill(commands)
@@ -98,7 +98,7 @@ def test_every_table_fits_whatever_it_shows(browser: Browser, commands: CommandB
         watch.assert_clean()
 
 
-def test_import_is_cancelled_and_the_page_follows_it_live(browser: Browser, commands: CommandBrowserSite) -> None:
+def test_an_import_is_cancelled_and_the_page_follows_live(browser: Browser, commands: CommandBrowserSite) -> None:
     with watched(browser, commands) as watch:
         page = watch.page
         page.goto(commands.url + "imports")
@@ -119,7 +119,7 @@ def test_import_is_cancelled_and_the_page_follows_it_live(browser: Browser, comm
         watch.assert_clean()
 
 
-def test_import_moves_on_live(browser: Browser, commands: CommandBrowserSite) -> None:
+def test_the_import_page_updates_live(browser: Browser, commands: CommandBrowserSite) -> None:
     commands.do(commands.stack.enter_async_context(commands.site.worker(chunk_slots=1)))
     held = AsyncExitStack()
     commands.do(held.enter_async_context(commands.site.held()))
@@ -148,7 +148,7 @@ _SUCCEEDED = """() => {
 }"""
 
 
-def test_graph_moves_while_jobs_run(browser: Browser, commands: CommandBrowserSite) -> None:
+def test_the_chart_updates_while_jobs_run(browser: Browser, commands: CommandBrowserSite) -> None:
     commands.do(commands.stack.enter_async_context(commands.site.worker()))
     with watched(browser, commands) as watch:
         page = watch.page
@@ -170,7 +170,7 @@ def test_graph_moves_while_jobs_run(browser: Browser, commands: CommandBrowserSi
         watch.assert_clean()
 
 
-def test_queue_is_resumed_and_a_report_downloaded(browser: Browser, commands: CommandBrowserSite) -> None:
+def test_a_queue_is_resumed_and_a_report_downloaded(browser: Browser, commands: CommandBrowserSite) -> None:
     ended, _ = fill(commands)
     with watched(browser, commands) as watch:
         page = watch.page

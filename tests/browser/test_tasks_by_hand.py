@@ -67,7 +67,7 @@ def fail(site: JobsBrowserSite, reason: str) -> None:
 
 
 @WAYS
-def test_why_a_job_failed_takes_one_press(browser: Browser, jobs_site: JobsBrowserSite, way: Way) -> None:
+def test_finding_why_a_job_failed_takes_one_click(browser: Browser, jobs_site: JobsBrowserSite, way: Way) -> None:
     fail(jobs_site, "no row 7")
     with watched(browser, jobs_site) as watch:
         page, hands = watch.page, Hands(watch.page, way)
@@ -79,7 +79,7 @@ def test_why_a_job_failed_takes_one_press(browser: Browser, jobs_site: JobsBrows
 
 
 @WAYS
-def test_all_jobs_of_an_error_are_requeued_by_two_presses(
+def test_requeueing_all_jobs_with_an_error_takes_two_clicks(
     browser: Browser, jobs_site: JobsBrowserSite, way: Way
 ) -> None:
     for number in range(3):
@@ -97,7 +97,7 @@ def test_all_jobs_of_an_error_are_requeued_by_two_presses(
 
 
 @WAYS
-def test_a_queue_is_paused_with_a_reason_by_two_presses(browser: Browser, jobs_site: JobsBrowserSite, way: Way) -> None:
+def test_pausing_a_queue_with_a_reason_takes_two_clicks(browser: Browser, jobs_site: JobsBrowserSite, way: Way) -> None:
     sent = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.send_report, "ada@example.org"))
     jobs_site.do(jobs_site.site.reaches(sent, JobState.SUCCEEDED))
     with watched(browser, jobs_site) as watch:
@@ -113,7 +113,7 @@ def test_a_queue_is_paused_with_a_reason_by_two_presses(browser: Browser, jobs_s
 
 
 @WAYS
-def test_a_recurring_job_runs_now_by_one_press(browser: Browser, jobs_site: JobsBrowserSite, way: Way) -> None:
+def test_running_a_recurring_job_now_takes_one_click(browser: Browser, jobs_site: JobsBrowserSite, way: Way) -> None:
     call = jobs_site.site.send_report.call("all")
     jobs_site.do(jobs_site.jobs.recurring.add_or_update("nightly", call, cron="0 3 * * *"))
     with watched(browser, jobs_site) as watch:
@@ -127,7 +127,7 @@ def test_a_recurring_job_runs_now_by_one_press(browser: Browser, jobs_site: Jobs
 
 
 @WAYS
-def test_a_job_is_found_by_an_argument_with_one_press(browser: Browser, jobs_site: JobsBrowserSite, way: Way) -> None:
+def test_finding_a_job_by_an_argument_takes_one_click(browser: Browser, jobs_site: JobsBrowserSite, way: Way) -> None:
     for name in ("ada", "bob"):
         sent = jobs_site.do(jobs_site.jobs.enqueue(jobs_site.site.send_report, f"{name}@example.org"))
         jobs_site.do(jobs_site.site.reaches(sent, JobState.SUCCEEDED))
@@ -144,7 +144,7 @@ def test_a_job_is_found_by_an_argument_with_one_press(browser: Browser, jobs_sit
 
 
 @WAYS
-def test_an_import_is_cancelled_by_two_presses(browser: Browser, database_url: str, way: Way) -> None:
+def test_cancelling_an_import_takes_two_clicks(browser: Browser, database_url: str, way: Way) -> None:
     with serving_commands(database_url) as commands:
         import_id = commands.do(commands.site.send([{"platformName": "Docker"}]))
         with watched(browser, commands) as watch:
@@ -159,7 +159,7 @@ def test_an_import_is_cancelled_by_two_presses(browser: Browser, database_url: s
 
 
 @WAYS
-def test_a_schedule_is_edited_by_three_presses(browser: Browser, jobs_site: JobsBrowserSite, way: Way) -> None:
+def test_editing_a_schedule_takes_three_clicks(browser: Browser, jobs_site: JobsBrowserSite, way: Way) -> None:
     call = jobs_site.site.send_report.call("all")
     jobs_site.do(jobs_site.jobs.recurring.add_or_update("nightly", call, cron="0 3 * * *"))
     with watched(browser, jobs_site) as watch:

@@ -89,7 +89,7 @@ _TAMPERINGS = (
 """What is done to the database, one after another, and what the checker says then that it has not said before."""
 
 
-async def test_each_broken_promise_is_found(kept: Kept) -> None:
+async def test_the_checker_finds_each_broken_promise(kept: Kept) -> None:
     assert await kept.violations() == []
     assert kept.ledger.rows_checked > 500
     assert kept.ledger.imports_checked >= 5

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.timeout(600)
-def test_a_short_run_of_every_fault_loses_and_doubles_nothing() -> None:
+def test_a_short_run_of_every_fault_loses_and_duplicates_nothing() -> None:
     seed = os.environ.get("CHAOS_SEED") or str(random.SystemRandom().randrange(2**32))
     print(f"CHAOS_SEED={seed}")
     done = subprocess.run(

@@ -72,7 +72,7 @@ def look_while_away(job: FollowedImport) -> None:
         assert_unavailable(answer)
 
 
-def test_an_import_outlives_crashes_of_the_database(site: Site, server: EmbeddedServer) -> None:
+def test_an_import_survives_database_crashes(site: Site, server: EmbeddedServer) -> None:
     body = platforms(30_000, chance=site.chance, bad_share=0.01)
     site.wait_for_workers(site.start_worker(), site.start_worker())
     with (
@@ -96,7 +96,7 @@ def test_an_import_outlives_crashes_of_the_database(site: Site, server: Embedded
         job.assert_exact(site)
 
 
-def test_the_api_says_503_while_the_database_is_away_and_the_import_ends_when_it_is_back(
+def test_the_api_returns_503_during_a_database_outage_and_the_import_finishes_afterwards(
     site: Site, server: EmbeddedServer
 ) -> None:
     body = platforms(30_000, chance=site.chance)
@@ -130,7 +130,7 @@ def test_the_api_says_503_while_the_database_is_away_and_the_import_ends_when_it
         job.assert_exact(site)
 
 
-def test_an_upload_outlives_the_database(site: Site, server: EmbeddedServer) -> None:
+def test_an_upload_survives_a_database_crash(site: Site, server: EmbeddedServer) -> None:
     body = platforms(20_000, chance=site.chance)
 
     def crashing(body: Body) -> Iterator[bytes]:
@@ -157,7 +157,7 @@ def test_an_upload_outlives_the_database(site: Site, server: EmbeddedServer) -> 
             assert records == 0
 
 
-async def test_connections_are_back_as_soon_as_the_database_is(server: EmbeddedServer) -> None:
+async def test_connections_recover_as_soon_as_the_database_does(server: EmbeddedServer) -> None:
     async with open_pool(server.url, name="patient", most=3, acquire_seconds=1.0) as pool:
 
         async def is_usable() -> bool:

@@ -11,7 +11,7 @@ NEWER = "UPDATE alembic_version SET version_num = '9999'"
 """What an old process sees of a database that a newer version has migrated."""
 
 
-def test_the_old_version_serves_and_works_on_after_a_newer_one_has_migrated(site: Site) -> None:
+def test_the_old_version_keeps_working_after_a_newer_one_has_migrated(site: Site) -> None:
     old_worker = site.start_worker()
     old = site.start_server(chunk_bytes=10_000)
     site.wait_for_workers(old_worker)

@@ -48,7 +48,7 @@ def in_background(call: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_a_server_that_dies_in_a_retry_leaves_the_rows_to_the_next_one(site: Site) -> None:
+def test_a_server_that_dies_during_a_retry_leaves_the_rows_to_the_next_one(site: Site) -> None:
     site.wait_for_workers(site.start_worker())
     server = site.start_server()
     with site.client(server) as client:
@@ -85,7 +85,7 @@ def test_a_server_that_dies_in_a_retry_leaves_the_rows_to_the_next_one(site: Sit
     assert site.value("SELECT count(*) FROM bulkport.bulk_import_jobs WHERE retry_of IS NOT NULL") == 1
 
 
-def test_a_worker_that_dies_while_it_rolls_back_a_cancelled_import_removes_all_in_the_end(site: Site) -> None:
+def test_a_worker_that_dies_during_a_rollback_still_removes_every_row_in_the_end(site: Site) -> None:
     body = platforms(3_000, chance=site.chance)
     settings = {"chunk_bytes": 10_000}
     worker = site.start_worker(**settings)
@@ -157,7 +157,7 @@ class Receiver:
             thread.join()
 
 
-def test_a_worker_that_dies_while_a_receiver_answers_sends_the_same_message_again(site: Site) -> None:
+def test_a_worker_that_dies_during_a_delivery_sends_the_same_message_again(site: Site) -> None:
     worker = site.start_worker(**LOOPBACK)
     site.wait_for_workers(worker)
     receiver = Receiver()
@@ -181,7 +181,7 @@ def test_a_worker_that_dies_while_a_receiver_answers_sends_the_same_message_agai
     assert len(set(receiver.messages)) == 1  # one message id, the same bytes
 
 
-def test_of_clients_of_two_servers_with_one_key_at_one_moment_one_imports(site: Site) -> None:
+def test_one_of_several_clients_of_two_servers_with_one_key_imports(site: Site) -> None:
     site.wait_for_workers(site.start_worker())
     servers = [site.start_server(), site.start_server()]
     with ThreadPoolExecutor(8) as pool, site.client(servers[0]) as one, site.client(servers[1]) as other:
@@ -204,7 +204,7 @@ def test_of_clients_of_two_servers_with_one_key_at_one_moment_one_imports(site: 
 
 
 @pytest.mark.parametrize("moment", ["INSERT ON bulkport.bulk_import_jobs", "INSERT ON bulkport.import_chunks"])
-def test_a_request_whose_server_dies_before_its_answer_is_sent_again_and_imported_once(site: Site, moment: str) -> None:
+def test_a_request_whose_server_dies_before_responding_is_retried_and_imported_once(site: Site, moment: str) -> None:
     site.wait_for_workers(site.start_worker())
     server = site.start_server()
     content = b"".join(b'{"platformName": "p%d"}\n' % number for number in range(500))

@@ -39,7 +39,7 @@ def counts(site: Site) -> dict[str, int]:
     return {table: site.value(f"SELECT count(*) FROM {table}") for table in TABLES}
 
 
-def test_a_server_killed_in_the_middle_of_an_upload_leaves_nothing(site: Site) -> None:
+def test_a_server_killed_during_an_upload_stores_nothing(site: Site) -> None:
     body = platforms(20_000, chance=site.chance)
     server = site.start_server(chunk_bytes=CHUNK_BYTES)
     nothing = counts(site)
@@ -62,7 +62,7 @@ def test_a_server_killed_in_the_middle_of_an_upload_leaves_nothing(site: Site) -
         job.assert_exact(site)
 
 
-def test_a_server_killed_at_any_moment_keeps_all_of_an_import_or_nothing(site: Site) -> None:
+def test_a_server_killed_at_any_moment_stores_all_of_an_import_or_nothing(site: Site) -> None:
     body = platforms(3_000, chance=site.chance)
     outcomes = []
     for _ in range(6):
@@ -89,7 +89,7 @@ def test_a_server_killed_at_any_moment_keeps_all_of_an_import_or_nothing(site: S
     print(outcomes)
 
 
-def test_what_was_accepted_is_imported_though_the_server_is_gone(site: Site) -> None:
+def test_an_accepted_import_completes_after_its_server_is_killed(site: Site) -> None:
     body = platforms(20_000, chance=site.chance, bad_share=0.01)
     server = site.start_server(chunk_bytes=CHUNK_BYTES)
     answer = send(site, server, in_parts(body, 1_000))

@@ -29,7 +29,7 @@ ARE_WRITING = """
 """
 
 
-def test_killed_workers_neither_lose_nor_double_a_small_import(site: Site) -> None:
+def test_killed_workers_neither_lose_nor_duplicate_rows_of_a_small_import(site: Site) -> None:
     site.rows(HELD_WRITES)
     killer = WorkerKiller(site, rows=0, kills=0)
     jobs: list[FollowedImport] = []

@@ -73,7 +73,7 @@ def test_a_killed_server_undoes_all_or_nothing(site: Site) -> None:
     assert stored(site, body) == []
 
 
-def test_a_killed_server_brings_all_deleted_rows_back_or_none(site: Site) -> None:
+def test_a_killed_server_restores_all_deleted_rows_or_none(site: Site) -> None:
     body = platforms(3_000, chance=site.chance, bad_share=0)
     worker = site.start_worker(undo="full")
     site.wait_for_workers(worker)

@@ -24,7 +24,7 @@ def body(request: pytest.FixtureRequest, site: Site) -> Body:
 
 
 @pytest.mark.parametrize("body", ["platforms", "commands"], indirect=True)
-def test_killed_workers_neither_lose_nor_double_a_row(site: Site, body: Body) -> None:
+def test_killed_workers_neither_lose_nor_duplicate_a_row(site: Site, body: Body) -> None:
     killer = WorkerKiller(site, rows=body.rows, kills=KILLS)
     with site.client(site.start_server(chunk_bytes=CHUNK_BYTES)) as client:
         with held_back(site) as let_go:
@@ -37,7 +37,7 @@ def test_killed_workers_neither_lose_nor_double_a_row(site: Site, body: Body) ->
         job.assert_exact(site)
 
 
-def test_killed_workers_show_no_row_of_a_strict_import_before_its_end(site: Site) -> None:
+def test_killed_workers_show_no_row_of_a_strict_import_before_it_ends(site: Site) -> None:
     body = platforms(ROWS // 2, chance=site.chance)
     killer = WorkerKiller(site, rows=body.rows, kills=KILLS)
     with (
@@ -65,7 +65,7 @@ def test_killed_workers_show_no_row_of_a_strict_import_before_its_end(site: Site
         job.assert_exact(site)
 
 
-def test_killed_workers_leave_no_row_of_a_strict_import_with_a_bad_one(site: Site) -> None:
+def test_killed_workers_leave_no_row_of_a_strict_import_with_a_bad_row(site: Site) -> None:
     body = platforms(20_000, chance=site.chance, bad_share=0.0005)
     killer = WorkerKiller(site, rows=body.rows, kills=3)
     with site.client(site.start_server(chunk_bytes=10_000)) as client, held_back(site, "checked") as let_go:

@@ -44,7 +44,7 @@ MENDINGS = {
 }
 
 
-def test_a_lasting_fault_fails_an_import_after_its_last_attempt(site: Site) -> None:
+def test_a_persistent_fault_fails_an_import_after_its_last_attempt(site: Site) -> None:
     site.wait_for_workers(site.start_worker(**SETTINGS))
     with site.client(site.start_server(chunk_bytes=10_000)) as client:
         for sabotage, handling in [*((sabotage, "lenient") for sabotage in SABOTAGES), ("disk fault", "strict")]:
@@ -64,7 +64,7 @@ def test_a_lasting_fault_fails_an_import_after_its_last_attempt(site: Site) -> N
             site.rows(MENDINGS.get(sabotage, "DROP FUNCTION sabotage CASCADE"))
 
 
-def test_rows_stored_before_a_lasting_fault_are_counted(site: Site) -> None:
+def test_rows_stored_before_a_persistent_fault_are_counted(site: Site) -> None:
     body = platforms(5_000, chance=site.chance, bad_share=0.01)
     poison = body.good[3_000]
     site.rows(
@@ -92,7 +92,7 @@ def test_rows_stored_before_a_lasting_fault_are_counted(site: Site) -> None:
         assert ATTEMPTS <= detail["attempts"] <= ATTEMPTS + 1
 
 
-def test_a_fault_that_is_corrected_costs_nothing(site: Site) -> None:
+def test_a_fault_that_is_corrected_loses_nothing(site: Site) -> None:
     body = platforms(2_000, chance=site.chance, bad_share=0.01)
     site.rows(
         """

@@ -56,7 +56,7 @@ async def test_a_lost_background_job_is_replaced_once(site: Site) -> None:
             until(lambda new_id=new_id: site.value(state, new_id) == "succeeded", "the new job to succeed")  # type: ignore[misc]
 
 
-async def test_a_background_job_deleted_while_it_runs_doubles_nothing(site: Site) -> None:
+async def test_deleting_a_running_background_job_duplicates_nothing(site: Site) -> None:
     body = platforms(30_000, chance=site.chance, bad_share=0.01)
     site.wait_for_workers(site.start_worker(), site.start_worker())
     with site.client(site.start_server(chunk_bytes=20_000)) as client:
@@ -72,7 +72,7 @@ async def test_a_background_job_deleted_while_it_runs_doubles_nothing(site: Site
         assert site.value("SELECT max(id) FROM platforms") == len(body.good)
 
 
-def test_a_worker_looks_for_lost_background_jobs_by_itself(site: Site) -> None:
+def test_a_worker_finds_lost_background_jobs_by_itself(site: Site) -> None:
     body = platforms(2_000, chance=site.chance, bad_share=0.01)
     with site.client(site.start_server(chunk_bytes=10_000)) as client:
         job = FollowedImport.send(client, body)

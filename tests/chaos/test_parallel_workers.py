@@ -34,7 +34,7 @@ SLOW_WRITES = f"""
 
 
 @pytest.mark.parametrize("rows_of_a_chunk", [200, 2_500])
-def test_no_two_workers_work_on_one_chunk(site: Site, rows_of_a_chunk: int) -> None:
+def test_no_two_workers_process_the_same_chunk(site: Site, rows_of_a_chunk: int) -> None:
     site.rows(SLOW_WRITES)
     body = platforms(rows_of_a_chunk * 30, chance=site.chance)
     chunk_bytes = rows_of_a_chunk * len(body.lines[0] + "\n")

@@ -25,7 +25,7 @@ SLOW_ROWS = """
         pytest.param(SLOW_ROWS, 4_000, 2_000_000, id="in the middle of COPY"),
     ],
 )
-def test_work_of_a_stalled_worker_is_taken_over(site: Site, slowness: str, rows: int, chunk_bytes: int) -> None:
+def test_the_work_of_a_stalled_worker_is_taken_over(site: Site, slowness: str, rows: int, chunk_bytes: int) -> None:
     site.rows(slowness)
     prefix = "p" * 80  # long rows, so that few of them fill a socket
     body = platforms(rows, chance=site.chance, bad_share=0.01, prefix=prefix)

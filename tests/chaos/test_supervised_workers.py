@@ -15,7 +15,7 @@ pytestmark = pytest.mark.chaos
 UNHURRIED = {"worker_heartbeat_seconds": 60, "worker_stalled_seconds": 300}
 
 
-def test_work_of_a_killed_supervised_worker_is_taken_over_at_once(site: Site) -> None:
+def test_the_work_of_a_killed_supervised_worker_is_taken_over_at_once(site: Site) -> None:
     body = platforms(20_000, chance=site.chance, bad_share=0.01)
     # One chunk worker: the import stands still until the dead worker's background job runs elsewhere.
     server = site.start_server(workers=2, chunk_bytes=10_000, chunk_workers=1, **UNHURRIED)

@@ -27,7 +27,7 @@ def in_log(server: ServerProcess, job_id: str, *levels: str) -> list[str]:
     return [str(line) for level in levels for line in server.said(level, job_id)]
 
 
-async def test_a_job_whose_task_no_server_knows_waits_untouched_and_holds_up_no_other(site: ConformanceSite) -> None:
+async def test_a_job_whose_task_no_server_knows_waits_and_delays_no_other(site: ConformanceSite) -> None:
     """It may be one of a newer version."""
     unknown = [await site.jobs.enqueue(JobCall("long gone", {"a": 1}, JobOptions(priority=9))) for _ in range(30)]
     await site.succeeds(await site.jobs.enqueue(site.tasks.add, 1))
@@ -41,7 +41,7 @@ async def test_a_job_whose_task_no_server_knows_waits_untouched_and_holds_up_no_
 @pytest.mark.parametrize(
     ("args", "named"), [({"a": "many"}, "a"), ({}, "a"), ({"a": 1, "c": 2}, "c"), ({"a": None}, "a")]
 )
-async def test_arguments_that_no_longer_fit(
+async def test_arguments_that_no_longer_fit_fail_the_job(
     site: ConformanceSite, server: ServerProcess, args: dict[str, object], named: str
 ) -> None:
     job_id = await site.engine.port().enqueue(site.connection, NewJob("add", args))  # type: ignore[arg-type]
@@ -55,7 +55,9 @@ async def test_arguments_that_no_longer_fit(
 
 
 @pytest.mark.parametrize("what", ["large", "nul", "nan", "surrogate", "no JSON", "unspeakable"])
-async def test_a_result_that_cannot_be_stored(site: ConformanceSite, server: ServerProcess, what: str) -> None:
+async def test_a_result_that_cannot_be_stored_is_dropped_and_reported(
+    site: ConformanceSite, server: ServerProcess, what: str
+) -> None:
     """The task has done its work: the job succeeds, without the result, and says why."""
     job_id = await site.jobs.enqueue(site.tasks.give, what)
     job = await site.succeeds(job_id)
@@ -66,7 +68,7 @@ async def test_a_result_that_cannot_be_stored(site: ConformanceSite, server: Ser
     assert in_log(server, job_id, "warning")
 
 
-async def test_an_exception_that_cannot_be_shown(site: ConformanceSite, server: ServerProcess) -> None:
+async def test_an_exception_that_cannot_be_formatted_is_recorded(site: ConformanceSite, server: ServerProcess) -> None:
     job_id = await site.jobs.enqueue(site.tasks.unspeakable)
     job = await site.ended(job_id)
     assert job.state is JobState.FAILED
@@ -78,7 +80,7 @@ async def test_an_exception_that_cannot_be_shown(site: ConformanceSite, server: 
     assert in_log(server, job_id, "error")
 
 
-async def test_a_server_whose_clock_is_wrong_by_a_minute(site: ConformanceSite) -> None:
+async def test_a_server_whose_clock_is_a_minute_off_works_correctly(site: ConformanceSite) -> None:
     """It starts no job before its time or long after it, takes no other server for dead, and writes no wrong times."""
     for ahead in (60, -60):
         name, queue = f"clock {ahead}", f"clock {ahead}"
@@ -108,7 +110,7 @@ async def test_a_server_whose_clock_is_wrong_by_a_minute(site: ConformanceSite) 
             await site.jobs.cancel(far)
 
 
-async def test_servers_of_two_versions_run_what_they_know_and_lose_nothing(site: ConformanceSite) -> None:
+async def test_servers_of_two_versions_run_the_tasks_they_know_and_lose_nothing(site: ConformanceSite) -> None:
     """An older one that meets what it does not know leaves it to a newer one, and the other way round."""
     queues = ["editions"]
     options = JobOptions(queue="editions")
@@ -127,7 +129,7 @@ async def test_servers_of_two_versions_run_what_they_know_and_lose_nothing(site:
         assert versions["older"] == versions["newer"] != ""
 
 
-async def test_what_cannot_be_declared_is_refused(site: ConformanceSite) -> None:
+async def test_invalid_declarations_are_rejected(site: ConformanceSite) -> None:
     with pytest.raises(TaskAlreadyDeclared):
         site.jobs.task(name="add")(lambda: None)
     with pytest.raises(TaskDeclarationError):
@@ -136,7 +138,7 @@ async def test_what_cannot_be_declared_is_refused(site: ConformanceSite) -> None
         site.tasks.add.options(queue="")
 
 
-async def test_the_server_names_its_troubles_and_continues(site: ConformanceSite, server: ServerProcess) -> None:
+async def test_a_server_logs_its_problems_and_continues(site: ConformanceSite, server: ServerProcess) -> None:
     job_id = await site.jobs.enqueue(site.tasks.refuse, "KeyError")
     await site.ended(job_id)
 

@@ -46,7 +46,9 @@ async def acted_on(site: ConformanceSite, recurring_id: str, since: datetime | N
     return await found(site, recurring_id)
 
 
-async def test_one_is_added_changed_paused_resumed_triggered_and_removed_at_run_time(site: ConformanceSite) -> None:
+async def test_a_recurring_job_can_be_added_changed_paused_resumed_triggered_and_removed_at_run_time(
+    site: ConformanceSite,
+) -> None:
     recurring = site.jobs.recurring
     made = await recurring.add_or_update(
         "night", site.tasks.add, cron="0 3 * * *", timezone="Europe/Berlin", args={"a": 4}, queue="nightly"
@@ -78,7 +80,7 @@ async def test_one_is_added_changed_paused_resumed_triggered_and_removed_at_run_
             await steer("night")
 
 
-async def test_one_that_is_declared_in_code_is_there_once_a_server_runs_and_a_pause_of_it_stays(
+async def test_a_recurring_job_declared_in_code_exists_once_a_server_runs_and_stays_paused(
     site: ConformanceSite,
 ) -> None:
     async def is_there() -> bool:
@@ -110,7 +112,7 @@ async def test_one_that_is_declared_in_code_is_there_once_a_server_runs_and_a_pa
         ("0 3 * * *", "../etc/passwd", "zone"),
     ],
 )
-async def test_a_bad_schedule_is_refused_with_the_reason(
+async def test_a_bad_schedule_is_rejected_with_the_reason(
     site: ConformanceSite, cron: str, zone: str, reason: str
 ) -> None:
     with pytest.raises(InvalidSchedule, match=reason):
@@ -118,7 +120,7 @@ async def test_a_bad_schedule_is_refused_with_the_reason(
     assert await site.jobs.recurring.get("bad") is None
 
 
-async def test_one_that_is_added_in_a_transaction_that_rolls_back_never_was(site: ConformanceSite) -> None:
+async def test_a_recurring_job_added_in_a_rolled_back_transaction_does_not_exist(site: ConformanceSite) -> None:
     async with await psycopg.AsyncConnection.connect(site.url) as connection:
         await site.jobs.recurring.add_or_update(
             "rolled back", site.tasks.add.call(1), cron=RARELY, connection=connection
@@ -132,7 +134,7 @@ def last_sunday(year: int, month: int) -> date:
     return last - timedelta(days=(last.weekday() + 1) % 7)
 
 
-async def test_clocks_that_change_leave_no_tick_out_and_double_none(site: ConformanceSite) -> None:
+async def test_daylight_saving_changes_neither_skip_nor_double_a_tick(site: ConformanceSite) -> None:
     """In Berlin the hour from 2 to 3 is missing in March, and comes twice in October."""
     year = datetime.now(UTC).year + 1
     for month, hour in ((3, 1), (10, 0)):
@@ -158,7 +160,7 @@ async def test_clocks_that_change_leave_no_tick_out_and_double_none(site: Confor
         assert (ticks[-1] - ticks[0]).days == 3
 
 
-async def test_one_job_a_tick_however_many_servers(site: ConformanceSite) -> None:
+async def test_each_tick_makes_one_job_however_many_servers_run(site: ConformanceSite) -> None:
     names = [f"tick {number}" for number in range(20)]
     for name in names:
         await site.jobs.recurring.add_or_update(name, site.tasks.add.call(1), cron=RARELY)
@@ -178,7 +180,7 @@ async def test_one_job_a_tick_however_many_servers(site: ConformanceSite) -> Non
             assert site.diary.events(job.id) == ["ran"]
 
 
-async def test_a_tick_comes_with_the_minute_and_not_before(site: ConformanceSite) -> None:
+async def test_a_tick_comes_on_the_minute_and_not_before(site: ConformanceSite) -> None:
     """The one test of the suite that waits for the clock: up to a minute."""
     names = [f"minute {number}" for number in range(5)]
     for name in names:
@@ -198,7 +200,7 @@ async def test_a_tick_comes_with_the_minute_and_not_before(site: ConformanceSite
 
 
 @pytest.mark.parametrize(("missed", "count"), [("skip", 0), ("once", 1), ("all", 4)])
-async def test_what_happens_after_downtime_is_a_policy(site: ConformanceSite, missed: str, count: int) -> None:
+async def test_a_policy_decides_what_happens_after_downtime(site: ConformanceSite, missed: str, count: int) -> None:
     """Four ticks were missed by all servers: one three hours ago, and three since then."""
     name = f"missed {missed}"
     off_minute = (datetime.now(UTC).minute + 30) % 60
@@ -216,7 +218,7 @@ async def test_what_happens_after_downtime_is_a_policy(site: ConformanceSite, mi
     assert ticked.next_at > datetime.now(UTC)
 
 
-async def test_no_tick_while_the_last_one_still_runs_if_so_asked(site: ConformanceSite) -> None:
+async def test_an_overlapping_tick_is_skipped_if_configured(site: ConformanceSite) -> None:
     await site.jobs.recurring.add_or_update("alone", site.tasks.stay.call("alone"), cron=RARELY, overlap=False)
     await site.engine.miss_ticks(site.connection, "alone", timedelta(0))
     first = await acted_on(site, "alone", None)
@@ -233,7 +235,7 @@ async def test_no_tick_while_the_last_one_still_runs_if_so_asked(site: Conforman
     await site.succeeds(first.last_job_id)
 
 
-async def test_a_paused_one_makes_no_jobs(site: ConformanceSite) -> None:
+async def test_a_paused_recurring_job_makes_no_jobs(site: ConformanceSite) -> None:
     for name in ("still", "moving"):
         await site.jobs.recurring.add_or_update(name, site.tasks.add.call(1), cron=RARELY)
     await site.jobs.recurring.pause("still")

@@ -30,7 +30,7 @@ async def waiting_jobs(site: ConformanceSite) -> dict[JobState, BackgroundJobId]
     }
 
 
-async def test_a_waiting_job_is_gone_at_once_whatever_it_waits_for(site: ConformanceSite) -> None:
+async def test_a_waiting_job_is_cancelled_at_once_whatever_it_waits_for(site: ConformanceSite) -> None:
     jobs = await waiting_jobs(site)
     for state, job_id in reversed(jobs.items()):
         result = await site.jobs.cancel(job_id, reason="not needed", actor="ada")
@@ -53,7 +53,7 @@ async def test_a_running_async_task_is_cancelled_at_its_next_await(site: Conform
     assert [run.outcome for run in (await site.details(job_id)).runs] == [RunOutcome.CANCELLED]
 
 
-async def test_a_running_sync_task_sees_it_when_it_looks(site: ConformanceSite) -> None:
+async def test_a_running_sync_task_sees_its_cancellation_when_it_checks(site: ConformanceSite) -> None:
     job_id = await site.jobs.enqueue(site.tasks.stay_in_thread, "never")
     await site.happens("begun", job_id)
     assert (await site.jobs.cancel(job_id)).effect is Effect.ASKED_TO_STOP
@@ -61,7 +61,7 @@ async def test_a_running_sync_task_sees_it_when_it_looks(site: ConformanceSite) 
     assert (job.state, site.diary.events(job_id)) == (JobState.CANCELLED, ["begun", "JobCancelled"])
 
 
-async def test_a_task_that_does_not_heed_it_is_reported_after_its_deadline(
+async def test_a_task_that_ignores_its_cancellation_is_reported_after_a_deadline(
     site: ConformanceSite, server: ServerProcess
 ) -> None:
     job_id = await site.jobs.enqueue(site.tasks.stay_deaf, "deaf")
@@ -81,7 +81,7 @@ async def test_a_task_that_does_not_heed_it_is_reported_after_its_deadline(
     assert (await site.ended(job_id)).state in {JobState.SUCCEEDED, JobState.CANCELLED}
 
 
-async def test_cancelling_what_is_being_claimed_never_leaves_a_job_in_between(site: ConformanceSite) -> None:
+async def test_cancelling_a_job_while_it_is_claimed_leaves_it_in_a_definite_state(site: ConformanceSite) -> None:
     """Each of these is cancelled before it starts, or while it runs, or has ended; none is lost, none runs after."""
     ids = [job.id for job in await site.jobs.enqueue_many([site.tasks.work.call(0.01) for _ in range(40)])]
     effects = {job_id: (await site.jobs.cancel(job_id)).effect for job_id in reversed(ids)}

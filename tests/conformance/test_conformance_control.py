@@ -25,7 +25,7 @@ async def failed_jobs(site: ConformanceSite, user: str, count: int) -> list[Back
     return ids
 
 
-async def test_a_failed_job_is_requeued_under_its_id_with_its_failures_forgotten(site: ConformanceSite) -> None:
+async def test_a_failed_job_is_requeued_under_its_id_with_its_attempts_reset(site: ConformanceSite) -> None:
     job_id = await site.jobs.enqueue(site.tasks.stumble, 99)
     await site.ended(job_id)
     assert (await site.jobs.requeue(job_id, reason="again", actor="ada")).effect is Effect.REQUEUED
@@ -38,7 +38,7 @@ async def test_a_failed_job_is_requeued_under_its_id_with_its_failures_forgotten
     assert ("again", "ada") in [(change.reason, change.actor) for change in changes]
 
 
-async def test_a_succeeded_job_is_repeated_by_a_new_one_and_stays(site: ConformanceSite) -> None:
+async def test_a_succeeded_job_is_copied_and_stays(site: ConformanceSite) -> None:
     job_id = await site.jobs.enqueue(site.tasks.add, 4)
     await site.succeeds(job_id)
     result = await site.jobs.requeue(job_id)
@@ -49,7 +49,7 @@ async def test_a_succeeded_job_is_repeated_by_a_new_one_and_stays(site: Conforma
     assert (await site.details(result.new_job_id)).job.origin_id == job_id
 
 
-async def test_orders_may_be_repeated_and_say_what_came_of_them(site: ConformanceSite) -> None:
+async def test_control_commands_are_idempotent_and_report_their_outcome(site: ConformanceSite) -> None:
     (failed,) = await failed_jobs(site, "repeats", 1)
     assert (await site.jobs.delete(failed)).effect is Effect.DELETED
     assert (await site.jobs.delete(failed)).effect is Effect.ALREADY_DELETED
@@ -71,7 +71,7 @@ async def test_orders_may_be_repeated_and_say_what_came_of_them(site: Conformanc
         assert (await order(unknown)).effect is Effect.UNKNOWN
 
 
-async def test_priority_and_queue_of_a_waiting_job_are_changed(site: ConformanceSite) -> None:
+async def test_the_priority_and_queue_of_a_waiting_job_can_be_changed(site: ConformanceSite) -> None:
     job_id = await site.jobs.schedule(site.tasks.add, 1, in_=3_600)
     assert (await site.jobs.change(job_id, priority=7, queue="other")).effect is Effect.CHANGED
     await site.jobs.run_now(job_id)
@@ -81,7 +81,7 @@ async def test_priority_and_queue_of_a_waiting_job_are_changed(site: Conformance
         await site.jobs.change(job_id)
 
 
-async def test_all_failed_jobs_of_a_task_since_a_time_are_requeued(site: ConformanceSite) -> None:
+async def test_all_failed_jobs_of_a_task_since_a_time_can_be_requeued(site: ConformanceSite) -> None:
     before = await failed_jobs(site, "bulk", 3)
     monday = datetime.now(UTC)
     since = await failed_jobs(site, "bulk", 7)
@@ -94,7 +94,7 @@ async def test_all_failed_jobs_of_a_task_since_a_time_are_requeued(site: Conform
     assert (await site.jobs.requeue_all(JobQuery(user_id="nobody"))).effects == {}
 
 
-async def test_jobs_are_cancelled_deleted_and_run_in_bulk(site: ConformanceSite) -> None:
+async def test_jobs_can_be_cancelled_deleted_and_run_in_bulk(site: ConformanceSite) -> None:
     calls = [site.tasks.add.options(user_id="bulk-2").call(number) for number in range(6)]
     ids = [await site.jobs.schedule(call, in_=3_600) for call in calls]
     query = JobQuery(user_id="bulk-2")
@@ -107,7 +107,7 @@ async def test_jobs_are_cancelled_deleted_and_run_in_bulk(site: ConformanceSite)
     assert (await site.jobs.count(JobQuery(user_id="bulk-2", states={JobState.CANCELLED}))).jobs == 6
 
 
-async def test_orders_race_with_runs_and_with_each_other_and_lose_no_job(site: ConformanceSite) -> None:
+async def test_control_commands_race_with_runs_and_each_other_and_lose_no_job(site: ConformanceSite) -> None:
     """Everything is ordered at once of jobs that run meanwhile: each ends once, and none runs after its end."""
     calls = [site.tasks.work.options(user_id="race").call(0.005) for _ in range(60)]
     ids = [job.id for job in await site.jobs.enqueue_many(calls)]
@@ -127,7 +127,7 @@ async def test_orders_race_with_runs_and_with_each_other_and_lose_no_job(site: C
     assert site.diary.most_at_once(*ids) <= 20
 
 
-async def test_an_order_takes_effect_in_the_callers_transaction(site: ConformanceSite) -> None:
+async def test_a_control_command_takes_effect_in_the_callers_transaction(site: ConformanceSite) -> None:
     job_id = await site.jobs.schedule(site.tasks.add, 1, in_=timedelta(hours=1))
     async with site.connection.transaction(force_rollback=True):
         assert (await site.jobs.run_now(job_id, connection=site.connection)).effect is Effect.RELEASED

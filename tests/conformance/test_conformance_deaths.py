@@ -42,7 +42,7 @@ async def test_jobs_of_a_killed_server_run_again_within_30_seconds_by_default(si
         assert len((await site.details(job_id)).runs) == 2
 
 
-async def test_a_continuation_starts_exactly_once_whatever_dies(site: ConformanceSite) -> None:
+async def test_a_continuation_starts_exactly_once_whatever_crashes(site: ConformanceSite) -> None:
     """Servers that run parents are killed again and again; what continues them runs on one that is not."""
     chance = random.Random(4)
     parents, children = [], []
@@ -71,7 +71,7 @@ async def test_a_continuation_starts_exactly_once_whatever_dies(site: Conformanc
         assert site.diary.events(job_id) == ["begun", "ended"]
 
 
-async def test_a_server_that_comes_back_under_its_name_leaves_no_job_running_nowhere(site: ConformanceSite) -> None:
+async def test_a_restarted_server_of_the_same_name_leaves_no_job_stuck_running(site: ConformanceSite) -> None:
     for life in range(3):
         with site.server("phoenix", **HASTY) as server:
             if life == 0:
@@ -85,7 +85,7 @@ async def test_a_server_that_comes_back_under_its_name_leaves_no_job_running_now
     assert site.diary.events(job_id) == ["begun"] * 4 + ["ended"]
 
 
-async def test_whoever_saw_a_server_die_need_not_wait(site: ConformanceSite) -> None:
+async def test_a_supervisor_that_saw_a_server_die_need_not_wait(site: ConformanceSite) -> None:
     port = site.engine.port()
     with site.server("seen"), site.server("heir"):
         await site.serving("seen", "heir")
@@ -102,7 +102,7 @@ async def test_whoever_saw_a_server_die_need_not_wait(site: ConformanceSite) -> 
             await site.succeeds(one)
 
 
-async def test_a_server_that_stood_still_undoes_nothing_when_it_wakes_up(site: ConformanceSite) -> None:
+async def test_a_server_that_was_suspended_overwrites_nothing_when_it_resumes(site: ConformanceSite) -> None:
     """Its job was started elsewhere meanwhile: only the run there counts, and the sleeper is cancelled."""
     with site.server("sleeper", **HASTY) as sleeper:
         job_id = await site.jobs.enqueue(site.tasks.stay, "sleeper")
@@ -124,7 +124,7 @@ async def test_a_server_that_stood_still_undoes_nothing_when_it_wakes_up(site: C
     assert [note.server for note in site.diary.notes(job_id, event="ended")] == ["other"]
 
 
-async def test_a_task_that_computes_on_the_loop_keeps_its_job_and_is_reported(site: ConformanceSite) -> None:
+async def test_a_task_that_blocks_the_event_loop_keeps_its_job_and_is_reported(site: ConformanceSite) -> None:
     """The heartbeat goes on although the event loop stands still for longer than a silent server is given."""
     watchful = {"blocked_seconds": 2.0, **HASTY}  # a busy machine holds a loop up for shorter
     with site.server("computing", **watchful) as computing, site.server("idle", **watchful) as idle:
@@ -139,7 +139,7 @@ async def test_a_task_that_computes_on_the_loop_keeps_its_job_and_is_reported(si
             assert "conformance_tasks.py" in reports[0]["stack"]
 
 
-async def test_a_job_that_kills_its_servers_ends_as_failed_and_others_do_not_suffer(site: ConformanceSite) -> None:
+async def test_a_job_that_kills_its_servers_fails_and_does_not_harm_others(site: ConformanceSite) -> None:
     deadly = await site.jobs.enqueue(site.tasks.die)
     names = [f"victim {number}" for number in range(3)]
     others = []

@@ -16,7 +16,7 @@ def _server(home: Home) -> Iterator[None]:
         yield
 
 
-async def test_a_job_starts_at_its_time_and_not_before(site: ConformanceSite) -> None:
+async def test_a_job_starts_at_its_scheduled_time_and_not_before(site: ConformanceSite) -> None:
     before = time.monotonic()
     ids = [
         await site.jobs.schedule(site.tasks.add, 1, in_=0.5),
@@ -32,12 +32,12 @@ async def test_a_job_starts_at_its_time_and_not_before(site: ConformanceSite) ->
         assert note.at - before >= 0.5
 
 
-async def test_what_is_due_already_runs_at_once(site: ConformanceSite) -> None:
+async def test_a_job_scheduled_in_the_past_runs_at_once(site: ConformanceSite) -> None:
     await site.succeeds(await site.jobs.schedule(site.tasks.add, 1, at=datetime.now(UTC) - timedelta(days=1)))
     await site.succeeds(await site.jobs.schedule(site.tasks.add, 1, in_=0))
 
 
-async def test_a_scheduled_job_is_rescheduled_and_run_now(site: ConformanceSite) -> None:
+async def test_a_scheduled_job_can_be_rescheduled_and_run_now(site: ConformanceSite) -> None:
     job_id = await site.jobs.schedule(site.tasks.add, 1, in_=3_600)
     sooner = datetime.now(UTC) + timedelta(minutes=1)
     assert (await site.jobs.reschedule(job_id, at=sooner)).effect is Effect.RESCHEDULED
@@ -52,7 +52,7 @@ async def test_a_scheduled_job_is_rescheduled_and_run_now(site: ConformanceSite)
     assert (await site.jobs.run_now(job_id)).effect is Effect.ALREADY_ENDED
 
 
-async def test_a_waiting_job_is_put_off(site: ConformanceSite) -> None:
+async def test_a_waiting_job_can_be_postponed(site: ConformanceSite) -> None:
     await site.jobs.pause_queue("put off")
     job_id = await site.jobs.enqueue(site.tasks.add.options(queue="put off").call(1))
     assert (await site.jobs.reschedule(job_id, in_=3_600)).effect is Effect.RESCHEDULED
@@ -61,7 +61,7 @@ async def test_a_waiting_job_is_put_off(site: ConformanceSite) -> None:
     assert (await site.job(job_id)).state is JobState.SCHEDULED
 
 
-async def test_times_without_zone_or_two_times_are_refused(site: ConformanceSite) -> None:
+async def test_times_without_a_zone_or_two_times_are_rejected(site: ConformanceSite) -> None:
     with pytest.raises(ValueError, match="zone"):
         await site.jobs.schedule(site.tasks.add, 1, at=datetime(2040, 1, 1))  # noqa: DTZ001 - that is the point
     with pytest.raises(ValueError, match="either"):

@@ -90,7 +90,7 @@ async def test_a_job_runs_if_and_only_if_the_callers_transaction_commits(site: C
     assert site.diary.events(job_id) == ["ran"]
 
 
-async def test_code_without_an_event_loop_enqueues_too(site: ConformanceSite) -> None:
+async def test_code_without_an_event_loop_can_enqueue(site: ConformanceSite) -> None:
     def enqueue() -> list[str]:
         with site.jobs.sync.connect(site.url):
             call = site.tasks.shout.call("sync")
@@ -106,19 +106,19 @@ async def test_code_without_an_event_loop_enqueues_too(site: ConformanceSite) ->
         await site.succeeds(job_id)  # type: ignore[arg-type]
 
 
-async def test_a_statement_of_the_callers_own_queues_a_job_in_the_same_round_trip(site: ConformanceSite) -> None:
+async def test_a_callers_own_sql_statement_can_enqueue_in_the_same_round_trip(site: ConformanceSite) -> None:
     expression = site.engine.port().enqueue_call("add", sql.SQL("jsonb_build_object('a', n)"), user_id=sql.SQL("'ada'"))
     cursor = await site.connection.execute(sql.SQL("SELECT {} FROM generate_series(1, 3) n").format(expression))
     jobs = [await site.succeeds(str(row[0])) for row in await cursor.fetchall()]  # type: ignore[arg-type]
     assert [(job.result, job.user_id) for job in jobs] == [(2, "ada"), (3, "ada"), (4, "ada")]
 
 
-async def test_a_process_that_does_not_know_a_task_may_queue_its_jobs(site: ConformanceSite) -> None:
+async def test_a_process_that_does_not_know_a_task_can_enqueue_it_by_name(site: ConformanceSite) -> None:
     job_id = await site.engine.port().enqueue(site.connection, NewJob("add", {"a": 1}))
     assert (await site.succeeds(job_id)).result == 2
 
 
-async def test_thousands_are_queued_in_one_call_all_or_none(site: ConformanceSite) -> None:
+async def test_thousands_of_jobs_are_enqueued_in_one_call_all_or_none(site: ConformanceSite) -> None:
     calls = [site.tasks.add.options(queue="bulk").call(number) for number in range(3_000)]
     async with await psycopg.AsyncConnection.connect(site.url) as connection:
         await site.jobs.enqueue_many(calls, connection=connection)

@@ -30,7 +30,9 @@ async def batch_ended(site: ConformanceSite, batch_id: int) -> BatchStatus:
     return status
 
 
-async def test_b_runs_when_a_has_ended_as_it_should_and_is_cancelled_otherwise(site: ConformanceSite) -> None:
+async def test_a_continuation_runs_when_its_parent_ends_as_required_and_is_cancelled_otherwise(
+    site: ConformanceSite,
+) -> None:
     good = await site.jobs.schedule(site.tasks.stumble, 0, in_=0.2)
     bad = await site.jobs.schedule(site.tasks.stumble, 99, in_=0.2)
     children = {
@@ -52,9 +54,7 @@ async def test_b_runs_when_a_has_ended_as_it_should_and_is_cancelled_otherwise(s
 
 
 @pytest.mark.parametrize("on", list(Outcome))
-async def test_a_continuation_of_a_job_that_has_ended_already_is_decided_at_once(
-    site: ConformanceSite, on: Outcome
-) -> None:
+async def test_a_continuation_of_a_finished_job_is_decided_at_once(site: ConformanceSite, on: Outcome) -> None:
     parent = await site.jobs.enqueue(site.tasks.add, 1)
     await site.succeeds(parent)
     child = await site.jobs.continue_with(parent, site.tasks.add.call(2), on=on)
@@ -62,7 +62,7 @@ async def test_a_continuation_of_a_job_that_has_ended_already_is_decided_at_once
     assert (await site.ended(child)).state is expected
 
 
-async def test_a_chain_runs_in_its_order_and_breaks_as_a_whole(site: ConformanceSite) -> None:
+async def test_a_chain_runs_in_order_and_stops_at_the_first_failure(site: ConformanceSite) -> None:
     async def chain(first: BackgroundJobId) -> list[BackgroundJobId]:
         links = [first]
         for _ in range(4):
@@ -79,7 +79,7 @@ async def test_a_chain_runs_in_its_order_and_breaks_as_a_whole(site: Conformance
         assert (await site.ended(job_id)).state is JobState.CANCELLED
 
 
-async def test_fan_in_waits_for_all(site: ConformanceSite) -> None:
+async def test_a_fan_in_waits_for_all_parents(site: ConformanceSite) -> None:
     parents = [await site.jobs.enqueue(site.tasks.stay, f"fan {number}") for number in range(3)]
     last = await site.jobs.continue_with(parents, site.tasks.add.call(1))
     for number, parent in enumerate(parents):
@@ -90,14 +90,14 @@ async def test_fan_in_waits_for_all(site: ConformanceSite) -> None:
     assert site.diary.events(last) == ["ran"]
 
 
-async def test_what_there_is_not_cannot_be_waited_for(site: ConformanceSite) -> None:
+async def test_a_job_cannot_wait_for_one_that_does_not_exist(site: ConformanceSite) -> None:
     before = await site.jobs.count(JobQuery())
     with pytest.raises(ParentNotFound):
         await site.jobs.continue_with(BackgroundJobId("999999999"), site.tasks.add.call(1))
     assert await site.jobs.count(JobQuery()) == before
 
 
-async def test_a_cancelled_parent_cancels_what_waits_for_its_success(site: ConformanceSite) -> None:
+async def test_a_cancelled_parent_cancels_children_that_wait_for_its_success(site: ConformanceSite) -> None:
     parent = await site.jobs.schedule(site.tasks.add, 1, in_=3_600)
     child = await site.jobs.continue_with(parent, site.tasks.add.call(1))
     after = await site.jobs.continue_with(parent, site.tasks.add.call(1), on="finished")
@@ -106,7 +106,7 @@ async def test_a_cancelled_parent_cancels_what_waits_for_its_success(site: Confo
     await site.succeeds(after)
 
 
-async def test_a_batch_tells_its_progress_and_ends_once(site: ConformanceSite) -> None:
+async def test_a_batch_reports_its_progress_and_finishes_once(site: ConformanceSite) -> None:
     async with site.jobs.batch("sums", user_id="ada") as batch:
         for number in range(300):
             batch.add(site.tasks.add, number)
@@ -139,7 +139,7 @@ async def waiting_continuations(site: ConformanceSite) -> list[BackgroundJobId]:
     return [job.id for job in page.items]
 
 
-async def test_a_batch_with_a_failed_job_starts_what_waits_for_that(site: ConformanceSite) -> None:
+async def test_a_batch_with_a_failed_job_starts_continuations_on_failure(site: ConformanceSite) -> None:
     async with site.jobs.batch() as batch:
         batch.add(site.tasks.add, 1)
         batch.add(site.tasks.stumble.call(99))
@@ -151,7 +151,7 @@ async def test_a_batch_with_a_failed_job_starts_what_waits_for_that(site: Confor
     await site.succeeds(job.id)
 
 
-async def test_an_empty_batch_ends_at_once_and_one_whose_block_raises_never_was(site: ConformanceSite) -> None:
+async def test_an_empty_batch_finishes_at_once_and_one_whose_block_raises_does_not_exist(site: ConformanceSite) -> None:
     async with site.jobs.batch("empty") as batch:
         pass
     assert (await batch_ended(site, batch.id)).jobs == 0

@@ -15,7 +15,7 @@ def _server(home: Home) -> Iterator[None]:
         yield
 
 
-async def test_a_job_goes_through_its_states_each_with_its_time_and_reason(site: ConformanceSite) -> None:
+async def test_each_state_of_a_job_is_recorded_with_its_time_and_reason(site: ConformanceSite) -> None:
     gate = await site.jobs.enqueue(site.tasks.stay, "states")
     child = await site.jobs.continue_with(gate, site.tasks.add.options(user_id="ada").call(1))
     assert (await site.job(child)).state is JobState.AWAITING
@@ -37,7 +37,7 @@ async def test_a_job_goes_through_its_states_each_with_its_time_and_reason(site:
     assert (changes[-1].reason, changes[-1].actor) == ("was wrong", "ada")
 
 
-async def test_a_finished_job_tells_its_duration_latency_server_and_result(site: ConformanceSite) -> None:
+async def test_a_finished_job_shows_its_duration_latency_server_and_result(site: ConformanceSite) -> None:
     job_id = await site.jobs.enqueue(site.tasks.work, 0.05)
     await site.succeeds(job_id)
     job = (await site.details(job_id)).job
@@ -54,7 +54,7 @@ async def test_a_finished_job_tells_its_duration_latency_server_and_result(site:
     assert (await site.details(result)).result == {"sizes": [1, 2.5, None]}
 
 
-async def test_a_running_job_shows_its_progress_lines_and_server(site: ConformanceSite) -> None:
+async def test_a_running_job_shows_its_progress_log_and_server(site: ConformanceSite) -> None:
     job_id = await site.jobs.enqueue(site.tasks.report, 6, "report")
     await site.happens("step 2", job_id)
 
@@ -88,7 +88,7 @@ async def test_a_running_job_shows_its_progress_lines_and_server(site: Conforman
     assert [line.line for line in await site.jobs.logs(job_id, after=4)] == [5, 6]
 
 
-async def test_lines_of_a_job_are_bounded(site: ConformanceSite) -> None:
+async def test_the_log_of_a_job_is_bounded(site: ConformanceSite) -> None:
     job_id = await site.jobs.enqueue(site.tasks.report, 1_005)
     await site.succeeds(job_id)
     details = await site.details(job_id)
@@ -98,7 +98,7 @@ async def test_lines_of_a_job_are_bounded(site: ConformanceSite) -> None:
     assert "only" in last.message
 
 
-async def test_what_there_is_not_is_none(site: ConformanceSite) -> None:
+async def test_an_unknown_job_is_none(site: ConformanceSite) -> None:
     for unknown in ("999999999", "no number", ""):
         assert await site.jobs.get(unknown) is None  # type: ignore[arg-type]
         assert await site.jobs.details(unknown) is None  # type: ignore[arg-type]

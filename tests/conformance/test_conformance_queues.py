@@ -22,7 +22,7 @@ async def enqueued(site: ConformanceSite, calls: list[JobCall]) -> list[Backgrou
     return [job.id for job in await site.jobs.enqueue_many(calls)]
 
 
-async def test_a_server_serves_the_queues_it_is_given_and_no_other(site: ConformanceSite) -> None:
+async def test_a_server_serves_only_its_queues(site: ConformanceSite) -> None:
     await site.serving("one", "two")
     for queue in ("a", "b", "c"):
         await site.jobs.pause_queue(queue)
@@ -45,7 +45,7 @@ async def test_a_server_serves_the_queues_it_is_given_and_no_other(site: Conform
         await site.all_ended([*ids, *busy])
 
 
-async def test_higher_priorities_go_first_and_equals_in_their_order(site: ConformanceSite) -> None:
+async def test_jobs_start_by_priority_and_then_in_order(site: ConformanceSite) -> None:
     await site.jobs.pause_queue("ranks")
     await site.jobs.limit_queue("ranks", 1)
     ranks = [0, 5, -3, 5, 0, 9]
@@ -56,7 +56,7 @@ async def test_higher_priorities_go_first_and_equals_in_their_order(site: Confor
     assert [note.job_id for note in site.diary.notes(*ids, event="begun")] == by_rank
 
 
-async def test_nothing_of_a_paused_queue_starts_and_what_runs_continues(site: ConformanceSite) -> None:
+async def test_a_paused_queue_starts_no_jobs_and_running_jobs_finish(site: ConformanceSite) -> None:
     running = await site.jobs.enqueue(site.tasks.stay.options(queue="pausing").call("paused"))
     await site.happens("begun", running)
     await site.jobs.pause_queue("pausing", actor="ada")
@@ -84,7 +84,9 @@ async def test_the_limit_of_a_queue_is_never_exceeded(site: ConformanceSite) -> 
     assert len(site.diary.notes(*ids, event="begun")) == 40
 
 
-async def test_the_limit_of_a_key_is_never_exceeded_and_other_keys_do_not_wait(site: ConformanceSite) -> None:
+async def test_the_limit_of_a_concurrency_key_is_never_exceeded_and_other_keys_do_not_wait(
+    site: ConformanceSite,
+) -> None:
     def calls(user: str, count: int, limit: int) -> list[JobCall]:
         task = site.tasks.work.options(concurrency_key=user, concurrency_limit=limit)
         return [task.call(0.02) for _ in range(count)]
@@ -120,7 +122,7 @@ async def test_mutual_exclusion_holds_across_tasks_queues_and_failures(site: Con
     assert len(site.diary.notes(*ids, event="ended")) == 12
 
 
-async def test_what_is_cancelled_frees_its_place(site: ConformanceSite) -> None:
+async def test_a_cancelled_job_frees_its_slot(site: ConformanceSite) -> None:
     task = site.tasks.stay.options(concurrency_key="places")
     first = await site.jobs.enqueue(task.call("never"))
     await site.happens("begun", first)
@@ -133,7 +135,7 @@ async def test_what_is_cancelled_frees_its_place(site: ConformanceSite) -> None:
     assert site.diary.events(second) == []
 
 
-async def test_of_jobs_with_one_unique_key_one_waits_and_may_follow_one_that_runs(site: ConformanceSite) -> None:
+async def test_one_job_of_a_unique_key_waits_even_while_another_runs(site: ConformanceSite) -> None:
     task = site.tasks.stay.options(unique_key="report-7")
     first = await site.jobs.enqueue(task.call("unique"))
     await site.happens("begun", first)
@@ -159,7 +161,7 @@ async def test_of_jobs_with_one_unique_key_one_waits_and_may_follow_one_that_run
     assert site.diary.events(second) == []
 
 
-async def test_of_many_that_race_for_a_unique_key_one_wins(site: ConformanceSite) -> None:
+async def test_one_of_many_jobs_that_race_for_a_unique_key_wins(site: ConformanceSite) -> None:
     await site.jobs.pause_queue("races")
     task = site.tasks.work.options(unique_key="race", queue="races")
 

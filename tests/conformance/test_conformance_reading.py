@@ -45,7 +45,7 @@ async def run_all(site: ConformanceSite, user: str) -> dict[str, list[Background
     return jobs
 
 
-async def test_a_query_finds_by_state_task_queue_user_text_error_and_time(site: ConformanceSite) -> None:
+async def test_a_query_filters_by_state_task_queue_user_text_error_and_time(site: ConformanceSite) -> None:
     before = datetime.now(UTC)
     jobs = await run_all(site, "finder")
     everything = sorted((job_id for ids in jobs.values() for job_id in ids), key=int)
@@ -75,7 +75,7 @@ async def test_a_query_finds_by_state_task_queue_user_text_error_and_time(site: 
     assert (await site.jobs.count(JobQuery(user_id="finder"), most=4)).is_more
 
 
-async def test_answers_of_one_moment_agree_whatever_happens_meanwhile(site: ConformanceSite) -> None:
+async def test_results_from_one_snapshot_agree_whatever_happens_meanwhile(site: ConformanceSite) -> None:
     mine = JobQuery(user_id="momentary")
     call = site.tasks.add.options(user_id="momentary", queue="momentary").call(1)
     first = await site.jobs.schedule(call, in_=3_600)
@@ -106,7 +106,7 @@ SORTED_BY = {
 
 @pytest.mark.parametrize("sort", list(JobSort))
 @pytest.mark.parametrize("descending", [True, False])
-async def test_pages_in_any_order_hold_each_job_once_and_lead_both_ways(
+async def test_pages_in_any_order_contain_each_job_once_and_link_both_ways(
     site: ConformanceSite, sort: JobSort, descending: bool
 ) -> None:
     user = f"pages {sort} {descending}"
@@ -135,7 +135,7 @@ async def test_pages_in_any_order_hold_each_job_once_and_lead_both_ways(
     assert back.items == pages[0].items
 
 
-async def test_what_comes_next_is_the_first_of_what_waits_for_a_time(site: ConformanceSite) -> None:
+async def test_scheduled_jobs_are_listed_next_first(site: ConformanceSite) -> None:
     task = site.tasks.add.options(user_id="due")
     late, soon, later = [await site.jobs.schedule(task.call(1), in_=seconds) for seconds in (7_200, 1_800, 9_000)]
     waits_for_no_time = await site.jobs.continue_with([late], task.call(1))
@@ -156,7 +156,7 @@ async def test_what_comes_next_is_the_first_of_what_waits_for_a_time(site: Confo
     assert await found(site, JobQuery(user_id="due", sort=JobSort.DUE, states={JobState.SUCCEEDED})) == []
 
 
-async def test_a_walk_through_pages_is_not_disturbed_by_new_jobs(site: ConformanceSite) -> None:
+async def test_paging_is_not_disturbed_by_new_jobs(site: ConformanceSite) -> None:
     task = site.tasks.add.options(user_id="walk")
     ids = [job.id for job in await site.jobs.enqueue_many([task.call(number) for number in range(10)])]
     await site.all_ended(ids)
@@ -167,7 +167,7 @@ async def test_a_walk_through_pages_is_not_disturbed_by_new_jobs(site: Conforman
     assert [job.id for job in (*first.items, *rest.items)] == ids[::-1]
 
 
-async def test_what_cannot_be_asked_is_refused(site: ConformanceSite) -> None:
+async def test_invalid_queries_are_rejected(site: ConformanceSite) -> None:
     with pytest.raises(InvalidJobQuery):
         JobQuery(created_since=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
     with pytest.raises(InvalidJobQuery):
@@ -179,7 +179,7 @@ async def test_what_cannot_be_asked_is_refused(site: ConformanceSite) -> None:
             await site.jobs.search(JobQuery(), cursor=cursor)
 
 
-async def test_statistics_are_those_of_what_ran(site: ConformanceSite) -> None:
+async def test_statistics_match_the_jobs_that_ran(site: ConformanceSite) -> None:
     async def is_quiet() -> bool:
         return not (await site.jobs.count(JobQuery(states={JobState.ENQUEUED, JobState.PROCESSING}))).jobs
 
@@ -228,7 +228,7 @@ async def test_statistics_are_those_of_what_ran(site: ConformanceSite) -> None:
     assert len(jobs["good"]) == 5
 
 
-async def test_percentiles_tell_how_long_tasks_took(site: ConformanceSite) -> None:
+async def test_percentiles_report_task_durations(site: ConformanceSite) -> None:
     ids = [job.id for job in await site.jobs.enqueue_many([site.tasks.stay.call("took")] * 3)]
     await site.happens("begun", *ids, times=3)
     begun = max(note.at for note in site.diary.notes(*ids))
@@ -244,7 +244,7 @@ async def test_percentiles_tell_how_long_tasks_took(site: ConformanceSite) -> No
     await eventually(is_told, "percentiles")
 
 
-async def test_retention_prunes_by_state_and_age_and_nothing_that_is_waited_for(site: ConformanceSite) -> None:
+async def test_retention_prunes_by_state_and_age_but_nothing_that_others_wait_for(site: ConformanceSite) -> None:
     jobs = await run_all(site, "old")
     parent = await site.jobs.enqueue(site.tasks.add.options(user_id="old").call(1))
     await site.succeeds(parent)

@@ -15,7 +15,7 @@ def _server(home: Home) -> Iterator[None]:
         yield
 
 
-async def test_an_error_is_retried_and_each_attempt_is_kept(site: ConformanceSite) -> None:
+async def test_an_error_is_retried_and_each_attempt_is_recorded(site: ConformanceSite) -> None:
     job = await site.succeeds(await site.jobs.enqueue(site.tasks.stumble, 2))
     assert (job.result, job.attempts) == ("attempt 3 of 3", 3)
     assert [note.attempt for note in site.diary.notes(job.id)] == [1, 2, 3]
@@ -42,7 +42,7 @@ async def test_an_error_is_retried_and_each_attempt_is_kept(site: ConformanceSit
         assert run.retry_at is not None
 
 
-async def test_a_job_fails_when_no_attempt_is_left_and_that_is_settled_once(site: ConformanceSite) -> None:
+async def test_a_job_out_of_attempts_fails_and_its_hook_runs_once(site: ConformanceSite) -> None:
     job_id = await site.jobs.enqueue(site.tasks.stumble, 99)
     job = await site.ended(job_id)
     assert (job.state, job.attempts) == (JobState.FAILED, 3)
@@ -60,7 +60,7 @@ async def test_final_exceptions_are_not_retried(site: ConformanceSite, how: str)
     assert site.diary.events(job.id) == ["tried"]
 
 
-async def test_waits_grow_exponentially_with_jitter(site: ConformanceSite) -> None:
+async def test_retry_delays_grow_exponentially_with_jitter(site: ConformanceSite) -> None:
     """0.4, 0.8 and 1.6 s, each less up to a half."""
     ids = [await site.jobs.enqueue(site.tasks.stumble_slowly) for _ in range(5)]
     waits = []
@@ -79,7 +79,7 @@ async def test_waits_grow_exponentially_with_jitter(site: ConformanceSite) -> No
         assert len(set(several)) > 1
 
 
-def test_by_default_there_are_ten_attempts_with_growing_waits() -> None:
+def test_by_default_there_are_ten_attempts_with_growing_delays() -> None:
     policy = RetryPolicy()
     assert policy.max_attempts == 10
     assert policy.jitter > 0
@@ -87,7 +87,7 @@ def test_by_default_there_are_ten_attempts_with_growing_waits() -> None:
     assert not policy.allows_attempt_after(10)
 
 
-async def test_a_job_between_two_attempts_is_retrying_and_can_be_run_now(site: ConformanceSite) -> None:
+async def test_a_job_between_attempts_is_retrying_and_can_be_run_now(site: ConformanceSite) -> None:
     job_id = await site.jobs.enqueue(site.tasks.fall)
     job = await site.reaches(job_id, JobState.RETRYING)
     assert (job.attempts, job.last_error) == (1, "ConnectionError: no answer")
@@ -97,7 +97,7 @@ async def test_a_job_between_two_attempts_is_retrying_and_can_be_run_now(site: C
     assert (job.state, job.attempts) == (JobState.FAILED, 2)
 
 
-async def test_a_task_may_ask_to_run_again_which_is_no_failure(site: ConformanceSite) -> None:
+async def test_a_task_can_reschedule_itself_without_counting_as_a_failure(site: ConformanceSite) -> None:
     job = await site.succeeds(await site.jobs.enqueue(site.tasks.later, 3))
     assert (job.result, job.attempts) == (3, 1)
     assert [note.attempt for note in site.diary.notes(job.id)] == [1, 1, 1, 1]
@@ -105,7 +105,7 @@ async def test_a_task_may_ask_to_run_again_which_is_no_failure(site: Conformance
     assert outcomes == [RunOutcome.AGAIN] * 3 + [RunOutcome.SUCCEEDED]
 
 
-async def test_a_run_that_takes_longer_than_its_task_allows_has_failed(site: ConformanceSite) -> None:
+async def test_a_run_beyond_its_timeout_fails(site: ConformanceSite) -> None:
     job = await site.ended(await site.jobs.enqueue(site.tasks.overtime))
     assert job.state is JobState.FAILED
     assert job.last_error is not None

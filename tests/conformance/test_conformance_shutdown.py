@@ -9,7 +9,7 @@ from bulkport.jobs import JobState
 from bulkport.jobs.port.details import RunOutcome
 
 
-async def test_clean_shutdowns_under_load_lose_nothing_and_double_nothing(site: ConformanceSite) -> None:
+async def test_graceful_shutdowns_under_load_lose_and_duplicate_nothing(site: ConformanceSite) -> None:
     await site.jobs.pause_queue("load")
     calls = [site.tasks.work.options(queue="load").call(0.02) for _ in range(240)]
     ids = [job.id for job in await site.jobs.enqueue_many(calls)]
@@ -34,7 +34,7 @@ async def test_clean_shutdowns_under_load_lose_nothing_and_double_nothing(site: 
     assert {note.server for note in site.diary.notes(*ids)} >= {"third"}
 
 
-async def test_running_jobs_get_their_time_and_nothing_new_is_claimed(site: ConformanceSite) -> None:
+async def test_a_shutdown_gives_running_jobs_time_and_claims_nothing_new(site: ConformanceSite) -> None:
     with site.server("graceful") as server:
         running = await site.jobs.enqueue(site.tasks.stay, "grace")
         await site.happens("begun", running)
@@ -59,7 +59,9 @@ async def test_running_jobs_get_their_time_and_nothing_new_is_claimed(site: Conf
         assert site.diary.events(job_id) == []
 
 
-async def test_what_does_not_end_in_time_is_handed_back_as_no_failure(site: ConformanceSite) -> None:
+async def test_a_job_that_outlasts_the_grace_period_is_returned_without_counting_as_a_failure(
+    site: ConformanceSite,
+) -> None:
     with site.server("hasty", shutdown_seconds=0.3) as server:
         ids = [
             await site.jobs.enqueue(site.tasks.stay, "handed"),
@@ -83,7 +85,7 @@ async def test_what_does_not_end_in_time_is_handed_back_as_no_failure(site: Conf
             assert outcomes == [RunOutcome.HANDED_BACK, RunOutcome.SUCCEEDED]
 
 
-async def test_a_long_task_continues_elsewhere_from_its_checkpoint(site: ConformanceSite) -> None:
+async def test_a_long_task_resumes_elsewhere_from_its_checkpoint(site: ConformanceSite) -> None:
     with site.server("before") as server:
         job_id = await site.jobs.enqueue(site.tasks.report, 8, "middle")
         await site.happens("step 3", job_id)

@@ -8,7 +8,7 @@ from commandapi import data_folder
 from commandapi.settings import Settings
 
 
-def test_each_state_of_the_tables_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_version_of_the_tables_has_its_own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("COMMANDAPI_DATA_DIR", raising=False)
     now = Settings().data_dir
@@ -17,7 +17,7 @@ def test_each_state_of_the_tables_has_a_folder_of_its_own(monkeypatch: pytest.Mo
     assert Settings().data_dir != now
 
 
-def test_a_user_without_a_home_has_settings_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_has_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> Path:
         raise RuntimeError("could not determine the home directory")
 

@@ -36,7 +36,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     return answers
 
 
-async def test_names_that_are_not_answered_hold_up_no_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_server_that_does_not_answer_blocks_no_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
     is_over = threading.Event()
 
     def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
@@ -57,7 +57,7 @@ async def test_names_that_are_not_answered_hold_up_no_other_work(monkeypatch: py
         assert all(isinstance(error, EgressFailed) for error in await asyncio.gather(*asked, return_exceptions=True))
 
 
-async def test_rows_do_not_wait_for_the_threads_that_asyncio_gives_to_all() -> None:
+async def test_rows_do_not_wait_for_the_shared_threads_of_asyncio() -> None:
     is_over = threading.Event()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     waiting = asyncio.ensure_future(asyncio.to_thread(is_over.wait, 60))
@@ -74,7 +74,7 @@ async def test_rows_do_not_wait_for_the_threads_that_asyncio_gives_to_all() -> N
 @pytest.mark.parametrize(
     "addresses", [["127.0.0.1"], ["10.1.2.3"], ["93.184.216.34", "192.168.0.1"], ["::1"], ["::ffff:127.0.0.1"]]
 )
-async def test_a_name_is_not_asked_when_any_of_its_addresses_lies_inside(
+async def test_no_connection_is_made_if_any_address_of_a_name_is_private(
     resolver: list[Sequence[str]], addresses: list[str]
 ) -> None:
     resolver.append(addresses)
@@ -82,7 +82,7 @@ async def test_a_name_is_not_asked_when_any_of_its_addresses_lies_inside(
         await Egress(EgressPolicy()).post("https://hooks.example/x", b"", {})
 
 
-async def test_the_address_that_is_asked_is_the_one_that_was_judged(resolver: list[Sequence[str]]) -> None:
+async def test_the_checked_address_is_the_one_connected_to(resolver: list[Sequence[str]]) -> None:
     # The first look-up is the only one: a name that turns to loopback afterwards is not looked up again.
     async with await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
@@ -115,7 +115,7 @@ def test_what_serves_one_network_alone_is_no_public_address(address: str) -> Non
     assert EgressPolicy.of([address]).allows(ipaddress.ip_address(address))
 
 
-async def test_a_receiver_that_never_answers_is_given_up() -> None:
+async def test_a_receiver_that_never_answers_times_out() -> None:
     waiting = asyncio.Event()
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -130,7 +130,7 @@ async def test_a_receiver_that_never_answers_is_given_up() -> None:
         waiting.set()
 
 
-async def test_a_server_that_cannot_prove_who_it_is_is_distinguished(tmp_path: Path) -> None:
+async def test_a_certificate_error_is_distinguished(tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -158,7 +158,7 @@ async def test_a_server_that_cannot_prove_who_it_is_is_distinguished(tmp_path: P
                 pass
 
 
-async def test_each_redirect_is_judged_again(resolver: list[Sequence[str]]) -> None:
+async def test_each_redirect_is_checked_again(resolver: list[Sequence[str]]) -> None:
     async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 302 X\r\nlocation: http://inside.example/x\r\ncontent-length: 0\r\n\r\n")
@@ -174,6 +174,6 @@ async def test_each_redirect_is_judged_again(resolver: list[Sequence[str]]) -> N
 
 
 @pytest.mark.parametrize("network", ["10.0.0.0/33", "10.0.0.1/8", "example.org", "10.0.0.0/8,"])
-def test_a_network_that_is_none_is_refused(network: str) -> None:
+def test_an_invalid_network_is_rejected(network: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         EgressPolicy.of([network])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bulkport.borrower import borrowing_for_nobody
+from bulkport.connection_user import without_connection_user
 from bulkport.dashboard.core.language import speaking
 
 
@@ -16,8 +16,8 @@ def pause() -> Any:
     yield
 
 
-@pytest.mark.parametrize("context", [speaking("de"), borrowing_for_nobody()], ids=["language", "borrower"])
-def test_a_context_may_be_left_where_it_was_not_entered(context: AbstractContextManager[None]) -> None:
+@pytest.mark.parametrize("context", [speaking("de"), without_connection_user()], ids=["language", "connection user"])
+def test_a_context_can_be_left_where_it_was_not_entered(context: AbstractContextManager[None]) -> None:
     async def work() -> None:
         with context:
             await pause()

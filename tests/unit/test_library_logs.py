@@ -27,7 +27,7 @@ def fail(secret: str) -> None:
 
 
 @pytest.mark.usefixtures("unconfigured")
-def test_without_structlog_a_failure_is_a_record_of_logging(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_structlog_a_failure_is_a_logging_record(caplog: pytest.LogCaptureFixture) -> None:
     log = get_logger("bulkport.some.module")
     secret = "hunter" + str(2)
     try:
@@ -70,7 +70,7 @@ def test_structlog_gets_events_once_it_is_configured() -> None:
         ("structlog.configure(processors=[structlog.processors.JSONRenderer()])", '"event": "worker started"'),
     ],
 )
-def test_a_worker_process_prints_its_logs_unless_they_are_set_up(set_up: str, printed: str) -> None:
+def test_a_worker_process_prints_its_logs_unless_logging_is_configured(set_up: str, printed: str) -> None:
     program = f"""
 import logging, structlog
 from bulkport.logs import get_logger, log_to_stderr

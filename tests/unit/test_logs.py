@@ -26,7 +26,7 @@ except ValueError:
 
 
 @pytest.mark.parametrize("environment", list(Environment))
-def test_tracebacks_tell_where_and_why_and_no_values_of_variables(environment: Environment) -> None:
+def test_tracebacks_show_where_and_why_but_no_variable_values(environment: Environment) -> None:
     told = subprocess.run(
         [sys.executable, "-c", PROGRAM, environment], capture_output=True, text=True, check=True
     ).stderr

@@ -9,11 +9,11 @@ from alembic.script import ScriptDirectory
 from commandapi import migrations
 
 
-def test_the_head_is_the_one_of_alembic() -> None:
+def test_the_head_is_alembics() -> None:
     assert migrations.head() == ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
 
 
-def test_a_server_does_not_carry_what_it_does_not_need_along() -> None:
+def test_a_server_does_not_import_what_it_does_not_need() -> None:
     program = (
         "import sys, commandapi.serving, commandapi.cli.database, commandapi.app; "
         "sys.exit(len({'alembic', 'httpx', 'joserfc', 'cryptography'} & set(sys.modules)))"

@@ -28,18 +28,18 @@ CALLS: dict[str, Callable[[], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("meant", CALLS)
-async def test_a_call_refuses_what_it_has_not(meant: str) -> None:
+async def test_a_call_rejects_an_unknown_keyword(meant: str) -> None:
     with pytest.raises(TypeError, match="keyword argument"):
         await CALLS[meant]()
 
 
-async def test_the_message_names_what_is_meant() -> None:
+async def test_the_message_suggests_the_right_keyword() -> None:
     with pytest.raises(TypeError, match=r"import_file has no keyword argument dryrun=\. Did you mean dry_run=\?"):
         await CALLS["dry_run"]()
     with pytest.raises(TypeError, match=r"an order to a queue has no keyword argument note=; it has actor, connection"):
         await CALLS["queue"]()
 
 
-def test_a_declaration_refuses_it_too() -> None:
+def test_a_declaration_rejects_an_unknown_keyword() -> None:
     with pytest.raises(TypeError, match=r"time_zone=\. Did you mean timezone=\?"):
         bulkport.recurring("nightly", cron="@daily", time_zone="Europe/Berlin")(clean_up)

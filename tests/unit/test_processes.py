@@ -14,6 +14,6 @@ run_until_signal(look)
 """
 
 
-def test_collections_of_a_worker_pass_over_what_was_loaded_before() -> None:
+def test_garbage_collection_of_a_worker_skips_what_was_loaded_before() -> None:
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True"]

@@ -11,33 +11,33 @@ from commandapi.settings import Settings
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "info", "Warning", "ERROR", "critical"])
-def test_log_levels_have_any_case(level: str) -> None:
+def test_log_levels_are_case_insensitive(level: str) -> None:
     assert Settings(log_level=level).log_level == level.upper()
 
 
 @pytest.mark.parametrize("level", ["", "loud", "10"])
-def test_unknown_log_level_is_refused(level: str) -> None:
+def test_an_unknown_log_level_is_rejected(level: str) -> None:
     with pytest.raises(ValidationError, match="log_level"):
         Settings(log_level=level)
 
 
-def test_limits_of_requests_are_those_of_the_settings() -> None:
+def test_request_limits_come_from_the_settings() -> None:
     assert Settings(database_wait_seconds=0.5).import_limits().database_wait_seconds == 0.5
 
 
-def test_finished_jobs_are_kept_as_long_as_the_settings_say() -> None:
+def test_finished_jobs_are_retained_as_configured() -> None:
     policy = Settings(jobs_keep_succeeded_days=1.5, jobs_keep_failed_days="never").job_retention()  # type: ignore[arg-type]
     assert policy == RetentionPolicy(succeeded=timedelta(days=1.5), failed=None, cancelled=timedelta(days=1.5))
     assert Settings().job_retention() == RetentionPolicy()
 
 
 @pytest.mark.parametrize("days", ["-1", "soon", "nan", "inf"])
-def test_a_retention_that_cannot_be_is_refused(days: str) -> None:
+def test_an_impossible_retention_is_rejected(days: str) -> None:
     with pytest.raises(ValidationError, match="jobs_keep_failed_days"):
         Settings(jobs_keep_failed_days=days)  # type: ignore[arg-type]
 
 
-def test_options_of_a_store_are_written_as_json_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_options_are_written_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     key = {"client_email": "importer@acme.example", "private_key_id": "1"}
     options = {"allow_http": True, "service_account_key": key, "timeout": "30s"}
     monkeypatch.setenv("COMMANDAPI_STORES", json.dumps({"drop": {"url": "gs://acme/in", "options": options}}))

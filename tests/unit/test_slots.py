@@ -13,7 +13,7 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_free_place_goes_to_the_user_who_has_the_fewest() -> None:
+async def test_a_free_slot_goes_to_the_user_with_the_fewest() -> None:
     slots, got = Slots("places", in_all=4, per_user=4, wait_seconds=60), list[str]()
 
     async def take(user: str) -> None:
@@ -39,7 +39,7 @@ async def test_a_free_place_goes_to_the_user_who_has_the_fewest() -> None:
     assert slots.taken == 0
 
 
-async def test_a_wait_that_ends_leaves_nothing_behind() -> None:
+async def test_a_finished_wait_leaves_nothing_behind() -> None:
     slots = Slots("places", in_all=2, per_user=1, wait_seconds=0.01)
     async with slots.slot("eve"):
         with pytest.raises(TooManyRequests, match="limit of 1 concurrent places"):

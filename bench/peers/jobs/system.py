@@ -1,4 +1,4 @@
-"""What a system must be able to do, and how its jobs make themselves known."""
+"""The interface of a compared job system, and how its jobs report back."""
 
 import os
 import socket

@@ -14,7 +14,7 @@ async def _audit(url: str) -> list[tuple[str, ...]]:
         return await cursor.fetchall()
 
 
-async def test_what_clients_change_is_kept_with_their_user_and_key(database_url: str) -> None:
+async def test_client_changes_are_audited_with_user_and_key(database_url: str) -> None:
     async with open_application(database_url) as app, client_of(app, await make_key(database_url)) as ann:
         platform = (await ann.post(PLATFORMS, json={"platformName": "a"})).json()["id"]
         address = f"{PLATFORMS}/{platform}"
@@ -37,7 +37,7 @@ async def test_what_clients_change_is_kept_with_their_user_and_key(database_url:
     ]
 
 
-async def test_a_key_that_comes_from_a_new_address_is_reported_once(database_url: str) -> None:
+async def test_a_key_used_from_a_new_address_is_reported_once(database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         key = (await issue_key(connection, "ann")).text
         for address in ("192.0.2.1", "192.0.2.1", "198.51.100.7", "192.0.2.1", None, "198.51.100.7"):
@@ -49,7 +49,7 @@ async def test_a_key_that_comes_from_a_new_address_is_reported_once(database_url
     ]
 
 
-async def test_a_key_remembers_some_addresses_alone(database_url: str) -> None:
+async def test_a_key_remembers_a_limited_number_of_addresses(database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         key = (await issue_key(connection, "ann")).text
         for number in range(30):

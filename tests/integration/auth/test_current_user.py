@@ -11,7 +11,7 @@ ROUTE = "/api/platforms"
 KEY = key_format.generate().text
 
 
-async def test_key_opens_the_api_until_it_is_revoked(client: httpx.AsyncClient, database_url: str) -> None:
+async def test_a_key_opens_the_api_until_it_is_revoked(client: httpx.AsyncClient, database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as other_process:
         issued = await issue_key(other_process, "ann")
         headers = {"x-api-key": issued.text}
@@ -20,7 +20,7 @@ async def test_key_opens_the_api_until_it_is_revoked(client: httpx.AsyncClient, 
         assert (await client.get(ROUTE, headers=headers)).status_code == 401
 
 
-async def test_without_a_good_key_the_answer_is_401(client: httpx.AsyncClient) -> None:
+async def test_without_a_valid_key_the_response_is_401(client: httpx.AsyncClient) -> None:
     for name, headers in [
         ("none", []),
         ("empty", [(b"x-api-key", b"")]),
@@ -43,13 +43,13 @@ async def test_without_a_good_key_the_answer_is_401(client: httpx.AsyncClient) -
             assert KEY not in answer.text
 
 
-async def test_a_key_of_ten_megabytes_is_too_large_a_header(client: httpx.AsyncClient) -> None:
+async def test_a_ten_megabyte_key_exceeds_the_header_limit(client: httpx.AsyncClient) -> None:
     answer = await client.get(ROUTE, headers={"x-api-key": "A" * 10_000_000})
     assert answer.status_code == 431
     assert answer.json()["type"] == "/problems/headers-too-large"
 
 
-async def test_two_keys_are_as_good_as_none(client: httpx.AsyncClient, database_url: str) -> None:
+async def test_two_keys_in_one_request_are_rejected(client: httpx.AsyncClient, database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         keys = [(await issue_key(connection, user)).text for user in ("ann", "bob")]
     for sent, status in ((keys[:1], 200), (keys, 401), (keys[:1] * 2, 401)):
@@ -57,7 +57,7 @@ async def test_two_keys_are_as_good_as_none(client: httpx.AsyncClient, database_
         assert answer.status_code == status
 
 
-async def test_all_refusals_read_the_same(client: httpx.AsyncClient, database_url: str) -> None:
+async def test_all_rejections_read_the_same(client: httpx.AsyncClient, database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         revoked = await issue_key(connection, "ann")
         live = await issue_key(connection, "ann")
@@ -69,7 +69,7 @@ async def test_all_refusals_read_the_same(client: httpx.AsyncClient, database_ur
     assert len({(answer["type"], answer["title"], answer["detail"]) for answer in answers}) == 1
 
 
-async def test_description_names_the_header(client: httpx.AsyncClient) -> None:
+async def test_the_api_description_names_the_header(client: httpx.AsyncClient) -> None:
     description = (await client.get("/openapi.json")).json()
     scheme = description["components"]["securitySchemes"]["ApiKey"]
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-api-key")

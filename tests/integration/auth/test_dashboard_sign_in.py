@@ -64,7 +64,7 @@ async def sign_in(client: httpx.AsyncClient, user: str, page: str = "/hangfire/"
     ("claims", "role"),
     [({"roles": ["operator"]}, "operator"), ({"roles": "viewer other"}, "read-only")],
 )
-async def test_who_has_a_role_comes_in_and_back_to_their_page(
+async def test_a_user_with_a_role_signs_in_and_returns_to_their_page(
     open_client: OpenClient, provider: Provider, claims: dict[str, Any], role: str
 ) -> None:
     give_roles(provider, "ann@example.org", claims)
@@ -81,7 +81,7 @@ async def test_who_has_a_role_comes_in_and_back_to_their_page(
         assert "Sign out" in page.text
 
 
-async def test_roles_may_be_inside_a_claim(open_client: OpenClient, provider: Provider) -> None:
+async def test_roles_may_be_nested_in_a_claim(open_client: OpenClient, provider: Provider) -> None:
     give_roles(provider, "kim", {"realm_access": {"roles": ["chief"]}})
     changes = {"dashboard_role_claim": "realm_access.roles", "dashboard_operator_role": "chief"}
     async with open_client(**settings(provider.url, **changes)) as client:
@@ -90,7 +90,7 @@ async def test_roles_may_be_inside_a_claim(open_client: OpenClient, provider: Pr
 
 
 @pytest.mark.parametrize("claims", [{}, {"roles": []}, {"roles": ["other"]}, {"roles": {"operator": True}}])
-async def test_who_has_no_role_stays_outside(
+async def test_a_user_without_a_role_is_not_admitted(
     open_client: OpenClient, provider: Provider, claims: dict[str, Any]
 ) -> None:
     give_roles(provider, "eve", claims)
@@ -101,7 +101,9 @@ async def test_who_has_no_role_stays_outside(
         assert (await client.get("/hangfire/")).status_code == 303
 
 
-async def test_signing_out_needs_the_own_form_and_ends_the_session(open_client: OpenClient, provider: Provider) -> None:
+async def test_signing_out_requires_the_form_token_and_ends_the_session(
+    open_client: OpenClient, provider: Provider
+) -> None:
     give_roles(provider, "ann", {"roles": ["operator"]})
     async with open_client(**settings(provider.url)) as client:
         await sign_in(client, "ann")
@@ -115,7 +117,9 @@ async def test_signing_out_needs_the_own_form_and_ends_the_session(open_client: 
         assert (await client.get("/hangfire/")).status_code == 303
 
 
-async def test_session_of_another_secret_or_a_forged_one_is_none(open_client: OpenClient, provider: Provider) -> None:
+async def test_a_forged_session_or_one_of_another_secret_is_rejected(
+    open_client: OpenClient, provider: Provider
+) -> None:
     give_roles(provider, "ann", {"roles": ["operator"]})
     async with open_client(**settings(provider.url)) as client:
         await sign_in(client, "ann")
@@ -126,7 +130,7 @@ async def test_session_of_another_secret_or_a_forged_one_is_none(open_client: Op
             assert answer.status_code == 303
 
 
-async def test_streams_and_forms_without_a_session_are_not_led_to_the_provider(
+async def test_streams_and_forms_without_a_session_are_not_redirected_to_the_provider(
     open_client: OpenClient, provider: Provider
 ) -> None:
     async with open_client(**settings(provider.url)) as client:
@@ -161,7 +165,9 @@ def cheating(issuer: IssuerServer) -> CheatingIssuer:
     return CheatingIssuer(issuer)
 
 
-async def test_request_has_everything_that_protects_it(open_client: OpenClient, cheating: CheatingIssuer) -> None:
+async def test_the_authorization_request_has_state_nonce_and_pkce(
+    open_client: OpenClient, cheating: CheatingIssuer
+) -> None:
     async with cheating.flow(open_client) as (_, first), cheating.flow(open_client) as (_, second):
         assert first["response_type"] == "code"
         assert first["client_id"] == CLIENT_ID
@@ -173,21 +179,19 @@ async def test_request_has_everything_that_protects_it(open_client: OpenClient, 
             assert first[name] != second[name]
 
 
-async def test_proxys_address_is_where_the_provider_leads_back(
-    open_client: OpenClient, cheating: CheatingIssuer
-) -> None:
+async def test_the_provider_redirects_to_the_public_address(open_client: OpenClient, cheating: CheatingIssuer) -> None:
     async with cheating.flow(open_client, dashboard_public_url="https://jobs.example/x/") as (_, sent):
         assert sent["redirect_uri"] == "https://jobs.example/x/sign-in/callback"
 
 
-async def test_answer_of_another_sign_in_is_refused(open_client: OpenClient, cheating: CheatingIssuer) -> None:
+async def test_a_response_to_another_sign_in_is_rejected(open_client: OpenClient, cheating: CheatingIssuer) -> None:
     async with cheating.flow(open_client) as (client, _):
         answer = await client.get("/hangfire/sign-in/callback", params={"state": "other", "code": "c"})
         assert answer.status_code == 400
         assert "/token" not in cheating.issuer.requests
 
 
-async def test_answer_in_another_browser_is_refused(open_client: OpenClient, cheating: CheatingIssuer) -> None:
+async def test_a_response_in_another_browser_is_rejected(open_client: OpenClient, cheating: CheatingIssuer) -> None:
     async with cheating.flow(open_client) as (client, sent):
         client.cookies.clear()
         answer = await client.get("/hangfire/sign-in/callback", params={"state": sent["state"], "code": "c"})
@@ -208,7 +212,7 @@ async def test_answer_in_another_browser_is_refused(open_client: OpenClient, che
     ],
     ids=str,
 )
-async def test_id_token_must_be_for_this_sign_in(
+async def test_the_id_token_must_be_for_this_sign_in(
     open_client: OpenClient, cheating: CheatingIssuer, claims: dict[str, Any], is_accepted: bool
 ) -> None:
     async with cheating.flow(open_client) as (client, sent):
@@ -223,7 +227,7 @@ async def test_id_token_must_be_for_this_sign_in(
 @pytest.mark.parametrize(
     ("status", "body", "expected"), [(400, b"{}", 403), (200, b"[]", 403), (200, b"{}", 403), (502, b"", 503)]
 )
-async def test_code_that_is_not_redeemed_lets_nobody_in(
+async def test_a_code_that_cannot_be_redeemed_admits_nobody(
     open_client: OpenClient, cheating: CheatingIssuer, status: int, body: bytes, expected: int
 ) -> None:
     async with cheating.flow(open_client) as (client, sent):
@@ -251,7 +255,7 @@ async def test_made_up_codes_do_not_flood_the_provider(
         assert cheating.issuer.requests.count("/token") == 8
 
 
-async def test_providers_refusal_is_reported_without_its_words(
+async def test_a_provider_error_is_reported_without_quoting_it(
     open_client: OpenClient, cheating: CheatingIssuer
 ) -> None:
     async with cheating.flow(open_client) as (client, sent):
@@ -261,7 +265,7 @@ async def test_providers_refusal_is_reported_without_its_words(
     assert "555" not in answer.text
 
 
-async def test_provider_that_is_away_is_reported(open_client: OpenClient) -> None:
+async def test_an_unavailable_provider_is_reported(open_client: OpenClient) -> None:
     async with open_client(**settings("http://127.0.0.1:1/")) as client:
         answer = await client.get("/hangfire/sign-in")
     assert answer.status_code == 503
@@ -276,7 +280,7 @@ async def test_provider_that_is_away_is_reported(open_client: OpenClient) -> Non
         (Environment.DEVELOPMENT, {"dashboard_session_secret": "short"}, "32"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(environment: Environment, changes: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_rejected(environment: Environment, changes: dict[str, Any], message: str) -> None:
     good = settings("https://tenant.example/", database_url="postgresql://nowhere/none", environment=environment)
     Settings(**good)
     with pytest.raises(ValidationError, match=message):

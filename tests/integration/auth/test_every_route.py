@@ -196,7 +196,7 @@ async def test_no_route_answers_without_a_live_key(site: Site) -> None:
     assert tried > 40
 
 
-async def test_no_route_does_more_than_the_scopes_of_the_key(site: Site) -> None:
+async def test_no_route_exceeds_the_scopes_of_the_key(site: Site) -> None:
     async with AsyncExitStack() as stack:
         clients = {
             scope: await stack.enter_async_context(client_of(site.app, await site.key(scopes=[scope])))
@@ -216,7 +216,7 @@ async def test_no_route_does_more_than_the_scopes_of_the_key(site: Site) -> None
                 assert all(name in answer.json()["detail"] for name in sufficient)
 
 
-async def test_no_route_gives_one_user_what_is_anothers(site: Site) -> None:
+async def test_no_route_gives_a_user_another_users_data(site: Site) -> None:
     kept = "SELECT (SELECT count(*) FROM platforms), (SELECT count(*) FROM commands), " + ", ".join(
         f"(SELECT count(*) FROM bulkport.{table})"
         for table in ("bulk_import_jobs", "webhooks", "webhook_deliveries", "uploads", "recurring_pulls")
@@ -245,7 +245,7 @@ async def test_no_route_gives_one_user_what_is_anothers(site: Site) -> None:
     assert (await site.ann.get(f"/api/imports/{site.objects.ids['job_id']}")).json()["status"] == "Pending"
 
 
-async def test_keys_stay_their_users_also_where_a_statement_forgets_the_user(
+async def test_row_security_protects_keys_even_if_a_statement_forgets_the_user(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SELECT_KEY", "SELECT_KEYS", "REVOKE_KEY", "EXPIRE_KEY", "COUNT_LIVE_KEYS"):
@@ -279,7 +279,7 @@ async def test_lists_show_nothing_of_another_user(site: Site) -> None:
                 assert (await site.ann.request(**(request | {"headers": own}))).json()["items"], operation.path
 
 
-async def test_who_signs_in_is_not_the_user_whom_an_operator_named_alike(site: Site) -> None:
+async def test_an_oidc_user_is_not_the_operator_named_user_of_the_same_name(site: Site) -> None:
     signed_in = bearer(site.issuer.token(sub="ann"))
     registered = (await site.ann.post("/api/registrations", headers=signed_in)).json()["apiKey"]
     async with client_of(site.app, registered) as other_ann:

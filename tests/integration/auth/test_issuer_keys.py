@@ -36,14 +36,14 @@ def verifier(issuer: IssuerServer, clock: Clock) -> TokenVerifier:
     return TokenVerifier(source, AUDIENCE)
 
 
-async def test_keys_are_fetched_once_and_kept(issuer: IssuerServer, verifier: TokenVerifier, clock: Clock) -> None:
+async def test_keys_are_fetched_once_and_cached(issuer: IssuerServer, verifier: TokenVerifier, clock: Clock) -> None:
     for _ in range(5):
         await verifier.verify(issuer.token())
         clock.now += CACHE_SECONDS / 6
     assert issuer.requests == [DISCOVERY, JWKS]
 
 
-async def test_keys_are_fetched_again_when_they_are_old(
+async def test_keys_are_fetched_again_when_the_cache_expires(
     issuer: IssuerServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     await verifier.verify(issuer.token())
@@ -52,7 +52,7 @@ async def test_keys_are_fetched_again_when_they_are_old(
     assert issuer.requests == [DISCOVERY, JWKS] * 2
 
 
-async def test_withdrawn_key_is_refused_once_the_cache_is_old(
+async def test_a_withdrawn_key_is_rejected_once_the_cache_expires(
     issuer: IssuerServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     token = issuer.token()
@@ -63,7 +63,7 @@ async def test_withdrawn_key_is_refused_once_the_cache_is_old(
         await verifier.verify(token)
 
 
-async def test_new_key_is_found_when_a_token_names_it(
+async def test_a_new_key_is_fetched_when_a_token_names_it(
     issuer: IssuerServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     await verifier.verify(issuer.token())
@@ -75,7 +75,7 @@ async def test_new_key_is_found_when_a_token_names_it(
     assert issuer.requests == [DISCOVERY, JWKS, JWKS]
 
 
-async def test_new_key_is_found_by_a_token_without_key_id(
+async def test_a_new_key_is_found_for_a_token_without_a_key_id(
     issuer: IssuerServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     await verifier.verify(issuer.token())
@@ -101,7 +101,7 @@ async def test_unknown_key_ids_do_not_make_the_server_hammer_the_issuer(
     assert await verifier.verify(issuer.token()) == "auth0|ann"
 
 
-async def test_requests_that_come_at_once_share_one_question(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_concurrent_requests_share_one_fetch(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     is_asked, may_answer = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -117,7 +117,7 @@ async def test_requests_that_come_at_once_share_one_question(issuer: IssuerServe
     assert issuer.requests == [DISCOVERY, JWKS]
 
 
-async def test_new_key_that_many_tokens_name_is_fetched_once(
+async def test_a_new_key_named_by_many_tokens_is_fetched_once(
     issuer: IssuerServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     await verifier.verify(issuer.token())
@@ -129,7 +129,7 @@ async def test_new_key_that_many_tokens_name_is_fetched_once(
     assert issuer.requests == [DISCOVERY, JWKS, JWKS]
 
 
-async def test_request_that_goes_away_does_not_spoil_the_others(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_a_cancelled_request_does_not_affect_the_others(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     is_asked, may_answer = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -171,7 +171,7 @@ def keys(*entries: object) -> bytes:
     ],
     ids=lambda answer: f"{answer[0]}-{answer[1][:30]!r}",
 )
-async def test_unusable_answer_is_the_issuers_failure_not_the_tokens(
+async def test_an_unusable_response_is_the_issuers_fault_not_the_tokens(
     issuer: IssuerServer, verifier: TokenVerifier, clock: Clock, path: str, answer: tuple[int, bytes]
 ) -> None:
     issuer.answers[path] = answer
@@ -200,7 +200,7 @@ async def test_unusable_answer_is_the_issuers_failure_not_the_tokens(
     ],
     ids=lambda changes: str(changes)[:60],
 )
-async def test_unusable_discovery_document_is_the_issuers_failure(
+async def test_an_unusable_discovery_document_is_the_issuers_fault(
     issuer: IssuerServer, verifier: TokenVerifier, changes: dict[str, object]
 ) -> None:
     issuer.discovery.update(changes)
@@ -209,20 +209,20 @@ async def test_unusable_discovery_document_is_the_issuers_failure(
 
 
 @pytest.mark.parametrize("path", [DISCOVERY, JWKS])
-async def test_endless_answer_is_not_read_to_its_end(issuer: IssuerServer, verifier: TokenVerifier, path: str) -> None:
+async def test_an_endless_response_is_cut_off(issuer: IssuerServer, verifier: TokenVerifier, path: str) -> None:
     status, body = issuer.answer(path)
     issuer.answers[path] = (status, b" " * 2**20 + body)
     with pytest.raises(IssuerUnavailable):
         await verifier.verify(issuer.token())
 
 
-async def test_keys_that_cannot_be_used_do_not_spoil_the_others(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_unusable_keys_do_not_affect_the_others(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     good = issuer.keys[0].as_dict(private=False)
     issuer.answers[JWKS] = (200, keys(None, {"kty": "AKP", "kid": "new"}, {"kty": "RSA", "n": "*"}, good))
     assert await verifier.verify(issuer.token()) == "auth0|ann"
 
 
-async def test_issuer_that_is_away_is_left_alone_for_a_while(
+async def test_an_unavailable_issuer_is_not_asked_again_for_a_while(
     issuer: IssuerServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     issuer.answers[DISCOVERY] = (503, b"")
@@ -236,7 +236,7 @@ async def test_issuer_that_is_away_is_left_alone_for_a_while(
     assert issuer.requests == [DISCOVERY] * 2
 
 
-async def test_known_keys_are_used_while_the_issuer_is_away(
+async def test_cached_keys_are_used_while_the_issuer_is_unavailable(
     issuer: IssuerServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     await verifier.verify(issuer.token())
@@ -247,13 +247,13 @@ async def test_known_keys_are_used_while_the_issuer_is_away(
     assert await verifier.verify(issuer.token()) == "auth0|ann"
 
 
-async def test_refused_connection_is_the_issuers_failure() -> None:
+async def test_a_refused_connection_is_the_issuers_fault() -> None:
     verifier = TokenVerifier(OidcIssuer("http://127.0.0.1:1/"), AUDIENCE)
     with pytest.raises(IssuerUnavailable):
         await verifier.verify("eyJhbGciOiJSUzI1NiJ9.e30.AAAA")
 
 
-async def test_issuer_that_does_not_answer_is_given_up(issuer: IssuerServer) -> None:
+async def test_an_issuer_that_does_not_respond_times_out(issuer: IssuerServer) -> None:
     may_answer = threading.Event()
     issuer.before_answer = lambda: may_answer.wait(60)
     verifier = TokenVerifier(OidcIssuer(issuer.url, timeout_seconds=0.2), AUDIENCE)
@@ -264,7 +264,7 @@ async def test_issuer_that_does_not_answer_is_given_up(issuer: IssuerServer) -> 
         may_answer.set()
 
 
-async def test_keys_behind_https_are_not_read_over_http(
+async def test_keys_of_an_https_issuer_are_not_fetched_over_http(
     issuer: IssuerServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = OidcIssuer("https://tenant.example/", refresh_seconds=REFRESH_SECONDS, clock=clock)

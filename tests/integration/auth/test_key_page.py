@@ -59,7 +59,7 @@ def _key_in(page: httpx.Response) -> str:
     return found[0]
 
 
-async def test_a_user_makes_names_and_revokes_a_key(browser: httpx.AsyncClient, database_url: str) -> None:
+async def test_a_user_creates_names_and_revokes_a_key(browser: httpx.AsyncClient, database_url: str) -> None:
     await _sign_in(browser, "ann")
     made = await _make(browser, description="the <laptop>", days="30")
     assert made.status_code == 200
@@ -87,7 +87,7 @@ async def test_a_user_makes_names_and_revokes_a_key(browser: httpx.AsyncClient, 
     assert key[36:] not in str(audit)
 
 
-async def test_a_form_that_is_sent_again_makes_no_second_key(browser: httpx.AsyncClient) -> None:
+async def test_a_form_submitted_twice_creates_one_key(browser: httpx.AsyncClient) -> None:
     await _sign_in(browser, "ann")
     form = {"csrf": await _token(browser), "scope": "read", "description": "nightly run"}
     answers = [await browser.post(f"{PAGE}make", data=form) for _ in range(2)]
@@ -95,7 +95,7 @@ async def test_a_form_that_is_sent_again_makes_no_second_key(browser: httpx.Asyn
     assert (await browser.get(PAGE)).text.count("nightly run") == 1
 
 
-async def test_rotating_leaves_both_keys_for_a_while(browser: httpx.AsyncClient) -> None:
+async def test_after_rotation_both_keys_work_for_a_while(browser: httpx.AsyncClient) -> None:
     await _sign_in(browser, "ann")
     old = _key_in(await _make(browser, description="mine"))
     rotated = await browser.post(f"{PAGE}rotate", data={"csrf": await _token(browser), "id": "1"})
@@ -103,7 +103,7 @@ async def test_rotating_leaves_both_keys_for_a_while(browser: httpx.AsyncClient)
         assert (await browser.get("/api/imports", headers={"x-api-key": key})).status_code == 200
 
 
-async def test_what_is_wrong_is_stated_on_the_page(browser: httpx.AsyncClient) -> None:
+async def test_errors_are_shown_on_the_page(browser: httpx.AsyncClient) -> None:
     await _sign_in(browser, "ann")
     for fields, status, words in (
         ({"scope": []}, 400, "Choose what the key may do"),
@@ -120,7 +120,7 @@ async def test_what_is_wrong_is_stated_on_the_page(browser: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize(("language", "texts"), [("de", GERMAN), ("es", SPANISH)])
-async def test_the_page_speaks_the_languages_of_the_dashboard(
+async def test_the_page_supports_the_languages_of_the_dashboard(
     browser: httpx.AsyncClient, language: str, texts: Mapping[str, str]
 ) -> None:
     await _sign_in(browser, "ann")
@@ -146,7 +146,7 @@ async def test_the_page_speaks_the_languages_of_the_dashboard(
         assert f">{english}<" not in shown
 
 
-def test_every_text_of_the_page_is_translated() -> None:
+def test_every_text_of_the_key_page_is_translated() -> None:
     folder = Path(page.__file__).parent
     sources = (folder / "keys.html").read_text(encoding="utf-8") + Path(page.__file__).read_text(encoding="utf-8")
     texts = {*re.findall(r'\bt\(\s*"([^"]+)"', sources), *page._MEANINGS.values(), *(c.label for c in page._COLUMNS)}
@@ -157,7 +157,7 @@ def test_every_text_of_the_page_is_translated() -> None:
         assert fields.count(fields[0]) == len(fields)
 
 
-async def test_forms_need_the_pages_own_token_and_another_users_keys_are_out_of_reach(
+async def test_forms_need_their_own_token_and_other_users_keys_are_out_of_reach(
     browser: httpx.AsyncClient, database_url: str
 ) -> None:
     await _sign_in(browser, "ann")
@@ -181,7 +181,7 @@ async def test_forms_need_the_pages_own_token_and_another_users_keys_are_out_of_
     assert (await browser.get("/api/platforms", headers={"x-api-key": key})).status_code == 200
 
 
-async def test_who_signed_in_for_their_keys_is_not_let_into_the_dashboard(browser: httpx.AsyncClient) -> None:
+async def test_signing_in_for_keys_does_not_open_the_dashboard(browser: httpx.AsyncClient) -> None:
     await _sign_in(browser, "ann")
     assert (await browser.get("/hangfire/")).status_code == 303
     session = next(value for name, value in browser.cookies.items() if name == "bulkport_keys_session")
@@ -189,6 +189,6 @@ async def test_who_signed_in_for_their_keys_is_not_let_into_the_dashboard(browse
     assert (await browser.get("/hangfire/")).status_code == 303
 
 
-async def test_there_is_no_page_where_nobody_can_sign_in(open_client: OpenClient) -> None:
+async def test_without_sign_in_there_is_no_key_page(open_client: OpenClient) -> None:
     async with open_client() as client:
         assert (await client.get(PAGE)).status_code == 404

@@ -6,7 +6,7 @@ from application_client import assert_problem, client_of, make_key, open_applica
 from commandapi.auth.keys import issue_key, rotate_key, verify_key
 
 
-async def test_a_key_lives_on_for_a_while_when_another_takes_its_place(database_url: str) -> None:
+async def test_a_rotated_key_keeps_working_for_a_while(database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         old = await issue_key(connection, "ann", "mine", scopes=["read"])
         new = await rotate_key(connection, "ann", old.record.id, overlap_seconds=60)
@@ -19,7 +19,7 @@ async def test_a_key_lives_on_for_a_while_when_another_takes_its_place(database_
         assert await verify_key(connection, new.text) is None
 
 
-async def test_a_user_who_sends_too_many_requests_learns_when_to_continue(database_url: str) -> None:
+async def test_a_user_over_the_rate_limit_learns_when_to_retry(database_url: str) -> None:
     async with open_application(database_url, requests_per_minute=3) as app:
         async with client_of(app, await make_key(database_url)) as ann:
             first = await ann.get("/api/platforms")
@@ -34,7 +34,7 @@ async def test_a_user_who_sends_too_many_requests_learns_when_to_continue(databa
             assert (await bob.get("/api/platforms")).status_code == 200
 
 
-async def test_what_waits_of_a_user_has_a_limit(database_url: str) -> None:
+async def test_a_users_waiting_imports_are_limited(database_url: str) -> None:
     body = {"platforms": [{"platformName": "a"}] * 10}
     for limit in ({"max_user_queued_imports": 1}, {"max_user_queued_rows": 10}, {"max_user_queued_bytes": 10}):
         async with open_application(database_url, **limit) as app, client_of(app, await make_key(database_url)) as ann:
@@ -49,7 +49,7 @@ async def test_what_waits_of_a_user_has_a_limit(database_url: str) -> None:
                 assert (await bob.post("/api/platforms/bulk", json=body)).status_code == 202
 
 
-async def test_what_is_stored_of_a_user_has_a_limit(database_url: str) -> None:
+async def test_a_users_stored_data_is_limited(database_url: str) -> None:
     body = {"platforms": [{"platformName": "a"}]}
     async with (
         open_application(database_url, max_user_stored_bytes=1000) as app,
@@ -70,7 +70,7 @@ async def test_what_is_stored_of_a_user_has_a_limit(database_url: str) -> None:
         assert (await bob.post("/api/platforms/bulk", json=body)).status_code == 202
 
 
-async def test_uploads_are_refused_while_the_disk_is_nearly_full(database_url: str) -> None:
+async def test_uploads_are_rejected_while_the_disk_is_nearly_full(database_url: str) -> None:
     async with (
         open_application(database_url, disk_watermark_bytes=2**62) as app,
         client_of(app, await make_key(database_url)) as ann,

@@ -11,7 +11,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_users_who_sign_in_get_keys_of_their_own(open_client: OpenClient) -> None:
+async def test_signed_in_users_get_their_own_keys(open_client: OpenClient) -> None:
     with run_provider() as provider:
         ann, bob = provider.sign_in("ann", CLIENT_ID), provider.sign_in("bob", CLIENT_ID)
         foreign = provider.sign_in("eve", "another-application")
@@ -33,7 +33,7 @@ async def test_users_who_sign_in_get_keys_of_their_own(open_client: OpenClient) 
             assert "audience" in refused.json()["detail"]
 
 
-async def test_provider_that_restarts_with_a_new_key_is_trusted_again(open_client: OpenClient) -> None:
+async def test_a_provider_that_restarts_with_a_new_key_is_trusted_again(open_client: OpenClient) -> None:
     with run_provider() as provider:
         before = provider.sign_in("ann", CLIENT_ID)
         opened = open_client(oidc_issuer=provider.url, oidc_audience=CLIENT_ID, oidc_refresh_seconds=0)

@@ -24,7 +24,7 @@ async def register(client: httpx.AsyncClient, token: str, description: str | Non
     return body
 
 
-async def test_registration_shows_a_working_key_once(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_a_registration_shows_a_working_key_once(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     headers = bearer(issuer.token())
     answer = await client.post(ROUTE, headers=headers, json={"description": "laptop"})
     assert answer.status_code == 201
@@ -45,7 +45,7 @@ async def test_registration_shows_a_working_key_once(client: httpx.AsyncClient, 
         assert key[36:] not in shown
 
 
-async def test_a_registration_that_is_sent_again_makes_one_key_and_keeps_no_secret(
+async def test_a_repeated_registration_creates_one_key_and_stores_no_secret(
     client: httpx.AsyncClient, issuer: IssuerServer, database_url: str
 ) -> None:
     headers = bearer(issuer.token(sub="somebody-else")) | {"idempotency-key": "register-once"}
@@ -87,7 +87,7 @@ async def test_keys_are_listed_newest_first_without_secrets(client: httpx.AsyncC
     assert (await client.get(f"{ROUTE}/{first['id']}", headers=bearer(token))).json() == oldest
 
 
-async def test_list_goes_page_by_page(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_the_list_is_paged(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     headers = bearer(issuer.token())
     made = [(await register(client, issuer.token()))["id"] for _ in range(5)]
     seen: list[int] = []
@@ -101,7 +101,7 @@ async def test_list_goes_page_by_page(client: httpx.AsyncClient, issuer: IssuerS
     assert seen == made[::-1]
 
 
-async def test_impossible_page_is_400(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_an_invalid_page_is_400(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     for query in ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=0", f"cursor={2**63}"]:
         with case(query):
             answer = await client.get(f"{ROUTE}?{query}", headers=bearer(issuer.token()))
@@ -109,7 +109,7 @@ async def test_impossible_page_is_400(client: httpx.AsyncClient, issuer: IssuerS
             assert query.split("=", maxsplit=1)[0] in answer.json()["errors"]
 
 
-async def test_revoked_key_is_refused_at_once_and_again_is_no_error(
+async def test_a_revoked_key_is_rejected_at_once_and_revoking_again_succeeds(
     client: httpx.AsyncClient, issuer: IssuerServer
 ) -> None:
     made = await register(client, issuer.token())
@@ -125,7 +125,7 @@ async def test_revoked_key_is_refused_at_once_and_again_is_no_error(
     assert len(times) == 1
 
 
-async def test_registration_of_another_user_is_not_revealed(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_another_users_registration_is_not_revealed(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     made = await register(client, issuer.token())
     stranger = bearer(issuer.token(sub="auth0|eve"))
     for method in ("GET", "DELETE"):
@@ -141,7 +141,7 @@ async def test_registration_of_another_user_is_not_revealed(client: httpx.AsyncC
     assert (await client.get("/api/platforms", headers=key)).status_code == 200
 
 
-async def test_impossible_id_is_404(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_an_invalid_id_is_404(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     for registration_id in ["0", "-1", "x", "1.5", str(2**63), "9" * 30, "%00", "٣"]:
         with case(registration_id):
             for method in ("GET", "DELETE"):
@@ -149,7 +149,7 @@ async def test_impossible_id_is_404(client: httpx.AsyncClient, issuer: IssuerSer
                 assert answer.status_code == 404
 
 
-async def test_body_may_be_left_out(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_the_body_is_optional(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     for content in (b"", b"{}"):
         headers = {**bearer(issuer.token()), **({"content-type": "application/json"} if content else {})}
         answer = await client.post(ROUTE, headers=headers, content=content)
@@ -157,7 +157,7 @@ async def test_body_may_be_left_out(client: httpx.AsyncClient, issuer: IssuerSer
         assert answer.json()["description"] is None
 
 
-async def test_bad_body_makes_no_key(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_a_bad_body_creates_no_key(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     for content, status in [
         (b'{"description": 7}', 400),
         (b'{"description": "' + b"x" * 201 + b'"}', 400),
@@ -175,7 +175,7 @@ async def test_bad_body_makes_no_key(client: httpx.AsyncClient, issuer: IssuerSe
             assert (await client.get(ROUTE, headers=headers)).json()["items"] == []
 
 
-async def test_user_may_have_so_many_live_keys(open_client: OpenClient, issuer: IssuerServer) -> None:
+async def test_a_user_can_have_a_limited_number_of_live_keys(open_client: OpenClient, issuer: IssuerServer) -> None:
     async with open_client(oidc_issuer=issuer.url, oidc_audience=AUDIENCE, max_api_keys=2) as client:
         headers = bearer(issuer.token())
         answers = await asyncio.gather(*(client.post(ROUTE, headers=headers) for _ in range(5)))
@@ -208,29 +208,29 @@ async def test_without_a_bearer_token_the_challenge_has_no_error(client: httpx.A
             assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_good_token_in_another_scheme_is_no_token(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_a_valid_token_in_another_scheme_is_ignored(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     for scheme in ("Basic", "Token", "DPoP"):
         answer = await client.get(ROUTE, headers={"Authorization": f"{scheme} {issuer.token()}"})
         assert answer.status_code == 401
 
 
-async def test_scheme_is_read_in_any_case(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_the_scheme_is_case_insensitive(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     answer = await client.get(ROUTE, headers={"Authorization": f"bearer {issuer.token()}"})
     assert answer.status_code == 200
 
 
-async def test_api_key_does_not_open_registrations(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_an_api_key_does_not_open_registrations(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     key = str((await register(client, issuer.token()))["apiKey"])
     for headers in ({"x-api-key": key}, bearer(key)):
         assert (await client.get(ROUTE, headers=headers)).status_code == 401
 
 
-async def test_token_does_not_open_the_api(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_a_token_does_not_open_the_api(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     for headers in (bearer(issuer.token()), {"x-api-key": issuer.token()}):
         assert (await client.get("/api/platforms", headers=headers)).status_code == 401
 
 
-async def test_bad_token_is_401_with_the_reason(client: httpx.AsyncClient) -> None:
+async def test_a_bad_token_is_401_with_the_reason(client: httpx.AsyncClient) -> None:
     for token in [b"\xff\xfe", b"a.b.c", b"x" * 60_000, b"\0", b"a b c"]:
         with case(token):
             answer = await client.get(ROUTE, headers=[(b"authorization", b"Bearer " + token)])
@@ -239,7 +239,9 @@ async def test_bad_token_is_401_with_the_reason(client: httpx.AsyncClient) -> No
             assert answer.json()["detail"] in answer.headers["www-authenticate"]
 
 
-async def test_expired_token_makes_no_key(client: httpx.AsyncClient, issuer: IssuerServer, database_url: str) -> None:
+async def test_an_expired_token_creates_no_key(
+    client: httpx.AsyncClient, issuer: IssuerServer, database_url: str
+) -> None:
     answer = await client.post(ROUTE, headers=bearer(issuer.token(exp=1)))
     assert answer.status_code == 401
     assert 'error_description="The token has expired."' in answer.headers["www-authenticate"]
@@ -247,11 +249,11 @@ async def test_expired_token_makes_no_key(client: httpx.AsyncClient, issuer: Iss
         assert await (await connection.execute("SELECT count(*) FROM api_keys")).fetchone() == (0,)
 
 
-async def test_body_of_a_stranger_is_not_judged(client: httpx.AsyncClient) -> None:
+async def test_the_body_of_an_unauthenticated_request_is_not_validated(client: httpx.AsyncClient) -> None:
     assert (await client.post(ROUTE, content=b"{")).status_code == 401
 
 
-async def test_issuer_that_is_away_is_503(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
+async def test_an_unavailable_issuer_is_503(client: httpx.AsyncClient, issuer: IssuerServer) -> None:
     issuer.answers[DISCOVERY] = (500, b"")
     answer = await client.get(ROUTE, headers=bearer(issuer.token()))
     assert answer.status_code == 503
@@ -261,7 +263,7 @@ async def test_issuer_that_is_away_is_503(client: httpx.AsyncClient, issuer: Iss
     assert (await client.get(ROUTE, headers=bearer(issuer.token()))).status_code == 200
 
 
-async def test_without_an_issuer_the_answer_says_what_to_set(open_client: OpenClient) -> None:
+async def test_without_an_issuer_the_response_names_the_setting(open_client: OpenClient) -> None:
     for configured, named, not_named in [
         ({}, ["COMMANDAPI_OIDC_ISSUER", "COMMANDAPI_OIDC_AUDIENCE"], []),
         ({"oidc_issuer": "https://x.example/"}, ["COMMANDAPI_OIDC_AUDIENCE"], ["COMMANDAPI_OIDC_ISSUER"]),
@@ -279,7 +281,7 @@ async def test_without_an_issuer_the_answer_says_what_to_set(open_client: OpenCl
                     assert not any(name in detail for name in not_named)
 
 
-async def test_description_says_bearer_and_optional_body(client: httpx.AsyncClient) -> None:
+async def test_the_api_description_names_bearer_and_the_optional_body(client: httpx.AsyncClient) -> None:
     description = (await client.get("/openapi.json")).json()
     operation = description["paths"][ROUTE]["post"]
     (requirement,) = operation["security"]

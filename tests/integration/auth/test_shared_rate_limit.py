@@ -28,7 +28,7 @@ async def _sent(limiter: RateLimiter, pool: AsyncPool, times: int, user: str = "
     return answers.count(None)
 
 
-async def test_two_processes_let_through_what_one_does(database_url: str) -> None:
+async def test_two_processes_share_one_rate_limit(database_url: str) -> None:
     clock = Clock()
     first, second = RateLimiter(1000, clock=clock), RateLimiter(1000, clock=clock)
     async with open_pool(database_url, name="keys", most=2) as pool:
@@ -49,7 +49,7 @@ async def test_two_processes_let_through_what_one_does(database_url: str) -> Non
         assert 50 <= await _sent(first, pool, 100) <= 70
 
 
-async def test_tokens_that_a_process_does_not_use_are_void_after_a_while(database_url: str) -> None:
+async def test_unused_tokens_of_a_process_expire(database_url: str) -> None:
     clock = Clock()
     limiter = RateLimiter(1000, clock=clock)
     async with open_pool(database_url, name="keys", most=1) as pool:
@@ -61,7 +61,7 @@ async def test_tokens_that_a_process_does_not_use_are_void_after_a_while(databas
         assert await _sent(limiter, pool, 1) == 0
 
 
-async def test_a_refusal_says_when_to_come_again(database_url: str) -> None:
+async def test_a_rejection_says_when_to_retry(database_url: str) -> None:
     limiter = RateLimiter(2)
     async with open_pool(database_url, name="keys", most=1) as pool:
         assert await _sent(limiter, pool, 2) == 2
@@ -70,14 +70,14 @@ async def test_a_refusal_says_when_to_come_again(database_url: str) -> None:
         assert 1 <= (refused.value.retry_after or 0) <= 30
 
 
-async def test_a_database_that_takes_no_changes_lets_each_process_count_alone(database_url: str) -> None:
+async def test_processes_count_on_their_own_when_the_database_is_read_only(database_url: str) -> None:
     read_only = make_conninfo(database_url, options="-c default_transaction_read_only=on")
     limiter = RateLimiter(600, clock=Clock())
     async with open_pool(read_only, name="keys", most=1) as pool:
         assert await _sent(limiter, pool, 10) == 10
 
 
-async def test_buckets_never_hold_more_than_they_can(database_url: str) -> None:
+async def test_buckets_never_exceed_their_capacity(database_url: str) -> None:
     limiter = RateLimiter(100, clock=Clock())
     async with open_pool(database_url, name="keys", most=1) as pool:
         assert await _sent(limiter, pool, 1) == 1

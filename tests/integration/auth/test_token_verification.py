@@ -50,13 +50,13 @@ async def refusal(verifier: TokenVerifier, token: str) -> str:
     return refused.value.detail
 
 
-async def test_token_of_the_issuer_names_the_user(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_a_token_of_the_issuer_identifies_the_user(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     assert await verifier.verify(issuer.token()) == "auth0|ann"
 
 
 @pytest.mark.parametrize("configured", ["with slash", "without slash"])
 @pytest.mark.parametrize("published", ["with slash", "without slash"])
-async def test_slash_at_the_issuers_end_may_differ_in_the_setting_only(
+async def test_a_trailing_slash_of_the_issuer_may_differ_only_in_the_setting(
     issuer: IssuerServer, configured: str, published: str
 ) -> None:
     bare = issuer.url.rstrip("/")
@@ -67,45 +67,45 @@ async def test_slash_at_the_issuers_end_may_differ_in_the_setting_only(
     assert "another issuer" in await refusal(verifier, issuer.token(iss=other))
 
 
-async def test_single_audience_as_text_is_accepted(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_a_single_audience_string_is_accepted(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     assert await verifier.verify(issuer.token(aud=AUDIENCE)) == "auth0|ann"
 
 
 @pytest.mark.parametrize(
     "audience", ["https://other.example", ["https://other.example"], [], "", AUDIENCE + "/", [AUDIENCE, 1], 7]
 )
-async def test_token_for_another_audience_is_refused(
+async def test_a_token_for_another_audience_is_rejected(
     issuer: IssuerServer, verifier: TokenVerifier, audience: Any
 ) -> None:
     assert "audience" in await refusal(verifier, issuer.token(aud=audience))
 
 
-async def test_expired_token_is_refused(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_an_expired_token_is_rejected(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     assert "expired" in await refusal(verifier, issuer.token(exp=int(time.time()) - 60))
 
 
-async def test_token_that_is_not_valid_yet_is_refused(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_a_token_that_is_not_valid_yet_is_rejected(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     assert "not valid yet" in await refusal(verifier, issuer.token(nbf=int(time.time()) + 120))
 
 
-async def test_token_issued_in_the_future_is_refused(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_a_token_issued_in_the_future_is_rejected(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     assert "future" in await refusal(verifier, issuer.token(iat=int(time.time()) + 120))
 
 
-async def test_small_difference_of_clocks_is_forgiven(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_a_small_clock_skew_is_tolerated(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     now = int(time.time())
     assert await verifier.verify(issuer.token(exp=now - 5)) == "auth0|ann"
     assert await verifier.verify(issuer.token(nbf=now + 15, iat=now + 15)) == "auth0|ann"
 
 
-async def test_token_of_another_issuer_is_refused_though_its_key_is_known(
+async def test_a_token_of_another_issuer_is_rejected_even_with_a_known_key(
     issuer: IssuerServer, verifier: TokenVerifier
 ) -> None:
     assert "another issuer" in await refusal(verifier, issuer.token(iss="https://evil.example/"))
 
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "exp", "sub"])
-async def test_token_without_a_needed_claim_is_refused(
+async def test_a_token_without_a_required_claim_is_rejected(
     issuer: IssuerServer, verifier: TokenVerifier, claim: str
 ) -> None:
     assert "must have the claims" in await refusal(verifier, issuer.token(**{claim: None}))
@@ -130,7 +130,7 @@ async def test_token_without_a_needed_claim_is_refused(
     ],
     ids=str,
 )
-async def test_malformed_claims_are_refused(
+async def test_malformed_claims_are_rejected(
     issuer: IssuerServer, verifier: TokenVerifier, changes: dict[str, Any]
 ) -> None:
     header = {"alg": "RS256", "kid": "first"}
@@ -149,19 +149,19 @@ def sign_rs256(key: RSAKey, message: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("payload", [b"", b"7", b"[]", b"null", b"{", b"\xff", b"[" * 10_000])
-async def test_signed_payload_that_is_no_object_is_refused(verifier: TokenVerifier, payload: bytes) -> None:
+async def test_a_signed_payload_that_is_not_an_object_is_rejected(verifier: TokenVerifier, payload: bytes) -> None:
     signed = f"{unpadded(json.dumps({'alg': 'RS256', 'kid': 'first'}).encode())}.{unpadded(payload)}"
     signature = unpadded(sign_rs256(FIRST_KEY, signed.encode()))
     await refusal(verifier, f"{signed}.{signature}")
 
 
-async def test_tampered_token_is_refused(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_a_tampered_token_is_rejected(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     header, _, signature = issuer.token().split(".")
     forged = unpadded(json.dumps(issuer.claims(sub="auth0|admin")).encode())
     assert "signature" in await refusal(verifier, f"{header}.{forged}.{signature}")
 
 
-async def test_every_part_of_a_token_counts(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_every_part_of_a_token_is_verified(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     token = issuer.token()
     for place in range(0, len(token), 7):
         other = "A" if token[place] != "A" else "B"
@@ -169,7 +169,7 @@ async def test_every_part_of_a_token_counts(issuer: IssuerServer, verifier: Toke
             await verifier.verify(token[:place] + other + token[place + 1 :])
 
 
-async def test_token_signed_by_a_stranger_under_a_known_key_id_is_refused(
+async def test_a_token_with_a_known_key_id_but_a_foreign_signature_is_rejected(
     issuer: IssuerServer, verifier: TokenVerifier
 ) -> None:
     assert "signature" in await refusal(verifier, issuer.token(key=STRANGERS_KEY))
@@ -177,7 +177,7 @@ async def test_token_signed_by_a_stranger_under_a_known_key_id_is_refused(
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", ""])
 @pytest.mark.parametrize("signature", ["", "AAAA"])
-async def test_unsigned_token_is_refused(
+async def test_an_unsigned_token_is_rejected(
     issuer: IssuerServer, verifier: TokenVerifier, algorithm: str, signature: str
 ) -> None:
     for header in ({"alg": algorithm}, {"alg": algorithm, "kid": "first"}):
@@ -186,7 +186,7 @@ async def test_unsigned_token_is_refused(
 
 @pytest.mark.parametrize("encoding", ["PEM", "PEM stripped", "DER", "JWK", "modulus"])
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
-async def test_public_key_is_never_a_shared_secret(
+async def test_a_public_key_is_never_used_as_a_shared_secret(
     issuer: IssuerServer, verifier: TokenVerifier, encoding: str, algorithm: str
 ) -> None:
     public = FIRST_KEY.as_dict(private=False)
@@ -203,7 +203,7 @@ async def test_public_key_is_never_a_shared_secret(
     assert "algorithm" in await refusal(verifier, f"{signed}.{signature}")
 
 
-async def test_symmetric_key_that_the_issuer_publishes_verifies_nothing(
+async def test_a_symmetric_key_published_by_the_issuer_verifies_nothing(
     issuer: IssuerServer, verifier: TokenVerifier
 ) -> None:
     shared = OctKey.import_key("secret" * 8, {"kid": "shared"})
@@ -254,7 +254,7 @@ async def test_eddsa_under_its_old_name_is_accepted_without_a_warning(
     assert await verifier.verify(f"{signed}.{unpadded(signature)}") == "auth0|ann"
 
 
-async def test_algorithm_must_suit_the_key(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_the_algorithm_must_match_the_key(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     issuer.keys = [FIRST_KEY, *[ALGORITHM_KEYS[name] for name in ("ES256", "Ed25519")]]
     for algorithm in ("RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448"):
         for key_id in ("first", "ec", "ed"):
@@ -263,7 +263,7 @@ async def test_algorithm_must_suit_the_key(issuer: IssuerServer, verifier: Token
                 await refusal(verifier, f"{signed}.{unpadded(bytes(length))}")
 
 
-async def test_key_restricted_to_another_algorithm_or_use_is_not_used(
+async def test_a_key_restricted_to_another_algorithm_or_use_is_not_used(
     issuer: IssuerServer, verifier: TokenVerifier
 ) -> None:
     restricted = [rsa_key("other algorithm", alg="RS512"), rsa_key("encryption", use="enc")]
@@ -273,7 +273,7 @@ async def test_key_restricted_to_another_algorithm_or_use_is_not_used(
         await refusal(verifier, f"{signed}.{unpadded(sign_rs256(key, signed.encode()))}")
 
 
-async def test_small_rsa_key_is_not_used(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_a_small_rsa_key_is_not_used(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     with pytest.warns(match="2048"):
         small = RSAKey.generate_key(1024, {"kid": "small"})
     issuer.keys = [FIRST_KEY, small]
@@ -281,14 +281,14 @@ async def test_small_rsa_key_is_not_used(issuer: IssuerServer, verifier: TokenVe
     await refusal(verifier, f"{signed}.{unpadded(sign_rs256(small, signed.encode()))}")
 
 
-async def test_token_without_key_id_is_tried_with_every_key(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_a_token_without_a_key_id_is_tried_with_every_key(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     second = rsa_key("second")
     issuer.keys = [FIRST_KEY, ALGORITHM_KEYS["ES256"], second]
     assert await verifier.verify(issuer.token(key=second, header={"kid": None})) == "auth0|ann"
     assert "not signed" in await refusal(verifier, issuer.token(key=STRANGERS_KEY, header={"kid": None}))
 
 
-async def test_keys_that_are_published_without_id_serve_tokens_without_id(
+async def test_keys_published_without_an_id_verify_tokens_without_one(
     issuer: IssuerServer, verifier: TokenVerifier
 ) -> None:
     anonymous = rsa_key(None)
@@ -297,20 +297,18 @@ async def test_keys_that_are_published_without_id_serve_tokens_without_id(
 
 
 @pytest.mark.parametrize("kind", ["JWT", "jwt", "at+jwt", "application/at+jwt", None])
-async def test_types_of_sign_in_tokens_are_accepted(
-    issuer: IssuerServer, verifier: TokenVerifier, kind: str | None
-) -> None:
+async def test_access_token_types_are_accepted(issuer: IssuerServer, verifier: TokenVerifier, kind: str | None) -> None:
     header = {"alg": "RS256", "kid": "first", **({"typ": kind} if kind else {})}
     signed = spell(header, issuer.claims())
     assert await verifier.verify(f"{signed}.{unpadded(sign_rs256(FIRST_KEY, signed.encode()))}") == "auth0|ann"
 
 
 @pytest.mark.parametrize("kind", ["logout+jwt", "secevent+jwt", "dpop+jwt", ""])
-async def test_tokens_for_other_uses_are_refused(issuer: IssuerServer, verifier: TokenVerifier, kind: str) -> None:
+async def test_tokens_for_other_uses_are_rejected(issuer: IssuerServer, verifier: TokenVerifier, kind: str) -> None:
     assert "type" in await refusal(verifier, issuer.token(header={"typ": kind}))
 
 
-async def test_keys_that_a_token_brings_along_are_not_used(issuer: IssuerServer, verifier: TokenVerifier) -> None:
+async def test_keys_embedded_in_a_token_are_not_used(issuer: IssuerServer, verifier: TokenVerifier) -> None:
     own = STRANGERS_KEY.as_dict(private=False)
     for key_id in ("first", "brought"):
         for extra in ({"jwk": own}, {"jku": f"{issuer.url}evil"}, {"x5u": f"{issuer.url}evil"}):
@@ -324,14 +322,14 @@ async def test_keys_that_a_token_brings_along_are_not_used(issuer: IssuerServer,
     [{"crit": ["x"], "x": 1}, {"crit": ["x"]}, {"crit": ["b64"], "b64": False}, {"b64": True}, {"crit": "b64"}],
     ids=str,
 )
-async def test_extensions_that_change_the_meaning_are_refused(
+async def test_critical_extensions_are_rejected(
     issuer: IssuerServer, verifier: TokenVerifier, extra: dict[str, Any]
 ) -> None:
     signed = spell({"alg": "RS256", "kid": "first", **extra}, issuer.claims())
     await refusal(verifier, f"{signed}.{unpadded(sign_rs256(FIRST_KEY, signed.encode()))}")
 
 
-async def test_unknown_header_members_and_a_long_header_are_no_obstacle(
+async def test_unknown_header_members_and_a_long_header_are_accepted(
     issuer: IssuerServer, verifier: TokenVerifier
 ) -> None:
     signed = spell({"alg": "RS256", "kid": "first", "nonce": "x" * 2000, "x5t": "abc"}, issuer.claims())
@@ -349,7 +347,7 @@ HEADERS = [
 
 
 @pytest.mark.parametrize("header", HEADERS, ids=str)
-async def test_odd_headers_are_refused(issuer: IssuerServer, verifier: TokenVerifier, header: Any) -> None:
+async def test_malformed_headers_are_rejected(issuer: IssuerServer, verifier: TokenVerifier, header: Any) -> None:
     await refusal(verifier, f"{spell(header, issuer.claims())}.AAAA")
 
 
@@ -366,7 +364,7 @@ async def test_odd_headers_are_refused(issuer: IssuerServer, verifier: TokenVeri
     ],
     ids=lambda token: f"{token[:10]!r}-{len(token)}",
 )
-async def test_what_is_no_jwt_is_refused(verifier: TokenVerifier, token: str) -> None:
+async def test_a_string_that_is_not_a_jwt_is_rejected(verifier: TokenVerifier, token: str) -> None:
     await refusal(verifier, token)
 
 
@@ -383,7 +381,7 @@ NAMES = ["alg", "kid", "typ", "crit", "b64", "jwk", "jku", "x5c", "cty", "x"]
     header=st.dictionaries(st.sampled_from(NAMES), JSON | st.sampled_from(["RS256", "first", "JWT", ["b64"]])),
     claims=st.dictionaries(st.sampled_from(["iss", "aud", "exp", "nbf", "iat", "sub", "jti"]), JSON),
 )
-def test_nothing_but_a_refusal_comes_of_any_header_and_claims(header: dict[str, Any], claims: dict[str, Any]) -> None:
+def test_any_header_and_claims_lead_to_a_clean_rejection(header: dict[str, Any], claims: dict[str, Any]) -> None:
     import asyncio
 
     from commandapi.registrations.issuer import SigningKeys

@@ -11,7 +11,7 @@ from application_client import assert_problem
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_command_is_created_read_replaced_and_deleted(api: httpx.AsyncClient) -> None:
+async def test_a_command_is_created_read_replaced_and_deleted(api: httpx.AsyncClient) -> None:
     docker, git = await add_platform(api, "Docker"), await add_platform(api, "Git")
     sent = {"howTo": "List containers", "commandLine": "docker ps", "platformId": docker}
     created = await api.post(COMMANDS, json=sent)
@@ -34,7 +34,7 @@ async def test_command_is_created_read_replaced_and_deleted(api: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("platform_id", [999_999, 2**63 - 1])
-async def test_platform_must_exist(api: httpx.AsyncClient, platform_id: int) -> None:
+async def test_the_platform_must_exist(api: httpx.AsyncClient, platform_id: int) -> None:
     identity = await add_command(api, await add_platform(api))
     body = {"howTo": "x", "commandLine": "y", "platformId": platform_id}
     for answer in (await api.post(COMMANDS, json=body), await api.put(f"{COMMANDS}/{identity}", json=body)):
@@ -58,7 +58,7 @@ async def test_platform_must_exist(api: httpx.AsyncClient, platform_id: int) -> 
         ({"platformId": None}, "platformId", "platformId must not be null"),
     ],
 )
-async def test_bad_field_is_named(api: httpx.AsyncClient, changes: dict[str, Any], field: str, message: str) -> None:
+async def test_a_bad_field_is_named(api: httpx.AsyncClient, changes: dict[str, Any], field: str, message: str) -> None:
     body = {"howTo": "x", "commandLine": "y", "platformId": await add_platform(api), **changes}
     assert assert_problem(await api.post(COMMANDS, json=body), 400)["errors"] == {field: [message]}
     assert (await api.get(COMMANDS)).json()["totalCount"] == 0
@@ -73,21 +73,21 @@ async def test_every_bad_field_is_named(api: httpx.AsyncClient) -> None:
     }
 
 
-async def test_long_command_line_is_kept_whole(api: httpx.AsyncClient) -> None:
+async def test_a_long_command_line_is_stored_whole(api: httpx.AsyncClient) -> None:
     line = "x\n" * 200_000
     identity = await add_command(api, await add_platform(api), "a" * 250, line)
     assert (await api.get(f"{COMMANDS}/{identity}")).json()["commandLine"] == line
 
 
 @pytest.mark.parametrize("segment", NO_IDS)
-async def test_what_cannot_be_an_id_is_not_found(api: httpx.AsyncClient, segment: str) -> None:
+async def test_an_invalid_id_is_not_found(api: httpx.AsyncClient, segment: str) -> None:
     body = {"howTo": "x", "commandLine": "y", "platformId": 1}
     address = f"{COMMANDS}/{segment}"
     for answer in (await api.get(address), await api.delete(address), await api.put(address, json=body)):
         assert_problem(answer, 404)
 
 
-async def test_commands_of_a_platform_are_its_own(api: httpx.AsyncClient) -> None:
+async def test_a_platforms_commands_are_listed_separately(api: httpx.AsyncClient) -> None:
     docker, git = await add_platform(api, "Docker"), await add_platform(api, "Git")
     for line in ("docker ps", "docker images"):
         await add_command(api, docker, "List", line)
@@ -101,7 +101,7 @@ async def test_commands_of_a_platform_are_its_own(api: httpx.AsyncClient) -> Non
     assert await listed(api, f"{PLATFORMS}/{await add_platform(api)}/commands", "id") == []
 
 
-async def test_search_looks_into_both_texts(api: httpx.AsyncClient) -> None:
+async def test_a_search_covers_both_texts(api: httpx.AsyncClient) -> None:
     platform = await add_platform(api)
     first = await add_command(api, platform, "Show IMAGES", "ls")
     second = await add_command(api, platform, "Show all", "docker images")

@@ -9,7 +9,7 @@ from application_client import assert_problem
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_page_has_exactly_the_agreed_members(api: httpx.AsyncClient) -> None:
+async def test_a_page_has_exactly_the_documented_members(api: httpx.AsyncClient) -> None:
     for name in ("C", "A", "B"):
         await add_platform(api, name)
     answer = await api.get(PLATFORMS, params={"pageSize": 2})
@@ -34,7 +34,7 @@ async def test_page_has_exactly_the_agreed_members(api: httpx.AsyncClient) -> No
     assert (last["hasPreviousPage"], last["hasNextPage"]) == (True, False)
 
 
-async def test_empty_list_has_no_pages(api: httpx.AsyncClient) -> None:
+async def test_an_empty_list_has_no_pages(api: httpx.AsyncClient) -> None:
     assert (await api.get(PLATFORMS)).json() == {
         "items": [],
         "pageIndex": 1,
@@ -46,7 +46,7 @@ async def test_empty_list_has_no_pages(api: httpx.AsyncClient) -> None:
     }
 
 
-async def test_pages_hold_every_item_once_though_all_are_equal(api: httpx.AsyncClient) -> None:
+async def test_pages_contain_every_item_once_even_if_all_are_equal(api: httpx.AsyncClient) -> None:
     added = [await add_platform(api, "same") for _ in range(7)]
     for descending in ("false", "true"):
         seen: list[int] = []
@@ -56,7 +56,7 @@ async def test_pages_hold_every_item_once_though_all_are_equal(api: httpx.AsyncC
 
 
 @pytest.mark.parametrize("index", [2, 10**6, 2**31 - 1])
-async def test_page_beyond_the_last_is_empty(api: httpx.AsyncClient, index: int) -> None:
+async def test_a_page_beyond_the_last_is_empty(api: httpx.AsyncClient, index: int) -> None:
     await add_platform(api)
     page = (await api.get(PLATFORMS, params={"pageIndex": index, "pageSize": 100})).json()
     assert (page["items"], page["totalCount"], page["hasNextPage"], page["hasPreviousPage"]) == ([], 1, False, True)
@@ -78,7 +78,7 @@ async def test_page_beyond_the_last_is_empty(api: httpx.AsyncClient, index: int)
     ],
 )
 @pytest.mark.parametrize("path", [PLATFORMS, COMMANDS])
-async def test_bad_parameter_is_named(
+async def test_a_bad_parameter_is_named(
     api: httpx.AsyncClient, path: str, parameter: str, value: str, message: str
 ) -> None:
     problem = assert_problem(await api.get(path, params={parameter: value}), 400)
@@ -92,7 +92,7 @@ async def test_bad_parameter_is_named(
         (COMMANDS, ["howTo", "commandLine", "platformId", "id", "createdAt"]),
     ],
 )
-async def test_sort_is_by_known_fields_only_and_the_refusal_names_them(
+async def test_only_known_fields_sort_and_the_rejection_lists_them(
     api: httpx.AsyncClient, path: str, allowed: list[str]
 ) -> None:
     for wrong in ("secret", "platform_name", "id; DROP TABLE platforms", "ID"):
@@ -102,7 +102,7 @@ async def test_sort_is_by_known_fields_only_and_the_refusal_names_them(
         assert (await api.get(path, params={"sortBy": name})).status_code == 200
 
 
-async def test_sort_by_each_field_in_both_directions(api: httpx.AsyncClient) -> None:
+async def test_lists_sort_by_each_field_in_both_directions(api: httpx.AsyncClient) -> None:
     added = [await add_platform(api, name) for name in ("b", "a", "c")]
     for field in ("id", "createdAt"):
         assert await listed(api, PLATFORMS, "id", sortBy=field) == added
@@ -129,7 +129,7 @@ async def test_sort_by_each_field_in_both_directions(api: httpx.AsyncClient) -> 
         ("no such", []),
     ],
 )
-async def test_search_finds_text_anywhere_in_any_case_and_takes_it_literally(
+async def test_a_search_matches_literal_text_anywhere_ignoring_case(
     api: httpx.AsyncClient, search: str, found: list[str]
 ) -> None:
     for name in ("Docker", "docker-compose", "über", "100%", "snake_case", "C:\\tools", "a/b", "it's"):
@@ -138,18 +138,18 @@ async def test_search_finds_text_anywhere_in_any_case_and_takes_it_literally(
     assert (await api.get(PLATFORMS, params={"search": search})).json()["totalCount"] == len(found)
 
 
-async def test_empty_parameter_is_one_not_given(api: httpx.AsyncClient) -> None:
+async def test_an_empty_parameter_counts_as_absent(api: httpx.AsyncClient) -> None:
     await add_platform(api)
     answer = await api.get(f"{PLATFORMS}?search=&sortBy=&pageSize=&pageIndex=&descending=")
     assert answer.status_code == 200
     assert (answer.json()["totalCount"], answer.json()["pageSize"]) == (1, 20)
 
 
-async def test_unknown_parameter_is_ignored(api: httpx.AsyncClient) -> None:
+async def test_an_unknown_parameter_is_ignored(api: httpx.AsyncClient) -> None:
     assert (await api.get(PLATFORMS, params={"colour": "blue"})).status_code == 200
 
 
-async def test_a_page_has_no_more_than_is_written_in_milliseconds(api: httpx.AsyncClient) -> None:
+async def test_a_page_is_limited_to_what_is_written_in_milliseconds(api: httpx.AsyncClient) -> None:
     platform = await add_platform(api, "long")
     for number in range(3):
         await add_command(api, platform, f"{number}", "x" * 900_000)

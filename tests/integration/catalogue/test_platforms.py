@@ -11,7 +11,7 @@ from application_client import assert_problem
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_platform_is_created_read_replaced_and_deleted(api: httpx.AsyncClient) -> None:
+async def test_a_platform_is_created_read_replaced_and_deleted(api: httpx.AsyncClient) -> None:
     created = await api.post(PLATFORMS, json={"platformName": "Docker"})
     assert created.status_code == 201
     address = created.headers["location"]
@@ -37,7 +37,7 @@ async def test_platform_is_created_read_replaced_and_deleted(api: httpx.AsyncCli
         assert_problem(answer, 404)
 
 
-async def test_names_are_kept_as_sent(api: httpx.AsyncClient) -> None:
+async def test_names_are_stored_as_sent(api: httpx.AsyncClient) -> None:
     for name in (" padded ", "🐳" * 100, "a" * 100, "Ünïcødé\n\t", "'; DROP TABLE platforms; --", "<script>"):
         identity = await add_platform(api, name)
         assert (await api.get(f"{PLATFORMS}/{identity}")).json()["platformName"] == name
@@ -61,7 +61,7 @@ async def test_names_need_not_be_unique(api: httpx.AsyncClient) -> None:
         ({"platformName": "Doc\0ker"}, "platformName must not contain the character NUL"),
     ],
 )
-async def test_bad_name_is_refused_by_post_and_put(api: httpx.AsyncClient, body: object, message: str) -> None:
+async def test_a_bad_name_is_rejected_by_post_and_put(api: httpx.AsyncClient, body: object, message: str) -> None:
     identity = await add_platform(api)
     for answer in (await api.post(PLATFORMS, json=body), await api.put(f"{PLATFORMS}/{identity}", json=body)):
         assert assert_problem(answer, 400)["errors"] == {"platformName": [message]}
@@ -76,7 +76,7 @@ async def test_unknown_fields_are_ignored(api: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("segment", NO_IDS)
-async def test_what_cannot_be_an_id_is_not_found(api: httpx.AsyncClient, segment: str) -> None:
+async def test_an_invalid_id_is_not_found(api: httpx.AsyncClient, segment: str) -> None:
     address = f"{PLATFORMS}/{segment}"
     for answer in (
         await api.get(address),
@@ -87,11 +87,11 @@ async def test_what_cannot_be_an_id_is_not_found(api: httpx.AsyncClient, segment
         assert_problem(answer, 404)
 
 
-async def test_largest_id_is_looked_for(api: httpx.AsyncClient) -> None:
+async def test_the_largest_id_is_looked_up(api: httpx.AsyncClient) -> None:
     assert_problem(await api.get(f"{PLATFORMS}/{2**63 - 1}"), 404)
 
 
-async def test_commands_go_with_their_platform(api: httpx.AsyncClient) -> None:
+async def test_deleting_a_platform_deletes_its_commands(api: httpx.AsyncClient) -> None:
     gone, kept = await add_platform(api), await add_platform(api)
     of_gone, of_kept = await add_command(api, gone), await add_command(api, kept)
     assert (await api.delete(f"{PLATFORMS}/{gone}")).status_code == 204

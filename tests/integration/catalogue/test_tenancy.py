@@ -18,12 +18,12 @@ from application_client import assert_problem, client_of, make_key, open_applica
 from bulkport.imports.exports.query import ExportQuery
 from commandapi.auth.keys import REGISTERED_SCOPES, issue_key
 from commandapi.commands import routes as command_routes
+from commandapi.composition import run_worker
 from commandapi.ownership import Tenancy
 from commandapi.platforms.models import PLATFORMS_BY_ID
 from commandapi.row_security import fit_row_security
 from commandapi.settings import Settings
 from commandapi.tenancy import Tenant
-from commandapi.wiring import run_worker
 from import_steps import NDJSON, WAIT_SECONDS
 
 PLATFORMS, COMMANDS = "/api/platforms", "/api/commands"
@@ -67,7 +67,7 @@ async def _imported(client: httpx.AsyncClient, path: str, records: list[dict[str
                 return state
 
 
-async def test_a_user_removes_what_they_added_and_only_an_admin_what_others_did(database_url: str) -> None:
+async def test_a_user_can_remove_their_own_records_and_only_an_admin_those_of_others(database_url: str) -> None:
     async with open_application(database_url) as app, AsyncExitStack() as stack:
         ann = await stack.enter_async_context(await _registered(app, database_url, "ann"))
         bob = await stack.enter_async_context(await _registered(app, database_url, "bob"))
@@ -86,7 +86,7 @@ async def test_a_user_removes_what_they_added_and_only_an_admin_what_others_did(
         assert (await admin.delete(f"{PLATFORMS}/{others}")).status_code == 204
 
 
-async def test_what_was_imported_into_the_shared_catalogue_an_admin_removes(database_url: str) -> None:
+async def test_only_an_admin_can_remove_imports_into_the_shared_catalogue(database_url: str) -> None:
     async with open_application(database_url) as app, _worker(database_url, Tenancy.SHARED), AsyncExitStack() as stack:
         ann = await stack.enter_async_context(await _registered(app, database_url, "ann"))
         admin = await stack.enter_async_context(client_of(app, await make_key(database_url, "root")))
@@ -114,7 +114,7 @@ async def isolated(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, 
         yield ann, bob
 
 
-async def test_single_records_are_their_users_own(isolated: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> None:
+async def test_single_records_belong_to_their_user(isolated: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> None:
     ann, bob = isolated
     platform = await _platform(ann, "git")
     command = (await _command(ann, platform)).json()["id"]
@@ -165,7 +165,7 @@ async def test_imports_references_matches_and_exports_stay_in_their_users_catalo
     assert (await ann.get(PLATFORMS)).json()["totalCount"] == 1
 
 
-async def test_what_the_application_forgets_to_check_postgresql_refuses(
+async def test_postgresql_enforces_what_the_application_forgets_to_check(
     isolated: tuple[httpx.AsyncClient, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The application's own check is taken away everywhere; nothing changes for the other user."""
@@ -199,7 +199,7 @@ async def _require_any_platform(session: AsyncSession, platform_id: int, tenant:
     await PLATFORMS_BY_ID.require(session, platform_id)
 
 
-async def test_without_row_security_the_applications_check_holds_and_a_warning_says_so(
+async def test_without_row_security_the_applications_check_holds_and_a_warning_is_logged(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     structlog.reset_defaults()
@@ -214,7 +214,7 @@ async def test_without_row_security_the_applications_check_holds_and_a_warning_s
     assert "row-level security of platforms and commands is off" in caplog.text
 
 
-async def test_row_security_fits_the_tenancy_that_is_set(database_url: str) -> None:
+async def test_row_security_matches_the_configured_tenancy(database_url: str) -> None:
     for tenancy in (Tenancy.ISOLATED, Tenancy.ISOLATED, Tenancy.SHARED):
         switch_row_security(database_url, tenancy)
         with psycopg.connect(database_url) as connection:

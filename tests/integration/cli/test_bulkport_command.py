@@ -64,7 +64,7 @@ def test_an_application_that_cannot_be_imported_is_reported_in_one_line(
     assert (code, output, error) == (1, "", f"broken cannot be imported: {message}\n")
 
 
-def test_migrate_doctor_and_jobs(folder: Path, database_url: str) -> None:
+def test_migrate_doctor_and_jobs_commands_work(folder: Path, database_url: str) -> None:
     assert command(folder, database_url, "migrate", "--down")[:2] == (0, "Schema bulkport: version 3 -> 0.\n")
     code, _, error = command(folder, database_url, "doctor")
     assert (code, "Run: bulkport migrate little_shop:bulkport" in error) == (1, True)
@@ -122,7 +122,7 @@ def test_a_mistake_is_named_in_one_message_without_the_password(
     assert "Traceback" not in error
 
 
-def test_queues_are_paused_limited_and_resumed(folder: Path, database_url: str) -> None:
+def test_queues_can_be_paused_limited_and_resumed(folder: Path, database_url: str) -> None:
     assert command(folder, database_url, "queues", "pause", "mail", "--note", "host down")[:2] == (
         0,
         "Paused mail. Running jobs will finish.\n",
@@ -137,7 +137,7 @@ def test_queues_are_paused_limited_and_resumed(folder: Path, database_url: str) 
     assert (code, error) == (1, "Server worker-a is not running, or is stopping.\n")
 
 
-def test_what_needs_attention_is_told_to_monitors(folder: Path, database_url: str) -> None:
+def test_monitors_are_notified_of_what_needs_attention(folder: Path, database_url: str) -> None:
     assert command(folder, database_url, "attention")[:2] == (0, "Nothing needs attention.\n")
     with psycopg.connect(database_url) as connection:
         connection.execute("SELECT bulkport.enqueue_now('greet', 'mail', 0, '{}')")
@@ -146,7 +146,7 @@ def test_what_needs_attention_is_told_to_monitors(folder: Path, database_url: st
     assert json.loads(told)["code"] == "queue_unserved"
 
 
-def test_a_test_notice_is_sent_before_anything_needs_attention(folder: Path, database_url: str) -> None:
+def test_a_test_notice_can_be_sent_at_any_time(folder: Path, database_url: str) -> None:
     code, _, error = command(folder, database_url, "attention", "--test")
     assert (code, error) == (1, "--test needs --webhook or --mail-to\n")
     code, _, error = command(folder, database_url, "attention", "--test", "--mail-to", "ops@example.org")
@@ -157,7 +157,7 @@ def test_a_test_notice_is_sent_before_anything_needs_attention(folder: Path, dat
     assert "the webhook did not take it" in error
 
 
-async def test_assistants_read_what_fails_and_one_job(folder: Path, database_url: str) -> None:
+async def test_mcp_clients_can_read_failing_tasks_and_single_jobs(folder: Path, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(
             """SELECT bulkport.enqueue_now('greet', 'mail', 0, '{"name": "Ada", "api_key": "s3cret"}')"""

@@ -80,7 +80,7 @@ def refused(folder: Path, url: str) -> str:
         return process.stdout
 
 
-def test_one_process_runs_imports_and_jobs_until_it_is_told_to_stop(folder: Path, database_url: str) -> None:
+def test_one_process_runs_imports_and_jobs_until_it_is_stopped(folder: Path, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("CREATE TABLE books (title text NOT NULL)")
     here = Bulkport(database_url, resources=[BOOKS])
@@ -103,13 +103,13 @@ def test_one_process_runs_imports_and_jobs_until_it_is_told_to_stop(folder: Path
         assert process.wait(DEADLINE_SECONDS) == 0, process.stdout
 
 
-def test_a_missing_migration_is_named_with_the_command(folder: Path, database_url: str) -> None:
+def test_a_missing_migration_is_reported_with_the_command_to_run(folder: Path, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA bulkport CASCADE")
     assert "Run: bulkport migrate" in refused(folder, database_url)
 
 
-def test_a_database_without_an_encoding_is_named(folder: Path, server_url: str) -> None:
+def test_a_sql_ascii_database_is_reported(folder: Path, server_url: str) -> None:
     name = f"bytes_{uuid.uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(
@@ -124,7 +124,7 @@ def test_a_database_without_an_encoding_is_named(folder: Path, server_url: str) 
     assert "encoding is SQL_ASCII" in output
 
 
-def test_a_database_that_is_away_is_waited_for_and_no_password_is_logged(folder: Path) -> None:
+def test_a_worker_waits_for_an_unavailable_database_and_logs_no_password(folder: Path) -> None:
     with worker(folder, "postgresql://ada:secret@127.0.0.1:1/shop") as process:
         says(process, "cannot be reached")
         process.send_signal(signal.SIGTERM)
@@ -132,14 +132,14 @@ def test_a_database_that_is_away_is_waited_for_and_no_password_is_logged(folder:
         assert "secret" not in process.stdout
 
 
-def test_a_mistake_of_a_declaration_is_logged_at_the_start(folder: Path, database_url: str) -> None:
+def test_a_faulty_declaration_is_logged_at_startup(folder: Path, database_url: str) -> None:
     with worker(folder, database_url) as process:
         says(process, "the table books does not exist")
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_SECONDS) == 0
 
 
-async def test_a_forgotten_lifespan_is_named(database_url: str) -> None:
+async def test_a_forgotten_lifespan_is_reported(database_url: str) -> None:
     bulkport = Bulkport(database_url, resources=[BOOKS])
     app = FastAPI()
     app.include_router(bulkport.router(user=lambda: "ada"))
@@ -150,7 +150,7 @@ async def test_a_forgotten_lifespan_is_named(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--read-only",)], ids=["operator", "read only"])
-def test_the_dashboard_by_itself_signs_one_browser_in_by_its_link(
+def test_the_standalone_dashboard_signs_one_browser_in_by_its_link(
     folder: Path, database_url: str, options: tuple[str, ...]
 ) -> None:
     with worker(folder, database_url, "--port", "0", *options, command="dashboard") as process:

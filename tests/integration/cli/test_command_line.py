@@ -21,7 +21,7 @@ def kept_data_dir() -> Iterator[Path]:
         yield data_dir
 
 
-def test_keys_create_prints_the_key_and_nothing_else(kept_data_dir: Path) -> None:
+def test_keys_create_prints_only_the_key(kept_data_dir: Path) -> None:
     done = commandapi("keys", "create", "--user", "ada", "--description", "laptop", data_dir=kept_data_dir)
     assert done.returncode == 0
     assert KEY.fullmatch(done.stdout)
@@ -31,19 +31,19 @@ def test_keys_create_prints_the_key_and_nothing_else(kept_data_dir: Path) -> Non
     assert done.stdout[36:60] not in listed
 
 
-def test_keys_are_revoked_by_their_owner_and_id(kept_data_dir: Path) -> None:
+def test_keys_are_revoked_by_owner_and_id(kept_data_dir: Path) -> None:
     commandapi("keys", "create", "--user", "ada", data_dir=kept_data_dir)
     assert commandapi("keys", "revoke", "1", "--user", "bob", data_dir=kept_data_dir).returncode == 1
     assert commandapi("keys", "revoke", "1", "--user", "ada", data_dir=kept_data_dir).stdout == "key 1 is revoked\n"
 
 
-def test_user_without_a_name_gets_no_key(kept_data_dir: Path) -> None:
+def test_a_user_without_a_name_gets_no_key(kept_data_dir: Path) -> None:
     done = commandapi("keys", "create", "--user", " ", data_dir=kept_data_dir)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("error: ")
 
 
-def test_migrations_go_up_and_down(data_dir: Path) -> None:
+def test_migrations_upgrade_and_downgrade(data_dir: Path) -> None:
     def db(command: str) -> str:
         done = commandapi("db", command, data_dir=data_dir, stdin=b"")
         assert done.returncode == 0, done.stderr
@@ -68,19 +68,19 @@ def _go_up_and_down(data_dir: Path, db: Callable[[str], str]) -> None:
     assert done.stdout == f"{newest} -> (none)\n"
 
 
-def test_wrong_settings_are_named(data_dir: Path) -> None:
+def test_invalid_settings_are_named(data_dir: Path) -> None:
     done = commandapi("db", "current", data_dir=data_dir, extra={"COMMANDAPI_API_POOL_SIZE": "many"})
     assert done.returncode == 1
     assert done.stderr.startswith("error: COMMANDAPI_API_POOL_SIZE: ")
 
 
-def test_help_names_every_command(data_dir: Path) -> None:
+def test_help_lists_every_command(data_dir: Path) -> None:
     shown = commandapi("--help", data_dir=data_dir).stdout
     for command in ("serve", "worker", "db", "keys", "import"):
         assert re.search(rf"\b{command}\b", shown)
 
 
-def test_worker_alone_stops_when_asked(data_dir: Path, tmp_path: Path) -> None:
+def test_a_standalone_worker_stops_when_asked(data_dir: Path, tmp_path: Path) -> None:
     make_data_dir(data_dir)
     worker = ForkedProcess(
         [*COMMANDAPI, "worker", "--concurrency", "2"], environment=environment(data_dir), log=tmp_path / "log"

@@ -68,7 +68,9 @@ async def _opened(port: int, said: bytes) -> tuple[asyncio.StreamReader, asyncio
     return reader, writer
 
 
-async def test_half_sent_headers_make_room_for_requests(caplog: pytest.LogCaptureFixture) -> None:
+async def test_connections_with_half_sent_headers_are_closed_first_to_make_room(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with _served(ConnectionLimits(in_all=50, per_address=20)) as (port, gate):
         held = [await _opened(port, b"GET /quick HTTP/1.1\r\nhost: a\r\nx-") for _ in range(100)]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
@@ -80,7 +82,7 @@ async def test_half_sent_headers_make_room_for_requests(caplog: pytest.LogCaptur
             writer.close()
 
 
-async def test_clients_between_two_requests_go_last_when_room_is_made() -> None:
+async def test_idle_keep_alive_connections_are_closed_last_to_make_room() -> None:
     async with _served(ConnectionLimits(in_all=50, per_address=20)) as (port, gate):
         request = b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n"
         reader, writer = await _opened(port, request)
@@ -97,7 +99,7 @@ async def test_clients_between_two_requests_go_last_when_room_is_made() -> None:
             opened.close()
 
 
-async def test_requests_that_wait_for_no_answers_are_read_as_they_are_answered() -> None:
+async def test_pipelined_requests_are_read_as_they_are_answered() -> None:
     request = b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n"
     number = 20_000
     protocols: list[GuardedProtocol] = []
@@ -159,7 +161,7 @@ async def test_no_refusal_is_sent_in_the_middle_of_another_answer(caplog: pytest
     assert "Traceback" not in caplog.text
 
 
-async def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:
+async def test_a_client_that_does_not_read_its_response_is_disconnected() -> None:
     async with _served(ConnectionLimits(send_seconds=0.2)) as (port, gate):
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -175,7 +177,7 @@ async def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:
                     await asyncio.sleep(0.01)
 
 
-async def test_headers_must_come_in_time() -> None:
+async def test_headers_must_arrive_in_time() -> None:
     async with _served(ConnectionLimits(header_seconds=0.2)) as (port, gate):
         for said in (b"", b"GET /quick HTTP/1.1\r\n", b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\nGET /qu"):
             reader, writer = await _opened(port, said)
@@ -187,7 +189,7 @@ async def test_headers_must_come_in_time() -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_client_that_keeps_sending_reads_why_it_was_refused() -> None:
+async def test_a_client_that_keeps_sending_can_read_the_rejection() -> None:
     async with _served(ConnectionLimits(header_bytes=10_000)) as (port, gate):
         reader, writer = await _opened(port, b"GET /quick HTTP/1.1\r\nhost: a\r\nx-api-key: ")
 
@@ -206,7 +208,7 @@ async def test_a_client_that_keeps_sending_reads_why_it_was_refused() -> None:
         writer.close()
 
 
-async def test_headers_without_end_are_refused() -> None:
+async def test_endless_headers_are_rejected() -> None:
     async with _served(ConnectionLimits(header_bytes=10_000)) as (port, _):
         reader, writer = await _opened(port, b"GET /quick HTTP/1.1\r\nhost: a\r\nx-long: ")
         for _ in range(30):
@@ -221,7 +223,7 @@ async def test_headers_without_end_are_refused() -> None:
         writer.close()
 
 
-async def test_requests_that_are_being_answered_are_not_cut_off() -> None:
+async def test_requests_in_progress_are_not_cut_off() -> None:
     async with _served(ConnectionLimits(per_address=3)) as (port, gate):
         request = b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n"
         held = [await _opened(port, request) for _ in range(3)]

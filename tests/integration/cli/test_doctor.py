@@ -19,7 +19,7 @@ async def _told(url: str, **settings: Any) -> list[str]:
     return [str(found) for found in await examine(Settings(database_url=url, **settings), migrations.state(url))]
 
 
-async def test_each_ailment_is_reported_with_its_remedy(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_problem_is_reported_with_its_remedy(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = {
         "warning: fsync is off; a crash may lose acknowledged data; turn it on",
         (
@@ -93,7 +93,7 @@ async def test_each_ailment_is_reported_with_its_remedy(database_url: str, monke
     assert all(line.count("; ") >= 1 and "\n" not in line for line in told)
 
 
-async def test_a_full_disk_another_encoding_and_newer_migrations_are_reported(server_url: str) -> None:
+async def test_a_full_disk_a_wrong_encoding_and_newer_migrations_are_reported(server_url: str) -> None:
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")

@@ -55,7 +55,7 @@ def execute(url: str, statement: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def test_data_stays_and_the_server_goes_with_its_last_user(data_dir: Path) -> None:
+def test_data_persists_and_the_server_stops_with_its_last_user(data_dir: Path) -> None:
     make_data_dir(data_dir)
     with embedded.open_server(data_dir) as server:
         pid = server.pid
@@ -66,7 +66,7 @@ def test_data_stays_and_the_server_goes_with_its_last_user(data_dir: Path) -> No
         assert execute(server.url, "TABLE kept") == [(42,)]
 
 
-def test_a_new_server_is_durable_meant_for_imports_and_closed_to_other_users(data_dir: Path) -> None:
+def test_a_new_server_is_durable_tuned_for_imports_and_closed_to_other_users(data_dir: Path) -> None:
     names = [
         "fsync",
         "synchronous_commit",
@@ -91,7 +91,7 @@ def test_a_new_server_is_durable_meant_for_imports_and_closed_to_other_users(dat
     }
 
 
-def test_operator_may_change_settings_permanently(data_dir: Path) -> None:
+def test_an_operator_can_change_settings_permanently(data_dir: Path) -> None:
     make_data_dir(data_dir)
     with embedded.open_server(data_dir) as server:
         execute(server.url, "ALTER SYSTEM SET max_wal_size = '2GB'")
@@ -99,7 +99,7 @@ def test_operator_may_change_settings_permanently(data_dir: Path) -> None:
         assert execute(server.url, "SHOW max_wal_size") == [("2GB",)]
 
 
-def test_processes_share_one_server_and_the_last_stops_it(data_dir: Path, another_user: AnotherUser) -> None:
+def test_processes_share_one_server_and_the_last_one_stops_it(data_dir: Path, another_user: AnotherUser) -> None:
     with embedded.open_server(data_dir) as server:
         assert server.pid == another_user.server_pid
     assert is_alive(another_user.server_pid)
@@ -107,14 +107,16 @@ def test_processes_share_one_server_and_the_last_stops_it(data_dir: Path, anothe
     assert not is_alive(another_user.server_pid)
 
 
-def test_server_stays_for_those_who_came_later(data_dir: Path, another_user: AnotherUser) -> None:
+def test_the_server_keeps_running_for_later_processes(data_dir: Path, another_user: AnotherUser) -> None:
     with embedded.open_server(data_dir) as server:
         another_user.leave()
         assert execute(server.url, "SELECT 1") == [(1,)]
     assert not is_alive(another_user.server_pid)
 
 
-def test_killed_user_does_not_count_and_its_server_is_taken_over(data_dir: Path, another_user: AnotherUser) -> None:
+def test_a_killed_process_does_not_count_and_its_server_is_taken_over(
+    data_dir: Path, another_user: AnotherUser
+) -> None:
     another_user.process.kill()
     another_user.process.wait()
     assert is_alive(another_user.server_pid)
@@ -124,7 +126,7 @@ def test_killed_user_does_not_count_and_its_server_is_taken_over(data_dir: Path,
     assert not is_alive(another_user.server_pid)
 
 
-def test_killed_server_is_started_again_with_what_was_committed(data_dir: Path) -> None:
+def test_a_killed_server_is_restarted_with_all_committed_data(data_dir: Path) -> None:
     make_data_dir(data_dir)
     with embedded.open_server(data_dir) as server:
         execute(server.url, "CREATE TABLE kept AS SELECT generate_series(1, 1000)")
@@ -137,7 +139,7 @@ def test_killed_server_is_started_again_with_what_was_committed(data_dir: Path) 
         assert not server.ensure_running()
 
 
-def test_half_made_cluster_is_made_again(data_dir: Path) -> None:
+def test_a_half_created_cluster_is_created_again(data_dir: Path) -> None:
     half = data_dir / "postgres.new-abc"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
@@ -146,19 +148,19 @@ def test_half_made_cluster_is_made_again(data_dir: Path) -> None:
     assert not half.exists()
 
 
-def test_path_too_long_for_a_socket_works(data_dir: Path) -> None:
+def test_a_path_too_long_for_a_socket_works(data_dir: Path) -> None:
     long = data_dir / ("long" * 25)
     with embedded.open_server(long) as server:
         assert execute(server.url, "SELECT 1") == [(1,)]
 
 
-def test_path_with_spaces_commas_and_quotes_works(data_dir: Path) -> None:
+def test_a_path_with_spaces_commas_and_quotes_works(data_dir: Path) -> None:
     with embedded.open_server(data_dir / "o'neil, ada & 50% #1") as server:
         assert execute(server.url, "SELECT 1") == [(1,)]
 
 
 @pytest.mark.parametrize("name", ['"quoted"', "$HOME", "`id`", "back\\slash"])
-def test_path_that_a_shell_would_change_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_that_a_shell_would_change_is_rejected(tmp_path: Path, name: str) -> None:
     with (
         pytest.raises(embedded.EmbeddedDatabaseError, match="data folder"),
         embedded.open_server(tmp_path / name),
@@ -166,14 +168,14 @@ def test_path_that_a_shell_would_change_is_refused(tmp_path: Path, name: str) ->
         pass
 
 
-def test_environment_of_another_server_is_ignored(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_servers_environment_variables_are_ignored(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PGPORT": "1", "PGHOST": "nowhere", "PGDATA": "/nowhere", "PGDATABASE": "other"}.items():
         monkeypatch.setenv(name, value)
     with embedded.open_server(data_dir) as server:
         assert execute(server.url, "SELECT current_database()") == [("bulkport",)]
 
 
-def test_data_of_another_postgresql_is_refused_and_left_alone(data_dir: Path) -> None:
+def test_the_data_of_another_postgresql_version_is_rejected_and_left_alone(data_dir: Path) -> None:
     make_data_dir(data_dir)
     with embedded.open_server(data_dir):
         pass
@@ -184,7 +186,7 @@ def test_data_of_another_postgresql_is_refused_and_left_alone(data_dir: Path) ->
     version.write_text("18\n")
 
 
-def test_platform_without_the_wheel_learns_what_to_set(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_without_the_wheel_is_told_what_to_set(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(programs.importlib.util, "find_spec", lambda name: None)
         with (
@@ -194,7 +196,7 @@ def test_platform_without_the_wheel_learns_what_to_set(data_dir: Path, monkeypat
             pass
 
 
-def test_unusable_folder_is_an_error_with_its_name(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_reported_by_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(embedded.EmbeddedDatabaseError, match="file"), embedded.open_server(tmp_path / "file" / "data"):
         pass

@@ -58,7 +58,7 @@ def socket(server: RunningServer) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-def test_events_come_one_by_one_and_continue_where_they_were_left(
+def test_events_arrive_one_by_one_and_resume_where_they_stopped(
     server: RunningServer, socket: str, encoding: str
 ) -> None:
     headers = {"x-api-key": server.make_key(encoding), "accept-encoding": encoding}

@@ -93,7 +93,7 @@ def test_all_rows_imported_is_exit_code_0(run: Importer, good: Path) -> None:
     assert "\x1b" not in output + messages
 
 
-def test_some_rows_failed_is_exit_code_1_and_shows_them(run: Importer, tmp_path: Path, server: RunningServer) -> None:
+def test_some_failed_rows_are_exit_code_1_and_are_shown(run: Importer, tmp_path: Path, server: RunningServer) -> None:
     code, output, _ = run(write(tmp_path / "rows.csv", SOME_BAD))
     assert code == 1
     assert "PartialSuccess" in output
@@ -107,7 +107,7 @@ def test_no_row_imported_is_exit_code_2(run: Importer, tmp_path: Path) -> None:
     assert "Failed" in output
 
 
-def test_strict_import_with_a_bad_row_is_exit_code_2(run: Importer, tmp_path: Path) -> None:
+def test_a_strict_import_with_a_bad_row_is_exit_code_2(run: Importer, tmp_path: Path) -> None:
     code, output, _ = run(write(tmp_path / "rows.csv", SOME_BAD), "--strict")
     assert code == 2
     assert "Failed" in output
@@ -124,13 +124,13 @@ def test_strict_import_with_a_bad_row_is_exit_code_2(run: Importer, tmp_path: Pa
         ("rows.json", b'{"platforms":[{"platformName":"Git"}]}'),
     ],
 )
-def test_suffix_says_how_to_send_it(run: Importer, tmp_path: Path, name: str, content: bytes) -> None:
+def test_the_file_suffix_determines_the_format(run: Importer, tmp_path: Path, name: str, content: bytes) -> None:
     code, output, messages = run(write(tmp_path / name, content))
     assert code == 0, messages
     assert "Completed" in output
 
 
-def test_format_and_delimiter_can_be_said(run: Importer, tmp_path: Path) -> None:
+def test_format_and_delimiter_can_be_given(run: Importer, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.txt", b"platformName;note\nGit;x\n")
     code, _, messages = run(path)
     assert code == 2
@@ -147,7 +147,7 @@ def test_standard_input_is_streamed(run: Importer) -> None:
     assert "Pass the format of standard input" in messages
 
 
-def test_unknown_fields_are_warned_of(run: Importer, tmp_path: Path) -> None:
+def test_unknown_fields_cause_a_warning(run: Importer, tmp_path: Path) -> None:
     code, output, _ = run(write(tmp_path / "rows.ndjson", b'{"platformName":"Git","colour":"red"}\n'))
     assert code == 0
     assert "warning: " in output
@@ -166,13 +166,13 @@ def test_commands_find_their_platform_by_name(run: Importer, good: Path, tmp_pat
     assert "Nothing" in output
 
 
-def test_without_following_the_import_is_only_accepted(run: Importer, good: Path, server: RunningServer) -> None:
+def test_with_no_follow_the_import_is_only_accepted(run: Importer, good: Path, server: RunningServer) -> None:
     code, output, _ = run(good, "--no-follow")
     assert code == 0
     assert f"is queued; follow it at {server.url}/api/imports/" in output
 
 
-def test_bad_rows_of_an_envelope_are_named(run: Importer, tmp_path: Path) -> None:
+def test_bad_rows_of_an_envelope_are_shown(run: Importer, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.json", b'{"platforms":[{"platformName":"Git"},{"platformName":" "}]}')
     code, _, messages = run(path)
     assert code == 2
@@ -189,7 +189,7 @@ def test_bad_rows_of_an_envelope_are_named(run: Importer, tmp_path: Path) -> Non
         ("large.ndjson", b'{"platformName":"Git"}\n' * 50_000, "error: 413 "),
     ],
 )
-def test_refused_body_is_exit_code_2_with_the_reason(
+def test_a_rejected_body_is_exit_code_2_with_the_reason(
     run: Importer, tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     code, _, messages = run(write(tmp_path / name, content))
@@ -197,7 +197,7 @@ def test_refused_body_is_exit_code_2_with_the_reason(
     assert message in messages
 
 
-def test_file_that_cannot_be_sent_is_exit_code_2_with_the_reason(run: Importer, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_sent_is_exit_code_2_with_the_reason(run: Importer, tmp_path: Path) -> None:
     (tmp_path / "empty.csv").touch()
     (tmp_path / "folder.csv").mkdir()
     for name, reason in [
@@ -210,20 +210,20 @@ def test_file_that_cannot_be_sent_is_exit_code_2_with_the_reason(run: Importer, 
         assert reason in " ".join(messages.split())
 
 
-def test_wrong_key_is_exit_code_2_with_what_to_do(run: Importer, good: Path) -> None:
+def test_a_wrong_key_is_exit_code_2_with_a_hint(run: Importer, good: Path) -> None:
     code, _, messages = run(good, key="wrong")
     assert code == 2
     assert "error: 401 " in messages
     assert "COMMANDAPI_API_KEY" in messages
 
 
-def test_missing_key_is_exit_code_2_with_what_to_do(run: Importer, good: Path) -> None:
+def test_a_missing_key_is_exit_code_2_with_a_hint(run: Importer, good: Path) -> None:
     code, _, messages = run(good, key="")
     assert code == 2
     assert "an API key is required: --api-key or COMMANDAPI_API_KEY" in messages
 
 
-def test_server_that_is_not_there_is_exit_code_2_with_its_address(run: Importer, good: Path) -> None:
+def test_an_unreachable_server_is_exit_code_2_with_its_address(run: Importer, good: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     code, _, messages = run(good, url=url)
@@ -231,14 +231,14 @@ def test_server_that_is_not_there_is_exit_code_2_with_its_address(run: Importer,
     assert f"{url} cannot be reached" in messages
 
 
-def test_address_of_something_else_is_exit_code_2(run: Importer, good: Path, server: RunningServer) -> None:
+def test_the_address_of_another_service_is_exit_code_2(run: Importer, good: Path, server: RunningServer) -> None:
     code, _, messages = run(good, url=f"{server.url}/elsewhere")
     assert code == 2
     assert "error: 404 " in messages
     assert "--url" in messages
 
 
-def test_unknown_resource_is_refused_before_anything_is_sent(run: Importer, good: Path) -> None:
+def test_an_unknown_resource_is_rejected_before_anything_is_sent(run: Importer, good: Path) -> None:
     code, _, messages = run(good, resource="gadgets")
     assert code == 2
     assert "platforms, commands" in messages

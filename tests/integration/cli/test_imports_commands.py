@@ -144,7 +144,7 @@ def test_imports_are_listed_shown_watched_and_exported(server: RunningServer, tm
     assert "an API key is required" in missing.stderr
 
 
-def test_an_import_is_tried_corrected_retried_and_undone(server: RunningServer, tmp_path: Path) -> None:
+def test_an_import_is_dry_run_corrected_retried_and_undone(server: RunningServer, tmp_path: Path) -> None:
     run = Commands(server, server.make_key("grace"))
     file = tmp_path / "rows.csv"
     file.write_text(f"Article no.,note\nDocker,1\n{'x' * 101},2\nGit,3\n")
@@ -190,7 +190,7 @@ def test_an_import_is_tried_corrected_retried_and_undone(server: RunningServer, 
     assert run("export", "platforms", "-", "--search", "Docker").stdout.count("Docker") <= 1
 
 
-def test_an_import_with_a_bad_row_is_undone_when_asked_to(server: RunningServer, tmp_path: Path) -> None:
+def test_an_import_with_a_bad_row_is_undone_on_request(server: RunningServer, tmp_path: Path) -> None:
     run = Commands(server, server.make_key("undoer"))
     file = tmp_path / "rows.csv"
     file.write_text(f"platformName\nUndone one\n{'x' * 101}\nUndone two\n")
@@ -208,7 +208,7 @@ def test_an_import_with_a_bad_row_is_undone_when_asked_to(server: RunningServer,
 @pytest.mark.parametrize(
     ("file_format", "magic"), [("xlsx", b"PK"), ("parquet", b"PAR1"), ("csv", b"platformName"), ("ndjson", b"{")]
 )
-def test_an_export_goes_to_a_file_of_each_kind(
+def test_an_export_writes_a_file_of_each_format(
     server: RunningServer, tmp_path: Path, file_format: str, magic: bytes
 ) -> None:
     run = Commands(server, server.make_key("exporter"))
@@ -243,7 +243,7 @@ def test_ctrl_c_asks_whether_to_cancel(server: RunningServer, tmp_path: Path, an
         terminal.close()
 
 
-def test_a_tus_library_uploads_in_pieces_and_continues(server: RunningServer, tmp_path: Path) -> None:
+def test_a_tus_library_uploads_in_parts_and_resumes(server: RunningServer, tmp_path: Path) -> None:
     key = server.make_key("tus")
     file = tmp_path / "rows.csv"
     file.write_bytes(b"platformName\n" + b"".join(b"tus %d\n" % number for number in range(100_000)))

@@ -22,7 +22,7 @@ def all_processes_of(server: RunningServer) -> set[int]:
     return {server.process.pid, server.database_pid, *server.workers}
 
 
-def test_one_line_says_where_everything_is(start_server: StartServer) -> None:
+def test_one_line_shows_every_address(start_server: StartServer) -> None:
     server = start_server("--workers", "1", is_first=True).wait_until_ready()
     assert re.fullmatch(
         r"Command API: (http://127\.0\.0\.1:\d+)  docs: \1/docs  dashboard: \1/hangfire\n"
@@ -47,7 +47,7 @@ def test_production_has_no_docs(start_server: StartServer) -> None:
 @pytest.mark.parametrize(
     ("number", "workers", "light_workers"), [(signal.SIGINT, 1, 1), (signal.SIGTERM, 2, 0), (signal.SIGHUP, 1, 0)]
 )
-def test_signal_stops_everything_that_was_started(
+def test_a_signal_stops_everything_that_was_started(
     start_server: StartServer, number: signal.Signals, workers: int, light_workers: int
 ) -> None:
     extra = {"COMMANDAPI_LIGHT_WORKERS": str(light_workers)}
@@ -79,7 +79,7 @@ def test_workers_are_less_urgent_than_the_server_and_the_light_worker(start_serv
     until(lambda: urgency()["commandapi.worker_process"][1] == 7, "the niceness of the worker's session")
 
 
-def test_second_ctrl_c_does_not_wait_for_open_requests(start_server: StartServer) -> None:
+def test_a_second_ctrl_c_does_not_wait_for_open_requests(start_server: StartServer) -> None:
     long_grace = "from commandapi import serving; serving._REQUEST_GRACE_SECONDS = 600"
     server = start_server("--workers", "1", before=long_grace).wait_until_ready()
     key = server.make_key()
@@ -120,7 +120,7 @@ def accepts(address: httpx.URL) -> bool:
     return True
 
 
-def test_ctrl_c_while_starting_leaves_nothing(start_server: StartServer, data_dir: Path) -> None:
+def test_ctrl_c_during_startup_leaves_nothing_behind(start_server: StartServer, data_dir: Path) -> None:
     server = start_server("--workers", "1", is_first=True)
     file = data_dir / "postgres" / "postmaster.pid"
     until(lambda: file.exists() and file.read_text(), "the database to start")
@@ -130,7 +130,7 @@ def test_ctrl_c_while_starting_leaves_nothing(start_server: StartServer, data_di
     assert not is_alive(database)
 
 
-def test_killed_worker_is_started_again_and_said_so(start_server: StartServer) -> None:
+def test_a_killed_worker_is_restarted_and_logged(start_server: StartServer) -> None:
     server = start_server("--workers", "2").wait_until_ready()
     until(lambda: len(server.workers) == 2, "two workers")
     before = server.workers
@@ -145,7 +145,7 @@ def test_killed_worker_is_started_again_and_said_so(start_server: StartServer) -
     assert re.search(rf"worker \d \(pid {victim}\) was killed by SIGKILL; starting it again", server.stderr)
 
 
-def test_killed_server_leaves_no_worker_and_a_sound_database(start_server: StartServer) -> None:
+def test_a_killed_server_leaves_no_worker_and_an_intact_database(start_server: StartServer) -> None:
     server = start_server("--workers", "2").wait_until_ready()
     key = server.make_key()
     until(lambda: len(server.workers) == 2, "two workers")
@@ -158,7 +158,7 @@ def test_killed_server_leaves_no_worker_and_a_sound_database(start_server: Start
         assert client.get("/api/platforms").status_code == 200
 
 
-def test_killed_embedded_database_is_started_again(start_server: StartServer) -> None:
+def test_a_killed_embedded_database_is_restarted(start_server: StartServer) -> None:
     server = start_server("--workers", "0").wait_until_ready()
     key = server.make_key()
     killed = server.database_pid
@@ -169,7 +169,7 @@ def test_killed_embedded_database_is_started_again(start_server: StartServer) ->
         until(lambda: client.get("/api/platforms").status_code == 200, "the API to answer again")
 
 
-def test_key_made_by_another_process_works_at_once(start_server: StartServer) -> None:
+def test_a_key_created_by_another_process_works_at_once(start_server: StartServer) -> None:
     server = start_server("--workers", "0").wait_until_ready()
     with server.client(server.make_key()) as client:
         assert client.get("/api/platforms").status_code == 200
@@ -177,7 +177,7 @@ def test_key_made_by_another_process_works_at_once(start_server: StartServer) ->
         assert client.get("/api/platforms").status_code == 401
 
 
-def test_port_in_use_is_reported(start_server: StartServer, data_dir: Path) -> None:
+def test_a_port_in_use_is_reported(start_server: StartServer, data_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = commandapi("serve", "--port", str(port), data_dir=data_dir)
@@ -186,7 +186,9 @@ def test_port_in_use_is_reported(start_server: StartServer, data_dir: Path) -> N
     assert not data_dir.exists(), "nothing is started for a server that cannot serve"
 
 
-def test_configured_database_must_be_migrated_first(start_server: StartServer, server_url: str, data_dir: Path) -> None:
+def test_a_configured_database_must_be_migrated_first(
+    start_server: StartServer, server_url: str, data_dir: Path
+) -> None:
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE not_migrated")
         url = server_url.replace("/postgres?", "/not_migrated?")
@@ -204,7 +206,7 @@ def test_configured_database_must_be_migrated_first(start_server: StartServer, s
             connection.execute("DROP DATABASE not_migrated WITH (FORCE)")
 
 
-def test_unreachable_database_is_reported(data_dir: Path) -> None:
+def test_an_unreachable_database_is_reported(data_dir: Path) -> None:
     extra = {"COMMANDAPI_DATABASE_URL": "postgresql://ada@127.0.0.1:1/shop", "COMMANDAPI_DATABASE_START_SECONDS": "0"}
     done = commandapi("serve", "--port", "0", data_dir=data_dir, extra=extra)
     assert done.returncode == 1

@@ -82,7 +82,7 @@ def runs(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-async def test_killed_worker_is_started_again_and_said_so(tmp_path: Path) -> None:
+async def test_a_killed_worker_is_restarted_and_logged(tmp_path: Path) -> None:
     async with Supervised(OBEDIENT, tmp_path) as supervised:
         await supervised.until(lambda: len(supervised.pids) == 2)
         victim = min(supervised.pids)
@@ -96,14 +96,14 @@ async def test_killed_worker_is_started_again_and_said_so(tmp_path: Path) -> Non
         assert len(names) == 3, "each worker has a name of its own, also over time"
 
 
-async def test_worker_that_cannot_start_is_tried_again_ever_more_slowly(tmp_path: Path) -> None:
+async def test_a_worker_that_cannot_start_is_restarted_with_growing_delays(tmp_path: Path) -> None:
     async with Supervised(BROKEN, tmp_path, count=1) as supervised:
         await supervised.until(lambda: len(supervised.said) >= 2)
     assert "ended with exit code 3; starting it again" in supervised.said[0]
     assert supervised.said[1].endswith("starting it again in 1 s")
 
 
-async def test_program_that_does_not_exist_is_reported_and_stops_cleanly(tmp_path: Path) -> None:
+async def test_a_missing_program_is_reported_and_stops_cleanly(tmp_path: Path) -> None:
     async with Supervised(BROKEN, tmp_path, count=1) as supervised:
         pass
     missing = Supervised(BROKEN, tmp_path, count=1)
@@ -124,7 +124,7 @@ async def test_stop_ends_all_workers(tmp_path: Path) -> None:
     assert supervised.dead == []
 
 
-async def test_worker_that_does_not_stop_is_killed_in_time(tmp_path: Path) -> None:
+async def test_a_worker_that_does_not_stop_is_killed_in_time(tmp_path: Path) -> None:
     async with Supervised(STUBBORN, tmp_path, count=1, stop_seconds=0.2) as supervised:
         await supervised.until(lambda: len(supervised.pids) == 1)
         supervised.supervisor.stop.set()
@@ -133,7 +133,7 @@ async def test_worker_that_does_not_stop_is_killed_in_time(tmp_path: Path) -> No
     assert "did not stop, killing it" in supervised.said[0]
 
 
-async def test_hurry_kills_at_once(tmp_path: Path) -> None:
+async def test_a_second_signal_kills_workers_at_once(tmp_path: Path) -> None:
     async with Supervised(STUBBORN, tmp_path, stop_seconds=3600) as supervised:
         await supervised.until(lambda: len(supervised.pids) == 2)
         supervised.supervisor.stop.set()

@@ -63,7 +63,7 @@ def server() -> Iterator[RunningServer]:
             running.close()
 
 
-def test_tus_js_client_uploads_in_pieces_and_continues_in_another_process(
+def test_tus_js_client_uploads_in_parts_and_resumes_in_another_process(
     server: RunningServer, packages: Path, tmp_path: Path
 ) -> None:
     key = server.make_key("tus-js")

@@ -10,7 +10,7 @@ from commandapi import migrations
 from commandapi.cli.database import DatabaseUnreachable, ProvidedDatabase
 
 
-def test_a_database_that_goes_away_once_more_is_waited_for(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_goes_away_again_is_waited_for(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     state, calls = migrations.state, iter([True, True, False])
 
     def away_at_first(url: str) -> migrations.MigrationState:
@@ -23,7 +23,7 @@ def test_a_database_that_goes_away_once_more_is_waited_for(database_url: str, mo
     assert next(calls, None) is None
 
 
-def test_a_database_that_refuses_its_user_is_not_waited_for(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_rejects_its_user_is_not_waited_for(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(url: str) -> migrations.MigrationState:
         raise psycopg.OperationalError('role "nobody" does not exist')
 

@@ -71,7 +71,7 @@ async def states(operator: Operator, state: JobState) -> int:
     return (await operator.jobs.count(JobQuery(states={state}))).jobs
 
 
-async def test_an_order_for_many_jobs_continues_from_request_to_request(operator: Operator) -> None:
+async def test_a_bulk_operation_on_many_jobs_continues_across_requests(operator: Operator) -> None:
     await enqueue(operator, 25)
     order = await begin(operator, "jobs/delete", "jobs?state=enqueued&task=wait")
     assert operator.question == "Delete all 25 enqueued wait jobs?"
@@ -89,13 +89,13 @@ async def test_an_order_for_many_jobs_continues_from_request_to_request(operator
     assert f'href="./bulk-operations/{order}"' in await operator.page("audit")
 
 
-async def test_an_order_that_is_done_at_once_learns_where_it_was_given(operator: Operator) -> None:
+async def test_a_bulk_operation_that_finishes_at_once_reports_on_its_own_page(operator: Operator) -> None:
     await enqueue(operator, 9)
     assert await operator.said("jobs/delete", {"all": "jobs"}, back="jobs?state=enqueued") == "9 jobs deleted."
     assert operator.led_to == "../../jobs?state=enqueued"
 
 
-async def test_a_stopped_order_stays_so_until_it_is_continued(operator: Operator) -> None:
+async def test_a_paused_bulk_operation_stays_paused_until_it_is_resumed(operator: Operator) -> None:
     await enqueue(operator, 25)
     order = await begin(operator, "jobs/delete", "jobs?state=enqueued")
     assert (await step(operator, "bulk-operations/stop", order)).startswith(
@@ -108,7 +108,7 @@ async def test_a_stopped_order_stays_so_until_it_is_continued(operator: Operator
     assert (await step(operator, "bulk-operations/resume", order)).startswith("20 of 25 jobs")
 
 
-async def test_jobs_that_come_to_match_later_are_left_alone(operator: Operator) -> None:
+async def test_jobs_that_match_later_are_not_affected(operator: Operator) -> None:
     ids = await enqueue(operator, 35)
     for job_id in ids[:25]:
         await operator.jobs.cancel(job_id)
@@ -121,7 +121,7 @@ async def test_jobs_that_come_to_match_later_are_left_alone(operator: Operator) 
     assert await states(operator, JobState.CANCELLED) == 11
 
 
-async def test_steps_that_are_asked_for_at_once_order_each_job_once(operator: Operator) -> None:
+async def test_concurrent_steps_act_on_each_job_once(operator: Operator) -> None:
     ids = await succeeded(operator, 45)
     order = await begin(operator, "jobs/requeue", "jobs?state=succeeded")
     for _ in range(4):
@@ -134,7 +134,7 @@ async def test_steps_that_are_asked_for_at_once_order_each_job_once(operator: Op
         assert len(details.copies) == 1, job_id
 
 
-async def test_what_a_broken_step_did_is_undone_with_it(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_step_is_rolled_back(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     await succeeded(operator, 25)
     advance = BulkOperationStore.advance
 
@@ -152,7 +152,7 @@ async def test_what_a_broken_step_did_is_undone_with_it(operator: Operator, monk
     assert await states(operator, JobState.ENQUEUED) == 25
 
 
-async def test_an_order_that_is_sent_twice_is_one_order(operator: Operator) -> None:
+async def test_a_bulk_operation_submitted_twice_runs_once(operator: Operator) -> None:
     await enqueue(operator, 45)
     back = "jobs?state=enqueued"
     said = await operator.send_twice("jobs/delete", {"all": "jobs", "filter": "state=enqueued"}, back=back)
@@ -161,7 +161,7 @@ async def test_an_order_that_is_sent_twice_is_one_order(operator: Operator) -> N
     assert await states(operator, JobState.CANCELLED) == 10
 
 
-async def test_only_who_gave_an_order_continues_with_it(operator: Operator) -> None:
+async def test_only_the_user_who_started_a_bulk_operation_can_continue_it(operator: Operator) -> None:
     await enqueue(operator, 25)
     order = await begin(operator, "jobs/delete", "jobs?state=enqueued")
     ACCESS.current = Viewer("bob", Role.OPERATOR)
@@ -178,7 +178,7 @@ async def test_only_who_gave_an_order_continues_with_it(operator: Operator) -> N
     assert "Bulk operation 999 not found." in await operator.page("bulk-operations/999", status=404)
 
 
-async def test_an_order_by_text_is_about_no_job_that_has_it_in_a_masked_value(operator: Operator) -> None:
+async def test_a_bulk_operation_by_text_skips_jobs_whose_match_is_masked(operator: Operator) -> None:
     site = operator.site
     hidden = [job.id for job in await site.jobs.enqueue_many([site.strict.call("x", password="sesame")] * 12)]
     spoken = [job.id for job in await site.jobs.enqueue_many([site.strict.call("sesame")] * 12)]

@@ -27,7 +27,7 @@ NOWHERE = "postgresql://nowhere.invalid/none"
 BULKPORT = Bulkport(NOWHERE)
 
 
-async def test_an_open_dashboard_is_everybodys() -> None:
+async def test_an_open_dashboard_admits_everybody() -> None:
     async with browser_of(build_site(sample_data(), OpenAccess()), client="8.8.8.8") as browser:
         answer = await browser.get("/hangfire/")
     assert answer.status_code == 200
@@ -35,7 +35,7 @@ async def test_an_open_dashboard_is_everybodys() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_closed_dashboard_cannot_be_told_from_none(path: str) -> None:
+async def test_a_closed_dashboard_is_indistinguishable_from_none(path: str) -> None:
     async with browser_of(build_site(sample_data(), ClosedAccess())) as browser:
         assert_problem(await browser.get(path), 404)
         if not path.endswith("hangfire"):
@@ -43,7 +43,7 @@ async def test_closed_dashboard_cannot_be_told_from_none(path: str) -> None:
 
 
 @pytest.mark.parametrize("has_handler", [False, True])
-async def test_closed_dashboard_answers_as_the_application_does_where_there_is_nothing(has_handler: bool) -> None:
+async def test_a_closed_dashboard_answers_like_the_applications_404(has_handler: bool) -> None:
     app = FastAPI()
     if has_handler:
 
@@ -60,7 +60,7 @@ async def test_closed_dashboard_answers_as_the_application_does_where_there_is_n
             assert found.headers == nothing.headers
 
 
-async def test_application_decides_by_a_hook() -> None:
+async def test_the_application_decides_access_by_a_hook() -> None:
     async def authorize(request: Request) -> Viewer | None:
         role = {"o": Role.OPERATOR, "r": Role.READ_ONLY}.get(request.headers.get("x-role", ""))
         assert request.url.path.startswith("/hangfire")
@@ -72,7 +72,7 @@ async def test_application_decides_by_a_hook() -> None:
         assert "Signed in as eve (read-only)" in (await browser.get("/hangfire/", headers={"x-role": "r"})).text
 
 
-async def test_command_api_hides_it_in_production() -> None:
+async def test_the_command_api_hides_the_dashboard_in_production() -> None:
     for settings in ({}, {"environment": Environment.PRODUCTION}):
         app = create_app(Settings(database_url=NOWHERE, **settings))
         async with browser_of(app) as browser:
@@ -80,7 +80,7 @@ async def test_command_api_hides_it_in_production() -> None:
                 assert_problem(await browser.get(path), 404)
 
 
-async def test_command_api_shows_it_to_nobody_because_of_where_they_are(database_url: str) -> None:
+async def test_the_command_api_grants_no_access_by_client_address(database_url: str) -> None:
     async with open_application(database_url, dashboard_open=False) as app:
         for headers in ({}, {"X-Forwarded-For": "127.0.0.1"}, {"X-Real-IP": "127.0.0.1"}):
             async with browser_of(app, client="127.0.0.1") as browser:
@@ -90,14 +90,14 @@ async def test_command_api_shows_it_to_nobody_because_of_where_they_are(database
                 assert "commandapi dashboard link" in answer.text
 
 
-async def test_command_api_opens_it_where_the_setting_says_so() -> None:
+async def test_the_command_api_opens_the_dashboard_where_the_setting_says_so() -> None:
     app = create_app(Settings(database_url=NOWHERE, dashboard_open=True))
     async with browser_of(app, client="8.8.8.8") as browser:
         # It is shown, and has no database.
         assert (await browser.get("/hangfire/")).status_code == 503
 
 
-async def test_command_api_serves_it_where_the_setting_says() -> None:
+async def test_the_command_api_serves_the_dashboard_at_the_configured_path() -> None:
     app = create_app(Settings(database_url=NOWHERE, dashboard_path="/internal/jobs", dashboard_open=True))
     async with browser_of(app) as browser:
         assert (await browser.get("/internal/jobs/")).status_code == 503
@@ -105,12 +105,12 @@ async def test_command_api_serves_it_where_the_setting_says() -> None:
 
 
 @pytest.mark.parametrize("path", ["hangfire", "/", "/hangfire/", "/a b", "/{x}"])
-def test_unusable_path_is_refused(path: str) -> None:
+def test_an_unusable_path_is_rejected(path: str) -> None:
     with pytest.raises(ValueError, match="dashboard_path"):
         Settings(database_url=NOWHERE, dashboard_path=path)
 
 
-async def test_requests_are_counted_by_what_was_asked_and_not_by_every_address() -> None:
+async def test_requests_are_counted_by_route_not_by_address() -> None:
     app = create_app(Settings(database_url=NOWHERE, dashboard_open=True))
     async with browser_of(app) as browser:
         await browser.get("/hangfire/")

@@ -25,7 +25,7 @@ async def post(browser: httpx.AsyncClient, action: str, fields: Any, **headers: 
     return await browser.post(f"/hangfire/do/{action}", data=fields, headers=headers)
 
 
-async def test_action_is_done_audited_and_told_once() -> None:
+async def test_an_action_is_done_audited_and_reported_once() -> None:
     data = sample_data()
     async with browser_of(build_site(data, FixedAccess())) as browser:
         form = {"csrf": await token_of(browser), "id": ["1", "4"], "confirmed": "yes", "back": "jobs?state=failed"}
@@ -36,7 +36,7 @@ async def test_action_is_done_audited_and_told_once() -> None:
         assert "2 requeued." not in (await browser.get("/hangfire/jobs")).text
 
 
-async def test_a_form_that_is_sent_twice_does_it_once() -> None:
+async def test_a_form_submitted_twice_acts_once() -> None:
     data = sample_data()
     async with browser_of(build_site(data, FixedAccess())) as browser:
         token = await token_of(browser)
@@ -51,7 +51,7 @@ async def test_a_form_that_is_sent_twice_does_it_once() -> None:
     assert [target for _, _, target, _ in data.audit] == ["jobs [1, 4]", "jobs [1]", "jobs [1, 4]"]
 
 
-async def test_a_form_that_is_sent_twice_at_once_waits_for_what_the_first_does() -> None:
+async def test_a_concurrent_duplicate_form_waits_for_the_first() -> None:
     data = sample_data()
     go_on = asyncio.Event()
     runs = 0
@@ -72,7 +72,7 @@ async def test_a_form_that_is_sent_twice_at_once_waits_for_what_the_first_does()
     assert (first, second, runs) == ("Done.", "Already done: Done.", 1)
 
 
-async def test_without_script_the_question_is_a_page() -> None:
+async def test_without_javascript_the_confirmation_is_a_page() -> None:
     data = sample_data()
     async with browser_of(build_site(data, FixedAccess())) as browser:
         form = {"csrf": await token_of(browser), "id": ["1", "4"], "back": "jobs"}
@@ -89,7 +89,7 @@ async def test_without_script_the_question_is_a_page() -> None:
         assert data.audit[0][2] == "jobs [1, 4]"
 
 
-async def test_action_that_is_refused_says_why_and_is_audited() -> None:
+async def test_a_rejected_action_says_why_and_is_audited() -> None:
     data = sample_data()
     async with browser_of(build_site(data, FixedAccess())) as browser:
         form = {"csrf": await token_of(browser), "confirmed": "yes", "back": "jobs"}
@@ -99,7 +99,7 @@ async def test_action_that_is_refused_says_why_and_is_audited() -> None:
     assert data.audit == [("ann", "jobs/requeue", "", "No job was chosen.")]
 
 
-async def test_action_that_breaks_is_audited() -> None:
+async def test_a_failing_action_is_audited() -> None:
     data = sample_data()
     async with browser_of(build_site(data, FixedAccess())) as browser:
         answer = await post(browser, "jobs/break", {"csrf": await token_of(browser), "id": "7"})
@@ -107,7 +107,7 @@ async def test_action_that_breaks_is_audited() -> None:
     assert data.audit == [("ann", "jobs/break", "id=7", "failed; some of it may be done")]
 
 
-async def test_action_that_a_stopping_server_interrupts_is_audited() -> None:
+async def test_an_action_interrupted_by_a_shutdown_is_audited() -> None:
     data = sample_data()
     has_begun = asyncio.Event()
 
@@ -148,9 +148,7 @@ async def test_read_only_viewers_see_no_buttons_and_cannot_act() -> None:
     ],
     ids=["no token", "wrong token", "another site", "another origin"],
 )
-async def test_forms_that_are_not_the_dashboards_own_are_refused(
-    fields: dict[str, str | None], headers: dict[str, str]
-) -> None:
+async def test_forms_from_elsewhere_are_rejected(fields: dict[str, str | None], headers: dict[str, str]) -> None:
     data = sample_data()
     async with browser_of(build_site(data, FixedAccess())) as browser:
         token = await token_of(browser)
@@ -161,7 +159,7 @@ async def test_forms_that_are_not_the_dashboards_own_are_refused(
     assert data.audit == []
 
 
-async def test_token_of_another_viewer_in_the_same_browser_is_refused() -> None:
+async def test_another_viewers_token_in_the_same_browser_is_rejected() -> None:
     access = FixedAccess()
     data = sample_data()
     async with browser_of(build_site(data, access)) as browser:
@@ -171,7 +169,7 @@ async def test_token_of_another_viewer_in_the_same_browser_is_refused() -> None:
     assert data.audit == []
 
 
-async def test_bodies_that_are_no_forms_are_refused() -> None:
+async def test_bodies_that_are_not_forms_are_rejected() -> None:
     async with browser_of(build_site(SiteData(), FixedAccess())) as browser:
         token = await token_of(browser)
         as_json = await browser.post("/hangfire/do/jobs/touch", json={"csrf": token})
@@ -181,7 +179,7 @@ async def test_bodies_that_are_no_forms_are_refused() -> None:
     assert (as_json.status_code, too_long.status_code, unknown.status_code, by_get.status_code) == (400, 400, 404, 405)
 
 
-async def test_message_from_a_forged_cookie_is_text_only() -> None:
+async def test_a_message_from_a_forged_cookie_is_escaped() -> None:
     async with browser_of(build_site(SiteData(), FixedAccess())) as browser:
         for forged in ("x", "W10=", "WyJhIiwxXQ==", "é"):
             answer = await browser.get("/hangfire/", headers={"Cookie": f"bulkport_flash={forged}".encode()})
@@ -189,7 +187,7 @@ async def test_message_from_a_forged_cookie_is_text_only() -> None:
             assert 'class="flash' not in answer.text
 
 
-async def test_audit_is_kept_in_the_database(database_url: str) -> None:
+async def test_the_audit_log_is_stored_in_the_database(database_url: str) -> None:
     async with open_pool(database_url, name="audit", most=2) as pool:
         audit = AuditLog(lambda: pool)
         first = await audit.begin("ann", "jobs/requeue", "id=1", "one form")
@@ -213,7 +211,7 @@ async def test_audit_is_kept_in_the_database(database_url: str) -> None:
         assert await audit.outcome(second.entry_id) == Outcome("Paused.; interrupted")
 
 
-async def test_action_whose_audit_cannot_be_kept_is_an_error_and_not_silent(database_url: str) -> None:
+async def test_an_action_that_cannot_be_audited_is_an_error(database_url: str) -> None:
     async with open_pool(database_url, name="audit", most=1) as pool:
         async with pool.connection() as connection:
             await connection.execute("DROP TABLE bulkport.audit CASCADE")
@@ -221,7 +219,7 @@ async def test_action_whose_audit_cannot_be_kept_is_an_error_and_not_silent(data
             await AuditLog(lambda: pool).begin("ann", "jobs/touch", "", "a form")
 
 
-async def test_old_entries_of_the_audit_are_removed_while_new_ones_come(database_url: str) -> None:
+async def test_old_audit_entries_are_removed_while_new_ones_arrive(database_url: str) -> None:
     async with open_pool(database_url, name="audit", most=2) as pool:
         async with pool.connection() as connection:
             await connection.execute(

@@ -31,7 +31,7 @@ async def site(database_url: str) -> AsyncIterator[PartsSite]:
         yield site
 
 
-async def test_programs_read_what_the_pages_show(site: PartsSite) -> None:
+async def test_the_api_returns_what_the_pages_show(site: PartsSite) -> None:
     failed = await site.jobs.enqueue(site.site.strict, "no row 7")
     async with site.site.worker():
         await site.site.reaches(failed, JobState.FAILED)
@@ -49,7 +49,7 @@ async def test_programs_read_what_the_pages_show(site: PartsSite) -> None:
     assert "/jobs/{job_id}" in json.loads(await site.page("api/v1/openapi.json"))["paths"]
 
 
-async def test_what_is_wrong_is_stated_as_json(site: PartsSite) -> None:
+async def test_errors_are_json(site: PartsSite) -> None:
     assert json.loads(await site.page("api/v1/jobs/999", status=404))["status"] == 404
     problem = json.loads(await site.page("api/v1/jobs?since=never", status=400))
     assert "Enter a date like" in problem["detail"]

@@ -80,7 +80,7 @@ async def test_a_job_is_requeued_cancelled_and_deleted_with_a_reason_in_its_hist
     assert "ann" in audit
 
 
-async def test_what_cannot_be_done_is_reported_with_its_status(api: Api) -> None:
+async def test_impossible_commands_are_reported_with_the_right_status(api: Api) -> None:
     assert await api.post("jobs/999/cancel", status=404)
     job = await api.jobs.enqueue(api.site.send_report, "ada@example.org")
     await api.post(f"jobs/{job}/cancel")
@@ -95,7 +95,7 @@ async def test_what_cannot_be_done_is_reported_with_its_status(api: Api) -> None
     await api.post("queues/mail/limit", status=400, limit=0)
 
 
-async def test_all_jobs_that_match_are_requeued(api: Api) -> None:
+async def test_all_matching_jobs_are_requeued(api: Api) -> None:
     failed = [await api.jobs.enqueue(api.site.strict, f"no row {number}") for number in range(3)]
     async with api.site.worker():
         for job in failed:
@@ -104,7 +104,7 @@ async def test_all_jobs_that_match_are_requeued(api: Api) -> None:
     assert done["message"] == "3 jobs requeued."
 
 
-async def test_a_job_is_enqueued_with_arguments_that_fit(api: Api) -> None:
+async def test_a_job_is_enqueued_with_checked_arguments(api: Api) -> None:
     done = await api.post("jobs", task="send_report", args={"recipient": "ada@example.org"})
     job = await api.get(done["page"])
     assert job["task"] == "send_report"
@@ -132,14 +132,14 @@ async def test_queues_are_paused_with_a_note_resumed_and_limited(api: Api) -> No
     await api.post("queues/mail/limit", limit=None)
 
 
-async def test_who_only_looks_changes_nothing(database_url: str) -> None:
+async def test_read_only_users_change_nothing(database_url: str) -> None:
     async with open_api(database_url, FixedAccess(role=Role.READ_ONLY)) as api:
         job = await api.jobs.enqueue(api.site.send_report, "ada@example.org")
         assert "read-only" in await api.post(f"jobs/{job}/cancel", status=403)
         assert (await api.get(f"jobs/{job}"))["state"] == "enqueued"
 
 
-async def test_members_of_another_type_are_refused_and_nothing_is_done(api: Api) -> None:
+async def test_members_of_the_wrong_type_are_rejected_without_effect(api: Api) -> None:
     job = await api.jobs.enqueue(api.site.send_report, "ada@example.org")
     odd = [7, 0.5, True, [], {}, ["x"], {"x": 1}]
     texts = [*odd, "x" * 201, "nul \0", "half \ud800"]
@@ -175,7 +175,7 @@ async def test_members_of_another_type_are_refused_and_nothing_is_done(api: Api)
     assert "Filters without a value: task" in await api.post("jobs/delete", status=400, filter={"task": ""})
 
 
-async def test_an_operator_may_be_confined_to_some_actions(database_url: str) -> None:
+async def test_an_operator_can_be_limited_to_some_actions(database_url: str) -> None:
     access = FixedAccess(actions=frozenset({"jobs/requeue", "queues/*"}))
     async with open_api(database_url, access) as api:
         job = await api.jobs.enqueue(api.site.send_report, "ada@example.org")
@@ -188,7 +188,7 @@ async def test_an_operator_may_be_confined_to_some_actions(database_url: str) ->
         await api.post(f"jobs/{job}/requeue", status=409)
 
 
-async def test_the_address_of_the_api_says_where_everything_is(api: Api) -> None:
+async def test_the_api_root_links_to_everything(api: Api) -> None:
     for path in ("", "/"):
         answer = await api.read(f"api/v1{path}")
         index = answer.json()
@@ -226,7 +226,7 @@ async def test_batches_are_listed_with_their_progress(api: Api) -> None:
     assert one["userId"] == "dana"
 
 
-async def test_a_muted_error_is_listed_only_where_it_is_asked_for(api: Api) -> None:
+async def test_a_muted_error_is_listed_only_on_request(api: Api) -> None:
     failed = await api.jobs.enqueue(api.site.strict, "no row 7")
     async with api.site.worker():
         await api.site.reaches(failed, JobState.FAILED)

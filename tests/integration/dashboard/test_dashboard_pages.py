@@ -13,7 +13,7 @@ PAGES = ["", "jobs", "jobs?state=failed&sort=state&order=asc", "jobs/1"]
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_pages_carry_the_headers_that_keep_them_safe(page: str) -> None:
+async def test_pages_carry_security_headers(page: str) -> None:
     async with browser_of(build_site(sample_data())) as browser:
         answer = await browser.get(f"/hangfire/{page}")
     assert answer.status_code == 200
@@ -29,14 +29,14 @@ async def test_pages_carry_the_headers_that_keep_them_safe(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_pages_have_nothing_inline_and_nothing_from_elsewhere(page: str) -> None:
+async def test_pages_have_nothing_inline_and_nothing_external(page: str) -> None:
     async with browser_of(build_site(sample_data())) as browser:
         html = (await browser.get(f"/hangfire/{page}")).text
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<script(?![^>]*\ssrc=)", html)
     assert not re.findall(r'(?:src|href|action)="(?:https?:)?//', html)
 
 
-async def test_files_are_named_by_their_content_and_kept_permanently() -> None:
+async def test_static_files_are_named_by_content_and_cached_permanently() -> None:
     async with browser_of(build_site(sample_data())) as browser:
         html = (await browser.get("/hangfire/jobs/1")).text
         files = re.findall(r'(?:src|href)="\.\./(static/[^"]+)"', html)
@@ -57,7 +57,7 @@ async def test_files_are_named_by_their_content_and_kept_permanently() -> None:
         assert (await browser.get("/hangfire/static/..%2F__init__.py")).status_code == 404
 
 
-async def test_first_visit_is_small() -> None:
+async def test_a_first_visit_is_small() -> None:
     async with browser_of(build_site(sample_data())) as browser:
         page = await browser.get("/hangfire/")
         transferred = int(page.headers["content-length"])
@@ -66,7 +66,7 @@ async def test_first_visit_is_small() -> None:
     assert transferred <= 60_000
 
 
-async def test_page_is_sent_as_it_is_to_those_who_take_no_gzip() -> None:
+async def test_a_page_is_sent_uncompressed_to_clients_without_gzip() -> None:
     async with browser_of(build_site(sample_data())) as browser:
         answer = await browser.get("/hangfire/", headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in answer.headers
@@ -82,7 +82,7 @@ async def test_page_is_sent_as_it_is_to_those_who_take_no_gzip() -> None:
         ("/hangfire", "/prefix", "/prefix/hangfire"),  # or did not
     ],
 )
-async def test_dashboard_works_under_any_path_and_prefix(path: str, root_path: str, asked: str) -> None:
+async def test_the_dashboard_works_under_any_path_and_prefix(path: str, root_path: str, asked: str) -> None:
     async with browser_of(build_site(sample_data(), path=path), root_path=root_path) as browser:
         bare = await browser.get(asked)
         assert (bare.status_code, bare.headers["location"]) == (307, f"{asked.rpartition('/')[2]}/")
@@ -99,7 +99,7 @@ async def test_dashboard_works_under_any_path_and_prefix(path: str, root_path: s
                 assert (await browser.get(str(target))).status_code == 200, link
 
 
-async def test_frame_shows_counts_and_where_one_is() -> None:
+async def test_the_frame_shows_counts_and_the_current_page() -> None:
     async with browser_of(build_site(sample_data())) as browser:
         html = (await browser.get("/hangfire/jobs?state=failed")).text
     assert re.search(r'href="\./jobs" aria-current="page">Jobs<span class="count">1,284</span>', html)
@@ -108,7 +108,7 @@ async def test_frame_shows_counts_and_where_one_is() -> None:
 
 
 @pytest.mark.parametrize("path", ["jobs/99", "jobs/x", "nowhere", "jobs/", "do/nothing", "live/nowhere"])
-async def test_what_is_not_there_is_a_page_that_leads_back(path: str) -> None:
+async def test_an_unknown_page_links_back(path: str) -> None:
     async with browser_of(build_site(sample_data())) as browser:
         answer = await browser.get(f"/hangfire/{path}")
     assert answer.status_code in {404, 405}
@@ -116,7 +116,7 @@ async def test_what_is_not_there_is_a_page_that_leads_back(path: str) -> None:
     assert answer.headers["content-security-policy"]
 
 
-async def test_database_that_is_away_is_a_page_without_counts() -> None:
+async def test_during_a_database_outage_the_page_has_no_counts() -> None:
     data = sample_data()
     data.error = psycopg.OperationalError("secret host name")
     async with browser_of(build_site(data)) as browser:
@@ -126,7 +126,7 @@ async def test_database_that_is_away_is_a_page_without_counts() -> None:
     assert "secret host name" not in answer.text
 
 
-async def test_unexpected_error_is_a_page_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_error_page_reveals_nothing(caplog: pytest.LogCaptureFixture) -> None:
     data = sample_data()
     data.error = RuntimeError("secret detail")
     async with browser_of(build_site(data)) as browser:
@@ -136,7 +136,7 @@ async def test_unexpected_error_is_a_page_that_tells_nothing(caplog: pytest.LogC
     assert "secret detail" in caplog.text
 
 
-async def test_what_data_says_is_text_and_no_markup() -> None:
+async def test_data_is_escaped() -> None:
     data = sample_data()
     data.jobs[0].task = '<script>alert("x")</script>'
     data.jobs[0].traceback = "</pre><img src=x>"
@@ -147,14 +147,14 @@ async def test_what_data_says_is_text_and_no_markup() -> None:
             assert "<img src=x>" not in html
 
 
-async def test_empty_overview_says_so() -> None:
+async def test_an_empty_overview_says_so() -> None:
     async with browser_of(build_site(SiteData())) as browser:
         html = (await browser.get("/hangfire/")).text
     assert "Nothing to show" in html
     assert MASK not in html
 
 
-async def test_theme_is_kept_in_a_cookie_without_script() -> None:
+async def test_the_theme_is_stored_in_a_cookie_without_javascript() -> None:
     async with browser_of(build_site(sample_data())) as browser:
         page = (await browser.get("/hangfire/jobs/1")).text
         assert 'data-theme="auto"' in page

@@ -39,7 +39,7 @@ async def test_a_browser_that_opened_the_link_stays_signed_in(database_url: str)
         assert (await browser.get("/hangfire/")).status_code == 200
 
 
-async def test_a_link_is_for_one_browser_and_for_a_time(database_url: str) -> None:
+async def test_a_link_works_for_one_browser_and_expires(database_url: str) -> None:
     async with _application(database_url) as (app, access):
         link = await access.new_link()
         async with browser_of(app) as first, browser_of(app) as second:
@@ -59,7 +59,7 @@ async def test_a_link_is_for_one_browser_and_for_a_time(database_url: str) -> No
             assert (await second.get(f"/hangfire/{old}")).status_code == 403
 
 
-async def test_signing_out_ends_the_session_for_whoever_has_its_cookie(database_url: str) -> None:
+async def test_signing_out_ends_the_session_for_everyone_with_its_cookie(database_url: str) -> None:
     async with _application(database_url) as (app, access), browser_of(app) as browser, browser_of(app) as thief:
         await browser.get(f"/hangfire/{await access.new_link()}")
         page = (await browser.get("/hangfire/")).text
@@ -74,7 +74,7 @@ async def test_signing_out_ends_the_session_for_whoever_has_its_cookie(database_
         assert (await thief.get("/hangfire/")).status_code == 403
 
 
-async def test_cookies_are_secure_where_the_public_address_is_https(database_url: str) -> None:
+async def test_cookies_are_secure_if_the_public_address_is_https(database_url: str) -> None:
     public = "https://jobs.example/hangfire"
     async with _application(database_url, dashboard_public_url=public) as (app, access), browser_of(app) as browser:
         opened = await browser.get(f"/hangfire/{await access.new_link()}")
@@ -83,7 +83,7 @@ async def test_cookies_are_secure_where_the_public_address_is_https(database_url
         assert {"Secure", "HttpOnly", "Path=/"} <= {part.strip() for part in cookie.split(";")}
 
 
-async def test_sessions_are_kept_as_digests(database_url: str) -> None:
+async def test_sessions_are_stored_as_digests(database_url: str) -> None:
     async with _application(database_url) as (app, access), browser_of(app) as browser:
         await browser.get(f"/hangfire/{await access.new_link()}", headers={"user-agent": "a browser\x01" + "x" * 500})
         token = browser.cookies["bulkport_session"]
@@ -92,7 +92,7 @@ async def test_sessions_are_kept_as_digests(database_url: str) -> None:
         assert token not in rows[0][4]
 
 
-async def test_sessions_are_listed_and_operators_end_them(database_url: str) -> None:
+async def test_sessions_are_listed_and_operators_can_end_them(database_url: str) -> None:
     async with _application(database_url) as (app, access), browser_of(app) as ann, browser_of(app) as other:
         await ann.get(f"/hangfire/{await access.new_link()}")
         await other.get(f"/hangfire/{await access.new_link()}", headers={"user-agent": "Lynx/2.9"})

@@ -77,7 +77,7 @@ async def job_ends(site: CommandSite, import_id: int, state: JobState) -> None:
     await until(has_ended, f"job {job_id} {state}")
 
 
-async def test_waiting_import_is_cancelled_at_once_and_never_begun(site: CommandSite) -> None:
+async def test_a_waiting_import_is_cancelled_at_once_and_never_starts(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
     assert await cancel(site, import_id) == f"Cancelled import #{import_id}. Rows already imported are kept."
     job = await assert_cancelled(site, import_id)
@@ -100,7 +100,7 @@ async def test_waiting_import_is_cancelled_at_once_and_never_begun(site: Command
     ]
 
 
-async def test_lane_stops_between_chunks_and_settles(site: CommandSite) -> None:
+async def test_a_chunk_worker_stops_between_chunks_and_completes_the_import(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
     async with site.worker(chunk_slots=1):
         async with site.held():
@@ -113,7 +113,7 @@ async def test_lane_stops_between_chunks_and_settles(site: CommandSite) -> None:
     assert job["successCount"] == job["processedRecords"]
 
 
-async def test_strict_import_is_taken_back_in_the_middle_of_its_writing(site: CommandSite) -> None:
+async def test_a_strict_import_is_rolled_back_while_it_writes(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS, prefer=STRICT)
     async with site.worker(chunk_slots=1):
         async with site.held():
@@ -134,7 +134,7 @@ async def test_strict_import_is_taken_back_in_the_middle_of_its_writing(site: Co
     assert await value(site, "SELECT count(*) FROM platforms") == 0
 
 
-async def test_buttons_are_there_for_imports_in_progress_only(site: CommandSite) -> None:
+async def test_only_imports_in_progress_have_cancel_buttons(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
     assert "do/imports/cancel" in await site.page(f"imports/{import_id}")
     assert "do/imports/cancel" in await site.page("imports")
@@ -143,7 +143,7 @@ async def test_buttons_are_there_for_imports_in_progress_only(site: CommandSite)
     assert "do/imports/cancel" not in await site.page("imports")
 
 
-async def test_import_that_has_ended_stays_as_it_is(site: CommandSite) -> None:
+async def test_a_finished_import_stays_unchanged(site: CommandSite) -> None:
     async with site.worker():
         import_id = await site.send(PLATFORMS[:3])
         job = await settled(site.api, import_id)

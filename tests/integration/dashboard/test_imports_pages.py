@@ -38,7 +38,7 @@ async def test_empty_lists_say_what_to_do(site: CommandSite) -> None:
     assert "not found" in await site.page("imports/99999999999999999999999", status=404)
 
 
-async def test_list_narrows_down_and_pages(site: CommandSite) -> None:
+async def test_the_list_is_filtered_and_paged(site: CommandSite) -> None:
     good = [await site.send(PLATFORMS[start : start + 10]) for start in (0, 10, 20)]
     async with site.worker():
         bad = await site.send([{"platformName": ""}])
@@ -62,7 +62,7 @@ async def test_list_narrows_down_and_pages(site: CommandSite) -> None:
     assert listed(second) == newest[2:4]
 
 
-async def test_import_shows_what_is_wrong_and_gives_the_whole_report(site: CommandSite) -> None:
+async def test_an_import_shows_its_errors_and_links_to_the_full_report(site: CommandSite) -> None:
     records = [*PLATFORMS[:20], *({"platformName": name} for name in ("x" * 101, "", ""))]
     import_id = await site.send(records)
     async with site.worker():
@@ -97,7 +97,7 @@ async def test_import_shows_what_is_wrong_and_gives_the_whole_report(site: Comma
     assert (await site.browser.get(f"/hangfire/imports/{import_id}/errors.pdf")).status_code == 404
 
 
-async def test_rejected_rows_are_narrowed_to_one_error_and_paged(site: CommandSite) -> None:
+async def test_rejected_rows_are_filtered_by_error_and_paged(site: CommandSite) -> None:
     names = ["x" * 101, *("" for _ in range(30)), "y" * 101]
     import_id = await site.send([*PLATFORMS[:10], *({"platformName": name} for name in names)])
     async with site.worker():
@@ -118,7 +118,7 @@ async def test_rejected_rows_are_narrowed_to_one_error_and_paged(site: CommandSi
     assert "No matching rows" in nothing
 
 
-async def test_imports_are_found_by_their_tags_names_and_files(site: CommandSite) -> None:
+async def test_imports_are_found_by_tag_name_and_file(site: CommandSite) -> None:
     labels = "name=July+catalogue&tag=nightly&tag=acme"
     answer = await site.api.post(
         f"/api/platforms/bulk?{labels}",
@@ -141,7 +141,7 @@ async def test_imports_are_found_by_their_tags_names_and_files(site: CommandSite
         assert leads_to in found.headers["location"]
 
 
-async def test_chunk_map_tells_what_is_in_hand(site: CommandSite) -> None:
+async def test_the_chunk_map_shows_chunks_in_progress(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
     assert "0 in progress" in await site.page(f"imports/{import_id}")
     async with site.worker(chunk_slots=1):
@@ -157,7 +157,7 @@ async def test_chunk_map_tells_what_is_in_hand(site: CommandSite) -> None:
     assert "All rows imported" in page
 
 
-async def test_import_and_its_background_job_lead_to_each_other(site: CommandSite) -> None:
+async def test_an_import_and_its_background_job_link_to_each_other(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
     job_id = (await site.status_of(import_id))["hangfireJobId"]
     assert f'href="../jobs/{job_id}"' in await site.page(f"imports/{import_id}")

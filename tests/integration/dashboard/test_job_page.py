@@ -30,7 +30,7 @@ def steps(page: str) -> list[str]:
     return re.findall(r"<li class=\"\w*\"><div><strong>([^<]+)</strong>", page)
 
 
-async def test_failed_job_tells_why(operator: Operator) -> None:
+async def test_a_failed_job_shows_why(operator: Operator) -> None:
     site = operator.site
     job_id = await site.jobs.enqueue(site.strict.options(user_id="alice").call("no <recipient>"))
     async with site.worker(name="worker-a"):
@@ -46,7 +46,7 @@ async def test_failed_job_tells_why(operator: Operator) -> None:
     assert re.search(r"<details id=\"traceback-1\" open>", page)
 
 
-async def test_result_and_log_of_a_job_are_shown_and_masked(operator: Operator) -> None:
+async def test_the_result_and_log_of_a_job_are_shown_masked(operator: Operator) -> None:
     site = operator.site
     job_id = await site.jobs.enqueue(site.send_report, "ada@example.org")
     async with site.worker():
@@ -59,7 +59,7 @@ async def test_result_and_log_of_a_job_are_shown_and_masked(operator: Operator) 
     assert "await jobs.enqueue(" in page
 
 
-async def test_what_a_job_belongs_to_is_linked(operator: Operator) -> None:
+async def test_a_job_links_to_everything_it_belongs_to(operator: Operator) -> None:
     site = operator.site
     parent = await site.jobs.enqueue(site.wait, "gate")
     child = await site.jobs.continue_with(parent, site.send_report.call("next"), on="failed")
@@ -80,7 +80,7 @@ async def test_what_a_job_belongs_to_is_linked(operator: Operator) -> None:
     assert "by recurring job nightly" in page
 
 
-async def test_running_job_moves_while_it_is_watched(database_url: str) -> None:
+async def test_a_running_job_updates_live(database_url: str) -> None:
     async with open_jobs_site(database_url) as (site, pool):
         job_id = await site.jobs.enqueue(site.wait, "gate")
         app = site.build(pool, FixedAccess(), hub=Hub(is_stopping=lambda: False))
@@ -92,7 +92,7 @@ async def test_running_job_moves_while_it_is_watched(database_url: str) -> None:
             await until(lambda: "Succeeded" in viewer.fragments("live_history")[-1], "its history")
 
 
-async def test_running_job_is_asked_to_stop(operator: Operator) -> None:
+async def test_a_running_job_can_be_asked_to_stop(operator: Operator) -> None:
     site = operator.site
     job_id = await site.jobs.enqueue(site.wait, "never")
     async with site.worker():
@@ -107,7 +107,7 @@ async def test_running_job_is_asked_to_stop(operator: Operator) -> None:
     assert await operator.said("jobs/requeue", {"id": job_id}, back=page) == f"Requeued job {job_id}."
 
 
-async def test_succeeded_job_is_run_again_as_a_new_one(operator: Operator) -> None:
+async def test_a_succeeded_job_is_run_again_as_a_new_one(operator: Operator) -> None:
     site = operator.site
     job_id = await site.jobs.enqueue(site.send_report, "ada")
     async with site.worker():
@@ -120,7 +120,7 @@ async def test_succeeded_job_is_run_again_as_a_new_one(operator: Operator) -> No
     assert await operator.said("jobs/delete", {"id": job_id}, back=f"jobs/{job_id}") == f"Deleted job {job_id}."
 
 
-async def test_scheduled_job_is_run_now(operator: Operator) -> None:
+async def test_a_scheduled_job_can_be_run_now(operator: Operator) -> None:
     site = operator.site
     job_id = await site.jobs.schedule(site.send_report, "ada", in_=3600)
     assert "Run job now" in await operator.page(f"jobs/{job_id}")
@@ -128,7 +128,7 @@ async def test_scheduled_job_is_run_now(operator: Operator) -> None:
     assert await operator.rows("jobs?state=enqueued") == [int(job_id)]
 
 
-async def test_large_arguments_are_left_out_of_lists_and_shown_on_the_page(operator: Operator) -> None:
+async def test_large_arguments_are_omitted_from_lists_and_shown_on_the_job_page(operator: Operator) -> None:
     site = operator.site
     text = "".join(f"{number:08}" for number in range(20_000))
     job_id = await site.jobs.enqueue(site.send_report, text)
@@ -136,13 +136,13 @@ async def test_large_arguments_are_left_out_of_lists_and_shown_on_the_page(opera
     assert "00000001" in await operator.page(f"jobs/{job_id}")
 
 
-async def test_job_that_is_not_there_is_reported(operator: Operator) -> None:
+async def test_an_unknown_job_is_reported(operator: Operator) -> None:
     for number in ["999", str(MAX_BIGINT), str(MAX_BIGINT + 1), "9" * 30]:
         with case(number):
             assert "not found. Finished jobs are removed" in await operator.page(f"jobs/{number}", status=404)
 
 
-async def test_long_log_shows_its_end_first(operator: Operator) -> None:
+async def test_a_long_log_shows_its_end_first(operator: Operator) -> None:
     site = operator.site
 
     @site.jobs.task(name="chatter")

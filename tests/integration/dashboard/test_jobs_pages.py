@@ -56,7 +56,7 @@ async def test_each_state_has_a_view_with_its_count(operator: Operator) -> None:
     assert "recipient=&#34;ada@example.org&#34;" in page
 
 
-async def test_a_search_does_not_tell_what_is_masked(operator: Operator) -> None:
+async def test_a_search_does_not_reveal_masked_values(operator: Operator) -> None:
     site = operator.site
     await site.jobs.enqueue(site.strict.call("plain reason", password="open-sesame"))
     spoken = await site.jobs.enqueue(site.strict.call("she said open-sesame", password="x"))
@@ -66,7 +66,7 @@ async def test_a_search_does_not_tell_what_is_masked(operator: Operator) -> None
     assert await operator.rows("jobs?text=OPEN-sesame") == [int(spoken)]
 
 
-async def test_what_is_masked_is_not_told_by_long_arguments_nor_by_a_number(operator: Operator) -> None:
+async def test_masked_values_are_not_revealed_by_long_arguments_or_counts(operator: Operator) -> None:
     site = operator.site
     # Lists are not given arguments that are this long.
     long = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(250))
@@ -78,7 +78,7 @@ async def test_what_is_masked_is_not_told_by_long_arguments_nor_by_a_number(oper
     assert operator.question == "Delete 1 job (text: open-sesame)?"
 
 
-async def test_a_page_of_what_is_masked_is_like_a_page_of_nothing(operator: Operator) -> None:
+async def test_a_page_of_masked_matches_looks_like_an_empty_page(operator: Operator) -> None:
     site = operator.site
     spoken = await site.jobs.enqueue(site.strict.call("open-sesame"))
     hidden = site.strict.call("plain reason", password="open-sesame")
@@ -92,7 +92,7 @@ async def test_a_page_of_what_is_masked_is_like_a_page_of_nothing(operator: Oper
     assert len(page) == len(other)
 
 
-async def test_empty_view_says_what_to_do(operator: Operator) -> None:
+async def test_an_empty_view_says_what_to_do(operator: Operator) -> None:
     for state in [
         "",
         "enqueued",
@@ -193,14 +193,14 @@ async def test_filters_are_saved_as_views_shared_and_removed(operator: Operator)
     assert await operator.said("views/remove", {"view": view}, back="jobs") == "You have no such view."
 
 
-async def test_address_that_makes_no_sense_is_reported(operator: Operator) -> None:
+async def test_a_meaningless_address_is_reported(operator: Operator) -> None:
     for query in ["state=nothing", "since=the+day+before", "batch=none", "cursor=abc", "task=%00"]:
         with case(query):
             page = await operator.page(f"jobs?{query}", status=400)
             assert "Back to overview" in page or "Enter a date like" in page
 
 
-async def test_pages_follow_one_another_and_lead_back(operator: Operator) -> None:
+async def test_pages_link_forward_and_back(operator: Operator) -> None:
     site = operator.site
     ids = numbers([job.id for job in await site.jobs.enqueue_many([site.wait.call(f"g{n}") for n in range(60)])])
     address, seen = "jobs?size=25", []
@@ -220,7 +220,7 @@ async def test_pages_follow_one_another_and_lead_back(operator: Operator) -> Non
     assert await operator.rows(back[1].replace("&amp;", "&")) == pages[1]
 
 
-async def test_enqueued_jobs_are_reported_by_queue(operator: Operator) -> None:
+async def test_enqueued_jobs_are_grouped_by_queue(operator: Operator) -> None:
     site = operator.site
     for queue in ("mail", "mail", "slow"):
         await site.jobs.enqueue(site.send_report.options(queue=queue).call("ada"))
@@ -228,7 +228,7 @@ async def test_enqueued_jobs_are_reported_by_queue(operator: Operator) -> None:
     assert re.search(r'queue=mail&amp;state=enqueued"[^>]*>mail<span class="count">2</span>', page)
 
 
-async def test_chosen_jobs_are_requeued_once(operator: Operator) -> None:
+async def test_selected_jobs_are_requeued_once(operator: Operator) -> None:
     ids = await failed_jobs(operator, 3)
     chosen = {"id": ids[:2]}
     back = "jobs?state=failed"
@@ -241,7 +241,7 @@ async def test_chosen_jobs_are_requeued_once(operator: Operator) -> None:
     assert [entry.change.actor for entry in details.timeline if entry.change] == ["ann"]
 
 
-async def test_a_finished_job_is_repeated_once_by_a_form_that_is_sent_twice(operator: Operator) -> None:
+async def test_a_form_submitted_twice_copies_a_finished_job_once(operator: Operator) -> None:
     site = operator.site
     job_id = await site.jobs.enqueue(site.send_report, "ada")
     async with site.worker():
@@ -254,7 +254,7 @@ async def test_a_finished_job_is_repeated_once_by_a_form_that_is_sent_twice(oper
     assert len(await operator.rows("jobs?state=enqueued")) == 2
 
 
-async def test_all_that_match_are_meant_with_their_number(operator: Operator) -> None:
+async def test_acting_on_all_matches_shows_their_number(operator: Operator) -> None:
     site = operator.site
     failed = await failed_jobs(operator, 30)
     other = await site.jobs.enqueue(site.send_report, "ada")
@@ -279,14 +279,14 @@ async def test_all_that_match_are_meant_with_their_number(operator: Operator) ->
     ]
 
 
-async def test_all_jobs_whatever_their_state_are_never_offered(operator: Operator) -> None:
+async def test_acting_on_all_jobs_of_every_state_is_never_offered(operator: Operator) -> None:
     site = operator.site
     await site.jobs.enqueue_many([site.wait.call(f"g{n}") for n in range(30)])
     assert "Delete all" not in await operator.page("jobs?size=25")
     assert "Delete all" in await operator.page("jobs?size=25&state=enqueued")
 
 
-async def test_filter_that_is_no_longer_right_acts_on_nothing(operator: Operator) -> None:
+async def test_an_outdated_filter_acts_on_nothing(operator: Operator) -> None:
     (failed,) = await failed_jobs(operator, 1)
     page = await operator.press("jobs/requeue", {"all": "jobs", "filter": "state=failed&since=never"})
     assert "Enter a date like 2026-07-01 14:00" in page
@@ -296,7 +296,7 @@ async def test_filter_that_is_no_longer_right_acts_on_nothing(operator: Operator
     assert await operator.rows("jobs?state=failed") == [int(failed)]
 
 
-async def test_those_who_only_look_have_no_buttons_and_cannot_act(database_url: str) -> None:
+async def test_read_only_users_have_no_buttons_and_cannot_act(database_url: str) -> None:
     async with operating(database_url, READER) as reader:
         job_id = await reader.jobs.enqueue(reader.site.send_report, "ada")
         for address in ("jobs", f"jobs/{job_id}", "retries", "recurring"):

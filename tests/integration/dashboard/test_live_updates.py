@@ -42,7 +42,7 @@ def pollers() -> int:
     return sum(task.get_name() == "dashboard poller" for task in asyncio.all_tasks())
 
 
-async def test_stream_is_what_browsers_take(app: FastAPI) -> None:
+async def test_the_stream_is_valid_server_sent_events(app: FastAPI) -> None:
     async with watch(app, "jobs") as viewer:
         await until(lambda: viewer.fragments("live_jobs"), "the first state")
     assert viewer.status == 200
@@ -54,7 +54,7 @@ async def test_stream_is_what_browsers_take(app: FastAPI) -> None:
     assert abs(data["now"] / 1000 - time.time()) < 60
 
 
-async def test_fragments_are_those_of_the_page(app: FastAPI) -> None:
+async def test_fragments_match_the_page(app: FastAPI) -> None:
     async with watch(app, "jobs?state=failed") as viewer, browser_of(app) as browser:
         await until(lambda: viewer.fragments("live_jobs"), "the first state")
         page = (await browser.get("/hangfire/jobs?state=failed")).text
@@ -65,7 +65,7 @@ async def test_fragments_are_those_of_the_page(app: FastAPI) -> None:
     assert not viewer.fragments("live_tiles")
 
 
-async def test_viewers_get_what_changed_and_nothing_else(app: FastAPI, data: SiteData) -> None:
+async def test_viewers_receive_only_what_changed(app: FastAPI, data: SiteData) -> None:
     async with watch(app, "jobs") as viewer:
         await until(lambda: viewer.fragments("live_jobs"), "the first state")
         loads = data.loads
@@ -89,7 +89,7 @@ async def test_ten_viewers_of_a_page_cost_as_much_as_one(app: FastAPI, data: Sit
         await until(lambda: all(len(viewer.fragments("live_jobs")) == 2 for viewer in viewers), "the change")
 
 
-async def test_poller_stops_with_the_last_viewer(app: FastAPI, data: SiteData, hub: Hub) -> None:
+async def test_polling_stops_with_the_last_viewer(app: FastAPI, data: SiteData, hub: Hub) -> None:
     async with watch(app, "jobs"):
         async with watch(app, ""):
             await until(lambda: data.loads >= 2, "a look at each")
@@ -100,7 +100,7 @@ async def test_poller_stops_with_the_last_viewer(app: FastAPI, data: SiteData, h
         await until(lambda: viewer.fragments("live_jobs"), "a new poller")
 
 
-async def test_what_operators_see_is_not_sent_to_others(data: SiteData, hub: Hub) -> None:
+async def test_operators_content_is_not_sent_to_other_viewers(data: SiteData, hub: Hub) -> None:
     access = FixedAccess()
     app = build_site(data, access, hub=hub)
     async with watch(app, "jobs") as operator:
@@ -112,13 +112,13 @@ async def test_what_operators_see_is_not_sent_to_others(data: SiteData, hub: Hub
     assert "do/jobs/requeue" not in reader.fragments("live_jobs")[0]
 
 
-async def test_streams_hold_no_token_of_anybody(app: FastAPI) -> None:
+async def test_streams_contain_no_csrf_token(app: FastAPI) -> None:
     async with watch(app, "jobs") as viewer:
         await until(lambda: viewer.fragments("live_jobs"), "the first state")
     assert "csrf" not in json.dumps(viewer.events)
 
 
-async def test_viewer_who_reads_slowly_gets_the_newest_state_at_last(app: FastAPI, data: SiteData) -> None:
+async def test_a_slow_viewer_eventually_gets_the_latest_state(app: FastAPI, data: SiteData) -> None:
     async with watch(app, "jobs") as slow, watch(app, "jobs") as fast:
         await until(lambda: slow.fragments("live_jobs") and fast.fragments("live_jobs"), "the first states")
         slow.reading.clear()
@@ -132,7 +132,7 @@ async def test_viewer_who_reads_slowly_gets_the_newest_state_at_last(app: FastAP
         assert len(slow.fragments("live_jobs")) <= before + 2
 
 
-async def test_database_that_is_away_is_reported_and_its_return_too(app: FastAPI, data: SiteData) -> None:
+async def test_a_database_outage_and_its_end_are_shown(app: FastAPI, data: SiteData) -> None:
     async with watch(app, "jobs") as viewer:
         await until(lambda: viewer.fragments("live_jobs"), "the first state")
         data.error = RuntimeError("away")
@@ -143,13 +143,13 @@ async def test_database_that_is_away_is_reported_and_its_return_too(app: FastAPI
         await until(lambda: len(viewer.fragments("live_jobs")) == 2, "the change")
 
 
-async def test_pages_that_do_not_exist_have_no_stream(app: FastAPI) -> None:
+async def test_unknown_pages_have_no_stream(app: FastAPI) -> None:
     async with watch(app, "nowhere") as viewer:
         await until(lambda: viewer.has_ended, "the answer")
     assert viewer.status == 404
 
 
-async def test_there_are_not_more_viewers_than_may_be(data: SiteData) -> None:
+async def test_the_number_of_viewers_is_limited(data: SiteData) -> None:
     app = build_site(data, FixedAccess(), hub=Hub(max_viewers=1, is_stopping=lambda: False))
     async with watch(app, "jobs") as first:
         await until(lambda: first.fragments("live_jobs"), "the first viewer")
@@ -160,7 +160,7 @@ async def test_there_are_not_more_viewers_than_may_be(data: SiteData) -> None:
         await until(lambda: third.fragments("live_tiles"), "a viewer after that")
 
 
-async def test_closing_ends_streams_even_of_those_who_do_not_read(app: FastAPI, hub: Hub, data: SiteData) -> None:
+async def test_closing_ends_the_streams_of_viewers_that_do_not_read(app: FastAPI, hub: Hub, data: SiteData) -> None:
     async with watch(app, "jobs") as reading, watch(app, "jobs") as stuck:
         await until(lambda: reading.fragments("live_jobs") and stuck.fragments("live_jobs"), "the first states")
         stuck.reading.clear()

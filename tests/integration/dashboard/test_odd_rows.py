@@ -178,7 +178,7 @@ async def fill(url: str) -> tuple[list[int], list[int], list[str]]:
         return jobs, imports, [row[0] for row in await cursor.fetchall()]
 
 
-async def test_every_page_shows_whatever_is_stored(site: CommandSite) -> None:
+async def test_every_page_renders_any_stored_value(site: CommandSite) -> None:
     jobs, imports, recurring = await fill(site.url)
     assert len(jobs) > 60
     assert imports

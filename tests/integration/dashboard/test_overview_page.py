@@ -29,7 +29,7 @@ def words(page: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
-async def test_empty_overview_says_what_to_do(site: CommandSite) -> None:
+async def test_the_empty_overview_says_what_to_do(site: CommandSite) -> None:
     for period in ("", "?period=7d", "?period=nonsense"):
         text = words(await site.page(period))
         assert "Enqueued 0 queue is empty" in text
@@ -39,7 +39,7 @@ async def test_empty_overview_says_what_to_do(site: CommandSite) -> None:
         assert "Servers 0" in text
 
 
-async def test_overview_shows_imports_in_progress_and_what_works_on_them(site: CommandSite) -> None:
+async def test_the_overview_shows_active_imports_and_their_workers(site: CommandSite) -> None:
     import_id = await site.send(PLATFORMS)
     page = await site.page("")
     assert f'id="import-{import_id}"' in page
@@ -61,7 +61,7 @@ async def test_overview_shows_imports_in_progress_and_what_works_on_them(site: C
         await until(is_done, "an overview without the import")
 
 
-async def test_jobs_that_ended_are_in_the_numbers_and_graphs(database_url: str) -> None:
+async def test_finished_jobs_appear_in_metrics_and_charts(database_url: str) -> None:
     async with open_jobs_site(database_url) as (site, _pool):
         read = OverviewReader(site.jobs).read
         good = await site.jobs.enqueue(site.send_report, "ada@example.org")

@@ -17,7 +17,7 @@ async def operator(database_url: str) -> AsyncIterator[Operator]:
         yield one
 
 
-async def test_schedule_and_last_run_are_reported(operator: Operator) -> None:
+async def test_the_schedule_and_the_last_run_are_shown(operator: Operator) -> None:
     site = operator.site
     page = await operator.page("recurring")
     assert "At 03:00 every day (Europe/Berlin)" in page
@@ -36,7 +36,7 @@ async def test_schedule_and_last_run_are_reported(operator: Operator) -> None:
     assert f'class="dot ok" title="job {job_id}: succeeded"' in page
 
 
-async def test_it_is_triggered_paused_resumed_and_removed(operator: Operator) -> None:
+async def test_a_recurring_job_can_be_triggered_paused_resumed_and_removed(operator: Operator) -> None:
     fields = {"recurring": "nightly"}
     await operator.press("recurring/trigger", fields, back="recurring")
     assert operator.led_to == "../../jobs/1"

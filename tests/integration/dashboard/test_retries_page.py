@@ -7,7 +7,7 @@ from dashboard_forms import operating
 from bulkport.jobs import JobState
 
 
-async def test_waiting_jobs_tell_why_and_are_retried_now(database_url: str) -> None:
+async def test_retrying_jobs_show_why_and_can_be_retried_now(database_url: str) -> None:
     async with operating(database_url) as operator:
         site = operator.site
         assert "No retrying jobs" in await operator.page("retries")

@@ -26,7 +26,7 @@ async def test_empty_pages_say_what_to_do(site: PartsSite) -> None:
     assert "A queue appears here with its first job" in await site.page("queues")
 
 
-async def test_server_shows_what_it_runs(site: PartsSite) -> None:
+async def test_a_server_shows_what_it_runs(site: PartsSite) -> None:
     job_id = await site.jobs.enqueue(site.site.wait, "gate")
     async with site.site.worker(name="worker-a", concurrency=4):
         await site.site.reaches(job_id, JobState.PROCESSING)
@@ -40,7 +40,7 @@ async def test_server_shows_what_it_runs(site: PartsSite) -> None:
         assert "0 of 4 idle all" in await site.row("servers", "server-worker-a")
 
 
-async def test_queue_is_paused_resumed_and_limited(site: PartsSite) -> None:
+async def test_a_queue_can_be_paused_resumed_and_limited(site: PartsSite) -> None:
     first = await site.jobs.enqueue(site.site.send_report, "ada@example.org")
     assert "No workers 1 0 0 0" in await site.row("queues", "queue-mail")
     assert await site.said("queues/pause", "queues", queue="mail") == "Paused mail. Running jobs will finish."
@@ -69,7 +69,7 @@ async def test_queue_is_paused_resumed_and_limited(site: PartsSite) -> None:
     assert 'max="100000" value=""' in await site.page("queues")
 
 
-async def test_a_queue_has_a_page_with_its_numbers_charts_and_servers(site: PartsSite) -> None:
+async def test_a_queue_has_a_page_with_metrics_charts_and_servers(site: PartsSite) -> None:
     failing = await site.jobs.enqueue(site.site.strict, "no such month")
     queue = "default"
     async with site.site.worker(name="worker-a", concurrency=4):
@@ -86,13 +86,13 @@ async def test_a_queue_has_a_page_with_its_numbers_charts_and_servers(site: Part
     assert "Queue nowhere has no jobs and no worker." in await site.page("queues/nowhere", status=404)
 
 
-async def test_queue_without_a_name_and_with_an_impossible_one_are_refused(site: PartsSite) -> None:
+async def test_invalid_queue_names_are_rejected(site: PartsSite) -> None:
     assert await site.said("queues/pause", "queues") == "No queue selected."
     assert await site.said("queues/pause", "queues", queue="a\0b") == "No queue selected."
     assert "Not possible" in await site.said("queues/pause", "queues", queue="q" * 1000)
 
 
-async def test_one_who_only_looks_has_no_buttons(database_url: str) -> None:
+async def test_read_only_users_have_no_buttons(database_url: str) -> None:
     reader = FixedAccess(Role.READ_ONLY)
     async with open_parts(
         database_url, lambda site, _: [servers_component(site.jobs), queues_component(site.jobs)], reader
@@ -101,7 +101,7 @@ async def test_one_who_only_looks_has_no_buttons(database_url: str) -> None:
         assert "do/queues" not in await site.page("queues")
 
 
-async def test_a_queue_is_paused_with_a_reason(site: PartsSite) -> None:
+async def test_a_queue_can_be_paused_with_a_reason(site: PartsSite) -> None:
     await site.jobs.enqueue(site.site.send_report, "ada@example.org")
     question = await site.page("queues")
     assert "data-note" in question
@@ -111,7 +111,7 @@ async def test_a_queue_is_paused_with_a_reason(site: PartsSite) -> None:
     assert "the mail host" not in await site.page("queues")
 
 
-async def test_a_server_is_asked_to_be_quiet_and_to_stop(site: PartsSite) -> None:
+async def test_a_server_can_be_quieted_and_stopped(site: PartsSite) -> None:
     async with site.site.worker(name="worker-a", concurrency=4):
 
         async def is_online() -> bool:

@@ -84,7 +84,7 @@ async def test_a_paused_task_is_shown_wherever_its_jobs_wait(site: PartsSite) ->
     assert "Paused a task task send_report" in words(await site.page("audit"))
 
 
-async def test_audit_shows_who_did_what(site: PartsSite) -> None:
+async def test_the_audit_log_shows_who_did_what(site: PartsSite) -> None:
     for number in range(4):
         await site.said("queues/pause", "queues", queue=f"queue-{number}")
     page = await site.page("audit?size=3")
@@ -96,7 +96,7 @@ async def test_audit_shows_who_did_what(site: PartsSite) -> None:
     assert "queue-0" in await site.page(found[1].replace("&amp;", "&"))
 
 
-async def test_audit_is_in_english_whoever_acts(site: PartsSite) -> None:
+async def test_the_audit_log_is_in_english_whoever_acts(site: PartsSite) -> None:
     site.speak("de")
     assert await site.said("queues/limit", "queues", queue="mail", **{"limit-mail": "1200"}) == (
         "mail auf 1.200 gleichzeitige Jobs begrenzt."
@@ -107,7 +107,7 @@ async def test_audit_is_in_english_whoever_acts(site: PartsSite) -> None:
     assert 'href="./queues/mail"' in page
 
 
-async def test_audit_is_narrowed_down(site: PartsSite) -> None:
+async def test_the_audit_log_can_be_filtered(site: PartsSite) -> None:
     await site.said("queues/pause", "queues", queue="mail")
     await site.said("queues/pause", "queues", queue="reports")
     await site.said("queues/resume", "queues", queue="mail")

@@ -54,7 +54,7 @@ def test_each_step_is_shown_in_each_language() -> None:
 
 
 @pytest.mark.parametrize("language", PROGRAMS)
-def test_the_program_of_the_guide_runs(server: RunningServer, tmp_path: Path, language: str) -> None:
+def test_the_guides_program_runs(server: RunningServer, tmp_path: Path, language: str) -> None:
     if shutil.which(NEEDS[language]) is None:
         pytest.skip(f"{NEEDS[language]} is not installed")
     command, name = PROGRAMS[language]

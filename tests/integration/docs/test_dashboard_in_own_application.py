@@ -70,7 +70,7 @@ async def test_operators_act_and_readers_do_not(database_url: str, user: str, st
         assert any(queue.name == "mail" and queue.paused_at is not None for queue in queues) is is_paused
 
 
-async def test_the_name_that_the_document_adds_is_masked_too(database_url: str) -> None:
+async def test_the_additional_name_in_the_document_is_masked(database_url: str) -> None:
     async with browser_of_the_document_s_application(database_url) as (browser, program):
         jobs: Bulkport = program["bulkport"]
 
@@ -84,7 +84,7 @@ async def test_the_name_that_the_document_adds_is_masked_too(database_url: str) 
         assert "hunter2" not in page
 
 
-def test_every_picture_and_every_link_of_the_document_is_there() -> None:
+def test_every_picture_and_link_in_the_document_exists() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     files = set(re.findall(r'(?:src|srcset)="([^"]+)"|\]\(([^)#]+)', text))
     missing = [name for pair in files for name in pair if name and not (DOCUMENT.parent / name).exists()]

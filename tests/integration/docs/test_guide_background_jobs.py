@@ -52,7 +52,7 @@ def empty_database(server_url: str) -> Iterator[str]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-async def test_the_guide_s_code_runs_as_one_program(empty_database: str) -> None:
+async def test_the_guides_code_runs_as_one_program(empty_database: str) -> None:
     database_url = empty_database
     alchemy = create_async_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
     program: dict[str, Any] = NAMES | {

@@ -73,7 +73,7 @@ def settle(client: httpx.Client, accepted: httpx.Response) -> dict[str, object]:
         time.sleep(0.02)
 
 
-def test_guide_s_requests_are_answered_as_it_says(books: httpx.Client, empty_database: str) -> None:
+def test_the_guides_requests_get_the_documented_responses(books: httpx.Client, empty_database: str) -> None:
     body = fenced("csv")
     status = settle(books, books.post("/api/books/bulk", content=body, headers={"content-type": "text/csv"}))
     report = books.get(f"/api/imports/{status['id']}/errors", headers={"accept": "text/csv"})
@@ -90,7 +90,7 @@ def test_guide_s_requests_are_answered_as_it_says(books: httpx.Client, empty_dat
     ]
 
 
-def test_same_key_again_updates_the_book(books: httpx.Client, empty_database: str) -> None:
+def test_importing_the_same_key_again_updates_the_book(books: httpx.Client, empty_database: str) -> None:
     for price in ("10", "12.50"):
         record = {"isbn": "9780131103627", "title": "The C Programming Language", "price": price}
         assert settle(books, books.post("/api/books/bulk", json={"books": [record]}))["status"] == "Completed"
@@ -98,7 +98,7 @@ def test_same_key_again_updates_the_book(books: httpx.Client, empty_database: st
         assert connection.execute("SELECT price::text FROM books").fetchall() == [("12.50",)]
 
 
-def test_guide_shows_the_example_as_it_is() -> None:
+def test_the_guide_shows_the_example_unchanged() -> None:
     source = EXAMPLE.read_text(encoding="utf-8")
     shown = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert shown

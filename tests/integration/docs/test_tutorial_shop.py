@@ -36,14 +36,14 @@ async def shop(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     await module.engine.dispose()
 
 
-def test_twelve_lines_are_added_and_the_tutorial_shows_them() -> None:
+def test_the_tutorial_adds_twelve_lines_and_shows_them() -> None:
     assert len(added_lines()) <= 12
     tutorial = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     for line in added_lines():
         assert line.removesuffix("  # noqa: E402") in tutorial
 
 
-async def test_the_application_imports_enqueues_and_shows(shop: ModuleType) -> None:
+async def test_the_tutorial_application_imports_enqueues_and_shows_jobs(shop: ModuleType) -> None:
     stop = asyncio.Event()
     async with (
         shop.app.router.lifespan_context(shop.app),

@@ -40,7 +40,7 @@ def server() -> Iterator[RunningServer]:
 
 
 @pytest.mark.parametrize("language", ["python", "javascript"])
-def test_the_receiver_of_the_guide_takes_messages_and_refuses_forged_ones(
+def test_the_guides_receiver_accepts_messages_and_rejects_forged_ones(
     server: RunningServer, tmp_path: Path, language: str
 ) -> None:
     needed = {"python": "curl", "javascript": "node"}[language]

@@ -92,9 +92,7 @@ async def serving(url: str, make: Callable[[Bulkport], Any]) -> AsyncIterator[ht
 
 
 @pytest.mark.parametrize(("make", "below"), WAYS)
-async def test_what_an_answer_names_is_found_there(
-    database_url: str, make: Callable[[Bulkport], Any], below: str
-) -> None:
+async def test_links_in_responses_resolve(database_url: str, make: Callable[[Bulkport], Any], below: str) -> None:
     async with (
         serving(database_url, make) as transport,
         httpx.AsyncClient(transport=transport, base_url="http://shop.example") as client,
@@ -127,7 +125,7 @@ async def test_what_an_answer_names_is_found_there(
 
 
 @pytest.mark.parametrize(("make", "below"), WAYS)
-async def test_the_client_learns_where_the_routes_are(
+async def test_the_client_finds_the_routes_under_any_prefix(
     database_url: str, make: Callable[[Bulkport], Any], below: str
 ) -> None:
     async with (

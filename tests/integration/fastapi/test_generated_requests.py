@@ -53,7 +53,7 @@ async def api_key(database_url: str) -> str:
 
 
 @pytest.mark.parametrize("is_valid", [True, False], ids=["valid", "invalid"])
-def test_no_generated_request_gets_an_undescribed_answer(database_url: str, api_key: str, is_valid: bool) -> None:
+def test_no_generated_request_gets_an_undocumented_response(database_url: str, api_key: str, is_valid: bool) -> None:
     mode = schemathesis.GenerationMode.POSITIVE if is_valid else schemathesis.GenerationMode.NEGATIVE
     with serve(database_url) as url:
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")

@@ -27,7 +27,9 @@ def stranger(shared_clients: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> htt
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_stranger_is_refused_before_the_body_is_read(stranger: httpx.AsyncClient, method: str) -> None:
+async def test_an_unauthenticated_request_is_rejected_before_its_body_is_read(
+    stranger: httpx.AsyncClient, method: str
+) -> None:
     was_read = False
 
     async def body() -> AsyncIterator[bytes]:
@@ -54,13 +56,13 @@ async def test_stranger_is_refused_before_the_body_is_read(stranger: httpx.Async
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ],
 )
-async def test_other_content_is_unsupported(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_other_content_types_are_unsupported(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     answer = await client.post(PLATFORMS, content=b'{"platformName":"Docker"}', headers=headers)
     assert_problem(answer, 415)
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=UTF-8", 'Application/JSON;charset="utf-8"'])
-async def test_json_may_be_spelled_differently(client: httpx.AsyncClient, content_type: str) -> None:
+async def test_equivalent_json_media_types_are_accepted(client: httpx.AsyncClient, content_type: str) -> None:
     headers = {"Content-Type": content_type}
     answer = await client.post(PLATFORMS, content=b'{"platformName":"Docker"}', headers=headers)
     assert answer.status_code == 201
@@ -85,14 +87,14 @@ async def test_json_may_be_spelled_differently(client: httpx.AsyncClient, conten
         pytest.param(b"\x00", id="NUL"),
     ],
 )
-async def test_malformed_body_is_a_bad_request(client: httpx.AsyncClient, content: bytes) -> None:
+async def test_a_malformed_body_is_a_bad_request(client: httpx.AsyncClient, content: bytes) -> None:
     problem = assert_problem(await client.post(PLATFORMS, content=content, headers=JSON), 400)
     assert problem["detail"]
     assert (await client.get(PLATFORMS)).json()["totalCount"] == 0
 
 
 @pytest.mark.parametrize("is_length_told", [True, False])
-async def test_body_that_is_too_large_is_refused(client: httpx.AsyncClient, is_length_told: bool) -> None:
+async def test_an_oversized_body_is_rejected(client: httpx.AsyncClient, is_length_told: bool) -> None:
     parts_read = 0
 
     async def parts() -> AsyncIterator[bytes]:
@@ -108,12 +110,12 @@ async def test_body_that_is_too_large_is_refused(client: httpx.AsyncClient, is_l
 
 
 @pytest.mark.parametrize("escape", [b"\\u0000", b"\\u0000 and more"])
-async def test_nul_in_text_is_refused_and_named(client: httpx.AsyncClient, escape: bytes) -> None:
+async def test_a_nul_character_is_rejected_and_named(client: httpx.AsyncClient, escape: bytes) -> None:
     answer = await client.post(PLATFORMS, content=b'{"platformName":"a%sb"}' % escape, headers=JSON)
     assert list(assert_problem(answer, 400)["errors"]) == ["platformName"]
 
 
-async def test_escaped_backslash_before_zeros_is_no_nul(client: httpx.AsyncClient) -> None:
+async def test_an_escaped_backslash_before_zeros_is_not_nul(client: httpx.AsyncClient) -> None:
     answer = await client.post(PLATFORMS, content=b'{"platformName":"a\\\\u0000b"}', headers=JSON)
     assert answer.status_code == 201
     assert answer.json()["platformName"] == "a\\u0000b"

@@ -13,7 +13,7 @@ from bulkport.fastapi.loop_watchdog import LoopWatchdog
 from bulkport.fastapi.middleware import EdgeMiddleware
 
 
-async def test_the_request_that_holds_the_loop_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_request_that_blocks_the_event_loop_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, Any]] = []
 
     class Log:
@@ -37,7 +37,7 @@ async def test_the_request_that_holds_the_loop_is_named(monkeypatch: pytest.Monk
         return "done"
 
     watchdog = LoopWatchdog(patience_seconds=0.05)
-    async with watchdog.beside():
+    async with watchdog.running():
         await asyncio.sleep(0)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a.example") as client:
             assert (await client.get("/slow")).status_code == 200

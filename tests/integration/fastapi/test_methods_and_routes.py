@@ -29,7 +29,7 @@ def stranger(shared_clients: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> htt
         ("PROPFIND", "/api/commands", "GET, HEAD, POST, OPTIONS"),
     ],
 )
-async def test_method_that_is_not_possible_is_answered_with_those_that_are(
+async def test_a_wrong_method_gets_405_with_the_allowed_methods(
     client: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
     answer = await client.request(method, path)
@@ -38,7 +38,7 @@ async def test_method_that_is_not_possible_is_answered_with_those_that_are(
     assert allowed in problem["detail"]
 
 
-async def test_options_names_the_methods(stranger: httpx.AsyncClient) -> None:
+async def test_options_lists_the_methods(stranger: httpx.AsyncClient) -> None:
     answer = await stranger.options(PLATFORMS)
     assert (answer.status_code, answer.content) == (204, b"")
     assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
@@ -76,12 +76,12 @@ async def test_head_needs_a_key_like_get(stranger: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api", "/api/", "/api/nothing", f"{PLATFORMS}/", "/api/platforms/1/x"])
-async def test_unknown_address_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_address_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     assert_problem(await client.get(path), 404)
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/nothing", PLATFORMS, f"{PLATFORMS}/1"])
-async def test_every_answer_of_the_api_stays_out_of_caches(client: httpx.AsyncClient, path: str) -> None:
+async def test_api_responses_are_never_cached(client: httpx.AsyncClient, path: str) -> None:
     for method in ("GET", "HEAD", "POST", "PATCH", "OPTIONS"):
         answer = await client.request(method, path)
         assert answer.headers.get_list("cache-control") == ["no-store"], (method, path, answer.status_code)

@@ -22,7 +22,7 @@ async def test_health_and_metrics_need_no_key(stranger: httpx.AsyncClient) -> No
     assert (await stranger.get("/metrics")).status_code == 200
 
 
-async def test_server_with_another_migration_is_alive_but_not_ready(
+async def test_a_server_with_another_migration_is_alive_but_not_ready(
     stranger: httpx.AsyncClient, database_url: str
 ) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
@@ -35,7 +35,7 @@ async def test_server_with_another_migration_is_alive_but_not_ready(
     assert (await stranger.get("/health/live")).status_code == 200
 
 
-async def test_readiness_tells_of_workers_disk_and_newer_migrations(database_url: str) -> None:
+async def test_readiness_reports_workers_disk_and_newer_migrations(database_url: str) -> None:
     async with (
         open_application(database_url, disk_watermark_bytes=2**62) as app,
         client_of(app) as stranger,
@@ -49,14 +49,14 @@ async def test_readiness_tells_of_workers_disk_and_newer_migrations(database_url
         assert ready.json()["checks"] == {"database": "ok", "migrations": "newer", "workers": "ok", "disk": "low"}
 
 
-async def test_server_without_database_is_alive_but_not_ready(unreachable_url: str) -> None:
+async def test_a_server_without_a_database_is_alive_but_not_ready(unreachable_url: str) -> None:
     async with open_application(unreachable_url) as app, client_of(app) as stranger:
         app.state.pool.timeout = 0.2
         assert (await stranger.get("/health/live")).status_code == 200
         assert_problem(await stranger.get("/health/ready"), 503)
 
 
-async def test_metrics_count_by_route_and_not_by_path(client: httpx.AsyncClient) -> None:
+async def test_metrics_are_labelled_by_route_not_by_path(client: httpx.AsyncClient) -> None:
     for path in ("/api/platforms/1", "/api/platforms/2", "/api/strange", "/api/stranger"):
         await client.get(path)
     await client.request("ODD", "/api/platforms")
@@ -68,7 +68,7 @@ async def test_metrics_count_by_route_and_not_by_path(client: httpx.AsyncClient)
     assert 'http_request_duration_seconds_count{method="GET",route="/api/platforms/{platform_id}"} 2.0' in text
 
 
-async def test_metrics_tell_how_pools_are_used(client: httpx.AsyncClient) -> None:
+async def test_metrics_report_pool_usage(client: httpx.AsyncClient) -> None:
     await client.get("/api/platforms")
     text = (await client.get("/metrics")).text
     assert 'commandapi_pool_connections_most{pool="api"} 10.0' in text
@@ -83,14 +83,14 @@ async def test_metrics_tell_how_pools_are_used(client: httpx.AsyncClient) -> Non
     assert "commandapi_requests_limited 0.0" in text
 
 
-async def test_durations_lead_to_traces(client: httpx.AsyncClient) -> None:
+async def test_durations_link_to_traces(client: httpx.AsyncClient) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     await client.get("/api/platforms", headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
     text = (await client.get("/metrics", headers={"accept": "application/openmetrics-text"})).text
     assert f'trace_id="{trace}"' in text
 
 
-async def test_docs_page_loads_nothing_from_elsewhere(stranger: httpx.AsyncClient) -> None:
+async def test_the_docs_page_loads_nothing_external(stranger: httpx.AsyncClient) -> None:
     assert (await stranger.get("/")).headers["location"] == "docs"
     page = await stranger.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
@@ -109,7 +109,7 @@ async def test_docs_page_loads_nothing_from_elsewhere(stranger: httpx.AsyncClien
     assert "http" not in start
 
 
-async def test_docs_are_for_development_unless_switched_on(database_url: str) -> None:
+async def test_docs_are_served_in_development_or_when_enabled(database_url: str) -> None:
     for environment, enabled, status in (
         (Environment.PRODUCTION, None, 404),
         (Environment.PRODUCTION, True, 200),
@@ -124,13 +124,13 @@ async def test_docs_are_for_development_unless_switched_on(database_url: str) ->
             assert (await stranger.get("/health/live")).status_code == 200
 
 
-async def test_description_is_valid_openapi(stranger: httpx.AsyncClient) -> None:
+async def test_the_api_description_is_valid_openapi(stranger: httpx.AsyncClient) -> None:
     description = (await stranger.get("/openapi.json")).json()
     assert description["openapi"].startswith("3.1")
     schemathesis.openapi.from_dict(description).validate()
 
 
-async def test_description_tells_every_problem(app: FastAPI, stranger: httpx.AsyncClient) -> None:
+async def test_the_api_description_lists_every_problem(app: FastAPI, stranger: httpx.AsyncClient) -> None:
     description = (await stranger.get("/openapi.json")).json()
     assert description == (await stranger.get("/openapi.json")).json()
     assert "Bearer token" in description["info"]["description"]

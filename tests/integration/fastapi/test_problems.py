@@ -18,17 +18,17 @@ DISCONNECT_ALL = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-async def test_trace_id_is_the_callers(client: httpx.AsyncClient) -> None:
+async def test_the_trace_id_is_the_callers(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/platforms/1", headers={"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})
     assert assert_problem(answer, 404)["traceId"] == TRACE
 
 
-async def test_each_request_without_one_gets_its_own_trace_id(client: httpx.AsyncClient) -> None:
+async def test_each_request_without_a_trace_id_gets_its_own(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(client.get("/api/platforms/1") for _ in range(20)))
     assert len({assert_problem(answer, 404)["traceId"] for answer in answers}) == 20
 
 
-async def test_problem_type_tells_kinds_apart(client: httpx.AsyncClient) -> None:
+async def test_the_problem_type_distinguishes_kinds(client: httpx.AsyncClient) -> None:
     missing = assert_problem(await client.get("/api/platforms/1"), 404)
     invalid = assert_problem(await client.post("/api/platforms", json={}), 400)
     assert (missing["type"], missing["title"]) == ("/problems/not-found", "Not found")
@@ -37,7 +37,7 @@ async def test_problem_type_tells_kinds_apart(client: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the password is hunter2"), BulkportError("the password is hunter2")])
-async def test_unexpected_error_is_logged_and_not_told(
+async def test_an_unexpected_error_is_logged_but_not_revealed(
     app: FastAPI, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     @app.get("/api/broken")
@@ -55,7 +55,7 @@ async def test_unexpected_error_is_logged_and_not_told(
     assert record.exc_info[1] is error
 
 
-async def test_error_after_the_answer_began_breaks_it_off(app: FastAPI, client: httpx.AsyncClient) -> None:
+async def test_an_error_after_the_response_began_aborts_it(app: FastAPI, client: httpx.AsyncClient) -> None:
     @app.get("/api/half")
     async def half() -> StreamingResponse:
         async def parts() -> Any:
@@ -68,7 +68,7 @@ async def test_error_after_the_answer_began_breaks_it_off(app: FastAPI, client: 
         await client.get("/api/half")
 
 
-async def test_log_line_of_a_request_has_its_trace_id_and_route(
+async def test_the_log_line_of_a_request_has_its_trace_id_and_route(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="commandapi.requests"):
@@ -80,7 +80,7 @@ async def test_log_line_of_a_request_has_its_trace_id_and_route(
     assert told["milliseconds"] > 0
 
 
-async def test_message_that_quotes_unencodable_text_is_still_sent(app: FastAPI, client: httpx.AsyncClient) -> None:
+async def test_a_message_that_quotes_unencodable_text_is_still_sent(app: FastAPI, client: httpx.AsyncClient) -> None:
     @app.get("/api/odd")
     async def odd() -> None:
         raise OddError("\ud800")
@@ -92,7 +92,7 @@ async def test_message_that_quotes_unencodable_text_is_still_sent(app: FastAPI, 
     assert json.loads((await client.get("/api/odd")).content)["detail"] == "?"
 
 
-async def test_database_that_is_away_is_503_until_it_is_back(
+async def test_during_a_database_outage_the_response_is_503(
     server_url: str, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = await make_key(database_url)
@@ -117,7 +117,7 @@ async def test_database_that_is_away_is_503_until_it_is_back(
         assert (await client.get("/api/platforms")).status_code == 200
 
 
-async def test_connections_that_the_server_closed_are_not_noticed(
+async def test_connections_closed_by_the_server_go_unnoticed(
     app: FastAPI, client: httpx.AsyncClient, server_url: str, database_url: str
 ) -> None:
     name = database_url.partition("?")[0].rsplit("/", 1)[1]

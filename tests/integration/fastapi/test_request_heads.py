@@ -57,7 +57,7 @@ async def _answer(headers: list[tuple[bytes, bytes]], *, http_version: str = "1.
         ([(b"host", b"a.example"), *[(b"x", b"y" * 100)] * 700], 431),
     ],
 )
-async def test_there_is_exactly_one_host_and_a_limit_to_headers(
+async def test_exactly_one_host_header_is_required_and_headers_are_limited(
     headers: list[tuple[bytes, bytes]], status: int
 ) -> None:
     assert await _answer(headers) == status
@@ -67,7 +67,7 @@ async def test_http_1_0_needs_no_host() -> None:
     assert await _answer([], http_version="1.0") == 200
 
 
-async def test_paths_and_queries_have_a_limit() -> None:
+async def test_paths_and_queries_are_limited() -> None:
     app = FastAPI()
     app.add_middleware(EdgeMiddleware)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a.example") as client:

@@ -12,7 +12,7 @@ from commandapi.logs import configure_logging
 from commandapi.settings import Settings
 
 
-async def test_metrics_are_for_those_with_the_token_or_from_a_private_network(database_url: str) -> None:
+async def test_metrics_require_the_token_or_a_private_network(database_url: str) -> None:
     async with open_application(database_url) as app:
         for address, headers, status in (
             ("127.0.0.1", {}, 200),
@@ -30,7 +30,7 @@ async def test_metrics_are_for_those_with_the_token_or_from_a_private_network(da
         assert (await client.get("/metrics", headers={"authorization": "Bearer secret"})).status_code == 200
 
 
-async def test_a_method_that_bulk_does_not_take_is_405(database_url: str) -> None:
+async def test_a_method_that_bulk_does_not_support_is_405(database_url: str) -> None:
     async with open_application(database_url) as app, client_of(app, await make_key(database_url)) as client:
         for path in ("/api/platforms/bulk", "/api/commands/bulk"):
             for method in ("PUT", "DELETE", "GET"):
@@ -39,13 +39,13 @@ async def test_a_method_that_bulk_does_not_take_is_405(database_url: str) -> Non
                 assert answer.headers["allow"] == "POST, OPTIONS"
 
 
-async def test_without_a_token_registrations_are_401_also_where_none_are_configured(database_url: str) -> None:
+async def test_without_a_token_registrations_are_401_even_if_not_configured(database_url: str) -> None:
     async with open_application(database_url) as app, client_of(app) as client:
         assert_problem(await client.post("/api/registrations"), 401)
         assert_problem(await client.post("/api/registrations", headers={"authorization": "Bearer x"}), 501)
 
 
-def test_passwords_of_urls_are_hidden() -> None:
+def test_passwords_in_urls_are_hidden() -> None:
     assert mask_passwords("at postgresql://ann:s3cr:et@db/x?y") == "at postgresql://ann:***@db/x?y"
     assert mask_passwords("host=db password='a b' user=c") == "host=db password=*** user=c"
     assert mask_passwords("https://a.example/b") == "https://a.example/b"

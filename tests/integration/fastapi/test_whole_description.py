@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.timeout(600)
-def test_no_answer_is_one_that_the_description_does_not_tell(tmp_path: Path) -> None:
+def test_every_response_is_documented(tmp_path: Path) -> None:
     details = tmp_path / "details.txt"
     done = subprocess.run(
         [

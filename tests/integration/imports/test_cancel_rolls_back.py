@@ -43,7 +43,7 @@ async def half_imported(site: TableSite) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("method", ["DELETE", "POST"])
-async def test_rows_that_are_stored_go_with_the_cancellation(database_url: str, method: str) -> None:
+async def test_stored_rows_are_rolled_back_with_the_cancellation(database_url: str, method: str) -> None:
     async with table_site(database_url, TABLES, ITEMS, chunk_bytes=500) as site:
         job_id, holder = await half_imported(site)
         path = f"/api/imports/{job_id}" + ("" if method == "DELETE" else "/cancel")
@@ -66,7 +66,7 @@ async def test_rows_that_are_stored_go_with_the_cancellation(database_url: str, 
     [(400, False, "Cancelled"), (400, True, "Cancelled"), (3, False, "Completed")],
     ids=["the last chunk", "all or nothing", "one statement"],
 )
-async def test_nothing_stays_where_the_last_rows_were_in_hand(
+async def test_a_cancellation_during_the_last_rows_leaves_nothing(
     database_url: str, rows: int, is_strict: bool, status: str
 ) -> None:
     async with table_site(database_url, TABLES, ITEMS, chunk_bytes=500) as site:
@@ -89,7 +89,7 @@ async def test_nothing_stays_where_the_last_rows_were_in_hand(
         assert await fetch(site.url, "SELECT count(*) FROM bulkport.import_cancellations") == [(0,)]
 
 
-async def test_an_import_that_was_cancelled_before_is_rolled_back_too(database_url: str) -> None:
+async def test_an_import_cancelled_earlier_can_still_be_rolled_back(database_url: str) -> None:
     async with table_site(database_url, TABLES, ITEMS, chunk_bytes=500) as site:
         job_id, holder = await half_imported(site)
         assert (await site.api.delete(f"/api/imports/{job_id}", timeout=60)).status_code == 202
@@ -103,7 +103,7 @@ async def test_an_import_that_was_cancelled_before_is_rolled_back_too(database_u
         assert await stored(site) == 1
 
 
-async def test_what_has_ended_or_cannot_be_told_is_refused_and_not_cancelled(database_url: str) -> None:
+async def test_a_rollback_of_a_finished_or_untracked_import_is_rejected_without_cancelling(database_url: str) -> None:
     tables = f"""
         {TABLES}
         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;

@@ -19,7 +19,7 @@ CONNECTIONS = 3
 CANCELS = 60
 
 
-async def test_requests_that_are_cancelled_at_any_point_disturb_no_later_one(shop_url: str) -> None:
+async def test_a_request_cancelled_at_any_point_disturbs_no_later_one(shop_url: str) -> None:
     rows = ndjson(
         {
             "sku": f"A{number}",

@@ -300,7 +300,7 @@ def connection(server_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)
-def test_what_is_stored_is_what_was_sent(connection: psycopg.Connection[Any], kind: Kind) -> None:
+def test_stored_values_equal_sent_values(connection: psycopg.Connection[Any], kind: Kind) -> None:
     column = TypedColumn(connection, kind.sql_type, kind.annotation)
 
     @settings(max_examples=examples(25), suppress_health_check=list(HealthCheck))

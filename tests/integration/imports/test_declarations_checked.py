@@ -196,7 +196,7 @@ def books(case: Case, database_url: str, role: str) -> Iterator[Bulkport]:
         connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
 
 
-async def test_it_is_named_at_the_start_met_by_an_import_and_corrected_by_what_it_names(
+async def test_a_faulty_declaration_is_reported_at_startup_and_by_the_import_with_its_remedy(
     books: Bulkport, case: Case, database_url: str, role: str, library_log: pytest.LogCaptureFixture
 ) -> None:
     line = f"resource 'books': {case.mistake.replace('ROLE', role)}"
@@ -223,7 +223,7 @@ async def test_it_is_named_at_the_start_met_by_an_import_and_corrected_by_what_i
     assert (result.status, result.succeeded) == ("Completed", 2)
 
 
-async def test_a_column_that_the_context_fills_must_be_there(database_url: str) -> None:
+async def test_a_column_filled_from_the_context_must_exist(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("CREATE TABLE books (title text, pages int, seq int GENERATED ALWAYS AS IDENTITY)")
     context = {"org_id": int, "seq": int}

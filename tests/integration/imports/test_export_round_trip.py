@@ -167,7 +167,7 @@ async def exported(site: TableSite, export_format: str, query: str = "") -> byte
 
 
 @pytest.mark.parametrize("export_format", FORMATS)
-async def test_every_value_of_every_type_comes_back_equal(site: TableSite, export_format: str) -> None:
+async def test_every_value_of_every_type_round_trips(site: TableSite, export_format: str) -> None:
     before = await stored(site)
     has_no_nulls = export_format in ("csv", "xlsx")
     file = await exported(site, export_format, "&nullWord=%5CN" if has_no_nulls else "")
@@ -188,7 +188,7 @@ async def test_every_value_of_every_type_comes_back_equal(site: TableSite, expor
 
 
 @pytest.mark.parametrize("export_format", FORMATS)
-async def test_rows_of_many_pages_come_once_each_in_order(database_url: str, export_format: str) -> None:
+async def test_rows_of_many_pages_appear_once_each_in_order(database_url: str, export_format: str) -> None:
     tables = "CREATE TABLE pairs (a int, b text, words text, PRIMARY KEY (a, b))"
     async with table_site(database_url, tables, PAIRS) as site:
         await execute(
@@ -218,7 +218,7 @@ async def test_a_parquet_file_has_the_columns_types(site: TableSite) -> None:
     assert (found["d"][0].as_py(), found["ta"][0].as_py()) == ("infinity", '[["a"],["b"]]')
 
 
-async def test_a_workbook_has_numbers_dates_and_truth_values_as_such(site: TableSite) -> None:
+async def test_a_workbook_has_native_numbers_dates_and_booleans(site: TableSite) -> None:
     book = openpyxl.load_workbook(io.BytesIO(await exported(site, "xlsx")))
     sheet = book.active
     assert sheet is not None
@@ -233,7 +233,7 @@ async def test_a_workbook_has_numbers_dates_and_truth_values_as_such(site: Table
     assert sheet.cell(4, names.index("t") + 1).data_type == "s"
 
 
-async def test_what_does_not_fit_into_a_sheet_is_stated_before_a_byte_is_sent(
+async def test_rows_that_exceed_a_sheet_are_reported_before_any_byte_is_sent(
     site: TableSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await execute(site.url, "UPDATE everything SET t = repeat('x', 32768) WHERE id = 1")
@@ -247,7 +247,7 @@ async def test_what_does_not_fit_into_a_sheet_is_stated_before_a_byte_is_sent(
     await exported(site, "xlsx", "&search=Z%C3%BCrich")
 
 
-async def test_a_search_looks_into_every_column_of_text(site: TableSite) -> None:
+async def test_a_search_covers_every_text_column(site: TableSite) -> None:
     found = await exported(site, "ndjson", "&search=BLANKS")
     assert [json.loads(line)["id"] for line in found.splitlines()] == [2]
 
@@ -262,7 +262,7 @@ async def test_a_missing_extra_is_named(
 
 
 @pytest.mark.parametrize("export_format", ["xlsx", "parquet"])
-async def test_an_export_of_nothing_imports_as_nothing(site: TableSite, export_format: str) -> None:
+async def test_an_empty_export_imports_as_nothing(site: TableSite, export_format: str) -> None:
     await execute(site.url, "TRUNCATE everything")
     content = await exported(site, export_format)
     answer = await site.api.post(
@@ -271,7 +271,7 @@ async def test_an_export_of_nothing_imports_as_nothing(site: TableSite, export_f
     assert "no records" in assert_problem(answer, 400)["detail"]
 
 
-async def test_an_export_holds_some_megabytes_however_long_its_rows_are(database_url: str) -> None:
+async def test_an_export_uses_a_few_megabytes_however_long_its_rows_are(database_url: str) -> None:
     tables = "CREATE TABLE pairs (a int, b text, words text, PRIMARY KEY (a, b))"
     async with table_site(database_url, tables, PAIRS) as site, open_pool(database_url, name="export", most=1) as pool:
         await execute(site.url, "INSERT INTO pairs SELECT i, i, 'short' FROM generate_series(1, 30000) i")
@@ -292,7 +292,7 @@ async def test_an_export_holds_some_megabytes_however_long_its_rows_are(database
             assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
 
 
-async def test_what_the_database_refuses_in_the_middle_is_an_error_and_no_end(database_url: str) -> None:
+async def test_a_database_error_midway_breaks_the_export_off_visibly(database_url: str) -> None:
     tables = "CREATE TABLE pairs (a int, b text, words text, PRIMARY KEY (a, b))"
     async with table_site(database_url, tables, PAIRS) as site, open_pool(database_url, name="export", most=1) as pool:
         await execute(site.url, "INSERT INTO pairs SELECT i, i, 'x' FROM generate_series(1, 9000) i")

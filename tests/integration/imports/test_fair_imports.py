@@ -56,7 +56,7 @@ async def test_a_worker_without_heavy_tasks_imports_few_rows_and_leaves_many_to_
                 assert (await settled(site.api, many))["status"] == "Completed"
 
 
-async def test_bad_rows_do_not_hold_the_loop_of_their_worker(database_url: str) -> None:
+async def test_bad_rows_do_not_block_the_event_loop_of_their_worker(database_url: str) -> None:
     """Neither other imports nor the worker's heartbeat wait for the tens of thousands of them in a chunk."""
     async with (
         open_command_site(database_url) as site,
@@ -72,7 +72,7 @@ async def test_bad_rows_do_not_hold_the_loop_of_their_worker(database_url: str) 
     assert max(held) < HOLD_SECONDS
 
 
-async def test_a_few_rows_wait_for_no_chunk_of_another_user(database_url: str) -> None:
+async def test_a_few_rows_do_not_wait_for_another_users_chunks(database_url: str) -> None:
     rows = [{"howTo": f"do {number}", "commandLine": "x", "platformId": 1} for number in range(2_500)]
     async with (
         await psycopg.AsyncConnection.connect(database_url) as locking,

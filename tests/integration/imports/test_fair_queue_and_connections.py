@@ -26,7 +26,7 @@ OTHERS = 4
 ROWS = 40
 
 
-async def test_strict_imports_leave_connections_to_those_who_have_turns(shop_url: str) -> None:
+async def test_waiting_strict_imports_leave_connections_to_those_with_a_turn(shop_url: str) -> None:
     async with opened(shop_url) as site, open_pool(shop_url, name="worker", most=SLOTS + 4, acquire_seconds=5) as pool:
         intake = Intake(site.intake._engine, site.pool, site.pool, ImportLimits(chunk_bytes=500), chunk_workers=2)
         strict = [await _accept(intake, f"s{number}", Handling.STRICT) for number in range(STRICT_IMPORTS)]
@@ -52,7 +52,7 @@ async def test_strict_imports_leave_connections_to_those_who_have_turns(shop_url
         assert await _count(site.pool, "SELECT count(*) FROM gauges") == ROWS * (STRICT_IMPORTS + OTHERS)
 
 
-async def test_a_strict_import_whose_keys_others_wait_for_waits_for_none_of_them(shop_url: str) -> None:
+async def test_a_strict_import_that_holds_contended_keys_does_not_wait(shop_url: str) -> None:
     async with opened(shop_url) as site, open_pool(shop_url, name="worker", most=SLOTS + 4, acquire_seconds=5) as pool:
         intake = Intake(site.intake._engine, site.pool, site.pool, ImportLimits(chunk_bytes=500), chunk_workers=2)
         first = await _accept(intake, "same", Handling.STRICT)

@@ -18,7 +18,7 @@ COUNTS = (
 )
 
 
-async def test_an_old_import_goes_with_its_report_and_its_rows_stay(small_chunks: OpenShop) -> None:
+async def test_an_old_import_is_removed_with_its_report_and_its_rows_stay(small_chunks: OpenShop) -> None:
     for name in ("old", "young"):
         body = ndjson([{"sku": f"{name}{number}", "title": "t"} for number in range(30)] + [{"sku": ""}] * 3)
         job = await imported(small_chunks.api, OFFERS, content=body, headers=NDJSON)

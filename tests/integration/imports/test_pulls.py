@@ -52,7 +52,7 @@ async def site(database_url: str, tmp_path: Path) -> AsyncIterator[Site]:
         yield Site(database_url, ann, bob, server, tmp_path)
 
 
-async def test_a_body_is_pulled_as_what_it_is(site: Site) -> None:
+async def test_a_pulled_body_is_read_in_its_format(site: Site) -> None:
     for path, file in [
         ("/rows.csv", File(CSV)),
         ("/rows.csv", File(CSV, "text/plain; charset=utf-8")),
@@ -79,7 +79,7 @@ async def test_a_body_is_pulled_as_what_it_is(site: Site) -> None:
             await execute(site.url, "DELETE FROM platforms")
 
 
-async def test_a_source_says_itself_what_it_is(site: Site) -> None:
+async def test_a_source_declares_its_own_format(site: Site) -> None:
     site.server.files["/x.bin"] = File(gzip.compress(CSV), "image/png")
     job = await site.pulled("/x.bin?token=secret", contentType="text/csv", contentEncoding="gzip")
     assert job["status"] == "Completed"
@@ -87,7 +87,7 @@ async def test_a_source_says_itself_what_it_is(site: Site) -> None:
     assert "secret" not in str(await fetch(site.url, "SELECT source FROM bulkport.bulk_import_jobs"))
 
 
-async def test_a_source_redirects_to_another_address(site: Site) -> None:
+async def test_a_redirect_of_a_source_is_followed(site: Site) -> None:
     site.server.files["/old"] = File(status=302, headers={"location": "/new/rows.csv"})
     site.server.files["/new/rows.csv"] = File(CSV)
     assert (await site.pulled("/old"))["status"] == "Completed"
@@ -115,7 +115,7 @@ FAILING = [
 ]
 
 
-async def test_a_source_that_cannot_be_pulled_fails_its_import_in_words(site: Site) -> None:
+async def test_a_source_that_cannot_be_pulled_fails_its_import_with_a_clear_message(site: Site) -> None:
     jobs = []
     for number, (file, _, _) in enumerate(FAILING):
         site.server.files[f"/{number}"] = file
@@ -130,7 +130,7 @@ async def test_a_source_that_cannot_be_pulled_fails_its_import_in_words(site: Si
     assert await site.names() == []
 
 
-async def test_a_passing_fault_of_a_source_costs_an_attempt(site: Site) -> None:
+async def test_a_transient_fault_of_a_source_costs_an_attempt(site: Site) -> None:
     answers = [
         File(status=503, headers={"retry-after": "0"}),
         File(CSV, "text/csv", length=9999),
@@ -171,19 +171,19 @@ NOT_TO_BE_NAMED: list[tuple[Any, str]] = [
 ]
 
 
-async def test_a_source_that_may_not_be_named_is_refused_at_once(site: Site) -> None:
+async def test_a_forbidden_source_is_rejected_at_once(site: Site) -> None:
     for source, field in NOT_TO_BE_NAMED:
         errors = assert_problem(await site.ann.post(BULK, json={"source": source}), 400)["errors"]
         assert list(errors) == [field], source
     assert await fetch(site.url, "SELECT count(*) FROM bulkport.bulk_import_jobs") == [(0,)]
 
 
-async def test_a_reference_has_no_other_members(site: Site) -> None:
+async def test_a_reference_with_other_members_is_rejected(site: Site) -> None:
     body = {"source": {"url": "https://example.org/x.csv"}, "mode": "upsert"}
     assert list(assert_problem(await site.ann.post(BULK, json=body), 400)["errors"]) == ["mode"]
 
 
-async def test_an_object_of_a_configured_store_is_pulled(site: Site) -> None:
+async def test_an_object_in_a_configured_store_is_pulled(site: Site) -> None:
     (site.folder / "july").mkdir()
     (site.folder / "july" / "rows.csv.gz").write_bytes(gzip.compress(CSV))
     job_id = await accepted(site.ann, BULK, json={"source": {"store": "drop", "path": "july/rows.csv.gz"}})
@@ -199,7 +199,7 @@ async def test_an_object_of_a_configured_store_is_pulled(site: Site) -> None:
     assert job["status"] == "Failed"
 
 
-async def test_what_a_request_says_holds_for_what_is_pulled(site: Site) -> None:
+async def test_options_of_the_request_apply_to_the_pulled_body(site: Site) -> None:
     site.server.files["/rows"] = File(b"Namen|x\nDocker|1\n|2\n", "text/csv")
     query = "?delimiter=|&map=Namen:platformName&name=July&clientId=7&results=ids"
     job_id = await accepted(site.ann, BULK + query, **site.source("/rows"))
@@ -221,7 +221,7 @@ async def test_what_a_request_says_holds_for_what_is_pulled(site: Site) -> None:
     assert await site.names() == ["Docker"]
 
 
-async def test_one_key_pulls_once(site: Site) -> None:
+async def test_one_idempotency_key_pulls_once(site: Site) -> None:
     site.server.files["/rows"] = File(CSV, "text/csv")
     key = {"headers": {"idempotency-key": "one"}}
     first = await accepted(site.ann, BULK, **key, **site.source("/rows"))
@@ -231,7 +231,7 @@ async def test_one_key_pulls_once(site: Site) -> None:
     assert len(await site.names()) == 50
 
 
-async def test_sources_that_keep_waiting_take_few_places_of_the_workers(site: Site) -> None:
+async def test_slow_sources_occupy_few_worker_slots(site: Site) -> None:
     gate = asyncio.Event()
     site.server.files["/slow"] = File(CSV, "text/csv", gate=gate)
     site.server.files["/rows"] = File(CSV, "text/csv")
@@ -247,7 +247,7 @@ async def test_sources_that_keep_waiting_take_few_places_of_the_workers(site: Si
     assert {(await settled(site.ann, job))["status"] for job in jobs} == {"Completed"}
 
 
-async def test_an_import_tells_that_it_is_pulled_and_can_be_cancelled_meanwhile(site: Site) -> None:
+async def test_an_import_shows_that_it_is_being_pulled_and_can_be_cancelled(site: Site) -> None:
     site.server.files["/rows"] = File(CSV, "text/csv", gate=asyncio.Event())
     job_id = await accepted(site.ann, BULK, **site.source("/rows"))
     job = await _until(site, job_id, lambda job: job["status"] == "Pulling" and job["bytes"] > 0)
@@ -293,7 +293,7 @@ async def _look(site: Site, pull: dict[str, Any]) -> dict[str, Any]:
         await asyncio.sleep(0.02)
 
 
-async def test_a_recurring_pull_imports_what_has_changed_and_nothing_else(site: Site) -> None:
+async def test_a_recurring_pull_imports_only_what_has_changed(site: Site) -> None:
     site.server.files["/rows"] = File(CSV, "text/csv", etag='"1"')
     body = {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "name": "nightly", **site.source("/rows")["json"]}
     answer = await site.ann.post("/api/platforms/pulls?results=ids", json=body)
@@ -314,7 +314,7 @@ async def test_a_recurring_pull_imports_what_has_changed_and_nothing_else(site: 
     assert len((await site.ann.get("/api/imports")).json()["items"]) == 2
 
 
-async def test_a_recurring_pull_fails_as_an_import_and_continues(site: Site) -> None:
+async def test_a_failing_recurring_pull_is_a_failed_import_and_continues(site: Site) -> None:
     pull = (await site.ann.post("/api/platforms/pulls", json={"cron": "@daily", **site.source("/rows")["json"]})).json()
     pull = await _look(site, pull)
     assert (await settled(site.ann, pull["lastImportId"]))["status"] == "Failed"
@@ -323,7 +323,7 @@ async def test_a_recurring_pull_fails_as_an_import_and_continues(site: Site) -> 
     assert (await settled(site.ann, pull["lastImportId"]))["status"] == "Completed"
 
 
-async def test_a_look_while_the_last_import_continues_makes_none(site: Site) -> None:
+async def test_a_check_during_the_last_import_starts_no_second_one(site: Site) -> None:
     gate = asyncio.Event()
     site.server.files["/rows"] = File(CSV, "text/csv", gate=gate)
     pull = (await site.ann.post("/api/platforms/pulls", json={"cron": "@daily", **site.source("/rows")["json"]})).json()
@@ -334,7 +334,7 @@ async def test_a_look_while_the_last_import_continues_makes_none(site: Site) -> 
     assert (await settled(site.ann, pull["lastImportId"]))["status"] == "Completed"
 
 
-async def test_recurring_pulls_of_a_folder_know_a_changed_file(site: Site) -> None:
+async def test_recurring_pulls_of_a_folder_detect_a_changed_file(site: Site) -> None:
     file = site.folder / "rows.csv"
     file.write_bytes(CSV)
     body = {"cron": "@daily", "source": {"store": "drop", "path": "rows.csv"}}
@@ -346,7 +346,7 @@ async def test_recurring_pulls_of_a_folder_know_a_changed_file(site: Site) -> No
     assert pull["lastOutcome"] == "imported"
 
 
-async def test_recurring_pulls_are_their_users_own_switched_off_and_deleted(site: Site) -> None:
+async def test_recurring_pulls_belong_to_their_user_and_can_be_disabled_and_deleted(site: Site) -> None:
     body = {"cron": "@daily", **site.source("/rows")["json"]}
     pull = (await site.ann.post("/api/platforms/pulls", json=body)).json()
     path = f"/api/pulls/{pull['id']}"
@@ -379,13 +379,13 @@ NOT_RECURRING: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_recurring_pull_that_cannot_be_is_refused(site: Site) -> None:
+async def test_an_invalid_recurring_pull_is_rejected(site: Site) -> None:
     for body, field in NOT_RECURRING:
         answer = await site.ann.post("/api/platforms/pulls", json=body)
         assert list(assert_problem(answer, 400)["errors"]) == [field], body
 
 
-async def test_an_erased_users_recurring_pull_looks_no_more(site: Site) -> None:
+async def test_an_erased_users_recurring_pulls_stop(site: Site) -> None:
     body = {"cron": "@daily", **site.source("/rows")["json"]}
     pull = (await site.ann.post("/api/platforms/pulls", json=body)).json()
     await execute(site.url, "DELETE FROM bulkport.recurring_pulls")

@@ -57,7 +57,7 @@ async def test_a_small_import_reports_no_more_rows_than_a_large_one(database_url
             assert (await fetch(database_url, stored))[0][0] > 0
 
 
-async def test_nothing_is_left_of_a_user_who_is_forgotten(database_url: str) -> None:
+async def test_nothing_is_left_of_an_erased_user(database_url: str) -> None:
     async with (
         open_command_site(database_url) as site,
         site.worker(),

@@ -89,7 +89,7 @@ async def site(app: FastAPI, database_url: str) -> AsyncIterator[Site]:
         yield Site(ann, bob, import_id, upload.headers["location"], webhook, pulled.json()["id"])
 
 
-async def test_a_users_connection_sees_the_users_rows_alone(site: Site, database_url: str) -> None:
+async def test_a_users_connection_sees_only_their_rows(site: Site, database_url: str) -> None:
     async with open_pool(database_url, name="a", most=1) as pool:
         security = RowSecurity(pool)
         for user, expected in (("ann", 1), ("bob", 0), ("", 0), ("ann' OR '1' = '1", 0)):
@@ -106,7 +106,7 @@ async def test_a_users_connection_sees_the_users_rows_alone(site: Site, database
             assert row[1] == 1
 
 
-async def test_every_table_of_users_has_policies(database_url: str) -> None:
+async def test_every_table_with_user_data_has_policies(database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         # What a request may touch as the user's role, and what has a user or belongs to an import.
         cursor = await connection.execute(
@@ -128,7 +128,7 @@ async def test_every_table_of_users_has_policies(database_url: str) -> None:
     assert found.keys() >= TABLES.keys()
 
 
-async def test_what_the_application_forgets_to_check_postgresql_refuses(
+async def test_postgresql_enforces_what_the_application_forgets_to_check(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The application's own check is taken away everywhere; nothing changes for the other user."""
@@ -241,7 +241,7 @@ async def test_a_change_is_checked_again_where_it_is_made(
     assert (await site.ann.post("/api/platforms/bulk", json={"upload": str(upload)})).status_code == 202
 
 
-async def test_what_comes_in_is_counted_and_found_as_its_user(
+async def test_an_accepted_import_is_counted_and_found_as_its_user(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everybody = "%s::text IS NOT NULL"
@@ -270,7 +270,7 @@ async def test_what_comes_in_is_counted_and_found_as_its_user(
         assert f"Your import {ids[1]} has" in again.json()["detail"]
 
 
-async def test_others_imports_are_still_forbidden_rather_than_unknown(site: Site) -> None:
+async def test_other_users_imports_remain_forbidden_rather_than_unknown(site: Site) -> None:
     for address, status in (
         (f"/api/imports/{site.import_id}", 403),
         (f"/api/platforms/bulk/{site.import_id}/status", 403),
@@ -280,7 +280,7 @@ async def test_others_imports_are_still_forbidden_rather_than_unknown(site: Site
         assert (await site.bob.get(address)).status_code == status, address
 
 
-async def test_it_holds_behind_a_pooler(site: Site, database_url: str) -> None:
+async def test_row_security_works_behind_a_pooler(site: Site, database_url: str) -> None:
     with pooled(database_url) as url:
         async with open_pool(url, name="a", most=3) as pool:
             security = RowSecurity(pool)
@@ -294,7 +294,7 @@ async def test_it_holds_behind_a_pooler(site: Site, database_url: str) -> None:
             assert found == [(int(user == "ann"),) for user in users]
 
 
-async def test_without_the_role_everything_continues_and_a_warning_says_so(
+async def test_without_the_role_everything_works_and_a_warning_is_logged(
     database_url: str, library_log: pytest.LogCaptureFixture
 ) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:

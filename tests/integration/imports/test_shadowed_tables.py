@@ -84,7 +84,7 @@ async def test_imports_and_audit_find_their_own_tables(shadowed_url: str) -> Non
     assert (await fetch(shadowed_url, "SELECT count(*) FROM bulkport.audit"))[0][0] == 1
 
 
-async def test_what_runs_with_anothers_rights_has_a_search_path_of_its_own(database_url: str) -> None:
+async def test_functions_that_run_with_other_privileges_set_their_search_path(database_url: str) -> None:
     """Triggers run as whoever changes the row, and `SECURITY DEFINER` as the owner."""
     found = await fetch(
         database_url,

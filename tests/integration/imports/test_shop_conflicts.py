@@ -19,7 +19,7 @@ async def _offers(site: OpenShop) -> dict[str, tuple[str | None, str]]:
     return {sku: rest for sku, *rest in await fetch(site.url, "SELECT sku, barcode, title FROM offers")}
 
 
-async def test_reject_reports_rows_with_a_taken_key(open_shop: OpenShop) -> None:
+async def test_reject_reports_rows_with_an_existing_key(open_shop: OpenShop) -> None:
     await execute(open_shop.url, STORED)
     rows = [offer("A", "new"), offer("C", "first"), offer("C", "again"), offer("D", "new", "222"), offer("E", "new")]
     job = await imported(open_shop.api, "/api/offers-reject/bulk", content=ndjson(rows), headers=NDJSON)
@@ -37,7 +37,7 @@ async def test_reject_reports_rows_with_a_taken_key(open_shop: OpenShop) -> None
     }
 
 
-async def test_a_repeated_key_is_free_when_its_first_row_is_refused(open_shop: OpenShop) -> None:
+async def test_a_repeated_key_is_free_if_its_first_row_is_rejected(open_shop: OpenShop) -> None:
     await execute(open_shop.url, "INSERT INTO offers VALUES ('A', '111', 'stored')")
     rows = [offer("C", "refused for its barcode", "111"), offer("C", "welcome"), offer("C", "too late")]
     job = await imported(open_shop.api, "/api/offers-reject/bulk", content=ndjson(rows), headers=NDJSON)
@@ -76,17 +76,17 @@ async def test_update_replaces_stored_rows_and_keeps_the_last(open_shop: OpenSho
         assert stored == {"A": "new", "B": "stored B", "C": "again", "D": "new"}
 
 
-async def test_the_last_row_of_a_body_wins_over_all_its_chunks(small_chunks: OpenShop) -> None:
+async def test_the_last_row_of_a_body_wins_across_its_chunks(small_chunks: OpenShop) -> None:
     rows = [offer(f"S{i % 7}", f"{i:04} {'x' * 40}") for i in range(700)]
     job = await imported(small_chunks.api, "/api/offers-update/bulk", content=ndjson(rows), headers=NDJSON)
     assert (job["status"], job["successCount"]) == ("Completed", 700)
     stored = {sku: title[:4] for sku, (_, title) in (await _offers(small_chunks)).items()}
     assert stored == {f"S{i % 7}": f"{i:04}" for i in range(693, 700)}
-    # No second background job works on the import beside its own: chunks are written in body order.
+    # No second background job works on the import background_task its own: chunks are written in body order.
     assert await fetch(small_chunks.url, "SELECT count(*) FROM bulkport.all_jobs") == [(1,)]
 
 
-async def test_chunks_that_are_decoded_ahead_tell_of_their_own_rows(
+async def test_chunks_decoded_ahead_report_their_own_rows(
     small_chunks: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bulkport.imports.worker.read_ahead._FEWEST_RECORDS", 1)
@@ -102,7 +102,7 @@ async def test_chunks_that_are_decoded_ahead_tell_of_their_own_rows(
     assert await fetch(small_chunks.url, told) == [(True,)]
 
 
-async def test_a_chunk_that_lost_a_deadlock_goes_again_before_the_one_that_was_decoded_ahead(
+async def test_a_chunk_that_lost_a_deadlock_is_retried_before_the_one_decoded_ahead(
     small_chunks: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bulkport.imports.worker.read_ahead._FEWEST_RECORDS", 1)
@@ -146,7 +146,7 @@ async def test_chunk_workers_that_decode_ahead_share_the_chunks_of_an_import(
     assert await fetch(small_chunks.url, "SELECT count(*) FROM bulkport.all_jobs") == [(2,)]
 
 
-async def test_another_key_is_the_databases_to_refuse_under_skip_and_update(open_shop: OpenShop) -> None:
+async def test_other_unique_keys_are_enforced_by_the_database_under_skip_and_update(open_shop: OpenShop) -> None:
     for policy, title in {"skip": "stored A", "update": "new A"}.items():
         await execute(open_shop.url, f"TRUNCATE offers; {STORED}")
         rows = [offer("A", "new A", "111"), offer("C", "has B's barcode", "222"), offer("D", "new", "444")]
@@ -161,7 +161,7 @@ async def test_another_key_is_the_databases_to_refuse_under_skip_and_update(open
         }
 
 
-async def test_rows_without_a_key_never_collide(open_shop: OpenShop) -> None:
+async def test_rows_without_a_key_never_conflict(open_shop: OpenShop) -> None:
     rows = [
         {"title": "one"},
         {"title": "two", "code": None},

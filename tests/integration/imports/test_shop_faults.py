@@ -17,7 +17,7 @@ def _worker(attempts: int) -> dict[str, Any]:
     return {"attempts": AttemptPolicy(max_attempts=attempts, base_seconds=0.02, max_seconds=0.1)}
 
 
-async def test_a_lasting_fault_ends_the_import(shop_url: str) -> None:
+async def test_a_persistent_fault_ends_the_import(shop_url: str) -> None:
     async with opened(shop_url, worker=_worker(3), chunk_bytes=500) as site:
         for change, words in {
             "ALTER TABLE offers RENAME title TO name": "table offers has no column title",
@@ -59,7 +59,7 @@ async def test_an_import_continues_where_a_fault_stopped_it(shop_url: str) -> No
             assert await fetch(site.url, "SELECT count(*) FROM offers") == [(100,)]
 
 
-async def test_outages_of_the_database_use_up_no_attempts(shop_url: str) -> None:
+async def test_database_outages_use_up_no_attempts(shop_url: str) -> None:
     await execute(
         shop_url,
         """
@@ -81,7 +81,7 @@ async def test_outages_of_the_database_use_up_no_attempts(shop_url: str) -> None
         assert (job["status"], job["successCount"], job["attempts"]) == ("Completed", len(ROWS), 5)
 
 
-async def test_an_import_whose_connection_is_cut_each_time_fails_in_the_end(shop_url: str) -> None:
+async def test_an_import_whose_connection_always_breaks_eventually_fails(shop_url: str) -> None:
     policy = AttemptPolicy(max_attempts=2, base_seconds=0.02, max_seconds=0.1, max_outage_seconds=0.5)
     async with opened(shop_url, worker={"attempts": policy}, chunk_bytes=500) as site:
         await execute(

@@ -17,7 +17,7 @@ MOST_ROWS_A_PART = 20
 MOST_LOOKS = 200
 
 
-async def test_parts_of_many_new_makers_cost_no_more_than_those_of_few(open_shop: OpenShop) -> None:
+async def test_parts_with_many_new_makers_cost_no_more_than_those_with_few(open_shop: OpenShop) -> None:
     stored = 0
 
     async def import_parts(makers: list[str]) -> None:

@@ -60,7 +60,7 @@ async def test_ids_and_names_are_resolved(open_shop: OpenShop) -> None:
         await execute(open_shop.url, "TRUNCATE parts")
 
 
-async def test_a_reference_is_checked_in_the_envelope_as_in_a_stream(open_shop: OpenShop) -> None:
+async def test_references_are_checked_in_envelopes_and_streams_alike(open_shop: OpenShop) -> None:
     makers = await _makers(open_shop)
     rows = [{"partNumber": "1", "maker": makers["Acme"]}, {"partNumber": "2", "maker": str(uuid4())}]
     job = await imported(open_shop.api, PARTS, json={"parts": rows})
@@ -86,7 +86,7 @@ async def test_an_undeclared_deferred_foreign_key_is_a_row_error(open_shop: Open
         assert await fetch(open_shop.url, "SELECT count(*) FROM parts") == [(stored,)]
 
 
-async def test_a_maker_deleted_meanwhile_is_found_missing(open_shop: OpenShop) -> None:
+async def test_a_maker_deleted_meanwhile_is_reported_missing(open_shop: OpenShop) -> None:
     makers = await _makers(open_shop)
     rows = [{"partNumber": "1", "maker": makers["Acme"]}]
     await execute(open_shop.url, "DELETE FROM shelf.makers WHERE maker_name = 'Acme'")

@@ -99,7 +99,7 @@ async def test_every_bad_row_is_reported_and_every_good_one_stored(open_shop: Op
     assert job["errorSummary"].startswith("Product 'D1': quantity is out of range: 2147483648; the column takes ")
 
 
-async def test_strict_import_stores_nothing_whoever_refuses_a_row(open_shop: OpenShop) -> None:
+async def test_a_strict_import_with_any_rejected_row_stores_nothing(open_shop: OpenShop) -> None:
     await _store_one(open_shop)
     good = [product(f"G{i}") for i in range(100)]
     for bad, message in [
@@ -119,7 +119,7 @@ async def test_strict_import_stores_nothing_whoever_refuses_a_row(open_shop: Ope
         assert await fetch(open_shop.url, "SELECT sku FROM products") == [("STORED",)]
 
 
-async def test_strict_import_of_many_chunks_is_all_or_nothing(small_chunks: OpenShop) -> None:
+async def test_a_strict_import_of_many_chunks_is_all_or_nothing(small_chunks: OpenShop) -> None:
     rows = [product(f"G{i}") for i in range(150)]
     rows[140] = product("G3")
     job = await imported(small_chunks.api, PRODUCTS, content=ndjson(rows), headers={**NDJSON, **STRICT})
@@ -132,7 +132,7 @@ async def test_strict_import_of_many_chunks_is_all_or_nothing(small_chunks: Open
     assert await fetch(small_chunks.url, "SELECT count(*) FROM products") == [(150,)]
 
 
-async def test_rows_are_numbered_over_all_chunks(small_chunks: OpenShop) -> None:
+async def test_rows_are_numbered_across_all_chunks(small_chunks: OpenShop) -> None:
     rows = [product(f"G{i}", quantity=(2**31 if i % 10 == 3 else 1)) for i in range(200)]
     rows[77] = product("bad")
     job = await imported(small_chunks.api, PRODUCTS, content=ndjson(rows), headers=NDJSON)
@@ -163,7 +163,7 @@ async def test_unreadable_rows_are_bad_rows(open_shop: OpenShop) -> None:
     assert await fetch(open_shop.url, "SELECT sku FROM products ORDER BY id") == [("A",), ("B",)]
 
 
-async def test_csv_rows_of_another_shape_are_bad_rows(open_shop: OpenShop) -> None:
+async def test_csv_rows_of_the_wrong_width_are_bad_rows(open_shop: OpenShop) -> None:
     header = b"sku,title,quantity,unitPrice,availableFrom,size\n"
     body = header + (
         b"A,ok,1,1,2024-01-01,S\n"

@@ -14,7 +14,7 @@ from import_steps import CSV, NDJSON, STRICT, accepted, bad_rows, imported, kept
 _GOOD: dict[str, Any] = {"title": "Mug", "quantity": 1, "unitPrice": 1, "availableFrom": "2024-01-31", "size": "S"}
 
 
-def test_the_shop_needs_nothing_of_the_command_api() -> None:
+def test_the_shop_needs_nothing_from_the_command_api() -> None:
     program = (
         "import sys, import_shop as shop; app = shop.shop_app(shop.shop_bulkport(), 'postgresql://');"
         "assert app.openapi()['paths'];"
@@ -26,7 +26,7 @@ def test_the_shop_needs_nothing_of_the_command_api() -> None:
     assert run.returncode == 0, run.stderr
 
 
-async def test_status_list_and_detail(open_shop: OpenShop) -> None:
+async def test_status_list_and_detail_are_served(open_shop: OpenShop) -> None:
     answer = await open_shop.api.post("/api/products/bulk", json={"products": [{"sku": "A", **_GOOD}]})
     assert answer.status_code == 202
     job = answer.json()
@@ -55,7 +55,7 @@ async def test_status_list_and_detail(open_shop: OpenShop) -> None:
     assert list(unknown.json()["errors"]) == ["resource"]
 
 
-async def test_a_job_is_its_shopkeepers_and_its_resources(open_shop: OpenShop) -> None:
+async def test_a_job_belongs_to_its_shopkeeper_and_its_resource(open_shop: OpenShop) -> None:
     job_id = await accepted(open_shop.api, "/api/coupons/bulk", content=ndjson([{"title": "ten"}]), headers=NDJSON)
     own = [f"/api/coupons/bulk/{job_id}/status", f"/api/imports/{job_id}", f"/api/imports/{job_id}/errors"]
     for path in own:
@@ -67,7 +67,7 @@ async def test_a_job_is_its_shopkeepers_and_its_resources(open_shop: OpenShop) -
     assert (await open_shop.rival.get("/api/imports")).json() == {"items": [], "nextCursor": None}
 
 
-async def test_an_envelope_is_checked_whole(open_shop: OpenShop) -> None:
+async def test_an_envelope_is_validated_as_a_whole(open_shop: OpenShop) -> None:
     rows = [{"sku": "A", **_GOOD}, {"sku": "low", **_GOOD}, {"sku": "B", **_GOOD, "note": "Mug", "size": "?"}]
     rows.append({"sku": "C", **_GOOD, "note": "Mug"})
     for headers in ({}, STRICT):
@@ -91,7 +91,7 @@ async def test_an_envelope_is_checked_whole(open_shop: OpenShop) -> None:
         assert (answer.status_code, answer.json()["detail"]) == (400, message)
 
 
-async def test_error_report_in_every_format(open_shop: OpenShop) -> None:
+async def test_the_error_report_is_available_in_every_format(open_shop: OpenShop) -> None:
     text = 'sku;Title;QUANTITY;unit_price;available-from;size;colour\nA;"x, ""y""\nz";1;1;2024-01-31;S;red\n'
     text += 'b;"x, ""y""\nz";one;1;2024-01-31;S;blue\nC;short\n'
     job = await imported(

@@ -126,7 +126,7 @@ async def test_values_arrive_as_sent(open_shop: OpenShop, body_format: str) -> N
         await execute(open_shop.url, "TRUNCATE products CASCADE")
 
 
-async def test_large_chunks_take_copy_and_store_the_same(open_shop: OpenShop) -> None:
+async def test_large_chunks_use_copy_and_store_the_same(open_shop: OpenShop) -> None:
     short = [product for product in _products(5000) if max(map(len, (product["title"], product["note"] or ""))) < 100]
     # COPY's text is made in one go, or value by value where the data hold the signs that stand in for separators.
     plain = [product for product in short if _STAND_INS.isdisjoint(product["title"] + (product["note"] or ""))]
@@ -138,7 +138,7 @@ async def test_large_chunks_take_copy_and_store_the_same(open_shop: OpenShop) ->
         await execute(open_shop.url, "TRUNCATE products CASCADE")
 
 
-async def test_rows_keep_their_order_and_values_over_many_chunks(small_chunks: OpenShop) -> None:
+async def test_rows_keep_their_order_and_values_across_many_chunks(small_chunks: OpenShop) -> None:
     products = _products(200)
     job = await imported(small_chunks.api, "/api/products/bulk", content=_csv(products), headers=CSV)
     assert job["status"] == "Completed", job
@@ -148,7 +148,7 @@ async def test_rows_keep_their_order_and_values_over_many_chunks(small_chunks: O
     assert sorted(await _stored(small_chunks), key=_sku) == sorted(_expected(products), key=_sku)
 
 
-async def test_null_and_empty_text_stay_apart(open_shop: OpenShop) -> None:
+async def test_null_and_empty_text_stay_distinct(open_shop: OpenShop) -> None:
     base = {"title": "", "quantity": 1, "unitPrice": 1, "availableFrom": "2024-01-01", "size": "S"}
     rows = [
         {**base, "sku": "NULL", "note": None},
@@ -169,7 +169,7 @@ async def test_null_and_empty_text_stay_apart(open_shop: OpenShop) -> None:
     ]
 
 
-async def test_csv_with_another_delimiter(open_shop: OpenShop) -> None:
+async def test_csv_with_another_delimiter_is_read(open_shop: OpenShop) -> None:
     products = _products(48)
     for name, delimiter in {";": ";", "|": "|", "tab": "\t", "\t": "\t"}.items():
         job = await imported(

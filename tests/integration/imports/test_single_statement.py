@@ -76,7 +76,7 @@ async def settled_either_way(
         ),
     ],
 )
-async def test_it_comes_to_the_same_as_the_usual_way(
+async def test_a_single_statement_import_equals_the_general_path(
     database_url: str, body: bytes, form: BodyFormat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     express, usual = await settled_either_way(database_url, body, form, monkeypatch)
@@ -93,7 +93,7 @@ async def test_it_comes_to_the_same_as_the_usual_way(
     ],
     ids=["repeated", "stored", "check"],
 )
-async def test_a_refused_row_leaves_nothing_and_the_usual_way_reports_it(
+async def test_a_rejected_row_stores_nothing_and_the_general_path_reports_it(
     site: OneChunk, row: bytes, message: str
 ) -> None:
     await execute(site, "INSERT INTO gauges VALUES ('old', 0, 1)")
@@ -111,7 +111,7 @@ async def test_a_refused_row_leaves_nothing_and_the_usual_way_reports_it(
     assert (number, errors[0]["message"]) == (3, message)
 
 
-async def test_a_reference_that_goes_between_look_up_and_write_is_a_row_error(site: OneChunk) -> None:
+async def test_a_reference_deleted_between_lookup_and_write_is_a_row_error(site: OneChunk) -> None:
     # The row is inserted after the look-up, and the room goes at that moment.
     await execute(
         site,
@@ -136,7 +136,7 @@ async def test_a_reference_that_goes_between_look_up_and_write_is_a_row_error(si
     assert state["job"][0][:4] == ("PartialSuccess", 2, 1, 1)
 
 
-async def test_it_settles_once(site: OneChunk) -> None:
+async def test_an_import_completes_once(site: OneChunk) -> None:
     job_id = await site.accept(GOOD)
     attempts = [await site.begin(job_id) for _ in range(4)]
     assert all(attempt is not None for attempt in attempts)
@@ -177,7 +177,7 @@ async def test_a_cancelled_import_is_left_alone(site: OneChunk) -> None:
         "SELECT FROM bulkport.bulk_import_jobs FOR UPDATE",
     ],
 )
-async def test_what_another_lane_has_is_not_waited_for(site: OneChunk, lock: str) -> None:
+async def test_chunks_of_another_worker_are_not_waited_for(site: OneChunk, lock: str) -> None:
     job_id = await site.accept(GOOD)
     attempt = await site.begin(job_id)
     assert attempt is not None
@@ -209,7 +209,7 @@ async def test_a_deadlock_with_another_import_costs_no_attempt(site: OneChunk) -
 @pytest.mark.parametrize(
     "table", ["gauges", "bulkport.import_row_errors", "bulkport.import_chunks", "bulkport.bulk_import_jobs"]
 )
-async def test_a_connection_killed_in_the_middle_leaves_nothing(site: OneChunk, table: str) -> None:
+async def test_a_connection_killed_midway_leaves_nothing(site: OneChunk, table: str) -> None:
     """At each of its writes the statement is stopped, and its session ended as by a killed worker or server."""
     job_id = await site.accept(GOOD + b"{}\n")
     attempt = await site.begin(job_id)
@@ -242,7 +242,7 @@ async def test_a_connection_killed_in_the_middle_leaves_nothing(site: OneChunk, 
     assert [number for number, *_ in state["errors"]] == [3]
 
 
-async def test_a_fault_that_is_no_rows_leaves_nothing_and_the_usual_way_tells_of_it(site: OneChunk) -> None:
+async def test_a_fault_unrelated_to_rows_stores_nothing_and_the_general_path_reports_it(site: OneChunk) -> None:
     job_id = await site.accept(GOOD)
     attempt = await site.begin(job_id)
     assert attempt is not None

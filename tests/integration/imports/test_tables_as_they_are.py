@@ -194,7 +194,7 @@ def _good(count: int) -> list[dict[str, Any]]:
 
 @at_both_sizes(2)
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
-async def test_one_bad_row_is_reported_by_its_field_and_all_others_are_written(
+async def test_one_bad_row_is_reported_by_field_and_all_others_are_written(
     database_url: str, case: tuple[str, Mapping[str, Any], str, str, Mapping[str, Any]], count: int
 ) -> None:
     tables, bad_row, field, message, options = case
@@ -207,7 +207,7 @@ async def test_one_bad_row_is_reported_by_its_field_and_all_others_are_written(
 
 
 @at_both_sizes(2)
-async def test_rows_that_a_rule_leaves_out_are_skipped_beside_bad_ones(database_url: str, count: int) -> None:
+async def test_rows_dropped_by_a_rule_are_skipped_beside_bad_ones(database_url: str, count: int) -> None:
     tables = """
         CREATE TABLE items (name text, price integer CHECK (price < 100));
         CREATE RULE cheap AS ON INSERT TO items WHERE NEW.price < 0 DO INSTEAD NOTHING;
@@ -222,7 +222,7 @@ async def test_rows_that_a_rule_leaves_out_are_skipped_beside_bad_ones(database_
         assert await site.rows("SELECT count(*) FROM items") == [(2 * count,)]
 
 
-async def test_rows_of_a_table_that_keeps_nothing_are_skipped(database_url: str) -> None:
+async def test_rows_of_a_table_that_stores_nothing_are_skipped(database_url: str) -> None:
     tables = "CREATE TABLE items (name text, price integer); CREATE RULE r AS ON INSERT TO items DO INSTEAD NOTHING"
     async with table_site(database_url, tables, _items()) as site:
         job, _ = await site.load(_good(3))
@@ -231,7 +231,7 @@ async def test_rows_of_a_table_that_keeps_nothing_are_skipped(database_url: str)
 
 @at_both_sizes(2)
 @pytest.mark.parametrize("policy", [ConflictPolicy.SKIP, ConflictPolicy.UPDATE])
-async def test_a_partial_key_with_a_pattern_covers_its_rows_alone(
+async def test_a_partial_key_with_a_pattern_covers_only_its_rows(
     database_url: str, policy: ConflictPolicy, count: int
 ) -> None:
     where = "name NOT LIKE 'x%'"
@@ -248,7 +248,7 @@ async def test_a_partial_key_with_a_pattern_covers_its_rows_alone(
 
 @at_both_sizes(2)
 @pytest.mark.parametrize("kind", ["an expression", "columns", "columns without an index"])
-async def test_keys_with_signs_of_placeholders_are_kept(database_url: str, kind: str, count: int) -> None:
+async def test_keys_that_contain_placeholder_characters_are_stored(database_url: str, kind: str, count: int) -> None:
     tables, options = {
         "an expression": (
             'CREATE TABLE "it%s" (name text, "pri%" integer); CREATE UNIQUE INDEX ON "it%s" (("pri%" % 10000))',

@@ -196,7 +196,7 @@ async def test_one_bad_row_is_reported_and_all_others_are_written(database_url: 
         assert bad == {1: [(case.field, case.message)]}
 
 
-async def test_a_row_is_to_blame_for_a_fault_that_lasts_to_the_last_attempt(database_url: str) -> None:
+async def test_a_row_is_blamed_for_a_fault_that_persists_to_the_last_attempt(database_url: str) -> None:
     tables = _trigger("IF NEW.price < 0 THEN RAISE 'no space' USING ERRCODE = '53100'; END IF;")
     worker = {"attempts": AttemptPolicy(max_attempts=3, base_seconds=0.01)}
     async with table_site(database_url, tables, CASES["an assertion"].resource(), worker=worker) as site:
@@ -208,7 +208,7 @@ async def test_a_row_is_to_blame_for_a_fault_that_lasts_to_the_last_attempt(data
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01", "08006", "57P01"])
-async def test_a_trigger_that_speaks_of_conflicts_or_connections_is_about_its_row_at_last(
+async def test_a_trigger_error_about_conflicts_or_connections_is_finally_a_row_error(
     database_url: str, code: str
 ) -> None:
     tables = _trigger(f"IF NEW.price < 0 THEN RAISE 'try again' USING ERRCODE = '{code}'; END IF;")
@@ -220,7 +220,7 @@ async def test_a_trigger_that_speaks_of_conflicts_or_connections_is_about_its_ro
 
 
 @at_both_sizes(2)
-async def test_rows_that_a_trigger_leaves_out_are_skipped(database_url: str, count: int) -> None:
+async def test_rows_dropped_by_a_trigger_are_skipped(database_url: str, count: int) -> None:
     tables = _trigger("IF NEW.price < 0 THEN RETURN NULL; END IF;")
     async with table_site(database_url, tables, CASES["an assertion"].resource()) as site:
         job, bad = await site.load([*_good(count), {"name": "out", "price": -1}])
@@ -233,7 +233,7 @@ async def test_rows_that_a_trigger_leaves_out_are_skipped(database_url: str, cou
 
 
 @at_both_sizes(2)
-async def test_rows_that_a_trigger_leaves_out_are_skipped_under_update_too(database_url: str, count: int) -> None:
+async def test_rows_dropped_by_a_trigger_are_skipped_under_update(database_url: str, count: int) -> None:
     tables = """
         CREATE TABLE items (name text PRIMARY KEY, price integer); INSERT INTO items VALUES ('same', 5), ('other', 6);
         CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -259,7 +259,7 @@ async def test_rows_that_a_trigger_leaves_out_are_skipped_under_update_too(datab
 
 
 @at_both_sizes(0)
-async def test_a_trigger_may_leave_changes_out_alone(database_url: str, count: int) -> None:
+async def test_a_trigger_can_drop_only_changes(database_url: str, count: int) -> None:
     tables = """
         CREATE TABLE items (name text PRIMARY KEY, price integer); INSERT INTO items VALUES ('kept', 5);
         CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -275,9 +275,7 @@ async def test_a_trigger_may_leave_changes_out_alone(database_url: str, count: i
 
 
 @at_both_sizes(0)
-async def test_the_first_of_rows_that_a_trigger_makes_equal_stays_where_stored_ones_do(
-    database_url: str, count: int
-) -> None:
+async def test_the_first_row_wins_if_a_trigger_makes_rows_equal_under_skip(database_url: str, count: int) -> None:
     case = EQUAL["a trigger"]
     options: dict[str, Any] = {"conflict": ConflictPolicy.SKIP, "conflict_key": ("name",)}
     async with table_site(database_url, case.tables, Case("", {}, "", options=options).resource()) as site:
@@ -289,7 +287,7 @@ async def test_the_first_of_rows_that_a_trigger_makes_equal_stays_where_stored_o
 @at_both_sizes(2)
 @pytest.mark.parametrize("policy", [ConflictPolicy.SKIP, ConflictPolicy.UPDATE])
 @pytest.mark.parametrize("kind", ["partitions", "view", "rule", "rules"])
-async def test_keys_of_partitioned_tables_and_views_are_kept(
+async def test_keys_of_partitioned_tables_and_views_are_enforced(
     database_url: str, kind: str, policy: ConflictPolicy, count: int
 ) -> None:
     tables = {
@@ -320,7 +318,7 @@ async def test_keys_of_partitioned_tables_and_views_are_kept(
 
 
 @at_both_sizes(2)
-async def test_row_level_security_refuses_rows_and_not_imports(database_url: str, count: int) -> None:
+async def test_row_level_security_rejects_rows_not_imports(database_url: str, count: int) -> None:
     tables = """
         CREATE ROLE importer LOGIN; GRANT USAGE ON SCHEMA public, bulkport TO importer;
         GRANT ALL ON ALL TABLES IN SCHEMA bulkport TO importer;
@@ -345,7 +343,7 @@ async def test_row_level_security_refuses_rows_and_not_imports(database_url: str
         await execute(database_url, "DROP OWNED BY importer; DROP ROLE importer")
 
 
-async def test_nulls_in_arrays_never_become_texts(database_url: str) -> None:
+async def test_nulls_in_arrays_never_become_text(database_url: str) -> None:
     class Tagged(BaseModel):
         name: str
         tags: list[str | None]
@@ -384,7 +382,7 @@ async def test_nulls_in_arrays_never_become_texts(database_url: str) -> None:
         (_trigger("INSERT INTO no_such_table VALUES (1);"), {}, "no_such_table"),
     ],
 )
-async def test_a_declaration_that_cannot_work_fails_the_import_at_once(
+async def test_a_faulty_declaration_fails_the_import_at_once(
     database_url: str, tables: str, options: Mapping[str, Any], message: str
 ) -> None:
     async with table_site(database_url, tables, Case("", {}, "", options=options).resource()) as site:
@@ -466,9 +464,7 @@ EQUAL = {
 
 @at_both_sizes(0)
 @pytest.mark.parametrize("case", EQUAL.values(), ids=list(EQUAL))
-async def test_the_last_of_rows_with_a_key_equal_in_the_table_wins(
-    database_url: str, case: EqualKeys, count: int
-) -> None:
+async def test_the_last_row_wins_if_keys_are_equal_in_the_table(database_url: str, case: EqualKeys, count: int) -> None:
     options = {"conflict_key": ("name",), **case.options}
     items = Resource(
         name="items",
@@ -487,7 +483,7 @@ async def test_the_last_of_rows_with_a_key_equal_in_the_table_wins(
         assert (job["created"], job["updated"]) == (count + 1, 1)
 
 
-async def test_a_row_with_a_sign_that_the_databases_encoding_lacks_is_one_bad_row(server_url: str) -> None:
+async def test_a_row_with_a_character_missing_from_the_database_encoding_is_one_bad_row(server_url: str) -> None:
     name = "latin_one_imports"
     parts = urlsplit(server_url)
     url = urlunsplit(parts._replace(path=f"/{name}"))

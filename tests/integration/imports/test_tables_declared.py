@@ -74,7 +74,7 @@ def products(**options: Any) -> Resource:
     return Resource.of(Product, exclude=["secret"], context={"org_id": _org}, lookups={"maker_id": "name"}, **options)
 
 
-def test_a_mapped_class_gives_model_references_and_key() -> None:
+def test_a_mapped_class_provides_model_references_and_key() -> None:
     resource = products(conflict=ConflictPolicy.UPDATE)
     assert (resource.name, resource.label, resource.label_field, resource.table) == (
         "products",
@@ -91,14 +91,14 @@ def test_a_mapped_class_gives_model_references_and_key() -> None:
     assert required == {"sku", "unit_price"}
 
 
-def test_a_class_that_is_not_mapped_is_refused() -> None:
+def test_an_unmapped_class_is_rejected() -> None:
     with pytest.raises(ResourceDeclarationError, match="not a class that SQLAlchemy"):
         Resource.of(BaseModel)
     with pytest.raises(ResourceDeclarationError, match="nope"):
         Resource.of(Product, exclude=["nope"])
 
 
-def test_a_class_of_sqlmodel_is_a_mapped_class() -> None:
+def test_a_sqlmodel_class_is_a_mapped_class() -> None:
     sqlmodel = pytest.importorskip("sqlmodel")
     namespace = {
         "__annotations__": {"id": "int | None", "title": "str", "pages": "int"},
@@ -170,7 +170,7 @@ class Cat(Pet):
 Pet.length = column_property(sa.func.length(Pet.name))  # type: ignore[attr-defined]
 
 
-async def test_types_and_heirs_of_a_mapped_class_are_as_it_stores_them(database_url: str) -> None:
+async def test_types_and_subclasses_of_a_mapped_class_are_stored_as_mapped(database_url: str) -> None:
     with pytest.raises(ResourceDeclarationError, match="columns in pets and cats"):
         Resource.of(Cat)
     dogs, pets = Resource.of(Dog), Resource.of(Pet)
@@ -223,7 +223,7 @@ def _fold(row: Item) -> Item | None:
 
 
 @at_both_sizes(1)
-async def test_a_row_may_be_changed_or_refused_before_it_is_written(database_url: str, count: int) -> None:
+async def test_a_hook_can_change_or_reject_a_row_before_it_is_written(database_url: str, count: int) -> None:
     async with table_site(database_url, ITEMS, items(before_row=_fold)) as site:
         rows = [{"name": f"g{i}"} for i in range(count)]
         rows = [{"name": "UP"}, {"name": "cheap", "price": -1}, {"name": "broken"}, *rows]
@@ -233,7 +233,7 @@ async def test_a_row_may_be_changed_or_refused_before_it_is_written(database_url
         assert await site.rows("SELECT count(*) FROM items WHERE name = 'up'") == [(1,)]
 
 
-async def test_a_chunks_ids_are_given_in_its_transaction_and_the_end_is_reported_once(database_url: str) -> None:
+async def test_a_hook_gets_a_chunks_ids_in_its_transaction_and_the_end_once(database_url: str) -> None:
     ended: list[ImportJob] = []
     told = asyncio.Event()
 
@@ -257,7 +257,7 @@ async def test_a_chunks_ids_are_given_in_its_transaction_and_the_end_is_reported
         assert await site.rows("SELECT count(*) FROM log") == [(40,)]
 
 
-async def test_what_a_hook_sets_in_its_session_is_gone_for_the_next(database_url: str) -> None:
+async def test_session_settings_of_a_hook_do_not_leak(database_url: str) -> None:
     seen: list[str] = []
 
     async def careless(connection: AsyncConnection[Any], ids: list[str]) -> None:
@@ -275,7 +275,7 @@ async def test_what_a_hook_sets_in_its_session_is_gone_for_the_next(database_url
     assert len(set(seen)) == 1, set(seen)
 
 
-async def test_rows_that_are_sent_again_stay_in_their_context(database_url: str) -> None:
+async def test_retried_rows_keep_their_context(database_url: str) -> None:
     async with table_site(database_url, TABLES, products()) as site:
         job, _ = await site.load([{"sku": "A", "unitPrice": "x"}], headers={**NDJSON, "x-org": "3"})
         answer = await site.api.post(
@@ -288,7 +288,7 @@ async def test_rows_that_are_sent_again_stay_in_their_context(database_url: str)
         assert found == [(3,)]
 
 
-async def test_a_resource_has_columns_called_as_those_of_a_report(database_url: str) -> None:
+async def test_a_resource_can_have_columns_named_like_those_of_a_report(database_url: str) -> None:
     class Fault(BaseModel):
         place: Annotated[str, Field(max_length=3)]
         row: int
@@ -305,7 +305,7 @@ async def test_a_resource_has_columns_called_as_those_of_a_report(database_url: 
         assert await site.rows("SELECT * FROM faults ORDER BY row") == [("end", 7, "torn"), ("top", 8, "bent")]
 
 
-async def test_an_export_has_the_rows_of_its_context_only(database_url: str) -> None:
+async def test_an_export_contains_only_the_rows_of_its_context(database_url: str) -> None:
     async with table_site(database_url, TABLES, products()) as site:
         for org in ("1", "2"):
             await site.load([{"sku": f"of{org}", "unitPrice": 1}], headers={**NDJSON, "x-org": org})

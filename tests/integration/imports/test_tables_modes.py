@@ -55,7 +55,7 @@ async def stored(site: TableSite) -> list[tuple[Any, ...]]:
 
 
 @KEYS
-async def test_upsert_creates_changes_and_leaves_alone(database_url: str, tables: str) -> None:
+async def test_upsert_creates_changes_and_leaves_unchanged_rows_alone(database_url: str, tables: str) -> None:
     async with table_site(database_url, f"{tables}; {SOME}", goods()) as site:
         rows = [
             {"sku": "a", "title": "A", "price": 1},
@@ -71,7 +71,7 @@ async def test_upsert_creates_changes_and_leaves_alone(database_url: str, tables
 
 
 @KEYS
-async def test_update_never_creates_and_takes_what_there_is_to_change(database_url: str, tables: str) -> None:
+async def test_update_never_creates_and_changes_only_given_fields(database_url: str, tables: str) -> None:
     async with table_site(database_url, f"{tables}; {SOME}", goods()) as site:
         job, bad = await site.load(b"sku,price\na,9\nb,2\nz,5\n", query="?mode=update", headers=CSV)
         assert (job["status"], bad, counts(job)) == ("Completed", {}, {"updated": 1, "unchanged": 1, "skipped": 1})
@@ -92,7 +92,7 @@ async def test_skip_leaves_stored_rows_alone(database_url: str, tables: str) -> 
 
 
 @KEYS
-async def test_delete_takes_keys_alone(database_url: str, tables: str) -> None:
+async def test_delete_needs_only_keys(database_url: str, tables: str) -> None:
     async with table_site(database_url, f"{tables}; {SOME}", goods()) as site:
         rows = [{"sku": "a"}, {"sku": "z"}, {"title": "no key"}, {"sku": "b"}, {"sku": "b"}]
         job, bad = await site.load(rows, query="?mode=delete")
@@ -100,7 +100,7 @@ async def test_delete_takes_keys_alone(database_url: str, tables: str) -> None:
         assert await stored(site) == [("c", "C", 3)]
 
 
-async def test_a_row_that_another_table_needs_is_one_bad_row_of_a_delete(database_url: str) -> None:
+async def test_deleting_a_referenced_row_is_one_bad_row(database_url: str) -> None:
     tables = f"{UNIQUE}; {SOME}; CREATE TABLE orders (sku text REFERENCES goods (sku)); INSERT INTO orders VALUES ('b')"
     async with table_site(database_url, tables, goods()) as site:
         job, bad = await site.load([{"sku": "a"}, {"sku": "b"}, {"sku": "c"}], query="?mode=delete")
@@ -108,14 +108,14 @@ async def test_a_row_that_another_table_needs_is_one_bad_row_of_a_delete(databas
         assert "orders" in bad[2][0][1]
 
 
-async def test_of_several_rows_with_one_key_the_lowest_id_is_meant(database_url: str) -> None:
+async def test_of_several_rows_with_one_key_the_lowest_id_is_matched(database_url: str) -> None:
     async with table_site(database_url, f"{LOOSE}; {SOME}; {SOME}", goods()) as site:
         job, _ = await site.load([{"sku": "a", "title": "one"}], query="?mode=upsert&results=ids")
         assert counts(job) == {"updated": 1}
         assert await site.rows("SELECT id, title FROM goods WHERE sku = 'a' ORDER BY id") == [(1, "one"), (4, "A")]
 
 
-async def test_two_imports_at_once_create_no_pair(database_url: str) -> None:
+async def test_two_concurrent_imports_create_no_duplicates(database_url: str) -> None:
     async with table_site(database_url, LOOSE, goods()) as site:
         forwards = [{"sku": f"s{i}", "title": "x"} for i in range(300)]
         imports = (site.load(rows, query="?mode=upsert") for rows in (forwards, forwards[::-1]))
@@ -124,7 +124,7 @@ async def test_two_imports_at_once_create_no_pair(database_url: str) -> None:
         assert await site.rows("SELECT count(*), count(DISTINCT sku) FROM goods") == [(300, 300)]
 
 
-async def test_modes_that_the_resource_does_not_allow_are_refused(database_url: str) -> None:
+async def test_modes_that_the_resource_does_not_allow_are_rejected(database_url: str) -> None:
     resource = Resource(name="goods", label="Good", label_field="sku", model=Good, table="goods")
     async with table_site(database_url, UNIQUE, resource) as site:
         wrong = "?mode=delete", "?mode=nonsense", "?dryRun=maybe", "?results=all", "?dry_run=true", "?delimeter=;"
@@ -135,7 +135,7 @@ async def test_modes_that_the_resource_does_not_allow_are_refused(database_url: 
 
 
 @KEYS
-async def test_a_dry_run_tells_all_and_keeps_nothing(database_url: str, tables: str) -> None:
+async def test_a_dry_run_reports_everything_and_stores_nothing(database_url: str, tables: str) -> None:
     async with table_site(database_url, f"{tables}; {SOME}", goods(), chunk_bytes=100) as site:
         before = await stored(site)
         rows = [
@@ -164,7 +164,7 @@ class Moment(BaseModel):
     lasts: timedelta = timedelta(0)
 
 
-async def test_times_are_compared_whatever_the_database_writes_them_like(database_url: str) -> None:
+async def test_times_are_compared_whatever_the_databases_date_style(database_url: str) -> None:
     tables = """
         CREATE TABLE moments (name text PRIMARY KEY, at timestamptz, lasts interval);
         DO $$ BEGIN
@@ -189,7 +189,7 @@ async def test_times_are_compared_whatever_the_database_writes_them_like(databas
 
 
 @KEYS
-async def test_results_tell_the_outcome_and_id_of_every_row(database_url: str, tables: str) -> None:
+async def test_results_report_the_outcome_and_id_of_every_row(database_url: str, tables: str) -> None:
     async with table_site(database_url, f"{tables}; {SOME}", goods(), chunk_bytes=60) as site:
         rows = [
             {"sku": "a", "title": "A", "price": 1},
@@ -238,7 +238,7 @@ SPECIAL = {
 
 @at_both_sizes(0)
 @pytest.mark.parametrize("tables", SPECIAL.values(), ids=list(SPECIAL))
-async def test_modes_work_on_tables_of_every_kind(database_url: str, tables: str, count: int) -> None:
+async def test_modes_work_on_every_kind_of_table(database_url: str, tables: str, count: int) -> None:
     async with table_site(database_url, f"{tables}; {SOME}", goods()) as site:
         more = [{"sku": f"m{i}", "title": "M"} for i in range(count)]
         job, bad = await site.load(
@@ -265,7 +265,7 @@ async def test_modes_work_on_tables_of_every_kind(database_url: str, tables: str
 
 
 @KEYS
-async def test_columns_may_be_called_as_anything_in_a_statement(database_url: str, tables: str) -> None:
+async def test_columns_can_be_named_like_sql_keywords(database_url: str, tables: str) -> None:
     names = {"sku": "position", "title": "ordinality", "price": "place"}
     for field, column in names.items():
         tables = tables.replace(field, column)
@@ -304,7 +304,7 @@ TENANTS = """
 
 
 @pytest.mark.parametrize("key", [("org_id", "code"), ("code",)], ids=["tenant in the key", "tenant not in the key"])
-async def test_a_tenant_neither_sees_nor_touches_anothers_rows(database_url: str, key: tuple[str, ...]) -> None:
+async def test_a_tenant_neither_sees_nor_touches_another_tenants_rows(database_url: str, key: tuple[str, ...]) -> None:
     boxes = Resource(
         name="boxes",
         label="Box",
@@ -351,7 +351,7 @@ async def test_a_tenant_neither_sees_nor_touches_anothers_rows(database_url: str
         assert await site.rows("SELECT org_id, size FROM boxes") == [(2, 20)]
 
 
-async def test_imports_that_change_the_same_rows_in_other_orders_all_end(database_url: str) -> None:
+async def test_imports_that_change_the_same_rows_in_different_orders_all_finish(database_url: str) -> None:
     async with table_site(database_url, UNIQUE, goods(), chunk_bytes=2000) as site:
         forwards = [{"sku": f"s{i}", "title": "x"} for i in range(400)]
         backwards = [{"sku": f"s{i}", "title": "y"} for i in range(399, -1, -1)]

@@ -64,14 +64,14 @@ async def test_created_rows_are_removed_unless_they_were_changed(
         assert await undo(site, other) == {"removed": 1}
 
 
-async def test_updated_rows_stay_as_the_import_left_them_and_are_reported(database_url: str) -> None:
+async def test_updated_rows_stay_as_imported_and_are_reported(database_url: str) -> None:
     async with table_site(database_url, TABLES, ITEMS) as site:
         job, _ = await site.load([{"name": "old", "price": 2}, {"name": "new"}], query="?mode=upsert&results=ids")
         assert await undo(site, job) == {"removed": 1, "notRestored": 1}
         assert await site.rows("SELECT name, price FROM items") == [("old", 2)]
 
 
-async def test_rows_that_a_trigger_changed_beside_the_import_are_never_removed(database_url: str) -> None:
+async def test_rows_that_a_trigger_changed_outside_the_import_are_never_removed(database_url: str) -> None:
     tables = f"""
         {TABLES}
         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -87,7 +87,7 @@ async def test_rows_that_a_trigger_changed_beside_the_import_are_never_removed(d
         assert await site.rows("SELECT name, price FROM items ORDER BY name") == [("new", 1), ("old", 3)]
 
 
-async def test_where_transaction_numbers_come_again_only_kept_ids_are_removed(
+async def test_after_transaction_id_reuse_only_recorded_ids_are_removed(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with table_site(database_url, TABLES, ITEMS) as site:
@@ -101,7 +101,7 @@ async def test_where_transaction_numbers_come_again_only_kept_ids_are_removed(
         assert await site.rows("SELECT name FROM items ORDER BY name") == [("new",), ("old",)]
 
 
-async def test_another_user_and_an_import_that_continues_are_refused(database_url: str) -> None:
+async def test_undoing_another_users_or_a_running_import_is_rejected(database_url: str) -> None:
     async with table_site(database_url, TABLES, ITEMS) as site:
         job, _ = await site.load([{"name": "new"}])
         answer = await site.api.post(f"/api/imports/{job['id']}/undo", headers={"x-user": "rob"})
@@ -111,7 +111,7 @@ async def test_another_user_and_an_import_that_continues_are_refused(database_ur
         await execute(site.url, "UPDATE bulkport.bulk_import_jobs SET status = 'Completed', completed_at = now()")
 
 
-async def test_an_application_says_who_may_do_what(database_url: str) -> None:
+async def test_an_application_decides_who_may_undo(database_url: str) -> None:
     def may(user: str, resource: Resource, mode: WriteMode) -> bool:
         return user == "ann" or (resource.name == "items" and mode is WriteMode.INSERT)
 

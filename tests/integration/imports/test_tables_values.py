@@ -71,7 +71,7 @@ def table(header: list[str], *rows: list[str]) -> bytes:
 
 
 @at_both_sizes(0, "filler")
-async def test_good_values_arrive_and_others_are_reported_at_every_size(database_url: str, filler: int) -> None:
+async def test_good_values_are_stored_and_bad_ones_reported_at_every_size(database_url: str, filler: int) -> None:
     header = list(Reading.model_fields)
     good = ["a", "1234567890.12", "1e-3", "2024-02-29", "2024-01-31T10:00:00+05:30", "2024-01-31T10:00:00"]
     bad = {
@@ -113,7 +113,7 @@ async def test_good_values_arrive_and_others_are_reported_at_every_size(database
         )
 
 
-async def test_the_same_values_come_by_json(database_url: str) -> None:
+async def test_the_same_values_are_read_from_json(database_url: str) -> None:
     record = (
         '{"name":"NAME","amount":1234567890.12,"ratio":"NaN","day":"2024-02-29","at":"2024-01-31T10:00:00+05:30",'
         '"tags":["x","y z"],"details":{"n":0.10000000000000000001}}'
@@ -137,7 +137,7 @@ async def test_the_same_values_come_by_json(database_url: str) -> None:
 
 
 @at_both_sizes(0, "filler")
-async def test_a_member_that_stands_twice_in_a_value_is_reported(database_url: str, filler: int) -> None:
+async def test_a_duplicate_member_within_a_value_is_reported(database_url: str, filler: int) -> None:
     values = {
         '{"n": 1, "n": 2}': "n",
         '{"a": [{"b": {"n" :1, "m": ":", "n": 2}}]}': "n",
@@ -164,7 +164,7 @@ async def test_a_member_that_stands_twice_in_a_value_is_reported(database_url: s
         assert "name is given twice in a record; the last value was used" in job["warnings"]
 
 
-async def test_a_request_says_how_its_values_are_written(database_url: str) -> None:
+async def test_a_request_declares_its_value_formats(database_url: str) -> None:
     header = ["name", "amount", "day", "at"]
     body = table(header, ["a", "1.234,56", "31.12.2026", "31.12.2026 10:00"], ["b", "9,99", "", "2026-03-29T02:30"])
     query = "?decimal=,&dateFormat=DD.MM.YYYY&timeZone=Europe/Berlin"
@@ -188,7 +188,7 @@ async def test_a_request_says_how_its_values_are_written(database_url: str) -> N
 
 
 @at_both_sizes(1, "rows")
-async def test_an_update_leaves_what_the_file_does_not_have(database_url: str, rows: int) -> None:
+async def test_an_update_keeps_columns_missing_from_the_file(database_url: str, rows: int) -> None:
     async with table_site(database_url, TABLES, PEOPLE) as site:
         await site.load([{"email": f"{i}", "name": "Ada", "phone": "1"} for i in range(rows)])
         everyone = "SELECT DISTINCT name, phone FROM people"
@@ -236,7 +236,7 @@ async def test_the_database_fills_what_a_new_row_does_not_give(database_url: str
         assert await site.rows(odd) == [(True, 3), (False, 7), (False, 7)]
 
 
-async def test_what_is_odd_is_reported_in_the_warnings(database_url: str) -> None:
+async def test_suspicious_input_causes_warnings(database_url: str) -> None:
     async with table_site(database_url, TABLES, READINGS) as site:
         body = b"".join(json.dumps({"name": name}).encode() + b"\n" for name in ("x", "x ", "x\u00a0"))
         job, _ = await site.load(body + b'{"name":"y","name":"z"}\n')
@@ -262,7 +262,7 @@ class Filed(BaseModel):
         ("date", ["2024-01-31"] * 3, "2024-01-31"),
     ],
 )
-async def test_names_are_looked_up_as_their_column_compares_them(
+async def test_names_are_looked_up_with_the_comparison_of_their_column(
     database_url: str, kind: str, known: list[str], stored: str
 ) -> None:
     filed = Resource(

@@ -46,7 +46,7 @@ DIGITS = ["20240131", "45322", "2024", "202401311011", "1706659200", "45322.5"]
     ],
     ids=_id,
 )
-def test_digits_are_no_date(connection: psycopg.Connection[Any], sql_type: str, annotation: Any) -> None:
+def test_bare_digits_are_not_a_date(connection: psycopg.Connection[Any], sql_type: str, annotation: Any) -> None:
     column = TypedColumn(connection, sql_type, annotation)
     for message in refusals(column.cells(*DIGITS)):
         assert message.startswith("value")
@@ -69,7 +69,7 @@ def test_the_message_says_what_to_write(connection: psycopg.Connection[Any]) -> 
     ],
     ids=_id,
 )
-def test_underscores_are_no_digits(connection: psycopg.Connection[Any], sql_type: str, annotation: Any) -> None:
+def test_underscores_are_not_digits(connection: psycopg.Connection[Any], sql_type: str, annotation: Any) -> None:
     column = TypedColumn(connection, sql_type, annotation)
     cells = ["{1_000}", "{4_0}"] if sql_type.endswith("[]") else ["1_000", "4_0", "1_0.5"]
     for message in refusals(column.cells(*cells)):
@@ -80,7 +80,9 @@ def test_underscores_are_no_digits(connection: psycopg.Connection[Any], sql_type
 
 @pytest.mark.parametrize("annotation", [float, str, Decimal])
 @pytest.mark.parametrize("sql_type", ["double precision", "real"])
-def test_what_is_too_large_is_no_infinity(connection: psycopg.Connection[Any], sql_type: str, annotation: Any) -> None:
+def test_a_too_large_number_is_not_infinity(
+    connection: psycopg.Connection[Any], sql_type: str, annotation: Any
+) -> None:
     column = TypedColumn(connection, sql_type, annotation)
     numbers = ["1e400", "-1e400", "1e-400"]
     for message in refusals(column.cells(*numbers)):
@@ -90,7 +92,7 @@ def test_what_is_too_large_is_no_infinity(connection: psycopg.Connection[Any], s
     refusals(column.json("NaN", "Infinity", "-Infinity", '"NaN"', '"Infinity"'))
 
 
-def test_special_floats_need_a_float_column_and_a_model_that_says_so(connection: psycopg.Connection[Any]) -> None:
+def test_special_floats_need_a_float_column_and_a_model_that_allows_them(connection: psycopg.Connection[Any]) -> None:
     special = Annotated[float, Field(allow_inf_nan=True)]
     column = TypedColumn(connection, "double precision", special)
     assert column.cells("Infinity", "-inf") == [float("inf"), float("-inf")]
@@ -103,14 +105,14 @@ def test_special_floats_need_a_float_column_and_a_model_that_says_so(connection:
 
 @pytest.mark.parametrize("text", ["0.1000000000000000055", "12345678901234567890.123456789", "1e30", "1.10"])
 @pytest.mark.parametrize("annotation", [Decimal, float, str, Any])
-def test_every_digit_of_a_decimal_arrives(connection: psycopg.Connection[Any], text: str, annotation: Any) -> None:
+def test_every_digit_of_a_decimal_is_stored(connection: psycopg.Connection[Any], text: str, annotation: Any) -> None:
     column = TypedColumn(connection, "numeric", annotation)
     sent = quoted(text) if annotation is str else text
     found = [*column.cells(text), *column.json(sent), *column.json(sent, envelope=True)]
     assert [str(value) for value in found] == [str(column.canonical(text))] * 3
 
 
-def test_digits_that_the_column_would_drop_are_refused(connection: psycopg.Connection[Any]) -> None:
+def test_digits_that_the_column_would_drop_are_rejected(connection: psycopg.Connection[Any]) -> None:
     column = TypedColumn(connection, "numeric(6,2)", Decimal)
     assert column.cells("1.50", "-9999.99", "1.500") == [Decimal("1.50"), Decimal("-9999.99"), Decimal("1.50")]
     assert refusals(column.cells("1.005", "10000")) == [
@@ -154,7 +156,7 @@ def test_an_interval_keeps_all_of_its_parts(
         assert "that the column keeps" in message
 
 
-def test_a_sign_in_front_of_an_interval_is_of_one_part(connection: psycopg.Connection[Any]) -> None:
+def test_the_sign_of_an_interval_applies_to_one_part(connection: psycopg.Connection[Any]) -> None:
     texts = [check_interval("-1 day 02:00:00"), check_interval("-1 days, 2 hours"), duration_text(timedelta(hours=-22))]
     with connection.transaction():
         connection.execute("SET LOCAL intervalstyle = 'sql_standard'")
@@ -163,21 +165,21 @@ def test_a_sign_in_front_of_an_interval_is_of_one_part(connection: psycopg.Conne
 
 
 @pytest.mark.parametrize("annotation", [int, str])
-def test_numbers_of_rows_are_neither_octal_nor_negative(connection: psycopg.Connection[Any], annotation: Any) -> None:
+def test_object_ids_are_neither_octal_nor_negative(connection: psycopg.Connection[Any], annotation: Any) -> None:
     for kind in ("oid", "xid8"):
         column = TypedColumn(connection, kind, annotation)
         assert [int(number) for number in column.cells("010", "4294967295")] == [10, 2**32 - 1]
         refusals(column.cells("-1", "0x10", "99999999999999999999"))
 
 
-def test_numbers_are_no_text_and_text_no_numbers(connection: psycopg.Connection[Any]) -> None:
+def test_numbers_are_not_text_and_text_is_not_a_number(connection: psycopg.Connection[Any]) -> None:
     refusals(TypedColumn(connection, "text", str).json("5", "true", "1.5", "[]"))
     refusals(TypedColumn(connection, "boolean", bool).json("1", "0", '"true"'))
     refusals(TypedColumn(connection, "boolean", bool).cells("2", "wahr", ""))
 
 
 @pytest.mark.parametrize("annotation", [datetime, str, Any])
-def test_an_offset_is_never_lost(connection: psycopg.Connection[Any], annotation: Any) -> None:
+def test_a_utc_offset_is_never_lost(connection: psycopg.Connection[Any], annotation: Any) -> None:
     sent = "2024-01-31T10:00:00+05:30"
     moment = datetime.fromisoformat(sent)
     kept = TypedColumn(connection, "timestamptz", annotation)
@@ -190,9 +192,7 @@ def test_an_offset_is_never_lost(connection: psycopg.Connection[Any], annotation
 
 
 @pytest.mark.parametrize("annotation", [datetime, str])
-def test_a_time_without_an_offset_is_in_the_declared_zone_alone(
-    connection: psycopg.Connection[Any], annotation: Any
-) -> None:
+def test_a_time_without_an_offset_needs_a_declared_zone(connection: psycopg.Connection[Any], annotation: Any) -> None:
     undeclared = TypedColumn(connection, "timestamptz", annotation)
     for message in refusals([*undeclared.cells("2024-07-01T12:00"), *undeclared.json('"2024-07-01T12:00:00"')]):
         assert "set timeZone" in message
@@ -209,7 +209,7 @@ def test_a_time_without_an_offset_is_in_the_declared_zone_alone(
     assert plain.cells("2024-03-31T02:30:00") == [datetime.fromisoformat("2024-03-31T02:30:00")]
 
 
-def test_dates_and_numbers_are_read_by_the_declared_forms(connection: psycopg.Connection[Any]) -> None:
+def test_dates_and_numbers_are_read_in_the_declared_formats(connection: psycopg.Connection[Any]) -> None:
     german = ValueOptions.of(ReadingOptions(decimal=",", date_format="DD.MM.YYYY"))
     assert TypedColumn(connection, "date", date, german).cells("31.12.2026") == [date(2026, 12, 31)]
     assert TypedColumn(connection, "date", str, german).cells("31.12.2026") == [date(2026, 12, 31)]
@@ -227,14 +227,14 @@ def test_dates_and_numbers_are_read_by_the_declared_forms(connection: psycopg.Co
     assert TypedColumn(connection, "date", date, excel).cells("45322", "2024-01-31") == [date(2024, 1, 31)] * 2
 
 
-def test_words_trimming_and_normal_forms_are_read_as_declared(connection: psycopg.Connection[Any]) -> None:
+def test_null_words_trimming_and_normal_forms_apply_as_declared(connection: psycopg.Connection[Any]) -> None:
     words = ValueOptions.of(ReadingOptions(true_words=("ja",), false_words=("nein",), null_words=("-", "NULL")))
     assert TypedColumn(connection, "boolean", bool | None, words).cells("Ja", "nein", "-") == [True, False, None]
     tidy = ValueOptions.of(ReadingOptions(trim=True, normalize=Normalization.NFC, blank=Blank.NULL))
     assert TypedColumn(connection, "text", str | None, tidy).cells(" x\u00a0", "u\u0308", "\u200b ") == ["x", "ü", None]
 
 
-def test_a_domain_over_an_array_takes_arrays(connection: psycopg.Connection[Any]) -> None:
+def test_a_domain_over_an_array_accepts_arrays(connection: psycopg.Connection[Any]) -> None:
     column = TypedColumn(connection, "pg_temp.tags", list[str])
     assert column.json('["x", "y"]', "[]", '["a,b", "\\"q\\"", "NULL", ""]') == [
         ["x", "y"],
@@ -257,7 +257,7 @@ class Place(BaseModel):
     size: Decimal
 
 
-def test_objects_and_lists_in_columns_of_json(connection: psycopg.Connection[Any]) -> None:
+def test_json_columns_accept_objects_and_lists(connection: psycopg.Connection[Any]) -> None:
     column = TypedColumn(connection, "jsonb", Place)
     assert column.cells('{"day": "2024-01-31", "size": 1}')[0]["day"] == "2024-01-31"
     assert "value.day 20240131 is not a date" in refusals(column.json('{"day": 20240131, "size": 1}'))[0]
@@ -267,7 +267,7 @@ def test_objects_and_lists_in_columns_of_json(connection: psycopg.Connection[Any
     refusals(TypedColumn(connection, "jsonb", Any).cells("text", "NaN"))
 
 
-def test_pairs_of_text_come_as_an_object(connection: psycopg.Connection[Any]) -> None:
+def test_hstore_accepts_an_object(connection: psycopg.Connection[Any]) -> None:
     connection.execute("CREATE EXTENSION IF NOT EXISTS hstore")
     column = TypedColumn(connection, "hstore", dict[str, str | None])
     sent = '{"a \\"b\\"": "c\\\\d", "e": null}'
@@ -287,7 +287,7 @@ class Address(BaseModel):
 
 
 @pytest.mark.parametrize("annotation", [dict[str, Any], Address])
-def test_a_composite_value_comes_as_an_object_or_as_its_literal(
+def test_a_composite_value_accepts_an_object_or_its_literal(
     connection: psycopg.Connection[Any], annotation: Any
 ) -> None:
     connection.execute("DROP TYPE IF EXISTS pg_temp.address CASCADE")
@@ -309,20 +309,20 @@ def test_a_composite_value_comes_as_an_object_or_as_its_literal(
     assert several.json('[{"street": "a,b"}]') == [several.canonical('{"(\\"a,b\\",,)"}')]
 
 
-def test_boxes_stand_between_semicolons(connection: psycopg.Connection[Any]) -> None:
+def test_boxes_are_separated_by_semicolons(connection: psycopg.Connection[Any]) -> None:
     column = TypedColumn(connection, "box[]", list[str])
     expected = column.canonical("{(1,1),(0,0);(2,2),(1,1)}")
     assert column.cells("{(1,1),(0,0);(2,2),(1,1)}") == [expected]
     assert column.json('["(1,1),(0,0)", "(2,2),(1,1)"]') == [expected]
 
 
-def test_a_list_of_ranges_comes_as_a_multirange_too(connection: psycopg.Connection[Any]) -> None:
+def test_a_multirange_accepts_a_list_of_ranges(connection: psycopg.Connection[Any]) -> None:
     column = TypedColumn(connection, "int4multirange", list[Any])
     expected = column.canonical("{[1,5),[8,9)}")
     assert column.cells("{[1,5),[8,9)}", '["[1,5)", {"lower": 8, "upper": 9}]') == [expected, expected]
 
 
-def test_other_forms_have_their_own_words(connection: psycopg.Connection[Any]) -> None:
+def test_other_formats_have_specific_messages(connection: psycopg.Connection[Any]) -> None:
     cases = [
         ("interval", timedelta, "5", "is not a duration; write P1DT2H30M"),
         ("interval", str, "90", "is not a duration"),

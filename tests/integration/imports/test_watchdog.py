@@ -24,7 +24,7 @@ JOBS = f"""
 """
 
 
-async def test_lost_ones_beyond_thousands_of_living_ones_are_found_in_a_few_statements(shop_url: str) -> None:
+async def test_lost_imports_among_thousands_of_live_ones_are_found_in_a_few_statements(shop_url: str) -> None:
     await execute(shop_url, JOBS)
     await execute(shop_url, ADD)
     lost = await fetch(
@@ -45,7 +45,7 @@ async def test_lost_ones_beyond_thousands_of_living_ones_are_found_in_a_few_stat
     assert [(int(import_id), user) for import_id, user in anew] == [(import_id, "sam") for (import_id,) in lost]
 
 
-async def test_an_import_that_is_worked_on_is_not_waited_for(shop_url: str) -> None:
+async def test_an_import_that_is_being_worked_on_is_not_waited_for(shop_url: str) -> None:
     await execute(shop_url, ADD)
     async with (
         open_pool(shop_url, name="watchdogs", most=3) as pool,

@@ -67,7 +67,7 @@ async def site(database_url: str) -> AsyncIterator[Site]:
         yield Site(database_url, ann, bob, app.state.bulkport, receiver)
 
 
-async def test_an_import_that_ends_is_reported_signed(site: Site) -> None:
+async def test_a_finished_import_is_reported_with_a_signature(site: Site) -> None:
     webhook = await site.webhook()
     answer = await site.ann.post(
         BULK,
@@ -97,7 +97,7 @@ async def test_an_import_that_ends_is_reported_signed(site: Site) -> None:
         Verifier(webhook["secret"]).verify(request.body.decode() + " ", request.headers)
 
 
-async def test_each_end_is_told_to_whom_it_concerns_and_to_them_alone(site: Site) -> None:
+async def test_each_completion_is_sent_only_to_its_subscribers(site: Site) -> None:
     everything = await site.webhook()
     failures = await site.webhook(events=["import.failed", "import.failed"])
     off = await site.webhook()
@@ -121,7 +121,7 @@ async def test_each_end_is_told_to_whom_it_concerns_and_to_them_alone(site: Site
     assert (await site.bob.get(f"/api/webhooks/{bobs['id']}/deliveries")).json()["items"] == []
 
 
-async def test_a_cancelled_import_is_reported_too(database_url: str) -> None:
+async def test_a_cancelled_import_is_reported(database_url: str) -> None:
     async with (
         open_receiver() as receiver,
         open_application(database_url, **LOOPBACK) as app,
@@ -138,7 +138,7 @@ async def test_a_cancelled_import_is_reported_too(database_url: str) -> None:
 REFUSALS = (status(500), status(302, "location: http://127.0.0.1/"), status(404), lambda _: b"")
 
 
-async def test_a_message_that_was_not_taken_waits_for_its_next_attempt_under_the_same_id(site: Site) -> None:
+async def test_a_failed_delivery_is_retried_under_the_same_id(site: Site) -> None:
     refusals = {f"/hooks/{number}": refusal for number, refusal in enumerate(REFUSALS)}
     site.receiver.answer = lambda request: refusals[request.path](request)
     webhooks = {path: await site.webhook(url=site.receiver.url.replace("/hooks", path)) for path in refusals}
@@ -164,7 +164,7 @@ async def test_a_message_that_was_not_taken_waits_for_its_next_attempt_under_the
         assert len({request.body for request in sent}) == 1
 
 
-async def test_a_receiver_that_is_gone_switches_its_webhook_off(site: Site) -> None:
+async def test_a_receiver_that_is_gone_disables_its_webhook(site: Site) -> None:
     webhook = await site.webhook()
     site.receiver.answer = status(410)
     await site.ann.post(f"/api/webhooks/{webhook['id']}/ping")
@@ -175,7 +175,7 @@ async def test_a_receiver_that_is_gone_switches_its_webhook_off(site: Site) -> N
     assert len(await site.deliveries(webhook)) == 1
 
 
-async def test_a_delivery_is_sent_again_when_that_is_asked_for(site: Site) -> None:
+async def test_a_delivery_can_be_resent(site: Site) -> None:
     webhook = await site.webhook()
     await site.ann.post(f"/api/webhooks/{webhook['id']}/ping")
     delivery = await site.delivery(webhook, lambda one: one["state"] == "delivered")
@@ -202,7 +202,7 @@ async def test_a_replaced_secret_signs_beside_the_new_one(site: Site) -> None:
         Verifier(webhook["secret"]).verify(later.body.decode(), later.headers)
 
 
-async def test_webhooks_are_their_users_own_and_their_secrets_are_shown_once(site: Site) -> None:
+async def test_webhooks_belong_to_their_user_and_show_their_secret_once(site: Site) -> None:
     webhook = await site.webhook(description="to the warehouse")
     address = f"/api/webhooks/{webhook['id']}"
     assert "secret" not in (await site.ann.get(address)).json()
@@ -216,7 +216,7 @@ async def test_webhooks_are_their_users_own_and_their_secrets_are_shown_once(sit
     assert_problem(await site.ann.get(address), 404)
 
 
-async def test_receivers_that_keep_waiting_take_few_places_of_the_workers(site: Site) -> None:
+async def test_slow_receivers_occupy_few_worker_slots(site: Site) -> None:
     release = asyncio.Event()
 
     async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -261,7 +261,7 @@ async def test_receivers_that_keep_waiting_take_few_places_of_the_workers(site: 
     server.close()
 
 
-async def test_a_user_has_a_bounded_number_of_webhooks(site: Site) -> None:
+async def test_a_user_can_have_a_limited_number_of_webhooks(site: Site) -> None:
     answers = await asyncio.gather(
         *(site.ann.post("/api/webhooks", json={"url": site.receiver.url}) for _ in range(24))
     )
@@ -312,7 +312,7 @@ BAD_URLS = [
 ]
 
 
-async def test_an_address_that_leads_inside_or_nowhere_is_refused(database_url: str) -> None:
+async def test_a_private_or_unresolvable_address_is_rejected(database_url: str) -> None:
     async with open_application(database_url) as app, client_of(app, await make_key(database_url)) as client:
         for url in BAD_URLS:
             with case(url):
@@ -332,7 +332,7 @@ BAD_WEBHOOKS: list[tuple[Any, str]] = [
 ]
 
 
-async def test_a_webhook_that_cannot_be_is_refused(database_url: str) -> None:
+async def test_an_invalid_webhook_is_rejected(database_url: str) -> None:
     async with open_application(database_url) as app, client_of(app, await make_key(database_url)) as client:
         for body, message in BAD_WEBHOOKS:
             problem = assert_problem(await client.post("/api/webhooks", json=body), 400)

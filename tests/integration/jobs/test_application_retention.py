@@ -7,11 +7,11 @@ from engine_site import eventually
 from background_jobs import BackgroundJobs
 from bulkport.jobs import JobOptions
 from bulkport.jobs.task import JobCall
+from commandapi.composition import run_worker
 from commandapi.settings import Settings
-from commandapi.wiring import run_worker
 
 
-async def test_jobs_are_removed_when_the_settings_say(database_url: str) -> None:
+async def test_jobs_are_removed_according_to_the_settings(database_url: str) -> None:
     jobs, stop = BackgroundJobs(), asyncio.Event()
     async with jobs.connect(database_url):
         job_id = await jobs.enqueue(JobCall("any", {}, JobOptions()))

@@ -61,7 +61,7 @@ KINDS = ("psycopg", "asyncpg", "session asyncpg", "session psycopg")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_what_is_done_in_a_callers_transaction_is_seen_there_and_goes_with_it(
+async def test_changes_in_a_callers_transaction_are_visible_there_and_roll_back_with_it(
     database_url: str, jobs: BackgroundJobs, kind: str
 ) -> None:
     add = adding(jobs)
@@ -114,7 +114,7 @@ async def test_sync_code_within_an_async_session_enqueues_in_its_transaction(
     assert await jobs.get(stored) is not None
 
 
-async def test_a_pool_is_no_connection(database_url: str, jobs: BackgroundJobs) -> None:
+async def test_a_pool_is_not_accepted_as_a_connection(database_url: str, jobs: BackgroundJobs) -> None:
     add = adding(jobs)
     async with asyncpg.create_pool(database_url, min_size=1) as pool:
         with pytest.raises(TypeError, match=r"cannot be enqueued through a asyncpg\.pool\.Pool"):

@@ -29,7 +29,7 @@ async def pool(database_url: str) -> AsyncIterator[AsyncPool]:
         yield pool
 
 
-async def test_calls_that_are_cancelled_at_any_point_disturb_no_later_one(pool: AsyncPool) -> None:
+async def test_a_call_cancelled_at_any_point_disturbs_no_later_one(pool: AsyncPool) -> None:
     jobs = BackgroundJobs()
 
     @jobs.task(name="note")
@@ -103,7 +103,7 @@ async def test_a_connection_left_in_pipeline_mode_or_a_transaction_is_replaced(p
         assert not closed & {connection.info.backend_pid for connection in lent}
 
 
-def test_a_connection_without_an_event_loop_is_replaced_too(database_url: str) -> None:
+def test_a_connection_of_a_closed_event_loop_is_replaced(database_url: str) -> None:
     jobs = BackgroundJobs()
 
     @jobs.task(name="note")

@@ -22,7 +22,7 @@ async def control(site: EngineSite) -> AsyncIterator[JobController]:
         yield JobController(pool, PostgresJobReader(pool))
 
 
-async def test_all_that_match_are_moved_page_by_page(site: EngineSite, control: JobController) -> None:
+async def test_all_matching_jobs_are_moved_page_by_page(site: EngineSite, control: JobController) -> None:
     jobs = 2 * JOBS_A_TRANSACTION + 17
     await enqueue(site, *(job("nothing", {}, user_id="ada") for _ in range(jobs)), note(user_id="bob"))
     query = JobQuery(states={JobState.ENQUEUED}, user_id="ada")
@@ -34,7 +34,7 @@ async def test_all_that_match_are_moved_page_by_page(site: EngineSite, control: 
     await be_consistent(site)
 
 
-async def test_a_summary_tells_what_could_not_be_done(site: EngineSite, control: JobController) -> None:
+async def test_a_summary_reports_what_could_not_be_done(site: EngineSite, control: JobController) -> None:
     async with site.worker(queues=["default"]):
         good, bad, running, _ = await enqueue(
             site, note(), job("fail", {"times": 99}), gated(), note(queue="idle", delay=60)
@@ -55,7 +55,7 @@ async def test_a_whole_tree_of_waiting_jobs_is_cancelled_at_once(site: EngineSit
     await be_consistent(site)
 
 
-async def test_operators_that_do_the_same_concurrently_share_the_work(site: EngineSite, control: JobController) -> None:
+async def test_concurrent_identical_bulk_operations_share_the_work(site: EngineSite, control: JobController) -> None:
     jobs = 3 * JOBS_A_TRANSACTION
     await enqueue(site, *(job("nothing", {}, concurrency_key=f"k{number % 3}") for number in range(jobs)))
     summaries = await asyncio.gather(
@@ -65,6 +65,6 @@ async def test_operators_that_do_the_same_concurrently_share_the_work(site: Engi
     await be_consistent(site)
 
 
-async def test_without_something_that_finds_jobs_there_are_no_orders_by_query() -> None:
+async def test_without_a_reader_there_are_no_bulk_operations_by_query() -> None:
     with pytest.raises(RuntimeError, match="is not connected"):
         await JobController().order_all(Cancel(), JobQuery())

@@ -62,7 +62,7 @@ EFFECTS: list[tuple[Order, list[str]]] = [
 
 
 @pytest.mark.parametrize(("order", "effects"), EFFECTS, ids=[type(order).__name__ for order, _ in EFFECTS])
-async def test_each_order_does_to_each_state_what_it_can(site: EngineSite, order: Order, effects: list[str]) -> None:
+async def test_each_command_does_to_each_state_what_it_can(site: EngineSite, order: Order, effects: list[str]) -> None:
     async with site.worker(queues=["default"]):
         jobs = await one_of_each(site)
         assert [str(effect) for effect in await give(site, order, *jobs.values())] == effects
@@ -73,7 +73,7 @@ async def test_each_order_does_to_each_state_what_it_can(site: EngineSite, order
 
 
 @pytest.mark.parametrize("order", [Cancel(), Delete(), RunNow(), Change(priority=7, queue="other"), Requeue()])
-async def test_a_repeated_order_finds_its_work_done(site: EngineSite, order: Order) -> None:
+async def test_a_repeated_command_finds_its_work_done(site: EngineSite, order: Order) -> None:
     async with site.worker(queues=["default"]):
         jobs = await one_of_each(site)
         del jobs["succeeded"]  # each order to run it again makes a new job
@@ -92,13 +92,13 @@ async def test_a_repeated_order_finds_its_work_done(site: EngineSite, order: Ord
     await be_consistent(site)
 
 
-async def test_what_no_job_can_have_as_its_id_is_unknown(site: EngineSite) -> None:
+async def test_an_impossible_job_id_is_unknown(site: EngineSite) -> None:
     strange = [BackgroundJobId(text) for text in ("4711", "0", "-1", "x", "", "٣", "9" * 30)]
     for order in (Cancel(), Delete(), Requeue(), RunNow(), Reschedule(delay=1), Change(priority=1)):
         assert set(await give(site, order, *strange)) == {Effect.UNKNOWN}
 
 
-async def test_history_tells_who_gave_an_order_and_why(site: EngineSite) -> None:
+async def test_history_records_who_gave_a_command_and_why(site: EngineSite) -> None:
     (job_id,) = await enqueue(site, note())
     for order in (
         Reschedule(delay=60, reason="not yet", actor="ada"),
@@ -120,7 +120,7 @@ async def test_history_tells_who_gave_an_order_and_why(site: EngineSite) -> None
     await be_consistent(site)
 
 
-async def test_a_requeued_job_has_all_its_attempts_again(site: EngineSite) -> None:
+async def test_a_requeued_job_gets_all_its_attempts_again(site: EngineSite) -> None:
     async with site.worker():
         (job_id,) = await enqueue(site, job("fail", {"times": 99}))
         await become(site, [job_id], "failed")
@@ -131,7 +131,7 @@ async def test_a_requeued_job_has_all_its_attempts_again(site: EngineSite) -> No
     await be_consistent(site)
 
 
-async def test_a_job_that_succeeded_is_repeated_by_a_new_one(site: EngineSite) -> None:
+async def test_a_succeeded_job_is_copied(site: EngineSite) -> None:
     async with site.worker():
         (job_id,) = await enqueue(site, note("once more", user_id="ada", priority=3, concurrency_key="k"))
         await site.reaches(job_id, JobState.SUCCEEDED)
@@ -147,7 +147,7 @@ async def test_a_job_that_succeeded_is_repeated_by_a_new_one(site: EngineSite) -
     await be_consistent(site)
 
 
-async def test_a_deleted_job_that_had_succeeded_is_repeated_too(site: EngineSite) -> None:
+async def test_a_deleted_job_that_had_succeeded_is_copied(site: EngineSite) -> None:
     async with site.worker():
         (job_id,) = await enqueue(site, note())
         await site.reaches(job_id, JobState.SUCCEEDED)
@@ -157,7 +157,7 @@ async def test_a_deleted_job_that_had_succeeded_is_repeated_too(site: EngineSite
     assert await states(site, [job_id]) == ["cancelled"]
 
 
-async def test_a_job_is_not_requeued_beside_another_one_with_its_unique_key(site: EngineSite) -> None:
+async def test_a_job_is_not_requeued_while_another_has_its_unique_key(site: EngineSite) -> None:
     first, second = await enqueue(site, note(), note(unique_key="u"))
     await give(site, Cancel(), second)
     (third,) = await enqueue(site, note(unique_key="u"))
@@ -183,7 +183,7 @@ async def test_a_rescheduled_job_starts_at_its_new_time(site: EngineSite) -> Non
     await be_consistent(site)
 
 
-async def test_a_job_with_a_new_priority_takes_its_new_place(site: EngineSite) -> None:
+async def test_a_job_with_a_new_priority_is_reordered(site: EngineSite) -> None:
     first, second, third = await enqueue(site, note("first"), note("second"), note("third", delay=3600))
     await give(site, Change(priority=5), second)
     await give(site, Change(priority=9), third)
@@ -193,7 +193,7 @@ async def test_a_job_with_a_new_priority_takes_its_new_place(site: EngineSite) -
     assert await site.events() == ["third", "second", "first"]
 
 
-async def test_a_job_in_another_queue_is_run_by_the_workers_of_that_queue(site: EngineSite) -> None:
+async def test_a_job_moved_to_another_queue_is_run_by_that_queues_workers(site: EngineSite) -> None:
     waiting, scheduled = await enqueue(site, note("waiting"), note("scheduled", delay=3600))
     async with site.worker(queues=["other"], poll_seconds=30):
         assert await give(site, Change(queue="other"), waiting, scheduled) == [Effect.CHANGED] * 2
@@ -205,7 +205,7 @@ async def test_a_job_in_another_queue_is_run_by_the_workers_of_that_queue(site: 
     await be_consistent(site)
 
 
-async def test_a_running_job_heeds_its_cancellation(site: EngineSite) -> None:
+async def test_a_running_job_reacts_to_its_cancellation(site: EngineSite) -> None:
     async with site.worker():
         (job_id,) = await enqueue(site, gated())
         (child,) = await enqueue(site, note("child", parents=(Parent(job_id, on=Outcome.FINISHED),)))
@@ -218,7 +218,7 @@ async def test_a_running_job_heeds_its_cancellation(site: EngineSite) -> None:
     await be_consistent(site)
 
 
-async def test_orders_are_part_of_the_callers_transaction(site: EngineSite) -> None:
+async def test_commands_take_effect_in_the_callers_transaction(site: EngineSite) -> None:
     ids = await enqueue(site, note(), note(delay=60), note(concurrency_key="k"), note(concurrency_key="k"))
     before = await states(site, ids)
     async with site.connection.transaction(force_rollback=True):
@@ -228,7 +228,7 @@ async def test_orders_are_part_of_the_callers_transaction(site: EngineSite) -> N
 
 
 @pytest.mark.parametrize("make", [Reschedule, Change, lambda: Reschedule(at=datetime.now(UTC), delay=1)])
-def test_an_order_that_says_nothing_is_refused(make: Callable[[], Order]) -> None:
+def test_a_command_without_any_change_is_rejected(make: Callable[[], Order]) -> None:
     with pytest.raises(ValueError, match=r"rescheduled|changed"):
         make()
 

@@ -32,7 +32,7 @@ async def last_change(site: EngineSite, queue: str) -> tuple[str | None, int | N
     return by, limit, is_paused
 
 
-async def test_a_paused_queue_stands_still_and_others_continue(site: EngineSite) -> None:
+async def test_a_paused_queue_stops_and_others_continue(site: EngineSite) -> None:
     control = JobController()
     async with site.worker(poll_seconds=60):
         (running,) = await enqueue(site, gated(queue="mail"))
@@ -73,7 +73,7 @@ async def test_a_paused_task_stands_still_in_every_queue_and_others_continue(sit
     await be_consistent(site)
 
 
-async def test_a_queue_may_be_paused_before_it_has_a_job(site: EngineSite) -> None:
+async def test_a_queue_can_be_paused_before_it_has_a_job(site: EngineSite) -> None:
     control = JobController()
     await control.pause_queue("later", connection=site.connection)
     (job_id,) = await enqueue(site, note(queue="later"))
@@ -86,7 +86,7 @@ async def test_a_queue_may_be_paused_before_it_has_a_job(site: EngineSite) -> No
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-async def test_two_workers_keep_to_a_queues_limit_and_use_it(site: EngineSite, limit: int) -> None:
+async def test_two_workers_respect_and_exhaust_a_queues_limit(site: EngineSite, limit: int) -> None:
     await JobController().limit_queue("narrow", limit, connection=site.connection)
     await site.open_gate()
     async with site.process("one", **SELDOM), site.process("two", **SELDOM):
@@ -97,7 +97,7 @@ async def test_two_workers_keep_to_a_queues_limit_and_use_it(site: EngineSite, l
     await be_consistent(site)
 
 
-async def test_a_limit_holds_for_what_runs_already_and_can_be_lifted(site: EngineSite) -> None:
+async def test_a_limit_counts_running_jobs_and_can_be_removed(site: EngineSite) -> None:
     control = JobController()
     async with site.process("one", **SELDOM), site.process("two", **SELDOM):
         ids = await enqueue(site, *(gated(queue="narrow") for _ in range(2)))
@@ -119,7 +119,7 @@ async def test_a_limit_holds_for_what_runs_already_and_can_be_lifted(site: Engin
     await be_consistent(site)
 
 
-async def test_room_in_a_limited_queue_is_given_to_an_idle_worker_at_once(site: EngineSite) -> None:
+async def test_a_free_slot_of_a_limited_queue_goes_to_an_idle_worker_at_once(site: EngineSite) -> None:
     await JobController().limit_queue("narrow", 1, connection=site.connection)
     async with site.worker(queues=["narrow", "own"], concurrency=1, poll_seconds=60):
         first, second = await enqueue(site, gated(queue="narrow"), note(queue="narrow"))
@@ -132,7 +132,7 @@ async def test_room_in_a_limited_queue_is_given_to_an_idle_worker_at_once(site: 
         await JobController().order(Cancel(), [own], site.connection)
 
 
-async def test_a_killed_worker_gives_its_place_in_a_limited_queue_back(site: EngineSite) -> None:
+async def test_a_killed_worker_frees_its_slot_in_a_limited_queue(site: EngineSite) -> None:
     await JobController().limit_queue("narrow", 1, connection=site.connection)
     async with site.process("one", **HASTY) as one:
         first, second = await enqueue(site, gated(queue="narrow"), note(queue="narrow"))
@@ -145,7 +145,7 @@ async def test_a_killed_worker_gives_its_place_in_a_limited_queue_back(site: Eng
     await be_consistent(site)
 
 
-async def test_a_limit_of_nothing_is_refused(site: EngineSite) -> None:
+async def test_a_limit_of_zero_is_rejected(site: EngineSite) -> None:
     with pytest.raises(ValueError, match="paused"):
         await JobController().limit_queue("mail", 0, connection=site.connection)
     for weight in (0, -1, math.nan, 1_001):
@@ -156,7 +156,7 @@ async def test_a_limit_of_nothing_is_refused(site: EngineSite) -> None:
             await JobController().pause_queue(name, connection=site.connection)
 
 
-async def test_a_caller_that_rolls_back_pauses_nothing(site: EngineSite) -> None:
+async def test_a_rolled_back_pause_has_no_effect(site: EngineSite) -> None:
     async with site.connection.transaction(force_rollback=True):
         await JobController().pause_queue("default", connection=site.connection)
     (job_id,) = await enqueue(site, note())
@@ -168,7 +168,7 @@ async def test_a_caller_that_rolls_back_pauses_nothing(site: EngineSite) -> None
         await eventually(is_done, "the job")
 
 
-async def test_who_changed_a_queue_last_is_kept(site: EngineSite) -> None:
+async def test_the_user_who_last_changed_a_queue_is_recorded(site: EngineSite) -> None:
     control = JobController()
     await control.pause_queue("mail", actor="ada", connection=site.connection)
     assert await last_change(site, "mail") == ("ada", None, True)
@@ -190,9 +190,7 @@ async def test_who_changed_a_queue_last_is_kept(site: EngineSite) -> None:
 
 
 @pytest.mark.parametrize("queues", [None, ["narrow"]])
-async def test_two_claims_concurrently_do_not_take_the_last_place_together(
-    site: EngineSite, queues: list[str] | None
-) -> None:
+async def test_two_concurrent_claims_do_not_both_take_the_last_slot(site: EngineSite, queues: list[str] | None) -> None:
     await JobController().limit_queue("narrow", 1, connection=site.connection)
     first, second = await enqueue(site, note(queue="narrow"), note(queue="narrow"))
     async with hand_worker(site.url) as one, hand_worker(site.url) as other:
@@ -206,7 +204,7 @@ async def test_two_claims_concurrently_do_not_take_the_last_place_together(
         assert await other.claim(queues) == second
 
 
-async def test_a_limit_set_while_jobs_are_claimed_counts_them(site: EngineSite) -> None:
+async def test_a_limit_set_during_a_claim_counts_the_claimed_jobs(site: EngineSite) -> None:
     await JobController().limit_queue("narrow", 2, connection=site.connection)
     await enqueue(site, *(note(queue="narrow") for _ in range(3)))
     async with hand_worker(site.url) as one, hand_worker(site.url) as other:

@@ -45,7 +45,7 @@ async def mixed_jobs(site: EngineSite, batch_id: int) -> list[BackgroundJobId]:
     return ids
 
 
-async def test_orders_at_random_leave_everything_consistent(site: EngineSite) -> None:
+async def test_random_commands_leave_everything_consistent(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     chance = random.Random(4)
     async with (
@@ -75,7 +75,7 @@ async def test_orders_at_random_leave_everything_consistent(site: EngineSite) ->
         await be_consistent(site)
 
 
-async def test_a_cancellation_and_a_claim_concurrently_have_one_winner(site: EngineSite) -> None:
+async def test_a_concurrent_cancellation_and_claim_have_one_winner(site: EngineSite) -> None:
     async with open_pool(site.url, name="control", most=2) as pool, site.worker():
         control = JobController(pool)
         for _ in range(40):
@@ -87,7 +87,7 @@ async def test_a_cancellation_and_a_claim_concurrently_have_one_winner(site: Eng
         await be_consistent(site)
 
 
-async def test_an_order_waits_for_the_end_of_a_run_and_sees_it(site: EngineSite) -> None:
+async def test_a_command_waits_for_a_run_that_is_ending_and_sees_its_outcome(site: EngineSite) -> None:
     (job_id,) = await enqueue(site, job("nothing", {}))
     async with hand_worker(site.url) as worker:
         assert await worker.claim() == job_id

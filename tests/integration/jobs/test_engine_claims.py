@@ -52,7 +52,7 @@ async def enqueue(site: EngineSite, count: int = 1, task: str = "note", **option
     return [job.id for job in await site.engine.enqueue_many(site.connection, jobs)]
 
 
-async def test_a_worker_claims_as_many_jobs_as_it_has_room_for_in_their_order(site: EngineSite) -> None:
+async def test_a_worker_claims_as_many_jobs_as_it_has_room_for_in_order(site: EngineSite) -> None:
     ids = await enqueue(site, 7)
     async with worker(site) as one:
         assert await one.claim(5) == ids[:5]
@@ -60,7 +60,7 @@ async def test_a_worker_claims_as_many_jobs_as_it_has_room_for_in_their_order(si
         assert await one.claim(5) == []
 
 
-async def test_workers_that_claim_concurrently_never_get_the_same_job(site: EngineSite) -> None:
+async def test_concurrent_claims_never_return_the_same_job(site: EngineSite) -> None:
     ids = await enqueue(site, 200)
     async with worker(site) as one, worker(site) as other, worker(site) as third:
         got: list[BackgroundJobId] = []
@@ -80,7 +80,7 @@ async def test_jobs_of_unknown_tasks_are_left_alone_however_many_wait_first(site
         assert await other.claim(2) == unknown[:2]
 
 
-async def test_of_a_task_that_keeps_a_process_busy_a_worker_claims_one_job_at_a_time(site: EngineSite) -> None:
+async def test_a_worker_claims_one_job_at_a_time_of_a_processor_bound_task(site: EngineSite) -> None:
     heavy = await enqueue(site, 3, "import")
     async with worker(site, heavy=("import",)) as one, worker(site, heavy=("import",)) as other:
         assert await one.claim(20) == heavy[:1]
@@ -88,7 +88,7 @@ async def test_of_a_task_that_keeps_a_process_busy_a_worker_claims_one_job_at_a_
         assert await one.claim(20) == heavy[2:]
 
 
-async def test_jobs_of_several_such_tasks_are_spread_too(site: EngineSite) -> None:
+async def test_jobs_of_several_processor_bound_tasks_are_spread(site: EngineSite) -> None:
     """An import and its assistant are for two processes, not for two slots of one."""
     (first,) = await enqueue(site, 1, "import")
     (second,) = await enqueue(site, 1, "assist")
@@ -117,7 +117,7 @@ async def test_jobs_without_a_user_take_turns_with_those_of_users(site: EngineSi
         assert single in await one.claim(2)
 
 
-async def test_turns_hold_for_jobs_that_are_enqueued_one_by_one(site: EngineSite) -> None:
+async def test_jobs_enqueued_one_by_one_take_turns_too(site: EngineSite) -> None:
     for _ in range(60):
         await site.add(NewJob("note", {}, user_id="eve"))
     async with worker(site) as one:
@@ -126,7 +126,7 @@ async def test_turns_hold_for_jobs_that_are_enqueued_one_by_one(site: EngineSite
         assert single in await one.claim(2)
 
 
-async def test_queues_of_one_priority_share_claims_by_their_weights(site: EngineSite) -> None:
+async def test_queues_of_equal_priority_share_claims_by_weight(site: EngineSite) -> None:
     await enqueue(site, 400, queue="heavy")
     await enqueue(site, 400, queue="light")
     await site.engine.control.weigh_queue("heavy", 3, connection=site.connection)
@@ -139,7 +139,7 @@ async def test_queues_of_one_priority_share_claims_by_their_weights(site: Engine
     assert counts["heavy"] > 1.5 * counts["light"]
 
 
-async def test_a_job_that_somebody_holds_is_passed_over_and_claimed_later(site: EngineSite) -> None:
+async def test_a_locked_job_is_skipped_and_claimed_later(site: EngineSite) -> None:
     ids = await enqueue(site, 60)
     async with (
         worker(site) as one,
@@ -158,7 +158,7 @@ async def test_a_job_that_somebody_holds_is_passed_over_and_claimed_later(site: 
         assert await one.claim(2) == ids[:2]
 
 
-async def test_a_rate_limit_lets_a_burst_start_and_spaces_the_others(site: EngineSite) -> None:
+async def test_a_rate_limit_allows_a_burst_and_spaces_the_rest(site: EngineSite) -> None:
     ids = await enqueue(site, 8, rate_key="mail", rate_limit=3, rate_seconds=30.0)
     others = await enqueue(site, 2)
     async with worker(site) as one:
@@ -172,7 +172,7 @@ async def test_a_rate_limit_lets_a_burst_start_and_spaces_the_others(site: Engin
     assert waits == pytest.approx([10, 20, 30, 40, 50], abs=5)
 
 
-async def test_a_rate_limit_fills_up_again(site: EngineSite) -> None:
+async def test_a_rate_limit_refills(site: EngineSite) -> None:
     ids = await enqueue(site, 4, rate_key="mail", rate_limit=2, rate_seconds=30.0)
     async with worker(site) as one:
         assert await one.claim(20) == ids[:2]

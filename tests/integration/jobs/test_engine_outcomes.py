@@ -10,7 +10,7 @@ from bulkport.jobs import JobState
 from bulkport.jobs.port import NewJob
 
 
-async def test_a_failed_attempt_is_repeated_after_its_wait(site: EngineSite) -> None:
+async def test_a_failed_attempt_is_retried_after_its_delay(site: EngineSite) -> None:
     job_id = await site.enqueue("fail", times=2)
     async with site.worker(poll_seconds=60) as tasks:
         job = await site.reaches(job_id, JobState.SUCCEEDED)
@@ -39,7 +39,7 @@ async def test_between_attempts_a_job_is_retrying(site: EngineSite) -> None:
     assert await site.value(query, int(job_id)) == ["failed true"]
 
 
-async def test_after_the_last_attempt_the_hook_settles_and_the_job_has_failed(site: EngineSite) -> None:
+async def test_after_the_last_attempt_the_hook_runs_and_the_job_fails(site: EngineSite) -> None:
     job_id = await site.enqueue("fail", times=9)
     async with site.worker():
         job = await site.reaches(job_id, JobState.FAILED)
@@ -48,7 +48,7 @@ async def test_after_the_last_attempt_the_hook_settles_and_the_job_has_failed(si
     assert await site.events(job_id) == ["tried", "tried", "tried", "settled ValueError last=True"]
 
 
-async def test_a_hook_that_raises_gets_another_chance(site: EngineSite) -> None:
+async def test_a_hook_that_raises_is_retried(site: EngineSite) -> None:
     job_id = await site.enqueue("fail", times=9)
     async with site.worker() as tasks:
         tasks.hook_errors_left = 2
@@ -57,7 +57,7 @@ async def test_a_hook_that_raises_gets_another_chance(site: EngineSite) -> None:
     assert (await site.events(job_id))[-1] == "settled ValueError last=True"
 
 
-async def test_arguments_that_do_not_fit_fail_at_once(site: EngineSite) -> None:
+async def test_mismatched_arguments_fail_the_job_at_once(site: EngineSite) -> None:
     job_id = await site.enqueue("fail", nonsense=1)
     async with site.worker():
         job = await site.reaches(job_id, JobState.FAILED)
@@ -67,7 +67,7 @@ async def test_arguments_that_do_not_fit_fail_at_once(site: EngineSite) -> None:
     assert await site.events(job_id) == ["settled ArgumentsDoNotFit last=False"]
 
 
-async def test_arguments_of_names_that_no_function_takes_fail_at_once(site: EngineSite) -> None:
+async def test_unknown_argument_names_fail_the_job_at_once(site: EngineSite) -> None:
     job_id = await site.add(NewJob("note", {"self": 1}))
     async with site.worker():
         job = await site.reaches(job_id, JobState.FAILED)
@@ -86,7 +86,7 @@ async def test_a_job_of_an_unknown_task_waits(site: EngineSite) -> None:
 @pytest.mark.parametrize(
     ("task", "error"), [("unspeakable", "UnspeakableError: (its message cannot be shown)"), ("exit", "SystemExit: 3")]
 )
-async def test_no_error_of_a_task_ends_the_worker(site: EngineSite, task: str, error: str) -> None:
+async def test_no_task_error_stops_the_worker(site: EngineSite, task: str, error: str) -> None:
     job_id = await site.enqueue(task)
     async with site.worker():
         job = await site.reaches(job_id, JobState.FAILED)
@@ -94,7 +94,7 @@ async def test_no_error_of_a_task_ends_the_worker(site: EngineSite, task: str, e
     assert job.last_error == error
 
 
-async def test_run_later_is_the_same_job_and_no_failure(site: EngineSite) -> None:
+async def test_run_later_keeps_the_job_and_is_not_a_failure(site: EngineSite) -> None:
     job_id = await site.enqueue("later", times=3)
     async with site.worker(poll_seconds=60):
         job = await site.reaches(job_id, JobState.SUCCEEDED)
@@ -103,14 +103,14 @@ async def test_run_later_is_the_same_job_and_no_failure(site: EngineSite) -> Non
     assert await site.events() == ["priority 0"] * 4
 
 
-async def test_run_later_waits_as_long_as_asked(site: EngineSite) -> None:
+async def test_run_later_waits_as_long_as_requested(site: EngineSite) -> None:
     job_id = await site.enqueue("later", times=1, delay=0.3)
     async with site.worker(poll_seconds=60):
         await site.reaches(job_id, JobState.SUCCEEDED)
     assert await site.value("SELECT extract(epoch FROM max(at) - min(at))::float FROM runs") >= 0.29
 
 
-async def test_run_later_with_lower_priority_lets_others_go_first(site: EngineSite) -> None:
+async def test_run_later_with_a_lower_priority_lets_others_go_first(site: EngineSite) -> None:
     long = await site.enqueue("later", times=2, lower=True)
     short = await site.enqueue("note")
     async with site.worker(concurrency=1):
@@ -147,7 +147,7 @@ async def test_a_cancellation_in_a_transaction_waits_for_its_commit(site: Engine
     assert (await site.job(job_id)).state is JobState.ENQUEUED
 
 
-async def test_an_ended_job_cannot_be_cancelled(site: EngineSite) -> None:
+async def test_a_finished_job_cannot_be_cancelled(site: EngineSite) -> None:
     job_id = await site.enqueue("note")
     async with site.worker():
         await site.reaches(job_id, JobState.SUCCEEDED)

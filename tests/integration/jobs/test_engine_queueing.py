@@ -17,7 +17,7 @@ from bulkport.jobs.port.control import Cancel
 from bulkport.jobs.postgres import PostgresEngine
 
 
-async def test_a_job_is_queued_with_its_transaction(site: EngineSite) -> None:
+async def test_a_job_is_enqueued_with_its_transaction(site: EngineSite) -> None:
     async with await psycopg.AsyncConnection.connect(site.url) as connection, site.worker():
         async with connection.transaction():
             job_id = await site.engine.enqueue(connection, NewJob("note", {}))
@@ -62,7 +62,7 @@ async def test_a_waiting_worker_is_notified(site: EngineSite) -> None:
     assert min(waited) < 5  # some ms with the machine to itself; the next poll is a minute away
 
 
-async def test_many_jobs_at_once_all_run_without_polling(site: EngineSite) -> None:
+async def test_many_concurrent_jobs_run_without_polling(site: EngineSite) -> None:
     async with site.worker(poll_seconds=60, concurrency=2):
         jobs = [await site.enqueue("note") for _ in range(60)]
 
@@ -83,7 +83,7 @@ async def test_arguments_priority_and_attempt_reach_the_task(site: EngineSite) -
     assert await site.events() == ["ünï"]
 
 
-async def test_higher_priority_goes_first_and_equals_in_order(site: EngineSite) -> None:
+async def test_jobs_start_by_priority_and_then_in_order(site: EngineSite) -> None:
     for text, priority in (("c", 0), ("d", 0), ("e", -1), ("a", 2), ("b", 1)):
         await site.add(NewJob("note", {"text": text}, priority=priority))
     async with site.worker(concurrency=1):
@@ -100,7 +100,7 @@ async def test_a_worker_serves_only_its_queues(site: EngineSite) -> None:
     assert (await site.job(other)).state is JobState.ENQUEUED
 
 
-async def test_a_unique_key_lets_one_job_wait(site: EngineSite) -> None:
+async def test_a_unique_key_allows_one_waiting_job(site: EngineSite) -> None:
     only = NewJob("wait", {"gate": "gate"}, unique_key="only")
     waiting = await site.add(only)
     async with await psycopg.AsyncConnection.connect(site.url) as connection:
@@ -118,7 +118,7 @@ async def test_a_unique_key_lets_one_job_wait(site: EngineSite) -> None:
             await site.reaches(job_id, JobState.SUCCEEDED)
 
 
-async def test_two_transactions_with_one_unique_key_make_one_job(site: EngineSite) -> None:
+async def test_two_transactions_with_one_unique_key_create_one_job(site: EngineSite) -> None:
     jobs = [NewJob("note", {}, unique_key=key) for key in ("a", "b", "a")]
     async with (
         await psycopg.AsyncConnection.connect(site.url) as first,
@@ -159,12 +159,12 @@ async def test_a_scheduled_job_waits_for_its_time(site: EngineSite) -> None:
         {"queue": "q" * 129},
     ],
 )
-def test_a_job_that_cannot_be_queued_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_invalid_job_is_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"time zone|one of them|1 to 40 bytes"):
         NewJob("note", {}, **wrong)
 
 
-async def test_looking_up_and_cancelling_what_is_no_job(site: EngineSite) -> None:
+async def test_looking_up_and_cancelling_an_invalid_id_finds_nothing(site: EngineSite) -> None:
     for text in ("1", "0", "-1", "", "x", "1.5", "٣", "9" * 30, str(2**63)):
         assert await site.engine.look_up(BackgroundJobId(text), site.connection) is None
         assert not await site.cancel(BackgroundJobId(text))
@@ -185,7 +185,7 @@ async def test_calls_without_a_connection_use_the_pool(site: EngineSite) -> None
         await site.engine.reader.count(JobQuery())
 
 
-def test_a_task_name_is_declared_once() -> None:
+def test_a_task_name_can_be_declared_once() -> None:
     async def task() -> None: ...
 
     engine = PostgresEngine()
@@ -194,7 +194,7 @@ def test_a_task_name_is_declared_once() -> None:
         engine.add_task(TaskDefinition("task", task))
 
 
-async def test_a_stopped_worker_gives_its_lease_back(site: EngineSite) -> None:
+async def test_a_stopped_worker_releases_its_lease(site: EngineSite) -> None:
     async with site.worker(name="mine"):
         assert await site.servers() == ["mine"]
     assert await site.servers() == []

@@ -26,7 +26,7 @@ async def job_row(site: EngineSite, job_id: str) -> dict[str, Any]:
     return row
 
 
-async def test_a_success_is_kept_and_leaves_the_queue(site: EngineSite) -> None:
+async def test_a_succeeded_job_is_recorded_and_leaves_the_queue(site: EngineSite) -> None:
     job_id = await site.add(NewJob("give", {"what": "plain"}, user_id="ada"))
     async with site.worker(name="worker"):
         job = await site.reaches(job_id, JobState.SUCCEEDED)
@@ -49,7 +49,7 @@ async def test_a_success_is_kept_and_leaves_the_queue(site: EngineSite) -> None:
         ("unspeakable", None, "its result was not stored: "),
     ],
 )
-async def test_a_result_that_cannot_be_stored_is_left_out_and_told(
+async def test_a_result_that_cannot_be_stored_is_dropped_and_logged(
     site: EngineSite, what: str, result: object, why: str | None
 ) -> None:
     job_id = await site.enqueue("give", what=what)
@@ -61,7 +61,7 @@ async def test_a_result_that_cannot_be_stored_is_left_out_and_told(
     assert all(reason.startswith(why) for reason in reasons)
 
 
-async def test_each_failed_attempt_is_kept_with_its_traceback(site: EngineSite) -> None:
+async def test_each_failed_attempt_is_recorded_with_its_traceback(site: EngineSite) -> None:
     job_id = await site.enqueue("fail", times=9)
     async with site.worker(name="worker"):
         await site.reaches(job_id, JobState.FAILED)
@@ -92,7 +92,7 @@ async def test_a_final_error_is_not_retried(site: EngineSite, how: str) -> None:
     assert await site.events(job_id) == [f"settled {how} last=False"]
 
 
-async def test_runs_without_an_error_are_kept_as_what_they_were(site: EngineSite) -> None:
+async def test_runs_without_an_error_are_recorded_with_their_outcome(site: EngineSite) -> None:
     again = await site.enqueue("later", times=1)
     waits = await site.enqueue("later", times=1, delay=0.05)
     async with site.worker(poll_seconds=60):
@@ -115,7 +115,7 @@ async def test_runs_without_an_error_are_kept_as_what_they_were(site: EngineSite
     assert [row["state"] for row in reasons] == ["processing", "cancelled"]
 
 
-async def test_a_task_that_asks_to_run_again_for_ever_does_not_fill_the_tables(site: EngineSite) -> None:
+async def test_a_task_that_reschedules_itself_forever_does_not_fill_the_tables(site: EngineSite) -> None:
     job_id = await site.enqueue("give", what="plain")
     await site.connection.execute(
         "INSERT INTO bulkport.job_runs (job_id, run, outcome, error_type, ended_at)"
@@ -140,7 +140,7 @@ async def test_a_task_that_asks_to_run_again_for_ever_does_not_fill_the_tables(s
     assert [change["reason"] for change in changes] == ["requeued", *["its time came"] * 900]
 
 
-async def test_a_run_whose_server_died_is_kept_under_its_name(site: EngineSite) -> None:
+async def test_a_run_whose_server_died_is_recorded_with_the_servers_name(site: EngineSite) -> None:
     async with site.process("dead") as dead:
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)
@@ -154,7 +154,7 @@ async def test_a_run_whose_server_died_is_kept_under_its_name(site: EngineSite) 
     assert (await site.job(job_id)).attempts == 0
 
 
-async def test_a_job_that_kills_its_workers_fails_in_the_end(site: EngineSite) -> None:
+async def test_a_job_that_kills_its_workers_eventually_fails(site: EngineSite) -> None:
     job_id = await site.enqueue("die")
     for name in ("first", "second"):
         async with site.process(name) as worker:
@@ -167,7 +167,7 @@ async def test_a_job_that_kills_its_workers_fails_in_the_end(site: EngineSite) -
     assert [run["outcome"] for run in await runs_of(site, job_id)] == ["lost", "lost", "failed"]
 
 
-async def test_every_change_of_state_is_counted_with_its_duration_and_latency(site: EngineSite) -> None:
+async def test_every_state_change_is_counted_with_duration_and_latency(site: EngineSite) -> None:
     jobs = [
         await site.enqueue("note"),
         await site.enqueue("fail", times=1),
@@ -205,7 +205,7 @@ async def test_every_change_of_state_is_counted_with_its_duration_and_latency(si
     assert all(0 < row["duration_ms"] < 10_000 and 0 <= row["latency_ms"] < 10_000 for row in timed)
 
 
-async def test_a_draining_worker_is_not_taken_for_dead(site: EngineSite) -> None:
+async def test_a_draining_worker_is_not_declared_dead(site: EngineSite) -> None:
     async with site.process("draining", heartbeat=0.25, stalled=1.25, shutdown=60) as draining:
         job_id = await site.enqueue("wait", gate="gate")
         await site.happens("begun", job_id)

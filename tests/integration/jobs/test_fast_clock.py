@@ -7,7 +7,7 @@ from hand_worker import hand_worker
 YEAR = "interval '1 year'"
 
 
-async def test_a_unique_key_that_was_taken_in_the_future_is_free(site: EngineSite) -> None:
+async def test_a_unique_key_with_a_future_time_becomes_free(site: EngineSite) -> None:
     (first,) = await enqueue(site, note(unique_key="u", unique_for=60))
     async with hand_worker(site.url) as worker:
         await worker.claim()
@@ -24,7 +24,7 @@ async def test_a_unique_key_that_was_taken_in_the_future_is_free(site: EngineSit
     assert same == second
 
 
-async def test_a_rate_limit_counts_on_after_the_future(site: EngineSite) -> None:
+async def test_a_rate_limit_recovers_from_a_future_time(site: EngineSite) -> None:
     limit = {"rate_key": "r", "rate_limit": 2, "rate_seconds": 3600.0}
     ids = await enqueue(site, *(note(**limit) for _ in range(3)))
     async with site.worker():
@@ -41,7 +41,7 @@ async def test_a_rate_limit_counts_on_after_the_future(site: EngineSite) -> None
     assert await states(site, ids) == ["succeeded", "succeeded", "scheduled"]
 
 
-async def test_a_retry_that_was_put_into_the_future_comes_at_once(site: EngineSite) -> None:
+async def test_a_retry_with_a_future_time_runs_at_once(site: EngineSite) -> None:
     fast, usual = await enqueue(site, note(), note())
     async with hand_worker(site.url) as worker:
         for job_id in (fast, usual):

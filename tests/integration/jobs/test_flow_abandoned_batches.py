@@ -43,7 +43,7 @@ async def status(site: EngineSite, batch_id: int) -> BatchStatus:
     return found
 
 
-async def test_a_batch_left_open_is_closed_and_has_failed(site: EngineSite) -> None:
+async def test_a_batch_left_open_is_closed_and_fails(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     (member,) = await enqueue(site, note(batch_id=batch_id))
     waiting = await enqueue(site, *(after(batch_id, on) for on in Outcome))
@@ -65,7 +65,7 @@ async def test_a_batch_left_open_is_closed_and_has_failed(site: EngineSite) -> N
     await be_consistent(site)
 
 
-async def test_it_ends_with_the_last_of_its_jobs(site: EngineSite) -> None:
+async def test_an_abandoned_batch_ends_with_its_last_job(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     (member,) = await enqueue(site, note(batch_id=batch_id))
     (child,) = await enqueue(site, after(batch_id, Outcome.FINISHED))
@@ -77,7 +77,7 @@ async def test_it_ends_with_the_last_of_its_jobs(site: EngineSite) -> None:
     assert (await status(site, batch_id)).finished_at is not None
 
 
-async def test_a_batch_that_still_grows_or_is_sealed_is_left_alone(site: EngineSite) -> None:
+async def test_a_growing_or_sealed_batch_is_left_alone(site: EngineSite) -> None:
     young, growing, sealed = [await open_batch(site.connection) for _ in range(3)]
     await enqueue(site, *(note(batch_id=batch_id) for batch_id in (growing, sealed)))
     await seal_batch(site.connection, sealed)
@@ -91,7 +91,7 @@ async def test_a_batch_that_still_grows_or_is_sealed_is_left_alone(site: EngineS
         assert found.finished_at is None
 
 
-async def test_a_job_put_in_meanwhile_keeps_it_open(site: EngineSite) -> None:
+async def test_a_job_added_meanwhile_keeps_a_batch_open(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     await make_old(site, batch_id)
     async with site.connection.transaction():

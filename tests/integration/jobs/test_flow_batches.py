@@ -24,7 +24,7 @@ async def has_ended(site: EngineSite, batch_id: int) -> bool:
     return bool(ended)
 
 
-async def test_a_batch_ends_with_the_last_job_of_a_sealed_batch(site: EngineSite) -> None:
+async def test_a_sealed_batch_ends_with_its_last_job(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection, "July", "ada")
     (child,) = await enqueue(site, after(batch_id))
     async with site.worker():
@@ -67,7 +67,7 @@ async def test_an_empty_batch_succeeds_when_it_is_sealed(site: EngineSite) -> No
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
-async def test_a_batch_with_one_unsuccessful_job_has_failed(site: EngineSite, end: str) -> None:
+async def test_a_batch_with_an_unsuccessful_job_fails(site: EngineSite, end: str) -> None:
     batch_id = await open_batch(site.connection)
     good, bad = await enqueue(site, note(batch_id=batch_id), job("fail", {"times": 99}, batch_id=batch_id))
     children = await enqueue(site, *(after(batch_id, on) for on in Outcome))
@@ -80,7 +80,7 @@ async def test_a_batch_with_one_unsuccessful_job_has_failed(site: EngineSite, en
     await be_consistent(site)
 
 
-async def test_a_job_requeued_before_its_batch_has_ended_counts_again(site: EngineSite) -> None:
+async def test_a_job_requeued_before_its_batch_ends_counts_again(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     cancelled, held = await enqueue(site, note(batch_id=batch_id), gated(batch_id=batch_id))
     (child,) = await enqueue(site, after(batch_id))
@@ -95,7 +95,7 @@ async def test_a_job_requeued_before_its_batch_has_ended_counts_again(site: Engi
     await be_consistent(site)
 
 
-async def test_a_sealed_batch_takes_no_more_jobs(site: EngineSite) -> None:
+async def test_a_sealed_batch_accepts_no_more_jobs(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     await seal_batch(site.connection, batch_id)
     with pytest.raises(BatchClosed, match=f"batch {batch_id}"):
@@ -123,7 +123,7 @@ async def test_a_batch_whose_last_two_jobs_end_concurrently_ends(site: EngineSit
     await be_consistent(site)
 
 
-async def test_a_batch_sealed_while_its_last_job_is_just_ending_ends(site: EngineSite) -> None:
+async def test_a_batch_sealed_while_its_last_job_is_ending_ends(site: EngineSite) -> None:
     batch_id = await open_batch(site.connection)
     (last,) = await enqueue(site, note(batch_id=batch_id))
     (child,) = await enqueue(site, after(batch_id))
@@ -164,7 +164,7 @@ async def test_jobs_that_end_concurrently_end_their_batch(site: EngineSite) -> N
     await be_consistent(site)
 
 
-async def test_two_thousand_jobs_outlive_a_killed_worker_and_start_what_follows_once(site: EngineSite) -> None:
+async def test_two_thousand_jobs_survive_a_killed_worker_and_start_their_continuation_once(site: EngineSite) -> None:
     async with site.connection.transaction():
         batch_id = await open_batch(site.connection)
         await enqueue(site, *(job("nothing", {}, batch_id=batch_id) for _ in range(2000)))

@@ -52,7 +52,7 @@ async def test_each_outcome_starts_the_children_that_wait_for_it(site: EngineSit
     await be_consistent(site)
 
 
-async def test_a_chain_runs_in_its_order(site: EngineSite) -> None:
+async def test_a_chain_runs_in_order(site: EngineSite) -> None:
     chain = await enqueue(site, note("0"))
     for link in range(1, 6):
         chain += await enqueue(site, after(chain[-1], text=str(link)))
@@ -62,7 +62,7 @@ async def test_a_chain_runs_in_its_order(site: EngineSite) -> None:
     await be_consistent(site)
 
 
-async def test_who_waits_in_vain_takes_those_along_that_wait_for_it(site: EngineSite) -> None:
+async def test_a_child_cancelled_for_its_parents_outcome_cancels_its_own_children(site: EngineSite) -> None:
     (root,) = await enqueue(site, failing())
     (child,) = await enqueue(site, after(root))
     grandchild, mourner = await enqueue(site, after(child), after(child, on=Outcome.FINISHED, text="mourner"))
@@ -75,7 +75,7 @@ async def test_who_waits_in_vain_takes_those_along_that_wait_for_it(site: Engine
     await be_consistent(site)
 
 
-async def test_one_parent_that_disappoints_is_enough(site: EngineSite) -> None:
+async def test_one_parent_with_the_wrong_outcome_cancels_the_child(site: EngineSite) -> None:
     waiting, bad = await enqueue(site, gated(), failing())
     (child,) = await enqueue(site, after(waiting, bad))
     async with site.worker():
@@ -93,7 +93,7 @@ async def test_a_job_cannot_wait_for_one_that_does_not_exist(site: EngineSite) -
     assert await site.value("SELECT count(*) FROM bulkport.all_jobs") == 0
 
 
-async def test_a_child_that_was_cancelled_is_not_started(site: EngineSite) -> None:
+async def test_a_cancelled_child_is_not_started(site: EngineSite) -> None:
     parent, other = await enqueue(site, gated(), note(queue="later"))
     child, grandchild = await enqueue(site, after(parent), after(other))
     (last,) = await enqueue(site, after(child, on=Outcome.FINISHED, text="last"))
@@ -108,7 +108,7 @@ async def test_a_child_that_was_cancelled_is_not_started(site: EngineSite) -> No
     await be_consistent(site)
 
 
-async def test_a_parent_that_is_run_again_does_not_start_its_children_again(site: EngineSite) -> None:
+async def test_rerunning_a_parent_does_not_restart_its_children(site: EngineSite) -> None:
     (parent,) = await enqueue(site, failing())
     (child,) = await enqueue(site, after(parent, on=Outcome.FINISHED))
     async with site.worker():
@@ -121,7 +121,7 @@ async def test_a_parent_that_is_run_again_does_not_start_its_children_again(site
     await be_consistent(site)
 
 
-async def test_a_child_with_a_concurrency_key_waits_for_a_slot_too(site: EngineSite) -> None:
+async def test_a_child_with_a_concurrency_key_waits_for_a_slot(site: EngineSite) -> None:
     holder, parent = await enqueue(site, gated(concurrency_key="k"), note())
     (child,) = await enqueue(site, after(parent, concurrency_key="k"))
     async with site.worker():
@@ -131,7 +131,7 @@ async def test_a_child_with_a_concurrency_key_waits_for_a_slot_too(site: EngineS
     await be_consistent(site)
 
 
-async def test_a_child_queued_while_its_parent_is_just_ending_hears_of_it(site: EngineSite) -> None:
+async def test_a_child_enqueued_while_its_parent_is_ending_is_started(site: EngineSite) -> None:
     (parent,) = await enqueue(site, note())
     (first,) = await enqueue(site, after(parent))
     async with hand_worker(site.url) as worker:
@@ -145,7 +145,7 @@ async def test_a_child_queued_while_its_parent_is_just_ending_hears_of_it(site: 
     await be_consistent(site)
 
 
-async def test_a_parent_does_not_end_while_a_child_is_just_being_queued(site: EngineSite) -> None:
+async def test_a_parent_does_not_end_while_a_child_is_being_enqueued(site: EngineSite) -> None:
     (parent,) = await enqueue(site, note())
     async with hand_worker(site.url) as worker:
         assert await worker.claim() == parent
@@ -159,7 +159,7 @@ async def test_a_parent_does_not_end_while_a_child_is_just_being_queued(site: En
     await be_consistent(site)
 
 
-async def test_children_queued_while_their_parents_end_all_start(site: EngineSite) -> None:
+async def test_children_enqueued_while_their_parents_end_all_start(site: EngineSite) -> None:
     children: list[BackgroundJobId] = []
     async with site.worker():
         for _ in range(60):
@@ -170,7 +170,7 @@ async def test_children_queued_while_their_parents_end_all_start(site: EngineSit
     await be_consistent(site)
 
 
-async def test_what_waits_for_two_hundred_jobs_on_two_workers_starts_once(site: EngineSite) -> None:
+async def test_a_continuation_of_two_hundred_jobs_on_two_workers_starts_once(site: EngineSite) -> None:
     async with site.process("one", concurrency=20), site.process("two", concurrency=20):
         parents = await enqueue(site, *(note("parent") for _ in range(200)))
         (child,) = await enqueue(site, after(*parents))

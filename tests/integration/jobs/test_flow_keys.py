@@ -17,7 +17,7 @@ from bulkport.pools import open_pool
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-async def test_two_workers_run_as_many_jobs_of_a_key_as_it_allows(site: EngineSite, limit: int) -> None:
+async def test_two_workers_respect_and_exhaust_the_limit_of_a_key(site: EngineSite, limit: int) -> None:
     await site.open_gate()
     async with site.process("one"), site.process("two"):
         ids = await enqueue(site, *(gated(concurrency_key="k", concurrency_limit=limit) for _ in range(40)))
@@ -26,7 +26,7 @@ async def test_two_workers_run_as_many_jobs_of_a_key_as_it_allows(site: EngineSi
     await be_consistent(site)
 
 
-async def test_keys_do_not_hold_each_other_back(site: EngineSite) -> None:
+async def test_keys_do_not_block_each_other(site: EngineSite) -> None:
     async with site.worker():
         held = await enqueue(site, *(gated(concurrency_key="a") for _ in range(3)))
         await become(site, held, "running", "parked", "parked")
@@ -37,7 +37,7 @@ async def test_keys_do_not_hold_each_other_back(site: EngineSite) -> None:
     await be_consistent(site)
 
 
-async def test_a_job_is_shown_as_held_back_before_any_claim_has_met_it(site: EngineSite) -> None:
+async def test_a_job_is_shown_as_blocked_before_any_claim_has_seen_it(site: EngineSite) -> None:
     await site.engine.control.pause_queue("paused", connection=site.connection)
     async with site.worker():
         (holder,) = await enqueue(site, gated(concurrency_key="k"))
@@ -58,7 +58,7 @@ async def held_back(site: EngineSite, *job_ids: BackgroundJobId) -> list[bool]:
         return [found.job.is_held_back for job_id in job_ids if (found := await reader.details(job_id))]
 
 
-async def test_parked_jobs_start_by_priority_and_then_in_their_order(site: EngineSite) -> None:
+async def test_parked_jobs_start_by_priority_and_then_in_order(site: EngineSite) -> None:
     texts = {"b": 0, "c": 0, "a": 5, "d": -1}
     async with site.worker():
         (first,) = await enqueue(site, gated(concurrency_key="k"))
@@ -70,7 +70,7 @@ async def test_parked_jobs_start_by_priority_and_then_in_their_order(site: Engin
     assert await site.events() == ["begun", "ended", "a", "b", "c", "d"]
 
 
-async def test_a_job_that_waits_for_its_time_holds_no_slot(site: EngineSite) -> None:
+async def test_a_scheduled_job_occupies_no_slot(site: EngineSite) -> None:
     async with site.worker():
         (away,) = await enqueue(site, job("later", {"times": 1, "delay": 60}, concurrency_key="k"))
         await become(site, [away], "scheduled")
@@ -79,7 +79,7 @@ async def test_a_job_that_waits_for_its_time_holds_no_slot(site: EngineSite) -> 
     await be_consistent(site)
 
 
-async def test_a_job_whose_time_comes_waits_for_a_slot(site: EngineSite) -> None:
+async def test_a_job_that_becomes_due_waits_for_a_slot(site: EngineSite) -> None:
     async with site.worker():
         (holder,) = await enqueue(site, gated(concurrency_key="k"))
         await become(site, [holder], "running")
@@ -90,7 +90,7 @@ async def test_a_job_whose_time_comes_waits_for_a_slot(site: EngineSite) -> None
     await be_consistent(site)
 
 
-async def test_a_job_that_gives_way_lets_others_of_its_key_go_first(site: EngineSite) -> None:
+async def test_a_job_that_yields_lets_others_of_its_key_go_first(site: EngineSite) -> None:
     polite, other = await enqueue(
         site, job("later", {"times": 2, "lower": True}, concurrency_key="k"), note("other", concurrency_key="k")
     )
@@ -100,7 +100,7 @@ async def test_a_job_that_gives_way_lets_others_of_its_key_go_first(site: Engine
     await be_consistent(site)
 
 
-async def test_a_cancelled_job_makes_room(site: EngineSite) -> None:
+async def test_a_cancelled_job_frees_its_slot(site: EngineSite) -> None:
     async with site.worker():
         ids = await enqueue(site, *(gated(concurrency_key="k") for _ in range(3)))
         await become(site, ids, "running", "parked", "parked")
@@ -113,7 +113,7 @@ async def test_a_cancelled_job_makes_room(site: EngineSite) -> None:
     await be_consistent(site)
 
 
-async def test_a_job_with_a_new_limit_sets_it_for_those_that_wait(site: EngineSite) -> None:
+async def test_a_job_with_a_new_limit_sets_it_for_waiting_jobs(site: EngineSite) -> None:
     async with site.worker(poll_seconds=0.1):
         ids = await enqueue(site, *(gated(concurrency_key="k") for _ in range(4)))
         await become(site, ids, "running", "parked", "parked", "parked")
@@ -128,7 +128,7 @@ async def test_a_job_with_a_new_limit_sets_it_for_those_that_wait(site: EngineSi
     await be_consistent(site)
 
 
-async def test_what_is_rolled_back_takes_no_slot(site: EngineSite) -> None:
+async def test_a_rolled_back_job_takes_no_slot(site: EngineSite) -> None:
     async with site.connection.transaction(force_rollback=True):
         await enqueue(site, note(concurrency_key="k"))
     (job_id,) = await enqueue(site, note(concurrency_key="k"))
@@ -136,7 +136,7 @@ async def test_what_is_rolled_back_takes_no_slot(site: EngineSite) -> None:
     await be_consistent(site)
 
 
-async def test_the_slot_of_a_killed_worker_stays_its_jobs_until_that_has_ended(site: EngineSite) -> None:
+async def test_a_killed_workers_job_keeps_its_slot_until_it_has_ended(site: EngineSite) -> None:
     async with site.process("one", **HASTY) as one:
         (held,) = await enqueue(site, gated(concurrency_key="k"))
         await site.happens("begun", worker="one")
@@ -150,7 +150,7 @@ async def test_the_slot_of_a_killed_worker_stays_its_jobs_until_that_has_ended(s
     await be_consistent(site)
 
 
-async def test_a_job_of_a_transaction_that_stays_open_delays_no_other_of_its_key(site: EngineSite) -> None:
+async def test_a_job_of_a_long_transaction_delays_no_other_job_of_its_key(site: EngineSite) -> None:
     async with await psycopg.AsyncConnection.connect(site.url) as caller, site.worker():
         open_job = await site.engine.enqueue(caller, note(concurrency_key="k"))
         others = await enqueue(site, *(note(concurrency_key="k") for _ in range(3)))
@@ -160,7 +160,7 @@ async def test_a_job_of_a_transaction_that_stays_open_delays_no_other_of_its_key
     await be_consistent(site)
 
 
-async def test_a_parked_job_in_someones_hands_is_not_forgotten(site: EngineSite) -> None:
+async def test_a_locked_parked_job_is_not_forgotten(site: EngineSite) -> None:
     holder, parked = await enqueue(site, gated(concurrency_key="k"), note(concurrency_key="k"))
     async with await psycopg.AsyncConnection.connect(site.url) as operator, site.worker():
         await site.happens("begun", holder)

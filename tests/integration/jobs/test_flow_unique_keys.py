@@ -13,7 +13,7 @@ AGAIN = {"retry": "retrying", "again": "enqueued", "handed_back": "enqueued", "l
 
 
 @pytest.mark.parametrize(("outcome", "state"), AGAIN.items(), ids=AGAIN)
-async def test_a_job_that_waits_again_gives_its_unique_key_up_to_the_one_that_has_it(
+async def test_a_job_that_waits_again_yields_its_unique_key_to_the_current_holder(
     site: EngineSite, outcome: str, state: str
 ) -> None:
     (first,) = await enqueue(site, note(unique_key="u"))
@@ -32,7 +32,7 @@ async def test_a_job_that_waits_again_gives_its_unique_key_up_to_the_one_that_ha
     await be_consistent(site)
 
 
-async def test_a_job_that_waits_again_keeps_its_unique_key_if_nobody_has_it(site: EngineSite) -> None:
+async def test_a_job_that_waits_again_keeps_its_unique_key_if_it_is_free(site: EngineSite) -> None:
     (first,) = await enqueue(site, note(unique_key="u"))
     async with hand_worker(site.url) as worker:
         await worker.claim()
@@ -42,7 +42,7 @@ async def test_a_job_that_waits_again_keeps_its_unique_key_if_nobody_has_it(site
     assert same == first
 
 
-async def test_lost_jobs_are_rescued_beside_one_whose_unique_key_is_taken(site: EngineSite) -> None:
+async def test_lost_jobs_are_rescued_even_if_one_of_them_lost_its_unique_key(site: EngineSite) -> None:
     lost = await enqueue(site, note(unique_key="u"), note(), note(unique_key="v"))
     async with hand_worker(site.url) as worker:
         assert [await worker.claim() for _ in lost] == lost
@@ -52,7 +52,7 @@ async def test_lost_jobs_are_rescued_beside_one_whose_unique_key_is_taken(site: 
     assert await states(site, lost) == ["enqueued"] * 3
 
 
-async def test_a_strangers_open_transaction_with_the_unique_key_delays_that_job_only(site: EngineSite) -> None:
+async def test_an_open_transaction_with_a_unique_key_delays_only_that_job(site: EngineSite) -> None:
     keyed, other = await enqueue(site, note(unique_key="u"), note())
     async with (
         hand_worker(site.url) as worker,

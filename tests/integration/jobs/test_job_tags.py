@@ -21,7 +21,7 @@ async def jobs(database_url: str) -> AsyncIterator[BackgroundJobs]:
         yield jobs
 
 
-async def test_jobs_are_found_and_counted_by_their_tags(jobs: BackgroundJobs) -> None:
+async def test_jobs_are_found_and_counted_by_tag(jobs: BackgroundJobs) -> None:
     note = jobs.tasks["note"]
     nightly = await jobs.enqueue(note.call(1))
     both = await jobs.enqueue(note.options(tags=("tenant:acme", "nightly", "nightly")).call(2))
@@ -40,7 +40,7 @@ async def test_jobs_are_found_and_counted_by_their_tags(jobs: BackgroundJobs) ->
     assert await jobs.tags() == {"nightly": 2, "tenant:acme": 2}
 
 
-async def test_tags_stay_when_a_job_ends_are_repeated_with_it_and_go_when_it_is_pruned(
+async def test_tags_survive_the_job_are_copied_with_it_and_pruned_with_it(
     jobs: BackgroundJobs, database_url: str
 ) -> None:
     job = await jobs.enqueue(jobs.tasks["note"].options(tags=("tenant:acme",)).call(1))
@@ -63,6 +63,6 @@ async def test_tags_stay_when_a_job_ends_are_repeated_with_it_and_go_when_it_is_
 
 
 @pytest.mark.parametrize("tags", ["nightly", [""], ["a\0b"], ["x"] * 11, [7]])
-async def test_impossible_tags_are_refused(jobs: BackgroundJobs, tags: object) -> None:
+async def test_invalid_tags_are_rejected(jobs: BackgroundJobs, tags: object) -> None:
     with pytest.raises(ValueError, match="tag"):
         jobs.tasks["note"].options(tags=tags)  # type: ignore[arg-type]

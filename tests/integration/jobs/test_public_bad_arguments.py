@@ -41,7 +41,7 @@ def public(database_url: str, jobs: BackgroundJobs) -> PublicSite:
 ECHO = JobCall("echo", {}, JobOptions())
 
 
-async def test_the_longest_name_of_a_queue_works_all_the_way(public: PublicSite) -> None:
+async def test_the_longest_queue_name_works_throughout(public: PublicSite) -> None:
     call = JobCall("echo", {}, JobOptions(queue=LONGEST_QUEUE))
     await public.jobs.pause_queue(LONGEST_QUEUE)
     job_id = await public.jobs.enqueue(call)
@@ -54,7 +54,7 @@ async def test_the_longest_name_of_a_queue_works_all_the_way(public: PublicSite)
 
 
 @pytest.mark.parametrize("name", ["", "q" * 41, "é" * 21, "nul\0", "half \ud800", "two\nlines"])
-async def test_names_that_no_queue_can_have(jobs: BackgroundJobs, name: str) -> None:
+async def test_invalid_queue_names_are_rejected(jobs: BackgroundJobs, name: str) -> None:
     with pytest.raises(ValueError, match="queue"):
         JobOptions(queue=name)
     with pytest.raises(ValueError, match="queue"):
@@ -68,26 +68,26 @@ async def test_names_that_no_queue_can_have(jobs: BackgroundJobs, name: str) -> 
 
 @pytest.mark.parametrize("option", ["unique_key", "concurrency_key", "user_id"])
 @pytest.mark.parametrize("value", ["", "x" * 501, "nul\0", "half \ud800"])
-def test_keys_that_cannot_be_kept(option: str, value: str) -> None:
+def test_invalid_keys_are_rejected(option: str, value: str) -> None:
     with pytest.raises(ValueError, match=option):
         JobOptions(**{option: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("user_id", ["", "x" * 501, "nul\0", "half \ud800", 7.5])
-async def test_users_that_no_batch_can_have(jobs: BackgroundJobs, user_id: Any) -> None:
+async def test_invalid_users_of_batches_are_rejected(jobs: BackgroundJobs, user_id: Any) -> None:
     with pytest.raises(ValueError, match="user_id"):
         async with jobs.batch("for somebody", user_id=user_id):
             raise AssertionError("the block is not entered")
 
 
-async def test_the_number_of_a_job_is_not_its_id(jobs: BackgroundJobs) -> None:
+async def test_a_numeric_job_id_is_rejected(jobs: BackgroundJobs) -> None:
     number: Any = int(await jobs.enqueue(ECHO))
     for ask in (jobs.get, jobs.details, jobs.cancel, jobs.requeue, lambda parent: jobs.continue_with(parent, ECHO)):
         with pytest.raises(TypeError, match="the id of a job is text"):
             await ask(number)
 
 
-async def test_whatever_needs_a_connection_says_so() -> None:
+async def test_calls_that_need_a_connection_say_so() -> None:
     jobs, job_id = BackgroundJobs(), BackgroundJobId("1")
     for ask in (
         lambda: jobs.get(job_id),
@@ -104,7 +104,7 @@ async def test_whatever_needs_a_connection_says_so() -> None:
 
 
 @pytest.mark.parametrize("option", ["unique_key", "concurrency_key", "user_id"])
-async def test_the_longest_key_can_be_kept(jobs: BackgroundJobs, option: str) -> None:
+async def test_the_longest_key_is_stored(jobs: BackgroundJobs, option: str) -> None:
     key = "".join(chr(0x20000 + number) for number in range(500))
     assert key.isprintable()
     options = JobOptions(**{option: key})  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ EAST, WEST = timezone(timedelta(hours=5)), timezone(timedelta(hours=-5))
 
 
 @pytest.mark.parametrize("at", [datetime.max.replace(tzinfo=WEST), datetime.min.replace(tzinfo=EAST)])
-async def test_a_time_that_no_calendar_has_is_refused(jobs: BackgroundJobs, at: datetime) -> None:
+async def test_a_time_beyond_the_calendar_is_rejected(jobs: BackgroundJobs, at: datetime) -> None:
     """Stored, it would break every search that finds it."""
     with pytest.raises(ValueError, match="cannot start at"):
         await jobs.schedule(ECHO, at=at)
@@ -125,7 +125,7 @@ async def test_a_time_that_no_calendar_has_is_refused(jobs: BackgroundJobs, at: 
 
 
 @pytest.mark.parametrize("delay", [-1, math.nan, math.inf, 1e12])
-async def test_a_wait_without_end_is_refused(jobs: BackgroundJobs, delay: float) -> None:
+async def test_an_infinite_delay_is_rejected(jobs: BackgroundJobs, delay: float) -> None:
     with pytest.raises(ValueError, match="cannot start in"):
         await jobs.schedule(ECHO, in_=delay)
     with pytest.raises(ValueError, match="cannot start in"):
@@ -133,12 +133,12 @@ async def test_a_wait_without_end_is_refused(jobs: BackgroundJobs, delay: float)
 
 
 @pytest.mark.parametrize("parent", ["", "abc", "1_0", "-1", "9" * 30, "\ud800"])
-async def test_a_parent_that_no_job_can_be(jobs: BackgroundJobs, parent: Any) -> None:
+async def test_an_invalid_parent_is_rejected(jobs: BackgroundJobs, parent: Any) -> None:
     with pytest.raises(ParentNotFound):
         await jobs.continue_with(parent, ECHO)
 
 
-async def test_notes_of_who_and_why_are_kept_as_far_as_they_can_be(jobs: BackgroundJobs) -> None:
+async def test_notes_of_who_and_why_are_stored_as_far_as_possible(jobs: BackgroundJobs) -> None:
     job_id = await jobs.enqueue(ECHO)
     assert (await jobs.cancel(job_id, reason="a\0b\ud800" + "c" * 9_000, actor="\0")).effect.is_done
     await jobs.pause_queue("default", actor="a\0b")
@@ -154,7 +154,7 @@ async def test_notes_of_who_and_why_are_kept_as_far_as_they_can_be(jobs: Backgro
     assert status.description == "a\ufffdb"
 
 
-async def test_a_batch_takes_nothing_after_its_block(jobs: BackgroundJobs) -> None:
+async def test_a_batch_accepts_nothing_after_its_block(jobs: BackgroundJobs) -> None:
     async with jobs.batch() as batch:
         batch.add(ECHO)
     with pytest.raises(RuntimeError, match="no more jobs"):
@@ -164,19 +164,19 @@ async def test_a_batch_takes_nothing_after_its_block(jobs: BackgroundJobs) -> No
 
 
 @pytest.mark.parametrize("priority", [2**31, -(2**31) - 1, 1.5])
-def test_priorities_that_no_job_can_have(priority: Any) -> None:
+def test_invalid_priorities_are_rejected(priority: Any) -> None:
     for made in (Change, JobOptions):
         with pytest.raises(ValueError, match="priority"):
             made(priority=priority)
 
 
 @pytest.mark.parametrize("most", [0, 2**31, 1.5, math.nan])
-async def test_limits_that_no_queue_can_have(jobs: BackgroundJobs, most: Any) -> None:
+async def test_invalid_queue_limits_are_rejected(jobs: BackgroundJobs, most: Any) -> None:
     with pytest.raises(ValueError, match="paused"):
         await jobs.limit_queue("default", most)
 
 
-async def test_sync_calls_are_checked_as_async_ones(public: PublicSite) -> None:
+async def test_sync_calls_are_checked_like_async_ones(public: PublicSite) -> None:
     jobs = public.jobs
     parent = await jobs.enqueue(ECHO)
 
@@ -197,7 +197,7 @@ async def test_sync_calls_are_checked_as_async_ones(public: PublicSite) -> None:
         jobs.sync.enqueue(ECHO)
 
 
-async def test_progress_beyond_all_numbers_takes_no_checkpoint_along(public: PublicSite) -> None:
+async def test_infinite_progress_does_not_lose_the_checkpoint(public: PublicSite) -> None:
     @public.jobs.task
     async def boast(context: JobContext) -> None:
         context.progress(10**30, 10**40)
@@ -218,7 +218,7 @@ class _SilentError(Exception):
         raise SystemExit(3)
 
 
-async def test_endless_waits_and_errors_that_end_the_process_end_in_a_clear_state(public: PublicSite) -> None:
+async def test_infinite_delays_and_process_ending_errors_lead_to_a_clear_state(public: PublicSite) -> None:
     @public.jobs.task
     async def wait_for_ever() -> None:
         raise RetryLater(math.inf)
@@ -265,7 +265,7 @@ async def test_a_job_waits_for_a_worker_that_knows_its_task(public: PublicSite) 
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800"])
-async def test_a_recurring_job_whose_id_cannot_be_stored_is_not_there(jobs: BackgroundJobs, name: str) -> None:
+async def test_a_recurring_job_with_an_unstorable_id_is_not_found(jobs: BackgroundJobs, name: str) -> None:
     recurring = jobs.recurring
     assert await recurring.get(name) is None
     assert await recurring.remove(name) is False
@@ -276,18 +276,18 @@ async def test_a_recurring_job_whose_id_cannot_be_stored_is_not_there(jobs: Back
 
 
 @pytest.mark.parametrize("wrong", [{"base_seconds": math.nan}, {"max_seconds": math.nan}, {"jitter": math.nan}])
-def test_a_retry_policy_has_no_wait_that_is_no_number(wrong: dict[str, Any]) -> None:
+def test_a_retry_policy_without_a_finite_delay_is_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not a usable retry policy"):
         RetryPolicy(**wrong)
 
 
 @pytest.mark.parametrize("most", [0, -1, 2**31 - 1, 2**70])
-async def test_jobs_are_counted_up_to_a_number_that_can_be(jobs: BackgroundJobs, most: int) -> None:
+async def test_the_limit_of_a_count_is_checked(jobs: BackgroundJobs, most: int) -> None:
     with pytest.raises(InvalidJobQuery):
         await jobs.count(JobQuery(), most=most)
 
 
-async def test_a_name_that_no_task_has_has_an_empty_series(jobs: BackgroundJobs) -> None:
+async def test_an_unknown_task_name_has_an_empty_series(jobs: BackgroundJobs) -> None:
     points = await jobs.series(Granularity.HOUR, datetime.now(UTC) - timedelta(hours=2), task="a\0b")
     assert len(points) >= 2
     assert sum(point.totals.succeeded for point in points) == 0

@@ -19,7 +19,7 @@ async def public(database_url: str) -> AsyncIterator[PublicSite]:
         yield PublicSite(database_url, jobs)
 
 
-async def test_orders_tell_what_came_of_them_and_may_be_repeated(public: PublicSite) -> None:
+async def test_commands_report_their_outcome_and_can_be_repeated(public: PublicSite) -> None:
     @public.jobs.task
     async def note() -> str:
         return "ran"
@@ -40,7 +40,7 @@ async def test_orders_tell_what_came_of_them_and_may_be_repeated(public: PublicS
     assert ("not needed", "ada") in [(e.change.reason, e.change.actor) for e in details.timeline if e.change]
 
 
-async def test_an_order_belongs_to_the_caller_s_transaction(public: PublicSite) -> None:
+async def test_a_command_takes_effect_in_the_callers_transaction(public: PublicSite) -> None:
     @public.jobs.task
     async def note() -> None: ...
 
@@ -53,7 +53,7 @@ async def test_an_order_belongs_to_the_caller_s_transaction(public: PublicSite) 
         await public.jobs.cancel(job_id, connection=sync_connection)
 
 
-async def test_all_that_match_are_requeued_at_once(public: PublicSite) -> None:
+async def test_all_matching_jobs_are_requeued_at_once(public: PublicSite) -> None:
     @public.jobs.task(name="strict", retry=RetryPolicy(max_attempts=1))
     async def strict(number: int) -> None:
         raise ValueError(number)
@@ -89,7 +89,7 @@ async def test_a_paused_queue_waits(public: PublicSite) -> None:
         await public.reaches(job_id, JobState.SUCCEEDED)
 
 
-async def test_a_worker_forgets_what_it_is_told_to(public: PublicSite) -> None:
+async def test_a_worker_applies_its_retention(public: PublicSite) -> None:
     @public.jobs.task
     async def note() -> None: ...
 

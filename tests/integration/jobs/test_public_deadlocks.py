@@ -74,14 +74,14 @@ async def url(database_url: str) -> str:
 
 
 @pytest.mark.parametrize("act", [enqueue, enqueue_sync, queue_batch])
-async def test_a_transaction_of_ours_is_done_again(url: str, act: Callable[[], Awaitable[None]]) -> None:
+async def test_our_own_transaction_is_retried_after_a_deadlock(url: str, act: Callable[[], Awaitable[None]]) -> None:
     async with jobs.connect(url):
         with jobs.sync.connect(url):
             await meet_a_rival(url, act())
         assert (await jobs.statistics()).states[JobState.ENQUEUED] == 2
 
 
-async def test_a_caller_s_transaction_is_the_caller_s_to_do_again(url: str) -> None:
+async def test_a_callers_transaction_is_not_retried_after_a_deadlock(url: str) -> None:
     async with jobs.connect(url), await psycopg.AsyncConnection.connect(url) as connection:
 
         async def queue_batch_in_a_transaction() -> None:

@@ -124,7 +124,7 @@ async def public(database_url: str) -> AsyncIterator[PublicSite]:
         yield PublicSite(database_url, jobs)
 
 
-async def test_jobs_are_queued_and_looked_up_by_the_engine_that_was_passed(public: PublicSite) -> None:
+async def test_jobs_are_enqueued_and_looked_up_by_the_engine_that_was_passed(public: PublicSite) -> None:
     @public.jobs.task
     async def note() -> None: ...
 
@@ -141,7 +141,7 @@ async def test_jobs_are_queued_and_looked_up_by_the_engine_that_was_passed(publi
     assert [(await public.job(job_id)).id for job_id in job_ids] == job_ids
 
 
-async def test_questions_and_orders_go_to_the_engine_that_was_passed(public: PublicSite) -> None:
+async def test_queries_and_commands_use_the_engine_that_was_passed(public: PublicSite) -> None:
     @public.jobs.task
     async def note() -> None: ...
 
@@ -153,7 +153,7 @@ async def test_questions_and_orders_go_to_the_engine_that_was_passed(public: Pub
     assert (result.job_id, result.effect) == (job_id, Effect.CANCELLED)
 
 
-async def test_batches_are_kept_by_the_engine_that_was_passed(public: PublicSite) -> None:
+async def test_batches_use_the_engine_that_was_passed(public: PublicSite) -> None:
     @public.jobs.task
     async def note() -> None: ...
 
@@ -167,7 +167,7 @@ async def test_batches_are_kept_by_the_engine_that_was_passed(public: PublicSite
     assert (status.jobs, status.is_sealed) == (2, True)
 
 
-async def test_recurring_jobs_are_kept_by_the_engine_that_was_passed(public: PublicSite) -> None:
+async def test_recurring_jobs_use_the_engine_that_was_passed(public: PublicSite) -> None:
     @public.jobs.task
     async def note() -> None: ...
 

@@ -65,7 +65,7 @@ async def test_async_and_sync_tasks_run_with_typed_arguments(public: PublicSite)
     assert (ended[2].queue, ended[2].priority, ended[2].user_id) == ("slow", 3, "ada")
 
 
-async def test_arguments_are_refused_at_once_and_nothing_is_queued(public: PublicSite) -> None:
+async def test_invalid_arguments_are_rejected_at_once_and_nothing_is_enqueued(public: PublicSite) -> None:
     @public.jobs.task
     async def count(number: int) -> None: ...
 
@@ -108,7 +108,7 @@ def test_a_name_is_declared_once_and_options_must_exist() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("commits", [True, False], ids=["committed", "rolled back"])
-async def test_a_job_is_part_of_the_caller_s_transaction(public: PublicSite, kind: str, commits: bool) -> None:
+async def test_a_job_is_part_of_the_callers_transaction(public: PublicSite, kind: str, commits: bool) -> None:
     @public.jobs.task
     async def note() -> str:
         return "ran"
@@ -165,7 +165,7 @@ async def with_transaction(public: PublicSite, kind: str, note: Task[[], object]
         await async_engine.dispose()
 
 
-async def test_a_sync_session_may_be_used_on_the_loop(public: PublicSite) -> None:
+async def test_a_sync_session_may_be_used_on_the_event_loop(public: PublicSite) -> None:
     @public.jobs.task
     async def note() -> None: ...
 
@@ -177,7 +177,7 @@ async def test_a_sync_session_may_be_used_on_the_loop(public: PublicSite) -> Non
     assert await stored(public) == 1
 
 
-async def test_a_connection_without_psycopg_is_refused(public: PublicSite) -> None:
+async def test_an_unsupported_connection_is_rejected(public: PublicSite) -> None:
     @public.jobs.task
     async def note() -> None: ...
 
@@ -189,7 +189,7 @@ async def test_a_connection_without_psycopg_is_refused(public: PublicSite) -> No
     memory.dispose()
 
 
-async def test_without_a_connection_it_says_what_is_missing() -> None:
+async def test_without_a_connection_the_error_says_what_is_missing() -> None:
     jobs = BackgroundJobs()
     note = jobs.task(name="note")(lambda: None)
     with pytest.raises(RuntimeError, match=r"connect\("):
@@ -198,7 +198,7 @@ async def test_without_a_connection_it_says_what_is_missing() -> None:
         jobs.sync.enqueue(note)
 
 
-async def test_code_without_a_loop_has_a_pool_of_its_own(public: PublicSite) -> None:
+async def test_code_without_an_event_loop_has_its_own_pool(public: PublicSite) -> None:
     @public.jobs.task
     def add(left: int, right: int = 0) -> int:
         return left + right
@@ -217,7 +217,7 @@ async def test_code_without_a_loop_has_a_pool_of_its_own(public: PublicSite) -> 
     assert [job.result for job in ended] == [3, 3, 5, 7, 8]
 
 
-async def test_sync_tasks_enqueue_jobs_without_more_ado(public: PublicSite) -> None:
+async def test_sync_tasks_can_enqueue_jobs(public: PublicSite) -> None:
     @public.jobs.task
     def note() -> str:
         return "noted"
@@ -234,7 +234,7 @@ async def test_sync_tasks_enqueue_jobs_without_more_ado(public: PublicSite) -> N
     assert not public.jobs.sync.is_connected
 
 
-async def test_whoever_is_connected_stays_so_when_others_leave(public: PublicSite) -> None:
+async def test_closing_one_connection_pool_leaves_others_open(public: PublicSite) -> None:
     @public.jobs.task
     def note() -> None: ...
 
@@ -277,7 +277,7 @@ async def test_a_scheduled_job_waits_for_its_time(public: PublicSite) -> None:
             await public.jobs.schedule(note, **wrong)  # type: ignore[arg-type]
 
 
-async def test_a_unique_key_is_reported_and_leaves_the_transaction_usable(public: PublicSite) -> None:
+async def test_a_unique_key_conflict_is_reported_and_leaves_the_transaction_usable(public: PublicSite) -> None:
     @public.jobs.task
     async def note(text: str) -> None: ...
 
@@ -294,7 +294,7 @@ async def test_a_unique_key_is_reported_and_leaves_the_transaction_usable(public
     assert await stored(public) == 3
 
 
-async def test_a_task_may_enqueue(public: PublicSite) -> None:
+async def test_a_task_can_enqueue(public: PublicSite) -> None:
     jobs = BackgroundJobs()  # connected by its worker only
 
     @jobs.task
@@ -313,7 +313,7 @@ async def test_a_task_may_enqueue(public: PublicSite) -> None:
             assert (await public.reaches(follower, JobState.SUCCEEDED)).result == "from a task"  # type: ignore[arg-type]
 
 
-async def test_a_batch_is_queued_whole_and_followed_by_its_continuations(public: PublicSite) -> None:
+async def test_a_batch_is_enqueued_as_a_whole_and_starts_its_continuations(public: PublicSite) -> None:
     @public.jobs.task
     async def part(number: int) -> int:
         if number < 0:
@@ -349,7 +349,7 @@ async def test_an_empty_batch_ends_at_once(public: PublicSite) -> None:
         await public.reaches(follower, JobState.SUCCEEDED)
 
 
-async def test_a_batch_whose_block_raises_is_not_queued(public: PublicSite) -> None:
+async def test_a_batch_whose_block_raises_is_not_enqueued(public: PublicSite) -> None:
     @public.jobs.task
     async def note() -> None: ...
 

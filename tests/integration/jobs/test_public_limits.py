@@ -22,7 +22,7 @@ async def _value(url: str, query: str) -> object:
     return None if row is None else row[0]
 
 
-async def test_a_key_stays_taken_for_its_time_though_the_job_has_ended(database_url: str) -> None:
+async def test_a_unique_key_stays_taken_for_its_period_after_the_job_has_ended(database_url: str) -> None:
     jobs = BackgroundJobs()
 
     @jobs.task(name="reindex")
@@ -49,7 +49,7 @@ async def test_a_key_stays_taken_for_its_time_though_the_job_has_ended(database_
             await site.reaches(third.id, JobState.SUCCEEDED)
 
 
-async def test_of_many_that_want_a_key_at_once_one_gets_it(database_url: str) -> None:
+async def test_one_of_many_concurrent_jobs_gets_a_unique_key(database_url: str) -> None:
     jobs = BackgroundJobs()
 
     @jobs.task(name="reindex")
@@ -63,7 +63,7 @@ async def test_of_many_that_want_a_key_at_once_one_gets_it(database_url: str) ->
             assert len({one.id for one in enqueued}) == 1
 
 
-async def test_so_many_jobs_of_a_key_start_in_a_period_over_all_workers(database_url: str) -> None:
+async def test_a_rate_limit_of_a_key_holds_across_all_workers(database_url: str) -> None:
     jobs = BackgroundJobs()
     started: list[str] = []
 

@@ -18,7 +18,7 @@ async def public(database_url: str) -> AsyncIterator[PublicSite]:
         yield PublicSite(database_url, jobs)
 
 
-async def test_one_declared_in_code_is_there_once_a_worker_runs_and_makes_its_jobs(public: PublicSite) -> None:
+async def test_a_recurring_job_declared_in_code_exists_once_a_worker_runs_and_makes_jobs(public: PublicSite) -> None:
     @public.jobs.recurring("clean-up", cron="0 3 * * *", timezone="Europe/Berlin")
     @public.jobs.task
     async def clean_up() -> str:
@@ -34,7 +34,7 @@ async def test_one_declared_in_code_is_there_once_a_worker_runs_and_makes_its_jo
         assert (await public.reaches(job_id, JobState.SUCCEEDED)).result == "clean"
 
 
-async def test_one_set_up_at_run_time_belongs_to_the_caller_s_transaction(public: PublicSite) -> None:
+async def test_a_recurring_job_set_up_at_run_time_belongs_to_the_callers_transaction(public: PublicSite) -> None:
     @public.jobs.task
     async def report(recipient: str) -> str:
         return recipient
@@ -51,7 +51,7 @@ async def test_one_set_up_at_run_time_belongs_to_the_caller_s_transaction(public
     assert await public.jobs.recurring.remove("report")
 
 
-async def test_its_jobs_have_the_concurrency_key_and_the_user_of_its_call(public: PublicSite) -> None:
+async def test_recurring_jobs_use_the_concurrency_key_and_user_of_their_call(public: PublicSite) -> None:
     @public.jobs.task(concurrency_key="ledger")
     async def book(note: str | None) -> None: ...
 

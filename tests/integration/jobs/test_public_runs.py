@@ -48,7 +48,7 @@ async def cancel(public: PublicSite, job_id: BackgroundJobId) -> None:
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_progress_and_lines_are_seen_while_the_job_runs_and_complete_at_its_end(
+async def test_progress_and_log_are_visible_during_the_run_and_complete_at_its_end(
     public: PublicSite, kind: str
 ) -> None:
     gate = threading.Event()
@@ -89,7 +89,7 @@ async def test_progress_and_lines_are_seen_while_the_job_runs_and_complete_at_it
     assert await lines(public, job_id) == [(1, 1, "info", "first"), (2, 1, "warning", "last\ufffd")]
 
 
-async def test_lines_are_numbered_and_bounded_over_the_runs_of_a_job(public: PublicSite) -> None:
+async def test_log_lines_are_numbered_and_bounded_across_runs(public: PublicSite) -> None:
     @public.jobs.task(retry=QUICK)
     async def talk(context: JobContext) -> None:
         for number in range(MOST_LINES - 1):
@@ -130,7 +130,7 @@ CLAIMED_BY_ANOTHER = "UPDATE bulkport.jobs SET worker_id = worker_id + 1000 WHER
 
 
 @pytest.mark.parametrize("taken", [WAITING, CLAIMED_BY_ANOTHER], ids=["waiting", "claimed by another"])
-async def test_a_run_that_is_no_longer_its_worker_s_writes_no_notes(public: PublicSite, taken: str) -> None:
+async def test_a_run_taken_from_its_worker_writes_no_output(public: PublicSite, taken: str) -> None:
     """The job is taken away while it runs, as from a worker that was given up for dead."""
     gate = asyncio.Event()
     ended = asyncio.Event()
@@ -229,7 +229,7 @@ async def test_a_job_that_ignores_its_cancellation_is_reported(public: PublicSit
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_a_shutdown_hands_back_what_looks(public: PublicSite, kind: str) -> None:
+async def test_a_shutdown_returns_jobs_that_check_for_it(public: PublicSite, kind: str) -> None:
     @public.jobs.task(name="async")
     async def on_loop(context: JobContext) -> None:
         context.save_checkpoint("begun")
@@ -261,7 +261,7 @@ async def test_a_shutdown_hands_back_what_looks(public: PublicSite, kind: str) -
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_a_run_beyond_its_time_has_failed(public: PublicSite, kind: str) -> None:
+async def test_a_run_beyond_its_timeout_fails(public: PublicSite, kind: str) -> None:
     once = RetryPolicy(max_attempts=1)
 
     @public.jobs.task(name="async", timeout_seconds=0.05, retry=once)
@@ -280,7 +280,7 @@ async def test_a_run_beyond_its_time_has_failed(public: PublicSite, kind: str) -
     assert job.last_error.startswith("TimeoutError: ")
 
 
-async def test_a_sync_task_decides_about_its_retries(public: PublicSite) -> None:
+async def test_a_sync_task_controls_its_retries(public: PublicSite) -> None:
     @public.jobs.task(retry=QUICK)
     def decide(context: JobContext, how: str) -> str:
         if how == "final":
@@ -299,7 +299,7 @@ async def test_a_sync_task_decides_about_its_retries(public: PublicSite) -> None
         assert (await public.reaches(retry, JobState.SUCCEEDED)).result == "attempt 3"
 
 
-async def test_sync_tasks_run_concurrently_and_leave_the_loop_free(public: PublicSite) -> None:
+async def test_sync_tasks_run_concurrently_and_do_not_block_the_loop(public: PublicSite) -> None:
     meeting = threading.Barrier(3)
 
     @public.jobs.task

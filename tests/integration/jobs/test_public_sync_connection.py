@@ -7,7 +7,7 @@ import psycopg
 from background_jobs import BackgroundJobs
 
 
-async def test_a_sync_connection_does_not_keep_the_event_loop_waiting(database_url: str) -> None:
+async def test_a_sync_connection_does_not_block_the_event_loop(database_url: str) -> None:
     jobs = BackgroundJobs()
 
     @jobs.task(name="once")

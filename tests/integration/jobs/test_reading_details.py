@@ -28,7 +28,7 @@ def story(details: JobDetails) -> list[str]:
     return told
 
 
-async def test_the_timeline_of_a_job_that_ran_thrice(site: EngineSite) -> None:
+async def test_the_timeline_of_a_job_with_three_runs(site: EngineSite) -> None:
     job_id = await site.enqueue("fail", times=2)
     async with site.worker(name="worker"), open_pool(site.url, name="reading", most=1) as pool:
         await site.reaches(job_id, JobState.SUCCEEDED)
@@ -56,7 +56,7 @@ async def test_the_timeline_of_a_job_that_ran_thrice(site: EngineSite) -> None:
     assert (details.job.runs, details.job.failures) == (3, 2)
 
 
-async def test_a_running_job_tells_since_when_and_where(site: EngineSite) -> None:
+async def test_a_running_job_shows_since_when_and_where(site: EngineSite) -> None:
     job_id = await site.enqueue("wait", gate="gate")
     async with site.worker(name="worker"), open_pool(site.url, name="reading", most=1) as pool:
         await site.happens("begun", job_id)
@@ -71,7 +71,7 @@ async def test_a_running_job_tells_since_when_and_where(site: EngineSite) -> Non
     assert details.runs[0].duration_seconds is None
 
 
-async def test_runs_and_changes_are_reported_in_their_order(reading_site: ReadingSite) -> None:
+async def test_runs_and_changes_are_listed_in_order(reading_site: ReadingSite) -> None:
     await reading_site.put(1, "failed", created_at=NOON, runs=2, error_type="ValueError", error="no")
     for run, seconds in ((1, 10), (2, 50)):
         await reading_site.connection.execute(
@@ -97,7 +97,7 @@ async def test_runs_and_changes_are_reported_in_their_order(reading_site: Readin
     assert details.timeline[2].change.reason == "why"
 
 
-async def test_a_long_life_is_reported_from_its_end(reading_site: ReadingSite) -> None:
+async def test_a_long_history_is_listed_from_its_end(reading_site: ReadingSite) -> None:
     await reading_site.put(1, "enqueued", runs=250)
     await reading_site.connection.execute(
         "INSERT INTO bulkport.job_runs (job_id, run, outcome, ended_at)"
@@ -109,7 +109,7 @@ async def test_a_long_life_is_reported_from_its_end(reading_site: ReadingSite) -
     assert {run.outcome for run in details.runs} == {RunOutcome.AGAIN}
 
 
-async def test_what_a_job_noted_and_gave_is_there(reading_site: ReadingSite) -> None:
+async def test_the_log_and_result_of_a_job_are_returned(reading_site: ReadingSite) -> None:
     await reading_site.put(1, result=None)
     await reading_site.connection.execute("UPDATE bulkport.finished_jobs SET result = '[1, {\"a\": null}]'")
     await reading_site.connection.execute(
@@ -134,7 +134,7 @@ async def test_what_a_job_noted_and_gave_is_there(reading_site: ReadingSite) -> 
             await reading_site.reader.logs(job_id, **arguments)
 
 
-async def test_a_checkpoint_alone_is_no_progress(reading_site: ReadingSite) -> None:
+async def test_a_checkpoint_alone_is_not_progress(reading_site: ReadingSite) -> None:
     await reading_site.put(1, "enqueued")
     await reading_site.connection.execute("INSERT INTO bulkport.job_progress (job_id, checkpoint) VALUES (1, '5')")
     details = await reading_site.reader.details(BackgroundJobId("1"))
@@ -142,7 +142,7 @@ async def test_a_checkpoint_alone_is_no_progress(reading_site: ReadingSite) -> N
     assert (details.job.progress, details.checkpoint) == (None, 5)
 
 
-async def test_both_ends_of_a_continuation_know_each_other(reading_site: ReadingSite) -> None:
+async def test_both_ends_of_a_continuation_link_to_each_other(reading_site: ReadingSite) -> None:
     site = reading_site
     parent = await site.engine.enqueue(site.connection, NewJob("first", {}))
     child = await site.engine.enqueue(
@@ -162,7 +162,7 @@ async def test_both_ends_of_a_continuation_know_each_other(reading_site: Reading
     assert (of_child.parents[0].job_id, of_child.parents[0].task, of_child.parents[0].state) == (parent, None, None)
 
 
-async def test_a_batch_tells_how_far_it_has_come(reading_site: ReadingSite) -> None:
+async def test_a_batch_reports_its_progress(reading_site: ReadingSite) -> None:
     batch_id = await reading_site.value(
         "INSERT INTO bulkport.job_batches (description, user_id, sealed)"
         " VALUES ('July', 'ada', true) RETURNING batch_id"
@@ -180,7 +180,7 @@ async def test_a_batch_tells_how_far_it_has_come(reading_site: ReadingSite) -> N
         assert await reading_site.reader.batch(nonesuch) is None
 
 
-async def test_copies_and_origin_know_each_other(reading_site: ReadingSite) -> None:
+async def test_copies_and_their_original_link_to_each_other(reading_site: ReadingSite) -> None:
     await reading_site.put(1)
     await reading_site.put(2, origin_id=1)
     await reading_site.put(3, origin_id=1)
@@ -193,6 +193,6 @@ async def test_copies_and_origin_know_each_other(reading_site: ReadingSite) -> N
 
 
 @pytest.mark.parametrize("job_id", ["", "0", "-1", "7", "x", "\uff19", str(2**63), "1" * 5000])
-async def test_there_are_no_details_of_no_job(reading_site: ReadingSite, job_id: str) -> None:
+async def test_an_unknown_job_has_no_details(reading_site: ReadingSite, job_id: str) -> None:
     assert await reading_site.reader.details(BackgroundJobId(job_id)) is None
     assert await reading_site.reader.logs(BackgroundJobId(job_id)) == ()

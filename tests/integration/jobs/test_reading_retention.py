@@ -47,7 +47,7 @@ async def prune(link: WorkerConnection, policy: RetentionPolicy | None = None) -
     raise AssertionError("there is no end to it")
 
 
-async def test_jobs_are_kept_as_long_as_their_state_is(reading_site: ReadingSite, link: WorkerConnection) -> None:
+async def test_jobs_are_retained_according_to_their_state(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number, (state, days) in enumerate(
         [("succeeded", 6), ("succeeded", 8), ("cancelled", 6), ("cancelled", 8), ("failed", 29), ("failed", 31)],
         start=1,
@@ -59,7 +59,7 @@ async def test_jobs_are_kept_as_long_as_their_state_is(reading_site: ReadingSite
     assert set(await reading_site.found(JobQuery())) == {1, 3, 5, 7, 8}
 
 
-async def test_what_is_kept_permanently_stays(reading_site: ReadingSite, link: WorkerConnection) -> None:
+async def test_permanently_retained_jobs_stay(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number, state in enumerate(["succeeded", "failed", "cancelled"], start=1):
         await put_old(reading_site, number, state, 1000 * DAY)
     await prune(link, RetentionPolicy(succeeded=None, failed=None, cancelled=None))
@@ -68,7 +68,7 @@ async def test_what_is_kept_permanently_stays(reading_site: ReadingSite, link: W
     assert set(await reading_site.found(JobQuery())) == {1, 3}
 
 
-async def test_all_that_is_kept_of_a_job_goes_with_it(reading_site: ReadingSite, link: WorkerConnection) -> None:
+async def test_everything_about_a_job_is_pruned_with_it(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number, age in ((1, 90 * DAY), (2, DAY)):
         await put_old(reading_site, number, "failed", age)
         for statement in (
@@ -90,7 +90,7 @@ async def test_all_that_is_kept_of_a_job_goes_with_it(reading_site: ReadingSite,
     assert await cursor.fetchall() == [(2, 77), (78, 2)]
 
 
-async def test_the_counts_stay_right(reading_site: ReadingSite, link: WorkerConnection) -> None:
+async def test_counts_stay_correct_after_pruning(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number in range(1, 8):
         await put_old(reading_site, number, "succeeded", (20 if number > 2 else 1) * DAY)
     await reading_site.connection.execute(
@@ -105,7 +105,7 @@ async def test_the_counts_stay_right(reading_site: ReadingSite, link: WorkerConn
     assert (statistics.states[JobState.SUCCEEDED], statistics.totals.succeeded) == (2, 7)
 
 
-async def test_it_is_done_in_small_transactions(
+async def test_pruning_uses_small_transactions(
     reading_site: ReadingSite, link: WorkerConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert maintenance.MOST_PRUNED <= 1_000
@@ -120,7 +120,7 @@ async def test_it_is_done_in_small_transactions(
     assert await reading_site.value("SELECT max(jobs) FROM bulkport.job_deltas") == 3
 
 
-async def test_what_others_wait_for_stays(reading_site: ReadingSite, link: WorkerConnection) -> None:
+async def test_jobs_that_others_wait_for_stay(reading_site: ReadingSite, link: WorkerConnection) -> None:
     await put_old(reading_site, 1000, "failed", 90 * DAY)
     await put_old(reading_site, 1001, "failed", 90 * DAY)
     for parent, state in ((1000, "awaiting"), (1001, "succeeded")):
@@ -133,7 +133,7 @@ async def test_what_others_wait_for_stays(reading_site: ReadingSite, link: Worke
     assert set(await reading_site.found(JobQuery())) == {1000, 1010, 1011}
 
 
-async def test_jobs_of_an_open_batch_stay_and_an_empty_one_goes(
+async def test_jobs_of_an_open_batch_stay_and_an_empty_batch_is_pruned(
     reading_site: ReadingSite, link: WorkerConnection
 ) -> None:
     for batch_id, finished in ((1, None), (2, 90 * DAY), (3, DAY)):
@@ -149,7 +149,7 @@ async def test_jobs_of_an_open_batch_stay_and_an_empty_one_goes(
     assert await cursor.fetchall() == [(1,), (3,)]
 
 
-async def test_a_job_somebody_works_on_is_left_alone(reading_site: ReadingSite, link: WorkerConnection) -> None:
+async def test_a_locked_job_is_not_pruned(reading_site: ReadingSite, link: WorkerConnection) -> None:
     for number in (1, 2, 3):
         await put_old(reading_site, number, "failed", 90 * DAY)
     async with await psycopg.AsyncConnection.connect(reading_site.url) as busy:
@@ -192,7 +192,7 @@ async def test_only_finished_jobs_can_be_pruned(reading_site: ReadingSite) -> No
         await reading_site.connection.execute("SELECT bulkport.prune('enqueued', '0', 10)")
 
 
-async def test_workers_prune_by_their_policy(site: EngineSite) -> None:
+async def test_workers_prune_by_policy(site: EngineSite) -> None:
     job_id = await site.enqueue("note")
     async with site.worker():
         await site.reaches(job_id, JobState.SUCCEEDED)

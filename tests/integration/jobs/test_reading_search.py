@@ -150,7 +150,7 @@ OF_SEVERAL: list[tuple[dict[str, Any], Callable[[Job], bool]]] = [
     [(2_000, 10_000, 20_000, 2_000), (5, 12, 1_000, 1_000), (5, 12, 1_000, 4), (3, 7, 4, 4)],
     ids=["wide", "gather", "gather without a rare word", "scan"],
 )
-async def test_every_query_finds_what_it_should(
+async def test_every_query_finds_the_right_jobs(
     reading_site: ReadingSite, monkeypatch: pytest.MonkeyPatch, bounds: tuple[int, int, int, int]
 ) -> None:
     names = ("FIRST_SCANNED", "MOST_SCANNED", "MOST_GATHERED", "MOST_ANCHORED")
@@ -191,7 +191,7 @@ async def all_ids(site: ReadingSite, query: JobQuery, limit: int = 11) -> list[i
 @pytest.mark.parametrize("text", [None, "xx"])
 @pytest.mark.parametrize("sort", list(JobSort))
 @pytest.mark.parametrize("descending", [True, False])
-async def test_pages_lead_back_the_way_they_came(
+async def test_paging_back_returns_the_same_pages(
     reading_site: ReadingSite, monkeypatch: pytest.MonkeyPatch, text: str | None, sort: JobSort, descending: bool
 ) -> None:
     monkeypatch.setattr(search, "FIRST_SCANNED", 3)
@@ -216,7 +216,7 @@ async def test_pages_lead_back_the_way_they_came(
     assert set(numbers) == set(everything)
 
 
-async def test_jobs_that_come_meanwhile_move_no_page(reading_site: ReadingSite) -> None:
+async def test_new_jobs_do_not_shift_pages(reading_site: ReadingSite) -> None:
     for number in range(1, 31):
         await reading_site.put(number)
     first = await reading_site.reader.search(JobQuery(), limit=10)
@@ -230,7 +230,7 @@ async def test_jobs_that_come_meanwhile_move_no_page(reading_site: ReadingSite) 
     assert [int(job.id) for job in newest.items] == list(range(40, 30, -1))
 
 
-async def test_the_way_back_from_a_vanished_beginning_is_the_first_page(reading_site: ReadingSite) -> None:
+async def test_paging_back_from_a_pruned_start_leads_to_the_first_page(reading_site: ReadingSite) -> None:
     for number in range(1, 11):
         await reading_site.put(number)
     first = await reading_site.reader.search(JobQuery(), limit=3)
@@ -260,7 +260,7 @@ async def test_waiting_and_running_jobs_are_distinguished(reading_site: ReadingS
 
 
 @pytest.mark.parametrize("state", ["succeeded", "enqueued"])
-async def test_a_text_is_taken_as_it_is(reading_site: ReadingSite, state: str) -> None:
+async def test_search_text_is_taken_literally(reading_site: ReadingSite, state: str) -> None:
     texts = [
         "100% sure",
         "under_score",
@@ -299,7 +299,7 @@ async def test_errors_are_found_by_type_and_text(reading_site: ReadingSite) -> N
     assert await reading_site.found(JobQuery(text="smtperror: mailbox")) == [1]
 
 
-async def test_a_walk_ends_though_jobs_keep_coming(reading_site: ReadingSite) -> None:
+async def test_a_walk_ends_although_jobs_keep_arriving(reading_site: ReadingSite) -> None:
     for number in range(1, 8):
         await reading_site.put(number, "failed")
     walk = await reading_site.reader.ids(JobQuery(states=[JobState.FAILED]), limit=3)
@@ -312,7 +312,7 @@ async def test_a_walk_ends_though_jobs_keep_coming(reading_site: ReadingSite) ->
     assert met == [str(number) for number in range(1, 8)]
 
 
-async def test_counting_goes_as_far_as_it_is_asked(reading_site: ReadingSite) -> None:
+async def test_counting_stops_at_the_requested_limit(reading_site: ReadingSite) -> None:
     for number in range(1, 21):
         await reading_site.put(number, args={"text": "needle" if number % 4 == 0 else "hay"})
     for query, jobs in ((JobQuery(), 20), (JobQuery(text="needle"), 5), (JobQuery(text="ne"), 5)):
@@ -324,7 +324,7 @@ async def test_counting_goes_as_far_as_it_is_asked(reading_site: ReadingSite) ->
         assert (count.jobs, count.is_more) == (jobs - 1, True)
 
 
-async def test_large_arguments_are_for_the_details_only(reading_site: ReadingSite) -> None:
+async def test_large_arguments_are_only_in_the_details(reading_site: ReadingSite) -> None:
     noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=100_000))
     await reading_site.put(1, args={"noise": noise})
     (job,) = (await reading_site.reader.search(JobQuery())).items
@@ -334,7 +334,7 @@ async def test_large_arguments_are_for_the_details_only(reading_site: ReadingSit
     assert details.job.args == {"noise": noise}
 
 
-async def test_what_cannot_be_asked_is_refused(reading_site: ReadingSite) -> None:
+async def test_invalid_queries_are_rejected(reading_site: ReadingSite) -> None:
     for wrong in (
         {"created_since": datetime(2026, 1, 1)},  # noqa: DTZ001 - the missing zone is the point
         {"text": "nul \0"},
@@ -363,7 +363,7 @@ async def test_what_cannot_be_asked_is_refused(reading_site: ReadingSite) -> Non
             await reading
 
 
-async def test_a_search_that_takes_too_long_is_given_up(reading_site: ReadingSite) -> None:
+async def test_a_search_that_takes_too_long_is_cancelled(reading_site: ReadingSite) -> None:
     await reading_site.put(1)
     reader = PostgresJobReader(reading_site.pool, most_seconds=0.1)
     async with await psycopg.AsyncConnection.connect(reading_site.url) as blocking:
@@ -378,9 +378,7 @@ async def test_a_search_that_takes_too_long_is_given_up(reading_site: ReadingSit
     assert await reading_site.value("SHOW statement_timeout") == "0"
 
 
-async def test_the_settings_of_a_search_stay_with_it(
-    reading_site: ReadingSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_settings_of_a_search_do_not_leak(reading_site: ReadingSite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "FIRST_SCANNED", 1)
     monkeypatch.setattr(search, "GATHER_SECONDS", 0.001)
     for number in range(1, 4):
@@ -392,7 +390,7 @@ async def test_the_settings_of_a_search_stay_with_it(
             assert row == (value,)
 
 
-async def test_texts_are_found_without_their_index_and_it_is_reported(reading_site: ReadingSite) -> None:
+async def test_text_is_found_without_the_index_and_that_is_reported(reading_site: ReadingSite) -> None:
     for number in range(30):
         await reading_site.put(number + 1, args={"mark": "rare" if number % 10 == 0 else "common"})
     query = JobQuery(text="rare")

@@ -91,7 +91,7 @@ async def test_counts_are_exact_while_jobs_run(site: EngineSite) -> None:
         assert statistics.totals == JobTotals(succeeded=4, failed=1, retried=2, cancelled=0, enqueued=5)
 
 
-async def test_rolling_up_changes_no_number(reading_site: ReadingSite) -> None:
+async def test_rolling_up_changes_no_total(reading_site: ReadingSite) -> None:
     await add(reading_site, "enqueued", None, jobs=10)
     await add(reading_site, "succeeded", jobs=4, at=MOMENT + timedelta(seconds=1))
     await add(reading_site, "retrying", duration=0.5, latency=0.1)
@@ -128,7 +128,7 @@ async def test_rolling_up_changes_no_number(reading_site: ReadingSite) -> None:
     assert await everything() == before
 
 
-async def test_rollups_concurrently_move_each_delta_once(reading_site: ReadingSite) -> None:
+async def test_concurrent_rollups_move_each_delta_once(reading_site: ReadingSite) -> None:
     async with open_pool(reading_site.url, name="movers", most=6) as pool:
 
         async def move() -> int:
@@ -188,7 +188,7 @@ async def test_a_series_has_no_gaps(reading_site: ReadingSite) -> None:
     assert 10 <= len(seconds) <= 12
 
 
-async def test_a_series_is_of_a_bounded_length(reading_site: ReadingSite) -> None:
+async def test_a_series_has_a_bounded_length(reading_site: ReadingSite) -> None:
     now = datetime.now(UTC)
     with pytest.raises(InvalidJobQuery, match="5,000 steps"):
         await reading_site.reader.series(Granularity.SECOND, now - timedelta(days=1))
@@ -200,7 +200,7 @@ async def test_a_series_is_of_a_bounded_length(reading_site: ReadingSite) -> Non
     assert await reading_site.reader.task_statistics(timedelta.max) == []
 
 
-async def test_tasks_are_distinguished(reading_site: ReadingSite) -> None:
+async def test_tasks_are_counted_separately(reading_site: ReadingSite) -> None:
     now = datetime.now(UTC)
     await add(reading_site, "enqueued", None, task="report", jobs=7, at=now)
     for task, seconds in (("report", 10.0), ("mail", 0.01)):
@@ -230,7 +230,7 @@ async def test_overdue_jobs_are_reported(reading_site: ReadingSite) -> None:
     assert (await reading_site.reader.statistics()).overdue == 2
 
 
-async def test_queues_tell_what_waits_in_them(reading_site: ReadingSite) -> None:
+async def test_queues_report_their_waiting_jobs(reading_site: ReadingSite) -> None:
     server = await reading_site.serve("server-1")
     await reading_site.serve("server-2", queues=["slow"])
     for queue in ("default", "default", "default", "slow"):
@@ -252,7 +252,7 @@ async def test_queues_tell_what_waits_in_them(reading_site: ReadingSite) -> None
     assert 60 <= slow.latency_seconds < 120
 
 
-async def test_queues_tell_of_tasks_that_no_server_knows(reading_site: ReadingSite) -> None:
+async def test_queues_report_tasks_that_no_server_knows(reading_site: ReadingSite) -> None:
     await reading_site.serve("server-1", queues=["default"])
     for queue, task in (("default", "report"), ("default", "moved"), ("default", "gone"), ("slow", "report")):
         await reading_site.enqueue(task, queue=queue)
@@ -262,7 +262,7 @@ async def test_queues_tell_of_tasks_that_no_server_knows(reading_site: ReadingSi
     assert [queue.unknown_tasks for queue in await reading_site.reader.queues()] == [(), ()]
 
 
-async def test_servers_tell_what_they_run(reading_site: ReadingSite) -> None:
+async def test_servers_report_what_they_run(reading_site: ReadingSite) -> None:
     first, _ = await reading_site.serve("server-1"), await reading_site.serve("server-2", queues=["slow"])
     await reading_site.enqueue("report")
     job_id = await reading_site.claim(first)
@@ -286,7 +286,7 @@ async def test_servers_tell_what_they_run(reading_site: ReadingSite) -> None:
     assert (await reading_site.reader.statistics()).silent_servers == 1
 
 
-async def test_old_steps_are_forgotten_but_not_the_totals(reading_site: ReadingSite) -> None:
+async def test_old_buckets_are_removed_but_not_the_totals(reading_site: ReadingSite) -> None:
     now = datetime.now(UTC)
     for age in (timedelta(minutes=30), timedelta(days=4), timedelta(days=90), timedelta(days=5 * 365)):
         await add(reading_site, "succeeded", at=now - age)
@@ -320,7 +320,7 @@ async def test_the_table_of_deltas_stays_small(reading_site: ReadingSite) -> Non
     assert (await reading_site.reader.statistics()).totals.succeeded == 120_000
 
 
-async def test_a_vacuum_in_vain_is_not_tried_every_second(reading_site: ReadingSite) -> None:
+async def test_a_futile_vacuum_is_not_repeated_every_second(reading_site: ReadingSite) -> None:
     async with (
         rolling_up(reading_site) as rollup,
         reading_site.pool.connection() as old,

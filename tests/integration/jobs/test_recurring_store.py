@@ -11,7 +11,7 @@ from bulkport.jobs.errors import InvalidSchedule, RecurringJobAlreadyDeclared, U
 from bulkport.jobs.port.recurring import MissedRuns
 
 
-async def test_a_recurring_job_is_seen_from_another_process(recurring_site: RecurringSite) -> None:
+async def test_a_recurring_job_is_visible_in_another_process(recurring_site: RecurringSite) -> None:
     added = await recurring_site.store.add_or_update(HOURLY)
     found = await recurring_site.other_store().get("hourly")
     assert found == added
@@ -23,7 +23,7 @@ async def test_a_recurring_job_is_seen_from_another_process(recurring_site: Recu
     assert found.in_words == "At the start of every hour (UTC)"
 
 
-async def test_the_next_tick_changes_only_with_cron_or_zone(recurring_site: RecurringSite) -> None:
+async def test_the_next_tick_changes_only_with_schedule_or_zone(recurring_site: RecurringSite) -> None:
     store = recurring_site.store
     await store.add_or_update(HOURLY)
     await recurring_site.set("next_at = '2020-01-01'")
@@ -39,14 +39,14 @@ async def test_the_next_tick_changes_only_with_cron_or_zone(recurring_site: Recu
         assert found.next_at > await recurring_site.value("SELECT clock_timestamp()")
 
 
-async def test_changing_nothing_writes_nothing(recurring_site: RecurringSite) -> None:
+async def test_an_unchanged_declaration_writes_nothing(recurring_site: RecurringSite) -> None:
     first = await recurring_site.store.add_or_update(HOURLY)
     row = await recurring_site.value("SELECT xmin::text FROM bulkport.recurring_jobs")
     assert await recurring_site.store.add_or_update(HOURLY) == first
     assert await recurring_site.value("SELECT xmin::text FROM bulkport.recurring_jobs") == row
 
 
-async def test_a_bad_schedule_is_refused_with_the_reason_and_changes_nothing(recurring_site: RecurringSite) -> None:
+async def test_a_bad_schedule_is_rejected_with_the_reason_and_changes_nothing(recurring_site: RecurringSite) -> None:
     await recurring_site.store.add_or_update(HOURLY)
     with pytest.raises(InvalidSchedule, match="bad hour"):
         await recurring_site.store.add_or_update(changed(cron="0 25 * * *"))
@@ -57,7 +57,7 @@ async def test_a_bad_schedule_is_refused_with_the_reason_and_changes_nothing(rec
     assert found.definition == HOURLY
 
 
-async def test_it_is_in_the_callers_transaction(recurring_site: RecurringSite) -> None:
+async def test_changes_take_effect_in_the_callers_transaction(recurring_site: RecurringSite) -> None:
     store = recurring_site.store
     async with await psycopg.AsyncConnection.connect(recurring_site.url) as connection:
         await store.add_or_update(HOURLY, connection)
@@ -74,7 +74,7 @@ async def test_it_is_in_the_callers_transaction(recurring_site: RecurringSite) -
     assert found.paused_at is not None
 
 
-async def test_a_paused_one_continues_from_now(recurring_site: RecurringSite) -> None:
+async def test_a_resumed_recurring_job_continues_from_now(recurring_site: RecurringSite) -> None:
     store = recurring_site.store
     await store.add_or_update(HOURLY)
     paused = await store.pause("hourly")
@@ -92,7 +92,7 @@ async def test_a_paused_one_continues_from_now(recurring_site: RecurringSite) ->
     assert (await store.resume("hourly")).next_at < resumed.next_at  # type: ignore[operator]
 
 
-async def test_triggering_makes_a_job_now_and_leaves_the_next_tick(recurring_site: RecurringSite) -> None:
+async def test_triggering_makes_a_job_now_and_keeps_the_next_tick(recurring_site: RecurringSite) -> None:
     store = recurring_site.store
     added = await store.add_or_update(changed(queue="mail", priority=2, overlap=False))
     await store.pause("hourly")
@@ -106,7 +106,7 @@ async def test_triggering_makes_a_job_now_and_leaves_the_next_tick(recurring_sit
     assert await cursor.fetchone() == ("note", "mail", 2, {"text": "tick"}, "hourly")
 
 
-async def test_an_unknown_one_is_reported(recurring_site: RecurringSite) -> None:
+async def test_an_unknown_recurring_job_is_reported(recurring_site: RecurringSite) -> None:
     store = recurring_site.store
     for action in (store.pause, store.resume, store.trigger):
         with pytest.raises(UnknownRecurringJob, match="'nobody'"):
@@ -115,7 +115,7 @@ async def test_an_unknown_one_is_reported(recurring_site: RecurringSite) -> None
     assert not await store.remove("nobody")
 
 
-async def test_removing_leaves_the_jobs(recurring_site: RecurringSite) -> None:
+async def test_removing_a_recurring_job_keeps_its_jobs(recurring_site: RecurringSite) -> None:
     await recurring_site.store.add_or_update(HOURLY)
     job_id = await recurring_site.store.trigger("hourly")
     assert await recurring_site.store.remove("hourly")
@@ -123,7 +123,7 @@ async def test_removing_leaves_the_jobs(recurring_site: RecurringSite) -> None:
     assert await recurring_site.jobs() == [int(job_id)]
 
 
-async def test_they_are_listed_in_pages_and_found_by_text(recurring_site: RecurringSite) -> None:
+async def test_recurring_jobs_are_listed_in_pages_and_found_by_text(recurring_site: RecurringSite) -> None:
     for number in range(5):
         await recurring_site.store.add_or_update(changed(id=f"job-{number}", task=f"Task%{number}"))
 
@@ -137,7 +137,7 @@ async def test_they_are_listed_in_pages_and_found_by_text(recurring_site: Recurr
     assert await ids("_") == []
 
 
-async def test_what_was_declared_in_code_comes_back_and_stays_paused(recurring_site: RecurringSite) -> None:
+async def test_a_redeclared_recurring_job_returns_and_stays_paused(recurring_site: RecurringSite) -> None:
     store = recurring_site.store
     store.declare(HOURLY)
     with pytest.raises(RecurringJobAlreadyDeclared):
@@ -158,7 +158,7 @@ async def test_what_was_declared_in_code_comes_back_and_stays_paused(recurring_s
     assert await store.get("hourly") is not None
 
 
-async def test_what_code_no_longer_declares_is_forgotten_in_time(recurring_site: RecurringSite) -> None:
+async def test_a_recurring_job_no_longer_declared_is_removed_after_a_while(recurring_site: RecurringSite) -> None:
     """Not at once: another application, or servers of another version, may declare it."""
     store = recurring_site.store
     for number in range(4):
@@ -174,7 +174,7 @@ async def test_what_code_no_longer_declares_is_forgotten_in_time(recurring_site:
     assert [found.id for found in await later.search()] == ["job-0", "job-2", "job-3", "job-5"]
 
 
-async def test_it_says_how_its_jobs_went(recurring_site: RecurringSite) -> None:
+async def test_a_recurring_job_shows_the_outcomes_of_its_jobs(recurring_site: RecurringSite) -> None:
     await recurring_site.store.add_or_update(HOURLY)
     for _ in range(25):
         await recurring_site.store.trigger("hourly")
@@ -199,7 +199,7 @@ async def test_it_says_how_its_jobs_went(recurring_site: RecurringSite) -> None:
     assert found.last_job_state == "processing"
 
 
-async def test_one_whose_zone_is_not_known_here_is_still_shown(recurring_site: RecurringSite) -> None:
+async def test_a_recurring_job_in_an_unknown_zone_is_still_shown(recurring_site: RecurringSite) -> None:
     await recurring_site.store.add_or_update(HOURLY)
     await recurring_site.set("timezone = 'Mars/Base', next_at = clock_timestamp() - interval '61 seconds'")
     (found,) = await recurring_site.store.search()

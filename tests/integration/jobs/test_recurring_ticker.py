@@ -14,7 +14,7 @@ JUST_NOW = "next_at = date_trunc('second', clock_timestamp())"
 LONG_AGO = "next_at = date_trunc('hour', clock_timestamp()) - interval '3 hours' - interval '1 day'"
 
 
-async def test_a_due_tick_makes_one_job_and_moves_on(recurring_site: RecurringSite) -> None:
+async def test_a_due_tick_makes_one_job_and_advances(recurring_site: RecurringSite) -> None:
     await recurring_site.store.add_or_update(changed(queue="mail", priority=2))
     await recurring_site.set(JUST_NOW)
     due_at = (await recurring_site.found()).next_at
@@ -30,7 +30,7 @@ async def test_a_due_tick_makes_one_job_and_moves_on(recurring_site: RecurringSi
     assert await cursor.fetchone() == ("note", "mail", 2, {"text": "tick"})
 
 
-async def test_servers_that_look_together_act_once_on_a_tick(recurring_site: RecurringSite) -> None:
+async def test_concurrent_servers_act_once_on_a_tick(recurring_site: RecurringSite) -> None:
     for number in range(10):
         await recurring_site.store.add_or_update(changed(id=f"job-{number}"))
     async with recurring_site.ticker() as one, recurring_site.ticker() as two, recurring_site.ticker() as three:
@@ -41,7 +41,7 @@ async def test_servers_that_look_together_act_once_on_a_tick(recurring_site: Rec
         assert len(await recurring_site.jobs(f"job-{number}")) == 5
 
 
-async def test_a_tick_seen_before_a_change_is_not_acted_on(
+async def test_a_tick_read_before_a_change_is_not_acted_on(
     recurring_site: RecurringSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look and the act the row changed: it was paused, or means something else now."""
@@ -61,7 +61,7 @@ async def test_a_tick_seen_before_a_change_is_not_acted_on(
             assert await recurring_site.jobs() == []
 
 
-async def test_a_row_that_a_transaction_holds_does_not_hold_up_the_worker(recurring_site: RecurringSite) -> None:
+async def test_a_locked_row_does_not_delay_the_worker(recurring_site: RecurringSite) -> None:
     await recurring_site.store.add_or_update(HOURLY)
     await recurring_site.set(JUST_NOW)
     async with recurring_site.ticker() as ticker:
@@ -75,7 +75,7 @@ async def test_a_row_that_a_transaction_holds_does_not_hold_up_the_worker(recurr
     assert len(await recurring_site.jobs()) == 1
 
 
-async def test_it_wakes_to_the_moment(recurring_site: RecurringSite) -> None:
+async def test_the_scheduler_wakes_on_time(recurring_site: RecurringSite) -> None:
     await recurring_site.store.add_or_update(HOURLY)
     async with recurring_site.ticker(horizon_seconds=200) as ticker:
         await recurring_site.set("next_at = clock_timestamp() + interval '300 seconds'")
@@ -115,7 +115,7 @@ async def test_after_downtime_the_policy_decides(
     assert timedelta(0) < found.next_at - now <= timedelta(hours=1)
 
 
-async def test_no_job_is_made_while_the_last_one_has_not_ended(recurring_site: RecurringSite) -> None:
+async def test_no_job_is_made_while_the_last_one_has_not_finished(recurring_site: RecurringSite) -> None:
     await recurring_site.store.add_or_update(changed(overlap=False))
     async with recurring_site.ticker() as ticker:
         await recurring_site.set(JUST_NOW)
@@ -139,7 +139,7 @@ async def test_no_job_is_made_while_the_last_one_has_not_ended(recurring_site: R
         assert len(await recurring_site.jobs()) == 4
 
 
-async def test_declared_ones_are_left_to_servers_that_declare_them(recurring_site: RecurringSite) -> None:
+async def test_declared_recurring_jobs_are_left_to_servers_that_declare_them(recurring_site: RecurringSite) -> None:
     recurring_site.store.declare(HOURLY)
     await recurring_site.store.write_declared()
     await recurring_site.set(JUST_NOW)
@@ -151,7 +151,7 @@ async def test_declared_ones_are_left_to_servers_that_declare_them(recurring_sit
         assert len(await recurring_site.jobs()) == 1
 
 
-async def test_one_that_cannot_run_does_not_hold_up_the_others(recurring_site: RecurringSite) -> None:
+async def test_a_failing_recurring_job_does_not_delay_the_others(recurring_site: RecurringSite) -> None:
     for recurring_id in ("bad zone", "bad queue", "good"):
         await recurring_site.store.add_or_update(changed(id=recurring_id))
     await recurring_site.connection.execute(f"UPDATE bulkport.recurring_jobs SET {LONG_AGO}")  # type: ignore[call-overload]
@@ -172,7 +172,7 @@ async def test_one_that_cannot_run_does_not_hold_up_the_others(recurring_site: R
         assert timedelta(0) < wait <= timedelta(seconds=60)
 
 
-async def test_a_tick_that_a_fast_clock_has_set_too_far_ahead_is_put_right(recurring_site: RecurringSite) -> None:
+async def test_a_tick_set_too_far_ahead_by_a_fast_clock_is_corrected(recurring_site: RecurringSite) -> None:
     await recurring_site.store.add_or_update(HOURLY)
     right = (await recurring_site.found()).next_at
     await recurring_site.set("next_at = next_at + interval '3 days'")
@@ -188,7 +188,7 @@ async def test_a_tick_that_a_fast_clock_has_set_too_far_ahead_is_put_right(recur
     assert await recurring_site.jobs() == []
 
 
-async def test_a_recurring_job_that_somebody_holds_is_written_later_and_holds_up_no_other(
+async def test_a_locked_recurring_job_is_written_later_and_delays_no_other(
     recurring_site: RecurringSite,
 ) -> None:
     held, free = changed(id="a held one"), changed(id="b free one")

@@ -25,7 +25,7 @@ async def let_it_be_due(site: RecurringSite, recurring_id: str, seconds: float =
     await site.connection.execute("SELECT bulkport.notify_workers('recurring', %s)", (str(seconds),))
 
 
-async def test_two_workers_make_one_job_a_tick_and_a_killed_one_takes_none_along(
+async def test_two_workers_make_one_job_a_tick_and_a_killed_one_loses_none(
     site: EngineSite, recurring_site: RecurringSite
 ) -> None:
     names = [f"job-{number}" for number in range(4)]
@@ -57,7 +57,7 @@ async def test_two_workers_make_one_job_a_tick_and_a_killed_one_takes_none_along
     assert [len(await recurring_site.jobs(name)) for name in names] == [6] * 4
 
 
-async def test_a_tick_does_not_come_before_its_time(site: EngineSite, recurring_site: RecurringSite) -> None:
+async def test_a_tick_does_not_come_early(site: EngineSite, recurring_site: RecurringSite) -> None:
     async with site.worker():
         await recurring_site.store.add_or_update(MINUTELY)
         await let_it_be_due(recurring_site, "minutely", 0.5)
@@ -90,9 +90,7 @@ async def test_jobs_that_must_not_overlap_run_one_after_another(
     assert await site.events() == ["begun", "ended", "begun", "ended"]
 
 
-async def test_what_code_declares_is_written_when_a_worker_starts(
-    site: EngineSite, recurring_site: RecurringSite
-) -> None:
+async def test_declarations_are_written_when_a_worker_starts(site: EngineSite, recurring_site: RecurringSite) -> None:
     engine, stop = PostgresEngine(), asyncio.Event()
     engine_worker.Tasks(site.url, "declaring").declare(engine)
     engine.recurring.declare(HOURLY)
@@ -111,7 +109,7 @@ async def test_what_code_declares_is_written_when_a_worker_starts(
 
 
 @pytest.mark.parametrize("offset", [timedelta(minutes=-1), timedelta(minutes=1), timedelta(days=400)])
-async def test_the_database_says_what_time_it_is(
+async def test_the_clock_of_the_database_counts(
     recurring_site: RecurringSite, monkeypatch: pytest.MonkeyPatch, offset: timedelta
 ) -> None:
     """A server whose clock is wrong neither misses a tick nor makes one up."""

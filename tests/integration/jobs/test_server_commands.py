@@ -71,7 +71,7 @@ async def test_a_quiet_server_starts_no_job_until_it_is_resumed(jobs: Background
         await until(lambda: has_succeeded(second))
 
 
-async def test_a_server_asked_to_stop_ends_and_gives_its_lease_back(jobs: BackgroundJobs, database_url: str) -> None:
+async def test_a_server_asked_to_stop_ends_and_releases_its_lease(jobs: BackgroundJobs, database_url: str) -> None:
     async with running_worker(jobs, database_url) as worker:
         await until(lambda: _has_servers(jobs))
         assert await jobs.stop_server(NAME, actor="ada")
@@ -81,9 +81,7 @@ async def test_a_server_asked_to_stop_ends_and_gives_its_lease_back(jobs: Backgr
     assert not await jobs.stop_server(NAME)
 
 
-async def test_a_server_tells_its_memory_by_the_minute_and_how_late_its_loop_was(
-    jobs: BackgroundJobs, database_url: str
-) -> None:
+async def test_a_server_reports_its_memory_and_event_loop_lag(jobs: BackgroundJobs, database_url: str) -> None:
     async def is_known() -> bool:
         servers = await jobs.servers()
         return bool(servers) and servers[0].loop_lag_seconds is not None and bool(servers[0].memory_minutes)

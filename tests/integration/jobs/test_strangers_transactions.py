@@ -12,7 +12,7 @@ from bulkport.jobs.port import NewJob
 from bulkport.jobs.port.metrics import ServerCommand
 
 
-async def test_a_server_that_is_being_commanded_keeps_beating(site: EngineSite) -> None:
+async def test_an_open_command_transaction_does_not_stop_a_servers_heartbeat(site: EngineSite) -> None:
     async with (
         site.process("one", **HASTY),
         await psycopg.AsyncConnection.connect(site.url) as stranger,
@@ -37,7 +37,7 @@ async def test_a_server_that_is_being_commanded_keeps_beating(site: EngineSite) 
         assert await site.value("SELECT count(*) FROM bulkport.lost_servers") == 0
 
 
-async def test_a_new_queue_that_is_being_paused_takes_jobs(site: EngineSite) -> None:
+async def test_a_new_queue_accepts_jobs_during_an_open_pause_transaction(site: EngineSite) -> None:
     control = site.engine.control
     for number, act in enumerate(
         (

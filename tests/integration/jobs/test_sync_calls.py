@@ -160,7 +160,7 @@ def test_a_job_belongs_to_djangos_transaction(shop: Bulkport) -> None:
         assert [job.id for job in sync.search(JobQuery()).items] == [kept]
 
 
-def test_users_are_text_uuids_or_integers(shop: Bulkport) -> None:
+def test_users_can_be_text_uuids_or_integers(shop: Bulkport) -> None:
     double = shop.tasks["double"]
     with shop.sync.connect() as sync:
         for user in ("ada", UUID(int=7), 7):
@@ -175,7 +175,7 @@ def test_users_are_text_uuids_or_integers(shop: Bulkport) -> None:
                 sync.import_file(BOOKS, b"title\nEmma\n", user=nobody)  # type: ignore[arg-type]
 
 
-def test_a_database_that_refuses_connections_is_named_at_once(shop: Bulkport) -> None:
+def test_a_database_that_refuses_connections_is_reported_at_once(shop: Bulkport) -> None:
     shop.database_url = shop.database_url.replace("/test_", "/no_such_")
     words = 'refuses the connection; check the URL.*database "no_such_.*" does not exist'
     with shop.sync.connect() as sync:
@@ -207,7 +207,7 @@ def test_calls_work_in_many_threads_and_inside_a_running_event_loop(shop: Bulkpo
         assert both == (seen[0], seen[0])
 
 
-def test_what_is_missing_is_named(shop: Bulkport, database_url: str) -> None:
+def test_errors_name_what_is_missing(shop: Bulkport, database_url: str) -> None:
     with pytest.raises(NotConnected, match=r"with bulkport\.sync\.connect\(\)"):
         shop.sync.get("1")  # type: ignore[arg-type]
     with psycopg.connect(database_url) as connection:

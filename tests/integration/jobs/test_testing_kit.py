@@ -64,7 +64,7 @@ async def connected(mail: Bulkport) -> AsyncIterator[Bulkport]:
         yield mail
 
 
-async def test_a_waiting_job_is_found_by_its_arguments_and_another_is_not(connected: Bulkport) -> None:
+async def test_assert_enqueued_finds_a_job_by_its_arguments(connected: Bulkport) -> None:
     send = connected.tasks["send"]
     job_id = await connected.enqueue(send, "ada")
     assert (await assert_enqueued(connected, send, "ada")).id == job_id
@@ -78,7 +78,7 @@ async def test_a_waiting_job_is_found_by_its_arguments_and_another_is_not(connec
         await assert_enqueued(connected, send, 1, 2)
 
 
-async def test_draining_runs_all_that_is_queued_and_tells_what_came_of_it(connected: Bulkport) -> None:
+async def test_draining_runs_everything_queued_and_reports_the_outcomes(connected: Bulkport) -> None:
     send = connected.tasks["send"]
     for to in ("ada", "bob", "nobody"):
         await connected.enqueue(send, to)
@@ -90,7 +90,7 @@ async def test_draining_runs_all_that_is_queued_and_tells_what_came_of_it(connec
         drained.raise_errors()
 
 
-async def test_the_clock_that_a_test_moves_brings_jobs_and_attempts_that_are_due(connected: Bulkport) -> None:
+async def test_moving_the_test_clock_makes_jobs_and_retries_due(connected: Bulkport) -> None:
     send = connected.tasks["send"]
     await connected.schedule(send, "ada", in_=timedelta(hours=2))
     await connected.enqueue(send, "nobody")
@@ -107,7 +107,7 @@ async def test_the_clock_that_a_test_moves_brings_jobs_and_attempts_that_are_due
         await advance(connected, hours=-1)
 
 
-async def test_draining_with_scheduled_jobs_runs_them_to_their_end(connected: Bulkport) -> None:
+async def test_draining_with_scheduled_jobs_runs_them_to_completion(connected: Bulkport) -> None:
     send = connected.tasks["send"]
     await connected.schedule(send, "ada", in_=timedelta(days=30))
     await connected.enqueue(send, "nobody")
@@ -119,7 +119,7 @@ async def test_draining_with_scheduled_jobs_runs_them_to_their_end(connected: Bu
         await drain(connected, raise_errors=True)
 
 
-async def test_draining_leaves_paused_queues_and_the_tasks_of_others_alone(connected: Bulkport) -> None:
+async def test_draining_skips_paused_queues_and_other_applications_tasks(connected: Bulkport) -> None:
     send = connected.tasks["send"]
     await connected.pause_queue("mail")
     await connected.enqueue(send.options(queue="mail").call("ada"))
@@ -133,7 +133,7 @@ async def test_draining_leaves_paused_queues_and_the_tasks_of_others_alone(conne
     assert (await drain(connected)).jobs == ()
 
 
-async def test_a_file_is_imported_without_a_server_and_its_errors_are_reported(mail: Bulkport, tmp_path: Path) -> None:
+async def test_a_file_is_imported_without_a_server_and_its_errors_are_returned(mail: Bulkport, tmp_path: Path) -> None:
     result = await import_file(mail, KEYED, b"title,pages\nEmma,474\nPersuasion and more,1\nEmma,x\n")
     assert (result.status, result.total, result.succeeded, result.failed) == ("PartialSuccess", 3, 1, 2)
     assert result.counts["created"] == 1
@@ -153,7 +153,7 @@ async def test_a_file_is_imported_without_a_server_and_its_errors_are_reported(m
         await import_file(mail, "cars", b"title\n")
 
 
-async def test_inline_jobs_run_when_they_are_enqueued_and_need_no_database() -> None:
+async def test_inline_jobs_run_when_enqueued_and_need_no_database() -> None:
     bulkport = Bulkport("postgresql://nobody@127.0.0.1:1/nothing")
     seen: list[str] = []
 
@@ -184,7 +184,7 @@ async def test_inline_jobs_run_when_they_are_enqueued_and_need_no_database() -> 
             await bulkport.enqueue(inner, 3)  # type: ignore[arg-type]
 
 
-async def test_inline_jobs_for_later_wait_for_the_clock() -> None:
+async def test_inline_scheduled_jobs_wait_for_the_clock() -> None:
     bulkport = Bulkport("")
     polls: list[int] = []
 
@@ -205,7 +205,7 @@ async def test_inline_jobs_for_later_wait_for_the_clock() -> None:
         assert jobs.jobs[0].checkpoint == 3
 
 
-async def test_inline_errors_are_raised_or_retried_as_the_task_says() -> None:
+async def test_inline_errors_are_raised_or_retried_according_to_the_task() -> None:
     bulkport = Bulkport("")
 
     @bulkport.task(retry=RetryPolicy(max_attempts=2, base_seconds=10, jitter=0))
@@ -223,7 +223,7 @@ async def test_inline_errors_are_raised_or_retried_as_the_task_says() -> None:
         assert [job.runs for job in jobs.jobs] == [2, 1]
 
 
-async def test_inline_batches_and_continuations_run_in_their_order() -> None:
+async def test_inline_batches_and_continuations_run_in_order() -> None:
     bulkport = Bulkport("")
     ran: list[str] = []
 
@@ -249,7 +249,7 @@ async def test_inline_batches_and_continuations_run_in_their_order() -> None:
         await stranger.enqueue(step.call("x"))
 
 
-def test_a_job_context_records_what_a_task_says_and_asks_it_to_stop() -> None:
+def test_a_job_context_records_a_tasks_output_and_can_request_a_stop() -> None:
     context = job_context({"page": 1}, attempt=3, max_attempts=3, checkpoint={"page": 4})
     assert context.is_last_attempt
     assert context.checkpoint == {"page": 4}

@@ -75,7 +75,7 @@ async def serving(bulkport: Bulkport) -> AsyncIterator[httpx.AsyncClient]:
         await worker
 
 
-async def test_an_import_a_job_and_the_dashboard(restricted_url: str, schema: str) -> None:
+async def test_an_import_a_job_and_the_dashboard_work_with_least_privileges(restricted_url: str, schema: str) -> None:
     bulkport = Bulkport(restricted_url, resources=[BOOKS], schema=schema)
 
     @bulkport.task(name="add")

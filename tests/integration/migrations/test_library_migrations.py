@@ -65,7 +65,7 @@ def _alchemy(url: str, driver: str) -> str:
     return url.replace("postgresql://", f"postgresql+{driver}://").replace("postgres://", f"postgresql+{driver}://")
 
 
-def test_up_and_down_from_each_version_leaves_the_same(empty_url: str) -> None:
+def test_upgrading_and_downgrading_from_each_version_is_symmetric(empty_url: str) -> None:
     with psycopg.connect(empty_url, autocommit=True) as connection:
         assert [step.version for step in migrations.pending(connection)] == [1, 2, 3]
         seen = {0: _objects(empty_url)}
@@ -82,7 +82,7 @@ def test_up_and_down_from_each_version_leaves_the_same(empty_url: str) -> None:
             assert _objects(empty_url) == seen[0]
 
 
-def test_what_others_called_alike_survives_a_downgrade(empty_url: str) -> None:
+def test_objects_of_others_with_similar_names_survive_a_downgrade(empty_url: str) -> None:
     with psycopg.connect(empty_url, autocommit=True) as connection:
         migrations.upgrade(connection)
         connection.execute("CREATE TABLE bulkport.theirs (id int); CREATE TABLE public.import_chunks (id int)")
@@ -90,13 +90,13 @@ def test_what_others_called_alike_survives_a_downgrade(empty_url: str) -> None:
         connection.execute("SELECT FROM bulkport.theirs, public.import_chunks")
 
 
-async def test_psycopg_async(empty_url: str) -> None:
+async def test_psycopg_async_connections_can_upgrade(empty_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(empty_url) as connection:
         assert await migrations.upgrade(connection) == migrations.latest()
     assert _version(empty_url) == migrations.latest()
 
 
-def test_sqlalchemy_on_psycopg_in_its_transaction(empty_url: str) -> None:
+def test_sqlalchemy_on_psycopg_upgrades_in_its_transaction(empty_url: str) -> None:
     engine = sqlalchemy.create_engine(_alchemy(empty_url, "psycopg"))
     with engine.connect() as connection:
         migrations.upgrade(connection)
@@ -110,7 +110,7 @@ def test_sqlalchemy_on_psycopg_in_its_transaction(empty_url: str) -> None:
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
-async def test_sqlalchemy_async_in_its_transaction(empty_url: str, driver: str) -> None:
+async def test_sqlalchemy_async_upgrades_in_its_transaction(empty_url: str, driver: str) -> None:
     engine = create_async_engine(_alchemy(empty_url, driver))
     async with engine.connect() as connection:
         await migrations.upgrade(connection, to=2)
@@ -125,7 +125,7 @@ async def test_sqlalchemy_async_in_its_transaction(empty_url: str, driver: str) 
     assert _version(empty_url) == migrations.latest()
 
 
-def test_the_scripts_do_the_same(empty_url: str) -> None:
+def test_the_generated_scripts_do_the_same(empty_url: str) -> None:
     with psycopg.connect(empty_url) as connection:
         connection.execute(migrations.upgrade_sql(2).encode())
         connection.execute(migrations.upgrade_sql(start=2).encode())
@@ -135,7 +135,7 @@ def test_the_scripts_do_the_same(empty_url: str) -> None:
     assert _objects(empty_url) == []
 
 
-def test_scripts_that_lead_nowhere_are_refused() -> None:
+def test_scripts_without_a_change_are_rejected() -> None:
     for make in (
         lambda: migrations.upgrade_sql(99),
         lambda: migrations.upgrade_sql(1, start=2),
@@ -146,7 +146,7 @@ def test_scripts_that_lead_nowhere_are_refused() -> None:
             make()
 
 
-def test_alembic_writes_a_script_for_whatever_version_the_schema_is_at(empty_url: str) -> None:
+def test_alembic_offline_mode_writes_a_script_for_any_current_version(empty_url: str) -> None:
     def script(work: Callable[[sqlalchemy.Connection], object]) -> bytes:
         written = io.StringIO()
         options = {"as_sql": True, "output_buffer": written}
@@ -180,7 +180,7 @@ INSERT INTO bulkport.migrations (version, name) VALUES (99, 'of a newer version'
 """
 
 
-async def test_this_version_works_on_tables_that_a_newer_one_has_expanded(empty_url: str) -> None:
+async def test_this_version_works_on_tables_expanded_by_a_newer_one(empty_url: str) -> None:
     with psycopg.connect(empty_url, autocommit=True) as connection:
         migrations.upgrade(connection)
         connection.execute("CREATE TABLE books (id serial PRIMARY KEY, title text UNIQUE NOT NULL)")
@@ -213,7 +213,7 @@ async def test_this_version_works_on_tables_that_a_newer_one_has_expanded(empty_
     assert (result.succeeded, result.failed, [error.row for error in result.errors]) == (2, 1, [2])
 
 
-def test_a_schema_of_another_name(empty_url: str) -> None:
+def test_the_schema_can_have_another_name(empty_url: str) -> None:
     with psycopg.connect(empty_url, cursor_factory=cursor_classes("etl")[0]) as connection:
         migrations.upgrade(connection, schema="etl")
         assert migrations.current(connection, schema="etl") == migrations.latest()
@@ -269,7 +269,7 @@ async def test_search_works_without_the_extension_and_says_so(
     assert "pg_trgm is not installed" in (page.notice or "")
 
 
-def test_a_role_that_may_not_make_the_schema_is_reported(empty_url: str) -> None:
+def test_a_role_that_may_not_create_the_schema_is_reported(empty_url: str) -> None:
     role = sql.Identifier(f"guest_{uuid.uuid4().hex[:12]}")
     with psycopg.connect(empty_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {0}; SET ROLE {0}").format(role))
@@ -279,7 +279,7 @@ def test_a_role_that_may_not_make_the_schema_is_reported(empty_url: str) -> None
         connection.execute(sql.SQL("DROP ROLE {}").format(role))
 
 
-def test_three_processes_may_upgrade_at_once(empty_url: str) -> None:
+def test_three_processes_can_upgrade_concurrently(empty_url: str) -> None:
     program = (
         "import sys, psycopg; from bulkport import migrations\n"
         "with psycopg.connect(sys.argv[1]) as connection: migrations.upgrade(connection)"
@@ -289,12 +289,12 @@ def test_three_processes_may_upgrade_at_once(empty_url: str) -> None:
     assert _version(empty_url) == migrations.latest()
 
 
-def test_a_version_that_does_not_exist_is_refused(empty_url: str) -> None:
+def test_an_unknown_version_is_rejected(empty_url: str) -> None:
     with psycopg.connect(empty_url) as connection, pytest.raises(MigrationError, match="There is no version 99"):
         migrations.upgrade(connection, to=99)
 
 
-async def test_the_check_names_the_command_and_lets_newer_schemas_be(empty_url: str) -> None:
+async def test_the_check_names_the_command_and_accepts_newer_schemas(empty_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(empty_url, autocommit=True) as connection:
         with pytest.raises(MigrationsMissing, match=r"schema bulkport .* does not exist.* Run: bulkport migrate"):
             await migrations.check(connection)
@@ -313,9 +313,7 @@ async def test_the_check_names_the_command_and_lets_newer_schemas_be(empty_url: 
         "UPDATE bulkport.migrations SET checksum = NULL WHERE version = 2",
     ],
 )
-async def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_made_again(
-    empty_url: str, earlier: str
-) -> None:
+async def test_tables_of_a_changed_migration_are_rejected_and_can_be_recreated(empty_url: str, earlier: str) -> None:
     async with await psycopg.AsyncConnection.connect(empty_url, autocommit=True) as connection:
         await migrations.upgrade(connection)
         await connection.execute(earlier)
@@ -332,7 +330,7 @@ async def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_
         await migrations.check(connection)
 
 
-def test_tables_from_before_there_were_checksums_are_refused_and_can_be_dropped(empty_url: str) -> None:
+def test_tables_without_checksums_are_rejected_and_can_be_dropped(empty_url: str) -> None:
     with psycopg.connect(empty_url, autocommit=True) as connection:
         migrations.upgrade(connection)
         connection.execute("ALTER TABLE bulkport.migrations DROP COLUMN checksum")
@@ -345,14 +343,14 @@ def test_tables_from_before_there_were_checksums_are_refused_and_can_be_dropped(
         migrations.check_sync(connection)
 
 
-def test_comments_of_a_migration_may_change() -> None:
+def test_comments_of_a_migration_can_change() -> None:
     one = migrations.Migration(1, "one", "CREATE TABLE a (b int);", "")
     assert replace(one, up="-- A table.\nCREATE TABLE a (b int);  -- with a column\n").checksum == one.checksum
     assert replace(one, up="CREATE TABLE a (b bigint);").checksum != one.checksum
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
-def test_a_database_without_an_encoding_is_refused_and_no_other_is(server_url: str, encoding: str) -> None:
+def test_only_a_sql_ascii_database_is_rejected(server_url: str, encoding: str) -> None:
     name = f"encoded_{uuid.uuid4().hex}"
     statement = sql.SQL("CREATE DATABASE {} ENCODING {} LOCALE 'C' TEMPLATE template0")
     with psycopg.connect(server_url, autocommit=True) as connection:

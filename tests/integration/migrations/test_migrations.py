@@ -25,20 +25,20 @@ def test_a_migrated_database_is_at_head(database_url: str) -> None:
     assert state.current is not None
 
 
-def test_going_down_leaves_nothing_and_going_up_again_works(database_url: str) -> None:
+def test_downgrading_leaves_nothing_and_upgrading_works_again(database_url: str) -> None:
     assert migrations.downgrade(database_url).current is None
     with psycopg.connect(database_url) as connection:
         assert connection.execute(_LEFT_OVER).fetchall() == []
     assert migrations.upgrade(database_url).is_current
 
 
-def test_one_step_down_and_up(database_url: str) -> None:
+def test_one_step_down_and_up_works(database_url: str) -> None:
     head = migrations.state(database_url).current
     assert migrations.downgrade(database_url, "-1").current != head
     assert migrations.upgrade(database_url).current == head
 
 
-def test_a_database_of_another_version_is_refused_and_left_alone(database_url: str) -> None:
+def test_a_database_of_another_version_is_rejected_and_left_alone(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0003'")
     with pytest.raises(migrations.MigrationFailed, match=r"revision 0003, which this version does not know.*DATA_DIR"):
@@ -55,9 +55,7 @@ def test_a_database_of_another_version_is_refused_and_left_alone(database_url: s
         "UPDATE bulkport.migrations SET checksum = 'of an earlier state' WHERE version = 2",
     ],
 )
-def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_made_again(
-    database_url: str, earlier: str
-) -> None:
+def test_tables_of_a_changed_migration_are_rejected_and_can_be_recreated(database_url: str, earlier: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(earlier)
     for attempt in (lambda: migrations.upgrade(database_url), ProvidedDatabase(database_url, None).ensure_migrated):
@@ -67,7 +65,7 @@ def test_tables_of_another_state_of_the_migrations_are_refused_and_can_be_made_a
     assert migrations.upgrade(database_url).changed == ()
 
 
-def test_three_processes_may_migrate_at_once(database_url: str) -> None:
+def test_three_processes_can_migrate_concurrently(database_url: str) -> None:
     migrations.downgrade(database_url)
     program = "import sys; from commandapi import migrations; migrations.upgrade(sys.argv[1])"
     processes = [ForkedProcess(["-c", program, database_url]) for _ in range(3)]

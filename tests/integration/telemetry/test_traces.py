@@ -65,7 +65,7 @@ async def ended(exporter: InMemorySpanExporter, name: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [5, 2_000], ids=["one chunk", "many chunks"])
-async def test_one_trace_leads_from_the_request_to_the_end_of_its_import(
+async def test_one_trace_covers_the_request_and_the_whole_import(
     client: httpx.AsyncClient, exporter: InMemorySpanExporter, rows: int
 ) -> None:
     body = ndjson({"platformName": f"p{row}"} for row in range(rows))
@@ -96,9 +96,7 @@ async def test_one_trace_leads_from_the_request_to_the_end_of_its_import(
         assert len(spans(exporter, "bulkport.complete")) == 1
 
 
-async def test_a_problem_names_the_trace_that_its_span_belongs_to(
-    client: httpx.AsyncClient, exporter: InMemorySpanExporter
-) -> None:
+async def test_a_problem_names_the_trace_of_its_span(client: httpx.AsyncClient, exporter: InMemorySpanExporter) -> None:
     problem = (await client.get("/api/platforms/999")).json()
     (span,) = spans(exporter, "GET /api/platforms/{platform_id}")
     assert span.context is not None
@@ -137,7 +135,7 @@ async def test_runs_are_measured_by_task_queue_and_error(
     assert {dict(point.attributes or {}).get("error.type") for point in points} == {None, "LookupError"}
 
 
-async def test_without_a_provider_jobs_carry_nothing(database_url: str) -> None:
+async def test_without_a_provider_jobs_carry_no_trace_context(database_url: str) -> None:
     bulkport = Bulkport(database_url)
 
     @bulkport.task(name="greet")

@@ -9,7 +9,7 @@ import pytest
 from commandapi.auth import key_format
 
 
-def test_key_is_a_guid_and_32_random_bytes_in_base64url() -> None:
+def test_a_key_is_a_guid_and_32_random_bytes_in_base64url() -> None:
     key = key_format.generate()
     assert len(key.text) == 79
     assert str(uuid.UUID(key.text[:36])) == key.text[:36]
@@ -26,7 +26,7 @@ def test_parse_reads_what_generate_wrote() -> None:
     assert key_format.parse(key.text) == key
 
 
-def test_hash_is_sha256_of_the_secret_alone() -> None:
+def test_the_hash_is_sha256_of_the_secret_alone() -> None:
     key = key_format.generate()
     assert key.secret_hash == hashlib.sha256(key.text[36:].encode()).digest()
 
@@ -60,6 +60,6 @@ KEY = "0b0c1f0e-6f0f-4d6c-9a3e-2f8f5d1f7c11" + "3q2-7wAAAAECAwQFBgcICQoLDA0ODxAR
         pytest.param("A" * 10_000_000, id="huge"),
     ],
 )
-def test_what_was_not_issued_in_this_spelling_is_no_key(text: str) -> None:
+def test_other_spellings_are_not_keys(text: str) -> None:
     assert key_format.parse(KEY) is not None
     assert key_format.parse(text) is None

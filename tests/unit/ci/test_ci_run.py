@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[3]
         ("true", "nothing was run", "true", False),
     ],
 )
-def test_exit_code_and_last_line(tmp_path: Path, lint: str, closing: str, test: str, succeeds: bool) -> None:
+def test_the_run_reports_an_exit_code_and_a_last_line(
+    tmp_path: Path, lint: str, closing: str, test: str, succeeds: bool
+) -> None:
     (tmp_path / ".ci").mkdir()
     shutil.copy2(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
     rules = f"lint:\n\t@{lint}\ntest:\n\t@echo 'a line before'; echo '{closing}'; {test}\n"

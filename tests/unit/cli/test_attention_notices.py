@@ -58,7 +58,7 @@ class MailServer:
         writer.close()
 
 
-async def test_a_mail_says_what_began_and_what_is_over() -> None:
+async def test_an_email_lists_new_and_resolved_problems() -> None:
     server = MailServer()
     async with listening(server.serve) as place:
         mail = Mail(f"smtp://{place}", "jobs@example.org", ["ops@example.org", "ada@example.org"])
@@ -72,14 +72,14 @@ async def test_a_mail_says_what_began_and_what_is_over() -> None:
 
 
 @pytest.mark.parametrize("refused", ["MAIL", "RCPT"])
-async def test_a_mail_that_is_refused_is_not_told(refused: str) -> None:
+async def test_a_rejected_email_is_not_counted_as_sent(refused: str) -> None:
     async with listening(MailServer(refused).serve) as place:
         with pytest.raises(NotSent, match="the mail was not sent"):
             await Mail(f"smtp://{place}", None, ["ops@example.org"]).send(EXAMPLE)
 
 
 @pytest.mark.parametrize("status", [204, 500])
-async def test_a_webhook_is_posted_what_changed(status: int) -> None:
+async def test_a_webhook_receives_what_changed(status: int) -> None:
     bodies: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

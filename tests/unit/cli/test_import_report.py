@@ -10,7 +10,7 @@ from bulkport.cli import ExitCode
 from bulkport.cli.report import print_report
 from bulkport.cli.tables import imports_table
 from bulkport.client import BadRow, FieldMessage, ImportProgress
-from bulkport.client.answers import ShownStatus
+from bulkport.client.responses import ShownStatus
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 URL = "http://server/api/imports/9/errors"
@@ -51,28 +51,28 @@ def test_counts_time_and_rate_are_shown() -> None:
     assert URL not in shown
 
 
-def test_time_and_rate_are_those_of_the_processing_and_a_wait_is_distinguished() -> None:
+def test_time_and_rate_cover_processing_and_waiting_is_shown_separately() -> None:
     assert "waited" not in report(waited=0.05)
     shown = report(waited=2.5)
     for text in ("waited", "2.50 s", "1.50 s", "4,821 rows/s"):
         assert text in shown
 
 
-def test_bad_rows_are_shown_with_the_place_of_the_rest() -> None:
+def test_bad_rows_are_shown_with_a_link_to_the_rest() -> None:
     bad = BadRow(17, [FieldMessage("platformName", "platformName must not be blank")], {"platformName": "  "})
     shown = report(failed=3, bad_rows=[bad])
     for text in ("17", "platformName must not be blank", "platformName=", "and 2 more", URL):
         assert text in shown
 
 
-def test_messages_and_the_address_of_the_rest_stay_readable_in_a_narrow_terminal() -> None:
+def test_messages_and_links_stay_readable_in_a_narrow_terminal() -> None:
     bad = BadRow(3, [FieldMessage("platformName", "platformName must be at most 100 characters")], "x" * 120)
     shown = report(failed=1, bad_rows=[bad], width=80)
     assert "platformName must be at most 100" in shown
     assert f"All rejected rows: {URL} (JSON, or text/csv or application/x-ndjson by Accept)" in shown
 
 
-def test_foreign_markup_is_shown_as_it_is_and_steers_nothing() -> None:
+def test_markup_in_data_is_shown_literally() -> None:
     bad = BadRow(1, [FieldMessage("", "[red]bad[/red]")], "\x1b]0;title\x07[link=http://evil]x[/link]")
     shown = report(failed=1, bad_rows=[bad], warnings=["unknown field [bold]colour[/bold] \x1b[2J"])
     assert "[red]bad[/red]" in shown
@@ -81,7 +81,7 @@ def test_foreign_markup_is_shown_as_it_is_and_steers_nothing() -> None:
     assert "\x07" not in shown
 
 
-def test_fatal_error_is_shown_when_no_row_is_to_blame() -> None:
+def test_a_fatal_error_is_shown_if_no_row_is_to_blame() -> None:
     assert "Fatal error: the disk is full" in report(summary="Fatal error: the disk is full")
 
 
@@ -94,12 +94,12 @@ def test_fatal_error_is_shown_when_no_row_is_to_blame() -> None:
         (ShownStatus.CANCELLED, 2),
     ],
 )
-def test_exit_code_says_how_the_import_ended(status: ShownStatus, code: int) -> None:
+def test_the_exit_code_reports_how_the_import_ended(status: ShownStatus, code: int) -> None:
     assert ExitCode.of(status) == code
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
-def test_a_narrow_terminal_leaves_columns_out_and_breaks_no_word(width: int) -> None:
+def test_a_narrow_terminal_drops_columns_and_breaks_no_word(width: int) -> None:
     moment = {"created_at": NOW, "started_at": NOW, "completed_at": NOW + timedelta(seconds=1.5)}
     imports = [
         ImportProgress(

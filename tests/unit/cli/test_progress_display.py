@@ -7,7 +7,7 @@ from rich.console import Console
 
 from bulkport.cli.progress_display import Bars, Lines, progress_display
 from bulkport.client import ImportProgress
-from bulkport.client.answers import ShownStatus
+from bulkport.client.responses import ShownStatus
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ def progress(processed: int, *, failed: int = 0, status: ShownStatus = ShownStat
     )
 
 
-def test_lines_are_said_now_and_then_and_at_the_turn() -> None:
+def test_lines_are_printed_now_and_then_and_at_each_phase() -> None:
     output = io.StringIO()
     seconds = iter(range(100))
     lines = Lines(Console(file=output, width=40), "rows.csv", 10_000_000, clock=lambda: next(seconds))
@@ -45,7 +45,7 @@ def test_lines_are_said_now_and_then_and_at_the_turn() -> None:
     assert "\x1b" not in output.getvalue()
 
 
-def test_short_import_says_one_line() -> None:
+def test_a_short_import_prints_one_line() -> None:
     output = io.StringIO()
     lines = Lines(Console(file=output), "rows.csv", 10, clock=lambda: 0.0)
     lines.show_sent(10)
@@ -71,7 +71,7 @@ def test_bars_show_bytes_then_rows_with_rate_and_time_left() -> None:
     assert "1,000 of 1,000 rows" in output.getvalue()
 
 
-def test_bars_make_room_for_the_words_in_a_narrow_terminal() -> None:
+def test_bars_make_room_for_text_in_a_narrow_terminal() -> None:
     output = io.StringIO()
     with Bars(Console(file=output, force_terminal=True, width=80), "rows.csv", 10_000_000) as bars:
         bars.show_accepted(1000)
@@ -80,7 +80,7 @@ def test_bars_make_room_for_the_words_in_a_narrow_terminal() -> None:
         assert "500 of 1,000 rows, 250 rows/s, 2.00 s left, 3 rejected" in output.getvalue()
 
 
-def test_bars_can_do_without_a_known_size() -> None:
+def test_bars_work_without_a_known_size() -> None:
     output = io.StringIO()
     with Bars(Console(file=output, force_terminal=True, width=120), "standard input", None) as bars:
         bars.show_sent(5_000_000)

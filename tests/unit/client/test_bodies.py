@@ -19,22 +19,22 @@ from bulkport.imports.body_format import BodyFormat
         ("a.b/rows.2024.json", BodyKind(BodyFormat.JSON)),
     ],
 )
-def test_suffixes_say_format_and_compression(name: str, expected: BodyKind) -> None:
+def test_suffixes_determine_format_and_compression(name: str, expected: BodyKind) -> None:
     assert BodyKind.of_name(name) == expected
 
 
 @pytest.mark.parametrize("name", ["rows", "rows.txt", "rows.gz", ".csv.bak", ""])
-def test_other_names_say_nothing(name: str) -> None:
+def test_other_names_determine_nothing(name: str) -> None:
     assert BodyKind.of_name(name) is None
 
 
-def test_format_option_wins_and_compression_stays() -> None:
+def test_the_format_option_wins_and_compression_stays() -> None:
     assert BodyKind.of_name("rows.txt.gz", format=BodyFormat.NDJSON) == BodyKind(BodyFormat.NDJSON, "gzip")
     assert BodyKind.of_name("rows.csv", format=BodyFormat.JSON) == BodyKind(BodyFormat.JSON)
     assert BodyKind.of_name("", format=BodyFormat.CSV) == BodyKind(BodyFormat.CSV)
 
 
-def test_file_is_read_whole_in_pieces(tmp_path: Path) -> None:
+def test_a_file_is_read_whole_in_blocks(tmp_path: Path) -> None:
     path = tmp_path / "rows.ndjson"
     path.write_bytes(b"x" * 600_001)
     source = FileSource(path)
@@ -43,7 +43,7 @@ def test_file_is_read_whole_in_pieces(tmp_path: Path) -> None:
     assert len(pieces) > 1
 
 
-def test_file_that_grows_while_it_is_sent_is_cut_at_its_first_size(tmp_path: Path) -> None:
+def test_a_growing_file_is_cut_at_its_initial_size(tmp_path: Path) -> None:
     path = tmp_path / "rows.ndjson"
     path.write_bytes(b"first\n")
     source = FileSource(path)
@@ -51,7 +51,7 @@ def test_file_that_grows_while_it_is_sent_is_cut_at_its_first_size(tmp_path: Pat
     assert b"".join(source.blocks()) == b"first\n"
 
 
-def test_file_that_shrinks_while_it_is_sent_is_an_error(tmp_path: Path) -> None:
+def test_a_shrinking_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "rows.ndjson"
     path.write_bytes(b"first\nsecond\n")
     source = FileSource(path)
@@ -60,7 +60,7 @@ def test_file_that_shrinks_while_it_is_sent_is_an_error(tmp_path: Path) -> None:
         list(source.blocks())
 
 
-def test_missing_file_folder_and_empty_file_are_refused(tmp_path: Path) -> None:
+def test_a_missing_file_a_folder_and_an_empty_file_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").touch()
     for path, reason in [
         (tmp_path / "missing.csv", "does not exist"),

@@ -33,7 +33,7 @@ def rows(tmp_path: Path) -> Source:
     return FileSource(path)
 
 
-def test_file_is_sent_with_its_length_kind_and_wishes(rows: Source) -> None:
+def test_a_file_is_sent_with_its_length_type_and_preferences(rows: Source) -> None:
     server = Server(ACCEPTED)
     sent: list[int] = []
     with server.client() as client:
@@ -57,14 +57,14 @@ def test_file_is_sent_with_its_length_kind_and_wishes(rows: Source) -> None:
     assert sent == [0, 24]
 
 
-def test_stream_of_unknown_length_is_sent_in_chunks() -> None:
+def test_a_stream_of_unknown_length_is_sent_chunked() -> None:
     server = Server(ACCEPTED)
     server.client().imports.send("platforms", StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin"), CSV)
     assert server.requests[0].headers["transfer-encoding"] == "chunked"
     assert server.bodies == [b"platformName\nGit\n"]
 
 
-def test_refused_connection_is_tried_again_also_for_a_stream() -> None:
+def test_a_refused_connection_is_retried_even_for_a_stream() -> None:
     server = Server(httpx.ConnectError("refused"), httpx.ConnectError("refused"), ACCEPTED)
     server.client().imports.send("platforms", StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin"), CSV)
     assert len(server.requests) == 3
@@ -72,21 +72,21 @@ def test_refused_connection_is_tried_again_also_for_a_stream() -> None:
     assert server.waits == sorted(server.waits)
 
 
-def test_server_that_stays_away_is_given_up_in_bounded_time(rows: Source) -> None:
+def test_an_unreachable_server_is_given_up_after_a_bounded_time(rows: Source) -> None:
     server = Server(*[httpx.ConnectError("connection refused")] * 100)
     with pytest.raises(ServerUnreachable, match="http://server cannot be reached: connection refused"):
         server.client().imports.send("platforms", rows, CSV)
     assert 1 < sum(server.waits) <= 5
 
 
-def test_busy_server_that_did_not_read_the_body_is_asked_again_after_its_time(rows: Source) -> None:
+def test_a_busy_server_is_retried_after_its_retry_after(rows: Source) -> None:
     server = Server(httpx.Response(503, headers={"retry-after": "3"}), ACCEPTED, reads_body=False)
     assert server.client().imports.send("platforms", rows, CSV).id == 9
     assert server.waits == [3]
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(503, headers={"retry-after": "1"}), httpx.ReadError("reset")])
-def test_body_that_may_be_accepted_is_sent_again_under_its_key(
+def test_a_body_that_may_have_been_accepted_is_resent_under_its_key(
     rows: Source, answer: httpx.Response | Exception
 ) -> None:
     server = Server(answer, ACCEPTED)
@@ -96,7 +96,7 @@ def test_body_that_may_be_accepted_is_sent_again_under_its_key(
     assert server.bodies == [b"platformName\nDocker\nGit\n"] * 2
 
 
-def test_each_import_has_a_key_of_its_own_unless_it_is_given_one(rows: Source) -> None:
+def test_each_import_gets_its_own_key_unless_given_one(rows: Source) -> None:
     server = Server(*[ACCEPTED] * 3)
     with server.client() as client:
         client.imports.send("platforms", rows, CSV)
@@ -107,7 +107,7 @@ def test_each_import_has_a_key_of_its_own_unless_it_is_given_one(rows: Source) -
     assert keys[2] == "mine"
 
 
-def test_key_that_is_in_use_is_waited_for_and_one_that_was_used_is_refused(rows: Source) -> None:
+def test_a_key_in_use_is_waited_for_and_a_used_key_is_rejected(rows: Source) -> None:
     in_use = httpx.Response(409, headers={"retry-after": "1"}, json={"title": "in use"})
     used = httpx.Response(422, json={"title": "used", "detail": "Wrong.", "errors": {"a": ["no a"], "b": ["no b"]}})
     server = Server(in_use, used)
@@ -117,7 +117,7 @@ def test_key_that_is_in_use_is_waited_for_and_one_that_was_used_is_refused(rows:
     assert str(refused.value) == "Wrong: no a; no b"
 
 
-def test_stream_whose_connection_was_lost_says_that_it_may_be_accepted() -> None:
+def test_a_broken_stream_reports_that_it_may_have_been_accepted() -> None:
     server = Server(httpx.ReadError("reset"), ACCEPTED)
     stream = StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin")
     with pytest.raises(UploadLost) as lost:
@@ -126,7 +126,7 @@ def test_stream_whose_connection_was_lost_says_that_it_may_be_accepted() -> None
     assert len(server.requests) == 1
 
 
-def test_stream_that_was_lost_before_it_was_sent_says_that_nothing_was_kept() -> None:
+def test_a_stream_that_broke_before_sending_reports_that_nothing_was_stored() -> None:
     server = Server(httpx.WriteError("broken pipe"), ACCEPTED, reads_body=False)
     stream = StreamSource(io.BytesIO(b"platformName\nGit\n"), "stdin")
     with pytest.raises(UploadLost, match="Nothing of them was kept") as lost:
@@ -134,7 +134,7 @@ def test_stream_that_was_lost_before_it_was_sent_says_that_nothing_was_kept() ->
     assert not lost.value.may_be_accepted
 
 
-def test_problem_becomes_a_refusal_with_its_messages(rows: Source) -> None:
+def test_a_problem_is_raised_with_its_messages(rows: Source) -> None:
     problem = {
         "title": "Validation failed",
         "status": 400,
@@ -151,20 +151,20 @@ def test_problem_becomes_a_refusal_with_its_messages(rows: Source) -> None:
     assert refused.value.trace_id == "abc"
 
 
-def test_answer_of_another_kind_of_server_is_reported_as_such(rows: Source) -> None:
+def test_a_response_of_another_service_is_reported(rows: Source) -> None:
     server = Server(httpx.Response(200, text="<html>It works!</html>"))
     with pytest.raises(UnexpectedAnswer, match="It works!"):
         server.client().imports.send("platforms", rows, CSV)
 
 
-def test_refusal_without_a_problem_body_keeps_its_status() -> None:
+def test_an_error_without_a_problem_body_keeps_its_status() -> None:
     server = Server(httpx.Response(404, text="no such page"))
     with pytest.raises(RequestRefused, match="Not Found") as refused:
         server.client().check_access()
     assert refused.value.http_status == 404
 
 
-def test_follow_asks_until_the_import_is_settled() -> None:
+def test_follow_polls_until_the_import_ends() -> None:
     states = [progress("Pending"), progress("Processing", 1), progress("Completed", 2)]
     server = Server(*(httpx.Response(200, json=state) for state in states))
     seen = list(Import(server.client(), 9).follow())
@@ -176,7 +176,7 @@ def test_follow_asks_until_the_import_is_settled() -> None:
     assert {request.url.path for request in server.requests} == {"/api/imports/9"}
 
 
-def test_follow_survives_a_server_that_is_restarted() -> None:
+def test_follow_survives_a_server_restart() -> None:
     server = Server(
         httpx.Response(200, json=progress("Processing", 1)),
         httpx.ReadError("reset"),
@@ -187,7 +187,7 @@ def test_follow_survives_a_server_that_is_restarted() -> None:
     assert [step.status for step in Import(server.client(), 9).follow()] == ["Processing", "Completed"]
 
 
-def test_bad_rows_come_page_by_page_as_they_are_needed() -> None:
+def test_bad_rows_are_paged_lazily() -> None:
     def page(first: int, cursor: str | None) -> httpx.Response:
         items = [
             {"row": row, "errors": [{"field": "platformName", "message": "bad"}], "record": {"platformName": ""}}
@@ -205,12 +205,12 @@ def test_bad_rows_come_page_by_page_as_they_are_needed() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "server", "ftp://server", "http://", "http://[::1", "http://server:port"])
-def test_what_is_no_address_is_reported(url: str) -> None:
+def test_an_invalid_address_is_reported(url: str) -> None:
     with pytest.raises(ClientError, match="address"):
         Client(url, api_key="key")
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "two\nlines", "\x00"])
-def test_what_can_be_no_key_is_reported(key: str) -> None:
+def test_an_invalid_key_is_reported(key: str) -> None:
     with pytest.raises(ClientError, match="key"):
         Client("http://server", api_key=key)

@@ -14,7 +14,7 @@ from bulkport.client import BodyKind, Client, FileSource, Import
 from bulkport.client.records import source_of
 
 
-def test_options_are_query_parameters() -> None:
+def test_options_become_query_parameters() -> None:
     server = Server(ACCEPTED)
     server.client().imports.create(
         "platforms",
@@ -34,7 +34,7 @@ def test_options_are_query_parameters() -> None:
     assert [params[name] for name in single] == ["upsert", "true", "ids", "2026-07-01T22:00:00+00:00", "utf-16"]
 
 
-def test_an_application_may_have_its_routes_elsewhere_and_know_its_users_by_another_header() -> None:
+def test_the_routes_and_the_authentication_header_are_configurable() -> None:
     server = Server(ACCEPTED, httpx.Response(200, json=progress("Completed", 2)))
     with Client("http://server", prefix="/v2/data/", headers={"Authorization": "Bearer x"}, transport=server) as client:
         client.imports.create("platforms", [{"platformName": "Docker"}]).refresh()
@@ -44,7 +44,7 @@ def test_an_application_may_have_its_routes_elsewhere_and_know_its_users_by_anot
 
 
 @pytest.mark.parametrize("compress", [True, False, None])
-def test_files_are_compressed_on_the_way_when_asked_to(tmp_path: Path, compress: bool | None) -> None:
+def test_files_are_compressed_in_transit_if_requested(tmp_path: Path, compress: bool | None) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("platformName\nDocker\n")
     server = Server(ACCEPTED)
@@ -53,7 +53,7 @@ def test_files_are_compressed_on_the_way_when_asked_to(tmp_path: Path, compress:
 
 
 @pytest.mark.parametrize("status", [404, 405, 413, 501])
-def test_a_large_file_goes_in_one_piece_where_the_server_takes_no_parts(tmp_path: Path, status: int) -> None:
+def test_a_large_file_is_sent_whole_if_the_server_supports_no_parts(tmp_path: Path, status: int) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("platformName\nDocker\n")
     server = Server(httpx.Response(status, json={}), ACCEPTED)
@@ -62,7 +62,7 @@ def test_a_large_file_goes_in_one_piece_where_the_server_takes_no_parts(tmp_path
     assert [request.url.path for request in server.requests] == ["/api/uploads", "/api/platforms/bulk"]
 
 
-def test_a_key_of_the_callers_sends_a_large_file_in_one_piece(tmp_path: Path) -> None:
+def test_with_a_callers_key_a_large_file_is_sent_whole(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("platformName\nDocker\n")
     server = Server(ACCEPTED)
@@ -71,7 +71,7 @@ def test_a_key_of_the_callers_sends_a_large_file_in_one_piece(tmp_path: Path) ->
     assert [request.url.path for request in server.requests] == ["/api/platforms/bulk"]
 
 
-def test_an_upload_in_parts_says_what_it_is_and_where_it_continues(tmp_path: Path) -> None:
+def test_an_upload_in_parts_describes_itself_and_resumes(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("platformName\nDocker\n")
     size = path.stat().st_size
@@ -103,20 +103,20 @@ def test_an_upload_in_parts_says_what_it_is_and_where_it_continues(tmp_path: Pat
     assert len(server.waits) == 2
 
 
-def test_the_time_to_come_back_may_be_a_date() -> None:
+def test_retry_after_may_be_a_date() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)
     server = Server(httpx.Response(503, headers={"retry-after": later}), ACCEPTED, reads_body=False)
     assert server.client().imports.create("platforms", [{"platformName": "Docker"}]).id == 9
     assert 2 < server.waits[0] <= 4
 
 
-def test_a_server_error_is_tried_again_under_the_same_key() -> None:
+def test_a_server_error_is_retried_under_the_same_key() -> None:
     server = Server(httpx.Response(500), ACCEPTED)
     server.client().imports.create("platforms", [{"platformName": "Docker"}])
     assert len({request.headers["idempotency-key"] for request in server.requests}) == 1
 
 
-def test_tables_of_pyarrow_are_records() -> None:
+def test_pyarrow_tables_are_records() -> None:
     source, kind = source_of(pa.table({"platformName": ["a", "b"], "n": [1, None]}), compresses=False)
     assert kind == BodyKind.of_name("rows.ndjson")
     lines = b"".join(source.blocks()).splitlines()  # type: ignore[arg-type]
@@ -134,14 +134,14 @@ def test_tables_of_pyarrow_are_records() -> None:
         ("rows.parquet", "application/vnd.apache.parquet"),
     ],
 )
-def test_workbooks_and_parquet_files_go_as_they_are(tmp_path: Path, name: str, media_type: str) -> None:
+def test_workbooks_and_parquet_files_are_sent_unchanged(tmp_path: Path, name: str, media_type: str) -> None:
     (tmp_path / name).write_bytes(b"PK")
     source, kind = source_of(tmp_path / name, compresses=True)
     assert isinstance(source, FileSource)
     assert kind.headers == {"Content-Type": media_type}
 
 
-def test_cancel_and_undo_say_what_they_did() -> None:
+def test_cancel_and_undo_return_their_result() -> None:
     undone = progress("Completed", 2) | {"undone": {"removed": 2, "kept": 0, "notRestored": 1, "new": True}}
     server = Server(
         httpx.Response(200, json=progress("Cancelled")),
@@ -161,7 +161,7 @@ def test_cancel_and_undo_say_what_they_did() -> None:
     ]
 
 
-def test_events_are_read_from_lines_and_taken_up_where_they_broke() -> None:
+def test_events_are_parsed_and_resumed_after_a_break() -> None:
     first = b": still here\n\nid: a\nevent: state\ndata: %s\n\nid: b\nevent: progress\ndata: {" % msgspec.json.encode(
         progress("Processing", 1)
     )

@@ -9,6 +9,6 @@ SCRIPT = runpy.run_path(str(Path(__file__).parents[3] / "packages" / "bulkport" 
 
 
 @pytest.mark.parametrize(("source", "target"), SCRIPT["SOURCES"].items())
-def test_the_synchronous_handles_are_made_from_the_asynchronous_ones(source: str, target: str) -> None:
+def test_the_synchronous_handles_are_generated_from_the_asynchronous_ones(source: str, target: str) -> None:
     made = SCRIPT["converted"]((SCRIPT["CLIENT"] / source).read_text(encoding="utf-8"))
     assert (SCRIPT["CLIENT"] / target).read_text(encoding="utf-8") == made, "run: make client"

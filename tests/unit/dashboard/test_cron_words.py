@@ -40,7 +40,7 @@ from bulkport.jobs.schedule import Schedule
         ("5/10 * * JUL *", "Zu Minute ab 5 in Schritten von 10, Juli", "En el minuto desde 5 cada 10, julio"),
     ],
 )
-def test_a_schedule_is_reported_in_german_and_spanish(cron: str, german: str, spanish: str) -> None:
+def test_a_schedule_is_described_in_german_and_spanish(cron: str, german: str, spanish: str) -> None:
     told = {}
     for language in ("de", "es", "en"):
         with speaking(language):

@@ -29,12 +29,12 @@ def request_with(key: str | None = KEY, scheme: str = "http", **headers: str) ->
     )
 
 
-def test_token_of_the_same_browser_and_viewer_is_accepted() -> None:
+def test_the_token_of_the_same_browser_and_viewer_is_accepted() -> None:
     assert csrf.refusal(request_with(), ANN, csrf.token(KEY, ANN)) is None
     assert csrf.refusal(request_with(scheme="https"), ANN, csrf.token(KEY, ANN)) is None
 
 
-def test_every_page_has_another_token() -> None:
+def test_every_page_has_a_different_token() -> None:
     assert csrf.token(KEY, ANN) != csrf.token(KEY, ANN)
 
 
@@ -43,42 +43,42 @@ def test_every_page_has_another_token() -> None:
     [Viewer("bob", Role.OPERATOR, session="one"), Viewer("ann", Role.OPERATOR, session="two")],
     ids=["another viewer", "another sign-in"],
 )
-def test_token_of_another_is_refused(other: Viewer) -> None:
+def test_the_token_of_another_viewer_is_rejected(other: Viewer) -> None:
     assert csrf.refusal(request_with(), ANN, csrf.token(KEY, other)) is not None
 
 
-def test_name_and_session_are_not_taken_for_each_other() -> None:
+def test_viewer_and_session_cannot_be_confused() -> None:
     token = csrf.token(KEY, Viewer("a", Role.OPERATOR, session="nn"))
     assert csrf.refusal(request_with(), Viewer("an", Role.OPERATOR, session="n"), token) is not None
 
 
-def test_token_of_another_browser_is_refused() -> None:
+def test_the_token_of_another_browser_is_rejected() -> None:
     assert csrf.refusal(request_with("cd" * 32), ANN, csrf.token(KEY, ANN)) is not None
     assert csrf.refusal(request_with(None), ANN, csrf.token(KEY, ANN)) is not None
 
 
 @pytest.mark.parametrize("given", ["", "x", "é", "!" * 88, "AAAA", "A" * 88])
-def test_what_is_no_token_is_refused(given: str) -> None:
+def test_an_invalid_token_is_rejected(given: str) -> None:
     assert csrf.refusal(request_with(), ANN, given) is not None
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
-def test_other_sites_are_refused_by_what_the_browser_says(site: str) -> None:
+def test_cross_site_requests_are_rejected_by_fetch_metadata(site: str) -> None:
     assert csrf.refusal(request_with(sec_fetch_site=site), ANN, csrf.token(KEY, ANN)) is not None
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://jobs.example.evil.example"])
-def test_other_origins_are_refused(origin: str) -> None:
+def test_other_origins_are_rejected(origin: str) -> None:
     assert csrf.refusal(request_with(origin=origin), ANN, csrf.token(KEY, ANN)) is not None
 
 
-def test_same_origin_is_accepted() -> None:
+def test_the_same_origin_is_accepted() -> None:
     token = csrf.token(KEY, ANN)
     assert csrf.refusal(request_with(origin="http://JOBS.example"), ANN, token) is None
     # A proxy gave the request another host, but the browser vouches for it.
     assert csrf.refusal(request_with(origin="https://public.example", sec_fetch_site="same-origin"), ANN, token) is None
 
 
-def test_cookie_without_its_prefix_is_no_key_over_https() -> None:
+def test_over_https_a_cookie_without_its_prefix_is_ignored() -> None:
     request = request_with(None, scheme="https", cookie=f"{FORM_KEY}={KEY}")
     assert csrf.refusal(request, ANN, csrf.token(KEY, ANN)) is not None

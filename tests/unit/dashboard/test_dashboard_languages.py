@@ -29,7 +29,7 @@ from bulkport.dashboard.translations.spanish import SPANISH
         ("de", "xx", "de"),
     ],
 )
-def test_language_is_the_chosen_one_or_what_the_browser_prefers(accepted: str, chosen: str, language: str) -> None:
+def test_the_language_is_the_chosen_one_or_the_browsers_preference(accepted: str, chosen: str, language: str) -> None:
     assert preferred(accepted, chosen) == language
 
 

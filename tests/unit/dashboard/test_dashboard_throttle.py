@@ -4,7 +4,7 @@ from bulkport.dashboard.core.page import Counts
 from bulkport.dashboard.core.sse.throttle import MAX_SECONDS, Throttle
 
 
-def test_a_page_rests_while_nothing_runs_and_the_counts_stay() -> None:
+def test_a_page_is_not_polled_while_nothing_runs_and_counts_are_unchanged() -> None:
     now = 100.0
     throttle = Throttle(lambda: now)
     assert not throttle.may_skip(Counts({"succeeded": 7}))
@@ -16,7 +16,7 @@ def test_a_page_rests_while_nothing_runs_and_the_counts_stay() -> None:
     assert throttle.may_skip(Counts({"succeeded": 8}))
 
 
-def test_a_page_is_looked_at_while_jobs_run() -> None:
+def test_a_page_is_polled_while_jobs_run() -> None:
     throttle = Throttle(lambda: 0.0)
     for name in ("processing", "imports"):
         assert not throttle.may_skip(Counts({name: 1}))

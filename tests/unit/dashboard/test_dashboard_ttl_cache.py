@@ -7,7 +7,7 @@ import pytest
 from bulkport.dashboard.core.cache import TTLCache
 
 
-async def test_value_is_read_once_until_it_is_old() -> None:
+async def test_a_value_is_read_once_until_it_expires() -> None:
     now, reads = [0.0], list[str]()
 
     async def read(key: str) -> int:
@@ -24,7 +24,7 @@ async def test_value_is_read_once_until_it_is_old() -> None:
     assert reads == ["a", "b", "a"]
 
 
-async def test_failure_is_not_kept() -> None:
+async def test_a_failure_is_not_cached() -> None:
     answers = [ValueError("away"), None]
 
     async def read(key: str) -> str:

@@ -20,5 +20,5 @@ from bulkport.dashboard.pages.failure_groups import normalised
         ("unknown host 0xdeadbeef", "unknown host …"),
     ],
 )
-def test_what_varies_is_left_out_and_names_of_keys_and_constraints_stay(message: str, shown: str) -> None:
+def test_variable_parts_are_removed_but_key_and_constraint_names_stay(message: str, shown: str) -> None:
     assert normalised(message) == shown

@@ -14,7 +14,7 @@ def request(cookie: str = "") -> Request:
     return Request({"type": "http", "scheme": "http", "path": "/", "query_string": b"", "headers": headers})
 
 
-def test_message_of_any_letters_is_kept_by_browsers_and_read_again() -> None:
+def test_a_message_in_any_script_survives_the_cookie() -> None:
     for letter in ("a", '"', "\\", "é", "字", "😀"):
         response = Response()
         flash.give(response, request(), flash.Flash(letter * 10_000, is_good=False))

@@ -13,7 +13,7 @@ NOW = datetime(2026, 7, 1, 14, 3, 19, 724_000, tzinfo=UTC)
     ("value", "text"),
     [(0, "0"), (1234, "1,234"), (4_118_902, "4,118,902"), (0.44, "0.4"), (1234.5, "1,234"), (3.0, "3"), (None, "—")],
 )
-def test_counts_have_their_thousands_separated(value: float | None, text: str) -> None:
+def test_counts_have_thousands_separators(value: float | None, text: str) -> None:
     assert formatting.number(value) == text
 
 
@@ -58,7 +58,7 @@ def test_short_numbers_have_units(value: float | None, text: str) -> None:
         (None, "—"),
     ],
 )
-def test_durations(seconds: float | None, text: str) -> None:
+def test_durations_are_formatted(seconds: float | None, text: str) -> None:
     assert formatting.duration(seconds) == text
 
 
@@ -76,7 +76,7 @@ def test_durations(seconds: float | None, text: str) -> None:
         (7300, "in 2 h"),
     ],
 )
-def test_relative_times(ahead: float, text: str) -> None:
+def test_relative_times_are_formatted(ahead: float, text: str) -> None:
     assert formatting.relative(NOW + timedelta(seconds=ahead), NOW) == text
 
 
@@ -91,7 +91,7 @@ def test_exact_times_are_utc_whatever_their_zone() -> None:
     ("count", "text"),
     [(0, "0 B"), (1023, "1023 B"), (4096, "4.0 KiB"), (1_048_570, "1.0 MiB"), (3 * 2**39, "1.5 TiB"), (None, "—")],
 )
-def test_sizes(count: int | None, text: str) -> None:
+def test_sizes_are_formatted(count: int | None, text: str) -> None:
     assert formatting.size(count) == text
 
 
@@ -99,7 +99,7 @@ def test_sizes(count: int | None, text: str) -> None:
     ("part", "whole", "text"),
     [(0, 10, "0%"), (1, 1000, "<1%"), (999, 1000, "99%"), (10, 10, "100%"), (11, 10, "100%"), (1, 0, "—")],
 )
-def test_only_what_is_done_reads_as_hundred_percent(part: float, whole: float, text: str) -> None:
+def test_only_complete_work_reads_as_100_percent(part: float, whole: float, text: str) -> None:
     assert formatting.percent(part, whole) == text
 
 
@@ -107,12 +107,12 @@ def test_only_what_is_done_reads_as_hundred_percent(part: float, whole: float, t
     ("seconds", "text"),
     [(0, "0"), (0.25, "250 ms"), (0.001, "1 ms"), (2, "2 s"), (90, "1.5 min"), (300, "5 min"), (5400, "1.5 h")],
 )
-def test_axes_name_durations_in_units_that_people_use(seconds: float, text: str) -> None:
+def test_axes_label_durations_in_natural_units(seconds: float, text: str) -> None:
     assert formatting.axis_duration(seconds) == text
 
 
 @pytest.mark.parametrize("seconds", [0.0003, 0.003, 0.3, 0.9, 3, 59, 61, 700, 3601, 100_000, 500_000])
-def test_an_axis_of_durations_ends_above_the_highest_with_quarters_that_read_well(seconds: float) -> None:
+def test_an_axis_of_durations_ends_above_the_highest_at_a_readable_value(seconds: float) -> None:
     top = formatting.nice_duration_ceiling(seconds)
     assert seconds <= top <= max(5 * seconds, 4)
     assert all(len(formatting.axis_duration(top * quarter / 4)) <= 7 for quarter in range(5))

@@ -16,7 +16,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_slow_look_is_followed_by_a_rest_nine_times_as_long(fails: bool) -> None:
+async def test_a_slow_poll_is_followed_by_a_pause_nine_times_as_long(fails: bool) -> None:
     now = 100.0
     slow_looks = quick_looks = 0
 

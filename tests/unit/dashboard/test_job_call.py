@@ -33,13 +33,13 @@ def job(args: Any, **changes: Any) -> JobSummary:
     return JobSummary(**{**rest, **facts, **changes})
 
 
-def test_short_call_stays_on_one_line() -> None:
+def test_a_short_call_stays_on_one_line() -> None:
     assert readable_call(job({"recipient": "ada", "copies": 2, "urgent": True, "note": None}), Masking()) == (
         'await jobs.enqueue(send_report, recipient="ada", copies=2, urgent=True, note=None)'
     )
 
 
-def test_long_call_has_a_line_for_each_argument_and_each_long_value() -> None:
+def test_a_long_call_has_a_line_for_each_argument_and_long_value() -> None:
     text = readable_call(job({"recipients": [f"user-{n}@example.org" for n in range(6)], "password": "p"}), Masking())
     assert text.splitlines()[:4] == [
         "await jobs.enqueue(",
@@ -63,14 +63,14 @@ def test_texts_are_python_literals(value: str) -> None:
     assert ast.literal_eval(readable_value(value, Masking())) == value
 
 
-def test_secrets_are_masked_wherever_they_are() -> None:
+def test_secrets_are_masked_everywhere() -> None:
     args = {"login": {"api_key": "k-1", "name": "ada"}, "token": "t-1", "steps": [{"secret": "s-1"}]}
     for text in (readable_call(job(args), Masking()), call_in_a_line(job(args), Masking())):
         assert not any(secret in text for secret in ("k-1", "t-1", "s-1"))
         assert "ada" in text
 
 
-def test_lines_are_cut_and_missing_arguments_are_reported() -> None:
+def test_lines_are_truncated_and_missing_arguments_reported() -> None:
     assert arguments_in_a_line(job({"text": "x" * 500}), Masking(), 50) == f'text="{"x" * 43}…'
     assert call_in_a_line(job(None), Masking()) == "send_report(…)"
     assert readable_call(job(None), Masking()) == "await jobs.enqueue(send_report, ...)"

@@ -18,7 +18,7 @@ def found(address: str, state: JobState | None = None) -> JobFilter:
     return JobFilter.of(Query.parse(address), state=state)
 
 
-def test_every_field_narrows_down_the_query() -> None:
+def test_every_field_filters_the_query() -> None:
     one = found("state=failed&task=t&queue=q&user=u&text=x&error=E&recurring=r&batch=7&since=2026-07-01&sort=created")
     query = one.query
     assert (query.states, query.task, query.queue, query.user_id, query.text) == ({JobState.FAILED}, "t", "q", "u", "x")
@@ -48,7 +48,7 @@ def test_each_value_is_found_again_among_several(value: str) -> None:
     assert several(listed(["first", value, "last"])) == ("first", value, "last")
 
 
-def test_times_are_of_the_creation_unless_only_ended_jobs_are_meant() -> None:
+def test_times_filter_by_creation_unless_only_finished_jobs_are_listed() -> None:
     query = found("since=2026-07-01T14:00&until=2026-07-01T16:00%2B02:00").query
     assert query.created_since == query.created_until == datetime(2026, 7, 1, 14, tzinfo=UTC)
     recent = found("within=hour&since=2026-07-01").query.created_since
@@ -71,18 +71,18 @@ def test_times_are_of_the_creation_unless_only_ended_jobs_are_meant() -> None:
         "priority=1,x",
     ],
 )
-def test_filter_that_cannot_be_applied_is_refused(address: str) -> None:
+def test_an_impossible_filter_is_rejected(address: str) -> None:
     with pytest.raises(InvalidJobQuery):
         found(address)
 
 
-def test_stretch_of_time_ends_when_it_is_told_to() -> None:
+def test_a_time_range_ends_at_its_until() -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     query = JobFilter.of(Query.parse("within=hour"), now=noon).query
     assert query.created_since == noon - timedelta(hours=1)
 
 
-def test_page_about_a_state_keeps_to_it() -> None:
+def test_a_page_about_a_state_keeps_to_it() -> None:
     assert found("state=failed", JobState.RETRYING).query.states == {JobState.RETRYING}
     assert in_words(Query.parse("state=failed&task=t"), state=JobState.RETRYING) == "retrying t jobs"
 
@@ -105,7 +105,7 @@ def test_page_about_a_state_keeps_to_it() -> None:
         ("state=failed&sort=due", JobSort.FINISHED),
     ],
 )
-def test_order_is_one_that_an_index_has(address: str, expected: JobSort) -> None:
+def test_the_order_is_backed_by_an_index(address: str, expected: JobSort) -> None:
     request = PageRequest("jobs", {}, Query.parse(address), Role.OPERATOR)
     assert sorting_of(request, JobFilter.of(request.query)).key == expected
 
@@ -119,7 +119,7 @@ def test_order_is_one_that_an_index_has(address: str, expected: JobSort) -> None
         ("state=failed", True),
     ],
 )
-def test_what_comes_next_is_first_and_what_is_over_last(address: str, descending: bool) -> None:
+def test_scheduled_jobs_are_listed_first_due_and_finished_ones_last_ended(address: str, descending: bool) -> None:
     request = PageRequest("jobs", {}, Query.parse(address), Role.OPERATOR)
     sorting = sorting_of(request, JobFilter.of(request.query))
     assert sorting.descending is descending
@@ -127,13 +127,13 @@ def test_what_comes_next_is_first_and_what_is_over_last(address: str, descending
     assert f"order={other}" in sorting.link(request, sorting.key)
 
 
-def test_another_column_begins_with_what_matters_of_it() -> None:
+def test_another_column_starts_in_its_most_useful_order() -> None:
     request = PageRequest("jobs", {}, Query.parse("state=scheduled&sort=created"), Role.OPERATOR)
     sorting = sorting_of(request, JobFilter.of(request.query))
     assert sorting.link(request, "due") == "./jobs?order=asc&sort=due&state=scheduled"
 
 
-def test_outcomes_are_reported_in_words() -> None:
+def test_outcomes_are_described_in_words() -> None:
     summary = OrderSummary({Effect.ALREADY_ENDED: 1, Effect.REQUEUED: 1200, Effect.UNKNOWN: 2})
     assert outcome_in_words(summary) == "1,200 jobs requeued, 1 already finished, 2 no longer exist."
     assert outcome_in_words(OrderSummary()) == "No matching jobs."
@@ -141,7 +141,7 @@ def test_outcomes_are_reported_in_words() -> None:
         assert outcome_in_words(OrderSummary({effect: 1})).startswith("1 ")
 
 
-def test_jobs_are_named_as_far_as_they_are_few() -> None:
+def test_a_few_jobs_are_named_individually() -> None:
     ids = [BackgroundJobId(str(number)) for number in range(1, 13)]
     assert jobs_in_words(ids[:1]) == "job 1"
     assert jobs_in_words(ids[:3]) == "jobs 1, 2, 3"

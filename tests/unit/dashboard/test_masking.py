@@ -24,7 +24,7 @@ from bulkport.dashboard.core.masking import MASK, Masking
         "Authorization",
     ],
 )
-def test_spellings_that_are_hidden(name: str) -> None:
+def test_spellings_of_secret_names_are_masked(name: str) -> None:
     assert Masking().hides(name)
 
 
@@ -33,7 +33,7 @@ def test_other_names_are_shown(name: str) -> None:
     assert not Masking().hides(name)
 
 
-def test_values_are_hidden_at_any_depth_and_others_kept() -> None:
+def test_values_are_masked_at_any_depth_and_others_kept() -> None:
     value = {
         "to": "ada",
         "auth": {"password": {"old": 1}, "tries": 3},
@@ -48,7 +48,7 @@ def test_values_are_hidden_at_any_depth_and_others_kept() -> None:
     }
 
 
-def test_names_are_the_applications_choice() -> None:
+def test_the_application_chooses_the_masked_names() -> None:
     masking = Masking(["iban"])
     assert masking.hides("IBAN")
     assert not masking.hides("password")

@@ -8,7 +8,7 @@ from pydantic import PostgresDsn, SecretStr
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
-from bulkport.database import UnusableDatabaseUrl, database_url, refusal_in
+from bulkport.database import UnusableDatabaseUrl, database_url, permanent_failure_in
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ from bulkport.database import UnusableDatabaseUrl, database_url, refusal_in
         ("postgresql://u:p@h1:1,h2:2/db", "postgresql://u:p@h1:1,h2:2/db"),
     ],
 )
-def test_what_psycopg_connects_to(given: str, used: str) -> None:
+def test_psycopg_connects_to_each_url(given: str, used: str) -> None:
     assert database_url(given) == used
 
 
 @pytest.mark.parametrize("kind", [make_url, PostgresDsn, SecretStr])
-def test_objects_that_hold_a_url_keep_its_password(kind: Callable[[str], object]) -> None:
+def test_objects_that_hold_a_url_hide_its_password(kind: Callable[[str], object]) -> None:
     assert database_url(kind("postgresql+asyncpg://u:secret@h/db")) == "postgresql://u:secret@h/db"
 
 
@@ -74,7 +74,7 @@ def test_a_mistake_is_named_without_the_password(given: object, words: str) -> N
         ('connection to server on socket "/run/.s.PGSQL.5432" failed: No such file or directory', False),
     ],
 )
-def test_a_refusal_is_reported_from_a_server_that_is_away(message: str, is_refused: bool) -> None:
-    refusal = refusal_in(psycopg.OperationalError(f"connection failed: {message}"))
+def test_a_connection_error_of_a_remote_server_is_reported(message: str, is_refused: bool) -> None:
+    refusal = permanent_failure_in(psycopg.OperationalError(f"connection failed: {message}"))
     assert (refusal is not None) == is_refused
     assert refusal is None or " ".join(message.split()) in str(refusal)

@@ -29,7 +29,7 @@ SCRIPTS = sorted(Path(bulkport.__file__).parent.rglob("*.sql"))
         ("SELECT 'bulkport', bulkport FROM t", "SELECT 'bulkport', bulkport FROM t"),
     ],
 )
-def test_each_prefix_of_a_name_is_rewritten_and_no_text_is(statement: str, rendered: str) -> None:
+def test_each_qualified_name_is_rewritten_but_no_text(statement: str, rendered: str) -> None:
     assert render(statement, "etl") == rendered
     assert render(statement) is statement
 
@@ -40,13 +40,13 @@ def test_the_default_schema_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Etl", "a-b", 'a"b', "pg_jobs", "public", "x" * 64, "1st"])
-def test_a_name_that_would_need_care_is_refused(name: str) -> None:
+def test_a_name_that_needs_quoting_is_rejected(name: str) -> None:
     with pytest.raises(InvalidSchemaName):
         schema_name(name)
 
 
 @pytest.mark.parametrize("file", SCRIPTS, ids=lambda file: file.name)
-def test_no_name_of_a_table_stays_behind_in_a_script(file: Path) -> None:
+def test_no_table_name_is_left_unrendered_in_a_script(file: Path) -> None:
     script = re.sub(r"--[^\n]*", "", file.read_text(encoding="utf-8"))
     left = re.findall(r"(\w*)\(?'(bulkport\.\w+)", render(script, "etl"))
     assert [found for found in left if found[0] not in {"pg_notify", "hashtext", "hashtextextended"}] == []

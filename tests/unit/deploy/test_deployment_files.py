@@ -35,7 +35,7 @@ def _named(expression: str) -> set[str]:
     return set(found)
 
 
-def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
+def test_alerts_and_dashboard_use_existing_metrics() -> None:
     alerts = yaml.safe_load((_DEPLOY / "monitoring" / "alerts.yaml").read_text())
     panels = json.loads((_DEPLOY / "monitoring" / "dashboard.json").read_text())["panels"]
     expressions = [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
@@ -46,7 +46,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "helm/commandapi/Chart.yaml", "helm/commandapi/values.yaml"])
-def test_files_are_yaml(name: str) -> None:
+def test_files_are_valid_yaml(name: str) -> None:
     assert yaml.safe_load((_DEPLOY / name).read_text())
 
 
@@ -55,7 +55,7 @@ def _files() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", _files(), ids=lambda path: path.name)
-def test_files_name_settings_that_exist(path: Path) -> None:
+def test_files_use_existing_settings(path: Path) -> None:
     named = set(re.findall(r"COMMANDAPI_([A-Z_]+[A-Z])", path.read_text(encoding="utf-8")))
     assert named <= {name.upper() for name in Settings.model_fields}
 
@@ -75,7 +75,7 @@ def _commands() -> list[list[str]]:
     return found
 
 
-def test_files_start_commands_that_exist() -> None:
+def test_files_run_existing_commands() -> None:
     assert len(_commands()) >= 8
     for name, *arguments in _commands():
         command = get_command(app).commands[name]  # type: ignore[attr-defined]
@@ -86,7 +86,7 @@ def test_files_start_commands_that_exist() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     units = []
     for unit in (_DEPLOY / "systemd").iterdir():
         text = unit.read_text().replace("/opt/commandapi/bin/commandapi", "/bin/true")
@@ -104,7 +104,7 @@ def _without_templates(text: str) -> str:
 
 
 @pytest.mark.parametrize("path", sorted((_DEPLOY / "helm").rglob("templates/*.yaml")), ids=lambda path: path.name)
-def test_templates_are_manifests(path: Path) -> None:
+def test_templates_render_to_manifests(path: Path) -> None:
     for manifest in yaml.safe_load_all(_without_templates(path.read_text())):
         assert {"apiVersion", "kind", "metadata"} <= manifest.keys()
     values = yaml.safe_load((_DEPLOY / "helm" / "commandapi" / "values.yaml").read_text())

@@ -15,7 +15,7 @@ PAGES = {
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_page_of_a_command_is_up_to_date(page: str) -> None:
+def test_the_command_page_is_up_to_date(page: str) -> None:
     module, name, title = PAGES[page]
     done = subprocess.run(
         [sys.executable, "-m", "typer", module, "utils", "docs", "--name", name, "--title", title],

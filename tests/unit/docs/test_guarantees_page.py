@@ -15,19 +15,19 @@ def _promises() -> list[tuple[str, str, str]]:
     return _ROW.findall((_ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8"))
 
 
-def test_the_page_has_the_promises() -> None:
+def test_the_page_lists_the_promises() -> None:
     assert len(_promises()) > 25
 
 
 @pytest.mark.parametrize(("promise", "rests_on", "proof"), _promises(), ids=lambda text: text[:50])
-def test_each_promise_says_what_it_rests_on_and_which_test_proves_it(promise: str, rests_on: str, proof: str) -> None:
+def test_each_promise_names_its_mechanism_and_its_test(promise: str, rests_on: str, proof: str) -> None:
     assert promise.strip()
     assert rests_on.strip()
     assert _PROOFS.search(proof)
 
 
 @pytest.mark.parametrize("page", _PAGES)
-def test_tests_that_are_named_are_there(page: str) -> None:
+def test_named_tests_exist(page: str) -> None:
     text = (_ROOT / "docs" / page).read_text(encoding="utf-8")
     named = set(re.findall(r"tests/[a-z_/]+(?:\.py)?", text))
     assert {name for name in named if not (_ROOT / name).exists()} == set()

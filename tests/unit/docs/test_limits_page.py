@@ -15,7 +15,7 @@ def _rows() -> list[tuple[str, str, str]]:
     return _ROW.findall(_PAGE.read_text(encoding="utf-8"))
 
 
-def test_the_page_has_the_limits() -> None:
+def test_the_page_lists_the_limits() -> None:
     assert len(_rows()) > 25
 
 
@@ -28,7 +28,7 @@ def test_every_setting_that_is_a_limit_is_on_the_page() -> None:
 
 
 @pytest.mark.parametrize(("default", "name", "answer"), _rows(), ids=lambda text: text[:40])
-def test_each_limit_has_the_default_that_the_page_tells(default: str, name: str, answer: str) -> None:
+def test_each_limit_has_the_documented_default(default: str, name: str, answer: str) -> None:
     field = Settings.model_fields[name.lower()]
     assert str(field.default) == default
     assert re.search(r"\b(400|404|408|409|413|414|429|431|503|507)\b|closed|waits|counted|counts as new", answer)

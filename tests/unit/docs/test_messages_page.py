@@ -105,12 +105,12 @@ def _is_nameless(sent: str) -> bool:
     return isinstance(record, dict) and "name" not in record and sent != '{"number": 1}'
 
 
-def test_the_page_has_its_model_and_table() -> None:
+def test_the_page_shows_its_model_and_table() -> None:
     assert list(TYPES) == list(MODEL.model_fields)
 
 
 @pytest.mark.parametrize(("sent", "message"), list(examples()))
-def test_an_example_gives_its_message(sent: str, message: str) -> None:
+def test_an_example_produces_its_message(sent: str, message: str) -> None:
     assert messages(sent) == [message]
 
 

@@ -11,7 +11,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_code_of_a_guide_declares_what_it_says(name: str) -> None:
+def test_the_code_of_a_guide_declares_what_the_guide_says(name: str) -> None:
     blocks = BLOCK.findall((GUIDES / f"{name}.md").read_text(encoding="utf-8"))
     assert blocks
     for code in blocks:
@@ -21,7 +21,7 @@ def test_the_code_of_a_guide_declares_what_it_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_guide_names_calls_that_there_are(name: str) -> None:
+def test_a_guide_names_existing_calls(name: str) -> None:
     text = (GUIDES / f"{name}.md").read_text(encoding="utf-8")
     from bulkport import Bulkport  # after the guides were read
 

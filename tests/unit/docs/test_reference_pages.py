@@ -13,8 +13,8 @@ from pydantic_core import PydanticUndefined
 
 from bulkport import errors
 from bulkport.errors import BulkportError, ResourceDeclarationError
-from bulkport.fastapi.answers import problem_type_of, status_of
 from bulkport.fastapi.error_report import NotAcceptable
+from bulkport.fastapi.error_responses import problem_type_of, status_of
 from bulkport.fastapi.tus_headers import TusVersionUnsupported
 from bulkport.jobs import errors as job_errors
 from commandapi.app import create_app
@@ -43,7 +43,7 @@ def test_every_setting_is_described_with_its_default(name: str) -> None:
         assert row[1] == f"`{default.value if isinstance(default, Enum) else default}`"
 
 
-def test_no_setting_is_described_that_is_not_there() -> None:
+def test_no_unknown_setting_is_described() -> None:
     described = set(re.findall(r"^\| `COMMANDAPI_(\w+)`", read("settings.md"), re.MULTILINE))
     assert described == {name.upper() for name in Settings.model_fields}
 
@@ -64,11 +64,13 @@ def test_every_problem_is_described() -> None:
     assert described == expected
 
 
-def test_errors_of_the_library_know_nothing_of_http() -> None:
+def test_library_errors_do_not_know_http() -> None:
     for module in (errors, job_errors):
         for name, found in inspect.getmembers(module, inspect.isclass):
             if issubclass(found, BulkportError):
-                assert not {"status", "headers"} & set(dir(found)), f"{name}: bulkport.fastapi.answers has its status"
+                assert not {"status", "headers"} & set(dir(found)), (
+                    f"{name}: its status belongs in fastapi.error_responses"
+                )
 
 
 def api_routes(app: FastAPI) -> set[tuple[str, str]]:
@@ -87,13 +89,13 @@ def test_every_route_is_described() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert missing == []
 
 
-def test_walkthrough_names_functions_that_exist() -> None:
+def test_the_walkthrough_names_existing_functions() -> None:
     text = (ROOT / "docs" / "walkthrough.md").read_text(encoding="utf-8")
     named = re.findall(r"`((?:bulkport|commandapi)/[\w/]+\.(?:py|sql))(?::([\w.]+))?`", text)
     assert len(named) > 20

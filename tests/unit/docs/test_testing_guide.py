@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[3]
 GUIDE = ROOT / "docs" / "guides" / "testing.md"
 
 
-def test_the_guide_shows_the_examples_tests_as_they_are() -> None:
+def test_the_guide_shows_the_examples_tests_unchanged() -> None:
     sources = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "examples").glob("*.py"))
     shown = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert shown
@@ -17,7 +17,7 @@ def test_the_guide_shows_the_examples_tests_as_they_are() -> None:
         assert block in sources, f"the guide shows what no test of the examples has:\n{block}"
 
 
-def test_the_guide_names_each_function_of_the_kit() -> None:
+def test_the_guide_names_each_function_of_the_testing_kit() -> None:
     guide = GUIDE.read_text(encoding="utf-8")
     functions = [name for name in testing.__all__ if name.islower()]
     assert [name for name in functions if f"`{name}" not in guide] == []

@@ -24,7 +24,7 @@ _HEADERS = b"--b\r\n" + b"".join(b"X-%d: %s\r\n" % (number, b"x" * 4000) for num
         pytest.param(_FILE + _HEADERS, id="headers after"),
     ],
 )
-async def test_a_form_with_too_many_parts_or_headers_is_refused(body: bytes) -> None:
+async def test_a_form_with_too_many_parts_or_headers_is_rejected(body: bytes) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(body), 1000):
             yield body[start : start + 1000]

@@ -8,7 +8,7 @@ from bulkport.fastapi.form_body import FormBody
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "Größe.csv", "商品.csv", "📦 новый.csv"])
-async def test_files_and_fields_have_names_of_any_script(name: str) -> None:
+async def test_files_and_fields_can_have_names_in_any_script(name: str) -> None:
     body = (
         f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n1\r\n'
         f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\na\r\n--b--\r\n'

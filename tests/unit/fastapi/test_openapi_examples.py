@@ -56,7 +56,7 @@ def check(schema: Mapping[str, Any], example: Any) -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_each_example_is_as_its_schema_says(name: str) -> None:
+def test_each_example_matches_its_schema(name: str) -> None:
     found = [pair for content in bodies(OPERATIONS[name]) for pair in examples(content)]
     for schema, example in found:
         check(schema, example)
@@ -67,12 +67,12 @@ def test_each_example_is_as_its_schema_says(name: str) -> None:
             check(parameter["schema"], parameter["example"])
 
 
-def test_each_operation_says_what_it_does() -> None:
+def test_each_operation_has_a_description() -> None:
     mute = [name for name, operation in OPERATIONS.items() if "/api/" in name and not operation.get("description")]
     assert mute == []
 
 
-def test_each_event_of_webhooks_is_described_with_an_example() -> None:
+def test_each_webhook_event_has_a_description_and_an_example() -> None:
     described = {}
     for item in DESCRIPTION["webhooks"].values():
         content = item["post"]["requestBody"]["content"]["application/json"]
@@ -87,7 +87,7 @@ SAFE_BY_THEMSELVES = {"PATCH /api/uploads/{upload_id}"}
 """`Upload-Offset` says what has been done already."""
 
 
-def test_each_change_is_stated_to_be_safe_to_send_again() -> None:
+def test_each_change_states_that_it_is_safe_to_repeat() -> None:
     for name, operation in OPERATIONS.items():
         is_change = name.startswith(("POST", "PUT", "PATCH", "DELETE")) and name not in SAFE_BY_THEMSELVES
         takes_key = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
@@ -96,7 +96,7 @@ def test_each_change_is_stated_to_be_safe_to_send_again() -> None:
             assert {"409", "422"} <= operation["responses"].keys(), name
 
 
-def test_each_field_and_parameter_says_what_it_is() -> None:
+def test_each_field_and_parameter_has_a_description() -> None:
     mute = [
         f"{name}.{field}"
         for name, schema in DESCRIPTION["components"]["schemas"].items()
@@ -112,7 +112,7 @@ def test_each_field_and_parameter_says_what_it_is() -> None:
     assert mute == []
 
 
-def test_ids_of_operations_are_names_of_functions() -> None:
+def test_operation_ids_are_function_names() -> None:
     ids = [operation["operationId"] for operation in OPERATIONS.values()]
     assert len(set(ids)) == len(ids)
     assert [one for one in ids if not re.fullmatch("[a-z][A-Za-z]+", one)] == []

@@ -20,12 +20,12 @@ KNOWN = ("mode", "dryRun", "delimiter", "dateFormat", "map", "set", "tag", "star
         ("start_at", "startAt"),
     ],
 )
-def test_a_misspelled_parameter_is_refused_by_the_one_that_is_meant(given: str, meant: str) -> None:
+def test_a_misspelled_parameter_is_rejected_with_a_suggestion(given: str, meant: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         require_spelling(["mode", given], KNOWN)
     assert refused.value.errors == {given: [f"{given} is no parameter of this request; {meant} is"]}
 
 
 @pytest.mark.parametrize("given", ["mode", "tenant", "orgId", "ma", "sets", "tags", "utm_source", "d" * 8000, ""])
-def test_known_and_other_parameters_pass(given: str) -> None:
+def test_known_and_unrelated_parameters_pass(given: str) -> None:
     require_spelling([given], KNOWN)

@@ -44,18 +44,18 @@ async def _cancelled(method: str, message: str | None, *, has_begun: bool = Fals
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_it_is_503_and_says_to_come_again(method: str) -> None:
+async def test_a_request_during_shutdown_gets_503_and_retry_after(method: str) -> None:
     start, body = await _cancelled(method, _SHUTDOWN)
     assert start["status"] == 503
     assert (b"retry-after", b"1") in start["headers"]
     assert "stop" in json.loads(body["body"])["detail"]
 
 
-async def test_an_answer_that_has_begun_is_broken_off() -> None:
+async def test_a_started_response_is_broken_off() -> None:
     with pytest.raises(asyncio.CancelledError):
         await _cancelled("GET", _SHUTDOWN, has_begun=True)
 
 
-async def test_other_cancellations_are_passed_on() -> None:
+async def test_other_cancellations_propagate() -> None:
     with pytest.raises(asyncio.CancelledError):
         await _cancelled("POST", None)

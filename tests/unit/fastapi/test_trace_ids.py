@@ -15,7 +15,7 @@ def with_traceparent(*values: str) -> str:
 
 
 @pytest.mark.parametrize("value", [f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00", f"cc-{TRACE}-{SPAN}-01-later"])
-def test_valid_header_gives_its_trace_id(value: str) -> None:
+def test_a_valid_header_provides_the_trace_id(value: str) -> None:
     assert with_traceparent(value) == TRACE
 
 
@@ -35,7 +35,7 @@ def test_valid_header_gives_its_trace_id(value: str) -> None:
         (f"00-{TRACE}0-{SPAN}-01",),
     ],
 )
-def test_any_other_request_gets_a_random_one(values: tuple[str, ...]) -> None:
+def test_any_other_request_gets_a_random_trace_id(values: tuple[str, ...]) -> None:
     first, second = with_traceparent(*values), with_traceparent(*values)
     assert first != second
     assert TRACE not in (first, second)

@@ -38,12 +38,12 @@ def test_paths_name_the_row_and_the_field() -> None:
     }
 
 
-def test_error_about_the_whole_has_the_empty_path() -> None:
+def test_an_error_about_the_whole_body_has_the_empty_path() -> None:
     two = [{"platformName": "a"}, {"platformName": "b"}]
     assert messages_by_path(errors_of({"platforms": two}).errors()) == {"": ["Two is a crowd"]}
 
 
-def test_several_messages_of_a_field_are_kept_in_order_and_once() -> None:
+def test_several_messages_of_a_field_are_kept_in_order_without_duplicates() -> None:
     errors = [
         {"type": "missing", "loc": ("query", "limit"), "msg": ""},
         {"type": "int_parsing", "loc": ("query", "limit"), "msg": ""},
@@ -56,5 +56,5 @@ def test_several_messages_of_a_field_are_kept_in_order_and_once() -> None:
     ("location", "path"),
     [((), ""), (("a",), "a"), ((0,), "[0]"), (("a", 0, 1, "b", "c"), "a[0][1].b.c"), ((3, "name"), "[3].name")],
 )
-def test_path_is_written_as_in_a_program(location: tuple[str | int, ...], path: str) -> None:
+def test_a_path_is_written_as_in_code(location: tuple[str | int, ...], path: str) -> None:
     assert field_path(location) == path

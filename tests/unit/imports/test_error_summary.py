@@ -21,23 +21,23 @@ def _bad(number: int, name: Any = "x", *messages: str) -> tuple[int, Any, Any]:
     return number, errors, {"name": name}
 
 
-def test_no_bad_row_no_summary() -> None:
+def test_without_bad_rows_there_is_no_summary() -> None:
     assert error_summary(THINGS, [], 0) is None
 
 
-def test_rows_and_messages() -> None:
+def test_the_summary_lists_rows_and_messages() -> None:
     summary = error_summary(THINGS, [_bad(1, "A", "one", "two"), _bad(7, "B", "three")], 2)
     assert summary == "Thing 'A': one, two; Thing 'B': three"
 
 
-def test_ten_rows_are_shown_and_the_rest_counted() -> None:
+def test_ten_rows_are_listed_and_the_rest_counted() -> None:
     summary = error_summary(THINGS, [_bad(number, str(number)) for number in range(10)], 1234)
     assert summary is not None
     assert summary.count("Thing '") == 10
     assert summary.endswith("Thing '9': name is bad (and 1224 more)")
 
 
-def test_it_is_cut_at_a_whole_error() -> None:
+def test_the_summary_is_cut_between_errors() -> None:
     summary = error_summary(THINGS, [_bad(number, "n" * 90) for number in range(10)], 10)
     assert summary is not None
     assert len(summary) <= MAX_SUMMARY_LENGTH
@@ -46,7 +46,7 @@ def test_it_is_cut_at_a_whole_error() -> None:
     assert summary.count(f"'{'n' * 90}': name is bad") == shown > 1
 
 
-def test_one_error_that_is_too_long_is_cut_inside() -> None:
+def test_a_single_long_error_is_truncated() -> None:
     summary = error_summary(THINGS, [_bad(1, "A", "m" * 600), _bad(2)], 2)
     assert summary is not None
     assert len(summary) == MAX_SUMMARY_LENGTH
@@ -66,7 +66,7 @@ def test_one_error_that_is_too_long_is_cut_inside() -> None:
         ({"name": "n" * 200}, "n" * 99 + "…"),
     ],
 )
-def test_names(record: Any, name: str) -> None:
+def test_names_are_shown(record: Any, name: str) -> None:
     assert error_summary(THINGS, [(3, [{"field": "", "message": "m"}], record)], 1) == f"Thing '{name}': m"
 
 
@@ -80,7 +80,7 @@ def test_unknown_fields_are_reported_once_each() -> None:
     assert unknown_fields_warnings(["b", "a", "B", "a"]) == ["Unknown fields were ignored: b, a, B"]
 
 
-def test_many_and_long_unknown_fields_are_reported_in_part() -> None:
+def test_many_or_long_unknown_fields_are_abbreviated() -> None:
     (warning,) = unknown_fields_warnings([f"{number:02}{'x' * 200}" for number in range(60)])
     assert warning.endswith(f", 49{'x' * 97}… and others")
     assert warning.count("…") == 50

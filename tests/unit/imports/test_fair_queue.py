@@ -58,7 +58,7 @@ async def test_two_users_share_by_time_not_by_chunks(clock: _Clock) -> None:
     assert share.count("quick") * 1.0 == pytest.approx(share.count("slow") * 3.0, rel=0.1)
 
 
-async def test_an_idle_user_saves_nothing_up(clock: _Clock) -> None:
+async def test_an_idle_user_accumulates_no_credit(clock: _Clock) -> None:
     fair_queue, log = FairQueue(1), list[str]()
     await _work(fair_queue, clock, "early", 1, 1.0, log)
     await _work(fair_queue, clock, "busy", 100, 1.0, log)
@@ -72,7 +72,7 @@ async def test_an_idle_user_saves_nothing_up(clock: _Clock) -> None:
     assert longest <= 2
 
 
-async def test_no_more_chunks_than_slots_concurrently() -> None:
+async def test_concurrent_chunks_never_exceed_the_slots() -> None:
     fair_queue, at_work, most = FairQueue(2), 0, 0
 
     async def work(user: str) -> None:
@@ -87,7 +87,7 @@ async def test_no_more_chunks_than_slots_concurrently() -> None:
     assert most == 2
 
 
-async def test_a_cancelled_waiter_gives_its_turn_back() -> None:
+async def test_a_cancelled_waiter_gives_up_its_turn() -> None:
     fair_queue = FairQueue(1)
     async with fair_queue.turn("a"):
         waiting = asyncio.create_task(_hold(fair_queue, "b"))
@@ -98,7 +98,7 @@ async def test_a_cancelled_waiter_gives_its_turn_back() -> None:
         pass
 
 
-async def test_a_waiter_cancelled_as_its_turn_comes_gives_it_back() -> None:
+async def test_a_waiter_cancelled_as_its_turn_comes_gives_it_up() -> None:
     fair_queue = FairQueue(1)
     async with fair_queue.turn("a"):
         waiting = asyncio.create_task(_hold(fair_queue, "b"))

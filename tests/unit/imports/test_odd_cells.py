@@ -107,19 +107,19 @@ def _xlsb(*cells: tuple[int, int, bytes], **parts: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("file", [_ods(), _xlsb(), gzip.decompress(_XLS)], ids=["ods", "xlsb", "xls"])
-def test_cells_with_errors_are_read_as_they_are_shown(file: bytes) -> None:
+def test_cells_with_errors_are_read_as_displayed(file: bytes) -> None:
     found = read_file(file, format_=BodyFormat.EXCEL)
     assert (found.named(), found.named("size")) == (["x"] * 3, ["#DIV/0!", "#N/A", "2"])
 
 
 @pytest.mark.parametrize("file", [_ods(), _xlsb(), gzip.decompress(_XLS)], ids=["ods", "xlsb", "xls"])
-def test_what_is_cut_short_is_no_fault(tmp_path: Path, file: bytes) -> None:
+def test_truncated_cell_data_is_no_error(tmp_path: Path, file: bytes) -> None:
     for size in range(0, len(file), max(1, len(file) // 40)):
         (tmp_path / "file").write_bytes(file[:size])
         find_odd_cells(str(tmp_path / "file"), "S")
 
 
-def test_cells_of_binary_workbooks_are_read_by_their_kind() -> None:
+def test_cells_of_binary_workbooks_are_read_by_type() -> None:
     texts = _record(159, struct.pack("<II", 1, 1)) + _record(19, b"\0" + _wide("Größe ☺")) + _record(160)
     formats = (
         _record(615, struct.pack("<I", 1)) + _record(44, struct.pack("<H", 164) + _wide("[h]:mm:ss")) + _record(616)

@@ -8,7 +8,7 @@ from bulkport.imports.charsets import find_charset
 from bulkport.imports.options import Blank, ExcelDates, Normalization, ReadingOptions
 
 
-def test_every_parameter_reads_its_own_example_and_comes_back_from_json() -> None:
+def test_every_parameter_parses_its_own_example_and_round_trips_through_json() -> None:
     for parameter in PARAMETERS:
         options = parse_reading([(parameter.name, parameter.example)])
         assert options != ReadingOptions(), parameter.name
@@ -48,7 +48,7 @@ def test_values_are_read_as_what_they_mean() -> None:
     )
 
 
-def test_a_word_is_not_for_true_and_for_false() -> None:
+def test_one_word_cannot_mean_both_true_and_false() -> None:
     for query in ([("trueWords", "x"), ("falseWords", "X,y")], [("trueWords", "no")]):
         with pytest.raises(ValidationFailed, match="is a word for true and for false"):
             parse_reading(query)
@@ -79,7 +79,7 @@ def test_a_word_is_not_for_true_and_for_false() -> None:
         ("nullWords", "a,,b"),
     ],
 )
-def test_a_bad_value_is_refused_by_name_with_what_is_allowed(name: str, value: str) -> None:
+def test_a_bad_value_is_rejected_by_name_with_the_allowed_ones(name: str, value: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         parse_reading([(name, value)])
     (message,) = refused.value.errors[name]
@@ -89,18 +89,18 @@ def test_a_bad_value_is_refused_by_name_with_what_is_allowed(name: str, value: s
     assert refused.value.detail == f"{message}."
 
 
-def test_two_values_of_one_parameter_are_refused() -> None:
+def test_two_values_of_one_parameter_are_rejected() -> None:
     with pytest.raises(ValidationFailed, match="delimiter is given twice"):
         parse_reading([("delimiter", ";"), ("delimiter", ",")])
 
 
-def test_a_request_overrides_its_resource_and_mappings_are_joined() -> None:
+def test_a_request_overrides_its_resource_and_mappings_are_merged() -> None:
     resource = ReadingOptions(decimal=",", trim=True, map={"Nr.": "sku", "Preis": "price"})
     request = ReadingOptions(trim=False, map={"Nr.": "code"})
     assert request.over(resource) == ReadingOptions(decimal=",", trim=False, map={"Nr.": "code", "Preis": "price"})
 
 
-def test_detection_adds_what_nobody_said_and_says_so() -> None:
+def test_detection_fills_in_unset_options_and_reports_them() -> None:
     options = ReadingOptions(delimiter=";").detect(delimiter=",", charset="windows-1252")
     assert options.delimiter == ";"
     assert options.to_json() == {"encoding": "windows-1252", "delimiter": ";", "detected": ["encoding"]}
@@ -124,7 +124,7 @@ def test_detection_adds_what_nobody_said_and_says_so() -> None:
         ("\N{SNOWMAN}", None),
     ],
 )
-def test_charsets_go_by_all_their_names(name: str, found: str | None) -> None:
+def test_charsets_are_known_by_all_their_names(name: str, found: str | None) -> None:
     assert find_charset(name) == found
     if found is not None:
         assert find_charset(found) == found
@@ -136,7 +136,7 @@ def test_every_parameter_is_described() -> None:
     assert all(parameter["description"].endswith(".") for parameter in described.values())
 
 
-def test_what_the_description_names_is_accepted() -> None:
+def test_values_named_in_the_description_are_accepted() -> None:
     for parameter in openapi_parameters("sku"):
         named = [*parameter["schema"].get("enum", ()), parameter["example"]]
         for value in named:

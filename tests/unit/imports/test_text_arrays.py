@@ -17,7 +17,7 @@ def _by_psycopg(texts: list[str | None]) -> bytes:
 
 
 @given(st.lists(st.one_of(st.none(), _TEXTS), min_size=1).filter(any))
-def test_an_array_is_the_one_that_psycopg_makes(texts: list[str | None]) -> None:
+def test_an_array_equals_the_one_that_psycopg_builds(texts: list[str | None]) -> None:
     assert binary_text_array(texts) == _by_psycopg(texts)
 
 
@@ -26,13 +26,13 @@ def test_long_texts_have_their_lengths(texts: list[str | None]) -> None:
     assert binary_text_array(texts) == _by_psycopg(texts)
 
 
-def test_arrays_without_a_text_say_that_they_are_of_text() -> None:
+def test_arrays_without_text_declare_the_text_type() -> None:
     dumper = Transformer(None).get_dumper(TextArray([None]), PyFormat.BINARY)
     assert dumper.oid == 1009
     assert dumper.dump(TextArray([None])) == bytes.fromhex("00000001000000010000001900000001 00000001ffffffff")
     assert dumper.dump(TextArray([])) == bytes.fromhex("000000000000000000000019")
 
 
-def test_half_a_surrogate_pair_is_refused() -> None:
+def test_half_a_surrogate_pair_is_rejected() -> None:
     with pytest.raises(UnicodeEncodeError):
         binary_text_array(["\ud800"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bulkport import Resource
 from bulkport.errors import CsvHeaderError, MalformedBody, RecordTooLarge, ValidationFailed
 from bulkport.imports.formats import BadRecord, BodyFormat
-from bulkport.imports.formats.csv.sent_again import neutralized, without_neutralizing
+from bulkport.imports.formats.csv.resent_report import neutralized, without_neutralizing
 from bulkport.imports.formats.json_hints import hint
 from bulkport.limits import ImportLimits
 from drawn_examples import examples
@@ -26,7 +26,7 @@ TEXT = "Artikel;Preis;Größe\nMüller – groß;1,5;XL\nStraße;2;\n"
     "charset", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "mac_roman"]
 )
 @pytest.mark.parametrize("bite", [1, 7, 1 << 20])
-def test_text_of_any_charset_is_read_without_being_told(charset: str, bite: int) -> None:
+def test_text_in_any_charset_is_detected(charset: str, bite: int) -> None:
     found = read_file(TEXT.encode(charset), bite=bite)
     assert found.named() == ["Müller – groß", "Straße"]
     assert found.named("size") == ["XL", ""]
@@ -65,7 +65,7 @@ def test_text_of_any_charset_is_read_without_being_told(charset: str, bite: int)
         ("mac_roman", "name,size\nCafé Zürich,x\n", "Café Zürich"),
     ],
 )
-def test_charsets_of_the_world_are_detected_and_said(charset: str, text: str, name: str) -> None:
+def test_charsets_of_the_world_are_detected_and_reported(charset: str, text: str, name: str) -> None:
     found = read_file(text.encode(charset))
     assert found.named()[0] == name
     assert found.reading["encoding"] in found.warnings[0]
@@ -93,19 +93,19 @@ def test_a_few_foreign_bytes_in_utf8_are_reported_and_not_lost() -> None:
     assert found.named()[3] == "plain"
 
 
-def test_foreign_bytes_far_into_a_file_are_reported() -> None:
+def test_foreign_bytes_deep_in_a_file_are_reported() -> None:
     body = b"name\n" + b"plain\n" * 20_000 + b"M\xfcller\n"
     found = read_file(body)
     assert isinstance(found.rows[-1], BadRecord)
     assert "charset=windows-1252" in found.rows[-1].message
 
 
-def test_a_header_with_bytes_that_are_no_text_is_refused_with_the_likely_charset() -> None:
+def test_a_header_with_undecodable_bytes_is_rejected_with_the_likely_charset() -> None:
     with pytest.raises(MalformedBody, match=r"not valid UTF-8: byte 0xFF .* charset=windows-1252"):
         read_file(b"name,\xff\nA,B\n")
 
 
-def test_bytes_that_the_named_charset_lacks_spoil_their_row_alone() -> None:
+def test_bytes_outside_the_named_charset_affect_only_their_row() -> None:
     found = read_file(b"name\nA\nB\x81\nC\n", ("charset", "windows-1252"))
     assert found.named()[::2] == ["A", "C"]
     assert found.rows[1].raw == "B\\x81"
@@ -113,12 +113,12 @@ def test_bytes_that_the_named_charset_lacks_spoil_their_row_alone() -> None:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_found(delimiter: str) -> None:
+def test_the_delimiter_is_detected(delimiter: str) -> None:
     found = read_file(f"name{delimiter}price\nA, B; C|D{delimiter}1\n".replace(delimiter * 2, "").encode())
     assert found.reading["delimiter"] == delimiter
 
 
-def test_excel_says_its_delimiter_in_the_first_line() -> None:
+def test_excels_sep_line_sets_the_delimiter() -> None:
     body = b"sep=;\r\nname;price\r\nA;1\r\n"
     for query in ((), (("delimiter", ";"),)):
         assert read_file(body, *query).named() == ["A"]
@@ -132,11 +132,11 @@ def test_excel_says_its_delimiter_in_the_first_line() -> None:
 @pytest.mark.parametrize(
     "header", ["\u200bname", "na\ufeffme", "\xa0name ", "\ufeff\u2060NAME", "na\xadme", "article\u200b name"]
 )
-def test_signs_that_cannot_be_seen_are_no_part_of_a_header(header: str) -> None:
+def test_invisible_characters_are_not_part_of_a_header(header: str) -> None:
     assert read_file(f"{header},price\nA,1\n".encode()).named() == ["A"]
 
 
-def test_composed_and_decomposed_headers_are_the_same() -> None:
+def test_composed_and_decomposed_headers_are_equal() -> None:
     assert read_file("name,Gro\u0308ße\nA,XL\n".encode()).named("size") == ["XL"]
 
 
@@ -185,7 +185,7 @@ DRAWN = {
 
 @pytest.mark.parametrize("body", DRAWN.values(), ids=list(DRAWN))
 @pytest.mark.parametrize("bite", [5, 1 << 20])
-def test_dashes_that_are_drawn_around_a_table_are_ignored_and_counted(body: str, bite: int) -> None:
+def test_dashes_drawn_around_a_table_are_ignored_and_counted(body: str, bite: int) -> None:
     found = read_file(body.encode(), ("trim", "true"), bite=bite)
     assert [name.strip() for name in found.named()] == ["A", "B"]
     assert "of dashes w" in found.warnings[-1]
@@ -228,7 +228,7 @@ def test_dashes_and_counts_may_be_values(body: str) -> None:
         ("SQLite format 3\0\1", "is a SQLite database"),
     ],
 )
-def test_what_is_no_table_with_a_header_is_named(body: str, message: str) -> None:
+def test_a_file_that_is_not_a_table_with_a_header_is_identified(body: str, message: str) -> None:
     with pytest.raises((CsvHeaderError, MalformedBody), match=re.escape(message.replace("\\\\", "\\"))):
         read_file(body.encode())
 
@@ -242,19 +242,19 @@ def test_what_is_no_table_with_a_header_is_named(body: str, message: str) -> Non
         ('"A,x"', "the whole row is in quotes: take them away"),
     ],
 )
-def test_other_signs_than_quotes_are_reported(row: str, message: str) -> None:
+def test_other_quote_characters_are_reported(row: str, message: str) -> None:
     (bad,) = read_file(f"name,size\n{row}\n".encode()).rows
     assert message in bad.message
 
 
 @pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("text", ["商品名,サイズ\nりんご,大\n", "商品名\tサイズ\r\nりんご\t大\r\n"])
-def test_wide_text_may_begin_with_any_script(charset: str, text: str) -> None:
+def test_utf16_text_can_begin_with_any_script(charset: str, text: str) -> None:
     found = read_file(text.encode(charset))
     assert (found.named(), found.reading["encoding"]) == (["りんご"], charset)
 
 
-def test_a_quoted_field_may_have_lines_of_delimiters() -> None:
+def test_a_quoted_field_can_contain_lines_of_delimiters() -> None:
     found = read_file(b'name,size\n"A\n,\n,,\n",x\n')
     assert found.named() == ["A\n,\n,,\n"]
     assert found.warnings == []
@@ -269,13 +269,13 @@ def test_what_fills_up_the_end_of_a_file_is_ignored(end: bytes) -> None:
     assert len(read_file(b'{"name":"A"}' + end, format_=BodyFormat.NDJSON).rows) == 1
 
 
-def test_empty_cells_may_trail() -> None:
+def test_trailing_empty_cells_are_allowed() -> None:
     assert read_file(b"name,price,\nA,1,\nB,2\n").named() == ["A", "B"]
     found = read_file(b"name,price\nA,1,\nB,2,,\nC,3,x\n")
     assert found.named() == ["A", "B", "the row has 3 fields where the header has 2"]
 
 
-def test_files_put_together_with_their_headers_are_read() -> None:
+def test_concatenated_files_with_repeated_headers_are_read() -> None:
     part = "\ufeffname,price\nA,1\n".encode()
     found = read_file(part + part + part.removesuffix(b"\n") + part)
     assert found.named() == ["A"] * 4
@@ -286,11 +286,11 @@ def test_files_put_together_with_their_headers_are_read() -> None:
     assert "byte order mark (U+FEFF)" in lines.warnings[0]
 
 
-def test_a_value_may_be_called_as_its_column() -> None:
+def test_a_value_can_equal_the_name_of_its_column() -> None:
     assert read_file(b"name\nA\nname\n").named() == ["A", "name"]
 
 
-def test_titles_above_the_header_are_passed_over_and_said() -> None:
+def test_titles_above_the_header_are_skipped_and_reported() -> None:
     body = b"Price list 2026,,\n,,\nas of January,,\nname,price,size\nA,1,x\n"
     found = read_file(body)
     assert found.named() == ["A"]
@@ -302,7 +302,7 @@ def test_titles_above_the_header_are_passed_over_and_said() -> None:
         read_file(body, ("headerRow", "1"))
 
 
-def test_second_headers_and_units_below_the_header_are_no_records() -> None:
+def test_second_headers_and_units_below_the_header_are_not_records() -> None:
     assert read_file(b"name,price,size\n,[EUR],(cm)\nA,1,x\n").named() == ["A"]
     found = read_file("articleName,size\nArtikel,Größe\nA,x\n".encode())
     assert found.named() == ["A"]
@@ -318,13 +318,13 @@ def test_a_header_of_two_rows_is_joined() -> None:
     assert read_file(b"name,x\nsize,\n").named() == ["size"]
 
 
-def test_comments_are_no_records() -> None:
+def test_comments_are_not_records() -> None:
     body = b'# made by hand\nname,size\n#A,x\nB,"y\n#z"\n'
     assert read_file(body, ("comment", "#")).rows == [{"article_name": "B", "size": "y\n#z"}]
     assert read_file(body.replace(b"#", b"//"), ("comment", "//")).named() == ["B"]
 
 
-def test_escapes_of_mysql_and_pandas_are_read() -> None:
+def test_mysql_and_pandas_escapes_are_read() -> None:
     body = rb"""name,size
 "say \"so\", C:\\new",\N
 a\,b,tab\there
@@ -351,7 +351,7 @@ lines",'
     bite=st.integers(1, 50),
 )
 @settings(max_examples=examples(150))
-def test_what_the_csv_module_escapes_is_read_back(
+def test_escapes_of_the_csv_module_are_read_back(
     rows: list[list[str]], delimiter: str, quoting: int, bite: int
 ) -> None:
     rows = [row for row in rows if any(cell.strip(" \t\n") for cell in row)]
@@ -369,18 +369,18 @@ def test_what_the_csv_module_escapes_is_read_back(
     assert [list(row.values()) for row in found.rows] == rows
 
 
-def test_a_blank_before_a_quote_is_reported() -> None:
+def test_a_space_before_a_quote_is_reported() -> None:
     (row,) = read_file(b'name, size\n"A", "x, y"\n').rows
     assert isinstance(row, BadRecord)
     assert row.message == "a quote must open its field, and be doubled inside it; take away the blank before it"
 
 
-def test_quotes_may_be_single_or_none() -> None:
+def test_quotes_can_be_single_or_absent() -> None:
     assert read_file(b"name,size\n'it''s, \"so\"',x\n", ("quote", "'")).named() == ['it\'s, "so"']
     assert read_file(b'name;size\n5" disk;"x\n', ("quote", "none")).rows == [{"article_name": '5" disk', "size": '"x'}]
 
 
-def test_columns_go_by_aliases_and_by_what_the_request_calls_them() -> None:
+def test_columns_are_found_by_aliases_and_by_the_requests_mapping() -> None:
     found = read_file("Bezeichnung,Grösse\nA,x\n".encode(), ("map", "Grösse:size"), ("set", "price:9"))
     assert found.rows == [{"article_name": "A", "size": "x", "price": "9"}]
     with pytest.raises(ValidationFailed, match="articles has no field 'colour'; it has articleName"):
@@ -393,12 +393,12 @@ def test_columns_go_by_aliases_and_by_what_the_request_calls_them() -> None:
     assert lines.rows == [b'{"articleName":"A","x":1,"price":"9"}']
 
 
-def test_columns_that_map_names_and_the_file_lacks_are_reported() -> None:
+def test_mapped_columns_missing_from_the_file_are_reported() -> None:
     found = read_file(b"name\nA\n", ("map", "Farbe:size"))
     assert found.warnings == ["map names columns that the file does not have: Farbe"]
 
 
-def test_a_stray_byte_is_not_said_to_be_of_a_charset_in_which_it_makes_no_word() -> None:
+def test_a_stray_byte_is_not_attributed_to_a_charset_in_which_it_makes_no_word() -> None:
     found = read_file("name\nŁódź\n".encode() + b"M\x9fller\nCaf\x8e\n\xa3\xf3d\xbc\n")
     assert found.named()[:1] == ["Łódź"]
     for row in found.rows[1:]:
@@ -407,7 +407,7 @@ def test_a_stray_byte_is_not_said_to_be_of_a_charset_in_which_it_makes_no_word()
         assert "name its charset (charset=)" in row.message
 
 
-def test_json_kinds_are_read_or_named() -> None:
+def test_json_formats_are_read_or_named() -> None:
     array = b'[\n  {"name": "a},", "n": {"x": [1]}},\n  {"name": "b"}\n]\n'
     found = read_file(array, format_=BodyFormat.JSON_ARRAY, bite=3)
     assert found.rows == [b'{"articleName":"a},","n":{"x": [1]}}', b'{"articleName":"b"}']
@@ -435,7 +435,7 @@ def test_json_kinds_are_read_or_named() -> None:
     indent=st.sampled_from([None, 1]),
 )
 @settings(max_examples=examples(100))
-def test_arrays_are_cut_between_their_elements_alone(values: list[str], bite: int, indent: int | None) -> None:
+def test_arrays_are_split_only_between_elements(values: list[str], bite: int, indent: int | None) -> None:
     import json
 
     plain = Resource(name="a", label="A", label_field="article_name", model=ARTICLES.model, table="a")
@@ -457,13 +457,13 @@ def test_arrays_are_cut_between_their_elements_alone(values: list[str], bite: in
         (b'[{"a": "' + b"x" * 5000 + b'"},{"a": "' + b"x" * 200_000 + b'"}]', RecordTooLarge, "larger than"),
     ],
 )
-def test_arrays_that_are_none_are_refused(body: bytes, error: type[Exception], message: str) -> None:
+def test_malformed_arrays_are_rejected(body: bytes, error: type[Exception], message: str) -> None:
     limits = ImportLimits(chunk_bytes=1000, max_record_bytes=10_000)
     with pytest.raises(error, match=re.escape(message)):
         read_file(body, format_=BodyFormat.JSON_ARRAY, limits=limits)
 
 
-def test_a_report_that_is_sent_again_is_refused_again_and_taken_when_corrected() -> None:
+def test_an_unchanged_report_is_rejected_again_and_a_corrected_one_accepted() -> None:
     report = (
         "name,size,row,error\r\n"
         '"T a,x,extra",,1,the row has 3 fields where the header has 2\r\n'
@@ -491,19 +491,19 @@ def test_a_report_that_is_sent_again_is_refused_again_and_taken_when_corrected()
 
 
 @given(cell=st.text(alphabet=st.sampled_from(list("'=+-@\t\rab")), max_size=6))
-def test_neutralizing_reverses(cell: str) -> None:
+def test_neutralizing_is_reversible(cell: str) -> None:
     assert without_neutralizing(neutralized(cell)) == cell
     assert not neutralized(cell).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
-def test_neutralized_files_are_read_as_they_were() -> None:
+def test_neutralized_files_are_read_as_written() -> None:
     body = b"name,size\n'=1+1,'-5\n''=x,'plain\n"
     found = read_file(body, ("neutralize", "true"))
     assert found.rows == [{"article_name": "=1+1", "size": "-5"}, {"article_name": "'=x", "size": "'plain"}]
     assert read_file(body).named()[0] == "'=1+1"
 
 
-def test_cutting_is_linear_in_the_number_of_empty_rows() -> None:
+def test_splitting_is_linear_in_the_number_of_empty_rows() -> None:
     started = time.perf_counter()
     found = read_file(b"name,size\n" + b",\n" * 300_000 + b'"a","b"\n' + b'"",""\n' * 100_000)
     assert len(found.rows) == 1

@@ -99,7 +99,7 @@ def read_workbook(body: bytes, *query: tuple[str, str], **options: Any) -> Any:
     return read_file(body, *query, format_=BodyFormat.EXCEL, **options)
 
 
-def test_cells_are_read_by_their_type() -> None:
+def test_cells_are_read_by_type() -> None:
     values = [
         5,
         5.5,
@@ -125,7 +125,7 @@ def test_cells_are_read_by_their_type() -> None:
     assert german.named("size")[:4] == ["5", "5,5", "ja", "nein"]
 
 
-def test_the_sheet_and_the_header_are_found_or_chosen() -> None:
+def test_the_sheet_and_the_header_are_detected_or_chosen() -> None:
     body = workbook(
         {
             "Notes": [["read me"], ["please"]],
@@ -148,7 +148,7 @@ def test_the_sheet_and_the_header_are_found_or_chosen() -> None:
         read_workbook(body, ("sheet", "Notes"))
 
 
-def test_columns_of_workbooks_go_by_other_names_too() -> None:
+def test_workbook_columns_can_be_renamed() -> None:
     body = workbook({"S": [["Was", "size"], ["A", "x"]]})
     assert read_workbook(body, ("map", "Was:articleName"), ("set", "price:1")).rows == [
         {"article_name": "A", "size": "x", "price": "1"}
@@ -162,12 +162,12 @@ def test_columns_of_workbooks_go_by_other_names_too() -> None:
         (workbook({"S": [["name"]]})[:-200], "cannot be read"),
     ],
 )
-def test_what_is_no_workbook_is_refused(body: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_workbook_is_rejected(body: bytes, message: str) -> None:
     with pytest.raises(BadRequest, match=message):
         read_workbook(body)
 
 
-def test_files_that_unpack_to_too_much_are_refused() -> None:
+def test_files_that_decompress_to_too_much_are_rejected() -> None:
     row = '<row r="{0}"><c r="{1}{0}"><v>1</v></c></row>'
     far = row.format(1, "A") + row.format(1048576, "XFD")
     long = f'<row r="1"><c t="inlineStr"><is><t>{"x" * 300 * MIB}</t></is></c></row>'
@@ -196,7 +196,7 @@ def _with_sheet(text: str) -> bytes:
     return file.getvalue()
 
 
-def test_parquet_keeps_every_digit_and_kind() -> None:
+def test_parquet_keeps_every_digit_and_type() -> None:
     moment = datetime(2024, 1, 31, 12, 0, 1, 123456, tzinfo=UTC)
     table = pa.table(
         {
@@ -227,7 +227,7 @@ def test_parquet_keeps_every_digit_and_kind() -> None:
         read_file(b"PAR1 no", format_=BodyFormat.PARQUET)
 
 
-def test_reading_a_workbook_holds_up_nobody() -> None:
+def test_reading_a_workbook_does_not_block_the_event_loop() -> None:
     body = workbook({"S": [["name", "size"], *([f"row {i}", i] for i in range(20_000))]})
 
     async def longest_wait() -> float:
@@ -249,7 +249,7 @@ def test_reading_a_workbook_holds_up_nobody() -> None:
     [("en-US", "name", "size"), ("de", "Artikel", "Größe"), ("ja", "商品名", "サイズ")],
 )
 @pytest.mark.parametrize("kind", ["xlsx", "ods", "csv"])
-def test_spreadsheets_that_libreoffice_saves_are_read_without_a_setting(
+def test_libreoffice_spreadsheets_are_read_without_settings(
     tmp_path: Path, kind: str, language: str, name: str, size: str
 ) -> None:
     source = tmp_path / "table.fods"
@@ -373,7 +373,7 @@ def _text_at(place: str, text: str) -> str:
     return f'<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>'
 
 
-def test_errors_and_formulas_without_a_value_are_read_as_they_are_shown() -> None:
+def test_errors_and_formulas_without_a_value_are_read_as_displayed() -> None:
     cells = {
         '<c r="D{}" t="e"><v>#N/A</v></c>': "#N/A",
         '<c r="D{}" t="e"><f>1/0</f><v>#DIV/0!</v></c>': "#DIV/0!",
@@ -416,7 +416,7 @@ def test_stray_cells_far_from_the_table_are_no_hindrance() -> None:
     assert beside.named() == ["x", "the row has 16384 fields where the header has 2000"]
 
 
-def test_numbers_that_are_no_day_never_become_another_one() -> None:
+def test_numbers_that_are_not_a_date_never_become_one() -> None:
     numbers = {"-5": "-5", "-0.25": "-0.25", "60": "60", "59": "1900-02-28", "61": "1900-03-01", "0.25": "06:00:00"}
     rows = [
         f'<row r="{row}">{_text_at(f"A{row}", "x")}'
@@ -427,7 +427,7 @@ def test_numbers_that_are_no_day_never_become_another_one() -> None:
     assert read_file(_sheet(head, *rows), format_=BodyFormat.EXCEL).named("size") == list(numbers.values())
 
 
-def test_sheets_that_are_not_read_are_reported() -> None:
+def test_unread_sheets_are_reported() -> None:
     sheets = {"Jan": [["name"], ["A"]], "Feb": [["name"], ["B"]], "Notes": [["x"]]}
     found = read_workbook(workbook(sheets, hidden=("Notes",)))
     assert (found.named(), found.warnings) == (
@@ -463,7 +463,7 @@ def test_sheets_that_are_not_read_are_reported() -> None:
     ],
     ids=str,
 )
-def test_parquet_values_of_every_kind_are_reported_whole(values: pa.Array, written: str) -> None:
+def test_parquet_values_of_every_type_are_reported_whole(values: pa.Array, written: str) -> None:
     file = io.BytesIO()
     pq.write_table(pa.table({"articleName": ["x"], "size": values}), file)
     (row,) = read_file(file.getvalue(), format_=BodyFormat.PARQUET).rows

@@ -65,7 +65,7 @@ ORDER = Order(orderNumber=UUID(int=7), at=datetime(2026, 1, 2, tzinfo=UTC))
     ],
     ids=str,
 )
-def test_a_value_comes_back_as_it_was_given(annotation: Any, value: object) -> None:
+def test_a_value_round_trips(annotation: Any, value: object) -> None:
     def task(value: Any) -> None: ...
 
     task.__annotations__["value"] = annotation
@@ -87,7 +87,7 @@ def test_each_kind_of_parameter_is_passed() -> None:
     assert arguments.call(every_kind, arguments.from_stored(stored), CONTEXT) == (1, "b", CONTEXT, True)
 
 
-def test_a_default_is_that_of_the_function_that_runs() -> None:
+def test_defaults_are_those_of_the_running_function() -> None:
     def old(a: int, b: int = 1) -> int: ...  # type: ignore[empty-body]
 
     def new(a: int, b: int = 2) -> int:
@@ -113,7 +113,7 @@ def test_a_default_is_that_of_the_function_that_runs() -> None:
         ([1], {"context": CONTEXT}, ["context"]),
     ],
 )
-def test_what_does_not_fit_is_named(args: list[object], kwargs: dict[str, object], names: list[str]) -> None:
+def test_mismatched_arguments_are_named(args: list[object], kwargs: dict[str, object], names: list[str]) -> None:
     def task(count: int, when: date | None = None, anything: Any = None, context: JobContext = CONTEXT) -> None: ...
 
     with pytest.raises(ArgumentsDoNotFit) as raised:
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_named(args: list[object], kwargs: dict[str, object
         assert name in str(raised.value)
 
 
-def test_what_cannot_be_read_again_is_refused_at_once() -> None:
+def test_an_argument_that_cannot_be_read_back_is_rejected_at_once() -> None:
     class Measure(BaseModel):
         value: Annotated[int, PlainSerializer(lambda value: f"{value} m")]
 
@@ -156,6 +156,6 @@ def takes_unknown(it: "Unknown") -> None: ...  # type: ignore[name-defined] # no
     [takes_rest, takes_named, takes_connection, takes_at, takes_in, takes_stranger, takes_unknown],
     ids=lambda function: function.__name__,
 )
-def test_a_parameter_that_no_job_could_fill_is_refused(function: Any) -> None:
+def test_a_parameter_that_no_job_could_fill_is_rejected(function: Any) -> None:
     with pytest.raises(TaskDeclarationError, match="task send: "):
         TaskArguments(function, "send")

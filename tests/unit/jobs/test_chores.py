@@ -42,14 +42,14 @@ async def doing(interval: float, **chores: Run) -> AsyncIterator[Chores]:
         await asyncio.wait({working})
 
 
-async def test_a_chore_is_done_at_once_and_then_in_its_interval() -> None:
+async def test_a_maintenance_task_runs_at_once_and_then_at_its_interval() -> None:
     often, seldom = Counted(None), Counted(None)
     async with doing(0.01, often=often), doing(60, seldom=seldom):
         await often.reach(5)
     assert seldom.runs == 1
 
 
-async def test_a_chore_that_fails_is_done_again_and_ends_no_other() -> None:
+async def test_a_failing_maintenance_task_is_retried_and_stops_no_other() -> None:
     failing = Counted(psycopg.OperationalError("away"), ValueError("bug"), None)
     other = Counted(None)
     async with doing(0.01, failing=failing, other=other):
@@ -57,7 +57,7 @@ async def test_a_chore_that_fails_is_done_again_and_ends_no_other() -> None:
         await other.reach(4)
 
 
-async def test_a_chore_may_wish_to_be_done_sooner_but_not_later() -> None:
+async def test_a_maintenance_task_can_ask_to_run_sooner_but_not_later() -> None:
     sooner, later = Counted(0.0, 0.0, None), Counted(60.0)
     async with doing(60, sooner=sooner), doing(0.01, later=later):
         await sooner.reach(3)
@@ -65,7 +65,7 @@ async def test_a_chore_may_wish_to_be_done_sooner_but_not_later() -> None:
     assert sooner.runs == 3
 
 
-async def test_a_chore_can_be_hurried_also_while_it_is_done() -> None:
+async def test_a_maintenance_task_can_be_hurried_while_it_runs() -> None:
     hurried = Counted(None)
     entered, leave = asyncio.Event(), asyncio.Event()
     runs = 0

@@ -38,7 +38,7 @@ async def main() -> None:
 async def send_report(recipient: str) -> None: ...
 
 
-def test_a_task_is_named_for_its_function_unless_told() -> None:
+def test_a_task_is_named_after_its_function_by_default() -> None:
     assert task(send_report).name == f"{__name__}.send_report"
     assert Task(send_report, TaskSettings(name="send"), JobOptions()).name == "send"
 
@@ -57,16 +57,14 @@ print(send.name)
     ("command", "name"),
     [(["shop/tasks.py"], "tasks.send"), (["-m", "shop.tasks"], "shop.tasks.send"), (["-c", SCRIPT], "__main__.send")],
 )
-def test_a_task_of_a_script_is_named_as_those_name_it_who_import_it(
-    command: list[str], name: str, tmp_path: Path
-) -> None:
+def test_a_task_of_a_script_is_named_as_importers_name_it(command: list[str], name: str, tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "tasks.py").write_text(SCRIPT)
     run = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == name
 
 
-def test_what_has_no_name_needs_one() -> None:
+def test_a_callable_without_a_name_needs_one() -> None:
     nameless = functools.partial(send_report, "ada")
     with pytest.raises(TaskDeclarationError, match="name="):
         task(nameless)
@@ -75,7 +73,7 @@ def test_what_has_no_name_needs_one() -> None:
         Task(send_report, TaskSettings(name="x" * 129), JobOptions())
 
 
-def test_what_yields_is_refused() -> None:
+def test_generators_are_rejected() -> None:
     def produce() -> Iterator[int]:
         yield 1
 
@@ -87,7 +85,7 @@ def test_what_yields_is_refused() -> None:
             task(function)
 
 
-def test_options_make_another_task_and_leave_this_one() -> None:
+def test_options_create_another_task_and_leave_the_original() -> None:
     declared = task(send_report)
     urgent = declared.options(queue="urgent", priority=5).options(unique_key="ada")
     assert urgent.call("ada").options == JobOptions("urgent", 5, unique_key="ada")
@@ -96,7 +94,7 @@ def test_options_make_another_task_and_leave_this_one() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"queue": ""}, {"priority": 2**31}, {"concurrency_limit": 0}], ids=str)
-def test_options_that_cannot_be_used_are_refused(wrong: Any) -> None:
+def test_unusable_options_are_rejected(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"1 to 40|32-bit|at least 1"):
         task(send_report).options(**wrong)
 

@@ -33,13 +33,13 @@ async def send() -> None: ...
         ({"batch_id": 2**63}, "batch_id is not the id of a batch"),
     ],
 )
-def test_what_no_job_can_be_is_refused(given: dict[str, Any], why: str) -> None:
+def test_an_impossible_query_is_rejected(given: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidJobQuery) as caught:
         JobQuery(**given)
     assert why in str(caught.value)
 
 
-def test_states_and_sort_may_be_given_by_name() -> None:
+def test_states_and_sort_can_be_given_by_name() -> None:
     states: Any = ["failed", JobState.RETRYING]
     sort: Any = "duration"
     query = JobQuery(states=states, sort=sort, created_since=datetime(2026, 1, 1, tzinfo=UTC))

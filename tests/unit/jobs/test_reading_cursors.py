@@ -29,19 +29,19 @@ def encoded(value: object) -> str:
 
 
 @given(TIMES, IDS, st.booleans())
-def test_a_place_by_time_comes_back(value: datetime, job_id: int, is_backward: bool) -> None:
+def test_a_position_by_time_round_trips(value: datetime, job_id: int, is_backward: bool) -> None:
     cursor = Start(Place(value, job_id), is_backward)
     assert BY_CREATION.read_page(BY_CREATION.write_page(cursor.place, is_backward=cursor.is_backward)) == cursor
 
 
 @given(st.timedeltas(), IDS)
-def test_a_place_by_duration_comes_back(value: timedelta, job_id: int) -> None:
+def test_a_position_by_duration_round_trips(value: timedelta, job_id: int) -> None:
     cursor = Start(Place(value, job_id), is_backward=False)
     assert BY_DURATION.read_page(BY_DURATION.write_page(cursor.place, is_backward=cursor.is_backward)) == cursor
 
 
 @given(TIMES, IDS, TIMES)
-def test_a_walk_comes_back(value: datetime, job_id: int, begun_at: datetime) -> None:
+def test_a_walk_round_trips(value: datetime, job_id: int, begun_at: datetime) -> None:
     cursor = WalkCursor(Place(value, job_id), begun_at)
     assert BY_CREATION.read_walk(BY_CREATION.write_walk(cursor)) == cursor
 
@@ -57,13 +57,13 @@ def test_a_walk_comes_back(value: datetime, job_id: int, begun_at: datetime) -> 
         {"descending": False},
     ],
 )
-def test_a_cursor_is_one_of_its_query_only(other: dict[str, Any]) -> None:
+def test_a_cursor_belongs_to_its_query(other: dict[str, Any]) -> None:
     text = Cursors(KEY, JobQuery(**other)).write_page(Place(NOON, 1), is_backward=False)
     with pytest.raises(InvalidCursor):
         BY_CREATION.read_page(text)
 
 
-def test_a_cursor_of_another_list_of_the_last_hour_is_one_of_this_one() -> None:
+def test_a_cursor_of_an_older_list_of_the_last_hour_still_works() -> None:
     cursor = Start(Place(NOON, 1), is_backward=True)
     later = Cursors(KEY, JobQuery(created_since=NOON + timedelta(minutes=1)))
     assert (
@@ -74,7 +74,7 @@ def test_a_cursor_of_another_list_of_the_last_hour_is_one_of_this_one() -> None:
     )
 
 
-def test_a_cursor_that_was_changed_or_signed_by_somebody_else_is_refused() -> None:
+def test_a_changed_or_foreign_cursor_is_rejected() -> None:
     cursor = Start(Place(NOON, 1), is_backward=False)
     text = BY_CREATION.write_page(cursor.place, is_backward=cursor.is_backward)
     changed = [text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :] for at in range(len(text) - 1)]
@@ -88,7 +88,7 @@ def test_a_cursor_that_was_changed_or_signed_by_somebody_else_is_refused() -> No
 @pytest.mark.parametrize(
     "text", ["", "x", "é", "a" * 1000, "!!!!", encoded(None), encoded([]), encoded(["created", 1, 2, 0]), "W" * 199]
 )
-def test_what_is_no_cursor_is_refused(text: str) -> None:
+def test_an_invalid_cursor_is_rejected(text: str) -> None:
     with pytest.raises(InvalidCursor) as caught:
         BY_CREATION.read_page(text)
     assert isinstance(caught.value, ValueError)
@@ -96,7 +96,7 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
 
 
 @given(st.text())
-def test_any_text_is_refused(text: str) -> None:
+def test_arbitrary_text_is_rejected(text: str) -> None:
     for read in (BY_DURATION.read_page, BY_DURATION.read_walk):
         with pytest.raises(InvalidCursor):
             read(text)

@@ -31,7 +31,7 @@ def test_a_percentile_is_off_by_a_tenth_at_most(seconds: list[float]) -> None:
         assert true / 1.11 <= value <= true * 1.11
 
 
-def test_many_values_are_read_closely() -> None:
+def test_many_values_are_measured_closely() -> None:
     source = random.Random(4)
     seconds = [source.lognormvariate(0, 1) for _ in range(20_000)]
     read = Percentiles.of_histogram(histogram_of(seconds))
@@ -40,18 +40,18 @@ def test_many_values_are_read_closely() -> None:
     assert read.p95 == pytest.approx(math.exp(1.645), rel=0.04)
 
 
-def test_percentiles_rise() -> None:
+def test_percentiles_increase() -> None:
     read = Percentiles.of_histogram([0, 3, 0, 1])
     assert read is not None
     assert 0.0001 <= read.p50 <= read.p95 <= read.p99 <= 0.0001 * 1.1**3
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [0, 0, 0]])
-def test_nothing_has_no_percentiles(sizes: list[int]) -> None:
+def test_without_values_there_are_no_percentiles(sizes: list[int]) -> None:
     assert Percentiles.of_histogram(sizes) is None
 
 
-def test_the_failure_rate_is_of_the_jobs_that_ended() -> None:
+def test_the_failure_rate_counts_finished_jobs() -> None:
     assert JobTotals(succeeded=3, failed=1, retried=7, cancelled=9, enqueued=20).failure_rate == 0.25
     assert JobTotals(enqueued=20).failure_rate is None
 
@@ -69,11 +69,11 @@ def test_the_failure_rate_is_of_the_jobs_that_ended() -> None:
         (timedelta.max, Granularity.DAY),
     ],
 )
-def test_a_window_is_read_in_fine_steps_but_not_in_many(window: timedelta, granularity: Granularity) -> None:
+def test_a_window_is_read_in_a_bounded_number_of_fine_steps(window: timedelta, granularity: Granularity) -> None:
     assert task_granularity(window) is granularity
 
 
-def test_jobs_are_kept_by_the_state_they_ended_in() -> None:
+def test_jobs_are_retained_by_their_final_state() -> None:
     assert dict(RetentionPolicy().ages()) == {
         JobState.SUCCEEDED: timedelta(days=7),
         JobState.FAILED: timedelta(days=30),

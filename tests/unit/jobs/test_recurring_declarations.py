@@ -23,7 +23,7 @@ def recurring() -> RecurringJobs:
     return RecurringJobs(unconnected)
 
 
-def test_a_declaration_leaves_the_task_as_it_is(recurring: RecurringJobs) -> None:
+def test_a_declaration_leaves_the_task_unchanged(recurring: RecurringJobs) -> None:
     declared = recurring("nightly", cron="0 3 * * *", timezone="Europe/Berlin", args={"recipient": "ada"})(TASK)
     assert declared is TASK
     assert list(recurring.declared) == [
@@ -39,20 +39,20 @@ def test_a_declaration_leaves_the_task_as_it_is(recurring: RecurringJobs) -> Non
     ]
 
 
-def test_queue_priority_and_policies_can_be_given(recurring: RecurringJobs) -> None:
+def test_queue_priority_and_policies_can_be_set(recurring: RecurringJobs) -> None:
     options = {"queue": "slow", "priority": 0, "missed": "all", "overlap": False}
     recurring("x", cron="@daily", args={"recipient": "ada"}, **options)(TASK)  # type: ignore[arg-type]
     (found,) = recurring.declared
     assert (found.queue, found.priority, found.missed, found.overlap) == ("slow", 0, MissedRuns.ALL, False)
 
 
-def test_an_id_is_declared_once(recurring: RecurringJobs) -> None:
+def test_an_id_can_be_declared_once(recurring: RecurringJobs) -> None:
     recurring("x", cron="@daily", args={"recipient": "ada"})(TASK)
     with pytest.raises(RecurringJobAlreadyDeclared):
         recurring("x", cron="@daily", args={"recipient": "ada"})(TASK)
 
 
-def test_what_cannot_work_is_refused_at_the_declaration(recurring: RecurringJobs) -> None:
+def test_an_impossible_declaration_is_rejected(recurring: RecurringJobs) -> None:
     with pytest.raises(InvalidSchedule, match="bad minute"):
         recurring("x", cron="61 * * * *", args={"recipient": "ada"})(TASK)
     with pytest.raises(InvalidSchedule, match="no time zone"):
@@ -67,7 +67,7 @@ def test_what_cannot_work_is_refused_at_the_declaration(recurring: RecurringJobs
 
 
 @pytest.mark.parametrize("recurring_id", ["", "x" * 201, "a\0b", "a\nb", "\udc80"])
-def test_an_id_can_be_shown(recurring: RecurringJobs, recurring_id: str) -> None:
+def test_an_id_can_be_displayed(recurring: RecurringJobs, recurring_id: str) -> None:
     with pytest.raises(ValueError, match="printable"):
         recurring(recurring_id, cron="@daily", args={"recipient": "ada"})(TASK)
     assert not recurring.declared

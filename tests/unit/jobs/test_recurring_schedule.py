@@ -61,7 +61,7 @@ def due(cron: str, zone: str, after: str, count: int) -> list[str]:
         ("@yearly", "2026-05-01 10:15", ["01-01 00:00"]),
     ],
 )
-def test_cron_expressions(cron: str, after: str, expected: list[str] | None) -> None:
+def test_cron_expressions_are_parsed(cron: str, after: str, expected: list[str] | None) -> None:
     if expected is None:
         with pytest.raises(InvalidSchedule):
             Schedule(cron)
@@ -69,7 +69,7 @@ def test_cron_expressions(cron: str, after: str, expected: list[str] | None) -> 
     assert due(cron, "UTC", after, len(expected)) == [f"{tick} +0000" for tick in expected]
 
 
-def test_a_time_that_is_left_out_comes_once_right_after_the_gap() -> None:
+def test_a_skipped_local_time_runs_once_right_after_the_gap() -> None:
     assert due("30 2 * * *", "Europe/Berlin", "2026-03-28 00:00", 3) == [
         "03-28 02:30 +0100",
         "03-29 03:00 +0200",
@@ -79,7 +79,7 @@ def test_a_time_that_is_left_out_comes_once_right_after_the_gap() -> None:
     assert due("0 */2 * * *", "Europe/Berlin", "2026-03-29 00:00", 2) == ["03-29 03:00 +0200", "03-29 04:00 +0200"]
 
 
-def test_a_time_that_exists_twice_comes_once_the_first_time() -> None:
+def test_a_repeated_local_time_runs_once_the_first_time() -> None:
     assert due("30 2 * * *", "Europe/Berlin", "2026-10-25 00:00", 2) == ["10-25 02:30 +0200", "10-26 02:30 +0100"]
     assert due("*/30 2,3 * * *", "Europe/Berlin", "2026-10-25 00:00", 3) == [
         "10-25 02:00 +0200",
@@ -88,13 +88,13 @@ def test_a_time_that_exists_twice_comes_once_the_first_time() -> None:
     ]
 
 
-def test_a_schedule_made_in_the_second_of_two_equal_hours_does_not_look_back() -> None:
+def test_a_schedule_created_in_the_repeated_hour_does_not_look_back() -> None:
     second = datetime(2026, 10, 25, 2, 10, tzinfo=ZoneInfo("Europe/Berlin"), fold=1)
     assert Schedule("30 2 * * *", "Europe/Berlin").next_after(second) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("hours", ["*", "0-23", "*/1"])
-def test_a_schedule_for_every_hour_continues_by_real_time(hours: str) -> None:
+def test_an_hourly_schedule_continues_in_real_time(hours: str) -> None:
     for day in ("2026-03-29 01:30", "2026-10-25 01:30"):
         start = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo("Europe/Berlin"))
         ticks = list(islice(Schedule(f"*/15 {hours} * * *", "Europe/Berlin").ticks_after(start), 16))
@@ -125,14 +125,14 @@ def test_a_schedule_for_every_hour_continues_by_real_time(hours: str) -> None:
         ("0 0 * * *", "CEST+2", "no time zone"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_the_reason(cron: str, zone: str, reason: str) -> None:
+def test_an_unusable_schedule_is_rejected_with_the_reason(cron: str, zone: str, reason: str) -> None:
     with pytest.raises(InvalidSchedule) as refusal:
         Schedule(cron, zone)
     assert reason in str(refusal.value)
 
 
 @given(st.text("0123456789*/,-#LWMONJA @", max_size=30) | st.text(max_size=20), st.text(max_size=10))
-def test_any_text_is_a_schedule_or_refused(cron: str, zone: str) -> None:
+def test_any_text_is_a_schedule_or_rejected(cron: str, zone: str) -> None:
     for name in ("UTC", zone):
         try:
             assert Schedule(cron, name).in_words
@@ -152,11 +152,11 @@ def test_any_text_is_a_schedule_or_refused(cron: str, zone: str) -> None:
         ("0 0 * * 5#2", "At 00:00 on the second Friday of the month"),
     ],
 )
-def test_cron_in_words(cron: str, words: str) -> None:
+def test_cron_is_described_in_words(cron: str, words: str) -> None:
     assert Schedule(cron).in_words == words
 
 
-def test_an_hourly_schedule_keeps_to_the_clock_where_it_goes_back_by_half_an_hour() -> None:
+def test_an_hourly_schedule_follows_the_clock_through_a_half_hour_change() -> None:
     ticks = Schedule("30 * * * *", "Australia/Lord_Howe").ticks_after(datetime(1996, 3, 30, 14, tzinfo=UTC))
     found = [f"{tick:%H:%M}" for tick in itertools.islice(ticks, 4)]
     assert found == ["14:30", "15:00", "16:00", "17:00"]

@@ -24,7 +24,7 @@ def test_a_tick_on_time_makes_one_job(missed: MissedRuns, late: float) -> None:
 
 
 @pytest.mark.parametrize(("missed", "jobs"), [(MissedRuns.SKIP, 0), (MissedRuns.ONCE, 1), (MissedRuns.ALL, 3)])
-def test_what_missed_ticks_make_is_a_policy(missed: MissedRuns, jobs: int) -> None:
+def test_a_policy_decides_about_missed_ticks(missed: MissedRuns, jobs: int) -> None:
     found = plan(missed, 2.5 * HOUR)
     assert (found.jobs, found.last_at, found.next_at) == (jobs, NINE + 2 * HOUR, NINE + 3 * HOUR)
     assert found.note is not None
@@ -36,12 +36,12 @@ def test_a_tick_on_time_after_missed_ones_makes_its_job(missed: MissedRuns, jobs
     assert plan(missed, 2 * HOUR + timedelta(seconds=5)).jobs == jobs
 
 
-def test_one_late_tick_says_since_when() -> None:
+def test_one_late_tick_shows_its_original_time() -> None:
     assert plan(MissedRuns.ONCE, 0.5 * HOUR).note == "late since 2026-05-01T09:00+00:00: no worker ran"
     assert plan(MissedRuns.SKIP, 0.5 * HOUR).note == "no job was created: 1 tick was missed, as no worker ran"
 
 
-def test_no_more_than_a_hundred_ticks_are_made_up_for() -> None:
+def test_at_most_a_hundred_missed_ticks_are_made_up_for() -> None:
     assert plan(MissedRuns.ALL, 98.5 * HOUR).jobs == 99
     assert plan(MissedRuns.ALL, 99.5 * HOUR).jobs == 100
     found = plan(MissedRuns.ALL, 24 * 365 * HOUR)
@@ -50,13 +50,13 @@ def test_no_more_than_a_hundred_ticks_are_made_up_for() -> None:
 
 
 @pytest.mark.parametrize("missed", list(MissedRuns))
-def test_an_unfinished_job_forbids_another(missed: MissedRuns) -> None:
+def test_an_unfinished_job_prevents_another(missed: MissedRuns) -> None:
     found = plan(missed, 2.5 * HOUR, unfinished_job=7)
     assert (found.jobs, found.next_at) == (0, NINE + 3 * HOUR)
     assert found.note == "no job was created: job 7 has not ended"
 
 
-def test_a_tick_that_the_schedule_no_longer_has_counts() -> None:
+def test_a_tick_that_the_schedule_no_longer_has_still_counts() -> None:
     """The rules of a zone changed since it was told, or it was moved by hand: what was promised is kept."""
     odd = NINE + timedelta(minutes=20)
     found = plan_ticks(HOURLY, MissedRuns.ONCE, due_at=odd, now=odd, unfinished_job=None)

@@ -5,12 +5,12 @@ import pytest
 from bulkport.jobs import NO_RETRY, FinalError, RetryLater, RetryPolicy
 
 
-def test_waits_double_up_to_the_longest() -> None:
+def test_delays_double_up_to_the_longest() -> None:
     policy = RetryPolicy(base_seconds=0.5, max_seconds=3, jitter=0)
     assert [policy.delay_after(n) for n in (1, 2, 3, 4, 10_000)] == [0.5, 1.0, 2.0, 3.0, 3.0]
 
 
-def test_chance_takes_at_most_its_share_of_the_wait_away() -> None:
+def test_jitter_shortens_a_delay_by_at_most_its_share() -> None:
     policy = RetryPolicy(base_seconds=10, max_seconds=10, jitter=0.2)
     waits = [policy.delay_after(1) for _ in range(500)]
     assert min(waits) >= 8
@@ -26,7 +26,7 @@ def test_attempts_are_counted() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"max_attempts": 0}, {"base_seconds": -1}, {"max_seconds": -1}, {"jitter": 1.1}, {"jitter": -0.1}]
 )
-def test_a_policy_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+def test_an_impossible_policy_is_rejected(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="retry policy"):
         RetryPolicy(**wrong)  # type: ignore[arg-type]
 

@@ -27,7 +27,7 @@ class Written:
         return [line.message for notes in self.notes for line in notes.lines]
 
 
-async def test_many_notes_become_few_writes_and_the_last_one_counts() -> None:
+async def test_many_updates_become_few_writes_and_the_last_one_counts() -> None:
     written = Written()
     notes = RunOutput(written.write)
     for done in range(500):
@@ -39,7 +39,7 @@ async def test_many_notes_become_few_writes_and_the_last_one_counts() -> None:
     assert written.notes[-1].progress == Progress(499, 500, None)
 
 
-async def test_notes_are_written_while_the_run_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_output_is_written_while_the_run_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_output, "WRITE_SECONDS", 0.01)
     written = Written()
     notes = RunOutput(written.write)
@@ -52,7 +52,7 @@ async def test_notes_are_written_while_the_run_continues(monkeypatch: pytest.Mon
     assert written.lines == ["0", "1", "2"]
 
 
-async def test_a_slow_write_delays_no_note_and_loses_none() -> None:
+async def test_a_slow_write_neither_delays_nor_loses_output() -> None:
     written = Written()
     written.gate.clear()
     notes = RunOutput(written.write)
@@ -67,7 +67,7 @@ async def test_a_slow_write_delays_no_note_and_loses_none() -> None:
     assert written.lines == ["first", "second"]
 
 
-async def test_threads_may_take_notes() -> None:
+async def test_threads_can_write_output() -> None:
     written = Written()
     notes = RunOutput(written.write)
 
@@ -86,7 +86,7 @@ async def test_threads_may_take_notes() -> None:
     assert numbers == list(range(1, 401))
 
 
-async def test_notes_after_the_end_are_dropped() -> None:
+async def test_output_after_the_end_is_dropped() -> None:
     written = Written()
     notes = RunOutput(written.write)
     await notes.finish()
@@ -95,7 +95,7 @@ async def test_notes_after_the_end_are_dropped() -> None:
     assert written.notes == []
 
 
-async def test_lines_of_a_job_are_bounded_over_its_runs() -> None:
+async def test_log_lines_of_a_job_are_bounded_across_its_runs() -> None:
     written = Written()
     notes = RunOutput(written.write, StoredOutput(lines=run_output.MOST_LINES - 1))
     for _ in range(3):
@@ -107,7 +107,7 @@ async def test_lines_of_a_job_are_bounded_over_its_runs() -> None:
     assert "1,000 lines" in written.lines[1]
 
 
-async def test_text_that_cannot_be_stored_is_made_storable() -> None:
+async def test_unstorable_text_is_sanitized() -> None:
     written = Written()
     notes = RunOutput(written.write)
     notes.add_line("a\0b\ud800", "warning")
@@ -117,7 +117,7 @@ async def test_text_that_cannot_be_stored_is_made_storable() -> None:
     assert written.notes[0].progress == Progress(1, 2, "\ufffd")
 
 
-def test_a_checkpoint_is_json_and_can_be_read_at_once() -> None:
+def test_a_checkpoint_is_json_and_readable_at_once() -> None:
     notes = RunOutput(stored=StoredOutput(checkpoint={"row": 3}))
     assert notes.checkpoint == {"row": 3}
     notes.set_checkpoint([1])
@@ -128,6 +128,6 @@ def test_a_checkpoint_is_json_and_can_be_read_at_once() -> None:
     assert notes.checkpoint == [1]
 
 
-def test_an_unknown_level_is_refused() -> None:
+def test_an_unknown_level_is_rejected() -> None:
     with pytest.raises(ValueError, match="loud"):
         RunOutput().add_line("text", "loud")

@@ -30,7 +30,7 @@ def threads() -> Iterator[TaskThreads]:
     made.close()
 
 
-async def test_sync_functions_run_beside_the_loop_in_few_threads(threads: TaskThreads) -> None:
+async def test_sync_functions_run_beside_the_loop_in_a_few_threads(threads: TaskThreads) -> None:
     idents: set[int] = set()
     busy = most_busy = 0
     lock = threading.Lock()
@@ -51,7 +51,7 @@ async def test_sync_functions_run_beside_the_loop_in_few_threads(threads: TaskTh
     assert (most_busy, len(idents)) == (2, 2)
 
 
-async def test_a_thread_sees_the_caller_s_context_variables(threads: TaskThreads) -> None:
+async def test_a_thread_sees_the_callers_context_variables(threads: TaskThreads) -> None:
     with structlog.contextvars.bound_contextvars(job="7"):
         seen = await run_in_thread(lambda _: structlog.contextvars.get_contextvars(), context(), NO_LIMITS, threads)
     assert seen == {"job": "7"}
@@ -60,7 +60,7 @@ async def test_a_thread_sees_the_caller_s_context_variables(threads: TaskThreads
 @pytest.mark.parametrize(
     "error", [ValueError("no"), SystemExit(3), StopIteration(), asyncio.CancelledError()], ids=repr
 )
-async def test_whatever_a_thread_raises_arrives(threads: TaskThreads, error: BaseException) -> None:
+async def test_exceptions_of_a_thread_propagate(threads: TaskThreads, error: BaseException) -> None:
     def work(_: JobContext) -> None:
         raise error
 
@@ -76,7 +76,7 @@ async def test_a_hidden_coroutine_function_is_awaited(threads: TaskThreads) -> N
     assert await run_in_thread(lambda _: hidden(), context(), NO_LIMITS, threads) == "done"
 
 
-async def test_a_cancelled_thread_is_waited_for_until_it_looks(threads: TaskThreads) -> None:
+async def test_a_cancelled_thread_is_waited_for_until_it_checks(threads: TaskThreads) -> None:
     cancelled = threading.Event()
     begun = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -96,7 +96,7 @@ async def test_a_cancelled_thread_is_waited_for_until_it_looks(threads: TaskThre
         await running
 
 
-async def test_a_run_beyond_its_time_fails(threads: TaskThreads) -> None:
+async def test_a_run_beyond_its_timeout_is_a_failure(threads: TaskThreads) -> None:
     def sync(run: JobContext) -> None:
         while True:
             run.check()
@@ -111,7 +111,7 @@ async def test_a_run_beyond_its_time_fails(threads: TaskThreads) -> None:
         await asyncio.wait_for(run_in_thread(sync, context(), HASTY, threads), 60)
 
 
-async def test_a_task_s_own_timeout_error_is_left_alone() -> None:
+async def test_a_tasks_own_timeout_error_propagates_unchanged() -> None:
     async def fails(_: JobContext) -> None:
         raise TimeoutError("the mail server did not answer")
 
@@ -119,7 +119,7 @@ async def test_a_task_s_own_timeout_error_is_left_alone() -> None:
         await run_on_loop(fails, context(), RunLimits(timeout_seconds=30, cancel_grace_seconds=1))
 
 
-async def test_a_result_that_comes_late_counts(threads: TaskThreads) -> None:
+async def test_a_late_result_counts(threads: TaskThreads) -> None:
     def slow(_: JobContext) -> str:
         threading.Event().wait(0.1)
         return "late"
@@ -128,7 +128,7 @@ async def test_a_result_that_comes_late_counts(threads: TaskThreads) -> None:
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_a_run_that_does_not_end_is_reported_with_what_it_does(threads: TaskThreads, kind: str) -> None:
+async def test_a_run_that_does_not_end_is_reported_with_its_stack(threads: TaskThreads, kind: str) -> None:
     gate = threading.Event()
 
     def stubborn_sync(_: JobContext) -> None:
@@ -157,7 +157,7 @@ async def test_a_run_that_does_not_end_is_reported_with_what_it_does(threads: Ta
     assert f"stubborn_{kind}" in logs[0]["stack"]
 
 
-async def test_a_run_that_ended_is_not_reported() -> None:
+async def test_a_run_that_has_ended_is_not_reported() -> None:
     done = asyncio.create_task(asyncio.sleep(0))
     await done
     with capture_logs() as logs:

@@ -40,13 +40,13 @@ def _raises(error: Exception) -> Callable[[], None]:
     "end",
     [_raises(WorkerLost()), _raises(psycopg.OperationalError("away")), _raises(ZeroDivisionError()), lambda: None],
 )
-async def test_a_worker_that_ends_unasked_is_run_again(end: Callable[[], None]) -> None:
+async def test_a_worker_that_ends_unexpectedly_is_restarted(end: Callable[[], None]) -> None:
     engine = _Failing(end)
     await WorkerServer(engine, WorkerOptions("", "me")).run(asyncio.Event())
     assert engine.names == ["me", "me"]
 
 
-async def test_a_worker_that_cannot_run_stops_while_it_waits() -> None:
+async def test_a_worker_that_cannot_run_can_be_stopped_while_it_waits() -> None:
     stop = asyncio.Event()
 
     def end() -> None:
@@ -58,16 +58,16 @@ async def test_a_worker_that_cannot_run_stops_while_it_waits() -> None:
     assert len(engine.names) == 1
 
 
-def test_every_made_up_name_is_new() -> None:
+def test_every_generated_name_is_new() -> None:
     assert new_server_name() != new_server_name()
 
 
-def test_death_cannot_be_seen_faster_than_three_heartbeats() -> None:
+def test_death_cannot_be_detected_faster_than_three_heartbeats() -> None:
     with pytest.raises(ValueError, match="three times"):
         WorkerOptions("", "me", heartbeat_seconds=1, stalled_seconds=2.9)
 
 
-async def test_the_worker_of_jobs_in_another_schema_works_there() -> None:
+async def test_the_worker_of_another_schema_works_there() -> None:
     seen: list[str] = []
 
     class Engine(PostgresEngine):

@@ -1,4 +1,4 @@
-"""The audit of what API clients do, in the audit table of the dashboard."""
+"""Audits changes by API clients in the audit table of the dashboard."""
 
 import logging
 import re
@@ -10,7 +10,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bulkport.borrower import borrowing_for_nobody
+from bulkport.connection_user import without_connection_user
 from bulkport.dashboard import AuditLog
 from bulkport.errors import ServiceUnavailable
 from bulkport.pools import AsyncPool
@@ -24,7 +24,7 @@ _MAX_TARGET: Final = 500
 
 
 class ApiAudit:
-    """Keeps who changed what by the API, when, and with which key: `delete_platform`, `/api/platforms/7`.
+    """Records who changed what through the API, when, and with which key: `delete_platform`, `/api/platforms/7`.
 
     It is kept after the answer. A database that is away then loses the entry, which the log reports.
 
@@ -62,7 +62,7 @@ class ApiAudit:
         route: Any = scope.get("route")
         action = f"api/{getattr(route, 'name', scope['method'])}"
         try:
-            with borrowing_for_nobody():
+            with without_connection_user():
                 await self._audit.note(actor, action, scope["path"][:_MAX_TARGET], f"Answered {status}.")
         except (psycopg.Error, PoolTimeout, ServiceUnavailable):
             logger.exception("audit entry was not written: %s, %s", actor, action)

@@ -1,4 +1,4 @@
-"""The application object: what it is made of, and what lives as long as it serves."""
+"""The application object: its parts and its lifespan."""
 
 import asyncio
 import contextlib
@@ -27,15 +27,16 @@ from bulkport.fastapi.request_log import Exchange
 from bulkport.fastapi.webhook_descriptions import describe_webhooks
 from bulkport.pools import AsyncPool
 from commandapi import health, metrics, migrations
-from commandapi.api_answers import show_answers
 from commandapi.api_audit import ApiAudit
-from commandapi.api_words import TAGS, name_operations
+from commandapi.api_examples import show_examples
+from commandapi.api_texts import TAGS, name_operations
 from commandapi.auth import current_user
 from commandapi.auth.authentication import describe_scopes
 from commandapi.auth.key_admission import CHECKS_AT_ONCE, STRANGERS_AT_ONCE, KeyAdmission, SeparateStrangers
 from commandapi.auth.rate_limit import RateLimiter
 from commandapi.auth.user_requests import CountRequests, UserRequests
 from commandapi.commands.routes import router as commands_router
+from commandapi.composition import build_bulkport
 from commandapi.cors import CrossOrigin
 from commandapi.dashboard import access_by, key_page_by
 from commandapi.database import open_database
@@ -47,7 +48,6 @@ from commandapi.row_security import Enforcement
 from commandapi.searching import search_slots
 from commandapi.settings import Settings
 from commandapi.tenancy import owner_context
-from commandapi.wiring import build_bulkport
 
 _DESCRIPTION = """\
 A catalogue of platforms and the commands that run on them, with durable bulk imports.
@@ -107,7 +107,7 @@ class CommandApi(FastAPI):
         if "Problem" not in description.get("components", {}).get("schemas", {}):
             describe_scopes(describe_webhooks(describe_parameters(describe_problems(description))))
             name_operations(description)
-            show_answers(description)
+            show_examples(description)
             complete_examples(description)
         return description
 
@@ -249,7 +249,7 @@ async def _serve(app: FastAPI) -> AsyncIterator[None]:
         metrics_of_process.watch_pool("api", database.pool.get_stats)
         metrics_of_process.watch_pool("keys", database.key_pool.get_stats)
         # The command line has looked that the tables are there, and the server may start before its database.
-        async with watchdog.beside(), bulkport.connect(pool=database.pool, check=False):
+        async with watchdog.running(), bulkport.connect(pool=database.pool, check=False):
             await _build_routes(app)
             yield
 

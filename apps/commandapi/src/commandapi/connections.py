@@ -1,4 +1,4 @@
-"""What one client may take of a server's connections.
+"""Limits the connections that one client may occupy.
 
 uvicorn waits for the headers of a request as long as its client likes, and takes connections until the process has no
 file descriptor left. Here a connection that has not sent its headers in time is closed, and one whose client does not
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar, Final
 
-from commandapi.stepped_reading import SteppedProtocol
+from commandapi.paced_reading import SteppedProtocol
 
 logger = logging.getLogger(__name__)
 

@@ -50,7 +50,7 @@ _PREFLIGHT_SECONDS: Final = 7200
 
 
 class CrossOrigin:
-    """Lets pages of other origins use what lies below a path (ASGI middleware).
+    """Lets pages of other origins use the routes below a path (ASGI middleware).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Who may see the Command API's dashboard, by the settings."""
+"""Access to the Command API's dashboard according to the settings."""
 
 import logging
 import secrets
@@ -52,7 +52,7 @@ def access_by(settings: Settings, pool: Callable[[], AsyncPool]) -> Access:
 
 
 def key_page_by(settings: Settings, pool: Callable[[], AsyncPool]) -> "KeyPage | None":
-    """The page where users manage their API keys; None where nobody can sign in."""
+    """The page where users manage their API keys; None without sign-in."""
     if (sign_in := _sign_in(settings)) is None:
         return None
     from commandapi.key_page import key_page  # noqa: PLC0415  # few servers need it

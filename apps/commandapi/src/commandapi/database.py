@@ -30,7 +30,7 @@ class Database:
     """An open database."""
 
     pool: AsyncPool
-    """Connections in autocommit mode, each given back as it was taken."""
+    """Connections in autocommit mode, each returned unchanged."""
     key_pool: AsyncPool
     """A few more for key checks and health, which no search keeps waiting."""
     sessions: async_sessionmaker[AsyncSession]

@@ -1,4 +1,4 @@
-"""What `commandapi doctor` looks at: what `bulkport doctor` does, and what is the application's own."""
+"""The checks of `commandapi doctor`: those of `bulkport doctor` and the application's own."""
 
 import asyncio
 import shutil
@@ -12,10 +12,10 @@ from bulkport.diagnosis import Finding, diagnose
 from bulkport.imports.declaration.mistakes import Mistake
 from commandapi import migrations
 from commandapi.auth.key_admission import CHECKS_AT_ONCE, STRANGERS_AT_ONCE
+from commandapi.composition import build_bulkport
 from commandapi.ownership import Tenancy
 from commandapi.row_security import has_row_security
 from commandapi.settings import Environment, Settings
-from commandapi.wiring import build_bulkport
 
 _LOWERED: Final = "COMMANDAPI_API_POOL_SIZE, COMMANDAPI_UPLOAD_LIMIT and the workers' concurrency"
 _WORKERS: Final = """
@@ -24,7 +24,7 @@ _WORKERS: Final = """
 
 
 async def examine(settings: Settings, state: migrations.MigrationState) -> list[Mistake | Finding]:
-    """What is wrong with a deployment, and what somebody should know of it.
+    """The problems and notes about a deployment.
 
     Parameters
     ----------

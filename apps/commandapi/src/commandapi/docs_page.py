@@ -1,4 +1,4 @@
-"""The page that shows the API and lets a reader try it: Swagger UI, from files that come with a package.
+"""The API documentation page: Swagger UI from files of an installed package.
 
 Nothing is loaded from another host, so the page works offline, and its content security policy allows nothing else.
 """

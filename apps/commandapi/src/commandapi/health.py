@@ -1,4 +1,4 @@
-"""Health checks for load balancers and container platforms; they need no key.
+"""Health checks for load balancers and container platforms, without a key.
 
 `/health/live` says that the process serves. `/health/ready` says that it can do its work: the database answers and has
 the migrations that this program needs (or newer ones: while a new version is rolled out, the old one serves on). It

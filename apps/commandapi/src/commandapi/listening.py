@@ -1,4 +1,4 @@
-"""The address that a server listens at, and the addresses that people visit."""
+"""The address that a server listens on, and the URLs to visit it by."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ class AddressInUse(BulkportError):
 
     @classmethod
     def at(cls, host: str, port: int, error: OSError) -> "AddressInUse":
-        """With the system's reason and what to do about it."""
+        """The error with the system's reason and its remedy."""
         reason = os.strerror(error.errno) if error.errno else str(error)
         return cls(f"Cannot serve at {host}:{port}: {reason}. Choose another with --port.")
 
@@ -35,7 +35,7 @@ class Addresses:
 
     @classmethod
     def of(cls, bound: socket.socket, host: str, *, shows_docs: bool, dashboard_path: str) -> "Addresses":
-        """The addresses behind a bound socket; `host` is what it was asked to be bound to."""
+        """The URLs of a bound socket; `host` is the requested host."""
         visited, port = bound.getsockname()[:2]
         if visited in {"0.0.0.0", "::"}:  # noqa: S104  # read, not bound: nobody can visit "all addresses"
             visited = "127.0.0.1" if bound.family == socket.AF_INET else "::1"
@@ -68,7 +68,7 @@ def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
     with bound:
         try:
             if os.name == "posix":
-                # A port whose last server has just gone is free; one that is served is not (ip(7)).
+                # The port of a server that has just stopped is free; one in use is not (ip(7)).
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
         except OSError as error:

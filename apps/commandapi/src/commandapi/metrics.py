@@ -81,14 +81,14 @@ class RequestMetrics:
         self._watched[name].set_function(read)
 
     def tell_limit(self, name: str, limit: float) -> None:
-        """Expose a limit of the process beside what is used of it, for alerts that come before it is reached."""
+        """Expose a limit of the process and its usage, for alerts before it is reached."""
         if "commandapi_limit" not in self._watched:
             what = "Limits of this process by name; the metric of the same name has what is used."
             self._watched["commandapi_limit"] = Gauge("commandapi_limit", what, ["name"], registry=self.registry)
         self._watched["commandapi_limit"].labels(name).set(limit)
 
     def watch_pool(self, name: str, stats: Callable[[], dict[str, int]]) -> None:
-        """Expose how a pool of database connections is used, by the statistics that psycopg keeps of it."""
+        """Expose the usage of a connection pool from psycopg's statistics."""
         for metric, what, read in POOL_METRICS:
             if metric not in self._watched:
                 self._watched[metric] = Gauge(metric, what, ["pool"], registry=self.registry)
@@ -132,7 +132,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/metrics")
 async def read_metrics(request: Request) -> Response:
-    """The metrics in Prometheus' or OpenMetrics' text format, by `Accept`, for those who may read them."""
+    """The metrics in Prometheus' or OpenMetrics' text format, by `Accept`, for authorised clients."""
     settings: Settings = request.app.state.settings
     if not _may_read(request, settings):
         raise NotFound
@@ -146,7 +146,7 @@ async def read_metrics(request: Request) -> Response:
 
 
 async def _job_metrics(request: Request) -> str:
-    """Numbers about jobs; none while the database cannot be read, of which the others tell."""
+    """Job metrics; none during a database outage, which other metrics report."""
     bulkport: Bulkport = request.app.state.bulkport
     read = attention_reader(bulkport, bulkport.resources, bulkport.opened_pool, bulkport.limits)
     try:

@@ -1,4 +1,4 @@
-"""Whose platforms and commands are whose."""
+"""Ownership of platforms and commands."""
 
 from enum import StrEnum
 from typing import Final

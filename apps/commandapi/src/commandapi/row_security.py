@@ -1,4 +1,4 @@
-"""PostgreSQL's own check of whose platforms and commands a request sees, where each user has a catalogue of their own.
+"""Row-level security for platforms and commands if each user has their own catalogue.
 
 With `COMMANDAPI_TENANCY=isolated` the two tables have row-level security (their policies are made by the migrations),
 and requests read and change them as the role `bulkport_tenant`, which sees the rows of one user. Workers and exports of
@@ -35,7 +35,7 @@ _BECOME: Final = text(
 
 
 class TenantSession(Session):
-    """A session whose transactions are those of one user where it was made for one."""
+    """A session whose transactions run as its user, if it has one."""
 
 
 @event.listens_for(TenantSession, "after_begin")

@@ -1,4 +1,4 @@
-"""Searches read whole tables: a few run at one time, so that they leave connections to other requests."""
+"""Limits concurrent searches, which read whole tables, so that they leave connections for other requests."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated

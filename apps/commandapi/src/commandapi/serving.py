@@ -1,4 +1,4 @@
-"""What `commandapi serve` runs: the API in this process, and beside it supervised worker processes."""
+"""Runs `commandapi serve`: the API in this process and supervised worker processes."""
 
 import asyncio
 import logging
@@ -14,17 +14,17 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from bulkport.beside import beside
 from bulkport.dashboard import LinkAccess
 from bulkport.embedded import EmbeddedDatabaseError, EmbeddedServer
 from bulkport.errors import BulkportError
 from bulkport.runtime import event_loop_factory, share_interpreter, spare_loaded_objects
+from bulkport.task_scope import background_task
 from commandapi.app import create_app
+from commandapi.composition import rescue_server
 from commandapi.connections import ConnectionGate, ConnectionLimits, guarded_protocol, raise_descriptor_limit
 from commandapi.listening import Addresses, AddressInUse
 from commandapi.settings import Settings
 from commandapi.supervisor import WorkerCommand, WorkerSupervisor
-from commandapi.wiring import rescue_server
 from commandapi.worker_process import SERVER_NAME_VARIABLE
 
 # Requests in flight get this long after the first Ctrl-C; a second one ends them at once.
@@ -93,7 +93,7 @@ async def serve(plan: ServePlan, bound: socket.socket) -> None:
         supervisor.stop.set()
 
     with _signals_to(ask_to_stop):
-        async with beside(_watch_database(plan), "watch over the database"), _beside_until_done(supervisor):
+        async with background_task(_watch_database(plan), "watch over the database"), _running_until_done(supervisor):
             try:
                 await server.serve(sockets=[bound])
             except OSError as error:
@@ -112,7 +112,7 @@ class _Server(uvicorn.Server):
         self._when_ready = when_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # Before the lifespan begins, and with it the watch over the loop, which this holds up for a moment.
+        # Before the lifespan starts the loop watchdog, because this blocks the loop for a moment.
         spare_loaded_objects()
         await super().startup(sockets)
         if self.started and not self.should_exit:
@@ -191,7 +191,7 @@ async def _watch_database(plan: ServePlan) -> None:
 
 
 @asynccontextmanager
-async def _beside_until_done(supervisor: WorkerSupervisor) -> AsyncIterator[None]:
+async def _running_until_done(supervisor: WorkerSupervisor) -> AsyncIterator[None]:
     """Keep the workers beside the context; at its end stop them and wait until the last is gone."""
     running = asyncio.create_task(supervisor.run())
     try:

@@ -354,7 +354,7 @@ class Settings(BaseSettings):
         return RetentionPolicy(succeeded=succeeded, failed=failed, cancelled=succeeded)
 
     def import_retention(self) -> ImportRetention:
-        """How long imports are kept."""
+        """Retention of imports."""
         return ImportRetention(ended=_days(self.imports_keep_days))
 
     def audit_retention(self) -> timedelta | None:

@@ -1,4 +1,4 @@
-"""Changes of single platforms and commands, which are safe to send again (`Idempotency-Key`)."""
+"""Idempotent changes of single platforms and commands (`Idempotency-Key`)."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class SingleChange:
         self._once = bulkport.once(request, tenant.user_id)
 
     async def __call__(self, change: Change) -> Response:
-        """201 with what was created, or 204."""
+        """201 with the created object, or 204."""
 
         async def in_transaction(keep: Keep) -> Mapping[str, Any]:
             async with self._sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""Keep a number of worker processes running.
+"""Supervises worker processes.
 
 A worker that ends is said so, with its process id and its signal or exit code, and started again: at once the first
 time, later with growing pauses while it keeps ending early. A worker holds the reading end of a pipe as its standard
@@ -57,7 +57,7 @@ class WorkerSupervisor:
     on_death: Callable[[str], Awaitable[None]]
     stop_seconds: float
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set it to have all workers asked to end (SIGTERM)."""
+    """Set it to ask all workers to stop (SIGTERM)."""
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to have all workers killed (SIGKILL) that are still there once `stop` is set."""
 
@@ -103,7 +103,7 @@ class WorkerSupervisor:
         )
 
     async def _watch(self, process: asyncio.subprocess.Process) -> bool:
-        """Wait for the worker's end; True when it ended by itself, False when it was asked to."""
+        """Wait for the worker's end; True if it ended by itself, False if it was asked to."""
         ending = asyncio.ensure_future(process.wait())
         try:
             if await _first_of(self.stop, ending):

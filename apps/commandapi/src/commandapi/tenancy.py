@@ -1,4 +1,4 @@
-"""Whose platforms and commands a request sees, and which of them it may remove.
+"""Tenancy: which platforms and commands a request sees, and which of them it may remove.
 
 The catalogue is shared: everybody sees all of it, and what a user added by single requests is remembered as theirs.
 With `COMMANDAPI_TENANCY=isolated` each user has a catalogue of their own.
@@ -52,7 +52,7 @@ CurrentTenant = Annotated[Tenant, Depends(current_tenant)]
 
 
 def owner_context(tenancy: Tenancy) -> Mapping[str, Callable[..., Any]]:
-    """The context of resources that can be imported: with a catalogue for each user, rows belong to who imports."""
+    """The context of importable resources: with a catalogue per user, rows belong to the importing user."""
     return {OWNER: current_user} if tenancy is Tenancy.ISOLATED else {}
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from bulkport.runtime import event_loop_factory, share_interpreter, spare_loaded_objects
+from commandapi.composition import run_worker
 from commandapi.logs import configure_logging
 from commandapi.settings import Settings
 from commandapi.supervisor import stdin_closed
-from commandapi.wiring import run_worker
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Entry point of the command `bulkport`, which says what to install where its extra is missing."""
+"""Entry point of the command `bulkport`; without the extra `cli`, it says what to install."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`Bulkport`: what an application makes one of. It has its resources, tasks, routes, dashboard and worker."""
+"""`Bulkport`, the object that an application creates: resources, tasks, routes, dashboard and worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -168,7 +168,7 @@ class Bulkport(AsyncCalls):
             What answers call the id of an import's background job.
         """
         require_extra("fastapi", "fastapi")
-        # Imported when asked for: a worker process needs no web framework, which takes a second and 20 MiB.
+        # Imported lazily: a worker needs no web framework, which takes a second and 20 MiB.
         from bulkport.fastapi.router import import_routes  # noqa: PLC0415
 
         return import_routes(
@@ -341,7 +341,7 @@ class Bulkport(AsyncCalls):
             work = ImportWork(self.resources, self.limits, options, access, self._egress, self._staging)
             work.add_tasks(pool, engine, chunk_workers=self._chunk_workers)
             await log_mistakes(self.opened_pool(), self.resources)
-            async with work.beside(pool, engine):
+            async with work.running(pool, engine):
                 await options.server(engine, url, name=server_name, queues=queues, schema=self.schema).run(stop)
 
     async def rescue(self, server_name: str) -> None:

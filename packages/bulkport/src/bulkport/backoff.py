@@ -1,4 +1,4 @@
-"""Waits between attempts: they double, up to a longest one, and chance spreads them."""
+"""Exponential backoff between attempts, with a maximum and jitter."""
 
 import random
 from typing import Final

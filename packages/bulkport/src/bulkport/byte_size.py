@@ -1,4 +1,4 @@
-"""Sizes in bytes as people read them."""
+"""Formats sizes in bytes for people."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What `bulkport doctor` looks at in a database, besides tables and declarations."""
+"""The checks of `bulkport doctor` in a database, besides tables and declarations."""
 
 import time
 from collections.abc import AsyncIterator

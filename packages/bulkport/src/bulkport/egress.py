@@ -28,7 +28,7 @@ _MAX_URL: Final = 2000
 _READ_BYTES: Final = 16_384
 _MOST_REDIRECTS: Final = 5
 _MOST_RESOLVED: Final = 16
-"""Names that are resolved at one time."""
+"""Names that are resolved concurrently."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # RFC 6052 §2.1 and RFC 6146: an address in here is an IPv4 address on the other side of a translator.
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
@@ -49,12 +49,12 @@ class EgressFailed(Exception):
 
 
 class EgressUntrusted(EgressFailed):
-    """The server cannot prove by TLS who it is."""
+    """The server's TLS certificate is not valid for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """Which addresses may be asked.
+    """Which addresses may be connected to.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class EgressPolicy:
 
     @classmethod
     def of(cls, networks: Iterable[str], *, allow_http: bool = False) -> "EgressPolicy":
-        """The policy with networks given as text; raises ValueError for what is none."""
+        """The policy with networks given as text; raises ValueError for an invalid network."""
         return cls(tuple(ipaddress.ip_network(network) for network in networks), allow_http)
 
     def allows(self, address: Address) -> bool:
@@ -81,7 +81,7 @@ class EgressPolicy:
         return real.is_global and not (is_inside or real.is_multicast or real.is_reserved)
 
     def check_url(self, url: str, field_name: str) -> None:
-        """Check what can be seen of an address without asking anybody.
+        """Check an address as far as possible without a lookup.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """An answer whose body is still to be read."""
+    """A response whose body has not been read yet."""
 
     url: str
     """Where it came from: the last of the redirects."""
@@ -303,7 +303,7 @@ async def _resolve(host: str, port: int) -> Sequence[Address]:
 
 @lru_cache
 def _resolvers() -> ThreadPoolExecutor:
-    """Threads that wait for name servers, which may not answer for long: nothing else is to wait behind them."""
+    """Threads for name resolution, kept separate because a name server may not respond for a long time."""
     return ThreadPoolExecutor(_MOST_RESOLVED, thread_name_prefix="resolver")
 
 

@@ -1,6 +1,6 @@
-"""Every error that Bulkport raises on purpose, as one tree under `BulkportError`.
+"""The errors that Bulkport raises, as one tree under `BulkportError`.
 
-The docstring of a class is its default message. `bulkport.fastapi.answers` maps errors to HTTP responses.
+The docstring of a class is its default message. `bulkport.fastapi.error_responses` maps errors to HTTP responses.
 """
 
 from collections.abc import Mapping, Sequence

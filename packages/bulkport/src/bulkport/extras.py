@@ -1,4 +1,4 @@
-"""Parts of the library that need packages which a plain `pip install bulkport` leaves out."""
+"""Extras: parts of the library that need packages beyond a plain `pip install bulkport`."""
 
 from importlib.util import find_spec
 from typing import Final

@@ -1,4 +1,4 @@
-"""What a worker process does for imports: their tasks, and what runs beside the jobs."""
+"""The import work of a worker process: its tasks and its background maintenance."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bulkport.extras import has_extra
 from bulkport.imports.body.part_store import PartStore
-from bulkport.imports.leftovers import LeftoverPruner
+from bulkport.imports.expiration import ExpirationPruner
 from bulkport.imports.process import Importer
 from bulkport.imports.resource import Resources
 from bulkport.imports.retention import ImportPruner
@@ -52,7 +52,7 @@ class ImportWork:
             engine.add_task(definition)
 
     @asynccontextmanager
-    async def beside(self, pool: AsyncPool, engine: JobEngine) -> AsyncIterator[None]:
+    async def running(self, pool: AsyncPool, engine: JobEngine) -> AsyncIterator[None]:
         """Watch over imports, remove what is old and send webhooks for as long as the context lasts."""
         async with AsyncExitStack() as stack:
             if has_extra("webhooks"):
@@ -62,9 +62,9 @@ class ImportWork:
                 from bulkport.webhooks.dispatch import Dispatcher  # noqa: PLC0415
 
                 engine.add_task(Deliverer(pool, Egress(self.egress or EgressPolicy())).task())
-                await stack.enter_async_context(Dispatcher(pool, engine).beside())
-            await stack.enter_async_context(Watchdog(pool, engine).beside())
-            left = LeftoverPruner(pool, idempotency_seconds=self.limits.idempotency_seconds, store=self.staging)
-            await stack.enter_async_context(left.beside())
-            await stack.enter_async_context(ImportPruner(pool, self.settings.import_retention).beside())
+                await stack.enter_async_context(Dispatcher(pool, engine).running())
+            await stack.enter_async_context(Watchdog(pool, engine).running())
+            left = ExpirationPruner(pool, idempotency_seconds=self.limits.idempotency_seconds, store=self.staging)
+            await stack.enter_async_context(left.running())
+            await stack.enter_async_context(ImportPruner(pool, self.settings.import_retention).running())
             yield

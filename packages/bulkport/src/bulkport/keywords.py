@@ -1,4 +1,4 @@
-"""Keyword arguments that a `TypedDict` describes: type checkers know their names, and here Python is told them too."""
+"""Checks keyword arguments described by a `TypedDict` at run time, as type checkers do statically."""
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches

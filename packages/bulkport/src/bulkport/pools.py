@@ -21,8 +21,8 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from bulkport.borrower import borrower
-from bulkport.database import DEFAULT_SCHEMA, cursor_classes, refusal_in
+from bulkport.connection_user import connection_user
+from bulkport.database import DEFAULT_SCHEMA, cursor_classes, permanent_failure_in
 from bulkport.slots import Slots
 
 AsyncPool: TypeAlias = AsyncConnectionPool[AsyncConnection[Any]]
@@ -40,7 +40,7 @@ _NOTICE_A_DEAD_PEER: Mapping[str, Any] = {
 
 
 def is_reusable(connection: AsyncConnection[Any] | psycopg.Connection[Any]) -> bool:
-    """Whether nothing that its last user left behind would disturb the next one. Costs no round trip.
+    """Whether the connection is clean for its next user. Costs no round trip.
 
     A user that was cancelled can leave pipeline mode on: psycopg cannot switch it off while results are outstanding,
     and every later statement would then be queued without ever being answered.
@@ -84,7 +84,7 @@ def prepare_nothing_if_pooled(connection: psycopg.Connection[Any]) -> None:
 
 
 class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
-    """A pool to which connections come back at once where a borrower has left nothing to undo, which is mostly so.
+    """A pool that takes connections back at once if there is nothing to reset, which is the usual case.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
         PoolTimeout, ServiceUnavailable
             There was none in time.
         """
-        user_id = borrower.get()
+        user_id = connection_user.get()
         if self._shares is None or user_id is None:
             return await super().getconn(timeout)
         await self._shares.take(user_id)
@@ -172,7 +172,7 @@ class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
                 self._shares.give_back(user_id)
 
     async def _restore(self, connection: AsyncConnection[Any]) -> None:
-        """Undo what a borrower set, then take the connection back."""
+        """Reset the connection, then take it back."""
         try:
             await connection.set_autocommit(True)
             await connection.set_isolation_level(None)
@@ -200,7 +200,7 @@ class SyncPool(ConnectionPool[psycopg.Connection[Any]]):
         try:
             psycopg.connect(str(self.conninfo)).close()
         except psycopg.OperationalError as error:
-            if (refusal := refusal_in(error)) is not None:
+            if (refusal := permanent_failure_in(error)) is not None:
                 raise refusal from None
         self.open()
 
@@ -280,7 +280,7 @@ async def open_pool(
     configure:
         Prepares the session of a new connection; not behind a pooler.
     user_share:
-        Connections that one user may have at one time (`bulkport.borrower`); None: all.
+        Connections that one user may have at one time (`bulkport.connection_user`); None: all.
     """
     shares = (
         None
@@ -307,7 +307,7 @@ async def open_pool(
         max_size=most,
         timeout=acquire_seconds,
         # Waits between tries to connect double until this time is over; then the next borrower starts afresh. With
-        # psycopg's default of 300 s a pool may stay empty for as long again as the database was away.
+        # With psycopg's default of 300 s, a pool may stay empty for as long again as the outage lasted.
         reconnect_timeout=acquire_seconds,
         check=discard_if_dropped,
         set_up=set_up,

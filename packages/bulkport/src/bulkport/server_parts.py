@@ -1,4 +1,4 @@
-"""What exists while a server process is connected to its database."""
+"""The parts of a server process that exist while it is connected to its database."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

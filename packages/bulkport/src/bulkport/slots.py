@@ -1,4 +1,4 @@
-"""Places for work that is dear: so many at one time in this process, and so many of one user."""
+"""Slots for expensive work: limited in this process and per user."""
 
 import asyncio
 from collections import Counter, deque
@@ -42,7 +42,7 @@ class Slots:
         self._refusal = refusal
         self._of_user: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        """Of each user those who wait; users in the order of their turns."""
+        """Waiters by user, with users in the order of their turns."""
         self.taken = 0
         """Places in use."""
 
@@ -71,7 +71,7 @@ class Slots:
             await self._wait(user_id)
 
     def give_back(self, user_id: str) -> None:
-        """Give a place back that was taken."""
+        """Release a slot."""
         self.taken -= 1
         self._of_user[user_id] -= 1
         if not self._of_user[user_id]:

@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import PoolTimeout
 
 from bulkport import migrations
-from bulkport.database import cursor_classes, database_url, mask_passwords, refusal_in
+from bulkport.database import cursor_classes, database_url, mask_passwords, permanent_failure_in
 from bulkport.imports.declaration.check import check_resources
 from bulkport.imports.resource import Resources
 from bulkport.logs import get_logger
@@ -66,7 +66,7 @@ class ApplicationDatabase:
                 prepare_threshold=None,
             )
         except psycopg.OperationalError as error:
-            raise refusal_in(error) or error from None
+            raise permanent_failure_in(error) or error from None
 
     async def check(self, connection: AsyncConnection[Any]) -> None:
         """Refuse a database that lacks tables; raises as `migrations.check`."""

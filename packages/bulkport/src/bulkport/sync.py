@@ -28,7 +28,7 @@ class AsyncCalls(JobCalls, ImportCalls):
 
 
 Open = Callable[[], AbstractAsyncContextManager[AsyncCalls]]
-"""Gives an object of its own that is connected on the event loop where it is entered."""
+"""Creates an object connected on the event loop where it is entered."""
 
 
 def _run(
@@ -171,7 +171,7 @@ class SyncCalls(SyncJobs):
 
 
 class _LoopThread:
-    """An event loop in a thread of its own, with what is connected on it. It starts when something is to be run."""
+    """An event loop in its own thread, with its connections. It starts on first use."""
 
     def __init__(self, open_calls: Open) -> None:
         self._open = open_calls
@@ -223,7 +223,7 @@ class _LoopThread:
         except BaseException as error:
             if ready.done():
                 raise
-            # Raised where the connection was asked for.
+            # Raised where the connection was requested.
             ready.set_exception(error)
         finally:
             self._calls = None

@@ -1,4 +1,4 @@
-"""Traces and metrics by OpenTelemetry, where an application has it set up; nothing at all elsewhere.
+"""OpenTelemetry traces and metrics, if the application has configured them.
 
 `pip install 'bulkport[otel]'` brings the API. As soon as the process has a tracer provider (by
 `opentelemetry-instrument`, or by code), a request, the jobs that it enqueues, and what these do are one trace: its
@@ -30,7 +30,7 @@ def is_active() -> bool:
 
 
 def carried() -> dict[str, str]:
-    """What a job's arguments have besides, for the trace that is current; nothing where there is none."""
+    """The trace context added to a job's arguments; empty without a current trace."""
     if not is_active():
         return {}
     from opentelemetry import propagate  # noqa: PLC0415
@@ -56,14 +56,14 @@ def span(name: str, **attributes: str | float | bool | None) -> Iterator[Any]:
 
 
 def describe(current: Any, **attributes: str | float | bool | None) -> None:
-    """Add attributes to what `span` gave."""
+    """Add attributes to a span."""
     if current is not None:
         current.set_attributes(_below(attributes))
 
 
 @contextmanager
 def sending(queue: str, messages: int) -> Iterator[None]:
-    """A producer's span around enqueueing, and the count of what was sent."""
+    """A producer span around enqueueing, and the count of enqueued jobs."""
     if not is_active():
         yield
         return

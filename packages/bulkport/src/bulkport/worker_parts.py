@@ -1,4 +1,4 @@
-"""What exists while a worker process is connected to its database."""
+"""The parts of a worker process that exist while it is connected to its database."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass

@@ -45,7 +45,7 @@ def the_bad_one(record: bytes) -> BadRecord:
         ),
     ],
 )
-def test_bad_record_spoils_no_other(record: bytes, message: str) -> None:
+def test_a_bad_record_affects_no_other(record: bytes, message: str) -> None:
     bad = the_bad_one(record)
     assert bad.raw == record.decode(errors="backslashreplace").replace("\\xe9", "\\xE9")
     assert bad.message == message
@@ -56,7 +56,7 @@ def test_bad_records_of_unquoted_text_keep_their_text() -> None:
     assert [row.raw if isinstance(row, BadRecord) else row for row in rows] == [["1", "2"], "3", "4,5,6", ["7", "8"]]
 
 
-def test_stray_quote_takes_no_more_than_the_next_quoted_field() -> None:
+def test_a_stray_quote_consumes_at_most_the_next_quoted_field() -> None:
     rows = list(csv_records(b'1,"2\n3,4\n5,"6"\n7,8\n', DIALECT))
     assert rows[1:] == [["7", "8"]]
     assert isinstance(rows[0], BadRecord)
@@ -75,12 +75,12 @@ def test_stray_quote_takes_no_more_than_the_next_quoted_field() -> None:
         ),
     ],
 )
-def test_open_quote_at_the_end_is_one_bad_record_with_all_it_took(rest: bytes, message: str) -> None:
+def test_an_unclosed_quote_at_the_end_is_one_bad_record(rest: bytes, message: str) -> None:
     rows = list(csv_records(b'1,2\n3,"4' + rest, DIALECT))
     assert rows == [["1", "2"], BadRecord((b'3,"4' + rest).decode(), message)]
 
 
-def test_latin1_text_spoils_only_the_rows_with_foreign_bytes() -> None:
+def test_latin1_text_affects_only_rows_with_foreign_bytes() -> None:
     lines = ["Docker,1", "Café,2", '"Git, ""hub""",3', '"Müller",4']
     rows = list(csv_records("\n".join(lines).encode("latin-1"), DIALECT))
     assert [row.raw if isinstance(row, BadRecord) else row for row in rows] == [
@@ -96,5 +96,5 @@ def test_fields_above_the_csv_modules_limit_are_read() -> None:
     assert list(csv_records(f'1,2\n"{large}",3\n"4",5\n'.encode(), DIALECT)) == [["1", "2"], [large, "3"], ["4", "5"]]
 
 
-def test_cells_of_one_column_and_blank_lines() -> None:
+def test_cells_of_a_single_column_and_blank_lines_are_read() -> None:
     assert list(csv_records(b'a\r\n\r\n""\r\n b \r\n', CsvDialect(["x"]))) == [["a"], [""], [" b "]]

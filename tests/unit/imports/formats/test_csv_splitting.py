@@ -81,7 +81,7 @@ def has_text(body: CsvBody) -> Callable[[str], bool]:
 
 @given(body=csv_bodies(), sizes=SIZES)
 @settings(max_examples=examples(150))
-def test_rows_are_those_of_the_csv_module_wherever_the_body_is_cut(body: CsvBody, sizes: list[int]) -> None:
+def test_rows_equal_those_of_the_csv_module_wherever_the_body_is_split(body: CsvBody, sizes: list[int]) -> None:
     reader = csv.reader(io.StringIO(body.text, newline=""), delimiter=body.delimiter)
     assert [row for row in reader if row][1:] == body.rows
     expected = [row for row in body.rows if any(map(has_text(body), row))]
@@ -101,7 +101,7 @@ def test_rows_are_those_of_the_csv_module_wherever_the_body_is_cut(body: CsvBody
     sizes=SIZES,
 )
 @settings(max_examples=examples(300))
-def test_irregular_records_are_the_grammars_wherever_the_body_is_cut(text: str, sizes: list[int]) -> None:
+def test_irregular_records_follow_the_grammar_wherever_the_body_is_split(text: str, sizes: list[int]) -> None:
     expected, position = [], 0
     while position < len(text):
         found = record_text(CsvSyntax()).match(text, position)
@@ -124,7 +124,7 @@ def test_irregular_records_are_the_grammars_wherever_the_body_is_cut(text: str, 
             assert row.raw == record
 
 
-def test_pieces_end_at_records_and_never_within_quotes() -> None:
+def test_chunks_end_at_records_and_never_within_quotes() -> None:
     row = b'"first\nsecond","say ""so""\r\n",3\n'
     splitter = CsvSplitter(SMALL)
     pieces = split(splitter, bites_of(b"a,b,c\n" + row * 20, [7]))
@@ -133,14 +133,14 @@ def test_pieces_end_at_records_and_never_within_quotes() -> None:
 
 
 @pytest.mark.parametrize("body", [b"a,b", b"a,b\r\n", b'"a","b"\n\n\r\n', b"\n\na,b\n"])
-def test_header_alone_gives_no_piece(body: bytes) -> None:
+def test_a_header_alone_produces_no_chunk(body: bytes) -> None:
     splitter = CsvSplitter(SMALL)
     assert split(splitter, [body]) == []
     assert splitter.header == ["a", "b"]
 
 
 @pytest.mark.parametrize("body", [b"", b"\xef\xbb\xbf", b"\n\r\n", b",,\n\n", b" \n"])
-def test_body_without_header_is_refused(body: bytes) -> None:
+def test_a_body_without_a_header_is_rejected(body: bytes) -> None:
     with pytest.raises(CsvHeaderError, match="no header row"):
         split(CsvSplitter(SMALL), [body])
 
@@ -153,13 +153,13 @@ def test_body_without_header_is_refused(body: bytes) -> None:
         (b"a,b\r1,2\r", "end with carriage returns alone"),
     ],
 )
-def test_improper_header_is_refused(body: bytes, message: str) -> None:
+def test_a_malformed_header_is_rejected(body: bytes, message: str) -> None:
     with pytest.raises(CsvHeaderError, match=message):
         split(CsvSplitter(SMALL), [body])
 
 
 @pytest.mark.parametrize("delimiter", [";", "|", "\t", "tab", "\\t"])
-def test_delimiter_may_be_another(delimiter: str) -> None:
+def test_the_delimiter_can_be_chosen(delimiter: str) -> None:
     splitter = CsvSplitter(SMALL, delimiter)
     sign = parse_delimiter(delimiter)
     split(splitter, [f"a{sign}b\n".encode()])
@@ -167,13 +167,13 @@ def test_delimiter_may_be_another(delimiter: str) -> None:
 
 
 @pytest.mark.parametrize("delimiter", ["a", ",,", '"', "\n", " "])
-def test_unusable_delimiter_is_refused(delimiter: str) -> None:
+def test_an_unusable_delimiter_is_rejected(delimiter: str) -> None:
     with pytest.raises(BadRequest, match="delimiter must be one of"):
         CsvSplitter(SMALL, delimiter)
 
 
 @pytest.mark.parametrize("start", [b'"', b'a,"', b"x"])
-def test_large_record_is_refused_without_being_held(start: bytes) -> None:
+def test_a_large_record_is_rejected_without_being_buffered(start: bytes) -> None:
     limits = ImportLimits()
     splitter = CsvSplitter(limits)
     bite = b"x,\n" * 20_000 if b'"' in start else b"x" * 60_000
@@ -191,7 +191,7 @@ def test_large_record_is_refused_without_being_held(start: bytes) -> None:
 
 @pytest.mark.parametrize(("size", "is_refused"), [(400, False), (401, True)])
 @pytest.mark.parametrize("chunk_bytes", [24, 1000])
-def test_record_may_have_just_the_largest_size(chunk_bytes: int, size: int, is_refused: bool) -> None:
+def test_a_record_can_have_exactly_the_largest_size(chunk_bytes: int, size: int, is_refused: bool) -> None:
     limits = replace(SMALL, chunk_bytes=chunk_bytes)
     body = b'a\n1\n"2"\n\n"' + b"\n" * (size - 2) + b'"\n' + b"4\n" * 500
     for splitter, text, number in (
@@ -205,7 +205,7 @@ def test_record_may_have_just_the_largest_size(chunk_bytes: int, size: int, is_r
             assert sum(piece.records for piece in split(splitter, [text])) == number + 500
 
 
-def test_large_header_is_refused() -> None:
+def test_a_large_header_is_rejected() -> None:
     with pytest.raises(RecordTooLarge, match="CSV header row is larger than 400 bytes"):
         split(CsvSplitter(SMALL), [b"a" * 401])
 
@@ -243,7 +243,7 @@ def test_hostile_quotes_take_linear_time(body: bytes) -> None:
 
 @pytest.mark.parametrize("cell", ["", "x", '""', '"a,b"', '"a\nb"', 'a"b'])
 @pytest.mark.parametrize("count", [9_999, 10_000, 10_001, 30_000])
-def test_a_record_has_as_many_cells_as_it_likes(cell: str, count: int) -> None:
+def test_a_record_can_have_any_number_of_cells(cell: str, count: int) -> None:
     record = ",".join(['"first"', *[cell] * count, '"last"'])
     body = f"a,b\n1,2\n{record}\n3,4\n".encode()
     splitter = CsvSplitter(ImportLimits())
@@ -263,14 +263,14 @@ def test_a_record_has_as_many_cells_as_it_likes(cell: str, count: int) -> None:
         (",\x00", False),
     ],
 )
-def test_records_of_empty_cells_alone_are_left_out(line: str, is_ghost: bool) -> None:
+def test_records_of_empty_cells_are_skipped(line: str, is_ghost: bool) -> None:
     splitter = CsvSplitter(ImportLimits())
     pieces = split(splitter, [f"a,b\n1,2\n{line}\n3,4\n".encode()])
     assert sum(piece.records for piece in pieces) == (2 if is_ghost else 3)
     assert bool(splitter.warnings()) == is_ghost
 
 
-def test_an_open_quote_over_many_short_lines_costs_linear_time() -> None:
+def test_an_unclosed_quote_over_many_short_lines_takes_linear_time() -> None:
     splitter = CsvSplitter(ImportLimits())
     started = time.process_time()
     with pytest.raises(RecordTooLarge):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkport.errors import CorruptCompression, DecompressionBomb, TooLarge, UnsupportedMediaType
-from bulkport.fastapi.answers import status_of
+from bulkport.fastapi.error_responses import status_of
 from bulkport.imports.formats import decompressor
 from bulkport.limits import MIB, ImportLimits
 
@@ -43,7 +43,7 @@ def expand(encoding: str | None, data: bytes, limits: ImportLimits = LIMITS, siz
     repeats=st.sampled_from([0, 1, 10, 5000]),
     sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=4),
 )
-def test_members_and_frames_expand_to_what_was_compressed(
+def test_members_and_frames_decompress_to_the_original(
     encoding: str, parts: list[bytes], repeats: int, sizes: list[int]
 ) -> None:
     parts = [part * repeats for part in parts]
@@ -52,24 +52,24 @@ def test_members_and_frames_expand_to_what_was_compressed(
 
 
 @pytest.mark.parametrize("encoding", [None, "", "identity", " Identity "])
-def test_plain_body_is_given_as_it_is(encoding: str | None) -> None:
+def test_an_uncompressed_body_passes_unchanged(encoding: str | None) -> None:
     data = os.urandom(200_000)
     assert expand(encoding, data) == data
 
 
 @pytest.mark.parametrize("encoding", ["GZIP", "x-gzip", " gzip "])
-def test_names_of_encodings_are_compared_without_regard_to_case(encoding: str) -> None:
+def test_encoding_names_are_case_insensitive(encoding: str) -> None:
     assert expand(encoding, gzip.compress(b"abc")) == b"abc"
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "zstd;q=1", "*"])
-def test_other_encodings_are_415(encoding: str) -> None:
+def test_other_encodings_get_415(encoding: str) -> None:
     with pytest.raises(UnsupportedMediaType, match="send gzip, zstd or none"):
         decompressor(encoding, LIMITS)
 
 
 @ENCODINGS
-def test_truncated_data_is_refused_wherever_it_ends(encoding: str) -> None:
+def test_truncated_data_is_rejected_wherever_it_ends(encoding: str) -> None:
     data = COMPRESS[encoding](os.urandom(300))
     for length in range(1, len(data)):
         with pytest.raises(CorruptCompression, match=f"{encoding} data ends too early") as caught:
@@ -78,40 +78,40 @@ def test_truncated_data_is_refused_wherever_it_ends(encoding: str) -> None:
 
 
 @ENCODINGS
-def test_second_member_may_not_be_truncated(encoding: str) -> None:
+def test_a_truncated_second_member_is_rejected(encoding: str) -> None:
     data = COMPRESS[encoding](b"abc")
     with pytest.raises(CorruptCompression, match="ends too early"):
         expand(encoding, data + data[:-1])
 
 
 @ENCODINGS
-def test_empty_body_is_no_compressed_data(encoding: str) -> None:
+def test_an_empty_body_is_not_compressed_data(encoding: str) -> None:
     with pytest.raises(CorruptCompression, match=f"The body is empty, which is no {encoding} data"):
         expand(encoding, b"")
 
 
 @ENCODINGS
 @pytest.mark.parametrize("garbage", [b"garbage!", b"\0" * 20, b'{"platformName":"Docker"}\n'])
-def test_trailing_garbage_is_refused(encoding: str, garbage: bytes) -> None:
+def test_trailing_garbage_is_rejected(encoding: str, garbage: bytes) -> None:
     with pytest.raises(CorruptCompression):
         expand(encoding, COMPRESS[encoding](b"abc") + garbage)
 
 
 @ENCODINGS
 @pytest.mark.parametrize("data", [b'{"platformName":"Docker"}\n', b"\x1f\x8b\x08" + b"\xff" * 40, b"\0" * 40])
-def test_data_that_is_not_compressed_is_refused(encoding: str, data: bytes) -> None:
+def test_uncompressed_data_is_rejected(encoding: str, data: bytes) -> None:
     with pytest.raises(CorruptCompression, match=f"{encoding} data is corrupt"):
         expand(encoding, data)
 
 
-def test_gzip_checksum_is_checked() -> None:
+def test_the_gzip_checksum_is_verified() -> None:
     data = bytearray(gzip.compress(os.urandom(1000)))
     data[-8] ^= 1
     with pytest.raises(CorruptCompression, match="gzip data is corrupt"):
         expand("gzip", bytes(data))
 
 
-def test_zstd_checksum_is_checked() -> None:
+def test_the_zstd_checksum_is_verified() -> None:
     data = bytearray(zstd.compress(os.urandom(1000), options={zstd.CompressionParameter.checksum_flag: 1}))
     data[-1] ^= 1
     with pytest.raises(CorruptCompression, match="zstd data is corrupt"):
@@ -124,7 +124,7 @@ def test_skippable_zstd_frames_are_skipped() -> None:
 
 
 @ENCODINGS
-def test_bomb_is_refused_early_and_in_flat_memory(encoding: str) -> None:
+def test_a_decompression_bomb_is_rejected_early_in_flat_memory(encoding: str) -> None:
     bomb = COMPRESS[encoding](b"\0" * (64 * MIB))
     unpack = decompressor(encoding, LIMITS)
     tracemalloc.start()
@@ -140,14 +140,14 @@ def test_bomb_is_refused_early_and_in_flat_memory(encoding: str) -> None:
 
 
 @ENCODINGS
-def test_small_bodies_may_have_any_ratio(encoding: str) -> None:
+def test_small_bodies_can_have_any_ratio(encoding: str) -> None:
     plain = b"a" * LIMITS.compression_ratio_floor_bytes
     assert expand(encoding, COMPRESS[encoding](plain)) == plain
 
 
 @pytest.mark.parametrize("encoding", [None, "gzip", "zstd"])
 @pytest.mark.parametrize(("size", "is_refused"), [(1000, False), (1001, True)])
-def test_body_may_have_just_the_largest_size(encoding: str | None, size: int, is_refused: bool) -> None:
+def test_a_body_can_have_exactly_the_largest_size(encoding: str | None, size: int, is_refused: bool) -> None:
     data = b"a" * size
     data = COMPRESS[encoding](data) if encoding else data
     limits = replace(LIMITS, max_body_bytes=1000)
@@ -159,12 +159,12 @@ def test_body_may_have_just_the_largest_size(encoding: str | None, size: int, is
 
 
 @ENCODINGS
-def test_endless_empty_members_are_refused(encoding: str) -> None:
+def test_endless_empty_members_are_rejected(encoding: str) -> None:
     with pytest.raises(TooLarge, match=r"larger than 1,000 bytes"):
         expand(encoding, COMPRESS[encoding](b"") * 200, replace(LIMITS, max_body_bytes=1000))
 
 
-def test_zstd_window_above_8_mib_is_refused() -> None:
+def test_a_zstd_window_above_8_mib_is_rejected() -> None:
     plain = os.urandom(64)
     for window_log, is_refused in ((23, False), (24, True), (27, True)):
         compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: window_log})

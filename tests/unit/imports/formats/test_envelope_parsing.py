@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkport.errors import MalformedBody, RecordTooLarge, TooLarge, ValidationFailed
-from bulkport.fastapi.answers import status_of
+from bulkport.fastapi.error_responses import status_of
 from bulkport.imports.formats import parse_envelope
 from bulkport.imports.resource import Resource
 from bulkport.limits import ImportLimits
@@ -35,7 +35,7 @@ def parse(body: bytes, resource: Resource = PLATFORMS, limits: ImportLimits = LI
     ],
     ids=["plain", "byte order mark", "spaces", "same member twice", "rows that are no objects"],
 )
-def test_records_are_given_as_they_came(body: bytes, records: list[bytes]) -> None:
+def test_records_are_returned_as_sent(body: bytes, records: list[bytes]) -> None:
     assert parse(body) == records
 
 
@@ -54,7 +54,7 @@ def test_records_are_given_as_they_came(body: bytes, records: list[bytes]) -> No
         ),
     ],
 )
-def test_lists_of_the_wrong_length_are_refused_in_the_contracts_words(body: bytes, message: str) -> None:
+def test_lists_of_the_wrong_length_are_rejected_in_the_contracts_words(body: bytes, message: str) -> None:
     with pytest.raises(ValidationFailed) as caught:
         parse(body)
     assert (caught.value.detail, caught.value.errors) == (message, {"platforms": [message]})
@@ -69,7 +69,7 @@ def test_messages_name_the_resource_and_the_limit() -> None:
         parse(b'{"commands":[]}', COMMANDS)
 
 
-def test_thousand_records_are_accepted() -> None:
+def test_a_thousand_records_are_accepted() -> None:
     assert len(parse(b'{"platforms":[' + b",".join([b"{}"] * 1000) + b"]}")) == 1000
 
 
@@ -102,7 +102,7 @@ def test_thousand_records_are_accepted() -> None:
         (b"[" * 100_000, "must be an object such as"),
     ],
 )
-def test_malformed_bodies_are_refused(body: bytes, message: str) -> None:
+def test_malformed_bodies_are_rejected(body: bytes, message: str) -> None:
     with pytest.raises(MalformedBody) as caught:
         parse(body)
     assert message in caught.value.detail
@@ -110,7 +110,7 @@ def test_malformed_bodies_are_refused(body: bytes, message: str) -> None:
 
 
 @given(body=st.binary(max_size=60) | st.text(alphabet='{}[]":,platforms1\\u \n', max_size=60).map(str.encode))
-def test_any_bytes_give_records_or_an_error_of_the_client(body: bytes) -> None:
+def test_any_bytes_lead_to_records_or_a_client_error(body: bytes) -> None:
     with suppress(MalformedBody, ValidationFailed):
         assert parse(b'{"platforms":[' + body + b"]}")
 

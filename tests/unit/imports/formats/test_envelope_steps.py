@@ -30,7 +30,7 @@ _PADDING = " " * 2000
 
 
 @given(records=st.lists(_values, min_size=1, max_size=5), other=_values, blanks=_blanks)
-def test_a_short_envelope_has_the_records_that_reading_in_steps_finds(
+def test_a_short_envelope_has_the_same_records_as_incremental_parsing(
     records: list[Any], other: Any, blanks: str
 ) -> None:
     body = json.dumps({"x": other, "platforms": records, "y": other}, separators=("," + blanks, blanks + ":"))
@@ -39,7 +39,7 @@ def test_a_short_envelope_has_the_records_that_reading_in_steps_finds(
 
 
 @given(text=st.text(alphabet='{}[]":,\\ 1etrufalsn-.\n\ud800', max_size=30), name=st.sampled_from(["platforms", "x"]))
-def test_what_reading_in_steps_refuses_is_no_short_envelope(text: str, name: str) -> None:
+def test_a_body_rejected_by_incremental_parsing_is_not_a_short_envelope(text: str, name: str) -> None:
     body = f'{{"{name}":[{text}]}}'.encode(errors="surrogatepass")
     try:
         records = parse_envelope(_PADDING.encode() + body, PLATFORMS, LIMITS)
@@ -62,12 +62,12 @@ def test_what_reading_in_steps_refuses_is_no_short_envelope(text: str, name: str
         (b"", LIMITS),
     ],
 )
-def test_what_a_limit_may_refuse_is_no_short_envelope(body: bytes, limits: ImportLimits) -> None:
+def test_a_body_that_may_exceed_a_limit_is_not_a_short_envelope(body: bytes, limits: ImportLimits) -> None:
     assert short_envelope(body, "platforms", limits, most_values=10) is None
 
 
 @given(records=st.lists(_values, min_size=1, max_size=5), other=_values, indent=st.sampled_from([None, 1]))
-def test_records_are_those_that_were_written(records: list[Any], other: Any, indent: int | None) -> None:
+def test_records_are_read_as_written(records: list[Any], other: Any, indent: int | None) -> None:
     body = json.dumps({"x": other, "platforms": records, "y": other}, indent=indent).encode()
     found = parse_envelope(body, PLATFORMS, LIMITS)
     assert [json.loads(record) for record in found] == records
@@ -75,7 +75,7 @@ def test_records_are_those_that_were_written(records: list[Any], other: Any, ind
 
 
 @given(text=st.text(alphabet='{}[]":,\\ 1etrufalsn-.\n', max_size=30))
-def test_what_a_parser_refuses_is_refused(text: str) -> None:
+def test_json_that_a_parser_rejects_is_rejected(text: str) -> None:
     body = '{"platforms":[' + text + "]}"
     try:
         value = json.loads(body, parse_constant=_refuse)
@@ -103,7 +103,7 @@ def _refuse(constant: str) -> None:
     "content",
     [b'"' + b"a" * MIB + b'"', b'"' + b"\\\\" * (MIB // 2) + b'"', b'{"a":"' + b'\\"' * (MIB // 2 - 9) + b'"}'],
 )
-def test_a_record_may_have_its_whole_length(content: bytes) -> None:
+def test_a_record_can_have_its_full_length(content: bytes) -> None:
     limits = replace(LIMITS, max_record_bytes=len(content))
     assert parse_envelope(b'{"platforms":[1,' + content + b",2]}", PLATFORMS, limits) == [b"1", content, b"2"]
     with pytest.raises(RecordTooLarge, match="Record 2 is larger"):
@@ -121,7 +121,7 @@ def test_a_record_may_have_its_whole_length(content: bytes) -> None:
         b'{"platforms":["' + b"a" * MIB + b'"]}',
     ],
 )
-def test_there_are_many_steps_in_a_large_body(body: bytes) -> None:
+def test_a_large_body_is_parsed_in_many_steps(body: bytes) -> None:
     steps = 0
     try:
         for _ in envelope_steps(body, PLATFORMS, LIMITS):
@@ -131,16 +131,16 @@ def test_there_are_many_steps_in_a_large_body(body: bytes) -> None:
     assert steps > len(body) / (256 * 1024)
 
 
-def test_what_is_beside_the_list_is_limited() -> None:
+def test_members_outside_the_list_are_limited() -> None:
     limits = replace(LIMITS, max_record_bytes=100)
     assert parse_envelope(b'{"x":"' + b"a" * 90 + b'","platforms":[1]}', PLATFORMS, limits) == [b"1"]
-    with pytest.raises(TooLarge, match="beside platforms is larger than 100 bytes"):
+    with pytest.raises(TooLarge, match="beside platforms are larger than 100 bytes"):
         parse_envelope(b'{"x":"' + b"a" * 60 + b'","y":"' + b"a" * 60 + b'","platforms":[1]}', PLATFORMS, limits)
     with pytest.raises(MalformedBody, match="more than 1,000 members"):
         parse_envelope(b"{" + b'"platforms":[],' * 1000 + b'"platforms":[1]}', PLATFORMS, LIMITS)
 
 
-def test_a_record_of_many_values_is_refused() -> None:
+def test_a_record_of_many_values_is_rejected() -> None:
     fits = b"[" + b"1," * 49_000 + b'"' + b"," * 100_000 + b'"]'
     assert parse_envelope(b'{"platforms":[' + fits + b"]}", PLATFORMS, LIMITS) == [fits]
     with pytest.raises(RecordTooLarge, match="more than 50,000 values"):

@@ -4,7 +4,7 @@ import pytest
 from format_samples import SMALL, split
 
 from bulkport.errors import MalformedBody, UnsupportedMediaType
-from bulkport.fastapi.answers import status_of
+from bulkport.fastapi.error_responses import status_of
 from bulkport.imports.formats import BodyFormat, CsvSplitter, NdjsonSplitter, parse_content_type
 
 
@@ -42,7 +42,7 @@ def test_three_formats_are_known(content_type: str, body_format: BodyFormat) -> 
         ("text/csv; header=absent", "needs a header row"),
     ],
 )
-def test_others_are_415(content_type: str | None, message: str) -> None:
+def test_other_formats_get_415(content_type: str | None, message: str) -> None:
     with pytest.raises(UnsupportedMediaType) as caught:
         parse_content_type(content_type)
     assert message in caught.value.detail
@@ -68,7 +68,7 @@ def test_others_are_415(content_type: str | None, message: str) -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_bodies_of_another_kind_are_named(body: bytes, message: str, size: int) -> None:
+def test_bodies_of_another_format_are_named(body: bytes, message: str, size: int) -> None:
     for splitter in (NdjsonSplitter(SMALL), CsvSplitter(SMALL)):
         with pytest.raises(MalformedBody) as caught:
             split(splitter, [body[start : start + size] for start in range(0, len(body), size)])

@@ -33,7 +33,7 @@ def records_of(chunks: list[BodyChunk]) -> list[bytes]:
     bom=st.booleans(),
     sizes=st.lists(st.integers(1, 60), min_size=1, max_size=5),
 )
-def test_records_are_the_lines_wherever_the_body_is_cut(
+def test_records_are_the_lines_wherever_the_body_is_split(
     lines: list[bytes], newline: bytes, ends: bool, bom: bool, sizes: list[int]
 ) -> None:
     text = newline.join(lines) + (newline if ends else b"")
@@ -52,13 +52,13 @@ def test_only_newlines_end_a_record() -> None:
     assert records_of(split(NdjsonSplitter(SMALL), [line + b"\n" + line])) == [line, line]
 
 
-def test_body_without_records_gives_no_piece() -> None:
+def test_a_body_without_records_produces_no_chunk() -> None:
     for body in (b"", b"\n", b"\xef\xbb\xbf", b" \r\n\t\n\r\n" * 50):
         assert split(NdjsonSplitter(SMALL), [body]) == []
 
 
 @pytest.mark.parametrize(("size", "is_refused"), [(400, False), (401, True)])
-def test_record_may_have_just_the_largest_size(size: int, is_refused: bool) -> None:
+def test_a_record_can_have_exactly_the_largest_size(size: int, is_refused: bool) -> None:
     body = b'{"a":1}\n' * 7 + b"x" * size + b'\n{"a":1}\n'
     if is_refused:
         with pytest.raises(RecordTooLarge, match=r"^Record 8 is larger than 400 bytes\.$"):
@@ -67,7 +67,7 @@ def test_record_may_have_just_the_largest_size(size: int, is_refused: bool) -> N
         assert len(records_of(split(NdjsonSplitter(SMALL), [body]))) == 9
 
 
-def test_large_record_is_refused_without_being_held() -> None:
+def test_a_large_record_is_rejected_without_being_buffered() -> None:
     splitter, limits = NdjsonSplitter(ImportLimits()), ImportLimits()
     bite = b"x" * 65_536
     tracemalloc.start()
@@ -80,7 +80,7 @@ def test_large_record_is_refused_without_being_held() -> None:
     assert peak < 5 * limits.max_record_bytes
 
 
-def test_bites_of_one_byte_cost_no_more_than_their_bytes() -> None:
+def test_one_byte_reads_cost_no_more_than_their_bytes() -> None:
     splitter = NdjsonSplitter(ImportLimits())
     bites = [bytes([byte]) for byte in range(256)]
     tracemalloc.start()
@@ -94,7 +94,7 @@ def test_bites_of_one_byte_cost_no_more_than_their_bytes() -> None:
 
 
 @pytest.mark.parametrize("body", [b'[{"platformName":"Docker"}]', b'\xef\xbb\xbf[\n{"a":1},\n{"a":2}\n]'])
-def test_json_array_is_named(body: bytes) -> None:
+def test_a_json_array_is_recognised(body: bytes) -> None:
     with pytest.raises(MalformedBody, match="JSON array; NDJSON is one object a line"):
         split(NdjsonSplitter(SMALL), [body])
 
@@ -108,7 +108,7 @@ def test_long_records_are_split_in_linear_time() -> None:
 
 
 @pytest.mark.parametrize("start", [b"", b'{"a":"' + b"x" * 100_000 + b'"}\n', b"\n" * 50_000])
-def test_pieces_of_tiny_records_are_cut_by_their_number(start: bytes) -> None:
+def test_chunks_of_tiny_records_are_limited_by_count(start: bytes) -> None:
     body = start + b"1\n" * 300_000
     chunks = split(NdjsonSplitter(ImportLimits()), [body])
     assert max(chunk.records for chunk in chunks) < 60_000
@@ -118,6 +118,6 @@ def test_pieces_of_tiny_records_are_cut_by_their_number(start: bytes) -> None:
     assert is_same
 
 
-def test_records_of_common_sizes_fill_their_pieces() -> None:
+def test_records_of_common_sizes_fill_their_chunks() -> None:
     chunks = split(NdjsonSplitter(ImportLimits()), [b'{"platformName":"some name"}\n' * 100_000])
     assert min(len(chunk.payload) for chunk in chunks[:-1]) > 600_000

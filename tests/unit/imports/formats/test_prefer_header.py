@@ -37,7 +37,7 @@ STRICT, LENIENT = Handling.STRICT, Handling.LENIENT
         ([], None),
     ],
 )
-def test_handling_is_found(prefer: str | list[str] | None, handling: Handling | None) -> None:
+def test_the_handling_preference_is_found(prefer: str | list[str] | None, handling: Handling | None) -> None:
     assert parse_prefer(prefer) is handling
 
 
@@ -47,7 +47,7 @@ def test_no_header_is_an_error(prefer: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ['a;"', "a ", '"', "=", ";", ',"', '\\"', 'a="\\'])
-def test_hostile_header_takes_linear_time(unit: str) -> None:
+def test_a_hostile_header_takes_linear_time(unit: str) -> None:
     started = time.process_time()
     parse_prefer(unit * (65_536 // len(unit)))
     assert time.process_time() - started < 1

@@ -171,9 +171,9 @@ def test_cells_and_members_are_read_alike(annotation: Any, text: str, written: s
         (Annotated[str, AfterValidator(_address)], '"a@"', "v 'a@' is not an address: No domain."),
     ],
 )
-def test_what_would_be_converted_is_refused(annotation: Any, written: str, message: str) -> None:
+def test_values_that_would_be_converted_are_rejected(annotation: Any, written: str, message: str) -> None:
     assert member(annotation, written) == message
 
 
-def test_a_number_is_no_address() -> None:
+def test_a_number_is_not_an_address() -> None:
     assert str(member(IPvAnyAddress, "5")).startswith("v 5 is not an IP address")

@@ -149,7 +149,7 @@ def records(draw: st.DrawFn, model: type[BaseModel]) -> bytes:
 @pytest.mark.parametrize("model", MODELS)
 @settings(max_examples=examples(100))
 @given(data=st.data())
-def test_json_rows_of_the_fast_lane_are_those_of_pydantic(model: type[BaseModel], data: st.DataObject) -> None:
+def test_json_rows_of_the_fast_path_equal_pydantics(model: type[BaseModel], data: st.DataObject) -> None:
     batch = data.draw(st.lists(records(model), min_size=1, max_size=5))
     columns, refused = lane_of(model).decode_json(batch, UnknownFields(keys_of(model)[: len(model.model_fields) * 2]))
     assert {len(column) for column in columns.values()} == {len(batch)}
@@ -187,7 +187,7 @@ class Cells(BaseModel):
         max_size=5,
     )
 )
-def test_text_rows_of_the_fast_lane_are_those_of_pydantic(rows: list[list[str]]) -> None:
+def test_text_rows_of_the_fast_path_equal_pydantics(rows: list[list[str]]) -> None:
     resource = resource_of(Cells)
     columns = CsvColumns(list(Cells.model_fields), [])
     records = CsvRecords.of_rows(rows, len(columns.fields))
@@ -206,7 +206,7 @@ def test_text_rows_of_the_fast_lane_are_those_of_pydantic(rows: list[list[str]])
 @pytest.mark.parametrize("model", MODELS)
 @settings(max_examples=examples(100))
 @given(data=st.data())
-def test_a_row_is_valid_exactly_where_pydantic_takes_it(model: type[BaseModel], data: st.DataObject) -> None:
+def test_a_row_is_valid_exactly_where_pydantic_accepts_it(model: type[BaseModel], data: st.DataObject) -> None:
     batch = data.draw(st.lists(records(model), min_size=1, max_size=4))
     validator = ChunkValidator(resource_of(model), streamed=True)
     valid = validator.finish(validator.decode_json(batch, 1), {})

@@ -50,7 +50,7 @@ def of_cells(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_members_that_a_record_has_are_given_null_included(model: type[Person]) -> None:
+def test_members_of_a_record_are_given_including_nulls(model: type[Person]) -> None:
     valid = of_json(
         model,
         '{"email":"a"}',
@@ -70,7 +70,7 @@ def test_members_that_a_record_has_are_given_null_included(model: type[Person]) 
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_columns_that_a_file_has_are_given(model: type[Person]) -> None:
+def test_columns_of_a_file_are_given(model: type[Person]) -> None:
     valid = of_cells(model, ["email", "team"], ["a", "red"], ["b", ""])
     assert valid.given == [{"email", "team_id"}, {"email", "team_id"}]
     assert [list(column) for column in valid.columns] == [["a", "b"], [None, None], [1, 1], [7, None]]
@@ -78,7 +78,7 @@ def test_columns_that_a_file_has_are_given(model: type[Person]) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_blank_cells_mean_what_the_import_says(model: type[Person]) -> None:
+def test_blank_cells_mean_what_the_import_declares(model: type[Person]) -> None:
     header = ["email", "name", "level"]
     rows = (["a", "x", "2"], ["b", "", ""])
     kept = of_cells(model, header, *rows, ["c", " ", " \u00a0"], options=ValueOptions(blank=Blank.KEEP))
@@ -91,12 +91,12 @@ def test_blank_cells_mean_what_the_import_says(model: type[Person]) -> None:
     assert list(empty.columns[1]) == ["x", ""]
 
 
-def test_a_blank_cell_that_is_kept_is_missing_where_it_is_required() -> None:
+def test_a_blank_cell_that_keeps_the_old_value_is_missing_where_required() -> None:
     valid = of_cells(Person, ["email"], [""], options=ValueOptions(blank=Blank.KEEP))
     assert [error.message for row in valid.errors for error in row.errors] == ["email is required"]
 
 
-def test_words_for_null_trimming_and_normal_forms() -> None:
+def test_null_words_trimming_and_normal_forms_apply() -> None:
     options = ValueOptions(trim=True, normalize="NFC", null_words=("NULL", "n/a"))
     valid = of_cells(
         Person,
@@ -111,7 +111,7 @@ def test_words_for_null_trimming_and_normal_forms() -> None:
     assert valid.errors[0].record == {"email": "NULL", "name": "x", "level": "1"}
 
 
-def test_nothing_is_distinguished_unless_asked_for() -> None:
+def test_absent_and_null_are_not_distinguished_unless_requested() -> None:
     resource = Resource(name="p", label="P", label_field="email", model=Person, table="t")
     rows = ChunkValidator(resource, streamed=True)
     assert rows.finish(rows.decode_json([b'{"email":"a"}'], 1), {}).given is None

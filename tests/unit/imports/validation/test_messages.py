@@ -21,7 +21,7 @@ def test_a_message_names_its_field_once(name: str, description: str, message: st
     assert sentence(name, description) == message
 
 
-def test_a_long_message_is_cut() -> None:
+def test_a_long_message_is_truncated() -> None:
     message = sentence("note", "x" * 10_000)
     assert len(message) == MAX_MESSAGE_LENGTH
     assert message.endswith("…")

@@ -107,14 +107,16 @@ Validate = Callable[..., ValidRows]
         ('{"howTo":"a","platformId":0}', ["a", "0", ""], ["platformId must be greater than 0"]),
     ],
 )
-def test_messages(model: type[BaseModel], record: str, cells: list[str], expected: list[str]) -> None:
+def test_messages_name_the_missing_reference(
+    model: type[BaseModel], record: str, cells: list[str], expected: list[str]
+) -> None:
     assert messages(validate_json_rows(model, record)) == expected
     assert messages(judge_text(model, cells)) == expected
 
 
 @pytest.mark.parametrize("name", ["5", "[]", "{}", "true", "1.5", '["Git"]'])
 @pytest.mark.parametrize("model", MODELS)
-def test_names_that_are_no_text_are_refused(model: type[BaseModel], name: str) -> None:
+def test_names_that_are_not_text_are_rejected(model: type[BaseModel], name: str) -> None:
     assert messages(validate_json_rows(model, f'{{"howTo":"a","platformName":{name}}}')) == [
         "platformName must be text"
     ]
@@ -129,7 +131,7 @@ def test_odd_names_do_not_exist(model: type[BaseModel]) -> None:
     assert all(message.endswith(" does not exist") and len(message) < 150 for message in messages(valid))
 
 
-def test_names_that_look_alike_are_distinguished_by_their_code_points() -> None:
+def test_lookalike_names_are_distinguished_by_their_code_points() -> None:
     names = ("Zu\u0308rich", "Z\u00fcrich", "Git\u00a0")
     rows = validate_json_rows(Command, *(f'{{"howTo":"a","platformName":"{name}"}}' for name in names))
     assert messages(rows) == [
@@ -139,7 +141,7 @@ def test_names_that_look_alike_are_distinguished_by_their_code_points() -> None:
     ]
 
 
-def test_a_platform_that_may_be_left_out_is_null() -> None:
+def test_an_omitted_optional_platform_is_null() -> None:
     valid = validate_json_rows(
         LooseCommand, '{"howTo":"a"}', '{"howTo":"b","platformName":"Git"}', '{"howTo":"c","platformId":null}'
     )
@@ -148,7 +150,7 @@ def test_a_platform_that_may_be_left_out_is_null() -> None:
     assert list(valid.columns[1]) == [None, 7]
 
 
-def test_an_envelope_takes_ids_only() -> None:
+def test_an_envelope_accepts_only_ids() -> None:
     assert validate_envelope([b'{"howTo":"a","platformName":"Git"}'], commands(Command)) == {
         "commands[0].platformId": ["platformId is required"]
     }

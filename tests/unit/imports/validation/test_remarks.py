@@ -34,7 +34,7 @@ def cell_remarks(*names: str, options: ValueOptions | None = None) -> list[str]:
     return validator.remarks
 
 
-def test_a_member_that_is_given_twice_is_reported_once() -> None:
+def test_a_duplicate_member_is_reported_once() -> None:
     twice = '{"name":"a","name":"b"}'
     assert json_remarks(twice, twice, '{"name": "c", "size" : 1}') == [
         "name is given twice in a record; the last value was used"
@@ -42,7 +42,7 @@ def test_a_member_that_is_given_twice_is_reported_once() -> None:
     assert json_remarks('{"name":"x","other":{"name":1}}', '{"name":"\\":\\"name\\":"}', "{", "[1]") == []
 
 
-def test_members_given_twice_cost_little_and_are_reported_some_only() -> None:
+def test_many_duplicate_members_cost_little_and_are_abbreviated() -> None:
     many = "{" + ",".join(f'"a{number}":1,"a{number}":2' for number in range(20_000)) + "}"
     assert len(json_remarks(many, many.replace('"a', '"b'))) <= 20
     # Those after the first few hundred records are not looked for.
@@ -53,7 +53,7 @@ def test_members_given_twice_cost_little_and_are_reported_some_only() -> None:
 
 
 @pytest.mark.parametrize("other", ["x ", " x", "x\u00a0", "x\t", "\u200bx", "x\n"])
-def test_keys_that_differ_only_in_blanks_are_reported(other: str) -> None:
+def test_keys_that_differ_only_in_whitespace_are_reported(other: str) -> None:
     (remark,) = cell_remarks("x", "y", other)
     assert remark.startswith("values of name differ only in blanks, such as ")
     assert ascii(other) in remark
@@ -89,15 +89,13 @@ def test_all_keys_of_a_chunk_are_compared() -> None:
         (["null", "NULLs", "1E5", "A+E+12"], ValueOptions(), None),
     ],
 )
-def test_cells_that_hardly_are_the_text_that_was_meant_are_reported(
-    cells: list[str], options: ValueOptions, remark: str | None
-) -> None:
+def test_suspicious_cell_texts_are_reported(cells: list[str], options: ValueOptions, remark: str | None) -> None:
     validator = ChunkValidator(RESOURCE, streamed=True, options=options, columns={"name": ColumnType("text")})
     validator.note_odd_cells(CsvRecords.of_rows([[cell] for cell in cells], 1), match_header(["name"], RESOURCE))
     assert [found.startswith(remark or "") for found in validator.remarks] == [True] * (remark is not None)
 
 
-def test_members_given_twice_by_other_names_are_reported_by_that_of_their_field() -> None:
+def test_a_duplicate_member_under_an_alias_is_reported_by_its_field() -> None:
     names = MemberNames(RESOURCE, ReadingOptions(map={"n": "name", "nom": "name"}))
     for record in ('{"n":"a","n":"b"}', '{"n":"a","nom":"b"}', '{"size":{"a":1},"nom":"a","nom":"b"}'):
         assert json_remarks(names(record.encode()).decode()) == [repeated_members_remark("name")]
@@ -105,10 +103,10 @@ def test_members_given_twice_by_other_names_are_reported_by_that_of_their_field(
     assert json_remarks(names(b'{"n":"a","x":{"n":1}}').decode()) == []
 
 
-def test_other_keys_are_not_told() -> None:
+def test_other_keys_are_not_reported() -> None:
     assert cell_remarks("x", "y ", "z", "a b", "x") == []
     assert cell_remarks("x", "x ", options=ValueOptions(trim=True)) == []
 
 
-def test_remarks_that_differ_in_their_example_are_reported_once() -> None:
+def test_warnings_that_differ_only_in_their_example_are_reported_once() -> None:
     assert once(["a, such as 1", "b", "a, such as 2", "b"]) == ["a, such as 1", "b"]

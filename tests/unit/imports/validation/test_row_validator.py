@@ -108,7 +108,7 @@ def test_rows_keep_their_order_and_numbers() -> None:
         ("null", "the row must be a JSON object"),
     ],
 )
-def test_messages_name_the_field_and_the_fault(record: str, message: str) -> None:
+def test_messages_name_the_field_and_the_problem(record: str, message: str) -> None:
     assert messages(validate(Platform, record)) == [message]
 
 
@@ -120,7 +120,7 @@ def test_messages_name_the_field_and_the_fault(record: str, message: str) -> Non
         b'{"platformName":' + b"9" * 5000 + b"}",
     ],
 )
-def test_what_is_no_json_is_a_row_error(record: bytes) -> None:
+def test_invalid_json_is_a_row_error(record: bytes) -> None:
     (error,) = validate(Platform, b'{"platformName":"fine"}', record).errors
     assert error.row == 2
     assert error.errors[0].message.startswith("the row is not valid JSON: ")
@@ -138,7 +138,7 @@ def test_json_types_are_strict() -> None:
     ]
 
 
-def test_numbers_of_any_size_are_taken_or_refused_but_never_raise() -> None:
+def test_numbers_of_any_size_are_accepted_or_rejected_but_never_raise() -> None:
     valid = validate(
         Product, *('{"sku":"a","price":1,"count":%s,"made_on":null}' % ("9" * n) for n in (20, 4000, 4301))
     )
@@ -160,18 +160,18 @@ def test_a_model_with_validators_runs_on_pydantic() -> None:
     ]
 
 
-def test_a_row_with_very_many_faults_reports_some() -> None:
+def test_a_row_with_very_many_errors_reports_some() -> None:
     assert len(messages(validate(Picky, json.dumps({"number": 2, "tags": [1] * 1000})))) == 20
 
 
-def test_places_inside_a_field_are_named() -> None:
+def test_nested_error_locations_are_named() -> None:
     assert messages(validate(Picky, '{"number":2,"tags":["a",5]}')) == ["tags[1] must be text"]
 
 
 HEADER = ["SKU", "Price", "count", "Made on", "unit", "is-sold"]
 
 
-def test_cells_are_read_as_what_the_field_is() -> None:
+def test_cells_are_read_according_to_their_field() -> None:
     valid = judge_cells(Product, HEADER, ["a", "1.10", " 5 ", "2024-02-29", "metre", "true"])
     assert [column[0] for column in valid.columns] == ["a", Decimal("1.10"), 5, date(2024, 2, 29), Unit.METRE, True]
 
@@ -186,7 +186,7 @@ def test_an_empty_cell_is_the_default_or_null_or_empty_text() -> None:
     assert messages(judge_cells(Platform, ["platform name"], [""], [" "])) == ["platformName must not be blank"] * 2
 
 
-def test_a_record_that_could_not_be_taken_apart_is_a_row_error() -> None:
+def test_a_record_that_could_not_be_split_is_a_row_error() -> None:
     valid = judge_cells(Platform, ["platform name"], ["a"], BadRecord('x"', "a quote must open its field"), ["b"])
     assert list(valid.row_numbers) == [1, 3]
     assert valid.record(1).value() == {"platformName": "b"}
@@ -199,7 +199,7 @@ def test_a_bad_text_row_is_reported_with_its_unknown_columns() -> None:
     assert error.record == {"My notes": "x", "platformName": ""}
 
 
-def test_unknown_fields_are_ignored_and_noted() -> None:
+def test_unknown_fields_are_ignored_and_recorded() -> None:
     validator = ChunkValidator(PLATFORMS, streamed=True)
     records = [b'{"platformName":"a"}', b'{"platformName":"b","notes":[[]],"n":1}', b'{"notes":"","platformName":"c"}']
     valid = validator.finish(validator.decode_json([*records, b'{"x\\"\\u0000":1}'], 1), {})
@@ -208,7 +208,7 @@ def test_unknown_fields_are_ignored_and_noted() -> None:
 
 
 @pytest.mark.parametrize(("depth", "is_valid"), [(50, True), (190, True), (250, False), (5000, False)])
-def test_unknown_fields_may_nest_as_deep_as_pydantic_takes(depth: int, is_valid: bool) -> None:
+def test_unknown_fields_can_nest_as_deep_as_pydantic_allows(depth: int, is_valid: bool) -> None:
     validator = ChunkValidator(PLATFORMS, streamed=True)
     deep = b'{"platformName":"a","notes":' + b"[" * depth + b"]" * depth + b"}"
     for records in ([deep], [b'{"platformName":"a","notes":1}', deep], [deep, deep]):
@@ -216,7 +216,7 @@ def test_unknown_fields_may_nest_as_deep_as_pydantic_takes(depth: int, is_valid:
         assert (len(records) in valid.row_numbers) == is_valid
 
 
-def test_noted_unknown_fields_are_bounded() -> None:
+def test_recorded_unknown_fields_are_bounded() -> None:
     validator = ChunkValidator(PLATFORMS, streamed=True)
     records = [json.dumps({"platformName": "a", f"{i:03}" * 100: 1}).encode() for i in range(200)]
     assert len(validator.finish(validator.decode_json(records, 1), {}).row_numbers) == 200
@@ -224,7 +224,7 @@ def test_noted_unknown_fields_are_bounded() -> None:
     assert max(map(len, validator.unknown_fields)) <= UnknownFields.MAX_LENGTH
 
 
-def test_a_model_that_forbids_unknown_fields_refuses_them() -> None:
+def test_a_model_that_forbids_unknown_fields_rejects_them() -> None:
     class Closed(Platform):
         model_config = ConfigDict(extra="forbid")
 
@@ -243,7 +243,7 @@ def test_a_configuration_that_changes_values_is_honoured(config: ConfigDict) -> 
     assert validate(Configured, '{"platformName":" A "}').columns[0][0] != " A "
 
 
-def test_the_collector_is_back_on_afterwards() -> None:
+def test_the_garbage_collector_is_on_again_afterwards() -> None:
     seen: list[bool] = []
 
     class Watched(BaseModel):
@@ -254,7 +254,7 @@ def test_the_collector_is_back_on_afterwards() -> None:
     assert (seen, gc.isenabled()) == ([False], True)
 
 
-def test_an_envelope_is_judged_whole() -> None:
+def test_an_envelope_is_validated_as_a_whole() -> None:
     records = [b'{"platformName":"a"}', b'{"platformName":""}', b"5", b"{}"]
     assert validate_envelope(records, PLATFORMS) == {
         "platforms[1].platformName": ["platformName must not be blank"],
@@ -272,7 +272,7 @@ def test_no_value_raises(value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["\u200b", "\u00a0", " \ufeff\u2060 ", "\u3164", "\u2003"])
-def test_a_name_of_nothing_that_is_seen_is_blank(name: str) -> None:
+def test_a_name_of_invisible_characters_is_blank(name: str) -> None:
     expected = ["platformName must not be blank"]
     assert messages(validate(Platform, json.dumps({"platformName": name}))) == expected
     assert messages(validate(Platform, json.dumps({"platformName": name}, ensure_ascii=False))) == expected
@@ -281,13 +281,13 @@ def test_a_name_of_nothing_that_is_seen_is_blank(name: str) -> None:
 
 
 @pytest.mark.parametrize("cell", ["1_40183", "4_0", "1.0", "1e3", "0x1", "\u0661", "1 0", "1,0"])
-def test_a_whole_number_is_made_of_digits_alone(cell: str) -> None:
+def test_an_integer_consists_only_of_digits(cell: str) -> None:
     valid = judge_cells(Product, HEADER, ["a", "1", cell, "", "", ""])
     (message,) = messages(valid)
     assert message.startswith(f"count must be a whole number, not '{cell}'")
 
 
-def test_numbers_that_are_no_json_are_refused() -> None:
+def test_non_json_numbers_are_rejected() -> None:
     for number in ("NaN", "Infinity", "-Infinity"):
         found = messages(validate(Product, f'{{"sku":"a","price":{number},"count":1,"made_on":null}}'))
         assert len(found) == 1

@@ -117,7 +117,7 @@ def _canonical(text: str | None, kind: ColumnType) -> Any:
 
 @settings(max_examples=examples(60))
 @given(rows=st.lists(ROWS.map(list), min_size=1, max_size=4))
-def test_cells_taken_at_once_are_those_of_the_exact_readers(rows: list[list[str]]) -> None:
+def test_batch_read_cells_equal_those_of_the_exact_readers(rows: list[list[str]]) -> None:
     assert stored(rows, encodes=True) == stored(rows, encodes=False)
 
 

@@ -27,30 +27,30 @@ def refused(read: Callable[[], Any]) -> str:
 @pytest.mark.parametrize(
     ("text", "value"), [("0", 0), ("-1", -1), ("+5", 5), ("007", 7), (" 12 ", 12), ("9" * 40, int("9" * 40))]
 )
-def test_digits_are_a_whole_number(text: str, value: int) -> None:
+def test_digits_are_an_integer(text: str, value: int) -> None:
     assert numbers.read_integer(text) == value
 
 
 @pytest.mark.parametrize(
     "text", ["4_0", "1.0", "1e3", "0x10", "٣", "²", "1 000", "1,000", "", "-", "--1", "\uff11", "9" * 5000]
 )
-def test_what_is_not_digits_is_no_whole_number(text: str) -> None:
+def test_anything_but_digits_is_not_an_integer(text: str) -> None:
     assert refused(lambda: numbers.read_integer(text))
 
 
 @pytest.mark.parametrize(
     "text", ["1_000.5", "NaN", "Infinity", "-inf", "1e", "1,5", "0x1p3", "1.2.3", "", ".", "1e999999999"]
 )
-def test_what_is_not_a_number_is_no_decimal(text: str) -> None:
+def test_text_that_is_not_a_number_is_not_a_decimal(text: str) -> None:
     assert refused(lambda: numbers.read_decimal(text))
 
 
 @pytest.mark.parametrize("text", ["1e400", "-1e400", "1e-400", "NaN", "Infinity", "1_0", "0." + "0" * 400 + "1"])
-def test_what_a_float_cannot_hold_is_no_float(text: str) -> None:
+def test_a_number_that_a_float_cannot_hold_is_not_a_float(text: str) -> None:
     assert refused(lambda: numbers.read_float(text))
 
 
-def test_special_floats_are_read_where_they_are_allowed() -> None:
+def test_special_floats_are_read_where_allowed() -> None:
     assert numbers.read_float("-Infinity", allow_special=True) == float("-inf")
     assert str(numbers.read_float("nan", allow_special=True)) == "nan"
 
@@ -71,16 +71,16 @@ def test_special_floats_are_read_where_they_are_allowed() -> None:
         ("1,5e3", GERMAN, "1500"),
     ],
 )
-def test_numbers_are_read_by_the_declared_signs(text: str, options: ValueOptions, value: str) -> None:
+def test_numbers_are_read_with_the_declared_separators(text: str, options: ValueOptions, value: str) -> None:
     assert numbers.read_decimal(text, options) == Decimal(value)
 
 
 @pytest.mark.parametrize("text", ["1.5", "1.23,4", "12.34.567", "1,234,5", "1.234 567,0", "1_234,5", "1.2345"])
-def test_groups_that_are_not_of_three_are_refused(text: str) -> None:
+def test_groups_of_other_than_three_digits_are_rejected(text: str) -> None:
     assert refused(lambda: numbers.read_decimal(text, GERMAN))
 
 
-def test_whole_numbers_may_have_groups_where_a_decimal_sign_is_declared() -> None:
+def test_integers_can_have_groups_if_a_decimal_separator_is_declared() -> None:
     assert numbers.read_integer("1.234.567", GERMAN) == 1_234_567
     assert refused(lambda: numbers.read_integer("1.5", GERMAN))
 
@@ -107,7 +107,7 @@ def test_whole_numbers_may_have_groups_where_a_decimal_sign_is_declared() -> Non
         "",
     ],
 )
-def test_what_is_not_iso_8601_is_no_date(text: str) -> None:
+def test_text_outside_iso_8601_is_not_a_date(text: str) -> None:
     assert refused(lambda: moments.read_date(text))
 
 
@@ -128,11 +128,11 @@ def test_what_is_not_iso_8601_is_no_date(text: str) -> None:
         "2024-01-31T10:00+16",
     ],
 )
-def test_what_is_not_iso_8601_is_no_moment(text: str) -> None:
+def test_text_outside_iso_8601_is_not_a_datetime(text: str) -> None:
     assert refused(lambda: moments.read_datetime(text))
 
 
-def test_a_moment_keeps_its_offset() -> None:
+def test_a_datetime_keeps_its_offset() -> None:
     read = moments.read_datetime
     assert read("2024-01-31T10:11:12.5+05:30") == datetime(
         2024, 1, 31, 10, 11, 12, 500_000, timezone(timedelta(hours=5.5))
@@ -158,12 +158,12 @@ def test_a_moment_keeps_its_offset() -> None:
         ("YYYY/MM/DD HH:mm:ss", "2024/01/31 23:59:58", "2024-01-31T23:59:58"),
     ],
 )
-def test_dates_are_read_by_the_declared_format(pattern: str, text: str, value: str) -> None:
+def test_dates_are_read_in_the_declared_format(pattern: str, text: str, value: str) -> None:
     assert moments.read_datetime(text, ValueOptions(date_format=pattern)).isoformat() == value
 
 
 @pytest.mark.parametrize("text", ["1.1.2024", "31.02.2024", "01/31/2024", "45322", "01.13.2024", "31.01.24"])
-def test_what_is_not_of_the_declared_format_is_refused(text: str) -> None:
+def test_dates_outside_the_declared_format_are_rejected(text: str) -> None:
     assert "DD.MM.YYYY" in refused(lambda: moments.read_date(text, ValueOptions(date_format="DD.MM.YYYY")))
 
 
@@ -173,7 +173,7 @@ def test_a_format_needs_day_month_and_year_once(pattern: str) -> None:
         moments.date_pattern(pattern)
 
 
-def test_serial_dates_of_spreadsheets_are_read_where_they_are_asked_for() -> None:
+def test_serial_dates_of_spreadsheets_are_read_if_requested() -> None:
     options = ValueOptions(excel_dates="1900")
     assert moments.read_date("45322", options) == date(2024, 1, 31)
     assert moments.read_datetime("45322.75", options) == datetime.fromisoformat("2024-01-31T18:00:00")
@@ -184,7 +184,7 @@ def test_serial_dates_of_spreadsheets_are_read_where_they_are_asked_for() -> Non
     assert refused(lambda: moments.read_date("9" * 30, options))
 
 
-def test_a_time_without_an_offset_is_in_the_declared_zone_or_in_none() -> None:
+def test_a_time_without_an_offset_is_in_the_declared_zone_or_naive() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     summer = datetime.fromisoformat("2024-07-01T12:00:00")
     assert moments.in_zone(summer, berlin, "x").utcoffset() == timedelta(hours=2)
@@ -194,7 +194,7 @@ def test_a_time_without_an_offset_is_in_the_declared_zone_or_in_none() -> None:
     assert "put back" in refused(lambda: moments.in_zone(datetime.fromisoformat("2024-10-27T02:30:00"), berlin, "x"))
 
 
-def test_times_of_day() -> None:
+def test_times_of_day_are_read() -> None:
     assert moments.read_time("23:59:59.5") == time(23, 59, 59, 500_000)
     assert moments.read_time("23:59+01").utcoffset() == timedelta(hours=1)
     for text in ("235959", "24:00", "7:00", "23", "1e3", "86399"):
@@ -215,23 +215,23 @@ def test_times_of_day() -> None:
         ("3 hours ago", timedelta(hours=-3)),
     ],
 )
-def test_durations(text: str, value: timedelta) -> None:
+def test_durations_are_read(text: str, value: timedelta) -> None:
     assert durations.read_duration(text) == value
 
 
 @pytest.mark.parametrize(
     "text", ["5", "1.5", "P", "PT", "P1M", "1 month", "P1Y", "1 fortnight", "", "12:75", "1d", "P1.5"]
 )
-def test_what_has_no_unit_or_no_length_is_no_duration(text: str) -> None:
+def test_text_without_a_unit_or_a_length_is_not_a_duration(text: str) -> None:
     assert refused(lambda: durations.read_duration(text))
 
 
 @pytest.mark.parametrize(("text", "value"), [("TRUE", True), ("no", False), ("1", True), (" off ", False)])
-def test_booleans_are_read_by_their_words(text: str, value: bool) -> None:
+def test_booleans_are_read_from_words(text: str, value: bool) -> None:
     assert scalars.read_boolean(text) is value
 
 
-def test_booleans_may_have_words_of_their_own() -> None:
+def test_boolean_words_can_be_declared() -> None:
     options = ValueOptions(true_words=("ja", "Wahr"), false_words=("nein",))
     assert scalars.read_boolean("WAHR", options) is True
     assert scalars.read_boolean("nein", options) is False
@@ -239,7 +239,7 @@ def test_booleans_may_have_words_of_their_own() -> None:
     assert refused(lambda: scalars.read_boolean("2"))
 
 
-def test_identifiers_bytes_and_addresses() -> None:
+def test_identifiers_bytes_and_addresses_are_read() -> None:
     assert str(scalars.read_uuid("123E4567E89B12D3A456426614174000")) == "123e4567-e89b-12d3-a456-426614174000"
     assert refused(lambda: scalars.read_uuid("123e4567-e89b-12d3-a456"))
     assert scalars.read_bytes("\\xDEad") == b"\xde\xad"
@@ -254,7 +254,7 @@ def test_identifiers_bytes_and_addresses() -> None:
 
 
 @pytest.mark.parametrize("text", ["NaN", "[Infinity]", "{'a':1}", "{a:1}", "", "1 2", '{"a":01}', "[" * 100_000])
-def test_what_is_not_json_is_refused(text: str) -> None:
+def test_invalid_json_is_rejected(text: str) -> None:
     assert refused(lambda: read_json(text))
 
 
@@ -273,18 +273,18 @@ def test_json_keeps_every_digit() -> None:
         ("{{1,2},{3,4}}", [["1", "2"], ["3", "4"]]),
     ],
 )
-def test_array_literals(text: str, value: list[Any]) -> None:
+def test_array_literals_are_read(text: str, value: list[Any]) -> None:
     assert read_array(text) == value
 
 
 @pytest.mark.parametrize(
     "text", ["", "a,b", "{a", "{a}}", "{a,}", "{,a}", "{a}b", '{"a"b}', '{"a}', "[1:2]={a,b}", "{" * 9 + "}" * 9]
 )
-def test_what_is_no_array_literal_is_refused(text: str) -> None:
+def test_an_invalid_array_literal_is_rejected(text: str) -> None:
     assert refused(lambda: read_array(text))
 
 
-def test_range_literals() -> None:
+def test_range_literals_are_read() -> None:
     found = read_range('["a ""b",c\\,d)')
     assert found is not None
     assert (found.lower, found.upper, found.bounds) == ('a "b', "c,d", "[)")

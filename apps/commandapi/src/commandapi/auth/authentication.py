@@ -7,7 +7,7 @@ from fastapi import Security
 from fastapi.security import APIKeyHeader
 from starlette.requests import Request
 
-from bulkport.borrower import borrower
+from bulkport.connection_user import connection_user
 from bulkport.errors import InsufficientScope
 from bulkport.identifiers import UserId
 from bulkport.pools import AsyncPool
@@ -28,7 +28,7 @@ _scheme: Final = APIKeyHeader(
 
 
 async def current_user(request: Request, api_key: Annotated[str | None, Security(_scheme)]) -> UserId:
-    """The user whose API key came in the header `x-api-key`.
+    """The user of the API key in the header `x-api-key`.
 
     Raises
     ------
@@ -54,7 +54,7 @@ async def current_user(request: Request, api_key: Annotated[str | None, Security
     await limiter.take(caller.user_id, pool)
     user_requests: UserRequests = request.app.state.user_requests
     user_requests.enter(request.scope, caller.user_id)
-    borrower.set(caller.user_id)
+    connection_user.set(caller.user_id)
     request.state.caller = caller
     request.state.actor = f"{caller.user_id} (key {caller.key_id})"
     sufficient = sufficient_scopes(request.method, request.url.path)

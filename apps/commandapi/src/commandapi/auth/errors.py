@@ -1,4 +1,4 @@
-"""Why a request is not taken for a user's."""
+"""Errors of authentication by API key."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Who waits for whom before it is known who asks.
+"""Limits the work spent on unauthenticated requests.
 
 A request costs the server some work before it is refused, and anybody can send keys that do not exist. So requests
 whose key was not valid lately share a narrow queue until their key is checked: a few of them are worked on at one time,
@@ -63,7 +63,7 @@ class _Place:
 
 
 class KeyAdmission:
-    """Tells requests whose key was valid lately from others, and lets either wait for their own kind alone.
+    """Separates requests with a recently valid key from others, so that each kind queues only among itself.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class SeparateStrangers:
                 lane.give_back(address)
 
         async def send_on(message: Message) -> None:
-            # Streams and slow readers of an answer keep nobody waiting.
+            # Streams and slow readers do not keep others waiting.
             leave()
             await send(message)
 

@@ -1,4 +1,4 @@
-"""Making, verifying, listing and revoking API keys.
+"""Creates, verifies, lists and revokes API keys.
 
 Every function works on a connection the caller owns. On an autocommit connection each is a transaction of its own;
 inside a caller's transaction it is part of that.
@@ -37,7 +37,7 @@ class Scope(StrEnum):
     """What a key may do."""
 
     READ = "read"
-    """Read what there is, and follow the user's own imports."""
+    """Read data and follow the user's own imports."""
     WRITE = "write"
     """Add and change single records."""
     IMPORT = "import"
@@ -95,7 +95,7 @@ class IssuedKey:
 
 
 def subject_user(subject: str) -> UserId:
-    """The user id of a token's `sub`, in a namespace of their own beside the users whom an operator names."""
+    """The user id of a token's `sub`, in a separate namespace from users named by an operator."""
     return UserId(_SUBJECTS + subject)
 
 
@@ -160,7 +160,7 @@ async def issue_key(
 async def rotate_key(
     connection: Connection, user_id: str, key_id: int, *, overlap_seconds: float, live_limit: int | None = None
 ) -> IssuedKey | None:
-    """Make a key in place of another, which lives on for `overlap_seconds`; None when there is no such live key."""
+    """Replace a key, which keeps working for `overlap_seconds`; None if there is no such live key."""
     async with connection.transaction():
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(queries.EXPIRE_KEY, (overlap_seconds, key_id, user_id))
@@ -191,7 +191,7 @@ async def verify_key(connection: Connection, text: str, *, address: str | None =
         if user_id is None or not is_secret_right or not is_live:
             return None
         if is_use_due:
-            # A database that takes no changes for a while still tells who calls.
+            # A temporarily read-only database still identifies callers.
             with contextlib.suppress(psycopg.errors.ReadOnlySqlTransaction):
                 await cursor.execute(queries.NOTE_USE, values)
     return Caller(key_id, UserId(user_id), frozenset(scopes))

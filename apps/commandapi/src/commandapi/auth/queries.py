@@ -1,4 +1,4 @@
-"""Every SQL statement on API keys. The application's tables are in the schema `public`, whatever a search path says."""
+"""The SQL statements on API keys. The application's tables are in the schema `public`, whatever a search path says."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""How many requests a user may send: a token bucket for each, which all server processes share.
+"""Limits the rate of each user's requests with a token bucket that all server processes share.
 
 The buckets are rows in PostgreSQL. A process takes tokens out of one by the hundredth part of it, so that most requests
 are counted in memory; tokens that it does not use within some seconds are lost to the user, never doubled.
@@ -45,7 +45,7 @@ class _Lease:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def is_over(self, now: float) -> bool:
-        """Whether the bucket is to be asked; not again and again while it is known to be empty."""
+        """Whether to ask the bucket, which is not asked again while known to be empty."""
         return now >= (self.void_at if self.tokens else self.next_at)
 
 

@@ -1,4 +1,4 @@
-"""How many requests of one user a server process answers at one time.
+"""Limits the concurrent requests of one user in a server process.
 
 Each holds a connection of a client and some memory for as long as it lasts, which may be minutes: an import that is
 followed, a body that trickles in. Without a bound one user could take all connections that there may be.

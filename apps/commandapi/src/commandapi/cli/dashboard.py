@@ -1,4 +1,4 @@
-"""`commandapi dashboard`: access to the dashboard, for the operator."""
+"""`commandapi dashboard`: gives the operator access to the dashboard."""
 
 import asyncio
 from typing import Annotated

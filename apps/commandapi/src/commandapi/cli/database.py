@@ -1,4 +1,4 @@
-"""The database that a command works on: the configured one, or the embedded one."""
+"""The database that a command uses: the configured or the embedded one."""
 
 import logging
 import time

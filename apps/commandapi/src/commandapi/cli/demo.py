@@ -1,4 +1,4 @@
-"""`commandapi demo`: the server with example data, for a first look; `make run` runs it."""
+"""`commandapi demo`, which `make run` runs: the server with example data."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""`commandapi doctor`: is this deployment all right?"""
+"""`commandapi doctor`: checks a deployment."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""The application that holds all commands, and the edge at which errors become messages."""
+"""The root command, and the place where errors become messages."""
 
 import sys
 from typing import Annotated

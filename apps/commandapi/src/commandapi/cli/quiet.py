@@ -1,4 +1,4 @@
-"""Settings and logs of the commands that print one thing and end."""
+"""Settings and logging of short commands that print one result."""
 
 from typing import TYPE_CHECKING
 

@@ -85,7 +85,7 @@ def print_line(line: str) -> None:
 
 @contextmanager
 def _signals_end_the_start() -> Iterator[None]:
-    """Until the server listens to signals itself, have them unwind what was started so far."""
+    """Until the server handles signals itself, let them unwind what was started so far."""
 
     def unwind(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

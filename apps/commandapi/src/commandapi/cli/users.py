@@ -1,4 +1,4 @@
-"""`commandapi users`: what is kept of a user, for the operator."""
+"""`commandapi users`: lets the operator erase a user's data."""
 
 import asyncio
 from typing import Annotated

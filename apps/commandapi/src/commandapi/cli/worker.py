@@ -1,4 +1,4 @@
-"""`commandapi worker`: a worker server alone."""
+"""`commandapi worker`: runs one worker without the API."""
 
 from typing import Annotated
 

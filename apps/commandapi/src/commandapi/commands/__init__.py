@@ -1,1 +1,1 @@
-"""Commands: how to do a thing, the command line that does it, and the platform it belongs to."""
+"""Commands: a task, the command line that performs it, and its platform."""

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from commandapi.database import Base
 from commandapi.platforms.models import Platform
-from commandapi.rows import RowsById
+from commandapi.repository import RowsById
 
 
 class Command(Base):
@@ -21,7 +21,7 @@ class Command(Base):
     command_line: Mapped[str] = mapped_column(Text)
     platform_id: Mapped[int] = mapped_column(BigInteger, ForeignKey(Platform.id, ondelete="CASCADE"), index=True)
     owner_id: Mapped[str | None] = mapped_column(Text)
-    """The user who added it by a single request, or whose catalogue it is in; null: nobody's."""
+    """The user who added it by a single request, or in whose catalogue it is; null if shared."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 

@@ -146,7 +146,7 @@ def _platform_must_exist(platform_id: int) -> Iterator[None]:
 
 
 async def _require_platform(session: AsyncSession, platform_id: int, tenant: Tenant) -> None:
-    """A foreign key does not know whose platforms a user sees."""
+    """A foreign key does not check which platforms a user sees."""
     if not (seen := tenant.sees(Platform.owner_id)):
         return
     try:

@@ -49,7 +49,7 @@ _MANY_DIGITS: Final = 10
 
 
 class KeyPageAccess(SignInAccess):
-    """Everybody who signs in sees their own keys. The session opens nothing else, the dashboard least of all."""
+    """Every signed-in user sees their own keys. The session opens nothing else, least of all the dashboard."""
 
     way: ClassVar[Way] = "keys"
     cookie: ClassVar[str] = cookies.KEYS_SESSION
@@ -230,7 +230,7 @@ def _state(key: ApiKeyRecord, now: datetime) -> str:
 
 
 def key_page(settings: Settings, provider: IdentityProvider, secret: str, pool: Callable[[], AsyncPool]) -> KeyPage:
-    """The page for those who sign in with `provider`.
+    """The page for users who sign in with `provider`.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class MigrationFailed(BulkportError):
 
 @dataclass(frozen=True, slots=True)
 class MigrationState:
-    """Where a database stands."""
+    """The migration state of a database."""
 
     current: str | None
     """Revision of the database; None before the first migration."""

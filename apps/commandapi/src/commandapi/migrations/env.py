@@ -31,7 +31,7 @@ def run() -> None:
 
 
 def _record(ctx: MigrationContext, step: MigrationInfo, heads: Collection[object], run_args: object) -> None:
-    """Record with what content a revision has run, so that one that changed afterwards is noticed."""
+    """Record the checksum of a revision, so that a later change is detected."""
     connection: Connection | None = ctx.connection
     assert connection is not None
     connection.execute(text(_CHECKSUMS))

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, DateTime, Identity, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from commandapi.database import Base
-from commandapi.rows import RowsById
+from commandapi.repository import RowsById
 
 
 class Platform(Base):
@@ -18,7 +18,7 @@ class Platform(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     platform_name: Mapped[str] = mapped_column(String(100))
     owner_id: Mapped[str | None] = mapped_column(Text)
-    """The user who added it by a single request, or whose catalogue it is in; null: nobody's."""
+    """The user who added it by a single request, or in whose catalogue it is; null if shared."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 

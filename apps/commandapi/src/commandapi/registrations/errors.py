@@ -1,4 +1,4 @@
-"""Why a request is not taken as signed in."""
+"""Errors of sign-in."""
 
 from collections.abc import Mapping
 

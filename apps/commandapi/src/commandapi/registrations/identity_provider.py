@@ -89,7 +89,7 @@ class OidcIdentityProvider:
             "redirect_uri": flow.redirect_uri,
             "code_verifier": flow.code_verifier,
         }
-        # Basic where nothing else is said (OpenID Connect Discovery 1.0 §3).
+        # The default is Basic (OpenID Connect Discovery 1.0 §3).
         methods = await self._issuer.supports("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
         auth: Any = httpx.USE_CLIENT_DEFAULT
         if self._client_secret is not None and "client_secret_basic" in methods:

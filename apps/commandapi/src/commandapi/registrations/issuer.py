@@ -34,7 +34,7 @@ _MIN_RSA_BITS: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """What the issuer published at one time."""
+    """The issuer's published keys at one time."""
 
     issuer: str
     """The issuer as its discovery document spells it, and so its tokens' `iss`."""
@@ -52,7 +52,7 @@ class _UnusableAnswerError(Exception):
 
 
 class OidcIssuer:
-    """An OpenID Connect issuer, asked over HTTP.
+    """An OpenID Connect issuer over HTTP.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Routes by which a signed-in user makes, lists and revokes their own API keys."""
+"""Routes with which a signed-in user creates, lists and revokes their own API keys."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager

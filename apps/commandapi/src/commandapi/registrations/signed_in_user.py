@@ -28,7 +28,7 @@ _scheme: Final = HTTPBearer(
 async def signed_in_user(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_scheme)]
 ) -> UserId:
-    """The user whose token came as `Authorization: Bearer …` (RFC 6750 §2.1).
+    """The user of the token in `Authorization: Bearer …` (RFC 6750 §2.1).
 
     Raises
     ------
@@ -50,7 +50,7 @@ async def signed_in_user(
 
 
 def _verifier(app: FastAPI) -> "TokenVerifier":
-    """The application's one verifier, which holds the issuer's keys; made when it is first needed."""
+    """The application's token verifier with the issuer's keys; created on first use."""
     verifier: TokenVerifier | None = getattr(app.state, "token_verifier", None)
     if verifier is None:
         app.state.token_verifier = verifier = _make_verifier(app.state.settings)
@@ -77,7 +77,7 @@ def _make_verifier(settings: Settings) -> "TokenVerifier":
 
 
 def make_issuer(settings: Settings, url: str) -> "OidcIssuer":
-    """The issuer at `url`, asked as often and as patiently as the settings say."""
+    """The issuer at `url`, with the polling and timeouts of the settings."""
     from commandapi.registrations.issuer import OidcIssuer  # noqa: PLC0415  # as above
 
     return OidcIssuer(

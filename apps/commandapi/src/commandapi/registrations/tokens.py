@@ -1,4 +1,4 @@
-"""Is this Bearer token one of our issuer's, for us, and valid now? (RFC 7519 §7.2, RFC 8725, RFC 9068 §4)"""
+"""Verifies Bearer tokens: issuer, audience and validity (RFC 7519 §7.2, RFC 8725, RFC 9068 §4)."""
 
 import json
 from typing import Any, Final
@@ -78,7 +78,7 @@ class TokenVerifier:
         if not _is_signed_by_one_of(keys.candidates(key_id), signed):
             if key_id is not None and keys.candidates(key_id):
                 raise InvalidToken("The signature of the token is wrong.")
-            # A key that is not known may be newer than what is known.
+            # An unknown key may be newer than the cache.
             keys = await self._issuer.newer_keys(keys)
             if not _is_signed_by_one_of(keys.candidates(key_id), signed):
                 raise InvalidToken("The token is not signed with a key of the sign-in service.")

@@ -101,7 +101,7 @@ def add_control_commands(imports: typer.Typer, site: Site) -> None:
 
 
 def going_on(job: Import) -> str:
-    """What there is to say where nobody watches an import any more."""
+    """The message after following an import was interrupted."""
     return f"Import {job.id} continues. To watch it: imports watch {job.id}. To cancel it: imports cancel {job.id}."
 
 
@@ -128,7 +128,7 @@ def save_rejected(job: Import, progress: ImportProgress, to: Path | None, *, sil
 
 
 def undo_failed(job: Import, messages: Console, *, variable: str) -> ImportProgress | None:
-    """Undo an import some of whose rows failed; None where that failed, too, which is said."""
+    """Undo an import with failed rows; None if the undo fails too, which is printed."""
     try:
         return job.undo()
     except ClientError as error:

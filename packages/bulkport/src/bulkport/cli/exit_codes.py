@@ -1,4 +1,4 @@
-"""What the exit codes of `import`, `imports …` and `export` say to a script."""
+"""Exit codes of `import`, `imports …` and `export`."""
 
 from enum import IntEnum
 from typing import TYPE_CHECKING

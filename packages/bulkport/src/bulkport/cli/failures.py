@@ -1,4 +1,4 @@
-"""What went wrong between the command line and a server, in words."""
+"""Messages for errors between the command line and a server."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ _ADVICE: Final = {
 
 
 def print_failure(messages: Console, error: ClientError, *, variable: str, resource: str | None = None) -> None:
-    """Print what went wrong, and what to do about it where that is known.
+    """Print an error and, if known, its remedy.
 
     Parameters
     ----------

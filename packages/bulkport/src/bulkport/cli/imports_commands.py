@@ -1,4 +1,4 @@
-"""The `imports` commands, which see what is on a server and change its course, and `export`."""
+"""The `imports` commands, which inspect and control imports on a server, and `export`."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""Groups of commands whose module is imported when one of them is called, so that `--help` and the rest start fast."""
+"""Command groups that import their module on first use, so that `--help` and other commands start fast."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 
 def lazy_group(load: Callable[[], typer.Typer], *, help_text: str) -> typer.Typer:
-    """A Typer application that stands for the one that `load` imports. Its help is known before."""
+    """A Typer application that stands in for the one that `load` imports, with its help text."""
 
     class LazyGroup(TyperGroup):
         @cached_property

@@ -101,7 +101,7 @@ def mcp_server(bulkport: Bulkport) -> MCPServer:
 
     @tool
     async def list_queues() -> list[dict[str, Any]]:
-        """Queues: what waits and runs in each, whether it is paused, and by whom."""
+        """Queues: waiting and running jobs, and whether and by whom each is paused."""
         return [plain(queue) for queue in await bulkport.queues()]
 
     @tool
@@ -136,7 +136,7 @@ def mcp_server(bulkport: Bulkport) -> MCPServer:
 
 
 def _telling_why(read: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """The tool, whose mistakes of the caller are told: of other errors the protocol's library says nothing."""
+    """A tool that reports mistakes of its caller; the protocol's library hides other errors."""
 
     @wraps(read)
     async def call(*args: P.args, **kwargs: P.kwargs) -> R:

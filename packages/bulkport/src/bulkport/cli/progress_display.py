@@ -1,4 +1,4 @@
-"""What is shown while an import runs: two bars in a terminal, plain lines anywhere else."""
+"""Shows the progress of an import: two bars in a terminal, plain lines elsewhere."""
 
 import time
 from abc import ABC, abstractmethod
@@ -26,7 +26,7 @@ class ProgressDisplay(ABC):
 
     @abstractmethod
     def show_accepted(self, rows: int) -> None:
-        """The upload is complete and holds so many rows."""
+        """The upload is complete and has this many rows."""
 
     @abstractmethod
     def show_progress(self, progress: ImportProgress) -> None:

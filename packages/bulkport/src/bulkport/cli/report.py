@@ -1,4 +1,4 @@
-"""What is shown when an import has ended: the counts, the warnings, the first rejected rows."""
+"""Shows the result of an import: counts, warnings and the first rejected rows."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from bulkport.cli.wording import harmless, lasting
 from bulkport.client import BadRow, Client, Import, ImportProgress
-from bulkport.client.answers import ShownStatus
+from bulkport.client.responses import ShownStatus
 
 # A shorter wait for a worker is nothing to wonder about.
 _LEAST_WAIT_SECONDS: Final = 0.1
@@ -27,7 +27,7 @@ _OUTCOMES: Final = ("created", "updated", "unchanged", "skipped", "deleted")
 
 
 def report_import(output: Console, client: Client, job: Import, progress: ImportProgress) -> None:
-    """Print how an import stands or ended, with its first rejected rows."""
+    """Print the status or result of an import with its first rejected rows."""
     bad_rows = (
         list(itertools.islice(job.errors(page_size=_SHOWN_BAD_ROWS), _SHOWN_BAD_ROWS)) if progress.failure_count else []
     )

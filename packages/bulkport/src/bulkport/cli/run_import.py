@@ -1,4 +1,4 @@
-"""Run one import from the command line: send it, follow it, say how it went."""
+"""Runs one import from the command line: sends it, follows it and reports the result."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ from bulkport.imports.formats.prefer_header import Handling
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What the user asked for."""
+    """The user's choices."""
 
     file: str
     """Path of the file; `-`: standard input."""
@@ -128,7 +128,7 @@ class _Run:
         return _reported(request, client, job, progress, output=self._output, messages=self._messages)
 
     def interrupted(self) -> ExitCode:
-        """Say what becomes of the import after Ctrl-C."""
+        """Print what happens to the import after Ctrl-C."""
         if self.accepted is not None:
             what = _cancelled_or_not(self.accepted, self._messages)
         elif self._sending is not None and self._sending.may_be_complete:
@@ -140,7 +140,7 @@ class _Run:
 
 
 class _Sending:
-    """How much of a source has gone out, for one who interrupts it."""
+    """How much of a source has been sent, in case of an interruption."""
 
     def __init__(self, source: Source, display: ProgressDisplay) -> None:
         self._source = source
@@ -154,7 +154,7 @@ class _Sending:
 
     @property
     def may_be_complete(self) -> bool:
-        """Whether the server may have the whole body; of a stream nobody knows where it ends."""
+        """Whether the server may have the whole body; always possible for a stream."""
         return self._sent > 0 if self._source.size is None else self._sent == self._source.size
 
 

@@ -1,4 +1,4 @@
-"""Which server the commands talk to, and as whom."""
+"""The server that the commands use, and their credentials."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ class Site:
         return typer.Option(envvar=self.api_key_variable, help="API key.", show_default=False, show_envvar=True)
 
     def require_key(self, api_key: str) -> None:
-        """End the program where there is no key."""
+        """End the program if there is no key."""
         if not api_key:
             from rich.console import Console
             from rich.text import Text
@@ -65,7 +65,7 @@ class Site:
     def connected(
         self, url: str, api_key: str, *, stopped: Callable[[], str] = lambda: "Stopped."
     ) -> "Iterator[Client]":
-        """A client whose failures end the program, with a word and an exit code.
+        """A client whose errors end the program with a message and an exit code.
 
         Parameters
         ----------

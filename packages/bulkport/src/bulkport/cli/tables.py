@@ -40,7 +40,7 @@ def print_json(objects: Iterable[Any]) -> None:
 
 
 def imports_table(shown: Sequence[ImportProgress], width: int) -> Table:
-    """Where imports stand. Of what does not fit into `width` characters, the least important columns are left out."""
+    """The status of imports. The least important columns are omitted if `width` characters are not enough."""
     rows = [_import_cells(one) for one in shown]
     widths = {heading: 2 + max([len(heading), *(len(row[heading]) for row in rows)]) for heading in _IMPORT_HEADINGS}
     longest_name, widths["name"] = widths["name"], min(widths["name"], _NAME_WIDTH)

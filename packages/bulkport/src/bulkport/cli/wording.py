@@ -1,4 +1,4 @@
-"""Numbers and foreign text as people read them in a terminal."""
+"""Formats numbers and untrusted text for a terminal."""
 
 import unicodedata
 

@@ -14,16 +14,6 @@ from bulkport.extras import require_extra
 
 require_extra("client", "httpx")
 
-from bulkport.client.answers import (
-    AcceptedImport,
-    BadRow,
-    FieldMessage,
-    ImportEvent,
-    ImportProgress,
-    RowResult,
-    ShownStatus,
-    Undone,
-)
 from bulkport.client.async_client import AsyncClient
 from bulkport.client.async_import_handle import AsyncImport
 from bulkport.client.async_imports import AsyncImports
@@ -41,6 +31,16 @@ from bulkport.client.errors import (
 from bulkport.client.import_handle import Import
 from bulkport.client.imports import Imports
 from bulkport.client.records import Data
+from bulkport.client.responses import (
+    AcceptedImport,
+    BadRow,
+    FieldMessage,
+    ImportEvent,
+    ImportProgress,
+    RowResult,
+    ShownStatus,
+    Undone,
+)
 
 __all__ = [
     "AcceptedImport",

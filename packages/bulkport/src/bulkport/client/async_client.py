@@ -11,12 +11,12 @@ import httpx
 import msgspec
 
 from bulkport.client import operations
-from bulkport.client.answers import checked
 from bulkport.client.async_imports import AsyncImports
 from bulkport.client.errors import ClientError, UnexpectedAnswer
 from bulkport.client.growing_file import growing_file
 from bulkport.client.operations import Call, Operation
 from bulkport.client.records import AsyncRecordSource
+from bulkport.client.responses import checked
 from bulkport.client.sending import (
     RESUMABLE_BYTES,
     TIMEOUT,
@@ -143,7 +143,7 @@ class AsyncClient:
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[httpx.Response]:
-        """The answer to a request whose body is read as it comes.
+        """The response to a request, with its body streamed.
 
         Raises
         ------
@@ -218,6 +218,6 @@ async def _counted(attempts: Attempts, on_sent: OnSent | None) -> AsyncIterator[
 
 
 async def _in_threads(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Blocks whose making reads a disk or takes a while, without holding up the event loop."""
+    """Produce blocks in a thread, because producing them reads a disk or takes a while."""
     while (block := await asyncio.to_thread(next, blocks, None)) is not None:
         yield block

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bulkport.client import operations
-from bulkport.client.answers import BadRow, ImportEvent, ImportProgress, RowResult
 from bulkport.client.errors import UnexpectedAnswer
 from bulkport.client.events import EventReader, show_progress
 from bulkport.client.operations import report_format
 from bulkport.client.records import Data, source_of
+from bulkport.client.responses import BadRow, ImportEvent, ImportProgress, RowResult
 from bulkport.imports.body_format import BodyFormat
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class AsyncImport:
         self.id = id_
         self.total_records = total_records
         self.progress = progress
-        """Where it stood when the server was last asked."""
+        """The status at the last request to the server."""
 
     def __repr__(self) -> str:
         return f"<AsyncImport {self.id} {'' if self.progress is None else self.progress.status}>"
@@ -77,7 +77,7 @@ class AsyncImport:
         timeout: float | None = None,  # noqa: ASYNC109
         progress: bool = False,
     ) -> ImportProgress:
-        """Where it stands when it has ended.
+        """The status when the import has ended.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class AsyncImport:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            # The server holds its answer back until the import has ended: no poll is in vain.
+            # The server delays its response until the import has ended, so no poll is wasted.
             seconds = 1 if progress else 20 if deadline is None else max(1, min(20, round(deadline - time.monotonic())))
             self.progress = await self._client.run(operations.get(self.id, wait_seconds=seconds))
             if progress:
@@ -99,7 +99,7 @@ class AsyncImport:
                 raise TimeoutError(f"import {self.id} has not finished after {timeout:g} s")
 
     async def wait_a_second(self) -> ImportProgress:
-        """Where it stands when it has ended, or in a second."""
+        """The status when the import has ended, or after a second."""
         self.progress = await self._client.run(operations.get(self.id, wait_seconds=1))
         return self.progress
 

@@ -115,7 +115,7 @@ class AsyncImports:
         on_sent: OnSent | None = None,
         **wishes: Unpack[Wishes],
     ) -> AsyncImport:
-        """As `create`, for a body whose source and kind are known."""
+        """Like `create`, for a body whose source and kind are known."""
         accepted = None
         if tus.is_resumable(source, self._client.resumable_bytes, wishes):
             upload_id = await self._client.run(tus.upload(source, kind), on_sent)

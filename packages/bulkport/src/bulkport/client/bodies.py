@@ -1,4 +1,4 @@
-"""Bodies to send: what they are, and where they come from."""
+"""Request bodies: their format and their source."""
 
 import os
 import zlib
@@ -80,7 +80,7 @@ class Source(Protocol):
 
     @property
     def size(self) -> int | None:
-        """Bytes in all; None where nobody knows."""
+        """Total bytes; None if unknown."""
         ...
 
     @property

@@ -11,12 +11,12 @@ import httpx
 import msgspec
 
 from bulkport.client import operations
-from bulkport.client.answers import checked
 from bulkport.client.errors import ClientError, SourceUnusable, UnexpectedAnswer
 from bulkport.client.growing_file import growing_file
 from bulkport.client.imports import Imports
 from bulkport.client.operations import Call, Operation
 from bulkport.client.records import AsyncRecordSource
+from bulkport.client.responses import checked
 from bulkport.client.sending import (
     RESUMABLE_BYTES,
     TIMEOUT,
@@ -188,7 +188,7 @@ class Client:
 
     @contextmanager
     def stream(self, call: Call) -> Iterator[httpx.Response]:
-        """The answer to a request whose body is read as it comes.
+        """The response to a request, with its body streamed.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a server."""
+"""Errors of the client."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -9,7 +9,7 @@ _SHOWN_MESSAGES: Final = 5
 
 
 class ClientError(BulkportError):
-    """The client could not do what it was asked to."""
+    """The client could not complete the call."""
 
 
 class SourceUnusable(ClientError):

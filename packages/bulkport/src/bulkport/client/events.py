@@ -1,11 +1,11 @@
-"""How an import that is followed gets on: server-sent events (HTML Living Standard §9.2), and a line on a terminal."""
+"""Progress of a followed import: server-sent events (HTML Living Standard §9.2) and a line on a terminal."""
 
 import sys
 from collections.abc import Iterator
 
 import msgspec
 
-from bulkport.client.answers import ImportEvent, ImportProgress
+from bulkport.client.responses import ImportEvent, ImportProgress
 
 
 class EventReader:
@@ -13,7 +13,7 @@ class EventReader:
 
     def __init__(self) -> None:
         self.last_event_id: str | None = None
-        """Says to the server what is known, when the stream broke."""
+        """The id of the last event, sent to the server after the stream broke."""
         self.is_done = False
         """Whether the import has ended."""
         self._name = ""
@@ -45,7 +45,7 @@ class EventReader:
         yield ImportEvent(name, msgspec.json.decode("\n".join(data), type=ImportProgress))
 
     def forget(self) -> None:
-        """Drop what a broken stream left unfinished."""
+        """Discard the unfinished event of a broken stream."""
         self._name, self._data, self._id = "", [], None
 
 

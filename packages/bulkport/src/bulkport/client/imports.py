@@ -117,7 +117,7 @@ class Imports:
         on_sent: OnSent | None = None,
         **wishes: Unpack[Wishes],
     ) -> Import:
-        """As `create`, for a body whose source and kind are known."""
+        """Like `create`, for a body whose source and kind are known."""
         accepted = None
         if tus.is_resumable(source, self._client.resumable_bytes, wishes):
             upload_id = self._client.run(tus.upload(source, kind), on_sent)

@@ -1,4 +1,4 @@
-"""What a client asks and what it makes of the answers, apart from how requests are sent.
+"""Operations of the client: their requests and how responses are read, independent of the transport.
 
 Each operation is a generator: it yields requests, is sent their responses, and returns its result. A request that could
 not be carried out is thrown into it. The synchronous and the asynchronous client run the same ones.
@@ -14,7 +14,9 @@ from typing import Any, Final, TypeAlias, TypedDict, TypeVar, Unpack
 
 import httpx
 
-from bulkport.client.answers import (
+from bulkport.client.bodies import BodyKind, Source
+from bulkport.client.records import AsyncRecordSource
+from bulkport.client.responses import (
     AcceptedImport,
     BadRowPage,
     ImportPage,
@@ -23,8 +25,6 @@ from bulkport.client.answers import (
     checked,
     decode,
 )
-from bulkport.client.bodies import BodyKind, Source
-from bulkport.client.records import AsyncRecordSource
 from bulkport.imports.formats.prefer_header import Handling
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Call:
     content: bytes | None = None
     """A small body, in place of `source`."""
     is_repeatable: bool = True
-    """Whether it does no harm to send it again when nobody knows what became of it."""
+    """Whether it is safe to retry if its outcome is unknown."""
     pause_seconds: float = 0.0
     """How long to wait before it."""
     sent_before: int = 0
@@ -57,7 +57,7 @@ _LONG_POLL_SECONDS: Final = 20
 
 
 class Wishes(TypedDict, total=False):
-    """What a client says of an import beside its body; see `Imports.create`."""
+    """What a client says of an import background_task its body; see `Imports.create`."""
 
     handling: Handling | str | None
     name: str | None
@@ -102,7 +102,7 @@ def create_from_upload(
 
 
 def get(import_id: int, *, wait_seconds: int = 0) -> Operation[ImportProgress]:
-    """Where an import stands, when it has ended or after `wait_seconds`."""
+    """The status of an import, when it has ended or after `wait_seconds`."""
     params = {"wait": str(min(wait_seconds, _LONG_POLL_SECONDS))} if wait_seconds else {}
     response = yield Call("GET", f"/imports/{import_id}", params=params)
     return decode(response, ImportProgress)
@@ -132,7 +132,7 @@ def retry(
     kind: BodyKind | None,
     idempotency_key: str | None = None,
 ) -> Operation[AcceptedImport]:
-    """Send the rejected rows of an import again, or what takes their place."""
+    """Retry the rejected rows of an import, or their replacements."""
     response = yield Call(
         "POST",
         f"/imports/{import_id}/retry",
@@ -190,23 +190,23 @@ def template_call(resource: str, suffix: str) -> Call:
 
 
 def export_call(resource: str, export_format: str, search: str | None, null_word: str | None = None) -> Call:
-    """The request for an export, whose answer is streamed."""
+    """The request for an export, whose response is streamed."""
     options = {"format": export_format, "search": search, "null_word": null_word}
     return Call("GET", f"/{resource}/export", params=query_of(options))
 
 
 def errors_call(import_id: int, report_format: str) -> Call:
-    """The request for the whole report of an import's bad rows, whose answer is streamed."""
+    """The request for the full report of an import's bad rows, whose response is streamed."""
     return Call("GET", f"/imports/{import_id}/errors", params={"format": report_format})
 
 
 def report_format(path: str | Path) -> str:
-    """The format of a report of bad rows by the name of the file that it goes to; CSV unless that says another."""
+    """The format of a report of bad rows by its file name; CSV by default."""
     return {".ndjson": "ndjson", ".jsonl": "ndjson", ".xlsx": "xlsx"}.get(Path(path).suffix.lower(), "csv")
 
 
 def events_call(import_id: int, last_event_id: str | None) -> Call:
-    """The request for an import's events, whose answer is streamed."""
+    """The request for an import's events, whose response is streamed."""
     headers = {"Accept": "text/event-stream"} | ({} if last_event_id is None else {"Last-Event-ID": last_event_id})
     return Call("GET", f"/imports/{import_id}/events", headers=headers)
 

@@ -1,4 +1,4 @@
-"""Bodies made of Python values: records of any kind, data frames, bytes and files, as sources of bytes to send."""
+"""Bodies made from Python values: records of any kind, data frames, bytes and files."""
 
 import dataclasses
 import io
@@ -184,7 +184,7 @@ def encode_record(record: Any, number: int) -> bytes:
 
 
 def _frame_records(data: Any) -> Callable[[], Iterator[Any]] | None:
-    # By what they can do, so that neither pandas nor polars needs to be installed.
+    # Duck-typed, so that neither pandas nor polars needs to be installed.
     if hasattr(data, "iter_rows") and hasattr(data, "columns"):
         return lambda: data.iter_rows(named=True)
     if hasattr(data, "to_batches") and hasattr(data, "schema"):  # a table of pyarrow

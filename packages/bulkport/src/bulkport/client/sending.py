@@ -1,4 +1,4 @@
-"""Sending requests: what is tried again, after which wait, and what a broken connection means."""
+"""Sends requests: which failures are retried, after which delay, and what a broken connection means."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Attempts:
     _failures: int = 0
 
     def pause_after_answer(self, response: httpx.Response) -> float | None:
-        """Seconds until the call is sent again because of its answer; None: the answer stands.
+        """Seconds until the call is retried because of its response; None if the response is final.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class Attempts:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the server may have the body's end: by its length, or by what follows the last piece."""
+        """Whether the server may have received the end of the body, by its length or the last chunk."""
         size = None if self.call.source is None else self.call.source.size
         return self.is_read or self.sent == size
 
@@ -96,7 +96,7 @@ class Attempts:
 
 
 def checked_url(url: str) -> str:
-    """The server's address without a slash at its end; raises ClientError for what is none."""
+    """The server's URL without a trailing slash; raises ClientError if invalid."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
@@ -107,7 +107,7 @@ def checked_url(url: str) -> str:
 
 
 def checked_prefix(prefix: str) -> str:
-    """The path below which the API is, without a slash at its end; raises ClientError for what is none."""
+    """The path prefix of the API without a trailing slash; raises ClientError if invalid."""
     prefix = prefix.rstrip("/")
     if prefix and not prefix.startswith("/"):
         raise ClientError(f"{prefix} is not a path; it looks like /api.")
@@ -115,7 +115,7 @@ def checked_prefix(prefix: str) -> str:
 
 
 def headers_with(api_key: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:
-    """The headers of every request; raises ClientError for what is no key."""
+    """The headers of every request; raises ClientError for an invalid key."""
     known = {} if api_key is None else {"x-api-key": api_key}
     for name, value in {**known, **(headers or {})}.items():
         if not (value.isascii() and value.isprintable()):

@@ -6,17 +6,17 @@ from typing import Final, TypeGuard
 import httpx
 
 from bulkport.backoff import wait_after
-from bulkport.client.answers import checked
 from bulkport.client.bodies import BodyKind, FilePart, FileSource, Source
 from bulkport.client.errors import ClientError, UnexpectedAnswer
 from bulkport.client.operations import Call, Operation, Wishes
 from bulkport.client.records import AsyncRecordSource
+from bulkport.client.responses import checked
 
 PART_BYTES: Final = 32 * 1024 * 1024
 _VERSION: Final = {"Tus-Resumable": "1.0.0"}
 _BYTES: Final = {**_VERSION, "Content-Type": "application/offset+octet-stream"}
 _MOST_FAILURES: Final = 10
-"""Failures one after the other, with nothing arriving between them, after which an upload is given up."""
+"""Consecutive failures without progress after which an upload is given up."""
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 _NOT_OFFERED: Final = frozenset({404, 405, 413, 501})
 

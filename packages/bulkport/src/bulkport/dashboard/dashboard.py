@@ -1,4 +1,4 @@
-"""The dashboard as an application mounts it: its routes, and the way of a request to a page."""
+"""The dashboard that an application mounts: its routes and how requests reach pages."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from bulkport.dashboard.access.viewers import Access
-from bulkport.dashboard.acting import Acting
+from bulkport.dashboard.action_endpoints import ActionEndpoints
 from bulkport.dashboard.core import cookies, error_page
 from bulkport.dashboard.core.action import Action, Audit
 from bulkport.dashboard.core.cache import TTLCache
@@ -45,7 +45,7 @@ from bulkport.dashboard.mounting import Below, NamedRoute, own_url, path_below_m
 from bulkport.dashboard.preferences import choose_language, choose_look
 from bulkport.dashboard.request_context import VIEWER, Refused, page_request_of, problem, viewer_of
 from bulkport.errors import BulkportError, ServiceUnavailable
-from bulkport.fastapi.answers import status_of
+from bulkport.fastapi.error_responses import status_of
 from bulkport.fastapi.trace import trace_id_of_request
 from bulkport.jobs.errors import NotConnected
 
@@ -126,7 +126,7 @@ class Dashboard:
         open_routes = access.routes()
         self._open_paths = frozenset(route.path for route in open_routes)
         self._page_routes = [(page, Route(f"/{page.path}", self._page_endpoint(page))) for page in pages]
-        acting = Acting({action.name: action for action in actions}, audit, self._responses, self._counts)
+        acting = ActionEndpoints({action.name: action for action in actions}, audit, self._responses, self._counts)
         live = LiveUpdates(self._page_routes, renderer, self._counts, self._hub)
         self._router = Router(
             [
@@ -164,7 +164,7 @@ class Dashboard:
         if not path.startswith("/") or path.endswith("/") or "{" in path or "//" in path:
             raise ValueError("path must begin with a slash and not end with one, such as /jobs")
         # Not a Mount, which goes astray where a proxy removes a prefix that the application knows as its root_path.
-        # Streams, which last, have a route of their own: those who time requests can separate them from pages.
+        # Streams are long-lived and have their own route, so that request metrics can separate them from pages.
         app.router.routes += [
             NamedRoute(path, Below(self, None)),
             NamedRoute(f"{path}/live/{{rest:path}}", Below(self, "live/")),
@@ -200,7 +200,7 @@ class Dashboard:
             text = "The database cannot be reached at the moment."
             await error_page.error_page(request, 503, "Service unavailable", text)(scope, receive, send)
             return
-        # The script and the style of a sign-in page are nobody's secret, unlike whether there is a dashboard at all.
+        # The script and style of a sign-in page are public, unlike the existence of a dashboard.
         is_open = f"/{path}" in self._open_paths or (bool(self._open_paths) and f"{path}".startswith("static/"))
         if viewer is None and not is_open:
             await self._access.refuse(request)(scope, receive, send)
@@ -303,7 +303,7 @@ class Dashboard:
 
 
 def _shared(counts: CountsSource) -> CountsSource:
-    """Counts that are read at most once a second, however many pages are asked for."""
+    """Counts that are read at most once a second, however many pages are requested."""
 
     async def read(_: None) -> Counts:
         return await counts()

@@ -1,4 +1,4 @@
-"""The live updates of pages: one stream for all that a browser has open."""
+"""Live updates of pages: one stream for all open pages of a browser."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -24,7 +24,7 @@ _MAX_WATCHED: Final = 20
 
 
 class LiveUpdates:
-    """The endpoint that streams what changes on pages.
+    """The endpoint that streams changes of pages.
 
     Parameters
     ----------

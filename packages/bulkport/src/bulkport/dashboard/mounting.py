@@ -1,4 +1,4 @@
-"""Where a dashboard is in an application: routes that lead below its path, and its own address."""
+"""Mounts a dashboard in an application: the routes below its path, and its own address."""
 
 from typing import Protocol
 
@@ -36,7 +36,7 @@ class Below:
 
 
 def own_url(scope: Scope, path: str | None) -> str:
-    """The dashboard's address as far as the request says, without a slash at its end."""
+    """The dashboard's URL according to the request, without a trailing slash."""
     url = Request(scope).url
     below = "" if path is None else path
     own = url.path.removesuffix(below).rstrip("/")

@@ -1,4 +1,4 @@
-"""What a viewer chose of how pages look and speak, kept in cookies."""
+"""A viewer's preferences for appearance and language, stored in cookies."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What every endpoint of the dashboard asks of a request, and how it refuses one or leads elsewhere."""
+"""Checks that every dashboard endpoint makes, rejections and redirects."""
 
 from http import HTTPStatus
 from typing import Final

@@ -1,4 +1,4 @@
-"""The dashboard that every application gets: all that Bulkport knows of its imports and jobs."""
+"""The standard dashboard of every application, with all pages on imports and jobs."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -120,12 +120,12 @@ def standard_dashboard(
 def attention_reader(
     jobs: JobCalls, resources: Resources, pool: Callable[[], AsyncPool], limits: ImportLimits | None = None
 ) -> Callable[[], Awaitable[Sequence[Attention]]]:
-    """Reads what needs an operator's attention, as the overview shows it; for monitors."""
+    """Reads what needs an operator's attention, as on the overview, for monitors."""
     return OverviewReader(jobs, OperatedImports(pool, resources), limits=limits).attention
 
 
 def access_of(access: Access | Decide) -> Access:
-    """What decides, from what an application gave: an `Access`, or a function of its own.
+    """The access policy from the application's argument: an `Access` or a function.
 
     Raises
     ------

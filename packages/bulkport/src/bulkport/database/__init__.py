@@ -1,7 +1,7 @@
-"""What all parts that speak to PostgreSQL have in common: URLs, and the schema of Bulkport's tables."""
+"""Database URLs and the schema of Bulkport's tables, for everything that uses PostgreSQL."""
 
+from bulkport.database.connection_errors import DatabaseRefused, permanent_failure_in
 from bulkport.database.passwords import mask_passwords
-from bulkport.database.refusal import DatabaseRefused, refusal_in
 from bulkport.database.schema import (
     DEFAULT_SCHEMA,
     InvalidSchemaName,
@@ -21,7 +21,7 @@ __all__ = [
     "database_url",
     "in_schema",
     "mask_passwords",
-    "refusal_in",
+    "permanent_failure_in",
     "render",
     "schema_name",
 ]

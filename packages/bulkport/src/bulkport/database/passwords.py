@@ -1,4 +1,4 @@
-"""Take passwords out of texts that are shown or logged."""
+"""Masks passwords in text that is shown or logged."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""PostgreSQL's own check of whose rows a request may see, beside the application's.
+"""Row-level security, in addition to the application's own checks.
 
 Statements of a request run as the role `bulkport_tenant`, which can bypass no row-level security, with the user's id in
 a setting that the tables' policies compare with. Role and setting last for one transaction (`SET LOCAL`), so that
@@ -40,7 +40,7 @@ class RowSecurity:
     def __init__(self, pool: Connections) -> None:
         self._pool = pool
         self.is_there = True
-        """Whether PostgreSQL checks too, as far as is known."""
+        """Whether row-level security is active, if known."""
         self._is_proven = False
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The schema of Bulkport's tables, put into statements as they are sent.
+"""Renders the schema name of Bulkport's tables into statements as they are sent.
 
 Statements are written with the literal prefix `bulkport.` on every name. For another schema, cursors of the classes
 made here rewrite the prefix, so nothing depends on a session's search path and PgBouncer's transaction mode is no

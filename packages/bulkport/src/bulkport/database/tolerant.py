@@ -1,4 +1,4 @@
-"""Rows that hold what Python has no room for: times beyond its calendar, numbers of 5,000 digits, JSON of 1,000 levels.
+"""Reads rows with values that Python cannot represent: times beyond its calendar, 5,000 digits, JSON 1,000 levels deep.
 
 Bulkport writes none of these. Somebody else's SQL may, and one such row must not hide all others of its page.
 """
@@ -25,7 +25,7 @@ async def fetch_tolerantly(
     new_cursor: Callable[[], psycopg.AsyncCursor[Row]],
     execute: Callable[[psycopg.AsyncCursor[Row]], Awaitable[object]],
 ) -> list[Row]:
-    """The rows of a statement. Where one cannot be read as it is, it runs again and takes the nearest that can.
+    """The rows of a statement. If a value cannot be read, the statement runs again with the nearest readable value.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """One folder of PostgreSQL's data: make it, start its server, stop it.
 
-Whoever calls these makes sure that nobody else does at the same time; see `bulkport.embedded.sharing`.
+Whoever calls these makes sure that nobody else does at the same time; see `bulkport.embedded.locks`.
 """
 
 import logging
@@ -12,10 +12,10 @@ from typing import Final
 
 import psycopg
 
+from bulkport.embedded.binaries import Programs, give
 from bulkport.embedded.configuration import INCLUDE_LINE, INCLUDED_FILE, configuration
 from bulkport.embedded.errors import EmbeddedDatabaseError
 from bulkport.embedded.processes import is_alive
-from bulkport.embedded.programs import Programs, give
 from bulkport.embedded.sockets import connection_url, make_private, socket_folder
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Cluster:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the server as its pid file has it; None when there is no such file."""
+        """Process id of the server from its pid file; None if there is no such file."""
         try:
             return int(self._pid_file.read_text().split("\n", 1)[0])
         except (FileNotFoundError, ValueError):

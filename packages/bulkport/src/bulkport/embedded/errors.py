@@ -1,4 +1,4 @@
-"""What can go wrong with the embedded database."""
+"""Errors of the embedded database."""
 
 from bulkport.errors import BulkportError
 

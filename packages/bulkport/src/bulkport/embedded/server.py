@@ -1,4 +1,4 @@
-"""The server of a data folder, for as long as someone uses it."""
+"""The server of a data folder, which runs as long as a process uses it."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from bulkport.embedded.binaries import Account, allow_traversal, find_programs
 from bulkport.embedded.cluster import SUPERUSER, Cluster
 from bulkport.embedded.errors import EmbeddedDatabaseError
-from bulkport.embedded.programs import Account, find_programs, open_the_way
-from bulkport.embedded.sharing import DataFolderUse
+from bulkport.embedded.locks import DataFolderUse
 from bulkport.embedded.sockets import connection_url
 
 # pg_ctl puts paths between double quotes into a shell's command line.
@@ -52,7 +52,7 @@ class EmbeddedServer:
             return self._cluster.ensure_running()
 
     def join(self) -> None:
-        """Use the server from now on, making and starting what is not there."""
+        """Start using the server; create and start it if necessary."""
         with self._use.alone():
             self._use.join()
             if not self._cluster.exists:
@@ -62,7 +62,7 @@ class EmbeddedServer:
             self._ensure_database()
 
     def leave(self) -> None:
-        """Use the server no longer; it is stopped when nobody else does."""
+        """Stop using the server; the last user stops it."""
         with self._use.alone():
             if self._use.is_last():
                 self._cluster.stop()
@@ -122,4 +122,4 @@ def _make_data_folder(data_dir: Path, account: Account) -> None:
     if not os.access(data_dir, os.W_OK | os.X_OK):
         raise PermissionError(f"{data_dir} is not writable")
     if account.changes_user:
-        open_the_way(data_dir / "postgres")
+        allow_traversal(data_dir / "postgres")

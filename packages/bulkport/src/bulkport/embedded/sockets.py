@@ -1,4 +1,4 @@
-"""Where the server's socket is: in the cluster's own folder, or in a short one where that cannot be."""
+"""Chooses the folder of the server's socket: the cluster's own, or a shorter one if its path is too long."""
 
 import hashlib
 import os
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from bulkport.embedded.binaries import Account, give
 from bulkport.embedded.configuration import PORT
 from bulkport.embedded.errors import EmbeddedDatabaseError
-from bulkport.embedded.programs import Account, give
 
 # Linux allows 107 bytes in a socket's path, macOS 103.
 _MAX_SOCKET_PATH: Final = 103

@@ -13,13 +13,13 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from bulkport.borrower import borrower
+from bulkport.connection_user import connection_user
 from bulkport.errors import MalformedBody, TooLarge, UnsupportedMediaType, ValidationFailed
 from bulkport.fastapi.headers import field_value
 from bulkport.fastapi.json_schema import schema_of
 from bulkport.fastapi.request_body import RequestBody, keep_fingerprint
 from bulkport.fastapi.validation_errors import messages_by_path
-from bulkport.imports.body.places import WAITING_BYTES
+from bulkport.imports.body.body_slots import WAITING_BYTES
 from bulkport.imports.body_format import BodyFormat
 from bulkport.imports.formats.json_values import has_many_values
 from bulkport.imports.formats.media_type import parse_content_type
@@ -30,7 +30,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _NUL: Final = "\0"
 _MAY_BE_INFINITE: Final = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
-"""What is no JSON, or what no number of double precision holds; in a text it is fine."""
+"""JSON values outside the standard, or beyond double precision; allowed inside text."""
 _MOST_VALUES: Final = 10_000
 """Values in a body, nested ones included: they are read and reported in a few milliseconds, on the event loop."""
 
@@ -119,7 +119,7 @@ class JsonBody(Generic[ModelT]):
         async with AsyncExitStack() as place:
             async for part in body:
                 if len(received) <= WAITING_BYTES < len(received) + len(part):
-                    await place.enter_async_context(_places(request).slot(borrower.get() or ""))
+                    await place.enter_async_context(_places(request).slot(connection_user.get() or ""))
                 received += part
                 if len(received) > self._max_bytes:
                     raise self._too_large()

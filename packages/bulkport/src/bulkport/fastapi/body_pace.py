@@ -1,4 +1,4 @@
-"""Bodies that must arrive at some pace, whoever reads them.
+"""Enforces a minimum pace of request bodies.
 
 A client that announces a body and sends it byte by byte, or not at all, would hold its connection for as long as it
 likes.
@@ -14,7 +14,7 @@ from bulkport.fastapi.request_limits import RequestLimits
 
 
 def paced(receive: Receive, limits: RequestLimits) -> Receive:
-    """`receive` of ASGI, which raises UploadTimedOut when the body of the request comes too slowly.
+    """ASGI `receive` that raises UploadTimedOut if the request body arrives too slowly.
 
     What comes after the body, the client's going away, may take any time.
     """

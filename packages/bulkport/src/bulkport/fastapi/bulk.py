@@ -1,4 +1,4 @@
-"""The bulk endpoint of each resource: a body comes in, an import job goes out, and its status is asked for."""
+"""The bulk endpoint of each resource: accepts a body as an import and returns its status."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -62,7 +62,7 @@ def bulk_router(
     authorize: Authorize | None = None,
     access: SourceAccess | None = None,
 ) -> APIRouter:
-    """`POST /{resource}/bulk` and the status of what it queued.
+    """`POST /{resource}/bulk` and the status of its imports.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ def _applied(preferred: Handling | None, seconds: int | None) -> dict[str, str]:
 def _accepted_response(
     location: str, views: JobViews, received: Received, preferred: Handling | None, seconds: int | None
 ) -> Response:
-    """202 for an import that is stored and queued; `location` is the path of its status."""
+    """The 202 response for a stored and queued import; `location` is the path of its status."""
     accepted = received.accepted
     body = {
         "id": accepted.id,

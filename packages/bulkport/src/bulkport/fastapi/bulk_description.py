@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of the bulk endpoint."""
+"""The OpenAPI description of the bulk endpoint."""
 
 import json
 from typing import Any, Final

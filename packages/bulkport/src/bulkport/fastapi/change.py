@@ -1,4 +1,4 @@
-"""Changes that requests ask for, each in one transaction with its answer: safe to send again (`Idempotency-Key`)."""
+"""Makes each requested change in one transaction with its response, so that it can be retried (`Idempotency-Key`)."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -87,6 +87,6 @@ def response_of(answer: Mapping[str, Any], *, is_replayed: bool) -> Response:
 
 
 def safe_to_repeat(openapi: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What the description of such an operation has beside FastAPI's, with the header added."""
+    """OpenAPI additions of such an operation, with the header."""
     described = dict(openapi or {})
     return {**described, "parameters": [*described.get("parameters", ()), IDEMPOTENCY_KEY]}

@@ -1,4 +1,4 @@
-"""What a resource takes, for clients, importer pages and people: a JSON Schema, and a template to fill in."""
+"""Describes a resource for clients and people: a JSON Schema and a template to fill in."""
 
 import asyncio
 from collections.abc import Callable

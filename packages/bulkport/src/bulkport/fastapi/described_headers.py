@@ -1,4 +1,4 @@
-"""Response headers as the OpenAPI description has them."""
+"""Response headers in the OpenAPI description."""
 
 from typing import Any, Final
 

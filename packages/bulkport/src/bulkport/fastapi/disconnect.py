@@ -1,4 +1,4 @@
-"""Stop working for a client that has gone away.
+"""Stops the work of a request when its client disconnects.
 
 A search that takes a minute takes it also when its client hung up after half a second. So a request without a body is
 carried out in a task, which is cancelled when the client goes: psycopg then cancels the statement in PostgreSQL.

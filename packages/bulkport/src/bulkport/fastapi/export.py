@@ -114,7 +114,7 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
             file = ExportedFile(pool, table, rows, file_format, null_word=query.null_word, folder=folder)
             parts = in_slot(file.parts(), running.export_slots, user_id)
             media_type = file_format.media_type
-        # The first part is read before the answer begins: what fails until then is a problem, not a broken file.
+        # The first part is read before the response begins, so that an early failure is a problem, not a broken file.
         first = await anext(parts, b"")
         return StreamingResponse(
             whole(first, parts),

@@ -1,4 +1,4 @@
-"""Files that go out a part at a time."""
+"""Sends files in parts."""
 
 from collections.abc import AsyncIterator
 
@@ -7,7 +7,7 @@ from bulkport.slots import Slots
 
 
 async def in_slot(parts: AsyncIterator[bytes], slots: Slots, user_id: UserId) -> AsyncIterator[bytes]:
-    """The parts of a file that takes a place for as long as it is written.
+    """The parts of a file, which occupies a slot while it is written.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Following an import over HTTP: an answer that waits for its end, and a stream of server-sent events."""
+"""Follows an import over HTTP: long polling and a stream of server-sent events."""
 
 import asyncio
 import contextlib

@@ -37,7 +37,7 @@ _FILE_WANTED: Final = "send the file as a part with a file name, as curl -F file
 
 @dataclass(slots=True)
 class _Part:
-    """A part of the form, as far as it has come."""
+    """A part of the form, as far as it has arrived."""
 
     headers: dict[str, str] = field(default_factory=dict)
     name: str = ""
@@ -155,7 +155,7 @@ class FormBody:
 
     def _write(self, data: bytes) -> None:
         if self._preamble is not None:
-            # What stands before the first boundary is no part (RFC 2046 §5.1.1), and the parser takes none.
+            # The preamble before the first boundary is not a part (RFC 2046 §5.1.1); the parser accepts none.
             self._preamble += data
             begin = self._preamble.find(self._delimiter)
             if begin < 0 and len(self._preamble) < _MAX_PREAMBLE:

@@ -1,4 +1,4 @@
-"""Request headers as one value each, however many lines a client, or a proxy on the way, made of them."""
+"""Combines repeated lines of a request header into one value."""
 
 from starlette.datastructures import Headers
 

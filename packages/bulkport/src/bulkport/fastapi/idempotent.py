@@ -1,4 +1,4 @@
-"""Doing once what a request asks for, however often the request comes (`Idempotency-Key`)."""
+"""Carries out a request once, however often it is sent (`Idempotency-Key`)."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from bulkport.imports.body.upload import OnAccept
 from bulkport.imports.idempotency import LEASE_SECONDS, IdempotencyKey
 from bulkport.imports.runtime import ImportRuntime
 
-# A structured-field string (RFC 9651 §3.3.3), as the draft asks for, or what most clients send: the bare key.
+# A structured-field string (RFC 9651 §3.3.3), as the draft requires, or the bare key that most clients send.
 _KEY: Final = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
 
 _PASSING: Final = (psycopg.Error, PoolTimeout, ServiceUnavailable, TooManyRequests)
@@ -101,7 +101,7 @@ async def receive_once(
 
 
 class Once:
-    """Makes changes once, however often their request comes, for one request of a user.
+    """Makes the changes of one request of a user once, however often it is sent.
 
     A key belongs to the user, the method and the path. Of a request that has none nothing is kept.
 
@@ -171,12 +171,12 @@ class Once:
 
 
 async def _keep_nothing(connection: AsyncConnection[Any], answer: Mapping[str, Any]) -> None:
-    """Nobody comes again for the answer."""
+    """The response will not be requested again."""
 
 
 @asynccontextmanager
 async def _held(key: IdempotencyKey, pool: Connections, body: RequestBody | None = None) -> AsyncIterator[None]:
-    """Keep a key for as long as its request goes on, and give it back when the request is refused."""
+    """Hold a key while its request runs, and release it if the request is rejected."""
     try:
         async with _leased(key, pool, body):
             yield
@@ -189,7 +189,7 @@ async def _held(key: IdempotencyKey, pool: Connections, body: RequestBody | None
 
 @asynccontextmanager
 async def _leased(key: IdempotencyKey, pool: Connections, body: RequestBody | None) -> AsyncIterator[None]:
-    """Renew a key's lease for as long as its request goes on, whether its body arrives or is being stored.
+    """Renew a key's lease while its request runs, whether its body is arriving or being stored.
 
     A body of which nothing has come for a while may be that of a client whose connection broke unseen, and who sends it
     again: its lease runs out.
@@ -200,7 +200,7 @@ async def _leased(key: IdempotencyKey, pool: Connections, body: RequestBody | No
             await asyncio.sleep(LEASE_SECONDS / 4)
             if body is not None and body.silent_seconds > LEASE_SECONDS / 2:
                 continue
-            # A lease that ran out costs nothing unless another request took the key; the acceptance finds that out.
+            # An expired lease matters only if another request took the key, which acceptance detects.
             with contextlib.suppress(*_PASSING):
                 await key.renew(pool)
 

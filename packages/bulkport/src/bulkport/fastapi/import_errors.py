@@ -84,7 +84,7 @@ def add_errors_route(
         )
         if report_format is BodyFormat.EXCEL:
             parts = in_slot(parts, runtime().export_slots, user_id)
-        # The first part is read before the answer begins: what fails until then is a problem, not a broken file.
+        # The first part is read before the response begins, so that an early failure is a problem, not a broken file.
         first = await anext(parts, b"")
         return StreamingResponse(
             whole(first, parts),

@@ -1,4 +1,4 @@
-"""`GET /imports/{id}/results`: what became of each row of an import that asked for it."""
+"""`GET /imports/{id}/results`: the outcome of each row, if the import requested results."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
@@ -67,7 +67,7 @@ def add_results_route(
 
 
 def require_results(job: ImportJob) -> None:
-    """Check that what became of an import's rows was kept; raises NoResults."""
+    """Require that an import's results were stored; raises NoResults."""
     writing = job.writing or {}
     if writing.get("dryRun"):
         raise NoResults(

@@ -130,7 +130,7 @@ class JobDetail(JobStatus):
     attempts: int
     """Number of attempts: more than 1 if a worker died or the database was unavailable."""
     warnings: list[str]
-    """Remarks that are not errors, such as ignored columns."""
+    """Warnings, such as ignored columns."""
     name: str | None
     """The client's own name for it."""
     client_id: str | None
@@ -140,7 +140,7 @@ class JobDetail(JobStatus):
     tags: list[str]
     """Tags of the client."""
     retry_of: int | None
-    """The import whose rejected rows this one sends again."""
+    """The import whose rejected rows this one retries."""
     reading: dict[str, Any]
     """How the body was read: what the request and the resource chose, and what was detected."""
     file_name: str | None
@@ -235,7 +235,7 @@ def _finer_status(job: ImportJob) -> dict[str, Any]:
 
 
 def _shown_source(stored: dict[str, Any]) -> dict[str, Any]:
-    # An address may end in a signature, which is nobody's to read.
+    # A URL may end in a signature, which must not be shown.
     shown = {name: value for name, value in stored.items() if name != "handling"}
     url = shown.get("url", "")
     return shown | ({"url": f"{url.partition('?')[0]}?…"} if "?" in url else {})

@@ -1,4 +1,4 @@
-"""Says who held the event loop of a server, and for how long.
+"""Reports what blocked the event loop of a server, and for how long.
 
 A thread looks at a clock that the loop winds. When the loop is late, the thread writes down which request it is busy
 with and where, which nobody can find out afterwards.
@@ -42,7 +42,7 @@ class LoopWatchdog:
         """Longest time that the loop was late, since it was last read by `take_worst`."""
 
     @asynccontextmanager
-    async def beside(self) -> AsyncIterator["LoopWatchdog"]:
+    async def running(self) -> AsyncIterator["LoopWatchdog"]:
         """Watch the running loop for as long as the context lasts."""
         # Loads what anyio otherwise loads with the first request, a quarter of a second on a busy machine.
         await anyio.lowlevel.checkpoint()

@@ -104,7 +104,7 @@ class EdgeMiddleware:
         token = trace_id_of_request.set(trace_id)
         headers_token = headers_of_response.set(added)
         if (task := asyncio.current_task()) is not None:
-            # For those who watch for tasks that hold up the others.
+            # For monitors of tasks that block others.
             task.set_name(f"{method} {path} {trace_id}")
         try:
             try:
@@ -134,7 +134,7 @@ class EdgeMiddleware:
 
 
 def _last_answer(path: str, error: BaseException) -> Response | None:
-    """The answer to a request that ended with an error which nothing else handled; None: there is nobody to answer."""
+    """The response to a request that ended with an unhandled error; None if the client is gone."""
     if isinstance(error, BulkportError):
         return problems.response_for(path, error)
     if not isinstance(error, asyncio.CancelledError):

@@ -83,11 +83,11 @@ _PARAMETERS: Final = {
     "limit": "Maximum number of items in the response.",
     "Tus-Resumable": "Version of the tus protocol: `1.0.0`.",
 }
-"""What parameters are that say nothing of themselves, by name."""
+"""Descriptions of parameters that have none of their own, by name."""
 
 
 def describe_parameters(description: dict[str, Any]) -> dict[str, Any]:
-    """Say of each parameter of an OpenAPI 3.1 `description`, which is changed and returned, what it is."""
+    """Describe each parameter of an OpenAPI 3.1 `description`, which is changed and returned."""
     for item in description.get("paths", {}).values():
         for operation in item.values():
             for parameter in operation.get("parameters", ()):

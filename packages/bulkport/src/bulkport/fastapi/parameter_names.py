@@ -1,4 +1,4 @@
-"""Query parameters that are misspelled: passed over, `?dry_run=true` would store what was only to be tried."""
+"""Rejects misspelled query parameters: if ignored, `?dry_run=true` would store rows instead of testing them."""
 
 import difflib
 from collections.abc import Iterable

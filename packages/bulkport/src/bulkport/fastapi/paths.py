@@ -1,4 +1,4 @@
-"""Paths as the client knows them: `include_router(prefix=…)`, mounts and `root_path` included."""
+"""Paths as clients see them, with `include_router(prefix=…)`, mounts and `root_path`."""
 
 from urllib.parse import quote
 

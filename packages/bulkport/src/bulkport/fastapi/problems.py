@@ -28,7 +28,7 @@ from bulkport.errors import (
     ServiceUnavailable,
     ValidationFailed,
 )
-from bulkport.fastapi.answers import headers_of, problem_type_of, status_of
+from bulkport.fastapi.error_responses import headers_of, problem_type_of, status_of
 from bulkport.fastapi.paths import client_path
 from bulkport.fastapi.trace import trace_id_of_request
 from bulkport.fastapi.validation_errors import messages_by_path
@@ -82,7 +82,7 @@ def problem_response(
 
 
 def response_for(path: str, error: BulkportError) -> Response:
-    """The response that `error` becomes; `path` is the request's."""
+    """The response for `error`; `path` is the request's."""
     return problem_response(
         path,
         status=status_of(error),
@@ -95,7 +95,7 @@ def response_for(path: str, error: BulkportError) -> Response:
 
 
 def internal_error(path: str) -> Response:
-    """The response to an error nobody expected. It says nothing of the error: that is in the log, under `traceId`."""
+    """The response to an unexpected error. It reveals nothing: the log has the error under `traceId`."""
     return response_for(
         path, BulkportError("Something went wrong on the server; its log has details under the traceId.")
     )
@@ -131,7 +131,7 @@ def install(app: FastAPI, *, database_errors: Iterable[type[Exception]] = ()) ->
 
 
 def problem_of(request: Request, error: Exception, *, unreachable: tuple[type[Exception], ...] = ()) -> Response | None:
-    """The problem that an exception becomes; None: it is not one of those that are answered.
+    """The problem for an exception; None if it has none.
 
     Parameters
     ----------

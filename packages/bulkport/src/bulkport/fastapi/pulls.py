@@ -1,4 +1,4 @@
-"""`/{resource}/pulls` and `/pulls`: sources that are looked at by the clock, each change an import of its own."""
+"""`/{resource}/pulls` and `/pulls`: sources that are checked on a schedule; each change becomes an import."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -211,7 +211,7 @@ def pull_router(resources: Resources, runtime: Callable[[], ImportRuntime], auth
     async def get_pull(pull_id: PathId, user_id: Caller) -> PullView:
         """One recurring pull."""
         running = runtime()
-        # Found as its user; the engine's tables are read as nobody.
+        # The import is read as its user, the engine's tables without one.
         async with running.of_user(user_id).connection() as connection:
             pull = await recurring.get_pull(connection, pull_id, user_id)
         async with running.pool.connection() as connection:

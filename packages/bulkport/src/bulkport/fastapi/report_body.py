@@ -1,4 +1,4 @@
-"""An error report that comes back with its rows mended, in any kind of JSON.
+"""An error report sent back with corrected rows, in any JSON format.
 
 Its entries wrap the records that were rejected. A report that was read as CSV and is sent as JSON has records with the
 report's own members beside those of the record: `row`, `error` and perhaps `neutralized`.
@@ -14,7 +14,7 @@ import msgspec
 
 from bulkport.fastapi.sent_file import SentFile
 from bulkport.imports.formats import BodyFormat, ColumnNames, JsonArraySplitter, decompressor, is_array_of_objects
-from bulkport.imports.formats.csv.sent_again import without_neutralizing
+from bulkport.imports.formats.csv.resent_report import without_neutralizing
 from bulkport.imports.formats.ndjson import sequence_lines
 from bulkport.imports.resource import Resource
 from bulkport.limits import ImportLimits
@@ -38,7 +38,7 @@ _ENTRY: Final = msgspec.json.Decoder(_Entry)
 
 
 class _Records:
-    """Makes the records again of what a report has; what is of no report stays as it is.
+    """Restores the records of a report; other records stay as they are.
 
     A member is the resource's own where it has a field of that name.
     """
@@ -81,7 +81,7 @@ class _Records:
 
 
 async def unwrap_report(file: SentFile, resource: Resource, limits: ImportLimits) -> SentFile:
-    """The file with the records of its report in place of what the report made of them; other files as they are."""
+    """The file with the original records of a report; other files unchanged."""
     found, records = file.media_type.format, _Records(resource)
     if found not in {BodyFormat.JSON, BodyFormat.NDJSON, BodyFormat.JSON_SEQ}:
         return file

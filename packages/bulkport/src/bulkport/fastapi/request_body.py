@@ -1,4 +1,4 @@
-"""The body of a request as it arrives, with what is learnt of it on the way: its digests and its fingerprint."""
+"""The body of a request as it arrives, with its digests and fingerprint."""
 
 import asyncio
 import base64
@@ -123,7 +123,7 @@ class RequestBody:
 
     @property
     def silent_seconds(self) -> float:
-        """How long the client has sent nothing of what it still has to send."""
+        """How long the client has sent nothing although its body is incomplete."""
         return 0.0 if self._waits_since is None else time.monotonic() - self._waits_since
 
     @property

@@ -1,4 +1,4 @@
-"""Limits on a request whatever it asks for: its target, its headers, its Host, the pace of its body."""
+"""Limits on every request: its target, headers, Host and the pace of its body."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A request that is answered, for those who log or count it. It needs no web framework."""
+"""A completed request, for logs and metrics. Needs no web framework."""
 
 from dataclasses import dataclass
 
@@ -12,6 +12,6 @@ class Exchange:
     route: str | None
     """Path template of the route that answered, such as `/api/platforms/{platform_id}`; None where there is none."""
     status: int | None
-    """None when the client went away before an answer began."""
+    """None if the client disconnected before the response began."""
     seconds: float
     """From the request's headers to the last byte of the answer."""

@@ -1,4 +1,4 @@
-"""Headers that whatever handles a request adds to its answer, whichever answer that will be."""
+"""Response headers that handlers set before the response exists."""
 
 from contextvars import ContextVar
 from typing import Final
@@ -10,7 +10,7 @@ headers_of_response: Final[ContextVar[list[tuple[bytes, bytes]] | None]] = Conte
 
 
 def add_response_header(name: str, value: str) -> None:
-    """Have the answer to the current request carry a header; nothing happens outside of a request."""
+    """Add a header to the response of the current request; has no effect outside of a request."""
     headers = headers_of_response.get()
     if headers is not None:
         headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))

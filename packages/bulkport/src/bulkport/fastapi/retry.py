@@ -1,4 +1,4 @@
-"""Sending rejected rows again: `POST /imports/{id}/retry`, and mending one by one: `PATCH …/errors/{row}`."""
+"""Retries rejected rows: `POST /imports/{id}/retry`, and corrects single rows: `PATCH …/errors/{row}`."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final

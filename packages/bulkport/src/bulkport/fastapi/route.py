@@ -1,4 +1,4 @@
-"""What every route of Bulkport's has of its own, whatever application it is part of.
+"""The route class of Bulkport's routes, independent of the application around them.
 
 Errors become problems (RFC 9457), answers stay out of caches, and paths in answers are those under which the client
 reached the route: `include_router(prefix=…)`, mounts and `root_path` included.
@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bulkport.borrower import borrower
+from bulkport.connection_user import connection_user
 from bulkport.errors import AuthenticationRequired
 from bulkport.fastapi.problems import problem_of
 from bulkport.fastapi.trace import trace_id_from, trace_id_of_request
@@ -23,7 +23,7 @@ Authenticate = Callable[..., Any]
 
 
 class BulkportRoute(APIRoute):
-    """A route whose errors are problems, and whose answers no cache keeps.
+    """A route whose errors are problems and whose responses are not cached.
 
     What Bulkport knows nothing of, such as an exception class of the application's own, goes on to the application's
     handlers.
@@ -50,7 +50,7 @@ class BulkportRoute(APIRoute):
 
 
 def user_id_of(value: object) -> UserId:
-    """The user id in what an application's dependency returned.
+    """The user id from the result of an application's dependency.
 
     Raises
     ------
@@ -71,11 +71,11 @@ def user_id_of(value: object) -> UserId:
 
 
 def user_dependency(user: Authenticate) -> Authenticate:
-    """A dependency that gives the user id as text, from the application's that gives it in a type of its own."""
+    """A dependency that returns the user id as text, wrapping the application's, which may return another type."""
 
     async def current_user_id(value: Annotated[Any, Depends(user)]) -> UserId:
         user_id = user_id_of(value)
-        borrower.set(user_id)
+        connection_user.set(user_id)
         return user_id
 
     return current_user_id

@@ -1,4 +1,4 @@
-"""Types that the JSON bodies, the query parameters and the paths of the API are made of."""
+"""Types of the API's JSON bodies, query parameters and paths."""
 
 import re
 from collections.abc import Mapping
@@ -27,14 +27,14 @@ _ID: Final = re.compile(r"[1-9][0-9]{0,18}")
 
 
 class WireModel(BaseModel):
-    """Base of models whose JSON names are the camelCase of their fields'; they take no other names."""
+    """Base of models with camelCase JSON names; no other names are accepted."""
 
     # What is written below a field describes it in OpenAPI.
     model_config = ConfigDict(alias_generator=to_camel, use_attribute_docstrings=True)
 
 
 class WireBody(WireModel):
-    """Base of models of JSON bodies whose unknown members are refused: a misspelt one must not be lost silently."""
+    """Base of JSON body models that reject unknown members, so that a misspelt one is not lost silently."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,7 +49,7 @@ class WireQuery(WireModel):
 
 
 class WireView(WireModel):
-    """Base of models that answers are made of: taken from objects with attributes of the fields' names."""
+    """Base of response models, built from objects with attributes of the fields' names."""
 
     model_config = ConfigDict(from_attributes=True, populate_by_name=True)
 
@@ -64,7 +64,7 @@ UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 # RFC 3339 §5.6, with ISO 8601's zone without a colon and without seconds.
 _POINT_IN_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)?)?")
-# In a query an unescaped `+` is a blank, and nothing else stands for one before a zone.
+# In a query an unescaped `+` decodes to a space; before a zone a space can only mean that.
 _LOST_PLUS: Final = re.compile(r"(\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d(?::?\d\d)?)")
 
 
@@ -129,7 +129,7 @@ class DigitsConvertor(Convertor[str]):
 register_url_convertor("digits", DigitsConvertor())
 
 PathId = Annotated[int, PlainValidator(parse_id), WithJsonSchema(_ID_SCHEMA)]
-"""Path parameter that is an id. What cannot be an id is answered 404, like an id that nothing has."""
+"""Path parameter that is an id. An invalid id gets 404, like an unknown one."""
 
 JobId = Annotated[ImportId, PlainValidator(parse_job_id), WithJsonSchema(_ID_SCHEMA)]
 """Path parameter that is the id of an import job."""

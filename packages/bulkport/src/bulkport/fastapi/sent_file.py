@@ -1,4 +1,4 @@
-"""The file that a bulk request sends: its body, the file in its form, or an upload that it names."""
+"""The file of a bulk request: its body, the file in its form, or a staged upload."""
 
 import asyncio
 from collections.abc import AsyncIterable
@@ -23,16 +23,16 @@ _NO_LABELS: Final = ImportLabels()
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """A file, and what is said of it."""
+    """A file and its declared format."""
 
     content: AsyncIterable[bytes]
     media_type: MediaType
     content_encoding: str | None
     file_name: str | None
     fields: ReadingOptions
-    """What the fields of its form say on how to read it."""
+    """The reading options in the fields of its form."""
     labels: ImportLabels = _NO_LABELS
-    """What the fields of its form call the import."""
+    """The labels in the fields of its form."""
 
     def reading(self, query: ReadingOptions, defaults: ReadingOptions) -> ReadingOptions:
         """How it is to be read: as the query says, then its form, its type, and the resource."""

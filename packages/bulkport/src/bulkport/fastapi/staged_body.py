@@ -1,4 +1,4 @@
-"""A bulk request whose body names what has the records: an upload (`{"upload": "ID"}`), or a source."""
+"""A bulk request whose body refers to its records: an upload (`{"upload": "ID"}`) or a source."""
 
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _MEMBERS: Final = frozenset({"upload", "source"})
 
 @dataclass(frozen=True, slots=True)
 class StagedBody:
-    """The bytes of an upload, and what they are."""
+    """The bytes of an upload and their format."""
 
     upload: staged.StagedUpload
     content_type: str | None
@@ -57,7 +57,7 @@ async def named_upload(reference: Mapping[str, Any], runtime: ImportRuntime, use
         raise UploadConflict(f"{upload.received} of the upload's {upload.length} bytes have arrived; send the others.")
     by_name, encoding = media_type_of_name(upload.metadata.get("filename", ""))
     content_type = upload.metadata.get("filetype") or by_name
-    # Browsers and libraries say the type of what is inside a compressed file, or of the compression.
+    # Clients declare either the type inside a compressed file or that of the compression.
     if content_type in {"application/gzip", "application/x-gzip", "application/zstd", "application/octet-stream"}:
         content_type = by_name
     return StagedBody(upload, content_type, encoding, staged.read_upload(pool, upload, runtime.staging))
@@ -77,7 +77,7 @@ async def body_reference(request: Request) -> Mapping[str, Any] | None:
     if not (field_value(request.headers, "content-type") or "").lower().startswith("application/json"):
         return None
     try:
-        # Starlette keeps it, so what is no reference is read again as records.
+        # Starlette caches the body, so that a body without a reference is read again as records.
         value = msgspec.json.decode(await request.body())
     except ClientDisconnect:
         raise UploadInterrupted from None

@@ -1,4 +1,4 @@
-"""One id for everything that one request causes: in its problem body, its log lines and its caller's trace.
+"""The trace id of a request, used in its problem body, its log lines and its caller's trace.
 
 A caller that traces sends the header `traceparent` (W3C Trace Context §3.2), whose trace id is taken over. Every other
 request gets a random one.

@@ -1,4 +1,4 @@
-"""Headers of the tus protocol: what they must be, and their description."""
+"""Headers of the tus protocol: validation and description."""
 
 import base64
 import re

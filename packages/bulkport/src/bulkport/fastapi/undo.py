@@ -1,4 +1,4 @@
-"""`POST /imports/{id}/undo`: what an import did is taken back."""
+"""`POST /imports/{id}/undo`: undoes an import."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final

@@ -1,4 +1,4 @@
-"""`/uploads`: uploads that survive a broken connection (tus 1.0.0 with creation, creation-with-upload, expiration,
+"""`/uploads`: resumable uploads (tus 1.0.0 with creation, creation-with-upload, expiration,
 checksum and termination). What was uploaded is imported with `POST …/bulk` and the body `{"upload": "ID"}`.
 """
 
@@ -208,7 +208,7 @@ async def _create(runtime: ImportRuntime, user_id: UserId, request: Request) -> 
         upload = created[0]
         received = await _append(runtime, user_id, request, upload, checksum) if is_with_bytes else 0
     else:
-        # The request came before, and what arrived with it was kept: the client goes on behind that.
+        # The request was sent before, and its bytes were stored: the client continues after them.
         upload_id = _upload_id(response.headers["location"].rpartition("/")[2])
         async with runtime.of_user(user_id).connection() as connection:
             upload = await staged.get_upload(connection, upload_id, user_id)
@@ -220,7 +220,7 @@ async def _create(runtime: ImportRuntime, user_id: UserId, request: Request) -> 
 async def _append(
     runtime: ImportRuntime, user_id: UserId, request: Request, upload: StagedUpload, checksum: Checksum | None
 ) -> int:
-    """Store the request's body behind what has arrived. Returns how much has arrived then.
+    """Append the request's body to the upload. Returns the new size.
 
     With a checksum all of it is stored or nothing, so it is held until it is complete, in a place for long bodies.
     So is what an object store takes, once it is longer than what PostgreSQL takes at a time.
@@ -280,7 +280,7 @@ async def _parts(
     part_bytes: int,
     take_place: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[bytes]:
-    """The body in parts of a size that is stored well; what came before a broken connection comes too.
+    """The body in parts of a suitable size, including bytes received before the connection broke.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pydantic's errors as a client sees them: messages by the path of the field they are about."""
+"""Converts Pydantic's errors to messages by field path."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast

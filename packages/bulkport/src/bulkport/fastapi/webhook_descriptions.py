@@ -1,4 +1,4 @@
-"""What receivers of webhooks are sent, for OpenAPI 3.1."""
+"""Describes webhook messages for OpenAPI 3.1."""
 
 from typing import Any, Final
 
@@ -117,7 +117,7 @@ _WORDS: Final = (
 
 
 def describe_webhooks(description: dict[str, Any]) -> dict[str, Any]:
-    """Add what receivers are sent to an OpenAPI 3.1 `description`, which is changed and returned."""
+    """Add webhook messages to an OpenAPI 3.1 `description`, which is changed and returned."""
     description["webhooks"] = {name: {"post": _operation(event)} for event, (name, _, _) in _EVENTS.items()}
     return description
 

@@ -1,4 +1,4 @@
-"""`/webhooks`: messages to a user that imports have ended, and what became of each."""
+"""`/webhooks`: notifies a user of finished imports, and lists the deliveries."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal

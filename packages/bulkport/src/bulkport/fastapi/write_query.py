@@ -1,4 +1,4 @@
-"""What a request says about writing: its mode, whether it is a trial, and whether it wants results."""
+"""Query parameters about writing: mode, dry run and results."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ _NAMES: Final = frozenset(
 
 
 async def permit(authorize: Authorize | None, user_id: Any, resource: Resource, mode: WriteMode) -> None:
-    """Refuse a user who may not import into the resource in this mode.
+    """Reject a user who may not import into the resource in this mode.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the answer 202 says."""
+"""The content of a 202 response."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class AcceptedImport:
     handling: Handling
 
     def to_json(self) -> dict[str, Any]:
-        """What is kept of it for requests that come again."""
+        """The stored form, for repeated requests."""
         return {
             "id": self.id,
             "background_job_id": self.background_job_id,
@@ -28,7 +28,7 @@ class AcceptedImport:
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Self:
-        """What `to_json` made, read back."""
+        """The inverse of `to_json`."""
         return cls(
             ImportId(kept["id"]),
             BackgroundJobId(kept["background_job_id"]),

@@ -1,4 +1,4 @@
-"""Imports as those see them who operate the service: of all users, and down to their chunks.
+"""Imports as operators see them: of all users, and down to their chunks.
 
 Every call reads a bounded part of the tables, so that it is as fast with a million imports as with ten.
 """
@@ -23,10 +23,10 @@ from bulkport.pools import AsyncPool
 
 UNFINISHED: Final = frozenset({ImportStatus.PENDING, ImportStatus.PROCESSING})
 MOST_LOOKED_AT: Final = 5_000
-"""Bad rows whose errors are counted by kind: the first ones."""
+"""Number of bad rows, from the first, whose errors are counted by kind."""
 
 _STRETCH: Final = 20_000
-"""Ids that one page of a search looks through where no index leads to what it wants."""
+"""Ids that one page of a search scans if no index covers its filters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +43,11 @@ class ImportFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatedImport(ImportJob):
-    """An import with what only operators see."""
+    """An import with the details that only operators see."""
 
     total_chunks: int
     last_fault: str | None
-    """What ended the last attempt, if nothing was done since."""
+    """The error that ended the last attempt, if there has been no progress since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class OperatedImports:
             return [ErrorKind(*row) for row in await cursor.fetchall()]
 
     async def bad_rows(self, import_id: ImportId, *, after_row: int = 0, limit: int) -> list[ReportedRow]:
-        """Bad rows in row order, as `list_row_errors` gives them."""
+        """Bad rows in row order, as `list_row_errors` returns them."""
         async with self._pool().connection() as connection:
             return await list_row_errors(connection, import_id, after_row=after_row, limit=limit)
 

@@ -1,4 +1,4 @@
-"""Whether an import may come in at all: what of its user waits already, and whether the disk has room."""
+"""Admission of imports: limits on a user's waiting imports, and free disk space."""
 
 import asyncio
 import shutil
@@ -15,7 +15,7 @@ from bulkport.imports import ingest_queries as queries
 from bulkport.limits import ImportLimits
 
 _FRESH_SECONDS: Final = 2.0
-"""How old the answer to what waits and how full the disk is may be."""
+"""How long the number of waiting imports and the free disk space are cached."""
 _MOST_USERS: Final = 10_000
 _RETRY_AFTER_SECONDS: Final = 5
 
@@ -54,14 +54,14 @@ class Admission:
         now = time.monotonic()
         if now - self._seen.get(user_id, float("-inf")) > _FRESH_SECONDS:
             await self._look_at_queue(user_id)
-            # Only who may come in is remembered, so that who may not is looked at each time.
+            # Only admission is cached, so that a rejected user is checked again each time.
             self._seen[user_id] = now
             self._seen.move_to_end(user_id)
             if len(self._seen) > _MOST_USERS:
                 self._seen.popitem(last=False)
 
     async def require_disk(self, wanted: int = 0) -> None:
-        """See that the disks have room, for what goes on coming in and for `wanted` bytes more.
+        """Require free disk space for uploads in progress and for `wanted` more bytes.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class Admission:
                 raise InsufficientStorage
 
     async def admit_upload(self, user_id: UserId) -> None:
-        """Let an upload of the user begin, whose import comes later.
+        """Admit a staged upload of the user, which is imported later.
 
         Raises
         ------

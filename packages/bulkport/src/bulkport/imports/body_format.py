@@ -1,4 +1,4 @@
-"""How the records of a body are written."""
+"""The format of a body's records."""
 
 from enum import StrEnum
 from typing import Final
@@ -7,7 +7,7 @@ SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetm
 
 
 class BodyFormat(StrEnum):
-    """How the records of a body are written."""
+    """The format of a body's records."""
 
     JSON = "json"
     """One JSON object with one list, checked whole (`{"platforms": […]}`)."""

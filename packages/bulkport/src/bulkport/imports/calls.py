@@ -1,4 +1,4 @@
-"""Imports that the application itself makes and follows, without HTTP: from a script, a task or a test."""
+"""Imports that the application starts and follows without HTTP: in a script, a task or a test."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 
 from bulkport.errors import JobNotFound, NotEnded, ValidationFailed
 from bulkport.identifiers import AnyUserId, ImportId, UserId, user_id_text
-from bulkport.imports.body.given_file import FileContent, given_file
+from bulkport.imports.body.local_file import FileContent, local_file
 from bulkport.imports.body.upload import Upload
 from bulkport.imports.cancel import CancelEffect, cancel_import
 from bulkport.imports.erasure import erase_user
@@ -57,23 +57,23 @@ class FileOptions(TypedDict, total=False):
     mode: WriteMode | str | None
     """How rows are written; None: the resource's default."""
     dry_run: bool
-    """Find out what would become of the rows, and write none."""
+    """Report the outcome of each row without writing any."""
     results: bool
-    """Keep what became of each row, as `?results=ids` does."""
+    """Store the outcome of each row, as `?results=ids` does."""
     handling: Handling | str | None
     """`strict`: all rows or none; `lenient`: bad rows are reported. None: the format's default."""
     reading: ReadingOptions | None
-    """How the file is read, beyond what the resource says."""
+    """Reading options, in addition to those of the resource."""
     context: Mapping[str, Any] | None
-    """Values of the resource's context, such as `{"tenant_id": 1}`. Nobody is asked for rights here."""
+    """Values of the resource's context, such as `{"tenant_id": 1}`. No permission check is made."""
     name: str | None
-    """With the next four: words of your own, kept with the import."""
+    """This and the next four are labels of your own, stored with the import."""
     client_id: str | None
     metadata: dict[str, Any] | None
     tags: Sequence[str]
     file_name: str | None
     start_at: datetime | None
-    """Aware time before which nothing is imported."""
+    """Aware time before which the import does not start."""
 
 
 class ImportCalls(Protocol):
@@ -95,7 +95,7 @@ class ImportCalls(Protocol):
         user: AnyUserId,
         **options: Unpack[FileOptions],
     ) -> ImportId:
-        """Store a file and enqueue its import, as `POST /{resource}/bulk` does; a refused file stores nothing.
+        """Store a file and enqueue its import, as `POST /{resource}/bulk` does; a rejected file stores nothing.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class ImportCalls(Protocol):
             allowed = " or ".join(map(str, declared.allowed_modes))
             raise ValidationFailed({"mode": [f"mode must be {allowed} for {declared.name}"]})
         context = self._context(declared, options.get("context"))
-        file = given_file(content, resource=declared.name, format_=options.get("format"), name=options.get("file_name"))
+        file = local_file(content, resource=declared.name, format_=options.get("format"), name=options.get("file_name"))
         of_type = ReadingOptions(charset=file.media_type.charset, delimiter=file.media_type.delimiter)
         handling = options.get("handling")
         accepted = await self._runtime().intake.accept(

@@ -1,4 +1,4 @@
-"""Cancelling an import: a request that chunk workers heed before their next chunk, and the settlement as `Cancelled`.
+"""Cancels an import: chunk workers check the request before each chunk, and the import completes as `Cancelled`.
 
 A chunk worker in the middle of a chunk finishes it, and then settles the import itself. Where no chunk worker
 has a chunk in hand, the one who asks settles it.

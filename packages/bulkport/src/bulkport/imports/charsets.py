@@ -1,4 +1,4 @@
-"""Names of character encodings: what a client may write, which codec it means, and what it is called in answers."""
+"""Names of character encodings: accepted spellings, their codec, and the name in responses."""
 
 import codecs
 import re
@@ -6,7 +6,7 @@ from typing import Final
 
 UTF_8: Final = "utf-8"
 
-# They decode no text, or text whose meaning is a program's and not a file's.
+# These codecs do not decode text, or decode program text rather than files.
 _NO_CHARSETS: Final = frozenset(
     {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem", "utf-7", "palmos"}
 )

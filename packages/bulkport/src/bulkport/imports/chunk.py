@@ -1,4 +1,4 @@
-"""One chunk: from the compressed records to valid rows and row errors.
+"""Processes one chunk: from compressed records to valid rows and row errors.
 
 Everything here happens inside the transaction that claimed the chunk, so rows, errors, counts and the chunk's state
 are committed together or not at all.
@@ -16,9 +16,9 @@ from psycopg import AsyncConnection
 
 from bulkport.imports import process_queries as queries
 from bulkport.imports.body_format import BodyFormat
-from bulkport.imports.collector import collector_paused
 from bulkport.imports.formats.csv import csv_records, with_constants, without_report
 from bulkport.imports.formats.ndjson import ndjson_records
+from bulkport.imports.garbage_collector import collector_paused
 from bulkport.imports.resource import Reference
 from bulkport.imports.states import ChunkState
 from bulkport.imports.validation import Batch, FieldError, RowError, ValidRows, stored_texts
@@ -28,12 +28,12 @@ from bulkport.imports.worker.attempt import Attempt, Chunk
 from bulkport.imports.worker.hooks import before_rows
 from bulkport.imports.worker.threads import off_loop
 from bulkport.imports.write_options import WriteMode
+from bulkport.imports.writing.outcomes import Tally
 from bulkport.imports.writing.references import existing_ids
 from bulkport.imports.writing.rows import Refusal, WritableRows
 from bulkport.imports.writing.self_references import ChosenIds, choose_ids, own_names, refers_to_itself
 from bulkport.imports.writing.server_encoding import server_codec, storable, storable_json
 from bulkport.imports.writing.table import TargetTable
-from bulkport.imports.writing.written import Tally
 from bulkport.sanitize import storable_text
 
 if sys.version_info >= (3, 14):
@@ -54,7 +54,7 @@ class DecodedChunk:
 
     valid: ValidRows
     positions: list[int]
-    """Positions in `valid` of the rows to write: those whose references exist."""
+    """Positions in `valid` of the rows to write, those whose references exist."""
     table: TargetTable
     """The table with the columns that the rows have."""
     rows: WritableRows
@@ -80,7 +80,7 @@ class DecodedChunk:
         return bad, waiting
 
     def error_of(self, attempt: Attempt, refusal: Refusal) -> RowError:
-        """A row that the database refused, with the name that it gives another row where it gives one."""
+        """A row that the database rejected, with the name by which it refers to another row, if any."""
         position = self.positions[refusal.position]
         if refusal.waits:
             sent = self.valid.record(position).value()
@@ -215,7 +215,7 @@ def _sent_at(valid: ValidRows, positions: Sequence[int], position: int) -> Any:
 
 
 def _stored_last(attempt: Attempt, names: Sequence[Any], ids: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Names and ids, in an order in which of several rows with a name the one comes last that stays in the table."""
+    """Names and ids, ordered so that of several rows with one name, the one that stays in the table is last."""
     pairs = list(zip(names, ids, strict=False))
     return pairs if attempt.resource.default_mode is WriteMode.UPSERT else pairs[::-1]
 
@@ -292,7 +292,7 @@ def storable_remarks(remarks: Sequence[str], codec: str | None) -> list[str]:
 
 
 async def insert_row_errors(connection: AsyncConnection[Any], attempt: Attempt, errors: Sequence[RowError]) -> None:
-    """Add bad rows to the import's error report, as far as it has room; the others are counted by their messages."""
+    """Add bad rows to the import's error report up to its limit; count the others by message."""
     room = await _room_in_report(connection, attempt, len(errors))
     for start in range(0, room, _REPORTED_AT_ONCE):
         part = errors[start : min(start + _REPORTED_AT_ONCE, room)]
@@ -339,7 +339,7 @@ def report_columns(errors: Sequence[RowError], codec: str | None) -> tuple[list[
 
 
 def decode_records(attempt: Attempt, chunk: Chunk) -> Batch:
-    """Decode a chunk's records and validate them, as far as that needs no database."""
+    """Decode and validate a chunk's records as far as possible without the database."""
     records = zstd.decompress(chunk.payload)
     if attempt.format.is_table:
         assert attempt.dialect is not None

@@ -1,4 +1,4 @@
-"""Settling an import job: its final status, once, with everything that rides on that commit.
+"""Completes an import: writes its final status once, with everything that commits together with it.
 
 A chunk worker holds `FOR SHARE` on the job's row while it works on a chunk, and settling takes `FOR UPDATE`: so the
 counts that are written here are those of every committed chunk, and no chunk can be committed after them.
@@ -40,7 +40,7 @@ class Progress:
     success_count: int
     failure_count: int
     pending_chunks: int
-    """Chunks that nobody has finished or checked."""
+    """Chunks that are neither finished nor validated."""
     unfinished_chunks: int
     """Chunks that are not done; under strict handling checked ones count here too."""
     outcomes: list[int] | None
@@ -50,7 +50,7 @@ class Progress:
     remarks: list[str]
     """What is odd about the rows."""
     is_to_be_rolled_back: bool
-    """Whether it was asked for that the job is cancelled and its rows are removed."""
+    """Whether cancelling the job and removing its rows was requested."""
 
 
 async def read_progress(connection: AsyncConnection[Any], job_id: ImportId) -> Progress:
@@ -98,7 +98,7 @@ async def fail(connection: AsyncConnection[Any], job_id: ImportId, message: str)
 
 
 async def is_to_be_cancelled(connection: AsyncConnection[Any], job_id: ImportId) -> bool:
-    """Whether it was asked for that the job stops."""
+    """Whether cancelling the job was requested."""
     return (await connection.execute(queries.SELECT_CANCELLATION, (job_id,))).rowcount > 0
 
 
@@ -117,7 +117,7 @@ async def awaits_body(connection: AsyncConnection[Any], job_id: ImportId) -> boo
 async def cancel_if_asked(
     connection: AsyncConnection[Any], job_id: ImportId, progress: Progress, resource: Resource | None = None
 ) -> bool:
-    """Settle a job as Cancelled if that was asked for. The caller holds the job's lock.
+    """Complete a job as Cancelled if that was requested. The caller holds the job's lock.
 
     Rows of finished chunks stay, unless it was asked to remove them; under strict handling there are none. Returns
     whether it is settled now.
@@ -139,7 +139,7 @@ async def cancel_if_asked(
 
 
 async def roll_back_if_asked(connection: AsyncConnection[Any], job_id: ImportId, resource: Resource) -> None:
-    """Remove the rows of a job that ended although that was asked for meanwhile; on an autocommit connection."""
+    """Remove the rows of a job that ended before a requested rollback took effect; on an autocommit connection."""
     async with connection.transaction():
         row = await (await connection.execute(queries.DELETE_CANCELLATION, (job_id,))).fetchone()
         if row is not None and row[0]:
@@ -155,7 +155,7 @@ async def settle(
     *,
     known_fields: Iterable[str] = (),
 ) -> None:
-    """Write the final status and counts, and drop what is left of the payloads. The caller holds the job's lock."""
+    """Write the final status and counts, and delete remaining payloads. The caller holds the job's lock."""
     await connection.execute(
         queries.SETTLE_JOB,
         {

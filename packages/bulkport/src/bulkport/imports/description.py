@@ -1,4 +1,4 @@
-"""What an import is, apart from its records, as it is stored when it is accepted."""
+"""The description of an import, stored when it is accepted: everything but its records."""
 
 import json
 from datetime import datetime

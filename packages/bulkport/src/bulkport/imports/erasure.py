@@ -1,10 +1,10 @@
-"""Forget a user: everything that Bulkport keeps of them is deleted."""
+"""Erases a user: deletes everything that Bulkport stores about them."""
 
 from typing import Final
 
 from bulkport.pools import AsyncPool
 
-# One statement, so that nothing of a user comes in between and stays; what their imports wrote is the application's.
+# One statement, so that no new data of the user slips in between. Imported rows belong to the application and stay.
 _ERASE: Final = """
     WITH imports AS MATERIALIZED (
         SELECT id FROM bulkport.bulk_import_jobs WHERE user_id = %(user)s

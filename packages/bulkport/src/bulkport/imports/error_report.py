@@ -12,7 +12,7 @@ import msgspec
 
 from bulkport.imports.exports.writing import FileFormat, written_file
 from bulkport.imports.formats import BodyFormat
-from bulkport.imports.formats.csv.sent_again import NEUTRALIZED_HEADER, REPORT_HEADER, neutralized
+from bulkport.imports.formats.csv.resent_report import NEUTRALIZED_HEADER, REPORT_HEADER, neutralized
 from bulkport.imports.read import CsvHeader, ReportedRow
 
 
@@ -59,7 +59,7 @@ def report_disposition(job_id: int, report_format: BodyFormat) -> str:
 async def _workbook(
     columns: Sequence[str], header: Sequence[str], pages: AsyncIterator[list[ReportedRow]], folder: str | None
 ) -> AsyncIterator[bytes]:
-    # Every cell is text, as it was sent: nothing is a formula, and no digit is lost.
+    # Every cell is text as sent, so that nothing becomes a formula and no digit is lost.
     kinds = [(name, "text") for name in (*header, *REPORT_HEADER)]
     lines = csv_lines(columns, pages)
     await anext(lines)  # the header

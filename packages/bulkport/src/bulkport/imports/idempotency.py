@@ -1,4 +1,4 @@
-"""Sending a request again without doing its work twice: keys of requests that were answered or are being received.
+"""Idempotency keys: a repeated request gets the stored response and does no work twice.
 
 A key belongs to one user and one resource. The first request with it takes it, for a lease that it renews until it
 is answered; its answer is written in the transaction that does its work, such as accepting an import. So of any number
@@ -19,9 +19,9 @@ from bulkport.errors import IdempotencyKeyInUse
 from bulkport.identifiers import UserId
 
 LEASE_SECONDS: Final = 12
-"""How long a request whose server died keeps its key from the next one. A living one renews it four times as often."""
+"""Lease of a key: how long a request whose server died blocks the next one. A live request renews it every quarter."""
 
-# A key whose lease ran out had a request that was never carried out; one that is too old is as good as new.
+# The request of a key whose lease expired was never carried out; a key past its retention counts as unused.
 _CLAIM: Final = """
     INSERT INTO bulkport.idempotency_keys AS k (user_id, resource, key, token, leased_until)
     VALUES (%(user_id)s, %(resource)s, %(key)s, %(token)s, clock_timestamp() + make_interval(secs => %(lease)s))
@@ -118,7 +118,7 @@ class IdempotencyKey:
     async def write_answer(
         self, connection: AsyncConnection[Any], answer: Mapping[str, Any], fingerprint: bytes
     ) -> None:
-        """Write what this request is answered, inside the transaction that does its work.
+        """Store the response to this request in the transaction that does its work.
 
         Parameters
         ----------

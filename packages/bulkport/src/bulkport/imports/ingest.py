@@ -1,4 +1,4 @@
-"""Accepting an import: its job, all its chunks and its background job, in one transaction.
+"""Accepts an import: stores its job, all its chunks and its background job in one transaction.
 
 When the transaction commits, the import is durable and queued as a whole, and the client gets its 202. Whatever ends
 the upload before (a broken connection, a corrupt body, a killed server) leaves nothing.
@@ -21,8 +21,8 @@ from bulkport.identifiers import BackgroundJobId, ImportId
 from bulkport.imports import ingest_queries as queries
 from bulkport.imports.accepted import AcceptedImport
 from bulkport.imports.admission import Admission
+from bulkport.imports.body.body_slots import BodySlots
 from bulkport.imports.body.envelope_chunks import envelope_chunks
-from bulkport.imports.body.places import Places
 from bulkport.imports.body.spool import Spool
 from bulkport.imports.body.upload import BodyReader, ChunkReader, OnAccept, PeekedBody, Upload, no_records
 from bulkport.imports.chunk import compress
@@ -44,13 +44,13 @@ _COMPRESSED_INLINE_BYTES: Final = 256 * 1024
 """Bytes of records that are compressed in half a millisecond, which is less than a change of threads."""
 _LARGE_BYTES: Final = 64 * 1024 * 1024
 _WRITTEN_TIMES: Final = 2
-"""PostgreSQL writes what it stores to its log too."""
+"""PostgreSQL writes everything it stores to its WAL as well."""
 _PULLED_AT_ONCE: Final = 4
-"""Imports of one user whose bodies workers fetch at one time: a source may take hours."""
+"""Concurrent pulls of one user: fetching a source may take hours."""
 _WAITING_AT_ONCE: Final = 8
 """Longer bodies for each place of an upload that may wait in memory, for their end or for such a place."""
 _CONVERTED_AT_ONCE: Final = 2
-"""Workbooks and Parquet files that a server process reads at one time; each may cost as much memory as its limit."""
+"""Workbooks and Parquet files that a server process reads concurrently; each may use memory up to its limit."""
 
 
 class Intake:
@@ -84,7 +84,7 @@ class Intake:
         self.row_security = RowSecurity(pool)
         """Has PostgreSQL see to it that a user's statements see the user's rows alone."""
         self.admission = Admission(self.row_security, limits, limits.watched_folders)
-        """Says whether there is room for what comes in."""
+        """Checks that there is room for new imports."""
         self._chunk_workers = chunk_workers
         self.slots = Slots(
             "uploads",
@@ -93,7 +93,7 @@ class Intake:
             wait_seconds=limits.database_wait_seconds,
             refusal=TooManyUploadsAtOnce,
         )
-        """Places for long bodies: streams of several chunks, envelopes that are as long, workbooks, Parquet files."""
+        """Slots for long bodies: streams and envelopes of several chunks, workbooks and Parquet files."""
         self._waiting = Slots(
             "bodies",
             in_all=_WAITING_AT_ONCE * limits.max_concurrent_uploads,
@@ -101,7 +101,7 @@ class Intake:
             wait_seconds=limits.database_wait_seconds,
             refusal=TooManyUploadsAtOnce,
         )
-        """Places for what waits in memory: a chunk of each body."""
+        """Slots for bodies buffered in memory, a chunk of each."""
         self._converting = asyncio.Semaphore(_CONVERTED_AT_ONCE)
         args, user_id = sql.SQL("import.args"), sql.Placeholder("user_id")
         # Put together once: that takes as long as sending it.
@@ -114,7 +114,7 @@ class Intake:
         )
 
     def _with_finish(self, on_accept: OnAccept | None) -> OnAccept:
-        """Also queue what is to be done when the import has ended."""
+        """Also queue the jobs to run when the import has ended."""
 
         async def accepted_import(connection: AsyncConnection[Any], accepted: AcceptedImport) -> None:
             await enqueue_finished(connection, self._engine, accepted)
@@ -162,12 +162,12 @@ class Intake:
         max_bytes = limits.max_envelope_bytes if upload.format is BodyFormat.JSON else limits.max_body_bytes
         reader = BodyReader(upload, limits, max_bytes)
         try:
-            async with Places(self._waiting, self.slots, upload.user_id) as places:
+            async with BodySlots(self._waiting, self.slots, upload.user_id) as places:
                 return await self._accept_body(upload, reader, places)
         except UniqueViolation as error:
             raise await self._client_id_taken(upload, error) from None
 
-    async def _accept_body(self, upload: Upload, reader: BodyReader, places: Places) -> AcceptedImport:
+    async def _accept_body(self, upload: Upload, reader: BodyReader, places: BodySlots) -> AcceptedImport:
         parts = places.parts_of(reader, self.admission.require_disk)
         if upload.format not in (BodyFormat.JSON, BodyFormat.EXCEL):
             return await self._accept_stream(upload, reader, parts, upload.format, places)
@@ -186,7 +186,7 @@ class Intake:
     async def accept_source(
         self, upload: Upload, source: Mapping[str, Any], connection: AsyncConnection[Any] | None = None
     ) -> AcceptedImport:
-        """Queue an import whose body its worker fetches.
+        """Queue an import whose body the worker fetches.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class Intake:
         return ClientIdTaken(None if row is None else f"Your import {row[0]} has this clientId already.")
 
     async def _accept_envelope(
-        self, upload: Upload, reader: BodyReader, body: PeekedBody, charset: BodyCharset | None, places: Places
+        self, upload: Upload, reader: BodyReader, body: PeekedBody, charset: BodyCharset | None, places: BodySlots
     ) -> AcceptedImport:
         limits = self._limits
         # Grown part by part: to join them at the end would take its time at once.
@@ -275,7 +275,7 @@ class Intake:
         return await self._accept_whole(description, chunks, reader)
 
     async def _accept_stream(
-        self, upload: Upload, reader: BodyReader, body: AsyncIterable[bytes], body_format: BodyFormat, places: Places
+        self, upload: Upload, reader: BodyReader, body: AsyncIterable[bytes], body_format: BodyFormat, places: BodySlots
     ) -> AcceptedImport:
         limits = self._limits
         if body_format in (BodyFormat.EXCEL, BodyFormat.PARQUET):
@@ -300,7 +300,7 @@ class Intake:
             return await self._store_spooled(description, spool, reader)
 
     async def _store_spooled(self, description: ImportDescription, spool: Spool, reader: BodyReader) -> AcceptedImport:
-        """Store an import whose chunks lie in a file, in one transaction that waits for no client."""
+        """Store an import whose chunks are in a file, in one transaction that waits for no client."""
         described = description.row(spool.records, spool.chunks, reader.received)
         if spool.bytes > _LARGE_BYTES:
             await self.admission.require_disk(_WRITTEN_TIMES * spool.bytes)
@@ -364,9 +364,9 @@ class Intake:
     async def _accept_whole(
         self, description: ImportDescription, chunks: Sequence[BodyChunk], reader: BodyReader
     ) -> AcceptedImport:
-        """Store an import whose body is here."""
+        """Store an import whose body has arrived."""
         if description.start_at is not None or description.import_id is not None:
-            # Neither a job for later nor an import that is there can be stored by the one statement.
+            # The single statement can store neither a scheduled job nor an existing import.
             with Spool(self._limits.spool_folder) as spool:
                 for chunk in chunks:
                     await reader.work.run(spool.add, chunk)

@@ -1,4 +1,4 @@
-"""Every SQL statement of accepting an import."""
+"""The SQL statements that accept an import."""
 
 from typing import Final
 
@@ -53,7 +53,7 @@ INSERT_JOB: Final = """
             clock_timestamp())
 """
 
-# An import whose body comes later. What it is, is known when the body is here.
+# An import whose body is fetched later, when its format becomes known.
 INSERT_AWAITING_JOB: Final = """
     INSERT INTO bulkport.bulk_import_jobs (
         id, resource, user_id, background_job_id, format, handling, total_records, total_chunks, body_bytes,

@@ -1,4 +1,4 @@
-"""What a client says of an import for itself: a name, an id of its own, and metadata. Bulkport only keeps it."""
+"""Labels of an import, which clients set and Bulkport only stores: a name, an id and metadata."""
 
 import json
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ class ImportLabels:
             raise ValidationFailed(errors)
 
     def over(self, other: "ImportLabels") -> "ImportLabels":
-        """These labels, and the other ones where these say nothing; tags of both."""
+        """These labels, completed by the other ones; tags of both."""
         return ImportLabels(
             name=self.name or other.name,
             client_id=self.client_id or other.client_id,

@@ -1,4 +1,4 @@
-"""How a body is to be read: what its request or its resource chose, and what was found out by looking at it.
+"""Reading options of a body: chosen by its request or its resource, or detected.
 
 One value goes all the way: a resource declares defaults (`Resource.reading`), a request overrides them by its query
 parameters (`options_query`), detection fills in what neither of them says, and the import keeps the result. Clients see
@@ -17,9 +17,9 @@ class Blank(StrEnum):
     """What a blank cell means for a stored row."""
 
     NULL = "null"
-    """The column becomes null."""
+    """Store null."""
     EMPTY = "empty"
-    """The column becomes the empty text."""
+    """Store empty text."""
     KEEP = "keep"
     """The column stays as it is, as if the file did not have it."""
 
@@ -42,7 +42,7 @@ class ExcelDates(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReadingOptions:
-    """How a body is read. None, or nothing, is "not said": the default holds, or what detection finds.
+    """How a body is read. None or empty means not set: detection or the default applies.
 
     Rows of a file are counted from 1. Names of fields are those on the wire.
     """
@@ -52,7 +52,7 @@ class ReadingOptions:
     delimiter: str | None = None
     """Between two cells of a CSV record: one of `,` `;` `|` and a tab."""
     quote: str | None = None
-    """Around a cell of CSV: `"` or `'`; the empty text where quotes mean nothing."""
+    """The quote character of CSV: `"` or `'`; empty if quotes have no meaning."""
     escape: str | None = None
     """Before a character of a CSV cell that means itself, as in MySQL's and pandas' files; a backslash."""
     comment: str | None = None
@@ -95,7 +95,7 @@ class ReadingOptions:
     """Which of these were found by looking at the body, by their names in JSON."""
 
     def over(self, defaults: Self) -> Self:
-        """These options, and those of `defaults` where these say nothing. Mappings are joined."""
+        """These options, completed by `defaults`. Mappings are merged."""
         found = {
             own.name: getattr(self, own.name) if getattr(self, own.name) is not None else getattr(defaults, own.name)
             for own in fields(self)
@@ -105,7 +105,7 @@ class ReadingOptions:
         return replace(self, **found)
 
     def detect(self, **found: Any) -> Self:
-        """These options with what was found by looking at the body. What was said stays as it is."""
+        """These options, completed by what was detected in the body. Options that are set stay."""
         new = {name: value for name, value in found.items() if value is not None and getattr(self, name) is None}
         if not new:
             return self

@@ -1,4 +1,4 @@
-"""The background tasks that carry imports out, and what happens when an attempt goes wrong."""
+"""The background tasks that process imports, and the handling of failed attempts."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from bulkport.errors import ResourceDeclarationError
 from bulkport.identifiers import ImportId
 from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
-from bulkport.imports.awaited import BodyRefused, BodyUnavailable, FetchBody
+from bulkport.imports.body_fetch import BodyRefused, BodyUnavailable, FetchBody
 from bulkport.imports.resource import Resources
 from bulkport.imports.worker.attempt import Attempt, begin_attempt
 from bulkport.imports.worker.chunk_worker import ChunkWorker, NoTurn
@@ -33,12 +33,12 @@ ASSIST_IMPORT: Final = "bulkport.assist_import"
 """A second pair of hands on an import of several chunks."""
 IMPORT_QUEUE: Final = "imports"
 WHOLE_WRITES: Final = 4
-"""Strict imports that one process writes at one time. They take no turns: who has one may wait for their locks."""
+"""Strict imports that one process writes concurrently, outside the fair queue, because they may wait for locks."""
 
 _SHORT_TURNS: Final = 4
-"""Imports of a few rows that one process works on at one time: they wait for no chunk of others."""
+"""Small imports that one process works on concurrently, without waiting for chunks of others."""
 _OUTAGE_PAUSE_SECONDS: Final = 1.0
-"""An import goes on so soon after an outage of the database, however many there were."""
+"""Delay before an import continues after a database outage, however many there were."""
 _OUTAGE_TRIES: Final = 5
 _FETCH_ATTEMPTS: Final = 5
 
@@ -105,7 +105,7 @@ class Importer:
 
     def tasks(self) -> list[TaskDefinition]:
         """The tasks to register with the engine."""
-        # An import counts its attempts itself, by progress; what gets past it is the engine's to retry.
+        # An import counts its own attempts, by progress; the engine retries what escapes this.
         # So it does with the deaths of workers.
         retry = RetryPolicy(
             max_attempts=self._policy.max_attempts,
@@ -277,7 +277,7 @@ class Importer:
         return self._chunk_workers >= self._job_slots
 
     async def _record_fault(self, job_id: ImportId, fault: str, *, last: bool) -> None:
-        """Keep what went wrong with the import; with the database away, the attempt's count alone has to do."""
+        """Record the error with the import; during an outage, only the attempt is counted."""
         try:
             if last:
                 await self._fail(job_id, fault)
@@ -309,12 +309,12 @@ class Importer:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database was away, or ended the connection: then nothing is wrong with the import."""
+    """Whether the database was unavailable or closed the connection; the import is not at fault then."""
     if not isinstance(error, psycopg.OperationalError) or error.diag.source_function == "exec_stmt_raise":
         return False  # a trigger's own RAISE leaves the connection as it is
     # Without a state the connection was lost, or none was to be had; 08: connection exception; 57P: operator
     # intervention, such as a shutdown. See PostgreSQL's manual, "PostgreSQL Error Codes".
-    # With the severity ERROR our connection goes on: another server is away, of a foreign table or a dblink say.
+    # With severity ERROR our connection still works: another server, such as a foreign table's, is unavailable.
     if error.sqlstate is not None and error.sqlstate.startswith("08"):
         return error.diag.severity_nonlocalized != "ERROR"
     return error.sqlstate is None or error.sqlstate.startswith("57P")

@@ -1,4 +1,4 @@
-"""Every SQL statement of the workers' data path. Statements on resource tables are built where the table is known."""
+"""The SQL statements of the workers' data path. Statements on resource tables are built where the table is known."""
 
 from typing import Final
 

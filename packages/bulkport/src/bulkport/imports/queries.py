@@ -1,4 +1,4 @@
-"""Every SQL statement that reads import jobs or settles them.
+"""The SQL statements that read or complete import jobs.
 
 Counts of a running job are sums over its chunks: facts of committed transactions, with no row that parallel workers
 would have to queue for.
@@ -40,7 +40,7 @@ EXISTS_JOB: Final = "SELECT bulkport.import_exists(%s, %s)"
 
 SELECT_JOBS_BY_ID: Final = f"SELECT {_JOB_COLUMNS} FROM bulkport.bulk_import_jobs j {_CHUNK_SUMS} WHERE j.id = ANY(%s)"
 
-# With the conditions that are asked for and no others, so that each finds its index whatever the values are.
+# Only with the requested conditions, so that the planner finds an index for each, whatever the values.
 SELECT_JOBS: Final = f"""
     SELECT {_JOB_COLUMNS}
     FROM (
@@ -60,7 +60,7 @@ WANTED: Final[Mapping[str, LiteralString]] = {
     "before": "id < %(before)s",
     "floor": "id >= %(floor)s",
 }
-"""The conditions, by what is asked for."""
+"""SQL conditions by filter."""
 
 _IS_TO_COME: Final = "(started_at IS NULL AND start_at IS NOT NULL AND start_at > clock_timestamp())"
 _HAS_NO_BODY: Final = "(source IS NOT NULL AND total_records = 0)"
@@ -74,9 +74,9 @@ WITH_STATUS: Final[Mapping[ListedStatus, LiteralString]] = {
     ListedStatus.FAILED: "completed_at IS NOT NULL AND status = 'Failed'",
     ListedStatus.CANCELLED: "completed_at IS NOT NULL AND status = 'Cancelled'",
 }
-"""The condition for each status that a list may be asked for."""
+"""SQL condition by requested status."""
 
-# The id of the last one of a stretch of a user's imports, newest first; nothing where there are fewer.
+# The id of the last of a number of a user's imports, newest first; no row if there are fewer.
 SELECT_FLOOR: Final = """
     SELECT min(id) FROM (
         SELECT id FROM bulkport.bulk_import_jobs

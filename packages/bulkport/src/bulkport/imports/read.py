@@ -1,4 +1,4 @@
-"""Reading import jobs: one, a user's list, and the report of bad rows."""
+"""Reads import jobs: one, a user's list, and the report of bad rows."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -58,7 +58,7 @@ class ImportJob:
     differences: list[dict[str, Any]] | None
     """Of a dry run: a sample of the stored rows that would change, with old and new values."""
     undone: dict[str, Any] | None
-    """What an undo removed and kept."""
+    """The rows that an undo removed and kept."""
     file_name: str | None
     source: dict[str, Any] | None
     """Where its body was or is to be fetched; None: it was sent."""
@@ -192,7 +192,7 @@ async def list_jobs(
         "before": before,
     }
     if tag is not None or metadata is not None:
-        # Row-level security lets only operators that tell nothing of what they compare use an index.
+        # Under row-level security only leakproof operators may use an index.
         stretch = {"user_id": user_id, "before": before or MAX_BIGINT, "stretch": _STRETCH}
         row = await (await connection.execute(queries.SELECT_FLOOR, stretch)).fetchone()
         wanted["floor"] = None if row is None else row[0]
@@ -201,7 +201,7 @@ async def list_jobs(
         conditions.append(queries.WITH_STATUS[status])
     statement = queries.SELECT_JOBS.replace("{conditions}", " AND ".join(conditions) or "true")
     async with connection.cursor(row_factory=class_row(ImportJob)) as cursor:
-        # One more than asked for: there is another page.
+        # One more than requested: there is another page.
         parameters = {**wanted, "user_id": user_id, "limit": limit + 1}
         jobs = await (await cursor.execute(statement, parameters)).fetchall()
     if len(jobs) > limit:
@@ -237,7 +237,7 @@ async def row_error_pages(
 
 @dataclass(frozen=True, slots=True)
 class CsvHeader:
-    """The header row of a CSV body, and what its columns are called in reported records."""
+    """The header row of a CSV body and the column names of reported records."""
 
     cells: list[str]
     """As the client wrote them."""
@@ -248,7 +248,7 @@ class CsvHeader:
 async def csv_header(
     connection: AsyncConnection[Any], job_id: ImportId, wire_names: Mapping[str, str]
 ) -> CsvHeader | None:
-    """The header row of a CSV import's body, without what an error report adds to it; None for other formats.
+    """The header row of a CSV import's body without the columns of an error report; None for other formats.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 class ConflictPolicy(StrEnum):
-    """How a row is handled whose unique key is already in the table, or earlier in the same import."""
+    """How to handle a row whose unique key is already in the table, or earlier in the same import."""
 
     REJECT = "reject"
     """The row is a row error; the stored row stays as it is."""
@@ -204,7 +204,7 @@ class Resource:
         return self.mode or _DEFAULT_MODES[self.conflict]
 
     def for_mode(self, mode: WriteMode) -> "Resource":
-        """The resource as an import in this mode sees it: delete takes keys only, update what there is to change."""
+        """The resource in this mode: delete accepts only keys, update only the fields to change."""
         if mode is self.default_mode:
             return self
         if mode not in self._in_modes:
@@ -263,7 +263,7 @@ class Resource:
 
 
 def in_mode(resource: Resource, mode: WriteMode) -> Resource:
-    """A resource whose imports have another mode than its own."""
+    """A resource with a mode other than its own."""
     conflict = ConflictPolicy.REJECT if mode is WriteMode.INSERT else ConflictPolicy.UPDATE
     options: dict[str, Any] = {
         "mode": mode,

@@ -1,4 +1,4 @@
-"""Bringing back the rows that an import changed or deleted, for its undo: see `old_rows`.
+"""Restores the rows that an import changed or deleted, for undo; see `old_rows`.
 
 A row comes back where its last writer is still the import: the old row that the import kept of it has the same
 `xmin`. Of several changes by one import the oldest counts that nobody else's came after. What is brought back has a new
@@ -15,9 +15,9 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from bulkport.identifiers import ImportId
-from bulkport.imports.writing.bound import bound
 from bulkport.imports.writing.matched import id_column
 from bulkport.imports.writing.old_rows import saved_columns
+from bulkport.imports.writing.placeholders import escaped
 from bulkport.imports.writing.refusal_messages import Fault, refusal
 from bulkport.imports.writing.rejections import is_row_refusal
 from bulkport.imports.writing.table import TargetTable
@@ -30,7 +30,7 @@ GONE: Final = "deleted since the import"
 _AGED: Final = "too many transactions since the import to tell whether it was changed"
 
 # A dump that was restored in one transaction has given all rows one number, that of Bulkport's list of migrations, too.
-# One line for each stored row: the old row to bring back, the last one that was kept of it, and how it is now. A change
+# One line for each stored row: the old row to restore, the last one recorded of it, and its current state. A change
 # that somebody else's came before begins a new run of changes.
 _PLAN: Final = sql.SQL("""
     WITH saved AS (
@@ -66,7 +66,7 @@ _GIVEN: Final = sql.SQL("""
     JOIN bulkport.import_old_rows old ON old.id = split_part(given.id, ',', 1)::bigint
 """)
 
-# Old rows that an earlier import kept of a row that has now come back to what that import made of it.
+# Old rows that an earlier import recorded of a row which is now again as that import left it.
 _MARK_EARLIER: Final = (
     sql.SQL("UPDATE bulkport.import_old_rows o SET written_in = pg_current_xact_id()::text::bigint")
     + _GIVEN
@@ -104,7 +104,7 @@ class Plan:
     """What an undo has to do about the rows that an import changed or deleted."""
 
     changed: list[str] = field(default_factory=list)
-    """Rows to give their old values: the old row to bring back and the last that was kept, with a comma between."""
+    """Rows to restore: the old row to restore and the last one recorded, separated by a comma."""
     deleted: list[str] = field(default_factory=list)
     """Rows to insert again."""
     created: list[str] = field(default_factory=list)
@@ -114,7 +114,7 @@ class Plan:
     reasons: Counter[str] = field(default_factory=Counter)
     """Why others do not come back."""
     is_empty: bool = True
-    """Whether no old row was kept."""
+    """Whether no old row was recorded."""
 
 
 async def plan_restore(
@@ -138,7 +138,7 @@ async def plan_restore(
     )
     own = set(created_by)
     async with connection.cursor() as cursor:
-        await cursor.execute(bound(statement, connection), {"job_id": job_id})
+        await cursor.execute(escaped(statement, connection), {"job_id": job_id})
         for entry, previous, writer, id_, state in await cursor.fetchall():
             plan.is_empty = False
             match state:
@@ -174,7 +174,7 @@ async def give_old_values(connection: AsyncConnection[Any], table: TargetTable, 
         "JOIN bulkport.import_old_rows last ON last.id = split_part(given.id, ',', 2)::bigint "
         "WHERE {} AND stored.xmin = last.xmin"
     ).format(_same_key(table, "old"))
-    restored = (await connection.execute(bound(statement, connection), (list(entries),))).rowcount if columns else 0
+    restored = (await connection.execute(escaped(statement, connection), (list(entries),))).rowcount if columns else 0
     await _mark_again(connection, entries)
     return restored
 
@@ -190,7 +190,7 @@ async def insert_again(connection: AsyncConnection[Any], table: TargetTable, ent
         sql.SQL(", ").join(_value(table, name) for name in columns),
     )
     statement += _GIVEN
-    inserted = (await connection.execute(bound(statement, connection), (list(entries),))).rowcount
+    inserted = (await connection.execute(escaped(statement, connection), (list(entries),))).rowcount
     await _mark_again(connection, entries)
     return inserted
 
@@ -223,11 +223,11 @@ async def bring_back(
 
 async def _mark_again(connection: AsyncConnection[Any], entries: Sequence[str]) -> None:
     for statement in (_MARK_EARLIER, _MARK_CREATED):
-        await connection.execute(bound(statement, connection), (list(entries),))
+        await connection.execute(escaped(statement, connection), (list(entries),))
 
 
 def _value(table: TargetTable, name: str) -> sql.Composed:
-    # Without length and precision, which assignment applies.
+    # Without length and precision, which the assignment applies.
     return sql.SQL("(old.old_values ->> {})::{}").format(
         sql.Literal(name),
         sql.SQL(table.facts.columns[name].type),  # named by the catalogue

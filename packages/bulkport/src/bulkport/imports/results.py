@@ -1,4 +1,4 @@
-"""What became of each row of an import that asked for it."""
+"""The outcome of each row of an import that requested results."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from bulkport.imports.chunk import DecodedChunk
 from bulkport.imports.formats import BodyFormat
 from bulkport.imports.worker.attempt import Attempt
 from bulkport.imports.worker.hooks import after_chunk
-from bulkport.imports.writing.written import Written
+from bulkport.imports.writing.outcomes import Written
 
 _PAGE: Final = 1000
 
@@ -53,7 +53,7 @@ class RowResult:
 async def insert_results(
     connection: AsyncConnection[Any], attempt: Attempt, decoded: DecodedChunk, written: Written
 ) -> None:
-    """Keep what became of a chunk's rows, and pass them to the application, in the transaction that wrote them."""
+    """Store the outcomes of a chunk's rows and pass them to the application, in the transaction that wrote them."""
     await after_chunk(connection, attempt, written)
     if not attempt.write.results or not written.results:
         return

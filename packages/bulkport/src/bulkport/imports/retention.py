@@ -1,4 +1,4 @@
-"""How long imports are kept that have ended, and what removes them."""
+"""Retention of finished imports, and the pruner that removes them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,10 +10,10 @@ from typing import Final
 import psycopg
 import psycopg_pool
 
-from bulkport.beside import beside
 from bulkport.imports import retention_queries as queries
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
+from bulkport.task_scope import background_task
 
 _INTERVAL_SECONDS: Final = 300.0
 _BATCH_IMPORTS: Final = 100
@@ -24,7 +24,7 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ImportRetention:
-    """How long imports are kept.
+    """Retention of imports.
 
     Raises
     ------
@@ -59,12 +59,12 @@ class ImportPruner:
         self._retention = retention
 
     @asynccontextmanager
-    async def beside(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
+    async def running(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
         """Prune every `interval_seconds` for as long as the context lasts."""
         if self._retention.ended is None:
             yield
             return
-        async with beside(self._run(interval_seconds), "import pruner"):
+        async with background_task(self._run(interval_seconds), "import pruner"):
             yield
 
     async def prune(self) -> Pruned:

@@ -1,4 +1,4 @@
-"""Every SQL statement that removes imports."""
+"""The SQL statements that remove imports."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Sending the rejected rows of an import again, as they were or mended, as an import that continues the first."""
+"""Retries the rejected rows of an import, unchanged or corrected, as an import that continues the first."""
 
 import json
 from collections.abc import AsyncIterator, Mapping

@@ -1,4 +1,4 @@
-"""What the import routes need of a process that is connected to its database."""
+"""What the import routes need while the process is connected to its database."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +35,7 @@ class ImportRuntime:
     engine: JobEngine
     """Where background jobs are queued."""
     watch: ImportWatch
-    """Notifies those who follow imports."""
+    """Notifies clients that follow imports."""
     row_security: RowSecurity
     """Has PostgreSQL see to it that a user's statements see the user's rows alone."""
     staging: PartStore | None = None

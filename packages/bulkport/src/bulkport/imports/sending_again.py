@@ -119,7 +119,7 @@ def _content(
 
 
 async def _records(pages: AsyncIterator[list[ReportedRow]]) -> AsyncIterator[bytes]:
-    """Rejected rows as NDJSON: objects as they were sent, and what was no object as its text."""
+    """Rejected rows as NDJSON: objects as sent, anything else as text."""
     async for page in pages:
         yield "".join(f"{_line(row.record)}\n" for row in page).encode("utf-8", "replace")
 

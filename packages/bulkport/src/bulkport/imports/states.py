@@ -35,7 +35,7 @@ class ListedStatus(StrEnum):
     """The status as lists and details of imports show it: that of `ImportStatus`, and finer where it is."""
 
     SCHEDULED = "Scheduled"
-    """`Pending` until the time comes that the client set."""
+    """`Pending` until the time that the client set."""
     PENDING = "Pending"
     PULLING = "Pulling"
     """`Processing` while a worker fetches the body."""
@@ -55,7 +55,7 @@ class CancellationAsker(StrEnum):
 
 
 class ChunkState(StrEnum):
-    """Where a chunk stands."""
+    """The state of a chunk."""
 
     PENDING = "pending"
     CHECKED = "checked"

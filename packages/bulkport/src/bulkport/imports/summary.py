@@ -1,4 +1,4 @@
-"""The few words about bad rows that a status answer has room for."""
+"""The error summary of a status response."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -58,7 +58,7 @@ def cancelled_summary(asker: CancellationAsker, written: int) -> str:
 
 
 def unknown_fields_warnings(names: Iterable[str], known: Sequence[str] = ()) -> list[str]:
-    """What an import's `warnings` say of fields that its resource does not have: nothing, or one line with the first.
+    """The line in an import's `warnings` about unknown fields: none, or one that names the first ones.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def unknown_fields_warnings(names: Iterable[str], known: Sequence[str] = ()) -> 
 
 
 def dropped_rows_warnings(outcomes: Sequence[int] | None) -> list[str]:
-    """What an import's `warnings` say of rows that the database left out without an error: nothing, or one line.
+    """The line in an import's `warnings` about rows that the database dropped without an error, if any.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def _name(resource: Resource, row: int, record: Any) -> str:
     value = record.get(resource.wire_names[resource.label_field]) if isinstance(record, Mapping) else None
     if value is None:
         return f"row {row}"
-    # The name is the client's text: what PostgreSQL cannot store, or a line break, has no place in a summary.
+    # The name is the client's text; the summary must not contain line breaks or what PostgreSQL cannot store.
     return _shortened(" ".join(str(value).replace(chr(0), "").encode("utf-8", "replace").decode().split()))
 
 

@@ -1,4 +1,4 @@
-"""Undoing an import: the rows that it created are removed, unless somebody has changed them since; where the resource
+"""Undoes an import: removes the rows that it created, unless somebody has changed them since; where the resource
 says `undo="full"`, those that it changed or deleted come back (`restore`).
 
 PostgreSQL keeps in every row the number of the transaction that wrote it (`xmin`). Created rows share it with a mark
@@ -28,13 +28,13 @@ from bulkport.imports.read import ImportJob, read_jobs
 from bulkport.imports.resource import Resource
 from bulkport.imports.restore import DELETE_OLD_ROWS, Restore, bring_back, give_old_values, insert_again, plan_restore
 from bulkport.imports.states import ImportStatus
-from bulkport.imports.writing.bound import bound
 from bulkport.imports.writing.matched import delete_statement, id_column, id_type, with_ids
+from bulkport.imports.writing.outcomes import Tally
+from bulkport.imports.writing.placeholders import escaped
 from bulkport.imports.writing.rejections import is_row_refusal
 from bulkport.imports.writing.rows import WritableRows
 from bulkport.imports.writing.table import TargetTable, read_table
 from bulkport.imports.writing.write import write_by
-from bulkport.imports.writing.written import Tally
 
 _PAGE: Final = 20_000
 _MAX_REASONS: Final = 20
@@ -69,7 +69,7 @@ _CREATED: Final = "SELECT id FROM bulkport.import_row_results WHERE job_id = %s 
 
 
 async def undo_import(connection: AsyncConnection[Any], job: ImportJob, resource: Resource) -> None:
-    """Take back what an import did and nobody has changed since; the import says how many rows that were.
+    """Undo the changes of an import that nobody has changed since; the import records how many rows.
 
     Raises
     ------
@@ -114,7 +114,7 @@ async def require_undoable(connection: AsyncConnection[Any], job: ImportJob, res
 
 
 async def roll_back(connection: AsyncConnection[Any], job_id: ImportId, resource: Resource) -> None:
-    """Undo an import that is being cancelled, in the transaction that cancels it; what cannot be undone is reported."""
+    """Undo an import in the transaction that cancels it; report what cannot be undone."""
     job = (await read_jobs(connection, [job_id]))[job_id]
     try:
         async with connection.transaction():
@@ -173,13 +173,13 @@ class _Undo:
         self.removed = 0
         self.restored = 0
         self.not_restored: int | None = None
-        """Changed or deleted rows that stay as they are; None: no old rows were kept."""
+        """Changed or deleted rows that stay as they are; None if no old rows were recorded."""
         self._is_own: sql.Composable = sql.SQL("false")
         self.reasons: Counter[str] = Counter()
-        """Why rows stay, as far as it is known."""
+        """Why rows stay, if known."""
 
     async def run(self) -> None:
-        """Remove what was created, and bring back what was changed or deleted."""
+        """Remove created rows; restore changed and deleted ones."""
         xmins = [row[0] for row in await (await self._connection.execute(_XMINS, {"id": self._job_id})).fetchall()]
         plan = await plan_restore(self._connection, self._table, self._job_id, xmins)
         writers = [*xmins, *plan.writers]
@@ -198,7 +198,7 @@ class _Undo:
             created = await self._remove(created, refused)
             changed = await self._bring_back(changed, give_old_values, refused)
             deleted = await self._bring_back(deleted, insert_again, refused)
-            # Rows that others refer to, or whose key others have, go or come when those are gone.
+            # Rows that others reference, or whose key others hold, follow once those are gone.
             if len(created) + len(changed) + len(deleted) in (0, left):
                 break
         self.reasons += plan.reasons + Counter(refused.values())
@@ -209,7 +209,7 @@ class _Undo:
         statement = sql.SQL("SELECT count(*) FROM {} AS stored WHERE {} AND {}").format(
             self._table.identifier, self._is_own, referred
         )
-        row = await (await self._connection.execute(bound(statement, self._connection), ())).fetchone()
+        row = await (await self._connection.execute(escaped(statement, self._connection), ())).fetchone()
         if row is not None and row[0]:
             self.reasons[REFERRED] += row[0]
 
@@ -225,7 +225,7 @@ class _Undo:
         statement = sql.SQL("DELETE FROM {} AS stored WHERE {}").format(self._table.identifier, self._is_own)
         try:
             async with self._connection.transaction():
-                cursor = await self._connection.execute(bound(statement, self._connection), ())
+                cursor = await self._connection.execute(escaped(statement, self._connection), ())
         except psycopg.Error as error:
             if not is_row_refusal(error, self._table):
                 raise
@@ -238,7 +238,7 @@ class _Undo:
         found = sql.SQL("SELECT {}::text FROM {} AS stored WHERE stored.xmin = ANY(%s::xid[]) ORDER BY 1 DESC").format(
             id_column(self._table), self._table.identifier
         )
-        rows = await (await self._connection.execute(bound(found), (xmins,))).fetchall() if xmins else []
+        rows = await (await self._connection.execute(escaped(found), (xmins,))).fetchall() if xmins else []
         ids = [*also, *(row[0] for row in rows)]
         if ids and (reason := await _why_ids_are_needed(self._connection, self._table)):
             cursor = await self._connection.execute(_CREATED, (self._job_id,))
@@ -265,7 +265,7 @@ class _Undo:
     async def _delete(self, connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
         # Whoever changes a row meanwhile is waited for, and the row then is not the import's any more.
         statement = sql.SQL("{} AND {}").format(delete_statement(table), self._is_own)
-        cursor = await connection.execute(bound(statement, connection), rows.arrays)
+        cursor = await connection.execute(escaped(statement, connection), rows.arrays)
         return Tally(deleted=cursor.rowcount, dropped=rows.size - cursor.rowcount)
 
     def _delete_each(self, table: TargetTable, _: WritableRows) -> tuple[sql.Composable, str]:

@@ -23,7 +23,7 @@ from bulkport.pools import AsyncPool
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.25
-"""Time between two reads of what is watched: progress is shown at most four times a second."""
+"""Polling interval of watched imports: progress is shown at most four times a second."""
 _FIRST_POLL_SECONDS: Final = 0.02
 _SLOWER: Final = 1.6
 
@@ -111,7 +111,7 @@ class ImportWatch:
                 watcher.end()
 
     def require_room(self, user_id: str) -> None:
-        """Look whether there is room for one more reader of this user's imports; raises what `watching` does."""
+        """Require room for one more reader of this user's imports; raises the errors of `watching`."""
         if self._of_user[user_id] >= self._max_user_watchers:
             raise TooManyRequests(
                 f"You have reached the limit of {self._max_user_watchers} followed imports; "
@@ -164,7 +164,7 @@ class ImportWatch:
                 yield news
 
     async def wait(self, job: ImportJob, seconds: float) -> ImportJob:
-        """The import as soon as it has a final status, or as it stands after `seconds`."""
+        """The import once it has a final status, or its state after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 async for state in self.states(job):

@@ -13,15 +13,15 @@ class WriteMode(StrEnum):
     """How a row is written, depending on whether its key is stored."""
 
     INSERT = "insert"
-    """Rows are created; a row whose unique key is taken is a row error."""
+    """Create rows; an existing key is a row error."""
     UPSERT = "upsert"
     """Rows are created, or change the stored row of their key. The last row of a body wins."""
     UPDATE = "update"
-    """Rows change the stored row of their key; a row whose key is not stored is skipped."""
+    """Change the stored row with the key; skip rows whose key is not stored."""
     SKIP = "skip"
-    """Rows are created; a row whose key is stored is skipped."""
+    """Create rows; skip rows whose key is stored."""
     DELETE = "delete"
-    """The stored rows of the keys are deleted; a row whose key is not stored is skipped."""
+    """Delete the stored rows with the keys; skip keys that are not stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class WriteOptions:
 
     mode: WriteMode
     dry_run: bool = False
-    """Whether everything is tried and nothing stays."""
+    """Whether the import is a dry run, which stores nothing."""
     results: bool = False
-    """Whether the outcome and id of every row is kept."""
+    """Whether the outcome and id of every row is stored."""
     context: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
-    """Values by column that the request gives and no row may choose."""
+    """Values by column that the request sets and rows cannot."""
 
     def stored(self) -> dict[str, Any]:
         """As JSON; members that have their default are left out."""
@@ -49,7 +49,7 @@ class WriteOptions:
 
     @classmethod
     def of_stored(cls, stored: Mapping[str, Any] | None, default: WriteMode) -> Self:
-        """What `stored` gave; an import that chose nothing has the resource's own mode."""
+        """The inverse of `stored`; an import without a mode has the resource's own."""
         given = stored or {}
         return cls(
             mode=WriteMode(given.get("mode", default)),

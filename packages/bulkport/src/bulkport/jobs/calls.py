@@ -1,4 +1,4 @@
-"""What an application declares and asks of its background jobs."""
+"""The calls of an application on its background jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -54,12 +54,12 @@ class JobCalls(ControlCalls, InspectCalls):
         self.schema = schema_name(schema)
         self._make_engine: EngineFactory = partial(engine, schema=self.schema)
         self._links: list[tuple[AsyncPool | None, JobEngine]] = [(None, self._make_engine())]
-        """Of those who are connected; the last is used. They leave in any order, such as a worker before the server."""
+        """Of all current connections; the last is used. They close in any order, such as a worker before the server."""
         self._tasks: dict[str, Task[..., Any]] = {}
         self._queue: CallerlessQueue | None = None
         """Takes jobs in place of the engine; see `enqueueing_to`."""
         self.sync: SyncJobs = SyncJobs(self, schema)
-        """The same for code without an event loop, as far as enqueueing goes."""
+        """The enqueueing calls for code without an event loop."""
         self.recurring = RecurringJobs(lambda: self._engine.recurring)
         """Jobs that are made again and again, by the clock."""
 
@@ -102,7 +102,7 @@ class JobCalls(ControlCalls, InspectCalls):
 
     @property
     def needs_connection(self) -> bool:
-        """Whether what takes jobs does so in a transaction."""
+        """Whether jobs are enqueued in a transaction."""
         return self._queue is None
 
     # Declaring tasks
@@ -297,14 +297,14 @@ class JobCalls(ControlCalls, InspectCalls):
             return await self._engine.enqueue_many(own, jobs)
 
     async def get(self, job_id: BackgroundJobId, *, connection: "AnyConnection | None" = None) -> BackgroundJob | None:
-        """The job's current state; None if there is no such job, or no longer."""
+        """The job's current state; None if it does not exist (any more)."""
         if self._queue is not None and (found := self._queue.get(job_id)) is not None:
             return found
         return await self._engine.look_up(job_id, connection)
 
     @property
     def reader(self) -> JobReader:
-        """All that can be asked about jobs, queues and servers.
+        """Queries about jobs, queues and servers.
 
         Raises
         ------

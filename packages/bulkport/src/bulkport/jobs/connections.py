@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class AsyncpgConnection(Protocol):
-    """What is used of `asyncpg.Connection`, or of what asyncpg's pool lends."""
+    """The part of `asyncpg.Connection`, or of asyncpg's pooled connections, that is used."""
 
     async def fetch(self, query: str, *args: Any) -> list[Any]:
         """Rows of a query."""

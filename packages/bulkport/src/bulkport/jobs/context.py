@@ -1,4 +1,4 @@
-"""Tasks: the functions that background jobs run, and what they learn about the run they are in."""
+"""The functions that background jobs run, and the context of a run."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class JobContext:
     asks_cancel: Callable[[], bool] = field(repr=False)
     asks_stop: Callable[[], bool] = field(repr=False)
     is_overdue: Callable[[], bool] = field(default=lambda: False, repr=False)
-    """Whether the run has taken longer than its task allows."""
+    """Whether the run has exceeded its task's timeout."""
     output: RunOutput = field(default_factory=RunOutput, repr=False, compare=False)
     """Where progress, log lines and checkpoints go."""
 
@@ -106,7 +106,7 @@ class JobContext:
 
     @property
     def checkpoint(self) -> JSONValue:
-        """The last checkpoint of this job, from this or an earlier run; None: nothing was saved."""
+        """The last checkpoint of this job, from this or an earlier run; None if none was saved."""
         return self.output.checkpoint
 
     def save_checkpoint(self, value: JSONValue) -> None:
@@ -138,10 +138,10 @@ class RunSettings:
     """Errors that the task's work brings with it, such as a receiver that is away: a line of the log without their
     traceback, which the attempt keeps."""
     is_heavy: bool = False
-    """Whether a run keeps its whole process busy. A server that runs such a job leaves the next one to an idler
+    """Whether a run keeps its whole process busy. A server that runs such a job leaves the next one to a less busy
     server for a moment before it claims it itself, so that work spreads over all processes."""
     max_result_bytes: int = 65_536
-    """A result whose JSON is longer is not stored; the job succeeds all the same."""
+    """A result with longer JSON is not stored; the job still succeeds."""
     cancel_grace_seconds: float = 30.0
     """A run that has not ended so long after its cancellation is reported in the log."""
     on_failure: FailureHook | None = None

@@ -35,7 +35,7 @@ class Why(TypedDict, total=False):
 
 
 class OrderedBy(Why, Actor, total=False):
-    """Who wants it, why, and in whose transaction."""
+    """Who gave the command, why, and in which transaction."""
 
 
 def _port(calls: "ControlCalls") -> JobControl:
@@ -108,7 +108,7 @@ class ControlCalls(ABC):
         return await self._order(Change(priority=priority, queue=queue, **_why(by)), job_id, by)
 
     async def cancel_all(self, query: JobQuery, **why: Unpack[Why]) -> OrderSummary:
-        """`cancel` all jobs that a query finds; the answer as text is such as `12 cancelled, 1 already ended`."""
+        """`cancel` all jobs that a query finds; the result as text reads like `12 cancelled, 1 already ended`."""
         return await self.order_all(Cancel(**why), query)
 
     async def delete_all(self, query: JobQuery, **why: Unpack[Why]) -> OrderSummary:

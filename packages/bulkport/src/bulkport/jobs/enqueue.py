@@ -21,7 +21,7 @@ On: TypeAlias = Outcome | Literal["succeeded", "failed", "finished"]
 
 
 def call_of(what: JobCall | Task[..., Any], args: Sequence[object], kwargs: Mapping[str, object]) -> JobCall:
-    """The call that is meant by a call, or by a task and its arguments.
+    """The call given by a call, or by a task and its arguments.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What can go wrong when background work is asked for or carried out."""
+"""Errors of background jobs."""
 
 from typing import Final
 

@@ -13,7 +13,7 @@ R = TypeVar("R")
 def forwarded(
     target: Callable[[S], T], call: Callable[Concatenate[T, P], Coroutine[Any, Any, R]]
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """A method that calls the method `call` of what `target` gives for its object."""
+    """A method that calls the method `call` of the object that `target` returns."""
 
     @wraps(call)
     async def forward(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:

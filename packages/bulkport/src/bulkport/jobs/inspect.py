@@ -1,4 +1,4 @@
-"""What is asked about jobs, queues and servers, as an application asks it."""
+"""Queries of an application about jobs, queues and servers."""
 
 from abc import ABC, abstractmethod
 

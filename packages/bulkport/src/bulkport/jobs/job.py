@@ -1,4 +1,4 @@
-"""A background job as its engine knows it, and the states it goes through."""
+"""Background jobs and their states."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Recurring jobs as an application holds them."""
+"""Recurring jobs in an application."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack
@@ -28,7 +28,7 @@ class RecurringOptions(TypedDict, total=False):
     priority: int
     """By default the task's."""
     missed: Missed
-    """What becomes of ticks that no worker acted on in time; by default one job is made for all of them."""
+    """The policy for missed ticks; by default one job is made for all of them."""
     overlap: bool
     """Whether a tick makes a job although an earlier one has not ended; by default it does."""
 

@@ -28,15 +28,15 @@ class RetryPolicy:
     max_seconds: float = 60.0
     """Longest wait."""
     jitter: float = 0.2
-    """Largest share of the wait that chance takes away, 0 to 1."""
+    """Jitter: largest share by which a delay is shortened at random, 0 to 1."""
     final: tuple[type[BaseException], ...] = ()
     """Exceptions that are never retried; see also `FinalError`."""
     max_lost_runs: int | None = 5
-    """Runs whose worker may die, as one that takes too much memory does, before the job has failed for good. They are
+    """Runs that may end with a dead worker, as after running out of memory, before the job fails permanently. They are
     no failed attempts; None: any number."""
 
     def __post_init__(self) -> None:
-        # As what must hold, so that NaN is refused too.
+        # Written positively, so that NaN is rejected too.
         waits = self.base_seconds >= 0 and self.max_seconds >= 0 and 0 <= self.jitter <= 1
         if self.max_attempts < 1 or not waits:
             raise ValueError(f"not a usable retry policy: {self}")

@@ -1,4 +1,4 @@
-"""The output of a run while it goes on: progress, log lines, a checkpoint.
+"""The output of a run in progress: progress, log lines, a checkpoint.
 
 The task does not wait for it: output is buffered in memory, and written at once if nothing was written in the last half
 second, otherwise with the next write. The rest is written when the run ends, before its outcome. The event loop and
@@ -36,7 +36,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line that a task logged; `line` counts from 1 over all runs of its job."""
+    """A line that a task logged; `line` counts from 1 across all runs of its job."""
 
     line: int
     level: str
@@ -72,7 +72,7 @@ def _countable(number: int) -> int:
 
 
 OutputWriter = Callable[[PendingOutput], Awaitable[None]]
-"""Writes output if the run is still its worker's; never raises for a database that is away or refuses."""
+"""Writes output while the worker owns the run; never raises for a database error."""
 
 
 class RunOutput:
@@ -127,7 +127,7 @@ class RunOutput:
         self._schedule()
 
     def set_checkpoint(self, value: JSONValue) -> None:
-        """Save what a later run of the job needs to go on from here.
+        """Save what a later run of the job needs to continue from here.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class RunOutput:
         return self._is_scheduled
 
     async def finish(self) -> None:
-        """Write what is left; later output is dropped."""
+        """Write the remaining output; later output is dropped."""
         self._is_closed = True
         if self._writing is not None and self._hurry is not None:
             self._hurry.set()

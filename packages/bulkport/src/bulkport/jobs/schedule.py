@@ -78,7 +78,7 @@ class Schedule:
 
     @property
     def fields(self) -> tuple[str, str, str, str, str]:
-        """Minute, hour, day of month, month and day of week, in capitals; a shorthand as what it stands for."""
+        """Minute, hour, day of month, month and day of week in capitals, with shorthands expanded."""
         minute, hour, day, month, weekday = self._fields
         return minute, hour, day, month, weekday
 
@@ -144,7 +144,7 @@ class Schedule:
         return offset
 
     def _normalized(self) -> str:
-        """The expression in which a star means what the module says.
+        """The expression with stars as described in the module.
 
         CronSim, like cron, takes a schedule for one of certain hours unless its minutes or hours begin with a star,
         and `*/15 2 * * *` would be left out with the hour, or come twice as often with the second one.

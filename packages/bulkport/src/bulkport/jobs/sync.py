@@ -47,7 +47,7 @@ class SyncJobs:
         self._calls = calls
         self._schema = schema
         self._pools: list[SyncPool] = []
-        """Of those who are connected; the last is used. Threads leave in any order."""
+        """Of all current connections; the last is used. Threads disconnect in any order."""
 
     @property
     def is_connected(self) -> bool:

@@ -26,7 +26,7 @@ _MOST_SECONDS: Final = 366 * 86_400.0
 
 
 def require_key(name: str, value: str) -> None:
-    """Refuse a key or a user's id that cannot be stored; `name` is what it is called.
+    """Reject a key or a user id that cannot be stored; `name` is for the message.
 
     Raises
     ------
@@ -49,14 +49,14 @@ class JobOptions:
 
     queue: str = DEFAULT_QUEUE
     priority: int = 0
-    """Higher goes first; among equals, first come, first served."""
+    """Higher priorities run first; equal ones in order."""
     unique_key: str | None = None
     """Of the jobs with one unique key, only one waits at a time; it is free again as soon as that one starts."""
     unique_for: float | None = None
     """Seconds for which the unique key stays taken, whatever becomes of the job: what is enqueued again and again
     within them runs once. Needs a unique key."""
     concurrency_key: str | None = None
-    """Of the jobs with one concurrency key, at most `concurrency_limit` run at one time."""
+    """Of the jobs with one concurrency key, at most `concurrency_limit` run concurrently."""
     concurrency_limit: int = 1
     rate_limit: int | None = None
     """Of the jobs with one rate key, so many start in `rate_seconds`; those beyond wait for their time. A token bucket:

@@ -37,11 +37,11 @@ class RunLimits:
     timeout_seconds: float | None
     """A longer run is cancelled and has failed with `TimeoutError`; None: no limit."""
     cancel_grace_seconds: float
-    """A run that goes on so long after that is reported in the log."""
+    """Seconds after which a run that continues beyond its deadline is logged."""
 
 
 class TaskThreads:
-    """Threads for sync tasks; they end with the process, or after `close` when they have nothing to do.
+    """Threads for sync tasks; they end with the process, or after `close` once idle.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class TaskThreads:
         return future
 
     def close(self) -> None:
-        """Let each thread end when it has nothing to do; no call may follow."""
+        """Let idle threads end; no further calls are allowed."""
         for _ in range(self._started):
             self._calls.put(None)
 
@@ -150,7 +150,7 @@ async def run_in_thread(
 
 @contextmanager
 def _limited(context: JobContext, limits: RunLimits) -> Iterator[JobContext]:
-    """The context with the run's time limit in it; a run that goes on beyond it is reported."""
+    """A context with the run's timeout; a run that continues beyond it is reported."""
     timeout = limits.timeout_seconds
     if timeout is None:
         yield context
@@ -171,7 +171,7 @@ def _limited(context: JobContext, limits: RunLimits) -> Iterator[JobContext]:
 
 
 def report_unended(job_id: object, task: str, run: "asyncio.Task[Any]", why: str, seconds: float) -> None:
-    """Log that a run goes on though it should have ended `seconds` ago, and what it is doing."""
+    """Log that a run should have ended `seconds` ago, with its stack."""
     if not run.done():
         _log.error("job does not stop", job_id=job_id, task=task, why=why, seconds=seconds, stack=_stack_of(run))
 

@@ -27,7 +27,7 @@ _LONGEST_RESTART_SECONDS = 5.0
 
 
 class WorkerServer:
-    """Runs the jobs of an engine until it is asked to stop, whatever happens to the database meanwhile.
+    """Runs the jobs of an engine until it is asked to stop, and survives database outages.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def new_server_name() -> str:
 
 
 def run_until_signal(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Be a worker process: call `run` on an event loop of its own, and set what it is given on SIGTERM or SIGINT.
+    """Run a worker process: call `run` on a new event loop with an event that SIGTERM and SIGINT set.
 
     It returns when `run` does: running jobs have ended by then, or been handed back. A process that has set up no logs
     prints those of the worker on its standard error.

@@ -45,7 +45,7 @@ def run_sync(connection: Any, work: "Steps[T]") -> T:
         if isinstance(connection, orm.Session):
             connection = connection.connection()
         if isinstance(connection, sqlalchemy.Connection):
-            # Begins SQLAlchemy's transaction, so that what goes to the driver directly is part of it.
+            # Begins SQLAlchemy's transaction, so that statements sent to the driver directly are part of it.
             connection.exec_driver_sql("SELECT 1")
             execute = _on_driver(connection.connection.driver_connection)
             return _pump(work, execute)

@@ -23,7 +23,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of what goes up, without comments and line breaks; the same for each name of the schema."""
+        """SHA-256 of the upgrade script without comments and line breaks; independent of the schema name."""
         return sha256(" ".join(_COMMENT.sub("", self.up).split()).encode()).hexdigest()
 
 

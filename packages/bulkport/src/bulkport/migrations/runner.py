@@ -65,7 +65,7 @@ def downgrade(connection: AsyncConnection, to: int = 0, *, schema: str = DEFAULT
 
 
 def downgrade(connection: Any, to: int = 0, *, schema: str = DEFAULT_SCHEMA) -> Any:
-    """Go down to version `to`, with all data of what is dropped; 0 leaves nothing of Bulkport. Otherwise as `upgrade`.
+    """Downgrade to version `to`, dropping tables with their data; 0 removes Bulkport. Otherwise like `upgrade`.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def changed(connection: AsyncConnection, *, schema: str = DEFAULT_SCHEMA) -> Awa
 
 
 def changed(connection: Any, *, schema: str = DEFAULT_SCHEMA) -> Any:
-    """Migrations that have run there with other SQL than this version has: its tables may differ from what it needs."""
+    """Migrations that ran with different SQL than this version has, so that tables may differ from what it needs."""
     return _run(connection, steps.changed(schema))
 
 

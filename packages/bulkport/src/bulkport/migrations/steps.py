@@ -99,7 +99,7 @@ def upgrade(to: int | None = None, schema: str = DEFAULT_SCHEMA) -> Steps[int]:
 
 
 def downgrade(to: int = 0, schema: str = DEFAULT_SCHEMA) -> Steps[int]:
-    """Go down to version `to`, with all data of what is dropped; the version that the schema is then at.
+    """Downgrade to version `to`, dropping tables with their data; returns the resulting version.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def down(migration: Migration) -> str:
 
 
 def known(version: int) -> int:
-    """A version of the schema; raises MigrationError if there is no such one."""
+    """A version of the schema; raises MigrationError for an unknown one."""
     if not 0 <= version <= latest():
         raise MigrationError(f"There is no version {version} of the schema: versions go from 0 to {latest()}.")
     return version

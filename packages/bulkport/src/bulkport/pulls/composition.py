@@ -1,4 +1,4 @@
-"""Putting the parts of pulling together, as far as their packages are installed."""
+"""Composes the parts of pulling for which packages are installed."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -47,7 +47,7 @@ def open_puller(
     web = None
     if access.policy is not None:
         from bulkport.egress import Egress  # noqa: PLC0415 # needs the extra
-        from bulkport.pulls.web import WebReader  # noqa: PLC0415
+        from bulkport.pulls.web_source import WebReader  # noqa: PLC0415
 
         web = WebReader(Egress(access.policy, seconds=limits.body_idle_seconds))
     intake = Intake(engine, pool, pool, limits, chunk_workers)

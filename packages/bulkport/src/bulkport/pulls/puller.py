@@ -1,4 +1,4 @@
-"""What a worker does with an import whose body is still elsewhere: it fetches it, and fills the import."""
+"""Fetches the body of an import from its source and fills the import, in a worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -9,7 +9,6 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import PoolTimeout
 
-from bulkport.beside import end_tasks
 from bulkport.errors import (
     BulkportError,
     InsufficientStorage,
@@ -22,21 +21,22 @@ from bulkport.errors import (
 )
 from bulkport.identifiers import ImportId
 from bulkport.imports.accepted import AcceptedImport
-from bulkport.imports.awaited import BodyRefused, BodyUnavailable
 from bulkport.imports.body.upload import Upload
+from bulkport.imports.body_fetch import BodyRefused, BodyUnavailable
 from bulkport.imports.formats import Handling, parse_media_type
 from bulkport.imports.ingest import Intake
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.worker.attempt import Attempt
 from bulkport.jobs.port import JobContext, RetryLater
 from bulkport.pools import AsyncPool
-from bulkport.pulls.opened import OpenedSource, SourceReader, SourceRefused, SourceUnavailable, Version
+from bulkport.pulls.opened_source import OpenedSource, SourceReader, SourceRefused, SourceUnavailable, Version
 from bulkport.pulls.recurring import write_version
 from bulkport.pulls.source import Source
+from bulkport.task_scope import end_tasks
 
 _LOOK_SECONDS: Final = 0.5
 _AT_ONCE: Final = 8
-"""Bodies that one worker process fetches at one time."""
+"""Bodies that one worker process fetches concurrently."""
 _FULL_SECONDS: Final = 1.0
 _MAX_MESSAGES: Final = 3
 _PASSING: Final = (InsufficientStorage, ServiceUnavailable, TooManyRequests, UploadInterrupted)
@@ -123,7 +123,7 @@ class Puller:
                 self._received.pop(attempt.job_id, None)
 
     async def _is_wanted(self, job_id: ImportId) -> bool:
-        """Whether the import still waits for its body; reports how much of it is here."""
+        """Whether the import still waits for its body; reports how much has arrived."""
         try:
             async with self._pool.connection() as connection:
                 values = {"id": job_id, "received": self._received.get(job_id, 0)}

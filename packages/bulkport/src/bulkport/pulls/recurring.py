@@ -1,4 +1,4 @@
-"""Recurring pulls in the database: sources that are looked at by the clock, each change an import of its own."""
+"""Recurring pulls in the database: sources checked on a schedule, each change of which becomes an import."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from bulkport.imports.formats import Handling
 from bulkport.imports.labels import ImportLabels
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.write_options import WriteOptions
-from bulkport.pulls.opened import Version
+from bulkport.pulls.opened_source import Version
 from bulkport.pulls.source import Source
 
 MAX_PULLS: Final = 100
@@ -181,11 +181,11 @@ async def lock_pull(connection: AsyncConnection[Any], pull_id: int, job_id: str)
 async def write_check(
     connection: AsyncConnection[Any], pull_id: int, job_id: str, outcome: PullOutcome, import_id: int | None = None
 ) -> None:
-    """Write what a look came to."""
+    """Write the result of a check."""
     values: Mapping[str, Any] = {"id": pull_id, "job_id": job_id, "outcome": outcome, "import_id": import_id}
     await connection.execute(_WRITE_CHECK, values)
 
 
 async def write_version(connection: AsyncConnection[Any], pull_id: int, version: Version) -> None:
-    """Write what the body was that an import has now, in the transaction that fills the import."""
+    """Write the format of the fetched body, in the transaction that fills the import."""
     await connection.execute(_WRITE_VERSION, (version.etag, version.last_modified, pull_id))

@@ -83,7 +83,7 @@ class Source:
 
     @property
     def shown(self) -> dict[str, str]:
-        """As it is shown: without the query of its address, which may hold a signature or a token."""
+        """The displayed source, without the query of its URL, which may contain a signature or a token."""
         return self.to_json() | ({} if self.url is None else {"url": shown_url(self.url)})
 
     @property
@@ -95,7 +95,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """What a body is, as far as it was said: the words of its source, its server and its name, in this order."""
+    """The declared format of a body: by its source, its server or its name, in this order."""
 
     content_type: str
     content_encoding: str | None

@@ -12,7 +12,7 @@ from typing import Any, Final
 from bulkport.errors import ValidationFailed
 from bulkport.extras import require_extra
 from bulkport.identifiers import UserId
-from bulkport.pulls.opened import OpenedSource, SourceRefused, SourceUnavailable, Version
+from bulkport.pulls.opened_source import OpenedSource, SourceRefused, SourceUnavailable, Version
 from bulkport.pulls.source import Source, kind_of_file
 
 _PART_BYTES: Final = 1024 * 1024
@@ -110,7 +110,7 @@ class StoreReader:
         yield OpenedSource(kind, _version(found.meta), found.meta["size"], _body(source, found))
 
     async def is_unchanged(self, source: Source, known: Version) -> bool:
-        """Compare what the store says of the object; see `SourceReader`."""
+        """Compare the store's metadata of the object; see `SourceReader`."""
         import obstore  # noqa: PLC0415 # an extra
 
         assert source.path is not None

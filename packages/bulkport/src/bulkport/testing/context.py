@@ -12,7 +12,7 @@ _JOB_ID: Final = BackgroundJobId("1")
 
 
 class _Recorded(RunOutput):
-    """Keeps what a run says about itself."""
+    """Records the output of a run."""
 
     def __init__(self, checkpoint: JSONValue = None) -> None:
         super().__init__(stored=StoredOutput(checkpoint))

@@ -6,7 +6,7 @@ from typing import Unpack
 
 from bulkport.app import Bulkport
 from bulkport.identifiers import AnyUserId
-from bulkport.imports.body.given_file import FileContent
+from bulkport.imports.body.local_file import FileContent
 from bulkport.imports.calls import FileOptions, RowError
 from bulkport.imports.resource import Resource
 from bulkport.imports.states import ImportStatus

@@ -121,13 +121,13 @@ class InlineJobs:
         return len(self._batches)
 
     async def seal_batch(self, connection: object, batch_id: int) -> bool:
-        """End a batch, and run what waits for it."""
+        """End a batch and run its continuations."""
         self._batches[batch_id].is_sealed = True
         await self._continue_all()
         return True
 
     def get(self, job_id: BackgroundJobId) -> BackgroundJob | None:
-        """A job as it stands."""
+        """The current state of a job."""
         job = self._find(job_id)
         if job is None:
             return None

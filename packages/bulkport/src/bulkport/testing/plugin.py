@@ -46,7 +46,7 @@ def bulkport_server_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def bulkport_create_tables() -> Callable[[str], None] | None:
-    """Makes the application's own tables in the database whose URL it is given; override it. None: there are none."""
+    """Creates the application's own tables in the database with this URL; override it if there are any."""
     return None
 
 

@@ -8,10 +8,10 @@ from typing import Final
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from bulkport.beside import beside
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
+from bulkport.task_scope import background_task
 from bulkport.webhooks.deliver import DELIVER_WEBHOOK, WEBHOOK_QUEUE
 
 _INTERVAL_SECONDS: Final = 1.0
@@ -70,9 +70,9 @@ class Dispatcher:
         self._engine = engine
 
     @asynccontextmanager
-    async def beside(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
+    async def running(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
         """Look every `interval_seconds` for as long as the context lasts."""
-        async with beside(self._run(interval_seconds), "webhook dispatcher"):
+        async with background_task(self._run(interval_seconds), "webhook dispatcher"):
             yield
 
     async def dispatch(self) -> int:

@@ -29,7 +29,7 @@ class WebhookEvent(StrEnum):
     FAILED = "import.failed"
     CANCELLED = "import.cancelled"
     PING = "webhook.ping"
-    """A test message, sent when it is asked for."""
+    """A test message, sent on request."""
 
 
 class DeliveryState(StrEnum):
@@ -177,7 +177,7 @@ async def change_webhook(
     description: str | None = None,
     is_active: bool | None = None,
 ) -> Webhook:
-    """Change what is given; raises NotFound."""
+    """Change the given members; raises NotFound."""
     values = {
         "id": webhook_id,
         "user_id": user_id,

@@ -1,4 +1,4 @@
-"""`bulkport attention …`: conditions that need an operator, for people, monitors, webhooks and mail."""
+"""`bulkport attention …`: reports conditions that need an operator to people, monitors, webhooks and mail."""
 
 import asyncio
 import json
@@ -105,7 +105,7 @@ def _camel(name: str) -> str:
 
 
 async def _send_changes(bulkport: "Bulkport", notices: Sequence[Notice], every: float) -> None:
-    """Send each condition when it begins and when it ends; what did not arrive is sent the next time."""
+    """Send each condition when it begins and when it ends; failed notices are sent again the next time."""
     reported: list[dict[tuple[str, str], dict[str, Any]]] = [{} for _ in notices]
     async with bulkport.connect():
         while True:

@@ -1,4 +1,4 @@
-"""Notices of conditions that begin and end, by webhook or mail."""
+"""Sends notices of conditions that begin and end, by webhook or mail."""
 
 import asyncio
 import smtplib
@@ -20,7 +20,7 @@ Condition = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one notice holds."""
+    """The content of one notice."""
 
     begun: Sequence[Condition]
     ended: Sequence[Condition]

@@ -1,4 +1,4 @@
-"""`bulkport dashboard …`: the dashboard by itself, for an application that does not mount it."""
+"""`bulkport dashboard …`: serves the dashboard for an application that does not mount it."""
 
 import asyncio
 import socket

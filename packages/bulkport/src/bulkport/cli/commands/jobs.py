@@ -1,4 +1,4 @@
-"""`bulkport jobs …`: look at background jobs and control them."""
+"""`bulkport jobs …`: inspects and controls background jobs."""
 
 import asyncio
 import json

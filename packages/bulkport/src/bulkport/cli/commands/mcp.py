@@ -1,4 +1,4 @@
-"""`bulkport mcp …`: what fails and why, for assistants that speak the Model Context Protocol."""
+"""`bulkport mcp …`: shows failures to assistants over the Model Context Protocol."""
 
 from bulkport.cli.commands.target import Target, load, plain_errors
 from bulkport.extras import require_extra

@@ -1,4 +1,4 @@
-"""`bulkport queues …` and `bulkport servers …`: look at queues and worker servers, and control them."""
+"""`bulkport queues …` and `bulkport servers …`: inspect and control queues and worker servers."""
 
 import json
 from collections.abc import Awaitable, Callable

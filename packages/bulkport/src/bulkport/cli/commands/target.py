@@ -1,4 +1,4 @@
-"""The application's `Bulkport`, by its name: `shop:bulkport`."""
+"""Loads the application's `Bulkport` by name, such as `shop:bulkport`."""
 
 import importlib
 import sys
@@ -94,7 +94,7 @@ def _described(error: Exception) -> str:
 
 @contextmanager
 def plain_errors(target: str) -> Iterator[None]:
-    """Have errors that say what to do end the command with their message alone, for the application of the command."""
+    """Let expected errors end the command with just their message."""
     import psycopg  # slow to import
 
     from bulkport.database import mask_passwords

@@ -20,7 +20,7 @@ _NAME: Final = "developer"
 
 
 class LinkAccess:
-    """A browser that opened a link which the server printed is an operator, or what `role` says, and stays signed in.
+    """Signs in the browser that opens a link which the server printed, as operator or in the given `role`.
 
     Where a request comes from proves nothing: behind a proxy on the same machine every visitor comes from there.
 

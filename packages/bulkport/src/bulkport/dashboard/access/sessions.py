@@ -1,4 +1,4 @@
-"""Browsers that are signed in to the dashboard: kept in the database, so that each of them can be listed and ended.
+"""Sessions of the dashboard, stored in the database so that they can be listed and ended.
 
 A cookie says 32 random bytes. The database has their HMAC alone, so who reads the table is not signed in by it.
 """
@@ -86,7 +86,7 @@ class Sessions:
         self._secret = b"bulkport dashboard session" + secret.encode()
 
     async def begin(self, request: Request, way: Way, viewer: str, role: Role, *, seconds: float) -> str:
-        """Begin a session; what its cookie has to say."""
+        """Begin a session and return the value of its cookie."""
         token = secrets.token_urlsafe(32)
         browser = storable_text(request.headers.get("user-agent", ""))[:_MAX_BROWSER_CHARACTERS]
         address = request.client.host if request.client else None
@@ -96,7 +96,7 @@ class Sessions:
         return token
 
     async def find(self, token: str | None, way: Way) -> Viewer | None:
-        """Whose session a cookie says; None: nobody's."""
+        """The session of a cookie, or None."""
         if not token:
             return None
         async with self._pool().connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
@@ -129,7 +129,7 @@ class Sessions:
         return token
 
     async def redeem_link(self, token: str) -> bool:
-        """Whether the token is one that nobody has used; from now on it is used."""
+        """Use the token; whether it was unused."""
         async with self._pool().connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
             row = await (await cursor.execute(_REDEEM, (self._digest(token),))).fetchone()
         return bool(row and row[0])

@@ -25,7 +25,7 @@ from bulkport.dashboard.core.error_page import URL, error_page
 from bulkport.dashboard.core.forms import is_inside
 from bulkport.dashboard.core.viewer import Role, Viewer
 from bulkport.errors import BulkportError
-from bulkport.fastapi.answers import status_of
+from bulkport.fastapi.error_responses import status_of
 from bulkport.slots import Slots
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class RoleClaim:
     read_only: str = "viewer"
 
     def role_in(self, claims: Mapping[str, Any]) -> Role | None:
-        """The role; None for one who has neither."""
+        """The role, or None."""
         found = claims.get(self.name)
         if found is None:
             found = claims
@@ -94,7 +94,7 @@ class RoleClaim:
 
 
 class SignInAccess:
-    """Those see the dashboard who sign in with the provider and have a role.
+    """Admits users who sign in with the provider and have a role.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ class SignInAccess:
         return response
 
     def admitted(self, claims: Mapping[str, Any]) -> tuple[str, Role | None]:
-        """Who signed in, and the role; None for one who has none."""
+        """Who signed in, with the role, or None without a role."""
         return _name_in(claims), self._roles.role_in(claims)
 
     def _callback_url(self, request: Request) -> str:

@@ -1,4 +1,4 @@
-"""What decides who may see the dashboard."""
+"""Access policies of the dashboard."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
@@ -21,7 +21,7 @@ class Access(Protocol):
     """Decides about each request to the dashboard."""
 
     async def viewer(self, request: Request) -> Viewer | None:
-        """The viewer who sent the request; None: nobody who may see the dashboard."""
+        """The viewer who sent the request; None without access."""
         ...
 
     def refuse(self, request: Request) -> Response:
@@ -34,7 +34,7 @@ class Access(Protocol):
 
 
 class ClosedAccess:
-    """Nobody sees the dashboard, and nobody can tell that there is one."""
+    """Nobody sees the dashboard or can tell that it exists."""
 
     async def viewer(self, request: Request) -> Viewer | None:
         """None."""
@@ -61,7 +61,7 @@ class HookAccess(ClosedAccess):
 
 
 class OpenAccess(ClosedAccess):
-    """Everyone who reaches the server is an operator: for a machine that nobody else reaches, and for tests."""
+    """Everyone who can reach the server is an operator: for a private machine and for tests."""
 
     async def viewer(self, request: Request) -> Viewer | None:
         """The same for every request."""

@@ -1,4 +1,4 @@
-"""What operators can do, and the one way it is done: checked, carried out, audited, reported."""
+"""Actions of operators and how each is performed: checked, carried out, audited and reported."""
 
 import asyncio
 import hashlib
@@ -67,7 +67,7 @@ class ActionRequest:
     viewer: Viewer
     form: Form
     entry_id: int | None = None
-    """Of what is kept in the audit about it, once it is carried out."""
+    """From the audit entry of the finished operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +116,12 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of something, as far as the audit knows."""
+    """The result of an action in the audit log."""
 
     text: str | None
     """None: it is under way, or was broken off."""
     led_to: str | None = None
-    """The page that shows more of it, relative to the dashboard."""
+    """The page with details, relative to the dashboard."""
 
 
 class Audit(Protocol):
@@ -132,20 +132,20 @@ class Audit(Protocol):
         ...
 
     async def settle(self, entry_id: int, target: str, outcome: Outcome) -> None:
-        """Keep what came of it; where it led to stays if nothing else is given."""
+        """Record the result; the target stays unless another is given."""
         ...
 
     async def break_off(self, entry_id: int, why: str) -> None:
-        """Keep that it did not come to its end, after what is known of it already."""
+        """Record that the action did not finish, after its known result."""
         ...
 
     async def outcome(self, entry_id: int) -> Outcome:
-        """What came of it so far."""
+        """The result so far."""
         ...
 
 
 async def perform(action: Action, request: ActionRequest, audit: Audit) -> tuple[Done, Flash | None]:
-    """Do it, keep an entry in the audit whatever comes of it, and say what was done.
+    """Perform the action, audit it whatever the result, and report it.
 
     A form that is sent twice, such as by a double press without script, does it once: the second time says what came of
     the first.
@@ -179,7 +179,7 @@ async def _run_audited(action: Action, request: ActionRequest, audit: Audit) -> 
         await _try_to_break_off(audit, begun.entry_id, "failed; some of it may be done")
         raise
     except asyncio.CancelledError:
-        # The server stops. What many jobs were meant by is done page by page, so that some of it may stay.
+        # The server is stopping. Bulk operations commit page by page, so a part may already be done.
         await _try_to_break_off(audit, begun.entry_id, "interrupted; some of it may be done")
         raise
     outcome = Outcome(english(done.text)[:_MAX_OUTCOME_CHARACTERS], done.lead_to)

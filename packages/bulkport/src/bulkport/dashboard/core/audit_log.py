@@ -1,4 +1,4 @@
-"""The audit: who did what to which jobs, when, and what came of it (table `bulkport.audit`)."""
+"""The audit log: who did what to which jobs, when, and with what result (table `bulkport.audit`)."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -73,7 +73,7 @@ class AuditEntry:
     outcome: str | None
     """None: it is under way, or was broken off by the end of its server."""
     led_to: str | None
-    """The page that shows more of it, relative to the dashboard."""
+    """The page with details, relative to the dashboard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class AuditLog:
             return Begun(known, is_new=False)
 
     async def note(self, actor: str, action: str, target: str, outcome: str) -> None:
-        """Keep what was done already.
+        """Record what has been done already.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Values that are read once for all viewers and kept for some seconds."""
+"""Caches values for a few seconds, so that they are read once for all viewers."""
 
 import asyncio
 import time
@@ -36,5 +36,5 @@ class TTLCache(Generic[K, V]):
             return known[1]
 
     def clear(self) -> None:
-        """Forget what is known: it has changed."""
+        """Discard the cache, because the data has changed."""
         self._values.clear()

@@ -53,7 +53,7 @@ class Curve:
     line: str
     """SVG path."""
     area: str
-    """SVG path of what is below the line; empty where it is not filled."""
+    """SVG path of the area below the line; empty if not filled."""
     dots: tuple[tuple[float, float], ...]
     """Values with gaps on both sides, which a line would not show."""
 
@@ -101,7 +101,7 @@ class Link(Protocol):
 
     @property
     def since(self) -> str:
-        """When the stretch of time begins that the bar stands for."""
+        """Start of the bar's time range."""
         ...
 
     @property
@@ -112,7 +112,7 @@ class Link(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The place of a bar, which leads to what is behind it."""
+    """The area of a bar, which links to its jobs."""
 
     x: float
     width: float

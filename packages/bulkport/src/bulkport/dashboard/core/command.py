@@ -1,4 +1,4 @@
-"""Actions as programs ask for them: a path below `api/v1` and a JSON object in place of a form."""
+"""Actions for programs: a path below `api/v1` and a JSON object instead of a form."""
 
 import json
 import secrets

@@ -1,4 +1,4 @@
-"""Pages that belong together, with the actions on them: what a dashboard is put together of."""
+"""Components of a dashboard: related pages with their actions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bulkport.dashboard.core.page import Download, Page, Section
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """One entry of the navigation and what is behind it."""
+    """An entry of the navigation and its page."""
 
     section: Section
     pages: Sequence[Page]

@@ -28,7 +28,7 @@ class _Phrases:
     onward: str
     """From one value to the last there is: `ab {first}`."""
     step: str
-    """Added to values that are taken in steps: `{count}`."""
+    """Added to values in fixed steps: `{count}`."""
     every_minute: str
     every_minutes: str
     every_hour: str

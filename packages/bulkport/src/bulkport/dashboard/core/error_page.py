@@ -1,4 +1,4 @@
-"""Pages for those who are not viewers: what there is to do, and nothing of the dashboard."""
+"""Error pages for visitors without access, which reveal nothing of the dashboard."""
 
 from collections.abc import Callable
 from typing import Final

@@ -1,4 +1,4 @@
-"""A message that the next page shows once: what an action did."""
+"""Flash messages: the result of an action, shown once on the next page."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Numbers, durations, sizes and times as a person would say them. Pure functions; templates know them as filters."""
+"""Formats numbers, durations, sizes and times for people. Pure functions, available in templates as filters."""
 
 import math
 from datetime import UTC, datetime

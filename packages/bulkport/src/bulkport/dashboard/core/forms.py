@@ -1,4 +1,4 @@
-"""Forms as browsers post them, and the addresses they lead back to."""
+"""Parses posted forms and the addresses to return to."""
 
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit

@@ -38,7 +38,7 @@ def speaking(language: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # A coroutine that nobody ends before its loop does is closed in another context, where nothing was set.
+        # A coroutine left open until its loop closes is closed in another context, where nothing was set.
         with suppress(ValueError):
             _language.reset(token)
 
@@ -77,14 +77,14 @@ class Translated(str):
     english: str
 
     def __new__(cls, text: str, english: str) -> Self:
-        """The text, and what it is in English."""
+        """The text and its English original."""
         made = super().__new__(cls, text)
         made.english = english
         return made
 
 
 def english(text: str) -> str:
-    """A text in English, as far as it was made by `t`, `n`, `localised` and `joined`."""
+    """The English original of a text made by `t`, `n`, `localised` or `joined`."""
     return text.english if isinstance(text, Translated) else text
 
 

@@ -1,4 +1,4 @@
-"""Argument values that must not be shown, found by their names."""
+"""Masks argument values by name."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,7 +62,7 @@ def _words(name: str) -> list[str]:
 
 
 def unmasked(given: JSONValue, stored: JSONValue) -> JSONValue:
-    """What a form brings back, in which what is still masked is as it is stored; None where nothing is stored."""
+    """The value from a form, with still masked parts replaced by the stored ones; None if nothing is stored."""
     if given in (MASK, DEEPER):
         return stored
     if isinstance(given, Mapping) and isinstance(stored, Mapping):

@@ -26,7 +26,7 @@ _OF_SELECTED: Final = ("jobs/requeue", "jobs/run-now", "jobs/cancel", "jobs/dele
 
 
 class PageNotFound(Exception):
-    """There is nothing at this address; the message says what is missing."""
+    """There is no page at this address; the message says what is missing."""
 
 
 class Redirect(Exception):  # not an error
@@ -83,7 +83,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What a page is asked for. Two equal requests show the same."""
+    """A page request. Two equal requests show the same."""
 
     path: str
     """Relative to the dashboard, without a slash at either end; `""` is the first page."""
@@ -152,7 +152,7 @@ class Page:
     section: str
     """Key of the section it belongs to."""
     every: float = 1.0
-    """Seconds between two looks at what it shows while somebody watches."""
+    """Polling interval in seconds while somebody watches."""
     load_own: "LoadOwn | None" = None
     """Gives the template what belongs to one viewer, for use outside of its fragments."""
     follows_counts: bool = False
@@ -176,7 +176,7 @@ class Entry:
     label: str
     path: str
     fields: tuple[tuple[str, str], ...] = ()
-    """What the query must have; with the value "" what it must not."""
+    """Parameters that the query must have, or must not have if the value is ""."""
     count: str | None = None
     is_alarming: bool = False
 
@@ -193,7 +193,7 @@ class Search:
     """The search field at the top."""
 
     path: str
-    """Of the page that shows what was found."""
+    """The URL of the results page."""
     field: str
     """Of that page's query."""
     label: str
@@ -208,7 +208,7 @@ class Section:
     path: str
     """Of its first page."""
     count: str | None = None
-    """Name of the count that stands beside it; see `Counts`."""
+    """Name of the count shown beside it; see `Counts`."""
     is_alarming: bool = False
     """Whether a count above zero calls for attention."""
     entries: tuple[Entry, ...] = ()

@@ -1,4 +1,4 @@
-"""From templates to pages and to the fragments of pages that are sent live."""
+"""Renders templates to pages and to the fragments that are sent live."""
 
 import hashlib
 import json
@@ -71,7 +71,7 @@ class Fragment:
 
     @cached_property
     def around(self) -> str:
-        """Identifies what is around its rows."""
+        """Identifies the page around its rows."""
         return _hash(_ROW.sub("", self.html))
 
     def rows_changed_since(self, earlier: "Fragment") -> Mapping[str, str] | None:

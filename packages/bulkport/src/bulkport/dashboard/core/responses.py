@@ -83,7 +83,7 @@ class Responses:
         return response
 
     def error_page(self, request: Request, status: int, heading: str, text: str, link: Link | None) -> Response:
-        """A page for one who is no viewer."""
+        """A page for visitors without access."""
         # A route below the dashboard has the path there; before that the route of the application knows the rest.
         path = request.path_params.get("rest", request.scope["path"].removeprefix("/"))
         page_request = PageRequest(path, {}, Query(), Role.READ_ONLY, cookies.language(request))
@@ -95,7 +95,7 @@ class Responses:
     async def error(
         self, request: Request, viewer: Viewer, page_request: PageRequest, status: int, text: str
     ) -> Response:
-        """A page in its frame that says why there is no other."""
+        """An error page in the dashboard's frame."""
         try:
             counts = await self._counts()
         except Exception:

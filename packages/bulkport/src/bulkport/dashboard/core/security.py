@@ -1,4 +1,4 @@
-"""The headers that say to browsers what a page of the dashboard may do: only what comes from the dashboard itself."""
+"""Security headers: browsers load and run only what comes from the dashboard itself."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Style sheet, script and icons: read once, compressed once, named by their content so that browsers keep them."""
+"""Style sheet, script and icons: read and compressed once, named by content so that browsers cache them."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""What the table of `components.html` is given: columns, how it is sorted, and the way to the next page."""
+"""The data of the table in `components.html`: columns, sort order and the link to the next page."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Column:
     label: str
     """Its heading; empty for one of buttons."""
     sort_key: str | None = None
-    """By what it sorts; None: it does not."""
+    """Its sort key; None if it is not sortable."""
     is_number: bool = False
     """Whether it is aligned right."""
     is_minor: bool = False
@@ -27,7 +27,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Sorting:
-    """By what a table is sorted: the fields `sort` and `order` of the page's query."""
+    """The sort order of a table: `sort` and `order` in the page's query."""
 
     key: str
     descending: bool

@@ -1,4 +1,4 @@
-"""Times as people type them: `yesterday`, `2h ago`, `14:30`, `2026-07-01 14:00`; in UTC without a zone."""
+"""Parses times as people type them: `yesterday`, `2h ago`, `14:30`, `2026-07-01 14:00`; UTC without a zone."""
 
 import re
 from datetime import UTC, datetime, timedelta

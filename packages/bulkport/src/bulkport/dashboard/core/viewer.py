@@ -1,4 +1,4 @@
-"""Who looks at the dashboard, and what they may do."""
+"""A viewer of the dashboard and their permissions."""
 
 from dataclasses import dataclass
 from enum import StrEnum

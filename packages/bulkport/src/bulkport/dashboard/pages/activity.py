@@ -1,4 +1,4 @@
-"""Charts of what happened over a period: jobs that ended, against the period before, and how long they waited."""
+"""Activity charts: finished jobs over a period compared with the previous one, and queue latency."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Mark:
 
 
 def marks_of_servers(servers: Sequence[ServerStatus]) -> list[Mark]:
-    """When servers started, those within two minutes together: what a deployment looks like."""
+    """Start times of servers, grouped within two minutes: deployments."""
     marks: list[Mark] = []
     started = sorted(servers, key=lambda server: server.started_at)
     while started:
@@ -116,7 +116,7 @@ class ActivityReader:
 
 
 def chosen_group(request: PageRequest) -> SeriesGroup | None:
-    """What the address asks the charts to be taken apart by."""
+    """The grouping of the charts from the address."""
     name = request.query.choice("by", list(SeriesGroup), "")
     return SeriesGroup(name) if name else None
 
@@ -175,7 +175,7 @@ def activity_charts(
     only: Mapping[str, str | None],
     marks: Sequence[Mark] = (),
 ) -> ActivityCharts:
-    """The charts of a period from the points of it and of the period before; `only` narrows the jobs they lead to."""
+    """The charts of a period compared with the previous one; `only` filters the linked jobs."""
     all_bars = in_bars(points, period.bar)
     count = int(period.length / period.bar)
     shown, before = all_bars[-count:], all_bars[-2 * count : -count]

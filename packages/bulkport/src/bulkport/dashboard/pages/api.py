@@ -138,7 +138,7 @@ def job_members(job: JobSummary, masking: Masking) -> dict[str, Any]:
 
 
 def details_members(details: JobDetails, masking: Masking) -> dict[str, Any]:
-    """A job with all that is kept of it."""
+    """A job with everything stored about it."""
     return {
         **job_members(details.job, masking),
         "result": masking.apply(details.result),
@@ -160,7 +160,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
-        # What applications have named stays as it is.
+        # Names set by the application stay unchanged.
         return {
             (_camel(name) if isinstance(name, str) and name.isidentifier() else str(plain(name))): inner
             if name in ("args", "result", "metadata")

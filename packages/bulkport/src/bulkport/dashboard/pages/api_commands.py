@@ -1,4 +1,4 @@
-"""What the JSON API changes: the actions of the pages, with the same roles and in the same audit."""
+"""Commands of the JSON API: the actions of the pages, with the same roles and audit log."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -224,7 +224,7 @@ def _text(value: Any) -> str:
 
 
 def _filter(members: Mapping[str, Any]) -> Query:
-    """The query of a list; a name that it does not know would mean more jobs than were asked for."""
+    """The query of a list; ignoring an unknown name would select more jobs than requested."""
     if unknown := sorted(set(members) - {"state", *FILTERS, TAGS}):
         raise BadRequest(t("Unknown filters: {names}.", names=", ".join(unknown)[:200]))
     # So would one without a value, say from a variable that is not set.

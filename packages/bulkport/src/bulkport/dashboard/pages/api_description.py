@@ -1,4 +1,4 @@
-"""The JSON API described: an index at its address, and OpenAPI 3.1."""
+"""Describes the JSON API: an index at its root and an OpenAPI 3.1 document."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The part of the JSON API about imports of all users, and about what operators did."""
+"""The JSON API for imports of all users and the audit log."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""What needs an operator's attention now: conditions that do not pass by themselves."""
+"""Conditions that need an operator's attention because they do not resolve themselves."""
 
 import shutil
 import tempfile
@@ -149,7 +149,7 @@ def attention_to_servers(servers: Sequence[ServerStatus]) -> list[Attention]:
 
 
 def attention_to_recurring(recurring: Sequence[RecurringJob], now: datetime) -> list[Attention]:
-    """Recurring jobs whose time has passed without a job."""
+    """Overdue recurring jobs."""
     return [
         Attention(
             code="recurring_overdue",

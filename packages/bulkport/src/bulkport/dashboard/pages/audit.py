@@ -1,4 +1,4 @@
-"""The audit: what operators did, newest first."""
+"""The audit page: actions of operators, newest first."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ class KeptAudit(Protocol):
 
 
 def place_of(target: str) -> str | None:
-    """The page of a target; None: it is no single thing."""
+    """The page of a target; None if it is not a single object."""
     return next((page.format(*found.groups()) for form, page in _PLACES if (found := form.fullmatch(target))), None)
 
 

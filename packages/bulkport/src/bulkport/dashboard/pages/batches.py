@@ -1,4 +1,4 @@
-"""Batches: how far their jobs have come, and acting on those of them that failed or wait."""
+"""Batches: their progress, and actions on failed or waiting jobs."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -75,7 +75,7 @@ class BulkOperation:
     """The query of that list's address."""
     begun_at: datetime
     touched_at: datetime
-    """When its last step was taken."""
+    """Time of its last step."""
     count: JobCount
     """Jobs that matched when it started."""
     cursor: str | None
@@ -91,7 +91,7 @@ class BulkOperation:
 
     @property
     def total(self) -> int:
-        """Jobs that matched, as far as is known."""
+        """Jobs that matched, as far as known."""
         return max(self.count.jobs, self.jobs_seen)
 
     @property
@@ -151,7 +151,7 @@ class BulkOperationStore:
 
     @asynccontextmanager
     async def held(self, operation_id: int) -> AsyncIterator[tuple[AsyncConnection[Any], BulkOperation]]:
-        """A transaction in which nobody else continues the operation, bounded in time; and the operation as it is."""
+        """A time-limited transaction that locks the operation, and the operation's current state."""
         async with self._pool().connection() as connection, connection.transaction():
             milliseconds = 1000 * MOST_SECONDS_WAITED
             await connection.execute(_LIMITS, {"waited": str(milliseconds), "taken": str(2 * milliseconds)})

@@ -34,7 +34,7 @@ class Node:
 
     key: str
     column: int
-    """0 for the job of the page, less for what comes before."""
+    """0 for the job of the page, negative for its predecessors."""
     name: str
     note: str
     tone: str
@@ -46,7 +46,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The graph as it is drawn."""
+    """The drawn graph."""
 
     nodes: Sequence[Node]
     edges: Sequence[str]

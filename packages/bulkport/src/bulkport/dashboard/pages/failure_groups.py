@@ -1,4 +1,4 @@
-"""Failures that are alike: of one task, with one type of error and one message but for its numbers and names."""
+"""Groups failures by task, error type and message without its variable parts."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -37,7 +37,7 @@ class FailureGroup:
     task: str
     error_type: str
     message: str
-    """The first line, what varies replaced by an ellipsis."""
+    """The first line with variable parts replaced by an ellipsis."""
     jobs: int
     first_at: datetime
     last_at: datetime
@@ -94,7 +94,7 @@ def group_failures(failed: Sequence[JobSummary]) -> list[FailureGroup]:
 
 
 def normalised(message: str) -> str:
-    """The first line of an error's message, what varies from one failure to the next replaced by an ellipsis.
+    """The first line of an error's message with variable parts replaced by an ellipsis.
 
     Numbers, ids and quoted values vary; a quoted name in lower case, such as `'order_id'`, distinguishes errors.
     """

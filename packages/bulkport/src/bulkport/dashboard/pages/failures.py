@@ -1,4 +1,4 @@
-"""Failures grouped by task, error and message: what is wrong, how often, since when; and acting on all of a group."""
+"""The failures page: failures grouped by task, error and message, with actions on a whole group."""
 
 import json
 from collections.abc import Mapping

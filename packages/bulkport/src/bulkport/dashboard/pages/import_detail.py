@@ -35,7 +35,7 @@ _RECORD_CHARACTERS: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class MapCell:
-    """A cell of the chunk map as it is drawn."""
+    """A cell of the chunk map."""
 
     x: int
     y: int
@@ -105,7 +105,7 @@ def import_page(imports: OperatedImports) -> Page:
 
 
 def _kind(request: PageRequest) -> tuple[str, str] | None:
-    """The kind of error whose rows are wanted: field and message; None: all."""
+    """The requested kind of error, field and message; None for all."""
     message = storable_text(request.query.get("message"))
     return (storable_text(request.query.get("field")), message) if message else None
 
@@ -270,7 +270,7 @@ _READING_LABELS: Final = {
 
 
 def _reading(job: OperatedImport) -> list[tuple[str, str]]:
-    """How the file is read: what was asked for or detected."""
+    """How the file is read: requested or detected options."""
     reading: object = job.reading
     if not isinstance(reading, dict):
         return []

@@ -1,4 +1,4 @@
-"""Rows that imports brought: over a period, beside the jobs; and the speed of one import over its time."""
+"""Charts of imported rows over a period, and of the speed of one import."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

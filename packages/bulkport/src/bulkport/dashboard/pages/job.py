@@ -14,7 +14,7 @@ from bulkport.dashboard.core.formatting import duration
 from bulkport.dashboard.core.language import t
 from bulkport.dashboard.core.masking import Masking
 from bulkport.dashboard.core.page import Download, Page, PageNotFound, PageRequest
-from bulkport.dashboard.core.shortening import shortened
+from bulkport.dashboard.core.truncation import shortened
 from bulkport.dashboard.pages.continuations import continuation_graph
 from bulkport.dashboard.pages.job_call import call_in_a_line, readable_call, readable_value
 from bulkport.dashboard.pages.job_dots import Outcome

@@ -129,7 +129,7 @@ def _chosen(form: Form) -> list[BackgroundJobId]:
 
 
 def _list_meant(form: Form) -> tuple[str, Query]:
-    """The list whose jobs are all meant, and the query of its address."""
+    """The list whose jobs are all selected, and the query of its address."""
     name, mark, fields = form["all"].partition("?")
     if name not in LISTS:
         raise ActionRefused(t("Unknown list of jobs."))

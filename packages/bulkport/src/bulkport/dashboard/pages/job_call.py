@@ -1,4 +1,4 @@
-"""The call that a job carries out, as Python that a person can read and run."""
+"""Formats the call of a job as readable, runnable Python."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _MOST_LINE: Final = 200
 
 
 def readable_call(job: JobSummary, masking: Masking) -> str:
-    """The call that enqueues such a job, over as many lines as it takes, with what must not be shown masked."""
+    """The call that enqueues such a job, on several lines if necessary, with secrets masked."""
     options = _options(job)
     if job.args is None:
         arguments = ["..."]
@@ -102,7 +102,7 @@ def _in_brackets(opening: str, parts: Sequence[str], closing: str, depth: int, *
 def _literal(value: JSONValue) -> str:
     """A value as Python writes it, with the quotes that its formatters prefer."""
     if isinstance(value, str):
-        # JSON's escapes are Python's as well, but for what is beyond ASCII, which is left as it is.
+        # JSON's escapes are Python's as well; characters beyond ASCII stay unescaped.
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_literal(name)}: {_literal(inner)}" for name, inner in value.items()) + "}"

@@ -1,4 +1,4 @@
-"""The counts of jobs that stand in the navigation."""
+"""The job counts in the navigation."""
 
 from bulkport.dashboard.core.page import Counts, CountsSource
 from bulkport.jobs.inspect import InspectCalls

@@ -1,4 +1,4 @@
-"""Jobs as dots, each in the tone of its state: how the last ones went, at one look."""
+"""Shows recent jobs as dots coloured by state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

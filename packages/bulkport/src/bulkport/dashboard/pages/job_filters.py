@@ -1,4 +1,4 @@
-"""The jobs that a page's address asks for."""
+"""Parses the job filters of a page's address."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ class JobFilter:
     is_narrowed: bool
     """Whether anything but one state matters."""
     problems: Mapping[str, str] = field(default_factory=dict)
-    """By field, what is wrong with its value; such a filter finds nothing."""
+    """Errors by field; such a filter finds nothing."""
 
     @property
     def is_about_ended(self) -> bool:

@@ -24,7 +24,7 @@ class Names:
 
 
 class JobNames:
-    """Reads the names, and shares what was read for some seconds: they change rarely."""
+    """Reads names, cached for a few seconds because they rarely change."""
 
     def __init__(self, jobs: InspectCalls, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._jobs = jobs

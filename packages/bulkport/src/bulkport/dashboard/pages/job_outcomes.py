@@ -52,7 +52,7 @@ _OF_ONE: Final[dict[Effect, str]] = {
 
 
 def outcome_in_words(summary: OrderSummary) -> str:
-    """The result for many jobs, what was done first."""
+    """The result for many jobs, with completed actions first."""
     order = list(Effect)
     parts = sorted(summary.effects.items(), key=lambda part: order.index(part[0]))
     words = joined(", ", (n(count, *_WORDS[effect]) for effect, count in parts))

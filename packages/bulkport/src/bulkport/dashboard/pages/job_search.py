@@ -1,4 +1,4 @@
-"""The jobs that a filter finds, as far as operators may know of them: none by what is masked alone."""
+"""Searches jobs without revealing masked values: a match only in a masked value does not count."""
 
 import json
 import time
@@ -96,7 +96,7 @@ class JobSearch:
         return [job for job in page.items if await self._is_visible(job, query.text, source)]
 
     async def _is_visible(self, job: JobSummary, text: str | None, source: JobReader) -> bool:
-        """Whether more than what is masked has the text: a search must not reveal what cannot be seen."""
+        """Whether the text occurs outside masked values: a search must not reveal them."""
         if not text:
             return True
         args: JSONValue = job.args

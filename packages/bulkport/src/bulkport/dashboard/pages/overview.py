@@ -1,4 +1,4 @@
-"""The overview: what needs attention, how things stand, and the latest failures."""
+"""The overview page: what needs attention, key metrics and the latest failures."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -114,7 +114,7 @@ class Overview:
 
 
 class OverviewReader:
-    """Reads the overview; what changes slowly is read once for all viewers.
+    """Reads the overview; slowly changing parts are read once for all viewers.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class OverviewReader:
         disks = await self._disks.get(None)
         async with self._jobs.reader.at_one_moment() as reader:
             statistics = await reader.statistics()
-            # The current second is left out: half of it would look like a slump.
+            # The current second is omitted, because an incomplete one would look like a slump.
             seconds = await reader.series(
                 Granularity.SECOND,
                 statistics.as_of - timedelta(seconds=_REALTIME_SECONDS),
@@ -219,7 +219,7 @@ ReadOverview = Callable[[PageRequest], Awaitable[Overview]]
 
 
 def overview_page(read: ReadOverview) -> Page:
-    """The page, with what `read` gives."""
+    """The page with the result of `read`."""
 
     async def load(request: PageRequest) -> Mapping[str, Any]:
         return {"overview": await read(request)}

@@ -1,4 +1,4 @@
-"""Periods that charts show: how long they are, in which steps, and the jobs behind one of their bars."""
+"""Chart periods: their length and step, and the jobs behind one bar."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Period:
     granularity: Granularity
     """In which its numbers are read."""
     bar: timedelta
-    """What one bar stands for: some steps of the granularity."""
+    """The time range of one bar, in steps of the granularity."""
     label_every: timedelta
 
     def name_of(self, at: datetime) -> str:
@@ -34,7 +34,7 @@ class Period:
         return f"{at:%H:%M}" if self.length <= 6 * _HOUR else f"{weekday(at)} {at:%Y-%m-%d %H:%M}"
 
     def axis_label(self, at: datetime) -> str:
-        """What stands below the axis."""
+        """The label of the axis."""
         if self.length <= _DAY:
             return f"{at:%H:%M}"
         return weekday(at) if self.length <= 7 * _DAY else f"{at:%m-%d}"

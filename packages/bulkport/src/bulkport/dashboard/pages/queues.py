@@ -1,4 +1,4 @@
-"""The queues: what waits in each and why, each over time, and what operators do to them: pause, resume, limit."""
+"""The queues pages: waiting jobs and why they wait, charts, and the actions pause, resume and limit."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ _MAX_READERS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """A queue with what happened in it lately."""
+    """A queue with its recent activity."""
 
     status: QueueStatus
     reason: str

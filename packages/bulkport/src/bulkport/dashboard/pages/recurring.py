@@ -1,4 +1,4 @@
-"""The recurring jobs: when they are due, how their last jobs went; and what operators do to them."""
+"""The recurring jobs page: next run, outcomes of recent jobs, and actions."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _LAST_JOBS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class LastRuns:
-    """The last runs of a recurring job in the list: a dot for each, as a tone and what it stands for."""
+    """The last runs of a recurring job in the list: a dot for each, with its tone and meaning."""
 
     dots: Sequence[tuple[str, str]]
     failed: int

@@ -1,4 +1,4 @@
-"""The form that adds a recurring job or changes one, and the action behind it."""
+"""The form that adds or changes a recurring job, and its action."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping

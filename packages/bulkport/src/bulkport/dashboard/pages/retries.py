@@ -1,4 +1,4 @@
-"""The jobs that failed and wait for their next attempt: why, and until when."""
+"""The retries page: failed jobs waiting for their next attempt."""
 
 from collections.abc import Mapping
 from typing import Any

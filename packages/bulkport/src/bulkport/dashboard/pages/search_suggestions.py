@@ -1,4 +1,4 @@
-"""What the search field suggests while somebody types: names, and the arguments that jobs had lately."""
+"""Suggestions of the search field: names, and recent job arguments."""
 
 import json
 import re

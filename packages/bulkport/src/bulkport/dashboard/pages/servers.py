@@ -1,4 +1,4 @@
-"""The servers that run jobs: what each is doing, its memory and its loop, and asking it to be quiet or to stop."""
+"""The servers pages: what each server is running, its memory and event loop lag, and the actions quiet and stop."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final

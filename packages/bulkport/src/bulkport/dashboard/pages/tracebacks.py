@@ -21,7 +21,7 @@ class Frame:
     line: int
     function: str
     code: str
-    """The line of source, as far as it was there."""
+    """The source line, if available."""
 
     @property
     def is_library(self) -> bool:
@@ -52,7 +52,7 @@ class Traceback:
     groups: Sequence[FrameGroup]
     """The innermost first; without frames of libraries beyond the application's last."""
     text: str
-    """All of it, as Python wrote it."""
+    """The full traceback as Python wrote it."""
 
 
 def read_traceback(text: str) -> Traceback:

@@ -1,4 +1,4 @@
-"""Why jobs of a queue wait, for every place that shows waiting jobs."""
+"""Explains why the jobs of a queue wait, for every page that shows waiting jobs."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,1 +1,1 @@
-"""The body of an import as it comes in: its parts, its text, its records, and how they are to be read."""
+"""The body of an import as it arrives: its parts, text and records, and the options to read them."""

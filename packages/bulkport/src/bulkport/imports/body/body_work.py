@@ -1,4 +1,4 @@
-"""The work that a body makes, away from the event loop: decompressing, splitting, parsing, validating, compressing.
+"""The processor work of a body, off the event loop: decompressing, splitting, parsing, validating, compressing.
 
 A few kilobytes can make seconds of work. It goes in short steps on a few threads, so that other requests are answered
 meanwhile, and all steps of one body together have a limit.
@@ -41,7 +41,7 @@ class BodyWork:
         self._left = cpu_seconds
 
     def allow(self, size: int) -> None:
-        """Add the time that so many more bytes of a body, decompressed, may take: several times what they do take."""
+        """Add the processor time budget of so many decompressed bytes, several times what they usually need."""
         seconds = size / _LEAST_BYTES_A_SECOND
         self._allowed += seconds
         self._left += seconds
@@ -89,7 +89,7 @@ class BodyWork:
         """
         found, has_more = None, True
         if size <= BEGUN_INLINE_BYTES:
-            # Time in which the thread did not run is no reason to change threads.
+            # Time in which the thread did not run does not count.
             found, has_more = _advance(steps, seconds=_INLINE_SECONDS, clock=time.thread_time)
         while found is None and has_more:
             found, has_more = await self.advance(steps)

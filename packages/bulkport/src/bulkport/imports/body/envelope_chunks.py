@@ -1,4 +1,4 @@
-"""The records of a JSON envelope as chunks that are stored, in short steps."""
+"""Splits the records of a JSON envelope into chunks, in short steps."""
 
 from collections.abc import Generator, Iterator
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Members of JSON records by other names than their fields, and members that all records have alike."""
+"""Renames members of JSON records to their fields, and adds constant members."""
 
 from collections.abc import Collection
 
@@ -41,7 +41,7 @@ class MemberNames:
             members = self._decoder.decode(record)
         except (msgspec.DecodeError, ValueError, RecursionError):
             return record
-        # Members that stand twice are told later on, by the name that they have then.
+        # Duplicate members are reported later, by their final name.
         names = repeated_names(record) if len(members) < record.count(b'":') else []
         twice = dict.fromkeys(self._wire_name(name, members) for name in names)
         found: dict[str, msgspec.Raw] = {}

@@ -1,4 +1,4 @@
-"""Reading options from query parameters: `?charset=windows-1252&decimal=,&map=Article no.:sku`."""
+"""Parses reading options from query parameters: `?charset=windows-1252&decimal=,&map=Article no.:sku`."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Where the chunks of a long body wait until all of it is here.
+"""Spools the chunks of a long body until it has arrived completely.
 
 A client may take hours. Its chunks lie compressed in a temporary file meanwhile and not in an open transaction, which
 would hold a database connection and keep vacuum from its work.

@@ -1,4 +1,4 @@
-"""Uploads that may be interrupted and resumed: their bytes are staged in PostgreSQL, or in an object store, until an
+"""Resumable uploads: their bytes are staged in PostgreSQL, or in an object store, until an
 import takes them.
 """
 

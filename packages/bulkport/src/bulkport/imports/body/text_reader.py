@@ -1,4 +1,4 @@
-"""The body of a stream as UTF-8 text: its charset found, its line ends and separators made newlines."""
+"""Decodes a streamed body to UTF-8 text: detects its charset and normalises line ends and separators."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable
@@ -41,9 +41,9 @@ class TextReader:
         self._body = body
         self._format = body_format
         self.options = options
-        """With what was found, once the first part has come."""
+        """Completed by detection once the first part has arrived."""
         self.warnings: list[str] = []
-        """What the client ought to know of it."""
+        """Warnings for the client."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         body = aiter(self._body)

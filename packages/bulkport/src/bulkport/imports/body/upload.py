@@ -1,4 +1,4 @@
-"""An upload as it comes in: the body's bytes turned into chunks of whole records."""
+"""Turns the bytes of an arriving body into chunks of whole records."""
 
 import asyncio
 import time
@@ -60,7 +60,7 @@ class Upload:
     reading: ReadingOptions = _AS_DETECTED
     """How the body is to be read, as the request and the resource say."""
     writing: WriteOptions | None = None
-    """What the request chooses about writing; None: what the resource says."""
+    """The request's write options; None for the resource's defaults."""
     file_name: str | None = None
     """What the client calls the file."""
     labels: ImportLabels = _NO_LABELS
@@ -68,7 +68,7 @@ class Upload:
     start_at: datetime | None = None
     """Aware time before which no row is written; None: at once."""
     on_accept: OnAccept | None = None
-    """Called in the transaction that accepts the import, with its connection; what it raises rolls back."""
+    """Called in the transaction that accepts the import, with its connection; an exception rolls it back."""
     import_id: ImportId | None = None
     """The import that was accepted before its body, and has waited for it; None: a new one."""
 
@@ -94,7 +94,7 @@ class BodyReader:
         self._limits = limits
         self._waited = 0.0
         self.work = BodyWork(limits.body_cpu_seconds)
-        """Runs what the body makes to do."""
+        """Runs the processor work of the body."""
         self._is_compressed = (upload.content_encoding or "").strip().lower() not in {"", "identity"}
         self.received = 0
         """Bytes received so far, before decompression."""
@@ -144,7 +144,7 @@ class BodyReader:
 
 
 class PeekedBody:
-    """A body whose beginning has been looked at, to be read from the start."""
+    """A body whose beginning has been peeked at, readable from the start."""
 
     def __init__(self, body: AsyncIterable[bytes]) -> None:
         self._rest = aiter(body)
@@ -229,7 +229,7 @@ class ChunkReader:
 
     @property
     def reading(self) -> ReadingOptions:
-        """How the body is read, with what was found."""
+        """The reading options, completed by detection."""
         found = self._splitter.found if isinstance(self._splitter, CsvSplitter) else {}
         if self._converted is None:
             return self._text.options.detect(**found)
@@ -314,7 +314,7 @@ def no_records() -> BadRequest:
 
 
 async def nothing() -> AsyncIterator[bytes]:
-    """The body of an import whose body comes later."""
+    """The body of an import that is fetched later."""
     no_parts: tuple[bytes, ...] = ()
     for part in no_parts:
         yield part

@@ -1,1 +1,1 @@
-"""What a resource declares, and whether it fits its table."""
+"""Checks what a resource declares against its table."""

@@ -1,4 +1,4 @@
-"""Whether declared resources fit their tables, asked of the database's catalogue."""
+"""Checks declared resources against their tables in the database catalogue."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final

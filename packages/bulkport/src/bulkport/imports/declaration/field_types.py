@@ -1,4 +1,4 @@
-"""Whether a column's type can hold a model field's values, as far as their declarations say."""
+"""Checks whether a column's type can hold a model field's values, as far as declarations tell."""
 
 import types
 from collections.abc import Mapping

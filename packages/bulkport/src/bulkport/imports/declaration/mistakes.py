@@ -1,4 +1,4 @@
-"""What is wrong with the declaration of a resource."""
+"""Mistakes in the declaration of a resource."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Models of rows that do not create anything: those that change stored rows, and those that name them."""
+"""Row models for modes that do not create: update (changed fields) and delete (keys)."""
 
 from collections.abc import Collection, Sequence
 from copy import copy

@@ -1,4 +1,4 @@
-"""Which rights a resource needs, and which of them the connection's role lacks (PostgreSQL manual, "Privileges")."""
+"""The privileges that a resource needs and the connection's role lacks (PostgreSQL manual, "Privileges")."""
 
 from collections.abc import Sequence
 from typing import Any, Final

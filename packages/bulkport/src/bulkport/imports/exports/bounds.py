@@ -1,4 +1,4 @@
-"""Where the pages of an export end."""
+"""Bounds of the pages of an export."""
 
 import math
 from typing import Any, Final
@@ -30,7 +30,7 @@ class PageBounds:
         """How many there were in the last page."""
 
     async def next(self, connection: AsyncConnection[Any], after: Key | None, rows: int) -> Key | None:
-        """The last key of the page behind `after`; None: there is no row there."""
+        """The last key of the page after `after`; None if there are no rows."""
         if after is None or self._highest is None or self._numbers_per_row > _DENSE:
             return await self._key_of_row(connection, after, rows)
         step = math.ceil(rows * self._numbers_per_row)

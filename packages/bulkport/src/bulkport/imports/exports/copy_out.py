@@ -1,4 +1,4 @@
-"""Reading what PostgreSQL copies out, at the speed of libpq."""
+"""Reads COPY output at the speed of libpq."""
 
 from collections.abc import AsyncIterator, Generator
 from typing import Any

@@ -11,7 +11,7 @@ from bulkport.imports.writing.table import TargetTable
 
 
 class ExportedFile:
-    """The rows of a resource's table as one file. Memory holds a page of them here, and a row group there.
+    """The rows of a resource's table as one file. This process holds a page in memory, the writer a row group.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What each column becomes in a workbook or a Parquet file, and whether the rows fit into one."""
+"""The type of each column in a workbook or a Parquet file, and whether the rows fit."""
 
 from typing import Any, Final
 

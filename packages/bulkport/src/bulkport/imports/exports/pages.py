@@ -1,4 +1,4 @@
-"""The rows of a table as pages of text, along its key."""
+"""Reads the rows of a table as pages of text in key order."""
 
 import asyncio
 import contextlib
@@ -10,13 +10,13 @@ from typing import Final
 
 from psycopg import sql
 
-from bulkport.beside import end_tasks
 from bulkport.database.row_security import Connections
 from bulkport.imports.exports.bounds import PageBounds
 from bulkport.imports.exports.copy_out import copy_out
 from bulkport.imports.exports.query import ExportQuery, Key
 from bulkport.imports.exports.values import PLAIN_TEXT, csv_values, json_rows
 from bulkport.imports.writing.table import TargetTable
+from bulkport.task_scope import end_tasks
 
 _FIRST_PAGE_ROWS: Final = 500
 _MAX_PAGE_ROWS: Final = 50_000
@@ -130,7 +130,7 @@ class Export:
                 yield held
             bounds.learn(after, last, found)
             after = last
-            # Rows may be short or a megabyte long: pages are as long as what was seen lets expect.
+            # Rows may be short or a megabyte long: page sizes follow the rows read so far.
             if found:
                 rows = max(1, min(rows * _GROWTH, found * _PAGE_BYTES // max(1, size), _MAX_PAGE_ROWS))
 

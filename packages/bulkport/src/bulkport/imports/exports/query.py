@@ -1,4 +1,4 @@
-"""Which rows are exported, and in which order."""
+"""Selects and orders the rows of an export."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

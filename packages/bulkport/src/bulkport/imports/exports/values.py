@@ -1,4 +1,4 @@
-"""How PostgreSQL writes a column's values, in text that an import reads as the same values."""
+"""Formats column values in PostgreSQL as text that an import reads back as equal values."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Writing a workbook or a Parquet file: pages of CSV go to a process of their own, the file comes back."""
+"""Writes a workbook or a Parquet file: a separate process receives pages of CSV and returns the file."""
 
 import asyncio
 import contextlib
@@ -10,16 +10,16 @@ from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any, Final
 
-from bulkport.beside import end_tasks
 from bulkport.errors import NotConfigured, ServiceUnavailable, ValidationFailed
 from bulkport.imports.exports.writers.process import END, UNFIT
+from bulkport.task_scope import end_tasks
 
 _PART_BYTES: Final = 64 * 1024
 _MEMORY_BYTES: Final = 2 * 1024**3
 
 
 class FileFormat(StrEnum):
-    """A file that is no text."""
+    """A binary file."""
 
     XLSX = "xlsx"
     PARQUET = "parquet"
@@ -38,7 +38,7 @@ _NEEDS: Final = {FileFormat.XLSX: ("excel", "xlsxwriter"), FileFormat.PARQUET: (
 
 
 def require_writer(file_format: FileFormat) -> None:
-    """Refuse what this installation cannot write.
+    """Reject formats that this installation cannot write.
 
     Raises
     ------
@@ -58,7 +58,7 @@ async def written_file(
     null_word: str = "",
     folder: str | None = None,
 ) -> AsyncIterator[bytes]:
-    """The file, a part at a time. A Parquet file comes as it is written, a workbook when it is complete.
+    """The file in parts. A Parquet file is sent while it is written, a workbook when it is complete.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ async def _writer(order: dict[str, Any]) -> AsyncIterator[asyncio.subprocess.Pro
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        # One thread each: what native writers reserve for others counts as memory.
+        # One thread each, because memory reserved by native writers for more threads counts.
         env={**os.environ, "OMP_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"},
     )
     try:

@@ -1,4 +1,4 @@
-"""What a body is made of: media types, compression, records. Pure functions on bytes, no I/O.
+"""Body formats: media types, compression and records. Pure functions on bytes, no I/O.
 
 Accepting a body (`intake`) reads in this order::
 

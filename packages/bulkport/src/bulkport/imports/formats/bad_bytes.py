@@ -1,4 +1,4 @@
-"""Bytes that are no text in the charset of their body: how they stay visible, and the message of their row."""
+"""Undecodable bytes: how they are shown, and the message of their row."""
 
 import re
 from typing import Final
@@ -26,7 +26,7 @@ def visible_bytes(text: str) -> str:
 
 
 def bad_bytes_message(text: str, charset: str | None = None, *, at: int | None = None) -> str:
-    """What is wrong, and what to do: names the first byte that is no text, and the charset that it is likely from.
+    """The error and its remedy: names the first undecodable byte and its likely charset.
 
     Parameters
     ----------

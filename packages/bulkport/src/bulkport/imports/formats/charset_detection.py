@@ -1,4 +1,4 @@
-"""Guess the charset of text that is not UTF-8, or say that nothing is sure enough.
+"""Detects the charset of text that is not UTF-8, or reports that no guess is certain enough.
 
 `charset_normalizer` judges languages; what it cannot know of a few letters among thousands of rows is decided by what
 files are: one charset for the whole file, Windows-1252 the most frequent of them, no symbols in the middle of words.

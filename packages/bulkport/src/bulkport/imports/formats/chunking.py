@@ -1,4 +1,4 @@
-"""Cut a stream of bytes into chunks of complete records, in bounded memory and linear time."""
+"""Splits a stream of bytes into chunks of complete records, in bounded memory and linear time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class BodyChunk:
     payload: bytes
     """Starts with the first byte of a record (or of a blank line before it) and ends with a record."""
     records: int
-    """How many records the payload holds, at least one; blank lines are not records."""
+    """Number of records in the payload, at least one; blank lines are not records."""
 
 
 class RecordSplitter(Protocol):
@@ -38,7 +38,7 @@ class RecordSplitter(Protocol):
         """
 
     def finish(self) -> Iterator[BodyChunk]:
-        """Give what is left when the body has ended; its last record may lack the newline."""
+        """Return the rest at the end of the body; the last record may lack its newline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Scan:
     records: int
     """Records in these bytes, blank lines not counted."""
     payload: bytes | None = None
-    """The records where they are not these bytes, because something among them is no record."""
+    """The records, if they differ from these bytes because of lines that are not records."""
     blank_lines: int = 0
 
 
@@ -68,14 +68,14 @@ class BufferingSplitter(ABC):
     def __init__(self, limits: ImportLimits) -> None:
         self._chunk_bytes = limits.chunk_bytes
         self._max_record_bytes = limits.max_record_bytes
-        # One buffer, not a list of what was fed: bites of a few bytes would cost a hundred times their size.
+        # One buffer, not a list of chunks: chunks of a few bytes would cost a hundred times their size.
         self._buffer = bytearray()
         self._threshold = SNIFF_BYTES
         """Bytes at which the block is looked at."""
         self._target = 0
         """Bytes at which it is cut, once the body has begun."""
         self._lines = self._counted = 0
-        """Lines in the first so many bytes of it, behind an unfinished record."""
+        """Lines in the first bytes of the block, after an unfinished record."""
         self._is_sniffed = False
         self._has_begun = False
         self._records = 0
@@ -114,7 +114,7 @@ class BufferingSplitter(ABC):
         yield from self._cut(is_final=True)
 
     def _is_due(self) -> bool:
-        """Whether the block is to be cut; otherwise more of it is looked at later."""
+        """Whether to split the block; otherwise wait for more input."""
         if self._threshold >= self._target:
             return True
         self._lines += self._buffer.count(b"\n", self._counted)
@@ -133,7 +133,7 @@ class BufferingSplitter(ABC):
         """Size of each record of a payload, without its newline."""
 
     def _begin(self, block: bytes, *, is_final: bool) -> int | None:
-        """Bytes at the start of the body that are no records (a header); None while more is needed to know."""
+        """Length of the header at the start of the body; None while more input is needed."""
         return 0
 
     def _cut(self, *, is_final: bool) -> Iterator[BodyChunk]:

@@ -1,4 +1,4 @@
-"""Undo Content-Encoding piece by piece, in flat memory and against hostile input."""
+"""Decompresses a body incrementally, in flat memory and safe against hostile input."""
 
 import sys
 import zlib
@@ -24,7 +24,7 @@ _WINDOW_LOG_MAX: Final = 23
 
 
 class Decompressor(ABC):
-    """Undoes one Content-Encoding. Gives pieces of at most 256 KiB; holds one window and one piece."""
+    """Decodes one Content-Encoding. Returns chunks of at most 256 KiB; holds one window and one chunk."""
 
     def __init__(self, limits: ImportLimits, max_bytes: int) -> None:
         self.max_bytes = max_bytes

@@ -110,7 +110,7 @@ def _check_encoding(body: bytes | bytearray) -> Generator[None, None, None]:
 
 
 def _explained(error: MalformedBody, body: bytes | bytearray) -> MalformedBody:
-    """The error, with what may be the reason."""
+    """The error with its possible reason."""
     if "not valid JSON" not in error.detail:
         return error
     start = bytes(memoryview(body)[:_WINDOW_BYTES])
@@ -136,7 +136,7 @@ class _Envelope:
         self._view = memoryview(body)
         self._resource = resource
         self._limits = limits
-        self._beside = limits.max_record_bytes
+        self._bytes_beside = limits.max_record_bytes
 
     def records(self) -> Steps:
         """The records of the list; None where there is none."""
@@ -189,13 +189,12 @@ class _Envelope:
     def _other(self, at: int) -> Generator[None, None, int]:
         """The end of a member that is ignored."""
         try:
-            end = yield from value_end(self._text, at, most=self._beside)
+            end = yield from value_end(self._text, at, most=self._bytes_beside)
         except ValueTooLong:
             raise TooLarge(
-                f"What the body has beside {self._resource.name} is larger than "
-                f"{self._limits.max_record_bytes:,} bytes."
+                f"The members beside {self._resource.name} are larger than {self._limits.max_record_bytes:,} bytes."
             ) from None
-        self._beside -= end - at
+        self._bytes_beside -= end - at
         self._decoded(_VALUE, bytes(self._view[at:end]), "")
         return end
 

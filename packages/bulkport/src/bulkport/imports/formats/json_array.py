@@ -1,4 +1,4 @@
-"""Cut a JSON array of objects of any length into chunks, without holding more of it than a chunk.
+"""Splits a JSON array of objects of any length into chunks, without buffering more than one chunk.
 
 A cut is proven, not guessed: msgspec parses all that stands before it as a list, which checks the syntax and shows that
 the comma stands between two elements and not inside one.
@@ -134,7 +134,7 @@ class JsonArraySplitter:
         self._threshold = max(self._step_bytes, least, len(rest) + 1)
 
     def _parsed(self, elements: bytes) -> list[Any] | str:
-        """The elements, or what is wrong with them."""
+        """The elements, or their error."""
         try:
             return _ELEMENTS.decode(b"[" + elements + b"]")
         except RecursionError:

@@ -1,4 +1,4 @@
-"""What a text that is no JSON may be, from how it looks: the rest of a message, or nothing."""
+"""Hints for error messages: what a text that is not JSON looks like."""
 
 import re
 import unicodedata
@@ -21,7 +21,7 @@ _TO_STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 def hint(text: bytes) -> str:
-    """What the author of a text that is no JSON may have meant, such as `; NaN is not a JSON number`.
+    """A hint about invalid JSON, such as `; NaN is not a JSON number`.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def _before(text: bytes) -> str:
 
 
 def _unseen(text: str) -> str:
-    """A blank of another width, or a character that is not seen, between what JSON has."""
+    """An unusual space or an invisible character between JSON tokens."""
     found = next((sign for sign in text if sign not in " \t\r\n" and unicodedata.category(sign)[0] in "ZC"), None)
     if found is None:
         return ""

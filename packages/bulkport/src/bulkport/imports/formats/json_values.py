@@ -1,4 +1,4 @@
-"""Where the values of a JSON text end, found in short steps however long they are.
+"""Finds the ends of values in a JSON text, in short steps however long they are.
 
 A parser written in C keeps the interpreter until it has read all it was given. Here nothing is parsed: strings and
 brackets are passed over by regular expressions, a window at a time, and values are left to a parser, one by
@@ -82,7 +82,7 @@ def has_many_values(text: bytes | bytearray, most: int) -> bool:
 
 
 def malformed(what: str, at: int) -> MalformedBody:
-    """The error for a text that is no JSON."""
+    """The error for invalid JSON."""
     return MalformedBody(f"The body is not valid JSON: {what} (byte {at}).")
 
 

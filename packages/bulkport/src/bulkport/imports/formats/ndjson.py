@@ -42,7 +42,7 @@ class NdjsonSplitter(BufferingSplitter):
         return [byte_order_marks_warning(self._marks)] if self._marks else []
 
     def _begin(self, block: bytes, *, is_final: bool) -> int:
-        # A record is an object, so this is a JSON array, whose rows would all be refused one by one.
+        # A record is an object, so this is a JSON array, whose rows would all be rejected one by one.
         if block.lstrip(b" \t\r\n").startswith(b"["):
             raise MalformedBody(
                 "The body is a JSON array; NDJSON is one object a line, without brackets and commas. "

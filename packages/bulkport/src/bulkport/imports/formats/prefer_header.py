@@ -1,4 +1,4 @@
-"""What the client asks for in `Prefer` (RFC 7240): whether bad rows fail the whole import."""
+"""Parses `Prefer` (RFC 7240): whether bad rows fail the whole import."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ class Handling(StrEnum):
     """What one bad row means for the others (RFC 7240 §4.4)."""
 
     STRICT = "strict"
-    """Any bad row fails the import, and no row of it stays."""
+    """Any bad row fails the import, and no row is stored."""
     LENIENT = "lenient"
     """Bad rows are skipped, counted and reported."""
 

@@ -1,4 +1,4 @@
-"""The usual envelope at once: short, well formed, and with nothing of note beside its list.
+"""Parses the usual envelope in one call: short, well formed, and with little beside its list.
 
 A parser written in C reads the whole of it in a fraction of a millisecond, where `envelope_steps` takes some
 microseconds for each record. It checks nothing: whatever is odd is left to those steps, which say what it is.

@@ -1,4 +1,4 @@
-"""Find by its first bytes that a body is not the UTF-8 text it should be."""
+"""Recognises by its first bytes that a body is not UTF-8 text."""
 
 import codecs
 from typing import Final

@@ -1,4 +1,4 @@
-"""Bring a body of any charset to UTF-8, piece by piece.
+"""Transcodes a body of any charset to UTF-8 incrementally.
 
 A byte order mark is believed first, then what the request says, then the bytes themselves: what is valid UTF-8 is
 UTF-8. Bytes that the charset does not have go through as they are, so that their row alone is rejected for them.
@@ -94,7 +94,7 @@ def known_charset(head: bytes, said: str | None) -> BodyCharset | None:
 
 
 def utf8_of(body: bytes | bytearray, charset: BodyCharset) -> bytes:
-    """A whole body as UTF-8; bytes that are no text go through as they are."""
+    """A whole body as UTF-8; undecodable bytes stay unchanged."""
     transcoder = Transcoder(charset.name)
     return transcoder.feed(bytes(memoryview(body)[charset.bom_bytes :])) + transcoder.finish()
 
@@ -150,7 +150,7 @@ class Transcoder:
         return text.encode(errors="surrogateescape")
 
     def finish(self) -> bytes:
-        """The UTF-8 of what is left at the end."""
+        """The rest at the end as UTF-8."""
         return self._decoder.decode(b"", final=True).encode(errors="surrogateescape")
 
 

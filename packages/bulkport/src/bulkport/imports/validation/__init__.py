@@ -1,4 +1,4 @@
-"""Rows validated: what a record's values are, or what is wrong with it.
+"""Validates rows: the values of a record, or its errors.
 
 A resource's Pydantic model has the last word on every row. Where its constraints are plain, a msgspec struct derived
 from it accepts most rows ten times as fast (`fast_path_for`), and Pydantic sees the others only::

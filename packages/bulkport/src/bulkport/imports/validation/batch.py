@@ -1,4 +1,4 @@
-"""A chunk's rows between their stages: decoded, then valid."""
+"""The rows of a chunk between the stages of validation: decoded, then valid."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,12 +55,12 @@ class Batch:
     first_row: int
     """1-based number of the first record in the body."""
     columns: dict[str, list[Any]]
-    """Values by attribute, one for each record. What stands at the place of a record that is refused, or waits, means
+    """Values by attribute, one for each record. The value of a rejected or waiting record means
     nothing."""
     fields: Sequence[str | None] = ()
     """Field of the resource for each column, for records of cells."""
     prepared: CsvRecords | None = None
-    """The cells as they are read, where they came as such: what the import's options take from them is gone."""
+    """Text cells after the import's options have been applied."""
     refused: dict[int, Sequence[FieldError]] = field(default_factory=dict)
     """What is wrong, by position."""
     waiting: dict[int, NamedRow] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class ValidRows:
     encoded: Collection[str] = ()
     """Fields whose values are the texts that their columns read (`stored_texts`), or None."""
     given: Sequence[frozenset[str]] | None = None
-    """Fields that each valid row gives a value for, null included; None where the validator was not asked for them."""
+    """Fields that each valid row has, including nulls; None if not requested from the validator."""
 
     def record(self, position: int) -> SourceRecord:
         """What the client sent for the valid row at a position in `columns`."""

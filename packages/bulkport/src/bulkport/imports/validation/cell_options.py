@@ -1,4 +1,4 @@
-"""Cells before they are read: trimmed, normalised, and words for null and blank cells distinguished from text."""
+"""Prepares cells before they are read: trims, normalises, and recognises blank cells and words for null."""
 
 from collections.abc import Sequence
 from unicodedata import normalize

@@ -1,4 +1,4 @@
-"""Columns of text cells read as values, for the types whose text is plain."""
+"""Reads columns of text cells as values, for types with simple text."""
 
 from typing import Any, Final
 

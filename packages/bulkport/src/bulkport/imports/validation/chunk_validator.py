@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
-from bulkport.imports.collector import collector_paused
 from bulkport.imports.formats.csv import CsvColumns, CsvRecords
+from bulkport.imports.garbage_collector import collector_paused
 from bulkport.imports.resource import Resource
 from bulkport.imports.validation.batch import Batch, Sources, UnstorableError, ValidRows
 from bulkport.imports.validation.cell_options import prepared
@@ -33,7 +33,7 @@ from bulkport.imports.values.options import PLAIN, Blank, ValueOptions
 
 
 class ChunkValidator:
-    """Decodes and validates the records of one import; whatever a record holds ends as a valid row or a row error.
+    """Decodes and validates the records of one import; every record becomes a valid row or a row error.
 
     It remembers what the import's rows look like, so it serves one import, and one thread at a time::
 
@@ -175,7 +175,7 @@ class ChunkValidator:
         return batch
 
     def note_odd_cells(self, records: CsvRecords, columns: CsvColumns) -> None:
-        """Remark cells that are taken as text and hardly are the text that was meant."""
+        """Warn about cells whose text is probably not what was meant."""
         for field, cells in zip(columns.fields, records.columns, strict=True):
             column = self._columns.get(field or "")
             if field is not None and column is not None and column.is_text:

@@ -1,4 +1,4 @@
-"""All rows of a JSON envelope validated before it is accepted."""
+"""Validates all rows of a JSON envelope before it is accepted."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final

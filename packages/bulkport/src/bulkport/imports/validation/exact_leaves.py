@@ -1,4 +1,4 @@
-"""Single values read exactly inside Pydantic's schema: what stands in place of each of its conversions.
+"""Reads single values exactly inside Pydantic's schema, in place of its conversions.
 
 A reader takes a value as JSON or a text cell gives it and returns one of the type that the schema wants; what it does
 not know, such as the result of a model's own validator, it hands on as it is.
@@ -122,7 +122,7 @@ def uuid_reader() -> Reader:
 
 
 def bytes_reader(encoding: str) -> Reader:
-    """Bytes in hexadecimal, or in what the model's `val_json_bytes` says."""
+    """Bytes in hexadecimal, or as the model's `val_json_bytes` says."""
 
     def read(text: str) -> bytes:
         if encoding == AS_TEXT:

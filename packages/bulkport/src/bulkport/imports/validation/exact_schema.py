@@ -1,4 +1,4 @@
-"""A model's validator without Pydantic's conversions: constraints and validators stay Pydantic's, reading is ours.
+"""A model's validator without Pydantic's conversions: Bulkport reads values, Pydantic checks constraints.
 
 Pydantic takes digits for a moment since 1970 and `4_0` for 40. So the core schema that it compiled from the model is
 rewritten: in front of each type that it would convert to stands an exact reader (`exact_leaves`), and the type itself
@@ -45,7 +45,7 @@ _COMPILING: Final = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in the model a schema stands."""
+    """The location of a schema in the model."""
 
     is_text: bool
     """Whether values come as text; else as JSON."""

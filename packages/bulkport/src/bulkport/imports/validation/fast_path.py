@@ -1,4 +1,4 @@
-"""The fast path: rows decoded by msgspec and checked column by column, without Pydantic.
+"""The fast path: msgspec decodes rows, which are checked by column without Pydantic.
 
 What the fast path accepts is accepted, with the values Pydantic would give; whatever it refuses is left for Pydantic
 to validate. So it may refuse too much, and never too little.
@@ -110,7 +110,7 @@ class FastPath:
         self._compile()
 
     def fresh(self, checks: Mapping[str, TypedField]) -> "FastPath":
-        """A path that has learned nothing yet; what is costly to make is shared."""
+        """A path without learned structure; costly parts are shared."""
         path = copy(self)
         path._learned = []  # noqa: SLF001 # its own class
         path._checks = checks  # noqa: SLF001
@@ -163,7 +163,7 @@ class FastPath:
     def decode_cells(
         self, columns: Sequence[list[str]], fields: Sequence[str | None]
     ) -> tuple[Columns, set[int]] | None:
-        """Read columns of text cells (an empty cell is no value).
+        """Read columns of text cells; an empty cell has no value.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Text cells for fields that hold lists and objects: JSON, or the literal that PostgreSQL has for the column's type."""
+"""Text cells of list and object fields: JSON, or PostgreSQL's literal of the column's type."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ def literal_reader(column: ColumnType | None, *, is_object: bool) -> Reader | No
 
 
 def read_json_cell(value: Any) -> Any:
-    """What a cell of JSON holds."""
+    """The value of a JSON cell."""
     return read_json(value) if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""Rows that name another row instead of giving its id."""
+"""Rows that refer to another row by name instead of by id."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Lookup:
         return self.reference.field
 
     def unknown_name(self, name: str) -> FieldError:
-        """The name is no one's."""
+        """No row has the name."""
         quoted = name if len(name) <= _QUOTED_LENGTH else name[: _QUOTED_LENGTH - 1] + "…"
         return FieldError(self.name_wire, f"{self.reference.label} '{quoted}'{code_points(name)} does not exist")
 
@@ -40,7 +40,7 @@ class Lookup:
         )
 
     def not_text(self) -> FieldError:
-        """The name is no text."""
+        """The name is not text."""
         return FieldError(self.name_wire, f"{self.name_wire} must be text")
 
     def both_given(self) -> FieldError:
@@ -63,7 +63,7 @@ class NamedRow:
 
 
 def lookups_of(resource: Resource) -> tuple[Lookup, ...]:
-    """What rows of a resource may give in place of ids. A lookup field that the model has itself is no substitute."""
+    """The fields that rows may have instead of ids. A lookup field of the model itself is not a substitute."""
     return tuple(
         Lookup(
             reference,

@@ -1,4 +1,4 @@
-"""What is wrong with a field, in words for the person who made the data."""
+"""Messages about field errors, written for the author of the data."""
 
 import re
 from collections.abc import Callable, Mapping

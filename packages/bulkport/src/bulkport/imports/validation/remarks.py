@@ -1,4 +1,4 @@
-"""What is odd about rows that are valid: said once in an import's `warnings`."""
+"""Warnings about valid but suspicious rows, each reported once in an import's `warnings`."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def repeated_members(records: Sequence[bytes], fields: int, *, has_optional: boo
 
 
 def repeated_names(record: bytes) -> list[str]:
-    """Names that a JSON record has twice, at its top; none where it is no JSON object."""
+    """Duplicate names at the top of a JSON record; empty if it is not an object."""
     try:
         members = _PAIRS.decode(record.decode())
     except (ValueError, RecursionError):
@@ -93,7 +93,7 @@ def differ_in_blanks_remark(name: str, one: str, other: str) -> str:
 
 
 def odd_cells(name: str, cells: Sequence[str], null_words: Collection[str]) -> list[str]:
-    """Warnings about cells of a text column that hardly are the texts that were meant.
+    """Warnings about text cells that are probably not what was meant.
 
     Parameters
     ----------

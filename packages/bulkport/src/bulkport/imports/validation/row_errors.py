@@ -1,4 +1,4 @@
-"""Bad rows as they are reported."""
+"""Bad rows in reports."""
 
 import json
 import re
@@ -18,7 +18,7 @@ class FieldError:
     """One thing that is wrong with a row."""
 
     field: str
-    """Name on the wire; empty where the whole row is meant."""
+    """Name on the wire; empty for the whole row."""
     message: str
     """Readable alone, such as `platformName must not be blank`."""
 
@@ -35,7 +35,7 @@ class SourceRecord(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """A bad row: where it is, what is wrong, and what was sent."""
+    """A bad row: its number, its errors and the record sent."""
 
     row: int
     """1-based number of the record in the body."""
@@ -89,7 +89,7 @@ class TextRecord:
 
     cells: Sequence[str]
     names: Sequence[str]
-    """Name of each column: the wire name, or what the client wrote where it is unknown."""
+    """Name of each column: the wire name, or the client's spelling if unknown."""
 
     def value(self) -> dict[str, str]:
         return dict(zip(self.names, self.cells, strict=False))
@@ -100,7 +100,7 @@ class TextRecord:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRecord:
-    """A record that could not be taken apart."""
+    """A record that could not be parsed."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""The last word on single rows: Pydantic's."""
+"""Validates single rows with Pydantic, which has the last word."""
 
 import re
 from abc import ABC, abstractmethod
@@ -33,7 +33,7 @@ Verdict = BaseModel | NamedRow | Refused
 
 
 class RowValidator(ABC):
-    """Validates one row at a time; nothing a row holds makes it raise.
+    """Validates one row at a time; no value makes it raise.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class RowValidator(ABC):
 
 
 class JsonRowValidator(RowValidator):
-    """Validates rows of JSON, strictly: `"5"` is no number, and `true` neither."""
+    """Validates JSON rows strictly: neither `"5"` nor `true` is a number."""
 
     def __init__(
         self,
@@ -163,13 +163,13 @@ class JsonRowValidator(RowValidator):
             return [FieldError("", sentence("", _not_json(record, str(error))))]
         if not isinstance(members, dict):
             return self._checked(members)
-        # Of the record's own members the last one counts, which a warning tells.
+        # Of duplicate members the last one counts, with a warning.
         if is_repeating and (refused := self._repeated(members)):
             return refused
         return self.validate_members(members)
 
     def _repeated(self, members: Mapping[str, Any]) -> Refused:
-        """What is wrong with values in which a member stands twice."""
+        """The errors of values with duplicate members."""
         return [
             FieldError(wire, sentence(wire, str(RepeatedMember(name))))
             for key in self._keys
@@ -244,7 +244,7 @@ class TextRowValidator(RowValidator):
 
 
 def _members(record: bytes) -> tuple[Any, bool]:
-    """What a record of JSON holds, and whether some object in it has a member twice.
+    """The value of a JSON record, and whether an object in it has duplicate members.
 
     Raises
     ------

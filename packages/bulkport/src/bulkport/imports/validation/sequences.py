@@ -1,4 +1,4 @@
-"""Lists with a few gaps in them, handled run by run: a chunk has many rows and few bad ones."""
+"""Removes a few positions from long lists by copying runs: a chunk has many rows and few bad ones."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -7,7 +7,7 @@ _T = TypeVar("_T")
 
 
 def without(values: Sequence[_T], removed: Sequence[int]) -> Sequence[_T]:
-    """`values` but for those at the ascending positions in `gaps`; the same object where there are none."""
+    """`values` without the ascending positions `removed`; the same object if there are none."""
     if not removed:
         return values
     remaining: list[_T] = []

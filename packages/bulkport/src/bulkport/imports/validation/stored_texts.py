@@ -1,4 +1,4 @@
-"""Valid rows as the texts that their columns read, and the rows that their columns cannot keep."""
+"""Formats valid rows as text for their columns, and finds rows that their columns cannot hold."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an empty cell means for each field of a model."""
+"""The meaning of an empty cell for each field of a model."""
 
 from collections.abc import Mapping
 from enum import Enum

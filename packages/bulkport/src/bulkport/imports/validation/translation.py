@@ -36,7 +36,7 @@ class IntRule:
 
 
 class Leaf(StrEnum):
-    """What a field is, as far as the text of a cell goes."""
+    """The kind of a field, for reading the text of a cell."""
 
     DECIMAL = "decimal"
     FLOAT = "float"
@@ -132,7 +132,7 @@ _IMMUTABLE: Final = (str, int, float, date, Enum, type(None))
 
 @lru_cache(maxsize=256)
 def translate(model: type[BaseModel]) -> PlainModel | None:
-    """The model as the fast path sees it; None where only Pydantic understands it."""
+    """The model for the fast path; None if only Pydantic supports it."""
     try:
         return _plain_model(model)
     except _NotPlainError:

@@ -44,7 +44,7 @@ _JSON_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def typed_check(rule: CellRule, column: ColumnType, options: ValueOptions) -> Check | None:
-    """The check for a field and its column; None where only the exact readers know what fits."""
+    """The check for a field and its column; None if only the exact readers can decide."""
     changed = {name for name in options.__dataclass_fields__ if getattr(options, name) != getattr(PLAIN, name)}
     if changed - {"blank"}:
         return None

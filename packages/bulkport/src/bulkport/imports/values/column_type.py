@@ -35,7 +35,7 @@ class ColumnType:
     attributes: tuple[tuple[str, "ColumnType"], ...] = ()
     """Name and type of each part of a composite type, in order."""
     delimiter: str = ","
-    """What stands between an array's elements."""
+    """The separator of an array's elements."""
     money_point: str | None = None
     """Decimal sign of `money` in the database's locale; empty where amounts have no fraction."""
 
@@ -67,7 +67,7 @@ class ColumnType:
 
     @cached_property
     def is_text(self) -> bool:
-        """Whether every text is a value as it stands."""
+        """Whether every text is a value unchanged."""
         return self.kind is TypeKind.BASE and self.name in TEXT_TYPES
 
 

@@ -80,7 +80,7 @@ def read_duration(text: str) -> timedelta:
 
 
 def duration_text(value: timedelta) -> str:
-    """A duration as an interval: days stay days, and nothing is negative but what is, whatever IntervalStyle is."""
+    """A duration as an interval with days kept and correct signs, independent of IntervalStyle."""
     return f"{value.days} days {value.seconds:+d} seconds {value.microseconds:+d} microseconds"
 
 

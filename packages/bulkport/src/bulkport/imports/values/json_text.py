@@ -18,7 +18,7 @@ JSON: Final = '{value} is not JSON; write it as in {"a": 1}, ["a"] or "a"'
 
 
 class RepeatedMember(ValueFault):
-    """An object has a member twice: who reads it keeps one of them, and loses the other."""
+    """An object has a duplicate member, so that readers lose one of the values."""
 
     def __init__(self, name: str, value: Any = None) -> None:
         super().__init__(f"has the member {quoted(name)} twice; give it once", value)

@@ -60,7 +60,7 @@ DOUBLE_TIME: Final = "{value} exists twice in {zone}: clocks were put back; writ
 
 
 def read_date(text: str, options: ValueOptions = PLAIN) -> date:
-    """A date. A time of midnight after it, as spreadsheets write one, is no other value and is taken."""
+    """A date. A trailing time of midnight, as spreadsheets write it, is accepted."""
     plain = text.strip()
     moment = _declared(plain, options, text, DATE)
     if moment is not None:
@@ -103,7 +103,7 @@ def read_time(text: str) -> time:
 
 
 def in_zone(moment: datetime, zone: ZoneInfo | None, given: Any) -> datetime:
-    """A moment for a column that keeps moments: as it is, or its wall clock time in the declared zone."""
+    """A datetime for a timestamptz column: unchanged, or local time in the declared zone."""
     if moment.utcoffset() is not None:
         return moment
     if zone is None:
@@ -157,7 +157,7 @@ def _zone(offset: str | None) -> timezone | None:
 
 
 def _declared(text: str, options: ValueOptions, given: str, message: str) -> datetime | None:
-    """The moment by the declared format, or as a serial number where those are asked for; None where it is neither."""
+    """The datetime in the declared format, or from a serial number if enabled; None if neither."""
     moment = None
     if options.date_format:
         moment = _by_format(text, options.date_format, given, message)

@@ -20,7 +20,7 @@ class Blank(StrEnum):
     EMPTY = "empty"
     """Text is empty; a value of another type is null."""
     KEEP = "keep"
-    """As if the row did not have the column: an update leaves what is stored."""
+    """As if the row did not have the column: an update keeps the stored value."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ValueOptions:
 
     @cached_property
     def are_plain_cells(self) -> bool:
-        """Whether cells are taken as they are: nothing is trimmed, normalised or taken for null."""
+        """Whether cells are used unchanged, without trimming, normalising or null words."""
         return not (self.trim or self.normalize or self.null_words or self.blank)
 
     @classmethod

@@ -24,7 +24,7 @@ _KINDS: Final = {BodyFormat.EXCEL: "workbook", BodyFormat.PARQUET: "Parquet file
 
 
 class ConvertedBody:
-    """The records of a file that is no text: CSV of a workbook, NDJSON of a Parquet file.
+    """The records of a binary file: CSV of a workbook, NDJSON of a Parquet file.
 
     Memory here is one part of the text; the converter may take `max_file_memory_bytes`.
 
@@ -110,7 +110,7 @@ class ConvertedBody:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             limit=_MAX_TOLD_BYTES,
-            # One thread each: what native readers reserve for others counts as memory.
+            # One thread each, because memory reserved by native readers for more threads counts.
             env={**os.environ, "OMP_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"},
         )
         assert process.stdout is not None

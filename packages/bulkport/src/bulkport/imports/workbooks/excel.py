@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 import python_calamine
 
-from bulkport.imports.loose_names import loosened
+from bulkport.imports.column_names import normalized_name
 from bulkport.imports.workbooks.errors import UnreadableFileError
 from bulkport.imports.workbooks.odd_cells import (
     find_long_numbers,
@@ -35,7 +35,7 @@ _NOTHING_ODD: Final[OddCells] = {}
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """How the import writes what cells have by their type: it reads the text by the same rules."""
+    """The import's text formats for typed cells, which it reads back by the same rules."""
 
     decimal: str = "."
     true: str = "true"
@@ -103,7 +103,9 @@ def _choose_sheet(workbook: python_calamine.CalamineWorkbook, order: dict[str, A
     if wanted is not None:
         if wanted in names:
             return wanted
-        if (same := next((name for name in names if loosened(name) == loosened(wanted)), None)) is not None:
+        if (
+            same := next((name for name in names if normalized_name(name) == normalized_name(wanted)), None)
+        ) is not None:
             return same
         if wanted.isdecimal() and 0 < int(wanted) <= len(names):
             return names[int(wanted) - 1]
@@ -147,7 +149,7 @@ def _open_sheet(workbook: python_calamine.CalamineWorkbook, name: str) -> python
 
 
 def _fits(row: Sequence[str], required: Sequence[Sequence[str]]) -> bool:
-    cells = {loosened(cell) for cell in row}
+    cells = {normalized_name(cell) for cell in row}
     return any(cells) and all(not cells.isdisjoint(names) for names in required)
 
 

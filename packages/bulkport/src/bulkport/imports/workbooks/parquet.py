@@ -66,7 +66,7 @@ def _json_columns(file: pq.ParquetFile) -> set[str]:
 
 
 def _json_text(text: str | None) -> str:
-    """The value that a JSON text stands for, on one line; what is no JSON is a text."""
+    """The value of a JSON text on one line; invalid JSON is text."""
     if text is None:
         return "null"
     try:

@@ -1,4 +1,4 @@
-"""The second half of an import under strict handling: all rows in one transaction, or none.
+"""The second phase of a strict import: writes all rows in one transaction, or none.
 
 Chunks are checked first, in parallel and each in its own transaction, as under lenient handling but without writing.
 When all are checked and no row is bad, one chunk worker writes them all in a single transaction, so that the rows
@@ -21,20 +21,20 @@ from bulkport.imports.worker.attempt import Attempt, Chunk
 from bulkport.imports.worker.waiting_rows import WaitingRows, add_outcomes
 from bulkport.imports.writing.write import write_rows
 
-# Row errors found while writing are held in memory until the rows are taken back.
+# Row errors found while writing are held in memory until the rows are rolled back.
 _MAX_REFUSED_ROWS: Final = 100_000
 
 
 class _Refused(Exception):
-    """The database refused rows: take back everything that was written."""
+    """The database rejected rows: roll back everything written."""
 
 
 class _Cancelled(Exception):
-    """The import is to stop: take back everything that was written."""
+    """The import must stop: roll back everything written."""
 
 
 async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> None:
-    """Write every chunk of a wholly checked import and settle it, inside the caller's transaction.
+    """Write every chunk of a fully validated import and complete it, inside the caller's transaction.
 
     The caller holds the job's lock and has seen that every chunk is checked.
     """
@@ -72,7 +72,7 @@ async def write_checked_chunks(connection: AsyncConnection[Any], attempt: Attemp
 
 
 async def checked_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> AsyncIterator[Chunk]:
-    """The chunks of an import that are checked and not written, in body order."""
+    """The validated, unwritten chunks of an import in body order."""
     number = -1
     while True:
         cursor = await connection.execute(queries.CHECKED_CHUNKS, (attempt.job_id, number))
@@ -88,7 +88,7 @@ async def _write_chunk(
     connection: AsyncConnection[Any], attempt: Attempt, chunk: Chunk, waiting: dict[int, set[int]]
 ) -> list[RowError]:
     decoded = await decode_chunk(connection, attempt, chunk)
-    # A reference that existed when the chunk was checked may be gone by now; that is a refusal like any other.
+    # A reference that existed at validation may be gone by now, which is a rejection like any other.
     written = await write_rows(connection, decoded.table, decoded.rows)
     await insert_results(connection, attempt, decoded, written)
     if not written.tally.is_plain:

@@ -1,4 +1,4 @@
-"""One attempt of a background job at an import: what it needs to know, read when it begins."""
+"""One attempt of a background job at an import: the data it needs, read when it begins."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -59,17 +59,17 @@ class Attempt:
     """Bad rows that are reported one by one."""
     resolvers: dict[str, NameResolver] = field(default_factory=dict)
     context: Mapping[str, str | None] = field(default_factory=dict)
-    """Texts by column of what the request gave and no row may choose."""
+    """Text by column of values that the request sets and rows cannot."""
 
     @property
     def is_short(self) -> bool:
-        """Whether it has a few rows, whose work is done in some milliseconds."""
+        """Whether it has so few rows that they take only milliseconds."""
         chunk = self.sole_chunk
         return chunk is not None and is_short(1, chunk.record_count, len(chunk.payload))
 
     @property
     def writes_whole(self) -> bool:
-        """Whether chunks are checked first and written together: all or nothing, or on trial."""
+        """Whether chunks are validated first and written together: all or nothing, or a dry run."""
         return self.handling is Handling.STRICT or self.write.dry_run
 
     @property
@@ -85,7 +85,7 @@ class Attempt:
         )
 
     def resolver(self, reference: Reference) -> NameResolver:
-        """A resolver that remembers nothing yet."""
+        """A resolver with an empty cache."""
         return NameResolver(reference, self.context)
 
 

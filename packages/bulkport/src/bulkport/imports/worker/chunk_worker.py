@@ -46,12 +46,12 @@ _LONG_STATEMENT_SECONDS: Final = 1.0
 # and at most.
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _MAX_PAUSE_SECONDS: Final = 0.5
-# Two imports, or two chunks of one, wanted the same keys in another order: one goes first, the other again.
+# Two imports, or two chunks of one, locked the same keys in different orders: one of them is retried.
 _CONFLICTS: Final = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
 class NoTurn(RetryLater):
-    """The chunk worker has waited for a turn while others wait for its slot, and gives that up."""
+    """The chunk worker gives up its slot, because no turn came while others wait for the slot."""
 
     def __init__(self) -> None:
         super().__init__(0, lower_priority=True)
@@ -116,7 +116,7 @@ class ChunkWorker:
 
     @asynccontextmanager
     async def _turn(self, others_wait: Callable[[], bool]) -> AsyncIterator[None]:
-        """A turn; raises NoTurn when none comes while others wait for the slot."""
+        """Wait for a turn; raises NoTurn if none comes while others wait for the slot."""
         async with AsyncExitStack() as stack:
             while True:
                 try:
@@ -152,7 +152,7 @@ class ChunkWorker:
         return False
 
     async def _claim(self, connection: AsyncConnection[Any]) -> Chunk | None:
-        # What it has decoded ahead, or what comes after; where order counts, whatever comes first.
+        # The chunk decoded ahead, or the next one; where order counts, whichever is first.
         ahead = None if self._attempt.goes_in_order else self._read_ahead.number
         for first in (0,) if ahead is None else (ahead, 0):
             wanted = {"job_id": self._attempt.job_id, "first": first}
@@ -187,7 +187,7 @@ class ChunkWorker:
         )
 
     async def _settle(self) -> bool:
-        """Settle the import if nothing is left to do. Does not wait for what other chunk workers have in flight."""
+        """Complete the import if nothing is left to do, without waiting for chunks in progress elsewhere."""
         try:
             if self._attempt.writes_whole:
                 return await self._settle_whole()

@@ -1,4 +1,4 @@
-"""Trying an import: all is written in one transaction that is rolled back; what would have become is kept."""
+"""Dry run: writes everything in one transaction that is rolled back, and records the outcomes."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -15,8 +15,8 @@ from bulkport.imports.validation import RowError
 from bulkport.imports.worker.attempt import Attempt, Chunk
 from bulkport.imports.worker.waiting_rows import WaitingRows, add_outcomes
 from bulkport.imports.writing.matched_write import MAX_DIFFERENCES
+from bulkport.imports.writing.outcomes import Tally, Written
 from bulkport.imports.writing.write import write_rows
-from bulkport.imports.writing.written import Tally, Written
 
 
 async def try_checked_chunks(

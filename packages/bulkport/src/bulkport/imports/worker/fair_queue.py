@@ -1,4 +1,4 @@
-"""Fair turns: who may work on a chunk next in this worker process.
+"""The fair queue: whose chunk this worker process works on next.
 
 A worker has many slots for background jobs but works on few chunks at a time. Each chunk needs a turn, and turns go to
 the user who has had the least work done, so that ten million rows of one user hold back another's ten by one chunk
@@ -75,6 +75,6 @@ class FairQueue:
 
     def _release(self) -> None:
         self._free += 1
-        # Users whose work lies in the past start like new ones: no need to remember them.
+        # Users without recent work start like new ones and need not be remembered.
         self._finished = {user: at for user, at in self._finished.items() if at > self._now}
         self._grant()

@@ -1,4 +1,4 @@
-"""Calls of what a resource declares to be called: before a row, after a chunk, after the import."""
+"""Calls the hooks of a resource: before a row, after a chunk and after the import."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from bulkport.imports.read import read_jobs
 from bulkport.imports.resource import Resources
 from bulkport.imports.validation import FieldError, RowError, ValidRows
 from bulkport.imports.worker.attempt import Attempt
-from bulkport.imports.writing.written import Written
+from bulkport.imports.writing.outcomes import Written
 from bulkport.jobs.port import JobContext, JobEngine, NewJob, Outcome, Parent
 from bulkport.pools import lend
 
@@ -77,7 +77,7 @@ async def enqueue_finished(connection: AsyncConnection[Any], engine: JobEngine, 
 async def finished_call(
     connection: AsyncConnection[Any], resources: Resources, context: JobContext
 ) -> Callable[[], Awaitable[None]] | None:
-    """The call of `on_finished` for an import; None where there is nobody to call."""
+    """The call of `on_finished` for an import; None if the resource has no such hook."""
     import_id = ImportId(int(str(context.args["import_id"])))
     job = (await read_jobs(connection, [import_id])).get(import_id)
     call = None if job is None else resources[job.resource].on_finished

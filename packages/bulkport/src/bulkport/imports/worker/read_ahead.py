@@ -21,7 +21,7 @@ from bulkport.imports.worker.threads import on_thread
 # Smaller chunks are decoded sooner than a thread is changed.
 _FEWEST_RECORDS: Final = 1_000
 _LAST_CHUNKS: Final = 2
-"""So many at the end of an import are not taken ahead, where another chunk worker would have nothing to do."""
+"""Chunks at the end of an import that are not decoded ahead, so that other chunk workers have work."""
 
 
 class ReadAhead:
@@ -36,7 +36,7 @@ class ReadAhead:
         self._decoding: asyncio.Future[Batch] | None = None
 
     async def begin(self, connection: AsyncConnection[Any], chunk: Chunk) -> None:
-        """Begin to decode the chunk after `chunk` that nobody works on, if there is one and they are large."""
+        """Start decoding the next free chunk after `chunk`, if there is one and chunks are large."""
         attempt = self._attempt
         left_to_others = 0 if attempt.goes_in_order else _LAST_CHUNKS
         if chunk.record_count < _FEWEST_RECORDS or chunk.number + 1 >= attempt.total_chunks - left_to_others:
@@ -71,7 +71,7 @@ class ReadAhead:
         return await decoding
 
     async def drop(self) -> None:
-        """Wait until nothing is decoded any more, and forget it."""
+        """Wait until decoding has ended, and discard the result."""
         decoding, self._decoding = self._decoding, None
         if decoding is not None:
             await asyncio.wait([decoding])

@@ -20,7 +20,7 @@ from bulkport.imports.summary import MAX_SUMMARY_ERRORS, error_summary, unknown_
 from bulkport.imports.worker.attempt import Attempt, Chunk
 from bulkport.imports.worker.threads import off_loop
 from bulkport.imports.write_options import WriteMode
-from bulkport.imports.writing.bound import bound
+from bulkport.imports.writing.placeholders import escaped
 from bulkport.imports.writing.rejections import is_row_refusal
 from bulkport.imports.writing.server_encoding import server_codec, storable
 from bulkport.imports.writing.statements import given_rows, typed_columns
@@ -121,7 +121,7 @@ def _statement(table: TargetTable) -> bytes:
         typed=typed_columns(table, table.filled),
         given=given_rows(table, parameters=parameters),
     )
-    return bound(statement)
+    return escaped(statement)
 
 
 def _parameter(number: int) -> str:

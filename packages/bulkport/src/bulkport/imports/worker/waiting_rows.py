@@ -18,10 +18,10 @@ from bulkport.imports.results import insert_results
 from bulkport.imports.validation import RowError
 from bulkport.imports.worker.attempt import Attempt, Chunk
 from bulkport.imports.write_options import WriteMode
+from bulkport.imports.writing.outcomes import Tally
 from bulkport.imports.writing.rows import WritableRows
 from bulkport.imports.writing.self_references import ChosenIds, choose_ids, refers_to_itself
 from bulkport.imports.writing.write import write_rows
-from bulkport.imports.writing.written import Tally
 
 _MOST_TOGETHER: Final = 250_000
 """Rows of several chunks that are looked at together: for circles, and for rows that each follow on another."""
@@ -31,7 +31,7 @@ _PASSES: Final = 6
 
 @dataclass(slots=True)
 class _Waiting:
-    """What waits of one chunk, and what came of it."""
+    """The waiting rows of one chunk and their outcomes."""
 
     rows: set[int]
     """Row numbers."""
@@ -156,7 +156,7 @@ class WaitingRows:
 
 
 async def write_waiting_chunks(connection: AsyncConnection[Any], attempt: Attempt) -> None:
-    """Write what waits of an import, once no chunk is pending; the caller holds the job's lock."""
+    """Write the waiting rows of an import once no chunk is pending; the caller holds the job's lock."""
     found = await (await connection.execute(queries.WAITING_CHUNKS, (attempt.job_id,))).fetchall()
     if not found:
         return
@@ -173,7 +173,7 @@ async def write_waiting_chunks(connection: AsyncConnection[Any], attempt: Attemp
 async def add_outcomes(
     connection: AsyncConnection[Any], attempt: Attempt, number: int, tally: Tally, failures: int
 ) -> None:
-    """Add what came of a chunk's waiting rows to its counts; the chunk is done."""
+    """Add the outcomes of a chunk's waiting rows to its counts; the chunk is done."""
     await connection.execute(
         queries.FINISH_WAITING_CHUNK,
         {

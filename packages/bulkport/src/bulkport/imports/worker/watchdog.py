@@ -1,4 +1,4 @@
-"""The last line of defence against an import that nobody works on.
+"""The last line of defence against imports without a background job.
 
 An import and its background job are queued in one transaction, and the job ends only when the import has settled. Yet
 an operator may delete background jobs, or restore half a database. So each worker looks from time to time for
@@ -13,17 +13,17 @@ from typing import Any, Final
 import psycopg
 import psycopg_pool
 
-from bulkport.beside import beside
 from bulkport.identifiers import BackgroundJobId
 from bulkport.imports import process_queries as queries
 from bulkport.imports.process import IMPORT_QUEUE, PROCESS_LARGE_IMPORT
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
+from bulkport.task_scope import background_task
 
 _INTERVAL_SECONDS: Final = 10.0
 _GRACE_SECONDS: Final = 10.0
-"""Age below which an unfinished import is nobody's business: its job may just be settling it."""
+"""Age below which an unfinished import is left alone: its job may be just completing it."""
 _PAGE: Final = 1_000
 """Unfinished imports that are looked at together."""
 
@@ -31,16 +31,16 @@ _log = get_logger(__name__)
 
 
 class Watchdog:
-    """Queues imports anew whose background job was lost."""
+    """Requeues imports whose background job was lost."""
 
     def __init__(self, pool: AsyncPool, engine: JobEngine) -> None:
         self._pool = pool
         self._engine = engine
 
     @asynccontextmanager
-    async def beside(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
+    async def running(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
         """Look every `interval_seconds` for as long as the context lasts."""
-        async with beside(self._watch(interval_seconds), "import watchdog"):
+        async with background_task(self._watch(interval_seconds), "import watchdog"):
             yield
 
     async def look(self, grace_seconds: float = _GRACE_SECONDS) -> int:

@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 
 from bulkport.imports.values.column_type import ColumnType, TypeKind
 
-# All types that the table's columns are made of: what is behind a domain, in an array, at the ends of a range.
+# All types behind the table's columns: base types of domains, element types of arrays, subtypes of ranges.
 TYPES: Final = """
     WITH RECURSIVE used (oid) AS (
         SELECT atttypid FROM pg_attribute WHERE attrelid = to_regclass(%(table)s) AND attnum > 0 AND NOT attisdropped
@@ -42,7 +42,7 @@ COLUMNS: Final = """
     WHERE attrelid = to_regclass(%(table)s) AND attnum > 0 AND NOT attisdropped
 """
 
-# How the database's locale writes a quarter: its decimal sign cannot be asked for.
+# A quarter in the database's locale shows its decimal separator, which cannot be queried.
 MONEY_SAMPLE: Final = "SELECT (1.25::numeric::money)::text"
 
 
@@ -66,7 +66,7 @@ async def read_column_types(connection: AsyncConnection[Any], table: str) -> dic
 def column_types(
     columns: Sequence[Sequence[Any]], types: Sequence[Sequence[Any]], money_sample: str | None
 ) -> dict[str, ColumnType]:
-    """Type by column, from what `COLUMNS`, `TYPES` and `MONEY_SAMPLE` give."""
+    """Type by column, from the results of `COLUMNS`, `TYPES` and `MONEY_SAMPLE`."""
     rows = {row[0]: row[1:] for row in types}
     point = None
     if money_sample is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from bulkport.imports.writing.bound import bound
+from bulkport.imports.writing.placeholders import escaped
 from bulkport.imports.writing.rows import WritableRows
 from bulkport.imports.writing.table import TargetTable
 
@@ -17,9 +17,9 @@ class Duplicates:
     """Rows that break a unique key, by position; the value is the key's column positions."""
 
     stored: dict[int, tuple[int, ...]]
-    """Rows whose key is in the table already."""
+    """Rows whose key is already in the table."""
     repeated: dict[int, tuple[int, ...]]
-    """Rows whose key an earlier row of the chunk has."""
+    """Rows whose key is that of an earlier row of the chunk."""
 
 
 async def find_duplicates(
@@ -44,7 +44,7 @@ async def find_duplicates(
         try:
             async with connection.transaction():
                 cursor = await connection.execute(
-                    bound(_statement(table, key), connection), [rows.columns[i] for i in key]
+                    escaped(_statement(table, key), connection), [rows.columns[i] for i in key]
                 )
                 found = await cursor.fetchall()
         except psycopg.Error as error:

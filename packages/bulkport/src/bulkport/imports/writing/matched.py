@@ -12,8 +12,8 @@ from typing import Any, Final
 from psycopg import AsyncConnection, sql
 
 from bulkport.imports.write_options import WriteMode
-from bulkport.imports.writing.bound import bound
 from bulkport.imports.writing.merge import changeable, compared
+from bulkport.imports.writing.placeholders import escaped
 from bulkport.imports.writing.rows import WritableRows
 from bulkport.imports.writing.statements import PLACE, given_rows, typed_columns
 from bulkport.imports.writing.table import TargetTable
@@ -31,25 +31,25 @@ class Match:
     absent: list[int] = field(default_factory=list)
     """Positions of rows whose key is not stored."""
     same: dict[int, str] = field(default_factory=dict)
-    """Id by position of rows that would change nothing."""
+    """Id by position of rows that change nothing."""
     other: dict[int, str] = field(default_factory=dict)
     """Id by position of rows whose key is stored, with other values."""
     superseded: dict[int, int] = field(default_factory=dict)
-    """Positions of rows whose key another row of the chunk has, with that row's position."""
+    """Position of the winning row, by position of rows with the same key in the chunk."""
 
 
 async def match_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Match:
     """Find the stored rows of the rows' keys, and lock them in order of their ids."""
     if table.unique_index_of(table.resource.write_key, table.resource.conflict_where) is None:
-        await connection.execute(bound(_lock_statement(table), connection), rows.arrays)
+        await connection.execute(escaped(_lock_statement(table), connection), rows.arrays)
     match = Match()
-    # The last row of a key wins where rows change what is stored; the first where they do not.
-    winners = await (await connection.execute(bound(_winner_statement(table), connection), rows.arrays)).fetchall()
+    # The last row of a key wins if rows change stored ones, else the first.
+    winners = await (await connection.execute(escaped(_winner_statement(table), connection), rows.arrays)).fetchall()
     match.superseded = {place: winner for place, winner in winners if place != winner}
     chosen = [place for place in range(rows.size) if place not in match.superseded]
     found: dict[int, tuple[str, bool]] = {}
     for indexes, part in rows.take(chosen).groups():
-        cursor = await connection.execute(bound(_match_statement(table, part), connection), part.arrays)
+        cursor = await connection.execute(escaped(_match_statement(table, part), connection), part.arrays)
         for index, id_, differs in await cursor.fetchall():
             found.setdefault(chosen[indexes[index]], (id_, differs))  # of several the one with the lowest id
     for place in chosen:
@@ -82,7 +82,7 @@ def id_type(table: TargetTable) -> sql.SQL:
 
 
 def update_statement(table: TargetTable, rows: WritableRows) -> sql.Composed:
-    """Give stored rows, by their ids (the last parameter), what the rows give."""
+    """Update stored rows by id (the last parameter) with the values of the rows."""
     columns = changeable(table, rows)
     return sql.SQL("UPDATE {} AS stored SET {} FROM {} WHERE {} = given.{}::{}").format(
         table.identifier,
@@ -168,7 +168,7 @@ def delete_each_statement(table: TargetTable, _: WritableRows) -> tuple[sql.Comp
 def _returning(
     table: TargetTable, statement: sql.Composed, outcome: str, *, is_replaced: bool
 ) -> tuple[sql.Composable, str]:
-    """The statement with the outcome of its row, and what a row is for which it returns nothing."""
+    """The statement that returns the outcome of its row, and the outcome if it returns nothing."""
     if table.facts.has_rules:  # under which it returns nothing
         return statement, outcome if is_replaced else "dropped"
     returning = sql.SQL("{} RETURNING {}, {}::text").format(statement, sql.Literal(outcome), id_column(table))

@@ -1,4 +1,4 @@
-"""What becomes of rows whose stored rows have been looked for: see `matched`."""
+"""Writes rows after their stored rows were looked up; see `matched`."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -7,7 +7,6 @@ import psycopg
 from psycopg import AsyncConnection
 
 from bulkport.imports.write_options import WriteMode
-from bulkport.imports.writing.bound import bound
 from bulkport.imports.writing.matched import (
     Match,
     delete_each_statement,
@@ -20,11 +19,12 @@ from bulkport.imports.writing.matched import (
 )
 from bulkport.imports.writing.merge import changeable
 from bulkport.imports.writing.old_rows import keep_old_rows
+from bulkport.imports.writing.outcomes import Tally, Written
+from bulkport.imports.writing.placeholders import escaped
 from bulkport.imports.writing.refusal_messages import Fault, refusal
 from bulkport.imports.writing.rejections import EachStatement, WriteRows, is_row_refusal
 from bulkport.imports.writing.rows import WritableRows
 from bulkport.imports.writing.table import TargetTable
-from bulkport.imports.writing.written import Tally, Written
 
 WriteBy = Callable[[TargetTable, WritableRows, WriteRows, EachStatement], Awaitable[Written]]
 """Writes rows by a statement, and around those that are refused."""
@@ -115,7 +115,7 @@ class MatchedWriter:
                 written.note(place, "skipped", id_)
 
     async def _insert_absent(self, written: Written, rows: WritableRows, absent: Sequence[int]) -> None:
-        """Insert rows whose key was not stored; where it is by now, another import was quicker."""
+        """Insert rows whose key was not stored, unless another import has stored it meanwhile."""
         if not absent:
             return
         inserted = await self._insert(self._table, rows.take(absent))
@@ -151,7 +151,7 @@ class MatchedWriter:
             columns = changeable(self._table, part)
             chosen = [places[i] for i in indexes]
             given = with_ids(part, [match.other[place] for place in chosen])
-            statement = bound(difference_statement(self._table, columns), self._connection)
+            statement = escaped(difference_statement(self._table, columns), self._connection)
             found = await (await self._connection.execute(statement, given.arrays)).fetchall()
             kept = {id_: (old, new) for id_, old, new in found}
             for place in chosen:
@@ -162,7 +162,7 @@ class MatchedWriter:
                 )
 
     async def _write_halves(self, rows: WritableRows, error: psycopg.Error) -> Written:
-        """Find the row whose values cannot even be compared."""
+        """Find the row whose values cannot be compared."""
         if rows.size == 1:
             texts = [column[0] for column in rows.columns]
             return Written(refusals=[refusal(self._table, 0, Fault.of(error), texts)])
@@ -181,7 +181,7 @@ async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: Wr
     for _, part in rows.groups():
         if changeable(table, part):
             await keep_old_rows(connection, table, part)
-            cursor = await connection.execute(bound(update_statement(table, part), connection), part.arrays)
+            cursor = await connection.execute(escaped(update_statement(table, part), connection), part.arrays)
             updated = part.size if "UPDATE" in table.facts.replaced else cursor.rowcount
             tally.add(Tally(updated=updated, dropped=part.size - updated))
     return tally
@@ -190,6 +190,6 @@ async def _update(connection: AsyncConnection[Any], table: TargetTable, rows: Wr
 async def delete_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
     """Delete the stored rows whose ids are the last column."""
     await keep_old_rows(connection, table, rows)
-    cursor = await connection.execute(bound(delete_statement(table), connection), rows.arrays)
+    cursor = await connection.execute(escaped(delete_statement(table), connection), rows.arrays)
     deleted = rows.size if "DELETE" in table.facts.replaced else cursor.rowcount
     return Tally(deleted=deleted, dropped=rows.size - deleted)

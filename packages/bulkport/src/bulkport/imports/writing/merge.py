@@ -9,11 +9,11 @@ from typing import Any, Final
 from psycopg import AsyncConnection, sql
 
 from bulkport.imports.write_options import WriteMode
-from bulkport.imports.writing.bound import DeclaredSql, bound
+from bulkport.imports.writing.outcomes import Tally
+from bulkport.imports.writing.placeholders import DeclaredSql, escaped
 from bulkport.imports.writing.rows import WritableRows
 from bulkport.imports.writing.statements import PLACE, given_rows, own_row, typed_columns
 from bulkport.imports.writing.table import TargetTable
-from bulkport.imports.writing.written import Tally
 
 # Runs of rows that give the same columns; where there are more in a chunk, rows are sorted by what they give first.
 _MOST_RUNS: Final = 32
@@ -22,14 +22,14 @@ _INCOMPARABLE: Final = frozenset({"json", "xml"})
 
 
 async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
-    """Write rows, each as far as its key is new, or its other columns are."""
+    """Insert rows with new keys, and update rows whose other columns differ."""
     tally = Tally()
     for part in _parts(table, rows):
         statement = _merge_statement(table, part)
         if not (_updates(table) and _may_drop(table)):
             tally.add(_counted(table, part.size, *await _merged(connection, statement, part)))
             continue
-        # Of the rows that nothing is returned for, a trigger may have left some out, and others change nothing.
+        # Rows without a returned outcome were dropped by a trigger or change nothing.
         try:
             async with connection.transaction():
                 chosen, returned, new = await _merged(connection, statement, part)
@@ -48,13 +48,13 @@ async def merge_rows(connection: AsyncConnection[Any], table: TargetTable, rows:
 
 
 async def _merged(connection: AsyncConnection[Any], statement: sql.Composed, part: WritableRows) -> tuple[int, ...]:
-    row = await (await connection.execute(bound(statement, connection), part.arrays)).fetchone()
+    row = await (await connection.execute(escaped(statement, connection), part.arrays)).fetchone()
     assert row is not None
     return tuple(row)
 
 
 async def _count_dropped(connection: AsyncConnection[Any], table: TargetTable, part: WritableRows) -> int:
-    """How many rows triggers leave out: nothing is returned for these even where every stored row is changed."""
+    """The number of rows that triggers drop: they return nothing even if every stored row is changed."""
     chosen = returned = 0
     async with connection.transaction(force_rollback=True):
         chosen, returned, _ = await _merged(connection, _merge_statement(table, part, always=True), part)
@@ -100,7 +100,7 @@ def _merge_statement(table: TargetTable, part: WritableRows, *, always: bool = F
 
 
 def merge_each_statement(table: TargetTable, rows: WritableRows) -> tuple[sql.Composable, str]:
-    """The statement that writes one row, and what a row is for which it returns nothing."""
+    """The statement that writes one row, and the outcome if it returns nothing."""
     statement = sql.SQL(
         "INSERT INTO {} AS stored ({}) SELECT {} {} RETURNING CASE WHEN {} THEN 'created' ELSE 'updated' END, NULL"
     ).format(
@@ -234,7 +234,7 @@ def _counted(table: TargetTable, size: int, chosen: int, returned: int, new: int
 
 
 def _parts(table: TargetTable, rows: WritableRows) -> list[WritableRows]:
-    """Rows that give the same columns together, in an order in which the last row of a key still comes last."""
+    """Group rows with the same columns, keeping the last row of a key last."""
     if not _updates(table) or rows.given is None or len(set(rows.given)) <= 1:
         return [rows]
     runs = [part for _, part in rows.groups()]

@@ -12,13 +12,13 @@ from psycopg import AsyncConnection, sql
 
 from bulkport.imports.resource import Resource
 from bulkport.imports.write_options import WriteMode
-from bulkport.imports.writing.bound import bound
 from bulkport.imports.writing.matched import id_column, id_type
+from bulkport.imports.writing.placeholders import escaped
 from bulkport.imports.writing.rows import WritableRows
 from bulkport.imports.writing.table import TargetTable
 from bulkport.imports.writing.table_facts import TableFacts
 
-# How values are written must not depend on what the role or the database prefers. The time zone stays: triggers see it.
+# Output formats must not depend on settings of the role or the database. The time zone stays, as triggers see it.
 PLAIN_TEXT: Final = (
     "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'iso_8601'; SET LOCAL extra_float_digits = 1;"
     " SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'"
@@ -31,7 +31,7 @@ _KEEP: Final = sql.SQL("""
 
 
 async def keep_old_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> None:
-    """Keep the stored rows whose ids are the last column, where the import keeps any."""
+    """Record the stored rows whose ids are the last column, if the import records old rows."""
     if not table.keeps_old_rows:
         return
     statement = _KEEP.format(
@@ -41,11 +41,11 @@ async def keep_old_rows(connection: AsyncConnection[Any], table: TargetTable, ro
         id=id_column(table),
         kind=id_type(table),
     )
-    await connection.execute(bound(statement, connection), (rows.columns[-1],))
+    await connection.execute(escaped(statement, connection), (rows.columns[-1],))
 
 
 def old_row_query(table: TargetTable) -> sql.Composed:
-    """The query of what is kept of one stored row, whose id is the last member of `$1`."""
+    """The query for the recorded values of one stored row, whose id is the last member of `$1`."""
     own = sql.SQL(f"$1[{len(table.names) + 1}]")
     return sql.SQL("SELECT {} FROM {} AS stored WHERE {} = {}::{}").format(
         _members(table), table.identifier, id_column(table), own, id_type(table)
@@ -53,12 +53,12 @@ def old_row_query(table: TargetTable) -> sql.Composed:
 
 
 def saved_columns(facts: TableFacts) -> list[str]:
-    """Columns whose values are kept: those that the table does not compute."""
+    """Columns whose values are recorded: those that the table does not compute."""
     return [column.name for column in facts.columns.values() if not column.generated]
 
 
 def undo_mistakes(resource: Resource, facts: TableFacts) -> Iterator[tuple[str, str]]:
-    """What is wrong with a resource that says `undo="full"`, and what mends it."""
+    """Mistakes of a resource with `undo="full"`, each with its remedy."""
     if resource.undo != "full":
         return
     if facts.kind not in ("r", "p") or facts.has_rules:

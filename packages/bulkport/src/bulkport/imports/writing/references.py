@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, errors, sql
 
 from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.resource import Reference
-from bulkport.imports.writing.bound import DeclaredSql, bound
+from bulkport.imports.writing.placeholders import DeclaredSql, escaped
 from bulkport.imports.writing.table import table_identifier
 from bulkport.sanitize import is_storable_text
 
@@ -27,7 +27,7 @@ _LOOK_UPS: Final = {
         "SELECT DISTINCT ON ({name}) {name}, {id} FROM {table} AS other "
         "WHERE {name} = ANY(%b::text[]){condition} ORDER BY {name}, {id}"
     ),
-    # Equal names may be spelt in several ways, each of which is asked for.
+    # Equal names may have several spellings, each of which is looked up.
     "citext": sql.SQL(
         "SELECT DISTINCT ON (given.name) given.name, other.{id} FROM unnest(%b::text[]) AS given (name) "
         "JOIN {table} AS other ON other.{name} = given.name::{type} WHERE true{condition} "
@@ -88,7 +88,9 @@ class NameResolver:
             table=table_identifier(reference.table),
         )
         with _as_declared(reference):
-            return dict(await (await connection.execute(bound(statement, connection), (names, *parameters))).fetchall())
+            return dict(
+                await (await connection.execute(escaped(statement, connection), (names, *parameters))).fetchall()
+            )
 
 
 async def existing_ids(
@@ -117,7 +119,7 @@ async def existing_ids(
         kind=sql.SQL(column_type),  # named by the catalogue
     )
     with _as_declared(reference):
-        rows = await (await connection.execute(bound(statement, connection), (list(by_text), *parameters))).fetchall()
+        rows = await (await connection.execute(escaped(statement, connection), (list(by_text), *parameters))).fetchall()
     return {by_text[text] for (text,) in rows if text in by_text}
 
 

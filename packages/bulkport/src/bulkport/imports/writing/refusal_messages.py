@@ -22,7 +22,7 @@ _FOLDED: Final = re.compile(r"(?:lower|upper)\(\(?\"?(\w+)\"?\)?(?:::\w+)?\)")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What PostgreSQL says of an error (PostgreSQL manual, "Error and Notice Message Fields"); empty where nothing."""
+    """The fields of a PostgreSQL error (PostgreSQL manual, "Error and Notice Message Fields"); empty if absent."""
 
     code: str
     message: str
@@ -60,7 +60,7 @@ def refusal(table: TargetTable, position: int, fault: Fault, texts: Sequence[str
 
 
 def taken_key(table: TargetTable, position: int, key: Sequence[int]) -> Refusal:
-    """The refusal of a row whose key, the columns at these positions, another row has."""
+    """The rejection of a row whose key, the columns at these positions, belongs to another row."""
     fields = _fields(table, [table.names[i] for i in key])
     return Refusal(position, fields[0] if fields else "", _already_exists(table, fields))
 
@@ -114,7 +114,7 @@ def _said(table: TargetTable, fault: Fault, texts: Sequence[str | None]) -> tupl
 
 
 def not_existing(subject: str, values: Sequence[str]) -> str:
-    """The message of a row whose reference leads nowhere."""
+    """The message for a row whose reference does not exist."""
     given = f": {', '.join(values)}" if values else ""
     verb = "refer" if len(values) > 1 else "refers"
     return f"{subject or 'the row'} {verb} to something that does not exist{given}"
@@ -134,7 +134,7 @@ def _broken_rule(
 
 
 def _values(table: TargetTable, fields: Sequence[str], texts: Sequence[str | None]) -> list[str]:
-    """What a row gives for these fields: text in quotes, numbers without."""
+    """The row's values of these fields: text in quotes, numbers without."""
     given = dict(zip(table.resource.field_names, texts, strict=False))
     return [_quoted(given.get(field)) for field in fields]
 

@@ -14,10 +14,10 @@ from psycopg import AsyncConnection, sql
 from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.writing.duplicates import find_duplicates
 from bulkport.imports.writing.old_rows import old_row_query
+from bulkport.imports.writing.outcomes import Tally, Written
 from bulkport.imports.writing.refusal_messages import Fault, refusal, taken_key
 from bulkport.imports.writing.rows import WritableRows
 from bulkport.imports.writing.table import TargetTable
-from bulkport.imports.writing.written import Tally, Written
 
 WriteRows = Callable[[AsyncConnection[Any], TargetTable, WritableRows], Awaitable[Tally]]
 """Writes rows by one statement."""
@@ -30,7 +30,7 @@ _PARTS: Final = 8
 # SQLSTATE classes that are never about a row: no SQLSTATE at all, connection, invalid transaction, authorization,
 # rollback (deadlocks and serialization are tried again), resources, operator, system, configuration, internal.
 _NEVER: Final = frozenset({"", "08", "25", "28", "40", "53", "57", "58", "F0", "XX"})
-# Of these, what reports a fault, or a conflict to be tried again, even where a trigger says so.
+# Those that report a fault or a retryable conflict even if a trigger raises them.
 _FAULTS: Final = frozenset({"08", "40", "53", "57", "58", "XX"})
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 # Classes that are about the declaration or the rights where no trigger is involved: features, prerequisites, names.
@@ -84,7 +84,7 @@ async def write_around_refusals(
 async def write_one_by_one(
     connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, *, write: WriteRows, each: EachStatement
 ) -> Written:
-    """Write rows one by one, to learn what becomes of each."""
+    """Write rows one by one to learn the outcome of each."""
     search = _Search(connection, table, rows, write=write, each=each)
     await search.run_one_by_one()
     return search.found
@@ -128,7 +128,7 @@ def written_rows(tally: Tally) -> Written:
 
 
 class _Search:
-    """Writes what can be written of a chunk, and collects what is refused."""
+    """Writes the rows of a chunk that the database accepts, and collects the rejected ones."""
 
     def __init__(
         self,
@@ -240,7 +240,7 @@ class _Search:
                     self._refuse(position, Fault(*(text or "" for text in fault)))
 
     def _old_row(self, rows: WritableRows) -> str | None:
-        """What reads the stored row that a row changes, where that is kept."""
+        """The query for the stored row that a row changes, if old rows are recorded."""
         changes_stored = len(rows.columns) > len(self._table.names)  # it gives the stored row's id
         if not self._table.keeps_old_rows or not changes_stored:
             return None
@@ -284,7 +284,7 @@ def _casts(table: TargetTable) -> list[str]:
 
 
 def _done_by(statement: str) -> str:
-    """The outcome of a row by a statement that returns nothing."""
+    """The outcome of a row whose statement returns nothing."""
     return {"INSERT": "created", "UPDATE": "updated", "DELETE": "deleted"}[statement[:6]]
 
 

@@ -40,7 +40,7 @@ class WritableRows:
 
     @property
     def alike(self) -> frozenset[str] | None:
-        """What every row gives, of rows that all give the same columns; None for all columns."""
+        """The columns that every row has, if all have the same; None for all columns."""
         return None if self.given is None or not self.given else self.given[0]
 
     def groups(self) -> Iterator[tuple[Sequence[int], "WritableRows"]]:

@@ -14,8 +14,8 @@ from psycopg import AsyncConnection, sql
 from bulkport.imports.resource import Reference, Resource
 from bulkport.imports.validation.batch import Batch
 from bulkport.imports.validation.lookups import NamedRow
-from bulkport.imports.writing.bound import bound
-from bulkport.imports.writing.circles import units_of
+from bulkport.imports.writing.cycles import units_of
+from bulkport.imports.writing.placeholders import escaped
 from bulkport.imports.writing.references import conditions
 from bulkport.imports.writing.refusal_messages import not_existing
 from bulkport.imports.writing.rows import Refusal, WritableRows
@@ -38,9 +38,9 @@ class Family:
     """How rows refer to each other."""
 
     order: list[int]
-    """Positions of the rows whose parents are stored or come with them, parents first."""
+    """Positions of rows whose parents are stored or among the rows, parents first."""
     orphans: dict[int, SelfLink] = field(default_factory=dict)
-    """Positions of the others, with what they lack. Rows below an orphan are orphans too."""
+    """Positions of the other rows with their missing parent. Descendants of an orphan are orphans too."""
     parents: list[list[int]] = field(default_factory=list)
     """For each row the rows that it refers to."""
     has_circles: bool = False
@@ -85,14 +85,14 @@ def _written_part(key: SelfReference, written: Collection[str]) -> tuple[tuple[s
 async def find_family(
     connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows, links: Sequence[SelfLink]
 ) -> Family:
-    """Who is whose parent among the rows, by the database's own equality of each type."""
+    """Parents among the rows, compared with the database's equality of each type."""
     parents: list[list[tuple[int, SelfLink]]] = [[] for _ in range(rows.size)]
     orphans: dict[int, SelfLink] = {}
     for link in links:
         context = {name: rows.columns[table.names.index(name)][0] for name in table.resource.context}
         condition, values = conditions(link.reference, context) if link.reference else (sql.Composed([]), [])
         parameters = [*(rows.columns[i] for i in (*link.columns, *link.referenced)), *values]
-        cursor = await connection.execute(bound(_statement(table, link, condition), connection), parameters)
+        cursor = await connection.execute(escaped(_statement(table, link, condition), connection), parameters)
         for child, parent, is_stored in await cursor.fetchall():
             if is_stored or parent == child:
                 continue
@@ -117,7 +117,7 @@ async def find_family(
 
 
 def by_themselves(rows: WritableRows, links: Sequence[SelfLink]) -> WritableRows:
-    """The rows with each one referring to itself, to see what else is wrong with it."""
+    """The rows, each referring to itself, to find other errors in them."""
     columns = list(rows.columns)
     for link in links:
         for own, other in zip(link.columns, link.referenced, strict=True):
@@ -126,7 +126,7 @@ def by_themselves(rows: WritableRows, links: Sequence[SelfLink]) -> WritableRows
 
 
 def orphan_refusal(table: TargetTable, position: int, link: SelfLink, rows: WritableRows) -> Refusal:
-    """The refusal of a row whose parent is neither stored nor comes with it, unless it comes later."""
+    """The rejection of a row whose parent is neither stored nor among the rows, unless it comes later."""
     fields = dict(zip(table.resource.column_names, table.resource.field_names, strict=True))
     found = [fields[table.names[i]] for i in link.columns if table.names[i] in fields]
     for reference in table.resource.references:
@@ -159,7 +159,7 @@ async def choose_ids(
     if default is None:
         return None
     statement = sql.SQL("SELECT {} FROM generate_series(1, %s)").format(default)
-    return [row[0] for row in await (await connection.execute(bound(statement, connection), (count,))).fetchall()]
+    return [row[0] for row in await (await connection.execute(escaped(statement, connection), (count,))).fetchall()]
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Text for a database whose encoding is not UTF-8: signs that it lacks are written so that they can be stored."""
+"""Text for a database whose encoding is not UTF-8: escapes characters that it lacks."""
 
 import codecs
 import re
@@ -10,7 +10,7 @@ _NON_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 
 def server_codec(connection: AsyncConnection[Any]) -> str | None:
-    """Python's codec for what the database stores; None where it stores every sign."""
+    """Python's codec of the database encoding; None if it stores every character."""
     name = connection.info.parameter_status("server_encoding") or "UTF8"
     if name in ("UTF8", "SQL_ASCII"):
         return None
@@ -26,7 +26,7 @@ def storable(text: str, codec: str | None) -> str:
 
 
 def storable_json(text: str, codec: str | None) -> str:
-    """The JSON with escapes for what may not be stored as it is (RFC 8259 §7). The type json keeps them as they are."""
+    """JSON with escapes for characters that cannot be stored (RFC 8259 §7). The type json keeps escapes."""
     return text if codec is None else _NON_ASCII.sub(_escaped, text)
 
 

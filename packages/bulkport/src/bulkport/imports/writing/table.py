@@ -15,8 +15,8 @@ from bulkport.errors import ResourceDeclarationError
 from bulkport.imports.resource import Resource
 from bulkport.imports.values.column_type import ColumnType, TypeKind
 from bulkport.imports.write_options import WriteMode
-from bulkport.imports.writing.bound import DeclaredSql
 from bulkport.imports.writing.column_types import read_column_types
+from bulkport.imports.writing.placeholders import DeclaredSql
 from bulkport.imports.writing.table_facts import TableFacts, UniqueIndex, read_facts
 
 # Types for which a cast to their length or precision rounds, as storing does; a text it would cut without an error.
@@ -54,7 +54,7 @@ class TargetTable:
     resource: Resource
     facts: TableFacts
     names: tuple[str, ...]
-    """Every column that a write gives: the resource's `column_names`, then its context's columns."""
+    """Every written column: the resource's `column_names`, then its context's columns."""
     column_types: tuple[str, ...]
     """Base type of each column, without length or precision, parallel to `names`.
 
@@ -63,15 +63,15 @@ class TargetTable:
     types: tuple[ColumnType, ...]
     """What each imported column's values are read and written as, parallel to `resource.column_names`."""
     wants_results: bool = field(default=False, kw_only=True)
-    """Whether the outcome and id of each row are asked for."""
+    """Whether the outcome and id of each row are requested."""
     import_id: int | None = field(default=None, kw_only=True)
-    """The import that writes, whose created rows are marked so that it can be undone; None: none are."""
+    """The import whose created rows are marked for undo; None to mark none."""
     is_last_attempt: bool = field(default=False, kw_only=True)
     """Whether the import fails if this attempt does: then rows are looked for that are to blame for a lasting fault."""
     keeps_old_rows: bool = field(default=False, kw_only=True)
-    """Whether stored rows are kept as they were before they are changed."""
+    """Whether stored rows are recorded before they are changed."""
     wants_differences: bool = field(default=False, kw_only=True)
-    """Whether old and new values of changed rows are asked for."""
+    """Whether old and new values of changed rows are requested."""
     unique_keys: tuple[tuple[int, ...], ...]
     """Plain unique keys that lie wholly in the written columns, as positions in `names`."""
 
@@ -225,7 +225,7 @@ async def read_table(connection: AsyncConnection[Any], resource: Resource) -> Ta
 
 
 def incomparable_keys(resource: Resource, kinds: Mapping[str, ColumnType]) -> list[str]:
-    """What is said of columns of the key whose type PostgreSQL cannot compare."""
+    """The message about key columns whose type PostgreSQL cannot compare."""
     return [
         f"the key's column {name} is {kinds[name].name}, whose values PostgreSQL cannot compare"
         for name in resource.write_key

@@ -106,7 +106,7 @@ _SELF_REFERENCES: Final = """
 
 
 _MARKS: Final = re.compile(r"( (NO INHERIT|NOT VALID|NOT ENFORCED))+$")
-"""What stands behind the condition of a check constraint."""
+"""Suffixes of the condition of a check constraint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class UniqueIndex:
 
     @property
     def plain(self) -> tuple[str, ...] | None:
-        """Its columns, if it consists of nothing else and covers all rows."""
+        """Its columns, if it has no expressions and covers all rows."""
         columns = tuple(column for column in self.columns if column is not None)
         return columns if len(columns) == len(self.columns) and self.predicate is None else None
 
@@ -181,7 +181,7 @@ class TableFacts:
     has_rules: bool
     """Whether it has rules for INSERT, UPDATE or DELETE."""
     replaced: frozenset[str]
-    """`INSERT`, `UPDATE`, `DELETE`: in whose place a rule always does something, of which the rows are not counted."""
+    """The commands (`INSERT`, `UPDATE`, `DELETE`) that a rule always replaces, without counting rows."""
     has_deferred_constraints: bool
     """Whether PostgreSQL checks some constraints at commit only, unless set otherwise."""
     has_before_triggers: bool
@@ -201,7 +201,7 @@ class TableFacts:
 
     @property
     def can_copy(self) -> bool:
-        """Whether COPY FROM does here what INSERT does."""
+        """Whether COPY FROM behaves like INSERT on this table."""
         return self.kind in ("r", "p", "f") and not self.row_security and not self.has_rules
 
 

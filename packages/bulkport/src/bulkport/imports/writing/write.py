@@ -14,11 +14,12 @@ from psycopg import AsyncConnection, sql
 
 from bulkport.imports.values.copy_text import copy_block
 from bulkport.imports.write_options import WriteMode
-from bulkport.imports.writing.bound import bound
 from bulkport.imports.writing.matched import id_column
 from bulkport.imports.writing.matched_write import MatchedWriter
 from bulkport.imports.writing.merge import merge_each_statement, merge_rows
 from bulkport.imports.writing.old_rows import PLAIN_TEXT
+from bulkport.imports.writing.outcomes import Tally, Written
+from bulkport.imports.writing.placeholders import escaped
 from bulkport.imports.writing.rejections import (
     EachStatement,
     WriteRows,
@@ -39,7 +40,6 @@ from bulkport.imports.writing.self_references import (
 )
 from bulkport.imports.writing.statements import given_rows, own_row, typed_columns
 from bulkport.imports.writing.table import TargetTable
-from bulkport.imports.writing.written import Tally, Written
 
 # Below this many rows the round trips of COPY cost more than its speed gains.
 COPY_THRESHOLD: Final = 2_000
@@ -209,7 +209,7 @@ class _SomeRefusedError(Exception):
 
 
 class _SomeDroppedError(Exception):
-    """A trigger left rows out, and which ones is asked for."""
+    """A trigger dropped rows, and the request asks which."""
 
 
 async def copy_rows(connection: AsyncConnection[Any], table: TargetTable, rows: WritableRows) -> Tally:
@@ -227,9 +227,9 @@ async def insert_rows(connection: AsyncConnection[Any], table: TargetTable, rows
         table.identifier, table.columns, table.overriding, typed_columns(table, table.filled), given_rows(table)
     )
     if not table.wants_results or table.facts.has_rules:
-        return _inserted(table, rows, (await connection.execute(bound(statement, connection), rows.arrays)).rowcount)
+        return _inserted(table, rows, (await connection.execute(escaped(statement, connection), rows.arrays)).rowcount)
     statement += sql.SQL(" RETURNING {}::text").format(id_column(table))
-    ids = [row[0] for row in await (await connection.execute(bound(statement, connection), rows.arrays)).fetchall()]
+    ids = [row[0] for row in await (await connection.execute(escaped(statement, connection), rows.arrays)).fetchall()]
     tally = _inserted(table, rows, len(ids))
     tally.ids = ids if len(ids) == rows.size else None
     return tally

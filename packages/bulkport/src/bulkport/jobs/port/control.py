@@ -15,7 +15,7 @@ from bulkport.jobs.port.queueing import is_integer, require_queue_name, require_
 
 
 class Effect(StrEnum):
-    """What came of an order for one job. Those that say why nothing was done are no errors."""
+    """The outcome of a command for one job. Outcomes that say why nothing was done are not errors."""
 
     CANCELLED = "cancelled"
     DELETED = "deleted"
@@ -36,7 +36,7 @@ class Effect(StrEnum):
     UNIQUE_KEY_TAKEN = "unique key taken"
     """Another job waits under its unique key."""
     UNKNOWN = "unknown"
-    """There is no such job (any more)."""
+    """The job does not exist (any more)."""
 
     @property
     def is_done(self) -> bool:
@@ -60,7 +60,7 @@ _DONE = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be done to jobs, and what their history says about it."""
+    """A command for jobs, and how their history describes it."""
 
     reason: str | None = None
     actor: str | None = None
@@ -145,14 +145,14 @@ class OrderResult:
 
 @dataclass(frozen=True, slots=True)
 class OrderSummary:
-    """What came of an order for many jobs; as text such as `12 requeued, 1 already running`."""
+    """The result of a bulk command; as text it reads like `12 requeued, 1 already running`."""
 
     effects: Mapping[Effect, int] = field(default_factory=dict)
     """Jobs by effect, none of them 0."""
 
     @classmethod
     def of(cls, results: Iterable[OrderResult]) -> "OrderSummary":
-        """Of what came of it for each job."""
+        """From the outcome of each job."""
         return cls(Counter(result.effect for result in results))
 
     @property
@@ -167,7 +167,7 @@ class OrderSummary:
 
 
 class Actor(TypedDict, total=False):
-    """Who wants something, and in whose transaction."""
+    """Who gave a command, and in which transaction."""
 
     actor: str | None
     connection: "AnyConnection | None"

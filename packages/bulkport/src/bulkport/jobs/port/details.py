@@ -1,4 +1,4 @@
-"""One background job as it is shown: in a list, and in full."""
+"""A background job for display: in a list and in detail."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class JobRun:
     started_at: datetime | None
     """None: the server died before that was known."""
     ended_at: datetime | None
-    """None: it goes on."""
+    """None if it continues."""
     error_type: str | None = None
     error: str | None = None
     traceback: str | None = None
@@ -136,7 +136,7 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLink:
-    """A continuation, seen from one of its ends: the other end is a job or a batch."""
+    """One end of a continuation; the other end is a job or a batch."""
 
     on: str
     """The outcome of the parent that the child waits for: 'succeeded', 'failed' or 'finished'."""

@@ -97,7 +97,7 @@ class JobEngine(JobQueue, Protocol):
 
     @property
     def reader(self) -> JobReader:
-        """All that can be asked about jobs, queues and servers.
+        """Queries about jobs, queues and servers.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class JobEngine(JobQueue, Protocol):
         ...
 
     async def look_up(self, job_id: BackgroundJobId, connection: "AnyConnection | None" = None) -> BackgroundJob | None:
-        """The job as it stands now; None when there is no such job."""
+        """The job's current state; None if there is no such job."""
         ...
 
     async def unfinished_among(
@@ -158,7 +158,7 @@ class JobEngine(JobQueue, Protocol):
         ...
 
     async def run_worker(self, options: WorkerOptions, stop: asyncio.Event) -> None:
-        """Run jobs until `stop` is set, then drain; what `WorkerServer` does around it makes it last.
+        """Run jobs until `stop` is set, then drain; `WorkerServer` restarts it after failures.
 
         Raises
         ------

@@ -32,12 +32,12 @@ class Granularity(StrEnum):
 
     @property
     def retention(self) -> timedelta:
-        """How far back such a series goes; as `granularities` in rollup.sql says."""
+        """How far back the series goes; see `granularities` in rollup.sql."""
         return _KEPT[self]
 
 
 class SeriesGroup(StrEnum):
-    """What time series are taken apart by."""
+    """What time series are grouped by."""
 
     TASK = "task"
     QUEUE = "queue"
@@ -62,7 +62,7 @@ class Percentiles:
 
     @classmethod
     def of_histogram(cls, sizes: Sequence[int]) -> "Percentiles | None":
-        """Of a histogram as rollup.sql describes it; None when it counts nothing."""
+        """From a histogram as rollup.sql describes it; None if it is empty."""
         total = sum(sizes)
         if total <= 0:
             return None
@@ -143,7 +143,7 @@ class JobStatistics:
     waiting: Mapping[str, int]
     """Enqueued jobs that do not run, by queue; without the queues that have none."""
     overdue: int
-    """Scheduled and retrying jobs whose time has come, and which no worker has released yet; counted up to 1,000."""
+    """Due scheduled and retrying jobs that no worker has released yet; counted up to 1,000."""
     totals: JobTotals
     """Since the beginning, pruned jobs included."""
     servers: int
@@ -166,7 +166,7 @@ class PausedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
-    """A queue and what waits in it."""
+    """A queue and its waiting jobs."""
 
     name: str
     waiting: int
@@ -174,7 +174,7 @@ class QueueStatus:
     scheduled: int
     retrying: int
     oldest_ready_at: datetime | None
-    """Since when the longest waiting of its first 100 jobs (by creation) is ready; None: none waits."""
+    """When the longest waiting of its first 100 jobs (by creation) became ready; None if none waits."""
     latency_seconds: float | None
     """How long that is ago."""
     paused_at: datetime | None
@@ -182,13 +182,13 @@ class QueueStatus:
     paused_note: str | None
     """Why, in the words of whoever paused it."""
     concurrency_limit: int | None
-    """Most jobs of it that run at one time, on all servers together."""
+    """Limit of concurrent jobs on all servers together."""
     weight: float
     """Its share of claims among the queues of one priority."""
     changed_at: datetime | None
     """When it was last paused, resumed, limited or weighed; None: never."""
     changed_by: str | None
-    """By whom, if the caller named somebody."""
+    """By whom, if the caller named a user."""
     servers: int
     """Servers that serve it and are not silent."""
     unknown_tasks: tuple[str, ...] = ()
@@ -237,7 +237,7 @@ class ServerStatus:
     loop_lag_seconds: float | None
     """The longest time that its event loop was late since the heartbeat before; None: not known."""
     wanted: ServerCommand | None
-    """What an operator asked it to do; None: to run jobs."""
+    """The operator's command; None if it runs jobs."""
     wanted_by: str | None
     started_at: datetime
     last_heartbeat: datetime

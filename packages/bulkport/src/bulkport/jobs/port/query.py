@@ -1,4 +1,4 @@
-"""Which jobs are asked for, in which order, and a page of them."""
+"""Job queries: filters, order and pages."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ class JobSort(StrEnum):
     """How long the last run took, in whole milliseconds. Jobs that have not ended are left out; those that never ran
     took no time."""
     DUE = "due"
-    """When the time or the next attempt comes that a job waits for. Jobs that wait for none are left out."""
+    """When a job is due. Only scheduled and retrying jobs have such a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

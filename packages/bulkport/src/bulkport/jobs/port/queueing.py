@@ -101,7 +101,7 @@ class Parent:
     job_id: BackgroundJobId | None = None
     batch_id: int | None = None
     on: Outcome = Outcome.SUCCEEDED
-    """A job whose wish can no longer come true is cancelled."""
+    """Cancel a job whose condition can no longer be met."""
 
     def __post_init__(self) -> None:
         if (self.job_id is None) == (self.batch_id is None):
@@ -123,7 +123,7 @@ class NewJob:
     args: Mapping[str, JSONValue]
     queue: str = DEFAULT_QUEUE
     priority: int = 0
-    """Higher goes first; among equals, first come, first served."""
+    """Higher priorities run first; equal ones in order."""
     delay: float | None = None
     """Seconds before it may start, by the database's clock."""
     at: datetime | None = None
@@ -134,7 +134,7 @@ class NewJob:
     unique_for: float | None = None
     """Seconds for which the unique key stays taken from when the job may start, whatever becomes of it."""
     concurrency_key: str | None = None
-    """Of the jobs with one concurrency key, at most `concurrency_limit` are in their queues or run at one time."""
+    """Of the jobs with one concurrency key, at most `concurrency_limit` are queued or running."""
     concurrency_limit: int | None = None
     """None: 1."""
     rate_key: str | None = None
@@ -264,5 +264,5 @@ class CallerlessQueue(Protocol):
         ...
 
     def get(self, job_id: BackgroundJobId) -> BackgroundJob | None:
-        """A job as it stands; None: this queue has none of this id."""
+        """The current state of a job; None if there is no job with this id."""
         ...

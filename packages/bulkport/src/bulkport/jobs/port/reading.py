@@ -1,4 +1,4 @@
-"""Reading: which jobs there are, one of them, and what they all come to.
+"""Reads jobs: lists, single jobs and statistics.
 
 Each call reads one snapshot of the database and writes nothing; `at_one_moment` has several read the same.
 
@@ -36,7 +36,7 @@ class JobReader(Protocol):
     """Reads background jobs, queues, servers and statistics."""
 
     def at_one_moment(self) -> AbstractAsyncContextManager[Self]:
-        """A reader whose answers are all of one moment, that of the first; cheaper than as many single ones, too.
+        """A reader whose results all come from one snapshot, taken with the first; cheaper than single reads, too.
 
         Its calls come one after another, on a connection that is its own while the context lasts. None may follow one
         that has failed.

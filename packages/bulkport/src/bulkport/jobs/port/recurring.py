@@ -1,4 +1,4 @@
-"""Recurring jobs: their definitions, their status, and the store that holds them."""
+"""Recurring jobs: definition, status and store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass
@@ -17,10 +17,10 @@ _MOST_ID_LENGTH: Final = 200
 
 
 class MissedRuns(StrEnum):
-    """What becomes of the ticks that nobody acted on within a minute, because no worker ran."""
+    """The policy for ticks that were missed by over a minute because no worker ran."""
 
     SKIP = "skip"
-    """Nothing; the next job comes with the next tick."""
+    """Skip them; the next job comes with the next tick."""
     ONCE = "once"
     """One job for all of them, as soon as a worker runs again."""
     ALL = "all"
@@ -29,7 +29,7 @@ class MissedRuns(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecurringDefinition:
-    """A recurring job as it is asked for.
+    """The requested definition of a recurring job.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class RecurringDefinition:
     priority: int = 0
     user_id: str | None = None
     concurrency_key: str | None = None
-    """Of all jobs with one concurrency key, at most `concurrency_limit` run at one time."""
+    """Of all jobs with one concurrency key, at most `concurrency_limit` run concurrently."""
     concurrency_limit: int = 1
     missed: MissedRuns = MissedRuns.ONCE
     overlap: bool = True
@@ -56,7 +56,7 @@ class RecurringDefinition:
     out; and jobs that are there together all the same, say by hand, run one after another, unless a concurrency key
     of their own says how many may."""
     is_stored: InitVar[bool] = False
-    """Whether it is read from where it is kept: what others wrote there is shown, not refused."""
+    """Whether it comes from the database: invalid stored values are shown, not rejected."""
 
     def __post_init__(self, is_stored: bool) -> None:
         if is_stored:
@@ -169,7 +169,7 @@ class RecurringStore(Protocol):
     async def add_or_update(
         self, definition: RecurringDefinition, connection: "AnyConnection | None" = None
     ) -> RecurringJob:
-        """Add one, or change the one of its id. The next tick changes only with the cron expression or the zone.
+        """Add or change a recurring job. The next tick changes only with the cron expression or the zone.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class RecurringStore(Protocol):
         ...
 
     async def remove(self, recurring_id: str, connection: "AnyConnection | None" = None) -> bool:
-        """Remove it; its jobs stay. One that is declared in code comes back: pause it.
+        """Remove a recurring job; its jobs stay. One declared in code returns: pause it instead.
 
         Returns
         -------
@@ -210,7 +210,7 @@ class RecurringStore(Protocol):
         ...
 
     async def trigger(self, recurring_id: str, connection: "AnyConnection | None" = None) -> BackgroundJobId:
-        """Make a job of it now, also while it is paused; the next tick stays as it is.
+        """Make a job now, even while paused; the next tick does not change.
 
         Raises
         ------
@@ -220,7 +220,7 @@ class RecurringStore(Protocol):
         ...
 
     async def get(self, recurring_id: str, connection: "AnyConnection | None" = None) -> RecurringJob | None:
-        """How it stands; None when there is none."""
+        """The current status; None if it does not exist."""
         ...
 
     async def search(

@@ -60,7 +60,7 @@ def traceback_of(error: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception(printable(error)))
     except BaseException:
-        # Such as one whose cause cannot show itself.
+        # For example, an exception whose cause cannot be formatted.
         text = "".join(traceback.format_tb(error.__traceback__)) + describe(error)
     if len(text) > _MOST_TRACEBACK_LENGTH:
         text = "…" + text[1 - _MOST_TRACEBACK_LENGTH :]
@@ -89,7 +89,7 @@ class Ending(StrEnum):
     HANDED_BACK = "handed_back"
     """The worker shuts down."""
     LOST = "lost"
-    """Nobody knows: the worker no longer ran it."""
+    """Unknown: the worker no longer ran it."""
     CANCELLED = "cancelled"
 
 
@@ -130,7 +130,7 @@ _SENT: Final = (*_SENT_OF_SUCCESS, "error_type", "error", "traceback", "delay", 
 
 @dataclass(slots=True)
 class EndedRun:
-    """A run whose outcome is to be written."""
+    """A run whose outcome must be written."""
 
     job_id: int
     runs: int
@@ -140,7 +140,7 @@ class EndedRun:
     tries: int = 0
 
     def row(self) -> dict[str, Any]:
-        """As `bulkport.finish` takes it; what is not there is left out."""
+        """The argument of `bulkport.finish`, without absent members."""
         outcome = self.outcome
         row: dict[str, Any] = {
             "job_id": self.job_id,
@@ -155,7 +155,7 @@ class EndedRun:
 
 
 class Completer:
-    """Writes outcomes: at once when it is idle, and what ended meanwhile together when it is not.
+    """Writes outcomes: immediately when idle, otherwise in batches.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ class Completer:
         self._on_written = on_written
         self._pending: list[EndedRun] = []
         self._locked: list[EndedRun] = []
-        """Runs whose jobs' rows somebody else holds."""
+        """Runs whose jobs' rows are locked by others."""
         self._waits = Backoff(_FIRST_LOCKED_WAIT, _LONGEST_LOCKED_WAIT)
         self._retry_at = 0.0
         self._changed = asyncio.Event()
@@ -191,7 +191,7 @@ class Completer:
 
     @property
     def backlog(self) -> int:
-        """Outcomes that are to be written."""
+        """Outcomes to write."""
         return len(self._pending)
 
     def ended(self) -> tuple[int, int]:
@@ -205,7 +205,7 @@ class Completer:
         self._changed.set()
 
     async def flushed(self) -> None:
-        """Wait until there is nothing to be written."""
+        """Wait until everything is written."""
         await self._idle.wait()
 
     async def run(self) -> None:

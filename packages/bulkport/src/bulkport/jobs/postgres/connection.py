@@ -24,7 +24,7 @@ _PREPARE_AFTER: Final = 5
 
 
 class GivenUp(psycopg.OperationalError):
-    """The database is away and waiting for it was given up."""
+    """The database is unavailable and waiting for it was stopped."""
 
 
 def reconnecting() -> Backoff:
@@ -65,7 +65,7 @@ class WorkerConnection:
     async def fetch_all(
         self, query: LiteralString, arguments: Mapping[str, Any], give_up: asyncio.Event | None = None
     ) -> list[DictRow]:
-        """Run one statement and return its rows, waiting for the database as long as it is away.
+        """Run one statement and return its rows, waiting while the database is unavailable.
 
         Parameters
         ----------

@@ -32,7 +32,7 @@ from bulkport.pools import AsyncPool
 from bulkport.sanitize import storable_text
 
 JOBS_A_TRANSACTION: Final = 500
-"""Jobs that an order for many locks at one time."""
+"""Jobs that a bulk command locks at a time."""
 _MOST_NOTE_LENGTH: Final = 2_000
 
 # See sql/control.sql.
@@ -51,7 +51,7 @@ _STATEMENTS: Final[Mapping[type[Order], LiteralString]] = {
     ),
 }
 
-# One that is asked to stop is asked for nothing else. Commands for servers that are gone are cleared away on the way.
+# A server asked to stop accepts no other command. Commands for dead servers are removed on the way.
 _COMMAND_SERVER: Final[LiteralString] = """
 WITH target AS (
     SELECT server.worker_id FROM bulkport.servers server

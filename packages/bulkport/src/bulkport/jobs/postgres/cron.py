@@ -84,14 +84,14 @@ def _ticks(number: str) -> str:
 _log = get_logger(__name__)
 
 _AGAIN_SECONDS: Final = 0.02
-"""Until the next look after something was due: more may be, or another server holds it."""
+"""Delay after a check that found due jobs: there may be more, or locked ones."""
 _POSTPONED_SECONDS: Final = 60.0
 _CHECK_SECONDS: Final = 30.0
 """Between two looks for ticks that lie too far ahead."""
 _PATIENCE: Final = "100ms"
-"""Longest wait for the row of a recurring job that somebody holds."""
+"""Longest wait for the locked row of a recurring job."""
 _CHECKED: Final = 500
-"""Recurring jobs of one such look's statement."""
+"""Recurring jobs per statement of such a check."""
 
 
 class CronScheduler:
@@ -121,7 +121,7 @@ class CronScheduler:
         return Chore(TICK, self._horizon, self.tick)
 
     async def tick(self) -> float:
-        """Act on what is due.
+        """Act on everything that is due.
 
         Returns
         -------
@@ -133,7 +133,7 @@ class CronScheduler:
             The database cannot be asked.
         """
         if not self._is_written:
-            # What somebody holds is written at a later look: other chores share the connection.
+            # Locked rows are written at a later check, because other maintenance shares the connection.
             self._is_written = await write_declared(self._connection.fetch_all, self._declared, _PATIENCE)
         if time.monotonic() >= self._check_at:
             self._check_at = time.monotonic() + _CHECK_SECONDS

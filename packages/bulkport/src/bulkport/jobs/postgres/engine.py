@@ -95,7 +95,7 @@ def _is_plain(job: NewJob) -> bool:
 
 
 def _plain_row(job: NewJob, trace: Mapping[str, str]) -> dict[str, Any]:
-    """The job as a JSON object; what it does not have is left out."""
+    """The job as a JSON object without absent members."""
     row: dict[str, Any] = {
         "task": job.task,
         "args": {**job.args, **trace} if trace else job.args,
@@ -112,7 +112,7 @@ def _plain_row(job: NewJob, trace: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _row(job: NewJob, trace: Mapping[str, str]) -> dict[str, Any]:
-    """As `_plain_row`, with what a plain job has not."""
+    """Like `_plain_row`, with the members that a plain job does not have."""
     row = _plain_row(job, trace)
     for name in _OPTIONS:
         value = getattr(job, name)

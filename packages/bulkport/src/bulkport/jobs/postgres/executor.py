@@ -1,4 +1,4 @@
-"""Runs of tasks: one from the claimed job to its outcome, and those that a worker has at one time."""
+"""Runs of tasks: a single run from claim to outcome, and the concurrent runs of a worker."""
 
 import asyncio
 import inspect
@@ -61,8 +61,8 @@ class Run:
         self._run_output = RunOutput()
 
     async def outcome(self) -> RunResult:
-        """Run the task's function; nothing that it raises comes out of here."""
-        # Every line that is logged meanwhile, by the task's own code too, says whose it is.
+        """Run the task's function; its exceptions do not propagate."""
+        # Every line logged during the run, even by the task's own code, names the job.
         bind_log_values(job_id=self.job.job_id, task=self.job.task)
         try:
             outcome = await self._attempt()
@@ -92,7 +92,7 @@ class Run:
         return RunResult(Ending.SUCCEEDED, seconds, result, note)
 
     async def _outcome_of(self, error: BaseException) -> RunResult:
-        """What an error comes to."""
+        """The outcome of an error."""
         seconds = self._seconds
         log = self._log()
         reason = self.abort_reason
@@ -110,7 +110,7 @@ class Run:
         return await self._failed_outcome(error, seconds, log)
 
     async def _failed_outcome(self, error: BaseException, seconds: float, log: Any) -> RunResult:
-        """Decide what comes after a failed attempt."""
+        """Decide what follows a failed attempt."""
         policy = self.definition.retry
         failures = self.job.failures + 1
         log = log.bind(attempt=failures, max_attempts=policy.max_attempts, error=describe(error))
@@ -137,7 +137,7 @@ class Run:
         try:
             return storable_json(value, most_bytes=self.definition.max_result_bytes), None
         except Exception as error:
-            # Whatever: a result may be of a class whose own conversion raises, and the task has done its work.
+            # Any exception: a result's own conversion may raise, and the task has done its work.
             why = (
                 f"its result was not stored: {message_of(error) if isinstance(error, NotStorable) else describe(error)}"
             )
@@ -170,7 +170,7 @@ class Run:
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` to its end, cancelled or not: what it decides must not be lost half-way."""
+    """Await `work` to its end even if cancelled, because its outcome must not be lost halfway."""
     task = asyncio.ensure_future(work)
     while not task.done():
         try:
@@ -183,7 +183,7 @@ async def _uninterrupted(work: Coroutine[Any, Any, T]) -> T:
 
 
 class RunningJobs:
-    """Runs jobs, and has their outcomes written.
+    """Runs jobs and passes on their outcomes.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ class RunningJobs:
         return len(self._runs)
 
     def holds(self, job_id: int, runs: int) -> bool:
-        """Whether the job's run after so many runs goes on, or its outcome is to be written."""
+        """Whether the job's run with this number is still running, or its outcome is not yet written."""
         return (job_id, runs) in self._held
 
     def forget(self, job_id: int, runs: int) -> None:
@@ -275,7 +275,7 @@ class RunningJobs:
                 await asyncio.wait({earlier})
             outcome = await run.outcome()
         finally:
-            # Cancelled before its first step, nothing of it has begun: what it held is found by the rescuer.
+            # A run cancelled before its first step has not begun; the rescuer finds its job.
             task = asyncio.current_task()
             assert task is not None
             del self._runs[task]

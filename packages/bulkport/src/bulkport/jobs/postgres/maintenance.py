@@ -23,7 +23,7 @@ SETTLE: Final = "settle"
 _MOST_RELEASED: Final = 500
 _SHORTEST_WAIT_SECONDS: Final = 0.02
 _LOCKED_WAIT_SECONDS: Final = 0.2
-"""Until the next look for a job that is due but that somebody else holds."""
+"""Delay until the next check for a due but locked job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Chore:
     run: Callable[[], Awaitable[float | None]]
     """Do it; gives the seconds until it wants to be done again, if that is less than the interval."""
     details: list[str] = field(default_factory=list)
-    """What was said with the wishes that it be done sooner; it takes them away."""
+    """Take and return the reasons given for hurrying."""
 
 
 class Chores:
@@ -84,7 +84,7 @@ class _Rhythm:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            # Set before the run, so that who hurries while it runs is heard.
+            # Set before the run, so that a request to hurry during the run counts.
             self._next = loop.time() + self.chore.interval_seconds
             wish = await self._do()
             if wish is not None:
@@ -114,7 +114,7 @@ class _Rhythm:
 
 
 def due_chore(connection: WorkerConnection, poll_seconds: float) -> Chore:
-    """Releases scheduled jobs and those between two attempts when their time comes."""
+    """Releases scheduled and retrying jobs when they are due."""
 
     async def release() -> float | None:
         row = (await connection.fetch_all(queries.RELEASE_DUE, {"most": _MOST_RELEASED}))[0]
@@ -127,7 +127,7 @@ def due_chore(connection: WorkerConnection, poll_seconds: float) -> Chore:
 
 
 def settle_chore(connection: WorkerConnection, poll_seconds: float) -> Chore:
-    """Ends batches when their jobs have ended, and goes after what waits for other jobs and was left behind."""
+    """Ends batches whose jobs have ended, and finds continuations that were missed."""
     batches: list[str] = []
     last_sweep = 0.0
 
@@ -160,7 +160,7 @@ MOST_MOVED: Final = 20_000
 MOST_PRUNED: Final = 500
 """Jobs, or batches, pruned in one transaction."""
 ABANDONED_AFTER: Final = timedelta(days=7)
-"""Without a new job, a batch that is still open is taken for one whose maker has died."""
+"""Age without a new job after which an open batch counts as abandoned."""
 _VACUUM_BYTES: Final = 4 * 1024 * 1024
 
 _ROLL_UP: Final[LiteralString] = "SELECT moved, deltas_bytes FROM bulkport.rollup(%(most)s)"
@@ -189,7 +189,7 @@ class Rollup:
         return Chore("rollup", ROLL_UP_SECONDS, self.roll_up)
 
     async def roll_up(self) -> float | None:
-        """Move what there is, at most `MOST_MOVED` deltas; gives 0 when there may be more."""
+        """Move at most `MOST_MOVED` deltas; return 0 if there may be more."""
         rows = await self._connection.fetch_all(_ROLL_UP, {"most": MOST_MOVED})
         if not rows:
             return None

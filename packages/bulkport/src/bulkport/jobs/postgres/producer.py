@@ -100,7 +100,7 @@ class Claimer:
         rows = await self._connection.fetch_all(queries.CLAIM, arguments)
         signals = {row.pop("signal") for row in rows}
         jobs = [ClaimedJob(**row) for row in rows if row["job_id"] is not None]
-        # Jobs at the head that somebody holds for long must not hide those behind them.
+        # Locked jobs at the head must not hide those behind them.
         self._reach = min(4 * self._reach, _MOST_REACH) if "again" in signals and not jobs else _REACH
         return Claim(jobs, is_evicted="evicted" in signals, is_contended="again" in signals)
 

@@ -30,7 +30,7 @@ INSERT INTO bulkport.job_batches (description, user_id) VALUES (%s, %s) RETURNIN
 
 SEAL_BATCH: Final[LiteralString] = "SELECT bulkport.seal_batch(%s)"
 
-# As text: what a driver makes of JSON the caller's connection may have changed.
+# As text, because the caller's connection may have changed how its driver decodes JSON.
 LOOK_UP: Final[LiteralString] = """
 SELECT job.task, job.queue, job.args::text, job.state::text, job.due_at, job.priority, job.failures, job.error_type,
        job.error, job.user_id, job.result::text
@@ -39,7 +39,7 @@ FROM bulkport.all_jobs job WHERE job.job_id = %(job_id)s
 
 UNFINISHED_AMONG: Final[LiteralString] = "SELECT job_id FROM bulkport.jobs WHERE job_id = ANY(%(job_ids)s)"
 
-# A server that comes back under its name takes its own lease over; what it ran before is then nobody's.
+# A restarted server of the same name takes over its lease; its earlier jobs are then orphaned.
 REGISTER: Final[LiteralString] = """
 WITH replaced AS MATERIALIZED (
     SELECT * FROM bulkport.servers WHERE name = %(name)s FOR UPDATE

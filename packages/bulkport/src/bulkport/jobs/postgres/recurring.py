@@ -131,7 +131,7 @@ class PostgresRecurringStore(RecurringStore):
 async def write_declared(
     fetch: Fetch, declared: Mapping[str, RecurringDefinition], patience: str | None = None
 ) -> bool:
-    """Write what code declares where it is new or changed, and forget what no code has acted on for a week.
+    """Write new and changed declarations, and remove those that no code has used for a week.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ RETURNING recurring_id, next_at
 ) {_HURRY}
 """
 
-# Nobody acts on them: they were declared by code that no longer runs.
+# Unused: they were declared by code that no longer runs.
 FORGET_UNDECLARED: Final[LiteralString] = """
 DELETE FROM bulkport.recurring_jobs WHERE recurring_id IN (
     SELECT recurring_id FROM bulkport.recurring_jobs

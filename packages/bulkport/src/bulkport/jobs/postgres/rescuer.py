@@ -1,4 +1,4 @@
-"""Finding jobs that nobody runs any more, and putting them back in their queues.
+"""Rescues jobs of dead workers: finds them and requeues them.
 
 A job in `processing` belongs to the server whose lease carries its worker id. Jobs get lost in three ways: their server
 dies (its heartbeat stands still; its lease is deleted); their lease is deleted; or their own server lives but does not
@@ -140,7 +140,7 @@ class Rescuer:
         await self.look_at_own_jobs()
 
     async def look_at_own_jobs(self) -> None:
-        """Put back what this worker should run but does not, and cancel what somebody wants to be stopped."""
+        """Requeue jobs that this worker should run but does not, and cancel jobs that were asked to stop."""
         rows = await self._connection.fetch_all(queries.LIST_OWN_JOBS, {"worker_id": self._worker_id})
         for row in rows:
             if row["cancel_requested"]:

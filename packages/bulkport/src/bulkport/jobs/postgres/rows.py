@@ -1,4 +1,4 @@
-"""What the database gives and takes: ids as numbers, times in the zone of its session, rows of jobs."""
+"""Converts between database values and Python: job ids, times in the session's zone, rows of jobs."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -75,6 +75,6 @@ def as_arguments(value: JSONValue) -> Mapping[str, JSONValue]:
 
 
 def take_progress(fields: dict[str, Any]) -> Progress | None:
-    """The progress in a row, taken out of it; None: there is none, as in a row that is there for a checkpoint alone."""
+    """Remove and return the progress of a row; None if there is none, as in a row with just a checkpoint."""
     done, total, message = (fields.pop(name) for name in ("done", "total", "message"))
     return None if done is None else Progress(done, total, message)

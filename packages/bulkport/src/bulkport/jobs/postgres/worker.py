@@ -11,7 +11,6 @@ from typing import Any, Final
 import psycopg
 
 from bulkport.backoff import Backoff
-from bulkport.beside import end_tasks
 from bulkport.jobs.context import TaskDefinition
 from bulkport.jobs.errors import WorkerLost
 from bulkport.jobs.port import WorkerOptions
@@ -26,6 +25,7 @@ from bulkport.jobs.postgres.rescuer import Rescuer
 from bulkport.jobs.postgres.run_output import RunOutputStore
 from bulkport.jobs.postgres.stacks import StackTaker
 from bulkport.logs import get_logger
+from bulkport.task_scope import end_tasks
 
 _log = get_logger(__name__)
 
@@ -41,7 +41,7 @@ _DEFERENCE_SECONDS: Final = 0.01
 _FIRST_POLL_SECONDS: Final = 0.02
 _CONTENDED_SECONDS: Final = 0.003
 _MOST_BACKLOG: Final = 1_000
-"""Outcomes to be written beyond which no job is claimed."""
+"""Pending outcomes above which no job is claimed."""
 
 
 class Worker:
@@ -273,7 +273,7 @@ class Worker:
         self._lost.set()
 
     def _heed(self, wanted: str | None) -> None:
-        """Do what an operator asks of the server."""
+        """Carry out an operator's command to the server."""
         if self._is_quiet != (wanted is not None):
             self._is_quiet = wanted is not None
             _log.info("worker asked to be quiet" if self._is_quiet else "worker resumed", worker_id=self._worker_id)
@@ -314,7 +314,7 @@ class Worker:
     async def _end(self, duties: list[asyncio.Task[Any]], claiming: "asyncio.Task[None]") -> None:
         await end_tasks(*duties, claiming)
         if len(self._running):
-            # The heartbeat goes on: these jobs live as long as the process, and must not be started elsewhere before.
+            # The heartbeat continues: these jobs live as long as the process and must not be started elsewhere before.
             _log.error("jobs do not stop; they end with the process", worker_id=self._worker_id)
             return
         if self._heartbeat is not None:
@@ -325,7 +325,7 @@ class Worker:
         _log.info("worker stopped", worker_id=self._worker_id)
 
     async def _unregister(self) -> None:
-        """Give the lease back; with the database away it runs out by itself."""
+        """Release the lease; during a database outage it expires by itself."""
         if not self._worker_id:
             return
         try:

@@ -1,1 +1,1 @@
-"""What keeps open pages up to date: one poller a server process, and a stream of changed fragments to each viewer."""
+"""Live updates: one poller per server process, and a stream of changed fragments to each viewer."""

@@ -1,4 +1,4 @@
-"""The one poller of a server process. It works while somebody watches, and looks once for all who watch one page."""
+"""The poller of a server process. It runs while somebody watches, and polls once for all viewers of a page."""
 
 import asyncio
 import logging
@@ -76,7 +76,7 @@ class _Topic:
 
 
 class Hub:
-    """Renders what is watched and sends watchers what changed.
+    """Renders watched pages and sends viewers what changed.
 
     Parameters
     ----------

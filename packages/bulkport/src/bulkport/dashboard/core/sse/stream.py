@@ -131,7 +131,7 @@ class EventStream:
 
 
 def _changes(page: str, update: Update, sent: dict[tuple[str, str], Fragment], stale: dict[str, bool]) -> Iterator[str]:
-    """The events of an update, against what was sent before."""
+    """The events of an update compared with what was sent before."""
     if update.is_stale != stale.get(page, False):
         stale[page] = update.is_stale
         yield _event("stale", {"page": page, "stale": update.is_stale})

@@ -1,4 +1,4 @@
-"""When a page that somebody watches need not be read again."""
+"""Decides when a watched page need not be polled."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ MAX_SECONDS: Final = 3.0
 
 
 class Throttle:
-    """Of one page: whether it still is what it was, as far as counts show."""
+    """Of one page: whether it is unchanged, as far as counts show."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,1 +1,1 @@
-"""Files that are no text, written by a process of its own: `python -m bulkport.imports.exports.writers.process`."""
+"""Writers of binary files, run in a process of their own: `python -m bulkport.imports.exports.writers.process`."""

@@ -1,5 +1,5 @@
-"""Errors of the writing process, for its server."""
+"""Errors that the writer process reports to its server."""
 
 
 class UnfitError(Exception):
-    """The rows do not fit into the file; says why, and what to do."""
+    """The rows do not fit into the file; the message says why and what to do."""

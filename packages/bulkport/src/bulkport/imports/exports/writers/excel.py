@@ -44,7 +44,7 @@ def write_workbook(
     """
     with tempfile.TemporaryDirectory(prefix="bulkport-", dir=folder) as own:
         path = f"{own}/export.xlsx"
-        # Rows go to a file at once; memory holds one of them.
+        # Rows are written to the file at once; memory holds only one.
         book = xlsxwriter.Workbook(path, {"constant_memory": True, "tmpdir": own})
         sheet = book.add_worksheet("Rows")
         bold = book.add_format({"bold": True})

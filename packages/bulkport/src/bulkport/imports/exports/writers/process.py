@@ -1,4 +1,4 @@
-"""The process that turns pages of CSV into one file: `python -m bulkport.imports.exports.writers.process ORDER` (JSON).
+"""Converts pages of CSV to a file: `python -m bulkport.imports.exports.writers.process ORDER` (ORDER is JSON).
 
 Standard input has the pages, each behind its length in four bytes (big endian); standard output gets the file. What
 goes wrong is said on standard error, with exit status 3.

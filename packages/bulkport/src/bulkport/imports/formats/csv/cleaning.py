@@ -1,4 +1,4 @@
-"""Lines of a CSV body that are no records, and go no further than the server that takes it in."""
+"""Removes lines that are not records from a CSV body before it is stored."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -13,7 +13,7 @@ _BLANK: Final = frozenset({b"\n", b"\r\n"})
 
 
 class Cleaner:
-    """Takes lines out that are no records, and counts what is worth a warning.
+    """Removes lines that are not records, and counts those worth a warning.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Cleaner:
         return records
 
     def warnings(self) -> list[str]:
-        """What was taken out so far, but for blank lines and comments."""
+        """The lines removed so far, except blank lines and comments."""
         found = []
         if self._ghosts:
             rows = "1 row of empty cells was" if self._ghosts == 1 else f"{self._ghosts} rows of empty cells were"

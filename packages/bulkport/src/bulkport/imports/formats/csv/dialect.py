@@ -1,4 +1,4 @@
-"""What must be known of a CSV body to read a chunk of it."""
+"""The CSV dialect: what is needed to read a chunk of a body."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

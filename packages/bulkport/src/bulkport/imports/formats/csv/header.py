@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bulkport.errors import CsvHeaderError, ValidationFailed
-from bulkport.imports.formats.csv.other_kinds import other_kind
+from bulkport.imports.column_names import normalized_name
+from bulkport.imports.formats.csv.format_hints import format_hint
 from bulkport.imports.formats.csv.records import CsvRecords
-from bulkport.imports.loose_names import loosened
 from bulkport.imports.options import ReadingOptions
 from bulkport.imports.resource import Resource
 
@@ -54,20 +54,20 @@ class ColumnNames:
         self._exact: dict[str, str] = {wire: name for name, wire in resource.wire_names.items()}
         self._loose: dict[str, str | None] = {}
         for wire, name in self._exact.items():
-            key = loosened(wire)
-            # Names that differ only in what is disregarded have to be written exactly.
+            key = normalized_name(wire)
+            # Names that differ only in disregarded characters must match exactly.
             self._loose[key] = None if key in self._loose else name
         for name, aliases in resource.aliases.items():
             for alias in aliases:
-                self._loose.setdefault(loosened(alias), name)
+                self._loose.setdefault(normalized_name(alias), name)
         self._given = list(options.map)
-        self._mapped = {loosened(header): self._known(wire, "map") for header, wire in options.map.items()}
+        self._mapped = {normalized_name(header): self._known(wire, "map") for header, wire in options.map.items()}
         self.constants = [(self._known(wire, "set"), text) for wire, text in options.set.items()]
         """Fields that have one text in all rows, and their text."""
 
     def field_of(self, cell: str) -> str | None:
         """The field that a column of this name is; None where it is unknown."""
-        key = loosened(cell)
+        key = normalized_name(cell)
         return self._mapped.get(key) or self._exact.get(cell) or self._loose.get(key)
 
     def fields_of(self, header: Iterable[str]) -> list[str | None]:
@@ -75,7 +75,7 @@ class ColumnNames:
         return [self.field_of(cell) for cell in header]
 
     def missing(self, fields: Iterable[str | None]) -> list[str]:
-        """The required fields that have no column, as clients call them; with what may stand in their place."""
+        """Required fields without a column, by their external names, with possible substitutes."""
         resource = self.resource
         given = {*fields, *(name for name, _ in self.constants)}
         substitutes = {reference.field: reference.lookup_field for reference in resource.references}
@@ -89,17 +89,17 @@ class ColumnNames:
 
     def mapped_but_absent(self, header: Iterable[str]) -> list[str]:
         """The columns that the request's `map` names and a header does not have."""
-        there = set(map(loosened, header))
-        return [given for given in self._given if loosened(given) not in there]
+        there = set(map(normalized_name, header))
+        return [given for given in self._given if normalized_name(given) not in there]
 
     def required_names(self) -> list[list[str]]:
-        """What columns may be called that a file must have, one list for each, as `loosened` has them."""
+        """What columns may be called that a file must have, one list for each, as `normalized_name` has them."""
         resource = self.resource
         names: dict[str, list[str]] = {}
         for key, name in [*self._loose.items(), *self._mapped.items()]:
             names.setdefault(name or "", []).append(key)
         for wire, name in self._exact.items():
-            names.setdefault(name, []).append(loosened(wire))
+            names.setdefault(name, []).append(normalized_name(wire))
         given = {name for name, _ in self.constants}
         substitutes = {reference.field: reference.lookup_field or "" for reference in resource.references}
         return [
@@ -109,7 +109,7 @@ class ColumnNames:
         ]
 
     def _known(self, wire: str, parameter: str) -> str:
-        found = self._exact.get(wire) or self._loose.get(loosened(wire))
+        found = self._exact.get(wire) or self._loose.get(normalized_name(wire))
         if found is None:
             message = f"{parameter}: {self.resource.name} has no field {wire!r}; it has {', '.join(self._exact)}"
             raise ValidationFailed({parameter: [message]}, f"{message}.")
@@ -179,11 +179,11 @@ def with_constants(records: CsvRecords, columns: CsvColumns) -> tuple[CsvRecords
 
 
 def similar_names(unknown: Iterable[str], known: Sequence[str]) -> dict[str, str]:
-    """The known name that an unknown one is likely meant to be, for those that are near to one."""
-    by_key = {loosened(name): name for name in known}
+    """The likely intended name for each unknown name that resembles a known one."""
+    by_key = {normalized_name(name): name for name in known}
     found: dict[str, str] = {}
     for name in unknown:
-        near = difflib.get_close_matches(loosened(name)[:100], by_key, n=1, cutoff=0.75)
+        near = difflib.get_close_matches(normalized_name(name)[:100], by_key, n=1, cutoff=0.75)
         if near:
             found[name] = by_key[near[0]]
     return found
@@ -192,7 +192,7 @@ def similar_names(unknown: Iterable[str], known: Sequence[str]) -> dict[str, str
 def _missing_columns(missing: list[str], header: list[str], fields: list[str | None], names: ColumnNames) -> str:
     resource = names.resource
     detail = f"The CSV header has no column {', '.join(missing)}."
-    if kind := other_kind(";".join(header[:2])) or _other_delimiter(header, names):
+    if kind := format_hint(";".join(header[:2])) or _other_delimiter(header, names):
         return detail + kind
     if header[0].startswith(_MARK_READ_AS_LATIN):
         return (
@@ -217,7 +217,7 @@ def _missing_columns(missing: list[str], header: list[str], fields: list[str | N
 
 
 def _other_delimiter(header: list[str], names: ColumnNames) -> str:
-    """What stands between the names of columns where it is none of the delimiters; or nothing."""
+    """The separator of column names if it is not a known delimiter; else empty."""
     for line in header if len(header) == 1 else ():
         for sign in _OTHER_DELIMITERS:
             cells = line.split(sign)

@@ -1,4 +1,4 @@
-"""Take a chunk of a CSV body apart into the cells of its records (worker side)."""
+"""Parses a chunk of a CSV body into the cells of its records (worker side)."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from bulkport.imports.formats.bad_bytes import bad_bytes_message, has_bad_bytes,
 from bulkport.imports.formats.csv.dialect import BadRecord, CsvDialect, CsvSyntax
 from bulkport.imports.formats.csv.grammar import field_text, proper_lines, proper_records, record_text
 from bulkport.imports.formats.csv.records import CsvRecords
-from bulkport.imports.formats.csv.sent_again import read_again
+from bulkport.imports.formats.csv.resent_report import restore_records
 
 _ESCAPE: Final = re.compile(r"\\([\s\S])")
 # What MySQL writes and reads after a backslash (SELECT … INTO OUTFILE, LOAD DATA); others mean themselves.
@@ -32,7 +32,7 @@ def csv_records(payload: bytes, dialect: CsvDialect) -> CsvRecords:
     the last one that has a name may be too many or too few.
     """
     records = _read(payload, dialect)
-    return read_again(records, dialect) if dialect.report_columns or dialect.is_neutralized else records
+    return restore_records(records, dialect) if dialect.report_columns or dialect.is_neutralized else records
 
 
 def _read(payload: bytes, dialect: CsvDialect) -> CsvRecords:
@@ -124,7 +124,7 @@ def _is_proper(payload: bytes, dialect: CsvDialect) -> bool:
 
 
 def _read_mixed(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
-    """The records of a text with something irregular in it: alone what is irregular, in runs what is not."""
+    """The records of irregular text: irregular records singly, regular ones in runs."""
     rows: list[list[str] | BadRecord] = []
     syntax = dialect.syntax
     match_run = proper_records(dialect.delimiter).match if syntax.quote == '"' and syntax.escape is None else None
@@ -257,7 +257,7 @@ def _fitted(record: str, row: list[str], dialect: CsvDialect) -> list[str] | Bad
 
 
 def _other_quotes(record: str, dialect: CsvDialect) -> str:
-    """A hint at signs that are no quotes, where delimiters between them make too many cells."""
+    """A hint about unrecognised quote characters if delimiters between them produce too many cells."""
     if dialect.delimiter not in record or not dialect.quote:
         return ""
     if _TYPOGRAPHIC.search(record):

@@ -1,4 +1,4 @@
-"""What stands before the records of a CSV body: Excel's `sep=` line, titles, the header row, units below it.
+"""Reads what precedes the records of a CSV body: Excel's `sep=` line, titles, the header row, units below it.
 
 The header is the first row with a column for each required field. So its place, and the delimiter, need not be said
 for most files; what is found is reported, and what does not fit is refused with the first row's faults.
@@ -12,9 +12,9 @@ from typing import Any, Final
 from bulkport.errors import CsvHeaderError, MalformedBody
 from bulkport.imports.formats.bad_bytes import bad_bytes_message, has_bad_bytes
 from bulkport.imports.formats.csv.dialect import BadRecord, CsvSyntax
+from bulkport.imports.formats.csv.format_hints import format_hint
 from bulkport.imports.formats.csv.grammar import ghost_record, record_line
 from bulkport.imports.formats.csv.header import ColumnNames
-from bulkport.imports.formats.csv.other_kinds import other_kind
 from bulkport.imports.formats.csv.parser import split_record
 from bulkport.imports.options import ReadingOptions
 
@@ -27,7 +27,7 @@ _UNIT: Final = re.compile(r"\s*[(\[<{][^()\[\]{}<>]{1,20}[)\]>}]\s*")
 
 @dataclass(frozen=True, slots=True)
 class Preamble:
-    """The beginning of a body that is no records."""
+    """The part of a body before its records."""
 
     end: int
     """Offset of the first record."""
@@ -119,7 +119,7 @@ def _is_padded(cells: list[str]) -> bool:
 
 
 def _read_separator(block: bytes, options: ReadingOptions) -> tuple[int, str | None]:
-    """Excel's `sep=;` line: where it ends, and what it says."""
+    """Excel's `sep=;` line: its end and its delimiter."""
     found = _SEP_LINE.match(block)
     if found is None:
         return 0, None
@@ -199,10 +199,10 @@ def _header_cells(line: bytes, syntax: CsvSyntax) -> list[str]:
     if has_bad_bytes(text):
         raise MalformedBody(f"The CSV header {bad_bytes_message(text)}.")
     if "\0" in text:
-        raise MalformedBody(f"The CSV header has a NUL byte, which no text has.{other_kind(text)}")
+        raise MalformedBody(f"The CSV header has a NUL byte, which no text has.{format_hint(text)}")
     cells = split_record(text, syntax)
     if isinstance(cells, BadRecord):
-        raise CsvHeaderError(f"The CSV header cannot be read: {cells.message}.{other_kind(text)}")
+        raise CsvHeaderError(f"The CSV header cannot be read: {cells.message}.{format_hint(text)}")
     return cells
 
 
@@ -262,7 +262,7 @@ def _joined_header(text: bytes, header: list[str], syntax: CsvSyntax, names: Col
 
 
 def _kind_of_second(text: bytes, header: list[str], syntax: CsvSyntax, names: ColumnNames) -> str | None:
-    """What a row below the header is, if it is no record: units in brackets, or the header in other words."""
+    """What a row below the header is if it is not a record: units in brackets, or a second header."""
     cells = split_record(text.decode(errors="surrogateescape"), syntax)
     if isinstance(cells, BadRecord) or len(cells) > len(header):
         return None

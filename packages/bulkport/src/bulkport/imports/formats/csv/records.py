@@ -1,4 +1,4 @@
-"""The records of a chunk of CSV, column by column: a column is checked and converted at memory speed, a row is not."""
+"""The records of a CSV chunk by column, because whole columns are checked and converted fastest."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

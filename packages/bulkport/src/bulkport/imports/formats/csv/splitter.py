@@ -1,4 +1,4 @@
-"""Cut a CSV body into chunks without parsing it (accepting side)."""
+"""Splits a CSV body into chunks without parsing it (accepting side)."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from bulkport.imports.formats.csv.dialect import CsvDialect, CsvSyntax, parse_de
 from bulkport.imports.formats.csv.grammar import proper_lines, record_fields, record_line, skeleton
 from bulkport.imports.formats.csv.header import ColumnNames
 from bulkport.imports.formats.csv.preamble import read_preamble
-from bulkport.imports.formats.csv.sent_again import NEUTRALIZED_HEADER, report_columns
+from bulkport.imports.formats.csv.resent_report import NEUTRALIZED_HEADER, report_columns
 from bulkport.imports.formats.transcoding import HEAD_BYTES
 from bulkport.imports.options import ReadingOptions
 from bulkport.limits import ImportLimits

@@ -31,7 +31,7 @@ _SIGNED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a job in an order: what it is sorted by, and its id."""
+    """The position of a job in a sort order: its sort value and id."""
 
     value: datetime | timedelta
     job_id: int
@@ -49,7 +49,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class WalkCursor:
-    """How far a walk through the ids of jobs has come, and when it began: younger jobs are no part of it."""
+    """The position of a walk through job ids, and its start: newer jobs are not part of it."""
 
     place: Place
     begun_at: datetime
@@ -74,7 +74,7 @@ class Cursors:
         return self._write([self._sort.value, *_numbers(place), int(is_backward)])
 
     def read_page(self, text: str) -> Start:
-        """The cursor that `text` stands for.
+        """Parse a cursor.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Cursors:
         return self._write(["walk", *_numbers(cursor.place), (cursor.begun_at - _EPOCH) // _MICROSECOND])
 
     def read_walk(self, text: str) -> WalkCursor:
-        """The cursor that `text` stands for. Raises as `read_page`."""
+        """Parse a cursor. Raises as `read_page`."""
         kind, value, job_id, begun_at = self._read(text, 4)
         if kind != "walk":
             raise InvalidCursor

@@ -161,7 +161,7 @@ def timeline(job: JobSummary, runs: Iterable[JobRun], changes: Iterable[JobChang
         In their order.
     """
     yield TimelineEntry(job.created_at)
-    # A run stands where it ended: what happened to the job while it ran comes before. The present one is the last.
+    # A run is placed at its end, after events during the run. The current run is last.
     ended = [TimelineEntry(run.started_at or run.ended_at or job.created_at, run=run) for run in runs]
     last = _unrecorded_run(job)
     if last is not None:

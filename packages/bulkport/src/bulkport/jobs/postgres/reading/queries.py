@@ -77,7 +77,7 @@ _RUN_BY: Final = sql.SQL("job.worker_id IN (SELECT worker_id FROM bulkport.serve
 _IDS: Final = sql.SQL("CROSS JOIN LATERAL (SELECT next.job_id) AS job").format()
 _LEAST_ANCHOR: Final = 4
 _ARGUMENT: Final = re.compile(r'": (-?\d+(\.\d+)?|true|false|null)$')
-"""An argument written as JSON whose value is no text: it ends where the text does, so that 7 does not find 77."""
+"""Matches a JSON argument that is not text up to its end, so that 7 does not match 77."""
 
 _ASKED_OF_WAITING: Final = (
     *("job_id", "task", "queue", "priority", "user_id", "batch_id", "recurring_id", "server", "worker_id"),
@@ -281,7 +281,7 @@ class StateQuery:
         return Statement(text, self._arguments(start))
 
     def _looked_at(self, start: Start, most: int) -> sql.Composed:
-        """The `most` next jobs: `next` in their order, and what the rest asks of each."""
+        """The `most` next jobs in `next` order that meet the remaining conditions."""
         if not self.state.is_final:
             return self._read_along(start, most, [*_ASKED_OF_WAITING, *(["args"] if self._query.text else [])])
         if self._is_only_checked:
@@ -457,7 +457,7 @@ def _all(*conditions: list[sql.Composed]) -> sql.Composable:
 
 
 def _as_json(text: str) -> str:
-    """The text as it stands inside a JSON string."""
+    """The text as escaped inside a JSON string."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 

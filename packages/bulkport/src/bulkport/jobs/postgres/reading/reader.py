@@ -26,7 +26,7 @@ R = TypeVar("R")
 def _reads(
     read: Callable[Concatenate[Snapshot, P], Awaitable[R]],
 ) -> Callable[Concatenate["PostgresJobReader", P], Coroutine[Any, Any, R]]:
-    """A call of the reader that reads from a snapshot of its own, or from the one that several share."""
+    """A reader call with its own snapshot, or in a shared one."""
 
     @wraps(read)
     async def call(self: "PostgresJobReader", /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -234,7 +234,7 @@ def _order(place: Place) -> tuple[Any, int]:
 
 
 def _way_back(query: JobQuery, start: Start, stretch: _Stretch) -> Place | None:
-    """Where looking in the opposite direction begins; None: there is nothing that way."""
+    """Cursor of the page in the opposite direction; None if there is none."""
     if start.place is None:
         return None
     if stretch.places:

@@ -1,4 +1,4 @@
-"""Queues and what waits in them, servers and what they run."""
+"""Queues with their waiting jobs, and servers with their running jobs."""
 
 from collections import defaultdict
 from collections.abc import Sequence

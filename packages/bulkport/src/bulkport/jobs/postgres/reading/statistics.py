@@ -70,7 +70,7 @@ SELECT clock_timestamp() AS as_of,
        (SELECT count(*) FROM bulkport.recurring_jobs) AS recurring
 """)
 
-# The buckets asked for: those there are, and what has not been moved into them.
+# The requested buckets: the stored ones, and deltas not yet moved into them.
 _BUCKETS: Final[LiteralString] = """
 WITH bucket AS (
     SELECT starts_at, task, queue, succeeded, failed, retried, cancelled, enqueued, durations, latencies
@@ -110,7 +110,7 @@ FROM bucket, unnest(durations, latencies) WITH ORDINALITY AS element (duration, 
 
 
 def _by(column: LiteralString) -> tuple[sql.SQL, sql.SQL]:
-    """The sums for each value of a column, and the slots of its histograms."""
+    """The sums for each value of a column, and its histogram buckets."""
     return (
         sql.SQL(f"{_BUCKETS} SELECT {column} AS key, {_SUMS} FROM bucket GROUP BY 1"),
         sql.SQL(f"{_BUCKETS} SELECT {column} AS key, {_SLOTS} GROUP BY 1, slot ORDER BY 1, slot"),
@@ -124,7 +124,7 @@ _STEPS_BY_TASK: Final = sql.SQL(f"{_BUCKETS} SELECT starts_at AS key, task AS na
 _STEPS_BY_QUEUE: Final = sql.SQL(
     f"{_BUCKETS} SELECT starts_at AS key, queue AS name, {_SUMS} FROM bucket GROUP BY 1, 2"
 )
-# Servers report what they ended themselves.
+# Servers count the jobs that they finish themselves.
 _STEPS_BY_SERVER: Final = sql.SQL("""
 SELECT starts_at AS key, server AS name, succeeded, failed, 0 AS retried, 0 AS cancelled, 0 AS enqueued
 FROM bulkport.server_series
@@ -244,7 +244,7 @@ async def read_queue_activity(snapshot: Snapshot, window: timedelta = timedelta(
 
 
 async def _window(snapshot: Snapshot, window: timedelta) -> dict[str, Any]:
-    """The arguments of statements about what has been lately."""
+    """The arguments of statements about recent activity."""
     if window <= timedelta(0):
         raise InvalidJobQuery("the window of statistics has no length")
     granularity = task_granularity(window)

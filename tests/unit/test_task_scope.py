@@ -1,16 +1,16 @@
-"""Work that goes on beside something else ends with it."""
+"""Background work ends with its context, and tasks end even if they swallow a cancellation."""
 
 import asyncio
 import contextlib
 
 import pytest
 
-from bulkport import beside as module
-from bulkport.beside import beside, end_tasks
+from bulkport import task_scope as module
+from bulkport.task_scope import background_task, end_tasks
 
 
-async def test_work_that_loses_its_cancellation_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.01)
+async def test_work_that_swallows_its_cancellation_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
     lost = asyncio.Event()
 
     async def work() -> None:
@@ -20,13 +20,13 @@ async def test_work_that_loses_its_cancellation_ends_all_the_same(monkeypatch: p
         await asyncio.Event().wait()
 
     async with asyncio.timeout(60):
-        async with beside(work(), "work"):
+        async with background_task(work(), "work"):
             await asyncio.sleep(0)
         assert lost.is_set()
 
 
-async def test_tasks_that_lose_their_cancellation_are_ended_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.01)
+async def test_tasks_that_swallow_their_cancellation_end_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
 
     async def lose() -> None:
         with contextlib.suppress(asyncio.CancelledError):

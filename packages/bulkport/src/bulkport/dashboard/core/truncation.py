@@ -1,4 +1,4 @@
-"""Values of JSON as far as a page shows them: of long texts the beginning, of long lists the first members."""
+"""Truncates JSON values for pages: the beginning of long texts, the first members of long lists."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -13,7 +13,7 @@ MOST_MEMBERS: Final = 200
 
 
 def shortened(arguments: Mapping[str, JSONValue]) -> tuple[Mapping[str, JSONValue], bool]:
-    """Arguments with what is long cut off, which a note says; and whether there was anything.
+    """Arguments with long parts truncated and noted, and whether there were any.
 
     Members are counted over the whole value: many short lists are as long as one.
     """
@@ -50,7 +50,7 @@ def _beginning(text: str, cut: list[bool]) -> str:
 
 
 def _rest(count: int, cut: list[bool]) -> dict[str, JSONValue]:
-    """What stands for `count` members that are not shown."""
+    """The placeholder for `count` hidden members."""
     if not count:
         return {}
     cut[0] = True

@@ -1,4 +1,4 @@
-"""What a client sends at once is read in steps, and no request of a connection before its turn.
+"""Reads pipelined and bulky input in steps, so that one connection cannot block the event loop.
 
 uvicorn parses whatever the system hands over, a quarter of a megabyte, in one go: ten thousand requests that follow
 each other without waiting for answers, or forty thousand chunks of one byte. It also makes an object of each request
@@ -46,7 +46,7 @@ class SteppedProtocol(HttpToolsProtocol):
         self.flow = _Flow(transport, self._go_on)
 
     def data_received(self, data: bytes) -> None:
-        """Read what has come, as far as it is its turn."""
+        """Read buffered input if it is its turn."""
         if self._rest or self._is_held():
             self._rest += data
             self.transport.pause_reading()
@@ -97,7 +97,7 @@ class SteppedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget what was not looked at."""
+        """Discard unread input."""
         self._rest = b""
         super().connection_lost(exc)
 

@@ -1,4 +1,4 @@
-"""Rows that refer to each other in a circle: they can only be written together, and all others one by one."""
+"""Cycles of rows that reference each other: they must be written together, all other rows one by one."""
 
 from collections.abc import Collection, Sequence
 

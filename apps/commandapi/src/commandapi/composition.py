@@ -43,7 +43,7 @@ def build_bulkport(settings: Settings, context: Mapping[str, Callable[..., Any]]
 
 
 def _no_requests() -> None:
-    """In place of who is signed in, where no requests come in: a worker takes the owner from the import."""
+    """Stands in for the signed-in user in a worker, which takes the owner from the import."""
     raise RuntimeError("only a request has a signed-in user")
 
 

@@ -1,4 +1,4 @@
-"""The server's answers, typed. Members that a newer server adds are ignored."""
+"""Typed responses of the server. Members that a newer server adds are ignored."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -63,14 +63,14 @@ class Undone(msgspec.Struct, rename="camel", frozen=True):
     kept: int = 0
     """Created rows that were changed, are gone, or are needed by others."""
     not_restored: int = 0
-    """Rows that the import updated or deleted and whose old values were not kept, or which were changed since."""
+    """Rows that the import updated or deleted and whose old values were not recorded, or that were changed since."""
     reasons: tuple[KeptRows, ...] = ()
     """Why rows were kept or not restored."""
     at: datetime | None = None
 
 
 class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
-    """Where an import stands. Counts are rows, sizes bytes, times aware UTC."""
+    """The status of an import. Counts are rows, sizes bytes, times aware UTC."""
 
     id: int
     status: ShownStatus
@@ -109,7 +109,7 @@ class ImportProgress(msgspec.Struct, rename="camel", frozen=True):
 
     @property
     def is_settled(self) -> bool:
-        """Whether the import has ended; nothing of it changes any more."""
+        """Whether the import has ended and no longer changes."""
         return self.status.is_final
 
 

@@ -1,8 +1,8 @@
-"""Who uses the data folder: counted by the kernel, so that nobody killed is ever counted.
+"""Counts the processes that use the data folder with kernel locks, so that a killed process is never counted.
 
-Two lock files. `starting.lock` is held exclusively by whoever is just starting or stopping the server; `users.lock` is
-held shared by every user for as long as it uses the server. A leaving user that can turn its shared lock into an
-exclusive one was the last. The kernel drops a dead process's locks, whatever killed it.
+There are two lock files. A process that is starting or stopping the server holds `starting.lock` exclusively. Every
+process that uses the server holds `users.lock` shared; one that leaves and can upgrade it to an exclusive lock was the
+last. The kernel releases the locks of a dead process.
 """
 
 import os
@@ -17,7 +17,7 @@ with suppress(ImportError):  # on Windows, which `find_programs` refuses with an
 
 
 class DataFolderUse:
-    """This process's share in a data folder; a context manager."""
+    """This process's use of a data folder; a context manager."""
 
     def __init__(self, data_dir: Path) -> None:
         self._starting_path = data_dir / "starting.lock"
@@ -26,7 +26,7 @@ class DataFolderUse:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody else starts or stops the server meanwhile; waits until that is so."""
+        """Wait for, and hold, the exclusive right to start or stop the server."""
         descriptor = os.open(self._starting_path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

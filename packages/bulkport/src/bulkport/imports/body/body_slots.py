@@ -1,4 +1,4 @@
-"""What one body may take up while it comes in, before all of it is here."""
+"""The slots that one body occupies while it arrives."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -8,20 +8,20 @@ from typing import Final, Self
 from bulkport.slots import Slots
 
 WAITING_BYTES: Final = 64 * 1024
-"""Of a body, decompressed, that wait in memory without a place: most small imports are not longer."""
+"""Decompressed bytes of a body that are buffered without a slot; most small imports are no longer."""
 
 
-class Places:
-    """The places of one body, given back at the end of the context.
+class BodySlots:
+    """The slots of one body, released at the end of the context.
 
-    A client may take minutes for each body and have hundreds of requests under way. So a body that is longer than
-    `WAITING_BYTES` takes one of its user's places in memory, and one that is longer than a chunk, or lies in a file as
-    workbooks do, one of its user's places for uploads.
+    A client may take minutes to send a body and have hundreds of requests in progress. A body longer than
+    `WAITING_BYTES` therefore takes one of its user's memory slots, and one that is longer than a chunk, or is buffered
+    in a file as workbooks are, one of its user's upload slots.
 
     Parameters
     ----------
     waiting, uploads
-        Where the places are.
+        The slots to take from.
     """
 
     def __init__(self, waiting: Slots, uploads: Slots, user_id: str) -> None:
@@ -42,7 +42,7 @@ class Places:
     async def parts_of(
         self, body: AsyncIterable[bytes], require_room: Callable[[], Awaitable[None]]
     ) -> AsyncIterator[bytes]:
-        """The body, which takes a place in memory when it becomes long.
+        """The body; takes a memory slot once it is long.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What operators ask for by forms and programs by commands: asked back, carried out once and audited."""
+"""Endpoints for actions: forms of operators and commands of programs, confirmed, carried out once and audited."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +18,8 @@ from bulkport.dashboard.core.viewer import Viewer
 from bulkport.dashboard.request_context import Refused, accepted_form, lead_to, page_request_of, problem, viewer_of
 
 
-class Acting:
-    """The endpoints that do something.
+class ActionEndpoints:
+    """The endpoints that perform actions.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ class Acting:
         self._counts = counts
 
     def knows(self, command: Command) -> bool:
-        """Whether the action of a command is there."""
+        """Whether the action of a command exists."""
         return command.action in self._actions
 
     async def act(self, request: Request) -> Response:
-        """Do what a form asks for; ask back first where the action wants that."""
+        """Perform the action of a form, after confirmation if the action requires it."""
         viewer = viewer_of(request)
         form = await accepted_form(request, viewer)
         action = self._actions.get(request.path_params["name"])
@@ -69,7 +69,7 @@ class Acting:
         return response
 
     async def run_command(self, command: Command, request: Request) -> Response:
-        """Do what a program asks for."""
+        """Carry out a program's command."""
         viewer = viewer_of(request)
         _require_right(viewer, command.action)
         done, _ = await perform(

@@ -1,4 +1,4 @@
-"""A file that the application itself gives to be imported: its bytes, or a path."""
+"""A file that the application itself imports, given as bytes or a path."""
 
 import asyncio
 import os
@@ -15,15 +15,15 @@ from bulkport.imports.formats.media_type import media_type_of_part
 from bulkport.imports.formats.sniffing import WORKBOOK_SIGNATURES
 
 FileContent: TypeAlias = "bytes | str | os.PathLike[str] | AsyncIterable[bytes]"
-"""The bytes of a file, its path, or its bytes as they come."""
+"""The bytes of a file, its path, or a stream of its bytes."""
 
 _READ_BYTES: Final = 256 * 1024
 _PARQUET: Final = b"PAR1"
 
 
 @dataclass(frozen=True, slots=True)
-class GivenFile:
-    """A file, and what is known of it."""
+class LocalFile:
+    """A file and what is known about it."""
 
     content: AsyncIterable[bytes]
     media_type: MediaType
@@ -31,10 +31,10 @@ class GivenFile:
     name: str | None
 
 
-def given_file(
+def local_file(
     content: FileContent, *, resource: str, format_: "BodyFormat | str | None", name: str | None
-) -> GivenFile:
-    """What a file is: as `format_` says, else by its name, else by its first bytes.
+) -> LocalFile:
+    """Determine what a file is: by `format_`, else by its name, else by its first bytes.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def given_file(
 
 def _described(
     content: AsyncIterable[bytes], data: bytes | None, name: str | None, format_: "str | None", resource: str
-) -> GivenFile:
+) -> LocalFile:
     by_name, encoding = media_type_of_name(name or "")
     if format_ is not None:
         known = {str(each): each for each in BodyFormat}
@@ -71,7 +71,7 @@ def _described(
         media_type = media_type_of_part(None, bare)
     else:
         media_type = MediaType(_sniffed(data, resource))
-    return GivenFile(content, media_type, encoding, name)
+    return LocalFile(content, media_type, encoding, name)
 
 
 def _sniffed(data: bytes, resource: str) -> BodyFormat:

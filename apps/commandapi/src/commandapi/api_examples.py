@@ -1,4 +1,4 @@
-"""Examples of what the API answers, for its description; those of imports come with the library."""
+"""Examples of responses for the API description; the library provides those of imports."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -103,7 +103,7 @@ _TEXTS: Final = {
 }
 
 
-def show_answers(description: dict[str, Any]) -> None:
+def show_examples(description: dict[str, Any]) -> None:
     """Give each answer that has no example its own."""
     detail = _example(description["paths"].get("/api/imports/{job_id}", {}).get("get", {}))
     cancelled = None if detail is None else {**detail, "status": "Cancelled"}

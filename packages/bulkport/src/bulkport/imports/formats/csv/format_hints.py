@@ -1,9 +1,9 @@
-"""What a body that is sent as CSV may be instead: the rest of a message."""
+"""Hints for error messages: what a body sent as CSV may be instead."""
 
 from typing import Final
 
 _STARTS: Final = {
-    ("{", "["): " Is the body JSON? Then its Content-Type is another.",
+    ("{", "["): " If the body is JSON, send it with a JSON Content-Type.",
     ("<",): " The body looks like HTML or XML, as some programs write into files called .xls; save it as .xlsx or CSV.",
     ("%PDF",): " The body is a PDF; save the table as .xlsx or CSV.",
     ("{\\rtf",): " The body is a document; save the table as .xlsx or CSV.",
@@ -14,12 +14,12 @@ _STARTS: Final = {
     ),
     ("- ", "%YAML"): " The body looks like YAML; send it as JSON or CSV.",
     ("SQLite format 3",): " The body is a SQLite database; export the table as CSV with a header.",
-    ("ARROW1", "PAR1"): " The body is no text; send Parquet with its own Content-Type.",
+    ("ARROW1", "PAR1"): " The body is binary; send Parquet with its own Content-Type.",
 }
 
 
-def other_kind(first_line: str) -> str:
-    """A hint for a body that begins with this line, or nothing."""
+def format_hint(first_line: str) -> str:
+    """A hint for a body that begins with this line, or an empty string."""
     text = first_line.lstrip()
     found = [hint for starts, hint in _STARTS.items() if text.startswith(starts)]
     return found[-1] if found else ""

@@ -1,4 +1,4 @@
-"""Python's cyclic garbage collector, out of the way of rows."""
+"""Pauses Python's cyclic garbage collector while rows are processed."""
 
 import gc
 import threading
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class _Pause:
-    """Several threads may pause the collector at one time; it goes on when the last of them is done."""
+    """Several threads may pause the collector at the same time; the last one resumes it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ _PAUSE = _Pause()
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """No cyclic garbage collection: it would visit every row again and again, and finds nothing among them."""
+    """Pause cyclic garbage collection, which would visit every row again and again and find nothing."""
     _PAUSE.begin()
     try:
         yield

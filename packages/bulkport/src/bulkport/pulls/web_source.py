@@ -10,7 +10,7 @@ from typing import Final
 
 from bulkport.egress import Download, Egress, EgressFailed, EgressRefused, EgressUntrusted
 from bulkport.imports.formats.file_names import bare_file_name
-from bulkport.pulls.opened import OpenedSource, SourceRefused, SourceUnavailable, Version
+from bulkport.pulls.opened_source import OpenedSource, SourceRefused, SourceUnavailable, Version
 from bulkport.pulls.source import Source, kind_of_file, name_of_url, shown_url
 
 _USER_AGENT: Final = "Bulkport-Pull/1.0"
@@ -92,7 +92,7 @@ def _require_content(source: Source, found: Download) -> None:
 
 
 def _headers(url: str) -> dict[str, str]:
-    # What is compressed already gains nothing, and may come compressed twice under one name.
+    # Compressed files gain nothing, and could end up compressed twice under one name.
     is_compressed = name_of_url(url).lower().endswith(_COMPRESSED)
     return {
         "user-agent": _USER_AGENT,

@@ -1,4 +1,4 @@
-"""What clients leave behind: uploads that have expired, and the answers to requests that nobody sends again."""
+"""Removes expired data of clients: staged uploads, and stored responses of idempotent requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,11 +9,11 @@ from typing import Final
 import psycopg
 import psycopg_pool
 
-from bulkport.beside import beside
 from bulkport.imports.body.part_store import PartStore, collect
 from bulkport.imports.idempotency import PRUNE as DELETE_KEYS
 from bulkport.logs import get_logger
 from bulkport.pools import AsyncPool
+from bulkport.task_scope import background_task
 
 _INTERVAL_SECONDS: Final = 300.0
 _BATCH_PARTS: Final = 200
@@ -22,7 +22,7 @@ _BATCH_ROWS: Final = 5_000
 
 _log = get_logger(__name__)
 
-# Nobody sees an expired upload any more, but who began to import it in time may still be reading it.
+# An expired upload is no longer visible, but an import that began in time may still be reading it.
 _EXPIRED: Final = "expires_at < clock_timestamp() - interval '1 hour'"
 _DELETE_PARTS: Final = f"""
     DELETE FROM bulkport.upload_parts WHERE (upload_id, part_offset) IN (
@@ -48,8 +48,8 @@ class Removed:
     is_more: bool
 
 
-class LeftoverPruner:
-    """Removes what was left behind in batches, each a short transaction. Any number may work side by side.
+class ExpirationPruner:
+    """Removes expired data in batches, each a short transaction. Several processes may run it concurrently.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ class LeftoverPruner:
         self._store = store
 
     @asynccontextmanager
-    async def beside(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
+    async def running(self, interval_seconds: float = _INTERVAL_SECONDS) -> AsyncIterator[None]:
         """Prune every `interval_seconds` for as long as the context lasts."""
-        async with beside(self._run(interval_seconds), "pruner of what clients left"):
+        async with background_task(self._run(interval_seconds), "expiration pruner"):
             yield
 
     async def prune(self) -> Removed:

@@ -1,4 +1,4 @@
-"""Connections that a server refuses for a reason that waiting does not mend, such as a wrong password."""
+"""Recognises connection errors that waiting does not resolve, such as a wrong password."""
 
 import re
 from typing import Final
@@ -8,8 +8,8 @@ import psycopg
 from bulkport.database.passwords import mask_passwords
 from bulkport.errors import BulkportError
 
-# libpq gives no SQLSTATE of a connection that it did not get, only the text. In another language than English a refusal
-# is taken for a server that is away, and its text is logged.
+# libpq reports no SQLSTATE for a failed connection, only text. In a language other than English, a permanent failure is
+# taken for an unavailable server and its text is logged.
 _REFUSALS: Final = re.compile(
     r"authentication failed"
     r"|no password supplied"
@@ -28,8 +28,8 @@ class DatabaseRefused(BulkportError):
     """The database refuses the connection, and will again: the URL's user, password, database or `sslmode` is wrong."""
 
 
-def refusal_in(error: psycopg.OperationalError) -> DatabaseRefused | None:
-    """What a failed attempt to connect says about the URL; None: the server may only be away."""
+def permanent_failure_in(error: psycopg.OperationalError) -> DatabaseRefused | None:
+    """The permanent failure that a failed attempt to connect reports; None if the server may just be unavailable."""
     text = mask_passwords(_SPACE.sub(" ", str(error)).strip())
     if _REFUSALS.search(text) is None:
         return None

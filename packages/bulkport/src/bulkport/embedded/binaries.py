@@ -46,7 +46,7 @@ class Programs:
     account: Account
 
     def run(self, program: str, arguments: Sequence[str], *, seconds: float) -> str:
-        """Run one program to its end and return what it printed.
+        """Run a program to its end and return its output.
 
         It runs in a session of its own, so a Ctrl-C meant for this process does not reach it, and without the `PG*`
         variables of the environment, which name other servers.
@@ -111,7 +111,7 @@ def find_programs(owner: int | None) -> Programs:
         raise UnsupportedPlatform(f"{folder} holds no PostgreSQL")
     programs = Programs(folder=folder, account=_account(owner))
     if programs.account.changes_user:
-        open_the_way(folder)
+        allow_traversal(folder)
         _open_tree(folder.parent)
     try:
         programs.run("postgres", ["--version"], seconds=30)
@@ -120,7 +120,7 @@ def find_programs(owner: int | None) -> Programs:
     return programs
 
 
-def open_the_way(folder: Path) -> None:
+def allow_traversal(folder: Path) -> None:
     """Let other users pass through the folders above `folder`, without letting them list any (`o+x`).
 
     Only for root, whose home folder is closed to the account that PostgreSQL runs as.

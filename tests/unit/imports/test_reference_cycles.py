@@ -3,17 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkport.imports.writing.circles import units_of
+from bulkport.imports.writing.cycles import units_of
 
 
-def test_circles_are_units_and_parents_come_first() -> None:
+def test_cycles_are_units_and_parents_come_first() -> None:
     parents = [[1], [2], [0], [0], [], [4], [5, 3]]
     assert units_of(parents, ()) == [[0, 1, 2], [3, 4, 5, 6]]
     assert units_of(parents, {3, 6}) == [[0, 1, 2], [4, 5]]
 
 
 @given(st.lists(st.lists(st.integers(0, 11), max_size=3), min_size=12, max_size=12))
-def test_rows_of_a_unit_are_those_that_reach_each_other(parents: list[list[int]]) -> None:
+def test_a_unit_contains_rows_that_reach_each_other(parents: list[list[int]]) -> None:
     def reached(row: int) -> set[int]:
         found: set[int] = set()
         left = [row]

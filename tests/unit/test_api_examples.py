@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from commandapi.api_answers import EXAMPLES
+from commandapi.api_examples import EXAMPLES
 from commandapi.app import create_app
 from commandapi.settings import Environment, Settings
 
@@ -17,12 +17,12 @@ def description() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_examples_of_answers_fit_their_schemas(description: dict[str, Any], name: str) -> None:
+def test_examples_of_responses_match_their_schemas(description: dict[str, Any], name: str) -> None:
     schema = {"$ref": f"#/components/schemas/{name}", "components": description["components"]}
     assert jsonschema_rs.is_valid(schema, EXAMPLES[name])
 
 
-def test_json_answers_have_examples(description: dict[str, Any]) -> None:
+def test_json_responses_have_examples(description: dict[str, Any]) -> None:
     missing = [
         path
         for path, operations in description["paths"].items()

@@ -1,4 +1,4 @@
-"""Descriptions of tags and summaries of operations in the API's description."""
+"""Tag descriptions and operation summaries for the API description."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Imports that are accepted before their body is here, and how fetching it ends."""
+"""Fetching the body of an import that was accepted without one, and the errors of fetching."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -11,16 +11,16 @@ FetchBody: TypeAlias = Callable[[Attempt, JobContext], Awaitable[None]]
 
 
 class BodyRefused(Exception):
-    """The body cannot be fetched, or cannot be imported: the import fails, and the message says why."""
+    """The body cannot be fetched or imported: the import fails with this message."""
 
 
 class BodyUnavailable(Exception):
-    """The body cannot be fetched now; it is tried again.
+    """The body cannot be fetched now; the worker retries.
 
     Parameters
     ----------
     retry_after
-        Seconds until then, if its server said so.
+        Seconds until the next attempt, if its server said so.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:

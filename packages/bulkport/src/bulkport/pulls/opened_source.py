@@ -1,4 +1,4 @@
-"""What opening a source gives, and how it fails."""
+"""An opened source, and the errors of opening one."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -9,7 +9,7 @@ from bulkport.pulls.source import FileKind, Source
 
 
 class SourceRefused(Exception):
-    """The source cannot be read, and to try again would not help: the message says why."""
+    """The source cannot be read, and retrying does not help; the message says why."""
 
 
 class SourceUnavailable(Exception):
@@ -18,7 +18,7 @@ class SourceUnavailable(Exception):
     Parameters
     ----------
     retry_after
-        Seconds after which its server wants to be asked again, if it said so.
+        Seconds after which its server asks to be retried, if it said so.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -28,7 +28,7 @@ class SourceUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """By what a source is known to be the same as before. Empty: by nothing."""
+    """Identifies the version of a source; empty if the source has no versions."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -37,12 +37,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSource:
-    """A source whose body is about to be read."""
+    """A source whose body can be read."""
 
     kind: FileKind
     version: Version
     size: int | None
-    """Bytes, where they are known beforehand."""
+    """Bytes, if known in advance."""
     body: AsyncIterator[bytes] = field(repr=False)
     """Raises SourceUnavailable when it breaks before its end."""
 
@@ -51,7 +51,7 @@ class SourceReader(Protocol):
     """Opens sources of one kind."""
 
     def open(self, source: Source) -> AbstractAsyncContextManager[OpenedSource]:
-        """Open a source; raises SourceRefused or SourceUnavailable, and UnsupportedMediaType for what it cannot be."""
+        """Open a source; raises SourceRefused, SourceUnavailable, or UnsupportedMediaType for an unknown format."""
         ...
 
     async def is_unchanged(self, source: Source, known: Version) -> bool:

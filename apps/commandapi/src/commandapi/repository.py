@@ -1,4 +1,4 @@
-"""Single rows of a mapped table by their id: what every resource's routes do alike."""
+"""Reads and changes single rows of a mapped table by id, for the routes of every resource."""
 
 from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -14,7 +14,7 @@ MappedT = TypeVar("MappedT", bound=Base)
 
 
 class RowsById(Generic[MappedT]):
-    """Finds, replaces and removes rows, and says `There is no platform 7.` where there is none.
+    """Finds, replaces and removes rows; an unknown id is answered `There is no platform 7.`
 
     Every method raises `NotFound` for an id that no row has, and for one whose row the conditions `seen` hide. Those
     that write want a session in a transaction.

@@ -1,7 +1,7 @@
-"""Error reports that are sent again as CSV, and cells that were made harmless for spreadsheets.
+"""Error reports that a client sends again as CSV, and cells neutralized for spreadsheets.
 
-A record that could not be read stands in the report's first column as it came, with nothing beside it but its row
-number and its error. Sent again it is read as that record: refused as before, or taken where it was mended in place.
+The report has an unreadable record unchanged in its first column, followed only by its row number and its error. When
+the report is sent again, the cell is read as that record: rejected as before, or accepted if it was corrected in place.
 """
 
 import re
@@ -16,7 +16,7 @@ NEUTRALIZED_HEADER: Final = ("row", "error", "neutralized")
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
 _NEUTRALIZED: Final = re.compile(r"''*[=+\-@\t\r]")
-# How the messages begin of records that could not be taken apart, or were no record.
+# How messages about unreadable records begin.
 _UNREADABLE: Final = (
     "the row has ",
     "the row is not valid ",
@@ -30,17 +30,17 @@ _VISIBLE_BYTE: Final = re.compile(r"\\x[0-9A-Fa-f]{2}")
 
 
 def neutralized(cell: str) -> str:
-    """The cell with a `'` before it where a spreadsheet would take it for a formula (or it has one)."""
+    """The cell, prefixed with `'` if a spreadsheet would take it for a formula or it already has the prefix."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def without_neutralizing(cell: str) -> str:
-    """The cell that `neutralized` was given."""
+    """The inverse of `neutralized`."""
     return cell[1:] if _NEUTRALIZED.match(cell) else cell
 
 
 def report_columns(header: list[str]) -> int:
-    """How many columns at the end of a header are those that an error report adds; 0 where it is no report."""
+    """The number of trailing columns that an error report adds to a header; 0 if it is not a report."""
     names = tuple(cell.strip().lower() for cell in header)
     for added in (NEUTRALIZED_HEADER, REPORT_HEADER):
         if len(names) > len(added) and names[-len(added) :] == added:
@@ -48,8 +48,8 @@ def report_columns(header: list[str]) -> int:
     return 0
 
 
-def read_again(records: CsvRecords, dialect: CsvDialect) -> CsvRecords:
-    """The records of an error report, or of neutralized cells, as those they were made of."""
+def restore_records(records: CsvRecords, dialect: CsvDialect) -> CsvRecords:
+    """The original records behind an error report or neutralized cells."""
     columns = records.columns
     if dialect.is_neutralized:
         columns = [list(map(without_neutralizing, column)) for column in columns]
@@ -73,7 +73,7 @@ def read_again(records: CsvRecords, dialect: CsvDialect) -> CsvRecords:
 
 
 def _read_record(raw: str, error: str, width: int, dialect: CsvDialect) -> list[str] | BadRecord:
-    from bulkport.imports.formats.csv.parser import csv_records  # noqa: PLC0415 # which calls this module
+    from bulkport.imports.formats.csv.parser import csv_records  # noqa: PLC0415 # it imports this module
 
     is_undecodable = error.startswith("the row is not valid ") and "JSON" not in error[:30]
     if "JSON" in error[:40] or (is_undecodable and _VISIBLE_BYTE.search(raw)):
@@ -81,5 +81,5 @@ def _read_record(raw: str, error: str, width: int, dialect: CsvDialect) -> list[
     inner = CsvDialect(dialect.header[:width], dialect.delimiter, dialect.quote, dialect.escape, dialect.charset)
     found = csv_records(raw.encode(errors="replace"), inner)
     if len(found) != 1:
-        return BadRecord(raw, f"the row has {len(found)} records where one stood")
+        return BadRecord(raw, f"the row contains {len(found)} records instead of one")
     return found[0]

@@ -1,4 +1,4 @@
-"""What an error becomes over HTTP: status, kind of problem (RFC 9457) and headers.
+"""Maps errors to HTTP: status, problem type (RFC 9457) and headers.
 
 Errors of the library know nothing of HTTP; this table does. An error that an application, or the HTTP edge itself,
 defines may say it by itself: by a class attribute `status` and a method `headers`.
@@ -50,7 +50,7 @@ class _SaysHeaders(Protocol):
 
 
 def status_of(error: errors.BulkportError) -> int:
-    """The HTTP status (RFC 9110 §15) of an error; 500 for one that is nobody's but the server's."""
+    """The HTTP status (RFC 9110 §15) of an error; 500 for an unexpected one."""
     own: Any = getattr(error, "status", None)
     if isinstance(own, int):
         return own
