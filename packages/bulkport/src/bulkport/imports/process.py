@@ -120,6 +120,7 @@ class Importer:
                     name=name,
                     function=self.process_import,
                     retry=retry,
+                    expected=(ImportFailed,),  # which was said when it was found out
                     on_failure=self.settle_failure,
                     is_heavy=name == PROCESS_LARGE_IMPORT,
                 )
