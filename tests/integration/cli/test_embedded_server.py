@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from bulkport import embedded
-from bulkport.embedded import programs
+from bulkport.embedded import binaries
 from bulkport.embedded.processes import is_alive
 from forked_processes import ForkedProcess
 from running_server import make_data_dir, until
@@ -188,7 +188,7 @@ def test_the_data_of_another_postgresql_version_is_rejected_and_left_alone(data_
 
 def test_a_platform_without_the_wheel_is_told_what_to_set(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(programs.importlib.util, "find_spec", lambda name: None)
+        patch.setattr(binaries.importlib.util, "find_spec", lambda name: None)
         with (
             pytest.raises(embedded.UnsupportedPlatform, match="PostgreSQL 15 or newer of your own"),
             embedded.open_server(data_dir),
