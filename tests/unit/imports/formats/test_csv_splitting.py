@@ -12,7 +12,7 @@ from itertools import repeat
 
 import pytest
 from format_samples import SMALL, bites_of, feed_all, split
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bulkport.errors import BadRequest, CsvHeaderError, RecordTooLarge
@@ -51,7 +51,7 @@ def read(body: bytes, sizes: list[int], delimiter: str = ",") -> tuple[list[list
 
 @dataclass(frozen=True)
 class CsvBody:
-    """A body, and what is in it."""
+    """A body and its content."""
 
     delimiter: str
     rows: list[list[str]]
@@ -68,6 +68,7 @@ def csv_bodies(draw: st.DrawFn) -> CsvBody:
     rows = draw(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=20))
     lines = [write(row, delimiter, newline, quote_all=quote_all) for row in [["a", "b", "c"], *rows]]
     text = (newline * draw(st.integers(0, 2))).join(lines)
+    assume(not text.rstrip("\r\n").endswith("\0"))  # NULs at the end of a file pad its last block
     return CsvBody(
         delimiter, rows, text if draw(st.booleans()) else text.removesuffix(newline), draw(st.booleans()), quote_all
     )
